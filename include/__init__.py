@@ -1,0 +1,1 @@
+"""What Airworthy means: plain Python that knows nothing of Airflow."""

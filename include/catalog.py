@@ -1,0 +1,116 @@
+"""Find every declaration; a bad one is a problem with a name, never the end of the others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from pkgutil import iter_modules
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ValidationError
+
+from include.declarations import Dataset, FeatureView, UseCase
+from include.errors import DeclarationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PACKAGES: dict[str, tuple[str, type[BaseModel]]] = {
+    "datasets": ("DATASET", Dataset),
+    "features": ("FEATURE_VIEW", FeatureView),
+    "use_cases": ("USE_CASE", UseCase),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """What is declared, by name, and what is wrong with the rest."""
+
+    datasets: Mapping[str, Dataset]
+    feature_views: Mapping[str, FeatureView]
+    use_cases: Mapping[str, UseCase]
+    problems: tuple[str, ...]
+
+
+@cache
+def catalog() -> Catalog:
+    """Return what the three packages beside this file declare."""
+    return discover("include")
+
+
+def discover(root: str) -> Catalog:
+    """Return what the packages `datasets`, `features` and `use_cases` below the package `root` declare."""
+    problems: list[str] = []
+    datasets = _load(root, "datasets", problems, lambda _: None)
+    views = _load(root, "features", problems, lambda view: _check_view(view, datasets))
+    cases = _load(root, "use_cases", problems, lambda case: _check_use_case(case, views, datasets))
+    return Catalog(datasets, views, cases, tuple(problems))
+
+
+def module_of(kind: str, name: str, root: str = "include") -> ModuleType:
+    """Return the module that declares `name`, for the functions that stand beside the declaration."""
+    return import_module(f"{root}.{kind}.{name}")
+
+
+def _load(root: str, kind: str, problems: list[str], check: Callable[[Any], None]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    package = import_module(f"{root}.{kind}")
+    for name in sorted(module.name for module in iter_modules(package.__path__)):
+        file = Path(kind) / f"{name}.py"
+        try:
+            declared = _declared(module_of(kind, name, root), kind, name)
+            check(declared)
+        except Exception as error:  # noqa: BLE001  somebody's file: whatever it raises is a problem of that file
+            problems.append(f"{file}: {_explain(error)}")
+        else:
+            found[name] = declared
+    return found
+
+
+def _declared(module: ModuleType, kind: str, name: str) -> Any:
+    attribute, wanted = PACKAGES[kind]
+    declared = getattr(module, attribute, None)
+    if not isinstance(declared, wanted):
+        raise DeclarationError(f"{attribute}: define one {wanted.__name__}, found {type(declared).__name__}")
+    if declared.name != name:  # type: ignore[attr-defined]
+        raise DeclarationError(
+            f"name: {declared.name!r} must be the file's name {name!r}, "  # type: ignore[attr-defined]
+            "so that no two declarations share one"
+        )
+    needed = {"features": "build", "use_cases": "build_model"}.get(kind)
+    if needed and not callable(getattr(module, needed, None)):
+        raise DeclarationError(f"{needed}: define this function beside {attribute}")
+    return declared
+
+
+def _check_view(view: FeatureView, datasets: Mapping[str, Dataset]) -> None:
+    for source in view.sources:
+        _exists(source.dataset, datasets, "sources.dataset")
+
+
+def _check_use_case(case: UseCase, views: Mapping[str, FeatureView], datasets: Mapping[str, Dataset]) -> None:
+    _exists(case.feature_view, views, "feature_view")
+    _exists(case.label.dataset, datasets, "label.dataset")
+    columns = {column.name for column in views[case.feature_view].columns}
+    for feature in case.features:
+        _exists(feature, columns, "features")
+    label_columns = {column.name for column in datasets[case.label.dataset].columns}
+    _exists(case.label.column, label_columns, "label.column")
+
+
+def _exists(name: str, known: Mapping[str, Any] | set[str], field: str) -> None:
+    if name not in known:
+        raise DeclarationError(f"{field}: {name!r} does not exist; there are {', '.join(sorted(known))}")
+
+
+def _explain(error: Exception) -> str:
+    if not isinstance(error, ValidationError):
+        return str(error) if isinstance(error, DeclarationError) else f"{type(error).__name__}: {error}"
+    return "; ".join(
+        f"{'.'.join(str(part) for part in problem['loc']) or error.title}: {problem['msg']}"
+        for problem in error.errors()
+    )

@@ -1,0 +1,1 @@
+"""Where rows land, are checked, kept and read again."""

@@ -1,0 +1,1 @@
+"""One dataset, one file: every module here defines `DATASET`."""

@@ -1,0 +1,25 @@
+"""What became of each flight: the labels, a day late."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from include.declarations import Column, Dataset, FileSource
+
+DATASET = Dataset(
+    name="arrivals",
+    owner="network-planning",
+    description="Actual times of each flight, sent the day after; nothing here is known before departure.",
+    source=FileSource(path="arrivals/{partition}.csv"),
+    columns=(
+        Column(name="flight_id", dtype="string"),
+        Column(name="dep_delay", dtype="number", nullable=True, minimum=-120, maximum=2880),
+        Column(name="arr_delay", dtype="number", nullable=True, minimum=-180, maximum=2880),
+        Column(name="air_time", dtype="number", nullable=True, minimum=10, maximum=1000),
+    ),
+    key=("flight_id",),
+    first_partition=date(2013, 1, 1),
+    last_partition=date(2013, 12, 31),
+    lag_days=1,
+    volume=(300, 2000),
+)

@@ -1,0 +1,28 @@
+"""The schedule: every flight that is to leave New York City on a day."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from include.declarations import Column, Dataset, FileSource
+
+DATASET = Dataset(
+    name="flights",
+    owner="network-planning",
+    description="Scheduled departures from EWR, JFK and LGA, as known on the morning of the day.",
+    source=FileSource(path="flights/{partition}.csv"),
+    columns=(
+        Column(name="flight_id", dtype="string"),
+        Column(name="carrier", dtype="string"),
+        Column(name="flight", dtype="integer", minimum=1, maximum=9999),
+        Column(name="tailnum", dtype="string", nullable=True),
+        Column(name="origin", dtype="string", allowed=("EWR", "JFK", "LGA")),
+        Column(name="dest", dtype="string"),
+        Column(name="distance", dtype="number", minimum=10, maximum=6000),
+        Column(name="scheduled_departure", dtype="timestamp"),
+    ),
+    key=("flight_id",),
+    first_partition=date(2013, 1, 1),
+    last_partition=date(2013, 12, 31),
+    volume=(300, 2000),
+)

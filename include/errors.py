@@ -1,0 +1,66 @@
+"""
+Every error a person is expected to act on.
+
+AirworthyError
+├── DeclarationError      a dataset, feature view or use case is declared wrongly
+├── SettingsError         the environment, a setting or a connection is wrong or missing
+├── DataError             data cannot be used
+│   ├── PartitionMissing      a partition has not landed or was never published
+│   └── QualityFailed         a quality gate refused a partition
+├── GateFailed            a candidate did not earn its promotion
+├── CertificateInvalid    a model's certificate is missing, forged, or of another model
+├── ReleaseError          the desired state cannot change as asked
+│   ├── StaleEpoch            a newer attempt owns the rollout
+│   └── RolloutFailed         staging, shadow or canary said no
+└── ServiceUnavailable    something outside is away: try again (the only one that is retried)
+"""
+
+from __future__ import annotations
+
+
+class AirworthyError(Exception):
+    """Catch this to handle anything the project raises on purpose."""
+
+
+class DeclarationError(AirworthyError):
+    """A declaration names something that does not exist, twice, or impossibly."""
+
+
+class SettingsError(AirworthyError):
+    """The environment, a setting or a connection is wrong or missing."""
+
+
+class DataError(AirworthyError):
+    """Data cannot be used."""
+
+
+class PartitionMissing(DataError):
+    """A partition has not landed or was never published."""
+
+
+class QualityFailed(DataError):
+    """A quality gate refused a partition."""
+
+
+class GateFailed(AirworthyError):
+    """A candidate model did not earn its promotion."""
+
+
+class CertificateInvalid(AirworthyError):
+    """A certificate is missing, forged, or belongs to another model."""
+
+
+class ReleaseError(AirworthyError):
+    """The desired state cannot change as asked."""
+
+
+class StaleEpoch(ReleaseError):
+    """A newer attempt owns the rollout; this one must change nothing."""
+
+
+class RolloutFailed(ReleaseError):
+    """Staging, shadow or canary said no."""
+
+
+class ServiceUnavailable(AirworthyError):
+    """Something outside is away; trying again may help."""

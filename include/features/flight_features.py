@@ -1,0 +1,65 @@
+"""What is known about a flight two hours before it leaves."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from include.declarations import Column, FeatureView, Source
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import date
+
+    import pandas as pd
+
+WEATHER = ("temp", "dewp", "humid", "wind_speed", "precip", "pressure", "visib")
+FRESH_FOR = timedelta(hours=6)
+
+FEATURE_VIEW = FeatureView(
+    name="flight_features",
+    owner="network-planning",
+    description="Schedule, route and the last weather known two hours before departure.",
+    sources=(Source(dataset="flights"), Source(dataset="weather", lookback_days=1)),
+    entity="flight_id",
+    time="scheduled_departure",
+    horizon=timedelta(hours=2),
+    columns=(
+        Column(name="flight_id", dtype="string"),
+        Column(name="scheduled_departure", dtype="timestamp"),
+        Column(name="carrier", dtype="string"),
+        Column(name="origin", dtype="string"),
+        Column(name="dest", dtype="string"),
+        Column(name="distance", dtype="number", minimum=10, maximum=6000),
+        Column(name="hour", dtype="integer", minimum=0, maximum=23),
+        Column(name="weekday", dtype="integer", minimum=0, maximum=6),
+        Column(name="known_at", dtype="timestamp", nullable=True),
+        *(Column(name=name, dtype="number", nullable=True) for name in WEATHER),
+    ),
+    volume=(300, 2000),
+)
+
+
+def build(frames: Mapping[str, pd.DataFrame], day: date) -> pd.DataFrame:
+    """
+    Return the features of the flights of `day`, one row each.
+
+    `frames` holds `flights` (of that day) and `weather` (of that day and the one before).
+    """
+    import pandas as pd
+
+    flights = frames["flights"].assign(
+        prediction_time=lambda rows: rows["scheduled_departure"] - FEATURE_VIEW.horizon
+    )
+    weather = frames["weather"].rename(columns={"observed_at": "known_at"})
+    known = pd.merge_asof(
+        flights.sort_values("prediction_time"),
+        weather.sort_values("known_at")[["origin", "known_at", *WEATHER]],
+        left_on="prediction_time",
+        right_on="known_at",
+        by="origin",
+        tolerance=pd.Timedelta(FRESH_FOR),
+    )
+    local = known["scheduled_departure"].dt.tz_convert("America/New_York")
+    known = known.assign(hour=local.dt.hour, weekday=local.dt.weekday)
+    return known[[column.name for column in FEATURE_VIEW.columns]].sort_values("flight_id", ignore_index=True)

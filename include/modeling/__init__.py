@@ -1,0 +1,1 @@
+"""From a snapshot of data to a certified model version."""

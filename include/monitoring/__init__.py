@@ -1,0 +1,1 @@
+"""What is measured after release, and what is decided from it."""

@@ -1,0 +1,1 @@
+"""Who may fly: the ledger, the desired state and the judgement of a rollout."""

@@ -1,0 +1,74 @@
+"""The append-only record of everything that decided about a model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+
+from include.schema import ledger
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from sqlalchemy import Connection
+
+Event = Literal[
+    "registered", "refused", "staged", "shadowed", "approved", "rejected", "shifted",
+    "promoted", "restored", "rolled_back", "decided", "switched_off", "quarantine",
+]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the ledger; `dedup_key` makes the same step, repeated, write it once."""
+
+    use_case: str
+    event: Event
+    actor: str
+    reason: str
+    version: int | None = None
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+    dedup_key: str | None = None
+
+
+def append(connection: Connection, entry: Entry) -> None:
+    """Write `entry` in the transaction of the change that it records."""
+    values = {name: getattr(entry, name) for name in Entry.__slots__} | {"evidence": dict(entry.evidence)}
+    connection.execute(insert(ledger).values(values).on_conflict_do_nothing(index_elements=["dedup_key"]))
+
+
+def entries(connection: Connection, use_case: str, *, limit: int = 100) -> list[dict[str, Any]]:
+    """Return the latest `limit` entries of a use case, newest first."""
+    query = select(ledger).where(ledger.c.use_case == use_case).order_by(ledger.c.id.desc()).limit(limit)
+    return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def champion_at(connection: Connection, use_case: str, moment: datetime) -> dict[str, Any] | None:
+    """Return the entry that made the champion of `moment`, or None where there was none."""
+    query = (
+        select(ledger)
+        .where(ledger.c.use_case == use_case, ledger.c.at <= moment)
+        .where(ledger.c.event.in_(("promoted", "rolled_back")))
+        .order_by(ledger.c.id.desc())
+        .limit(1)
+    )
+    row = connection.execute(query).mappings().first()
+    return dict(row) if row else None
+
+
+def refusals_since_promotion(connection: Connection, use_case: str) -> int:
+    """Return how many challengers were refused since the last promotion."""
+    last = (
+        select(ledger.c.id)
+        .where(ledger.c.use_case == use_case, ledger.c.event == "promoted")
+        .order_by(ledger.c.id.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    refused = select(ledger.c.id).where(ledger.c.use_case == use_case, ledger.c.event == "refused")
+    since = connection.scalar(select(last)) or 0
+    return len(connection.execute(refused.where(ledger.c.id > since)).all())

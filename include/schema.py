@@ -1,0 +1,110 @@
+"""The tables of the `airworthy` database, as the migrations leave them."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Double,
+    Engine,
+    Identity,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    create_engine,
+    func,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+metadata = MetaData()
+_now = func.clock_timestamp()
+
+desired_state = Table(
+    "desired_state",
+    metadata,
+    Column("use_case", Text, primary_key=True),
+    Column("champion", Integer),
+    Column("previous", Integer),
+    Column("challenger", Integer),
+    Column("weight", Integer, nullable=False, server_default="0"),  # of 10,000 requests, to the challenger
+    Column("shadow_share", Double, nullable=False, server_default="0"),
+    Column("generation", BigInteger, nullable=False, server_default="0"),
+    Column("epoch", BigInteger, nullable=False, server_default="0"),
+    Column("owner", Text),  # the attempt that holds the epoch
+    Column("updated_at", DateTime(timezone=True), nullable=False, server_default=_now),
+)
+
+live_state = Table(
+    "live_state",
+    metadata,
+    Column("use_case", Text, primary_key=True),
+    Column("generation", BigInteger, nullable=False),
+    Column("ready", Boolean, nullable=False),
+    Column("detail", JSONB, nullable=False),
+    Column("reported_at", DateTime(timezone=True), nullable=False, server_default=_now),
+)
+
+ledger = Table(
+    "ledger",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("at", DateTime(timezone=True), nullable=False, server_default=_now),
+    Column("use_case", Text, nullable=False, index=True),
+    Column("event", Text, nullable=False),
+    Column("version", Integer),
+    Column("actor", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("evidence", JSONB, nullable=False, server_default="{}"),
+    Column("dedup_key", Text, unique=True),  # a killed and repeated step writes one entry
+)
+
+inference_log = Table(
+    "inference_log",
+    metadata,
+    Column("use_case", Text, primary_key=True),
+    Column("request_id", Text, primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("role", Text, primary_key=True),  # champion, challenger, shadow
+    Column("entity_id", Text),
+    Column("received_at", DateTime(timezone=True), nullable=False, index=True),
+    Column("latency_ms", Double, nullable=False),
+    Column("status", Integer, nullable=False),
+    Column("inputs", JSONB),
+    Column("predictions", JSONB),
+)
+
+gate_result = Table(
+    "gate_result",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("at", DateTime(timezone=True), nullable=False, server_default=_now),
+    Column("subject", Text, nullable=False, index=True),  # dataset, feature view or use case
+    Column("run", Text, nullable=False),  # DAG run and try, or whoever asked
+    Column("partition", Text, nullable=False),
+    Column("passed", Boolean, nullable=False),
+    Column("rows", BigInteger, nullable=False),
+    Column("quarantined", BigInteger, nullable=False),
+    Column("results", JSONB, nullable=False),
+)
+
+monitoring_result = Table(
+    "monitoring_result",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("at", DateTime(timezone=True), nullable=False, server_default=_now),
+    Column("use_case", Text, nullable=False, index=True),
+    Column("run", Text, nullable=False, unique=True),
+    Column("version", Integer, nullable=False),
+    Column("window_start", DateTime(timezone=True), nullable=False),
+    Column("window_end", DateTime(timezone=True), nullable=False),
+    Column("figures", JSONB, nullable=False),
+    Column("decision", Text, nullable=False),
+)
+
+
+def connect(url: str) -> Engine:
+    """Return an engine that notices a database which was restarted."""
+    return create_engine(url, pool_pre_ping=True, pool_size=2, max_overflow=8, hide_parameters=True)

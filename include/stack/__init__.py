@@ -1,0 +1,1 @@
+"""The embedded default: every process of the project on one machine."""

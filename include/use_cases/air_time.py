@@ -1,0 +1,42 @@
+"""How many minutes will the flight be in the air?"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from include.declarations import Improvement, Label, Rollout, Threshold, UseCase
+
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
+
+USE_CASE = UseCase(
+    name="air_time",
+    owner="flight-operations",
+    description="Minutes between take-off and landing, two hours before the flight leaves.",
+    task="regression",
+    feature_view="flight_features",
+    features=("carrier", "origin", "dest", "distance", "hour", "wind_speed", "pressure"),
+    label=Label(dataset="arrivals", column="air_time"),
+    metric="mae",
+    gates=(
+        Threshold(metric="mae", maximum=15),
+        Improvement(metric="mae", minimum_gain=0.1, price_per_attempt=0.02),
+    ),
+    prediction_range=(0, 1000),
+    rollout=Rollout(bake=timedelta(seconds=4), patience=timedelta(minutes=5), minimum_requests=20),
+)
+
+
+def build_model() -> Pipeline:
+    """Return an untrained gradient boosting on the absolute error."""
+    from sklearn.compose import make_column_transformer
+    from sklearn.ensemble import HistGradientBoostingRegressor
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OrdinalEncoder
+
+    categories = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
+    return make_pipeline(
+        make_column_transformer((categories, ["carrier", "origin", "dest"]), remainder="passthrough"),
+        HistGradientBoostingRegressor(random_state=0),
+    )

@@ -1,0 +1,1 @@
+"""How Airflow talks to the project's world."""
