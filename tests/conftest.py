@@ -1,0 +1,155 @@
+"""Real things for every test: a PostgreSQL server, a migrated database, an MLflow server, free ports."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+from sqlalchemy import Engine, create_engine, text
+from sqlalchemy.exc import OperationalError
+
+from include.migrations.__main__ import upgrade
+from include.schema import connect
+from include.stack.postgres import SUPERUSER, Postgres
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+PASSWORD = "only-for-tests"
+FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+
+
+@dataclass(frozen=True)
+class PostgresServer:
+    """A running server of this test session; databases are made fresh and never shared."""
+
+    server: Postgres
+    admin: Engine
+
+    def url(self, name: str = "test", template: str = "template0") -> str:
+        """Make a fresh database whose name begins with `name` and return its SQLAlchemy address."""
+        database = f"{name}_{uuid.uuid4().hex[:12]}"
+        with self.admin.connect() as connection:
+            connection.execute(text(f'CREATE DATABASE "{database}" TEMPLATE "{template}"'))
+        return self.address(database)
+
+    def address(self, database: str) -> str:
+        return self.server.url(database, SUPERUSER, PASSWORD).render_as_string(hide_password=False)
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 60, what: str = "") -> None:
+    """Return as soon as the condition holds; fail the test naming `what` when it does not in time."""
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            pytest.fail(f"waited {seconds:g} s for {what or condition}")
+        time.sleep(0.05)
+
+
+def free_ports(count: int) -> list[int]:
+    """Return ports nobody listens on now, all different."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [server.getsockname()[1] for server in sockets]
+    for server in sockets:
+        server.close()
+    return ports
+
+
+@pytest.fixture
+def free_port() -> int:
+    return free_ports(1)[0]
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+    server = Postgres(tmp_path_factory.mktemp("postgres") / "data", free_ports(1)[0])
+    server.initialise(PASSWORD)
+    log = server.folder.parent / "log"
+    admin = server.admin(PASSWORD)
+    with log.open("w") as output:
+        process = subprocess.Popen(server.command(**FAST), stdout=output, stderr=output)
+    try:
+        wait_until(lambda: _answers(admin), 20, f"PostgreSQL, see {log}")
+        yield PostgresServer(server, admin)
+    finally:
+        admin.dispose()
+        process.send_signal(signal.SIGINT)  # PostgreSQL's fast shutdown
+        process.wait(30)
+
+
+@pytest.fixture(scope="session")
+def migrated_template(postgres: PostgresServer) -> str:
+    url = postgres.url("airworthy_template")
+    engine = connect(url)
+    upgrade(engine)
+    engine.dispose()
+    return url.rsplit("/", 1)[1]
+
+
+@pytest.fixture
+def database_url(postgres: PostgresServer, migrated_template: str) -> str:
+    """Return the address of a fresh, migrated airworthy database."""
+    return postgres.url("airworthy", migrated_template)
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Engine]:
+    """Return an engine on a fresh, migrated airworthy database."""
+    engine = connect(database_url)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def mlflow_server(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Return the address of a real MLflow server; its artifacts pass through it, as in the stack."""
+    folder, port = tmp_path_factory.mktemp("mlflow"), free_ports(1)[0]
+    secrets = {"MLFLOW_BACKEND_STORE_URI": postgres.url("mlflow")}
+    process = _start_mlflow(folder, port, secrets)
+    uri = f"http://127.0.0.1:{port}"
+    try:
+        wait_until(lambda: _healthy(f"{uri}/health", process), 120, f"MLflow, see {folder / 'log'}")
+        yield uri
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(30)
+
+
+def _start_mlflow(folder: Path, port: int, secrets: dict[str, str]) -> subprocess.Popen[bytes]:
+    command = [
+        "setpriv", "--pdeathsig=TERM", sys.executable, "-m", "mlflow", "server",
+        "--host=127.0.0.1", f"--port={port}", "--workers=1",
+        f"--artifacts-destination={folder / 'artifacts'}",
+    ]  # fmt: skip
+    quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    with (folder / "log").open("w") as output:
+        return subprocess.Popen(
+            command, stdout=output, stderr=output, env=os.environ | quiet | secrets, start_new_session=True
+        )
+
+
+def _healthy(url: str, process: subprocess.Popen[bytes]) -> bool:
+    if process.poll() is not None:
+        pytest.fail(f"the process behind {url} ended with {process.returncode}")
+    try:
+        return httpx.get(url, timeout=5).is_success
+    except httpx.TransportError:
+        return False
+
+
+def _answers(engine: Engine) -> bool:
+    try:
+        with create_engine(engine.url).connect() as connection:
+            return bool(connection.scalar(text("SELECT true")))
+    except OperationalError:
+        return False
