@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
@@ -17,7 +15,8 @@ from include.declarations import Dataset, FeatureView, UseCase
 from include.errors import DeclarationError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+    from types import ModuleType
 
 PACKAGES: dict[str, tuple[str, type[BaseModel]]] = {
     "datasets": ("DATASET", Dataset),
@@ -34,6 +33,19 @@ class Catalog:
     feature_views: Mapping[str, FeatureView]
     use_cases: Mapping[str, UseCase]
     problems: tuple[str, ...]
+
+    def declaration(self, name: str) -> Dataset | FeatureView:
+        """
+        Return the dataset or feature view called `name`.
+
+        :raises DeclarationError: if there is neither
+        """
+        if name in self.datasets:
+            return self.datasets[name]
+        if name in self.feature_views:
+            return self.feature_views[name]
+        known = ", ".join(sorted({*self.datasets, *self.feature_views}))
+        raise DeclarationError(f"{name!r} is neither a dataset nor a feature view; there are {known}.")
 
 
 @cache

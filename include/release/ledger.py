@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
+from include.errors import ReleaseError
 from include.schema import ledger
 
 if TYPE_CHECKING:
@@ -36,9 +37,28 @@ class Entry:
 
 
 def append(connection: Connection, entry: Entry) -> None:
-    """Write `entry` in the transaction of the change that it records."""
+    """
+    Write `entry` in the transaction of the change that it records.
+
+    :raises ReleaseError: if its `dedup_key` stands in the ledger already for something else
+    """
     values = {name: getattr(entry, name) for name in Entry.__slots__} | {"evidence": dict(entry.evidence)}
-    connection.execute(insert(ledger).values(values).on_conflict_do_nothing(index_elements=["dedup_key"]))
+    statement = insert(ledger).values(values).on_conflict_do_nothing(index_elements=["dedup_key"])
+    if connection.execute(statement).rowcount:
+        return
+    same = ("use_case", "event", "version")
+    query = select(*(ledger.c[name] for name in same)).where(ledger.c.dedup_key == entry.dedup_key)
+    written = connection.execute(query).one()
+    if tuple(written) != tuple(values[name] for name in same):
+        raise ReleaseError(
+            f"The ledger's key {entry.dedup_key!r} belongs to {tuple(written)} already and cannot record "
+            f"{entry.event!r} of {entry.use_case} version {entry.version}. Put what differs into the key."
+        )
+
+
+def has(connection: Connection, dedup_key: str) -> bool:
+    """Return whether the step with this key was recorded already."""
+    return connection.scalar(select(ledger.c.id).where(ledger.c.dedup_key == dedup_key)) is not None
 
 
 def entries(connection: Connection, use_case: str, *, limit: int = 100) -> list[dict[str, Any]]:

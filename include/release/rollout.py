@@ -9,13 +9,14 @@ from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from include.errors import ReleaseError, StaleEpoch
-from include.release.ledger import Entry, append
+from include.release.ledger import Entry, append, has
 from include.schema import desired_state, live_state
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
 EVERYTHING = 10_000
+NO_CHALLENGER: dict[str, Any] = {"challenger": None, "weight": 0, "shadow_share": 0.0, "owner": None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +95,8 @@ def begin(engine: Engine, use_case: str, version: int, *, owner: str, actor: str
             changes |= {"challenger": version, "weight": 0, "shadow_share": 0.0}
             changes["generation"] = now.generation + 1
         _change(connection, use_case, changes)
-        reason = "rollout begins"
-        append(
-            connection,
-            Entry(use_case, "staged", actor, reason, version, dedup_key=f"begin/{use_case}/{owner}"),
-        )
+        key = f"begin/{use_case}/{owner}/{version}"
+        append(connection, Entry(use_case, "staged", actor, "rollout begins", version, dedup_key=key))
         return Hold(use_case, version, now.epoch + 1, actor)
 
 
@@ -115,8 +113,8 @@ def shift(engine: Engine, hold: Hold, *, weight: int, shadow_share: float, reaso
     with engine.begin() as connection:
         now = _held(connection, hold)
         if (now.weight, now.shadow_share) != (weight, shadow_share):
-            changes = {"weight": weight, "shadow_share": shadow_share, "generation": now.generation + 1}
-            _change(connection, hold.use_case, changes)
+            split = {"weight": weight, "shadow_share": shadow_share}
+            _change(connection, hold.use_case, split | {"generation": now.generation + 1})
         event: Any = "shadowed" if weight == 0 and shadow_share else "shifted"
         evidence = {"weight": weight, "shadow_share": shadow_share}
         append(connection, Entry(hold.use_case, event, hold.actor, reason, hold.version, evidence, key))
@@ -140,9 +138,8 @@ def promote(engine: Engine, hold: Hold, *, reason: str, evidence: dict[str, Any]
                 f"{hold.use_case} version {hold.version} carries {now.weight / 100:g} % of the traffic; "
                 "only a challenger that carries all of it is promoted."
             )
-        changes = {"champion": hold.version, "previous": now.champion, "challenger": None, "weight": 0}
-        changes |= {"shadow_share": 0.0, "owner": None, "generation": now.generation + 1}
-        _change(connection, hold.use_case, changes)
+        changes = {"champion": hold.version, "previous": now.champion, "generation": now.generation + 1}
+        _change(connection, hold.use_case, NO_CHALLENGER | changes)
         key = f"promote/{hold.use_case}/{hold.version}/{hold.epoch}"
         append(connection, Entry(hold.use_case, "promoted", hold.actor, reason, hold.version, evidence, key))
         return read(connection, hold.use_case)
@@ -154,9 +151,8 @@ def restore(engine: Engine, use_case: str, version: int, *, owner: str, actor: s
         now = _locked(connection, use_case)
         if now.challenger != version or now.owner != owner:
             return False
-        changes = {"challenger": None, "weight": 0, "shadow_share": 0.0, "owner": None}
-        changes |= {"epoch": now.epoch + 1, "generation": now.generation + 1}
-        _change(connection, use_case, changes)
+        changes = {"epoch": now.epoch + 1, "generation": now.generation + 1}
+        _change(connection, use_case, NO_CHALLENGER | changes)
         append(connection, Entry(use_case, "restored", actor, reason, version, {"weight": now.weight}))
         return True
 
@@ -165,27 +161,24 @@ def roll_back(engine: Engine, use_case: str, *, actor: str, reason: str, key: st
     """
     Make the previous champion the champion again, ending any rollout; the same `key` does it once.
 
+    The version that is left is no place to go back to: two clicks must not bring it back.
+
     :raises ReleaseError: if there is no previous champion
     """
     with engine.begin() as connection:
         now = _locked(connection, use_case)
-        if now.owner == key:
+        dedup_key = f"rollback/{use_case}/{key}"
+        if has(connection, dedup_key):
             return now
         if now.previous is None:
-            raise ReleaseError(f"{use_case} has no previous champion to go back to.")
-        changes = {"champion": now.previous, "previous": now.champion, "challenger": None, "weight": 0}
-        changes |= {
-            "shadow_share": 0.0,
-            "owner": key,
-            "epoch": now.epoch + 1,
-            "generation": now.generation + 1,
-        }
-        _change(connection, use_case, changes)
+            raise ReleaseError(
+                f"{use_case} has no previous champion to go back to. Deploy the version that should serve."
+            )
+        changes = {"champion": now.previous, "previous": None}
+        changes |= {"epoch": now.epoch + 1, "generation": now.generation + 1}
+        _change(connection, use_case, NO_CHALLENGER | changes)
         evidence = {"from": now.champion}
-        append(
-            connection,
-            Entry(use_case, "rolled_back", actor, reason, now.previous, evidence, f"rollback/{key}"),
-        )
+        append(connection, Entry(use_case, "rolled_back", actor, reason, now.previous, evidence, dedup_key))
         return read(connection, use_case)
 
 
@@ -203,8 +196,8 @@ def _held(connection: Connection, hold: Hold) -> State:
     now = _locked(connection, hold.use_case)
     if now.epoch != hold.epoch or now.challenger != hold.version:
         raise StaleEpoch(
-            f"{hold.use_case}: this attempt holds epoch {hold.epoch} of version {hold.version}, but the state is at "
-            f"epoch {now.epoch} with challenger {now.challenger}. A newer attempt owns the rollout."
+            f"{hold.use_case}: this attempt holds epoch {hold.epoch} of version {hold.version}, but now it is "
+            f"epoch {now.epoch} and challenger {now.challenger}. A newer attempt owns the rollout."
         )
     return now
 
