@@ -196,8 +196,8 @@ def _held(connection: Connection, hold: Hold) -> State:
     now = _locked(connection, hold.use_case)
     if now.epoch != hold.epoch or now.challenger != hold.version:
         raise StaleEpoch(
-            f"{hold.use_case}: this attempt holds epoch {hold.epoch} of version {hold.version}, but now it is "
-            f"epoch {now.epoch} and challenger {now.challenger}. A newer attempt owns the rollout."
+            f"{hold.use_case}: this attempt holds epoch {hold.epoch} of version {hold.version}, but now it "
+            f"is epoch {now.epoch} and challenger {now.challenger}. A newer attempt owns the rollout."
         )
     return now
 

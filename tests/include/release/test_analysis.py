@@ -1,0 +1,200 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from include.declarations import Rollout
+from include.release.analysis import Observation, Traffic, judge, observe
+from include.schema import inference_log
+
+BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
+ROLLOUT = Rollout(
+    minimum_requests=100, maximum_error_rate=0.01, maximum_latency_ratio=2, maximum_prediction_shift=0.1
+)
+FINE = Traffic(requests=1_000, p50=4.0, p99=9.0)
+GOOD = Observation(champion=FINE, challenger=FINE, shadow=FINE, pairs=1_000, shift=0.02)
+
+
+def verdict(observation, stage="canary", rollout=ROLLOUT, prediction_range=(0, 1)):
+    return judge(observation, rollout, stage=stage, prediction_range=prediction_range)
+
+
+def challenger(**changes):
+    return replace(GOOD, challenger=replace(FINE, **changes))
+
+
+@pytest.mark.parametrize("stage", ["shadow", "canary"])
+def test_promotes_a_challenger_that_is_as_good(stage):
+    assert verdict(GOOD, stage).outcome == "promote"
+
+
+@pytest.mark.parametrize(
+    ("observation", "stage", "reason"),
+    [
+        (challenger(requests=99), "canary", "99 of the 100 requests"),
+        (challenger(requests=0, p50=None, p99=None), "canary", "0 of the 100 requests"),
+        (replace(GOOD, shadow=Traffic()), "shadow", "0 of the 100 requests"),
+        (replace(GOOD, champion=Traffic()), "canary", "the champion answered 0"),
+        (replace(GOOD, pairs=0, shift=None), "shadow", "0 requests were answered by both"),
+        (Observation(None, Traffic(), Traffic()), "canary", "0 of the 100 requests"),
+    ],
+    ids=["too few", "no canary", "no shadow", "no champion traffic", "no pairs", "first model unseen"],
+)
+def test_no_data_is_not_a_pass(observation, stage, reason):
+    analysis = verdict(observation, stage)
+    assert analysis.outcome == "inconclusive"
+    assert reason in analysis.reason
+
+
+@pytest.mark.parametrize(
+    ("observation", "stage", "reason"),
+    [
+        (challenger(errors=11), "canary", "11 of 1000 requests failed"),
+        (challenger(requests=2, errors=2), "canary", "2 of 2 requests failed"),
+        (challenger(refused=11), "canary", "refused"),
+        (challenger(p50=14.1), "canary", "latency p50"),
+        (challenger(p99=19.1), "canary", "latency p99"),
+        (replace(GOOD, shadow=replace(FINE, errors=11)), "shadow", "11 of 1000 requests failed"),
+        (replace(GOOD, shift=0.11), "shadow", "differ by 11.0%"),
+        (replace(GOOD, shift=0.11), "canary", "differ by 11.0%"),
+        (replace(GOOD, unlike=1), "shadow", "another number of predictions"),
+        (Observation(None, replace(FINE, errors=11), Traffic()), "canary", "11 of 1000"),
+    ],
+)
+def test_rolls_back_what_is_worse_and_says_why(observation, stage, reason):
+    analysis = verdict(observation, stage)
+    assert analysis.outcome == "roll_back"
+    assert reason in analysis.reason
+
+
+@pytest.mark.parametrize(
+    "observation",
+    [
+        challenger(errors=10),
+        challenger(requests=100, errors=1),
+        replace(challenger(refused=50), champion=replace(FINE, refused=50)),
+        challenger(p50=13.9, p99=18.9),
+        challenger(requests=150, p99=500.0),
+        replace(challenger(p50=0.9), champion=replace(FINE, p50=0.1)),
+        replace(GOOD, shift=0.1),
+        replace(GOOD, shift=0.9, pairs=99),
+        Observation(None, FINE, Traffic()),
+    ],
+    ids=["errors allowed", "one error", "callers' mistakes", "under the floor", "tail of few", "noise",
+         "shift allowed", "shift of few", "first model"],
+)  # fmt: skip
+def test_keeps_quiet_about_what_is_allowed(observation):
+    assert verdict(observation).outcome == "promote"
+
+
+def test_the_shift_is_a_share_of_the_predictions_range():
+    minutes = replace(GOOD, shift=60.0)
+    assert verdict(minutes, "shadow", prediction_range=(0, 1000)).outcome == "promote"
+    assert verdict(minutes, "shadow", prediction_range=(0, 500)).outcome == "roll_back"
+
+
+def test_names_every_problem_at_once():
+    reason = verdict(replace(challenger(errors=500, p50=900.0), shift=0.5)).reason
+    assert reason.count(";") == 2
+
+
+@given(
+    requests=st.integers(0, 500),
+    more=st.integers(0, 500),
+    errors=st.integers(0, 500),
+    refused=st.integers(0, 9),
+)
+def test_more_errors_never_turn_a_refusal_into_a_pass(requests, more, errors, refused):
+    seen = Traffic(requests=requests, errors=min(errors, requests), refused=refused, p50=4, p99=9)
+    worse = replace(seen, errors=min(seen.errors + more, requests))
+    if verdict(replace(GOOD, challenger=seen)).outcome == "roll_back":
+        assert verdict(replace(GOOD, challenger=worse)).outcome == "roll_back"
+
+
+def row(number, version, role, **changes):
+    values = {
+        "use_case": "delay", "request_id": f"r{number}", "version": version, "role": role, "entity_id": None,
+        "received_at": BEGIN + timedelta(seconds=number), "latency_ms": 5.0, "status": 200, "inputs": None,
+        "predictions": [0.5],
+    }  # fmt: skip
+    return values | changes
+
+
+def log(database, rows):
+    with database.begin() as connection:
+        connection.execute(inference_log.insert(), list(rows))
+
+
+def seen(database, since=BEGIN, **knobs):
+    with database.connect() as connection:
+        return observe(connection, "delay", 1, 2, since=since, **knobs)
+
+
+def test_observes_both_versions_of_this_use_case_only(database):
+    log(database, [row(n, 1, "champion", latency_ms=float(n)) for n in range(1, 102)])
+    log(database, [row(n, 2, "challenger", latency_ms=2.0 * n) for n in range(1, 12)])
+    log(database, [row(n, 2, "challenger", use_case="other", status=500) for n in range(9)])
+    log(database, [row(n, 3, "challenger", status=500) for n in range(9)])
+    observation = seen(database)
+    assert observation.champion == Traffic(requests=101, p50=51.0, p99=100.0)
+    assert observation.challenger == Traffic(requests=11, p50=12.0, p99=pytest.approx(21.8))
+    assert observation.shadow == Traffic()
+
+
+def test_a_request_failed_by_the_challenger_and_answered_by_the_champion_counts_for_each(database):
+    log(database, [row(n, 2, "challenger", status=500, predictions=None, latency_ms=900) for n in range(3)])
+    log(database, [row(n, 1, "champion") for n in range(3)])
+    observation = seen(database)
+    assert (observation.challenger.errors, observation.challenger.p50) == (3, None)
+    assert (observation.champion.requests, observation.champion.errors) == (3, 0)
+    assert observation.pairs == 0
+
+
+def test_tells_what_the_caller_did_wrong_from_what_failed(database):
+    log(
+        database, [row(n, 2, "challenger", status=status) for n, status in enumerate((200, 422, 503, 0, 302))]
+    )
+    challenger = seen(database).challenger
+    assert (challenger.requests, challenger.refused, challenger.errors) == (5, 1, 3)
+
+
+def test_compares_the_answers_to_the_same_requests_each_once(database):
+    log(database, [row(1, 1, "champion", predictions=[0.1]), row(1, 2, "shadow", predictions=[0.4])])
+    log(
+        database, [row(2, 1, "champion", predictions=[0.5] * 99), row(2, 2, "shadow", predictions=[0.6] * 99)]
+    )
+    log(database, [row(3, 1, "champion", status=500, predictions=None), row(3, 2, "shadow", predictions=[9])])
+    log(database, [row(4, 2, "shadow", predictions=[9])])
+    observation = seen(database)
+    assert observation.pairs == 2
+    assert observation.shift == pytest.approx((0.3 + 0.1) / 2)
+    assert observation.unlike == 0
+
+
+def test_answers_of_another_length_are_unlike_not_missing(database):
+    log(database, [row(1, 1, "champion", predictions=[1, 2]), row(1, 2, "shadow", predictions=[1])])
+    observation = seen(database)
+    assert (observation.pairs, observation.unlike) == (0, 1)
+
+
+def test_at_everything_the_champion_of_the_earlier_window_is_the_yardstick(database):
+    log(database, [row(n, 1, "champion") for n in range(10)])
+    log(database, [row(n, 2, "challenger", status=500) for n in range(10, 15)])
+    log(database, [row(n, 2, "challenger") for n in range(20, 25)])
+    step = BEGIN + timedelta(seconds=20)
+    assert seen(database, since=step).champion.requests == 0
+    observation = seen(database, since=step, champion_since=BEGIN)
+    assert observation.champion.requests == 10
+    assert (observation.challenger.requests, observation.challenger.errors) == (5, 0)
+
+
+def test_a_first_model_is_observed_without_a_champion(database):
+    log(database, [row(1, 2, "challenger")])
+    with database.connect() as connection:
+        observation = observe(connection, "delay", None, 2, since=BEGIN)
+    assert observation.champion is None
+    assert observation.challenger.requests == 1
