@@ -1,0 +1,62 @@
+"""What a model is worth on rows it has not seen."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn import metrics
+
+from include.declarations import METRICS
+from include.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import numpy.typing as npt
+    import pandas as pd
+
+    from include.declarations import Metric, Task, UseCase
+
+    Values = npt.NDArray[np.float64]
+
+MEASURES: Mapping[Metric, Callable[[Values, Values], float]] = {
+    "roc_auc": metrics.roc_auc_score,
+    "average_precision": metrics.average_precision_score,
+    "log_loss": lambda target, predictions: metrics.log_loss(target, predictions, labels=[0, 1]),
+    "brier": lambda target, predictions: float(np.mean((predictions - target) ** 2)),
+    "rmse": metrics.root_mean_squared_error,
+    "mae": metrics.mean_absolute_error,
+    "r2": metrics.r2_score,
+}
+NEEDS_BOTH_CLASSES: frozenset[Metric] = frozenset({"roc_auc", "average_precision"})
+
+
+def predict(estimator: Any, task: Task, frame: pd.DataFrame) -> Values:
+    """Return one number a row: the probability of class 1, or the value."""
+    answer = estimator.predict_proba(frame)[:, 1] if task == "classification" else estimator.predict(frame)
+    return np.asarray(answer, dtype=np.float64).reshape(len(frame))
+
+
+def evaluate(use_case: UseCase, predictions: Values, target: Values | pd.Series) -> dict[str, float]:
+    """
+    Return every metric of the use case's task that is defined on these rows.
+
+    Ranking metrics are left out when there is only one class, r2 when there are fewer than two rows.
+
+    :raises DataError: if there is no row, or a prediction is not a finite number
+    """
+    truth = np.asarray(target, dtype=np.float64)
+    if not len(truth) or not np.isfinite(predictions).all():
+        wrong = int(np.count_nonzero(~np.isfinite(predictions)))
+        raise DataError(
+            f"{use_case.name}: {wrong} of {len(truth)} predictions are not finite numbers; "
+            "nothing can be measured. Look at the estimator and at the rows of the snapshot."
+        )
+    one_class, one_row = len(np.unique(truth)) < 2, len(truth) < 2
+    defined = METRICS[use_case.task]
+    if one_class:
+        defined -= NEEDS_BOTH_CLASSES
+    if one_row:
+        defined -= {"r2"}
+    return {metric: float(MEASURES[metric](truth, predictions)) for metric in sorted(defined)}
