@@ -1,0 +1,9 @@
+"""Make every declaration that could not be read one import error, and leave the other DAGs alone."""
+
+from __future__ import annotations
+
+from include.catalog import catalog
+from include.errors import DeclarationError
+
+if catalog().problems:
+    raise DeclarationError("\n".join(f"include/{problem}" for problem in catalog().problems))

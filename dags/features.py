@@ -1,0 +1,66 @@
+"""
+### Features
+
+Compute a feature view for every partition that its datasets published, as it could be known at prediction time.
+
+**If it is red:**
+
+- `build`: a dataset's day is missing (ingest it first), or a value was used before it was known (a bug in the
+  feature view's `build`: the message names the rows).
+- `validate`: the features are not what was declared; the link *Data docs* shows how. Nothing was published.
+- `publish`: the store is away or full; clear it when the cause is gone.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow.sdk import AssetAll, PartitionedAssetTimetable, dag
+
+from airworthy import assets
+from airworthy.defaults import START, day_range, default_args, wanted
+from airworthy.operators.data_validation import DataValidationOperator
+from airworthy.operators.features import BuildFeaturesOperator
+from airworthy.operators.ingestion import PublishPartitionOperator
+from include.catalog import catalog
+
+if TYPE_CHECKING:
+    from airflow.sdk import DAG
+
+    from include.declarations import FeatureView
+
+
+def features_dag(view: FeatureView) -> DAG:
+    """Build the DAG of one feature view."""
+
+    @dag(
+        dag_id=f"{view.name}_features",
+        schedule=PartitionedAssetTimetable(
+            assets=AssetAll(*(assets.dataset(source.dataset) for source in view.sources))
+        ),
+        start_date=START,
+        catchup=False,
+        max_active_runs=4,
+        params=day_range(),
+        default_args=default_args(view.owner),
+        tags=["features", view.name],
+        description=view.description,
+        doc_md=__doc__,
+    )
+    def features() -> None:
+        build = BuildFeaturesOperator(task_id="build", feature_view=view.name)
+        validate = DataValidationOperator(task_id="validate", subject=view.name, frame=build.output)
+        publish = PublishPartitionOperator(
+            task_id="publish",
+            table=view.name,
+            frame=validate.output,
+            outlets=[assets.feature_view(view.name)],
+        )
+        build >> validate >> publish
+
+    return features()
+
+
+for view in catalog().feature_views.values():
+    if wanted(f"{view.name}_features"):
+        globals()[f"{view.name}_features"] = features_dag(view)

@@ -1,0 +1,46 @@
+"""
+### Rollback
+
+One click back to the previous champion, by a person who says why. It ends any rollout that is under way.
+
+**If it is red:** there is no previous champion (see the ledger), or PostgreSQL is away; callers are not affected.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow.sdk import Param, dag
+
+from airworthy.defaults import START, default_args, wanted
+from airworthy.operators.rollout import RollBackOperator
+from include.catalog import catalog
+
+if TYPE_CHECKING:
+    from airflow.sdk import DAG
+
+    from include.declarations import UseCase
+
+
+def rollback_dag(use_case: UseCase) -> DAG:
+    """Build the rollback DAG of one use case."""
+
+    @dag(
+        dag_id=f"{use_case.name}_rollback",
+        schedule=None,
+        start_date=START,
+        params={"reason": Param(type="string", minLength=3, description="Why, for the ledger")},
+        default_args=default_args(use_case.owner),
+        tags=["rollback", use_case.name],
+        description=f"Make the previous champion of {use_case.name} the champion again.",
+        doc_md=__doc__,
+    )
+    def rollback() -> None:
+        RollBackOperator(task_id="roll_back", use_case=use_case.name, reason="{{ params.reason }}")
+
+    return rollback()
+
+
+for use_case in catalog().use_cases.values():
+    if wanted(f"{use_case.name}_rollback"):
+        globals()[f"{use_case.name}_rollback"] = rollback_dag(use_case)

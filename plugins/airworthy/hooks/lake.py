@@ -1,0 +1,65 @@
+"""Reach the lake and the landing folder that an Airflow connection names."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseHook
+
+from include.errors import SettingsError
+
+if TYPE_CHECKING:
+    from include.data.lake import Lake
+    from include.data.landing import Landing
+    from include.data.staging import Staging
+
+
+class LakeHook(BaseHook):
+    """Turns a connection (`lake_uri`, `landing_uri`, `storage_options` in its extra) into the two stores."""
+
+    conn_name_attr = "lake_conn_id"
+    default_conn_name = "lake_default"
+
+    def __init__(self, lake_conn_id: str = default_conn_name) -> None:
+        super().__init__()
+        self.lake_conn_id = lake_conn_id
+
+    @cached_property
+    def extra(self) -> dict[str, Any]:
+        """The connection's extra."""
+        extra = self.get_connection(self.lake_conn_id).extra_dejson
+        if "lake_uri" not in extra:
+            raise SettingsError(f"Connection {self.lake_conn_id}: its extra has no `lake_uri`.")
+        return dict(extra)
+
+    @property
+    def uri(self) -> str:
+        """The lake's URI, without a slash at its end."""
+        return str(self.extra["lake_uri"]).rstrip("/")
+
+    @property
+    def storage_options(self) -> dict[str, str]:
+        """The object store's options; empty for a local path."""
+        return dict(self.extra.get("storage_options") or {})
+
+    @cached_property
+    def lake(self) -> Lake:
+        """The Delta tables."""
+        from include.data.lake import Lake
+
+        return Lake(self.uri, self.storage_options)
+
+    @cached_property
+    def landing(self) -> Landing:
+        """The folder in which files land."""
+        from include.data.landing import Landing
+
+        return Landing(str(self.extra["landing_uri"]).rstrip("/"), self.storage_options)
+
+    @cached_property
+    def staging(self) -> Staging:
+        """The frames on their way between tasks."""
+        from include.data.staging import Staging
+
+        return Staging(self.uri, self.storage_options)

@@ -1,0 +1,42 @@
+"""Reach the MLflow server that an Airflow connection names."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from airflow.sdk import BaseHook
+
+from include.errors import SettingsError
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from include.modeling.registry import Registry
+
+
+class ModelRegistryHook(BaseHook):
+    """Turns a connection (its host is MLflow's whole URI) into the registry."""
+
+    conn_name_attr = "mlflow_conn_id"
+    default_conn_name = "mlflow_default"
+
+    def __init__(self, mlflow_conn_id: str = default_conn_name, *, locks: Engine | None = None) -> None:
+        super().__init__()
+        self.mlflow_conn_id = mlflow_conn_id
+        self.locks = locks
+
+    @cached_property
+    def uri(self) -> str:
+        """MLflow's address."""
+        host = self.get_connection(self.mlflow_conn_id).host
+        if not host:
+            raise SettingsError(f"Connection {self.mlflow_conn_id} has no host: give MLflow's whole URI.")
+        return str(host)
+
+    @cached_property
+    def registry(self) -> Registry:
+        """The runs and versions, built on first use."""
+        from include.modeling.registry import Registry
+
+        return Registry(self.uri, locks=self.locks)

@@ -1,0 +1,70 @@
+"""Let only data through that its declaration describes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+
+from airworthy import runs
+from airworthy.hooks.airworthy_database import AirworthyDatabaseHook
+from airworthy.hooks.lake import LakeHook
+from airworthy.links import DataDocsLink, report_url
+from include.catalog import catalog
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from airflow.sdk import Context, XComArg
+
+
+class DataValidationOperator(BaseOperator):
+    """
+    Validate a staged frame with Great Expectations against the declaration of `subject`.
+
+    Refused rows go to the table `<subject>_quarantine` with the reasons; the XCom is the URI of the rest.
+    Evidence is written before the task fails: a row in `gate_result`, and the page behind the link «Data docs».
+
+    Example::
+
+        DataValidationOperator(task_id="validate", subject="flights", frame=extract.output)
+
+    :param subject: a declared dataset or feature view
+    :param frame: URI of the staged frame (templated)
+    """
+
+    template_fields: Sequence[str] = ("subject", "frame")
+    operator_extra_links = (DataDocsLink(),)
+
+    def __init__(
+        self,
+        *,
+        subject: str,
+        frame: str | XComArg,
+        lake_conn_id: str = LakeHook.default_conn_name,
+        airworthy_conn_id: str = AirworthyDatabaseHook.default_conn_name,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.subject = subject
+        self.frame: Any = frame
+        self.lake_conn_id = lake_conn_id
+        self.airworthy_conn_id = airworthy_conn_id
+
+    def execute(self, context: Context) -> str:
+        """Return the URI of the accepted rows, or fail with what was wrong."""
+        from include.data.admission import admit, page_path
+
+        hook, days = LakeHook(self.lake_conn_id), runs.days(context)
+        engine = AirworthyDatabaseHook(self.airworthy_conn_id).engine
+        self.evidence_url = report_url(page_path(self.subject, days))
+        report = admit(
+            catalog().declaration(self.subject),
+            hook.staging.read(self.frame),
+            days,
+            lake=hook.lake,
+            engine=engine,
+            run=runs.attempt_key(context),
+        )
+        report.raise_if_failed(self.subject)
+        return hook.staging.write(runs.run_key(context), "accepted", report.accepted)

@@ -1,0 +1,57 @@
+"""Make a challenger the champion."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from airworthy.operators.rollout import ReleaseOperator
+from airworthy.triggers.rollout import RolloutTrigger
+from include.errors import ServiceUnavailable
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class PromoteModelOperator(ReleaseOperator):
+    """
+    Verify the certificate once more, make the challenger the champion, and wait until callers are answered by it.
+
+    MLflow's aliases `champion`, `challenger` and `previous` follow what the ledger says.
+
+    Example::
+
+        PromoteModelOperator(task_id="promote", use_case="flight_delay", hold=begin.output)
+
+    :param use_case: a declared use case
+    :param hold: what `BeginRolloutOperator` returned (templated)
+    """
+
+    def execute(self, context: Context) -> None:
+        """Switch, then wait in the triggerer until it is live."""
+        from include.release import progress, rollout
+
+        hold = self.held()
+        certificate = self.registry.verify(self.use_case, hold.version)
+        evidence = {"certificate": certificate.model_digest, "run": certificate.run_id}
+        rollout.promote(self.engine, hold, reason="every step of the rollout passed", evidence=evidence)
+        self.registry.project(self.use_case, self.engine)
+        self.defer(
+            trigger=RolloutTrigger(
+                use_case=self.use_case,
+                version=hold.version,
+                since=progress.now(self.engine).isoformat(),
+                airworthy_conn_id=self.airworthy_conn_id,
+                patience=timedelta(minutes=3).total_seconds(),
+            ),
+            method_name="promoted",
+        )
+
+    def promoted(self, context: Context, event: dict[str, Any]) -> int:
+        """Return the version that answers callers now."""
+        if not event["live"]:
+            raise ServiceUnavailable(
+                f"{self.use_case}: the promotion is recorded, but the gateway does not follow: {event['reason']}. "
+                "See the controller's log."
+            )
+        return self.held().version

@@ -1,0 +1,62 @@
+"""Prove that a candidate answers before anybody depends on it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from airworthy.operators.rollout import ReleaseOperator
+from airworthy.triggers.rollout import RolloutTrigger
+from include.errors import RolloutFailed
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class StageModelOperator(ReleaseOperator):
+    """
+    Wait until the candidate's server is ready, then ask it the golden rows of its certificate, under load.
+
+    Example::
+
+        StageModelOperator(task_id="stage", use_case="flight_delay", hold=begin.output)
+
+    :param use_case: a declared use case
+    :param hold: what `BeginRolloutOperator` returned (templated)
+    :param patience: how long the server may take to be ready
+    """
+
+    def __init__(self, *, patience: timedelta = timedelta(minutes=3), **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.patience = patience
+
+    def execute(self, context: Context) -> None:
+        """Wait for the server in the triggerer."""
+        from include.release.progress import now
+
+        self.defer(
+            trigger=RolloutTrigger(
+                use_case=self.use_case,
+                version=self.held().version,
+                since=now(self.engine).isoformat(),
+                airworthy_conn_id=self.airworthy_conn_id,
+                patience=self.patience.total_seconds(),
+            ),
+            method_name="smoke_test",
+        )
+
+    def smoke_test(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
+        """Return the figures of the smoke test, or fail with what the candidate answered."""
+        from include.release import smoke
+
+        version = self.held().version
+        if not event["live"]:
+            reason = event["reason"] or f"no answer within {self.patience}"
+            raise RolloutFailed(
+                f"{self.use_case} version {version} cannot be served: {reason}. See its server's log."
+            )
+        golden = self.registry.golden(self.use_case, version)
+        result = smoke.smoke(f"http://{event['address']}", self.use_case, golden)
+        if not result.passed:
+            raise RolloutFailed(f"{self.use_case} version {version} failed its smoke test: {result.reason}.")
+        return result.figures

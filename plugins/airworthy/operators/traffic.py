@@ -1,0 +1,98 @@
+"""Move traffic to a challenger, and judge what it does with it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Literal
+
+from airworthy import runs
+from airworthy.operators.rollout import ReleaseOperator
+from airworthy.triggers.rollout import RolloutTrigger
+from include.catalog import catalog
+from include.errors import RolloutFailed
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+ALONE = "there is no champion yet: nobody to compare with"
+
+
+class ShiftTrafficOperator(ReleaseOperator):
+    """
+    Give the challenger a share of the requests, wait in the triggerer while it bakes, and judge it.
+
+    The rollout's declaration says how long it bakes, how many requests count as enough, and what fails it.
+
+    Example::
+
+        ShiftTrafficOperator(task_id="canary_25", use_case="flight_delay", hold=begin.output, percent=25)
+        ShiftTrafficOperator(task_id="shadow", use_case="flight_delay", hold=begin.output, shadow_share=1.0)
+
+    :param use_case: a declared use case
+    :param hold: what `BeginRolloutOperator` returned (templated)
+    :param percent: share of the requests that the challenger answers
+    :param shadow_share: share of the champion's requests that are copied to the challenger
+    """
+
+    def __init__(self, *, percent: int = 0, shadow_share: float = 0.0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.percent = percent
+        self.shadow_share = shadow_share
+
+    @property
+    def stage(self) -> Literal["shadow", "canary"]:
+        """What kind of step this is."""
+        return "canary" if self.percent else "shadow"
+
+    def execute(self, context: Context) -> str | None:
+        """Shift the traffic and wait in the triggerer; without a champion there is nothing to shift."""
+        from include.release import progress, rollout
+
+        hold, policy = self.held(), catalog().use_cases[self.use_case].rollout
+        with self.engine.connect() as connection:
+            if rollout.read(connection, self.use_case).champion is None:
+                return ALONE
+        since = progress.now(self.engine)
+        key = f"{runs.run_key(context)}/{hold.epoch}/{self.task_id}"
+        reason = f"{self.stage} at {self.percent or round(100 * self.shadow_share)} %"
+        rollout.shift(
+            self.engine,
+            hold,
+            weight=100 * self.percent,
+            shadow_share=self.shadow_share,
+            reason=reason,
+            key=key,
+        )
+        self.defer(
+            trigger=RolloutTrigger(
+                use_case=self.use_case,
+                version=hold.version,
+                since=since.isoformat(),
+                airworthy_conn_id=self.airworthy_conn_id,
+                patience=policy.patience.total_seconds(),
+                bake=policy.bake.total_seconds(),
+                minimum_requests=policy.minimum_requests,
+            ),
+            method_name="judge",
+            kwargs={"since": since.isoformat()},
+        )
+
+    def judge(self, context: Context, event: dict[str, Any], since: str) -> dict[str, Any]:
+        """Return the figures of the step, or fail with what the challenger did worse."""
+        from include.release import analysis, rollout
+
+        hold, use_case = self.held(), catalog().use_cases[self.use_case]
+        with self.engine.connect() as connection:
+            champion = rollout.read(connection, self.use_case).champion
+            observed = analysis.observe(
+                connection, use_case, champion, hold.version, since=datetime.fromisoformat(since)
+            )
+        verdict = analysis.judge(observed, use_case.rollout, stage=self.stage)
+        self.log.info("%s: %s %s", verdict.outcome, verdict.reason, verdict.figures)
+        if not event["live"] or verdict.outcome != "promote":
+            reason = verdict.reason if event["live"] else event["reason"]
+            raise RolloutFailed(
+                f"{self.use_case} version {hold.version} at {self.task_id}: {verdict.outcome}: {reason}. "
+                "The champion gets all traffic back."
+            )
+        return verdict.figures

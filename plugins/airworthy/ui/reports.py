@@ -1,0 +1,51 @@
+"""Serve the lake's reports (data docs, drift) to people who are logged in to Airflow."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from fastapi import FastAPI
+
+# Reports are made of data that somebody else sent: they may show, and do nothing else.
+HEADERS = {
+    "Content-Security-Policy": "sandbox allow-scripts; default-src 'none'; img-src data:; font-src data:; "
+    "style-src 'unsafe-inline'; script-src 'unsafe-inline' 'unsafe-eval' blob:; worker-src blob:",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+@cache
+def _app() -> FastAPI:
+    from fastapi import Depends, FastAPI, HTTPException, Response
+
+    from airflow.api_fastapi.auth.managers.models.resource_details import AccessView
+    from airflow.api_fastapi.core_api.security import requires_access_view
+
+    from airworthy.hooks.lake import LakeHook
+    from include.data import reports
+    from include.errors import DataError
+
+    app = FastAPI(title="Airworthy", docs_url=None, redoc_url=None, openapi_url=None)
+    visitor = Depends(requires_access_view(AccessView.WEBSITE))
+
+    @app.get("/reports/{path:path}", dependencies=[visitor])
+    def report(path: str) -> Response:
+        hook = LakeHook()
+        try:
+            page = reports.read(hook.uri, hook.storage_options, path)
+        except DataError as error:
+            raise HTTPException(404, str(error)) from error
+        return Response(page, media_type="text/html", headers=HEADERS)
+
+    return app
+
+
+async def app(
+    scope: dict[str, Any], receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Any]
+) -> None:
+    """Answer a request; the application is built at the first one, so that loading the plugin costs nothing."""
+    await _app()(scope, receive, send)

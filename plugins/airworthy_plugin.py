@@ -1,0 +1,25 @@
+"""The only file that Airflow's plugin loader runs; `.airflowignore` hides the rest."""
+
+from __future__ import annotations
+
+from airflow.plugins_manager import AirflowPlugin
+
+from airworthy.links import DataDocsLink, DriftReportLink, MlflowRunLink, ModelsLink
+from airworthy.ui import reports
+from include.stack.settings import settings
+
+
+class AirworthyPlugin(AirflowPlugin):
+    """Registers the links on tasks, the page that serves reports, and the menu's entry to MLflow."""
+
+    name = "airworthy"
+    operator_extra_links = [DataDocsLink(), DriftReportLink(), MlflowRunLink(), ModelsLink()]
+    fastapi_apps = [{"name": "airworthy", "app": reports.app, "url_prefix": "/airworthy"}]
+    external_views = [
+        {
+            "name": "Models",
+            "href": f"http://127.0.0.1:{settings().mlflow_port}/#/models",
+            "url_route": "models",
+            "category": "browse",
+        }
+    ]
