@@ -1,0 +1,215 @@
+"""Delta tables, partitioned by day: each day is there once, whole, and every version can be read again."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+from deltalake import CommitProperties, DeltaTable, write_deltalake
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
+
+from include.data import schemas
+from include.errors import DataError, PartitionMissing, ServiceUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    import pandas as pd
+
+DAY = "day"
+# Snapshots name old versions, so the log must outlive them; `maintain` decides about the files.
+_CONFIGURATION: Mapping[str, str | None] = {"delta.logRetentionDuration": "interval 3650 days"}
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,80}")
+
+
+@dataclass(frozen=True, slots=True)
+class Lake:
+    """Tables below `uri`, a local path or `s3://…`."""
+
+    uri: str
+    storage_options: Mapping[str, str] = field(default_factory=dict, repr=False)
+    patience: timedelta = timedelta(minutes=2)
+
+    def publish(
+        self, table: str, frame: pd.DataFrame, days: Collection[date], *, metadata: Mapping[str, str]
+    ) -> int:
+        """
+        Replace exactly these days by the rows of `frame`, in one commit; return the table's version.
+
+        The table is made when it is not there; a column that is new is added, one that lacks is null.
+
+        :raises DataError: if a row is of another day, or a column changed its type
+        :raises ServiceUnavailable: if other writers of the same days were quicker for all of `patience`
+        """
+        keys = sorted({day.isoformat() for day in days})
+        strangers = sorted({str(day) for day in frame[DAY].unique()} - set(keys))
+        if strangers or not keys:
+            raise DataError(
+                f"{table}: rows of {', '.join(strangers) or 'no day'} among those of "
+                f"{_span(keys)}. Publish each row with its own day."
+            )
+        retrying = Retrying(
+            retry=retry_if_exception_type((CommitFailedError, _TableAppeared)),
+            wait=wait_random_exponential(multiplier=0.05, max=2),
+            stop=stop_after_delay(self.patience),
+            reraise=True,
+        )
+        try:
+            return retrying(self._replace, table, frame, keys, metadata)
+        except (CommitFailedError, _TableAppeared) as error:
+            raise ServiceUnavailable(
+                f"{table}: {_span(keys)} could not be published within {self.patience}, because others "
+                f"write the same days. Try again. ({error})"
+            ) from error
+
+    def quarantine(
+        self, dataset: str, rows: pd.DataFrame, days: Collection[date], *, metadata: Mapping[str, str]
+    ) -> int | None:
+        """
+        Keep refused rows in `<dataset>_quarantine`, in place of what these days had there.
+
+        All values become text, since a refused value need not fit its type. Return the version, or
+        None where there is nothing to keep and nothing to clear.
+        """
+        table = f"{dataset}_quarantine"
+        if rows.empty and not set(self.days(table)) & set(days):
+            return None
+        text = rows.astype(object).apply(lambda column: column.map(str, na_action="ignore"))
+        return self.publish(table, text, days, metadata=metadata)
+
+    def read(
+        self,
+        table: str,
+        days: Collection[date] | None = None,
+        *,
+        version: int | None = None,
+        columns: Sequence[str] | None = None,
+    ) -> pd.DataFrame:
+        """
+        Return the rows of these days, or all, at a version, or the newest.
+
+        :raises PartitionMissing: if the table or one of the days was never published
+        :raises DataError: if the version cannot be read, or a column does not exist
+        """
+        opened = self._open(table, version)
+        if columns is not None:
+            known = [field.name for field in opened.schema().fields]
+            unknown = sorted(set(columns) - set(known))
+            if unknown:
+                raise DataError(f"{table} has no column {', '.join(unknown)}; it has {', '.join(known)}.")
+        if days is None:
+            return schemas.to_frame(opened.to_pyarrow_table(columns=_list(columns)))
+        keys = sorted({day.isoformat() for day in days})
+        absent = sorted(set(keys) - _partitions(opened))
+        if absent:
+            raise PartitionMissing(
+                f"{table}: {len(absent)} of {len(keys)} days are not in the lake {self.uri}, "
+                f"the first is {absent[0]}. Run the DAG that publishes {table} for them first."
+            )
+        dataset = opened.to_pyarrow_dataset(file_pruning_predicate=[(DAY, "in", keys)]) if keys else None
+        if dataset is None:
+            return schemas.to_frame(pa.schema(opened.schema().to_arrow()).empty_table())
+        return schemas.to_frame(dataset.to_table(columns=_list(columns)))
+
+    def version(self, table: str) -> int | None:
+        """Return the newest version, or None if there is no such table."""
+        opened = self._find(table)
+        return opened.version() if opened else None
+
+    def days(self, table: str, *, version: int | None = None) -> list[date]:
+        """Return the days that have rows, in order; none if there is no such table."""
+        if version is None and self._find(table) is None:
+            return []
+        return sorted(date.fromisoformat(key) for key in _partitions(self._open(table, version)))
+
+    def maintain(self, table: str, retention: timedelta, *, keep_versions: Collection[int] = ()) -> int:
+        """
+        Compact small files, and delete those that no version of the last `retention` needs.
+
+        Versions in `keep_versions`, those that snapshots name, stay readable however old they are.
+        Return how many files were deleted.
+        """
+        opened = self._open(table, None)
+        opened.optimize.compact()
+        hours = int(retention / timedelta(hours=1))
+        deleted = opened.vacuum(
+            hours, dry_run=False, enforce_retention_duration=False, keep_versions=sorted(keep_versions)
+        )
+        return len(deleted)
+
+    def _replace(self, table: str, frame: pd.DataFrame, keys: list[str], metadata: Mapping[str, str]) -> int:
+        opened = self._find(table)
+        known = pa.schema(opened.schema().to_arrow()) if opened else None
+        rows = schemas.to_table(frame, known)
+        if opened is None:
+            opened = self._create(table, rows.schema)
+        write_deltalake(
+            opened,
+            rows,
+            mode="overwrite",
+            predicate=f"{DAY} IN ({', '.join(repr(key) for key in keys)})",
+            schema_mode="merge",
+            commit_properties=CommitProperties(custom_metadata=dict(metadata), max_commit_retries=0),
+        )
+        return int(opened.version())
+
+    def _create(self, table: str, schema: pa.Schema) -> DeltaTable:
+        try:
+            return DeltaTable.create(
+                self._uri(table),
+                schema,
+                partition_by=[DAY],
+                configuration=_CONFIGURATION,
+                storage_options=dict(self.storage_options),
+            )
+        except DeltaError as error:
+            if self._find(table) is None:
+                raise
+            raise _TableAppeared(f"{table} was made by another writer") from error
+
+    def _open(self, table: str, version: int | None) -> DeltaTable:
+        opened = self._find(table)
+        if opened is None:
+            raise PartitionMissing(
+                f"There is no table {table} in the lake {self.uri}. Run the DAG that publishes it first."
+            )
+        if version is not None:
+            try:
+                opened.load_as_version(version)
+            except DeltaError as error:
+                raise DataError(
+                    f"Version {version} of {table} cannot be read; the newest is {opened.version()}. "
+                    f"Name a version that exists and was not cleaned up. ({error})"
+                ) from error
+        return opened
+
+    def _find(self, table: str) -> DeltaTable | None:
+        try:
+            return DeltaTable(self._uri(table), storage_options=dict(self.storage_options))
+        except TableNotFoundError:
+            return None
+
+    def _uri(self, table: str) -> str:
+        if not _NAME.fullmatch(table):
+            raise DataError(f"{table!r} is no table's name: use lower-case letters, digits and underscores.")
+        return f"{self.uri.rstrip('/')}/{table}"
+
+
+class _TableAppeared(Exception):
+    """Another writer made the table in the meantime: begin again, with its schema."""
+
+
+def _partitions(table: DeltaTable) -> set[str]:
+    return {partition[DAY] for partition in table.partitions()}
+
+
+def _list(columns: Sequence[str] | None) -> list[str] | None:
+    return None if columns is None else list(columns)
+
+
+def _span(keys: list[str]) -> Any:
+    return " … ".join(dict.fromkeys((keys[0], keys[-1]))) if keys else "no day at all"

