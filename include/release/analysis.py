@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from sqlalchemy import text
+from sqlalchemy import func, select, text
+
+from include.schema import ledger
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from sqlalchemy import Connection
 
-    from include.declarations import Rollout
+    from include.declarations import Rollout, UseCase
 
 Stage = Literal["shadow", "canary"]
 Outcome = Literal["promote", "roll_back", "inconclusive"]
@@ -71,7 +73,12 @@ class Traffic:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """Both versions over one window; `shift` is their mean absolute difference on `pairs` requests."""
+    """
+    Both versions over one window.
+
+    `shift` is the mean absolute difference of the predictions on `pairs` requests, as a share of the
+    use case's `prediction_range`; `unlike` requests got answers of different lengths.
+    """
 
     champion: Traffic | None
     challenger: Traffic
@@ -91,60 +98,58 @@ class Analysis:
 
 
 def observe(
-    connection: Connection,
-    use_case: str,
-    champion: int | None,
-    challenger: int,
-    *,
-    since: datetime,
-    champion_since: datetime | None = None,
+    connection: Connection, use_case: UseCase, champion: int | None, challenger: int, *, since: datetime
 ) -> Observation:
     """
     Return what the inference log says of both versions from `since` on.
 
-    `champion_since` (the rollout's beginning) is for the step at 100 %, when the champion has no traffic
-    left: its figures and the pairs are then those of the longer window.
+    Where the champion has too little traffic left to compare with (at 75 or 100 %), its figures are those
+    since the rollout began; so are the pairs, in any step.
     A request that the challenger failed and the champion answered stands there twice, and counts for each.
     """
-    earlier = champion_since or since
 
     def traffic(version: int, role: str, begin: datetime) -> Traffic:
-        where = {"use_case": use_case, "version": version, "role": role, "since": begin}
+        where = {"use_case": use_case.name, "version": version, "role": role, "since": begin}
         return Traffic(**connection.execute(_ROLE, where).mappings().one())
 
-    ours = traffic(challenger, "challenger", since)
-    shadow = traffic(challenger, "shadow", earlier)
+    ours, shadow = traffic(challenger, "challenger", since), traffic(challenger, "shadow", since)
     if champion is None:
         return Observation(None, ours, shadow)
-    where = {"use_case": use_case, "champion": champion, "challenger": challenger, "most": MOST_PAIRS}
-    pairs = connection.execute(_PAIRS, where | {"since": earlier}).mappings().one()
-    return Observation(traffic(champion, "champion", earlier), ours, shadow, **pairs)
+    began = _began(connection, use_case.name, challenger, since)
+    theirs = traffic(champion, "champion", since)
+    if theirs.requests < use_case.rollout.minimum_requests:
+        theirs = traffic(champion, "champion", began)
+    where = {"use_case": use_case.name, "champion": champion, "challenger": challenger, "since": began}
+    found = connection.execute(_PAIRS, where | {"most": MOST_PAIRS}).mappings().one()
+    width = use_case.prediction_range[1] - use_case.prediction_range[0]
+    shift = None if found["shift"] is None else found["shift"] / width
+    return Observation(theirs, ours, shadow, found["pairs"], found["unlike"], shift)
 
 
-def judge(
-    observation: Observation, rollout: Rollout, *, stage: Stage, prediction_range: tuple[float, float]
-) -> Analysis:
+def _began(connection: Connection, use_case: str, version: int, since: datetime) -> datetime:
+    staged = select(func.max(ledger.c.at)).where(
+        ledger.c.use_case == use_case, ledger.c.version == version, ledger.c.event == "staged"
+    )
+    return min(connection.scalar(staged) or since, since)
+
+
+def judge(observation: Observation, rollout: Rollout, *, stage: Stage) -> Analysis:
     """
     Return whether the challenger may go on, must go back, or was seen too little to say.
 
     A clear failure is not waited for: errors that would exceed the limit even if every request still
-    missing succeeded roll back at once. `maximum_prediction_shift` is a share of `prediction_range`.
+    missing succeeded roll back at once.
     """
     seen = observation.shadow if stage == "shadow" else observation.challenger
-    width = prediction_range[1] - prediction_range[0]
-    share = None if observation.shift is None else observation.shift / width
-    figures = asdict(observation) | {"stage": stage, "shift_share": share}
-    bad = [
-        problem
-        for problem in (
-            _errors(observation.champion, seen, rollout),
-            _answers(observation, share, rollout),
-            _latency(observation.champion, seen, rollout),
-        )
-        if problem
-    ]
-    if bad:
-        return Analysis("roll_back", "; ".join(bad), figures)
+    figures = asdict(observation) | {"stage": stage}
+    found = (
+        _errors(observation.champion, seen, rollout),
+        _answers(observation, rollout),
+        _latency(observation.champion, seen, rollout),
+    )
+    problems = [problem for problem in found if problem]
+    if problems:
+        return Analysis("roll_back", "; ".join(problems), figures)
     missing = _missing(observation, seen, rollout, stage)
     if missing:
         return Analysis("inconclusive", missing, figures)
@@ -178,15 +183,15 @@ def _latency(champion: Traffic | None, seen: Traffic, rollout: Rollout) -> str |
     return None
 
 
-def _answers(observation: Observation, share: float | None, rollout: Rollout) -> str | None:
+def _answers(observation: Observation, rollout: Rollout) -> str | None:
     if observation.unlike:
         return f"{observation.unlike} answers have another number of predictions than the champion's"
-    if share is None or observation.pairs < rollout.minimum_requests:
+    if observation.shift is None or observation.pairs < rollout.minimum_requests:
         return None
-    if share > rollout.maximum_prediction_shift:
+    if observation.shift > rollout.maximum_prediction_shift:
         return (
-            f"predictions on the same {observation.pairs} requests differ by {share:.1%} of their range on "
-            f"average, {rollout.maximum_prediction_shift:.1%} are allowed"
+            f"predictions on the same {observation.pairs} requests differ by {observation.shift:.1%} of "
+            f"their range on average, {rollout.maximum_prediction_shift:.1%} are allowed"
         )
     return None
 

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from include.declarations import Rollout
 from include.release.analysis import Observation, Traffic, judge, observe
-from include.schema import inference_log
+from include.schema import inference_log, ledger
+from include.use_cases.flight_delay import USE_CASE as FLIGHT_DELAY
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 ROLLOUT = Rollout(
@@ -19,8 +20,8 @@ FINE = Traffic(requests=1_000, p50=4.0, p99=9.0)
 GOOD = Observation(champion=FINE, challenger=FINE, shadow=FINE, pairs=1_000, shift=0.02)
 
 
-def verdict(observation, stage="canary", rollout=ROLLOUT, prediction_range=(0, 1)):
-    return judge(observation, rollout, stage=stage, prediction_range=prediction_range)
+def verdict(observation, stage="canary"):
+    return judge(observation, ROLLOUT, stage=stage)
 
 
 def challenger(**changes):
@@ -91,12 +92,6 @@ def test_keeps_quiet_about_what_is_allowed(observation):
     assert verdict(observation).outcome == "promote"
 
 
-def test_the_shift_is_a_share_of_the_predictions_range():
-    minutes = replace(GOOD, shift=60.0)
-    assert verdict(minutes, "shadow", prediction_range=(0, 1000)).outcome == "promote"
-    assert verdict(minutes, "shadow", prediction_range=(0, 500)).outcome == "roll_back"
-
-
 def test_names_every_problem_at_once():
     reason = verdict(replace(challenger(errors=500, p50=900.0), shift=0.5)).reason
     assert reason.count(";") == 2
@@ -129,9 +124,12 @@ def log(database, rows):
         connection.execute(inference_log.insert(), list(rows))
 
 
-def seen(database, since=BEGIN, **knobs):
+USE_CASE = FLIGHT_DELAY.model_copy(update={"name": "delay", "rollout": ROLLOUT})
+
+
+def seen(database, since=BEGIN, use_case=USE_CASE, champion=1):
     with database.connect() as connection:
-        return observe(connection, "delay", 1, 2, since=since, **knobs)
+        return observe(connection, use_case, champion, 2, since=since)
 
 
 def test_observes_both_versions_of_this_use_case_only(database):
@@ -181,20 +179,40 @@ def test_answers_of_another_length_are_unlike_not_missing(database):
     assert (observation.pairs, observation.unlike) == (0, 1)
 
 
-def test_at_everything_the_champion_of_the_earlier_window_is_the_yardstick(database):
-    log(database, [row(n, 1, "champion") for n in range(10)])
-    log(database, [row(n, 2, "challenger", status=500) for n in range(10, 15)])
-    log(database, [row(n, 2, "challenger") for n in range(20, 25)])
-    step = BEGIN + timedelta(seconds=20)
-    assert seen(database, since=step).champion.requests == 0
-    observation = seen(database, since=step, champion_since=BEGIN)
-    assert observation.champion.requests == 10
-    assert (observation.challenger.requests, observation.challenger.errors) == (5, 0)
+def test_the_shift_is_a_share_of_the_predictions_range(database):
+    log(database, [row(1, 1, "champion", predictions=[100]), row(1, 2, "shadow", predictions=[160])])
+    minutes = USE_CASE.model_copy(update={"prediction_range": (0, 1000)})
+    assert seen(database, use_case=minutes).shift == pytest.approx(0.06)
+
+
+def staged(database, moment):
+    entry = {"use_case": "delay", "event": "staged", "version": 2, "actor": "ann", "reason": "rollout begins"}
+    with database.begin() as connection:
+        connection.execute(ledger.insert(), entry | {"at": moment})
+
+
+def test_where_the_champion_has_no_traffic_left_its_earlier_figures_are_the_yardstick(database):
+    staged(database, BEGIN - timedelta(days=9))
+    staged(database, BEGIN)
+    log(database, [row(n, 1, "champion", received_at=BEGIN - timedelta(days=1)) for n in range(500, 600)])
+    log(database, [row(n, 1, "champion") for n in range(150)])
+    log(database, [row(n, 2, "shadow", predictions=[0.6]) for n in range(150)])
+    log(database, [row(n, 2, "challenger", status=500) for n in range(150, 200)])
+    log(database, [row(n, 2, "challenger") for n in range(200, 400)])
+    observation = seen(database, since=BEGIN + timedelta(seconds=200))
+    assert (observation.champion.requests, observation.pairs) == (150, 150)
+    assert (observation.challenger.requests, observation.challenger.errors) == (200, 0)
+    assert verdict(observation).outcome == "promote"
+
+
+def test_a_champion_with_enough_traffic_is_compared_over_the_same_window(database):
+    staged(database, BEGIN)
+    log(database, [row(n, 1, "champion") for n in range(300)])
+    assert seen(database, since=BEGIN + timedelta(seconds=200)).champion.requests == 100
 
 
 def test_a_first_model_is_observed_without_a_champion(database):
     log(database, [row(1, 2, "challenger")])
-    with database.connect() as connection:
-        observation = observe(connection, "delay", None, 2, since=BEGIN)
+    observation = seen(database, champion=None)
     assert observation.champion is None
     assert observation.challenger.requests == 1
