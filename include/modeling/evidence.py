@@ -1,17 +1,19 @@
-"""What is known about a candidate when its gates judge it; figures only, so that it travels as JSON."""
+"""What is known about a candidate when its gates judge it: figures only, so it travels as JSON."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
-from pydantic import TypeAdapter
+from pydantic import BaseModel, ConfigDict
 
 from include.modeling.comparison import Gain
 
 
-@dataclass(frozen=True, slots=True)
-class Rivalry:
+class _Figures(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Rivalry(_Figures):
     """
     The champion on the candidate's test rows.
 
@@ -24,8 +26,7 @@ class Rivalry:
     overlap: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
+class Evidence(_Figures):
     """
     The candidate's metrics and rows per split (train, validation, test), and what the gates compare.
 
@@ -42,16 +43,3 @@ class Evidence:
     answers: tuple[float, float]
     champion: Rivalry | None = None
     refusals: int = 0
-    environment: Mapping[str, str] = field(default_factory=dict)
-
-    def to_json(self) -> str:
-        """Return the evidence as JSON."""
-        return _ADAPTER.dump_json(self).decode()
-
-    @staticmethod
-    def from_json(content: str) -> Evidence:
-        """Return what `to_json` wrote."""
-        return _ADAPTER.validate_json(content)
-
-
-_ADAPTER = TypeAdapter(Evidence)

@@ -51,10 +51,10 @@ def threshold(gate: Threshold, evidence: Evidence) -> Verdict:
     name = f"threshold_{gate.metric}"
     value = evidence.metrics["test"].get(gate.metric)
     bounds = {"minimum": gate.minimum, "maximum": gate.maximum}
-    figures: dict[str, float | int | str] = {key: value for key, value in bounds.items() if value is not None}
+    figures: dict[str, float | int | str] = {key: bound for key, bound in bounds.items() if bound is not None}
     if value is None:
         return Verdict(name, "fail", gate.severity, f"{gate.metric} is undefined on the test rows", figures)
-    figures = {"value": value} | figures
+    figures["value"] = value
     if gate.minimum is not None and value < gate.minimum:
         reason = f"{gate.metric} {value:.4f} is under the minimum {gate.minimum:g}"
         return Verdict(name, "fail", gate.severity, reason, figures)
@@ -96,7 +96,7 @@ def improvement(gate: Improvement, evidence: Evidence) -> Verdict:
 
 
 def overfitting(gate: Overfitting, evidence: Evidence) -> Verdict:
-    """Fail a metric that is better on the training rows than on the test rows by more than the maximum gap."""
+    """Fail a metric that is better in training than on the test rows by more than the maximum gap."""
     name = f"overfitting_{gate.metric}"
     train, test = (evidence.metrics[split].get(gate.metric) for split in ("train", "test"))
     figures: dict[str, float | int | str] = {"maximum_gap": gate.maximum_gap}

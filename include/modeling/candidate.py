@@ -1,0 +1,175 @@
+"""Train a candidate and measure it; each step may be tried again and hands on references only."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from include.catalog import catalog
+from include.data.snapshots import row_hashes
+from include.data.splits import split
+from include.declarations import Improvement
+from include.errors import SettingsError
+from include.modeling import champion, packaging
+from include.modeling.comparison import gain
+from include.modeling.evaluation import evaluate as measure
+from include.modeling.evidence import Evidence, Rivalry
+from include.modeling.registry import as_tags
+from include.modeling.training import fit
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    import numpy.typing as npt
+    import pandas as pd
+
+    from include.declarations import UseCase
+    from include.modeling.registry import Registry
+
+SEEN_ROWS, EVIDENCE = "seen_rows.npy", "evidence.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Where a use case is worked on: `workdir` is empty and the task's own, `keys` holds `trusted/`."""
+
+    registry: Registry
+    use_case: UseCase
+    workdir: Path
+    keys: Path
+
+    @property
+    def trusted(self) -> Path:
+        """The folder of the public keys whose certificates are believed."""
+        return self.keys / "trusted"
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """What a model is made from: the snapshot (as a plain dict), the code and the locked environment."""
+
+    snapshot: Mapping[str, Any]
+    code_version: str
+    lock_hash: str
+
+    @property
+    def digest(self) -> str:
+        """The sha256 over all of it."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True, default=str).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedCandidate:
+    """Where a trained model lies; small enough to be handed from task to task."""
+
+    use_case: str
+    run_id: str
+    model_id: str
+    digest: str
+
+
+def train(
+    site: Site, estimator: Any, frame: pd.DataFrame, *, run_id: str, provenance: Provenance
+) -> TrainedCandidate:
+    """
+    Fit, package and log the one model of the run; what an earlier attempt logged completely is kept.
+
+    :raises SettingsError: if the earlier attempt trained on other data, or other code
+    """
+    use_case, registry = site.use_case, site.registry
+    logged = registry.logged(run_id)
+    if logged is None:
+        splits = split(frame, use_case.split)
+        trained = fit(use_case, estimator, splits)
+        folder = site.workdir / "model"
+        packaging.save(trained.estimator, use_case, splits.train, folder)
+        np.save(site.workdir / SEEN_ROWS, _identities(use_case, splits.train, splits.validation))
+        registry.log_file(run_id, site.workdir / SEEN_ROWS)
+        registry.log(
+            run_id,
+            params=_parameters(trained.estimator),
+            metrics={"fit_seconds": trained.seconds},
+            tags=as_tags({"code_version": provenance.code_version, "lock_hash": provenance.lock_hash}),
+        )
+        tags = as_tags({"inputs": provenance.digest, "use_case": use_case.name})
+        logged = registry.log_model(run_id, folder, digest=packaging.digest(folder), tags=tags)
+    if logged.tags.get("airworthy.inputs") != provenance.digest:
+        raise SettingsError(
+            f"The MLflow run {run_id} has a model already, of other data or code. "
+            "Trigger a new DAG run instead of clearing this one."
+        )
+    return TrainedCandidate(use_case.name, run_id, logged.model_id, logged.digest)
+
+
+def evaluate(
+    site: Site,
+    candidate: TrainedCandidate,
+    frame: pd.DataFrame,
+    *,
+    rival: int | None = None,
+    refusals: int = 0,
+) -> Evidence:
+    """
+    Measure the packaged candidate, and the champion `rival` on the same test rows; keep it with the run.
+
+    `frame` is that of `train`; `refusals` is how many challengers were refused since the last promotion.
+    """
+    use_case, registry = site.use_case, site.registry
+    folder = registry.fetch(candidate.model_id, site.workdir / "candidate")
+    model = packaging.load(folder, expected=candidate.digest)
+    splits = split(frame, use_case.split)
+    parts = {"train": splits.train, "validation": splits.validation, "test": splits.test}
+    parts = {name: part for name, part in parts.items() if len(part)}
+    answers = {name: model.predict(part) for name, part in parts.items()}
+    metrics = {name: measure(use_case, answers[name], part["target"]) for name, part in parts.items()}
+    parity_rows, parity_gap = packaging.parity(folder, model)
+    trained_on = _identities(use_case, splits.train, splits.validation)
+    evidence = Evidence(
+        metrics=metrics,
+        rows={name: len(part) for name, part in parts.items()},
+        overlap=_common(_identities(use_case, splits.test), trained_on),
+        parity_rows=parity_rows,
+        parity_gap=parity_gap,
+        answers=(float(answers["test"].min()), float(answers["test"].max())),
+        champion=None if rival is None else _compare(site, rival, splits.test, answers["test"]),
+        refusals=refusals,
+    )
+    flat = {f"{name}.{metric}": value for name, values in metrics.items() for metric, value in values.items()}
+    registry.log(candidate.run_id, metrics=flat)
+    path = site.workdir / EVIDENCE
+    path.write_text(evidence.model_dump_json(indent=1))
+    registry.log_file(candidate.run_id, path)
+    return evidence
+
+
+def _compare(site: Site, rival: int, test: pd.DataFrame, answers: npt.NDArray[np.float64]) -> Rivalry:
+    use_case, registry = site.use_case, site.registry
+    folder = site.workdir / "champion"
+    held = champion.load(registry, use_case.name, rival, folder=folder, trusted=site.trusted)
+    theirs, target = held.model.predict(test), test["target"].to_numpy(dtype=np.float64)
+    metrics = measure(use_case, theirs, target)
+    gates = [gate for gate in use_case.gates if isinstance(gate, Improvement) and gate.metric in metrics]
+    gains = tuple(gain(gate.metric, target, answers, theirs, confidence=gate.confidence) for gate in gates)
+    seen = registry.file(held.certificate.run_id, SEEN_ROWS, site.workdir)
+    overlap = None if seen is None else _common(_identities(use_case, test), np.load(seen))
+    return Rivalry(version=rival, metrics=metrics, gains=gains, overlap=overlap)
+
+
+def _identities(use_case: UseCase, *frames: pd.DataFrame) -> npt.NDArray[np.uint64]:
+    """Return one hash per row of who and when it is: the same event, whatever its features were then."""
+    view = catalog().feature_views[use_case.feature_view]
+    return np.concatenate([row_hashes(frame[[view.entity, view.time]]) for frame in frames])
+
+
+def _common(rows: npt.NDArray[np.uint64], others: npt.NDArray[np.uint64]) -> int:
+    return int(np.isin(rows, others).sum())
+
+
+def _parameters(estimator: Any) -> dict[str, object]:
+    plain = (bool, int, float, str, type(None))
+    return {name: value for name, value in estimator.get_params().items() if isinstance(value, plain)}

@@ -1,0 +1,121 @@
+"""Certify a candidate that its gates let pass, and register it: one version, however often it is tried."""
+
+from __future__ import annotations
+
+import json
+import platform
+from dataclasses import asdict
+from importlib.metadata import version as version_of
+from typing import TYPE_CHECKING
+
+from include.errors import CertificateInvalid, GateFailed
+from include.modeling import certificate, packaging
+from include.modeling.candidate import EVIDENCE
+from include.modeling.certificate import Claims, GateEvidence
+from include.modeling.gates import SAME_ANSWER, blocked
+from include.modeling.registry import Logged, as_tags
+from include.serving import loading
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from include.modeling.candidate import Provenance, Site, TrainedCandidate
+    from include.modeling.evidence import Evidence
+    from include.modeling.gates import Verdict
+
+VERDICTS = "verdicts.json"
+
+
+def record(site: Site, candidate: TrainedCandidate, verdicts: Sequence[Verdict]) -> None:
+    """Keep the verdicts with the run, where people look for them."""
+    tags = {f"gate.{verdict.gate}": verdict.outcome for verdict in verdicts}
+    site.registry.log(candidate.run_id, tags=as_tags(tags))
+    path = site.workdir / VERDICTS
+    path.write_text(json.dumps([asdict(verdict) for verdict in verdicts], indent=1))
+    site.registry.log_file(candidate.run_id, path)
+
+
+def require(candidate: TrainedCandidate, verdicts: Sequence[Verdict]) -> None:
+    """
+    Let pass what no blocking gate refused.
+
+    :raises GateFailed: with the reason of every blocking gate that failed
+    """
+    refused = blocked(verdicts)
+    if refused:
+        reasons = "; ".join(f"{verdict.gate}: {verdict.reason}" for verdict in refused)
+        raise GateFailed(
+            f"{candidate.use_case} is not good enough: {reasons}. The champion stays. "
+            f"See {EVIDENCE} and {VERDICTS} of the MLflow run {candidate.run_id}."
+        )
+
+
+def register(
+    site: Site,
+    candidate: TrainedCandidate,
+    verdicts: Sequence[Verdict],
+    *,
+    evidence: Evidence,
+    provenance: Provenance,
+) -> int:
+    """
+    Certify the candidate, load it as serving will, and return its version in the registry.
+
+    :raises GateFailed: if a blocking gate refused it, or it answers otherwise when it is served
+    """
+    require(candidate, verdicts)
+    registry, name = site.registry, site.use_case.name
+    with registry.alone(f"certificate/{candidate.run_id}"):
+        folder = registry.fetch(candidate.model_id, site.workdir / "certified")
+        packaging.check(folder, candidate.digest)
+        if not _is_certified(folder, site.trusted):
+            claims = _claims(site, candidate, verdicts, evidence, provenance)
+            path = folder / certificate.FILE_NAME
+            path.write_bytes(certificate.issue(folder, claims, key_path=site.keys / "signing.pem"))
+            registry.add_certificate(candidate.model_id, path)
+        _, gap = packaging.parity(folder, loading.load(folder, site.trusted, use_case=name))
+        if gap > SAME_ANSWER:
+            raise GateFailed(f"{name}: served, it differs by {gap:.3g} from training. Not registered.")
+        logged = Logged(candidate.model_id, candidate.digest)
+        version = registry.register(name, candidate.run_id, logged, _lineage(provenance))
+    registry.finish(candidate.run_id)
+    return version
+
+
+def _claims(
+    site: Site,
+    candidate: TrainedCandidate,
+    verdicts: Sequence[Verdict],
+    evidence: Evidence,
+    provenance: Provenance,
+) -> Claims:
+    return Claims(
+        use_case=site.use_case.name,
+        snapshot=dict(provenance.snapshot),
+        code_version=provenance.code_version,
+        lock_hash=provenance.lock_hash,
+        run_id=candidate.run_id,
+        metrics=dict(evidence.metrics["test"]),
+        gates=tuple(GateEvidence(**asdict(verdict)) for verdict in verdicts),
+        environment=_environment(),
+    )
+
+
+def _lineage(provenance: Provenance) -> dict[str, str]:
+    of_code = {"code_version": provenance.code_version, "lock_hash": provenance.lock_hash}
+    of_data = {f"snapshot.{name}": value for name, value in provenance.snapshot.items()}
+    return as_tags(of_code | of_data)
+
+
+def _is_certified(folder: Path, trusted: Path) -> bool:
+    try:
+        certificate.verify(folder, trusted)
+    except CertificateInvalid:
+        return False
+    return True
+
+
+def _environment() -> dict[str, str]:
+    versions = {name: version_of(name) for name in packaging.REQUIREMENTS}
+    return {"python": platform.python_version(), **versions}

@@ -1,0 +1,113 @@
+"""Make something exactly once at a server whose creates are not idempotent and whose answers may be lost."""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from mlflow.exceptions import MlflowException
+from mlflow.utils.credentials import get_default_host_creds
+from mlflow.utils.rest_utils import http_request, verify_rest_response
+from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
+
+from include.errors import ServiceUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from sqlalchemy import Engine
+
+Thing = TypeVar("Thing")
+UNCERTAIN = frozenset(
+    {"INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "DEADLINE_EXCEEDED", "REQUEST_LIMIT_EXCEEDED", "CANCELLED"}
+)
+SETTLE_SECONDS = 5.0
+TIMEOUT_SECONDS = 30
+
+
+@contextmanager
+def alone(engine: Engine | None, key: str, *, patience: str = "120s") -> Iterator[None]:
+    """
+    Let one process at a time through per `key`; PostgreSQL frees the lock of a process that dies.
+
+    Without an engine everybody passes.
+
+    :raises ServiceUnavailable: if the other does not finish within `patience`
+    """
+    if engine is None:
+        yield
+        return
+    with engine.connect() as connection:
+        try:
+            connection.execute(
+                text("SELECT set_config('lock_timeout', :patience, true)"), {"patience": patience}
+            )
+            connection.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))"), {"key": key})
+        except OperationalError as error:
+            raise ServiceUnavailable(
+                f"{key}: another attempt has been at work for {patience}, or the database is away. Try again."
+            ) from error
+        yield
+
+
+def once(find: Callable[[], Thing | None], create: Callable[[], object], what: str) -> Thing:
+    """
+    Return what `find` finds, after `create` where it finds nothing; `create` is never repeated.
+
+    When the answer of `create` is lost, the server may still have done it: it is looked for instead.
+
+    :raises ServiceUnavailable: if it cannot be found after a lost answer; the next attempt looks again
+    """
+    found = find()
+    if found is not None:
+        return found
+    try:
+        create()
+    except MlflowException as error:
+        if not is_uncertain(error):
+            raise
+        lost: MlflowException | None = error
+    else:
+        lost = None
+    settled = time.monotonic() + SETTLE_SECONDS
+    while (found := find()) is None:
+        if time.monotonic() > settled:
+            raise ServiceUnavailable(f"MLflow did not confirm {what}: {lost}. Try again.") from lost
+        time.sleep(0.1)
+    return found
+
+
+def post(uri: str, endpoint: str, body: dict[str, Any]) -> dict[str, Any]:
+    """Send one create to MLflow's REST API; unlike the client it never sends it again."""
+    path = f"/api/2.0/mlflow/{endpoint}"
+    response = http_request(
+        get_default_host_creds(uri),
+        path,
+        "POST",
+        max_retries=0,
+        raise_on_status=False,
+        timeout=TIMEOUT_SECONDS,
+        json=body,
+    )
+    answer: dict[str, Any] = verify_rest_response(response, path).json()
+    return answer
+
+
+def is_uncertain(error: MlflowException) -> bool:
+    """Return whether the server may have done what was asked, though it did not say so."""
+    return error.error_code in UNCERTAIN
+
+
+@contextmanager
+def reaching(uri: str) -> Iterator[None]:
+    """Turn MLflow being away into the error that is retried."""
+    try:
+        yield
+    except MlflowException as error:
+        if not is_uncertain(error):
+            raise
+        raise ServiceUnavailable(
+            f"MLflow at {uri} did not do it: {error}. See its log; try again."
+        ) from error
