@@ -4,37 +4,45 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
+from typing import Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from include.declarations import Environment
 from include.errors import SettingsError
+from include.stack.credentials import database_password
 
 
 class Settings(BaseSettings):
-    """`AIRWORTHY_*` variables; every path that is not given lies below `home`."""
+    """`AIRWORTHY_*` variables; what is not given follows from `home` and the ports."""
 
-    model_config = SettingsConfigDict(env_prefix="AIRWORTHY_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="AIRWORTHY_", frozen=True, extra="ignore", env_ignore_empty=True, hide_input_in_errors=True
+    )
 
-    home: Path = Path(".airworthy")
+    home: Path = Field(Path(".airworthy"), validate_default=True)
     env: Environment = "dev"
     airflow_port: int = Field(8080, ge=1024, le=65535)
     mlflow_port: int = Field(5000, ge=1024, le=65535)
     gateway_port: int = Field(8090, ge=1024, le=65535)
     postgres_port: int = Field(5433, ge=1024, le=65535)
     controller_port: int = Field(8091, ge=1024, le=65535)
-    log_server_port: int = Field(8793, ge=1024, le=65535)
     model_server_ports: tuple[int, int] = (9000, 9099)
-    database_url: str = Field("", repr=False)
-    mlflow_uri: str = ""
-    lake_uri: str = ""
-    landing_uri: str = ""
+    database_url: str = Field(default_factory=lambda data: _embedded_database(data), repr=False)
+    mlflow_uri: str = Field(default_factory=lambda data: _local(data, "mlflow_port"))
+    lake_uri: str = Field(default_factory=lambda data: _below(data, "lake"))
+    landing_uri: str = Field(default_factory=lambda data: _below(data, "landing"))
+
+    @field_validator("home")
+    @classmethod
+    def _absolute(cls, home: Path) -> Path:
+        return home.expanduser().absolute()
 
     @property
     def root(self) -> Path:
         """The home, absolute."""
-        return self.home.expanduser().absolute()
+        return self.home
 
     @property
     def trusted_keys(self) -> Path:
@@ -45,6 +53,22 @@ class Settings(BaseSettings):
     def signing_key(self) -> Path:
         """The private key that signs certificates; only Airflow's side reads it."""
         return self.root / "keys" / "signing.pem"
+
+    @property
+    def airflow_uri(self) -> str:
+        """The address of Airflow's api-server and UI."""
+        return f"http://127.0.0.1:{self.airflow_port}"
+
+    @property
+    def gateway_uri(self) -> str:
+        """The address that callers of models use."""
+        return f"http://127.0.0.1:{self.gateway_port}"
+
+    @property
+    def ports(self) -> dict[str, int]:
+        """Every port the embedded stack listens on, by the variable that sets it."""
+        names = ("airflow_port", "mlflow_port", "gateway_port", "postgres_port", "controller_port")
+        return {f"AIRWORTHY_{name.upper()}": getattr(self, name) for name in names}
 
 
 @cache
@@ -61,3 +85,20 @@ def settings() -> Settings:
             f"AIRWORTHY_{'.'.join(map(str, p['loc'])).upper()}: {p['msg']}" for p in error.errors()
         )
         raise SettingsError(f"{problems}. Correct the variable, or unset it for the default.") from error
+
+
+def _local(data: dict[str, Any], port: str) -> str:
+    return f"http://127.0.0.1:{data[port]}" if port in data else ""
+
+
+def _below(data: dict[str, Any], folder: str) -> str:
+    return str(data["home"] / folder) if "home" in data else ""
+
+
+def _embedded_database(data: dict[str, Any]) -> str:
+    """Return the address of the embedded database; empty before the stack was first started."""
+    if not {"home", "postgres_port"} <= data.keys():
+        return ""  # these are reported by themselves
+    password = database_password(data["home"])
+    port = data["postgres_port"]
+    return f"postgresql+psycopg2://airworthy:{password}@127.0.0.1:{port}/airworthy" if password else ""

@@ -1,0 +1,37 @@
+"""
+Airflow reads this at its start: the scheduler imports the heavy libraries once, for every task that it forks.
+
+Only libraries, never the project's own modules: each task reads those afresh, so an edit counts at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+__all__: list[str] = []  # nothing here is a setting of Airflow
+
+LIBRARIES = (
+    "pandas",
+    "pyarrow.dataset",
+    "deltalake",
+    "scipy.stats",
+    "sklearn.compose",
+    "sklearn.ensemble",
+    "sklearn.linear_model",
+    "sklearn.pipeline",
+    "sklearn.preprocessing",
+    "cloudpickle",
+    "mlflow",
+    "mlflow.sklearn",
+    "great_expectations",
+    "great_expectations.expectations",
+    "evidently",
+    "evidently.presets",
+    "psycopg2",
+    "sqlalchemy.dialects.postgresql",
+)
+
+if "scheduler" in sys.argv:
+    for library in LIBRARIES:
+        import_module(library)

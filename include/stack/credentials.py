@@ -1,0 +1,83 @@
+"""The secrets of one embedded stack: generated once, kept in one file that only its owner reads."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from base64 import urlsafe_b64encode
+from dataclasses import asdict, dataclass, field, fields
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FILE = "secrets.env"
+
+
+def _password() -> str:
+    return secrets.token_urlsafe(24)
+
+
+def _fernet_key() -> str:
+    return urlsafe_b64encode(secrets.token_bytes(32)).decode()
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """A password for each database role, and the keys Airflow signs and encrypts with."""
+
+    postgres_password: str = field(default_factory=_password, repr=False)
+    airflow_password: str = field(default_factory=_password, repr=False)
+    mlflow_password: str = field(default_factory=_password, repr=False)
+    airworthy_password: str = field(default_factory=_password, repr=False)
+    fernet_key: str = field(default_factory=_fernet_key, repr=False)
+    jwt_secret: str = field(default_factory=_password, repr=False)
+    api_secret_key: str = field(default_factory=_password, repr=False)
+
+
+def load(home: Path) -> Credentials:
+    """Return the stack's credentials; what is missing is generated and kept, what is there stays."""
+    known = _read(home)
+    names = {entry.name for entry in fields(Credentials)}
+    credentials = Credentials(**{name: value for name, value in known.items() if name in names})
+    lines = "".join(f"{name.upper()}={value}\n" for name, value in asdict(credentials).items())
+    write_private(home / FILE, lines)
+    return credentials
+
+
+def database_password(home: Path) -> str:
+    """Return the password of the role `airworthy`; empty before the stack was first started."""
+    return _read(home).get("airworthy_password", "")
+
+
+def admin_login(home: Path) -> tuple[str, str]:
+    """Return name and password of the UI's administrator, who may change the latter in the file."""
+    path = password_file(home)
+    if not path.exists():
+        write_private(path, json.dumps({"admin": _password()}) + "\n")
+    passwords: dict[str, str] = json.loads(path.read_text())
+    return "admin", passwords["admin"]
+
+
+def password_file(home: Path) -> Path:
+    """Return where the passwords of Airflow's users lie, in the format of its simple auth manager."""
+    return home / "airflow" / "passwords.json"
+
+
+def write_private(path: Path, text: str) -> None:
+    """Replace a file by one that only its owner reads, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_name(f".{path.name}.new")
+    new.unlink(missing_ok=True)
+    new.touch(mode=0o600)
+    new.write_text(text)
+    new.replace(path)
+
+
+def _read(home: Path) -> dict[str, str]:
+    try:
+        lines = (home / FILE).read_text().splitlines()
+    except FileNotFoundError:
+        return {}
+    pairs = (line.partition("=") for line in lines if "=" in line)
+    return {name.lower(): value for name, _, value in pairs}

@@ -1,0 +1,41 @@
+"""`python -m include.stack.run <program>`: become that program, which ends when the supervisor does."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+
+from include.stack import environment
+from include.stack.credentials import load
+from include.stack.processes import find, kill
+from include.stack.programs import BY_NAME
+from include.stack.settings import Settings, settings
+
+PR_SET_PDEATHSIG = 1
+
+
+def become(name: str, chosen: Settings) -> None:
+    """
+    Replace this process by the program, with its secrets in its environment and none on its command line.
+
+    What a killed predecessor left (executor workers amid a task) is ended first, so that no two run at once.
+    """
+    program = BY_NAME[name]
+    marks = {environment.STACK_MARK: str(chosen.root), environment.PROGRAM_MARK: name}
+    variables = os.environ | environment.of(program.kind, chosen, load(chosen.root)) | marks
+    if name != "postgres":  # it looks after its own children, and a part of them must write to the disk
+        kill(find(chosen.root, name))
+    if name == "haproxy":
+        from include.serving.haproxy import Gateway
+
+        Gateway().prepare()
+    os.chdir(environment.REPOSITORY)
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    command = program.command(chosen)
+    os.execvpe(command[0], command, variables)  # noqa: S606
+
+
+if __name__ == "__main__":
+    become(sys.argv[1], settings())
