@@ -1,0 +1,87 @@
+"""What callers were promised, what they got, and how much of the error budget is left."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Literal
+
+from sqlalchemy import text
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sqlalchemy import Connection
+
+    from include.declarations import Slo
+
+Outcome = Literal["met", "broken", "inconclusive"]
+
+# A caller sees one answer: the champion's, if the challenger failed first, after the time of both.
+# What the caller did wrong (4xx) spends nobody's budget, and copies to a shadow are answered to nobody.
+_CALLS = text("""
+WITH call AS (
+  SELECT request_id, bool_or(status BETWEEN 200 AND 299) AS answered,
+         bool_or(status BETWEEN 400 AND 499) AS refused, sum(latency_ms) AS latency_ms
+  FROM inference_log
+  WHERE use_case = :use_case AND role <> 'shadow' AND received_at >= :start AND received_at < :finish
+  GROUP BY request_id
+)
+SELECT count(*) FILTER (WHERE answered OR NOT refused) AS requests,
+       count(*) FILTER (WHERE NOT answered AND NOT refused) AS failed,
+       count(*) FILTER (WHERE NOT answered AND refused) AS refused,
+       percentile_cont(0.5) WITHIN GROUP (ORDER BY latency_ms) FILTER (WHERE answered) AS latency_p50,
+       percentile_cont(0.99) WITHIN GROUP (ORDER BY latency_ms) FILTER (WHERE answered) AS latency_p99
+FROM call
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """
+    The service of one window; latencies in ms, None without an answered request.
+
+    `budget_left` is the share of the failures allowed in the window that were not yet used: 1 is untouched,
+    0 is spent, and below 0 it is overdrawn.
+    """
+
+    outcome: Outcome
+    reason: str
+    requests: int
+    failed: int
+    refused: int
+    availability: float | None
+    latency_p50: float | None
+    latency_p99: float | None
+    budget_left: float
+
+
+def measure(connection: Connection, use_case: str, slo: Slo, *, end: datetime) -> Service:
+    """Return how callers were served in the `slo.window_days` before `end`."""
+    window = {"use_case": use_case, "start": end - timedelta(days=slo.window_days), "finish": end}
+    row = connection.execute(_CALLS, window).mappings().one()
+    requests, failed = row["requests"], row["failed"]
+    if not requests:
+        reason = f"no request in {slo.window_days} days"
+        return Service("inconclusive", reason, availability=None, budget_left=1.0, **row)
+    availability = 1 - failed / requests
+    problems = []
+    if availability < slo.availability:
+        problems.append(f"availability {availability:.4%}, {slo.availability:.4%} promised")
+    if row["latency_p99"] is not None and row["latency_p99"] > slo.latency_p99_ms:
+        problems.append(f"latency p99 {row['latency_p99']:.0f} ms, {slo.latency_p99_ms:g} ms promised")
+    reason = "; ".join(problems) or f"availability {availability:.4%} over {requests} requests"
+    return Service(
+        "broken" if problems else "met",
+        reason,
+        availability=availability,
+        budget_left=_budget_left(failed, requests, slo.availability),
+        **row,
+    )
+
+
+def _budget_left(failed: int, requests: int, promised: float) -> float:
+    allowed = (1 - promised) * requests
+    if allowed:
+        return 1 - failed / allowed
+    return 0.0 if failed else 1.0

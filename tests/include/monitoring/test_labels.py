@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from include.errors import DataError
+from include.monitoring.labels import join, measure, naive_forecast
+from include.use_cases.air_time import USE_CASE as AIR_TIME
+from include.use_cases.flight_delay import USE_CASE as FLIGHT_DELAY
+
+
+def joined(predictions, delays, use_case=FLIGHT_DELAY):
+    ids = [f"f{n}" for n in range(len(predictions))]
+    asked = pd.DataFrame({"flight_id": ids, "prediction": predictions})
+    landed = pd.DataFrame({"flight_id": ids[: len(delays)], use_case.label.column: delays})
+    return join(asked, landed, use_case, entity="flight_id")
+
+
+def test_a_classifiers_label_is_whether_the_value_is_above():
+    rows = joined([0.5] * 4, [16.0, 15.0, -3.0, np.nan])
+    assert rows["target"].tolist()[:3] == [1, 0, 0]
+    assert np.isnan(rows["target"][3]), "a cancelled flight is neither late nor in time"
+
+
+def test_a_regressions_label_is_the_value():
+    assert joined([100.0], [93.0], AIR_TIME)["target"].tolist() == [93]
+
+
+def test_labels_that_have_not_landed_are_missing_and_counted():
+    quality = measure(joined([0.5] * 10, [16.0] * 4), FLIGHT_DELAY, naive=0.2)
+    assert (quality.predictions, quality.labelled, quality.completeness) == (10, 4, 0.4)
+    assert (quality.outcome, quality.skill) == ("inconclusive", None)
+
+
+def test_labels_of_flights_that_nobody_asked_for_change_nothing():
+    asked = pd.DataFrame({"flight_id": ["a", None], "prediction": [0.5, 0.5]})
+    landed = pd.DataFrame({"flight_id": ["a", "b"], "arr_delay": [0.0, 99.0]})
+    assert join(asked, landed, FLIGHT_DELAY, entity="flight_id")["flight_id"].tolist() == ["a"]
+
+
+def test_of_a_flight_asked_for_twice_the_last_prediction_counts():
+    asked = pd.DataFrame({"flight_id": ["a", "a"], "prediction": [0.1, 0.9]})
+    landed = pd.DataFrame({"flight_id": ["a"], "arr_delay": [99.0]})
+    assert join(asked, landed, FLIGHT_DELAY, entity="flight_id")["prediction"].tolist() == [0.9]
+
+
+def test_two_labels_of_one_flight_are_an_error_that_names_it():
+    landed = pd.DataFrame({"flight_id": ["a", "a"], "arr_delay": [1.0, 99.0]})
+    asked = pd.DataFrame({"flight_id": ["a"], "prediction": [0.1]})
+    with pytest.raises(DataError, match="'a' has several labels"):
+        join(asked, landed, FLIGHT_DELAY, entity="flight_id")
+
+
+@pytest.mark.parametrize(
+    ("prediction", "outcome"), [(lambda late: 0.1 + 0.8 * late, "good"), (lambda late: 1 - late, "lost")]
+)
+def test_quality_is_lost_when_it_is_no_better_than_always_saying_the_same(prediction, outcome):
+    delays = np.where(np.arange(200) % 4 == 0, 60.0, 0.0)
+    quality = measure(joined(prediction(delays > 15), delays), FLIGHT_DELAY, naive=0.25)
+    assert quality.outcome == outcome
+    assert "roc_auc" in quality.figures
+    assert quality.completeness == 1
+
+
+def test_the_skill_is_measured_against_the_naive_forecast():
+    minutes = np.array([100.0, 200.0] * 100)
+    quality = measure(joined(minutes + 5, minutes, AIR_TIME), AIR_TIME, naive=150.0)
+    assert quality.skill == pytest.approx(1 - 5 / 50)
+
+
+def test_the_naive_forecast_fits_the_loss():
+    target = pd.Series([0.0, 0.0, 0.0, 1.0])
+    assert naive_forecast(FLIGHT_DELAY, target) == 0.25
+    assert naive_forecast(AIR_TIME, target) == 0
+
+
+def test_where_all_labels_are_alike_there_is_no_skill_to_measure():
+    quality = measure(joined([100.0] * 200, [90.0] * 200, AIR_TIME), AIR_TIME, naive=90.0)
+    assert quality.outcome == "inconclusive"
+
+
+def test_no_predictions_are_inconclusive():
+    assert measure(joined([], []), FLIGHT_DELAY, naive=0.2).outcome == "inconclusive"
