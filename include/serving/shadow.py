@@ -1,0 +1,106 @@
+"""Send copies of the champion's requests to a challenger, after the answer, and never slow the caller."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import logging
+import queue
+import threading
+import time
+import zlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+MOST_WAITING = 1_000  # copies; what comes on top is dropped and counted
+TIMEOUT = 2.0  # seconds that a copy may take
+WATCH = 0.2  # seconds between two looks at the file
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where `champion` sends `share` of its requests, as the controller wrote it."""
+
+    champion: int
+    challenger: int
+    address: str
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """A request, to be sent once more."""
+
+    body: bytes
+    headers: dict[str, str]
+
+
+def write_target(file: Path, target: Target | None) -> None:
+    """Tell the champion where to send copies; nowhere, if there is no target."""
+    text = json.dumps({name: getattr(target, name) for name in Target.__slots__}) if target else "null"
+    if file.exists() and file.read_text() == text:
+        return
+    file.parent.mkdir(parents=True, exist_ok=True)
+    draft = file.with_name(f".{file.name}")
+    draft.write_text(text)
+    draft.replace(file)
+
+
+class Shadow:
+    """Reads from `file` where copies go; one thread sends them."""
+
+    def __init__(self, file: Path, version: int, *, dropped: Callable[[], None] = lambda: None) -> None:
+        self._file = file
+        self._version = version
+        self._dropped = dropped
+        self._target: Target | None = None
+        self._queue: queue.Queue[Copy] = queue.Queue(MOST_WAITING)
+        threading.Thread(target=self._watch, name="shadow-target", daemon=True).start()
+        threading.Thread(target=self._send_all, name="shadow", daemon=True).start()
+
+    def wants(self, request_id: str) -> bool:
+        """Return whether this request is one of those to be copied; the same id, the same answer."""
+        target = self._target
+        return target is not None and zlib.crc32(request_id.encode()) / 2**32 < target.share
+
+    def send(self, copy: Copy) -> None:
+        """Queue a copy, or drop it if too many wait."""
+        try:
+            self._queue.put_nowait(copy)
+        except queue.Full:
+            self._dropped()
+
+    def _watch(self) -> None:
+        while True:
+            self._target = self._read()
+            time.sleep(WATCH)
+
+    def _read(self) -> Target | None:
+        try:
+            content = json.loads(self._file.read_text())
+        except FileNotFoundError:
+            return None
+        target = Target(**content) if content else None
+        return target if target and target.champion == self._version and target.share > 0 else None
+
+    def _send_all(self) -> None:
+        connection: http.client.HTTPConnection | None = None
+        while True:
+            copy, target = self._queue.get(), self._target
+            if target is None:
+                continue
+            if connection is None or f"{connection.host}:{connection.port}" != target.address:
+                connection = http.client.HTTPConnection(target.address, timeout=TIMEOUT)
+            try:
+                headers = copy.headers | {"X-Airworthy-Route": "shadow"}
+                connection.request("POST", "/invocations", copy.body, headers)
+                connection.getresponse().read()
+            except (OSError, http.client.HTTPException) as error:
+                connection.close()
+                self._dropped()
+                _log.info("version %d did not take a copy: %s", target.challenger, error)
