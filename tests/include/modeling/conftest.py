@@ -1,0 +1,104 @@
+"""Rows, models and keys small enough to make for every test."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from include.modeling.certificate import generate_keys
+from include.modeling.evaluation import predict
+from include.modeling.packaging import save
+from include.modeling.registry import Registry
+from include.use_cases.air_time import USE_CASE as AIR_TIME
+from include.use_cases.air_time import build_model as build_air_time
+from include.use_cases.flight_delay import USE_CASE as FLIGHT_DELAY
+from include.use_cases.flight_delay import build_model as build_flight_delay
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from sqlalchemy import Engine
+
+ESTIMATORS = {"flight_delay": build_flight_delay, "air_time": build_air_time}
+USE_CASES = {"flight_delay": FLIGHT_DELAY, "air_time": AIR_TIME}
+
+
+def make_flights(
+    first: str = "2013-01-01", days: int = 60, *, a_day: int = 40, seed: int = 0, task: str = "classification"
+) -> pd.DataFrame:
+    """Return rows as a snapshot of `flight_features` gives them; windy evening flights are late."""
+    rng = np.random.default_rng(seed)
+    count = days * a_day
+    day = pd.date_range(first, periods=days).repeat(a_day)
+    hour = rng.integers(5, 23, count)
+    frame = pd.DataFrame(
+        {
+            "flight_id": [f"{d:%Y-%m-%d}-{n}" for n, d in enumerate(day)],
+            "scheduled_departure": (day + pd.to_timedelta(hour, unit="h")).tz_localize("UTC"),
+            "day": day.strftime("%Y-%m-%d"),
+            "carrier": rng.choice(["AA", "B6", "UA"], count),
+            "origin": rng.choice(["EWR", "JFK", "LGA"], count),
+            "dest": rng.choice(["BOS", "LAX", "ORD", "SFO"], count),
+            "distance": rng.integers(100, 2500, count).astype(float),
+            "hour": hour.astype("int64"),
+            "weekday": day.weekday.astype("int64"),
+        }
+    )
+    for name in ("temp", "dewp", "humid", "wind_speed", "precip", "pressure", "visib"):
+        frame[name] = np.where(rng.random(count) < 0.05, np.nan, rng.normal(10, 3, count))
+    wind = frame["wind_speed"].fillna(10)
+    if task == "classification":
+        odds = (hour - 14) / 3 + (wind - 10) / 2 - 1
+        frame["target"] = (rng.random(count) < 1 / (1 + np.exp(-odds))).astype("int64")
+    else:
+        frame["target"] = frame["distance"] / 7 + wind + rng.normal(0, 3, count)
+    return frame
+
+
+@pytest.fixture
+def flights() -> Callable[..., pd.DataFrame]:
+    return make_flights
+
+
+@pytest.fixture(scope="session")
+def estimators() -> dict[str, object]:
+    """Return a small fitted estimator for each use case."""
+    fitted = {}
+    for name, build in ESTIMATORS.items():
+        frame = make_flights(task=USE_CASES[name].task)
+        fitted[name] = build().fit(frame[list(USE_CASES[name].features)], frame["target"])
+    return fitted
+
+
+@pytest.fixture(scope="session")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("keys")
+    generate_keys(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def packaged_once(estimators: dict[str, object], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("packaged") / "model"
+    save(estimators["flight_delay"], FLIGHT_DELAY, make_flights(), folder)
+    return folder
+
+
+@pytest.fixture
+def packaged(packaged_once: Path, tmp_path: Path) -> Path:
+    """Return the folder of a packaged model, this test's own."""
+    import shutil
+
+    return shutil.copytree(packaged_once, tmp_path / "packaged")
+
+
+@pytest.fixture
+def registry(mlflow_server: str, database: Engine) -> Registry:
+    return Registry(mlflow_server, database)
+
+
+__all__ = ["predict"]
