@@ -15,6 +15,7 @@ from scipy.stats import wasserstein_distance
 
 from include.errors import DataError
 from include.monitoring.columns import NUMBERS, SEED, comparable
+from include.monitoring.figures import plain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,6 +46,10 @@ class Drift:
     rows_current: int
     sampled: bool
     html: str
+
+    def as_json(self) -> dict[str, Any]:
+        """Return everything but the page."""
+        return {name: value for name, value in plain(self).items() if name != "html"}
 
     @property
     def drifted(self) -> bool:
