@@ -72,10 +72,12 @@ class Lake:
         """
         Keep refused rows in `<dataset>_quarantine`, in place of what these days had there.
 
-        All values become text, since a refused value need not fit its type. Return the version, or
-        None where there is nothing to keep and nothing to clear.
+        All values become text, since a refused value need not fit its type. Rows of other days are left
+        out: they are in no partition of this run. Return the version, or None where there is nothing to
+        keep and nothing to clear.
         """
         table = f"{dataset}_quarantine"
+        rows = rows[rows[DAY].isin([day.isoformat() for day in days])]
         if rows.empty and not set(self.days(table)) & set(days):
             return None
         text = rows.astype(object).apply(lambda column: column.map(str, na_action="ignore"))

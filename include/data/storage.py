@@ -1,4 +1,4 @@
-"""Files below an address, on a local disk or in an object store, reached with the options that Delta takes."""
+"""Files below an address, on a disk or in an object store, reached with the options that Delta takes."""
 
 from __future__ import annotations
 

@@ -1,0 +1,160 @@
+"""Name the exact rows that a model is made of, and read them again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from include.catalog import catalog
+from include.errors import DataError, PartitionMissing
+
+if TYPE_CHECKING:
+    from include.catalog import Catalog
+    from include.data.lake import Lake
+    from include.declarations import FeatureView, UseCase
+
+TARGET = "target"
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Versions of two tables, a range of days (first and last), and the digest of what was there."""
+
+    use_case: str
+    as_of: date
+    feature_view: str
+    feature_version: int
+    label_dataset: str
+    label_version: int
+    days: tuple[str, str]
+    rows: int
+    digest: str
+
+    def to_json(self) -> str:
+        """Return the snapshot as JSON with sorted keys."""
+        return json.dumps(asdict(self) | {"as_of": self.as_of.isoformat()}, sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> Snapshot:
+        """
+        Return the snapshot that `to_json` wrote.
+
+        :raises DataError: if it is none
+        """
+        try:
+            values = json.loads(text)
+            first, last = values["days"]
+            return cls(**values | {"as_of": date.fromisoformat(values["as_of"]), "days": (first, last)})
+        except (ValueError, TypeError, KeyError) as error:
+            raise DataError(f"This is no snapshot: {text[:200]!r} ({error}). Take a new one.") from error
+
+
+def take(use_case: UseCase, lake: Lake, as_of: date | None, *, declared: Catalog | None = None) -> Snapshot:
+    """
+    Return the snapshot of what could be learnt on the morning of `as_of`, by default with the newest labels.
+
+    Its days are those before `as_of` that have features, and labels that had landed by then.
+
+    :raises PartitionMissing: if there is no such day
+    """
+    known = declared or catalog()
+    lag = timedelta(days=max(known.datasets[use_case.label.dataset].lag_days, 1))
+    feature_version, label_version = (
+        _version(lake, table) for table in (use_case.feature_view, use_case.label.dataset)
+    )
+    complete = set(lake.days(use_case.feature_view, version=feature_version)) & set(
+        lake.days(use_case.label.dataset, version=label_version)
+    )
+    if as_of is None and complete:
+        as_of = max(complete) + lag
+    days = sorted(day for day in complete if as_of and day + lag <= as_of)
+    if as_of is None or not days:
+        raise PartitionMissing(
+            f"{use_case.name}: no day has both {use_case.feature_view} and {use_case.label.dataset}"
+            f"{f' as of {as_of}' if as_of else ''}. Ingest the datasets and build the features first."
+        )
+    snapshot = Snapshot(
+        use_case=use_case.name,
+        as_of=as_of,
+        feature_view=use_case.feature_view,
+        feature_version=feature_version,
+        label_dataset=use_case.label.dataset,
+        label_version=label_version,
+        days=(days[0].isoformat(), days[-1].isoformat()),
+        rows=0,
+        digest="",
+    )
+    frame = _rows(use_case, snapshot, lake, known.feature_views[use_case.feature_view])
+    return Snapshot(**asdict(snapshot) | {"rows": len(frame), "digest": _digest(frame)})
+
+
+def read(
+    use_case: UseCase, snapshot: Snapshot, lake: Lake, *, declared: Catalog | None = None
+) -> pd.DataFrame:
+    """
+    Return the rows of a snapshot by day and entity: entity, time, `day`, the features and `target`.
+
+    :raises DataError: if they are not the rows that were taken, or the snapshot is of another use case
+    """
+    if snapshot.use_case != use_case.name:
+        raise DataError(f"The snapshot is of {snapshot.use_case}, not of {use_case.name}.")
+    view = (declared or catalog()).feature_views[snapshot.feature_view]
+    frame = _rows(use_case, snapshot, lake, view)
+    digest = _digest(frame)
+    if digest != snapshot.digest:
+        raise DataError(
+            f"{use_case.name}: the rows of the snapshot as of {snapshot.as_of} are not those that were "
+            f"taken: {len(frame):,} with digest {digest[:12]}, not {snapshot.rows:,} with "
+            f"{snapshot.digest[:12]}. "
+            "The features, the label or the tables' files were changed: take a new snapshot."
+        )
+    return frame
+
+
+def row_hashes(frame: pd.DataFrame) -> np.ndarray[Any, np.dtype[np.uint64]]:
+    """Return one number per row, the same wherever and whenever the same values are hashed."""
+    return np.asarray(pd.util.hash_pandas_object(frame, index=False), dtype=np.uint64)
+
+
+def _version(lake: Lake, table: str) -> int:
+    version = lake.version(table)
+    if version is None:
+        raise PartitionMissing(f"There is no table {table} in the lake {lake.uri}. Publish it first.")
+    return version
+
+
+def _rows(use_case: UseCase, snapshot: Snapshot, lake: Lake, view: FeatureView) -> pd.DataFrame:
+    names = list(dict.fromkeys((view.entity, view.time, "day", *use_case.features)))
+    features = _read(lake, view.name, snapshot.feature_version, snapshot.days, names)
+    label = [view.entity, "day", use_case.label.column]
+    labels = _read(lake, snapshot.label_dataset, snapshot.label_version, snapshot.days, label)
+    labels = labels.rename(columns={use_case.label.column: TARGET}).dropna(subset=[TARGET])
+    try:
+        joined = features.merge(labels, on=["day", view.entity], validate="one_to_one")
+    except pd.errors.MergeError as error:
+        raise DataError(
+            f"{use_case.name}: {view.entity} is there more than once a day in {view.name} or "
+            f"{snapshot.label_dataset}, so rows and labels cannot be joined. Correct and republish them."
+        ) from error
+    joined = joined.sort_values(["day", view.entity], ignore_index=True)
+    if use_case.label.above is not None:
+        return joined.assign(**{TARGET: (joined[TARGET] > use_case.label.above).astype("int64")})
+    return joined.astype({TARGET: "float64"})
+
+
+def _read(lake: Lake, table: str, version: int, days: tuple[str, str], columns: list[str]) -> pd.DataFrame:
+    first, last = (date.fromisoformat(day) for day in days)
+    wanted = [day for day in lake.days(table, version=version) if first <= day <= last]
+    return lake.read(table, wanted, version=version, columns=columns)
+
+
+def _digest(frame: pd.DataFrame) -> str:
+    digest = hashlib.sha256(json.dumps([[name, str(kind)] for name, kind in frame.dtypes.items()]).encode())
+    digest.update(row_hashes(frame).tobytes())
+    return digest.hexdigest()
