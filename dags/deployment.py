@@ -2,14 +2,14 @@
 ### Deployment
 
 Bring a certified candidate to its callers: staging, shadow, approval, canary steps, promotion.
-Whatever happens on the way, `restore` runs at the end: unless the candidate was promoted, the champion has all
-traffic again and the candidate is retired. To abort a rollout, mark the run as failed.
+Whatever happens on the way, `restore` runs at the end: unless the candidate was promoted, the champion has
+all traffic again and the candidate is retired. To abort a rollout, mark the run as failed.
 
 **If it is red:**
 
 - `begin`: the certificate does not fit the model, or another rollout is under way.
 - `stage`: the candidate cannot be loaded or answers wrongly; callers never saw it.
-- `shadow`, `canary_…`: it did worse than the champion, or there was not enough traffic to tell (*inconclusive*).
+- `shadow`, `canary_…`: it did worse than the champion, or there was too little traffic to tell.
   The message has the figures; callers are with the champion again. Nothing is to be repaired in a hurry.
 - `approve`: a person said no, or the requester tried to approve.
 - `promote`: the switch is recorded; see whether the controller runs, then clear the task.

@@ -1,7 +1,7 @@
 """
 ### Features
 
-Compute a feature view for every partition that its datasets published, as it could be known at prediction time.
+Compute a feature view for every partition that its datasets published, as it could be known at that time.
 
 **If it is red:**
 

@@ -11,7 +11,7 @@ For a long stretch of history trigger one bulk run with `first` and `last`.
 - `wait`: the file did not land in time. Ask who sends it; clear the task when it is there.
 - `extract`: the file cannot be read; the message names the file, the column and the row.
 - `validate`: the data is not what was declared, and nothing was published. The link *Data docs* shows what
-  failed, the table `<dataset>_quarantine` holds the refused rows. Have the file corrected, then clear `extract`.
+  failed, the table `<dataset>_quarantine` holds the refused rows. Have the file corrected, clear `extract`.
 - `publish`: the store is away or full. It is tried again by itself; clear it when the cause is gone.
 """
 

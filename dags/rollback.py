@@ -3,7 +3,7 @@
 
 One click back to the previous champion, by a person who says why. It ends any rollout that is under way.
 
-**If it is red:** there is no previous champion (see the ledger), or PostgreSQL is away; callers are not affected.
+**If it is red:** there is no previous champion (see the ledger), or PostgreSQL is away. Callers go on.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sqlalchemy import (
+    URL,
     BigInteger,
     Boolean,
     Column,
@@ -105,6 +106,6 @@ monitoring_result = Table(
 )
 
 
-def connect(url: str) -> Engine:
+def connect(url: str | URL) -> Engine:
     """Return an engine that notices a database which was restarted."""
     return create_engine(url, pool_pre_ping=True, pool_size=2, max_overflow=8, hide_parameters=True)

@@ -33,17 +33,16 @@ def admit(
 
     The report says whether the rest may be published; its page lies at `page_path(declared.name, days)`.
     """
-    of_dataset = isinstance(declared, Dataset)
-    key = declared.key if of_dataset else (declared.entity,)
-    limit = declared.quarantine_limit if of_dataset else 0.0
+    if isinstance(declared, Dataset):
+        key, limit = declared.key, declared.quarantine_limit
+    else:
+        key, limit = (declared.entity,), 0.0
     report = quality.validate(
         frame, declared.columns, key=key, volume=declared.volume, days=days, quarantine_limit=limit
     )
     evidence.record(engine, declared.name, run, partitions.key(days), report)
     reports.write(lake.uri, lake.storage_options, page_path(declared.name, days), report.page())
-    table = f"{declared.name}_quarantine"
-    if len(report.quarantined) or lake.version(table) is not None:
-        lake.publish(table, report.quarantined, days, metadata={"run": run})
+    lake.quarantine(declared.name, report.quarantined, days, metadata={"run": run})
     return report
 
 

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pyarrow.fs import FileSystem, FileType
+from pyarrow.fs import FileSelector, FileType
 
-from include.data.files import filesystem
+from include.data import storage
 from include.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
     import pandas as pd
 
@@ -22,39 +23,37 @@ FOLDER = "_staging"
 
 @dataclass(frozen=True)
 class Staging:
-    """The staging folder of a lake."""
+    """The staging folder of a lake; what it returns and takes are paths below the lake."""
 
     lake_uri: str
-    storage_options: Mapping[str, str] = field(default_factory=dict)
+    storage_options: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def write(self, run: str, step: str, frame: pd.DataFrame) -> str:
-        """Write `frame` and return its URI; the same run and step write the same file again."""
-        uri = f"{self._folder(run)}/{step}.parquet"
-        files, path = self._open(uri)
-        files.create_dir(path.rpartition("/")[0])
-        pq.write_table(pa.Table.from_pandas(frame, preserve_index=False), path, filesystem=files)
-        return uri
+        """Write `frame` and return its path; the same run and step write the same file again."""
+        name = "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in run)
+        path = f"{FOLDER}/{name}/{step}.parquet"
+        sink = pa.BufferOutputStream()
+        pq.write_table(pa.Table.from_pandas(frame, preserve_index=False), sink)
+        storage.write(storage.filesystem(self.lake_uri, self.storage_options), path, sink.getvalue())
+        return path
 
-    def read(self, uri: str) -> pd.DataFrame:
+    def read(self, path: str) -> pd.DataFrame:
         """
         Return the frame that an earlier step wrote.
 
         :raises DataError: if it is gone
         """
-        files, path = self._open(uri)
-        if files.get_file_info(path).type == FileType.NotFound:
-            raise DataError(f"{uri} is gone: clear the task that writes it, then this one.")
-        return pq.read_table(path, filesystem=files).to_pandas()
+        files = storage.filesystem(self.lake_uri, self.storage_options)
+        if storage.missing(files, [path]):
+            raise DataError(f"{self.lake_uri}/{path} is gone: clear the task that writes it, then this one.")
+        with files.open_input_file(path) as file:
+            return pq.read_table(file).to_pandas()
 
-    def discard(self, run: str) -> None:
-        """Remove everything that `run` wrote."""
-        files, path = self._open(self._folder(run))
-        if files.get_file_info(path).type != FileType.NotFound:
-            files.delete_dir(path)
-
-    def _folder(self, run: str) -> str:
-        name = "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in run)
-        return f"{self.lake_uri}/{FOLDER}/{name}"
-
-    def _open(self, uri: str) -> tuple[FileSystem, str]:
-        return filesystem(uri, self.storage_options)
+    def sweep(self, before: datetime) -> int:
+        """Delete every frame that was written before this moment, and return how many there were."""
+        files = storage.filesystem(self.lake_uri, self.storage_options)
+        found = files.get_file_info(FileSelector(FOLDER, allow_not_found=True, recursive=True))
+        old = [info for info in found if info.type == FileType.File and info.mtime and info.mtime < before]
+        for info in old:
+            files.delete_file(info.path)
+        return len(old)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from include.modeling import certificate, packaging
+from include.modeling import certificate
+from include.modeling.packaging import GOLDEN
 
 if TYPE_CHECKING:
     from include.modeling.certificate import Certificate
-    from include.modeling.packaging import Golden
     from include.modeling.registry import Registry
     from include.release.rollout import State
 
@@ -26,12 +27,13 @@ def verify(registry: Registry, use_case: str, version: int, *, trusted: Path) ->
         return certificate.verify(model, trusted, use_case=use_case)
 
 
-def golden(registry: Registry, use_case: str, version: int, *, trusted: Path) -> Golden:
-    """Return the rows that a version must always answer alike, once its certificate is checked."""
+def golden(registry: Registry, use_case: str, version: int, *, trusted: Path) -> dict[str, Any]:
+    """Return rows (`dataframe_split`) and the `predictions` that a certified version must always give."""
     with TemporaryDirectory() as folder:
         model = registry.download(use_case, version, Path(folder) / "model")
         certificate.verify(model, trusted, use_case=use_case)
-        return packaging.golden(model)
+        content: dict[str, Any] = json.loads((model / GOLDEN).read_text())
+        return content
 
 
 def project(registry: Registry, state: State) -> None:

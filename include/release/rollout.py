@@ -104,6 +104,8 @@ def shift(engine: Engine, hold: Hold, *, weight: int, shadow_share: float, reaso
     """
     Send `weight` of 10,000 requests to the challenger and copies of `shadow_share` of the champion's.
 
+    A challenger's traffic only grows: a step that is repeated late, when more is flowing, changes nothing.
+
     :raises StaleEpoch: if a newer attempt owns the rollout
     """
     if not 0 <= weight <= EVERYTHING or not 0 <= shadow_share <= 1:
@@ -112,6 +114,8 @@ def shift(engine: Engine, hold: Hold, *, weight: int, shadow_share: float, reaso
         )
     with engine.begin() as connection:
         now = _held(connection, hold)
+        if now.weight > weight:
+            return now
         if (now.weight, now.shadow_share) != (weight, shadow_share):
             split = {"weight": weight, "shadow_share": shadow_share}
             _change(connection, hold.use_case, split | {"generation": now.generation + 1})

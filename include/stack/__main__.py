@@ -16,7 +16,7 @@ from rich.table import Table
 from include.errors import AirworthyError, ServiceUnavailable
 from include.stack import environment, lifecycle
 from include.stack.credentials import load, password_file
-from include.stack.programs import PROGRAMS, log_file
+from include.stack.programs import PROGRAMS
 from include.stack.settings import Settings, settings
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def status(chosen: Settings) -> int:
     except ServiceUnavailable:
         console.print(f"The stack of {chosen.root} does not run. Start it with `make up`.")
         return 3
-    table = Table("program", "state", "pid", "up", "memory", "log", box=None, pad_edge=False)
+    table = Table("program", "state", "pid", "up", "memory", box=None, pad_edge=False)
     for entry in found:
         seconds = int(time.time() - entry.state.started_at) if entry.state.pid else 0
         table.add_row(
@@ -58,9 +58,9 @@ def status(chosen: Settings) -> int:
             str(entry.state.pid or ""),
             f"{seconds // 60}:{seconds % 60:02d}",
             f"{entry.memory / 1024**2:.0f} MB",
-            str(log_file(chosen, entry.state.name)),
         )
     console.print(table)
+    console.print(addresses(chosen))
     return 1 if any(entry.problem for entry in found) else 0
 
 

@@ -41,8 +41,8 @@ def wanted(dag_id: str) -> bool:
 
 def day_range() -> dict[str, Param]:
     """Return the parameters of a DAG that can run over a range of days."""
-    day = {"type": ["null", "string"], "format": "date"}
+    day: Any = {"type": ["null", "string"], "format": "date"}
     return {
-        "first": Param(None, **day, description="First day of a bulk run"),
-        "last": Param(None, **day, description="Last day of a bulk run; the first alone if empty"),
+        "first": Param(None, description="First day of a bulk run", **day),
+        "last": Param(None, description="Last day of a bulk run; the first alone if empty", **day),
     }

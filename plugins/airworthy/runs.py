@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from include import partitions
 from include.errors import DataError, ReleaseError
 
 if TYPE_CHECKING:
-    from datetime import date
-
     from airflow.sdk import Asset, Context
+
+    from include.declarations import UseCase
 
 
 def run_key(context: Context) -> str:
@@ -32,7 +33,35 @@ def actor(context: Context) -> str:
 
 def is_backfill(context: Context) -> bool:
     """Return whether the run re-creates the past, and must not change the present."""
-    return str(context["dag_run"].run_type) in {"backfill", "DagRunType.BACKFILL_JOB"}
+    return context["dag_run"].run_type == "backfill"
+
+
+def is_scheduled(context: Context) -> bool:
+    """Return whether nobody asked for the run but the clock."""
+    return context["dag_run"].run_type == "scheduled"
+
+
+def as_of(context: Context, asked: str) -> date | None:
+    """Return the day before which a training's data ends: as asked for, of a backfill its own; or None."""
+    if asked:
+        return date.fromisoformat(asked)
+    moment = context["dag_run"].logical_date
+    return moment.date() if is_backfill(context) and moment else None
+
+
+def tags(context: Context, use_case: UseCase, snapshot: str) -> dict[str, str]:
+    """Return what finds the MLflow run of this DAG run again, and what tells a person about it."""
+    run = context["dag_run"]
+    return {
+        "airworthy.dag": run.dag_id,
+        "airworthy.run": run.run_id,
+        "airworthy.partition": run.partition_key or "",
+        "airworthy.clear_number": str(run.clear_number or 0),
+        "airworthy.try": str(context["ti"].try_number),
+        "airworthy.use_case": use_case.name,
+        "airworthy.owner": use_case.owner,
+        "airworthy.snapshot": snapshot,
+    }
 
 
 def partition_key(context: Context) -> str:

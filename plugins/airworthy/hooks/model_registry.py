@@ -16,15 +16,19 @@ if TYPE_CHECKING:
 
 
 class ModelRegistryHook(BaseHook):
-    """Turns a connection (its host is MLflow's whole URI) into the registry."""
+    """
+    Turns a connection (its host is MLflow's whole URI) into the registry.
+
+    `engine` reaches the airworthy database, whose locks keep two attempts from creating one thing twice.
+    """
 
     conn_name_attr = "mlflow_conn_id"
     default_conn_name = "mlflow_default"
 
-    def __init__(self, mlflow_conn_id: str = default_conn_name, *, locks: Engine | None = None) -> None:
+    def __init__(self, mlflow_conn_id: str = default_conn_name, *, engine: Engine | None = None) -> None:
         super().__init__()
         self.mlflow_conn_id = mlflow_conn_id
-        self.locks = locks
+        self.engine = engine
 
     @cached_property
     def uri(self) -> str:
@@ -39,4 +43,8 @@ class ModelRegistryHook(BaseHook):
         """The runs and versions, built on first use."""
         from include.modeling.registry import Registry
 
-        return Registry(self.uri, locks=self.locks)
+        return Registry(self.uri, self.engine)
+
+    def run_url(self, use_case: str, run_id: str) -> str:
+        """Return where people look at a run."""
+        return f"{self.uri}/#/experiments/search/{use_case}/runs/{run_id}"

@@ -44,7 +44,7 @@ class ReleaseApprovalOperator(ApprovalOperator):
     ) -> None:
         super().__init__(
             subject=f"May {use_case} version {{{{ ti.xcom_pull('begin')['version'] }}}} fly?",
-            body="Its certificate is beside the model in MLflow; `stage` and `shadow` show what it did so far.",
+            body="Its certificate is beside the model in MLflow; `shadow` shows what it did so far.",
             **kwargs,
         )
         self.use_case = use_case

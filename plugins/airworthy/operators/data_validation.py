@@ -23,7 +23,7 @@ class DataValidationOperator(BaseOperator):
     Validate a staged frame with Great Expectations against the declaration of `subject`.
 
     Refused rows go to the table `<subject>_quarantine` with the reasons; the XCom is the URI of the rest.
-    Evidence is written before the task fails: a row in `gate_result`, and the page behind the link «Data docs».
+    Evidence is written before the task fails: a row in `gate_result`, and the page behind «Data docs».
 
     Example::
 
@@ -66,5 +66,6 @@ class DataValidationOperator(BaseOperator):
             engine=engine,
             run=runs.attempt_key(context),
         )
+        context["ti"].xcom_push("figures", {"rows": report.rows, "quarantined": len(report.quarantined)})
         report.raise_if_failed(self.subject)
         return hook.staging.write(runs.run_key(context), "accepted", report.accepted)

@@ -8,6 +8,7 @@ from airflow.sdk import BaseOperator
 
 from airworthy import runs
 from airworthy.hooks.lake import LakeHook
+from include.catalog import catalog
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,7 +37,7 @@ class ExtractPartitionOperator(BaseOperator):
     def execute(self, context: Context) -> str:
         """Return the staged frame's URI."""
         hook = LakeHook(self.lake_conn_id)
-        frame = hook.landing.read(self.dataset, runs.days(context))
+        frame = hook.landing.read(catalog().datasets[self.dataset], runs.days(context))
         self.log.info("%s: %d rows of %s", self.dataset, len(frame), runs.partition_key(context))
         return hook.staging.write(runs.run_key(context), "extracted", frame)
 

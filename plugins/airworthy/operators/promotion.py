@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airworthy.operators.rollout import ReleaseOperator
 from airworthy.triggers.rollout import RolloutTrigger
 from include.errors import ServiceUnavailable
+from include.stack.settings import settings
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 class PromoteModelOperator(ReleaseOperator):
     """
-    Verify the certificate once more, make the challenger the champion, and wait until callers are answered by it.
+    Verify the certificate once more, make the challenger the champion, and wait until it answers callers.
 
     MLflow's aliases `champion`, `challenger` and `previous` follow what the ledger says.
 
@@ -29,13 +30,14 @@ class PromoteModelOperator(ReleaseOperator):
 
     def execute(self, context: Context) -> None:
         """Switch, then wait in the triggerer until it is live."""
+        from include.modeling.versions import verify
         from include.release import progress, rollout
 
         hold = self.held()
-        certificate = self.registry.verify(self.use_case, hold.version)
+        certificate = verify(self.registry, self.use_case, hold.version, trusted=settings().trusted_keys)
         evidence = {"certificate": certificate.model_digest, "run": certificate.run_id}
         rollout.promote(self.engine, hold, reason="every step of the rollout passed", evidence=evidence)
-        self.registry.project(self.use_case, self.engine)
+        self.show_aliases()
         self.defer(
             trigger=RolloutTrigger(
                 use_case=self.use_case,
@@ -51,7 +53,7 @@ class PromoteModelOperator(ReleaseOperator):
         """Return the version that answers callers now."""
         if not event["live"]:
             raise ServiceUnavailable(
-                f"{self.use_case}: the promotion is recorded, but the gateway does not follow: {event['reason']}. "
-                "See the controller's log."
+                f"{self.use_case}: the promotion is recorded, but the gateway does not follow: "
+                f"{event['reason']}. See the controller's log."
             )
         return self.held().version

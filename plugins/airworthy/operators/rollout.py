@@ -14,6 +14,7 @@ from airworthy.hooks.airworthy_database import AirworthyDatabaseHook
 from airworthy.hooks.gateway import GatewayHook
 from airworthy.hooks.model_registry import ModelRegistryHook
 from airworthy.links import ModelsLink
+from include.stack.settings import settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context, XComArg
 
+    from include.modeling.registry import Registry
     from include.release.rollout import Hold
 
 
@@ -54,9 +56,9 @@ class ReleaseOperator(BaseOperator):
         return AirworthyDatabaseHook(self.airworthy_conn_id).engine
 
     @cached_property
-    def registry(self) -> ModelRegistryHook:
+    def registry(self) -> Registry:
         """The model registry."""
-        return ModelRegistryHook(self.mlflow_conn_id, locks=self.engine)
+        return ModelRegistryHook(self.mlflow_conn_id, engine=self.engine).registry
 
     @property
     def evidence_url(self) -> str:
@@ -68,6 +70,15 @@ class ReleaseOperator(BaseOperator):
         from include.release.rollout import Hold
 
         return Hold(**self.hold)
+
+    def show_aliases(self) -> None:
+        """Make MLflow's aliases follow the desired state."""
+        from include.modeling.versions import project
+        from include.release import rollout
+
+        with self.engine.connect() as connection:
+            state = rollout.read(connection, self.use_case)
+        project(self.registry, state)
 
 
 class BeginRolloutOperator(ReleaseOperator):
@@ -85,13 +96,14 @@ class BeginRolloutOperator(ReleaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Return the hold."""
+        from include.modeling.versions import verify
         from include.release import rollout
 
         version = runs.candidate_version(context)
         with self.engine.connect() as connection:
             if rollout.read(connection, self.use_case).champion == version:
                 raise AirflowSkipException(f"{self.use_case} version {version} is the champion already.")
-        self.registry.verify(self.use_case, version)
+        verify(self.registry, self.use_case, version, trusted=settings().trusted_keys)
         owner, actor = runs.run_key(context), runs.actor(context)
         return asdict(rollout.begin(self.engine, self.use_case, version, owner=owner, actor=actor))
 
@@ -118,7 +130,7 @@ class RestoreChampionOperator(ReleaseOperator):
             self.engine, self.use_case, version, owner=owner, actor=actor, reason=reason
         )
         if retired:
-            self.registry.project(self.use_case, self.engine)
+            self.show_aliases()
         return retired
 
 
@@ -146,5 +158,5 @@ class RollBackOperator(ReleaseOperator):
 
         key, actor = runs.run_key(context), runs.actor(context)
         state = rollout.roll_back(self.engine, self.use_case, actor=actor, reason=self.reason, key=key)
-        self.registry.project(self.use_case, self.engine)
+        self.show_aliases()
         return state.champion

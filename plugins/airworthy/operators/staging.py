@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airworthy.operators.rollout import ReleaseOperator
 from airworthy.triggers.rollout import RolloutTrigger
 from include.errors import RolloutFailed
+from include.stack.settings import settings
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -45,8 +46,9 @@ class StageModelOperator(ReleaseOperator):
             method_name="smoke_test",
         )
 
-    def smoke_test(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
+    def smoke_test(self, context: Context, event: dict[str, Any]) -> dict[str, float | int | str]:
         """Return the figures of the smoke test, or fail with what the candidate answered."""
+        from include.modeling.versions import golden
         from include.release import smoke
 
         version = self.held().version
@@ -55,8 +57,8 @@ class StageModelOperator(ReleaseOperator):
             raise RolloutFailed(
                 f"{self.use_case} version {version} cannot be served: {reason}. See its server's log."
             )
-        golden = self.registry.golden(self.use_case, version)
-        result = smoke.smoke(f"http://{event['address']}", self.use_case, golden)
+        rows = golden(self.registry, self.use_case, version, trusted=settings().trusted_keys)
+        result = smoke.smoke(f"http://{event['address']}", self.use_case, rows)
         if not result.passed:
             raise RolloutFailed(f"{self.use_case} version {version} failed its smoke test: {result.reason}.")
         return result.figures

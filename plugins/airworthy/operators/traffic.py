@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from airworthy import runs
 from airworthy.operators.rollout import ReleaseOperator
@@ -44,14 +44,18 @@ class ShiftTrafficOperator(ReleaseOperator):
         """What kind of step this is."""
         return "canary" if self.percent else "shadow"
 
-    def execute(self, context: Context) -> str | None:
+    def execute(self, context: Context) -> str:
         """Shift the traffic and wait in the triggerer; without a champion there is nothing to shift."""
+        from include.release import rollout
+
+        with self.engine.connect() as connection:
+            champion = rollout.read(connection, self.use_case).champion
+        return ALONE if champion is None else self._shift(context)
+
+    def _shift(self, context: Context) -> NoReturn:
         from include.release import progress, rollout
 
         hold, policy = self.held(), catalog().use_cases[self.use_case].rollout
-        with self.engine.connect() as connection:
-            if rollout.read(connection, self.use_case).champion is None:
-                return ALONE
         since = progress.now(self.engine)
         key = f"{runs.run_key(context)}/{hold.epoch}/{self.task_id}"
         reason = f"{self.stage} at {self.percent or round(100 * self.shadow_share)} %"
@@ -83,9 +87,12 @@ class ShiftTrafficOperator(ReleaseOperator):
 
         hold, use_case = self.held(), catalog().use_cases[self.use_case]
         with self.engine.connect() as connection:
-            champion = rollout.read(connection, self.use_case).champion
             observed = analysis.observe(
-                connection, use_case, champion, hold.version, since=datetime.fromisoformat(since)
+                connection,
+                use_case,
+                rollout.read(connection, self.use_case).champion,
+                hold.version,
+                since=datetime.fromisoformat(since),
             )
         verdict = analysis.judge(observed, use_case.rollout, stage=self.stage)
         self.log.info("%s: %s %s", verdict.outcome, verdict.reason, verdict.figures)

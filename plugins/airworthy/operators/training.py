@@ -1,3 +1,202 @@
-"""Fix the data, and train on it."""
+"""Fix the data, train on it, measure what came of it, and let its gates speak."""
 
 from __future__ import annotations
+
+import json
+from contextlib import contextmanager
+from dataclasses import asdict
+from functools import cached_property
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowSkipException
+
+from airworthy import runs
+from airworthy.hooks.airworthy_database import AirworthyDatabaseHook
+from airworthy.hooks.lake import LakeHook
+from airworthy.hooks.model_registry import ModelRegistryHook
+from airworthy.links import MlflowRunLink
+from include.catalog import catalog, module_of
+from include.stack.settings import settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from sqlalchemy import Engine
+
+    from airflow.sdk import Context, XComArg
+
+    from include.data.snapshots import Snapshot
+    from include.modeling.candidate import Site, TrainedCandidate
+
+
+class ModelOperator(BaseOperator):
+    """What the operators that make a model share: the use case, references to data and model, connections."""
+
+    template_fields: Sequence[str] = ("use_case", "snapshot", "candidate", "evidence")
+    operator_extra_links = (MlflowRunLink(),)
+
+    def __init__(
+        self,
+        *,
+        use_case: str,
+        snapshot: str | XComArg | None = None,
+        candidate: dict[str, Any] | XComArg | None = None,
+        evidence: dict[str, Any] | XComArg | None = None,
+        lake_conn_id: str = LakeHook.default_conn_name,
+        mlflow_conn_id: str = ModelRegistryHook.default_conn_name,
+        airworthy_conn_id: str = AirworthyDatabaseHook.default_conn_name,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.use_case = use_case
+        self.snapshot: Any = snapshot
+        self.candidate: Any = candidate
+        self.evidence: Any = evidence
+        self.lake_conn_id = lake_conn_id
+        self.mlflow_conn_id = mlflow_conn_id
+        self.airworthy_conn_id = airworthy_conn_id
+
+    @cached_property
+    def engine(self) -> Engine:
+        """The airworthy database."""
+        return AirworthyDatabaseHook(self.airworthy_conn_id).engine
+
+    @cached_property
+    def mlflow(self) -> ModelRegistryHook:
+        """MLflow."""
+        return ModelRegistryHook(self.mlflow_conn_id, engine=self.engine)
+
+    @property
+    def evidence_url(self) -> str:
+        """The MLflow run, once there is one."""
+        candidate = self.candidate or {}
+        return self.mlflow.run_url(self.use_case, candidate["run_id"]) if "run_id" in candidate else ""
+
+    @contextmanager
+    def site(self) -> Iterator[Site]:
+        """Give a place to work in that is gone afterwards."""
+        from include.modeling.candidate import Site
+
+        with TemporaryDirectory(prefix=f"{self.use_case}-") as folder:
+            use_case = catalog().use_cases[self.use_case]
+            yield Site(self.mlflow.registry, use_case, Path(folder), settings().signing_key.parent)
+
+    def snapshot_taken(self) -> Snapshot:
+        """Return the snapshot that an earlier task took."""
+        from include.data.snapshots import Snapshot
+
+        return Snapshot.from_json(self.snapshot)
+
+    def candidate_trained(self) -> TrainedCandidate:
+        """Return the candidate that an earlier task trained."""
+        from include.modeling.candidate import TrainedCandidate
+
+        return TrainedCandidate(**self.candidate)
+
+
+class TakeSnapshotOperator(ModelOperator):
+    """
+    Name the exact rows that a training may use; the XCom is the snapshot, as JSON.
+
+    A nightly run that finds nothing newer than what the champion learned from is skipped.
+
+    Example::
+
+        TakeSnapshotOperator(task_id="snapshot", use_case="flight_delay", as_of="{{ params.as_of }}")
+
+    :param use_case: a declared use case
+    :param as_of: day before which the data ends (templated); empty: the newest day with labels.
+        A backfilled run is as of its own date.
+    """
+
+    template_fields: Sequence[str] = ("use_case", "as_of")
+
+    def __init__(self, *, as_of: str = "", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.as_of = as_of
+
+    def execute(self, context: Context) -> str:
+        """Return the snapshot."""
+        from include.data import snapshots
+
+        use_case = catalog().use_cases[self.use_case]
+        snapshot = snapshots.take(use_case, LakeHook(self.lake_conn_id).lake, runs.as_of(context, self.as_of))
+        if runs.is_scheduled(context):
+            self._require_news(snapshot)
+        return snapshot.to_json()
+
+    def _require_news(self, snapshot: Snapshot) -> None:
+        from include.release import rollout
+
+        with self.engine.connect() as connection:
+            champion = rollout.read(connection, self.use_case).champion
+        if champion is None:
+            return
+        known = self.mlflow.registry.tags_of(self.use_case, champion).get("airworthy.snapshot.digest")
+        if known == snapshot.digest:
+            raise AirflowSkipException(f"Nothing is newer than what version {champion} learned from.")
+
+
+class TrainModelOperator(ModelOperator):
+    """
+    Train the use case's estimator on a snapshot, in the one MLflow run of this DAG run.
+
+    The XCom names the model: run, model id and digest.
+
+    Example::
+
+        TrainModelOperator(task_id="train", use_case="flight_delay", snapshot=snapshot.output)
+
+    :param use_case: a declared use case
+    :param snapshot: what `TakeSnapshotOperator` returned (templated)
+    """
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Return the reference to the trained model."""
+        from include.data import snapshots
+        from include.modeling.candidate import train
+        from include.modeling.provenance import provenance
+
+        snapshot, use_case = self.snapshot_taken(), catalog().use_cases[self.use_case]
+        about = provenance(json.loads(self.snapshot))
+        with self.site() as site:
+            run_id = site.registry.run_for(self.use_case, runs.tags(context, use_case, snapshot.digest))
+            self.candidate = {"run_id": run_id}
+            frame = snapshots.read(use_case, snapshot, LakeHook(self.lake_conn_id).lake)
+            estimator = module_of("use_cases", self.use_case).build_model()
+            trained = train(site, estimator, frame, run_id=run_id, provenance=about)
+        return asdict(trained)
+
+
+class EvaluateModelOperator(ModelOperator):
+    """
+    Measure a trained model on rows from the future of its training, and the champion on the same rows.
+
+    The XCom is the evidence, figures only; the whole of it stays with the MLflow run.
+
+    Example::
+
+        EvaluateModelOperator(task_id="evaluate", use_case="flight_delay", snapshot=…, candidate=train.output)
+
+    :param use_case: a declared use case
+    :param snapshot: what `TakeSnapshotOperator` returned (templated)
+    :param candidate: what `TrainModelOperator` returned (templated)
+    """
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Return the evidence."""
+        from include.data import snapshots
+        from include.modeling.candidate import evaluate
+        from include.release import ledger, rollout
+
+        use_case = catalog().use_cases[self.use_case]
+        with self.engine.connect() as connection:
+            champion = rollout.read(connection, self.use_case).champion
+            refusals = ledger.refusals_since_promotion(connection, self.use_case)
+        frame = snapshots.read(use_case, self.snapshot_taken(), LakeHook(self.lake_conn_id).lake)
+        with self.site() as site:
+            found = evaluate(site, self.candidate_trained(), frame, rival=champion, refusals=refusals)
+        return found.model_dump(mode="json")

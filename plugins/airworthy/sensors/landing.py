@@ -10,6 +10,7 @@ from airflow.sdk import BaseOperator
 from airworthy import runs
 from airworthy.hooks.lake import LakeHook
 from airworthy.triggers.landing import LandingTrigger
+from include.catalog import catalog
 from include.errors import PartitionMissing
 
 if TYPE_CHECKING:
@@ -70,4 +71,4 @@ class PartitionLandedSensor(BaseOperator):
             )
 
     def _missing(self, days: list[date]) -> list[date]:
-        return LakeHook(self.lake_conn_id).landing.missing(self.dataset, days)
+        return LakeHook(self.lake_conn_id).landing.missing(catalog().datasets[self.dataset], days)

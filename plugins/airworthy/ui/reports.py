@@ -47,5 +47,5 @@ def _app() -> FastAPI:
 async def app(
     scope: dict[str, Any], receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Any]
 ) -> None:
-    """Answer a request; the application is built at the first one, so that loading the plugin costs nothing."""
+    """Answer a request; the application is built at the first one, so that loading the plugin is free."""
     await _app()(scope, receive, send)

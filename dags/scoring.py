@@ -1,0 +1,62 @@
+"""
+### Batch scoring
+
+Score every partition of features with the champion, by the code path that also serves it. A partition is
+replaced in one commit, so a run may be repeated; which version scored a row stands in the row.
+
+**If it is red:**
+
+- `score`: the champion could not be loaded (if its certificate does not fit, **tell the platform's owner**), or
+  it predicted nonsense for some rows; the message names the first. Nothing was published.
+- `publish`: the store is away or full; clear it when the cause is gone.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow.sdk import PartitionedAssetTimetable, dag
+
+from airworthy import assets
+from airworthy.defaults import START, day_range, default_args, wanted
+from airworthy.operators.ingestion import PublishPartitionOperator
+from airworthy.operators.scoring import BatchScoringOperator
+from include.catalog import catalog
+
+if TYPE_CHECKING:
+    from airflow.sdk import DAG
+
+    from include.declarations import UseCase
+
+
+def scoring_dag(use_case: UseCase) -> DAG:
+    """Build the batch scoring DAG of one use case."""
+
+    @dag(
+        dag_id=f"{use_case.name}_scoring",
+        schedule=PartitionedAssetTimetable(assets=assets.feature_view(use_case.feature_view)),
+        start_date=START,
+        catchup=False,
+        max_active_runs=2,
+        params=day_range(),
+        default_args=default_args(use_case.owner),
+        tags=["scoring", use_case.name],
+        description=f"Predictions of {use_case.name} for every partition of its features.",
+        doc_md=__doc__,
+    )
+    def scoring() -> None:
+        score = BatchScoringOperator(task_id="score", use_case=use_case.name)
+        publish = PublishPartitionOperator(
+            task_id="publish",
+            table=f"{use_case.name}_predictions",
+            frame=score.output,
+            outlets=[assets.predictions(use_case.name)],
+        )
+        score >> publish
+
+    return scoring()
+
+
+for use_case in catalog().use_cases.values():
+    if wanted(f"{use_case.name}_scoring"):
+        globals()[f"{use_case.name}_scoring"] = scoring_dag(use_case)

@@ -1,0 +1,75 @@
+"""
+### Training
+
+Make a candidate every night, or on demand as of a day: fix the data, train, measure on later rows, ask every
+gate, certify, register. A certified candidate sets off its deployment; a backfilled one stays evidence.
+
+**If it is red:**
+
+- `snapshot`: there are not enough days with labels; see whether the ingestions ran.
+- `train`: the estimator could not be fitted; the message says on what.
+- `evaluate`: MLflow, the lake or the champion's files are away; it is tried again by itself.
+- `gate`: **the model is not good enough, and nothing is broken.** The champion stays. The message and the
+  link *MLflow run* give the figures of every gate.
+- `register`: what was packaged answers otherwise than what was trained, or MLflow is away.
+- `nominate`: Airflow could not record the event; clear it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import CronTriggerTimetable, Param, chain, dag
+
+from airworthy.defaults import START, default_args, wanted
+from airworthy.operators.gate import ModelGateOperator
+from airworthy.operators.nomination import NominateCandidateOperator
+from airworthy.operators.registration import RegisterModelOperator
+from airworthy.operators.training import EvaluateModelOperator, TakeSnapshotOperator, TrainModelOperator
+from include.catalog import catalog
+
+if TYPE_CHECKING:
+    from airflow.sdk import DAG
+
+    from include.declarations import UseCase
+
+AS_OF = Param(
+    None,
+    type=["null", "string"],
+    format="date",
+    description="Use only data from before this day; empty: the newest day whose labels have landed",
+)
+
+
+def training_dag(use_case: UseCase) -> DAG:
+    """Build the training DAG of one use case."""
+
+    @dag(
+        dag_id=f"{use_case.name}_training",
+        schedule=CronTriggerTimetable("0 2 * * *", timezone="UTC"),
+        start_date=START,
+        catchup=False,
+        max_active_runs=2,
+        params={"as_of": AS_OF},
+        default_args=default_args(use_case.owner),
+        tags=["training", use_case.name],
+        description=use_case.description,
+        doc_md=__doc__,
+    )
+    def training() -> None:
+        name = use_case.name
+        snapshot = TakeSnapshotOperator(task_id="snapshot", use_case=name, as_of="{{ params.as_of or '' }}")
+        train = TrainModelOperator(task_id="train", use_case=name, snapshot=snapshot.output)
+        made: dict[str, Any] = {"use_case": name, "snapshot": snapshot.output, "candidate": train.output}
+        evaluate = EvaluateModelOperator(task_id="evaluate", **made)
+        gate = ModelGateOperator(task_id="gate", evidence=evaluate.output, **made)
+        register = RegisterModelOperator(task_id="register", evidence=evaluate.output, **made)
+        nominate = NominateCandidateOperator(task_id="nominate", use_case=name, version=register.output)
+        chain(snapshot, train, evaluate, gate, register, nominate)
+
+    return training()
+
+
+for use_case in catalog().use_cases.values():
+    if wanted(f"{use_case.name}_training"):
+        globals()[f"{use_case.name}_training"] = training_dag(use_case)

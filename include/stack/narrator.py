@@ -1,0 +1,77 @@
+"""Tell a person what the demo does while it does it, and what came of it."""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.status import Status
+
+
+@dataclass
+class Chapter:
+    """One step of the story: what it was, what its runs found, and how long it took."""
+
+    title: str
+    status: Status
+    findings: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def progress(self, text: str) -> None:
+        """Show what is going on right now."""
+        self.status.update(f"{self.title} [dim]{text}[/dim]")
+
+    def found(self, text: str) -> None:
+        """Keep a figure for the table at the end."""
+        self.findings.append(text)
+
+
+class Narrator:
+    """Chapters, one after the other, and the table of all of them."""
+
+    def __init__(self) -> None:
+        self.console = Console(highlight=False, soft_wrap=True)
+        self.chapters: list[Chapter] = []
+        self.began = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """Since the story began."""
+        return time.monotonic() - self.began
+
+    @contextmanager
+    def chapter(self, title: str) -> Iterator[Chapter]:
+        """Show a step while it lasts, and how it ended."""
+        began = time.monotonic()
+        with self.console.status(title) as status:
+            chapter = Chapter(title, status)
+            self.chapters.append(chapter)
+            yield chapter
+        chapter.seconds = time.monotonic() - began
+        self.console.print(f"[green]✓[/green] {title} [dim]{chapter.seconds:.0f} s[/dim]")
+        for finding in chapter.findings:
+            self.console.print(f"    {finding}", style="dim")
+
+    def fail(self, error: Exception) -> None:
+        """Say which step failed, and why."""
+        title = self.chapters[-1].title if self.chapters else "Before the first step"
+        self.console.print(f"[bold red]✗ {title}[/bold red] failed after {self.seconds:.0f} s.")
+        self.console.print(str(error), markup=False)
+
+    def table(self) -> None:
+        """Print what happened."""
+        table = Table(title=f"What happened in {self.seconds:.0f} s", title_justify="left")
+        table.add_column("step")
+        table.add_column("what came of it")
+        table.add_column("s", justify="right")
+        for chapter in self.chapters:
+            table.add_row(chapter.title, "\n".join(chapter.findings), f"{chapter.seconds:.0f}")
+        self.console.print(table)

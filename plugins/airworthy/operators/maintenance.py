@@ -1,0 +1,83 @@
+"""Keep the lake small and tidy."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowSkipException
+from airflow.sdk.timezone import utcnow
+
+from airworthy.hooks.lake import LakeHook
+from airworthy.hooks.model_registry import ModelRegistryHook
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from airflow.sdk import Context
+
+
+class CompactTableOperator(BaseOperator):
+    """
+    Compact a table, and delete the files that neither `retention` nor a registered snapshot needs.
+
+    Example::
+
+        CompactTableOperator(task_id="compact", table="flights", retention=timedelta(days=30))
+
+    :param table: name of a table in the lake; one that is not there yet is skipped
+    :param retention: how long old versions stay readable
+    """
+
+    template_fields: Sequence[str] = ("table",)
+
+    def __init__(
+        self,
+        *,
+        table: str,
+        retention: timedelta = timedelta(days=30),
+        lake_conn_id: str = LakeHook.default_conn_name,
+        mlflow_conn_id: str = ModelRegistryHook.default_conn_name,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.table = table
+        self.retention = retention
+        self.lake_conn_id = lake_conn_id
+        self.mlflow_conn_id = mlflow_conn_id
+
+    def execute(self, context: Context) -> int:
+        """Return how many files were deleted."""
+        lake = LakeHook(self.lake_conn_id).lake
+        if lake.version(self.table) is None:
+            raise AirflowSkipException(f"There is no table {self.table} yet.")
+        kept = ModelRegistryHook(self.mlflow_conn_id).registry.versions_of_table(self.table)
+        return lake.maintain(self.table, self.retention, keep_versions=kept)
+
+
+class SweepStagingOperator(BaseOperator):
+    """
+    Delete the frames that runs left on their way from task to task.
+
+    Example::
+
+        SweepStagingOperator(task_id="sweep", older_than=timedelta(days=3))
+
+    :param older_than: how old a frame has to be; runs that are cleared later must begin with an earlier task
+    """
+
+    def __init__(
+        self,
+        *,
+        older_than: timedelta = timedelta(days=3),
+        lake_conn_id: str = LakeHook.default_conn_name,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.older_than = older_than
+        self.lake_conn_id = lake_conn_id
+
+    def execute(self, context: Context) -> int:
+        """Return how many frames were deleted."""
+        return LakeHook(self.lake_conn_id).staging.sweep(utcnow() - self.older_than)

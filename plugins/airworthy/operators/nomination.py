@@ -1,0 +1,43 @@
+"""Hand a certified version to its deployment."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowSkipException
+
+from airworthy import assets, runs
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from airflow.sdk import Context, XComArg
+
+
+class NominateCandidateOperator(BaseOperator):
+    """
+    Announce a version on the use case's candidate asset, which sets off its deployment.
+
+    The version of a backfilled run is evidence about the past: it is not announced.
+
+    Example::
+
+        NominateCandidateOperator(task_id="nominate", use_case="flight_delay", version=register.output)
+
+    :param use_case: a declared use case
+    :param version: what `RegisterModelOperator` returned (templated)
+    """
+
+    template_fields: Sequence[str] = ("version",)
+
+    def __init__(self, *, use_case: str, version: int | XComArg, **kwargs: Any) -> None:
+        super().__init__(outlets=[assets.candidate(use_case)], **kwargs)
+        self.use_case = use_case
+        self.version: Any = version
+
+    def execute(self, context: Context) -> None:
+        """Announce the version, unless the run is a backfill's."""
+        if runs.is_backfill(context):
+            raise AirflowSkipException(f"Version {self.version} is of a backfill: registered, not deployed.")
+        context["outlet_events"][assets.candidate(self.use_case)].extra = {"version": int(self.version)}

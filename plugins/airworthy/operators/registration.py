@@ -1,0 +1,57 @@
+"""Certify a candidate and give it a version."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from airworthy import runs
+from airworthy.operators.training import ModelOperator
+from include.catalog import catalog
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class RegisterModelOperator(ModelOperator):
+    """
+    Sign the certificate of a candidate that passed its gates, and register it; the XCom is its version.
+
+    Tried again, it finds the version that it made.
+
+    Example::
+
+        RegisterModelOperator(
+            task_id="register", use_case="flight_delay", snapshot=…, candidate=…, evidence=…
+        )
+
+    :param use_case: a declared use case
+    :param snapshot: what `TakeSnapshotOperator` returned (templated)
+    :param candidate: what `TrainModelOperator` returned (templated)
+    :param evidence: what `EvaluateModelOperator` returned (templated)
+    """
+
+    def execute(self, context: Context) -> int:
+        """Return the version."""
+        from include.modeling import certification, gates
+        from include.modeling.evidence import Evidence
+        from include.modeling.provenance import provenance
+        from include.release.ledger import Entry, append
+
+        candidate, evidence = self.candidate_trained(), Evidence(**self.evidence)
+        verdicts = gates.judge(catalog().use_cases[self.use_case], evidence)
+        about = provenance(json.loads(self.snapshot))
+        with self.site() as site:
+            version = certification.register(site, candidate, verdicts, evidence=evidence, provenance=about)
+        entry = Entry(
+            self.use_case,
+            "registered",
+            runs.actor(context),
+            "every blocking gate let it pass",
+            version,
+            {"run_id": candidate.run_id, "digest": candidate.digest},
+            f"{runs.run_key(context)}/{candidate.run_id}/register",
+        )
+        with self.engine.begin() as connection:
+            append(connection, entry)
+        return version
