@@ -111,14 +111,14 @@ def _progress(problems: dict[str, str]) -> Table:
     return table
 
 
-def addresses(chosen: Settings) -> Table:
-    """Return where a person looks further."""
-    table = Table(box=None, pad_edge=False, show_header=False)
-    table.add_row("Airflow", chosen.airflow_uri, f"user admin, password in {password_file(chosen.root)}")
-    table.add_row("MLflow", chosen.mlflow_uri, "")
-    table.add_row("Models", f"{chosen.gateway_uri}/models", "")
-    table.add_row("Logs", str(chosen.root / "logs"), "")
-    return table
+def addresses(chosen: Settings) -> str:
+    """Return where a person looks further, and how they log in."""
+    return (
+        f"Airflow  {chosen.airflow_uri}  user admin, password in {password_file(chosen.root)}\n"
+        f"MLflow   {chosen.mlflow_uri}\n"
+        f"Models   {chosen.gateway_uri}/models\n"
+        f"Logs     {chosen.root / 'logs'}"
+    )
 
 
 if __name__ == "__main__":

@@ -18,6 +18,10 @@ def _password() -> str:
     return secrets.token_urlsafe(24)
 
 
+def _signing_secret() -> str:
+    return secrets.token_urlsafe(64)  # as long as the hash that Airflow signs with
+
+
 def _fernet_key() -> str:
     return urlsafe_b64encode(secrets.token_bytes(32)).decode()
 
@@ -31,7 +35,7 @@ class Credentials:
     mlflow_password: str = field(default_factory=_password, repr=False)
     airworthy_password: str = field(default_factory=_password, repr=False)
     fernet_key: str = field(default_factory=_fernet_key, repr=False)
-    jwt_secret: str = field(default_factory=_password, repr=False)
+    jwt_secret: str = field(default_factory=_signing_secret, repr=False)
     api_secret_key: str = field(default_factory=_password, repr=False)
 
 

@@ -29,6 +29,7 @@ QUIET = {
 }
 # Yours to override from outside: measured on two cores, for short tasks and a person who watches.
 TUNING = {
+    "AIRFLOW__CORE__DAGS_FOLDER": str(REPOSITORY / "dags"),
     "AIRFLOW__CORE__PARALLELISM": "4",
     "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "false",
     "AIRFLOW__CORE__HOSTNAME_CALLABLE": "socket.gethostname",
@@ -88,7 +89,6 @@ def _airflow(settings: Settings, credentials: Credentials) -> dict[str, str]:
     return tuning | {
         "AIRFLOW_HOME": str(settings.root / "airflow"),
         "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
-        "AIRFLOW__CORE__DAGS_FOLDER": str(REPOSITORY / "dags"),
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(REPOSITORY / "plugins"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "false",
         "AIRFLOW__CORE__FERNET_KEY": credentials.fernet_key,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from datetime import datetime
+from functools import cache
 from typing import TYPE_CHECKING
 
 import httpx
@@ -56,9 +57,14 @@ def _listens(port: int) -> str:
     return ""
 
 
+@cache
+def _client() -> httpx.Client:
+    return httpx.Client(timeout=5, trust_env=False)
+
+
 def _answers(url: str) -> str:
     try:
-        status = httpx.get(url, timeout=5, trust_env=False).status_code
+        status = _client().get(url).status_code
     except httpx.TransportError:
         return f"{url} does not answer yet"
     return "" if status < httpx.codes.BAD_REQUEST else f"{url} answers {status}"
@@ -68,7 +74,7 @@ def _beats(state: ProgramState, settings: Settings) -> str:
     """Airflow's jobs report to the database; a beat of the process before this one does not count."""
     job = JOBS[state.name]
     try:
-        answer = httpx.get(f"{settings.airflow_uri}/api/v2/monitor/health", timeout=5, trust_env=False)
+        answer = _client().get(f"{settings.airflow_uri}/api/v2/monitor/health")
         report = answer.raise_for_status().json()[job]
     except httpx.HTTPError:
         return "cannot be asked before the api-server answers"

@@ -221,7 +221,7 @@ def _wait(
         fatal = [name for name in missing if states[name].state == "FATAL"]
         if fatal or time.monotonic() > end:
             raise ServiceUnavailable(_explain(settings, fatal or list(missing), missing))
-        time.sleep(0.2)
+        time.sleep(0.3)
 
 
 def _explain(settings: Settings, names: list[str], problems: dict[str, str]) -> str:

@@ -27,7 +27,7 @@ class Program:
     command: Callable[[Settings], list[str]]
     stop_signal: Literal["TERM", "INT", "USR1"] = "TERM"
     stop_seconds: int = 10
-    whole_group: bool = True  # signals go to all that it started, not to it alone
+    whole_group: bool = True  # the stop signal goes to all that it started, not to it alone
 
 
 def postgres(settings: Settings) -> Postgres:
@@ -77,7 +77,7 @@ PROGRAMS = (
     Program("scheduler", "airflow", _airflow("scheduler", "--skip-serve-logs"), stop_seconds=15),
     Program("dag-processor", "airflow", _airflow("dag-processor")),
     Program("triggerer", "airflow", _airflow("triggerer", "--skip-serve-logs")),
-    Program("haproxy", "airworthy", _haproxy, "USR1", 5),
+    Program("haproxy", "airworthy", _haproxy, "USR1", 5, whole_group=False),
     Program("controller", "airworthy", lambda _: _python("include.serving.controller")),
 )
 BY_NAME = {program.name: program for program in PROGRAMS}
