@@ -1,0 +1,138 @@
+"""What monitoring looks at: the requests that were served, or, where nobody asks, the scored partitions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
+from typing import TYPE_CHECKING, Any, Literal
+
+import pandas as pd
+from sqlalchemy import func, select
+
+from include.errors import PartitionMissing
+from include.schema import inference_log
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from datetime import date
+
+    from sqlalchemy import Connection
+
+    from include.data.lake import Lake
+    from include.declarations import FeatureView, UseCase
+
+LAG = timedelta(
+    seconds=5
+)  # the inference log writes ten times a second; what is newer may still be on its way
+MOST_REQUESTS = 100_000
+ANSWERS = ("prediction", "version")
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """
+    Rows from `start` to before `end`, and where they came from.
+
+    `inputs` has the use case's features. `answers` has the view's entity, `prediction` and `version`, row by
+    row beside `inputs` for requests; for partitions only those that were scored. `requests` is how many there
+    were in the window, also those that were not read.
+    """
+
+    source: Literal["requests", "partitions"]
+    start: datetime
+    end: datetime
+    inputs: pd.DataFrame
+    answers: pd.DataFrame
+    requests: int
+
+
+def watermark(connection: Connection) -> datetime:
+    """Return the moment up to which the inference log is complete, by the database's clock."""
+    moment: datetime = connection.execute(select(func.clock_timestamp())).scalar_one()
+    return moment - LAG
+
+
+def read(
+    connection: Connection, lake: Lake, use_case: UseCase, view: FeatureView, *, end: datetime | None = None
+) -> Window:
+    """
+    Return the requests of the `drift.window_days` before `end` (the watermark), or the newest partitions.
+
+    :raises PartitionMissing: if there are neither requests nor partitions of the feature view
+    """
+    end = min(end, watermark(connection)) if end else watermark(connection)
+    start = end - timedelta(days=use_case.drift.window_days)
+    served = requests(connection, use_case, view, start=start, end=end)
+    if served.requests:
+        return served
+    return partitions(lake, use_case, view, lake.days(view.name)[-use_case.drift.window_days :])
+
+
+def requests(
+    connection: Connection,
+    use_case: UseCase,
+    view: FeatureView,
+    *,
+    start: datetime,
+    end: datetime,
+    most: int = MOST_REQUESTS,
+) -> Window:
+    """
+    Return what callers asked and got; of more than `most` requests always the same ones, whatever their time.
+
+    Copies to a shadow and failures are left out. An entity is known for requests of one row that named it.
+    """
+    log = inference_log.c
+    where = (
+        log.use_case == use_case.name,
+        log.role != "shadow",
+        log.status.between(200, 299),
+        log.received_at >= start,
+        log.received_at < end,
+    )
+    count = connection.execute(select(func.count()).where(*where)).scalar_one()
+    query = (
+        select(log.entity_id, log.version, log.inputs, log.predictions)
+        .where(*where)
+        .order_by(func.md5(log.request_id), log.received_at)
+        .limit(most)
+    )
+    inputs: list[dict[str, Any]] = []
+    answers: list[tuple[str | None, float, int]] = []
+    for entity, version, rows, predictions in connection.execute(query):
+        for row, prediction in zip(rows or (), predictions or (), strict=False):
+            inputs.append(row)
+            answers.append((entity if len(rows) == 1 else None, prediction, version))
+    return Window(
+        "requests",
+        start,
+        end,
+        _features(pd.DataFrame.from_records(inputs), use_case),
+        pd.DataFrame.from_records(answers, columns=[view.entity, *ANSWERS]),
+        count,
+    )
+
+
+def partitions(lake: Lake, use_case: UseCase, view: FeatureView, days: Collection[date]) -> Window:
+    """
+    Return the features of these days, and the batch predictions where there are some.
+
+    :raises PartitionMissing: if there is no day, or one was never published
+    """
+    if not days:
+        raise PartitionMissing(
+            f"There is no partition of {view.name} to look at. Run the DAG {view.name}_features."
+        )
+    inputs = lake.read(view.name, days)
+    table = f"{use_case.name}_predictions"
+    scored = sorted(set(days) & set(lake.days(table)))
+    columns = [view.entity, *ANSWERS]
+    answers = lake.read(table, scored, columns=columns) if scored else pd.DataFrame(columns=columns)
+    start, last = (datetime.combine(day, time(), UTC) for day in (min(days), max(days)))
+    inputs = _features(inputs, use_case)
+    return Window("partitions", start, last + timedelta(days=1), inputs, answers, requests=0)
+
+
+def _features(rows: pd.DataFrame, use_case: UseCase) -> pd.DataFrame:
+    # A feature that nobody sent must stay missing, so that drift sees it.
+    return rows[[name for name in use_case.features if name in rows]]

@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+
+import pandas as pd
+import pytest
+
+from include.data.lake import Lake
+from include.declarations import DriftPolicy
+from include.errors import PartitionMissing
+from include.features.flight_features import FEATURE_VIEW as VIEW
+from include.monitoring import window
+from include.schema import inference_log
+from include.use_cases.air_time import USE_CASE as AIR_TIME
+
+USE_CASE = AIR_TIME.model_copy(
+    update={"features": ("carrier", "distance"), "drift": DriftPolicy(window_days=2)}
+)
+NOW = datetime.now(UTC)
+
+
+def row(number, **changes):
+    values = {
+        "use_case": "air_time", "request_id": f"r{number}", "version": 1, "role": "champion",
+        "entity_id": f"f{number}", "received_at": NOW - timedelta(hours=1), "latency_ms": 5.0, "status": 200,
+        "inputs": [{"carrier": "UA", "distance": 100.0 + number}], "predictions": [10.0 + number],
+    }  # fmt: skip
+    return values | changes
+
+
+@pytest.fixture
+def lake(tmp_path):
+    return Lake(str(tmp_path))
+
+
+def log(database, *rows):
+    with database.begin() as connection:
+        connection.execute(inference_log.insert(), rows)
+
+
+def read(database, lake, **knobs):
+    with database.connect() as connection:
+        return window.read(connection, lake, USE_CASE, VIEW, **knobs)
+
+
+def publish(lake, days):
+    rows = [{"flight_id": f"{day}-1", "carrier": "B6", "distance": 7.0, "day": f"{day}"} for day in days]
+    lake.publish("flight_features", pd.DataFrame(rows), days, metadata={})
+
+
+def test_reads_what_was_asked_and_answered_row_beside_row(database, lake):
+    log(database, row(1), row(2, version=2, role="challenger"))
+    found = read(database, lake)
+    assert (found.source, found.requests) == ("requests", 2)
+    assert sorted(found.inputs["distance"]) == [101, 102]
+    together = pd.concat([found.inputs, found.answers], axis=1).sort_values("distance")
+    assert together["flight_id"].tolist() == ["f1", "f2"]
+    assert together["prediction"].tolist() == [11, 12]
+    assert together["version"].tolist() == [1, 2]
+
+
+def test_leaves_out_shadows_failures_other_models_and_other_times(database, lake):
+    log(
+        database,
+        row(1),
+        row(1, version=2, role="shadow"),
+        row(2, status=500, predictions=None),
+        row(3, use_case="flight_delay"),
+        row(4, received_at=NOW - timedelta(days=3)),
+        row(5, received_at=NOW + timedelta(minutes=5)),
+    )
+    assert read(database, lake).inputs["distance"].tolist() == [101]
+
+
+def test_what_may_still_be_on_its_way_is_left_to_the_next_run(database, lake):
+    with database.connect() as connection:
+        edge = window.watermark(connection)
+    log(
+        database,
+        row(1, received_at=edge - timedelta(seconds=1)),
+        row(2, received_at=edge + timedelta(seconds=4)),
+    )
+    found = read(database, lake, end=edge + timedelta(days=1))
+    assert found.requests == 1
+    assert found.end < edge + timedelta(seconds=4)
+
+
+def test_a_request_of_many_rows_gives_all_of_them_without_an_entity(database, lake):
+    many = [{"carrier": "UA", "distance": float(n)} for n in range(3)]
+    log(database, row(1, inputs=many, predictions=[1, 2, 3]))
+    found = read(database, lake)
+    assert (len(found.inputs), found.requests) == (3, 1)
+    assert found.answers["flight_id"].isna().all()
+
+
+def test_of_too_many_requests_it_reads_the_same_ones_each_time(database):
+    log(database, *(row(n, received_at=NOW - timedelta(seconds=100 + n)) for n in range(50)))
+    span = {"start": NOW - timedelta(days=1), "end": NOW, "most": 10}
+    with database.connect() as connection:
+        first = window.requests(connection, USE_CASE, VIEW, **span)
+        second = window.requests(connection, USE_CASE, VIEW, **span)
+    assert (len(first.inputs), first.requests) == (10, 50)
+    pd.testing.assert_frame_equal(first.inputs, second.inputs)
+
+
+def test_a_feature_that_nobody_sent_stays_away_so_that_drift_sees_it(database, lake):
+    log(database, row(1, inputs=[{"carrier": "UA", "unknown": 1}]))
+    assert list(read(database, lake).inputs) == ["carrier"]
+
+
+def test_where_nobody_asks_the_newest_partitions_are_read(database, lake):
+    days = [date(2013, 7, n) for n in (1, 2, 4)]
+    publish(lake, days)
+    found = read(database, lake)
+    assert (found.source, len(found.inputs), list(found.inputs)) == ("partitions", 2, ["carrier", "distance"])
+    assert (found.start, found.end) == (datetime(2013, 7, 2, tzinfo=UTC), datetime(2013, 7, 5, tzinfo=UTC))
+    assert found.answers.empty
+
+
+def test_the_batch_predictions_of_these_days_are_the_answers(database, lake):
+    publish(lake, [date(2013, 7, 1), date(2013, 7, 2)])
+    scored = pd.DataFrame(
+        {"flight_id": ["2013-07-02-1"], "prediction": [5.0], "version": [3], "day": "2013-07-02"}
+    )
+    lake.publish("air_time_predictions", scored, [date(2013, 7, 2)], metadata={})
+    answers = read(database, lake).answers
+    assert answers.to_dict("records") == [{"flight_id": "2013-07-02-1", "prediction": 5.0, "version": 3}]
+
+
+def test_without_requests_and_partitions_it_says_what_to_run(database, lake):
+    with pytest.raises(PartitionMissing, match="flight_features"):
+        read(database, lake)
