@@ -58,8 +58,9 @@ def discover(root: str) -> Catalog:
     """Return what the packages `datasets`, `features` and `use_cases` below the package `root` declare."""
     problems: list[str] = []
     datasets = _load(root, "datasets", problems, lambda _: None)
-    views = _load(root, "features", problems, lambda view: _check_view(view, datasets))
-    cases = _load(root, "use_cases", problems, lambda case: _check_use_case(case, views, datasets))
+    views = _load(root, "features", problems, lambda view: _check_view(view, datasets, problems))
+    found = Catalog(datasets, views, {}, ())
+    cases = _load(root, "use_cases", problems, lambda case: _check_use_case(case, found, problems))
     return Catalog(datasets, views, cases, tuple(problems))
 
 
@@ -76,7 +77,7 @@ def _load(root: str, kind: str, problems: list[str], check: Callable[[Any], None
         try:
             declared = _declared(module_of(kind, name, root), kind, name)
             check(declared)
-        except Exception as error:  # noqa: BLE001  somebody's file: whatever it raises is a problem of that file
+        except (Exception, SystemExit) as error:  # noqa: BLE001  whatever it raises is that file's problem
             problems.append(f"{file}: {_explain(error)}")
         else:
             found[name] = declared
@@ -99,19 +100,27 @@ def _declared(module: ModuleType, kind: str, name: str) -> Any:
     return declared
 
 
-def _check_view(view: FeatureView, datasets: Mapping[str, Dataset]) -> None:
+def _check_view(view: FeatureView, datasets: Mapping[str, Dataset], problems: list[str]) -> None:
     for source in view.sources:
+        _declared_well("datasets", source.dataset, "sources.dataset", problems)
         _exists(source.dataset, datasets, "sources.dataset")
 
 
-def _check_use_case(case: UseCase, views: Mapping[str, FeatureView], datasets: Mapping[str, Dataset]) -> None:
-    _exists(case.feature_view, views, "feature_view")
-    _exists(case.label.dataset, datasets, "label.dataset")
-    columns = {column.name for column in views[case.feature_view].columns}
+def _check_use_case(case: UseCase, found: Catalog, problems: list[str]) -> None:
+    _declared_well("features", case.feature_view, "feature_view", problems)
+    _declared_well("datasets", case.label.dataset, "label.dataset", problems)
+    _exists(case.feature_view, found.feature_views, "feature_view")
+    _exists(case.label.dataset, found.datasets, "label.dataset")
+    columns = {column.name for column in found.feature_views[case.feature_view].columns}
     for feature in case.features:
         _exists(feature, columns, "features")
-    label_columns = {column.name for column in datasets[case.label.dataset].columns}
+    label_columns = {column.name for column in found.datasets[case.label.dataset].columns}
     _exists(case.label.column, label_columns, "label.column")
+
+
+def _declared_well(kind: str, name: str, field: str, problems: list[str]) -> None:
+    if any(problem.startswith(f"{Path(kind, name)}.py: ") for problem in problems):
+        raise DeclarationError(f"{field}: {name!r} is declared wrongly itself, correct it first")
 
 
 def _exists(name: str, known: Mapping[str, Any] | set[str], field: str) -> None:
@@ -119,7 +128,7 @@ def _exists(name: str, known: Mapping[str, Any] | set[str], field: str) -> None:
         raise DeclarationError(f"{field}: {name!r} does not exist; there are {', '.join(sorted(known))}")
 
 
-def _explain(error: Exception) -> str:
+def _explain(error: BaseException) -> str:
     if not isinstance(error, ValidationError):
         return str(error) if isinstance(error, DeclarationError) else f"{type(error).__name__}: {error}"
     return "; ".join(

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 Share = Annotated[float, Field(ge=0, le=1)]
+Duration = Annotated[timedelta, Field(ge=timedelta(0))]
 Severity = Literal["critical", "warning", "info"]
 Environment = Literal["dev", "uat", "prod"]
 Task = Literal["classification", "regression"]
@@ -22,7 +23,8 @@ GREATER_IS_BETTER: frozenset[Metric] = frozenset({"roc_auc", "average_precision"
 
 
 class _Declaration(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # A limit that is not a number would be a gate that never fires.
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Column(_Declaration):
@@ -69,7 +71,7 @@ class Dataset(_Declaration):
     lag_days: int = Field(default=0, ge=0)
     volume: tuple[int, int] = (1, 10_000_000)
     quarantine_limit: Share = 0.01
-    landing_timeout: timedelta = timedelta(hours=6)
+    landing_timeout: Duration = timedelta(hours=6)
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
@@ -102,7 +104,7 @@ class FeatureView(_Declaration):
     sources: tuple[Source, ...] = Field(min_length=1)
     entity: str
     time: str
-    horizon: timedelta = timedelta(0)
+    horizon: Duration = timedelta(0)
     columns: tuple[Column, ...] = Field(min_length=1)
     volume: tuple[int, int] = (1, 10_000_000)
 
@@ -154,6 +156,8 @@ class Threshold(Gate):
             raise ValueError(f"minimum {self.minimum} is above maximum {self.maximum}: nothing can pass")
         if self.metric in {"roc_auc", "average_precision", "r2"} and (self.minimum or 0) > 1:
             raise ValueError(f"{self.metric} is never above 1, minimum {self.minimum} is impossible")
+        if self.metric != "r2" and self.maximum is not None and self.maximum < 0:
+            raise ValueError(f"{self.metric} is never below 0, maximum {self.maximum} is impossible")
         return self
 
 
@@ -187,8 +191,8 @@ class Rollout(_Declaration):
 
     steps: tuple[Annotated[int, Field(gt=0, le=100)], ...] = (2, 25, 75, 100)
     shadow_share: Share = 1.0
-    bake: timedelta = timedelta(minutes=10)
-    patience: timedelta = timedelta(hours=2)
+    bake: Duration = timedelta(minutes=10)
+    patience: Duration = timedelta(hours=2)
     minimum_requests: int = Field(default=200, ge=1)
     maximum_error_rate: Share = 0.01
     maximum_latency_ratio: float = Field(default=2.0, gt=1)
@@ -216,7 +220,7 @@ class RetrainPolicy(_Declaration):
 
     k: int = Field(default=2, ge=1)
     n: int = Field(default=3, ge=1)
-    cooldown: timedelta = timedelta(days=1)
+    cooldown: Duration = timedelta(days=1)
     budget_per_month: int = Field(default=8, ge=0)
 
     @model_validator(mode="after")

@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+import sys
+from itertools import count
+from textwrap import dedent
+
+import pytest
+
+from include.catalog import catalog, discover, module_of
+
+NUMBERS = count()
+DATASET = """
+    from datetime import date
+    from include.declarations import Column, Dataset, FileSource
+    DATASET = Dataset(
+        name="{name}", owner="ann", description="Sales.", source=FileSource(path="{name}/{{partition}}.csv"),
+        columns=(Column(name="id", dtype="string"), Column(name="price", dtype="number")), key=("id",),
+        first_partition=date(2026, 1, 1),
+    )
+"""
+VIEW = """
+    from include.declarations import Column, FeatureView, Source
+    FEATURE_VIEW = FeatureView(
+        name="{name}", owner="ann", description="Sales.", sources=(Source(dataset="sales"),),
+        entity="id", time="at",
+        columns=(Column(name="id", dtype="string"), Column(name="at", dtype="timestamp"),
+                 Column(name="size", dtype="number")),
+    )
+    def build(frames, day): ...
+"""
+USE_CASE = """
+    from include.declarations import Label, Threshold, UseCase
+    USE_CASE = UseCase(
+        name="{name}", owner="ann", description="Price.", task="regression", feature_view="sale_features",
+        features=("size",), label=Label(dataset="sales", column="price"), metric="mae",
+        gates=(Threshold(metric="mae", maximum=9),), prediction_range=(0, 10),
+    )
+    def build_model(): ...
+"""
+GOOD = {
+    "datasets/sales.py": DATASET.format(name="sales"),
+    "features/sale_features.py": VIEW.format(name="sale_features"),
+    "use_cases/price.py": USE_CASE.format(name="price"),
+}
+
+
+@pytest.fixture
+def found(tmp_path, monkeypatch):
+    """Return a function that discovers what a temporary package with these files declares."""
+    monkeypatch.syspath_prepend(tmp_path)
+    root = f"declared_{next(NUMBERS)}"
+
+    def write_and_discover(**changed):
+        files = GOOD | {name.replace("__", "/") + ".py": source for name, source in changed.items()}
+        for kind in ("datasets", "features", "use_cases"):
+            (tmp_path / root / kind).mkdir(parents=True)
+            (tmp_path / root / kind / "__init__.py").touch()
+        (tmp_path / root / "__init__.py").touch()
+        for name, source in files.items():
+            (tmp_path / root / name).write_text(dedent(source))
+        return discover(root)
+
+    yield write_and_discover
+    for name in [name for name in sys.modules if name.partition(".")[0] == root]:
+        del sys.modules[name]
+
+
+def test_the_projects_own_declarations_have_no_problem():
+    assert catalog().problems == ()
+    assert {"flight_delay", "air_time"} <= set(catalog().use_cases)
+
+
+@pytest.mark.parametrize("name", sorted(catalog().use_cases))
+def test_every_use_case_can_be_built_from_what_is_declared(name):
+    case = catalog().use_cases[name]
+    assert hasattr(module_of("use_cases", name).build_model(), "fit")
+    assert case.feature_view in catalog().feature_views
+    assert case.label.dataset in catalog().datasets
+
+
+@pytest.mark.parametrize("name", sorted(catalog().use_cases))
+def test_no_use_case_predicts_from_the_dataset_of_its_label(name):
+    case = catalog().use_cases[name]
+    sources = {source.dataset for source in catalog().feature_views[case.feature_view].sources}
+    assert case.label.dataset not in sources
+
+
+def test_finds_what_is_declared(found):
+    declared = found()
+    assert declared.problems == ()
+    assert (set(declared.datasets), set(declared.feature_views)) == ({"sales"}, {"sale_features"})
+    assert declared.use_cases["price"].owner == "ann"
+
+
+def broken(source, old, new):
+    assert old in source
+    return source.replace(old, new)
+
+
+PROBLEMS = {
+    "unknown field": ("use_cases__bad", broken(USE_CASE, "metric=", "metirc="), ["metirc: Extra inputs"]),
+    "impossible threshold": (
+        "use_cases__bad",
+        broken(USE_CASE, "maximum=9", "maximum=-9"),
+        ["maximum -9.0 is impossible"],
+    ),
+    "unknown feature view": (
+        "use_cases__bad",
+        broken(USE_CASE, "sale_features", "sail_features"),
+        ["feature_view: 'sail_features' does not exist; there are sale_features"],
+    ),
+    "unknown feature": (
+        "use_cases__bad",
+        broken(USE_CASE, '("size",)', '("sice",)'),
+        ["features: 'sice' does not exist", "size"],
+    ),
+    "unknown label dataset": (
+        "use_cases__bad",
+        broken(USE_CASE, 'dataset="sales"', 'dataset="sails"'),
+        ["label.dataset: 'sails'"],
+    ),
+    "unknown label column": (
+        "use_cases__bad",
+        broken(USE_CASE, '"price"', '"cost"'),
+        ["label.column: 'cost'"],
+    ),
+    "a name that is taken": (
+        "use_cases__bad",
+        USE_CASE.format(name="price"),
+        ["name: 'price' must be the file's name 'bad'"],
+    ),
+    "no model": (
+        "use_cases__bad",
+        broken(USE_CASE, "def build_model", "def build_modle"),
+        ["build_model: define"],
+    ),
+    "no declaration": ("use_cases__bad", "X = 1", ["USE_CASE: define one UseCase, found NoneType"]),
+    "another declaration": (
+        "features__bad",
+        "FEATURE_VIEW = 1",
+        ["FEATURE_VIEW: define one FeatureView, found int"],
+    ),
+    "no build": ("features__bad", broken(VIEW, "def build", "def built"), ["build: define"]),
+    "unknown dataset": (
+        "features__bad",
+        broken(VIEW, '"sales"', '"sails"'),
+        ["sources.dataset: 'sails'", "there are sales"],
+    ),
+    "unknown type": ("datasets__bad", broken(DATASET, '"number"', '"nubmer"'), ["dtype: Input should be"]),
+    "does not parse": ("datasets__bad", "DATASET = (", ["SyntaxError"]),
+    "does not import": ("datasets__bad", "import nowhere_to_be_found", ["ModuleNotFoundError", "nowhere"]),
+    "crashes": ("datasets__bad", "1 / 0", ["ZeroDivisionError: division by zero"]),
+    "leaves": ("datasets__bad", "import sys; sys.exit('bye')", ["SystemExit: bye"]),
+}
+
+
+@pytest.mark.parametrize("case", PROBLEMS)
+def test_a_bad_declaration_is_one_problem_with_file_and_field_and_the_others_load(found, case):
+    module, source, words = PROBLEMS[case]
+    declared = found(**{module: source.replace("{name}", "bad").replace("{{", "{").replace("}}", "}")})
+    assert len(declared.problems) == 1
+    assert declared.problems[0].startswith(f"{module.replace('__', '/')}.py: ")
+    assert all(word in declared.problems[0] for word in words), declared.problems[0]
+    assert (set(declared.datasets), set(declared.use_cases)) == ({"sales"}, {"price"})
+
+
+def test_what_depends_on_a_bad_declaration_points_to_it(found):
+    declared = found(datasets__sales="1 / 0")
+    first, view, case = declared.problems
+    assert first == "datasets/sales.py: ZeroDivisionError: division by zero"
+    assert (
+        view
+        == "features/sale_features.py: sources.dataset: 'sales' is declared wrongly itself, correct it first"
+    )
+    assert case.startswith("use_cases/price.py: feature_view: 'sale_features' is declared wrongly itself")
+
+
+def test_all_mistakes_of_one_declaration_are_told_at_once(found):
+    source = USE_CASE.format(name="bad").replace("metric=", "metirc=", 1).replace("regression", "regresion")
+    problem = found(use_cases__bad=source).problems[0]
+    assert "metirc: " in problem
+    assert "task: " in problem

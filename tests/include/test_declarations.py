@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+import pytest
+from pydantic import ValidationError
+
+from include.datasets.flights import DATASET
+from include.declarations import (
+    Column,
+    Dataset,
+    DriftPolicy,
+    FeatureView,
+    FileSource,
+    Improvement,
+    Label,
+    Overfitting,
+    RetrainPolicy,
+    Rollout,
+    Slo,
+    Split,
+    Threshold,
+    UseCase,
+)
+from include.features.flight_features import FEATURE_VIEW
+from include.use_cases.flight_delay import USE_CASE
+
+
+def again(declaration, **changes):
+    """Declare the same thing once more with other values, checked like a new one."""
+    fields = {name: getattr(declaration, name) for name in type(declaration).model_fields}
+    return type(declaration)(**(fields | changes))
+
+
+@pytest.mark.parametrize("declaration", [DATASET, FEATURE_VIEW, USE_CASE], ids=lambda each: each.name)
+def test_what_is_declared_is_valid_frozen_and_travels_as_json(declaration):
+    assert again(declaration) == declaration
+    assert type(declaration).model_validate_json(declaration.model_dump_json()) == declaration
+    with pytest.raises(ValidationError, match="frozen"):
+        declaration.name = "other"
+
+
+IMPOSSIBLE = {
+    "unknown field": (lambda: again(USE_CASE, metirc="roc_auc"), "metirc\n.*not permitted"),
+    "name with a capital": (lambda: again(USE_CASE, name="Delay"), "name\n"),
+    "metric of the other task": (
+        lambda: again(USE_CASE, metric="mae"),
+        "metric of a classification: unknown mae",
+    ),
+    "gate of the other task": (
+        lambda: again(USE_CASE, gates=(Improvement(metric="r2"),)),
+        "metric of a classification: unknown r2",
+    ),
+    "no gate": (lambda: again(USE_CASE, gates=()), "gates\n"),
+    "unknown gate": (lambda: again(USE_CASE, gates=({"kind": "luck", "metric": "r2"},)), "gates.0\n"),
+    "feature twice": (lambda: again(USE_CASE, features=("hour", "hour")), "features: hour named twice"),
+    "no feature": (lambda: again(USE_CASE, features=()), "features\n"),
+    "classifier without a bound": (
+        lambda: again(USE_CASE, label=Label(dataset="arrivals", column="arr_delay")),
+        "label.above",
+    ),
+    "empty prediction range": (lambda: again(USE_CASE, prediction_range=(1, 1)), "prediction_range"),
+    "endless prediction range": (
+        lambda: again(USE_CASE, prediction_range=(0, float("inf"))),
+        "prediction_range.1",
+    ),
+    "gate that never fires": (lambda: Threshold(metric="roc_auc"), "can never fire"),
+    "gate that nothing passes": (lambda: Threshold(metric="rmse", minimum=2, maximum=1), "nothing can pass"),
+    "area above 1": (lambda: Threshold(metric="roc_auc", minimum=1.2), "never above 1"),
+    "loss below 0": (lambda: Threshold(metric="log_loss", maximum=-0.1), "never below 0"),
+    "limit that is no number": (lambda: Threshold(metric="roc_auc", minimum=float("nan")), "finite number"),
+    "certainty": (lambda: Improvement(metric="mae", confidence=1), "confidence\n"),
+    "no gap": (lambda: Overfitting(metric="mae", maximum_gap=0), "maximum_gap\n"),
+    "steps that fall": (lambda: Rollout(steps=(25, 2, 100)), "steps must rise"),
+    "steps that stop early": (lambda: Rollout(steps=(2, 25)), "end at 100 %"),
+    "no steps": (lambda: Rollout(steps=()), "end at 100 %"),
+    "step above everything": (lambda: Rollout(steps=(2, 101)), "steps.1\n"),
+    "share above 1": (lambda: Rollout(shadow_share=1.5), "shadow_share\n"),
+    "baking backwards": (lambda: Rollout(bake=timedelta(seconds=-1)), "bake\n"),
+    "k of fewer": (lambda: RetrainPolicy(k=4, n=3), "can never be reached"),
+    "cooldown backwards": (lambda: RetrainPolicy(cooldown=timedelta(days=-1)), "cooldown\n"),
+    "drift without a window": (lambda: DriftPolicy(window_days=0), "window_days\n"),
+    "availability of 999": (lambda: Slo(availability=999), "availability\n"),
+    "no test days": (lambda: Split(test_days=0), "test_days\n"),
+    "column out of bounds": (
+        lambda: Column(name="x", dtype="number", minimum=2, maximum=1),
+        "is above maximum",
+    ),
+    "column twice": (
+        lambda: again(DATASET, columns=(*DATASET.columns, DATASET.columns[0])),
+        "flight_id named twice",
+    ),
+    "unknown key": (
+        lambda: again(DATASET, key=("flight_di",)),
+        "key: unknown flight_di; there are .*flight_id",
+    ),
+    "volume upside down": (lambda: again(DATASET, volume=(10, 1)), "volume: the lower bound 10"),
+    "end before the beginning": (
+        lambda: again(DATASET, last_partition=date(2012, 1, 1)),
+        "before first_partition",
+    ),
+    "path without a day": (lambda: FileSource(path="flights.csv"), "path\n"),
+    "unknown entity": (lambda: again(FEATURE_VIEW, entity="plane"), "entity: unknown plane"),
+    "unknown time": (lambda: again(FEATURE_VIEW, time="when"), "time: unknown when"),
+    "source twice": (
+        lambda: again(FEATURE_VIEW, sources=FEATURE_VIEW.sources * 2),
+        "flights, weather named twice",
+    ),
+    "knowing the future": (lambda: again(FEATURE_VIEW, horizon=timedelta(hours=-1)), "horizon\n"),
+}
+
+
+@pytest.mark.parametrize("case", IMPOSSIBLE)
+def test_what_is_impossible_is_refused_by_name(case):
+    declare, message = IMPOSSIBLE[case]
+    with pytest.raises(ValidationError, match=message):
+        declare()
+
+
+def test_there_is_an_impossible_case_for_every_kind_of_declaration():
+    kinds = (
+        Dataset,
+        FeatureView,
+        UseCase,
+        Rollout,
+        DriftPolicy,
+        RetrainPolicy,
+        Slo,
+        Split,
+        Column,
+        FileSource,
+    )
+    titles = set()
+    for declare, _ in IMPOSSIBLE.values():
+        with pytest.raises(ValidationError) as raised:
+            declare()
+        titles.add(raised.value.title)
+    assert {kind.__name__ for kind in kinds} <= titles
