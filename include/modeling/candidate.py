@@ -161,9 +161,9 @@ def _compare(site: Site, rival: int, test: pd.DataFrame, answers: npt.NDArray[np
 
 
 def _identities(use_case: UseCase, *frames: pd.DataFrame) -> npt.NDArray[np.uint64]:
-    """Return one hash per row of who and when it is: the same event, whatever its features were then."""
+    """Return one hash per row of what it is about: the same whatever its features or their types were."""
     view = catalog().feature_views[use_case.feature_view]
-    return np.concatenate([row_hashes(frame[[view.entity, view.time]]) for frame in frames])
+    return np.concatenate([row_hashes(frame[[view.entity, "day"]].astype(object)) for frame in frames])
 
 
 def _common(rows: npt.NDArray[np.uint64], others: npt.NDArray[np.uint64]) -> int:

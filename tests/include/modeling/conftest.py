@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,7 +10,6 @@ import pandas as pd
 import pytest
 
 from include.modeling.certificate import generate_keys
-from include.modeling.evaluation import predict
 from include.modeling.packaging import save
 from include.modeling.registry import Registry
 from include.use_cases.air_time import USE_CASE as AIR_TIME
@@ -91,14 +91,9 @@ def packaged_once(estimators: dict[str, object], tmp_path_factory: pytest.TempPa
 @pytest.fixture
 def packaged(packaged_once: Path, tmp_path: Path) -> Path:
     """Return the folder of a packaged model, this test's own."""
-    import shutil
-
     return shutil.copytree(packaged_once, tmp_path / "packaged")
 
 
 @pytest.fixture
 def registry(mlflow_server: str, database: Engine) -> Registry:
     return Registry(mlflow_server, database)
-
-
-__all__ = ["predict"]
