@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from include.stack.settings import Settings
     from include.stack.supervision import ProgramState
 
-PATIENCE = 180.0  # seconds until a program that is still not healthy is a failure
+PATIENCE = 300.0  # seconds until a program that is still not healthy is a failure
 AIRFLOW = ("api-server", "scheduler", "dag-processor", "triggerer")
 
 

@@ -30,6 +30,8 @@ class Settings(BaseSettings):
     controller_port: int = Field(8091, ge=1024, le=65535)
     model_server_ports: tuple[int, int] = (9000, 9099)
     database_url: str = Field(default_factory=lambda data: _embedded_database(data), repr=False)
+    airflow_uri: str = Field(default_factory=lambda data: _local(data, "airflow_port"))
+    gateway_uri: str = Field(default_factory=lambda data: _local(data, "gateway_port"))
     mlflow_uri: str = Field(default_factory=lambda data: _local(data, "mlflow_port"))
     lake_uri: str = Field(default_factory=lambda data: _below(data, "lake"))
     landing_uri: str = Field(default_factory=lambda data: _below(data, "landing"))
@@ -53,16 +55,6 @@ class Settings(BaseSettings):
     def signing_key(self) -> Path:
         """The private key that signs certificates; only Airflow's side reads it."""
         return self.root / "keys" / "signing.pem"
-
-    @property
-    def airflow_uri(self) -> str:
-        """The address of Airflow's api-server and UI."""
-        return f"http://127.0.0.1:{self.airflow_port}"
-
-    @property
-    def gateway_uri(self) -> str:
-        """The address that callers of models use."""
-        return f"http://127.0.0.1:{self.gateway_port}"
 
     @property
     def ports(self) -> dict[str, int]:

@@ -1,0 +1,50 @@
+# What people, hooks and CI call. `make` alone shows what there is.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+BIN := .venv/bin
+
+.PHONY: help venv dev demo up status down test check bench env lock
+
+help: ## show this
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+venv: ## create .venv from requirements.txt (PYTHON=… chooses the interpreter)
+	@PYTHON="$(PYTHON)" scripts/venv.sh runtime
+
+$(BIN)/python:
+	@PYTHON="$(PYTHON)" scripts/venv.sh runtime
+
+dev:
+	@PYTHON="$(PYTHON)" scripts/venv.sh dev
+
+demo: venv ## set up everything and play the whole life of flight_delay
+	@$(BIN)/python -m include.stack.demo
+
+up: venv ## start the embedded stack
+	@$(BIN)/python -m include.stack up
+
+status: $(BIN)/python ## show what runs, and whether it works
+	@$(BIN)/python -m include.stack status
+
+down: $(BIN)/python ## stop the embedded stack; its data stays
+	@$(BIN)/python -m include.stack down
+
+test: dev ## run the tests (ARGS=… goes to pytest)
+	@$(BIN)/python -m pytest tests $(ARGS)
+
+check: dev ## lint, format, types, layers
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy include plugins/airworthy dags
+	@PYTHONPATH=.:plugins $(BIN)/lint-imports
+
+bench: dev ## measure (ONLY=name,… chooses), write $AIRWORTHY_HOME/bench.json
+	@$(BIN)/python -m tests.bench $(if $(ONLY),--only $(ONLY))
+
+env: venv ## write the secrets of docker-compose.yaml into .env, once
+	@$(BIN)/python -m include.stack.compose_env
+
+lock: dev ## resolve requirements*.in anew
+	@UV_SYSTEM_CERTS=true .venv/uv/bin/uv pip compile --quiet --upgrade requirements.in --output-file requirements.txt
+	@UV_SYSTEM_CERTS=true .venv/uv/bin/uv pip compile --quiet --upgrade requirements-dev.in --output-file requirements-dev.txt

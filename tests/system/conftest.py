@@ -1,0 +1,65 @@
+"""The whole embedded stack, started once for the session on ports of its own, with one small DAG in it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from include.stack import environment
+from include.stack.airflow_api import AirflowApi
+from include.stack.settings import Settings
+from tests.conftest import free_ports
+
+NAMES = ("airflow_port", "mlflow_port", "gateway_port", "postgres_port", "controller_port")
+PATIENCE = 420
+
+Command = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="session")
+def stack_settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    ports = dict(zip(NAMES, free_ports(len(NAMES)), strict=True))
+    low = free_ports(1)[0]
+    return Settings(home=tmp_path_factory.mktemp("stack"), model_server_ports=(low, low + 50), **ports)
+
+
+@pytest.fixture(scope="session")
+def stack_command(stack_settings: Settings) -> Command:
+    """Run `python -m include.stack …` as a person would, with this stack's settings."""
+
+    def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "include.stack", *arguments],
+            env=os.environ | environment.shared(stack_settings) | variables,
+            cwd=environment.REPOSITORY,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def stack(stack_settings: Settings, stack_command: Command) -> Iterator[Settings]:
+    """Return the settings of a stack that is up."""
+    dags = stack_settings.root / "dags"
+    dags.mkdir(parents=True)
+    (dags / "probe.py").write_text((Path(__file__).parent / "probe_dag.py").read_text())
+    try:
+        started = stack_command("up", AIRFLOW__CORE__DAGS_FOLDER=str(dags))
+        assert started.returncode == 0, started.stdout + started.stderr
+        yield stack_settings
+    finally:
+        stack_command("down")
+
+
+@pytest.fixture(scope="session")
+def airflow(stack: Settings) -> AirflowApi:
+    return AirflowApi(stack)

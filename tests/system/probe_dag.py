@@ -1,0 +1,70 @@
+"""A DAG for the tests of the stack: what a task finds in its process, and one run a day."""
+
+from __future__ import annotations
+
+import pendulum
+
+from airflow.sdk import CronPartitionTimetable, dag, task
+
+START = pendulum.datetime(2013, 1, 1, tz="UTC")
+
+
+@dag(schedule=None, start_date=START)
+def probe():
+    """Push what the process has, and print a line."""
+
+    @task
+    def look() -> dict[str, object]:
+        import os
+        import sys
+        import threading
+
+        from airflow.sdk import BaseHook
+
+        print("the probe was here")  # noqa: T201
+        return {
+            "warm": sorted({"mlflow", "great_expectations", "evidently", "sklearn"} & set(sys.modules)),
+            "threads": threading.active_count(),
+            "native_threads": len(os.listdir("/proc/self/task")),  # noqa: PTH208
+            "mlflow": BaseHook.get_connection("mlflow_default").host,
+            "lake": BaseHook.get_connection("lake_default").extra_dejson["lake_uri"],
+            "home": os.environ["AIRWORTHY_HOME"],
+        }
+
+    look()
+
+
+@dag(
+    schedule=CronPartitionTimetable("0 0 * * *", timezone="UTC"),
+    start_date=START,
+    end_date=START.add(days=30),
+    catchup=False,
+)
+def probe_daily():
+    """Echo the partition."""
+
+    @task
+    def echo(dag_run=None) -> str | None:
+        return dag_run.partition_key
+
+    echo()
+
+
+@dag(schedule=None, start_date=START)
+def probe_slow():
+    """Hold a worker until somebody kills it."""
+
+    @task(retries=3, retry_delay=0)
+    def wait(ti=None) -> int:
+        import time
+
+        if ti.try_number == 1:
+            time.sleep(600)
+        return ti.try_number
+
+    wait()
+
+
+probe()
+probe_daily()
+probe_slow()
