@@ -1,0 +1,48 @@
+# Two images from one lock: `serving` (HAProxy, the controller, its model servers) and `airworthy` (Airflow and MLflow).
+ARG PYTHON_IMAGE=python:3.11-slim-bookworm
+
+FROM ${PYTHON_IMAGE} AS builder
+ENV UV_COMPILE_BYTECODE=1 UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never UV_NATIVE_TLS=1
+RUN pip install --no-cache-dir --root-user-action=ignore uv==0.13.8
+WORKDIR /build
+RUN uv venv --quiet --python /usr/local/bin/python3 /opt/venv
+ENV VIRTUAL_ENV=/opt/venv
+COPY requirements.txt ./
+
+FROM builder AS whole
+RUN --mount=type=cache,target=/root/.cache/uv uv pip sync --quiet requirements.txt
+
+FROM builder AS small
+COPY docker/serving.in ./
+RUN --mount=type=cache,target=/root/.cache/uv \
+    uv pip install --quiet --constraint requirements.txt --requirement serving.in
+
+FROM ${PYTHON_IMAGE} AS base
+RUN groupadd --gid 10001 airworthy \
+ && useradd --uid 10001 --gid airworthy --home-dir /var/lib/airworthy --shell /usr/sbin/nologin airworthy \
+ && install --directory --owner=airworthy --group=airworthy --mode=0700 \
+      /var/lib/airworthy /var/lib/airworthy/airflow /var/lib/airworthy/keys /var/lib/airworthy/keys/trusted
+ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+    PYTHONPATH=/opt/airworthy:/opt/airworthy/plugins:/opt/airworthy/include/stack/airflow_config \
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    AIRWORTHY_HOME=/var/lib/airworthy
+WORKDIR /opt/airworthy
+COPY docker/healthy.py ./docker/healthy.py
+
+FROM base AS serving
+RUN apt-get update \
+ && apt-get install --yes --no-install-recommends haproxy \
+ && rm -rf /var/lib/apt/lists/*
+COPY --from=small /opt/venv /opt/venv
+COPY include ./include
+USER 10001:10001
+
+FROM base AS airworthy
+ENV AIRFLOW_HOME=/var/lib/airworthy/airflow
+COPY --from=whole /opt/venv /opt/venv
+COPY airflow_settings.yaml ./
+COPY include ./include
+COPY plugins ./plugins
+COPY dags ./dags
+USER 10001:10001
