@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """`live`: the controller runs what is desired; `reason`: why not; `address`: where the version answers."""
+    """`live`: the controller runs what is desired; `reason`: why not; `address`: of the version's server."""
 
     live: bool
     reason: str
