@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from include.serving.routing import Server
 
-# Longer than an idle connection is kept open (timeout http-keep-alive): whoever still holds one to a worker of
+# Longer than an idle connection is kept open (timeout http-keep-alive): whoever still has one to a worker of
 # HAProxy that was replaced may send one more request by its old routes.
 GRACE = 15.0
 

@@ -22,7 +22,7 @@ _FRONTEND = Template((Path(__file__).parent / "haproxy.cfg.template").read_text(
 _CHAMPION = """
 backend {name}
   http-request set-header X-Airworthy-Route champion
-  retries 10
+  retries 20
   retry-on conn-failure empty-response
   server champion {champion}
 """
