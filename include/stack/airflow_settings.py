@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import yaml
+from sqlalchemy import make_url
 
 from include.errors import ServiceUnavailable, SettingsError
 from include.stack import environment
@@ -30,7 +31,7 @@ def apply(settings: Settings, file: Path = FILE) -> None:
     :raises SettingsError: when the file cannot be used, or names a variable that is not set
     :raises ServiceUnavailable: when Airflow refuses an entry
     """
-    api, wanted = AirflowApi(settings), read(file, _variables(settings))
+    api, wanted = AirflowApi(settings), read(file, variables(settings))
     _set(api, "connections", [_connection(entry) for entry in wanted.get("connections") or []])
     _set(api, "pools", [_pool(entry) for entry in wanted.get("pools") or []])
     _set(api, "variables", [_variable(entry) for entry in wanted.get("variables") or []])
@@ -52,6 +53,19 @@ def read(file: Path, variables: Mapping[str, str]) -> dict[str, Any]:
     return expanded
 
 
+def variables(settings: Settings) -> dict[str, str]:
+    """Return what the file may name: the settings, and where the project's database is."""
+    embedded = environment.database_url("airworthy", settings, load(settings.root))
+    database = make_url(settings.database_url or embedded)
+    return environment.shared(settings) | {
+        "AIRWORTHY_DATABASE_HOST": str(database.host),
+        "AIRWORTHY_DATABASE_PORT": str(database.port or 5432),
+        "AIRWORTHY_DATABASE_NAME": str(database.database),
+        "AIRWORTHY_DATABASE_USER": str(database.username),
+        "AIRWORTHY_DATABASE_PASSWORD": str(database.password),
+    }
+
+
 def _expand(value: Any, variables: Mapping[str, str], file: Path) -> Any:
     if isinstance(value, dict):
         return {key: _expand(entry, variables, file) for key, entry in value.items()}
@@ -63,12 +77,6 @@ def _expand(value: Any, variables: Mapping[str, str], file: Path) -> Any:
     if missing:
         raise SettingsError(f"{file}: ${{{missing[0]}}} is not set in the environment.")
     return VARIABLE.sub(lambda match: variables[match[1]], value)
-
-
-def _variables(settings: Settings) -> dict[str, str]:
-    return environment.shared(settings) | {
-        "AIRWORTHY_DATABASE_PASSWORD": load(settings.root).airworthy_password
-    }
 
 
 def _connection(entry: dict[str, Any]) -> dict[str, Any]:

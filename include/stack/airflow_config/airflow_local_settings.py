@@ -1,5 +1,5 @@
 """
-Airflow reads this at its start: the scheduler imports the heavy libraries once, for every task that it forks.
+Airflow reads this at its start: what forks the tasks imports the heavy libraries once, for all of them.
 
 Only libraries, never the project's own modules: each task reads those afresh, so an edit counts at once.
 """
@@ -32,6 +32,6 @@ LIBRARIES = (
     "sqlalchemy.dialects.postgresql",
 )
 
-if "scheduler" in sys.argv:
+if {"scheduler", "worker"} & set(sys.argv):  # LocalExecutor, CeleryExecutor
     for library in LIBRARIES:
         import_module(library)

@@ -3,20 +3,27 @@ from __future__ import annotations
 import pytest
 
 from include.errors import SettingsError
-from include.stack import environment
-from include.stack.airflow_settings import FILE, read
+from include.stack.airflow_settings import FILE, read, variables
 from include.stack.credentials import load
 
 
 def test_the_projects_file_names_the_four_connections_with_this_stacks_addresses(chosen):
-    variables = environment.shared(chosen) | {
-        "AIRWORTHY_DATABASE_PASSWORD": load(chosen.root).airworthy_password
-    }
-    connections = {entry["conn_id"]: entry for entry in read(FILE, variables)["connections"]}
+    connections = {entry["conn_id"]: entry for entry in read(FILE, variables(chosen))["connections"]}
     assert set(connections) == {"mlflow_default", "airworthy_db", "lake_default", "gateway_default"}
     assert connections["mlflow_default"]["conn_host"] == chosen.mlflow_uri
+    assert connections["airworthy_db"]["conn_host"] == "127.0.0.1"
     assert connections["airworthy_db"]["conn_port"] == str(chosen.postgres_port)
+    assert connections["airworthy_db"]["conn_password"] == load(chosen.root).airworthy_password
     assert connections["lake_default"]["conn_extra"]["lake_uri"] == chosen.lake_uri
+
+
+def test_a_database_somewhere_else_is_the_one_that_the_dags_connect_to(chosen):
+    url = "postgresql+psycopg2://someone:secret@postgres:6543/elsewhere"
+    connections = read(FILE, variables(chosen.model_copy(update={"database_url": url})))["connections"]
+    database = next(entry for entry in connections if entry["conn_id"] == "airworthy_db")
+    assert [database[f"conn_{name}"] for name in ("host", "port", "login", "password", "schema")] == [
+        "postgres", "6543", "someone", "secret", "elsewhere",
+    ]  # fmt: skip
 
 
 def test_a_variable_that_is_not_set_is_named_with_the_file(tmp_path):
