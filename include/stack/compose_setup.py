@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import URL, create_engine
 
-from include.errors import SettingsError
+from include.errors import AirworthyError, SettingsError
 from include.modeling.signing import generate_keys
+from include.stack import airflow_settings
 from include.stack.credentials import password_file, write_private
 from include.stack.postgres import SUPERUSER, ensure_databases
 from include.stack.settings import settings
@@ -70,6 +71,12 @@ def login() -> None:
     write_private(password_file(settings().root), f"{passwords}\n")
 
 
+def connections() -> None:
+    """Set what `airflow_settings.yaml` names, through Airflow's API."""
+    login()
+    airflow_settings.apply(settings())
+
+
 def keys() -> None:
     """Make the key that signs certificates and its public half, where there are none."""
     generate_keys(settings().root / "keys")
@@ -81,7 +88,7 @@ def main(arguments: Iterable[str]) -> None:
 
     :raises SettingsError: naming what there is to ask for
     """
-    steps = {step.__name__: step for step in (databases, buckets, login, keys)}
+    steps = {step.__name__: step for step in (databases, buckets, keys, login, connections)}
     for name in arguments:
         if name not in steps:
             raise SettingsError(f"There is no step {name!r}: choose among {', '.join(steps)}.")
@@ -124,5 +131,5 @@ def _variable(name: str) -> str:
 if __name__ == "__main__":
     try:
         main(sys.argv[1:])
-    except SettingsError as error:
+    except AirworthyError as error:
         sys.exit(str(error))
