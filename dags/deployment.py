@@ -18,7 +18,7 @@ all traffic again and the candidate is retired. To abort a rollout, mark the run
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Param, chain, dag
 
@@ -53,8 +53,9 @@ def deployment_dag(use_case: UseCase) -> DAG:
         doc_md=__doc__,
     )
     def deployment() -> None:
-        begin = BeginRolloutOperator(task_id="begin", use_case=use_case.name).as_setup()
-        on = {"use_case": use_case.name, "hold": begin.output}
+        begin = BeginRolloutOperator(task_id="begin", use_case=use_case.name)
+        begin.is_setup = True
+        on: dict[str, Any] = {"use_case": use_case.name, "hold": begin.output}
         stage = StageModelOperator(task_id="stage", **on)
         shadow = ShiftTrafficOperator(task_id="shadow", shadow_share=use_case.rollout.shadow_share, **on)
         approve = ReleaseApprovalOperator(task_id="approve", **on)

@@ -6,8 +6,8 @@ replaced in one commit, so a run may be repeated; which version scored a row sta
 
 **If it is red:**
 
-- `score`: the champion could not be loaded (if its certificate does not fit, **tell the platform's owner**), or
-  it predicted nonsense for some rows; the message names the first. Nothing was published.
+- `score`: the champion could not be loaded (a certificate that does not fit: **tell the platform's owner**),
+  or it predicted nonsense for some rows; the message names the first. Nothing was published.
 - `publish`: the store is away or full; clear it when the cause is gone.
 """
 

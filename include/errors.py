@@ -12,6 +12,7 @@ AirworthyError
 ├── ReleaseError          the desired state cannot change as asked
 │   ├── StaleEpoch            a newer attempt owns the rollout
 │   └── RolloutFailed         staging, shadow or canary said no
+├── AttentionNeeded       monitoring asks for a person
 └── ServiceUnavailable    something outside is away: try again (the only one that is retried)
 """
 
@@ -60,6 +61,10 @@ class StaleEpoch(ReleaseError):
 
 class RolloutFailed(ReleaseError):
     """Staging, shadow or canary said no."""
+
+
+class AttentionNeeded(AirworthyError):
+    """Monitoring found something that a person has to look at."""
 
 
 class ServiceUnavailable(AirworthyError):

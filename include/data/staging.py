@@ -47,7 +47,8 @@ class Staging:
         if storage.missing(files, [path]):
             raise DataError(f"{self.lake_uri}/{path} is gone: clear the task that writes it, then this one.")
         with files.open_input_file(path) as file:
-            return pq.read_table(file).to_pandas()
+            frame: pd.DataFrame = pq.read_table(file).to_pandas()
+            return frame
 
     def sweep(self, before: datetime) -> int:
         """Delete every frame that was written before this moment, and return how many there were."""

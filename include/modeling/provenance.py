@@ -26,7 +26,7 @@ def provenance(snapshot: Mapping[str, Any]) -> Provenance:
 
 @cache
 def code_version() -> str:
-    """Return the commit, with `-dirty` behind it when files differ from it; `unknown` without a repository."""
+    """Return the commit, `-dirty` behind it when files differ from it; `unknown` without a repository."""
     if version := os.environ.get(VARIABLE):
         return version
     git = which("git")

@@ -1,4 +1,4 @@
-"""How far a step of a rollout has come: is it live, and how many requests has the challenger seen."""
+"""How far a step of a rollout has come: is it live, and what can be said of the challenger by now."""
 
 from __future__ import annotations
 
@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import func, select
 
-from include.schema import desired_state, inference_log, live_state
+from include.release import analysis, rollout
+from include.schema import live_state
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from sqlalchemy import Engine
+    from sqlalchemy import Connection, Engine
+
+    from include.declarations import UseCase
+    from include.release.analysis import Analysis, Stage
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +26,6 @@ class Progress:
     live: bool
     reason: str
     address: str | None
-    requests: int
 
 
 def now(engine: Engine) -> datetime:
@@ -32,26 +35,21 @@ def now(engine: Engine) -> datetime:
     return moment
 
 
-def progress(engine: Engine, use_case: str, version: int, *, since: datetime) -> Progress:
-    """Return how the rollout of `version` stands; requests are counted from `since` on."""
-    desired, live = desired_state, live_state
-    state = (
-        select(desired.c.generation, live.c.generation.label("reported"), live.c.ready, live.c.detail)
-        .outerjoin(live, live.c.use_case == desired.c.use_case)
-        .where(desired.c.use_case == use_case)
-    )
-    seen = select(func.count()).where(
-        inference_log.c.use_case == use_case,
-        inference_log.c.version == version,
-        inference_log.c.received_at >= since,
-    )
-    with engine.connect() as connection:
-        row = connection.execute(state).mappings().one()
-        requests = connection.execute(seen).scalar_one()
-    detail = row["detail"] or {}
-    current = row["reported"] == row["generation"]
-    server = detail.get("servers", {}).get(str(version), {})
-    reason = (
-        str(server.get("reason") or detail.get("reason") or "") if current else "the controller is behind"
-    )
-    return Progress(bool(current and row["ready"]), reason, server.get("address"), requests)
+def progress(connection: Connection, use_case: str, version: int) -> Progress:
+    """Return whether what is desired is live, and how the server of `version` stands."""
+    generation = rollout.read(connection, use_case).generation
+    row = connection.execute(select(live_state).where(live_state.c.use_case == use_case)).mappings().first()
+    if row is None or row["generation"] != generation:
+        return Progress(False, "the controller has not followed yet", None)
+    server = row["detail"].get("servers", {}).get(str(version), {})
+    reason = str(server.get("reason") or row["detail"].get("reason") or "")
+    return Progress(bool(row["ready"]), reason, server.get("address"))
+
+
+def judged(
+    connection: Connection, use_case: UseCase, version: int, *, since: datetime, stage: Stage
+) -> Analysis:
+    """Return the judgement of the challenger by what was logged since `since`."""
+    champion = rollout.read(connection, use_case.name).champion
+    observed = analysis.observe(connection, use_case, champion, version, since=since)
+    return analysis.judge(observed, use_case.rollout, stage=stage)

@@ -238,7 +238,10 @@ def monitor(stage: Stage, chapter: Chapter) -> None:
     """Look at what callers sent, and decide."""
     dag_id = f"{USE_CASE}_monitoring"
     run_id = stage.api.trigger(dag_id)
-    stage.succeed(chapter, dag_id, run_id)
+    tasks = stage.finish(chapter, dag_id, run_id)
+    for task_id in ("detect_drift", "decide"):
+        if tasks[task_id] != "success":
+            raise StepFailed(stage.explain(dag_id, run_id, task_id))
     drift = stage.api.xcom(dag_id, run_id, "detect_drift", "figures")
     decision = stage.api.xcom(dag_id, run_id, "decide")
     chapter.found(f"drift: {drift['outcome']}, {drift['reason']}")

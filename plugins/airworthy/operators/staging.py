@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airworthy.operators.rollout import ReleaseOperator
 from airworthy.triggers.rollout import RolloutTrigger
+from include.catalog import catalog
 from include.errors import RolloutFailed
 from include.stack.settings import settings
 
@@ -58,7 +59,8 @@ class StageModelOperator(ReleaseOperator):
                 f"{self.use_case} version {version} cannot be served: {reason}. See its server's log."
             )
         rows = golden(self.registry, self.use_case, version, trusted=settings().trusted_keys)
-        result = smoke.smoke(f"http://{event['address']}", self.use_case, rows)
+        limit = timedelta(milliseconds=catalog().use_cases[self.use_case].slo.latency_p99_ms)
+        result = smoke.smoke(f"http://{event['address']}", self.use_case, rows, maximum_p99=limit)
         if not result.passed:
             raise RolloutFailed(f"{self.use_case} version {version} failed its smoke test: {result.reason}.")
         return result.figures

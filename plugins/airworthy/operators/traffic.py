@@ -75,7 +75,7 @@ class ShiftTrafficOperator(ReleaseOperator):
                 airworthy_conn_id=self.airworthy_conn_id,
                 patience=policy.patience.total_seconds(),
                 bake=policy.bake.total_seconds(),
-                minimum_requests=policy.minimum_requests,
+                stage=self.stage,
             ),
             method_name="judge",
             kwargs={"since": since.isoformat()},
@@ -83,18 +83,12 @@ class ShiftTrafficOperator(ReleaseOperator):
 
     def judge(self, context: Context, event: dict[str, Any], since: str) -> dict[str, Any]:
         """Return the figures of the step, or fail with what the challenger did worse."""
-        from include.release import analysis, rollout
+        from include.release.progress import judged
 
         hold, use_case = self.held(), catalog().use_cases[self.use_case]
+        began = datetime.fromisoformat(since)
         with self.engine.connect() as connection:
-            observed = analysis.observe(
-                connection,
-                use_case,
-                rollout.read(connection, self.use_case).champion,
-                hold.version,
-                since=datetime.fromisoformat(since),
-            )
-        verdict = analysis.judge(observed, use_case.rollout, stage=self.stage)
+            verdict = judged(connection, use_case, hold.version, since=began, stage=self.stage)
         self.log.info("%s: %s %s", verdict.outcome, verdict.reason, verdict.figures)
         if not event["live"] or verdict.outcome != "promote":
             reason = verdict.reason if event["live"] else event["reason"]

@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseOperator
+from airflow.sdk import BaseOperator, BaseOperatorLink
 from airflow.sdk.exceptions import AirflowSkipException
 
 from airworthy import runs
@@ -22,7 +22,7 @@ from include.catalog import catalog, module_of
 from include.stack.settings import settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from sqlalchemy import Engine
 
@@ -36,7 +36,7 @@ class ModelOperator(BaseOperator):
     """What the operators that make a model share: the use case, references to data and model, connections."""
 
     template_fields: Sequence[str] = ("use_case", "snapshot", "candidate", "evidence")
-    operator_extra_links = (MlflowRunLink(),)
+    operator_extra_links: Collection[BaseOperatorLink] = (MlflowRunLink(),)
 
     def __init__(
         self,

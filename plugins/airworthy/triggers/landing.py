@@ -19,7 +19,7 @@ class LandingTrigger(BaseTrigger):
     def __init__(
         self, dataset: str, days: list[str], lake_conn_id: str, poll_interval: float, patience: float
     ) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.dataset = dataset
         self.days = days
         self.lake_conn_id = lake_conn_id

@@ -16,14 +16,17 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
+    from include.release.analysis import Outcome, Stage
+    from include.release.progress import Progress
+
 POLL_SECONDS = 0.5
 
 
 class RolloutTrigger(BaseTrigger):
     """
-    Fires once the desired state is live, `bake` seconds have passed and the version saw `minimum_requests`.
+    Fires once the desired state is live, has baked, and, where there is a `stage` to judge, can be judged.
 
-    It fires as well when `patience` seconds are over; the event says how far things had come.
+    A challenger that has to go back is not waited for. After `patience` seconds it fires as things are.
     """
 
     def __init__(
@@ -34,23 +37,21 @@ class RolloutTrigger(BaseTrigger):
         airworthy_conn_id: str,
         patience: float,
         bake: float = 0.0,
-        minimum_requests: int = 0,
+        stage: Stage | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.use_case = use_case
         self.version = version
         self.since = since
         self.airworthy_conn_id = airworthy_conn_id
         self.patience = patience
         self.bake = bake
-        self.minimum_requests = minimum_requests
+        self.stage = stage
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return what the triggerer needs to make this trigger again."""
-        names = ("use_case", "version", "since", "airworthy_conn_id", "patience", "bake", "minimum_requests")
-        return f"{type(self).__module__}.{type(self).__qualname__}", {
-            name: getattr(self, name) for name in names
-        }
+        names = ("use_case", "version", "since", "airworthy_conn_id", "patience", "bake", "stage")
+        return f"{__name__}.{type(self).__name__}", {name: getattr(self, name) for name in names}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Ask the database twice a second."""
@@ -59,20 +60,29 @@ class RolloutTrigger(BaseTrigger):
 
         engine = connect(url_of(await BaseHook.aget_connection(self.airworthy_conn_id)))
         try:
-            yield TriggerEvent(await self._watch(engine))
+            yield TriggerEvent(asdict(await self._watch(engine)))
         finally:
             engine.dispose()
 
-    async def _watch(self, engine: Engine) -> dict[str, Any]:
-        from include.release.progress import progress
-
-        since = datetime.fromisoformat(self.since)
+    async def _watch(self, engine: Engine) -> Progress:
         started, live_since = time.monotonic(), None
         while True:
-            found = await asyncio.to_thread(progress, engine, self.use_case, self.version, since=since)
+            found, outcome = await asyncio.to_thread(self._look, engine)
             moment = time.monotonic()
             live_since = (live_since or moment) if found.live else None
             baked = live_since is not None and moment - live_since >= self.bake
-            if (baked and found.requests >= self.minimum_requests) or moment - started > self.patience:
-                return asdict(found)
+            if moment - started > self.patience or outcome == "roll_back" or (baked and outcome == "promote"):
+                return found
             await asyncio.sleep(POLL_SECONDS)
+
+    def _look(self, engine: Engine) -> tuple[Progress, Outcome]:
+        from include.catalog import catalog
+        from include.release.progress import judged, progress
+
+        with engine.connect() as connection:
+            found = progress(connection, self.use_case, self.version)
+            if self.stage is None or not found.live:
+                return found, "promote" if found.live else "inconclusive"
+            use_case, since = catalog().use_cases[self.use_case], datetime.fromisoformat(self.since)
+            judgement = judged(connection, use_case, self.version, since=since, stage=self.stage)
+        return found, judgement.outcome

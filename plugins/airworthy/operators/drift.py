@@ -1,0 +1,86 @@
+"""Find out whether the world still looks like the one that the champion learned from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow.sdk.exceptions import AirflowSkipException
+
+from airworthy.hooks.lake import LakeHook
+from airworthy.links import DriftReportLink, report_url
+from airworthy.operators.training import ModelOperator
+from include.catalog import catalog
+from include.stack.settings import settings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy import Connection
+
+    from airflow.sdk import Context
+
+    from include.data.lake import Lake
+    from include.monitoring.check import Subject
+
+
+class MonitoringOperator(ModelOperator):
+    """What the operators that watch a champion share."""
+
+    template_fields: Sequence[str] = ("use_case",)
+
+    def subject(self, connection: Connection, lake: Lake) -> Subject:
+        """Return the champion and the rows it learned from; without a champion the run is skipped."""
+        from include.modeling.versions import verify
+        from include.monitoring import check
+        from include.release import rollout
+
+        state = rollout.read(connection, self.use_case)
+        if state.champion is None:
+            raise AirflowSkipException(f"{self.use_case} has no champion yet: nothing to watch.")
+        registry, trusted = self.mlflow.registry, settings().trusted_keys
+        certificate = verify(registry, self.use_case, state.champion, trusted=trusted)
+        return check.subject(catalog().use_cases[self.use_case], state, certificate, lake)
+
+
+class DriftDetectionOperator(MonitoringOperator):
+    """
+    Compare what callers sent with what the champion learned from, with Evidently.
+
+    The XCom is `drift`, `no_drift` or `inconclusive`, `figures` has the rest, and «Drift report» the page.
+    Drift does not fail the task: the governor decides what follows from it.
+
+    Example::
+
+        DriftDetectionOperator(task_id="detect_drift", use_case="flight_delay")
+
+    :param use_case: a declared use case
+    """
+
+    operator_extra_links = (DriftReportLink(),)
+    evidence_url = ""
+
+    def execute(self, context: Context) -> str:
+        """Return the outcome."""
+        from include.data import reports
+        from include.monitoring import check
+
+        hook = LakeHook(self.lake_conn_id)
+        with self.engine.connect() as connection:
+            subject = self.subject(connection, hook.lake)
+            seen = check.inputs(subject, connection, hook.lake)
+        found = check.drifted(subject, seen)
+        path = f"drift/{self.use_case}/{context['dag_run'].run_id.replace(':', '_').replace('+', '_')}.html"
+        reports.write(hook.uri, hook.storage_options, path, found.html)
+        self.evidence_url = report_url(path)
+        figures = {
+            "outcome": found.outcome,
+            "reason": found.reason,
+            "share": found.share,
+            "rows": found.rows_current,
+            "source": seen.source,
+            "end": seen.end.isoformat(),
+            "columns": {name: column["drifted"] for name, column in found.per_column.items()},
+        }
+        context["ti"].xcom_push("figures", figures)
+        self.log.info("%s on %d rows: %s", found.outcome, found.rows_current, found.reason)
+        return found.outcome
