@@ -62,6 +62,12 @@ class Provenance:
         """The sha256 over all of it."""
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True, default=str).encode()).hexdigest()
 
+    @property
+    def tags(self) -> dict[str, str]:
+        """What a run and its model carry of it."""
+        about = {"code_version": self.code_version, "lock_hash": self.lock_hash, "inputs": self.digest}
+        return as_tags(about)
+
 
 @dataclass(frozen=True, slots=True)
 class TrainedCandidate:
@@ -94,9 +100,9 @@ def train(
             run_id,
             params=_parameters(trained.estimator),
             metrics={"fit_seconds": trained.seconds},
-            tags=as_tags({"code_version": provenance.code_version, "lock_hash": provenance.lock_hash}),
+            tags=provenance.tags,
         )
-        tags = as_tags({"inputs": provenance.digest, "use_case": use_case.name})
+        tags = provenance.tags | as_tags({"use_case": use_case.name})
         logged = registry.log_model(run_id, folder, digest=packaging.digest(folder), tags=tags)
     if logged.tags.get("airworthy.inputs") != provenance.digest:
         raise SettingsError(
@@ -145,6 +151,24 @@ def evaluate(
     path.write_text(evidence.model_dump_json(indent=1))
     registry.log_file(candidate.run_id, path)
     return evidence
+
+
+def trained_on(registry: Registry, candidate: TrainedCandidate, provenance: Provenance) -> Provenance:
+    """
+    Return what the candidate was made from: the code may have been deployed anew since.
+
+    :raises SettingsError: if it was not the snapshot of `provenance`
+    """
+    logged = registry.logged(candidate.run_id)
+    tags = logged.tags if logged else {}
+    code, lock = tags.get("airworthy.code_version", ""), tags.get("airworthy.lock_hash", "")
+    found = Provenance(provenance.snapshot, code, lock)
+    if tags.get("airworthy.inputs") != found.digest:
+        raise SettingsError(
+            f"The model of the MLflow run {candidate.run_id} was not trained on the snapshot that its "
+            "certificate would name. Trigger a new DAG run."
+        )
+    return found
 
 
 def _compare(site: Site, rival: int, test: pd.DataFrame, answers: npt.NDArray[np.float64]) -> Rivalry:

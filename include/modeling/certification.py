@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from include.errors import CertificateInvalid, GateFailed
 from include.modeling import certificate, packaging
-from include.modeling.candidate import EVIDENCE
+from include.modeling.candidate import EVIDENCE, trained_on
 from include.modeling.certificate import Claims, GateEvidence
 from include.modeling.gates import SAME_ANSWER, blocked
 from include.modeling.registry import Logged, as_tags
@@ -28,12 +28,13 @@ VERDICTS = "verdicts.json"
 
 
 def record(site: Site, candidate: TrainedCandidate, verdicts: Sequence[Verdict]) -> None:
-    """Keep the verdicts with the run, where people look for them."""
+    """Keep the verdicts with the run, where people look for them, and end it: nothing is measured after."""
     tags = {f"gate.{verdict.gate}": verdict.outcome for verdict in verdicts}
     site.registry.log(candidate.run_id, tags=as_tags(tags))
     path = site.workdir / VERDICTS
     path.write_text(json.dumps([asdict(verdict) for verdict in verdicts], indent=1))
     site.registry.log_file(candidate.run_id, path)
+    site.registry.finish(candidate.run_id)
 
 
 def require(candidate: TrainedCandidate, verdicts: Sequence[Verdict]) -> None:
@@ -63,9 +64,11 @@ def register(
     Certify the candidate, load it as serving will, and return its version in the registry.
 
     :raises GateFailed: if a blocking gate refused it, or it answers otherwise when it is served
+    :raises SettingsError: if it was trained on another snapshot than that of `provenance`
     """
     require(candidate, verdicts)
     registry, name = site.registry, site.use_case.name
+    provenance = trained_on(registry, candidate, provenance)
     with registry.alone(f"certificate/{candidate.run_id}"):
         folder = registry.fetch(candidate.model_id, site.workdir / "certified")
         packaging.check(folder, candidate.digest)
@@ -78,9 +81,7 @@ def register(
         if gap > SAME_ANSWER:
             raise GateFailed(f"{name}: served, it differs by {gap:.3g} from training. Not registered.")
         logged = Logged(candidate.model_id, candidate.digest)
-        version = registry.register(name, candidate.run_id, logged, _lineage(provenance))
-    registry.finish(candidate.run_id)
-    return version
+        return registry.register(name, candidate.run_id, logged, _lineage(provenance))
 
 
 def _claims(
