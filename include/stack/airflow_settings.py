@@ -55,8 +55,8 @@ def read(file: Path, variables: Mapping[str, str]) -> dict[str, Any]:
 
 def variables(settings: Settings) -> dict[str, str]:
     """Return what the file may name: the settings, and where the project's database is."""
-    embedded = environment.database_url("airworthy", settings, load(settings.root))
-    database = make_url(settings.database_url or embedded)
+    url = settings.database_url or environment.database_url("airworthy", settings, load(settings.root))
+    database = make_url(url)
     return environment.shared(settings) | {
         "AIRWORTHY_DATABASE_HOST": str(database.host),
         "AIRWORTHY_DATABASE_PORT": str(database.port or 5432),
