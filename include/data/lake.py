@@ -104,7 +104,7 @@ class Lake:
             if unknown:
                 raise DataError(f"{table} has no column {', '.join(unknown)}; it has {', '.join(known)}.")
         if days is None:
-            return schemas.to_frame(opened.to_pyarrow_table(columns=_list(columns)))
+            return self._rows(table, opened, None, columns)
         keys = sorted({day.isoformat() for day in days})
         absent = sorted(set(keys) - _partitions(opened))
         if absent:
@@ -112,10 +112,7 @@ class Lake:
                 f"{table}: {len(absent)} of {len(keys)} days are not in the lake {self.uri}, "
                 f"the first is {absent[0]}. Run the DAG that publishes {table} for them first."
             )
-        dataset = opened.to_pyarrow_dataset(file_pruning_predicate=[(DAY, "in", keys)]) if keys else None
-        if dataset is None:
-            return schemas.to_frame(pa.schema(opened.schema().to_arrow()).empty_table())
-        return schemas.to_frame(dataset.to_table(columns=_list(columns)))
+        return self._rows(table, opened, keys, columns)
 
     def version(self, table: str) -> int | None:
         """Return the newest version, or None if there is no such table."""
@@ -146,7 +143,7 @@ class Lake:
     def _replace(self, table: str, frame: pd.DataFrame, keys: list[str], metadata: Mapping[str, str]) -> int:
         opened = self._find(table)
         known = pa.schema(opened.schema().to_arrow()) if opened else None
-        rows = schemas.to_table(frame, known)
+        rows = schemas.to_table(frame.astype({DAY: object}), known)
         if opened is None:
             opened = self._create(table, rows.schema)
         write_deltalake(
@@ -158,6 +155,22 @@ class Lake:
             commit_properties=CommitProperties(custom_metadata=dict(metadata), max_commit_retries=0),
         )
         return int(opened.version())
+
+    def _rows(
+        self, table: str, opened: DeltaTable, keys: list[str] | None, columns: Sequence[str] | None
+    ) -> pd.DataFrame:
+        if keys == []:
+            empty = pa.schema(opened.schema().to_arrow()).empty_table()
+            return schemas.to_frame(empty.select(columns) if columns is not None else empty)
+        of_days = [(DAY, "in", keys)] if keys else None
+        dataset = opened.to_pyarrow_dataset(file_pruning_predicate=of_days)
+        try:
+            return schemas.to_frame(dataset.to_table(columns=None if columns is None else list(columns)))
+        except FileNotFoundError as error:
+            raise DataError(
+                f"Version {opened.version()} of {table} cannot be read, since its files were cleaned up. "
+                "Name a newer version, or keep versions for longer."
+            ) from error
 
     def _create(self, table: str, schema: pa.Schema) -> DeltaTable:
         try:
@@ -207,10 +220,6 @@ class _TableAppeared(Exception):
 
 def _partitions(table: DeltaTable) -> set[str]:
     return {partition[DAY] for partition in table.partitions()}
-
-
-def _list(columns: Sequence[str] | None) -> list[str] | None:
-    return None if columns is None else list(columns)
 
 
 def _span(keys: list[str]) -> Any:

@@ -193,7 +193,8 @@ def _put(frame: pd.DataFrame, checks: list[Check]) -> list[Outcome]:
     """Check everything once, and what failed again for the rows: naming every row is dear."""
     if frame.empty:
         return []  # Great Expectations passes almost anything of nothing; the volume has its say
-    plain = frame.astype({name: "float64" for name, dtype in frame.dtypes.items() if str(dtype) == "Int64"})
+    slow = {name: "float64" for name, dtype in frame.dtypes.items() if str(dtype) == "Int64"}
+    plain = frame.astype(slow).copy() if slow else frame  # a copy has one block per type; they copy it often
     results = expectations.check(plain, checks)
     again = [
         position

@@ -71,6 +71,8 @@ def to_table(frame: pd.DataFrame, known: pa.Schema | None) -> pa.Table:
 
     :raises DataError: naming the column whose values have several types, no zone, or not the known type
     """
+    if frame.empty:  # nothing says of what types
+        return (known or pa.schema([("day", pa.string())])).empty_table()
     columns = {str(name): _to_array(frame[name], str(name)) for name in frame.columns}
     fields = {field.name: field.type for field in known} if known is not None else {}
     return pa.table({name: _settle(name, array, fields.get(name)) for name, array in columns.items()})
@@ -94,7 +96,7 @@ def _misfits(values: pd.Series[Any], dtype: str) -> Mask:
     kind = _kind(values)
     if kind in _FITTING[dtype]:
         return np.zeros(len(values), dtype=bool)
-    if kind.startswith("datetime64") or kind == "datetime":
+    if kind.startswith("datetime64"):
         fits = dtype == "timestamp" and isinstance(values.dtype, pd.DatetimeTZDtype)
         return np.zeros(len(values), dtype=bool) if fits else values.notna().to_numpy()
     if dtype == "integer" and kind == "floating":
@@ -122,7 +124,8 @@ def _cast(values: pd.Series[Any], dtype: str) -> pd.Series[Any]:
     if dtype == "number":
         return values.astype("float64") if values.dtype != object else pd.to_numeric(values).astype("float64")
     if dtype == "timestamp":
-        moments = pd.to_datetime(values, utc=True) if values.dtype == object else values
+        zoned = isinstance(values.dtype, pd.DatetimeTZDtype)
+        moments = values if zoned else pd.to_datetime(values.astype(object), utc=True)
         return moments.dt.tz_convert("UTC").dt.as_unit("us")
     if dtype == "integer":
         return values.astype("Int64") if values.hasnans else values.astype("int64")

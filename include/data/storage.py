@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
 from deltalake.fs import DeltaStorageHandler
 from pyarrow import fs
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 def filesystem(uri: str, storage_options: Mapping[str, str]) -> fs.FileSystem:
     """Return the files below `uri`, by their paths relative to it."""
     if "://" in uri:
-        return fs.PyFileSystem(DeltaStorageHandler(uri, dict(storage_options)))
+        return fs.PyFileSystem(_ObjectStore(uri, dict(storage_options)))
     return fs.SubTreeFileSystem(str(Path(uri).absolute()), fs.LocalFileSystem())
 
 
@@ -36,6 +37,31 @@ def missing(files: fs.FileSystem, paths: list[str]) -> set[str]:
     """Return which of `paths` are no files."""
     found = files.get_file_info(paths)
     return {path for path, info in zip(paths, found, strict=True) if info.type != fs.FileType.File}
+
+
+class _ObjectStore(DeltaStorageHandler):
+    def open_output_stream(self, path: str, metadata: dict[str, str] | None = None) -> pa.PythonFile:
+        return pa.PythonFile(_Upload(self._handler.open_output_stream(path, metadata)))
+
+
+class _Upload:
+    """An object's stream that takes what Arrow hands over: buffers, where Delta's own takes bytes only."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    @property
+    def closed(self) -> bool:
+        return bool(self._stream.closed)
+
+    def write(self, data: pa.Buffer) -> int:
+        return int(self._stream.write(bytes(data)))
+
+    def flush(self) -> None:
+        self._stream.flush()
+
+    def close(self) -> None:
+        self._stream.close()
 
 
 def _write(files: fs.FileSystem, path: str, content: bytes) -> None:

@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from include.declarations import Dataset
 
+ISO = "%Y-%m-%dT%H:%M:%SZ"
 FED = ("flights", "weather", "arrivals")
 
 
@@ -43,12 +44,12 @@ def land(landing_uri: str, until: date, *, storage_options: Mapping[str, str] | 
         due[name] = {day: path for day, path in paths.items() if path in absent}
     if not any(due.values()):
         return 0
-    for name, frame in _upstream().items():
-        columns = [column.name for column in catalog().datasets[name].columns]
-        by_day = dict(tuple(frame[frame["day"].isin(list(due[name]))].groupby("day")))
+    for name, frame in _upstream({day for paths in due.values() for day in paths}).items():
+        declared = catalog().datasets[name]
+        rows = frame.sort_values(list(declared.key))[["day", *(column.name for column in declared.columns)]]
+        by_day = dict(tuple(rows.groupby("day")))
         for day, path in due[name].items():
-            rows = by_day[day][columns].sort_values(list(catalog().datasets[name].key))
-            storage.write(files, path, _csv(rows))
+            storage.write(files, path, _csv(by_day[day].drop(columns="day")))
     return sum(len(paths) for paths in due.values())
 
 
@@ -59,19 +60,18 @@ def _due(dataset: Dataset, until: date) -> dict[str, str]:
     return {day: dataset.source.path.replace("{partition}", day) for day in days}
 
 
-def _upstream() -> dict[str, pd.DataFrame]:
+def _upstream(days: set[str]) -> dict[str, pd.DataFrame]:
     import pandas as pd
 
     folder = _folder()
-    flights = _on_local_day(pd.read_csv(folder / "flights.csv.zip"))
+    flights = _of_local_days(pd.read_csv(folder / "flights.csv.zip"), days)
     clock = flights["sched_dep_time"].astype(str).str.zfill(4)
     number = flights["carrier"] + flights["flight"].astype(str)
     flights["flight_id"] = flights["day"] + "-" + number + "-" + flights["origin"] + "-" + clock
-    flights["scheduled_departure"] = _iso(
-        flights["moment"] + pd.to_timedelta(flights["minute"], unit="minute")
-    )
-    weather = _on_local_day(pd.read_csv(folder / "weather.csv"))
-    weather["observed_at"] = _iso(weather["moment"])
+    leaves = pd.to_datetime(flights["time_hour"]) + pd.to_timedelta(flights["minute"], unit="minute")
+    flights["scheduled_departure"] = leaves.dt.strftime(ISO)
+    weather = _of_local_days(pd.read_csv(folder / "weather.csv"), days)
+    weather["observed_at"] = pd.to_datetime(weather["time_hour"]).dt.strftime(ISO)
     return {"flights": flights, "weather": weather, "arrivals": flights}
 
 
@@ -82,19 +82,10 @@ def _folder() -> Path:
     return Path(spec.origin).parent / "data"
 
 
-def _on_local_day(frame: pd.DataFrame) -> pd.DataFrame:
-    import pandas as pd
-
-    day = pd.to_datetime(frame[["year", "month", "day"]])
-    return frame.assign(day=day.dt.strftime("%Y-%m-%d"), moment=pd.to_datetime(frame["time_hour"], utc=True))
-
-
-def _iso(moments: pd.Series[Any]) -> pd.Series[Any]:
-    import numpy as np
-    import pandas as pd
-
-    text = np.datetime_as_string(moments.dt.tz_convert(None).to_numpy(), unit="s")
-    return pd.Series(text, index=moments.index, dtype=object) + "Z"
+def _of_local_days(frame: pd.DataFrame, days: set[str]) -> pd.DataFrame:
+    codes = {int(day.replace("-", "")): day for day in days}
+    local = frame["year"] * 10_000 + frame["month"] * 100 + frame["day"]
+    return frame.assign(day=local.map(codes)).dropna(subset="day")
 
 
 def _csv(frame: pd.DataFrame) -> bytes:

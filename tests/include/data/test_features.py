@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+import pandas as pd
+import pytest
+
+from include.data import features
+from include.declarations import Column, Dataset, FeatureView, FileSource, Source
+from include.errors import DataError, PartitionMissing
+
+FIRST = date(2013, 1, 1)
+DAYS = [FIRST + timedelta(days=offset) for offset in range(5)]
+HOUR = timedelta(hours=1)
+
+VIEW = FeatureView(
+    name="levels",
+    owner="test",
+    description="Levels known in time.",
+    sources=(Source(dataset="trips"), Source(dataset="levels_seen", lookback_days=2)),
+    entity="id",
+    time="leaves",
+    horizon=HOUR,
+    columns=(
+        Column(name="id", dtype="string"),
+        Column(name="leaves", dtype="timestamp"),
+        Column(name="known_at", dtype="timestamp", nullable=True),
+    ),
+)
+
+
+@pytest.fixture
+def declared():
+    def declare(name, **kwargs):
+        return Dataset(
+            name=name,
+            owner="test",
+            description="A test's.",
+            source=FileSource(path=f"{name}/{{partition}}.csv"),
+            columns=(Column(name="id", dtype="string"),),
+            key=("id",),
+            first_partition=FIRST,
+            **kwargs,
+        )
+
+    return {"trips": declare("trips"), "levels_seen": declare("levels_seen", last_partition=DAYS[3])}
+
+
+@pytest.fixture
+def filled(lake):
+    keys = [day.isoformat() for day in DAYS]
+    moments = pd.to_datetime(keys, utc=True) + pd.Timedelta(hours=12)
+    lake.publish("trips", pd.DataFrame({"id": keys, "leaves": moments, "day": keys}), DAYS, metadata={})
+    seen = pd.DataFrame({"id": keys[:4], "at": moments[:4], "day": keys[:4]})
+    lake.publish("levels_seen", seen, DAYS[:4], metadata={})
+    return lake
+
+
+def build_with(known_at):
+    def build(frames, day):
+        seen = ",".join(sorted(frames["levels_seen"]["day"]))
+        return (
+            frames["trips"]
+            .drop(columns="day")
+            .assign(seen=seen, known_at=known_at(frames["trips"]["leaves"]))
+        )
+
+    return build
+
+
+in_time = build_with(lambda leaves: leaves - HOUR)
+
+
+def test_each_day_sees_itself_and_as_many_days_before_as_declared(filled, declared):
+    rows = features.build(VIEW, in_time, filled, DAYS, datasets=declared)
+    assert dict(zip(rows["day"], rows["seen"], strict=True)) == {
+        "2013-01-01": "2013-01-01",
+        "2013-01-02": "2013-01-01,2013-01-02",
+        "2013-01-03": "2013-01-01,2013-01-02,2013-01-03",
+        "2013-01-04": "2013-01-02,2013-01-03,2013-01-04",
+        "2013-01-05": "2013-01-03,2013-01-04",  # the source ended the day before
+    }
+
+
+def test_one_day_at_a_time_gives_what_a_bulk_run_gives(filled, declared):
+    bulk = features.build(VIEW, in_time, filled, DAYS, datasets=declared)
+    single = [features.build(VIEW, in_time, filled, [day], datasets=declared) for day in DAYS]
+    pd.testing.assert_frame_equal(pd.concat(single, ignore_index=True), bulk)
+
+
+def test_a_hole_in_a_source_is_an_error_and_no_silent_null(filled, declared):
+    filled.publish("levels_seen", filled.read("levels_seen").iloc[:0], [DAYS[1]], metadata={})
+    with pytest.raises(PartitionMissing, match=r"levels_seen: 1 of 3 days .* the first is 2013-01-02"):
+        features.build(VIEW, in_time, filled, [DAYS[3]], datasets=declared)
+
+
+def test_a_feature_from_the_future_is_refused_and_named(filled, declared):
+    late = build_with(lambda leaves: leaves - HOUR + timedelta(seconds=1))
+    with pytest.raises(
+        DataError, match=r"levels: 2 of 2 rows have features from the future.*2013-01-01 \(known"
+    ):
+        features.build(VIEW, late, filled, DAYS[:2], datasets=declared)
+
+
+def test_nothing_known_is_not_from_the_future(filled, declared):
+    unknown = build_with(lambda leaves: leaves.where(leaves.isna()))
+    assert features.build(VIEW, unknown, filled, DAYS[:2], datasets=declared)["known_at"].isna().all()
