@@ -39,9 +39,9 @@ def missing(files: fs.FileSystem, paths: list[str]) -> set[str]:
     return {path for path, info in zip(paths, found, strict=True) if info.type != fs.FileType.File}
 
 
-class _ObjectStore(DeltaStorageHandler):
+class _ObjectStore(DeltaStorageHandler):  # type: ignore[misc]  # it comes without types
     def open_output_stream(self, path: str, metadata: dict[str, str] | None = None) -> pa.PythonFile:
-        return pa.PythonFile(_Upload(self._handler.open_output_stream(path, metadata)))
+        return pa.PythonFile(_Upload(self._handler.open_output_stream(path, metadata)), mode="w")
 
 
 class _Upload:
