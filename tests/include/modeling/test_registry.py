@@ -237,7 +237,7 @@ def test_attempts_killed_anywhere_make_one_of_each(mlflow_server, database_url, 
 
 @pytest.fixture
 def losing(mlflow_server):
-    """Return a proxy before MLflow that does what it is told and loses the answers of the paths in `.lost`."""
+    """Return a proxy before MLflow that loses the answers of the paths in `.lost`, once they are done."""
 
     class Proxy(BaseHTTPRequestHandler):
         def forward(self):
