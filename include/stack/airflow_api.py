@@ -12,7 +12,7 @@ from include.errors import ServiceUnavailable
 from include.stack.credentials import admin_login
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from datetime import date
 
     from include.stack.settings import Settings
@@ -98,8 +98,8 @@ class AirflowApi:
     def log(self, dag_id: str, run_id: str, task_id: str, *, try_number: int = 1, map_index: int = -1) -> str:
         """Return what one try of a task printed."""
         path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/logs/{try_number}"
-        answer = self._send("GET", path, params={"map_index": map_index}, headers={"Accept": "text/plain"})
-        return answer.text
+        content = self.get(path, map_index=map_index, full_content="true")["content"]
+        return "\n".join(line for entry in content for line in _lines(entry))
 
     def xcom(
         self, dag_id: str, run_id: str, task_id: str, key: str = "return_value", *, map_index: int = -1
@@ -177,3 +177,13 @@ class AirflowApi:
         if answer.is_error:
             raise ServiceUnavailable(f"Airflow refused the login of {name}: {answer.text[:200]}")
         self._http.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+
+
+def _lines(entry: str | dict[str, Any]) -> Iterator[str]:
+    """Show one entry of a log as people read it, with its exception if it has one."""
+    if isinstance(entry, str):
+        yield entry
+        return
+    yield " ".join(str(entry[key]) for key in ("timestamp", "level", "event") if entry.get(key))
+    for error in entry.get("error_detail") or []:
+        yield f"{error.get('exc_type')}: {error.get('exc_value')}"

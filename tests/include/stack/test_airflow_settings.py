@@ -14,6 +14,7 @@ def test_the_projects_file_names_the_four_connections_with_this_stacks_addresses
     assert connections["airworthy_db"]["conn_host"] == "127.0.0.1"
     assert connections["airworthy_db"]["conn_port"] == str(chosen.postgres_port)
     assert connections["airworthy_db"]["conn_password"] == load(chosen.root).airworthy_password
+    assert connections["airworthy_db"]["conn_password"] == load(chosen.root).airworthy_password
     assert connections["lake_default"]["conn_extra"]["lake_uri"] == chosen.lake_uri
 
 
