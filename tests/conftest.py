@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that spin starve each other on a busy machine
 PASSWORD = "only-for-tests"
 FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
