@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import tempfile
 from pathlib import Path, PurePosixPath
@@ -39,7 +38,7 @@ def fetch(uri: str, use_case: str, version: int, destination: Path) -> Path:
                 f"{use_case} version {version} has no files in MLflow at {uri}. Register it anew."
             )
         draft.rename(destination)
-    except (httpx.HTTPError, json.JSONDecodeError) as error:
+    except (httpx.HTTPError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise ServiceUnavailable(
             f"MLflow at {uri} does not give {use_case} version {version}: {error}"
         ) from error

@@ -100,7 +100,8 @@ class Gateway:
 
     def _rendered(self, servers: Collection[Server]) -> str:
         ports = (settings().gateway_port, settings().controller_port)
-        return routing.render_config(servers, stats_socket=self.stats, ports=ports)
+        again = paths.socket_path("haproxy-again.sock")
+        return routing.render_config(servers, stats_socket=self.stats, again_socket=again, ports=ports)
 
     def _digest(self) -> str | None:
         for line in _ask(self.stats, "show info").splitlines():

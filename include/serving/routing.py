@@ -19,9 +19,21 @@ EVERYBODY = "*"  # the map's key for the names of all use cases; no use case can
 _SERVERS = "# servers: "
 _FRONTEND = Template((Path(__file__).parent / "haproxy.cfg.template").read_text())
 
+# A champion that died is asked again through the frontend `again`, on a new connection: only there
+# does HAProxy pause between retries, and so its callers wait until the controller has replaced it.
 _CHAMPION = """
 backend {name}
   http-request set-header X-Airworthy-Route champion
+  http-request set-header X-Airworthy-Again {name}.again
+  balance first
+  option redispatch 1
+  retries 2
+  retry-on conn-failure empty-response
+  server champion {champion} id 1
+  server again "unix@${{AIRWORTHY_AGAIN}}" id 2
+
+backend {name}.again
+  option http-server-close
   retries 20
   retry-on conn-failure empty-response
   server champion {champion}
@@ -68,7 +80,9 @@ class Route:
     weight: int = 0
 
 
-def render_config(servers: Collection[Server], *, stats_socket: Path, ports: tuple[int, int]) -> str:
+def render_config(
+    servers: Collection[Server], *, stats_socket: Path, again_socket: Path, ports: tuple[int, int]
+) -> str:
     """Return a configuration that can route to any server; `ports` are the gateway's and the controller's."""
     backends = []
     for use_case, group in groupby(sorted(servers), key=lambda server: server.use_case):
@@ -88,6 +102,7 @@ def render_config(servers: Collection[Server], *, stats_socket: Path, ports: tup
         ]
     body = "".join(backends)
     values = {"stats_socket": _quoted(stats_socket), "gateway_port": ports[0], "controller_port": ports[1]}
+    values |= {"again_socket": _quoted(again_socket)}
     values |= {"map": MAP, "servers": json.dumps([astuple(server) for server in sorted(servers)])}
     digest = hashlib.sha256((_FRONTEND.substitute(values, digest="") + body).encode()).hexdigest()[:16]
     return _FRONTEND.substitute(values, digest=digest) + body

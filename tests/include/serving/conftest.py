@@ -244,6 +244,12 @@ class Plane:
     def server(self, version: int) -> psutil.Process:
         return next(process for server, process in processes.find() if server.version == version)
 
+    def postmaster(self) -> int:
+        """Return the process id of the database's server."""
+        with self.database.connect() as connection:
+            folder = connection.scalar(text("SHOW data_directory"))
+        return int((Path(folder) / "postmaster.pid").read_text().split()[0])
+
     def logged(self, where: str = "true") -> list[dict[str, Any]]:
         with self.database.connect() as connection:
             rows = connection.execute(text(f"SELECT * FROM inference_log WHERE {where} ORDER BY received_at"))

@@ -8,6 +8,7 @@ import time
 from collections import Counter
 
 import httpx
+import psutil
 import pytest
 
 
@@ -271,3 +272,27 @@ def test_a_controller_that_is_stopped_leaves_nothing_running(served) -> None:
 
 def _version(plane, entity: str) -> int:
     return plane.ask(headers={"X-Entity-Id": entity}).json()["model"]["version"]
+
+
+def test_while_the_database_hangs_everything_serves_and_what_dies_is_replaced(served, wait_for) -> None:
+    def signal_postgres(number: int) -> None:
+        process = psutil.Process(postmaster)
+        for each in (process, *process.children(recursive=True)):
+            each.send_signal(number)
+
+    postmaster = served.postmaster()
+    served.settle(weight=5000)
+    signal_postgres(signal.SIGSTOP)
+    try:
+        with served.traffic() as traffic:
+            time.sleep(0.5)
+            served.server(2).kill()
+            time.sleep(5)
+            before = traffic.versions[2]
+            time.sleep(2)
+    finally:
+        signal_postgres(signal.SIGCONT)
+    assert set(traffic.statuses) == {200}
+    assert traffic.versions[2] > before
+    wait_for(lambda: len(served.logged("status = 200")) >= traffic.statuses[200], 20)
+    assert len(served.logged("status = 200")) == traffic.statuses[200]

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import asyncio
+import threading
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pytest
+
+from include.serving.batching import Batcher
+from include.serving.protocol import Nonsense, Rows
+
+
+@dataclass
+class Echo:
+    """Answers each row with its x; fails at 13, and answers nonsense at 0.5."""
+
+    columns: dict[str, str] = field(default_factory=lambda: {"x": "double"})
+    prediction_range: tuple[float, float] = (-1e9, 1e9)
+    calls: list[int] = field(default_factory=list)
+    gate: threading.Event = field(default_factory=threading.Event)
+
+    def predict(self, frame: Any) -> Any:
+        self.gate.wait(5)
+        self.calls.append(len(frame))
+        if (frame["x"] == 13).any():
+            raise ValueError("unlucky")
+        return np.where(frame["x"] == 0.5, np.nan, frame["x"])
+
+
+def ask(model: Echo, values: list[float]) -> list[Any]:
+    async def together() -> list[Any]:
+        batcher = Batcher(model)
+        asked = [asyncio.create_task(batcher.predict(Rows({"x": [value]}, 1))) for value in values]
+        await asyncio.sleep(0.05)
+        model.gate.set()
+        return await asyncio.gather(*asked, return_exceptions=True)
+
+    return asyncio.run(together())
+
+
+def test_concurrent_requests_share_calls_and_get_their_own_answers() -> None:
+    model = Echo()
+    assert ask(model, [float(n) + 20 for n in range(50)]) == [[n + 20] for n in range(50)]
+    assert len(model.calls) <= 2
+
+
+@pytest.mark.parametrize(("bad", "said"), [(13.0, "unlucky"), (0.5, "finite")])
+def test_one_bad_request_spoils_no_other(bad: float, said: str) -> None:
+    answers = ask(Echo(), [1.0, bad, 2.0, 3.0])
+    assert [answers[0], *answers[2:]] == [[1.0], [2.0], [3.0]]
+    assert isinstance(answers[1], Nonsense)
+    assert said in str(answers[1])
+
+
+def test_a_batch_has_a_limit() -> None:
+    async def together() -> list[list[float]]:
+        batcher = Batcher(model)
+        rows = [Rows({"x": [float(n)] * 6_000}, 6_000) for n in range(4)]
+        return await asyncio.gather(*(batcher.predict(each) for each in rows))
+
+    model = Echo()
+    model.gate.set()
+    answers = asyncio.run(together())
+    assert [answer[0] for answer in answers] == [0, 1, 2, 3]
+    assert max(model.calls) <= 10_000
