@@ -65,5 +65,6 @@ class _Upload:
 
 
 def _write(files: fs.FileSystem, path: str, content: bytes) -> None:
-    with files.open_output_stream(path) as stream:
-        stream.write(content)
+    stream = files.open_output_stream(path)
+    stream.write(content)
+    stream.close()  # an object appears when its stream is closed, so one that failed must not be
