@@ -33,6 +33,7 @@ INTERVAL = 0.1  # seconds between two batches
 RETRY = 1.0  # seconds until a database that was away is asked again
 MOST_WAITING = 5_000  # records in memory; more go to the file at once
 CHUNK = 500
+PATIENCE = 3.0  # seconds that a database has to answer at the end
 _log = logging.getLogger(__name__)
 
 
@@ -97,6 +98,7 @@ class InferenceLog:
         self._spool = Spool(spool)
         self._queue: queue.SimpleQueue[Record] = queue.SimpleQueue()
         self._stopping = threading.Event()
+        self._writing: list[dict[str, Any]] = []
         self._away_until = 0.0
         self._thread = threading.Thread(target=self._run, name="inference-log", daemon=True)
         self._thread.start()
@@ -111,18 +113,25 @@ class InferenceLog:
     def close(self) -> None:
         """Write everything that waits, to the file if need be."""
         self._stopping.set()
-        self._thread.join(15)
-        self._engine.dispose()
+        self._thread.join(PATIENCE)
+        if self._thread.is_alive():  # a database that hangs; what it took after all is not taken twice
+            self._spool.append([*self._writing, *self._waiting()])
+        else:
+            self._engine.dispose()
 
     def _run(self) -> None:
         while not self._stopping.wait(INTERVAL):
             self._flush()
         self._flush()
 
-    def _flush(self) -> None:
+    def _waiting(self) -> list[dict[str, Any]]:
         rows = []
         while not self._queue.empty():
             rows.append(asdict(self._queue.get()))
+        return rows
+
+    def _flush(self) -> None:
+        rows = self._writing = self._waiting()
         try:
             self._write(rows)
         except (OperationalError, InterfaceError) as error:

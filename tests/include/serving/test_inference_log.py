@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from datetime import UTC, datetime
 
 import pytest
@@ -89,6 +90,20 @@ def test_a_process_that_ends_while_the_database_is_away_leaves_its_records_to_th
     first.close()
     second = InferenceLog(database_url, tmp_path / "spool")
     wait_for(lambda: count(database) == 1)
+    second.close()
+
+
+def test_a_database_that_hangs_at_the_end_loses_nothing(
+    log, database, database_url, tmp_path, wait_for
+) -> None:
+    with database.begin() as connection:
+        connection.execute(text("LOCK TABLE inference_log IN ACCESS EXCLUSIVE MODE"))
+        log.record(record(1))
+        time.sleep(0.5)  # now it hangs with the first
+        log.record(record(2))
+        log.close()
+    second = InferenceLog(database_url, tmp_path / "spool")
+    wait_for(lambda: count(database) == 2)
     second.close()
 
 
