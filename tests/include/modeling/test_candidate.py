@@ -22,6 +22,11 @@ from include.use_cases.flight_delay import build_model
 SPLIT = Split(validation_days=5, test_days=10, minimum_rows=100)
 
 
+def small():
+    """Return the use case's own estimator, quick to fit."""
+    return build_model().set_params(histgradientboostingclassifier__max_iter=20)
+
+
 def own(use_case, **changes):
     """Return the use case under a name of its own, so that its versions begin at 1."""
     return use_case.model_copy(update={"split": SPLIT, **changes})
@@ -62,7 +67,7 @@ def new_run(registry):
 def life(again, frame, run_id, *, rival=None, estimator=None):
     """Return candidate, evidence, verdicts and version, each step where an earlier task has left nothing."""
     about = made_of(frame)
-    candidate = steps.train(again(), estimator or build_model(), frame, run_id=run_id, provenance=about)
+    candidate = steps.train(again(), estimator or small(), frame, run_id=run_id, provenance=about)
     evidence = steps.evaluate(again(), candidate, frame, rival=rival)
     verdicts = gates.judge(again().use_case, evidence)
     certification.record(again(), candidate, verdicts)
@@ -119,7 +124,7 @@ def test_a_trained_model_is_not_fitted_again(again, flights, new_run):
             raise AssertionError("fitted again")
 
     run_id, frame = new_run(), flights()
-    first = steps.train(again(), build_model(), frame, run_id=run_id, provenance=made_of(frame))
+    first = steps.train(again(), small(), frame, run_id=run_id, provenance=made_of(frame))
     assert steps.train(again(), Unfit(), frame, run_id=run_id, provenance=made_of(frame)) == first
 
 
@@ -128,14 +133,14 @@ def test_a_trained_model_is_not_fitted_again(again, flights, new_run):
 )
 def test_a_run_cannot_be_trained_on_something_else(again, flights, new_run, change):
     run_id, frame = new_run(), flights()
-    steps.train(again(), build_model(), frame, run_id=run_id, provenance=made_of(frame))
+    steps.train(again(), small(), frame, run_id=run_id, provenance=made_of(frame))
     with pytest.raises(SettingsError, match="new DAG run"):
-        steps.train(again(), build_model(), frame, run_id=run_id, provenance=made_of(frame, **change))
+        steps.train(again(), small(), frame, run_id=run_id, provenance=made_of(frame, **change))
 
 
 def test_the_certificate_names_the_code_that_trained(again, flights, new_run, registry, tmp_path):
     frame = flights()
-    candidate = steps.train(again(), build_model(), frame, run_id=new_run(), provenance=made_of(frame))
+    candidate = steps.train(again(), small(), frame, run_id=new_run(), provenance=made_of(frame))
     evidence = steps.evaluate(again(), candidate, frame)
     verdicts = gates.judge(FLIGHT_DELAY, evidence)
     deployed_since = made_of(frame, code_version="newer")
@@ -147,7 +152,7 @@ def test_the_certificate_names_the_code_that_trained(again, flights, new_run, re
 
 def test_another_snapshot_is_never_certified(again, flights, new_run):
     frame = flights()
-    candidate = steps.train(again(), build_model(), frame, run_id=new_run(), provenance=made_of(frame))
+    candidate = steps.train(again(), small(), frame, run_id=new_run(), provenance=made_of(frame))
     evidence = steps.evaluate(again(), candidate, frame)
     other = made_of(frame, snapshot={"digest": "other"})
     with pytest.raises(SettingsError, match="was not trained on the snapshot"):
@@ -160,7 +165,7 @@ def test_a_refused_candidate_gets_neither_certificate_nor_version(
     again, flights, new_run, registry, tmp_path
 ):
     frame = flights()
-    candidate = steps.train(again(), build_model(), frame, run_id=new_run(), provenance=made_of(frame))
+    candidate = steps.train(again(), small(), frame, run_id=new_run(), provenance=made_of(frame))
     evidence = steps.evaluate(again(), candidate, frame)
     too_much = own(FLIGHT_DELAY, gates=(Threshold(metric="roc_auc", minimum=0.999),))
     verdicts = gates.judge(too_much, evidence)
@@ -171,7 +176,7 @@ def test_a_refused_candidate_gets_neither_certificate_nor_version(
 
 def test_files_swapped_in_mlflow_are_never_loaded(again, flights, new_run, registry, packaged):
     frame, run_id = flights(), new_run()
-    candidate = steps.train(again(), build_model(), frame, run_id=run_id, provenance=made_of(frame))
+    candidate = steps.train(again(), small(), frame, run_id=run_id, provenance=made_of(frame))
     registry._client.log_model_artifacts(candidate.model_id, str(packaged))
     with pytest.raises(CertificateInvalid, match=candidate.digest):
         steps.evaluate(again(), candidate, frame)
@@ -191,7 +196,7 @@ def test_challenger_and_champion_are_compared_on_the_challengers_test_rows(again
 def test_a_test_row_that_the_champion_was_trained_on_is_found(again, flights, new_run):
     *_, version = life(again, flights("2013-01-01", 80), new_run())
     frame = flights("2013-01-01", 45)
-    candidate = steps.train(again(), build_model(), frame, run_id=new_run(), provenance=made_of(frame))
+    candidate = steps.train(again(), small(), frame, run_id=new_run(), provenance=made_of(frame))
     evidence = steps.evaluate(again(), candidate, frame, rival=version)
     assert evidence.champion.overlap == evidence.rows["test"]
     assert "overlap" in {verdict.gate for verdict in gates.blocked(gates.judge(FLIGHT_DELAY, evidence))}
@@ -200,7 +205,7 @@ def test_a_test_row_that_the_champion_was_trained_on_is_found(again, flights, ne
 def test_a_champion_compared_with_its_own_copy_gains_nothing(again, flights, new_run):
     frame = flights()
     *_, version = life(again, frame, new_run())
-    candidate = steps.train(again(), build_model(), frame, run_id=new_run(), provenance=made_of(frame))
+    candidate = steps.train(again(), small(), frame, run_id=new_run(), provenance=made_of(frame))
     evidence = steps.evaluate(again(), candidate, frame, rival=version)
     gate = Improvement(metric="log_loss", minimum_gain=0.001)
     assert gates.improvement(gate, evidence).outcome == "fail"
@@ -235,7 +240,7 @@ def test_the_run_tells_the_whole_story(again, flights, new_run, registry, tmp_pa
     run = registry._client.get_run(run_id)
     assert run.info.status == "FINISHED"
     assert run.data.metrics["test.roc_auc"] == pytest.approx(evidence.metrics["test"]["roc_auc"])
-    assert run.data.params["histgradientboostingclassifier__max_iter"] == "150"
+    assert run.data.params["histgradientboostingclassifier__max_iter"] == "20"
     assert run.data.tags["airworthy.gate.threshold_roc_auc"] == "pass"
     assert run.data.tags["airworthy.code_version"] == "abc"
     assert {file.path for file in registry._client.list_artifacts(run_id)} >= {

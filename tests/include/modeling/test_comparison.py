@@ -60,7 +60,7 @@ def test_more_confidence_asks_for_a_wider_interval(metric):
     assert high.lower < low.lower < low.upper < high.upper
 
 
-@pytest.mark.parametrize("metric", ["log_loss", "roc_auc", "average_precision", "mae", "r2"])
+@pytest.mark.parametrize("metric", ["log_loss", "roc_auc", "r2"])
 def test_the_interval_holds_the_true_gain_as_often_as_it_says(metric):
     truth = np.mean(
         [gain(metric, *rows(metric, 20_000, seed), confidence=0.9).value for seed in (900, 901, 902)]
