@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import tempfile
+
 from include.release.rollout import State
 from include.serving.haproxy import Gateway
 from include.serving.paths import LONGEST_SOCKET, socket_path
@@ -43,9 +45,10 @@ def test_preparing_again_keeps_servers_and_routes(home) -> None:
 
 
 def test_a_socket_lies_below_the_home_if_its_name_fits(home, monkeypatch) -> None:
-    monkeypatch.setenv("AIRWORTHY_HOME", "/tmp/airworthy-test-home")
-    settings.cache_clear()
-    assert str(socket_path("a.sock")) == "/tmp/airworthy-test-home/run/a.sock"
+    with tempfile.TemporaryDirectory(dir="/tmp") as short:
+        monkeypatch.setenv("AIRWORTHY_HOME", short)
+        settings.cache_clear()
+        assert str(socket_path("a.sock")) == f"{short}/run/a.sock"
 
 
 def test_a_long_home_gets_a_short_private_socket_folder(home, monkeypatch) -> None:
