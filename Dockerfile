@@ -2,7 +2,7 @@
 ARG PYTHON_IMAGE=python:3.11-slim-bookworm
 
 FROM ${PYTHON_IMAGE} AS builder
-ENV UV_COMPILE_BYTECODE=1 UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never UV_NATIVE_TLS=1
+ENV UV_COMPILE_BYTECODE=1 UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never UV_SYSTEM_CERTS=true
 RUN pip install --no-cache-dir --root-user-action=ignore uv==0.13.8
 WORKDIR /build
 RUN uv venv --quiet --python /usr/local/bin/python3 /opt/venv
@@ -41,8 +41,10 @@ USER 10001:10001
 FROM base AS airworthy
 ENV AIRFLOW_HOME=/var/lib/airworthy/airflow
 COPY --from=whole /opt/venv /opt/venv
-COPY airflow_settings.yaml ./
+COPY requirements.txt airflow_settings.yaml ./
 COPY include ./include
 COPY plugins ./plugins
 COPY dags ./dags
+ARG CODE_VERSION=unknown
+ENV AIRWORTHY_CODE_VERSION=${CODE_VERSION}
 USER 10001:10001
