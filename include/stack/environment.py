@@ -41,6 +41,7 @@ TUNING = {
     "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "10",
     "AIRFLOW__DAG_PROCESSOR__PARSING_PROCESSES": "2",
     "AIRFLOW__LOGGING__COLORED_CONSOLE_LOG": "false",
+    "OPENBLAS_NUM_THREADS": "1",  # no thread before the executor forks, and four tasks share two cores
 }
 
 

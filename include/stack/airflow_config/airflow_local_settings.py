@@ -12,9 +12,15 @@ from importlib import import_module
 __all__: list[str] = []  # nothing here is a setting of Airflow
 
 LIBRARIES = (
+    "airflow.sdk.execution_time.cache",
+    "airflow.sdk.execution_time.supervisor",
+    "airflow.providers.standard.operators.empty",
+    "jinja2.ext",
     "pandas",
     "pyarrow.dataset",
+    "pyarrow.parquet",
     "deltalake",
+    "deltalake.fs",
     "scipy.stats",
     "sklearn.compose",
     "sklearn.ensemble",
