@@ -39,8 +39,7 @@ def maintenance_dag() -> DAG:
         doc_md=__doc__,
     )
     def maintenance() -> None:
-        compact = CompactTableOperator.partial(task_id="compact", max_active_tis_per_dag=1)
-        compact.expand(table=tables)
+        CompactTableOperator.partial(task_id="compact").expand(table=tables)
         SweepStagingOperator(task_id="sweep")
 
     return maintenance()

@@ -12,7 +12,7 @@ from include.errors import CertificateInvalid, GateFailed
 from include.modeling import certificate, packaging
 from include.modeling.candidate import EVIDENCE, trained_on
 from include.modeling.certificate import Claims, GateEvidence
-from include.modeling.gates import SAME_ANSWER, blocked
+from include.modeling.gates import SAME_ANSWER, blocked, undecided
 from include.modeling.registry import Logged, as_tags
 from include.serving import loading
 
@@ -39,13 +39,13 @@ def record(site: Site, candidate: TrainedCandidate, verdicts: Sequence[Verdict])
 
 def require(candidate: TrainedCandidate, verdicts: Sequence[Verdict]) -> None:
     """
-    Let pass what no blocking gate refused.
+    Let pass what every blocking gate let pass.
 
-    :raises GateFailed: with the reason of every blocking gate that failed
+    :raises GateFailed: with the reason of every blocking gate that failed, or could not decide
     """
-    refused = blocked(verdicts)
+    refused = blocked(verdicts) + undecided(verdicts)
     if refused:
-        reasons = "; ".join(f"{verdict.gate}: {verdict.reason}" for verdict in refused)
+        reasons = "; ".join(f"{verdict.gate}: {verdict.outcome}: {verdict.reason}" for verdict in refused)
         raise GateFailed(
             f"{candidate.use_case} is not good enough: {reasons}. The champion stays. "
             f"See {EVIDENCE} and {VERDICTS} of the MLflow run {candidate.run_id}."

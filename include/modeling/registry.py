@@ -21,14 +21,19 @@ from include.errors import ReleaseError, SettingsError
 from include.modeling.once import alone, once, post, reaching
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from contextlib import AbstractContextManager
 
     from mlflow.entities import LoggedModel, Run
+    from mlflow.entities.model_registry import ModelVersion
     from sqlalchemy import Engine
 
 IDENTITY = ("airworthy.dag", "airworthy.run", "airworthy.partition")
 KEY, DIGEST = "airworthy.key", "airworthy.digest"
+SNAPSHOT_TABLES = (  # the tags of a version that name a table, and its version
+    ("airworthy.snapshot.feature_view", "airworthy.snapshot.feature_version"),
+    ("airworthy.snapshot.label_dataset", "airworthy.snapshot.label_version"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +147,12 @@ class Registry:
                     return None
                 raise
 
+    def page_of(self, run_id: str) -> str:
+        """Return the route of a run's page in MLflow's UI."""
+        with reaching(self.uri):
+            experiment = self._client.get_run(run_id).info.experiment_id
+        return f"experiments/{experiment}/runs/{run_id}"
+
     def finish(self, run_id: str, status: str = "FINISHED") -> None:
         """End the run as FINISHED, FAILED or KILLED."""
         with reaching(self.uri):
@@ -234,6 +245,15 @@ class Registry:
         with reaching(self.uri):
             return dict(self._client.get_model_version(use_case, str(version)).tags)
 
+    def versions_of_table(self, table: str) -> set[int]:
+        """Return the versions of a table of the lake that the snapshots of registered models name."""
+        named: set[int] = set()
+        for subject, version in SNAPSHOT_TABLES:
+            for found in self._versions_with(subject, table):
+                if number := found.tags.get(version):
+                    named.add(int(number))
+        return named
+
     def version_tags(self, use_case: str, version: int, tags: Mapping[str, str]) -> None:
         """Write tags on a version."""
         with reaching(self.uri):
@@ -253,6 +273,15 @@ class Registry:
                     self._client.delete_registered_model_alias(use_case, name)
                 elif version is not None and now.get(name) != str(version):
                     self._client.set_registered_model_alias(use_case, name, str(version))
+
+    def _versions_with(self, tag: str, value: str) -> Iterator[ModelVersion]:
+        token: str | None = None
+        while True:
+            with reaching(self.uri):
+                page = self._client.search_model_versions(f"tags.`{tag}` = '{value}'", page_token=token)
+            yield from page
+            if not (token := page.token):
+                return
 
     def _experiment(self, name: str) -> str:
         with reaching(self.uri):

@@ -14,6 +14,7 @@ from include.stack.programs import BY_NAME
 from include.stack.settings import Settings, settings
 
 PR_SET_PDEATHSIG = 1
+KEEPERS = {"postgres", "controller"}  # a new one knows best what of the old one's children may live
 
 
 def become(name: str, chosen: Settings) -> None:
@@ -25,7 +26,7 @@ def become(name: str, chosen: Settings) -> None:
     program = BY_NAME[name]
     marks = {environment.STACK_MARK: str(chosen.root), environment.PROGRAM_MARK: name}
     variables = os.environ | environment.of(program.kind, chosen, load(chosen.root)) | marks
-    if name != "postgres":  # it looks after its own children, and a part of them must write to the disk
+    if name not in KEEPERS:
         kill(find(chosen.root, name))
     if name == "haproxy":
         from include.serving.haproxy import Gateway

@@ -45,6 +45,6 @@ class ModelRegistryHook(BaseHook):
 
         return Registry(self.uri, self.engine)
 
-    def run_url(self, use_case: str, run_id: str) -> str:
+    def run_url(self, run_id: str) -> str:
         """Return where people look at a run."""
-        return f"{self.uri}/#/experiments/search/{use_case}/runs/{run_id}"
+        return f"{self.uri}/#/{self.registry.page_of(run_id)}"

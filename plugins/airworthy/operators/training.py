@@ -73,7 +73,7 @@ class ModelOperator(BaseOperator):
     def evidence_url(self) -> str:
         """The MLflow run, once there is one."""
         candidate = self.candidate or {}
-        return self.mlflow.run_url(self.use_case, candidate["run_id"]) if "run_id" in candidate else ""
+        return self.mlflow.run_url(candidate["run_id"]) if "run_id" in candidate else ""
 
     @contextmanager
     def site(self) -> Iterator[Site]:
@@ -122,8 +122,10 @@ class TakeSnapshotOperator(ModelOperator):
         """Return the snapshot."""
         from include.data import snapshots
 
-        use_case = catalog().use_cases[self.use_case]
-        snapshot = snapshots.take(use_case, LakeHook(self.lake_conn_id).lake, runs.as_of(context, self.as_of))
+        use_case, lake = catalog().use_cases[self.use_case], LakeHook(self.lake_conn_id).lake
+        if runs.is_scheduled(context) and lake.version(use_case.feature_view) is None:
+            raise AirflowSkipException(f"{use_case.feature_view} was never published: nothing to learn from.")
+        snapshot = snapshots.take(use_case, lake, runs.as_of(context, self.as_of))
         if runs.is_scheduled(context):
             self._require_news(snapshot)
         return snapshot.to_json()
