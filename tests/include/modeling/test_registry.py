@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 import uuid
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx
@@ -17,7 +18,7 @@ import pytest
 from include.errors import ReleaseError, ServiceUnavailable, SettingsError
 from include.modeling import once
 from include.modeling.certificate import digest, file_digests
-from include.modeling.registry import Logged, Registry
+from include.modeling.registry import Logged, Registry, as_tags
 from include.schema import connect
 from include.serving.fetch import fetch
 
@@ -327,3 +328,30 @@ def test_the_controller_fetches_the_same_files_without_mlflow(
     assert file_digests(fetch(mlflow_server, use_case, version, tmp_path / "fetched")) == file_digests(
         packaged
     )
+
+
+@pytest.mark.parametrize(("table", "named"), [("features", {3, 7}), ("labels", {5}), ("nothing", set())])
+def test_finds_the_table_versions_that_registered_models_name(registry, packaged, table, named):
+    mine = uuid.uuid4().hex[:8]
+    logged = {"digest": digest(packaged), "tags": {}}
+    for name, feature_version in (("one", 3), ("two", 7)):
+        snapshot = {
+            "feature_view": f"features_{mine}", "feature_version": feature_version,
+            "label_dataset": f"labels_{mine}", "label_version": 5,
+        }  # fmt: skip
+        run_id = registry.run_for(f"{name}_{mine}", tags())
+        model = registry.log_model(run_id, packaged, **logged)
+        lineage = as_tags({f"snapshot.{key}": value for key, value in snapshot.items()})
+        registry.register(f"{name}_{mine}", run_id, model, lineage)
+    assert registry.versions_of_table(f"{table}_{mine}") == named
+
+
+def test_reads_every_page_of_the_versions_that_name_a_table(registry, use_case, packaged, monkeypatch):
+    search = registry._client.search_model_versions
+    monkeypatch.setattr(registry._client, "search_model_versions", partial(search, max_results=1))
+    for version in (1, 2, 3):
+        run_id = registry.run_for(use_case, tags(str(version)))
+        model = registry.log_model(run_id, packaged, digest=digest(packaged), tags={})
+        lineage = as_tags({"snapshot.feature_view": use_case, "snapshot.feature_version": version})
+        registry.register(use_case, run_id, model, lineage)
+    assert registry.versions_of_table(use_case) == {1, 2, 3}
