@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 
 LOCK = 0x0A1F_0002  # one controller per database
 POLL = 0.3  # seconds
+# The server lets go of the lock of a controller whose machine or network vanished after 11 s, not two hours.
+OPTIONS = (
+    "-c statement_timeout=5000 "
+    "-c tcp_keepalives_idle=5 -c tcp_keepalives_interval=2 -c tcp_keepalives_count=3"
+)
 HEARTBEAT = 10.0  # seconds after which a report is written again, though nothing changed
 _log = logging.getLogger(__name__)
 
@@ -48,7 +53,7 @@ class Bond:
         self.changed = threading.Event()
         self._engine = create_engine(
             url, pool_size=1, max_overflow=0, isolation_level="AUTOCOMMIT", hide_parameters=True,
-            connect_args={"connect_timeout": 3, "options": "-c statement_timeout=5000"},
+            connect_args={"connect_timeout": 3, "options": OPTIONS},
         )  # fmt: skip
         self._reports: dict[str, Report] = {}
         self._written: dict[str, tuple[Report, float]] = {}
