@@ -62,7 +62,8 @@ class ReleaseApprovalOperator(ApprovalOperator):
         """Record the answer; a rejection, or an approval by the requester, ends the rollout."""
         from include.release.ledger import Entry, append
 
-        answer = super().execute_complete(context, event)
+        # ApprovalOperator itself would skip the tasks downstream, and say nothing to the ledger.
+        answer = super(ApprovalOperator, self).execute_complete(context, event)
         who = (answer.get("responded_by_user") or {}).get("name") or "nobody"
         approved = answer["chosen_options"] == [self.APPROVE]
         requester = context["dag_run"].triggering_user_name

@@ -105,7 +105,7 @@ class TakeSnapshotOperator(ModelOperator):
 
     Example::
 
-        TakeSnapshotOperator(task_id="snapshot", use_case="flight_delay", as_of="{{ params.as_of }}")
+        TakeSnapshotOperator(task_id="snapshot", use_case="flight_delay", as_of="2013-07-01")
 
     :param use_case: a declared use case
     :param as_of: day before which the data ends (templated); empty: the newest day with labels.

@@ -1,0 +1,196 @@
+"""A partition on its way: landed, extracted, validated, published; features from it."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from sqlalchemy import select
+
+from airflow.sdk.exceptions import TaskDeferred
+
+from airworthy import assets
+from airworthy.links import DataDocsLink
+from airworthy.operators.data_validation import DataValidationOperator
+from airworthy.operators.features import BuildFeaturesOperator
+from airworthy.operators.ingestion import ExtractPartitionOperator, PublishPartitionOperator
+from airworthy.operators.maintenance import SweepStagingOperator
+from airworthy.sensors.landing import PartitionLandedSensor
+from include.catalog import catalog
+from include.data import reports
+from include.errors import DataError, PartitionMissing, QualityFailed
+from include.schema import gate_result
+from tests.contracts.frames import generate
+
+ARRIVALS = catalog().datasets["arrivals"]
+DAY = date(2013, 7, 1)
+RUN = {"partition_key": "2013-07-01"}
+
+
+def land(lake, *days, **columns):
+    """Land 400 arrivals of each day; `columns` replaces values of the first rows."""
+    folder = Path(lake.uri).parent / "landing" / "arrivals"
+    folder.mkdir(parents=True, exist_ok=True)
+    for day in days:
+        frame = generate(ARRIVALS.columns, 400, day)
+        for name, values in columns.items():
+            frame[name] = [*values, *frame[name][len(values) :]]
+        frame.to_csv(folder / f"{day}.csv", index=False)
+
+
+def extract(context):
+    return ExtractPartitionOperator(task_id="extract", dataset="arrivals").execute(context)
+
+
+def validate(frame):
+    return DataValidationOperator(task_id="validate", subject="arrivals", frame=frame)
+
+
+def publish(frame):
+    outlets = [assets.dataset("arrivals")]
+    return PublishPartitionOperator(task_id="publish", table="arrivals", frame=frame, outlets=outlets)
+
+
+def whole_way(context):
+    return publish(validate(extract(context)).execute(context)).execute(context)
+
+
+def evidence(database):
+    with database.connect() as connection:
+        return [dict(row) for row in connection.execute(select(gate_result)).mappings()]
+
+
+def test_a_landed_partition_is_published(lake, database, context):
+    land(lake, DAY)
+    assert whole_way(context(RUN)) == lake.version("arrivals")
+    published = lake.read("arrivals", [DAY])
+    assert len(published) == 400
+    assert set(published["day"]) == {"2013-07-01"}
+
+
+def test_a_partition_that_is_run_again_is_there_once(lake, database, context):
+    land(lake, DAY)
+    for attempt in (1, 2):
+        run = context(RUN)
+        run["ti"].try_number = attempt
+        whole_way(run)
+    assert len(lake.read("arrivals")) == 400
+    assert [row["run"][-2:] for row in evidence(database)] == ["/1", "/2"]
+
+
+def test_a_bulk_run_publishes_its_days_and_announces_the_range(lake, database, context):
+    days = [DAY, DAY + timedelta(days=1)]
+    land(lake, *days)
+    run = context(params={"first": "2013-07-01", "last": "2013-07-02"})
+    version = lake.version("arrivals")
+    whole_way(run)
+    assert version is None
+    assert lake.days("arrivals") == days
+    assert run["outlet_events"][assets.dataset("arrivals")].partition_keys == {"2013-07-01..2013-07-02"}
+
+
+def test_the_gate_leaves_figures_evidence_a_page_and_a_link(lake, database, context):
+    land(lake, DAY, arr_delay=[9_999.0])
+    run, operator = context(RUN), validate(extract(context(RUN)))
+    operator.execute(run)
+    assert run["ti"].pushed["figures"] == {"rows": 400, "quarantined": 1}
+    (row,) = evidence(database)
+    assert (row["subject"], row["partition"], row["passed"]) == ("arrivals", "2013-07-01", True)
+    assert "arr_delay" in reports.read(lake.uri, {}, "quality/arrivals/2013-07-01.html")
+    link = DataDocsLink().get_link(operator, ti_key=None)
+    assert link.endswith("/airworthy/reports/quality/arrivals/2013-07-01.html")
+
+
+def test_a_refused_row_goes_to_quarantine_with_the_reason_and_the_rest_is_published(lake, database, context):
+    land(lake, DAY, arr_delay=[9_999.0])
+    whole_way(context(RUN))
+    assert len(lake.read("arrivals", [DAY])) == 399
+    (refused,) = lake.read("arrivals_quarantine", [DAY]).to_dict("records")
+    assert refused["arr_delay"] == "9999.0"
+    assert "arr_delay" in refused["reasons"]
+
+
+def test_a_partition_that_fails_leaves_its_evidence_and_publishes_nothing(lake, database, context):
+    land(lake, DAY, arr_delay=[9_999.0] * 30)
+    run = context(RUN)
+    operator = validate(extract(run))
+    with pytest.raises(QualityFailed, match="arr_delay"):
+        operator.execute(run)
+    assert run["ti"].pushed["figures"] == {"rows": 400, "quarantined": 30}
+    assert [row["passed"] for row in evidence(database)] == [False]
+    assert len(lake.read("arrivals_quarantine", [DAY])) == 30
+    assert lake.version("arrivals") is None
+    assert DataDocsLink().get_link(operator, ti_key=None) != ""
+
+
+def test_a_partition_that_has_not_landed_cannot_be_extracted(lake, context):
+    with pytest.raises(PartitionMissing, match=r"arrivals/2013-07-01\.csv"):
+        extract(context(RUN))
+
+
+def test_a_staged_frame_that_was_swept_is_asked_for_again(lake, database, context):
+    land(lake, DAY)
+    path = extract(context(RUN))
+    swept = SweepStagingOperator(task_id="sweep", older_than=timedelta(days=-1)).execute(context())
+    assert swept == 1
+    with pytest.raises(DataError, match="clear the task that writes it"):
+        validate(path).execute(context(RUN))
+
+
+def test_a_fresh_frame_is_not_swept(lake, context):
+    land(lake, DAY)
+    extract(context(RUN))
+    assert SweepStagingOperator(task_id="sweep", older_than=timedelta(days=3)).execute(context()) == 0
+
+
+def sensor():
+    return PartitionLandedSensor(task_id="wait", dataset="arrivals", patience=timedelta(hours=6))
+
+
+def test_what_has_landed_is_not_waited_for(lake, context):
+    land(lake, DAY)
+    assert sensor().execute(context(RUN)) is None
+
+
+def test_what_has_not_landed_is_waited_for_in_the_triggerer(lake, context):
+    land(lake, DAY)
+    run = context(params={"first": "2013-07-01", "last": "2013-07-02"})
+    with pytest.raises(TaskDeferred) as deferred:
+        sensor().execute(run)
+    assert deferred.value.method_name == "landed"
+    assert deferred.value.trigger.days == ["2013-07-02"]
+    assert deferred.value.trigger.patience == 6 * 3600
+
+
+def test_a_file_that_never_came_fails_with_its_path(context):
+    with pytest.raises(PartitionMissing, match=r"2013-07-02 did not land within 6:00:00.*landing/x\.csv"):
+        sensor().landed(context(RUN), {"missing": ["2013-07-02"], "path": "landing/x.csv"})
+
+
+def test_a_file_that_came_lets_the_run_go_on(context):
+    assert sensor().landed(context(RUN), {"missing": [], "path": ""}) is None
+
+
+def publish_sources(lake):
+    for name, days in {"flights": [DAY], "weather": [DAY - timedelta(days=1), DAY]}.items():
+        columns = catalog().datasets[name].columns
+        frames = [generate(columns, 300, day).assign(day=f"{day}") for day in days]
+        lake.publish(name, pd.concat(frames), days, metadata={})
+
+
+def test_features_are_built_validated_and_published(lake, database, context):
+    publish_sources(lake)
+    run = context(RUN)
+    built = BuildFeaturesOperator(task_id="build", feature_view="flight_features").execute(run)
+    gate = DataValidationOperator(task_id="validate", subject="flight_features", frame=built)
+    publish = PublishPartitionOperator(task_id="publish", table="flight_features", frame=gate.execute(run))
+    publish.execute(run)
+    declared = {column.name for column in catalog().feature_views["flight_features"].columns}
+    assert set(lake.read("flight_features", [DAY])) == declared | {"day"}
+
+
+def test_features_of_a_day_whose_dataset_is_missing_are_not_built(lake, context):
+    with pytest.raises(PartitionMissing, match="flights"):
+        BuildFeaturesOperator(task_id="build", feature_view="flight_features").execute(context(RUN))

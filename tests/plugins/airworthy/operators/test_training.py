@@ -1,0 +1,181 @@
+"""From a snapshot to a nominated version, each task by a new operator, as Airflow runs them."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, date, datetime
+
+import pytest
+
+from airflow.sdk.exceptions import AirflowSkipException
+
+from airworthy import assets
+from airworthy.links import MlflowRunLink
+from airworthy.operators.gate import ModelGateOperator
+from airworthy.operators.nomination import NominateCandidateOperator
+from airworthy.operators.registration import RegisterModelOperator
+from airworthy.operators.training import EvaluateModelOperator, TakeSnapshotOperator, TrainModelOperator
+from include.declarations import Threshold
+from include.errors import GateFailed
+from include.release import ledger, rollout
+from tests.plugins.conftest import small
+
+NIGHTLY = {"run_type": "scheduled", "run_id": "scheduled__2013-07-01T02:00:00"}
+
+
+def take(use_case, run, as_of=""):
+    return TakeSnapshotOperator(task_id="snapshot", use_case=use_case.name, as_of=as_of).execute(run)
+
+
+def train(use_case, run, snapshot):
+    operator = TrainModelOperator(task_id="train", use_case=use_case.name, snapshot=snapshot)
+    return operator.execute(run)
+
+
+def evaluate(use_case, run, **made):
+    return EvaluateModelOperator(task_id="evaluate", use_case=use_case.name, **made).execute(run)
+
+
+def gate(use_case, run, **made):
+    return ModelGateOperator(task_id="gate", use_case=use_case.name, **made).execute(run)
+
+
+def register(use_case, run, **made):
+    return RegisterModelOperator(task_id="register", use_case=use_case.name, **made).execute(run)
+
+
+def made_by(use_case, run):
+    """Run the tasks up to the evaluation, and return what they hand on."""
+    snapshot = take(use_case, run)
+    made = {"snapshot": snapshot, "candidate": train(use_case, run, snapshot)}
+    return made | {"evidence": evaluate(use_case, run, **made)}
+
+
+def events(database, use_case):
+    with database.connect() as connection:
+        return ledger.entries(connection, use_case.name)
+
+
+def promote(database, use_case, version):
+    hold = rollout.begin(database, use_case.name, version, owner="earlier", actor="ann")
+    rollout.promote(database, hold, reason="the first", evidence={})
+
+
+def test_the_whole_way_makes_one_run_and_one_version_however_often(
+    flown, database, registry, use_case, context
+):
+    versions, runs = [], []
+    for attempt in (1, 2):
+        run = context()
+        run["ti"].try_number = attempt
+        made = made_by(use_case, run)
+        gate(use_case, run, **made)
+        versions.append(register(use_case, run, **made))
+        runs.append(made["candidate"]["run_id"])
+    assert versions == [1, 1]
+    assert runs[0] == runs[1]
+    run = registry._client.get_run(runs[0])
+    assert run.info.status == "FINISHED"
+    assert run.data.tags["airworthy.dag"] == "some_dag"
+    assert run.data.tags["airworthy.try"] == "2"
+    assert [entry["event"] for entry in events(database, use_case)] == ["registered"]
+    assert len(registry._client.search_runs([run.info.experiment_id])) == 1
+
+
+def test_what_travels_between_the_tasks_is_json(flown, database, registry, use_case, context):
+    made = made_by(use_case, context())
+    assert json.loads(json.dumps(made)) == made
+
+
+def test_a_refused_candidate_stands_in_the_ledger_once_with_every_verdict(
+    flown, database, registry, use_case, declare, context
+):
+    demanding = declare(small(use_case.name, gates=(Threshold(metric="roc_auc", minimum=0.999),)))
+    run = context({"triggering_user_name": "ann"})
+    made = made_by(demanding, run)
+    for _ in range(2):
+        with pytest.raises(GateFailed, match=r"roc_auc 0\.\d+ is under the minimum 0\.999"):
+            gate(demanding, run, **made)
+    said = {verdict["gate"]: verdict["outcome"] for verdict in run["ti"].pushed["verdicts"]}
+    assert said["threshold_roc_auc"] == "fail"
+    assert said["overlap"] == "pass"
+    (entry,) = events(database, demanding)
+    assert (entry["event"], entry["actor"]) == ("refused", "ann")
+    assert entry["evidence"]["run_id"] == made["candidate"]["run_id"]
+    with pytest.raises(GateFailed):
+        register(demanding, run, **made)
+    with database.connect() as connection:
+        assert ledger.refusals_since_promotion(connection, demanding.name) == 1
+
+
+def test_a_challenger_is_measured_against_the_champion(flown, database, registry, use_case, context):
+    first, second = context(), context({"run_id": "manual__2"})
+    version = register(use_case, first, **made_by(use_case, first))
+    promote(database, use_case, version)
+    evidence = made_by(use_case, second)["evidence"]
+    assert evidence["champion"]["version"] == version
+    assert evidence["champion"]["metrics"] == pytest.approx(evidence["metrics"]["test"])
+
+
+def test_the_link_leads_to_the_mlflow_run(flown, database, registry, use_case, context):
+    run = context()
+    operator = TrainModelOperator(task_id="train", use_case=use_case.name, snapshot=take(use_case, run))
+    assert MlflowRunLink().get_link(operator, ti_key=None) == ""
+    run_id = operator.execute(run)["run_id"]
+    assert MlflowRunLink().get_link(operator, ti_key=None).endswith(f"/runs/{run_id}")
+    assert registry.uri in operator.evidence_url
+
+
+def test_a_snapshot_ends_before_the_day_that_was_asked_for(flown, use_case, context):
+    snapshot = json.loads(take(use_case, context(), as_of="2013-01-11"))
+    assert (snapshot["as_of"], snapshot["days"]) == ("2013-01-11", ["2013-01-01", "2013-01-10"])
+
+
+def test_a_backfilled_training_is_as_of_its_own_date(flown, use_case, context):
+    moment = datetime(2013, 1, 16, 2, tzinfo=UTC)
+    run = context({"run_type": "backfill", "logical_date": moment})
+    assert json.loads(take(use_case, run))["days"][1] == "2013-01-15"
+
+
+def test_a_nightly_training_without_news_is_skipped(flown, database, registry, use_case, context):
+    run = context()
+    promote(database, use_case, register(use_case, run, **made_by(use_case, run)))
+    with pytest.raises(AirflowSkipException, match="version 1 learned from"):
+        take(use_case, context(NIGHTLY))
+    assert take(use_case, context()) != ""
+
+
+def test_a_nightly_training_on_new_data_goes_on(flown, database, registry, use_case, context):
+    run = context()
+    promote(database, use_case, register(use_case, run, **made_by(use_case, run)))
+    last, day = date(2013, 1, 20), date(2013, 1, 21)
+    for table in ("flight_features", "arrivals"):
+        rows = flown.read(table, [last]).assign(day=f"{day}")
+        flown.publish(table, rows, [day], metadata={})
+    assert json.loads(take(use_case, context(NIGHTLY)))["days"][1] == "2013-01-21"
+
+
+def test_a_nightly_training_without_a_champion_goes_on(flown, database, registry, use_case, context):
+    assert take(use_case, context(NIGHTLY)) == take(use_case, context())
+
+
+def test_a_nightly_training_before_any_data_is_skipped(lake, database, use_case, context):
+    with pytest.raises(AirflowSkipException, match="flight_features was never published"):
+        take(use_case, context(NIGHTLY))
+
+
+def nominate(run):
+    NominateCandidateOperator(task_id="nominate", use_case="flight_delay", version=3).execute(run)
+    return run["outlet_events"][assets.candidate("flight_delay")].extra
+
+
+@pytest.mark.parametrize("kind", ["manual", "scheduled", "asset_triggered"])
+def test_a_version_is_announced(context, kind):
+    assert nominate(context({"run_type": kind})) == {"version": 3}
+
+
+def test_a_backfilled_version_is_evidence_and_not_announced(context):
+    run = context({"run_type": "backfill"})
+    with pytest.raises(AirflowSkipException, match="registered, not deployed"):
+        nominate(run)
+    assert run["outlet_events"][assets.candidate("flight_delay")].extra == {}

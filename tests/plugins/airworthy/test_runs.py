@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from types import SimpleNamespace
+
+import pytest
+
+from airflow.sdk import Asset
+
+from airworthy import runs
+from include.errors import DataError, ReleaseError
+
+ASSET = Asset(name="flights", uri="airworthy://datasets/flights")
+
+
+def test_a_run_is_the_same_on_every_try_and_an_attempt_is_not(context):
+    first, second = context(), context()
+    second["ti"].try_number = 2
+    assert runs.run_key(first) == runs.run_key(second) == "some_dag/manual__2013-07-01"
+    assert runs.attempt_key(second) == "some_dag/manual__2013-07-01/2"
+
+
+@pytest.mark.parametrize(("user", "actor"), [("ann", "ann"), (None, "airflow:some_dag")])
+def test_the_actor_is_who_triggered_the_run(context, user, actor):
+    assert runs.actor(context({"triggering_user_name": user})) == actor
+
+
+@pytest.mark.parametrize(
+    ("run", "params", "key"),
+    [
+        ({"partition_key": "2013-07-01"}, {}, "2013-07-01"),
+        ({"partition_key": "2013-07-01"}, {"first": "2013-01-01"}, "2013-07-01"),
+        ({}, {"first": "2013-07-01"}, "2013-07-01"),
+        ({}, {"first": "2013-07-01", "last": "2013-07-01"}, "2013-07-01"),
+        ({}, {"first": "2013-07-01", "last": "2013-07-03"}, "2013-07-01..2013-07-03"),
+    ],
+)
+def test_the_partition_is_the_runs_own_or_the_range_that_was_asked_for(context, run, params, key):
+    assert runs.partition_key(context(run, params=params)) == key
+
+
+def test_a_run_without_a_partition_is_told_how_to_get_one(context):
+    with pytest.raises(DataError, match="`first` and `last`"):
+        runs.days(context(params={"first": None, "last": None}))
+
+
+def test_a_bulk_run_announces_its_range(context):
+    bulk = context(params={"first": "2013-07-01", "last": "2013-07-03"})
+    runs.announce(bulk, ASSET)
+    assert bulk["outlet_events"][ASSET].partition_keys == {"2013-07-01..2013-07-03"}
+
+
+def test_the_partition_of_an_ordinary_run_is_airflows_to_announce(context):
+    run = context({"partition_key": "2013-07-01"})
+    runs.announce(run, ASSET)
+    assert run["outlet_events"][ASSET].partition_keys == set()
+
+
+@pytest.mark.parametrize(
+    ("kind", "asked", "found"),
+    [
+        ("manual", "2013-03-01", date(2013, 3, 1)),
+        ("backfill", "2013-03-01", date(2013, 3, 1)),
+        ("backfill", "", date(2013, 7, 2)),
+        ("scheduled", "", None),
+    ],
+)
+def test_a_training_is_as_of_what_was_asked_and_a_backfill_as_of_its_date(context, kind, asked, found):
+    run = context({"run_type": kind, "logical_date": datetime(2013, 7, 2, tzinfo=UTC)})
+    assert runs.as_of(run, asked) == found
+
+
+def events(*versions):
+    return {ASSET: [SimpleNamespace(extra={"version": version} if version else None) for version in versions]}
+
+
+@pytest.mark.parametrize(
+    ("params", "versions", "version"), [({"version": 4}, (9,), 4), ({}, (8, None, 9), 9), ({}, (3,), 3)]
+)
+def test_deploys_the_version_that_was_asked_for_or_the_newest_announced(context, params, versions, version):
+    run = context(params=params, triggering_asset_events=events(*versions))
+    assert runs.candidate_version(run) == version
+
+
+def test_a_deployment_without_a_version_is_refused(context):
+    with pytest.raises(ReleaseError, match="parameter `version`"):
+        runs.candidate_version(context(params={"version": None}, triggering_asset_events=events(None)))

@@ -1,0 +1,80 @@
+"""The reports' page, as the browser asks for it; the auth manager is Airflow's own."""
+
+from __future__ import annotations
+
+import pytest
+from fastapi.testclient import TestClient
+
+from airflow.api_fastapi.app import create_auth_manager
+from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
+from airflow.api_fastapi.core_api.security import get_user
+
+from airworthy.ui import reports as page
+from include.data import reports
+
+PATH = "quality/flights/2013-07-01.html"
+PAGE = "<html><script>alert(1)</script></html>"
+
+
+@pytest.fixture
+def browser(lake):
+    reports.write(lake.uri, {}, PATH, PAGE)
+    return TestClient(page.app)
+
+
+@pytest.fixture
+def log_in():
+    """Return a way to be logged in with a role; the role is checked as Airflow checks it."""
+    create_auth_manager()
+    application = page._app()
+
+    def with_role(role):
+        user = SimpleAuthManagerUser(username="ann", role=role)
+        application.dependency_overrides[get_user] = lambda: user
+
+    yield with_role
+    application.dependency_overrides.clear()
+
+
+def test_a_stranger_sees_nothing(browser):
+    assert browser.get(f"/reports/{PATH}").status_code == 401
+
+
+def test_a_stranger_does_not_learn_which_reports_there_are(browser):
+    assert browser.get("/reports/nothing.html").status_code == 401
+
+
+def test_a_user_without_a_role_sees_nothing(browser, log_in):
+    log_in(None)
+    assert browser.get(f"/reports/{PATH}").status_code == 403
+
+
+def test_a_viewer_sees_the_report(browser, log_in):
+    log_in("viewer")
+    answer = browser.get(f"/reports/{PATH}")
+    assert (answer.status_code, answer.text) == (200, PAGE)
+    assert answer.headers["content-type"].startswith("text/html")
+
+
+def test_a_report_may_show_and_do_nothing_else(browser, log_in):
+    log_in("viewer")
+    headers = browser.get(f"/reports/{PATH}").headers
+    rules = dict(rule.strip().partition(" ")[::2] for rule in headers["content-security-policy"].split(";"))
+    assert "allow-same-origin" not in rules["sandbox"]
+    assert rules["default-src"] == "'none'"
+    assert "connect-src" not in rules
+    assert "form-action" not in rules
+    assert headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize(
+    "path", ["nothing.html", "../secrets.html", "..%2F..%2Fsecrets.html", "%2Fetc%2Fpasswd"]
+)
+def test_what_is_no_report_is_not_found(browser, log_in, path):
+    log_in("viewer")
+    assert browser.get(f"/reports/{path}").status_code == 404
+
+
+def test_the_documentation_of_the_interface_is_not_served(browser, log_in):
+    log_in("viewer")
+    assert {browser.get(path).status_code for path in ("/docs", "/redoc", "/openapi.json")} == {404}

@@ -1,0 +1,258 @@
+"""A place to run operators in: connections, a context, a lake with 20 days, certified versions."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import uuid
+from dataclasses import dataclass, field, replace
+from types import ModuleType, SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import pytest
+from sqlalchemy.dialects.postgresql import insert
+
+from airflow.sdk.execution_time.context import OutletEventAccessors
+
+import include.catalog
+from include.catalog import catalog
+from include.data import snapshots
+from include.data.lake import Lake
+from include.declarations import Label, Rollout, Split, Threshold, UseCase
+from include.modeling import candidate, certification, gates
+from include.modeling.certificate import generate_keys
+from include.modeling.provenance import provenance
+from include.modeling.registry import Registry
+from include.release import progress, rollout
+from include.schema import inference_log, live_state
+from include.stack.settings import settings
+from tests.include.modeling.conftest import make_flights
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from sqlalchemy import Engine
+
+FEATURES = ("carrier", "distance", "hour", "wind_speed")
+GATEWAY = "http://127.0.0.1:9"  # nothing listens there
+
+
+@dataclass
+class Task:
+    """What an operator sees of its task instance; what it pushes must be JSON, as for Airflow's XComs."""
+
+    try_number: int = 1
+    map_index: int = -1
+    id: uuid.UUID = field(default_factory=uuid.uuid4)
+    pushed: dict[str, Any] = field(default_factory=dict)
+
+    def xcom_push(self, key: str, value: Any) -> None:
+        self.pushed[key] = json.loads(json.dumps(value, allow_nan=False))
+
+
+@pytest.fixture
+def context() -> Callable[..., dict[str, Any]]:
+    """Return a way to make the context of a task; `run` changes the DAG run, the rest the context."""
+
+    def make(run: dict[str, Any] | None = None, **changes: Any) -> dict[str, Any]:
+        task = Task()
+        dag_run = {
+            "dag_id": "some_dag", "run_id": "manual__2013-07-01", "run_type": "manual", "partition_key": None,
+            "logical_date": None, "clear_number": 0, "triggering_user_name": None, "conf": {},
+        } | (run or {})  # fmt: skip
+        return {
+            "dag_run": SimpleNamespace(**dag_run),
+            "ti": task,
+            "task_instance": task,
+            "params": {},
+            "outlet_events": OutletEventAccessors(),
+            "triggering_asset_events": {},
+        } | changes
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("home")
+    generate_keys(folder / "keys")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _environment(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("AIRWORTHY_HOME", str(home))
+    monkeypatch.setenv("AIRFLOW_CONN_GATEWAY_DEFAULT", json.dumps({"conn_type": "http", "host": GATEWAY}))
+    settings.cache_clear()
+    yield
+    settings.cache_clear()
+
+
+@pytest.fixture
+def lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lake:
+    """Return the empty lake of the connection `lake_default`; its landing folder is `landing` beside it."""
+    extra = {"lake_uri": str(tmp_path / "lake"), "landing_uri": str(tmp_path / "landing")}
+    monkeypatch.setenv("AIRFLOW_CONN_LAKE_DEFAULT", json.dumps({"conn_type": "generic", "extra": extra}))
+    return Lake(extra["lake_uri"])
+
+
+@pytest.fixture
+def database(database: Engine, monkeypatch: pytest.MonkeyPatch) -> Engine:
+    url = database.url
+    parts = {"host": url.host, "port": url.port, "schema": url.database}
+    parts |= {"login": url.username, "password": url.password}
+    monkeypatch.setenv("AIRFLOW_CONN_AIRWORTHY_DB", json.dumps({"conn_type": "postgres", **parts}))
+    return database
+
+
+@pytest.fixture
+def registry(mlflow_server: str, database: Engine, monkeypatch: pytest.MonkeyPatch) -> Registry:
+    connection = {"conn_type": "http", "host": mlflow_server}
+    monkeypatch.setenv("AIRFLOW_CONN_MLFLOW_DEFAULT", json.dumps(connection))
+    return Registry(mlflow_server, database)
+
+
+def small(name: str, **changes: Any) -> UseCase:
+    """Return a classifier of late flights that is fitted in a moment."""
+    values = {
+        "name": name, "owner": "ann", "description": "Late?", "task": "classification",
+        "feature_view": "flight_features", "features": FEATURES, "metric": "roc_auc",
+        "label": Label(dataset="arrivals", column="arr_delay", above=15),
+        "gates": (Threshold(metric="roc_auc", minimum=0.55),), "prediction_range": (0, 1),
+        "split": Split(validation_days=2, test_days=4, minimum_rows=100),
+        "rollout": Rollout(bake=0, patience=60, minimum_requests=20, maximum_error_rate=0.1),
+    }  # fmt: skip
+    return UseCase(**values | changes)
+
+
+def build_model() -> Any:
+    from sklearn.compose import make_column_transformer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import SplineTransformer, StandardScaler
+
+    hours = make_pipeline(SplineTransformer(n_knots=3), StandardScaler())
+    return make_pipeline(make_column_transformer((hours, ["hour"])), LogisticRegression())
+
+
+def _add_module(use_case: UseCase, patch: pytest.MonkeyPatch) -> None:
+    module = ModuleType(f"include.use_cases.{use_case.name}")
+    vars(module).update(USE_CASE=use_case, build_model=build_model)
+    patch.setitem(sys.modules, module.__name__, module)
+
+
+@pytest.fixture
+def declare(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[UseCase], UseCase]]:
+    """Return a way to declare a use case beside the project's own, as a file in its package would."""
+    discovered = include.catalog.discover("include")
+
+    def declare(use_case: UseCase) -> UseCase:
+        cases = {**discovered.use_cases, use_case.name: use_case}
+        monkeypatch.setattr(include.catalog, "discover", lambda _: replace(discovered, use_cases=cases))
+        _add_module(use_case, monkeypatch)
+        catalog.cache_clear()
+        return use_case
+
+    yield declare
+    catalog.cache_clear()
+
+
+@pytest.fixture
+def use_case(declare: Callable[[UseCase], UseCase]) -> UseCase:
+    """Return a declared use case of this test's own, of which nothing was trained yet."""
+    return declare(small(f"late_{uuid.uuid4().hex[:8]}"))
+
+
+@pytest.fixture(scope="session")
+def _tables(tmp_path_factory: pytest.TempPathFactory) -> Lake:
+    lake, rows = Lake(str(tmp_path_factory.mktemp("tables"))), make_flights(days=20)
+    days = [day.date() for day in pd.to_datetime(rows["day"].unique())]
+    arrivals = rows[["flight_id", "day"]].assign(arr_delay=60.0 * rows["target"])
+    lake.publish("flight_features", rows.drop(columns="target"), days, metadata={})
+    lake.publish("arrivals", arrivals, days, metadata={})
+    return lake
+
+
+@pytest.fixture
+def flown(lake: Lake, _tables: Lake) -> Lake:
+    """Return the lake with 20 days of features and arrivals, from 1 January on."""
+    shutil.copytree(_tables.uri, lake.uri, dirs_exist_ok=True)
+    return lake
+
+
+@pytest.fixture(scope="session")
+def _certified(
+    mlflow_server: str, home: Path, _tables: Lake, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[UseCase]:
+    use_case, registry = small(f"certified_{uuid.uuid4().hex[:8]}"), Registry(mlflow_server)
+    snapshot = snapshots.take(use_case, _tables, None)
+    frame, about = snapshots.read(use_case, snapshot, _tables), provenance(json.loads(snapshot.to_json()))
+    with pytest.MonkeyPatch.context() as patch:
+        _add_module(use_case, patch)
+        for run in ("first", "second"):
+            site = candidate.Site(registry, use_case, tmp_path_factory.mktemp(run), home / "keys")
+            tags = {"airworthy.dag": "training", "airworthy.run": run, "airworthy.partition": ""}
+            run_id = registry.run_for(use_case.name, tags)
+            made = candidate.train(site, build_model(), frame, run_id=run_id, provenance=about)
+            evidence = candidate.evaluate(site, made, frame)
+            verdicts = gates.judge(use_case, evidence)
+            certification.register(site, made, verdicts, evidence=evidence, provenance=about)
+        yield use_case
+
+
+@pytest.fixture
+def certified(_certified: UseCase, declare: Callable[[UseCase], UseCase], registry: Registry) -> UseCase:
+    """Return a declared use case with certified versions 1 and 2, trained on all of `flown`."""
+    return declare(_certified)
+
+
+@pytest.fixture
+def champion(certified: UseCase, database: Engine) -> UseCase:
+    """Return the certified use case with version 1 as its champion."""
+    hold = rollout.begin(database, certified.name, 1, owner="earlier", actor="ann")
+    rollout.promote(database, hold, reason="the first", evidence={})
+    return certified
+
+
+@pytest.fixture
+def follow(database: Engine) -> Callable[..., None]:
+    """Return a controller that reports the desired state of a use case as live, or why it is not."""
+
+    def report(use_case: str, *, ready: bool = True, reason: str = "", **servers: str) -> None:
+        """`v1="127.0.0.1:9000"` names the server of version 1."""
+        detail = {"servers": {name[1:]: {"address": at} for name, at in servers.items()}, "reason": reason}
+        with database.begin() as connection:
+            values = {
+                "use_case": use_case,
+                "generation": rollout.read(connection, use_case).generation,
+                "ready": ready,
+                "detail": detail,
+            }
+            statement = insert(live_state).values(values)
+            connection.execute(statement.on_conflict_do_update(index_elements=["use_case"], set_=values))
+
+    return report
+
+
+@pytest.fixture
+def serve(database: Engine) -> Callable[..., None]:
+    """Return a way to log requests as a model server does, one for each of `rows`."""
+
+    def log(
+        use_case: str, version: int, role: str, *, rows: Sequence[dict[str, Any]] = ({},) * 30, **changes: Any
+    ) -> None:
+        row = {
+            "use_case": use_case, "version": version, "role": role, "latency_ms": 4.0, "status": 200,
+            "received_at": progress.now(database), "predictions": [0.5],
+        }  # fmt: skip
+        sent = [
+            {"request_id": f"{number}", "entity_id": f"{number}", "inputs": [inputs]}
+            for number, inputs in enumerate(rows)
+        ]
+        with database.begin() as connection:
+            connection.execute(inference_log.insert(), [row | each | changes for each in sent])
+
+    return log
