@@ -144,7 +144,12 @@ def _to_array(values: pd.Series[Any], name: str) -> pa.Array:
 def _settle(name: str, array: pa.Array | pa.ChunkedArray, known: pa.DataType | None) -> pa.Array:
     wanted = _widest(name, array.type, known)
     if known is None or wanted == known:
-        return array.cast(wanted)
+        try:
+            return array.cast(wanted)
+        except pa.ArrowInvalid as error:  # nanoseconds, or a number that is too large
+            raise DataError(
+                f"Column {name} cannot be stored as {wanted}: {error}. Round its values before publishing."
+            ) from error
     if pa.types.is_primitive(wanted) and pa.types.is_primitive(known) and _both_numbers(wanted, known):
         try:
             return array.cast(known)

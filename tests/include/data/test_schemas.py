@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from include.data.schemas import conform
+from include.data.schemas import conform, to_table
+from include.errors import DataError
 
 UTC = pd.Timestamp("2013-01-01T10:00Z")
 
@@ -52,3 +53,18 @@ def test_text_is_parsed_to_the_moment_it_names():
 def test_a_column_that_fits_is_not_copied():
     values = pd.Series(["a", "b"] * 10, dtype=object)
     assert conform(values, "string")[0] is values
+
+
+@pytest.mark.parametrize(
+    "values",
+    [pd.Series([UTC + pd.Timedelta(1, "ns")]), pd.Series([2**63], dtype="uint64")],
+    ids=["ns", "uint"],
+)
+def test_a_value_that_would_be_changed_is_refused_with_its_column(values):
+    with pytest.raises(DataError, match="Column seen cannot be stored"):
+        to_table(pd.DataFrame({"seen": values}), None)
+
+
+def test_a_moment_of_whole_microseconds_is_stored():
+    table = to_table(pd.DataFrame({"seen": pd.Series([UTC + pd.Timedelta(1, "us")])}), None)
+    assert str(table.schema.field("seen").type) == "timestamp[us, tz=UTC]"
