@@ -64,6 +64,8 @@ class Narrator:
         """Say which step failed, and why."""
         title = self.chapters[-1].title if self.chapters else "Before the first step"
         self.console.print(f"[bold red]✗ {title}[/bold red] failed after {self.seconds:.0f} s.")
+        for finding in self.chapters[-1].findings if self.chapters else []:
+            self.console.print(f"    {finding}", style="dim", markup=False)
         self.console.print(str(error), markup=False)
 
     def table(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from include.declarations import Improvement, Label, Overfitting, Rollout, Threshold, UseCase
+from include.declarations import Improvement, Label, Overfitting, Rollout, Split, Threshold, UseCase
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
@@ -30,6 +30,7 @@ USE_CASE = UseCase(
         Overfitting(metric="roc_auc", maximum_gap=0.15, severity="warn"),
     ),
     prediction_range=(0, 1),
+    split=Split(validation_days=7, test_days=14),
     rollout=Rollout(bake=timedelta(seconds=4), patience=timedelta(minutes=5), minimum_requests=20),
 )
 
@@ -44,5 +45,7 @@ def build_model() -> Pipeline:
     categories = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
     return make_pipeline(
         make_column_transformer((categories, list(CATEGORIES)), remainder="passthrough"),
-        HistGradientBoostingClassifier(max_iter=150, learning_rate=0.08, random_state=0),
+        HistGradientBoostingClassifier(
+            max_iter=100, learning_rate=0.05, max_leaf_nodes=15, min_samples_leaf=200, random_state=0
+        ),
     )
