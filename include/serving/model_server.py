@@ -29,7 +29,7 @@ from include.serving.inference_log import InferenceLog, Record
 from include.serving.loading import load
 from include.serving.protocol import MAX_BYTES, Nonsense, Refused, Rows, frame, parse
 from include.serving.shadow import Copy, Shadow
-from include.stack.settings import settings
+from include.stack.settings import LOOPBACK, settings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -204,8 +204,10 @@ def main(arguments: list[str] | None = None) -> int:
         return CANNOT_SERVE
     warm_up(model)
     app = ModelServer(given.use_case, given.version, model).app()
+    everywhere = "0.0.0.0"  # noqa: S104  so that the workers of other machines can test it
+    host = LOOPBACK if settings().model_server_host == LOOPBACK else everywhere
     uvicorn.run(
-        app, host="127.0.0.1", port=given.port, access_log=False, log_level="warning",
+        app, host=host, port=given.port, access_log=False, log_level="warning",
         timeout_keep_alive=75, timeout_graceful_shutdown=10, lifespan="on",
     )  # fmt: skip
     return 0

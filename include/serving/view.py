@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from include.serving.routing import Route, Server
+from include.stack.settings import settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -52,7 +53,8 @@ def describe(
             continue
         instance = get(state.use_case, version)
         reason = instance.reason if instance else "it is not started yet"
-        address = instance.server.address if instance and instance.server else None
+        server = instance.server if instance else None
+        address = f"{settings().model_server_host}:{server.port}" if server else None
         servers[str(version)] = {"role": role, "address": address, "ready": not reason, "reason": reason}
         if reason:
             reasons.append(f"version {version}: {reason}")
