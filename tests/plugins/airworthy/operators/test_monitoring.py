@@ -64,10 +64,17 @@ def test_drift_does_not_fail_the_task_and_names_its_columns(champion, asked, con
     assert drifted == {"distance", "hour"}
 
 
-def test_the_drift_report_is_a_page_behind_a_link(champion, asked, lake, context):
+@pytest.mark.parametrize(
+    ("run_id", "page"),
+    [
+        ("scheduled__2013-07-01T06:00:00+00:00", "run_scheduled__2013-07-01T06_00_00_00_00.html"),
+        ("~ann's.try", "run__ann_s_try.html"),
+    ],
+)
+def test_the_drift_report_is_a_page_behind_a_link(champion, asked, lake, context, run_id, page):
     asked()
-    operator, _ = detect(champion, context({"run_id": "scheduled__2013-07-01T06:00:00+00:00"}))
-    path = f"drift/{champion.name}/scheduled__2013-07-01T06_00_00_00_00.html"
+    operator, _ = detect(champion, context({"run_id": run_id}))
+    path = f"drift/{champion.name}/{page}"
     assert "<html" in reports.read(lake.uri, {}, path)
     assert DriftReportLink().get_link(operator, ti_key=None).endswith(f"/airworthy/reports/{path}")
 
