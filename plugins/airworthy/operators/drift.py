@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from airflow.sdk.exceptions import AirflowSkipException
@@ -69,7 +70,8 @@ class DriftDetectionOperator(MonitoringOperator):
             subject = self.subject(connection, hook.lake)
             seen = check.inputs(subject, connection, hook.lake)
         found = check.drifted(subject, seen)
-        path = f"drift/{self.use_case}/{context['dag_run'].run_id.replace(':', '_').replace('+', '_')}.html"
+        run = re.sub(r"[^A-Za-z0-9_-]", "_", context["dag_run"].run_id)
+        path = f"drift/{self.use_case}/run_{run}.html"
         reports.write(hook.uri, hook.storage_options, path, found.html)
         self.evidence_url = report_url(path)
         figures = {
