@@ -1,4 +1,4 @@
-"""The whole embedded stack, started once for the session on ports of its own, with one small DAG in it."""
+"""The whole embedded stack, once for the session on ports of its own: the project's DAGs, and a small one."""
 
 from __future__ import annotations
 
@@ -52,6 +52,8 @@ def stack(stack_settings: Settings, stack_command: Command) -> Iterator[Settings
     dags = stack_settings.root / "dags"
     dags.mkdir(parents=True)
     (dags / "probe.py").write_text((Path(__file__).parent / "probe_dag.py").read_text())
+    for path in (environment.REPOSITORY / "dags").glob("*.py"):
+        (dags / path.name).symlink_to(path)
     try:
         started = stack_command("up", AIRFLOW__CORE__DAGS_FOLDER=str(dags))
         assert started.returncode == 0, started.stdout + started.stderr

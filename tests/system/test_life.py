@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import random
+import time
+from datetime import date, timedelta
+
+import httpx
+import psutil
+import pytest
+from mlflow import MlflowClient
+
+from include.data.lake import Lake
+from include.release import ledger, rollout
+from include.schema import connect, inference_log
+from include.stack import processes
+from include.stack.feed import land
+from tests.conftest import wait_until
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
+
+FIRST, LAST = date(2013, 1, 1), date(2013, 2, 20)
+USE_CASE = "air_time"
+
+
+@pytest.fixture(scope="module")
+def history(stack, airflow):
+    """Seven weeks of real flights, ingested in bulk, with the features that followed."""
+    land(stack.landing_uri, LAST + timedelta(days=1))
+    names = ("flights", "weather", "arrivals")
+    runs = {n: airflow.trigger(f"{n}_ingestion", {"first": str(FIRST), "last": str(LAST)}) for n in names}
+    assert {airflow.wait(f"{n}_ingestion", run, 300) for n, run in runs.items()} == {"success"}
+    wait_until(lambda: airflow.runs("flight_features_features"), 60, "the features to follow")
+    follower = airflow.runs("flight_features_features")[0]
+    assert airflow.wait("flight_features_features", follower["dag_run_id"], 300) == "success"
+    return follower
+
+
+def test_features_follow_a_bulk_run_with_the_same_range(history, stack):
+    assert history["partition_key"] == f"{FIRST}..{LAST}"
+    days = Lake(stack.lake_uri).days("flight_features")
+    assert (days[0], days[-1], len(days)) == (FIRST, LAST, (LAST - FIRST).days + 1)
+
+
+def state(airflow, dag_id, run, task_id):
+    return next(task for task in airflow.task_instances(dag_id, run) if task["task_id"] == task_id)
+
+
+def kill_amid(airflow, stack, run, task_id):
+    """Kill the process of a running task, somewhere in its work."""
+    dag_id = f"{USE_CASE}_training"
+    wait_until(lambda: state(airflow, dag_id, run, task_id)["state"] == "running", 240, f"{task_id} to run")
+    workers = [
+        p for p in processes.find(stack.root, "scheduler") if _works_on(airflow, dag_id, run, task_id, p)
+    ]
+    time.sleep(random.uniform(0, 1.5))
+    for worker in workers:
+        for child in worker.children():
+            child.kill()
+
+
+def _title(process):
+    try:
+        return " ".join(process.cmdline())
+    except psutil.NoSuchProcess:
+        return ""
+
+
+@pytest.fixture(scope="module")
+def trained(history, stack, airflow):
+    """A training run whose tasks `train` and `register` were killed once each."""
+    run = airflow.trigger(f"{USE_CASE}_training", {"as_of": str(LAST)})
+    for task_id in ("train", "register"):
+        kill_amid(airflow, stack, run, task_id)
+    assert airflow.wait(f"{USE_CASE}_training", run, 600) == "success"
+    return run
+
+
+def test_a_training_that_was_killed_leaves_one_run_one_model_and_one_version(trained, stack, airflow):
+    tries = {t["task_id"]: t["try_number"] for t in airflow.task_instances(f"{USE_CASE}_training", trained)}
+    assert max(tries["train"], tries["register"]) > 1  # or nothing was killed amid its work
+    client = MlflowClient(stack.mlflow_uri)
+    experiment = client.get_experiment_by_name(USE_CASE).experiment_id
+    runs = client.search_runs([experiment], f"tags.`airworthy.run` = '{trained}'")
+    assert len(runs) == 1
+    assert len(client.search_logged_models([experiment])) == 1
+    assert len(client.search_model_versions(f"run_id = '{runs[0].info.run_id}'")) == 1
+    with connect(stack.database_url).connect() as connection:
+        registered = [e for e in ledger.entries(connection, USE_CASE) if e["event"] == "registered"]
+    assert len(registered) == 1
+
+
+def test_a_first_candidate_becomes_the_champion_and_answers_callers(trained, stack, airflow):
+    dag_id = f"{USE_CASE}_deployment"
+    wait_until(lambda: airflow.runs(dag_id), 60, "the deployment to follow")
+    assert airflow.wait(dag_id, airflow.runs(dag_id)[0]["dag_run_id"], 400) == "success"
+    with connect(stack.database_url).connect() as connection:
+        version = rollout.read(connection, USE_CASE).champion
+    row = {"carrier": "UA", "origin": "EWR", "dest": "SFO", "distance": 2565.0, "hour": 8}
+    row |= {"wind_speed": 10.4, "pressure": 1012.0}
+    answer = httpx.post(
+        f"{stack.gateway_uri}/models/{USE_CASE}/invocations",
+        json={"dataframe_records": [row]},
+        headers={"X-Request-Id": "a-flight-to-san-francisco"},
+        timeout=20,
+    )
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["model"] == {"name": USE_CASE, "version": version}
+    assert 250 < answer.json()["predictions"][0] < 450
+    assert answer.headers["X-Request-Id"] == "a-flight-to-san-francisco"
+    wait_until(lambda: logged(stack, "a-flight-to-san-francisco") == 1, 20, "the inference log")
+
+
+def logged(stack, request_id):
+    with connect(stack.database_url).connect() as connection:
+        return len(
+            connection.execute(inference_log.select().where(inference_log.c.request_id == request_id)).all()
+        )
+
+
+def test_a_backfilled_training_registers_evidence_and_moves_nothing(trained, stack, airflow):
+    dag_id = f"{USE_CASE}_training"
+    deployments = len(airflow.runs(f"{USE_CASE}_deployment"))
+    backfill = airflow.backfill(dag_id, LAST, LAST)
+    wait_until(lambda: airflow.backfill_done(backfill), 400, "the backfill")
+    run = next(run for run in airflow.runs(dag_id) if run["run_type"] == "backfill")
+    tasks = {task["task_id"]: task["state"] for task in airflow.task_instances(dag_id, run["dag_run_id"])}
+    assert tasks["evaluate"] == "success"
+    assert tasks["nominate"] != "success"
+    assert len(airflow.runs(f"{USE_CASE}_deployment")) == deployments
