@@ -22,6 +22,7 @@ QUIET = {
     "DO_NOT_TRACK": "true",
     "GX_ANALYTICS_ENABLED": "false",
     "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "SCARF_ANALYTICS": "false",
     "SPT_NOENV": "1",  # setproctitle would write over the marks
     "PYTHONUNBUFFERED": "1",

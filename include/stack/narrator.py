@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from rich.status import Status
 
+WIDTH = 140  # where there is no terminal to ask
+
 
 @dataclass
 class Chapter:
@@ -39,6 +41,8 @@ class Narrator:
 
     def __init__(self) -> None:
         self.console = Console(highlight=False, soft_wrap=True)
+        if not self.console.is_terminal:
+            self.console = Console(highlight=False, soft_wrap=True, width=WIDTH)
         self.chapters: list[Chapter] = []
         self.began = time.monotonic()
 

@@ -49,9 +49,8 @@ def kill_amid(airflow, stack, run, task_id):
     """Kill the process of a running task, somewhere in its work."""
     dag_id = f"{USE_CASE}_training"
     wait_until(lambda: state(airflow, dag_id, run, task_id)["state"] == "running", 240, f"{task_id} to run")
-    workers = [
-        p for p in processes.find(stack.root, "scheduler") if _works_on(airflow, dag_id, run, task_id, p)
-    ]
+    instance = state(airflow, dag_id, run, task_id)["id"]
+    workers = [p for p in processes.find(stack.root, "scheduler") if instance in _title(p)]
     time.sleep(random.uniform(0, 1.5))
     for worker in workers:
         for child in worker.children():
