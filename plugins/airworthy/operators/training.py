@@ -123,8 +123,10 @@ class TakeSnapshotOperator(ModelOperator):
         from include.data import snapshots
 
         use_case, lake = catalog().use_cases[self.use_case], LakeHook(self.lake_conn_id).lake
-        if runs.is_scheduled(context) and lake.version(use_case.feature_view) is None:
-            raise AirflowSkipException(f"{use_case.feature_view} was never published: nothing to learn from.")
+        tables = (use_case.feature_view, use_case.label.dataset)
+        absent = [table for table in tables if lake.version(table) is None]
+        if runs.is_scheduled(context) and absent:
+            raise AirflowSkipException(f"{absent[0]} was never published: nothing to learn from.")
         snapshot = snapshots.take(use_case, lake, runs.as_of(context, self.as_of))
         if runs.is_scheduled(context):
             self._require_news(snapshot)

@@ -89,15 +89,31 @@ def test_another_runs_rollout_is_not_interrupted(champion, hold, context):
         begin(champion, other)
 
 
-def test_a_version_that_nobody_trusted_certified_is_not_begun(
-    champion, database, second, tmp_path, monkeypatch
-):
-    generate_keys(tmp_path / "keys")
-    monkeypatch.setenv("AIRWORTHY_HOME", str(tmp_path))
-    settings.cache_clear()
+@pytest.fixture
+def distrust(tmp_path, monkeypatch):
+    """Return a way to believe other keys than those that certified the versions."""
+
+    def change():
+        generate_keys(tmp_path / "keys")
+        monkeypatch.setenv("AIRWORTHY_HOME", str(tmp_path))
+        settings.cache_clear()
+
+    return change
+
+
+def test_a_version_that_nobody_trusted_certified_is_not_begun(champion, database, second, distrust):
+    distrust()
     with pytest.raises(CertificateInvalid, match="unknown"):
         begin(champion, second)
     assert state(database, champion).challenger is None
+
+
+def test_a_certificate_that_is_no_longer_believed_is_not_promoted(champion, database, hold, second, distrust):
+    deferred(shift(champion, hold, percent=100), second)
+    distrust()
+    with pytest.raises(CertificateInvalid, match="unknown"):
+        promotion(champion, hold).execute(second)
+    assert state(database, champion).champion == 1
 
 
 def test_a_version_that_does_not_exist_is_not_begun(champion, context):

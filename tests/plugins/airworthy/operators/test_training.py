@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from datetime import UTC, date, datetime
 
 import pytest
@@ -16,7 +17,7 @@ from airworthy.operators.nomination import NominateCandidateOperator
 from airworthy.operators.registration import RegisterModelOperator
 from airworthy.operators.training import EvaluateModelOperator, TakeSnapshotOperator, TrainModelOperator
 from include.declarations import Threshold
-from include.errors import GateFailed
+from include.errors import GateFailed, PartitionMissing
 from include.release import ledger, rollout
 from tests.plugins.conftest import small
 
@@ -159,9 +160,16 @@ def test_a_nightly_training_without_a_champion_goes_on(flown, database, registry
     assert take(use_case, context(NIGHTLY)) == take(use_case, context())
 
 
-def test_a_nightly_training_before_any_data_is_skipped(lake, database, use_case, context):
-    with pytest.raises(AirflowSkipException, match="flight_features was never published"):
+@pytest.mark.parametrize("table", ["flight_features", "arrivals"])
+def test_a_nightly_training_before_there_is_a_table_is_skipped(flown, use_case, context, table):
+    shutil.rmtree(f"{flown.uri}/{table}")
+    with pytest.raises(AirflowSkipException, match=f"{table} was never published"):
         take(use_case, context(NIGHTLY))
+
+
+def test_a_training_that_a_person_asked_for_fails_without_data(lake, use_case, context):
+    with pytest.raises(PartitionMissing, match="no table flight_features"):
+        take(use_case, context())
 
 
 def nominate(run):
