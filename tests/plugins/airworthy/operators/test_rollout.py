@@ -19,7 +19,6 @@ from include.errors import CertificateInvalid, ReleaseError, RolloutFailed, Serv
 from include.modeling import versions
 from include.modeling.certificate import generate_keys
 from include.release import ledger, progress, rollout
-from include.release.rollout import State
 from include.stack.settings import settings
 
 LIVE = {"live": True, "reason": "", "address": "127.0.0.1:9"}
@@ -349,8 +348,3 @@ def test_a_candidate_that_answers_otherwise_fails(champion, hold, second, server
 def test_a_candidate_that_does_not_come_up_fails_with_the_reason(champion, hold, second):
     with pytest.raises(RolloutFailed, match="cannot be served: the server of version 2 died"):
         stage(champion, hold).smoke_test(second, dict(NOT_LIVE))
-
-
-def test_aliases_of_an_untouched_use_case_are_empty(champion, registry):
-    versions.project(registry, State(champion.name))
-    assert registry._client.get_registered_model(champion.name).aliases == {}
