@@ -99,8 +99,20 @@ def candidate_version(context: Context) -> int:
     """
     if version := context["params"].get("version"):
         return int(version)
-    events: list[Any] = [event for found in context["triggering_asset_events"].values() for event in found]
-    versions = [int(event.extra["version"]) for event in events if "version" in (event.extra or {})]
-    if not versions:
+    candidates = _candidates(context)
+    if not candidates:
         raise ReleaseError("No version to deploy: trigger this DAG with the parameter `version`.")
-    return max(versions)
+    return max(candidates)
+
+
+def requester(context: Context) -> str:
+    """Return who wants the version released: whoever triggered this run, or the training that made it."""
+    asked = context["dag_run"].triggering_user_name
+    return asked or _candidates(context).get(candidate_version(context)) or actor(context)
+
+
+def _candidates(context: Context) -> dict[int, str]:
+    """Return the versions that the asset events announced, and who asked for each."""
+    events: list[Any] = [event for found in context["triggering_asset_events"].values() for event in found]
+    about = [event.extra for event in events if "version" in (event.extra or {})]
+    return {int(extra["version"]): str(extra.get("requested_by") or "") for extra in about}

@@ -66,7 +66,7 @@ class ReleaseApprovalOperator(ApprovalOperator):
         answer = super(ApprovalOperator, self).execute_complete(context, event)
         who = (answer.get("responded_by_user") or {}).get("name") or "nobody"
         approved = answer["chosen_options"] == [self.APPROVE]
-        requester = context["dag_run"].triggering_user_name
+        requester = self.hold["actor"]
         verdict: Any = "approved" if approved and who != requester else "rejected"
         reason = (
             f"{who} requested it and may not approve it"

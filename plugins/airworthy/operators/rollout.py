@@ -104,7 +104,7 @@ class BeginRolloutOperator(ReleaseOperator):
             if rollout.read(connection, self.use_case).champion == version:
                 raise AirflowSkipException(f"{self.use_case} version {version} is the champion already.")
         verify(self.registry, self.use_case, version, trusted=settings().trusted_keys)
-        owner, actor = runs.run_key(context), runs.actor(context)
+        owner, actor = runs.run_key(context), runs.requester(context)
         return asdict(rollout.begin(self.engine, self.use_case, version, owner=owner, actor=actor))
 
 

@@ -82,6 +82,20 @@ def test_deploys_the_version_that_was_asked_for_or_the_newest_announced(context,
     assert runs.candidate_version(run) == version
 
 
+@pytest.mark.parametrize(
+    ("run", "extra", "requester"),
+    [
+        ({"triggering_user_name": "bob"}, {"version": 3, "requested_by": "ann"}, "bob"),
+        ({}, {"version": 3, "requested_by": "ann"}, "ann"),
+        ({"dag_id": "air_time_deployment"}, {"version": 3}, "airflow:air_time_deployment"),
+    ],
+    ids=["who triggered it", "who asked for the training", "nobody"],
+)
+def test_a_release_is_requested_by_a_person_where_there_is_one(context, run, extra, requester):
+    caused = {ASSET: [SimpleNamespace(extra=extra)]}
+    assert runs.requester(context(run, params={}, triggering_asset_events=caused)) == requester
+
+
 def test_a_deployment_without_a_version_is_refused(context):
     with pytest.raises(ReleaseError, match="parameter `version`"):
         runs.candidate_version(context(params={"version": None}, triggering_asset_events=events(None)))

@@ -101,6 +101,7 @@ def test_a_rejection_ends_the_rollout_and_is_recorded(approve, database, context
     assert told(database) == [("rejected", 2, user, f"{user} decided")]
 
 
-def test_a_rollout_that_nobody_requested_is_anybodys_to_approve(approve, database, context):
-    approve.execute_complete(context(), answer("bob"))
-    assert [entry[0] for entry in told(database)] == ["approved"]
+def test_who_asked_for_the_training_may_not_approve_the_deployment_that_followed(approve, database, context):
+    with pytest.raises(RolloutFailed, match="ann requested it"):
+        approve.execute_complete(context(), answer("ann"))  # an asset event set it off; the hold names ann
+    assert [entry[0] for entry in told(database)] == ["rejected"]

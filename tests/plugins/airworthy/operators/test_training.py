@@ -179,7 +179,8 @@ def nominate(run):
 
 @pytest.mark.parametrize("kind", ["manual", "scheduled", "asset_triggered"])
 def test_a_version_is_announced(context, kind):
-    assert nominate(context({"run_type": kind})) == {"version": 3}
+    announced = nominate(context({"run_type": kind, "triggering_user_name": "ann"}))
+    assert announced == {"version": 3, "requested_by": "ann"}
 
 
 def test_a_backfilled_version_is_evidence_and_not_announced(context):
