@@ -1,0 +1,192 @@
+"""`python -m tests.bench.bare`: what the tasks call, in one process that has its imports done."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import date, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from include.catalog import catalog, module_of
+from include.data import snapshots
+from include.data.lake import Lake
+from include.modeling import candidate, certification, champion, gates, versions
+from include.modeling.candidate import Site
+from include.modeling.provenance import provenance
+from include.modeling.registry import Registry
+from include.release import ledger, progress, rollout, smoke
+from include.release.ledger import Entry
+from include.schema import connect
+from include.stack.settings import settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from include.release.progress import Progress
+
+PATIENCE = 180.0
+POLL = 0.02  # seconds; the bare process waits for the controller as impatiently as anybody could
+ACTOR = "bench"
+
+
+class Steps:
+    """The connections, and how long each step took."""
+
+    def __init__(self, use_case: str, run: str) -> None:
+        self.use_case = catalog().use_cases[use_case]
+        self.run = run
+        self.engine = connect(settings().database_url)
+        self.registry = Registry(settings().mlflow_uri, self.engine)
+        self.lake = Lake(settings().lake_uri)
+        self.trusted = settings().trusted_keys
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        began = time.perf_counter()
+        yield
+        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - began
+
+    def train(self, as_of: date) -> int:
+        """Return the version, after snapshot, training, evaluation, gates and registration."""
+        case, name = self.use_case, self.use_case.name
+        with TemporaryDirectory() as folder:
+            site = Site(self.registry, case, Path(folder), settings().signing_key.parent)
+            with self.step("snapshot"):
+                snapshot = snapshots.take(case, self.lake, as_of)
+            with self.step("train"):
+                about = provenance(json.loads(snapshot.to_json()))
+                tags = {"airworthy.dag": "bare", "airworthy.run": self.run, "airworthy.partition": ""}
+                run_id = self.registry.run_for(name, tags | {"airworthy.use_case": name})
+                frame = snapshots.read(case, snapshot, self.lake)
+                estimator = module_of("use_cases", name).build_model()
+                trained = candidate.train(site, estimator, frame, run_id=run_id, provenance=about)
+            with self.step("evaluate"):
+                rival = self._champion()
+                with self.engine.connect() as connection:
+                    refusals = ledger.refusals_since_promotion(connection, name)
+                found = candidate.evaluate(site, trained, frame, rival=rival, refusals=refusals)
+            with self.step("gate"):
+                verdicts = gates.judge(case, found)
+                certification.record(site, trained, verdicts)
+                certification.require(trained, verdicts)
+            with self.step("register"):
+                version = certification.register(site, trained, verdicts, evidence=found, provenance=about)
+                entry = Entry(
+                    name, "registered", ACTOR, "measured", version, dedup_key=f"{self.run}/register"
+                )
+                with self.engine.begin() as connection:
+                    ledger.append(connection, entry)
+        return version
+
+    def deploy(self, version: int) -> None:
+        """Stage, shadow, canary, promote; a first version has nobody to be compared with."""
+        name, registry, policy = self.use_case.name, self.registry, self.use_case.rollout
+        with self.step("begin"):
+            versions.verify(registry, name, version, trusted=self.trusted)
+            hold = rollout.begin(self.engine, name, version, owner=self.run, actor=ACTOR)
+        with self.step("stage"):
+            address = self._until(version).address
+            golden = versions.golden(registry, name, version, trusted=self.trusted)
+            limit = timedelta(milliseconds=self.use_case.slo.latency_p99_ms)
+            result = smoke.smoke(f"http://{address}", name, golden, maximum_p99=limit)
+            if not result.passed:
+                raise SystemExit(result.reason)
+        if self._champion() is not None:
+            with self.step("shadow"):
+                self._shift(hold, 0, policy.shadow_share)
+            with self.step("canary"):
+                for percent in policy.steps:
+                    self._shift(hold, percent, 0.0)
+        with self.step("promote"):
+            versions.verify(registry, name, version, trusted=self.trusted)
+            rollout.promote(self.engine, hold, reason="measured", evidence={})
+            with self.engine.connect() as connection:
+                versions.project(registry, rollout.read(connection, name))
+            self._until(version)
+        with self.step("restore"):
+            rollout.restore(self.engine, name, version, owner=self.run, actor=ACTOR, reason="measured")
+
+    def _champion(self) -> int | None:
+        with self.engine.connect() as connection:
+            return rollout.read(connection, self.use_case.name).champion
+
+    def _shift(self, hold: rollout.Hold, percent: int, shadow_share: float) -> None:
+        stage: Any = "canary" if percent else "shadow"
+        since = progress.now(self.engine)
+        key = f"{self.run}/{hold.epoch}/{stage}_{percent}"
+        rollout.shift(
+            self.engine, hold, weight=100 * percent, shadow_share=shadow_share, reason="measured", key=key
+        )
+
+        def judged() -> bool:
+            with self.engine.connect() as connection:
+                found = progress.judged(connection, self.use_case, hold.version, since=since, stage=stage)
+            if found.outcome == "roll_back":
+                raise SystemExit(found.reason)
+            return found.outcome == "promote"
+
+        self._until(hold.version, judged)
+
+    def _until(self, version: int, also: Callable[[], bool] = lambda: True) -> Progress:
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end:
+            with self.engine.connect() as connection:
+                found = progress.progress(connection, self.use_case.name, version)
+            if found.live and also():
+                return found
+            time.sleep(POLL)
+        raise SystemExit(f"{self.use_case.name} version {version} did not come live in {PATIENCE:g} s")
+
+
+def lifecycle(*, use_case: str, as_of: str, run: str) -> dict[str, Any]:
+    """Train and deploy; return the seconds of every step, and of all of them."""
+    began = time.perf_counter()
+    steps = Steps(use_case, run)
+    version = steps.train(date.fromisoformat(as_of))
+    steps.deploy(version)
+    return {"version": version, "seconds": time.perf_counter() - began, "steps": steps.seconds}
+
+
+def canary(*, use_case: str, version: int, percent: int, run: str) -> dict[str, Any]:
+    """Give an older version a share of the traffic; 0 ends it."""
+    steps = Steps(use_case, run)
+    if percent:
+        hold = rollout.begin(steps.engine, use_case, version, owner=run, actor=ACTOR)
+        steps._until(version)
+        rollout.shift(
+            steps.engine,
+            hold,
+            weight=100 * percent,
+            shadow_share=0.0,
+            reason="measured",
+            key=f"{run}/{percent}",
+        )
+        found = steps._until(version)
+        return asdict(found)
+    rollout.restore(steps.engine, use_case, version, owner=run, actor=ACTOR, reason="measured")
+    return {}
+
+
+def fetch(*, use_case: str, folder: str) -> dict[str, Any]:
+    """Fetch the champion's files into `folder`."""
+    steps = Steps(use_case, "fetch")
+    version = steps._champion()
+    assert version is not None
+    champion.load(steps.registry, use_case, version, folder=Path(folder), trusted=steps.trusted)
+    with steps.engine.connect() as connection:
+        return {"version": version, **asdict(progress.progress(connection, use_case, version))}
+
+
+VERBS: dict[str, Callable[..., dict[str, Any]]] = {"lifecycle": lifecycle, "canary": canary, "fetch": fetch}
+
+if __name__ == "__main__":
+    answers, sys.stdout = sys.stdout, sys.stderr  # MLflow prints
+    for line in sys.stdin:
+        request = json.loads(line)
+        print(json.dumps(VERBS[request.pop("verb")](**request)), file=answers, flush=True)  # noqa: T201

@@ -1,0 +1,42 @@
+"""Use cases for measuring: `air_time` under another name, released as soon as one request was seen."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+STEPS = (25, 50, 75, 100)  # as many as usual; at 2 % the wait for one caller would be what is measured
+MODULE = '''"""air_time, for measuring: no bake, and a judgement after one request."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from include.declarations import Improvement, Rollout, Threshold
+from include.use_cases import air_time
+
+USE_CASE = air_time.USE_CASE.model_copy(
+    update={{
+        "name": "{name}",
+        "gates": (Threshold(metric="mae", maximum=60), Improvement(metric="mae", severity="info")),
+        "rollout": Rollout(
+            steps={steps},
+            bake=timedelta(0),
+            patience=timedelta(minutes=3),
+            minimum_requests=1,
+            maximum_error_rate=1,
+            maximum_latency_ratio=1000,
+            maximum_prediction_shift=1,
+        ),
+        "slo": air_time.USE_CASE.slo.model_copy(update={{"latency_p99_ms": 60_000.0}}),
+    }}
+)
+build_model = air_time.build_model
+'''
+
+
+def declare(name: str, project: Path) -> None:
+    """Add one use case to the project at `project`: one file, as for any model."""
+    (project / "include" / "use_cases" / f"{name}.py").write_text(MODULE.format(name=name, steps=STEPS))

@@ -1,0 +1,172 @@
+"""What the measurements share: a clone with use cases of its own, a stack in a temporary home, flights in its lake."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from contextlib import ExitStack
+from datetime import date, timedelta
+from functools import cached_property
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import TYPE_CHECKING, Any
+
+from include.catalog import catalog
+from include.data.lake import Lake
+from include.errors import ServiceUnavailable
+from include.stack import environment
+from include.stack.airflow_api import AirflowApi
+from include.stack.credentials import load
+from include.stack.settings import Settings
+from tests.bench.declared import declare
+from tests.conftest import free_ports
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+PORTS = ("airflow_port", "mlflow_port", "gateway_port", "postgres_port", "controller_port")
+CLONED = ("dags", "plugins", "include", "tests/bench", "requirements.txt", "airflow_settings.yaml")
+DAG_CASE, BARE_CASE = "bench_dag", "bench_bare"
+FIRST, LAST = date(2013, 1, 1), date(2013, 2, 28)
+
+
+class Rig:
+    """Everything that is dear and wanted by more than one measurement; made when first asked for."""
+
+    def __init__(self, home: Path, *, keep: bool = False) -> None:
+        self.home = home  # of the person who measures: where results are written
+        self.folder = Path(mkdtemp(prefix="airworthy-bench-"))
+        self._keep = keep
+        self._exit = ExitStack()
+        self._exit.callback(self._clear)
+
+    def close(self) -> None:
+        """End everything that was started."""
+        self._exit.close()
+
+    def _clear(self) -> None:
+        if not self._keep:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    @cached_property
+    def clone(self) -> Path:
+        """A copy of the project, committed, with the use cases of the benchmark declared in it."""
+        return clone(self.folder / "clone", (DAG_CASE, BARE_CASE))
+
+    @cached_property
+    def settings(self) -> Settings:
+        """Ports that are free, and a home below the temporary folder."""
+        ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
+        low = free_ports(1)[0]
+        return Settings(home=self.folder / "home", model_server_ports=(low, low + 50), **ports)
+
+    @cached_property
+    def stack(self) -> Settings:
+        """The settings of a stack that is up, whose lake holds two months of flights and their features."""
+        self._run("include.stack", "up", variables=self._shared)
+        self._exit.callback(self._run, "include.stack", "down", variables=self._shared)
+        self._run("tests.bench.seed", str(FIRST), str(LAST), variables=self._task_variables)
+        return self.settings
+
+    @cached_property
+    def airflow(self) -> AirflowApi:
+        """The API of the stack."""
+        return AirflowApi(self.stack)
+
+    @cached_property
+    def bare(self) -> Bare:
+        """A Python process with the tasks' environment and its imports done."""
+        variables = self.stack and self._task_variables
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tests.bench.bare"],
+            cwd=self.clone, env=variables, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        bare = Bare(process)
+        self._exit.callback(bare.close)
+        return bare
+
+    @cached_property
+    def rows(self) -> list[dict[str, Any]]:
+        """A day of flights as callers send them."""
+        use_case, lake = catalog().use_cases["air_time"], Lake(self.stack.lake_uri)
+        frame = lake.read(use_case.feature_view, [LAST], columns=["flight_id", *use_case.features])
+        return [dict(row) for row in frame.astype(object).where(frame.notna(), None).to_dict("records")]
+
+    @property
+    def days(self) -> list[date]:
+        """The days whose features are in the lake."""
+        return [FIRST + timedelta(days=day) for day in range((LAST - FIRST).days + 1)]
+
+    @property
+    def _python_path(self) -> dict[str, str]:
+        path = [self.clone, self.clone / "plugins", self.clone / "include" / "stack" / "airflow_config"]
+        return {"PYTHONPATH": os.pathsep.join(map(str, path))}
+
+    @property
+    def _shared(self) -> dict[str, str]:
+        return os.environ | environment.shared(self.settings) | self._python_path
+
+    @property
+    def _task_variables(self) -> dict[str, str]:
+        """Return what a task of this stack sees."""
+        credentials = load(self.settings.root)
+        return os.environ | environment.of("airflow", self.settings, credentials) | self._python_path
+
+    def _run(self, module: str, *arguments: str, variables: dict[str, str]) -> None:
+        done = subprocess.run(
+            [sys.executable, "-m", module, *arguments],
+            cwd=self.clone, env=variables, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        if done.returncode:
+            raise ServiceUnavailable(f"{module} {' '.join(arguments)} failed:\n{done.stdout}{done.stderr}")
+
+
+class Bare:
+    """The bare process: a request is one line of JSON, and so is its answer."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+
+    def ask(self, verb: str, **request: Any) -> dict[str, Any]:
+        """Return the answer; one request at a time."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps({"verb": verb, **request}) + "\n")
+        self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        if not line:
+            raise ServiceUnavailable(
+                f"The bare process ended with {self._process.wait(10)}; see its trace above."
+            )
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def close(self) -> None:
+        """Let it end."""
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        try:
+            self._process.wait(20)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+
+
+def clone(folder: Path, use_cases: Sequence[str]) -> Path:
+    """Copy the project into `folder`, declare use cases in it, and commit: tasks ask git for their version."""
+    for name in CLONED:
+        source, copy = environment.REPOSITORY / name, folder / name
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, copy, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy2(source, copy)
+    for name in use_cases:
+        declare(name, folder)
+    (folder / ".gitignore").write_text("__pycache__/\n")
+    git = ["git", "-C", str(folder), "-c", "user.name=bench", "-c", "user.email=bench@localhost"]
+    for command in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "measured"]):
+        subprocess.run([*git, *command], check=True)
+    return folder

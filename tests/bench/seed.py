@@ -1,0 +1,39 @@
+"""`python -m tests.bench.seed FIRST LAST`: two months of flights and their features, straight into the lake."""
+
+from __future__ import annotations
+
+import sys
+from datetime import timedelta
+
+from include import partitions
+from include.catalog import catalog, module_of
+from include.data import features
+from include.data.admission import admit
+from include.data.lake import Lake
+from include.data.landing import Landing
+from include.schema import connect
+from include.stack.feed import land
+from include.stack.settings import settings
+
+
+def main(first: str, last: str) -> None:
+    """Publish what the ingestion DAGs would publish."""
+    days = partitions.days(f"{first}..{last}")
+    land(settings().landing_uri, days[-1] + timedelta(days=1))
+    lake, landing = Lake(settings().lake_uri), Landing(settings().landing_uri)
+    engine = connect(settings().database_url)
+    for dataset in catalog().datasets.values():
+        report = admit(
+            dataset, landing.read(dataset, days), days, lake=lake, engine=engine, run="bench/seed/1"
+        )
+        report.raise_if_failed(dataset.name)
+        lake.publish(dataset.name, report.accepted, days, metadata={})
+    for view in catalog().feature_views.values():
+        rows = features.build(view, module_of("features", view.name).build, lake, days)
+        report = admit(view, rows, days, lake=lake, engine=engine, run="bench/seed/1")
+        report.raise_if_failed(view.name)
+        lake.publish(view.name, report.accepted, days, metadata={})
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
