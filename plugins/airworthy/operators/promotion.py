@@ -13,6 +13,8 @@ from include.stack.settings import settings
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+AT_ONCE = 2.0  # seconds; the controller follows within one, or something is wrong
+
 
 class PromoteModelOperator(ReleaseOperator):
     """
@@ -28,8 +30,8 @@ class PromoteModelOperator(ReleaseOperator):
     :param hold: what `BeginRolloutOperator` returned (templated)
     """
 
-    def execute(self, context: Context) -> None:
-        """Switch, then wait in the triggerer until it is live."""
+    def execute(self, context: Context) -> int:
+        """Switch, then wait until it is live, in the triggerer if that takes long."""
         from include.modeling.versions import verify
         from include.release import progress, rollout
 
@@ -38,16 +40,17 @@ class PromoteModelOperator(ReleaseOperator):
         evidence = {"certificate": certificate.model_digest, "run": certificate.run_id}
         rollout.promote(self.engine, hold, reason="every step of the rollout passed", evidence=evidence)
         self.show_aliases()
-        self.defer(
-            trigger=RolloutTrigger(
-                use_case=self.use_case,
-                version=hold.version,
-                since=progress.now(self.engine).isoformat(),
-                airworthy_conn_id=self.airworthy_conn_id,
-                patience=timedelta(minutes=3).total_seconds(),
-            ),
-            method_name="promoted",
+        trigger = RolloutTrigger(
+            use_case=self.use_case,
+            version=hold.version,
+            since=progress.now(self.engine).isoformat(),
+            airworthy_conn_id=self.airworthy_conn_id,
+            patience=timedelta(minutes=3).total_seconds(),
         )
+        event = trigger.at_once(self.engine, AT_ONCE)
+        if event is None:
+            self.defer(trigger=trigger, method_name="promoted")
+        return self.promoted(context, event)
 
     def promoted(self, context: Context, event: dict[str, Any]) -> int:
         """Return the version that answers callers now."""

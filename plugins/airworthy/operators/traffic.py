@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, Literal
 
 from airworthy import runs
 from airworthy.operators.rollout import ReleaseOperator
@@ -14,6 +14,7 @@ from include.errors import RolloutFailed
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+AT_ONCE = 2.0  # seconds that a step without a bake is awaited before it is left to the triggerer
 ALONE = "there is no champion yet: nobody to compare with"
 
 
@@ -44,7 +45,7 @@ class ShiftTrafficOperator(ReleaseOperator):
         """What kind of step this is."""
         return "canary" if self.percent else "shadow"
 
-    def execute(self, context: Context) -> str:
+    def execute(self, context: Context) -> str | dict[str, Any]:
         """Shift the traffic and wait in the triggerer; without a champion there is nothing to shift."""
         from include.release import rollout
 
@@ -52,7 +53,7 @@ class ShiftTrafficOperator(ReleaseOperator):
             champion = rollout.read(connection, self.use_case).champion
         return ALONE if champion is None else self._shift(context)
 
-    def _shift(self, context: Context) -> NoReturn:
+    def _shift(self, context: Context) -> dict[str, Any]:
         from include.release import progress, rollout
 
         hold, policy = self.held(), catalog().use_cases[self.use_case].rollout
@@ -67,19 +68,19 @@ class ShiftTrafficOperator(ReleaseOperator):
             reason=reason,
             key=key,
         )
-        self.defer(
-            trigger=RolloutTrigger(
-                use_case=self.use_case,
-                version=hold.version,
-                since=since.isoformat(),
-                airworthy_conn_id=self.airworthy_conn_id,
-                patience=policy.patience.total_seconds(),
-                bake=policy.bake.total_seconds(),
-                stage=self.stage,
-            ),
-            method_name="judge",
-            kwargs={"since": since.isoformat()},
+        trigger = RolloutTrigger(
+            use_case=self.use_case,
+            version=hold.version,
+            since=since.isoformat(),
+            airworthy_conn_id=self.airworthy_conn_id,
+            patience=policy.patience.total_seconds(),
+            bake=policy.bake.total_seconds(),
+            stage=self.stage,
         )
+        event = trigger.at_once(self.engine, AT_ONCE)
+        if event is None:
+            self.defer(trigger=trigger, method_name="judge", kwargs={"since": since.isoformat()})
+        return self.judge(context, event, since=since.isoformat())
 
     def judge(self, context: Context, event: dict[str, Any], since: str) -> dict[str, Any]:
         """Return the figures of the step, or fail with what the challenger did worse."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from include.release.progress import Progress
 
 POLL_SECONDS = 0.5
+HASTE = 0.05  # seconds, for somebody who waits beside it
 
 
 class RolloutTrigger(BaseTrigger):
@@ -60,20 +61,35 @@ class RolloutTrigger(BaseTrigger):
 
         engine = connect(url_of(await BaseHook.aget_connection(self.airworthy_conn_id)))
         try:
-            yield TriggerEvent(asdict(await self._watch(engine)))
+            found, _ = await self._watch(engine, self.patience, POLL_SECONDS)
+            yield TriggerEvent(asdict(found))
         finally:
             engine.dispose()
 
-    async def _watch(self, engine: Engine) -> Progress:
+    def at_once(self, engine: Engine, seconds: float) -> dict[str, Any] | None:
+        """
+        Return the event if it comes within `seconds`, else None.
+
+        A deferred task sleeps through some seconds of the triggerer's loops and is started a second time,
+        which takes more of a worker than to wait a moment.
+        """
+        if self.bake > seconds:
+            return None
+        found, settled = asyncio.run(self._watch(engine, min(seconds, self.patience), HASTE))
+        return asdict(found) if settled else None
+
+    async def _watch(self, engine: Engine, patience: float, pause: float) -> tuple[Progress, bool]:
+        """Return how things are, True once there is nothing to wait for and False after `patience`."""
         started, live_since = time.monotonic(), None
         while True:
             found, outcome = await asyncio.to_thread(self._look, engine)
             moment = time.monotonic()
             live_since = (live_since or moment) if found.live else None
             baked = live_since is not None and moment - live_since >= self.bake
-            if moment - started > self.patience or outcome == "roll_back" or (baked and outcome == "promote"):
-                return found
-            await asyncio.sleep(POLL_SECONDS)
+            settled = outcome == "roll_back" or (baked and outcome == "promote")
+            if settled or moment - started > patience:
+                return found, settled
+            await asyncio.sleep(pause)
 
     def _look(self, engine: Engine) -> tuple[Progress, Outcome]:
         from include.catalog import catalog

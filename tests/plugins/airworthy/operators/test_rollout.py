@@ -11,6 +11,8 @@ import pytest
 from airflow.sdk.exceptions import AirflowSkipException, TaskDeferred
 
 from airworthy.links import ModelsLink
+from airworthy.operators import promotion as promoting
+from airworthy.operators import staging, traffic
 from airworthy.operators.promotion import PromoteModelOperator
 from airworthy.operators.rollout import BeginRolloutOperator, RestoreChampionOperator, RollBackOperator
 from airworthy.operators.staging import StageModelOperator
@@ -23,6 +25,12 @@ from include.stack.settings import settings
 
 LIVE = {"live": True, "reason": "", "address": "127.0.0.1:9"}
 NOT_LIVE = {"live": False, "reason": "the server of version 2 died", "address": None}
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch):
+    for module in (promoting, staging, traffic):
+        monkeypatch.setattr(module, "AT_ONCE", 0.1)
 
 
 def begin(use_case, run):
@@ -159,6 +167,42 @@ def judge(champion, hold, run, since, event=LIVE):
     return shift(champion, hold, percent=25).judge(run, dict(event), since=since)
 
 
+def test_a_step_that_can_be_judged_at_once_is_not_deferred(
+    champion, hold, second, follow, serve, monkeypatch
+):
+    monkeypatch.setattr(traffic, "AT_ONCE", 30.0)
+    moving = rollout.shift
+
+    def shift_and_serve(*args, **kwargs):
+        state = moving(*args, **kwargs)
+        follow(champion.name, v2="127.0.0.1:9002")
+        serve(champion.name, 1, "champion")
+        serve(champion.name, 2, "challenger")
+        return state
+
+    monkeypatch.setattr(rollout, "shift", shift_and_serve)
+    figures = shift(champion, hold, percent=25).execute(second)
+    assert figures["challenger"]["requests"] == 30
+
+
+def test_a_challenger_that_fails_at_once_goes_back_at_once(
+    champion, hold, second, follow, serve, monkeypatch
+):
+    monkeypatch.setattr(traffic, "AT_ONCE", 30.0)
+    moving = rollout.shift
+
+    def shift_and_fail(*args, **kwargs):
+        state = moving(*args, **kwargs)
+        follow(champion.name, v2="127.0.0.1:9002")
+        serve(champion.name, 1, "champion")
+        serve(champion.name, 2, "challenger", status=500)
+        return state
+
+    monkeypatch.setattr(rollout, "shift", shift_and_fail)
+    with pytest.raises(RolloutFailed, match="roll_back: 30 of 30 requests failed"):
+        shift(champion, hold, percent=25).execute(second)
+
+
 @pytest.fixture
 def since(database):
     return progress.now(database).isoformat()
@@ -229,6 +273,19 @@ def test_a_promotion_is_done_when_callers_are_answered_by_it(champion, hold, sec
 def test_a_gateway_that_does_not_follow_is_an_accident(champion, hold, second):
     with pytest.raises(ServiceUnavailable, match="the server of version 2 died"):
         promotion(champion, hold).promoted(second, dict(NOT_LIVE))
+
+
+def test_a_promotion_that_is_live_at_once_is_not_deferred(champion, hold, second, follow, monkeypatch):
+    deferred(shift(champion, hold, percent=100), second)
+    monkeypatch.setattr(promoting, "AT_ONCE", 30.0)
+    switch = rollout.promote
+
+    def switch_and_follow(*args, **kwargs):
+        switch(*args, **kwargs)
+        follow(champion.name, v2="127.0.0.1:9002")
+
+    monkeypatch.setattr(rollout, "promote", switch_and_follow)
+    assert promotion(champion, hold).execute(second) == 2
 
 
 def test_restore_gives_the_champion_everything_back(champion, database, hold, second):
@@ -330,6 +387,11 @@ def test_staging_waits_for_the_server_in_the_triggerer(champion, hold, second):
     waiting = deferred(stage(champion, hold), second)
     assert waiting.method_name == "smoke_test"
     assert (waiting.trigger.version, waiting.trigger.stage, waiting.trigger.patience) == (2, None, 180)
+
+
+def test_a_server_that_is_ready_at_once_is_tested_at_once(champion, hold, second, server, golden, follow):
+    follow(champion.name, v2=server(golden, champion.features))
+    assert stage(champion, hold).execute(second)["failures"] == 0
 
 
 def test_a_candidate_that_answers_as_certified_passes(champion, hold, second, server, golden):

@@ -145,3 +145,18 @@ def test_a_challenger_that_has_to_go_back_is_not_waited_for(watch, follow, serve
     began = time.monotonic()
     assert fired(watch(stage="canary", bake=30.0, patience=50.0))["live"] is True
     assert time.monotonic() - began < 20
+
+
+def test_what_comes_at_once_needs_no_triggerer(watch, follow, use_case, database):
+    timer = later(lambda: follow(use_case.name, v2="127.0.0.1:9002"))
+    event = watch().at_once(database, 30.0)
+    assert event == {"live": True, "reason": "", "address": "127.0.0.1:9002"}
+    timer.join()
+
+
+def test_what_takes_longer_is_left_to_the_triggerer(watch, follow, use_case, database):
+    assert watch().at_once(database, 0.1) is None
+    follow(use_case.name)
+    began = time.monotonic()
+    assert watch(bake=60.0).at_once(database, 30.0) is None
+    assert time.monotonic() - began < 5
