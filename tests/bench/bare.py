@@ -67,7 +67,7 @@ class Steps:
                 estimator = module_of("use_cases", name).build_model()
                 trained = candidate.train(site, estimator, frame, run_id=run_id, provenance=about)
             with self.step("evaluate"):
-                rival = self._champion()
+                rival = self.champion()
                 with self.engine.connect() as connection:
                     refusals = ledger.refusals_since_promotion(connection, name)
                 found = candidate.evaluate(site, trained, frame, rival=rival, refusals=refusals)
@@ -91,13 +91,13 @@ class Steps:
             versions.verify(registry, name, version, trusted=self.trusted)
             hold = rollout.begin(self.engine, name, version, owner=self.run, actor=ACTOR)
         with self.step("stage"):
-            address = self._until(version).address
+            address = self.until(version).address
             golden = versions.golden(registry, name, version, trusted=self.trusted)
             limit = timedelta(milliseconds=self.use_case.slo.latency_p99_ms)
             result = smoke.smoke(f"http://{address}", name, golden, maximum_p99=limit)
             if not result.passed:
                 raise SystemExit(result.reason)
-        if self._champion() is not None:
+        if self.champion() is not None:
             with self.step("shadow"):
                 self._shift(hold, 0, policy.shadow_share)
             with self.step("canary"):
@@ -108,11 +108,11 @@ class Steps:
             rollout.promote(self.engine, hold, reason="measured", evidence={})
             with self.engine.connect() as connection:
                 versions.project(registry, rollout.read(connection, name))
-            self._until(version)
+            self.until(version)
         with self.step("restore"):
             rollout.restore(self.engine, name, version, owner=self.run, actor=ACTOR, reason="measured")
 
-    def _champion(self) -> int | None:
+    def champion(self) -> int | None:
         with self.engine.connect() as connection:
             return rollout.read(connection, self.use_case.name).champion
 
@@ -131,9 +131,9 @@ class Steps:
                 raise SystemExit(found.reason)
             return found.outcome == "promote"
 
-        self._until(hold.version, judged)
+        self.until(hold.version, judged)
 
-    def _until(self, version: int, also: Callable[[], bool] = lambda: True) -> Progress:
+    def until(self, version: int, also: Callable[[], bool] = lambda: True) -> Progress:
         end = time.monotonic() + PATIENCE
         while time.monotonic() < end:
             with self.engine.connect() as connection:
@@ -158,7 +158,7 @@ def canary(*, use_case: str, version: int, percent: int, run: str) -> dict[str, 
     steps = Steps(use_case, run)
     if percent:
         hold = rollout.begin(steps.engine, use_case, version, owner=run, actor=ACTOR)
-        steps._until(version)
+        steps.until(version)
         rollout.shift(
             steps.engine,
             hold,
@@ -167,17 +167,18 @@ def canary(*, use_case: str, version: int, percent: int, run: str) -> dict[str, 
             reason="measured",
             key=f"{run}/{percent}",
         )
-        found = steps._until(version)
+        found = steps.until(version)
         return asdict(found)
     rollout.restore(steps.engine, use_case, version, owner=run, actor=ACTOR, reason="measured")
     return {}
 
 
 def fetch(*, use_case: str, folder: str) -> dict[str, Any]:
-    """Fetch the champion's files into `folder`."""
+    """Fetch the champion's files into `folder`; nothing is answered where there is none."""
     steps = Steps(use_case, "fetch")
-    version = steps._champion()
-    assert version is not None
+    version = steps.champion()
+    if version is None:
+        return {}
     champion.load(steps.registry, use_case, version, folder=Path(folder), trusted=steps.trusted)
     with steps.engine.connect() as connection:
         return {"version": version, **asdict(progress.progress(connection, use_case, version))}

@@ -68,7 +68,7 @@ class Rig:
         """The settings of a stack that is up, whose lake holds two months of flights and their features."""
         self._run("include.stack", "up", variables=self._shared)
         self._exit.callback(self._run, "include.stack", "down", variables=self._shared)
-        self._run("tests.bench.seed", str(FIRST), str(LAST), variables=self._task_variables)
+        self._run("tests.bench.seed", str(FIRST), str(LAST), variables=self.task_variables)
         return self.settings
 
     @cached_property
@@ -79,7 +79,7 @@ class Rig:
     @cached_property
     def bare(self) -> Bare:
         """A Python process with the tasks' environment and its imports done."""
-        variables = self.stack and self._task_variables
+        variables = self.stack and self.task_variables
         process = subprocess.Popen(
             [sys.executable, "-m", "tests.bench.bare"],
             cwd=self.clone, env=variables, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
@@ -93,7 +93,7 @@ class Rig:
         """A day of flights as callers send them."""
         use_case, lake = catalog().use_cases["air_time"], Lake(self.stack.lake_uri)
         frame = lake.read(use_case.feature_view, [LAST], columns=["flight_id", *use_case.features])
-        return [dict(row) for row in frame.astype(object).where(frame.notna(), None).to_dict("records")]
+        return [dict(row) for row in frame.dropna().astype(object).to_dict("records")]
 
     @property
     def days(self) -> list[date]:
@@ -110,7 +110,7 @@ class Rig:
         return os.environ | environment.shared(self.settings) | self._python_path
 
     @property
-    def _task_variables(self) -> dict[str, str]:
+    def task_variables(self) -> dict[str, str]:
         """Return what a task of this stack sees."""
         credentials = load(self.settings.root)
         return os.environ | environment.of("airflow", self.settings, credentials) | self._python_path
