@@ -4,10 +4,10 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 BIN := .venv/bin
 
-.PHONY: help venv dev demo up status down test check bench env lock
+.PHONY: help venv dev demo up status down test check compose-test bench env lock
 
 help: ## show this
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 venv: ## create .venv from requirements.txt (PYTHON=… chooses the interpreter)
 	@PYTHON="$(PYTHON)" scripts/venv.sh runtime
@@ -38,6 +38,9 @@ check: dev ## lint, format, types, layers
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy include plugins/airworthy dags
 	@PYTHONPATH=.:plugins $(BIN)/lint-imports
+
+compose-test: dev ## play the composed services' life (needs a Docker Engine)
+	@$(BIN)/python -m pytest tests/system/compose.py --timeout 1800 $(ARGS)
 
 bench: dev ## measure (ONLY=name,… chooses), write $AIRWORTHY_HOME/bench.json
 	@$(BIN)/python -m tests.bench $(if $(ONLY),--only $(ONLY))

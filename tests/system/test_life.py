@@ -13,7 +13,8 @@ from mlflow import MlflowClient
 from include.data.lake import Lake
 from include.release import ledger, rollout
 from include.schema import connect, inference_log
-from include.stack import processes
+from include.stack import environment
+from include.stack.credentials import load
 from include.stack.feed import land
 from tests.conftest import wait_until
 
@@ -43,35 +44,32 @@ def test_features_follow_a_bulk_run_with_the_same_range(history, stack):
     assert (days[0], days[-1], len(days)) == (FIRST, LAST, (LAST - FIRST).days + 1)
 
 
-def state(airflow, dag_id, run, task_id):
-    return next(task for task in airflow.task_instances(dag_id, run) if task["task_id"] == task_id)
+def kill_amid(airflow, run, task_id):
+    """Kill the process of a task as soon as it is there, or a moment later."""
+    tasks = airflow.task_instances(f"{USE_CASE}_training", run)
+    instance = next(task["id"] for task in tasks if task["task_id"] == task_id)
+    wait_until(lambda: children_of(instance), 240, f"{task_id} to run")
+    time.sleep(random.uniform(0, 0.3))
+    for child in children_of(instance):
+        child.kill()
 
 
-def kill_amid(airflow, stack, run, task_id):
-    """Kill the process of a running task, somewhere in its work."""
-    dag_id = f"{USE_CASE}_training"
-    wait_until(lambda: state(airflow, dag_id, run, task_id)["state"] == "running", 240, f"{task_id} to run")
-    instance = state(airflow, dag_id, run, task_id)["id"]
-    workers = [p for p in processes.find(stack.root, "scheduler") if instance in _title(p)]
-    time.sleep(random.uniform(0, 0.5))
-    with suppress(psutil.NoSuchProcess):  # it was quicker
-        for child in [child for worker in workers for child in worker.children()]:
-            child.kill()
-
-
-def _title(process):
-    try:
-        return " ".join(process.cmdline())
-    except psutil.NoSuchProcess:
-        return ""
+def children_of(instance):
+    """Return the processes that work on a task instance; their parent has its id in its title."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.NoSuchProcess):
+            if instance in " ".join(process.cmdline()):
+                found += process.children()
+    return found
 
 
 @pytest.fixture(scope="module")
-def trained(history, stack, airflow):
+def trained(history, airflow):
     """A training run in which three tasks were killed once each."""
     run = airflow.trigger(f"{USE_CASE}_training", {"as_of": str(LAST)})
     for task_id in KILLED:
-        kill_amid(airflow, stack, run, task_id)
+        kill_amid(airflow, run, task_id)
     assert airflow.wait(f"{USE_CASE}_training", run, 600) == "success"
     return run
 
@@ -85,7 +83,7 @@ def test_a_training_that_was_killed_leaves_one_run_one_model_and_one_version(tra
     assert len(runs) == 1
     assert len(client.search_logged_models([experiment])) == 1
     assert len(client.search_model_versions(f"run_id = '{runs[0].info.run_id}'")) == 1
-    with connect(stack.database_url).connect() as connection:
+    with database(stack).connect() as connection:
         registered = [e for e in ledger.entries(connection, USE_CASE) if e["event"] == "registered"]
     assert len(registered) == 1
 
@@ -94,7 +92,7 @@ def test_a_first_candidate_becomes_the_champion_and_answers_callers(trained, sta
     dag_id = f"{USE_CASE}_deployment"
     wait_until(lambda: airflow.runs(dag_id), 60, "the deployment to follow")
     assert airflow.wait(dag_id, airflow.runs(dag_id)[0]["dag_run_id"], 400) == "success"
-    with connect(stack.database_url).connect() as connection:
+    with database(stack).connect() as connection:
         version = rollout.read(connection, USE_CASE).champion
     row = {"carrier": "UA", "origin": "EWR", "dest": "SFO", "distance": 2565.0, "hour": 8}
     row |= {"wind_speed": 10.4, "pressure": 1012.0}
@@ -111,8 +109,12 @@ def test_a_first_candidate_becomes_the_champion_and_answers_callers(trained, sta
     wait_until(lambda: logged(stack, "a-flight-to-san-francisco") == 1, 20, "the inference log")
 
 
+def database(stack):
+    return connect(environment.database_url("airworthy", stack, load(stack.root)))
+
+
 def logged(stack, request_id):
-    with connect(stack.database_url).connect() as connection:
+    with database(stack).connect() as connection:
         return len(
             connection.execute(inference_log.select().where(inference_log.c.request_id == request_id)).all()
         )
@@ -121,7 +123,7 @@ def logged(stack, request_id):
 def test_a_backfilled_training_registers_evidence_and_moves_nothing(trained, stack, airflow):
     dag_id = f"{USE_CASE}_training"
     deployments = len(airflow.runs(f"{USE_CASE}_deployment"))
-    backfill = airflow.backfill(dag_id, LAST, LAST)
+    backfill = airflow.backfill(dag_id, LAST, LAST + timedelta(days=1))
     wait_until(lambda: airflow.backfill_done(backfill), 400, "the backfill")
     run = next(run for run in airflow.runs(dag_id) if run["run_type"] == "backfill")
     tasks = {task["task_id"]: task["state"] for task in airflow.task_instances(dag_id, run["dag_run_id"])}

@@ -29,6 +29,11 @@ class GatewayHook(BaseHook):
             )
         return str(host).rstrip("/")
 
+    def page(self, use_case: str) -> str:
+        """Return where a person sees what is served of a use case."""
+        public = self.get_connection(self.gateway_conn_id).extra_dejson.get("public_uri") or self.uri
+        return f"{public}/models/{use_case}"
+
     def invocations(self, use_case: str) -> str:
         """Return where predictions of a use case are asked for."""
         return f"{self.uri}/models/{use_case}/invocations"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 class ModelRegistryHook(BaseHook):
     """
-    Turns a connection (its host is MLflow's whole URI) into the registry.
+    Turns a connection into the registry: its host is MLflow's URI, `public_uri` in its extra a browser's.
 
     `engine` reaches the airworthy database, whose locks keep two attempts from creating one thing twice.
     """
@@ -47,4 +47,5 @@ class ModelRegistryHook(BaseHook):
 
     def run_url(self, run_id: str) -> str:
         """Return where people look at a run."""
-        return f"{self.uri}/#/{self.registry.page_of(run_id)}"
+        public = self.get_connection(self.mlflow_conn_id).extra_dejson.get("public_uri") or self.uri
+        return f"{public}/#/{self.registry.page_of(run_id)}"

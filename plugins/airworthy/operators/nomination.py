@@ -40,5 +40,5 @@ class NominateCandidateOperator(BaseOperator):
         """Announce the version, unless the run is a backfill's."""
         if runs.is_backfill(context):
             raise AirflowSkipException(f"Version {self.version} is of a backfill: registered, not deployed.")
-        about = {"version": int(self.version), "requested_by": runs.actor(context)}
+        about: Any = {"version": int(self.version), "requested_by": runs.actor(context)}
         context["outlet_events"][assets.candidate(self.use_case)].extra = about

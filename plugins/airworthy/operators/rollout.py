@@ -63,7 +63,7 @@ class ReleaseOperator(BaseOperator):
     @property
     def evidence_url(self) -> str:
         """What the gateway says of the use case."""
-        return f"{GatewayHook(self.gateway_conn_id).uri}/models/{self.use_case}"
+        return GatewayHook(self.gateway_conn_id).page(self.use_case)
 
     def held(self) -> Hold:
         """Return the hold that `begin` took."""
