@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import statistics
 import sys
 import time
 from contextlib import contextmanager
@@ -12,10 +13,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
+
 from include.catalog import catalog, module_of
-from include.data import snapshots
+from include.data import snapshots, splits
 from include.data.lake import Lake
-from include.modeling import candidate, certification, champion, gates, versions
+from include.modeling import candidate, certification, champion, gates, scoring, versions
 from include.modeling.candidate import Site
 from include.modeling.provenance import provenance
 from include.modeling.registry import Registry
@@ -28,10 +31,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from include.release.progress import Progress
+    from include.serving.loading import ServedModel
 
 PATIENCE = 180.0
 POLL = 0.02  # seconds; the bare process waits for the controller as impatiently as anybody could
 ACTOR = "bench"
+TURNS = 3
+REPEATED = 4  # times the two months, for a batch worth measuring
 
 
 class Steps:
@@ -77,11 +83,7 @@ class Steps:
                 certification.require(trained, verdicts)
             with self.step("register"):
                 version = certification.register(site, trained, verdicts, evidence=found, provenance=about)
-                entry = Entry(
-                    name, "registered", ACTOR, "measured", version, dedup_key=f"{self.run}/register"
-                )
-                with self.engine.begin() as connection:
-                    ledger.append(connection, entry)
+                self._enter(version)
         return version
 
     def deploy(self, version: int) -> None:
@@ -111,6 +113,12 @@ class Steps:
             self.until(version)
         with self.step("restore"):
             rollout.restore(self.engine, name, version, owner=self.run, actor=ACTOR, reason="measured")
+
+    def _enter(self, version: int) -> None:
+        key = f"{self.run}/register"
+        entry = Entry(self.use_case.name, "registered", ACTOR, "measured", version, dedup_key=key)
+        with self.engine.begin() as connection:
+            ledger.append(connection, entry)
 
     def champion(self) -> int | None:
         with self.engine.connect() as connection:
@@ -184,10 +192,83 @@ def fetch(*, use_case: str, folder: str) -> dict[str, Any]:
         return {"version": version, **asdict(progress.progress(connection, use_case, version))}
 
 
-VERBS: dict[str, Callable[..., dict[str, Any]]] = {"lifecycle": lifecycle, "canary": canary, "fetch": fetch}
+def score(*, use_case: str) -> dict[str, Any]:
+    """Score a month as the scoring task does, and with the estimator alone."""
+    steps = Steps(use_case, "score")
+    case, view = steps.use_case, catalog().feature_views[steps.use_case.feature_view]
+    frame = steps.lake.read(view.name)
+    frame = pd.concat([frame] * REPEATED, ignore_index=True)
+    model = _champion(steps)
+    features = frame[list(case.features)]
+    ours, alone = _in_turns(
+        lambda: scoring.score(case, view, model, frame, version=1), lambda: model.estimator.predict(features)
+    )
+    return {"rows": len(frame), "ours": ours, "model": alone, "turns": TURNS}
+
+
+def evaluation(*, use_case: str) -> dict[str, Any]:
+    """Evaluate the champion's own run anew against the champion, and only predict what that needs."""
+    steps = Steps(use_case, "evaluation")
+    case, version = steps.use_case, steps.champion()
+    if version is None:
+        return {}
+    with TemporaryDirectory() as folder:
+        held = champion.load(
+            steps.registry, use_case, version, folder=Path(folder) / "model", trusted=steps.trusted
+        )
+        about = held.certificate
+        logged = steps.registry.logged(about.run_id)
+        if logged is None:
+            return {}
+        trained = candidate.TrainedCandidate(use_case, about.run_id, logged.model_id, logged.digest)
+        snapshot = snapshots.Snapshot.from_json(json.dumps(about.snapshot, default=str))
+        frame = snapshots.read(case, snapshot, steps.lake)
+        test = splits.split(frame, case.split).test
+
+        def whole() -> None:
+            with TemporaryDirectory() as workdir:
+                site = Site(steps.registry, case, Path(workdir), settings().signing_key.parent)
+                candidate.evaluate(site, trained, frame, rival=version)
+
+        def predictions() -> None:
+            held.model.predict(frame)
+            held.model.predict(test)
+
+        ours, alone = _in_turns(whole, predictions)
+    return {"rows": len(frame), "ours": ours, "scoring": alone, "turns": TURNS}
+
+
+def _champion(steps: Steps) -> ServedModel:
+    version = steps.champion()
+    if version is None:
+        raise SystemExit(f"{steps.use_case.name} has no champion")
+    with TemporaryDirectory() as folder:
+        return champion.load(
+            steps.registry, steps.use_case.name, version, folder=Path(folder) / "model", trusted=steps.trusted
+        ).model
+
+
+def _in_turns(ours: Callable[[], Any], alone: Callable[[], Any]) -> tuple[float, float]:
+    seconds: list[list[float]] = [[], []]
+    for turn in range(TURNS + 1):  # the first one warms up
+        for side, action in enumerate((ours, alone)):
+            began = time.perf_counter()
+            action()
+            if turn:
+                seconds[side].append(time.perf_counter() - began)
+    return statistics.median(seconds[0]), statistics.median(seconds[1])
+
+
+VERBS: dict[str, Callable[..., dict[str, Any]]] = {
+    "lifecycle": lifecycle,
+    "canary": canary,
+    "fetch": fetch,
+    "score": score,
+    "evaluation": evaluation,
+}
 
 if __name__ == "__main__":
     answers, sys.stdout = sys.stdout, sys.stderr  # MLflow prints
     for line in sys.stdin:
         request = json.loads(line)
-        print(json.dumps(VERBS[request.pop("verb")](**request)), file=answers, flush=True)  # noqa: T201
+        print(json.dumps(VERBS[request.pop("verb")](**request)), file=answers, flush=True)

@@ -43,7 +43,7 @@ def gate_vs_gx_ratio(_: Rig) -> Figure:
         gate / bare,
         "ratio",
         "Great Expectations, bare",
-        f"{GATE_ROWS:,} rows, {len(checks)} expectations: {gate:.2f} s against {bare:.2f} s, median of {TURNS}",
+        f"{GATE_ROWS:,} rows, {len(checks)} expectations: {gate:.2f} s against {bare:.2f} s, median",
     )
 
 
@@ -118,7 +118,7 @@ def _great_expectations(frame: pd.DataFrame, checks: list[Any]) -> None:
     context.variables.progress_bars = ProgressBarsConfig(globally=False)
     asset = context.data_sources.add_pandas("frame").add_dataframe_asset("rows")
     batch = asset.add_batch_definition_whole_dataframe("all").get_batch({"dataframe": frame})
-    result = batch.validate(gx.ExpectationSuite(name="bare", expectations=checks))
+    result = batch.validate(gx.ExpectationSuite(name="bare", expectations=checks), result_format="BASIC")
     assert result.success
 
 

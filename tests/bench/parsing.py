@@ -54,8 +54,8 @@ def parse_ms_per_use_case(rig: Rig) -> Figure:
         total / USE_CASES,
         "ms",
         "",
-        f"all files of dags/ parsed with {USE_CASES} generated use cases ({dags} DAGs), each file in a fork of "
-        f"its own: {total:.0f} ms, median of {TURNS}, divided by {USE_CASES}",
+        f"all files of dags/ parsed with {USE_CASES} generated use cases ({dags} DAGs), each file in its "
+        f"own fork: {total:.0f} ms, median of {TURNS}, divided by {USE_CASES}",
     )
 
 

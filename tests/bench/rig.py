@@ -1,4 +1,4 @@
-"""What the measurements share: a clone with use cases of its own, a stack in a temporary home, flights in its lake."""
+"""What the measurements share: a clone of the project, a stack in a temporary home, flights in its lake."""
 
 from __future__ import annotations
 
@@ -66,8 +66,8 @@ class Rig:
     @cached_property
     def stack(self) -> Settings:
         """The settings of a stack that is up, whose lake holds two months of flights and their features."""
-        self._run("include.stack", "up", variables=self._shared)
-        self._exit.callback(self._run, "include.stack", "down", variables=self._shared)
+        self._run("include.stack", "up", variables=self.shared)
+        self._exit.callback(self._run, "include.stack", "down", variables=self.shared)
         self._run("tests.bench.seed", str(FIRST), str(LAST), variables=self.task_variables)
         return self.settings
 
@@ -106,7 +106,7 @@ class Rig:
         return {"PYTHONPATH": os.pathsep.join(map(str, path))}
 
     @property
-    def _shared(self) -> dict[str, str]:
+    def shared(self) -> dict[str, str]:
         return os.environ | environment.shared(self.settings) | self._python_path
 
     @property
@@ -155,7 +155,7 @@ class Bare:
 
 
 def clone(folder: Path, use_cases: Sequence[str]) -> Path:
-    """Copy the project into `folder`, declare use cases in it, and commit: tasks ask git for their version."""
+    """Copy the project into `folder`, declare use cases in it, and commit: tasks ask git what they run."""
     for name in CLONED:
         source, copy = environment.REPOSITORY / name, folder / name
         copy.parent.mkdir(parents=True, exist_ok=True)

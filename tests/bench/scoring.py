@@ -35,6 +35,6 @@ def evaluation_vs_scoring_ratio(rig: Rig) -> Figure:
         found["ours"] / found["scoring"],
         "ratio",
         "the predictions that it needs",
-        f"{found['rows']:,} rows, candidate and champion, with metrics, bootstrap and evidence in MLflow: "
+        f"{found['rows']:,} rows, candidate and champion, metrics, bootstrap, all kept in MLflow: "
         f"{found['ours']:.2f} s, their predictions alone {found['scoring']:.2f} s, median of {found['turns']}",
     )

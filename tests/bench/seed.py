@@ -1,4 +1,4 @@
-"""`python -m tests.bench.seed FIRST LAST`: two months of flights and their features, straight into the lake."""
+"""`python -m tests.bench.seed FIRST LAST`: flights and their features, straight into the lake."""
 
 from __future__ import annotations
 

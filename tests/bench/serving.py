@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -68,7 +70,7 @@ def gateway_added_ms_p50(rig: Rig) -> Figure:
         gateway - direct,
         "ms",
         "the model server asked directly",
-        f"one caller, one row, {TURNS}×{SECONDS:g} s each: p50 {gateway:.2f} ms through the gateway, "
+        f"one caller, one row, {TURNS} times {SECONDS:g} s each: p50 {gateway:.2f} ms through the gateway, "
         f"{direct:.2f} ms directly",
     )
 
@@ -95,7 +97,7 @@ def canary_cost_p50_ratio(rig: Rig) -> Figure:
         "ratio",
         "the champion alone",
         f"one caller through the gateway, {CANARY} % to a challenger: p50 {_median(during):.2f} ms, "
-        f"without one {_median(alone):.2f} ms, {TURNS}×{SECONDS:g} s each in turns",
+        f"without one {_median(alone):.2f} ms, {TURNS} times {SECONDS:g} s each in turns",
     )
 
 
@@ -108,7 +110,7 @@ def gateway_vs_mlflow_serve_throughput_ratio(rig: Rig) -> Figure:
         ours / theirs,
         "ratio",
         "mlflow models serve, same model folder",
-        f"{CALLERS} callers, one row each, as fast as they can, {TURNS}×{SECONDS:g} s in turns: "
+        f"{CALLERS} callers, one row each, as fast as they can, {TURNS} times {SECONDS:g} s in turns: "
         f"{ours:.0f} against {theirs:.0f} requests/s",
     )
 
@@ -123,7 +125,7 @@ def gateway_vs_mlflow_serve_p99_ratio(rig: Rig) -> Figure:
         "ratio",
         "mlflow models serve, same model folder",
         f"{CALLERS} callers, one row each, {found['rate']:.0f} requests/s (half of what the slower bears), "
-        f"{TURNS}×{SECONDS:g} s in turns: p99 {ours:.1f} against {theirs:.1f} ms",
+        f"{TURNS} times {SECONDS:g} s in turns: p99 {ours:.1f} against {theirs:.1f} ms",
     )
 
 
@@ -148,13 +150,14 @@ def _mlflow(rig: Rig, place: Served) -> Iterator[Place]:
     """Serve the very same folder with `mlflow models serve`, as its documentation says."""
     port = free_ports(1)[0]
     log = rig.folder / "mlflow-serve.log"
+    beside = {"PATH": os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))}
     command = [
         sys.executable, "-m", "mlflow", "models", "serve", "--env-manager=local",
         "--host=127.0.0.1", f"--port={port}", f"--model-uri={place.folder}",
     ]  # fmt: skip
     with log.open("w") as output:
         process = subprocess.Popen(
-            command, stdout=output, stderr=output, env=rig.task_variables, start_new_session=True
+            command, stdout=output, stderr=output, env=rig.task_variables | beside, start_new_session=True
         )
     try:
         _wait(f"http://127.0.0.1:{port}/ping", process, log)
@@ -175,10 +178,8 @@ def _wait(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
 
 
 def _end_group(process: subprocess.Popen[bytes]) -> None:
-    import os
-    import signal
-
-    os.killpg(process.pid, signal.SIGTERM)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
     try:
         process.wait(15)
     except subprocess.TimeoutExpired:
