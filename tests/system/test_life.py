@@ -48,20 +48,19 @@ def kill_amid(airflow, run, task_id):
     """Kill the process of a task as soon as it is there, or a moment later."""
     tasks = airflow.task_instances(f"{USE_CASE}_training", run)
     instance = next(task["id"] for task in tasks if task["task_id"] == task_id)
-    wait_until(lambda: children_of(instance), 240, f"{task_id} to run")
-    time.sleep(random.uniform(0, 0.3))
-    for child in children_of(instance):
-        child.kill()
-
-
-def children_of(instance):
-    """Return the processes that work on a task instance; their parent has its id in its title."""
     found = []
+    wait_until(lambda: found.extend(working_on(instance)) or found, 240, f"{task_id} to run")
+    time.sleep(random.uniform(0, 0.2))
+    with suppress(psutil.NoSuchProcess):  # it was quicker
+        found[0].kill()
+
+
+def working_on(instance):
+    """Return the processes that execute a task instance, whose id is their title."""
     for process in psutil.process_iter():
         with suppress(psutil.NoSuchProcess):
-            if instance in " ".join(process.cmdline()):
-                found += process.children()
-    return found
+            if f"worker -- {instance}" in " ".join(process.cmdline()):
+                yield process
 
 
 @pytest.fixture(scope="module")
