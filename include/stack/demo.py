@@ -296,6 +296,7 @@ def main() -> int:
         narrator.fail(error)
         narrator.console.print(f"Logs are in {settings().root / 'logs'}; `make status` shows what runs.")
         return 1
+    narrator.keep(settings().root / "demo.json")
     narrator.table()
     narrator.console.print(addresses(settings()))
     return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from rich.status import Status
 
@@ -63,6 +65,13 @@ class Narrator:
         self.console.print(f"[green]✓[/green] {title} [dim]{chapter.seconds:.0f} s[/dim]")
         for finding in chapter.findings:
             self.console.print(f"    {finding}", style="dim")
+
+    def keep(self, path: Path) -> None:
+        """Write down how long it took, and each chapter of it, in seconds."""
+        chapters = {chapter.title: round(chapter.seconds, 2) for chapter in self.chapters}
+        path.write_text(
+            json.dumps({"seconds": round(self.seconds, 2), "chapters": chapters}, indent=1) + "\n"
+        )
 
     def fail(self, error: Exception) -> None:
         """Say which step failed, and why."""

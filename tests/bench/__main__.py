@@ -13,7 +13,7 @@ from rich.console import Console
 
 from include.stack.settings import settings
 from tests.bench.figures import table, write
-from tests.bench.measurements import MEASUREMENTS, ON_REQUEST
+from tests.bench.measurements import MEASUREMENTS, unasked
 from tests.bench.rig import Rig
 
 if TYPE_CHECKING:
@@ -51,20 +51,19 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--only", default="", help=f"some of {', '.join(MEASUREMENTS)}")
     parser.add_argument("--keep", action="store_true", help="leave the temporary folder behind")
     chosen = parser.parse_args(arguments)
-    names = [name for name in chosen.only.split(",") if name] or [
-        n for n in MEASUREMENTS if n not in ON_REQUEST
-    ]
+    home = settings().root
+    names = [name for name in chosen.only.split(",") if name] or unasked(home)
     unknown = sorted(set(names) - set(MEASUREMENTS))
     if unknown:
         parser.error(f"no measurement {', '.join(unknown)}; there are {', '.join(MEASUREMENTS)}")
-    rig = Rig(settings().root, keep=chosen.keep)
+    rig = Rig(home, keep=chosen.keep)
     try:
         figures, failures = measure(names, rig)
     finally:
         rig.close()
     console.print(table(figures, failures))
-    write(figures, settings().root / "bench.json")
-    console.print(f"Written to {settings().root / 'bench.json'}")
+    write(figures, home / "bench.json")
+    console.print(f"Written to {home / 'bench.json'}")
     return 1 if failures else 0
 
 

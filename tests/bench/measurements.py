@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tests.bench.backfill import backfill_partitions_per_minute
-from tests.bench.demo import demo_seconds
+from tests.bench.demo import RECORD, demo_seconds
 from tests.bench.libraries import drift_vs_evidently_ratio, gate_vs_gx_ratio
 from tests.bench.lifecycle import lifecycle_overhead_ratio
 from tests.bench.parsing import parse_ms_per_use_case
@@ -19,6 +19,7 @@ from tests.bench.serving import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from tests.bench.figures import Figure
     from tests.bench.rig import Rig
@@ -40,4 +41,8 @@ MEASUREMENTS: dict[str, Callable[[Rig], Figure]] = {
         demo_seconds,
     )
 }
-ON_REQUEST = frozenset({"demo_seconds"})
+
+
+def unasked(home: Path) -> list[str]:
+    """Return what is measured unless names are given: all, but a demo only where one was played already."""
+    return [name for name in MEASUREMENTS if name != demo_seconds.__name__ or (home / RECORD).exists()]

@@ -36,5 +36,5 @@ def evaluation_vs_scoring_ratio(rig: Rig) -> Figure:
         "ratio",
         "the predictions that it needs",
         f"{found['rows']:,} rows, candidate and champion, metrics, bootstrap, all kept in MLflow: "
-        f"{found['ours']:.2f} s, their predictions alone {found['scoring']:.2f} s, median of {found['turns']}",
+        f"{found['ours']:.2f} s, predictions alone {found['scoring']:.2f} s, median of {found['turns']}",
     )
