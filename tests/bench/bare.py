@@ -18,6 +18,7 @@ import pandas as pd
 from include.catalog import catalog, module_of
 from include.data import snapshots, splits
 from include.data.lake import Lake
+from include.errors import AirworthyError
 from include.modeling import candidate, certification, champion, gates, scoring, versions
 from include.modeling.candidate import Site
 from include.modeling.provenance import provenance
@@ -271,4 +272,8 @@ if __name__ == "__main__":
     answers, sys.stdout = sys.stdout, sys.stderr  # MLflow prints
     for line in sys.stdin:
         request = json.loads(line)
-        print(json.dumps(VERBS[request.pop("verb")](**request)), file=answers, flush=True)
+        try:
+            answer = VERBS[request.pop("verb")](**request)
+        except (AirworthyError, SystemExit) as error:
+            answer = {"error": f"{type(error).__name__}: {error}"}
+        print(json.dumps(answer), file=answers, flush=True)

@@ -41,7 +41,7 @@ def lifecycle_overhead_ratio(rig: Rig) -> Figure:
         "ratio",
         "at most 1.5",
         f"training and deployment DAG as a challenger, no bake: {ours:.1f} s; the same calls in one process, "
-        f"imports done: {theirs:.1f} s; medians of {ROUNDS}, {len(rig.days)} days of flights, {RATE:g} requests/s",
+        f"imports done: {theirs:.1f} s; medians of {ROUNDS}, {len(rig.days)} days, {RATE:g} requests/s",
     )
 
 
