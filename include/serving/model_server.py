@@ -29,6 +29,7 @@ from include.serving.inference_log import InferenceLog, Record
 from include.serving.loading import load
 from include.serving.protocol import MAX_BYTES, Nonsense, Refused, Rows, frame, parse
 from include.serving.shadow import Copy, Shadow
+from include.serving.whole import WholeAnswers
 from include.stack.settings import LOOPBACK, settings
 
 if TYPE_CHECKING:
@@ -208,7 +209,7 @@ def main(arguments: list[str] | None = None) -> int:
     host = LOOPBACK if settings().model_server_host == LOOPBACK else everywhere
     uvicorn.run(
         app, host=host, port=given.port, access_log=False, log_level="warning",
-        timeout_keep_alive=75, timeout_graceful_shutdown=10, lifespan="on",
+        timeout_keep_alive=75, timeout_graceful_shutdown=10, lifespan="on", http=WholeAnswers,
     )  # fmt: skip
     return 0
 

@@ -292,7 +292,10 @@ def served(plane: Plane) -> Plane:
         plane.make.mood(version).unlink(missing_ok=True)
     plane.start_haproxy()
     plane.start_controller()
-    plane.settle(champion=1, previous=None, challenger=2, weight=0, shadow_share=0.0)
+    plane.settle(champion=1, previous=None, challenger=2, weight=10_000, shadow_share=0.0)
+    # HAProxy asks a challenger that was down only when it has been ready for a while.
+    wait_for(lambda: plane.ask().json()["model"]["version"] == 2, 30, plane.logs)
+    plane.settle(weight=0)
     time.sleep(0.3)  # what the test before asked may still be on its way to the log
     with plane.database.begin() as connection:
         connection.execute(delete(schema.inference_log))

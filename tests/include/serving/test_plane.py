@@ -57,10 +57,13 @@ def test_a_challenger_that_goes_wrong_costs_callers_nothing(served, mood: str) -
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
 def test_a_challenger_that_is_killed_or_stopped_costs_callers_nothing(served, number: int) -> None:
     served.settle(weight=7500)
+    challenger = served.server(2)
     with served.traffic() as traffic:
         time.sleep(0.5)
-        served.server(2).send_signal(number)
+        challenger.send_signal(number)
         time.sleep(3)
+    if number == signal.SIGSTOP:
+        challenger.resume()  # or the tests after this one would wait until it is replaced
     assert set(traffic.statuses) == {200}
     assert traffic.versions[1] > 20
 
@@ -185,7 +188,7 @@ def test_a_shadow_gets_copies_under_the_same_request_id(served, wait_for) -> Non
             served.ask(headers={"X-Request-Id": f"r{number}", "X-Entity-Id": "e"}).json()["model"]["version"]
             == 1
         )
-    wait_for(lambda: len(served.logged("role = 'shadow'")) == 20)
+    wait_for(lambda: len(served.logged()) == 40)
     mine, theirs = served.logged("role = 'champion'"), served.logged("role = 'shadow'")
     assert {row["request_id"] for row in mine} == {row["request_id"] for row in theirs}
     assert {(row["version"], row["predictions"][0], row["entity_id"]) for row in theirs} == {(2, 0.75, "e")}
