@@ -136,7 +136,8 @@ def _as_owner(*flags: str) -> list[str]:
         return command if flags else []
     user = _account()
     command += [f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
-    if _may_lend(CAP_DAC_READ_SEARCH):  # reach a home below closed folders without opening those to all
+    if _may_lend(CAP_DAC_READ_SEARCH):  # reach home and programs below closed folders
+        command.append("--securebits=+no_setuid_fixup")  # or access(2) asks without the capability
         command += [f"--{name}-caps=+dac_read_search" for name in ("inh", "ambient")]
         return [*command, "--bounding-set=-all,+dac_read_search"]
     return command

