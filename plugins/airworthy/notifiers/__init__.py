@@ -1,1 +1,0 @@
-"""Airflow notifiers of this project."""
