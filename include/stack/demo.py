@@ -71,8 +71,9 @@ class Stage:
         return tasks
 
     def explain(self, dag_id: str, run_id: str, task_id: str) -> str:
-        """Return why a task failed, as its log says it, and where to read on."""
-        lines = self.api.log(dag_id, run_id, task_id).splitlines()
+        """Return why a task failed, as the log of its last try says it, and where to read on."""
+        tries = {task["task_id"]: task["try_number"] for task in self.api.task_instances(dag_id, run_id)}
+        lines = self.api.log(dag_id, run_id, task_id, try_number=tries[task_id]).splitlines()
         said = [line for line in lines if "Error" in line or "Failed" in line or "Invalid" in line] or lines
         why = said[-1] if said else "its log is empty"
         return f"{dag_id}.{task_id} failed: {why}\n{self.api.link(dag_id, run_id)}"

@@ -31,7 +31,9 @@ def chapter():
 
 
 def ended(api, **tasks):
-    api.task_instances.return_value = [{"task_id": name, "state": state} for name, state in tasks.items()]
+    api.task_instances.return_value = [
+        {"task_id": name, "state": state, "try_number": 3} for name, state in tasks.items()
+    ]
 
 
 def said(chapter):
@@ -60,6 +62,7 @@ def test_another_task_that_failed_ends_the_demo_with_its_reason(api, chapter, ch
     api.log.return_value = "all was well\nDataError: no day has labels\nTask ended"
     with pytest.raises(StepFailed, match=rf"{task} failed: DataError: no day has labels\nhttp://airflow/run"):
         train(Stage(chosen, api), chapter, AS_OF)
+    assert api.log.call_args.kwargs == {"try_number": 3}  # the last one's, not the first one's
 
 
 def test_a_gate_that_broke_before_it_spoke_ends_the_demo(api, chapter, chosen):
