@@ -1,0 +1,30 @@
+"""How a candidate reaches its callers."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from include.declarations.base import Declaration, Duration, Environment, Share
+
+
+class Rollout(Declaration):
+    """How a candidate reaches its callers, and what stops it on the way."""
+
+    steps: tuple[Annotated[int, Field(gt=0, le=100)], ...] = (2, 25, 75, 100)
+    shadow_share: Share = 1.0
+    bake: Duration = timedelta(minutes=10)
+    patience: Duration = timedelta(hours=2)
+    minimum_requests: int = Field(default=200, ge=1)
+    maximum_error_rate: Share = 0.01
+    maximum_latency_ratio: float = Field(default=2.0, gt=1)
+    maximum_prediction_shift: Share = 0.25
+    approval: tuple[Environment, ...] = ("uat", "prod")
+
+    @model_validator(mode="after")
+    def _ends_at_everything(self) -> Self:
+        if list(self.steps) != sorted(set(self.steps)) or self.steps[-1:] != (100,):
+            raise ValueError(f"steps must rise and end at 100 %, not {self.steps}")
+        return self
