@@ -10,7 +10,8 @@ import pyarrow as pa
 from pyarrow import csv, parquet
 
 from include.data import schemas, storage
-from include.errors import DataError, PartitionMissing
+from include.declarations import FileSource
+from include.errors import DataError, DeclarationError, PartitionMissing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -85,11 +86,23 @@ class Landing:
 
 
 def _file(dataset: Dataset, day: date) -> str:
-    return dataset.source.path.replace("{partition}", day.isoformat())
+    return source_of(dataset).path.replace("{partition}", day.isoformat())
+
+
+def source_of(dataset: Dataset) -> FileSource:
+    """
+    Return the declared files of a dataset.
+
+    :raises DeclarationError: if it comes from elsewhere
+    """
+    if not isinstance(dataset.source, FileSource):
+        raise DeclarationError(f"{dataset.name} comes from {dataset.source.kind}: it has no landing files.")
+    return dataset.source
 
 
 def _table(content: bytes, dataset: Dataset, schema: pa.Schema, day: date) -> pa.Table:
-    read = {"csv": _read_csv, "parquet": _read_parquet}[dataset.source.format]
+    readers = {"csv": _read_csv, "parquet": _read_parquet}
+    read = readers[source_of(dataset).format]
     table = read(content, schema)
     return table.append_column("day", pa.repeat(pa.scalar(day.isoformat()), table.num_rows))
 

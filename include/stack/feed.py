@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from include.catalog import catalog
-from include.errors import SettingsError
+from include.declarations import FileSource
+from include.errors import DeclarationError, SettingsError
 from include.stack.settings import settings
 
 if TYPE_CHECKING:
@@ -57,7 +58,10 @@ def _due(dataset: Dataset, until: date) -> dict[str, str]:
     last = min(until - timedelta(days=dataset.lag_days), dataset.last_partition or until)
     count = (last - dataset.first_partition).days + 1
     days = ((dataset.first_partition + timedelta(days=offset)).isoformat() for offset in range(count))
-    return {day: dataset.source.path.replace("{partition}", day) for day in days}
+    source = dataset.source
+    if not isinstance(source, FileSource):
+        raise DeclarationError(f"{dataset.name} comes from {source.kind}, where nothing can be landed.")
+    return {day: source.path.replace("{partition}", day) for day in days}
 
 
 def _upstream(days: set[str]) -> dict[str, pd.DataFrame]:
