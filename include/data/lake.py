@@ -16,7 +16,7 @@ from include.data import schemas
 from include.errors import DataError, PartitionMissing, ServiceUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     import pandas as pd
 
@@ -52,19 +52,42 @@ class Lake:
                 f"{table}: rows of {', '.join(strangers) or 'no day'} among those of "
                 f"{_span(keys)}. Publish each row with its own day."
             )
-        retrying = Retrying(
-            retry=retry_if_exception_type((CommitFailedError, _TableAppeared)),
-            wait=wait_random_exponential(multiplier=0.05, max=2),
-            stop=stop_after_delay(self.patience),
-            reraise=True,
+        return self._patiently(
+            table, keys, lambda: self._replace(table, self._find(table), frame, keys, metadata)
         )
-        try:
-            return retrying(self._replace, table, frame, keys, metadata)
-        except (CommitFailedError, _TableAppeared) as error:
-            raise ServiceUnavailable(
-                f"{table}: {_span(keys)} could not be published within {self.patience}, because others "
-                f"write the same days. Try again. ({error})"
-            ) from error
+
+    def amend(
+        self,
+        table: str,
+        days: Collection[date],
+        change: Callable[[pd.DataFrame], pd.DataFrame],
+        *,
+        metadata: Mapping[str, str],
+    ) -> int:
+        """
+        Replace these days by what `change` makes of their rows, in one commit; return the table's version.
+
+        Where another writer was quicker, `change` is called again with what that one wrote: no row is lost.
+
+        :raises PartitionMissing: if there is no such table
+        """
+        keys = sorted({day.isoformat() for day in days})
+
+        def attempt() -> int:
+            opened = self._open(table, None)
+            changed = change(self._rows(table, opened, keys, None))
+            return self._replace(table, opened, changed, keys, metadata)
+
+        return self._patiently(table, keys, attempt)
+
+    def counts(self, table: str) -> dict[date, int]:
+        """Return how many rows each day has, from the table's log; none if there is no such table."""
+        found: dict[date, int] = {}
+        opened = self._find(table)
+        for file in pa.table(opened.get_add_actions(flatten=True)).to_pylist() if opened else []:
+            day = date.fromisoformat(file[f"partition.{DAY}"])
+            found[day] = found.get(day, 0) + file["num_records"]
+        return found
 
     def quarantine(
         self, dataset: str, rows: pd.DataFrame, days: Collection[date], *, metadata: Mapping[str, str]
@@ -140,8 +163,29 @@ class Lake:
         )
         return len(deleted)
 
-    def _replace(self, table: str, frame: pd.DataFrame, keys: list[str], metadata: Mapping[str, str]) -> int:
-        opened = self._find(table)
+    def _patiently(self, table: str, keys: list[str], attempt: Callable[[], int]) -> int:
+        retrying = Retrying(
+            retry=retry_if_exception_type((CommitFailedError, _TableAppeared)),
+            wait=wait_random_exponential(multiplier=0.05, max=2),
+            stop=stop_after_delay(self.patience),
+            reraise=True,
+        )
+        try:
+            return retrying(attempt)
+        except (CommitFailedError, _TableAppeared) as error:
+            raise ServiceUnavailable(
+                f"{table}: {_span(keys)} could not be published within {self.patience}, because others "
+                f"write the same days. Try again. ({error})"
+            ) from error
+
+    def _replace(
+        self,
+        table: str,
+        opened: DeltaTable | None,
+        frame: pd.DataFrame,
+        keys: list[str],
+        metadata: Mapping[str, str],
+    ) -> int:
         known = pa.schema(opened.schema().to_arrow()) if opened else None
         rows = schemas.to_table(frame.astype({DAY: object}), known)
         if opened is None:

@@ -196,3 +196,28 @@ def test_maintenance_deletes_what_no_kept_version_needs(lake):
 
 def test_secrets_are_not_shown():
     assert "hush" not in repr(Lake("s3://lake", {"AWS_SECRET_ACCESS_KEY": "hush"}))
+
+
+def test_an_amendment_changes_the_rows_that_another_writer_has_just_written(lake):
+    lake.publish("things", table_of([ONE]), [ONE], metadata={})
+    seen = []
+
+    def change(rows):
+        if not seen:
+            lake.publish("things", table_of([ONE], count=7), [ONE], metadata={})
+        seen.append(len(rows))
+        return rows.iloc[1:]
+
+    lake.amend("things", [ONE], change, metadata={})
+    assert seen[-1] == 7
+    assert len(seen) > 1
+    assert len(lake.read("things", [ONE])) == 6
+
+
+def test_the_rows_of_each_day_are_counted(lake):
+    assert lake.counts("things") == {}
+    lake.publish("things", table_of([ONE, TWO]), [ONE, TWO], metadata={})
+    assert lake.counts("things") == {
+        ONE: len(lake.read("things", [ONE])),
+        TWO: len(lake.read("things", [TWO])),
+    }
