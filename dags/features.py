@@ -1,7 +1,8 @@
 """
 ### Features
 
-Compute a feature view for every partition that its datasets published, as it could be known at that time.
+Compute a feature view for every day for which all of its datasets are there, as it could be known then.
+A day that is published again is computed again, once; days can also be backfilled.
 
 **If it is red:**
 
@@ -15,13 +16,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow.sdk import AssetAll, PartitionedAssetTimetable, dag
+from airflow.sdk import dag
 
 from airworthy import assets
 from airworthy.defaults import START, day_range, default_args, wanted
 from airworthy.operators.data_validation import DataValidationOperator
 from airworthy.operators.features import BuildFeaturesOperator
 from airworthy.operators.ingestion import PublishPartitionOperator
+from airworthy.timetables import PublishedPartitionTimetable
 from include.catalog import catalog
 
 if TYPE_CHECKING:
@@ -35,9 +37,7 @@ def features_dag(view: FeatureView) -> DAG:
 
     @dag(
         dag_id=f"{view.name}_features",
-        schedule=PartitionedAssetTimetable(
-            assets=AssetAll(*(assets.dataset(source.dataset) for source in view.sources))
-        ),
+        schedule=PublishedPartitionTimetable(assets=assets.inputs(view.name)),
         start_date=START,
         catchup=False,
         max_active_runs=4,

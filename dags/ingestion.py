@@ -22,10 +22,10 @@ from typing import TYPE_CHECKING
 
 from airflow.sdk import CronPartitionTimetable, dag
 
-from airworthy import assets
 from airworthy.defaults import START, day_range, default_args, wanted
 from airworthy.operators.data_validation import DataValidationOperator
-from airworthy.operators.ingestion import ExtractPartitionOperator, PublishPartitionOperator
+from airworthy.operators.ingestion import ExtractPartitionOperator
+from airworthy.operators.publication import PublishDatasetOperator
 from airworthy.sensors.landing import PartitionLandedSensor
 from include.catalog import catalog
 
@@ -58,12 +58,7 @@ def ingestion_dag(dataset: Dataset) -> DAG:
         wait = PartitionLandedSensor(task_id="wait", dataset=dataset.name, patience=dataset.landing_timeout)
         extract = ExtractPartitionOperator(task_id="extract", dataset=dataset.name)
         validate = DataValidationOperator(task_id="validate", subject=dataset.name, frame=extract.output)
-        publish = PublishPartitionOperator(
-            task_id="publish",
-            table=dataset.name,
-            frame=validate.output,
-            outlets=[assets.dataset(dataset.name)],
-        )
+        publish = PublishDatasetOperator(task_id="publish", dataset=dataset.name, frame=validate.output)
         wait >> extract >> validate >> publish
 
     return ingestion()

@@ -15,12 +15,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow.sdk import PartitionedAssetTimetable, dag
+from airflow.sdk import dag
 
 from airworthy import assets
 from airworthy.defaults import START, day_range, default_args, wanted
 from airworthy.operators.ingestion import PublishPartitionOperator
 from airworthy.operators.scoring import BatchScoringOperator
+from airworthy.timetables import PublishedPartitionTimetable
 from include.catalog import catalog
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def scoring_dag(use_case: UseCase) -> DAG:
 
     @dag(
         dag_id=f"{use_case.name}_scoring",
-        schedule=PartitionedAssetTimetable(assets=assets.feature_view(use_case.feature_view)),
+        schedule=PublishedPartitionTimetable(assets=assets.feature_view(use_case.feature_view)),
         start_date=START,
         catchup=False,
         max_active_runs=2,

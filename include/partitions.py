@@ -1,33 +1,112 @@
-"""The names of partitions: a day, or a range of days that one bulk run made."""
+"""The names of partitions: a day, an hour, or a range of either that one bulk run made."""
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, time, timedelta
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from include.errors import DataError
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+Every: TypeAlias = Literal["day", "hour"]
+Partition: TypeAlias = date  # an hour is the aware `datetime` at which it begins, in UTC
+
 FORMAT = "%Y-%m-%d"
+HOUR_FORMAT = "%Y-%m-%dT%H"
+STEP: dict[Every, timedelta] = {"day": timedelta(days=1), "hour": timedelta(hours=1)}
 
 
-def key(days: list[date]) -> str:
-    """Return `2013-07-01` for one day, `2013-01-01..2013-06-30` for all days of a range."""
-    return f"{days[0]}" if len(days) == 1 else f"{days[0]}..{days[-1]}"
+def name(partition: Partition) -> str:
+    """Return `2013-07-01` for a day, `2013-07-01T05` for an hour."""
+    return partition.strftime(HOUR_FORMAT if isinstance(partition, datetime) else FORMAT)
+
+
+def key(partitions: Sequence[Partition]) -> str:
+    """Return the name of one partition, `2013-01-01..2013-06-30` for all of a range."""
+    first, last = name(partitions[0]), name(partitions[-1])
+    return first if len(partitions) == 1 else f"{first}..{last}"
+
+
+def parse(partition_key: str, every: Every = "day") -> list[Partition]:
+    """
+    Return every partition of a key, oldest first; a day of a dataset that comes by the hour is its 24 hours.
+
+    :raises DataError: if the key is neither a partition nor a range, or an hour where there are only days
+    """
+    begin, end = _bounds(partition_key)
+    step = STEP[every]
+    if every == "day":
+        if isinstance(begin, datetime) or isinstance(end, datetime):
+            raise DataError(f"{partition_key!r} names hours, but the data comes by day: give 2013-07-01.")
+        return [begin + n * step for n in range((end - begin) // step + 1)]
+    first, after = start(begin), ends(end)
+    return [first + n * step for n in range((after - first) // step)]
 
 
 def days(partition_key: str) -> list[date]:
     """
-    Return every day of a partition key, oldest first.
+    Return every day that a partition key touches, oldest first.
 
-    :raises DataError: if the key is neither a day nor a range
+    :raises DataError: if the key is neither a partition nor a range
     """
+    begin, end = (day(bound) for bound in _bounds(partition_key))
+    return [begin + timedelta(days=n) for n in range((end - begin).days + 1)]
+
+
+def day(partition: Partition) -> date:
+    """Return the day, in UTC, that a partition is or lies in."""
+    return partition.date() if isinstance(partition, datetime) else partition
+
+
+def hours(day: date) -> list[datetime]:
+    """Return the 24 hours of a day: in UTC no clock is ever changed."""
+    return [start(day) + timedelta(hours=n) for n in range(24)]
+
+
+def start(partition: Partition) -> datetime:
+    """Return the moment at which a partition begins."""
+    if isinstance(partition, datetime):
+        return partition
+    return datetime.combine(partition, time(), UTC)
+
+
+def ends(partition: Partition) -> datetime:
+    """Return the first moment after a partition."""
+    return start(partition) + STEP["hour" if isinstance(partition, datetime) else "day"]
+
+
+def refuse_future(partitions: Iterable[Partition], now: datetime) -> None:
+    """
+    Do nothing if all of these partitions have begun.
+
+    :raises DataError: naming the first that has not
+    """
+    future = [partition for partition in partitions if start(partition) > now]
+    if future:
+        raise DataError(
+            f"{name(future[0])} has not begun yet: it is {now:%Y-%m-%d %H:%M} UTC. "
+            "Run it when it has, or correct the partition."
+        )
+
+
+def _bounds(partition_key: str) -> tuple[Partition, Partition]:
+    first, _, last = partition_key.partition("..")
     try:
-        first, _, last = partition_key.partition("..")
-        begin = date.fromisoformat(first)
-        end = date.fromisoformat(last) if last else begin
+        begin = _one(first)
+        end = _one(last) if last else begin
     except ValueError as error:
         raise DataError(
-            f"{partition_key!r} is no partition: give 2013-07-01 or 2013-01-01..2013-06-30."
+            f"{partition_key!r} is no partition: give 2013-07-01, 2013-07-01T05, "
+            "or a range such as 2013-01-01..2013-06-30."
         ) from error
-    if end < begin:
+    if ends(end) <= start(begin):
         raise DataError(f"{partition_key!r} ends before it begins.")
-    return [begin + timedelta(days=n) for n in range((end - begin).days + 1)]
+    return begin, end
+
+
+def _one(text: str) -> Partition:
+    if "T" in text:
+        return datetime.strptime(text, HOUR_FORMAT).replace(tzinfo=UTC)
+    return date.fromisoformat(text)

@@ -1,4 +1,4 @@
-"""The assets that connect the DAGs: dataset → feature view → model."""
+"""The assets that connect the DAGs: dataset → inputs of a feature view → feature view → model."""
 
 from __future__ import annotations
 
@@ -8,6 +8,11 @@ from airflow.sdk import Asset
 def dataset(name: str) -> Asset:
     """Return the asset of a dataset's published partitions."""
     return Asset(name=name, uri=f"airworthy://datasets/{name}")
+
+
+def inputs(view: str) -> Asset:
+    """Return the asset of the partitions for which a feature view has all of its inputs."""
+    return Asset(name=f"{view}_inputs", uri=f"airworthy://inputs/{view}")
 
 
 def feature_view(name: str) -> Asset:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context, XComArg
 
+    from include.data.lake import Lake
+
 
 class ExtractPartitionOperator(BaseOperator):
     """
@@ -76,6 +78,10 @@ class PublishPartitionOperator(BaseOperator):
         version = hook.lake.publish(
             self.table, hook.staging.read(self.frame), runs.days(context), metadata=metadata
         )
+        self.announce(context, hook.lake)
+        return version
+
+    def announce(self, context: Context, lake: Lake) -> None:
+        """Tell those who follow the outlets which partitions are new."""
         for asset in self.outlets:
             runs.announce(context, asset)
-        return version

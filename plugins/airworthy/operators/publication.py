@@ -1,0 +1,63 @@
+"""Publish a dataset's partition, and set off what is complete with it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airworthy import assets, runs
+from airworthy.operators.ingestion import PublishPartitionOperator
+from airworthy.timetables import INCOMPLETE
+from include import partitions
+from include.catalog import catalog
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context, XComArg
+
+    from include.data.lake import Lake
+    from include.declarations import FeatureView
+
+
+class PublishDatasetOperator(PublishPartitionOperator):
+    """
+    Replace the run's days of a dataset, and announce every day for which a feature view now has all inputs.
+
+    A day is announced once: when the last of its inputs is published, and again whenever one of them is
+    published anew. A day that lacks another input sets nothing off; the log names what is missing.
+
+    Example::
+
+        PublishDatasetOperator(task_id="publish", dataset="flights", frame=validate.output)
+
+    :param dataset: a declared dataset
+    :param frame: path of the staged frame (templated)
+    """
+
+    def __init__(self, *, dataset: str, frame: str | XComArg, **kwargs: Any) -> None:
+        outlets = [assets.dataset(dataset), *(assets.inputs(view.name) for view in _readers(dataset))]
+        super().__init__(table=dataset, frame=frame, outlets=outlets, **kwargs)
+
+    def announce(self, context: Context, lake: Lake) -> None:
+        """Tell those who follow the dataset, and each feature view which of its days are complete."""
+        runs.announce(context, assets.dataset(self.table))
+        for view in _readers(self.table):
+            context["outlet_events"][assets.inputs(view.name)].add_partitions(
+                self._complete(context, lake, view)
+            )
+
+    def _complete(self, context: Context, lake: Lake, view: FeatureView) -> list[str]:
+        from include.data import readiness
+
+        days = runs.days(context)
+        found = readiness.followers(view, self.table, days, lake, datasets=catalog().datasets)
+        for day, missing in found.waiting.items():
+            self.log.info("%s of %s waits for %s", view.name, day, ", ".join(missing))
+        if context["dag_run"].partition_key is None:
+            ready = [partitions.key(stretch) for stretch in partitions.stretches(found.ready)]
+        else:
+            ready = [str(day) for day in found.ready]
+        return ready or [f"{INCOMPLETE} {runs.partition_key(context)}"]
+
+
+def _readers(dataset: str) -> list[FeatureView]:
+    views = catalog().feature_views.values()
+    return [view for view in views if dataset in {source.dataset for source in view.sources}]
