@@ -52,7 +52,7 @@ class PublishDatasetOperator(PublishPartitionOperator):
         for day, missing in found.waiting.items():
             self.log.info("%s of %s waits for %s", view.name, day, ", ".join(missing))
         if context["dag_run"].partition_key is None:
-            ready = [partitions.key(stretch) for stretch in partitions.stretches(found.ready)]
+            ready = [partitions.key(stretch) for stretch in readiness.stretches(found.ready)]
         else:
             ready = [str(day) for day in found.ready]
         return ready or [f"{INCOMPLETE} {runs.partition_key(context)}"]

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+from datetime import date
+
+import pandas as pd
+import pytest
+
+from airworthy import assets
+from airworthy.hooks.lake import LakeHook
+from airworthy.operators.publication import PublishDatasetOperator
+
+INPUTS = assets.inputs("flight_features")
+DAYS = [date(2013, 6, 30), date(2013, 7, 1), date(2013, 7, 2)]
+
+
+@pytest.fixture
+def publish(lake, context):
+    """Publish days of a dataset as a run does, and return what it announced to the feature view."""
+
+    def run(dataset, days, run):
+        frame = f"{dataset}.parquet"
+        rows = pd.DataFrame({"id": "x", "day": [str(day) for day in days]})
+        operator = PublishDatasetOperator(task_id="publish", dataset=dataset, frame=frame)
+        about = context(run, params={"first": str(days[0]), "last": str(days[-1])})
+        operator.frame = LakeHook().staging.write("some run", dataset, rows)
+        operator.execute(about)
+        return about["outlet_events"][INPUTS].partition_keys
+
+    return run
+
+
+def test_a_bulk_run_announces_its_complete_days_as_one_range(publish):
+    publish("weather", DAYS, {})
+    assert publish("flights", DAYS[1:], {}) == {"2013-07-01..2013-07-02"}
+
+
+def test_a_run_of_one_day_announces_each_day_that_it_completes(publish):
+    publish("flights", DAYS, {})
+    publish("weather", [DAYS[0], DAYS[2]], {})
+    assert publish("weather", [DAYS[1]], {"partition_key": "2013-07-01"}) == {"2013-07-01", "2013-07-02"}
+
+
+def test_a_day_that_lacks_its_siblings_sets_nothing_off_and_says_what_for(publish, capsys):
+    assert publish("flights", [DAYS[1]], {"partition_key": "2013-07-01"}) == {"incomplete 2013-07-01"}
+    assert (
+        "flight_features of 2013-07-01 waits for weather 2013-07-01, weather 2013-06-30"
+        in capsys.readouterr().out
+    )
+
+
+def test_a_dataset_that_no_feature_view_reads_is_announced_by_itself():
+    operator = PublishDatasetOperator(task_id="publish", dataset="arrivals", frame="some frame")
+    assert operator.outlets == [assets.dataset("arrivals")]
