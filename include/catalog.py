@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from types import ModuleType
 
+    from include.declarations import Source
+
 PACKAGES: dict[str, tuple[str, type[BaseModel]]] = {
     "datasets": ("DATASET", Dataset),
     "features": ("FEATURE_VIEW", FeatureView),
@@ -104,6 +106,7 @@ def _check_view(view: FeatureView, datasets: Mapping[str, Dataset], problems: li
     for source in view.sources:
         _declared_well("datasets", source.dataset, "sources.dataset", problems)
         _exists(source.dataset, datasets, "sources.dataset")
+        _can_be_known(view, source, datasets[source.dataset])
 
 
 def _check_use_case(case: UseCase, found: Catalog, problems: list[str]) -> None:
@@ -111,11 +114,34 @@ def _check_use_case(case: UseCase, found: Catalog, problems: list[str]) -> None:
     _declared_well("datasets", case.label.dataset, "label.dataset", problems)
     _exists(case.feature_view, found.feature_views, "feature_view")
     _exists(case.label.dataset, found.datasets, "label.dataset")
-    columns = {column.name for column in found.feature_views[case.feature_view].columns}
+    view = found.feature_views[case.feature_view]
+    columns = {column.name for column in view.columns}
     for feature in case.features:
         _exists(feature, columns, "features")
+        _is_a_feature(feature, view)
     label_columns = {column.name for column in found.datasets[case.label.dataset].columns}
     _exists(case.label.column, label_columns, "label.column")
+
+
+def _can_be_known(view: FeatureView, source: Source, dataset: Dataset) -> None:
+    if dataset.known_at is None and source.lookback_days < dataset.lag_days:
+        raise DeclarationError(
+            f"sources: a partition of {dataset.name} lands {dataset.lag_days} days late, and {view.name} "
+            f"looks back {source.lookback_days} days: none of its rows could be known in time. Leave "
+            f"{dataset.name} out, or set lookback_days to at least {dataset.lag_days}"
+        )
+
+
+def _is_a_feature(name: str, view: FeatureView) -> None:
+    if name == view.entity:
+        raise DeclarationError(
+            f"features: {name!r} is the entity of {view.name}: what a model learns of one helps with no other"
+        )
+    if any(column.name == name and column.dtype == "timestamp" for column in view.columns):
+        raise DeclarationError(
+            f"features: {name!r} is a timestamp: every new row's is later than all that were learnt from. "
+            f"Derive what matters of it, such as the hour, in {view.name}"
+        )
 
 
 def _declared_well(kind: str, name: str, field: str, problems: list[str]) -> None:

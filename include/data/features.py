@@ -1,4 +1,4 @@
-"""Build a feature view's rows from its datasets, and refuse what was not known in time."""
+"""Build a feature view's rows from its datasets, each with the moments at which its sources became known."""
 
 from __future__ import annotations
 
@@ -11,14 +11,12 @@ from include.catalog import catalog
 from include.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
     from include.data.lake import Lake
     from include.declarations import Dataset, FeatureView, Source
 
     Build = Callable[[Mapping[str, pd.DataFrame], date], pd.DataFrame]
-
-KNOWN_AT = "known_at"
 
 
 def build(
@@ -38,19 +36,65 @@ def build(
     :raises DataError: if a feature was not known `horizon` before the event
     """
     declared = datasets if datasets is not None else catalog().datasets
-    sources = {
-        source.dataset: _by_day(lake, source, declared[source.dataset], days) for source in view.sources
-    }
-    parts = []
-    for day in sorted(days):
-        frames = {
-            source.dataset: _window(sources[source.dataset], day, source.lookback_days)
-            for source in view.sources
-        }
-        parts.append(module_build(frames, day).assign(day=day.isoformat()))
+    parts = [
+        _built(view, module_build, frames, day, declared)
+        for day, frames in windows(view, lake, days, datasets=declared)
+    ]
     rows = pd.concat(parts, ignore_index=True)
     _were_known(view, rows)
     return rows
+
+
+def windows(
+    view: FeatureView, lake: Lake, days: Collection[date], *, datasets: Mapping[str, Dataset]
+) -> Iterator[tuple[date, dict[str, pd.DataFrame]]]:
+    """
+    Give each day, oldest first, with what `build` sees of each source on it.
+
+    :raises PartitionMissing: if a day of a source was never published
+    """
+    found = {source.dataset: _by_day(lake, source, datasets[source.dataset], days) for source in view.sources}
+    for day in sorted(days):
+        yield (
+            day,
+            {
+                source.dataset: _window(found[source.dataset], day, source.lookback_days)
+                for source in view.sources
+            },
+        )
+
+
+def known_at(dataset: Dataset, rows: pd.DataFrame) -> pd.Series[pd.Timestamp]:
+    """Return when each row of a dataset became known: as it says itself, else when its partition landed."""
+    if dataset.known_at is not None:
+        return rows[dataset.known_at]
+    return pd.to_datetime(rows["day"], utc=True).dt.as_unit("us") + timedelta(days=dataset.lag_days)
+
+
+def _built(
+    view: FeatureView,
+    module_build: Build,
+    frames: Mapping[str, pd.DataFrame],
+    day: date,
+    datasets: Mapping[str, Dataset],
+) -> pd.DataFrame:
+    rows = module_build(frames, day)
+    for source in view.sources:
+        if source.known_at in rows.columns:
+            continue
+        dataset = datasets[source.dataset]
+        if dataset.known_at is not None or dataset.lag_days:
+            raise DataError(
+                f"{view.name}: build() returns no {source.known_at}, and only it knows which rows of "
+                f"{source.dataset} it used. Return their newest moment in include/features/{view.name}.py, "
+                "null where it used none."
+            )
+        newest = known_at(dataset, frames[source.dataset]).max()
+        moments = pd.Series(newest, index=rows.index, dtype="datetime64[us, UTC]")
+        rows = rows.assign(**{source.known_at: moments})
+    declared = [column.name for column in view.columns if column.name in rows.columns]
+    others = [name for name in rows.columns if name not in declared]
+    return rows[[*declared, *others]].assign(day=day.isoformat())
 
 
 def _by_day(lake: Lake, source: Source, dataset: Dataset, days: Collection[date]) -> dict[str, pd.DataFrame]:
@@ -74,16 +118,16 @@ def _window(by_day: Mapping[str, pd.DataFrame], day: date, lookback_days: int) -
 
 
 def _were_known(view: FeatureView, rows: pd.DataFrame) -> None:
-    if KNOWN_AT not in rows.columns:
-        return
-    late = rows[rows[KNOWN_AT] > rows[view.time] - view.horizon]
-    if len(late):
+    for source in view.sources:
+        late = rows[rows[source.known_at] > rows[view.time] - view.horizon]
+        if late.empty:
+            continue
         shown = ", ".join(
-            f"{row[view.entity]} (known at {row[KNOWN_AT]}, event at {row[view.time]})"
+            f"{row[view.entity]} (known at {row[source.known_at]}, event at {row[view.time]})"
             for _, row in late.head(3).iterrows()
         )
         raise DataError(
-            f"{view.name}: {len(late)} of {len(rows)} rows have features from the future, "
-            f"later than {view.horizon} before their {view.time}: {shown}. "
+            f"{view.name}: {len(late)} of {len(rows)} rows have features from the future: values of "
+            f"{source.dataset} later than {view.horizon} before their {view.time}: {shown}. "
             f"Correct build() in include/features/{view.name}.py."
         )

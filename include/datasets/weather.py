@@ -25,6 +25,7 @@ DATASET = Dataset(
     key=("origin", "observed_at"),
     first_partition=date(2013, 1, 1),
     last_partition=date(2013, 12, 30),
+    known_at="observed_at",
     volume=(30, 80),
     quarantine_limit=0.05,
 )

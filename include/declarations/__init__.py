@@ -5,7 +5,7 @@ from __future__ import annotations
 from include.declarations.base import Declaration, Duration, Environment, Name, Severity, Share
 from include.declarations.columns import Column
 from include.declarations.datasets import Dataset, Freshness, Usual
-from include.declarations.features import FeatureView, Source
+from include.declarations.features import FeatureView, Online, Source
 from include.declarations.gates import (
     GREATER_IS_BETTER,
     METRICS,
@@ -19,6 +19,7 @@ from include.declarations.gates import (
 )
 from include.declarations.release import Rollout
 from include.declarations.sources import AnySource, FileSource, Format, HttpSource, PostgresSource
+from include.declarations.training import AnyParameter, Choice, Real, Training, Tuning, Whole
 from include.declarations.use_cases import Label, Split, UseCase
 from include.declarations.watch import DriftPolicy, RetrainPolicy, Slo
 
@@ -26,7 +27,9 @@ __all__ = [
     "GREATER_IS_BETTER",
     "METRICS",
     "AnyGate",
+    "AnyParameter",
     "AnySource",
+    "Choice",
     "Column",
     "Dataset",
     "Declaration",
@@ -43,8 +46,10 @@ __all__ = [
     "Label",
     "Metric",
     "Name",
+    "Online",
     "Overfitting",
     "PostgresSource",
+    "Real",
     "RetrainPolicy",
     "Rollout",
     "Severity",
@@ -54,6 +59,9 @@ __all__ = [
     "Split",
     "Task",
     "Threshold",
+    "Training",
+    "Tuning",
     "UseCase",
     "Usual",
+    "Whole",
 ]

@@ -12,17 +12,34 @@ from include.declarations.columns import Column
 
 
 class Source(Declaration):
-    """A dataset that a feature view reads: its own day, and `lookback_days` before it."""
+    """
+    A dataset that a feature view reads: its own day, and `lookback_days` before it.
+
+    `columns` are those of the view that come from it; what no source names may come from any of them.
+    """
 
     dataset: Name
     lookback_days: int = Field(default=0, ge=0, le=366)
+    columns: tuple[str, ...] = ()
+
+    @property
+    def known_at(self) -> str:
+        """The view's column with the moment at which a row's values of this source became known."""
+        return f"{self.dataset}_known_at"
+
+
+class Online(Declaration):
+    """The rows of the newest `days` days answer callers who send an entity's key alone."""
+
+    days: int = Field(default=7, ge=1, le=366)
 
 
 class FeatureView(Declaration):
     """
     Features of one entity, built per day by the module's `build(frames, day)`.
 
-    `time` is the event's time, and a feature counts only if it was known `horizon` before it.
+    `time` is the event's time, and a feature counts only if it was known `horizon` before it. Each source
+    adds a column `<dataset>_known_at` to `columns`, unless it is declared.
     """
 
     name: Name
@@ -34,12 +51,33 @@ class FeatureView(Declaration):
     horizon: Duration = timedelta(0)
     columns: tuple[Column, ...] = Field(min_length=1)
     volume: tuple[int, int] = (1, 10_000_000)
+    online: Online | None = None
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
-        names = {column.name for column in self.columns}
+        types = {column.name: column.dtype for column in self.columns}
         unique([column.name for column in self.columns], "columns")
         unique([source.dataset for source in self.sources], "sources")
-        known((self.entity,), names, "entity")
-        known((self.time,), names, "time")
+        known((self.entity,), types, "entity")
+        known((self.time,), types, "time")
+        if types[self.time] != "timestamp":
+            raise ValueError(f"time: {self.time} is no timestamp")
+        if types[self.entity] not in {"string", "integer"}:
+            raise ValueError(f"entity: {self.entity} is neither string nor integer")
+        for source in self.sources:
+            known(source.columns, types, "sources.columns")
+        moments = (Column(name=each.known_at, dtype="timestamp", nullable=True) for each in self.sources)
+        missing = tuple(column for column in moments if column.name not in types)
+        object.__setattr__(self, "columns", self.columns + missing)  # it is frozen, even for itself
         return self
+
+    @property
+    def features(self) -> tuple[Column, ...]:
+        """The columns that are neither the entity nor a moment of this view's own making."""
+        others = {self.entity, self.time, *(source.known_at for source in self.sources)}
+        return tuple(column for column in self.columns if column.name not in others)
+
+    def sources_of(self, column: str) -> tuple[Source, ...]:
+        """Return the sources that a column may come from."""
+        named = tuple(source for source in self.sources if column in source.columns)
+        return named or self.sources

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from include.declarations import Column, FeatureView, Source
+from include.declarations import Column, FeatureView, Online, Source
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,7 +20,10 @@ FEATURE_VIEW = FeatureView(
     name="flight_features",
     owner="network-planning",
     description="Schedule, route and the last weather known two hours before departure.",
-    sources=(Source(dataset="flights"), Source(dataset="weather", lookback_days=1)),
+    sources=(
+        Source(dataset="flights", columns=("carrier", "origin", "dest", "distance", "hour", "weekday")),
+        Source(dataset="weather", lookback_days=1, columns=WEATHER),
+    ),
     entity="flight_id",
     time="scheduled_departure",
     horizon=timedelta(hours=2),
@@ -33,11 +36,12 @@ FEATURE_VIEW = FeatureView(
         Column(name="distance", dtype="number", minimum=10, maximum=6000),
         Column(name="hour", dtype="integer", minimum=0, maximum=23),
         Column(name="weekday", dtype="integer", minimum=0, maximum=6),
-        Column(name="known_at", dtype="timestamp", nullable=True),
         *(Column(name=name, dtype="number", nullable=True) for name in WEATHER),
     ),
     volume=(300, 2000),
+    online=Online(days=7),
 )
+COLUMNS = [column.name for column in FEATURE_VIEW.columns if column.name != "flights_known_at"]
 
 
 def build(frames: Mapping[str, pd.DataFrame], day: date) -> pd.DataFrame:
@@ -51,15 +55,15 @@ def build(frames: Mapping[str, pd.DataFrame], day: date) -> pd.DataFrame:
     flights = frames["flights"].assign(
         prediction_time=lambda rows: rows["scheduled_departure"] - FEATURE_VIEW.horizon
     )
-    weather = frames["weather"].rename(columns={"observed_at": "known_at"})
+    weather = frames["weather"].rename(columns={"observed_at": "weather_known_at"})
     known = pd.merge_asof(
         flights.sort_values("prediction_time"),
-        weather.sort_values("known_at")[["origin", "known_at", *WEATHER]],
+        weather.sort_values("weather_known_at")[["origin", "weather_known_at", *WEATHER]],
         left_on="prediction_time",
-        right_on="known_at",
+        right_on="weather_known_at",
         by="origin",
         tolerance=pd.Timedelta(FRESH_FOR),
     )
     local = known["scheduled_departure"].dt.tz_convert("America/New_York")
     known = known.assign(hour=local.dt.hour, weekday=local.dt.weekday)
-    return known[[column.name for column in FEATURE_VIEW.columns]].sort_values("flight_id", ignore_index=True)
+    return known[COLUMNS].sort_values("flight_id", ignore_index=True)

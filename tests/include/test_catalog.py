@@ -39,6 +39,7 @@ USE_CASE = """
 """
 GOOD = {
     "datasets/sales.py": DATASET.format(name="sales"),
+    "datasets/results.py": DATASET.format(name="results").replace("key=", "lag_days=2, key="),
     "features/sale_features.py": VIEW.format(name="sale_features"),
     "use_cases/price.py": USE_CASE.format(name="price"),
 }
@@ -88,7 +89,8 @@ def test_no_use_case_predicts_from_the_dataset_of_its_label(name):
 def test_finds_what_is_declared(found):
     declared = found()
     assert declared.problems == ()
-    assert (set(declared.datasets), set(declared.feature_views)) == ({"sales"}, {"sale_features"})
+    assert set(declared.datasets) == {"sales", "results"}
+    assert set(declared.feature_views) == {"sale_features"}
     assert declared.use_cases["price"].owner == "ann"
 
 
@@ -113,6 +115,21 @@ PROBLEMS = {
         "use_cases__bad",
         broken(USE_CASE, '("size",)', '("sice",)'),
         ["features: 'sice' does not exist", "size"],
+    ),
+    "the entity as a feature": (
+        "use_cases__bad",
+        broken(USE_CASE, '("size",)', '("size", "id")'),
+        ["features: 'id' is the entity of sale_features"],
+    ),
+    "a moment as a feature": (
+        "use_cases__bad",
+        broken(USE_CASE, '("size",)', '("at",)'),
+        ["features: 'at' is a timestamp", "Derive what matters of it"],
+    ),
+    "when something was known as a feature": (
+        "use_cases__bad",
+        broken(USE_CASE, '("size",)', '("sales_known_at",)'),
+        ["features: 'sales_known_at' is a timestamp"],
     ),
     "unknown label dataset": (
         "use_cases__bad",
@@ -144,7 +161,15 @@ PROBLEMS = {
     "unknown dataset": (
         "features__bad",
         broken(VIEW, '"sales"', '"sails"'),
-        ["sources.dataset: 'sails'", "there are sales"],
+        ["sources.dataset: 'sails'", "there are results, sales"],
+    ),
+    "a source that lands too late": (
+        "features__bad",
+        VIEW.replace('Source(dataset="sales")', 'Source(dataset="results")'),
+        [
+            "sources: a partition of results lands 2 days late, and bad looks back 0 days",
+            "set lookback_days to at least 2",
+        ],
     ),
     "unknown type": ("datasets__bad", broken(DATASET, '"number"', '"nubmer"'), ["dtype: Input should be"]),
     "does not parse": ("datasets__bad", "DATASET = (", ["SyntaxError"]),
@@ -161,7 +186,7 @@ def test_a_bad_declaration_is_one_problem_with_file_and_field_and_the_others_loa
     assert len(declared.problems) == 1
     assert declared.problems[0].startswith(f"{module.replace('__', '/')}.py: ")
     assert all(word in declared.problems[0] for word in words), declared.problems[0]
-    assert (set(declared.datasets), set(declared.use_cases)) == ({"sales"}, {"price"})
+    assert (set(declared.datasets), set(declared.use_cases)) == ({"sales", "results"}, {"price"})
 
 
 def test_what_depends_on_a_bad_declaration_points_to_it(found):

@@ -14,10 +14,12 @@ from include.declarations import (
     FileSource,
     Improvement,
     Label,
+    Online,
     Overfitting,
     RetrainPolicy,
     Rollout,
     Slo,
+    Source,
     Split,
     Threshold,
     UseCase,
@@ -102,6 +104,16 @@ IMPOSSIBLE = {
     "path without a day": (lambda: FileSource(path="flights.csv"), "path\n"),
     "unknown entity": (lambda: again(FEATURE_VIEW, entity="plane"), "entity: unknown plane"),
     "unknown time": (lambda: again(FEATURE_VIEW, time="when"), "time: unknown when"),
+    "time that is none": (lambda: again(FEATURE_VIEW, time="hour"), "time: hour is no timestamp"),
+    "entity of numbers": (
+        lambda: again(FEATURE_VIEW, entity="distance"),
+        "entity: distance is neither string nor integer",
+    ),
+    "column of no source": (
+        lambda: again(FEATURE_VIEW, sources=(Source(dataset="flights", columns=("hours",)),)),
+        "sources.columns: unknown hours",
+    ),
+    "online for no day": (lambda: Online(days=0), "days\n"),
     "source twice": (
         lambda: again(FEATURE_VIEW, sources=FEATURE_VIEW.sources * 2),
         "flights, weather named twice",
@@ -136,3 +148,16 @@ def test_there_is_an_impossible_case_for_every_kind_of_declaration():
             declare()
         titles.add(raised.value.title)
     assert {kind.__name__ for kind in kinds} <= titles
+
+
+def test_a_feature_view_tells_when_each_source_was_known_and_where_a_column_comes_from():
+    moments = {column.name: column for column in FEATURE_VIEW.columns if column.name.endswith("_known_at")}
+    assert {name: column.dtype for name, column in moments.items()} == {
+        "flights_known_at": "timestamp",
+        "weather_known_at": "timestamp",
+    }
+    assert [source.dataset for source in FEATURE_VIEW.sources_of("temp")] == ["weather"]
+    assert [source.dataset for source in FEATURE_VIEW.sources_of("flight_id")] == ["flights", "weather"]
+    features = {column.name for column in FEATURE_VIEW.features}
+    assert {"hour", "temp"} <= features
+    assert features.isdisjoint({"flight_id", "scheduled_departure", *moments})

@@ -24,7 +24,7 @@ VIEW = FeatureView(
     columns=(
         Column(name="id", dtype="string"),
         Column(name="leaves", dtype="timestamp"),
-        Column(name="known_at", dtype="timestamp", nullable=True),
+        Column(name="seen", dtype="string"),
     ),
 )
 
@@ -37,13 +37,16 @@ def declared():
             owner="test",
             description="A test's.",
             source=FileSource(path=f"{name}/{{partition}}.csv"),
-            columns=(Column(name="id", dtype="string"),),
+            columns=(Column(name="id", dtype="string"), Column(name="at", dtype="timestamp")),
             key=("id",),
             first_partition=FIRST,
             **kwargs,
         )
 
-    return {"trips": declare("trips"), "levels_seen": declare("levels_seen", last_partition=DAYS[3])}
+    return {
+        "trips": declare("trips"),
+        "levels_seen": declare("levels_seen", last_partition=DAYS[3], known_at="at"),
+    }
 
 
 @pytest.fixture
@@ -62,7 +65,7 @@ def build_with(known_at):
         return (
             frames["trips"]
             .drop(columns="day")
-            .assign(seen=seen, known_at=known_at(frames["trips"]["leaves"]))
+            .assign(seen=seen, levels_seen_known_at=known_at(frames["trips"]["leaves"]))
         )
 
     return build
@@ -104,4 +107,31 @@ def test_a_feature_from_the_future_is_refused_and_named(filled, declared):
 
 def test_nothing_known_is_not_from_the_future(filled, declared):
     unknown = build_with(lambda leaves: leaves.where(leaves.isna()))
-    assert features.build(VIEW, unknown, filled, DAYS[:2], datasets=declared)["known_at"].isna().all()
+    assert (
+        features.build(VIEW, unknown, filled, DAYS[:2], datasets=declared)["levels_seen_known_at"]
+        .isna()
+        .all()
+    )
+
+
+def test_what_lands_whole_is_known_from_its_partitions_start_and_lag(filled, declared):
+    rows = features.build(VIEW, in_time, filled, DAYS[:2], datasets=declared)
+    assert rows["trips_known_at"].tolist() == [pd.Timestamp(day, tz="UTC") for day in DAYS[:2]]
+    late = Dataset(**declared["trips"].model_dump() | {"lag_days": 1})
+    moments = features.known_at(late, filled.read("trips", DAYS[:2])).dt.date
+    assert sorted(moments) == [DAYS[1], DAYS[2]]
+
+
+def test_the_columns_are_the_declared_ones_in_their_order_and_then_the_day(filled, declared):
+    rows = features.build(VIEW, in_time, filled, DAYS[:1], datasets=declared)
+    assert [*rows.columns] == [*(column.name for column in VIEW.columns), "day"]
+
+
+@pytest.mark.parametrize("changed", [{"known_at": "at"}, {"known_at": None, "lag_days": 1}])
+def test_a_build_must_say_when_the_rows_that_it_used_became_known(filled, declared, changed):
+    def forgets(frames, day):
+        return in_time(frames, day).drop(columns="levels_seen_known_at")
+
+    declared["levels_seen"] = Dataset(**declared["levels_seen"].model_dump() | changed)
+    with pytest.raises(DataError, match=r"levels: build\(\) returns no levels_seen_known_at, and only it"):
+        features.build(VIEW, forgets, filled, DAYS[:1], datasets=declared)

