@@ -77,6 +77,17 @@ def ends(partition: Partition) -> datetime:
     return start(partition) + STEP["hour" if isinstance(partition, datetime) else "day"]
 
 
+def stretches(partitions: Iterable[Partition]) -> list[list[Partition]]:
+    """Return the partitions as the fewest lists without a gap in between, oldest first."""
+    found: list[list[Partition]] = []
+    for partition in sorted(partitions):
+        if found and start(partition) == ends(found[-1][-1]):
+            found[-1].append(partition)
+        else:
+            found.append([partition])
+    return found
+
+
 def refuse_future(partitions: Iterable[Partition], now: datetime) -> None:
     """
     Do nothing if all of these partitions have begun.

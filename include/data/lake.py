@@ -1,18 +1,21 @@
-"""Delta tables, partitioned by day: each day is there once, whole, and every version can be read again."""
+"""Delta tables of days or hours: each is there once, whole, and every version can be read again."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from datetime import date, timedelta
-from typing import TYPE_CHECKING, Any
+from datetime import date, datetime, timedelta
+from itertools import groupby
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
-from include.data import schemas
+from include import partitions
+from include.data import places, schemas
+from include.data.places import DAY, HOUR, Place
 from include.errors import DataError, PartitionMissing, ServiceUnavailable
 
 if TYPE_CHECKING:
@@ -20,7 +23,8 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-DAY = "day"
+    from include.partitions import Partition
+
 # Snapshots name old versions, so the log must outlive them; `maintain` decides about the files.
 _CONFIGURATION: Mapping[str, str | None] = {"delta.logRetentionDuration": "interval 3650 days"}
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,80}")
@@ -35,73 +39,74 @@ class Lake:
     patience: timedelta = timedelta(minutes=2)
 
     def publish(
-        self, table: str, frame: pd.DataFrame, days: Collection[date], *, metadata: Mapping[str, str]
+        self, table: str, frame: pd.DataFrame, days: Collection[Partition], *, metadata: Mapping[str, str]
     ) -> int:
         """
-        Replace exactly these days by the rows of `frame`, in one commit; return the table's version.
+        Replace exactly these days, or hours, by the rows of `frame`, in one commit; return the version.
 
         The table is made when it is not there; a column that is new is added, one that lacks is null.
 
-        :raises DataError: if a row is of another day, or a column changed its type
-        :raises ServiceUnavailable: if other writers of the same days were quicker for all of `patience`
+        :raises DataError: if a row is of another partition, a column changed its type, or hours are published
+            into a table of days
+        :raises ServiceUnavailable: if other writers of the same partitions were quicker for all of `patience`
         """
-        keys = sorted({day.isoformat() for day in days})
-        strangers = sorted({str(day) for day in frame[DAY].unique()} - set(keys))
-        if strangers or not keys:
+        place = Place.of(days)
+        strangers = sorted(place.names_in(frame) - {partitions.name(one) for one in days})
+        if strangers or not days:
             raise DataError(
                 f"{table}: rows of {', '.join(strangers) or 'no day'} among those of "
-                f"{_span(keys)}. Publish each row with its own day."
+                f"{place}. Publish each row with its own {place.columns[-1]}."
             )
         return self._patiently(
-            table, keys, lambda: self._replace(table, self._find(table), frame, keys, metadata)
+            table, place, lambda: self._replace(table, self._find(table), frame, place, metadata)
         )
 
     def amend(
         self,
         table: str,
-        days: Collection[date],
+        days: Collection[Partition],
         change: Callable[[pd.DataFrame], pd.DataFrame],
         *,
         metadata: Mapping[str, str],
     ) -> int:
         """
-        Replace these days by what `change` makes of their rows, in one commit; return the table's version.
+        Replace these partitions by what `change` makes of their rows, in one commit; return the version.
 
         Where another writer was quicker, `change` is called again with what that one wrote: no row is lost.
 
         :raises PartitionMissing: if there is no such table
         """
-        keys = sorted({day.isoformat() for day in days})
+        place = Place.of(days)
 
         def attempt() -> int:
             opened = self._open(table, None)
-            changed = change(self._rows(table, opened, keys, None))
-            return self._replace(table, opened, changed, keys, metadata)
+            changed = change(_rows(table, opened, place, None))
+            return self._replace(table, opened, changed, place, metadata)
 
-        return self._patiently(table, keys, attempt)
+        return self._patiently(table, place, attempt)
 
-    def counts(self, table: str) -> dict[date, int]:
-        """Return how many rows each day has, from the table's log; none if there is no such table."""
-        found: dict[date, int] = {}
+    def counts(self, table: str) -> dict[Partition, int]:
+        """Return how many rows each partition has, from the table's log; none if there is no such table."""
+        found: dict[Partition, int] = {}
         opened = self._find(table)
         for file in pa.table(opened.get_add_actions(flatten=True)).to_pylist() if opened else []:
-            day = date.fromisoformat(file[f"partition.{DAY}"])
-            found[day] = found.get(day, 0) + file["num_records"]
+            one = places.partition({name: file.get(f"partition.{name}") for name in (DAY, HOUR)})
+            found[one] = found.get(one, 0) + file["num_records"]
         return found
 
     def quarantine(
-        self, dataset: str, rows: pd.DataFrame, days: Collection[date], *, metadata: Mapping[str, str]
+        self, dataset: str, rows: pd.DataFrame, days: Collection[Partition], *, metadata: Mapping[str, str]
     ) -> int | None:
         """
-        Keep refused rows in `<dataset>_quarantine`, in place of what these days had there.
+        Keep refused rows in `<dataset>_quarantine`, in place of what these partitions had there.
 
         All values become text, since a refused value need not fit its type. Rows of other days are left
         out: they are in no partition of this run. Return the version, or None where there is nothing to
         keep and nothing to clear.
         """
         table = f"{dataset}_quarantine"
-        rows = rows[rows[DAY].isin([day.isoformat() for day in days])]
-        if rows.empty and not set(self.days(table)) & set(days):
+        rows = rows[Place.of(days).names_of(rows).isin([partitions.name(one) for one in days])]
+        if rows.empty and not set(self.partitions(table)) & set(days):
             return None
         text = rows.astype(object).apply(lambda column: column.map(str, na_action="ignore"))
         return self.publish(table, text, days, metadata=metadata)
@@ -109,15 +114,17 @@ class Lake:
     def read(
         self,
         table: str,
-        days: Collection[date] | None = None,
+        days: Collection[Partition] | None = None,
         *,
         version: int | None = None,
         columns: Sequence[str] | None = None,
     ) -> pd.DataFrame:
         """
-        Return the rows of these days, or all, at a version, or the newest.
+        Return the rows of these days, or hours, or all, at a version, or the newest.
 
-        :raises PartitionMissing: if the table or one of the days was never published
+        A day of a table of hours is all of its 24 hours.
+
+        :raises PartitionMissing: if the table or one of the partitions was never published
         :raises DataError: if the version cannot be read, or a column does not exist
         """
         opened = self._open(table, version)
@@ -127,15 +134,15 @@ class Lake:
             if unknown:
                 raise DataError(f"{table} has no column {', '.join(unknown)}; it has {', '.join(known)}.")
         if days is None:
-            return self._rows(table, opened, None, columns)
-        keys = sorted({day.isoformat() for day in days})
-        absent = sorted(set(keys) - _partitions(opened))
+            return _rows(table, opened, None, columns)
+        place = Place.of(_finest(opened, days))
+        absent = sorted({partitions.name(one) for one in place.partitions} - _names(opened))
         if absent:
             raise PartitionMissing(
-                f"{table}: {len(absent)} of {len(keys)} days are not in the lake {self.uri}, "
-                f"the first is {absent[0]}. Run the DAG that publishes {table} for them first."
+                f"{table}: {len(absent)} of {len(place.partitions)} {place.columns[-1]}s are not in the lake "
+                f"{self.uri}, the first is {absent[0]}. Run the DAG that publishes {table} for them first."
             )
-        return self._rows(table, opened, keys, columns)
+        return _rows(table, opened, place, columns)
 
     def version(self, table: str) -> int | None:
         """Return the newest version, or None if there is no such table."""
@@ -143,10 +150,18 @@ class Lake:
         return opened.version() if opened else None
 
     def days(self, table: str, *, version: int | None = None) -> list[date]:
-        """Return the days that have rows, in order; none if there is no such table."""
+        """Return the days that have rows, of a table of hours in all 24; none if there is no such table."""
+        found = self.partitions(table, version=version)
+        by_day = [(day, len(list(parts))) for day, parts in groupby(found, partitions.day)]
+        whole = 24 if found and isinstance(found[0], datetime) else 1
+        return [day for day, count in by_day if count == whole]
+
+    def partitions(self, table: str, *, version: int | None = None) -> list[Partition]:
+        """Return the days, or hours, that have rows, in order; none if there is no such table."""
         if version is None and self._find(table) is None:
             return []
-        return sorted(date.fromisoformat(key) for key in _partitions(self._open(table, version)))
+        opened = self._open(table, version)
+        return sorted({places.partition(values) for values in opened.partitions()})
 
     def maintain(self, table: str, retention: timedelta, *, keep_versions: Collection[int] = ()) -> int:
         """
@@ -163,7 +178,7 @@ class Lake:
         )
         return len(deleted)
 
-    def _patiently(self, table: str, keys: list[str], attempt: Callable[[], int]) -> int:
+    def _patiently(self, table: str, place: Place, attempt: Callable[[], int]) -> int:
         retrying = Retrying(
             retry=retry_if_exception_type((CommitFailedError, _TableAppeared)),
             wait=wait_random_exponential(multiplier=0.05, max=2),
@@ -174,8 +189,8 @@ class Lake:
             return retrying(attempt)
         except (CommitFailedError, _TableAppeared) as error:
             raise ServiceUnavailable(
-                f"{table}: {_span(keys)} could not be published within {self.patience}, because others "
-                f"write the same days. Try again. ({error})"
+                f"{table}: {place} could not be published within {self.patience}, because others "
+                f"write the same {place.columns[-1]}s. Try again. ({error})"
             ) from error
 
     def _replace(
@@ -183,45 +198,34 @@ class Lake:
         table: str,
         opened: DeltaTable | None,
         frame: pd.DataFrame,
-        keys: list[str],
+        place: Place,
         metadata: Mapping[str, str],
     ) -> int:
         known = pa.schema(opened.schema().to_arrow()) if opened else None
-        rows = schemas.to_table(frame.astype({DAY: object}), known)
+        rows = schemas.to_table(frame.astype(dict.fromkeys(place.columns, object)), known, place.columns)
         if opened is None:
-            opened = self._create(table, rows.schema)
+            opened = self._create(table, rows.schema, place.columns)
+        elif (found := opened.metadata().partition_columns) != place.columns:
+            raise DataError(
+                f"{table} is a table of {found[-1]}s: {place} cannot be published into it. Give the "
+                f"dataset the partitions it had (`every`), or another name."
+            )
         write_deltalake(
             opened,
             rows,
             mode="overwrite",
-            predicate=f"{DAY} IN ({', '.join(repr(key) for key in keys)})",
+            predicate=place.predicate(),
             schema_mode="merge",
             commit_properties=CommitProperties(custom_metadata=dict(metadata), max_commit_retries=0),
         )
         return int(opened.version())
 
-    def _rows(
-        self, table: str, opened: DeltaTable, keys: list[str] | None, columns: Sequence[str] | None
-    ) -> pd.DataFrame:
-        if keys == []:
-            empty = pa.schema(opened.schema().to_arrow()).empty_table()
-            return schemas.to_frame(empty.select(columns) if columns is not None else empty)
-        of_days = [(DAY, "in", keys)] if keys else None
-        dataset = opened.to_pyarrow_dataset(file_pruning_predicate=of_days)
-        try:
-            return schemas.to_frame(dataset.to_table(columns=None if columns is None else list(columns)))
-        except FileNotFoundError as error:
-            raise DataError(
-                f"Version {opened.version()} of {table} cannot be read, since its files were cleaned up. "
-                "Name a newer version, or keep versions for longer."
-            ) from error
-
-    def _create(self, table: str, schema: pa.Schema) -> DeltaTable:
+    def _create(self, table: str, schema: pa.Schema, partition_by: list[str]) -> DeltaTable:
         try:
             return DeltaTable.create(
                 self._uri(table),
                 schema,
-                partition_by=[DAY],
+                partition_by=partition_by,
                 configuration=_CONFIGURATION,
                 storage_options=dict(self.storage_options),
             )
@@ -262,9 +266,30 @@ class _TableAppeared(Exception):
     """Another writer made the table in the meantime: begin again, with its schema."""
 
 
-def _partitions(table: DeltaTable) -> set[str]:
-    return {partition[DAY] for partition in table.partitions()}
+def _rows(table: str, opened: DeltaTable, place: Place | None, columns: Sequence[str] | None) -> pd.DataFrame:
+    if place is not None and not place.partitions:
+        empty = pa.schema(opened.schema().to_arrow()).empty_table()
+        return schemas.to_frame(empty.select(columns) if columns is not None else empty)
+    of_days = [(DAY, "in", list(place.by_day()))] if place else None
+    dataset = opened.to_pyarrow_dataset(file_pruning_predicate=of_days)
+    try:
+        rows = dataset.to_table(
+            columns=None if columns is None else list(columns), filter=place.expression() if place else None
+        )
+    except FileNotFoundError as error:
+        raise DataError(
+            f"Version {opened.version()} of {table} cannot be read, since its files were cleaned up. "
+            "Name a newer version, or keep versions for longer."
+        ) from error
+    return schemas.to_frame(rows)
 
 
-def _span(keys: list[str]) -> Any:
-    return " … ".join(dict.fromkeys((keys[0], keys[-1]))) if keys else "no day at all"
+def _names(opened: DeltaTable) -> set[str]:
+    return {partitions.name(places.partition(values)) for values in opened.partitions()}
+
+
+def _finest(opened: DeltaTable, days: Collection[Partition]) -> list[Partition]:
+    """Return the partitions as the table has them: in a table of hours, a day is its 24."""
+    if opened.metadata().partition_columns == [DAY]:
+        return list(days)
+    return [hour for one in days for hour in ([one] if isinstance(one, datetime) else partitions.hours(one))]

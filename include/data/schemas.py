@@ -12,7 +12,7 @@ import pyarrow as pa
 from include.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from include.declarations import Column
 
@@ -65,14 +65,18 @@ def to_frame(table: pa.Table) -> pd.DataFrame:
     return frame.astype({name: dtype for name, dtype in plain.items() if not frame[name].hasnans})
 
 
-def to_table(frame: pd.DataFrame, known: pa.Schema | None) -> pa.Table:
+def to_table(
+    frame: pd.DataFrame, known: pa.Schema | None, partitioned_by: Sequence[str] = ("day",)
+) -> pa.Table:
     """
     Return the rows in few types that do not change from day to day: those of `known`, else the widest.
 
+    Of an empty frame, which says nothing of types, only the columns that it is partitioned by are kept.
+
     :raises DataError: naming the column whose values have several types, no zone, or not the known type
     """
-    if frame.empty:  # nothing says of what types
-        return (known or pa.schema([("day", pa.string())])).empty_table()
+    if frame.empty:
+        return (known or pa.schema([(name, pa.string()) for name in partitioned_by])).empty_table()
     columns = {str(name): _to_array(frame[name], str(name)) for name in frame.columns}
     fields = {field.name: field.type for field in known} if known is not None else {}
     return pa.table({name: _settle(name, array, fields.get(name)) for name, array in columns.items()})

@@ -11,7 +11,9 @@ from deltalake import DeltaTable
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from include import partitions
 from include.data.lake import Lake
+from include.data.places import stamped
 from include.errors import DataError, PartitionMissing, ServiceUnavailable
 
 ONE, TWO, THREE = (date(2013, 1, day) for day in (1, 2, 3))
@@ -221,3 +223,69 @@ def test_the_rows_of_each_day_are_counted(lake):
         ONE: len(lake.read("things", [ONE])),
         TWO: len(lake.read("things", [TWO])),
     }
+
+
+HOURS = partitions.hours(ONE)
+
+
+def hourly(hours, value=1.0, count=2):
+    rows = [pd.DataFrame({"id": [f"{hour}/{n}" for n in range(count)], "value": value}) for hour in hours]
+    return pd.concat([stamped(part, hour) for part, hour in zip(rows, hours, strict=True)])
+
+
+def test_one_commit_replaces_exactly_that_hour(lake):
+    version = lake.publish("things", hourly(HOURS), HOURS, metadata={})
+    assert lake.publish("things", hourly(HOURS[5:6], 2.0, count=3), HOURS[5:6], metadata={}) == version + 1
+    values = lake.read("things").groupby("hour")["value"].agg(["min", "max", "size"])
+    assert values.loc["05"].tolist() == [2.0, 2.0, 3]
+    assert set(values.drop(index="05").itertuples(index=False, name=None)) == {(1.0, 1.0, 2)}
+    assert lake.counts("things") == dict.fromkeys(HOURS, 2) | {HOURS[5]: 3}
+
+
+def test_a_day_of_hours_is_read_whole_or_not_at_all(lake):
+    lake.publish("things", hourly(HOURS[:23]), HOURS[:23], metadata={})
+    assert (lake.days("things"), lake.partitions("things")) == ([], HOURS[:23])
+    with pytest.raises(
+        PartitionMissing, match=r"1 of 24 hours are not in the lake .* first is 2013-01-01T23"
+    ):
+        lake.read("things", [ONE])
+    lake.publish("things", hourly(HOURS[23:]), HOURS[23:], metadata={})
+    assert lake.days("things") == [ONE]
+    assert set(lake.read("things", [ONE], columns=["hour"])["hour"]) == {f"{hour:02}" for hour in range(24)}
+
+
+def test_one_hour_is_read_by_itself(lake):
+    lake.publish("things", hourly(HOURS), HOURS, metadata={})
+    assert set(lake.read("things", HOURS[3:5], columns=["id"])["id"].str[11:13]) == {"03", "04"}
+
+
+def test_an_hour_without_rows_is_taken_away(lake):
+    lake.publish("things", hourly(HOURS[:2]), HOURS[:2], metadata={})
+    lake.publish("things", hourly(HOURS[:1], count=0), HOURS[:1], metadata={})
+    assert lake.partitions("things") == HOURS[1:2]
+
+
+def test_a_row_of_another_hour_is_refused(lake):
+    with pytest.raises(DataError, match=r"rows of 2013-01-01T02 among those of 2013-01-01T01\. .*own hour"):
+        lake.publish("things", hourly(HOURS[2:3]), HOURS[1:2], metadata={})
+
+
+@pytest.mark.parametrize(("first", "then"), [("day", "hour"), ("hour", "day")])
+def test_days_and_hours_do_not_share_a_table(lake, first, then):
+    of = {"day": (table_of([ONE]), [ONE]), "hour": (hourly(HOURS[:1]), HOURS[:1])}
+    lake.publish("things", *of[first], metadata={})
+    with pytest.raises(DataError, match=f"things is a table of {first}s"):
+        lake.publish("things", *of[then], metadata={})
+
+
+def test_writers_of_two_hours_of_one_day_both_get_through(lake):
+    lake.publish("things", hourly(HOURS[:1]), HOURS[:1], metadata={})
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda one: lake.publish("things", hourly([one]), [one], metadata={}), HOURS[1:5]))
+    assert lake.counts("things") == dict.fromkeys(HOURS[:5], 2)
+
+
+def test_refused_rows_of_an_hour_replace_those_of_that_hour(lake):
+    for hours in (HOURS[:2], HOURS[1:2]):
+        lake.quarantine("things", hourly(hours, value=7.0, count=len(hours)), hours, metadata={})
+    assert lake.counts("things_quarantine") == {HOURS[0]: 2, HOURS[1]: 1}
