@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -22,27 +23,31 @@ class Splits:
     test: pd.DataFrame
 
 
-def split(frame: pd.DataFrame, split: Split) -> Splits:
+def split(frame: pd.DataFrame, split: Split, *, lag_days: int) -> Splits:
     """
     Return the last `test_days` days as test, the `validation_days` before as validation, the rest as train.
 
+    Before validation and before test `embargo_days` are left out, by default the `lag_days` of the label: on
+    the morning of the first day that follows, their labels had not landed.
+
     :raises DataError: if there are too few days or rows, or training or test rows have one class only
     """
+    embargo = lag_days if split.embargo_days is None else split.embargo_days
     days = sorted(frame["day"].unique())
-    held_out = split.validation_days + split.test_days
-    if len(days) <= held_out:
+    test = days[-split.test_days :]
+    early = _before(days, test[0], embargo) if len(days) > split.test_days else []
+    validation = early[-split.validation_days :] if split.validation_days else []
+    train = _before(early, validation[0], embargo) if validation else early
+    if not train or len(validation) < split.validation_days:
         raise DataError(
-            f"There are {len(days)} days of labelled rows, and {held_out} are held out for validation "
-            "and test. "
+            f"There are {len(days)} days of labelled rows, and {split.validation_days + split.test_days} are "
+            f"held out for validation and test, each after an embargo of {embargo}. "
             "Publish more days, or ask for fewer in the use case's `split`."
         )
-    first_validation = days[-held_out]
-    first_test = days[-split.test_days]
-    parts = Splits(
-        train=frame[frame["day"] < first_validation],
-        validation=frame[(frame["day"] >= first_validation) & (frame["day"] < first_test)],
-        test=frame[frame["day"] >= first_test],
+    train_rows, validation_rows, test_rows = (
+        frame[frame["day"].isin(part)] for part in (train, validation, test)
     )
+    parts = Splits(train_rows, validation_rows, test_rows)
     if len(parts.train) < split.minimum_rows:
         raise DataError(
             f"There are {len(parts.train):,} rows to train on, and the use case asks for "
@@ -55,3 +60,9 @@ def split(frame: pd.DataFrame, split: Split) -> Splits:
                 "Publish more days, or correct `label.above` in the use case."
             )
     return parts
+
+
+def _before(days: list[str], first: str, embargo: int) -> list[str]:
+    """Return those of `days` that end at least `embargo` whole days before `first` begins."""
+    end = date.fromisoformat(first) - timedelta(days=embargo)
+    return [day for day in days if date.fromisoformat(day) < end]

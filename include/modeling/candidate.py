@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pandas as pd
 
+    from include.data.splits import Splits
     from include.declarations import UseCase
     from include.modeling.registry import Registry
 
@@ -90,7 +91,7 @@ def train(
     use_case, registry = site.use_case, site.registry
     logged = registry.logged(run_id)
     if logged is None:
-        splits = split(frame, use_case.split)
+        splits = cut(use_case, frame)
         trained = fit(use_case, estimator, splits)
         folder = site.workdir / "model"
         packaging.save(trained.estimator, use_case, splits.train, folder)
@@ -128,7 +129,7 @@ def evaluate(
     use_case, registry = site.use_case, site.registry
     folder = registry.fetch(candidate.model_id, site.workdir / "candidate")
     model = packaging.load(folder, expected=candidate.digest)
-    splits = split(frame, use_case.split)
+    splits = cut(use_case, frame)
     parts = {"train": splits.train, "validation": splits.validation, "test": splits.test}
     parts = {name: part for name, part in parts.items() if len(part)}
     answers = {name: model.predict(part) for name, part in parts.items()}
@@ -151,6 +152,12 @@ def evaluate(
     path.write_text(evidence.model_dump_json(indent=1))
     registry.log_file(candidate.run_id, path)
     return evidence
+
+
+def cut(use_case: UseCase, frame: pd.DataFrame) -> Splits:
+    """Return the rows to fit, to choose and to judge by, apart by what the label lags."""
+    label = catalog().datasets[use_case.label.dataset]
+    return split(frame, use_case.split, lag_days=label.lag_days)
 
 
 def trained_on(registry: Registry, candidate: TrainedCandidate, provenance: Provenance) -> Provenance:
