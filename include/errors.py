@@ -6,7 +6,9 @@ AirworthyError
 ├── SettingsError         the environment, a setting or a connection is wrong or missing
 ├── DataError             data cannot be used
 │   ├── PartitionMissing      a partition has not landed or was never published
-│   └── QualityFailed         a quality gate refused a partition
+│   ├── QualityFailed         a quality gate refused a partition
+│   └── StaleAttempt          a newer try of the run has published already
+├── TrainingFailed        an estimator could not be fitted, or does not answer as it should
 ├── GateFailed            a candidate did not earn its promotion
 ├── CertificateInvalid    a model's certificate is missing, forged, or of another model
 ├── ReleaseError          the desired state cannot change as asked
@@ -41,6 +43,14 @@ class PartitionMissing(DataError):
 
 class QualityFailed(DataError):
     """A quality gate refused a partition."""
+
+
+class StaleAttempt(DataError):
+    """A newer try of the same run has published already; this one must change nothing."""
+
+
+class TrainingFailed(AirworthyError):
+    """An estimator could not be fitted, or does not answer as it should."""
 
 
 class GateFailed(AirworthyError):

@@ -9,12 +9,14 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
-from deltalake import CommitProperties, DeltaTable, write_deltalake
+from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
 from include import partitions
-from include.data import places, schemas
+from include.data import places, schemas, storage
+from include.data.commits import Publication
+from include.data.outages import CONNECTION, reached
 from include.data.places import DAY, HOUR, Place
 from include.errors import DataError, PartitionMissing, ServiceUnavailable
 
@@ -26,18 +28,23 @@ if TYPE_CHECKING:
     from include.partitions import Partition
 
 # Snapshots name old versions, so the log must outlive them; `maintain` decides about the files.
-_CONFIGURATION: Mapping[str, str | None] = {"delta.logRetentionDuration": "interval 3650 days"}
+_CONFIGURATION: Mapping[str, str | None] = {
+    "delta.logRetentionDuration": "interval 3650 days",
+    "delta.setTransactionRetentionDuration": "interval 90 days",  # by then no attempt runs on
+}
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,80}")
 
 
 @dataclass(frozen=True, slots=True)
 class Lake:
-    """Tables below `uri`, a local path or `s3://…`."""
+    """Tables below `uri`, a local path or `s3://…`; `connection` is what errors tell people to correct."""
 
     uri: str
     storage_options: Mapping[str, str] = field(default_factory=dict, repr=False)
     patience: timedelta = timedelta(minutes=2)
+    connection: str = CONNECTION
 
+    @reached
     def publish(
         self, table: str, frame: pd.DataFrame, days: Collection[Partition], *, metadata: Mapping[str, str]
     ) -> int:
@@ -48,7 +55,8 @@ class Lake:
 
         :raises DataError: if a row is of another partition, a column changed its type, or hours are published
             into a table of days
-        :raises ServiceUnavailable: if other writers of the same partitions were quicker for all of `patience`
+        :raises StaleAttempt: if a newer try of the run in `metadata` has published them
+        :raises ServiceUnavailable: if the store is away, or other writers were quicker for all of `patience`
         """
         place = Place.of(days)
         strangers = sorted(place.names_in(frame) - {partitions.name(one) for one in days})
@@ -57,10 +65,10 @@ class Lake:
                 f"{table}: rows of {', '.join(strangers) or 'no day'} among those of "
                 f"{place}. Publish each row with its own {place.columns[-1]}."
             )
-        return self._patiently(
-            table, place, lambda: self._replace(table, self._find(table), frame, place, metadata)
-        )
+        publication = Publication(table, str(place), metadata)
+        return self._patiently(publication, lambda found: self._replace(publication, found, frame, place))
 
+    @reached
     def amend(
         self,
         table: str,
@@ -78,13 +86,15 @@ class Lake:
         """
         place = Place.of(days)
 
-        def attempt() -> int:
-            opened = self._open(table, None)
-            changed = change(_rows(table, opened, place, None))
-            return self._replace(table, opened, changed, place, metadata)
+        publication = Publication(table, str(place), metadata)
 
-        return self._patiently(table, place, attempt)
+        def attempt(found: DeltaTable | None) -> int:
+            opened = found or self._open(table, None)
+            return self._replace(publication, opened, change(_rows(table, opened, place, None)), place)
 
+        return self._patiently(publication, attempt)
+
+    @reached
     def counts(self, table: str) -> dict[Partition, int]:
         """Return how many rows each partition has, from the table's log; none if there is no such table."""
         found: dict[Partition, int] = {}
@@ -111,6 +121,7 @@ class Lake:
         text = rows.astype(object).apply(lambda column: column.map(str, na_action="ignore"))
         return self.publish(table, text, days, metadata=metadata)
 
+    @reached
     def read(
         self,
         table: str,
@@ -144,6 +155,7 @@ class Lake:
             )
         return _rows(table, opened, place, columns)
 
+    @reached
     def version(self, table: str) -> int | None:
         """Return the newest version, or None if there is no such table."""
         opened = self._find(table)
@@ -156,6 +168,7 @@ class Lake:
         whole = 24 if found and isinstance(found[0], datetime) else 1
         return [day for day, count in by_day if count == whole]
 
+    @reached
     def partitions(self, table: str, *, version: int | None = None) -> list[Partition]:
         """Return the days, or hours, that have rows, in order; none if there is no such table."""
         if version is None and self._find(table) is None:
@@ -163,6 +176,7 @@ class Lake:
         opened = self._open(table, version)
         return sorted({places.partition(values) for values in opened.partitions()})
 
+    @reached
     def maintain(self, table: str, retention: timedelta, *, keep_versions: Collection[int] = ()) -> int:
         """
         Compact small files, and delete those that no version of the last `retention` needs.
@@ -178,7 +192,19 @@ class Lake:
         )
         return len(deleted)
 
-    def _patiently(self, table: str, place: Place, attempt: Callable[[], int]) -> int:
+    def _patiently(self, publication: Publication, attempt: Callable[[DeltaTable | None], int]) -> int:
+        """Commit onto the newest version until nobody else was quicker, or it turns out to be done."""
+        tried: list[int] = []
+
+        def once() -> int:
+            found = self._find(publication.table)
+            if found is not None:
+                if tried and (done := publication.committed(found, tried[0])) is not None:
+                    return done
+                publication.refuse_stale(found)
+            tried.append(found.version() if found is not None else -1)
+            return attempt(found)
+
         retrying = Retrying(
             retry=retry_if_exception_type((CommitFailedError, _TableAppeared)),
             wait=wait_random_exponential(multiplier=0.05, max=2),
@@ -186,21 +212,17 @@ class Lake:
             reraise=True,
         )
         try:
-            return retrying(attempt)
+            return retrying(once)
         except (CommitFailedError, _TableAppeared) as error:
             raise ServiceUnavailable(
-                f"{table}: {place} could not be published within {self.patience}, because others "
-                f"write the same {place.columns[-1]}s. Try again. ({error})"
+                f"{publication.table}: {publication.place} could not be published within {self.patience}, "
+                f"because others write the same. Try again. ({error})"
             ) from error
 
     def _replace(
-        self,
-        table: str,
-        opened: DeltaTable | None,
-        frame: pd.DataFrame,
-        place: Place,
-        metadata: Mapping[str, str],
+        self, publication: Publication, opened: DeltaTable | None, frame: pd.DataFrame, place: Place
     ) -> int:
+        table = publication.table
         known = pa.schema(opened.schema().to_arrow()) if opened else None
         rows = schemas.to_table(frame.astype(dict.fromkeys(place.columns, object)), known, place.columns)
         if opened is None:
@@ -216,7 +238,7 @@ class Lake:
             mode="overwrite",
             predicate=place.predicate(),
             schema_mode="merge",
-            commit_properties=CommitProperties(custom_metadata=dict(metadata), max_commit_retries=0),
+            commit_properties=publication.properties(),
         )
         return int(opened.version())
 
@@ -227,7 +249,7 @@ class Lake:
                 schema,
                 partition_by=partition_by,
                 configuration=_CONFIGURATION,
-                storage_options=dict(self.storage_options),
+                storage_options=storage.options(self.uri, self.storage_options),
             )
         except DeltaError as error:
             if self._find(table) is None:
@@ -252,7 +274,8 @@ class Lake:
 
     def _find(self, table: str) -> DeltaTable | None:
         try:
-            return DeltaTable(self._uri(table), storage_options=dict(self.storage_options))
+            options = storage.options(self.uri, self.storage_options)
+            return DeltaTable(self._uri(table), storage_options=options)
         except TableNotFoundError:
             return None
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 from pyarrow import csv, parquet
 
 from include.data import schemas, storage
+from include.data.outages import CONNECTION, reached
 from include.declarations import FileSource
 from include.errors import DataError, DeclarationError, PartitionMissing
 
@@ -24,15 +25,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Landing:
-    """Files below `uri`, a local path or `s3://…`."""
+    """Files below `uri`, a local path or `s3://…`; `connection` is what errors tell people to correct."""
 
     uri: str
     storage_options: Mapping[str, str] = field(default_factory=dict, repr=False)
+    connection: str = CONNECTION
 
     def path(self, dataset: Dataset, day: date) -> str:
         """Return where the file of a day lands."""
         return f"{self.uri.rstrip('/')}/{_file(dataset, day)}"
 
+    @reached
     def missing(self, dataset: Dataset, days: Sequence[date]) -> list[date]:
         """Return the days whose file has not landed."""
         files = storage.filesystem(self.uri, self.storage_options)
@@ -40,6 +43,7 @@ class Landing:
         absent = storage.missing(files, list(paths.values()))
         return [day for day in days if paths[day] in absent]
 
+    @reached
     def read(self, dataset: Dataset, days: Sequence[date]) -> pd.DataFrame:
         """
         Return the rows of these days in their declared types, with `day` as YYYY-MM-DD.

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from include.data import storage
+from include.data.outages import reaching
 from include.errors import DataError
 
 if TYPE_CHECKING:
@@ -18,7 +19,8 @@ _STEP = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.=+-]*")
 def write(lake_uri: str, storage_options: Mapping[str, str], path: str, html: str) -> str:
     """Write a page, in place of the one that was there, and return its address."""
     place = _place(path)
-    storage.write(storage.filesystem(lake_uri, storage_options), place, html.encode())
+    with reaching(lake_uri, storage_options):
+        storage.write(storage.filesystem(lake_uri, storage_options), place, html.encode())
     return f"{lake_uri.rstrip('/')}/{place}"
 
 
@@ -28,11 +30,13 @@ def read(lake_uri: str, storage_options: Mapping[str, str], path: str) -> str:
 
     :raises DataError: if there is none at `path`, or `path` leads out of the reports
     """
-    files, place = storage.filesystem(lake_uri, storage_options), _place(path)
-    if storage.missing(files, [place]):
-        raise DataError(f"There is no report {path}. Run the task that writes it.")
-    with files.open_input_stream(place) as stream:
-        return str(stream.read().decode())
+    place = _place(path)
+    with reaching(lake_uri, storage_options):
+        files = storage.filesystem(lake_uri, storage_options)
+        if storage.missing(files, [place]):
+            raise DataError(f"There is no report {path}. Run the task that writes it.")
+        with files.open_input_stream(place) as stream:
+            return str(stream.read().decode())
 
 
 def _place(path: str) -> str:

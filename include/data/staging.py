@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 from pyarrow.fs import FileSelector, FileType
 
 from include.data import storage
+from include.data.outages import CONNECTION, reached
 from include.errors import DataError
 
 if TYPE_CHECKING:
@@ -25,34 +26,38 @@ FOLDER = "_staging"
 class Staging:
     """The staging folder of a lake; what it returns and takes are paths below the lake."""
 
-    lake_uri: str
+    uri: str
     storage_options: Mapping[str, str] = field(default_factory=dict, repr=False)
+    connection: str = CONNECTION
 
+    @reached
     def write(self, run: str, step: str, frame: pd.DataFrame) -> str:
         """Write `frame` and return its path; the same run and step write the same file again."""
         name = "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in run)
         path = f"{FOLDER}/{name}/{step}.parquet"
         sink = pa.BufferOutputStream()
         pq.write_table(pa.Table.from_pandas(frame, preserve_index=False), sink)
-        storage.write(storage.filesystem(self.lake_uri, self.storage_options), path, sink.getvalue())
+        storage.write(storage.filesystem(self.uri, self.storage_options), path, sink.getvalue())
         return path
 
+    @reached
     def read(self, path: str) -> pd.DataFrame:
         """
         Return the frame that an earlier step wrote.
 
         :raises DataError: if it is gone
         """
-        files = storage.filesystem(self.lake_uri, self.storage_options)
+        files = storage.filesystem(self.uri, self.storage_options)
         if storage.missing(files, [path]):
-            raise DataError(f"{self.lake_uri}/{path} is gone: clear the task that writes it, then this one.")
+            raise DataError(f"{self.uri}/{path} is gone: clear the task that writes it, then this one.")
         with files.open_input_file(path) as file:
             frame: pd.DataFrame = pq.read_table(file).to_pandas()
             return frame
 
+    @reached
     def sweep(self, before: datetime) -> int:
         """Delete every frame that was written before this moment, and return how many there were."""
-        files = storage.filesystem(self.lake_uri, self.storage_options)
+        files = storage.filesystem(self.uri, self.storage_options)
         found = files.get_file_info(FileSelector(FOLDER, allow_not_found=True, recursive=True))
         old = [info for info in found if info.type == FileType.File and info.mtime and info.mtime < before]
         for info in old:

@@ -13,12 +13,20 @@ from pyarrow import fs
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+# Delta's own patience is three minutes for each of a dozen requests; Airflow's retries wait for longer.
+_PATIENCE = {"retry_timeout": "60s", "timeout": "30s", "connect_timeout": "5s"}
+
 
 def filesystem(uri: str, storage_options: Mapping[str, str]) -> fs.FileSystem:
     """Return the files below `uri`, by their paths relative to it."""
     if "://" in uri:
-        return fs.PyFileSystem(_ObjectStore(uri, dict(storage_options)))
+        return fs.PyFileSystem(_ObjectStore(uri, options(uri, storage_options)))
     return fs.SubTreeFileSystem(str(Path(uri).absolute()), fs.LocalFileSystem())
+
+
+def options(uri: str, given: Mapping[str, str]) -> dict[str, str]:
+    """Return a store's options; where they say nothing else, one that is away is given up after a minute."""
+    return {**_PATIENCE, **given} if "://" in uri else dict(given)
 
 
 def write(files: fs.FileSystem, path: str, content: bytes) -> None:

@@ -48,18 +48,18 @@ class LakeHook(BaseHook):
         """The Delta tables."""
         from include.data.lake import Lake
 
-        return Lake(self.uri, self.storage_options)
+        return Lake(self.uri, self.storage_options, connection=self.lake_conn_id)
 
     @cached_property
     def landing(self) -> Landing:
         """The folder in which files land."""
         from include.data.landing import Landing
 
-        return Landing(str(self.extra["landing_uri"]).rstrip("/"), self.storage_options)
+        return Landing(str(self.extra["landing_uri"]).rstrip("/"), self.storage_options, self.lake_conn_id)
 
     @cached_property
     def staging(self) -> Staging:
         """The frames on their way between tasks."""
         from include.data.staging import Staging
 
-        return Staging(self.uri, self.storage_options)
+        return Staging(self.uri, self.storage_options, self.lake_conn_id)

@@ -48,7 +48,7 @@ def test_the_lake_and_the_landing_folder_are_those_of_the_extra(connection):
     }
     connection("lake_default", extra=extra)
     hook = LakeHook()
-    assert (hook.lake.uri, hook.landing.uri, hook.staging.lake_uri) == (
+    assert (hook.lake.uri, hook.landing.uri, hook.staging.uri) == (
         "s3://lake",
         "s3://landing",
         "s3://lake",
