@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +12,14 @@ import numpy as np
 import pandas as pd
 
 from include.catalog import catalog
+from include.data import completeness
 from include.errors import DataError, PartitionMissing
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from include.catalog import Catalog
+    from include.data.completeness import Completeness
     from include.data.lake import Lake
     from include.declarations import FeatureView, UseCase
 
@@ -24,7 +28,12 @@ TARGET = "target"
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Versions of two tables, a range of days (first and last), and the digest of what was there."""
+    """
+    Versions of two tables, a range of days (first and last), and the digest of what was there.
+
+    `left_out` are the days whose labels were due and too few; `completeness` is the share of the rows of all
+    other days whose label had landed. Snapshots from before this was measured have neither.
+    """
 
     use_case: str
     as_of: date
@@ -35,6 +44,8 @@ class Snapshot:
     days: tuple[str, str]
     rows: int
     digest: str
+    completeness: float | None = None
+    left_out: tuple[str, ...] = ()
 
     def to_json(self) -> str:
         """Return the snapshot as JSON with sorted keys."""
@@ -50,7 +61,8 @@ class Snapshot:
         try:
             values = json.loads(text)
             first, last = values["days"]
-            return cls(**values | {"as_of": date.fromisoformat(values["as_of"]), "days": (first, last)})
+            exact = {"as_of": date.fromisoformat(values["as_of"]), "days": (first, last)}
+            return cls(**values | exact | {"left_out": tuple(values.get("left_out", ()))})
         except (ValueError, TypeError, KeyError) as error:
             raise DataError(f"This is no snapshot: {text[:200]!r} ({error}). Take a new one.") from error
 
@@ -59,39 +71,40 @@ def take(use_case: UseCase, lake: Lake, as_of: date | None, *, declared: Catalog
     """
     Return the snapshot of what could be learnt on the morning of `as_of`, by default with the newest labels.
 
-    Its days are those before `as_of` that have features, and labels that had landed by then.
+    Its days are those before `as_of` that have features, and of whose rows enough have labels that had landed
+    by then: at least `minimum_completeness` of the label.
 
     :raises PartitionMissing: if there is no such day
     """
     known = declared or catalog()
+    view = known.feature_views[use_case.feature_view]
     lag = timedelta(days=max(known.datasets[use_case.label.dataset].lag_days, 1))
-    feature_version, label_version = (
-        _version(lake, table) for table in (use_case.feature_view, use_case.label.dataset)
+    versions = (_version(lake, view.name), _version(lake, use_case.label.dataset))
+    found = completeness.measure(
+        use_case, view, lake, lake.days(view.name, version=versions[0]), versions=versions
     )
-    complete = set(lake.days(use_case.feature_view, version=feature_version)) & set(
-        lake.days(use_case.label.dataset, version=label_version)
-    )
-    if as_of is None and complete:
-        as_of = max(complete) + lag
-    days = sorted(day for day in complete if as_of and day + lag <= as_of)
+    enough = {day for day, counted in found.items() if counted.share >= use_case.label.minimum_completeness}
+    if as_of is None and enough:
+        as_of = max(enough) + lag
+    due = [day for day in found if as_of and day + lag <= as_of]
+    days = [day for day in due if day in enough]
     if as_of is None or not days:
-        raise PartitionMissing(
-            f"{use_case.name}: no day has both {use_case.feature_view} and {use_case.label.dataset}"
-            f"{f' as of {as_of}' if as_of else ''}. Ingest the datasets and build the features first."
-        )
+        raise PartitionMissing(_nothing_to_learn(use_case, as_of, found))
     snapshot = Snapshot(
         use_case=use_case.name,
         as_of=as_of,
-        feature_view=use_case.feature_view,
-        feature_version=feature_version,
+        feature_view=view.name,
+        feature_version=versions[0],
         label_dataset=use_case.label.dataset,
-        label_version=label_version,
+        label_version=versions[1],
         days=(days[0].isoformat(), days[-1].isoformat()),
         rows=0,
         digest="",
+        completeness=sum(found[day].landed for day in days) / sum(found[day].rows for day in days),
+        left_out=tuple(day.isoformat() for day in due if day not in enough),
     )
-    frame = _rows(use_case, snapshot, lake, known.feature_views[use_case.feature_view])
-    return Snapshot(**asdict(snapshot) | {"rows": len(frame), "digest": _digest(frame)})
+    frame = _rows(use_case, snapshot, lake, view)
+    return replace(snapshot, rows=len(frame), digest=_digest(frame))
 
 
 def read(
@@ -129,11 +142,21 @@ def _version(lake: Lake, table: str) -> int:
     return version
 
 
+def _nothing_to_learn(use_case: UseCase, as_of: date | None, found: Mapping[date, Completeness]) -> str:
+    best = max((counted.share for counted in found.values()), default=0.0)
+    return (
+        f"{use_case.name}: no day has both {use_case.feature_view} and {use_case.label.dataset}"
+        f"{f' as of {as_of}' if as_of else ''}, with labels for at least "
+        f"{use_case.label.minimum_completeness:.0%} of its rows "
+        f"(the best of {len(found)} days has {best:.0%}). "
+        "Ingest the datasets and build the features first."
+    )
+
+
 def _rows(use_case: UseCase, snapshot: Snapshot, lake: Lake, view: FeatureView) -> pd.DataFrame:
-    names = list(dict.fromkeys((view.entity, view.time, "day", *use_case.features)))
-    features = _read(lake, view.name, snapshot.feature_version, snapshot.days, names)
+    features = _features(use_case, snapshot, lake, view)
     label = [view.entity, "day", use_case.label.column]
-    labels = _read(lake, snapshot.label_dataset, snapshot.label_version, snapshot.days, label)
+    labels = _read(lake, snapshot.label_dataset, snapshot.label_version, snapshot, label)
     labels = labels.rename(columns={use_case.label.column: TARGET}).dropna(subset=[TARGET])
     try:
         joined = features.merge(labels, on=["day", view.entity], validate="one_to_one")
@@ -148,9 +171,16 @@ def _rows(use_case: UseCase, snapshot: Snapshot, lake: Lake, view: FeatureView) 
     return joined.astype({TARGET: "float64"})
 
 
-def _read(lake: Lake, table: str, version: int, days: tuple[str, str], columns: list[str]) -> pd.DataFrame:
-    first, last = (date.fromisoformat(day) for day in days)
-    wanted = [day for day in lake.days(table, version=version) if first <= day <= last]
+def _features(use_case: UseCase, snapshot: Snapshot, lake: Lake, view: FeatureView) -> pd.DataFrame:
+    """Return entity, time, `day` and the features, one row per entity and day."""
+    names = list(dict.fromkeys((view.entity, view.time, "day", *use_case.features)))
+    return _read(lake, view.name, snapshot.feature_version, snapshot, names)
+
+
+def _read(lake: Lake, table: str, version: int, snapshot: Snapshot, columns: list[str]) -> pd.DataFrame:
+    first, last = (date.fromisoformat(day) for day in snapshot.days)
+    days = [day for day in lake.days(table, version=version) if first <= day <= last]
+    wanted = [day for day in days if day.isoformat() not in snapshot.left_out]
     return lake.read(table, wanted, version=version, columns=columns)
 
 
