@@ -1,4 +1,4 @@
-"""Real things for every test: a PostgreSQL server, a migrated database, an MLflow server, free ports."""
+"""Real things for every test: PostgreSQL, a migrated database, MLflow, an object store, free ports."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from sqlalchemy.exc import OperationalError
 from include.migrations.__main__ import upgrade
 from include.schema import connect
 from include.stack.postgres import SUPERUSER, Postgres
+from tests.faults import store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -124,6 +125,16 @@ def mlflow_server(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFac
     finally:
         os.killpg(process.pid, signal.SIGTERM)
         process.wait(30)
+
+
+@pytest.fixture(scope="session")
+def object_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[store.ObjectStore]:
+    """Return an S3 endpoint with an empty bucket: `AIRWORTHY_TEST_S3_ENDPOINT`, or moto's server."""
+    named = os.environ.get(store.ENDPOINT)
+    with (
+        store.given() if named else store.simulated(tmp_path_factory.mktemp("s3"), free_ports(1)[0]) as found
+    ):
+        yield found
 
 
 def _start_mlflow(folder: Path, port: int, secrets: dict[str, str]) -> subprocess.Popen[bytes]:

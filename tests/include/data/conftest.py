@@ -1,17 +1,52 @@
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from datetime import date
 
 import pandas as pd
 import pytest
+from pyarrow.fs import FileSelector
 
 from include.catalog import catalog, module_of
-from include.data import features
+from include.data import features, storage
 from include.data.lake import Lake
 from include.data.landing import Landing
 from include.stack.feed import land
 
 DAYS = [date(2013, 1, day) for day in (1, 2, 3)]
+# Their tests play on a disk and in an object store; all others on a disk alone.
+ON_BOTH = {f"test_{name}" for name in ("idempotence", "lake", "landing", "reports", "staging", "storage")}
+
+
+@dataclass(frozen=True)
+class Place:
+    """An address below which there is nothing yet."""
+
+    uri: str
+    options: dict[str, str] = field(default_factory=dict, repr=False)
+
+    def put(self, path, content):
+        storage.write(self.files(), path, content)
+
+    def files(self):
+        return storage.filesystem(self.uri, self.options)
+
+    def paths(self, folder):
+        found = self.files().get_file_info(FileSelector(folder, recursive=True))
+        return [entry.path for entry in found if entry.is_file]
+
+
+def pytest_generate_tests(metafunc):
+    if "place" in metafunc.fixturenames and metafunc.module.__name__.rpartition(".")[2] in ON_BOTH:
+        metafunc.parametrize("place", ["disk", "store"], indirect=True)
+
+
+@pytest.fixture
+def place(request, tmp_path):
+    if getattr(request, "param", "disk") == "disk":
+        return Place(str(tmp_path))
+    store = request.getfixturevalue("object_store")
+    return Place(store.address(), store.options())
 
 
 @pytest.fixture(scope="session")
@@ -29,8 +64,8 @@ def real_frames(landing):
 
 
 @pytest.fixture
-def lake(tmp_path):
-    return Lake(str(tmp_path / "lake"))
+def lake(place):
+    return Lake(f"{place.uri}/lake", place.options)
 
 
 @pytest.fixture

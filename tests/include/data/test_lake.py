@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import date, timedelta
 from threading import Barrier
 
@@ -86,7 +87,7 @@ def test_a_writer_that_is_never_first_says_that_it_may_try_again(lake, monkeypat
         raise CommitFailedError("somebody was quicker")
 
     monkeypatch.setattr("include.data.lake.write_deltalake", lose)
-    impatient = Lake(lake.uri, patience=timedelta(seconds=0.2))
+    impatient = replace(lake, patience=timedelta(seconds=0.2))
     with pytest.raises(ServiceUnavailable, match=r"things: 2013-01-01 could not be published.*Try again"):
         impatient.publish("things", table_of([ONE]), [ONE], metadata={})
 
@@ -104,7 +105,7 @@ def test_every_version_can_be_read_again(lake):
 
 def test_the_commit_names_who_made_it(lake):
     lake.publish("things", table_of([ONE]), [ONE], metadata={"run": "nightly", "try": "2"})
-    latest = DeltaTable(f"{lake.uri}/things").history(1)[0]
+    latest = DeltaTable(f"{lake.uri}/things", storage_options=lake.storage_options).history(1)[0]
     assert (latest["run"], latest["try"]) == ("nightly", "2")
 
 

@@ -16,6 +16,9 @@ from include.errors import DataError, PartitionMissing
 ONE, TWO, THREE = (date(2013, 1, day) for day in (1, 2, 3))
 
 
+ON_BOTH = pytest.mark.parametrize("place", ["disk", "store"], indirect=True)
+
+
 @pytest.fixture
 def delay():
     return catalog().use_cases["flight_delay"]
@@ -57,6 +60,7 @@ def test_the_label_of_a_regression_is_its_value(real_lake, real_frames):
     assert frame["target"].sum() == real_frames["arrivals"]["air_time"].sum()
 
 
+@ON_BOTH
 def test_the_same_rows_are_read_after_the_tables_changed(real_lake, delay):
     snapshot = snapshots.take(delay, real_lake, None)
     before = snapshots.read(delay, snapshot, real_lake)
@@ -67,8 +71,8 @@ def test_the_same_rows_are_read_after_the_tables_changed(real_lake, delay):
     assert snapshots.take(delay, real_lake, None).digest != snapshot.digest
 
 
-def test_the_order_in_which_rows_were_published_does_not_matter(real_lake, delay, tmp_path):
-    other = Lake(str(tmp_path / "other"))
+def test_the_order_in_which_rows_were_published_does_not_matter(real_lake, delay, place):
+    other = Lake(f"{place.uri}/other", place.options)
     for table in ("flight_features", "arrivals"):
         for day in (THREE, ONE, TWO):
             rows = real_lake.read(table, [day]).sample(frac=1, random_state=1)

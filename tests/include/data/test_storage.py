@@ -5,24 +5,20 @@ import pytest
 from include.data import storage
 
 
-def test_a_file_is_replaced_as_a_whole_and_leaves_nothing_beside_it(tmp_path):
-    files = storage.filesystem(str(tmp_path / "new"), {})
-    storage.write(files, "a/b.txt", b"first, and longer")
-    storage.write(files, "a/b.txt", b"second")
-    assert [(path.name, path.read_bytes()) for path in (tmp_path / "new" / "a").iterdir()] == [
-        ("b.txt", b"second")
-    ]
+def test_a_file_is_replaced_as_a_whole_and_leaves_nothing_beside_it(place):
+    place.put("a/b.txt", b"first, and longer")
+    place.put("a/b.txt", b"second")
+    assert place.paths("a") == ["a/b.txt"]
+    assert place.files().open_input_file("a/b.txt").read() == b"second"
 
 
-def test_a_writer_that_fails_half_way_leaves_the_old_file(tmp_path):
-    files = storage.filesystem(str(tmp_path), {})
-    storage.write(files, "b.txt", b"old")
+def test_a_writer_that_fails_half_way_leaves_the_old_file(place):
+    place.put("b.txt", b"old")
     with pytest.raises(TypeError):
-        storage.write(files, "b.txt", 12)
-    assert (tmp_path / "b.txt").read_bytes() == b"old"
+        place.put("b.txt", 12)
+    assert place.files().open_input_file("b.txt").read() == b"old"
 
 
-def test_tells_files_from_what_is_missing(tmp_path):
-    files = storage.filesystem(str(tmp_path), {})
-    storage.write(files, "a/b.txt", b"")
-    assert storage.missing(files, ["a/b.txt", "a/c.txt", "a"]) == {"a/c.txt", "a"}
+def test_tells_files_from_what_is_missing(place):
+    place.put("a/b.txt", b"")
+    assert storage.missing(place.files(), ["a/b.txt", "a/c.txt", "a"]) == {"a/c.txt", "a"}
