@@ -119,6 +119,11 @@ def _check_use_case(case: UseCase, found: Catalog, problems: list[str]) -> None:
     for feature in case.features:
         _exists(feature, columns, "features")
         _is_a_feature(feature, view)
+    for column in case.naive_by:
+        _exists(column, columns, "naive_by")
+    for gate in case.gates:
+        for column in gate.columns:
+            _exists(column, columns, f"gates.{gate.name}")
     label_columns = {column.name for column in found.datasets[case.label.dataset].columns}
     _exists(case.label.column, label_columns, "label.column")
 

@@ -7,8 +7,10 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from include.declarations.base import Declaration, Name, Share, known, unique
+from include.declarations.costs import AnyCost
 from include.declarations.gates import METRICS, AnyGate, Metric, Task
 from include.declarations.release import Rollout
+from include.declarations.training import Training, Tuning
 from include.declarations.watch import DriftPolicy, RetrainPolicy, Slo
 
 
@@ -40,7 +42,13 @@ class Split(Declaration):
 
 
 class UseCase(Declaration):
-    """One model, from its features to its callers; its module has `build_model()`, an untrained estimator."""
+    """
+    One model, from its features to its callers; its module has `build_model()`, an untrained estimator.
+
+    With `tuning`, `build_model(**parameters)` takes what is chosen, and has defaults of its own.
+    `cost` is what a wrong prediction costs the owner; `naive_by` names columns of the feature view, such as
+    the hour: the naive forecast, of doing without a model, is the usual target of each of their values.
+    """
 
     name: Name
     owner: str
@@ -52,7 +60,11 @@ class UseCase(Declaration):
     metric: Metric
     gates: tuple[AnyGate, ...] = Field(min_length=1)
     prediction_range: tuple[float, float]
+    cost: AnyCost | None = None
+    naive_by: tuple[str, ...] = ()
     split: Split = Split()
+    training: Training = Training()
+    tuning: Tuning | None = None
     rollout: Rollout = Rollout()
     drift: DriftPolicy = DriftPolicy()
     retrain: RetrainPolicy = RetrainPolicy()
@@ -61,10 +73,36 @@ class UseCase(Declaration):
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
         unique(self.features, "features")
-        for metric in (self.metric, *(gate.metric for gate in self.gates)):
-            known([metric], METRICS[self.task], f"metric of a {self.task}")
+        known([self.metric], METRICS[self.task], f"metric of a {self.task}")
         if self.task == "classification" and self.label.above is None:
             raise ValueError("label.above: a classifier needs the value above which the label is true")
         if self.prediction_range[0] >= self.prediction_range[1]:
             raise ValueError(f"prediction_range {self.prediction_range} is empty")
+        self._can_be_trained()
+        self._can_be_judged()
         return self
+
+    @property
+    def beside(self) -> tuple[str, ...]:
+        """The columns of the feature view that are no features, but that an evaluation looks at."""
+        wanted = (*self.naive_by, *(column for gate in self.gates for column in gate.columns))
+        return tuple(dict.fromkeys(column for column in wanted if column not in self.features))
+
+    def _can_be_judged(self) -> None:
+        unique(self.naive_by, "naive_by")
+        unique((f"{gate.name} ({gate.severity})" for gate in self.gates), "gates")
+        for gate in self.gates:
+            known(gate.measured, METRICS[self.task], f"metric of a {self.task}")
+            gate.require(self)
+        if self.cost is not None and (self.cost.kind == "error") != (self.task == "regression"):
+            raise ValueError(f"cost: {type(self.cost).__name__} is not for a {self.task}")
+
+    def _can_be_trained(self) -> None:
+        if self.tuning is not None and self.tuning.metric is not None:
+            known([self.tuning.metric], METRICS[self.task], f"tuning.metric of a {self.task}")
+        if self.training.class_weights is not None and self.task == "regression":
+            raise ValueError("training.class_weights: a regression has no classes")
+        if isinstance(self.training.class_weights, tuple) and len(self.training.class_weights) != 2:
+            raise ValueError("training.class_weights: give one weight for each of the 2 classes")
+        if self.training.early_stopping is not None and not self.split.validation_days:
+            raise ValueError("training.early_stopping: declare split.validation_days, which it looks at")

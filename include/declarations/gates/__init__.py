@@ -1,0 +1,59 @@
+"""What a candidate must show before it may carry passengers."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from include.declarations.gates.base import Gate
+from include.declarations.gates.behaviour import (
+    RATES,
+    Fairness,
+    GoldenCase,
+    GoldenPredictions,
+    Leakage,
+    Rate,
+    Robustness,
+)
+from include.declarations.gates.metrics import GREATER_IS_BETTER, METRICS, Metric, Task
+from include.declarations.gates.performance import Calibration, Improvement, Overfitting, Threshold
+from include.declarations.gates.service import Budget, BusinessValue, SignatureCompatibility
+
+__all__ = [
+    "GREATER_IS_BETTER",
+    "METRICS",
+    "RATES",
+    "AnyGate",
+    "Budget",
+    "BusinessValue",
+    "Calibration",
+    "Fairness",
+    "Gate",
+    "GoldenCase",
+    "GoldenPredictions",
+    "Improvement",
+    "Leakage",
+    "Metric",
+    "Overfitting",
+    "Rate",
+    "Robustness",
+    "SignatureCompatibility",
+    "Task",
+    "Threshold",
+]
+
+AnyGate = Annotated[
+    Threshold
+    | Improvement
+    | Overfitting
+    | Calibration
+    | Fairness
+    | Robustness
+    | Leakage
+    | GoldenPredictions
+    | Budget
+    | SignatureCompatibility
+    | BusinessValue,
+    Field(discriminator="kind"),
+]

@@ -1,0 +1,35 @@
+"""What all gates share: a name, a severity, and what of the use case they need."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from include.declarations.base import Declaration
+
+if TYPE_CHECKING:
+    from include.declarations.gates.metrics import Metric
+    from include.declarations.use_cases import UseCase
+
+
+class Gate(Declaration):
+    """What a candidate must show; `block` stops it, `warn` is written on its certificate."""
+
+    severity: Literal["block", "warn", "info"] = "block"
+
+    @property
+    def name(self) -> str:
+        """How its verdict is called; two gates of one use case never share it."""
+        raise NotImplementedError
+
+    @property
+    def measured(self) -> tuple[Metric, ...]:
+        """The metrics that it asks for; they must be of the use case's task."""
+        return ()
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of the feature view that it looks at."""
+        return ()
+
+    def require(self, use_case: UseCase) -> None:
+        """Refuse a use case that this gate could never judge."""

@@ -1,0 +1,166 @@
+"""Gates on how a candidate behaves: towards slices, on spoilt inputs, on known rows, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Literal, Self
+
+from pydantic import Field, model_validator
+
+from include.declarations.base import Declaration, Name, Share, known, unique
+from include.declarations.gates.base import Gate
+from include.declarations.gates.metrics import METRICS, Metric
+
+if TYPE_CHECKING:
+    from include.declarations.use_cases import UseCase
+
+Rate = Literal["selection_rate", "true_positive_rate", "false_positive_rate"]
+RATES: tuple[Rate, ...] = ("selection_rate", "true_positive_rate", "false_positive_rate")
+
+
+class Fairness(Gate):
+    """
+    The slices by `column` are treated alike: no metric differs by more than `maximum_gap` between two slices,
+    and none is below `minimum_ratio` of its largest (the four-fifths rule is 0.8).
+
+    A slice in which a metric rests on fewer than `minimum_support` rows is named, and not judged.
+    """
+
+    kind: Literal["fairness"] = "fairness"
+    column: str
+    metrics: tuple[Rate | Metric, ...] = Field(min_length=1)
+    maximum_gap: float | None = Field(default=None, gt=0)
+    minimum_ratio: float | None = Field(default=None, gt=0, le=1)
+    minimum_support: int = Field(default=100, ge=1)
+
+    @property
+    def name(self) -> str:
+        """The slices' column's."""
+        return f"fairness_{self.column}"
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The slices' column."""
+        return (self.column,)
+
+    def require(self, use_case: UseCase) -> None:
+        """Refuse a metric that the task does not have."""
+        there = {*METRICS[use_case.task], *(RATES if use_case.task == "classification" else ())}
+        known(self.metrics, there, f"{self.name}: metric of a {use_case.task}")
+
+    @model_validator(mode="after")
+    def _can_fire(self) -> Self:
+        unique(self.metrics, "metrics")
+        if self.maximum_gap is None and self.minimum_ratio is None:
+            raise ValueError("give maximum_gap or minimum_ratio, or the gate can never fire")
+        return self
+
+
+class Robustness(Gate):
+    """
+    Spoilt inputs change little: `noise` within a column's measurement error (in its unit), `missing` values,
+    `unseen` categories, `extremes` (far beyond the training rows), one column at a time.
+
+    Noise flips at most `maximum_flips` of the decisions; where the answer is a number, it flips when it moves
+    by more than `tolerance`. Nothing costs more than `maximum_loss` of the use case's metric, and every
+    answer stays in the declared range. At most `rows` test rows are asked, always the same ones.
+    """
+
+    kind: Literal["robustness"] = "robustness"
+    noise: Mapping[str, float] = {}
+    missing: tuple[str, ...] = ()
+    unseen: tuple[str, ...] = ()
+    extremes: tuple[str, ...] = ()
+    maximum_flips: Share = 0.05
+    maximum_loss: float | None = Field(default=None, ge=0)
+    tolerance: float | None = Field(default=None, gt=0)
+    rows: int = Field(default=2_000, ge=50, le=100_000)
+
+    @property
+    def name(self) -> str:
+        """Robustness."""
+        return self.kind
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Every column that is spoilt."""
+        return tuple(dict.fromkeys((*self.noise, *self.missing, *self.unseen, *self.extremes)))
+
+    def require(self, use_case: UseCase) -> None:
+        """Refuse a column that the model does not see, and a regression without a tolerance."""
+        known(self.columns, use_case.features, self.name)
+        if use_case.task == "regression" and self.noise and self.tolerance is None:
+            raise ValueError(
+                "robustness: tolerance says by how much noise may move the answer of a regression"
+            )
+
+    @model_validator(mode="after")
+    def _can_fire(self) -> Self:
+        if not self.columns:
+            raise ValueError(
+                "name columns for noise, missing, unseen or extremes, or the gate can never fire"
+            )
+        wrong = sorted(column for column, error in self.noise.items() if error <= 0)
+        if wrong:
+            raise ValueError(f"noise: the measurement error of {', '.join(wrong)} must be above 0")
+        return self
+
+
+class Leakage(Gate):
+    """
+    No single feature tells the target too well: alone it has at most `maximum` on the test rows, as ROC AUC
+    of a classifier or R² of a regression, when it is binned and averaged on training rows.
+
+    `exempt` names features that are known to be that good, for an honest reason.
+    """
+
+    kind: Literal["leakage"] = "leakage"
+    maximum: float = Field(gt=0.5, lt=1)
+    exempt: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Leakage."""
+        return self.kind
+
+    def require(self, use_case: UseCase) -> None:
+        """Refuse an exemption of what is no feature."""
+        known(self.exempt, use_case.features, "leakage: exempt")
+
+
+class GoldenCase(Declaration):
+    """A row whose prediction is known to lie from `minimum` to `maximum`."""
+
+    name: Name
+    row: Mapping[str, bool | int | float | str | None]
+    minimum: float | None = None
+    maximum: float | None = None
+
+    @model_validator(mode="after")
+    def _can_fail(self) -> Self:
+        if self.minimum is None and self.maximum is None:
+            raise ValueError(f"{self.name}: give a minimum or a maximum, or the case can never fail")
+        if self.minimum is not None and self.maximum is not None and self.minimum > self.maximum:
+            raise ValueError(f"{self.name}: minimum {self.minimum} is above maximum {self.maximum}")
+        return self
+
+
+class GoldenPredictions(Gate):
+    """Rows that everybody knows the answer to are answered so, whatever the metrics say."""
+
+    kind: Literal["golden_predictions"] = "golden_predictions"
+    cases: tuple[GoldenCase, ...] = Field(min_length=1)
+
+    @property
+    def name(self) -> str:
+        """Golden predictions."""
+        return self.kind
+
+    def require(self, use_case: UseCase) -> None:
+        """Refuse a row that is not exactly the features."""
+        unique([case.name for case in self.cases], "golden_predictions")
+        for case in self.cases:
+            known(case.row, use_case.features, f"golden_predictions: {case.name}")
+            lacking = [feature for feature in use_case.features if feature not in case.row]
+            if lacking:
+                raise ValueError(f"golden_predictions: {case.name} lacks {', '.join(lacking)}")

@@ -1,0 +1,102 @@
+"""Gates on how good a candidate is: by itself, against the champion, and on rows it has not seen."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, Self
+
+from pydantic import Field, model_validator
+
+from include.declarations.gates.base import Gate
+from include.declarations.gates.metrics import Metric
+
+if TYPE_CHECKING:
+    from include.declarations.use_cases import UseCase
+
+
+class _OfMetric(Gate):
+    metric: Metric
+
+    @property
+    def measured(self) -> tuple[Metric, ...]:
+        """The one metric."""
+        return (self.metric,)
+
+
+class Threshold(_OfMetric):
+    """A metric on the test rows is at least `minimum`, at most `maximum`."""
+
+    kind: Literal["threshold"] = "threshold"
+    minimum: float | None = None
+    maximum: float | None = None
+
+    @property
+    def name(self) -> str:
+        """The metric's."""
+        return f"threshold_{self.metric}"
+
+    @model_validator(mode="after")
+    def _can_be_met(self) -> Self:
+        if self.minimum is None and self.maximum is None:
+            raise ValueError("give a minimum or a maximum, or the gate can never fire")
+        if self.minimum is not None and self.maximum is not None and self.minimum > self.maximum:
+            raise ValueError(f"minimum {self.minimum} is above maximum {self.maximum}: nothing can pass")
+        if self.metric in {"roc_auc", "average_precision", "r2"} and (self.minimum or 0) > 1:
+            raise ValueError(f"{self.metric} is never above 1, minimum {self.minimum} is impossible")
+        if self.metric != "r2" and self.maximum is not None and self.maximum < 0:
+            raise ValueError(f"{self.metric} is never below 0, maximum {self.maximum} is impossible")
+        return self
+
+
+class Improvement(_OfMetric):
+    """
+    The challenger is better than the champion on the same unseen rows by `minimum_gain`, with `confidence`.
+
+    How sure that is comes from drawing the test days again. Every failed attempt since the last promotion
+    adds `price_per_attempt` to the gain that is asked for.
+    """
+
+    kind: Literal["improvement"] = "improvement"
+    minimum_gain: float = Field(default=0.0, ge=0)
+    confidence: float = Field(default=0.95, gt=0.5, lt=1)
+    price_per_attempt: float = Field(default=0.0, ge=0)
+
+    @property
+    def name(self) -> str:
+        """The metric's."""
+        return f"improvement_{self.metric}"
+
+
+class Overfitting(_OfMetric):
+    """The metric on the training rows is not better than on the test rows by more than `maximum_gap`."""
+
+    kind: Literal["overfitting"] = "overfitting"
+    maximum_gap: float = Field(gt=0)
+
+    @property
+    def name(self) -> str:
+        """The metric's."""
+        return f"overfitting_{self.metric}"
+
+
+class Calibration(Gate):
+    """
+    Of the rows given a probability, about that share is positive: the expected calibration error over `bins`
+    of equally many rows is at most `maximum_error`.
+
+    Above it, but not surely so when the test days are drawn again, the verdict is inconclusive.
+    """
+
+    kind: Literal["calibration"] = "calibration"
+    maximum_error: float = Field(gt=0, le=1)
+    bins: int = Field(default=10, ge=2, le=50)
+    confidence: float = Field(default=0.95, gt=0.5, lt=1)
+
+    @property
+    def name(self) -> str:
+        """Calibration."""
+        return self.kind
+
+    def require(self, use_case: UseCase) -> None:
+        """Refuse a regression."""
+        if use_case.task == "regression":
+            raise ValueError("calibration: a regression answers no probability; use Threshold or Fairness")
