@@ -18,7 +18,9 @@ from include.modeling import champion, packaging
 from include.modeling.comparison import gain
 from include.modeling.evaluation import evaluate as measure
 from include.modeling.evidence import Evidence, Rivalry
+from include.modeling.learning_curve import draw, learning_curve
 from include.modeling.registry import as_tags
+from include.modeling.resources import measured
 from include.modeling.training import fit
 
 if TYPE_CHECKING:
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
     from include.declarations import UseCase
     from include.modeling.registry import Registry
 
-SEEN_ROWS, EVIDENCE = "seen_rows.npy", "evidence.json"
+SEEN_ROWS, EVIDENCE, CURVE = "seen_rows.npy", "evidence.json", "learning_curve.png"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,16 +94,22 @@ def train(
     logged = registry.logged(run_id)
     if logged is None:
         splits = cut(use_case, frame)
-        trained = fit(use_case, estimator, splits)
-        folder = site.workdir / "model"
-        packaging.save(trained.estimator, use_case, splits.train, folder)
+        with measured() as usage:
+            trained = fit(use_case, estimator, splits)
+            curve = learning_curve(use_case, trained.estimator, splits.train, splits.validation)
+            folder = site.workdir / "model"
+            packaging.save(trained.estimator, use_case, splits.train, folder)
         np.save(site.workdir / SEEN_ROWS, _identities(use_case, splits.train, splits.validation))
         registry.log_file(run_id, site.workdir / SEEN_ROWS)
+        if curve is not None:
+            (site.workdir / CURVE).write_bytes(draw(curve, use_case.name))
+            registry.log_file(run_id, site.workdir / CURVE)
         registry.log(
             run_id,
             params=_parameters(trained.estimator),
-            metrics={"fit_seconds": trained.seconds},
-            tags=provenance.tags,
+            metrics=trained.figures | usage.figures | (curve.figures if curve else {}),
+            series=curve.series if curve else None,
+            tags=provenance.tags | as_tags({"training.notes": "; ".join(trained.notes)}),
         )
         tags = provenance.tags | as_tags({"use_case": use_case.name})
         logged = registry.log_model(run_id, folder, digest=packaging.digest(folder), tags=tags)

@@ -34,8 +34,14 @@ NEEDS_BOTH_CLASSES: frozenset[Metric] = frozenset({"roc_auc", "average_precision
 
 def predict(estimator: Any, task: Task, frame: pd.DataFrame) -> Values:
     """Return one number a row: the probability of class 1, or the value."""
-    answer = estimator.predict_proba(frame)[:, 1] if task == "classification" else estimator.predict(frame)
-    return np.asarray(answer, dtype=np.float64).reshape(len(frame))
+    answer = estimator.predict_proba(frame) if task == "classification" else estimator.predict(frame)
+    return as_predictions(answer, task)
+
+
+def as_predictions(answer: Any, task: Task) -> Values:
+    """Return what an estimator answered as predictions: of two columns of probabilities the second."""
+    values = np.asarray(answer, dtype=np.float64)
+    return values[:, 1] if task == "classification" else values.reshape(len(values))
 
 
 def evaluate(use_case: UseCase, predictions: Values, target: Values | pd.Series) -> dict[str, float]:

@@ -108,19 +108,26 @@ class Registry:
         *,
         params: Mapping[str, object] | None = None,
         metrics: Mapping[str, float] | None = None,
+        series: Mapping[str, Mapping[int, float]] | None = None,
         tags: Mapping[str, str] | None = None,
     ) -> None:
         """
-        Write everything in one call; a parameter that is there already must have the same value.
+        Write everything in one call, of a series one value a step.
+
+        A parameter that is there already must have the same value.
 
         :raises SettingsError: if an earlier attempt logged other parameters
         """
         at = _now()
+        steps = {name: {0: value} for name, value in (metrics or {}).items()} | dict(series or {})
+        points = [
+            Metric(name, value, at, step) for name, each in steps.items() for step, value in each.items()
+        ]
         try:
             with reaching(self.uri):
                 self._client.log_batch(
                     run_id,
-                    metrics=[Metric(name, value, at, 0) for name, value in (metrics or {}).items()],
+                    metrics=points,
                     params=[Param(name, str(value)[:6000]) for name, value in (params or {}).items()],
                     tags=[RunTag(name, value) for name, value in (tags or {}).items()],
                 )

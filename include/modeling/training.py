@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from include.errors import DataError
+from include.modeling import fitting
+from include.modeling.soundness import check_answers, check_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -14,36 +17,44 @@ if TYPE_CHECKING:
     from include.data.splits import Splits
     from include.declarations import UseCase
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """A fitted estimator, the seconds it took and the rows it saw."""
+    """A fitted estimator: the seconds it took, the rows it saw, its rounds if any, and what was odd."""
 
     estimator: Any
     seconds: float
     rows: int
+    iterations: int | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """What a run keeps of it."""
+        figures = {"fit_seconds": self.seconds, "training_rows": float(self.rows)}
+        return figures if self.iterations is None else figures | {"iterations": float(self.iterations)}
 
 
 def fit(use_case: UseCase, estimator: Any, splits: Splits) -> Trained:
     """
-    Return `estimator`, fitted on `splits.train`; validation and test rows stay unseen.
+    Return `estimator`, fitted on `splits.train` as `training` of the use case says.
+
+    The validation rows only say when to stop early; the test rows stay unseen.
 
     :raises DataError: if a feature is missing, the target has holes, or there is one class only
+    :raises TrainingFailed: if the estimator raises, or does not answer as it should
     """
-    features, target = inputs(use_case, splits.train), splits.train["target"]
-    if target.isna().any():
-        raise DataError(
-            f"{use_case.name}: {int(target.isna().sum())} of {len(target)} training rows have no target. "
-            "Drop them where the snapshot is read."
-        )
-    if use_case.task == "classification" and target.nunique() < 2:
-        raise DataError(
-            f"{use_case.name}: all {len(target)} training rows have the target {target.iloc[:1].tolist()}. "
-            f"Train on more days, or lower label.above (now {use_case.label.above})."
-        )
+    inputs(use_case, splits.train)
+    notes = check_rows(use_case, splits.train)
     started = time.perf_counter()
-    estimator.fit(features, target)
-    return Trained(estimator, time.perf_counter() - started, len(target))
+    fitted = fitting.fit(use_case, estimator, splits.train, splits.validation)
+    seconds = time.perf_counter() - started
+    check_answers(use_case, fitted.estimator, splits.train)
+    for note in (*notes, *fitted.notes):
+        log.warning("%s: %s", use_case.name, note)
+    return Trained(fitted.estimator, seconds, len(splits.train), fitted.iterations, (*notes, *fitted.notes))
 
 
 def inputs(use_case: UseCase, frame: pd.DataFrame) -> pd.DataFrame:

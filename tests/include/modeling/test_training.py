@@ -4,21 +4,35 @@ import numpy as np
 import pytest
 
 from include.data.splits import Splits
-from include.errors import DataError
+from include.declarations import Training
+from include.errors import DataError, TrainingFailed
 from include.modeling.training import fit, inputs
+from include.use_cases.air_time import USE_CASE as AIR_TIME
 from include.use_cases.flight_delay import USE_CASE
 
 
 class Recorder:
-    """An estimator that remembers what it was fitted on."""
+    """An estimator that remembers what it was fitted on, and answers what it is told to."""
+
+    def __init__(self, answers=None):
+        self.answers = answers
 
     def fit(self, rows, target):
         self.rows, self.target = rows, target
         return self
 
+    def predict_proba(self, rows):
+        return np.full((len(rows), 2), 0.5) if self.answers is None else self.answers(len(rows))
+
+    predict = predict_proba
+
 
 def splits(train, rest=None):
     return Splits(train=train, validation=rest, test=rest)
+
+
+def of(use_case, **training):
+    return use_case.model_copy(update={"training": Training(**training)})
 
 
 def test_a_model_sees_the_training_rows_and_the_declared_features_only(flights):
@@ -26,7 +40,7 @@ def test_a_model_sees_the_training_rows_and_the_declared_features_only(flights):
     trained = fit(USE_CASE, Recorder(), splits(train, rest))
     assert list(trained.estimator.rows.columns) == list(USE_CASE.features)
     assert trained.estimator.rows.index.equals(train.index)
-    assert (trained.rows, trained.seconds >= 0) == (len(train), True)
+    assert (trained.rows, trained.seconds >= 0, trained.notes) == (len(train), True, ())
 
 
 def test_rows_without_a_target_are_refused(flights):
@@ -53,3 +67,88 @@ def test_the_same_rows_give_the_same_model(flights):
     one, two = (fit(USE_CASE, build_model(), splits(train)).estimator for _ in range(2))
     rows = inputs(USE_CASE, flights(seed=9))
     np.testing.assert_array_equal(one.predict_proba(rows), two.predict_proba(rows))
+
+
+@pytest.mark.parametrize("constant", [3.0, np.nan])
+def test_a_constant_feature_is_noted(flights, constant):
+    train = flights(days=3).assign(precip=constant, visib=constant)
+    assert fit(USE_CASE, Recorder(), splits(train)).notes == (
+        "precip, visib never changes in the 120 training rows",
+    )
+
+
+def test_more_features_than_rows_are_noted(flights):
+    trained = fit(USE_CASE, Recorder(), splits(flights(days=4, a_day=2)))
+    assert trained.notes == ("there are more features (13) than training rows (8)",)
+
+
+def test_an_estimator_that_raises_is_a_decision_that_names_it(flights):
+    class Broken(Recorder):
+        def fit(self, rows, target):
+            raise ZeroDivisionError("no way")
+
+    with pytest.raises(TrainingFailed, match=r"Broken could not be fitted on 40 rows: ZeroDivisionError"):
+        fit(USE_CASE, Broken(), splits(flights(days=1)))
+
+
+def logistic(**changes):
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import FunctionTransformer, StandardScaler
+
+    numbers = FunctionTransformer(lambda rows: rows[["hour", "distance"]])
+    return make_pipeline(numbers, StandardScaler(), LogisticRegression(**changes))
+
+
+def test_what_does_not_converge_is_noted(flights):
+    (note,) = fit(USE_CASE, logistic(max_iter=1), splits(flights(days=3))).notes
+    assert note.startswith("it did not converge: lbfgs failed to converge after 1 iteration")
+
+
+def test_what_does_not_converge_is_refused_where_that_is_declared(flights):
+    strict = of(USE_CASE, convergence="require")
+    with pytest.raises(TrainingFailed, match="flight_delay requires convergence: it did not converge: lbfgs"):
+        fit(strict, logistic(max_iter=1), splits(flights(days=3)))
+    assert fit(strict, logistic(), splits(flights(days=3))).notes == ()
+
+
+def answering(value, shape):
+    return Recorder(lambda rows: np.full(shape(rows), value))
+
+
+@pytest.mark.parametrize(
+    ("estimator", "message"),
+    [
+        (answering(np.nan, lambda n: (n, 2)), "80 of 80 answers of the estimator are not finite numbers"),
+        (answering(0.5, lambda n: (n,)), r"answers 40 rows in the shape \(40,\), expected is \(40, 2\)"),
+        (answering(0.5, lambda n: (n, 3)), r"in the shape \(40, 3\), expected is \(40, 2\)"),
+        (answering(1.5, lambda n: (n, 2)), "gives 1.5 to 1.5, and rows that add up to 3 to 3: these are no"),
+    ],
+)
+def test_answers_that_are_no_probabilities_are_refused(flights, estimator, message):
+    with pytest.raises(TrainingFailed, match=message):
+        fit(USE_CASE, estimator, splits(flights(days=1)))
+
+
+def test_a_regression_answers_one_number_a_row(flights):
+    train = splits(flights(days=1, task="regression"))
+    assert fit(AIR_TIME, answering(5000.0, lambda n: (n,)), train).rows == 40
+    with pytest.raises(TrainingFailed, match=r"in the shape \(40, 1\), expected is \(40,\)"):
+        fit(AIR_TIME, answering(1.0, lambda n: (n, 1)), train)
+
+
+def one_hot(handle_unknown):
+    from sklearn.compose import make_column_transformer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OneHotEncoder
+
+    encoder = OneHotEncoder(handle_unknown=handle_unknown)
+    return make_pipeline(make_column_transformer((encoder, ["carrier"])), LogisticRegression())
+
+
+def test_a_category_that_only_callers_will_send_is_tried_in_training(flights):
+    train = splits(flights(days=3))
+    assert fit(USE_CASE, one_hot("ignore"), train).notes == ()
+    with pytest.raises(TrainingFailed, match=r"predict_proba\(\) fails on a carrier that it has never seen"):
+        fit(USE_CASE, one_hot("error"), train)
