@@ -2,27 +2,39 @@
 
 from __future__ import annotations
 
-import argparse
 import base64
 import hashlib
 import json
-import sys
-from datetime import UTC, datetime
-from pathlib import Path
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cryptography.exceptions import InvalidSignature
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from include.errors import AirworthyError, CertificateInvalid
+from include.errors import CertificateInvalid, ServiceUnavailable
 from include.modeling.signing import generate_keys, key_id, private_key, trusted_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
-__all__ = ["FILE_NAME", "Certificate", "Claims", "GateEvidence", "digest", "generate_keys", "issue", "verify"]
+__all__ = [
+    "EVIDENCE",
+    "FILE_NAME",
+    "Certificate",
+    "Claims",
+    "GateEvidence",
+    "digest",
+    "generate_keys",
+    "issue",
+    "main",
+    "require",
+    "verify",
+]
 
 FILE_NAME = "certificate.json"
+EVIDENCE = "evidence"  # the folder of what the gates were judged on: signed, but no part of the model
+CLOCK_SKEW = timedelta(minutes=5)
 UNSIGNED = frozenset({FILE_NAME, "registered_model_meta"})  # MLflow's client adds the second to a download
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
@@ -83,8 +95,21 @@ def file_digests(folder: Path) -> dict[str, str]:
 
 
 def digest(folder: Path) -> str:
-    """Return one sha256 over the names and contents of all files of the model in `folder`."""
+    """Return one sha256 over the names and contents of all files of the model in `folder`, evidence aside."""
     return _digest_of(file_digests(folder))
+
+
+def require(folder: Path, expected: str, subject: str) -> None:
+    """
+    Let pass the folder whose model has the digest `expected`, as `subject` should.
+
+    :raises CertificateInvalid: if it is another model, however well that one is certified
+    """
+    if (found := digest(folder)) != expected:
+        raise CertificateInvalid(
+            f"{subject} is the model {expected}, but the files are those of the model {found}: somebody "
+            "exchanged them. Train the model anew, and see who may write to MLflow's artifacts."
+        )
 
 
 def issue(folder: Path, claims: Claims, *, key_path: Path) -> bytes:
@@ -105,8 +130,7 @@ def issue(folder: Path, claims: Claims, *, key_path: Path) -> bytes:
     )
     _check_gates(certificate, folder)
     payload = certificate.model_dump(mode="json")
-    signature = base64.b64encode(key.sign(_canonical(payload))).decode()
-    return _canonical({"certificate": payload, "signature": signature})
+    return _rendered(payload, key.sign(_canonical(payload)))
 
 
 def verify(folder: Path, trusted: Path, *, use_case: str | None = None) -> Certificate:
@@ -115,6 +139,7 @@ def verify(folder: Path, trusted: Path, *, use_case: str | None = None) -> Certi
 
     :raises CertificateInvalid: if it is missing, unreadable, by an unknown key, altered, of other files,
         of another use case than `use_case`, or if a blocking gate failed
+    :raises ServiceUnavailable: if it was issued in the future: a clock is wrong, and may be put right
     """
     path = folder / FILE_NAME
     certificate, payload, signature = _read(path)
@@ -129,6 +154,7 @@ def verify(folder: Path, trusted: Path, *, use_case: str | None = None) -> Certi
         raise CertificateInvalid(f"{path} certifies a model of {certificate.use_case}, not of {use_case}.")
     _check_files(certificate, folder)
     _check_gates(certificate, folder)
+    _check_clock(certificate, path)
     return certificate
 
 
@@ -155,11 +181,23 @@ def _check_gates(certificate: Certificate, folder: Path) -> None:
             raise CertificateInvalid(f"{folder}: the gate {gate.gate} refused this model: {gate.reason}.")
 
 
+def _check_clock(certificate: Certificate, path: Path) -> None:
+    now = datetime.now(UTC)
+    if certificate.issued_at > now + CLOCK_SKEW:
+        raise ServiceUnavailable(
+            f"{path} was issued at {certificate.issued_at:%Y-%m-%d %H:%M:%S} UTC, and here it is "
+            f"{now:%Y-%m-%d %H:%M:%S} UTC. Set the clock that is wrong; it is tried again."
+        )
+
+
 def _read(path: Path) -> tuple[Certificate, dict[str, Any], bytes]:
     try:
-        content = json.loads(path.read_bytes())
+        raw = path.read_bytes()
+        content = json.loads(raw)
         payload = content["certificate"]
         signature = base64.b64decode(content["signature"], validate=True)
+        if raw != _rendered(payload, signature):
+            raise ValueError("it is not in the canonical form")  # noqa: TRY301  one message for all of it
         return Certificate.model_validate_json(_canonical(payload)), payload, signature
     except FileNotFoundError as error:
         raise CertificateInvalid(f"{path} is missing: nobody certified it. Run the training DAG.") from error
@@ -167,51 +205,25 @@ def _read(path: Path) -> tuple[Certificate, dict[str, Any], bytes]:
         raise CertificateInvalid(f"{path} is not a certificate: {error}. Train the model anew.") from error
 
 
+def _rendered(payload: Mapping[str, Any], signature: bytes) -> bytes:
+    return _canonical({"certificate": payload, "signature": base64.b64encode(signature).decode()})
+
+
 def _canonical(content: Mapping[str, Any]) -> bytes:
+    """Return JSON with sorted keys, without spaces, in ASCII, numbers in their shortest form."""
     return json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
 
 
 def _digest_of(files: Mapping[str, str]) -> str:
-    return hashlib.sha256(_canonical(files)).hexdigest()
-
-
-def _describe(certificate: Certificate) -> str:
-    about = {
-        "valid": f"{certificate.use_case}, model {certificate.model_digest}",
-        "issued": f"{certificate.issued_at:%Y-%m-%d %H:%M:%S} UTC, key {certificate.key_id}",
-        "run": certificate.run_id,
-        "code": f"{certificate.code_version}, lock {certificate.lock_hash}",
-        "snapshot": json.dumps(certificate.snapshot, sort_keys=True),
-        "files": str(len(certificate.files)),
-    }
-    lines = [f"{name + ':':<10}{value}" for name, value in about.items()]
-    lines += [
-        f"{gate.outcome:<13} {gate.gate} ({gate.severity}): {gate.reason}" for gate in certificate.gates
-    ]
-    return "\n".join([*lines, ""])
+    model = {name: sha256 for name, sha256 in files.items() if not name.startswith(f"{EVIDENCE}/")}
+    return hashlib.sha256(_canonical(model)).hexdigest()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Say what the certificate in a model's folder says; return 1 if it is invalid."""
-    parser = argparse.ArgumentParser(prog="python -m include.modeling.certificate", description=__doc__)
-    verbs = parser.add_subparsers(dest="verb", required=True)
-    verb = verbs.add_parser("verify", help="check a model's folder")
-    verb.add_argument("folder", type=Path)
-    verb.add_argument("--trusted", type=Path, help="folder of public keys (default: the settings')")
-    given = parser.parse_args(arguments)
-    try:
-        certificate = verify(given.folder, given.trusted or _trusted_keys())
-    except AirworthyError as error:
-        sys.stderr.write(f"invalid: {error}\n")
-        return 1
-    sys.stdout.write(_describe(certificate))
-    return 0
+    """Verify a model's folder or registered version: see `include.modeling.verification`."""
+    from include.modeling.verification import main
 
-
-def _trusted_keys() -> Path:
-    from include.stack.settings import settings
-
-    return settings().trusted_keys
+    return main(arguments)
 
 
 if __name__ == "__main__":

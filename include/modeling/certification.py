@@ -73,10 +73,11 @@ def register(
         folder = registry.fetch(candidate.model_id, site.workdir / "certified")
         packaging.check(folder, candidate.digest)
         if not _is_certified(folder, site.trusted):
+            registry.files_of(candidate.run_id, folder / certificate.EVIDENCE)
             claims = _claims(site, candidate, verdicts, evidence, provenance)
             path = folder / certificate.FILE_NAME
             path.write_bytes(certificate.issue(folder, claims, key_path=site.keys / "signing.pem"))
-            registry.add_certificate(candidate.model_id, path)
+            registry.add_certificate(candidate.model_id, folder)
         _, gap = packaging.parity(folder, loading.load(folder, site.trusted, use_case=name))
         if gap > SAME_ANSWER:
             raise GateFailed(f"{name}: served, it differs by {gap:.3g} from training. Not registered.")

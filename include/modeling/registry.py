@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
-import tempfile
 import time
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -15,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
-from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
 from include.errors import ReleaseError, SettingsError
+from include.modeling import artifacts, certificate
 from include.modeling.once import alone, once, post, reaching
 
 if TYPE_CHECKING:
@@ -203,13 +201,25 @@ class Registry:
     def fetch(self, model_id: str, folder: Path) -> Path:
         """Fetch every file of a logged model into `folder`, which appears complete or not at all."""
         with reaching(self.uri):
-            return self._fetch(self._client.get_logged_model(model_id).artifact_location, folder)
+            return artifacts.fetch(
+                self.uri, self._client.get_logged_model(model_id).artifact_location, folder
+            )
 
-    def add_certificate(self, model_id: str, certificate: Path) -> None:
-        """Put the certificate beside the files of a logged model."""
+    def files_of(self, run_id: str, folder: Path) -> Path:
+        """Fetch every file of a run into `folder`, which appears complete or not at all."""
+        with reaching(self.uri):
+            return artifacts.fetch(self.uri, self._client.get_run(run_id).info.artifact_uri, folder)
+
+    def add_certificate(self, model_id: str, folder: Path) -> None:
+        """Put the certificate in `folder` beside the files of a logged model, its evidence before it."""
         with reaching(self.uri):
             location = self._client.get_logged_model(model_id).artifact_location
-            get_artifact_repository(location, tracking_uri=self.uri).log_artifact(str(certificate))
+            artifacts.add_certificate(self.uri, location, folder)
+
+    def describe(self, use_case: str, version: int, text: str) -> None:
+        """Write the description of a version that MLflow's pages show, as Markdown."""
+        with reaching(self.uri):
+            self._client.update_model_version(use_case, str(version), text)
 
     def register(self, use_case: str, run_id: str, logged: Logged, tags: Mapping[str, str]) -> int:
         """Return the version of this model, made where it is not there: one for a run and a digest."""
@@ -239,13 +249,18 @@ class Registry:
         Fetch every file of a version into `destination`, which appears complete or not at all.
 
         :raises ReleaseError: if there is no such version
+        :raises CertificateInvalid: if its files are those of another model than was registered
         """
         try:
             with reaching(self.uri):
+                registered = self._client.get_model_version(use_case, str(version)).tags.get(DIGEST)
                 uri = self._client.get_model_version_download_uri(use_case, str(version))
-                return self._fetch(uri, destination)
+                artifacts.fetch(self.uri, uri, destination)
         except MlflowException as error:
             raise ReleaseError(f"{use_case} version {version} cannot be fetched: {error}") from error
+        if registered is not None:
+            certificate.require(destination, registered, f"{use_case} version {version}")
+        return destination
 
     def tags_of(self, use_case: str, version: int) -> dict[str, str]:
         """Return the tags of a version: its lineage."""
@@ -317,17 +332,6 @@ class Registry:
             max_results=1,
         )
         return found[0] if found else None
-
-    def _fetch(self, location: str, folder: Path) -> Path:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-        try:
-            get_artifact_repository(location, tracking_uri=self.uri).download_artifacts("", str(draft))
-            shutil.rmtree(folder, ignore_errors=True)
-            draft.replace(folder)
-        finally:
-            shutil.rmtree(draft, ignore_errors=True)
-        return folder
 
 
 def _complete(model: LoggedModel) -> Logged:

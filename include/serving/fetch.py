@@ -11,6 +11,7 @@ from urllib.parse import quote, urlsplit
 import httpx
 
 from include.errors import DataError, ServiceUnavailable
+from include.modeling import certificate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,18 +26,22 @@ def fetch(uri: str, use_case: str, version: int, destination: Path) -> Path:
 
     :raises ServiceUnavailable: if MLflow is away, or lost its way
     :raises DataError: if the version does not exist, or its files are not where MLflow serves them
+    :raises CertificateInvalid: if they are the files of another model than was registered
     """
     if destination.exists():
         return destination
     destination.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=f".{destination.name}.", dir=destination.parent))
     try:
-        with httpx.Client(base_url=f"{uri.rstrip('/')}/api/2.0/", timeout=TIMEOUT) as client:
+        with _client(uri) as client:
+            registered = _registered(client, use_case, version)
             _download(client, _artifacts(client, use_case, version), draft, MOST_BYTES)
         if not any(draft.iterdir()):
             raise DataError(
                 f"{use_case} version {version} has no files in MLflow at {uri}. Register it anew."
             )
+        if registered is not None:
+            certificate.require(draft, registered, f"{use_case} version {version}")
         draft.rename(destination)
     except (httpx.HTTPError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise ServiceUnavailable(
@@ -45,6 +50,34 @@ def fetch(uri: str, use_case: str, version: int, destination: Path) -> Path:
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return destination
+
+
+def version_of(uri: str, use_case: str, alias: str) -> int:
+    """
+    Return the version that an alias of MLflow stands for now.
+
+    :raises ServiceUnavailable: if MLflow is away
+    :raises DataError: if there is no such model or alias
+    """
+    try:
+        with _client(uri) as client:
+            found = _get(client, "mlflow/registered-models/alias", {"name": use_case, "alias": alias})
+            return int(found["model_version"]["version"])
+    except (httpx.HTTPError, ValueError, LookupError, TypeError) as error:
+        raise ServiceUnavailable(
+            f"MLflow at {uri} does not say what {use_case}@{alias} is: {error}"
+        ) from error
+
+
+def _client(uri: str) -> httpx.Client:
+    return httpx.Client(base_url=f"{uri.rstrip('/')}/api/2.0/", timeout=TIMEOUT)
+
+
+def _registered(client: httpx.Client, use_case: str, version: int) -> str | None:
+    """Return the digest that the version was registered with."""
+    asked = {"name": use_case, "version": str(version)}
+    about = _get(client, "mlflow/model-versions/get", asked)["model_version"]
+    return {tag["key"]: tag["value"] for tag in about.get("tags", [])}.get("airworthy.digest")
 
 
 def _artifacts(client: httpx.Client, use_case: str, version: int) -> str:

@@ -15,7 +15,7 @@ import httpx
 import mlflow
 import pytest
 
-from include.errors import ReleaseError, ServiceUnavailable, SettingsError
+from include.errors import CertificateInvalid, ReleaseError, ServiceUnavailable, SettingsError
 from include.modeling import once
 from include.modeling.certificate import digest, file_digests
 from include.modeling.registry import Logged, Registry, as_tags
@@ -163,13 +163,28 @@ def test_a_download_leaves_nothing_of_what_was_there(registry, use_case, package
     assert not list(tmp_path.glob(".version*"))
 
 
-def test_the_certificate_arrives_with_the_version(registry, use_case, packaged, tmp_path):
+def test_the_certificate_arrives_with_the_version_and_the_evidence_it_names(
+    registry, use_case, packaged, tmp_path
+):
     _, model_id, version = whole_life(registry, use_case, packaged)
+    (tmp_path / "evidence").mkdir()
+    (tmp_path / "evidence" / "late.json").write_text("{}")
+    (tmp_path / "certificate.json").write_text("not signed yet")
+    registry.add_certificate(model_id, tmp_path)
+    (tmp_path / "evidence" / "late.json").rename(tmp_path / "evidence" / "evidence.json")
     (tmp_path / "certificate.json").write_text("signed")
-    registry.add_certificate(model_id, tmp_path / "certificate.json")
+    registry.add_certificate(model_id, tmp_path)
     folder = registry.download(use_case, version, tmp_path / "version")
     assert (folder / "certificate.json").read_text() == "signed"
+    assert [path.name for path in (folder / "evidence").iterdir()] == ["evidence.json"]
     assert digest(folder) == digest(packaged)
+
+
+def test_the_files_of_another_version_do_not_count(registry, use_case, packaged, tmp_path):
+    run_id, model_id, _ = whole_life(registry, use_case, packaged)
+    other = registry.register(use_case, run_id, Logged(model_id, "0" * 64), {})
+    with pytest.raises(CertificateInvalid, match=f"{use_case} version {other} is the model 0000"):
+        registry.download(use_case, other, tmp_path / "version")
 
 
 def test_a_version_that_is_not_there_is_named(registry, use_case, packaged, tmp_path):

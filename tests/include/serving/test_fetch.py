@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from mlflow import MlflowClient
 
 from include.errors import CertificateInvalid, DataError, ServiceUnavailable
 from include.modeling import packaging
 from include.modeling.registry import Registry
 from include.serving import paths
-from include.serving.fetch import fetch
+from include.serving.fetch import fetch, version_of
 from include.serving.instance import prepare
 from include.serving.loading import load
 from include.serving.protocol import frame, parse
@@ -40,7 +41,7 @@ def registered(mlflow_server: str, database: Any, make_model: Any, tmp_path, mon
     run = registry.run_for("flight_delay", TAGS)
     logged = registry.log_model(run, folder, digest=packaging.digest(folder), tags={})
     make_model.certify(folder, "flight_delay")
-    registry.add_certificate(logged.model_id, folder / "certificate.json")
+    registry.add_certificate(logged.model_id, folder)
     monkeypatch.setenv("AIRWORTHY_MLFLOW_URI", mlflow_server)
     settings.cache_clear()
     return registry.register("flight_delay", run, logged, {})
@@ -66,6 +67,21 @@ def test_a_fetched_version_that_was_altered_is_fetched_anew(registered: int) -> 
     assert pickle.read_bytes() != b"altered"
 
 
+def test_the_files_of_another_version_do_not_count(registered: int, mlflow_server, tmp_path) -> None:
+    client = MlflowClient(mlflow_server)
+    client.set_model_version_tag("flight_delay", str(registered), "airworthy.digest", "0" * 64)
+    with pytest.raises(CertificateInvalid, match=f"flight_delay version {registered} is the model 0000"):
+        fetch(mlflow_server, "flight_delay", registered, tmp_path / "it")
+    assert not (tmp_path / "it").exists()
+
+
+def test_an_alias_stands_for_its_version(registered: int, mlflow_server) -> None:
+    Registry(mlflow_server).alias("flight_delay", challenger=registered)
+    assert version_of(mlflow_server, "flight_delay", "challenger") == registered
+    with pytest.raises(DataError, match="nobody"):
+        version_of(mlflow_server, "flight_delay", "nobody")
+
+
 def test_a_version_that_does_not_exist_is_named(mlflow_server: str, tmp_path) -> None:
     with pytest.raises(DataError, match="nobody"):
         fetch(mlflow_server, "nobody", 7, tmp_path / "7")
@@ -80,7 +96,10 @@ def test_mlflow_that_is_away_is_an_accident(free_port: int, tmp_path) -> None:
 @pytest.fixture
 def false_mlflow():
     """Return the address of a server that answers each path as it is told, and the answers."""
-    answers: dict[str, Any] = {"model-versions/get-download-uri": {"artifact_uri": "mlflow-artifacts:/m"}}
+    answers: dict[str, Any] = {
+        "model-versions/get?": {"model_version": {"version": "7"}},
+        "model-versions/get-download-uri": {"artifact_uri": "mlflow-artifacts:/m"},
+    }
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
