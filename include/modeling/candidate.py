@@ -15,6 +15,7 @@ from include.data.splits import split
 from include.declarations import Improvement
 from include.errors import SettingsError
 from include.modeling import champion, packaging
+from include.modeling.certificate import EVIDENCE as SIGNED
 from include.modeling.comparison import gain
 from include.modeling.evaluation import evaluate as measure
 from include.modeling.evidence import Evidence, Rivalry
@@ -194,8 +195,8 @@ def _compare(site: Site, rival: int, test: pd.DataFrame, answers: npt.NDArray[np
     metrics = measure(use_case, theirs, target)
     gates = [gate for gate in use_case.gates if isinstance(gate, Improvement) and gate.metric in metrics]
     gains = tuple(gain(gate.metric, target, answers, theirs, confidence=gate.confidence) for gate in gates)
-    seen = registry.file(held.certificate.run_id, SEEN_ROWS, site.workdir)
-    overlap = None if seen is None else _common(_identities(use_case, test), np.load(seen))
+    seen = folder / SIGNED / SEEN_ROWS  # of the evidence on its certificate, so nobody made it shorter
+    overlap = _common(_identities(use_case, test), np.load(seen)) if seen.exists() else None
     return Rivalry(version=rival, metrics=metrics, gains=gains, overlap=overlap)
 
 
