@@ -21,6 +21,7 @@ from include.modeling.evaluation import evaluate as measure
 from include.modeling.evidence import Evidence, Rivalry
 from include.modeling.learning_curve import draw, learning_curve
 from include.modeling.registry import as_tags
+from include.modeling.resampling import Days
 from include.modeling.resources import measured
 from include.modeling.training import fit
 
@@ -194,7 +195,10 @@ def _compare(site: Site, rival: int, test: pd.DataFrame, answers: npt.NDArray[np
     theirs, target = held.model.predict(test), test["target"].to_numpy(dtype=np.float64)
     metrics = measure(use_case, theirs, target)
     gates = [gate for gate in use_case.gates if isinstance(gate, Improvement) and gate.metric in metrics]
-    gains = tuple(gain(gate.metric, target, answers, theirs, confidence=gate.confidence) for gate in gates)
+    days = Days.of(test["day"])
+    gains = tuple(
+        gain(gate.metric, target, answers, theirs, confidence=gate.confidence, days=days) for gate in gates
+    )
     seen = folder / SIGNED / SEEN_ROWS  # of the evidence on its certificate, so nobody made it shorter
     overlap = _common(_identities(use_case, test), np.load(seen)) if seen.exists() else None
     return Rivalry(version=rival, metrics=metrics, gains=gains, overlap=overlap)

@@ -10,7 +10,6 @@ import cloudpickle
 import mlflow.sklearn
 import numpy as np
 import pandas as pd
-import yaml
 from mlflow.models import Model, ModelSignature
 from mlflow.types import ColSpec, DataType, Schema, TensorSpec
 
@@ -19,13 +18,13 @@ from include.errors import CertificateInvalid, DataError
 from include.modeling.certificate import digest
 from include.modeling.evaluation import predict
 from include.modeling.training import inputs
-from include.serving import protocol
-from include.serving.loading import ServedModel, read_interface
+from include.serving import loading, protocol
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from include.declarations import UseCase
+    from include.serving.loading import ServedModel
 
 __all__ = ["GOLDEN", "check", "digest", "load", "parity", "save"]
 
@@ -104,9 +103,7 @@ def load(folder: Path, *, expected: str) -> ServedModel:
     :raises CertificateInvalid: if the files are not those that were packaged
     """
     check(folder, expected)
-    about = yaml.safe_load((folder / "MLmodel").read_text())
-    with (folder / about["flavors"]["sklearn"]["pickled_model"]).open("rb") as file:
-        return ServedModel(cloudpickle.load(file), read_interface(folder))
+    return loading.unpack(folder)
 
 
 def parity(folder: Path, model: ServedModel) -> tuple[int, float]:

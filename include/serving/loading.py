@@ -88,8 +88,13 @@ def load(folder: Path, trusted: Path, *, use_case: str | None = None) -> ServedM
         raise CertificateInvalid(
             f"{folder} is a model of {interface.use_case}, certified for {about.use_case}."
         )
+    return unpack(folder)
+
+
+def unpack(folder: Path) -> ServedModel:
+    """Return the model in `folder`, whose files were checked before: unpickling runs what it finds."""
     with (folder / _pickle_of(folder)).open("rb") as file:
-        return ServedModel(cloudpickle.load(file), interface)
+        return ServedModel(cloudpickle.load(file), read_interface(folder))
 
 
 def read_interface(folder: Path) -> Interface:

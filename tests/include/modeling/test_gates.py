@@ -31,7 +31,7 @@ FINE = Evidence(
 
 
 def against_champion(*, lower=0.01, upper=0.03, overlap=0, metric="log_loss", confidence=0.95, refusals=0):
-    gain = Gain(metric, (lower + upper) / 2, lower, upper, confidence, "bootstrap")
+    gain = Gain(metric, (lower + upper) / 2, lower, upper, confidence, 14, "bootstrap")
     champion = Rivalry(version=3, metrics={"log_loss": 0.5}, gains=(gain,), overlap=overlap)
     return FINE.model_copy(update={"champion": champion, "refusals": refusals})
 
