@@ -30,6 +30,7 @@ from include.declarations.gates import (
     Threshold,
 )
 from include.declarations.release import Rollout
+from include.declarations.serving import Serving
 from include.declarations.sources import AnySource, FileSource, Format, HttpSource, PostgresSource
 from include.declarations.training import AnyParameter, Choice, Real, Training, Tuning, Whole
 from include.declarations.use_cases import Label, Split, UseCase
@@ -77,6 +78,7 @@ __all__ = [
     "RetrainPolicy",
     "Robustness",
     "Rollout",
+    "Serving",
     "Severity",
     "Share",
     "SignatureCompatibility",

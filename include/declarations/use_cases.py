@@ -10,6 +10,7 @@ from include.declarations.base import Declaration, Name, Share, known, unique
 from include.declarations.costs import AnyCost
 from include.declarations.gates import METRICS, AnyGate, Metric, Task
 from include.declarations.release import Rollout
+from include.declarations.serving import Module, Serving
 from include.declarations.training import Training, Tuning
 from include.declarations.watch import DriftPolicy, RetrainPolicy, Slo
 
@@ -48,6 +49,8 @@ class UseCase(Declaration):
     With `tuning`, `build_model(**parameters)` takes what is chosen, and has defaults of its own.
     `cost` is what a wrong prediction costs the owner; `naive_by` names columns of the feature view, such as
     the hour: the naive forecast, of doing without a model, is the usual target of each of their values.
+    `code` names further modules and packages of your own that the model is made of, as they are imported;
+    they travel inside the model, as the module of its declaration does.
     """
 
     name: Name
@@ -65,6 +68,8 @@ class UseCase(Declaration):
     split: Split = Split()
     training: Training = Training()
     tuning: Tuning | None = None
+    serving: Serving = Serving()
+    code: tuple[Module, ...] = ()
     rollout: Rollout = Rollout()
     drift: DriftPolicy = DriftPolicy()
     retrain: RetrainPolicy = RetrainPolicy()

@@ -1,4 +1,4 @@
-"""Load a certified model without MLflow: the certificate first, and only then its pickle."""
+"""Load a certified model without MLflow: the certificate first, and only then the model."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-import cloudpickle
 import numpy as np
 import yaml
 
 from include.errors import CertificateInvalid, DataError
 from include.modeling import certificate
+from include.serving.formats import estimator_in
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -92,9 +92,9 @@ def load(folder: Path, trusted: Path, *, use_case: str | None = None) -> ServedM
 
 
 def unpack(folder: Path) -> ServedModel:
-    """Return the model in `folder`, whose files were checked before: unpickling runs what it finds."""
-    with (folder / _pickle_of(folder)).open("rb") as file:
-        return ServedModel(cloudpickle.load(file), read_interface(folder))
+    """Return the model in `folder`, whose files were checked before: loading may run what it finds."""
+    interface = read_interface(folder)
+    return ServedModel(estimator_in(folder, _described(folder)), interface)
 
 
 def read_interface(folder: Path) -> Interface:
@@ -124,10 +124,3 @@ def _described(folder: Path) -> dict[str, Any]:
         return cast("dict[str, Any]", yaml.safe_load((folder / "MLmodel").read_text()))
     except (OSError, yaml.YAMLError) as error:
         raise DataError(f"{folder / 'MLmodel'} cannot be read: {error}. Fetch the version again.") from error
-
-
-def _pickle_of(folder: Path) -> str:
-    try:
-        return str(_described(folder)["flavors"]["sklearn"]["pickled_model"])
-    except (KeyError, TypeError) as error:
-        raise DataError(f"{folder / 'MLmodel'} is not of a scikit-learn model: {error}.") from error

@@ -31,6 +31,7 @@ class Settings(BaseSettings):
     postgres_port: int = Field(5433, ge=1024, le=65535)
     controller_port: int = Field(8091, ge=1024, le=65535)
     model_server_ports: tuple[int, int] = (9000, 9099)
+    allow_pickle: bool = True  # false: where models are loaded, only forms that run no code of their own
     model_server_host: str = LOOPBACK  # another name is one under which the workers reach the model servers
     database_url: str = Field(default_factory=lambda data: _embedded_database(data), repr=False)
     airflow_uri: str = Field(default_factory=lambda data: _local(data, "airflow_port"))
