@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from include import partitions
-from include.data import evidence, quality, reports
+from include.data import distribution, evidence, quality, quarantine, reports, timeliness, withdrawal
 from include.declarations import Dataset
 
 if TYPE_CHECKING:
-    from datetime import date
+    from collections.abc import Sequence
 
     import pandas as pd
     from sqlalchemy import Engine
 
+    from include.data.findings import Outcome
     from include.data.lake import Lake
-    from include.data.quality import Report
+    from include.data.quality import Further, Report
     from include.declarations import FeatureView
+    from include.partitions import Partition
 
 
 def admit(
     declared: Dataset | FeatureView,
     frame: pd.DataFrame,
-    days: list[date],
+    days: list[Partition],
     *,
     lake: Lake,
     engine: Engine,
@@ -33,19 +36,42 @@ def admit(
 
     The report says whether the rest may be published; its page lies at `page_path(declared.name, days)`.
     """
-    if isinstance(declared, Dataset):
-        key, limit = declared.key, declared.quarantine_limit
-    else:
-        key, limit = (declared.entity,), 0.0
+    queue = quarantine.Queue(declared, lake, engine)
+    released = withdrawal.released(queue, days)
     report = quality.validate(
-        frame, declared.columns, key=key, volume=declared.volume, days=days, quarantine_limit=limit
+        frame,
+        declared.columns,
+        key=queue.key,
+        volume=declared.volume,
+        days=days,
+        quarantine_limit=declared.quarantine_limit if isinstance(declared, Dataset) else 0.0,
+        further=[*of_history(declared, lake, days), released.check],
     )
     evidence.record(engine, declared.name, run, partitions.key(days), report)
     reports.write(lake.uri, lake.storage_options, page_path(declared.name, days), report.page())
-    lake.quarantine(declared.name, report.quarantined, days, metadata={"run": run})
+    if report.passed:
+        withdrawal.record(queue, released, report.accepted, days, run)
+    quarantine.keep(queue, report, days, run=run)
     return report
 
 
-def page_path(subject: str, days: list[date]) -> str:
+def of_history(declared: Dataset | FeatureView, lake: Lake, days: Sequence[Partition]) -> list[Further]:
+    """Return what a dataset promises of a partition's moments, and of its likeness to those before."""
+    if not isinstance(declared, Dataset):
+        return []
+    checks: list[Further] = []
+    if (promise := declared.freshness) is not None:
+
+        def fresh(rows: pd.DataFrame, at: Any, days: Sequence[Partition]) -> list[Outcome]:
+            return [timeliness.fresh(promise, rows[promise.column], at, days)]
+
+        checks.append(fresh)
+    if declared.usual is not None:
+        past = distribution.history(lake, declared, days)
+        checks.append(partial(distribution.compare, declared.usual, past))
+    return checks
+
+
+def page_path(subject: str, days: list[Partition]) -> str:
     """Return where the report of a partition lies below the lake's reports."""
     return f"quality/{subject}/{partitions.key(days)}.html"

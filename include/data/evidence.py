@@ -11,19 +11,19 @@ from include.schema import gate_result
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from include.data.quality import Report
+    from include.data.findings import Findings
 
 
-def record(engine: Engine, subject: str, run: str, partition: str, report: Report) -> None:
+def record(engine: Engine, subject: str, run: str, partition: str, found: Findings) -> None:
     """Write down what `run` found in a partition of `subject`, whether it passed or not."""
     values = {
         "subject": subject,
         "run": run,
         "partition": partition,
-        "passed": report.passed,
-        "rows": report.rows,
-        "quarantined": len(report.quarantined),
-        "results": report.as_json()["results"],
+        "passed": found.passed,
+        "rows": found.rows,
+        "quarantined": found.refused,
+        "results": found.as_json()["results"],
     }
     with engine.begin() as connection:
         connection.execute(insert(gate_result).values(values))

@@ -11,6 +11,7 @@ import great_expectations.expectations as gxe
 from great_expectations.core import ExpectationSuiteValidationResult, ExpectationValidationResult
 from great_expectations.data_context.types.base import ProgressBarsConfig
 from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
+from great_expectations.expectations.metadata_types import FailureSeverity
 from great_expectations.render.renderer import ValidationResultsPageRenderer
 from great_expectations.render.view import DefaultJinjaPageView
 
@@ -46,10 +47,10 @@ def of_rows(columns: Iterable[Column], key: Sequence[str]) -> list[Check]:
     return checks
 
 
-def of_table(key: Sequence[str], days: Sequence[str]) -> list[Check]:
-    """Return what all rows must keep together: no key twice in a day, no row of another day."""
+def of_table(key: Sequence[str], days: Sequence[str], *, parts: Sequence[str] = ("day",)) -> list[Check]:
+    """Return what all rows must keep together: no key twice in a partition, no row of another day."""
     unique = gxe.ExpectCompoundColumnsToBeUnique(
-        column_list=list(dict.fromkeys(("day", *key))), ignore_row_if="any_value_is_missing"
+        column_list=list(dict.fromkeys((*parts, *key))), ignore_row_if="any_value_is_missing"
     )
     twice = f"the key ({', '.join(key)}) is there more than once"
     return [
@@ -106,10 +107,18 @@ def check(
 
 
 def finding(
-    expectation: str, column: str, *, success: bool, result: dict[str, Any] | None = None, **kwargs: Any
+    expectation: str,
+    column: str,
+    *,
+    success: bool,
+    result: dict[str, Any] | None = None,
+    severity: Severity = "critical",
+    **kwargs: Any,
 ) -> ExpectationValidationResult:
     """Return the result of something that was found without running Great Expectations."""
-    configuration = ExpectationConfiguration(type=expectation, kwargs={"column": column, **kwargs})
+    configuration = ExpectationConfiguration(
+        type=expectation, kwargs={"column": column, **kwargs}, severity=FailureSeverity(severity)
+    )
     return ExpectationValidationResult(success=success, expectation_config=configuration, result=result)
 
 

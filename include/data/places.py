@@ -40,6 +40,11 @@ class Place:
         by_hour = self.partitions and isinstance(self.partitions[0], datetime)
         return [DAY, HOUR] if by_hour else [DAY]
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of these partitions."""
+        return tuple(partitions.name(one) for one in self.partitions)
+
     def __str__(self) -> str:
         ends = [partitions.name(one) for one in (*self.partitions[:1], *self.partitions[-1:])]
         return " … ".join(dict.fromkeys(ends)) or "no day at all"
@@ -88,6 +93,12 @@ def partition(values: Mapping[str, str | None]) -> Partition:
     day = date.fromisoformat(str(values[DAY]))
     hour = values.get(HOUR)
     return datetime(day.year, day.month, day.day, int(hour), tzinfo=UTC) if hour else day
+
+
+def parse(name: str) -> Partition:
+    """Return the partition of this name."""
+    day, _, hour = name.partition("T")
+    return partition({DAY: day, HOUR: hour or None})
 
 
 def _quoted(values: Collection[str]) -> str:

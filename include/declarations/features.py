@@ -66,7 +66,10 @@ class FeatureView(Declaration):
             raise ValueError(f"entity: {self.entity} is neither string nor integer")
         for source in self.sources:
             known(source.columns, types, "sources.columns")
-        moments = (Column(name=each.known_at, dtype="timestamp", nullable=True) for each in self.sources)
+        moments = (
+            Column(name=each.known_at, dtype="timestamp", nullable=True, maximum_nulls=1)
+            for each in self.sources
+        )
         missing = tuple(column for column in moments if column.name not in types)
         object.__setattr__(self, "columns", self.columns + missing)  # it is frozen, even for itself
         return self

@@ -36,7 +36,7 @@ FEATURE_VIEW = FeatureView(
         Column(name="distance", dtype="number", minimum=10, maximum=6000),
         Column(name="hour", dtype="integer", minimum=0, maximum=23),
         Column(name="weekday", dtype="integer", minimum=0, maximum=6),
-        *(Column(name=name, dtype="number", nullable=True) for name in WEATHER),
+        *(Column(name=name, dtype="number", nullable=True, maximum_nulls=1) for name in WEATHER),
     ),
     volume=(300, 2000),
     online=Online(days=7),

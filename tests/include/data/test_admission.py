@@ -59,7 +59,7 @@ def test_a_refused_row_waits_in_the_quarantine_with_its_reason(gate, rows, lake)
     assert (report.passed, len(report.accepted)) == (True, 19)
     (refused,) = lake.read("cars_quarantine").to_dict("records")
     assert (refused["speed"], refused["day"]) == ("999.0", "2013-01-01")
-    assert "speed" in refused["reasons"]
+    assert "speed" in refused["_reasons"]
 
 
 def test_too_many_refused_rows_fail_with_the_same_evidence(gate, rows, database, lake):
@@ -84,14 +84,15 @@ def test_each_attempt_leaves_evidence_of_its_own(gate, rows, database):
 
 def test_a_feature_view_is_refused_for_one_bad_row(gate, rows):
     moments = pd.Timestamp("2013-01-01T10:00Z").as_unit("us")
-    frame = rows(10).assign(at=moments)
+    frame = rows(10).assign(at=moments, cars_known_at=moments)
     assert gate(frame, CAR_FEATURES).passed
     frame.loc[0, "speed"] = 999.0
     assert not gate(frame, CAR_FEATURES).passed
 
 
 def test_a_feature_views_key_is_its_entity(gate, rows):
-    frame = rows(10).assign(at=pd.Timestamp("2013-01-01T10:00Z").as_unit("us"))
+    moments = pd.Timestamp("2013-01-01T10:00Z").as_unit("us")
+    frame = rows(10).assign(at=moments, cars_known_at=moments)
     frame.loc[1, "id"] = frame.loc[0, "id"]
     assert not gate(frame, CAR_FEATURES).passed
 

@@ -33,7 +33,7 @@ def good():
             "id": [f"f{number}" for number in numbers],
             "speed": numbers * 1.0,
             "origin": "EWR",
-            "gust": np.nan,
+            "gust": [np.nan, 3.0] * 10,
             "stops": pd.array([1, None] * 10, dtype="Int64"),
             "seen": pd.Timestamp("2013-01-01", tz="UTC"),
             "delay": 5.0,
@@ -92,8 +92,8 @@ def test_a_bad_row_is_quarantined_as_it_came_with_the_reason(good, spoil, reason
     frame = spoil(good)
     report = judge(frame)
     assert report.passed
-    assert list(report.quarantined["reasons"]) == [reason]
-    pd.testing.assert_frame_equal(report.quarantined.drop(columns="reasons"), frame.iloc[[3]])
+    assert list(report.quarantined["_reasons"]) == [reason]
+    pd.testing.assert_frame_equal(report.quarantined.drop(columns=["_reasons", "_failed"]), frame.iloc[[3]])
     assert list(report.accepted["id"]) == [name for name in good["id"] if name != "f3"]
     json.dumps(report.as_json(), allow_nan=False)
     assert "speed" in report.page()
@@ -101,7 +101,7 @@ def test_a_bad_row_is_quarantined_as_it_came_with_the_reason(good, spoil, reason
 
 def test_a_row_with_several_faults_is_quarantined_once_with_all_reasons(good):
     report = judge(put("speed", 3, -1.0)(put("origin", 3, "SFO")(good)).set_index(np.zeros(20, int)))
-    assert list(report.quarantined["reasons"]) == [
+    assert list(report.quarantined["_reasons"]) == [
         "speed is not between 0 and 150; origin is none of EWR, JFK"
     ]
 
@@ -183,7 +183,7 @@ def test_real_weather_passes_but_for_the_wind_of_a_thousand_miles_an_hour(real_f
         days=[date(2013, 1, day) for day in (1, 2, 3)], quarantine_limit=declared.quarantine_limit,
     )  # fmt: skip
     report.raise_if_failed("weather")
-    assert list(report.quarantined["reasons"]) == ["wind_speed is not between 0 and 150"]
+    assert list(report.quarantined["_reasons"]) == ["wind_speed is not between 0 and 150"]
 
 
 @pytest.mark.parametrize("name", ["flights", "arrivals"])

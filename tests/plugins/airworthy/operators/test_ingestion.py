@@ -109,7 +109,7 @@ def test_a_refused_row_goes_to_quarantine_with_the_reason_and_the_rest_is_publis
     assert len(lake.read("arrivals", [DAY])) == 399
     (refused,) = lake.read("arrivals_quarantine", [DAY]).to_dict("records")
     assert refused["arr_delay"] == "9999.0"
-    assert "arr_delay" in refused["reasons"]
+    assert "arr_delay" in refused["_reasons"]
 
 
 def test_a_partition_that_fails_leaves_its_evidence_and_publishes_nothing(lake, database, context):
