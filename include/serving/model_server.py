@@ -23,7 +23,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from include.errors import AirworthyError
-from include.serving import metrics, paths
+from include.serving import metrics, online, paths
 from include.serving.batching import Batcher
 from include.serving.inference_log import InferenceLog, Record
 from include.serving.loading import load
@@ -39,8 +39,11 @@ if TYPE_CHECKING:
 
     from include.serving.inference_log import Role
     from include.serving.loading import ServedModel
+    from include.serving.online import OnlineFeatures
 
 LARGE = 64 * 1024  # bytes; such a body is read in a thread, so that the others do not wait
+AWAY = 503  # what a request needs besides the model
+CODES = {404: "RESOURCE_DOES_NOT_EXIST", AWAY: "TEMPORARILY_UNAVAILABLE"}
 CANNOT_SERVE = 3  # exit code: this version will not load, however often it is tried
 
 
@@ -57,10 +60,13 @@ class Answer:
 class ModelServer:
     """One version, with everything around it that a request needs."""
 
-    def __init__(self, use_case: str, version: int, model: ServedModel) -> None:
+    def __init__(
+        self, use_case: str, version: int, model: ServedModel, features: OnlineFeatures | None = None
+    ) -> None:
         self.use_case = use_case
         self.version = version
         self.model = model
+        self.features = features
         self.batcher = Batcher(model, observe=metrics.BATCH_ROWS.observe)
         self.shadow = Shadow(paths.shadow_file(use_case), version, dropped=metrics.SHADOW_DROPPED.inc)
         self.log = InferenceLog(settings().database_url, paths.spool_folder())
@@ -89,14 +95,15 @@ class ModelServer:
         except ClientDisconnect:
             return Response(status_code=499)
         seconds = time.perf_counter() - began
-        if role:  # whoever comes past the gateway is no caller, but a test
+        # Whoever comes past the gateway is no caller, but a test; and what is away is no challenger's fault.
+        if role == "champion" or (role and answer.status != AWAY):
             self.log.record(
                 Record(
                     use_case=self.use_case,
                     request_id=request_id,
                     version=self.version,
                     role=role,
-                    entity_id=request.headers.get("x-entity-id"),
+                    entity_id=request.headers.get("x-entity-id") or _only_key(answer.rows),
                     received_at=received,
                     latency_ms=seconds * 1000,
                     status=answer.status,
@@ -108,7 +115,8 @@ class ModelServer:
         metrics.SECONDS.labels(role or "direct").observe(seconds)
         content = answer.content | {"request_id": request_id}
         # What a challenger refuses the champion might take: 425 makes the gateway ask the champion.
-        status = 425 if role == "challenger" and 400 <= answer.status < 500 else answer.status
+        refused = 400 <= answer.status < 500 or answer.status == AWAY
+        status = 425 if role == "challenger" and refused else answer.status
         return JSONResponse(
             content,
             status,
@@ -125,13 +133,16 @@ class ModelServer:
         return Response(metrics.exposition(), media_type="text/plain; version=0.0.4")
 
     async def _answer(self, body: bytes, content_type: str) -> Answer:
+        key = self.features.key if self.features else None
         try:
             if len(body) > LARGE:
-                rows = await run_in_threadpool(parse, body, content_type, self.model.columns)
+                rows = await run_in_threadpool(parse, body, content_type, self.model.columns, key)
             else:
-                rows = parse(body, content_type, self.model.columns)
+                rows = parse(body, content_type, self.model.columns, key)
+            if self.features:
+                rows = await self.features.complete(rows, self.model.columns)
         except Refused as error:
-            return _failure(error.status, "BAD_REQUEST", str(error))
+            return _failure(error.status, CODES.get(error.status, "BAD_REQUEST"), str(error))
         try:
             predictions = await self.batcher.predict(rows)
         except Nonsense as error:
@@ -158,6 +169,8 @@ class ModelServer:
     @asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
         yield
+        if self.features:
+            await self.features.close()
         await run_in_threadpool(self.log.close)
 
 
@@ -177,6 +190,10 @@ async def _body(request: Request) -> bytes:
 
 def _failure(status: int, code: str, message: str, rows: Rows | None = None) -> Answer:
     return Answer(status, {"error_code": code, "message": message}, rows)
+
+
+def _only_key(rows: Rows | None) -> str | None:
+    return str(rows.keys[0]) if rows and rows.keys and rows.count == 1 else None
 
 
 def warm_up(model: ServedModel) -> None:
@@ -204,7 +221,7 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stderr.write(json.dumps({"error": str(error)}) + "\n")
         return CANNOT_SERVE
     warm_up(model)
-    app = ModelServer(given.use_case, given.version, model).app()
+    app = ModelServer(given.use_case, given.version, model, online.of(given.use_case)).app()
     everywhere = "0.0.0.0"  # noqa: S104  so that the workers of other machines can test it
     host = LOOPBACK if settings().model_server_host == LOOPBACK else everywhere
     uvicorn.run(

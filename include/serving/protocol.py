@@ -50,11 +50,24 @@ class Nonsense(AirworthyError):
 
 
 @dataclass(frozen=True, slots=True)
+class Key:
+    """What a caller may send in place of features: the column that names the entity, and its type."""
+
+    name: str
+    kind: ColumnType
+
+
+@dataclass(frozen=True, slots=True)
 class Rows:
-    """The rows of one request, column by column, checked against the signature; None is a missing value."""
+    """
+    The rows of one request, column by column, checked against the signature; None is a missing value.
+
+    With `keys`, of the entities that they are about, columns may lack that have to be looked up.
+    """
 
     columns: dict[str, list[Any]]
     count: int
+    keys: list[Any] | None = None
 
     def records(self) -> list[dict[str, Any]]:
         """Return one dictionary per row."""
@@ -64,9 +77,9 @@ class Rows:
         ]
 
 
-def parse(body: bytes, content_type: str, columns: dict[str, ColumnType]) -> Rows:
+def parse(body: bytes, content_type: str, columns: dict[str, ColumnType], key: Key | None = None) -> Rows:
     """
-    Return the rows of a request.
+    Return the rows of a request; one that has the `key` needs no other column.
 
     :raises Refused: naming what is wrong, and where
     """
@@ -74,9 +87,9 @@ def parse(body: bytes, content_type: str, columns: dict[str, ColumnType]) -> Row
         raise Refused(f"The body has {len(body)} bytes; at most {MAX_BYTES} are taken. Send fewer rows.", 413)
     media = content_type.partition(";")[0].strip().lower()
     if media in {"text/csv", "application/csv"}:
-        return _checked(*_from_csv(body, columns), columns)
+        return _checked(*_from_csv(body, columns | ({key.name: key.kind} if key else {})), columns, key)
     if media in {"", "application/json"}:
-        return _checked(*_from_json(body, columns), columns)
+        return _checked(*_from_json(body, columns), columns, key)
     raise Refused(f"Content-Type {media} is not taken; send application/json or text/csv.", 415)
 
 
@@ -191,24 +204,12 @@ def _from_text(text: str, kind: ColumnType) -> Any:
         return text
 
 
-def _checked(names: list[str], rows: list[list[Any]], columns: dict[str, ColumnType]) -> Rows:
-    if not rows:
-        raise Refused("There is no row to predict.")
-    if len(rows) > MAX_ROWS:
-        raise Refused(f"There are {len(rows)} rows; at most {MAX_ROWS} are taken at once. Send fewer.", 413)
-    twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
-    problems = {
-        "missing": [name for name in columns if name not in names],
-        "unknown": sorted(set(names) - set(columns)),
-        "given twice": twice,
-    }
-    if found := [f"{', '.join(those[:20])} {what}" for what, those in problems.items() if those]:
-        raise Refused(f"The columns are not the model's: {'; '.join(found)}. It takes {', '.join(columns)}.")
-    given = dict(zip(names, zip(*rows, strict=True), strict=True))
-    return Rows({name: _column(name, given[name], kind) for name, kind in columns.items()}, len(rows))
+def check_column(name: str, values: Sequence[Any], kind: ColumnType) -> list[Any]:
+    """
+    Return the values of a column.
 
-
-def _column(name: str, values: Sequence[Any], kind: ColumnType) -> list[Any]:
+    :raises Refused: naming the first that is not of its type
+    """
     allowed = _TYPES[kind] | ({type(None)} if kind in _NULLABLE else set())
     if not set(map(type, values)) <= allowed:
         row = next(row for row, value in enumerate(values) if type(value) not in allowed)
@@ -219,6 +220,31 @@ def _column(name: str, values: Sequence[Any], kind: ColumnType) -> list[Any]:
             if value is not None and problem(value):
                 raise Refused(f"Column {name}, row {row}: {_shown(value)} is {problem(value)}.")
     return list(values)
+
+
+def _checked(
+    names: list[str], rows: list[list[Any]], columns: dict[str, ColumnType], key: Key | None
+) -> Rows:
+    if not rows:
+        raise Refused("There is no row to predict.")
+    if len(rows) > MAX_ROWS:
+        raise Refused(f"There are {len(rows)} rows; at most {MAX_ROWS} are taken at once. Send fewer.", 413)
+    twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
+    keyed = key is not None and key.name in names
+    problems = {
+        "missing": [name for name in columns if name not in names and not keyed],
+        "unknown": sorted(set(names) - set(columns) - ({key.name} if key else set())),
+        "given twice": twice,
+    }
+    if found := [f"{', '.join(those[:20])} {what}" for what, those in problems.items() if those]:
+        alone = f", or {key.name} alone" if key else ""
+        raise Refused(
+            f"The columns are not the model's: {'; '.join(found)}. It takes {', '.join(columns)}{alone}."
+        )
+    given = dict(zip(names, zip(*rows, strict=True), strict=True))
+    keys = check_column(key.name, given[key.name], key.kind) if key and keyed else None
+    checked = {name: check_column(name, given[name], kind) for name, kind in columns.items() if name in given}
+    return Rows(checked, len(rows), keys)
 
 
 def _not_whole(kind: str) -> Callable[[int], str]:

@@ -69,6 +69,7 @@ def shared(settings: Settings) -> dict[str, str]:
         "AIRWORTHY_LAKE_URI": settings.lake_uri,
         "AIRWORTHY_LANDING_URI": settings.landing_uri,
         "AIRWORTHY_GATEWAY_URI": settings.gateway_uri,
+        "AIRWORTHY_FEATURES_URI": settings.features_uri,
     }
     path = [REPOSITORY, REPOSITORY / "plugins", REPOSITORY / "include" / "stack" / "airflow_config"]
     return variables | {"PYTHONPATH": os.pathsep.join(map(str, path))}

@@ -33,6 +33,7 @@ def problem(state: ProgramState, settings: Settings, credentials: Credentials) -
     addresses = {
         "mlflow": f"{settings.mlflow_uri}/health",
         "api-server": f"{settings.airflow_uri}/api/v2/monitor/health",
+        "features": f"http://127.0.0.1:{settings.features_port}/health",
         "controller": f"http://127.0.0.1:{settings.controller_port}/healthz",
     }
     return _answers(addresses[state.name])

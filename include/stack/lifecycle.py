@@ -157,7 +157,7 @@ def _start_all(supervisor: Supervisor, settings: Settings, tell: Callable[[dict[
     ours = connect(environment.database_url("airworthy", settings, credentials))
     upgrade(ours)
     ours.dispose()
-    for name in ("haproxy", "controller"):
+    for name in ("features", "haproxy", "controller"):
         supervisor.start(name)
     _finish(migration, settings, credentials)
     for name in AIRFLOW:

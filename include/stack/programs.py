@@ -73,6 +73,7 @@ def _airflow(*arguments: str) -> Callable[[Settings], list[str]]:
 PROGRAMS = (
     Program("postgres", "database", lambda s: postgres(s).command(), "INT", 30, whole_group=False),
     Program("mlflow", "mlflow", _mlflow),
+    Program("features", "airworthy", lambda _: _python("include.data.feature_store.server")),
     Program("api-server", "airflow", _airflow("api-server")),
     Program("scheduler", "airflow", _airflow("scheduler", "--skip-serve-logs"), stop_seconds=15),
     Program("dag-processor", "airflow", _airflow("dag-processor")),

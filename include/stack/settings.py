@@ -30,12 +30,15 @@ class Settings(BaseSettings):
     gateway_port: int = Field(8090, ge=1024, le=65535)
     postgres_port: int = Field(5433, ge=1024, le=65535)
     controller_port: int = Field(8091, ge=1024, le=65535)
+    features_port: int = Field(8092, ge=1024, le=65535)
     model_server_ports: tuple[int, int] = (9000, 9099)
     allow_pickle: bool = True  # false: where models are loaded, only forms that run no code of their own
     model_server_host: str = LOOPBACK  # another name is one under which the workers reach the model servers
+    features_host: str = LOOPBACK  # where the feature server listens
     database_url: str = Field(default_factory=lambda data: _embedded_database(data), repr=False)
     airflow_uri: str = Field(default_factory=lambda data: _local(data, "airflow_port"))
     gateway_uri: str = Field(default_factory=lambda data: _local(data, "gateway_port"))
+    features_uri: str = Field(default_factory=lambda data: _local(data, "features_port"))
     mlflow_uri: str = Field(default_factory=lambda data: _local(data, "mlflow_port"))
     lake_uri: str = Field(default_factory=lambda data: _below(data, "lake"))
     landing_uri: str = Field(default_factory=lambda data: _below(data, "landing"))
@@ -63,7 +66,8 @@ class Settings(BaseSettings):
     @property
     def ports(self) -> dict[str, int]:
         """Every port the embedded stack listens on, by the variable that sets it."""
-        names = ("airflow_port", "mlflow_port", "gateway_port", "postgres_port", "controller_port")
+        programs = ("airflow", "mlflow", "gateway", "postgres", "controller", "features")
+        names = tuple(f"{program}_port" for program in programs)
         return {f"AIRWORTHY_{name.upper()}": getattr(self, name) for name in names}
 
 

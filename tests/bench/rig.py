@@ -28,7 +28,7 @@ from tests.conftest import free_ports
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-PORTS = ("airflow_port", "mlflow_port", "gateway_port", "postgres_port", "controller_port")
+PORTS = ("airflow_port", "mlflow_port", "gateway_port", "postgres_port", "controller_port", "features_port")
 CLONED = ("dags", "plugins", "include", "tests/bench", "requirements.txt", "airflow_settings.yaml")
 PAUSED = {"AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "true"}  # no nightly training beside the measured one
 NIGHTLY_SECONDS = 8.0  # within which Airflow starts last night's run of a DAG that is unpaused

@@ -15,7 +15,7 @@ from include.stack.airflow_api import AirflowApi
 from include.stack.settings import Settings
 from tests.conftest import free_ports
 
-NAMES = ("airflow_port", "mlflow_port", "gateway_port", "postgres_port", "controller_port")
+NAMES = ("airflow_port", "mlflow_port", "gateway_port", "postgres_port", "controller_port", "features_port")
 PATIENCE = 420
 
 Command = Callable[..., subprocess.CompletedProcess[str]]

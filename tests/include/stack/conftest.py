@@ -5,7 +5,7 @@ import pytest
 from include.stack.settings import Settings
 from tests.conftest import free_ports
 
-NAMES = ("airflow_port", "mlflow_port", "gateway_port", "postgres_port", "controller_port")
+NAMES = ("airflow_port", "mlflow_port", "gateway_port", "postgres_port", "controller_port", "features_port")
 
 
 @pytest.fixture
