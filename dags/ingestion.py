@@ -1,15 +1,18 @@
 """
 ### Ingestion
 
-Take one day of a dataset from where it lands, let it through its quality gate, and publish it to the lake.
+Take one partition of a dataset, a day or an hour, from where it comes, let it through its quality gate, and
+publish it to the lake.
 
-A day is replaced in one commit: running it again, or backfilling it, leaves exactly one copy.
+A partition is replaced in one commit: running it again, or backfilling it, leaves exactly one copy.
 For a long stretch of history trigger one bulk run with `first` and `last`.
 
 **If it is red:**
 
-- `wait`: the file did not land in time. Ask who sends it; clear the task when it is there.
-- `extract`: the file cannot be read; the message names the file, the column and the row.
+- `wait`: the partition was not there in time, or its source cannot be reached; the message names the place.
+  Ask who sends it; clear the task when it is there.
+- `extract`: it cannot be read; the message names the place and what is wrong with it. Have it sent again, and
+  clear the task.
 - `validate`: the data is not what was declared, and nothing was published. The link *Data docs* shows what
   failed, the table `<dataset>_quarantine` holds the refused rows. Have the file corrected, clear `extract`.
 - `publish`: the store is away or full. It is tried again by itself; clear it when the cause is gone.
@@ -20,39 +23,50 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from airflow.sdk import CronPartitionTimetable, dag
+from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
+from airflow.sdk import CronPartitionTimetable, TriggerRule, XComArg, dag
 
 from airworthy.defaults import START, day_range, default_args, wanted
 from airworthy.operators.data_validation import DataValidationOperator
-from airworthy.operators.ingestion import ExtractPartitionOperator
+from airworthy.operators.ingestion import AdvanceWatermarkOperator, ExtractPartitionOperator
 from airworthy.operators.publication import PublishDatasetOperator
 from airworthy.sensors.landing import PartitionLandedSensor
 from include.catalog import catalog
+from include.partitions import FORMAT, HOUR_FORMAT, STEP, ends
 
 if TYPE_CHECKING:
     from airflow.sdk import DAG
 
     from include.declarations import Dataset
 
+LATE_CHANGES = """
+- `take_again`: the runs `late__…` that take changed partitions again could not be started. Clear it. One of
+  these runs that is red itself says why; its partition is still there as it was.
+- `advance`: Airflow's database is away. Clear it: until then changes are only taken once more.
+"""
+
 
 def ingestion_dag(dataset: Dataset) -> DAG:
     """Build the ingestion DAG of one dataset."""
-    ended = dataset.last_partition
+    dag_id, last = f"{dataset.name}_ingestion", dataset.last_partition
+    cron, name, steps = {"day": ("0 0 * * *", FORMAT, 1), "hour": ("0 * * * *", HOUR_FORMAT, 24)}[
+        dataset.every
+    ]
 
     @dag(
-        dag_id=f"{dataset.name}_ingestion",
+        dag_id=dag_id,
         schedule=CronPartitionTimetable(
-            "0 0 * * *", timezone="UTC", run_offset=-dataset.lag_days, key_format="%Y-%m-%d"
+            cron, timezone="UTC", run_offset=-steps * dataset.lag_days, key_format=name
         ),
         start_date=START,
-        end_date=START.set(*ended.timetuple()[:3]) + timedelta(days=dataset.lag_days) if ended else None,
+        end_date=ends(last) - STEP[dataset.every] + timedelta(days=dataset.lag_days) if last else None,
         catchup=False,
         max_active_runs=4,
-        params=day_range(),
+        params=day_range(dataset.every),
         default_args=default_args(dataset.owner),
         tags=["ingestion", dataset.name],
         description=dataset.description,
-        doc_md=__doc__,
+        doc_md=f"{__doc__}{LATE_CHANGES if dataset.watermark else ''}",
     )
     def ingestion() -> None:
         wait = PartitionLandedSensor(task_id="wait", dataset=dataset.name, patience=dataset.landing_timeout)
@@ -60,6 +74,17 @@ def ingestion_dag(dataset: Dataset) -> DAG:
         validate = DataValidationOperator(task_id="validate", subject=dataset.name, frame=extract.output)
         publish = PublishDatasetOperator(task_id="publish", dataset=dataset.name, frame=validate.output)
         wait >> extract >> validate >> publish
+        if dataset.watermark:
+            take_again = TriggerDagRunOperator.partial(
+                task_id="take_again", trigger_dag_id=dag_id, logical_date=None, skip_when_already_exists=True
+            ).expand_kwargs(XComArg(extract, "late"))
+            advance = AdvanceWatermarkOperator(
+                task_id="advance",
+                dataset=dataset.name,
+                changes=XComArg(extract, "changes"),
+                trigger_rule=TriggerRule.NONE_FAILED,  # nothing late is nothing to take again
+            )
+            publish >> take_again >> advance
 
     return ingestion()
 

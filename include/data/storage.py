@@ -73,6 +73,6 @@ class _Upload:
 
 
 def _write(files: fs.FileSystem, path: str, content: bytes) -> None:
-    stream = files.open_output_stream(path)
+    stream = files.open_output_stream(path, compression=None)  # a name in .gz is packed already
     stream.write(content)
     stream.close()  # an object appears when its stream is closed, so one that failed must not be

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from include.declarations.base import Declaration, Duration, Name, Severity, Share, known, unique
 from include.declarations.columns import Column
-from include.declarations.sources import AnySource
+from include.declarations.sources import AnySource, PostgresSource
 
 
 class Freshness(Declaration):
@@ -77,6 +77,8 @@ class Dataset(Declaration):
         unique([column.name for column in self.columns], "columns")
         names = {column.name for column in self.columns}
         known(self.key, names, "key")
+        if taken := names & ({"day", "hour"} if self.every == "hour" else {"day"}):
+            raise ValueError(f"columns: {', '.join(sorted(taken))} is where the partition's own name stands")
         moments = {column.name for column in self.columns if column.dtype == "timestamp"}
         known([self.known_at] if self.known_at else [], moments, "known_at")
         known([self.freshness.column] if self.freshness else [], moments, "freshness.column")
@@ -86,3 +88,8 @@ class Dataset(Declaration):
         if self.last_partition and self.last_partition < self.first_partition:
             raise ValueError("last_partition is before first_partition")
         return self
+
+    @property
+    def watermark(self) -> str | None:
+        """The column by which late changes are noticed; only a query has one."""
+        return self.source.watermark if isinstance(self.source, PostgresSource) else None

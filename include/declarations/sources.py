@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from include.declarations.base import Declaration
+from include.declarations.base import Declaration, Duration
 
 Format = Literal["csv", "jsonl", "parquet"]
 Path = Annotated[str, Field(pattern=r"^[^\s]*\{partition\}[^\s]*$")]
@@ -30,13 +31,15 @@ class PostgresSource(Declaration):
     A query that returns the rows of one partition, from `:start` to before `:end` (moments in UTC).
 
     With `watermark`, a column of the query that grows with every change, a run also takes again the earlier
-    partitions in which rows changed since the last one.
+    partitions in which rows changed since the last one. A change is looked at once it is older than `settle`:
+    choose more than the longest transaction upstream lasts, since one begun earlier may be committed later.
     """
 
     kind: Literal["postgres"] = "postgres"
     conn_id: str = Field(min_length=1)
     query: str
-    watermark: str | None = None
+    watermark: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = None
+    settle: Duration = timedelta(minutes=1)
 
     @model_validator(mode="after")
     def _is_of_one_partition(self) -> Self:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pendulum import datetime
 
 from airflow.sdk import ExceptionRetryPolicy, Param, RetryAction, RetryRule, get_parsing_context
 
 from include.errors import AirworthyError, ServiceUnavailable
+
+if TYPE_CHECKING:
+    from include.partitions import Every
 
 START = datetime(2013, 1, 1)
 
@@ -39,10 +42,11 @@ def wanted(dag_id: str) -> bool:
     return get_parsing_context().dag_id in (None, dag_id)
 
 
-def day_range() -> dict[str, Param]:
-    """Return the parameters of a DAG that can run over a range of days."""
-    day: Any = {"type": ["null", "string"], "format": "date"}
+def day_range(every: Every = "day") -> dict[str, Param]:
+    """Return the parameters of a DAG that can run over a range of days, or hours."""
+    hour = {"pattern": r"^\d{4}-\d\d-\d\d(T\d\d)?$", "examples": ["2013-07-01T05"]}
+    form: Any = {"type": ["null", "string"], **({"format": "date"} if every == "day" else hour)}
     return {
-        "first": Param(None, description="First day of a bulk run", **day),
-        "last": Param(None, description="Last day of a bulk run; the first alone if empty", **day),
+        "first": Param(None, description=f"First {every} of a bulk run", **form),
+        "last": Param(None, description=f"Last {every} of a bulk run; the first alone if empty", **form),
     }

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
-from include import partitions
+from include import partitions as names
 from include.errors import DataError, ReleaseError
 
 if TYPE_CHECKING:
     from airflow.sdk import Asset, Context
 
     from include.declarations import UseCase
+    from include.partitions import Every, Partition
 
 
 def run_key(context: Context) -> str:
@@ -77,12 +78,30 @@ def partition_key(context: Context) -> str:
         raise DataError(
             "This run has no partition. Trigger it with `first` and `last`, or backfill the days."
         )
-    return partitions.key(partitions.days(f"{first}..{last or first}"))
+    key = first if last in {None, "", first} else f"{first}..{last}"
+    names.days(key)  # a mistake is named here
+    return key
 
 
 def days(context: Context) -> list[date]:
-    """Return the days of the run's partition, oldest first."""
-    return partitions.days(partition_key(context))
+    """Return the days that the run's partition is, or lies in, oldest first."""
+    return names.days(partition_key(context))
+
+
+def partitions(context: Context, every: Every) -> list[Partition]:
+    """
+    Return the days, or hours, of the run's partition, oldest first.
+
+    :raises DataError: if one of them has not begun yet
+    """
+    found = names.parse(partition_key(context), every)
+    names.refuse_future(found, datetime.now(UTC))
+    return found
+
+
+def moves_watermark(context: Context) -> bool:
+    """Return whether the run goes with time: a backfill, or a bulk run, looks back."""
+    return not is_backfill(context) and context["dag_run"].partition_key is not None
 
 
 def announce(context: Context, asset: Asset) -> None:

@@ -10,7 +10,7 @@ from include.catalog import catalog, module_of
 from include.data import features
 from include.data.admission import admit
 from include.data.lake import Lake
-from include.data.landing import Landing
+from include.data.sources.files import Landing
 from include.schema import connect
 from include.stack.feed import land
 from include.stack.settings import settings
@@ -24,7 +24,7 @@ def main(first: str, last: str) -> None:
     engine = connect(settings().database_url)
     for dataset in catalog().datasets.values():
         report = admit(
-            dataset, landing.read(dataset, days), days, lake=lake, engine=engine, run="bench/seed/1"
+            dataset, landing.read(dataset, days).rows, days, lake=lake, engine=engine, run="bench/seed/1"
         )
         report.raise_if_failed(dataset.name)
         lake.publish(dataset.name, report.accepted, days, metadata={})

@@ -14,7 +14,7 @@ import pytest
 
 from include.catalog import catalog, discover, module_of
 from include.data import features
-from include.data.landing import Landing
+from include.data.sources.files import Landing
 from include.modeling.evaluation import predict
 from tests.contracts.frames import generate
 
@@ -46,14 +46,14 @@ def test_no_two_declarations_share_a_name():
 
 
 def test_every_dataset_lands_in_a_place_of_its_own():
-    paths = [Landing("/landing").path(dataset, DAY) for dataset in FOUND.datasets.values()]
+    paths = [Landing("/landing").place(dataset, DAY) for dataset in FOUND.datasets.values()]
     assert len(set(paths)) == len(paths)
 
 
 @pytest.mark.parametrize("dataset", FOUND.datasets.values(), ids=lambda dataset: dataset.name)
 def test_every_day_of_a_dataset_lands_in_a_place_of_its_own(dataset):
     landing = Landing("/landing")
-    assert landing.path(dataset, DAY) != landing.path(dataset, DAY + timedelta(days=1))
+    assert landing.place(dataset, DAY) != landing.place(dataset, DAY + timedelta(days=1))
 
 
 @dataclass

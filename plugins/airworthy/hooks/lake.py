@@ -11,7 +11,7 @@ from include.errors import SettingsError
 
 if TYPE_CHECKING:
     from include.data.lake import Lake
-    from include.data.landing import Landing
+    from include.data.sources.files import Landing
     from include.data.staging import Staging
 
 
@@ -53,7 +53,7 @@ class LakeHook(BaseHook):
     @cached_property
     def landing(self) -> Landing:
         """The folder in which files land."""
-        from include.data.landing import Landing
+        from include.data.sources.files import Landing
 
         return Landing(str(self.extra["landing_uri"]).rstrip("/"), self.storage_options, self.lake_conn_id)
 

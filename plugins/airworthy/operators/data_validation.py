@@ -11,6 +11,7 @@ from airworthy.hooks.airworthy_database import AirworthyDatabaseHook
 from airworthy.hooks.lake import LakeHook
 from airworthy.links import DataDocsLink, report_url
 from include.catalog import catalog
+from include.declarations import Dataset
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,11 +56,12 @@ class DataValidationOperator(BaseOperator):
         """Return the URI of the accepted rows, or fail with what was wrong."""
         from include.data.admission import admit, page_path
 
-        hook, days = LakeHook(self.lake_conn_id), runs.days(context)
+        declared, hook = catalog().declaration(self.subject), LakeHook(self.lake_conn_id)
+        days = runs.partitions(context, declared.every if isinstance(declared, Dataset) else "day")
         engine = AirworthyDatabaseHook(self.airworthy_conn_id).engine
         self.evidence_url = report_url(page_path(self.subject, days))
         report = admit(
-            catalog().declaration(self.subject),
+            declared,
             hook.staging.read(self.frame),
             days,
             lake=hook.lake,

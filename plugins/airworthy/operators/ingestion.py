@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
-from airworthy import runs
+from airworthy import assets, runs, watermarks
 from airworthy.hooks.lake import LakeHook
+from airworthy.hooks.sources import SourceHook
 from include.catalog import catalog
 
 if TYPE_CHECKING:
@@ -16,11 +17,16 @@ if TYPE_CHECKING:
     from airflow.sdk import Context, XComArg
 
     from include.data.lake import Lake
+    from include.partitions import Every
 
 
 class ExtractPartitionOperator(BaseOperator):
     """
-    Read the landed files of the run's days into one staged frame; the XCom is its URI.
+    Read the run's partitions from their source into one staged frame; the XCom is its URI.
+
+    What upstream sends beyond what is declared is in the log and in the XCom `remarks`. Of a query with a
+    watermark, the XCom `changes` says how far upstream is and which earlier partitions changed since the last
+    run; `late` is what takes these again.
 
     Example::
 
@@ -32,16 +38,48 @@ class ExtractPartitionOperator(BaseOperator):
     def __init__(
         self, *, dataset: str, lake_conn_id: str = LakeHook.default_conn_name, **kwargs: Any
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(inlets=[assets.dataset(dataset)], **kwargs)  # whose state it may read
         self.dataset = dataset
         self.lake_conn_id = lake_conn_id
 
     def execute(self, context: Context) -> str:
         """Return the staged frame's URI."""
-        hook = LakeHook(self.lake_conn_id)
-        frame = hook.landing.read(catalog().datasets[self.dataset], runs.days(context))
-        self.log.info("%s: %d rows of %s", self.dataset, len(frame), runs.partition_key(context))
-        return hook.staging.write(runs.run_key(context), "extracted", frame)
+        dataset, hook = catalog().datasets[self.dataset], LakeHook(self.lake_conn_id)
+        wanted = runs.partitions(context, dataset.every)
+        source = SourceHook(dataset, self.lake_conn_id).source
+        changes = watermarks.changes(context, dataset, source, hook.lake)
+        extract = source.read(dataset, wanted)
+        for remark in extract.remarks:
+            self.log.warning("%s", remark)
+        context["ti"].xcom_push("remarks", list(extract.remarks))
+        context["ti"].xcom_push("changes", changes)
+        context["ti"].xcom_push("late", watermarks.late_runs(changes))
+        self.log.info("%s: %d rows of %s", self.dataset, len(extract.rows), runs.partition_key(context))
+        return hook.staging.write(runs.run_key(context), "extracted", extract.rows)
+
+
+class AdvanceWatermarkOperator(BaseOperator):
+    """
+    Remember in the asset's state how far upstream's changes were taken, once they are published.
+
+    Example::
+
+        AdvanceWatermarkOperator(task_id="advance", dataset="orders", changes=XComArg(extract, "changes"))
+
+    :param dataset: a declared dataset
+    :param changes: what the extraction found (templated)
+    """
+
+    template_fields: Sequence[str] = ("changes",)
+
+    def __init__(self, *, dataset: str, changes: Any, **kwargs: Any) -> None:
+        super().__init__(inlets=[assets.dataset(dataset)], **kwargs)
+        self.dataset = dataset
+        self.changes = changes
+
+    def execute(self, context: Context) -> None:
+        """Set the watermark, unless another run has set a later one."""
+        watermarks.advance(context, self.dataset, self.changes)
 
 
 class PublishPartitionOperator(BaseOperator):
@@ -54,6 +92,7 @@ class PublishPartitionOperator(BaseOperator):
 
     :param table: name of the table in the lake
     :param frame: URI of the staged frame (templated)
+    :param every: whether the table's partitions are days or hours
     """
 
     template_fields: Sequence[str] = ("table", "frame")
@@ -63,21 +102,22 @@ class PublishPartitionOperator(BaseOperator):
         *,
         table: str,
         frame: str | XComArg,
+        every: Every = "day",
         lake_conn_id: str = LakeHook.default_conn_name,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.table = table
         self.frame: Any = frame
+        self.every = every
         self.lake_conn_id = lake_conn_id
 
     def execute(self, context: Context) -> int:
         """Return the version of the table after the commit."""
         hook = LakeHook(self.lake_conn_id)
         metadata = {"run": runs.run_key(context), "try": str(context["ti"].try_number)}
-        version = hook.lake.publish(
-            self.table, hook.staging.read(self.frame), runs.days(context), metadata=metadata
-        )
+        wanted = runs.partitions(context, self.every)
+        version = hook.lake.publish(self.table, hook.staging.read(self.frame), wanted, metadata=metadata)
         self.announce(context, hook.lake)
         return version
 

@@ -34,7 +34,8 @@ class PublishDatasetOperator(PublishPartitionOperator):
 
     def __init__(self, *, dataset: str, frame: str | XComArg, **kwargs: Any) -> None:
         outlets = [assets.dataset(dataset), *(assets.inputs(view.name) for view in _readers(dataset))]
-        super().__init__(table=dataset, frame=frame, outlets=outlets, **kwargs)
+        every = catalog().datasets[dataset].every
+        super().__init__(table=dataset, frame=frame, every=every, outlets=outlets, **kwargs)
 
     def announce(self, context: Context, lake: Lake) -> None:
         """Tell those who follow the dataset, and each feature view which of its days are complete."""

@@ -1,34 +1,40 @@
-"""Wait until every file of a partition has landed."""
+"""Wait until every partition of a run is where it comes from."""
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
 from airworthy import runs
 from airworthy.hooks.lake import LakeHook
+from airworthy.hooks.sources import SourceHook
 from airworthy.triggers.landing import LandingTrigger
+from include import partitions
 from include.catalog import catalog
-from include.errors import PartitionMissing
+from include.declarations import PostgresSource
+from include.errors import AirworthyError, PartitionMissing, ServiceUnavailable
 
 if TYPE_CHECKING:
-    from datetime import date
-
     from airflow.sdk import Context
+
+    from include.partitions import Partition
 
 
 class PartitionLandedSensor(BaseOperator):
     """
-    Succeed once the landing folder holds the dataset's files for all days of the run; wait in the triggerer.
+    Succeed once a dataset's source has all partitions of the run; wait in the triggerer.
+
+    Files have to be there, a service has to have an answer, and upstream of a query has to have passed the
+    partition's end.
 
     Example::
 
         PartitionLandedSensor(task_id="wait", dataset="flights", patience=timedelta(hours=6))
 
     :param dataset: a declared dataset
-    :param patience: how long to wait before the task fails
+    :param patience: how long to wait before the task fails; with a query, from the end of the partition on
     """
 
     def __init__(
@@ -48,27 +54,38 @@ class PartitionLandedSensor(BaseOperator):
 
     def execute(self, context: Context) -> None:
         """Return at once if everything is there, else hand over to the triggerer."""
-        missing = self._missing(runs.days(context))
+        dataset = catalog().datasets[self.dataset]
+        wanted = runs.partitions(context, dataset.every)
+        try:
+            missing = SourceHook(dataset, self.lake_conn_id).missing(wanted)
+        except ServiceUnavailable as error:
+            self.log.warning("%s", error)
+            missing = wanted
         if missing:
-            self.log.info("Waiting for %s of %s", ", ".join(map(str, missing[:5])), self.dataset)
-            self.defer(
-                trigger=LandingTrigger(
-                    dataset=self.dataset,
-                    days=[str(day) for day in missing],
-                    lake_conn_id=self.lake_conn_id,
-                    poll_interval=self.poll_interval.total_seconds(),
-                    patience=self.patience.total_seconds(),
-                ),
-                method_name="landed",
-            )
+            self._wait(missing)
 
     def landed(self, context: Context, event: dict[str, Any]) -> None:
         """Fail if the triggerer gave up."""
+        if event["hopeless"]:
+            raise AirworthyError(event["problem"])
         if event["missing"]:
             raise PartitionMissing(
                 f"{self.dataset}: {', '.join(event['missing'][:5])} did not land within {self.patience}. "
-                f"Ask who sends it; when the file is there ({event['path']}), clear this task."
+                f"Ask who sends it; when it is there ({event['place']}), clear this task. {event['problem']}"
             )
 
-    def _missing(self, days: list[date]) -> list[date]:
-        return LakeHook(self.lake_conn_id).landing.missing(catalog().datasets[self.dataset], days)
+    def _wait(self, missing: list[Partition]) -> None:
+        self.log.info("Waiting for %s of %s", partitions.key(missing), self.dataset)
+        patience = self.patience
+        if isinstance(catalog().datasets[self.dataset].source, PostgresSource):
+            patience += max(partitions.ends(missing[-1]) - datetime.now(UTC), timedelta(0))
+        self.defer(
+            trigger=LandingTrigger(
+                dataset=self.dataset,
+                partitions=[partitions.name(one) for one in missing],
+                lake_conn_id=self.lake_conn_id,
+                poll_interval=self.poll_interval.total_seconds(),
+                patience=patience.total_seconds(),
+            ),
+            method_name="landed",
+        )

@@ -10,12 +10,12 @@ from pyarrow.fs import FileSelector
 from include.catalog import catalog, module_of
 from include.data import features, storage
 from include.data.lake import Lake
-from include.data.landing import Landing
+from include.data.sources.files import Landing
 from include.stack.feed import land
 
 DAYS = [date(2013, 1, day) for day in (1, 2, 3)]
 # Their tests play on a disk and in an object store; all others on a disk alone.
-ON_BOTH = {f"test_{name}" for name in ("idempotence", "lake", "landing", "reports", "staging", "storage")}
+ON_BOTH = {f"test_{name}" for name in ("files", "idempotence", "lake", "reports", "staging", "storage")}
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def landing(tmp_path_factory):
 @pytest.fixture(scope="session")
 def real_frames(landing):
     """The three datasets of 1 to 3 January, by name."""
-    return {name: landing.read(dataset, DAYS) for name, dataset in catalog().datasets.items()}
+    return {name: landing.read(dataset, DAYS).rows for name, dataset in catalog().datasets.items()}
 
 
 @pytest.fixture

@@ -160,17 +160,21 @@ def test_what_has_not_landed_is_waited_for_in_the_triggerer(lake, context):
     with pytest.raises(TaskDeferred) as deferred:
         sensor().execute(run)
     assert deferred.value.method_name == "landed"
-    assert deferred.value.trigger.days == ["2013-07-02"]
+    assert deferred.value.trigger.partitions == ["2013-07-02"]
     assert deferred.value.trigger.patience == 6 * 3600
+
+
+def event(*missing, place="", problem="", hopeless=False):
+    return {"missing": list(missing), "place": place, "problem": problem, "hopeless": hopeless}
 
 
 def test_a_file_that_never_came_fails_with_its_path(context):
     with pytest.raises(PartitionMissing, match=r"2013-07-02 did not land within 6:00:00.*landing/x\.csv"):
-        sensor().landed(context(RUN), {"missing": ["2013-07-02"], "path": "landing/x.csv"})
+        sensor().landed(context(RUN), event("2013-07-02", place="landing/x.csv"))
 
 
 def test_a_file_that_came_lets_the_run_go_on(context):
-    assert sensor().landed(context(RUN), {"missing": [], "path": ""}) is None
+    assert sensor().landed(context(RUN), event()) is None
 
 
 def publish_sources(lake):

@@ -15,7 +15,7 @@ from airworthy.triggers import rollout as rollout_trigger
 from airworthy.triggers.landing import LandingTrigger
 from airworthy.triggers.rollout import RolloutTrigger
 from include.catalog import catalog
-from include.data.landing import Landing
+from include.data.sources.files import Landing
 from include.release import progress, rollout
 
 
@@ -53,7 +53,8 @@ def landing_trigger(*days, patience=30.0):
 
 def test_fires_when_everything_has_landed(land):
     land("2013-07-01")
-    assert fired(landing_trigger("2013-07-01")) == {"missing": [], "path": ""}
+    found = {"missing": [], "place": "", "problem": "", "hopeless": False}
+    assert fired(landing_trigger("2013-07-01")) == found
 
 
 def test_fires_as_soon_as_the_last_file_lands(land):
@@ -66,10 +67,10 @@ def test_fires_as_soon_as_the_last_file_lands(land):
 def test_gives_up_naming_what_is_missing_and_where_it_should_be(land, lake):
     land("2013-07-01")
     event = fired(landing_trigger("2013-07-01", "2013-07-02", patience=0.1))
-    expected = Landing(str(Path(lake.uri).parent / "landing")).path(
+    place = Landing(str(Path(lake.uri).parent / "landing")).place(
         catalog().datasets["flights"], date(2013, 7, 2)
     )
-    assert event == {"missing": ["2013-07-02"], "path": expected}
+    assert event == {"missing": ["2013-07-02"], "place": place, "problem": "", "hopeless": False}
 
 
 @pytest.fixture

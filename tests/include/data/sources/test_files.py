@@ -1,0 +1,329 @@
+from __future__ import annotations
+
+import dataclasses
+import gzip
+from datetime import date
+
+import pandas as pd
+import pytest
+
+from include.catalog import catalog
+from include.data.schemas import conform
+from include.data.sources.files import Landing
+from include.declarations import Column, Dataset, FileSource
+from include.errors import DataError, PartitionMissing
+from include.partitions import hours as hours_of
+
+DAY, NEXT = date(2013, 1, 1), date(2013, 1, 2)
+TYPES = [("id", "string"), ("level", "number"), ("count", "integer"), ("at", "timestamp")]
+
+
+def parquet_of(**columns):
+    return pd.DataFrame(columns).to_parquet()
+
+
+@pytest.fixture
+def readings():
+    def declare(file_format="csv", packed="", every="day"):
+        return Dataset(
+            name="readings",
+            owner="test",
+            description="A sensor's readings.",
+            source=FileSource(path=f"readings/{{partition}}.{file_format}{packed}", format=file_format),
+            columns=(
+                Column(name="id", dtype="string"),
+                Column(name="level", dtype="number", nullable=True),
+                Column(name="count", dtype="integer", nullable=True),
+                Column(name="at", dtype="timestamp"),
+            ),
+            key=("id",),
+            first_partition=DAY,
+            every=every,
+        )
+
+    return declare
+
+
+@pytest.fixture
+def inbox(place):
+    return Landing(f"{place.uri}/inbox", place.options)
+
+
+@pytest.fixture
+def put(place):
+    def put(name, content, suffix="csv"):
+        place.put(
+            f"inbox/readings/{name}.{suffix}", content.encode() if isinstance(content, str) else content
+        )
+
+    return put
+
+
+def test_reads_days_in_their_declared_types(inbox, put, readings):
+    put(DAY, "at,extra,id,count,level\n2013-01-01T10:00:00Z,x,NA,1,0.5\n")
+    put(NEXT, "id,level,count,at\nb,,,2013-01-02T05:00:00-05:00\n")
+    frame = inbox.read(readings(), [DAY, NEXT]).rows
+    expected = pd.DataFrame(
+        {
+            "id": ["NA", "b"],
+            "level": [0.5, None],
+            "count": pd.array([1, None], dtype="Int64"),
+            "at": pd.to_datetime(["2013-01-01T10:00Z", "2013-01-02T10:00Z"]).as_unit("us"),
+            "day": ["2013-01-01", "2013-01-02"],
+        }
+    )
+    pd.testing.assert_frame_equal(frame, expected)
+
+
+def test_reads_parquet_too(inbox, put, readings):
+    moment = pd.Timestamp("2013-01-01", tz="UTC")
+    put(DAY, parquet_of(id=["a"], level=[1], count=[2.0], at=[moment]), "parquet")
+    frame = inbox.read(readings("parquet"), [DAY]).rows
+    assert frame.drop(columns="at").to_dict("records") == [
+        {"id": "a", "level": 1.0, "count": 2, "day": "2013-01-01"}
+    ]
+
+
+def test_a_value_that_does_not_parse_stays_for_the_quality_gate(inbox, put, readings):
+    put(DAY, "id,level,count,at\na,1.5,1,2013-01-01T10:00:00Z\n")
+    put(NEXT, "id,level,count,at\nb,a lot,2,2013-01-01T10:00:00Z\n")
+    frame = inbox.read(readings(), [DAY, NEXT]).rows
+    assert list(frame["level"]) == ["1.5", "a lot"]
+    assert list(frame["count"]) == [1, 2]
+    assert str(frame["at"].dtype) == "datetime64[us, UTC]"
+
+
+GOOD = "id,level,count,at\na,1.5,1,2013-01-01T10:00:00Z\nb,2.5,2,2013-01-01T11:00:00Z\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (b"", "is empty: not even a header"),
+        (b"\n\n", "is empty: not even a header"),
+        (b"id,level\na,1\n", "lacks count, at; it has id, level"),
+        (GOOD.replace("level", "height").encode(), "lacks level; it has id, height, count, at"),
+        (GOOD.replace(",", ";").encode(), "lacks .*Its delimiter seems to be ';', declared is ','"),
+        (
+            GOOD.replace("a,1.5", "ä,1.5").encode("latin-1"),
+            "is not in UTF-8, as it has to be: byte 0xe4 in line 2",
+        ),
+        (GOOD.encode("utf-16"), "is not in UTF-8, as it has to be: byte 0xff in line 1"),
+        (GOOD.replace("level,", "id,level,").encode(), "has id twice"),
+    ],
+    ids=["empty", "blank", "missing", "renamed", "delimiter", "latin-1", "utf-16", "twice"],
+)
+def test_a_file_that_is_not_what_was_declared_is_named_with_what_is_wrong(
+    inbox, put, readings, content, complaint
+):
+    put(DAY, content)
+    with pytest.raises(
+        DataError, match=rf"readings/2013-01-01.csv {complaint}.* Have upstream send it again"
+    ):
+        inbox.read(readings(), [DAY])
+    put(DAY, GOOD)
+    assert len(inbox.read(readings(), [DAY]).rows) == 2
+
+
+def test_a_file_with_a_header_only_has_no_rows(inbox, put, readings):
+    put(DAY, "id,level,count,at\n")
+    frame = inbox.read(readings(), [DAY]).rows
+    assert (len(frame), list(frame.columns)) == (0, ["id", "level", "count", "at", "day"])
+
+
+def test_a_column_that_nobody_declared_is_remarked_on_and_left_out(inbox, put, readings):
+    put(DAY, GOOD.replace("level", "wind,level").replace("a,", "a,7,").replace("b,", "b,8,"))
+    extract = inbox.read(readings(), [DAY])
+    assert extract.remarks == (f"{inbox.uri}/readings/2013-01-01.csv has columns that nobody declared: wind",)
+    assert list(extract.rows["level"]) == [1.5, 2.5]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: text.encode("utf-8-sig"),
+        lambda text: text.replace("\n", "\r\n").encode(),
+        lambda text: text.replace("\n", "\n\n").encode(),
+        lambda text: text.rstrip().encode(),
+        lambda text: text.replace("1.5", '"1.5"').encode(),
+    ],
+    ids=["BOM", "CRLF", "blank lines", "no end of line", "quotes"],
+)
+def test_the_same_file_written_by_another_tool_has_the_same_rows(inbox, put, readings, change):
+    put(DAY, GOOD)
+    plain = inbox.read(readings(), [DAY])
+    put(DAY, change(GOOD))
+    again = inbox.read(readings(), [DAY])
+    pd.testing.assert_frame_equal(plain.rows, again.rows)
+    assert plain.remarks == again.remarks == ()
+
+
+def test_a_line_may_end_within_quotes(inbox, put, readings):
+    put(DAY, GOOD.replace("a,", '"a\nb, ""c""",'))
+    assert list(inbox.read(readings(), [DAY]).rows["id"]) == ['a\nb, "c"', "b"]
+
+
+def test_a_line_with_too_few_or_too_many_fields_is_kept_as_it_came_and_spoils_nothing_else(
+    inbox, put, readings
+):
+    put(DAY, GOOD + "c,3\nd,4,4,2013-01-01T12:00:00Z,what\n")
+    put(NEXT, GOOD)
+    rows = inbox.read(readings(), [DAY, NEXT]).rows
+    bad = rows[rows["_malformed"].notna()]
+    assert list(bad["_malformed"]) == ["c,3", "d,4,4,2013-01-01T12:00:00Z,what"]
+    assert list(bad["_because"]) == ["it has 2 fields, not 4", "it has 5 fields, not 4"]
+    assert list(bad["day"]) == ["2013-01-01"] * 2
+    good = rows[rows["_malformed"].isna()]
+    assert (list(good["level"]), list(good["count"])) == ([1.5, 2.5] * 2, [1, 2] * 2)
+    assert (str(rows["level"].dtype), str(rows["at"].dtype)) == ("float64", "datetime64[us, UTC]")
+
+
+def test_a_file_that_was_cut_off_has_all_lines_but_the_last(inbox, put, readings):
+    put(DAY, GOOD[: GOOD.index("b,") + 5])
+    rows = inbox.read(readings(), [DAY]).rows
+    assert (list(rows["id"].dropna()), list(rows["_malformed"].dropna())) == (["a"], ["b,2.5"])
+
+
+JSONL = """
+{"id": "a", "level": 1.5, "count": 1, "at": "2013-01-01T10:00:00Z"}
+{"at": "2013-01-01T06:00:00-05:00", "count": null, "level": 2, "id": "b"}
+"""
+
+
+def test_reads_json_lines(inbox, put, readings):
+    put(DAY, JSONL, "jsonl")
+    frame = inbox.read(readings("jsonl"), [DAY]).rows
+    assert frame.drop(columns="at").astype(object).replace({pd.NA: None}).to_dict("records") == [
+        {"id": "a", "level": 1.5, "count": 1, "day": "2013-01-01"},
+        {"id": "b", "level": 2.0, "count": None, "day": "2013-01-01"},
+    ]
+    assert list(frame["at"].dt.hour) == [10, 11]
+
+
+def test_json_lines_that_are_no_objects_are_kept_as_they_came(inbox, put, readings):
+    put(DAY, JSONL + '{"id": "c", \n[1, 2]\n', "jsonl")
+    rows = inbox.read(readings("jsonl"), [DAY]).rows
+    assert list(rows["_malformed"].dropna()) == ['{"id": "c", ', "[1, 2]"]
+    assert rows["_because"].dropna().tolist()[1] == "it is no JSON object, but list"
+    assert list(rows["level"].dropna()) == [1.5, 2.0]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "column"),
+    [
+        ('"a"', "5", "id"),
+        ("1.5", '"a lot"', "level"),
+        ('"count": 1', '"count": 1.5', "count"),
+        ("10:00:00Z", "10:00:00", "at"),
+    ],
+    ids=["number for text", "text for number", "fraction for integer", "no zone"],
+)
+def test_a_json_value_of_another_type_stays_for_the_gate_and_the_other_columns_have_theirs(
+    inbox, put, readings, before, after, column
+):
+    put(DAY, JSONL.replace(before, after), "jsonl")
+    frame = inbox.read(readings("jsonl"), [DAY]).rows
+    misfits = {name: conform(frame[name], dtype)[1].tolist() for name, dtype in TYPES}
+    assert misfits == {name: [name == column, False] for name, _ in TYPES}
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (JSONL.replace("level", "height"), "lacks level; it has id, count, at, height"),
+        (
+            JSONL.replace('"a"', '"ä"').encode("latin-1"),
+            "is not in UTF-8, as it has to be: byte 0xe4 in line 2",
+        ),
+    ],
+    ids=["renamed", "latin-1"],
+)
+def test_json_lines_that_are_not_what_was_declared_are_named(inbox, put, readings, content, complaint):
+    put(DAY, content, "jsonl")
+    with pytest.raises(DataError, match=f"readings/2013-01-01.jsonl {complaint}"):
+        inbox.read(readings("jsonl"), [DAY])
+
+
+def test_a_column_of_nothing_but_nulls_is_not_missing(inbox, put, readings):
+    put(DAY, JSONL.replace("1.5", "null").replace('"level": 2', '"level": null'), "jsonl")
+    assert inbox.read(readings("jsonl"), [DAY]).rows["level"].isna().all()
+
+
+def test_a_json_column_that_nobody_declared_is_remarked_on(inbox, put, readings):
+    put(DAY, JSONL.replace('"id": "b"', '"id": "b", "wind": 3'), "jsonl")
+    (remark,) = inbox.read(readings("jsonl"), [DAY]).remarks
+    assert remark.endswith("has columns that nobody declared: wind")
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
+def test_gzip_is_unpacked(inbox, put, readings, suffix):
+    put(DAY, gzip.compress({"csv": GOOD, "jsonl": JSONL}[suffix].encode()), f"{suffix}.gz")
+    assert list(inbox.read(readings(suffix, ".gz"), [DAY]).rows["id"]) == ["a", "b"]
+
+
+PACKED = gzip.compress(GOOD.encode())
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (PACKED[:-12], "is cut off: its gzip has no end"),
+        (GOOD.encode(), "is no gzip, or a damaged one"),
+        (PACKED[:20] + b"????" + PACKED[24:], "is no gzip, or a damaged one"),
+        (b"", "is empty: not even a header"),
+        (gzip.compress(b""), "is empty: not even a header"),
+        (gzip.compress(b"x" * 200_000), "is larger than 0 MiB. Have it split"),
+    ],
+    ids=["cut off", "plain", "damaged", "empty", "nothing in it", "a bomb"],
+)
+def test_a_gzip_that_cannot_be_unpacked_is_named_with_what_is_wrong(inbox, put, readings, content, complaint):
+    put(DAY, content, "csv.gz")
+    small = dataclasses.replace(inbox, maximum_bytes=100_000)
+    with pytest.raises(DataError, match=rf"readings/2013-01-01.csv.gz {complaint}"):
+        small.read(readings("csv", ".gz"), [DAY])
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (b"", "is empty: no Parquet at all"),
+        (b"PAR1 and then nothing", "cannot be read: "),
+        (parquet_of(id=["a"], level=[1.0]), "lacks count, at; it has id, level"),
+    ],
+    ids=["empty", "cut off", "columns missing"],
+)
+def test_parquet_that_is_not_what_was_declared_is_named(inbox, put, readings, content, complaint):
+    put(DAY, content, "parquet")
+    with pytest.raises(DataError, match=f"readings/2013-01-01.parquet {complaint}"):
+        inbox.read(readings("parquet"), [DAY])
+
+
+def test_a_parquet_column_of_another_type_stays_for_the_gate(inbox, put, readings):
+    moment = [pd.Timestamp("2013-01-01", tz="UTC")] * 2
+    put(DAY, parquet_of(id=["a", "b"], level=["1.5", "a lot"], count=[1, 2], at=moment), "parquet")
+    frame = inbox.read(readings("parquet"), [DAY]).rows
+    assert (list(frame["level"]), list(frame["count"])) == (["1.5", "a lot"], [1, 2])
+
+
+def test_hours_are_read_by_their_names(inbox, put, readings):
+    hours = hours_of(DAY)[5:7]
+    for hour in hours:
+        put(f"{hour:%Y-%m-%dT%H}", GOOD)
+    frame = inbox.read(readings(every="hour"), hours).rows
+    assert list(zip(frame["day"], frame["hour"], strict=True)) == [
+        ("2013-01-01", "05"), ("2013-01-01", "05"), ("2013-01-01", "06"), ("2013-01-01", "06")
+    ]  # fmt: skip
+
+
+def test_knows_which_files_have_not_landed(inbox, put, readings):
+    put(DAY, "id,level,count,at\n")
+    assert inbox.place(readings(), NEXT) == f"{inbox.uri}/readings/2013-01-02.csv"
+    assert inbox.missing(readings(), [DAY, NEXT]) == [NEXT]
+    with pytest.raises(PartitionMissing, match=r"1 of 2 files have not landed, .*readings/2013-01-02.csv"):
+        inbox.read(readings(), [DAY, NEXT])
+
+
+def test_arrivals_land_a_day_after_their_flights(landing):
+    days, declared = [date(2013, 1, 3), date(2013, 1, 4), date(2013, 1, 5)], catalog().datasets
+    assert landing.missing(declared["flights"], days) == [date(2013, 1, 5)]
+    assert landing.missing(declared["arrivals"], days) == [date(2013, 1, 4), date(2013, 1, 5)]
