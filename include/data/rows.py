@@ -54,11 +54,15 @@ def judge(frame: pd.DataFrame, columns: Sequence[Column], *, key: Sequence[str],
     outcomes = _unreadable(frame) + outcomes + _near(typed, columns, places, place)
     refused = Refused(len(frame))
     refused.note(outcomes)
-    checks = expectations.of_rows([column for column in columns if column.name in typed], key)
+    each = expectations.of_rows([column for column in columns if column.name in typed], key)
+    together = []
     if set(key) <= set(typed.columns):
-        checks += expectations.of_table(key, [*place.by_day()], parts=place.columns)
-    found = put(refused.leave(typed), checks)
+        together = expectations.of_table(key, [*place.by_day()], parts=place.columns)
+    found = put(refused.leave(typed), each + together)
+    known = int(refused.mask.sum())
     refused.note(found)
+    if refused.mask.sum() > known and not all(outcome.success for _, outcome in found[len(each) :]):
+        found[len(each) :] = put(refused.leave(typed), together)  # without those that go anyway
     return Judged(
         outcomes=outcomes + found + _strangers(frame, places, place),
         accepted=refused.leave(typed),

@@ -48,10 +48,11 @@ class Released:
         missing = self.missing(accepted, partitions)
         gone = [(day, key) for day, keys in missing.items() for key in keys.values()]
         outcome = finding(
-            "expect_released_rows_to_stay",
+            "expect_column_distinct_values_to_contain_set",
             ", ".join(self.key),
             success=not gone,
             severity="warning",
+            value_set=[key for _, key in gone],
             result={
                 "unexpected_count": len(gone),
                 "partial_unexpected_list": [key for _, key in gone],
