@@ -7,6 +7,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Date,
     DateTime,
     Double,
     Engine,
@@ -103,6 +104,25 @@ monitoring_result = Table(
     Column("window_end", DateTime(timezone=True), nullable=False),
     Column("figures", JSONB, nullable=False),
     Column("decision", Text, nullable=False),
+)
+
+snapshot = Table(
+    "snapshot",
+    metadata,
+    Column("use_case", Text, primary_key=True),
+    Column("digest", Text, primary_key=True),  # over the rows
+    Column("feature_version", BigInteger, primary_key=True),
+    Column("label_version", BigInteger, primary_key=True),
+    Column("feature_view", Text, nullable=False),
+    Column("label_dataset", Text, nullable=False),
+    Column("as_of", Date, nullable=False),
+    Column("first_day", Date, nullable=False),
+    Column("last_day", Date, nullable=False),
+    Column("left_out", JSONB, nullable=False),  # days between them whose labels were too few
+    Column("rows", BigInteger, nullable=False),
+    Column("completeness", Double),
+    Column("run", Text, nullable=False),  # the DAG run that took it first
+    Column("at", DateTime(timezone=True), nullable=False, server_default=_now),
 )
 
 

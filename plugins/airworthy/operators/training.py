@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -101,6 +101,7 @@ class TakeSnapshotOperator(ModelOperator):
     """
     Name the exact rows that a training may use; the XCom is the snapshot, as JSON.
 
+    It says how complete its labels are and which days had too few; it is kept in PostgreSQL for lineage.
     A nightly run that finds nothing newer than what the champion learned from is skipped.
 
     Example::
@@ -121,6 +122,7 @@ class TakeSnapshotOperator(ModelOperator):
     def execute(self, context: Context) -> str:
         """Return the snapshot."""
         from include.data import snapshots
+        from include.modeling import lineage
 
         use_case, lake = catalog().use_cases[self.use_case], LakeHook(self.lake_conn_id).lake
         tables = (use_case.feature_view, use_case.label.dataset)
@@ -130,7 +132,18 @@ class TakeSnapshotOperator(ModelOperator):
         snapshot = snapshots.take(use_case, lake, runs.as_of(context, self.as_of))
         if runs.is_scheduled(context):
             self._require_news(snapshot)
+        lineage.record(self.engine, snapshot, run=runs.run_key(context))
+        self._tell(snapshot)
         return snapshot.to_json()
+
+    def _tell(self, snapshot: Snapshot) -> None:
+        self.log.info(
+            "%d rows of %s; %.1f %% of their labels have landed; days left out for too few labels: %s",
+            snapshot.rows,
+            " to ".join(snapshot.days),
+            100 * (snapshot.completeness or 0),
+            ", ".join(snapshot.left_out) or "none",
+        )
 
     def _require_news(self, snapshot: Snapshot) -> None:
         from include.release import rollout
@@ -156,7 +169,14 @@ class TrainModelOperator(ModelOperator):
 
     :param use_case: a declared use case
     :param snapshot: what `TakeSnapshotOperator` returned (templated)
+    :param tuned: what `TuneModelOperator` returned (templated); left out, `build_model()` has its defaults
     """
+
+    template_fields: Sequence[str] = (*ModelOperator.template_fields, "tuned")
+
+    def __init__(self, *, tuned: dict[str, Any] | XComArg | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.tuned: Any = tuned
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Return the reference to the trained model."""
@@ -165,12 +185,13 @@ class TrainModelOperator(ModelOperator):
         from include.modeling.provenance import provenance
 
         snapshot, use_case = self.snapshot_taken(), catalog().use_cases[self.use_case]
-        about = provenance(json.loads(self.snapshot))
+        parameters = self.tuned["parameters"] if self.tuned else {}
+        about = replace(provenance(json.loads(self.snapshot)), parameters=parameters)
         with self.site() as site:
             run_id = site.registry.run_for(self.use_case, runs.tags(context, use_case, snapshot.digest))
             self.candidate = {"run_id": run_id}
             frame = snapshots.read(use_case, snapshot, LakeHook(self.lake_conn_id).lake)
-            estimator = module_of("use_cases", self.use_case).build_model()
+            estimator = module_of("use_cases", self.use_case).build_model(**parameters)
             trained = train(site, estimator, frame, run_id=run_id, provenance=about)
         return asdict(trained)
 

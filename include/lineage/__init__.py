@@ -1,0 +1,1 @@
+"""Commands that answer where something came from, where it went, and how complete it is."""

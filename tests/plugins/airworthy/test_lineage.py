@@ -1,0 +1,130 @@
+"""From a model back to its data, and from data on to its models: the two versions of the operators' tests."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pandas as pd
+import pytest
+
+from include.data import history, snapshots
+from include.data.lake import Lake
+from include.errors import PartitionMissing, ReleaseError
+from include.lineage.__main__ import show_descendants, show_origin
+from include.modeling import lineage
+
+TWO, THREE, FOUR = (date(2013, 1, day) for day in (2, 3, 4))
+
+
+@pytest.fixture
+def told(tmp_path, flown, certified, database):
+    """A lake in which each table tells its run, and the snapshot that both certified versions learnt from."""
+    lake = Lake(str(tmp_path / "told"))
+    days = flown.days("flight_features")
+    for dataset in ("flights", "weather"):
+        rows = pd.DataFrame({"id": "x", "day": [str(day) for day in days]})
+        lake.publish(dataset, rows, days, metadata={"run": f"{dataset}_ingestion/bulk", "try": "2"})
+    for table in ("flight_features", "arrivals"):
+        lake.publish(table, flown.read(table), days, metadata={"run": f"{table}/bulk", "try": "1"})
+    snapshot = snapshots.take(certified, lake, None)
+    lineage.record(database, snapshot, run=f"{certified.name}_training/manual")
+    return lake
+
+
+@pytest.fixture
+def made_of(told, registry, database):
+    def ask(dataset, day, **which):
+        with database.connect() as connection:
+            return lineage.descendants(connection, registry, told, dataset, day, **which)
+
+    return ask
+
+
+def again(lake, table, day):
+    rows = lake.read(table, [day])
+    return lake.publish(table, rows, [day], metadata={"run": f"{table}/corrected", "try": "1"})
+
+
+def test_a_version_leads_to_its_snapshot_the_commits_and_runs_of_each_day_and_the_files(
+    told, registry, certified, capsys
+):
+    again(told, "flights", THREE)  # what came later is not what it was made of
+    found = lineage.origin(registry, told, certified.name, 1)
+    assert found.snapshot == snapshots.take(certified, told, None)
+    runs = {name: {(one.run, one.attempt) for _, one in pairs} for name, pairs in found.partitions.items()}
+    assert runs == {
+        "flight_features": {("flight_features/bulk", "1")},
+        "arrivals": {("arrivals/bulk", "1")},
+        "flights": {("flights_ingestion/bulk", "2")},
+        "weather": {("weather_ingestion/bulk", "2")},
+    }
+    assert len(found.partitions["flights"]) == len(told.days("flights"))
+    assert len(found.files) == 2 * len(told.days("flights"))
+    assert found.files[0].startswith("flight_features/day=2013-01-01/")
+    show_origin(found)
+    assert "flights_ingestion/bulk" in capsys.readouterr().out
+
+
+def test_a_partition_leads_to_features_snapshots_models_and_predictions(
+    told, certified, made_of, serve, capsys
+):
+    scored = pd.DataFrame({"day": [str(THREE), str(FOUR)], "version": [1, 7], "prediction": [0.5, 0.5]})
+    told.publish(f"{certified.name}_predictions", scored, [THREE, FOUR], metadata={})
+    serve(certified.name, 2, "champion")
+    found = made_of("flights", THREE)
+    assert [(day, commit.run) for day, commit in found.features] == [(THREE, "flight_features/bulk")]
+    assert [row["run"] for row in found.snapshots] == [f"{certified.name}_training/manual"]
+    assert [(one.version, one.requests) for one in found.models] == [(1, 0), (2, 30)]
+    assert dict(found.predictions) == {(f"{certified.name}_predictions", THREE, 1): 1}
+    show_descendants(found)
+    assert f"{certified.name}_predictions" in capsys.readouterr().out
+
+
+def test_what_looks_back_is_made_of_the_day_before_too(made_of):
+    assert {day for day, _ in made_of("weather", THREE).features} == {THREE, FOUR}
+
+
+def test_labels_lead_to_models_without_features(made_of):
+    found = made_of("arrivals", THREE)
+    assert (found.features, [one.version for one in found.models]) == ([], [1, 2])
+
+
+def test_a_corrected_day_is_in_no_model_until_one_learns_from_it(told, made_of):
+    newer = again(told, "arrivals", THREE)
+    assert [one.version for one in made_of("arrivals", THREE, version=newer).models] == []
+    assert [one.version for one in made_of("arrivals", THREE, version=newer - 1).models] == [1, 2]
+
+
+def test_features_are_of_the_sources_that_stood_when_they_were_built(told, made_of):
+    corrected = again(told, "flights", THREE)
+    assert made_of("flights", THREE, version=corrected).features == []
+    again(told, "flight_features", THREE)
+    found = made_of("flights", THREE, version=corrected)
+    assert [commit.run for _, commit in found.features] == ["flight_features/corrected"]
+    assert found.models == []
+
+
+def test_a_day_that_was_left_out_taught_nothing(told, made_of, certified, database):
+    told.publish("arrivals", told.read("arrivals", [TWO]).iloc[:1], [TWO], metadata={})
+    lineage.record(database, snapshots.take(certified, told, None), run="later")
+    runs = {row["run"] for row in made_of("flights", TWO).snapshots}
+    assert runs == {f"{certified.name}_training/manual"}
+    assert "later" in {row["run"] for row in made_of("flights", THREE).snapshots}
+
+
+def test_compaction_makes_nothing(told):
+    before = history.commits(told, "flights")
+    told.maintain("flights", retention=pd.Timedelta(days=1))
+    assert history.commits(told, "flights") == before
+
+
+def test_the_same_snapshot_is_kept_once(told, certified, database, made_of):
+    lineage.record(database, snapshots.take(certified, told, None), run="another")
+    assert len(made_of("arrivals", THREE).snapshots) == 1
+
+
+def test_what_does_not_exist_is_said_so(made_of, registry, told, certified):
+    with pytest.raises(PartitionMissing, match="flights: 2014-01-01 was never published"):
+        made_of("flights", date(2014, 1, 1))
+    with pytest.raises(ReleaseError, match=f"{certified.name} has no version 99"):
+        lineage.origin(registry, told, certified.name, 99)
