@@ -35,17 +35,19 @@ def smoke(
     use_case: str,
     golden: Mapping[str, Any],
     *,
-    tolerance: float = TOLERANCE,
+    tolerance: float | None = None,
     requests: int = REQUESTS,
     maximum_p99: timedelta | None = None,
 ) -> SmokeResult:
     """
     Compare what the server at `base_url` answers with what the model answered in evaluation.
 
-    `golden` is the model's `golden.json`: `dataframe_split` with columns and data, and `predictions`. The
-    rows are sent at once, and then one by one in `requests` requests from four clients.
+    `golden` is the model's `golden.json`: `dataframe_split` with columns and data, `predictions`, and the
+    `tolerance` where it is wider than usual. The rows are sent at once, and then one by one in `requests`
+    requests from four clients.
     """
     rows, expected = golden["dataframe_split"], golden["predictions"]
+    tolerance = golden.get("tolerance", TOLERANCE) if tolerance is None else tolerance
     if not expected:
         return SmokeResult(False, "there are no golden rows to ask for", {})
     address = f"{base_url.rstrip('/')}/models/{use_case}/invocations"

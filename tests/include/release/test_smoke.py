@@ -60,6 +60,12 @@ def test_passes_a_version_that_answers_as_in_evaluation(serve):
     assert 0 < result.figures["latency_p50"] <= result.figures["latency_p99"]
 
 
+@pytest.mark.parametrize(("tolerance", "passes"), [({}, False), ({"tolerance": 1e-5}, True)])
+def test_golden_rows_may_bring_a_wider_tolerance(serve, tolerance, passes):
+    almost = serve(lambda values: right([value + 1e-6 for value in values]))
+    assert smoke(almost, "delay", GOLDEN | tolerance, requests=2).passed is passes
+
+
 def late_failure():
     calls = []
 

@@ -59,12 +59,12 @@ def test_what_training_registered_is_fetched_loaded_and_answers_its_golden_rows(
 
 def test_a_fetched_version_that_was_altered_is_fetched_anew(registered: int) -> None:
     prepare("flight_delay", registered)
-    pickle = paths.model_folder("flight_delay", registered) / "model.pkl"
-    pickle.write_bytes(b"altered")
-    with pytest.raises(CertificateInvalid, match=r"model\.pkl changed"):
+    model = paths.model_folder("flight_delay", registered) / "model.skops"
+    model.write_bytes(b"altered")
+    with pytest.raises(CertificateInvalid, match=r"model\.skops changed"):
         prepare("flight_delay", registered)
     assert prepare("flight_delay", registered)
-    assert pickle.read_bytes() != b"altered"
+    assert model.read_bytes() != b"altered"
 
 
 def test_the_files_of_another_version_do_not_count(registered: int, mlflow_server, tmp_path) -> None:
