@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from datetime import date
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 from include.catalog import catalog
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from include.monitoring.slo import Service
     from include.monitoring.window import Window
     from include.release.rollout import State
+
+EARLIER_WINDOWS = 3  # looked at again in each run, for labels that come late
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +61,27 @@ def drifted(about: Subject, seen: Window) -> Drift:
     return drift.measure(about.reference, seen.inputs, columns=columns, policy=about.use_case.drift)
 
 
-def quality(about: Subject, seen: Window, lake: Lake) -> Quality:
-    """Compare what was answered with the labels that landed since."""
+def quality(about: Subject, seen: Window, connection: Connection, lake: Lake) -> Quality:
+    """
+    Compare what was answered with the labels that landed since.
+
+    The windows before `seen` are looked at again, since their labels go on landing: judged is the newest of
+    whose labels enough are there.
+    """
     use_case, label = about.use_case, about.use_case.label
-    entity = catalog().feature_views[use_case.feature_view].entity
-    landed = lake.read(label.dataset, columns=[entity, label.column])
-    ours = seen.answers[seen.answers["version"] == about.state.champion]
-    joined = labels.join(ours, landed, use_case, entity=entity)
-    return labels.measure(joined, use_case, naive=labels.naive_forecast(use_case, about.reference["target"]))
+    view = catalog().feature_views[use_case.feature_view]
+    landed = lake.read(label.dataset, columns=[view.entity, "day", label.column])
+    naive = labels.naive_forecast(use_case, about.reference["target"])
+    due = window.watermark(connection) - timedelta(days=catalog().datasets[label.dataset].lag_days)
+    measured = []
+    earlier = window.before(connection, lake, use_case, view, seen, most=EARLIER_WINDOWS)
+    for each in (seen, *earlier):
+        ours = each.answers[each.answers["version"] == about.state.champion]
+        joined = labels.join(ours, landed, use_case, entity=view.entity)
+        found = labels.measure(joined.assign(due=joined["at"] <= due), use_case, naive=naive)
+        measured.append(replace(found, window=(each.start, each.end)))
+    judged = next((one for one in measured if one.outcome != "inconclusive"), measured[0])
+    return replace(judged, windows=tuple(measured))
 
 
 def service(about: Subject, connection: Connection, *, end: datetime) -> Service:

@@ -13,7 +13,7 @@ from include.errors import PartitionMissing
 from include.schema import inference_log
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterator
     from datetime import date
 
     from sqlalchemy import Connection
@@ -25,7 +25,7 @@ LAG = timedelta(
     seconds=5
 )  # the inference log writes ten times a second; what is newer may still be on its way
 MOST_REQUESTS = 100_000
-ANSWERS = ("prediction", "version")
+ANSWERS = ("prediction", "version", "at")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +33,9 @@ class Window:
     """
     Rows from `start` to before `end`, and where they came from.
 
-    `inputs` has the use case's features. `answers` has the view's entity, `prediction` and `version`, row by
-    row beside `inputs` for requests; for partitions only those that were scored. `requests` is how many there
-    were in the window, also those that were not read.
+    `inputs` has the use case's features. `answers` has the view's entity, `prediction`, `version` and `at`,
+    the moment of the request or the partition; for requests row by row beside `inputs`, for partitions only
+    what was scored, with its `day`. `requests` is how many there were, also those that were not read.
     """
 
     source: Literal["requests", "partitions"]
@@ -80,7 +80,8 @@ def requests(
     """
     Return what callers asked and got; of more than `most` requests always the same ones, whatever their time.
 
-    Copies to a shadow and failures are left out. An entity is known for requests of one row that named it.
+    Copies to a shadow and failures are left out. An entity is known for rows that carry its key, and for
+    requests of one row that named it.
     """
     log = inference_log.c
     where = (
@@ -92,17 +93,18 @@ def requests(
     )
     count = connection.execute(select(func.count()).where(*where)).scalar_one()
     query = (
-        select(log.entity_id, log.version, log.inputs, log.predictions)
+        select(log.entity_id, log.version, log.inputs, log.predictions, log.received_at)
         .where(*where)
         .order_by(func.md5(log.request_id), log.received_at)
         .limit(most)
     )
     inputs: list[dict[str, Any]] = []
-    answers: list[tuple[str | None, float, int]] = []
-    for entity, version, rows, predictions in connection.execute(query):
+    answers: list[tuple[str | None, float, int, datetime]] = []
+    for named, version, rows, predictions, at in connection.execute(query):
         for row, prediction in zip(rows or (), predictions or (), strict=False):
             inputs.append(row)
-            answers.append((entity if len(rows) == 1 else None, prediction, version))
+            entity = row.get(view.entity) or (named if len(rows) == 1 else None)
+            answers.append((entity, prediction, version, at))
     return Window(
         "requests",
         start,
@@ -126,11 +128,34 @@ def partitions(lake: Lake, use_case: UseCase, view: FeatureView, days: Collectio
     inputs = lake.read(view.name, days)
     table = f"{use_case.name}_predictions"
     scored = sorted(set(days) & set(lake.days(table)))
-    columns = [view.entity, *ANSWERS]
+    columns = [view.entity, "prediction", "version", "day"]
     answers = lake.read(table, scored, columns=columns) if scored else pd.DataFrame(columns=columns)
+    answers = answers.assign(at=pd.to_datetime(answers["day"], utc=True))
     start, last = (datetime.combine(day, time(), UTC) for day in (min(days), max(days)))
     inputs = _features(inputs, use_case)
     return Window("partitions", start, last + timedelta(days=1), inputs, answers, requests=0)
+
+
+def before(
+    connection: Connection, lake: Lake, use_case: UseCase, view: FeatureView, seen: Window, *, most: int
+) -> Iterator[Window]:
+    """
+    Return `most` windows of the same length before `seen`, newest first.
+
+    Each has the requests of its time; where there are none, and none in `seen`, the partitions before those
+    that were looked at, as far as there are any.
+    """
+    length = timedelta(days=use_case.drift.window_days)
+    end = seen.end if seen.source == "requests" else watermark(connection)
+    days = [day for day in lake.days(view.name) if day < seen.start.date()]
+    for number in range(1, most + 1):
+        back = number * length
+        served = requests(connection, use_case, view, start=end - back - length, end=end - back)
+        if served.requests or seen.source == "requests":
+            yield served
+        elif days:
+            days, earlier = days[: -length.days], days[-length.days :]
+            yield partitions(lake, use_case, view, earlier)
 
 
 def _features(rows: pd.DataFrame, use_case: UseCase) -> pd.DataFrame:

@@ -55,7 +55,8 @@ class DecideOperator(MonitoringOperator):
         with self.engine.connect() as connection:
             about = self.subject(connection, lake)
             seen = check.inputs(about, connection, lake, end=end)
-            quality, service = check.quality(about, seen, lake), check.service(about, connection, end=moment)
+            quality = check.quality(about, seen, connection, lake)
+            service = check.service(about, connection, end=moment)
             signals = check.signals(
                 about, self.drift["outcome"], quality, service, connection=connection, lake=lake
             )
@@ -70,7 +71,7 @@ class DecideOperator(MonitoringOperator):
             figures={"drift": self.drift, "quality": quality, "service": service},
             actor=runs.actor(context),
         )
-        self.log.info("%s: %s", decided.action, decided.reason)
+        self.log.info("%s: %s; quality: %s", decided.action, decided.reason, quality.reason)
         return dict(plain(asdict(decided)))
 
 

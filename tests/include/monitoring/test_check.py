@@ -131,7 +131,7 @@ def test_half_of_the_columns_are(about, lake, database):
 def measured(about, lake, database):
     with database.connect() as connection:
         seen = check.inputs(about, connection, lake)
-        quality = check.quality(about, seen, lake)
+        quality = check.quality(about, seen, connection, lake)
         service = check.service(about, connection, end=progress.now(database))
         signals = check.signals(about, "no_drift", quality, service, connection=connection, lake=lake)
     return quality, service, signals
@@ -151,6 +151,36 @@ def test_wrong_answers_are_lost_quality(about, lake, database):
 def test_another_versions_answers_say_nothing_of_the_champion(about, lake, database):
     serve(database, about.reference, predictions=[900.0], version=2, role="challenger")
     assert measured(about, lake, database)[0].outcome == "inconclusive"
+
+
+def late(about, database, lake, days_ago):
+    """Serve the flights of the sixth as long ago, of which no label has landed."""
+    rows = flights([date(2013, 1, 6)])
+    serve(database, rows, received_at=progress.now(database) - timedelta(days=days_ago))
+    return rows
+
+
+def test_quality_waits_for_labels_that_are_due(about, lake, database):
+    late(about, database, lake, 3)
+    found = measured(about, lake, database)[0]
+    assert (found.outcome, found.completeness) == ("inconclusive", 0)
+    assert found.reason.startswith("waiting: 0.0% of the labels of 100 predictions have landed")
+
+
+def test_predictions_of_an_hour_ago_are_not_waited_for(about, lake, database):
+    late(about, database, lake, 0.04)
+    assert measured(about, lake, database)[0].predictions == 0
+
+
+@pytest.mark.parametrize("published_on", [date(2013, 1, 6), date(2013, 1, 13)])
+def test_labels_that_come_a_week_late_find_their_predictions(about, lake, database, published_on):
+    rows = late(about, database, lake, 10)  # three days before the window that drift looks at
+    before = measured(about, lake, database)[0]
+    lake.publish("arrivals", arrivals(rows).assign(day=f"{published_on}"), [published_on], metadata={})
+    after = measured(about, lake, database)[0]
+    assert (before.outcome, after.outcome, after.labelled) == ("inconclusive", "good", A_DAY)
+    assert [one.predictions for one in after.windows] == [0, A_DAY]
+    assert after.window == after.windows[1].window
 
 
 def test_failed_requests_break_the_promise_to_callers(about, lake, database):

@@ -52,6 +52,59 @@ def test_two_labels_of_one_flight_are_an_error_that_names_it():
         join(asked, landed, FLIGHT_DELAY, entity="flight_id")
 
 
+def test_of_a_flight_asked_for_twice_the_later_prediction_counts_in_whatever_order_they_are_read():
+    asked = pd.DataFrame({"flight_id": ["a", "a"], "prediction": [0.9, 0.1], "at": [2, 1]})
+    landed = pd.DataFrame({"flight_id": ["a"], "arr_delay": [99.0]})
+    assert join(asked, landed, FLIGHT_DELAY, entity="flight_id")["prediction"].tolist() == [0.9]
+
+
+def by_day(predictions, labels):
+    """Join predictions and labels, each an entity and a day, and return the targets (the label's place)."""
+    asked = pd.DataFrame(predictions, columns=["flight_id", "day"]).assign(prediction=1.0)
+    landed = pd.DataFrame(labels, columns=["flight_id", "day"]).assign(air_time=range(len(labels)))
+    return join(asked, landed, AIR_TIME, entity="flight_id")["target"].tolist()
+
+
+def test_a_label_in_a_later_publication_finds_its_prediction():
+    assert by_day([("a", "2013-07-01")], [("a", "2013-07-08")]) == [0]
+
+
+def test_of_two_publications_the_prediction_takes_that_of_its_own_day():
+    assert by_day([("a", "2013-07-01")], [("a", "2013-07-01"), ("a", "2013-07-08")]) == [0]
+
+
+def test_an_entity_of_every_day_takes_no_other_days_label():
+    targets = by_day([("a", "2013-07-01"), ("a", "2013-07-02")], [("a", "2013-07-02")])
+    assert np.isnan(targets[0])
+    assert targets[1] == 0
+
+
+def test_a_request_takes_the_newest_label_of_what_it_asked_for():
+    asked = pd.DataFrame({"flight_id": ["a"], "prediction": [0.5]})
+    days = ["2013-07-08", "2013-07-01"]
+    landed = pd.DataFrame({"flight_id": ["a", "a"], "day": days, "arr_delay": [99.0, np.nan]})
+    assert join(asked, landed, FLIGHT_DELAY, entity="flight_id")["target"].tolist() == [1]
+
+
+def test_a_label_that_is_known_to_be_none_has_landed():
+    quality = measure(joined([0.5] * 10, [16.0] * 5 + [np.nan] * 5), FLIGHT_DELAY, naive=0.2)
+    assert (quality.completeness, quality.labelled) == (1, 5)
+
+
+def test_where_too_few_labels_have_landed_quality_waits_for_them():
+    delays = np.where(np.arange(400) % 4 == 0, 60.0, 0.0)
+    early = measure(joined([0.5] * 400, delays[:300]), FLIGHT_DELAY, naive=0.25)
+    assert early.outcome == "inconclusive"
+    assert early.reason == "waiting: 75.0% of the labels of 400 predictions have landed, 90% are needed"
+    assert measure(joined([0.5] * 400, delays[:380]), FLIGHT_DELAY, naive=0.25).outcome == "lost"
+
+
+def test_predictions_whose_labels_are_not_due_yet_are_not_missing():
+    rows = joined([0.5] * 400, np.where(np.arange(300) % 4 == 0, 60.0, 0.0))
+    quality = measure(rows.assign(due=[True] * 290 + [False] * 110), FLIGHT_DELAY, naive=0.25)
+    assert (quality.predictions, quality.completeness, quality.outcome) == (300, 1, "lost")
+
+
 @pytest.mark.parametrize(
     ("prediction", "outcome"), [(lambda late: 0.1 + 0.8 * late, "good"), (lambda late: 1 - late, "lost")]
 )

@@ -93,6 +93,41 @@ def test_a_request_of_many_rows_gives_all_of_them_without_an_entity(database, la
     assert found.answers["flight_id"].isna().all()
 
 
+def test_rows_that_carry_their_own_key_are_known_in_a_request_of_many_too(database, lake):
+    many = [{"flight_id": f"key{n}", "carrier": "UA", "distance": float(n)} for n in range(3)]
+    log(database, row(1, inputs=many, predictions=[1, 2, 3]))
+    found = read(database, lake)
+    assert found.answers["flight_id"].tolist() == ["key0", "key1", "key2"]
+    assert list(found.inputs.columns) == ["carrier", "distance"]
+
+
+def test_the_windows_before_are_as_long_and_end_where_the_next_begins(database, lake):
+    log(database, row(1), row(2, received_at=NOW - timedelta(days=3)))
+    with database.connect() as connection:
+        seen = window.read(connection, lake, USE_CASE, VIEW)
+        earlier = list(window.before(connection, lake, USE_CASE, VIEW, seen, most=2))
+    assert [each.answers["flight_id"].tolist() for each in (seen, *earlier)] == [["f1"], ["f2"], []]
+    assert (earlier[0].end, earlier[0].end - earlier[0].start) == (seen.start, timedelta(days=2))
+
+
+def test_the_partitions_before_are_those_of_as_many_days(database, lake):
+    days = [date(2013, 7, day) for day in (1, 2, 3, 4, 5)]
+    publish(lake, days)
+    with database.connect() as connection:
+        seen = window.read(connection, lake, USE_CASE, VIEW)
+        earlier = list(window.before(connection, lake, USE_CASE, VIEW, seen, most=4))
+    assert [each.start.day for each in (seen, *earlier)] == [4, 2, 1]
+
+
+def test_requests_of_earlier_are_looked_at_though_nobody_asked_lately(database, lake):
+    publish(lake, [date(2013, 7, 1)])
+    log(database, row(1, received_at=NOW - timedelta(days=3)))
+    with database.connect() as connection:
+        seen = window.read(connection, lake, USE_CASE, VIEW)
+        (earlier,) = window.before(connection, lake, USE_CASE, VIEW, seen, most=1)
+    assert (seen.source, earlier.source, earlier.requests) == ("partitions", "requests", 1)
+
+
 def test_of_too_many_requests_it_reads_the_same_ones_each_time(database):
     log(database, *(row(n, received_at=NOW - timedelta(seconds=100 + n)) for n in range(50)))
     span = {"start": NOW - timedelta(days=1), "end": NOW, "most": 10}
@@ -124,7 +159,8 @@ def test_the_batch_predictions_of_these_days_are_the_answers(database, lake):
     )
     lake.publish("air_time_predictions", scored, [date(2013, 7, 2)], metadata={})
     answers = read(database, lake).answers
-    assert answers.to_dict("records") == [{"flight_id": "2013-07-02-1", "prediction": 5.0, "version": 3}]
+    scored = {"flight_id": "2013-07-02-1", "prediction": 5.0, "version": 3, "day": "2013-07-02"}
+    assert answers.to_dict("records") == [scored | {"at": pd.Timestamp("2013-07-02", tz="UTC")}]
 
 
 def test_without_requests_and_partitions_it_says_what_to_run(database, lake):
