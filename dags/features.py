@@ -8,8 +8,12 @@ A day that is published again is computed again, once; days can also be backfill
 
 - `build`: a dataset's day is missing (ingest it first), or a value was used before it was known (a bug in the
   feature view's `build`: the message names the rows).
+- `check_leakage`: a feature comes out as another one when it is built only from what was known in time; the
+  message names the feature, its source, a row and the times. Correct `build`. Nothing was published.
 - `validate`: the features are not what was declared; the link *Data docs* shows how. Nothing was published.
 - `publish`: the store is away or full; clear it when the cause is gone.
+- `materialise`: the features are published, but callers who send only a key do not get them yet. Clear it, or
+  trigger `<feature_view>_materialisation`.
 """
 
 from __future__ import annotations
@@ -21,7 +25,11 @@ from airflow.sdk import dag
 from airworthy import assets
 from airworthy.defaults import START, day_range, default_args, wanted
 from airworthy.operators.data_validation import DataValidationOperator
-from airworthy.operators.features import BuildFeaturesOperator
+from airworthy.operators.features import (
+    BuildFeaturesOperator,
+    CheckLeakageOperator,
+    MaterialiseFeaturesOperator,
+)
 from airworthy.operators.ingestion import PublishPartitionOperator
 from airworthy.timetables import PublishedPartitionTimetable
 from include.catalog import catalog
@@ -49,6 +57,7 @@ def features_dag(view: FeatureView) -> DAG:
     )
     def features() -> None:
         build = BuildFeaturesOperator(task_id="build", feature_view=view.name)
+        check = CheckLeakageOperator(task_id="check_leakage", feature_view=view.name, frame=build.output)
         validate = DataValidationOperator(task_id="validate", subject=view.name, frame=build.output)
         publish = PublishPartitionOperator(
             task_id="publish",
@@ -56,7 +65,9 @@ def features_dag(view: FeatureView) -> DAG:
             frame=validate.output,
             outlets=[assets.feature_view(view.name)],
         )
-        build >> validate >> publish
+        build >> [validate, check] >> publish
+        if view.online:
+            publish >> MaterialiseFeaturesOperator(task_id="materialise", feature_view=view.name)
 
     return features()
 

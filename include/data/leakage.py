@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,13 +18,15 @@ if TYPE_CHECKING:
     from datetime import date
 
     from include.data.features import Build
+    from include.data.findings import Findings
     from include.data.lake import Lake
     from include.declarations import Dataset, FeatureView
 
     Frames = Mapping[str, pd.DataFrame]
 
+GATE = "expect_features_to_be_known_in_time"
 MOMENTS = 24  # prediction moments of a partition that are looked at, the same ones each time
-MOST_MOMENTS = 120  # in all partitions of a bulk run together
+MOST_DAYS = 24  # of a bulk run, in which that many moments are spread over all days
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +67,17 @@ class Leakage:
         """Whether something was looked at, and no leak was found."""
         return self.rows > 0 and not self.leaks
 
-    def as_json(self) -> dict[str, Any]:
-        """Return what was found as plain JSON."""
-        return {"passed": self.passed, "rows": self.rows, "leaks": [asdict(leak) for leak in self.leaks]}
+    def findings(self) -> Findings:
+        """Return what was found as the evidence of a gate."""
+        from include.data.findings import Findings, Result
+
+        def result(feature: str, message: str, rows: int, *examples: str) -> Result:
+            return Result(GATE, feature, "critical", not message, rows, examples, message, bool(message))
+
+        results = [result(leak.feature, str(leak), leak.rows, leak.entity) for leak in self.leaks]
+        if not results:
+            results = [result("", "" if self.rows else "there was no row to look for leaks in", 0)]
+        return Findings(self.passed, self.rows, tuple(results))
 
     def raise_if_failed(self, view: str) -> None:
         """
@@ -103,19 +113,16 @@ def check(
     """
     declared = datasets if datasets is not None else catalog().datasets
     by_day = dict(tuple(rows.groupby("day", sort=True)))
-    most = max(1, min(MOMENTS, MOST_MOMENTS // max(len(by_day), 1)))
+    wanted = _spread(sorted(day for day in days if str(day) in by_day), MOST_DAYS)
+    most = max(2, 2 * MOMENTS // max(len(wanted), 2))
     leaks: dict[str, Leak] = {}
     looked_at = 0
-    wanted = _spread(sorted(day for day in days if str(day) in by_day), MOST_MOMENTS)
     for day, frames in windows(view, lake, wanted, datasets=declared):
-        trial = _Trial(view, build, declared, day, frames)
-        moments = by_day[str(day)][view.time] - view.horizon
-        for moment in _spread(sorted(moments.unique()), most):
-            published = by_day[str(day)][moments == moment]
-            looked_at += len(published)
-            for leak in trial.leaks(published, moment):
-                seen = leaks.get(leak.feature)
-                leaks[leak.feature] = replace(seen, rows=seen.rows + leak.rows) if seen else leak
+        published = _of_some_moments(by_day[str(day)], view, most)
+        looked_at += len(published)
+        for leak in _Trial(view, build, declared, day, frames).leaks(published):
+            seen = leaks.get(leak.feature)
+            leaks[leak.feature] = replace(seen, rows=seen.rows + leak.rows) if seen else leak
     return Leakage(tuple(leaks.values()), looked_at)
 
 
@@ -129,15 +136,19 @@ class _Trial:
     day: date
     frames: Frames
 
-    def leaks(self, published: pd.DataFrame, moment: pd.Timestamp) -> Iterator[Leak]:
-        """Give each feature of the rows of one moment that is another one when only the known is used."""
+    def leaks(self, published: pd.DataFrame) -> Iterator[Leak]:
+        """Give each feature that comes out as another one where only what was known is used."""
         sources = [source.dataset for source in self.view.sources]
-        again = self._again(dict.fromkeys(sources, moment), published)
+        again = pd.concat(
+            self._again(dict.fromkeys(sources, moment), part)
+            for moment, part in published.groupby(published[self.view.time] - self.view.horizon)
+        ).reindex(published.index)
         for column in self.view.features:
             differs = _differ(published[column.name], again[column.name], column.dtype)
             if not differs.any():
                 continue
             first = published[differs].iloc[[0]]
+            moment = first[self.view.time].iloc[0] - self.view.horizon
             source, since = self._origin(column.name, column.dtype, first, moment)
             yield Leak(
                 feature=column.name,
@@ -177,6 +188,11 @@ class _Trial:
         built = self.build(cut, self.day).drop_duplicates(self.view.entity).set_index(self.view.entity)
         found = built.reindex(published[self.view.entity])
         return found.set_axis(published.index)
+
+
+def _of_some_moments(rows: pd.DataFrame, view: FeatureView, most: int) -> pd.DataFrame:
+    chosen = rows[rows[view.time].isin(_spread(sorted(rows[view.time].unique()), most))]
+    return chosen.reset_index(drop=True)
 
 
 def _spread(values: list[Any], most: int) -> list[Any]:

@@ -14,10 +14,21 @@ from include.catalog import catalog
 
 ROOT = Path(__file__).parents[2]
 DAGS = ROOT / "dags"
-HEAVY = ["pandas", "numpy", "sklearn", "mlflow", "great_expectations", "evidently", "deltalake", "pyarrow"]
+HEAVY = [
+    "pandas",
+    "numpy",
+    "sklearn",
+    "mlflow",
+    "great_expectations",
+    "evidently",
+    "deltalake",
+    "pyarrow",
+    "feast",
+]
 STORIES = {
     "flights_ingestion": "wait > extract > validate > publish",
-    "flight_features_features": "build > validate > publish",
+    "flight_features_features": "build > check_leakage > validate > publish > materialise",
+    "flight_features_materialisation": "materialise",
     "flight_delay_training": "snapshot > train > evaluate > gate > register > nominate",
     "flight_delay_deployment": (
         "begin > stage > shadow > approve > canary_2 > canary_25 > canary_75 > canary_100 > promote > restore"
@@ -25,6 +36,7 @@ STORIES = {
     "flight_delay_scoring": "score > publish",
     "flight_delay_monitoring": "detect_drift > decide > act",
     "flight_delay_rollback": "roll_back",
+    "flights_quarantine": "show > release > discard",
 }
 
 
@@ -36,8 +48,9 @@ def bag():
 def expected():
     found = catalog()
     return {
-        *(f"{name}_ingestion" for name in found.datasets),
+        *(f"{name}_{stage}" for name in found.datasets for stage in ("ingestion", "quarantine")),
         *(f"{name}_features" for name in found.feature_views),
+        *(f"{name}_materialisation" for name, view in found.feature_views.items() if view.online),
         *(
             f"{name}_{stage}"
             for name in found.use_cases

@@ -129,9 +129,11 @@ def register(store: Any, views: Collection[FeatureView], lake_uri: str) -> None:
             store.apply(wanted, skip_feature_view_validation=True)
 
 
-def materialise(view: FeatureView, lake: Lake, url: str | URL, days: Collection[date]) -> Materialised:
+def materialise(
+    view: FeatureView, lake: Lake, url: str | URL, days: Collection[date] | None = None
+) -> Materialised:
     """
-    Bring those of `days` online that are among the view's newest; repeated, it changes nothing.
+    Bring those of `days`, by default all, online that are among the newest; repeated, it changes nothing.
 
     What is read is the newest version of the lake; whoever read an earlier one cannot undo it. Entities of
     days that are no longer among the newest are forgotten, and so are those that a day no longer has.
@@ -146,7 +148,7 @@ def materialise(view: FeatureView, lake: Lake, url: str | URL, days: Collection[
         with store.registry.write_engine.connect() as connection:
             moment = connection.execute(select(func.clock_timestamp())).scalar_one()
         kept = lake.days(view.name)[-view.online.days :]
-        newest = sorted(set(kept) & set(days))
+        newest = kept if days is None else sorted(set(kept) & set(days))
         if not newest:
             return Materialised(0, (), 0)
         rows = lake.read(view.name, newest, columns=[view.entity, view.time, *names(view)])
