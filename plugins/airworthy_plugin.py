@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from airflow.plugins_manager import AirflowPlugin
 
-from airworthy.links import DataDocsLink, DriftReportLink, MlflowRunLink, ModelsLink
+from airworthy.links import DataDocsLink, DriftReportLink, MlflowRunLink, ModelsLink, RefusedRowsLink
 from airworthy.timetables import DayMapper, PublishedPartitionTimetable
 from airworthy.ui import reports
 from include.stack.settings import settings
@@ -14,7 +14,13 @@ class AirworthyPlugin(AirflowPlugin):
     """Registers links on tasks, timetables, the page that serves reports, and the menu's entry to MLflow."""
 
     name = "airworthy"
-    operator_extra_links = [DataDocsLink(), DriftReportLink(), MlflowRunLink(), ModelsLink()]
+    operator_extra_links = [
+        DataDocsLink(),
+        DriftReportLink(),
+        MlflowRunLink(),
+        ModelsLink(),
+        RefusedRowsLink(),
+    ]
     timetables = [PublishedPartitionTimetable]
     partition_mappers = [DayMapper]
     fastapi_apps = [{"name": "airworthy", "app": reports.app, "url_prefix": "/airworthy"}]

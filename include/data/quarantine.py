@@ -100,6 +100,19 @@ def waiting(queue: Queue, choice: Choice | None = None) -> pd.DataFrame:
     return rows.sort_values([*Place.of(found).columns, ROW_ID], ignore_index=True)
 
 
+def summary(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return how many rows wait, by day and reason, and since when."""
+    counted = rows.groupby(["day", REASONS]).agg(rows=(ROW_ID, "size"), since=(refused.REFUSED_AT, "min"))
+    return counted.reset_index().rename(columns={REASONS: "reasons"})
+
+
+def readable(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows for people: the id and the reasons first, then what came."""
+    first = ["day", ROW_ID, REASONS]
+    rest = [name for name in rows.columns if name not in (*first, *refused.ABOUT, refused.ROW)]
+    return rows[[*first, *rest, refused.REFUSED_AT, refused.REFUSED_BY]]
+
+
 def keep(queue: Queue, report: Report, days: Sequence[Partition], *, run: str) -> None:
     """
     Keep what a gate refused of these partitions; `run` names the run and its try.

@@ -29,6 +29,12 @@ class DataDocsLink(_Evidence):
     name = "Data docs"
 
 
+class RefusedRowsLink(_Evidence):
+    """To the table of refused rows."""
+
+    name = "Refused rows"
+
+
 class MlflowRunLink(_Evidence):
     """To the run in MLflow."""
 

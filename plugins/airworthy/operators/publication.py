@@ -11,10 +11,13 @@ from include import partitions
 from include.catalog import catalog
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context, XComArg
+    from collections.abc import Sequence
+
+    from airflow.sdk import Asset, Context, XComArg
 
     from include.data.lake import Lake
     from include.declarations import FeatureView
+    from include.partitions import Partition
 
 
 class PublishDatasetOperator(PublishPartitionOperator):
@@ -33,9 +36,8 @@ class PublishDatasetOperator(PublishPartitionOperator):
     """
 
     def __init__(self, *, dataset: str, frame: str | XComArg, **kwargs: Any) -> None:
-        outlets = [assets.dataset(dataset), *(assets.inputs(view.name) for view in _readers(dataset))]
         every = catalog().datasets[dataset].every
-        super().__init__(table=dataset, frame=frame, every=every, outlets=outlets, **kwargs)
+        super().__init__(table=dataset, frame=frame, every=every, outlets=outlets(dataset), **kwargs)
 
     def announce(self, context: Context, lake: Lake) -> None:
         """Tell those who follow the dataset, and each feature view which of its days are complete."""
@@ -57,6 +59,24 @@ class PublishDatasetOperator(PublishPartitionOperator):
         else:
             ready = [str(day) for day in found.ready]
         return ready or [f"{INCOMPLETE} {runs.partition_key(context)}"]
+
+
+def outlets(dataset: str) -> list[Asset]:
+    """Return the assets that change with a dataset: itself, and the inputs of each view that reads it."""
+    return [assets.dataset(dataset), *(assets.inputs(view.name) for view in _readers(dataset))]
+
+
+def announce(context: Context, dataset: str, changed: Sequence[Partition], lake: Lake) -> None:
+    """Name these partitions on the assets of a dataset, each stretch of days once."""
+    from include.data import readiness
+
+    events, days = context["outlet_events"], sorted({partitions.day(one) for one in changed})
+    keys = [partitions.key(stretch) for stretch in partitions.stretches(changed)]
+    events[assets.dataset(dataset)].add_partitions(keys)
+    for view in _readers(dataset):
+        found = readiness.followers(view, dataset, days, lake, datasets=catalog().datasets)
+        ready = [partitions.key(stretch) for stretch in readiness.stretches(found.ready)]
+        events[assets.inputs(view.name)].add_partitions(ready or [f"{INCOMPLETE} {keys[0]}"])
 
 
 def _readers(dataset: str) -> list[FeatureView]:

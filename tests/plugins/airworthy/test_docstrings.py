@@ -21,7 +21,12 @@ from airworthy import assets
 
 EXAMPLE = re.compile(r"^Example::\n\n((?:[ ]{4}.*\n|\n)+?)(?=\n?:param|\Z)", re.MULTILINE)
 EARLIER = ("extract", "validate", "snapshot", "train", "evaluate", "register", "begin", "detect", "decide")
-BASES = {"ModelOperator", "ReleaseOperator", "MonitoringOperator"}  # they have no task of their own
+BASES = {
+    "ModelOperator",
+    "ReleaseOperator",
+    "MonitoringOperator",
+    "QuarantineOperator",
+}  # they have no task of their own
 
 
 ROOT = Path(__file__).parents[3]

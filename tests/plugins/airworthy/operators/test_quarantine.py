@@ -1,0 +1,160 @@
+"""The refused rows of a dataset, as a person meets them: shown, released, discarded by the run's parameters."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+import pytest
+from sqlalchemy import select
+
+from airflow.sdk.exceptions import AirflowSkipException
+
+from airworthy import assets
+from airworthy.links import RefusedRowsLink
+from airworthy.operators.quarantine import (
+    DiscardQuarantineOperator,
+    ReleaseQuarantineOperator,
+    ShowQuarantineOperator,
+)
+from include.catalog import catalog
+from include.data import reports
+from include.data.admission import admit
+from include.data.quarantine import Queue, waiting
+from include.errors import DataError, QualityFailed
+from include.schema import ledger
+from tests.contracts.frames import generate
+
+FLIGHTS = catalog().datasets["flights"]
+DAY = date(2013, 7, 1)
+
+
+@pytest.fixture
+def refused(lake, database):
+    """Return the queue of flights: two of 400 were refused on a day that is published, with its weather."""
+    frame = generate(FLIGHTS.columns, 400, DAY).assign(day=f"{DAY}")
+    frame["distance"] = [9_999.0, 9_998.0, *frame["distance"][2:]]
+    report = admit(FLIGHTS, frame, [DAY], lake=lake, engine=database, run="flights_ingestion/x/1")
+    assert report.passed
+    lake.publish("flights", report.accepted, [DAY], metadata={})
+    for day in (DAY - timedelta(days=1), DAY):
+        weather = generate(catalog().datasets["weather"].columns, 60, day).assign(day=f"{day}")
+        lake.publish("weather", weather, [day], metadata={})
+    return Queue(FLIGHTS, lake, database)
+
+
+@pytest.fixture
+def allowed(monkeypatch):
+    """Declare that a flight may be as long as those that were refused."""
+    columns = tuple(
+        column.model_copy(update={"maximum": 10_000}) if column.name == "distance" else column
+        for column in FLIGHTS.columns
+    )
+    today = FLIGHTS.model_copy(update={"columns": columns})
+    monkeypatch.setitem(catalog().datasets, "flights", today)
+
+
+def run(kind, context, **params):
+    operator = kind(task_id="it", dataset="flights", action=params.get("action", ""))
+    given = {"first": None, "last": None, "rows": [], "reason": None, "comment": None} | params
+    made = context({"triggering_user_name": "bob"}, params=given)
+    return operator, made, lambda: operator.execute(made)
+
+
+def events(database):
+    with database.connect() as connection:
+        return [(row["actor"], row["reason"]) for row in connection.execute(select(ledger)).mappings()]
+
+
+def test_listing_tells_how_many_rows_wait_and_why(refused, context, capsys):
+    _, _, execute = run(ShowQuarantineOperator, context, action="list")
+    assert execute() == 2
+    log = capsys.readouterr().out
+    assert "flights: 2 refused rows wait" in log
+    assert "distance is not between 10 and 6000" in log
+
+
+def test_inspecting_shows_each_row_in_the_log_and_on_a_page_behind_a_link(refused, context, lake, capsys):
+    operator, _, execute = run(ShowQuarantineOperator, context, action="inspect", first="2013-07-01")
+    execute()
+    name = waiting(refused)["_row_id"][0]
+    assert name in capsys.readouterr().out
+    link = RefusedRowsLink().get_link(operator, ti_key=None)
+    page = reports.read(lake.uri, {}, link.partition("/airworthy/reports/")[2])
+    assert name in page
+    assert "9999.0" in page
+
+
+def test_what_stands_in_a_refused_row_is_shown_and_never_run(refused, context, lake, database):
+    frame = generate(FLIGHTS.columns, 400, DAY).assign(day=f"{DAY}")
+    frame["origin"] = ["<script>alert(1)</script>", *frame["origin"][1:]]
+    admit(FLIGHTS, frame, [DAY], lake=lake, engine=database, run="flights_ingestion/y/1")
+    operator, _, execute = run(ShowQuarantineOperator, context, action="inspect")
+    execute()
+    page = reports.read(lake.uri, {}, operator.evidence_url.partition("/airworthy/reports/")[2])
+    assert "&lt;script&gt;" in page
+    assert "<script" not in page
+
+
+def test_released_rows_are_published_told_to_the_ledger_and_followed(
+    refused, context, lake, database, allowed
+):
+    _, made, execute = run(ReleaseQuarantineOperator, context, action="release", comment="new routes")
+    assert execute() == 2
+    assert len(lake.read("flights", [DAY])) == 400
+    assert len(waiting(refused)) == 0
+    assert events(database) == [("bob", "2 rows of 2013-07-01 released into the partition: new routes")]
+    assert made["outlet_events"][assets.dataset("flights")].partition_keys == {"2013-07-01"}
+    assert made["outlet_events"][assets.inputs("flight_features")].partition_keys == {"2013-07-01"}
+
+
+def test_a_release_that_was_done_before_its_task_ended_still_tells_those_who_follow(
+    refused, context, allowed
+):
+    for _ in (1, 2):
+        _, made, execute = run(ReleaseQuarantineOperator, context, action="release")
+        assert execute() == 2
+    assert made["outlet_events"][assets.dataset("flights")].partition_keys == {"2013-07-01"}
+
+
+def test_when_nothing_passes_the_release_fails_and_says_what_to_do(refused, context, database):
+    _, made, execute = run(ReleaseQuarantineOperator, context, action="release")
+    with pytest.raises(QualityFailed, match=r"none of 2 rows may be released: distance is not.*discard them"):
+        execute()
+    assert set(made["ti"].pushed["figures"]["kept"].values()) == {"distance is not between 10 and 6000"}
+    assert events(database) == []
+    assert len(waiting(refused)) == 2
+
+
+def test_discarding_takes_the_named_rows_out(refused, context, database):
+    name = waiting(refused)["_row_id"][0]
+    _, _, execute = run(DiscardQuarantineOperator, context, action="discard", rows=[name], comment="a test")
+    assert execute() == 1
+    assert name not in set(waiting(refused)["_row_id"])
+    assert events(database) == [("bob", "1 rows of 2013-07-01 discarded: a test")]
+
+
+def test_discarding_without_a_comment_is_refused(refused, context):
+    _, _, execute = run(DiscardQuarantineOperator, context, action="discard")
+    with pytest.raises(DataError, match="say in `comment` why"):
+        execute()
+    assert len(waiting(refused)) == 2
+
+
+@pytest.mark.parametrize("kind", [ReleaseQuarantineOperator, DiscardQuarantineOperator])
+def test_a_run_that_only_looks_changes_nothing(refused, context, kind):
+    _, made, execute = run(kind, context, action="list", comment="just looking")
+    with pytest.raises(AirflowSkipException, match="The run is to list"):
+        execute()
+    assert len(waiting(refused)) == 2
+
+
+def test_a_release_that_chooses_nothing_is_skipped(refused, context):
+    _, _, execute = run(ReleaseQuarantineOperator, context, action="release", first="2014-01-01")
+    with pytest.raises(AirflowSkipException, match="No row waits"):
+        execute()
+
+
+def test_a_last_day_without_a_first_is_a_mistake(refused, context):
+    _, _, execute = run(ShowQuarantineOperator, context, action="list", last="2013-07-01")
+    with pytest.raises(DataError, match="give `first` too"):
+        execute()
