@@ -47,6 +47,10 @@ LIBRARIES = (
     "great_expectations.expectations",
     "evidently",
     "evidently.presets",
+    "feast",
+    "feast.infra.offline_stores.file_source",
+    "feast.infra.online_stores.postgres_online_store.postgres",
+    "feast.infra.registry.sql",
     "psycopg2",
     "sqlalchemy.dialects.postgresql",
 )

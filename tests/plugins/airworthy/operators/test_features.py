@@ -1,0 +1,91 @@
+"""Features from one task to the next: built, proven to know no future, and brought online."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+from sqlalchemy import select
+
+import airworthy.operators.features as operators
+from airworthy.operators.features import (
+    BuildFeaturesOperator,
+    CheckLeakageOperator,
+    MaterialiseFeaturesOperator,
+)
+from include.catalog import catalog, module_of
+from include.data.feature_store import store
+from include.data.staging import Staging
+from include.errors import DataError
+from include.schema import gate_result
+from tests.contracts.frames import generate
+
+VIEW = catalog().feature_views["flight_features"]
+DAY = date(2013, 7, 2)
+RUN = {"partition_key": str(DAY)}
+
+
+@pytest.fixture
+def observed(lake):
+    """Return the lake with flights and weather of two days."""
+    days = [DAY - timedelta(days=1), DAY]
+    for name in ("flights", "weather"):
+        columns = catalog().datasets[name].columns
+        rows = pd.concat(generate(columns, 300, day).assign(day=str(day)) for day in days)
+        lake.publish(name, rows, days, metadata={})
+    return lake
+
+
+def check(context, frame):
+    operator = CheckLeakageOperator(task_id="check_leakage", feature_view=VIEW.name, frame=frame)
+    return operator.execute(context)
+
+
+def evidence(database):
+    with database.connect() as connection:
+        return connection.execute(select(gate_result)).mappings().one()
+
+
+def test_honest_features_pass_and_leave_evidence(observed, context, database):
+    ran = context(RUN)
+    frame = BuildFeaturesOperator(task_id="build", feature_view=VIEW.name).execute(ran)
+    assert check(ran, frame) > 10
+    found = evidence(database)
+    assert (found["subject"], found["partition"], found["passed"]) == (VIEW.name, str(DAY), True)
+    assert found["results"][0]["expectation"] == "expect_features_to_be_known_in_time"
+
+
+def test_a_leak_fails_by_name_after_its_evidence_was_written(observed, context, database, monkeypatch):
+    honest = module_of("features", VIEW.name).build
+
+    def build(frames, day):
+        mean = frames["weather"][frames["weather"]["day"] == str(day)]["temp"].mean()
+        return honest(frames, day).assign(temp=mean)
+
+    monkeypatch.setattr(operators, "module_of", lambda *_: SimpleNamespace(build=build))
+    ran = context(RUN)
+    frame = BuildFeaturesOperator(task_id="build", feature_view=VIEW.name).execute(ran)
+    with pytest.raises(DataError, match=r"flight_features: temp leaks from weather in \d+ rows"):
+        check(ran, frame)
+    found = evidence(database)
+    assert found["passed"] is False
+    assert found["results"][0]["column"] == "temp"
+    assert "leaks from weather" in found["results"][0]["message"]
+
+
+def test_what_is_published_comes_online_with_its_run(observed, context, database):
+    ran = context(RUN)
+    frame = BuildFeaturesOperator(task_id="build", feature_view=VIEW.name).execute(ran)
+    rows = Staging(observed.uri).read(frame)
+    observed.publish(VIEW.name, rows, [DAY], metadata={})
+    materialise = MaterialiseFeaturesOperator(task_id="materialise", feature_view=VIEW.name)
+    assert materialise.execute(ran) == {"rows": 300, "days": [str(DAY)], "forgotten": 0}
+    assert materialise.execute(context({"partition_key": "2013-07-01"})) == {
+        "rows": 0, "days": [], "forgotten": 0,
+    }  # fmt: skip
+    assert materialise.execute(context())["days"] == [str(DAY)]  # by hand, without a day
+    with store.opened(database.url) as opened:
+        found = store.look_up(opened, VIEW, rows[VIEW.entity].tolist()[:5])
+    assert found["distance"].tolist() == rows["distance"].tolist()[:5]
