@@ -7,7 +7,8 @@ gate, certify, register. A certified candidate sets off its deployment; a backfi
 **If it is red:**
 
 - `snapshot`: there are not enough days with labels; see whether the ingestions ran.
-- `train`: the estimator could not be fitted; the message says on what.
+- `train` and, where parameters are tuned, `tune`: the estimator could not be fitted; the message says on
+  what. A tuning that was killed goes on where it was.
 - `evaluate`: MLflow, the lake or the champion's files are away; it is tried again by itself.
 - `gate`: **the model is not good enough, and nothing is broken.** The champion stays. The message and the
   link *MLflow run* give the figures of every gate.
@@ -26,6 +27,7 @@ from airworthy.operators.gate import ModelGateOperator
 from airworthy.operators.nomination import NominateCandidateOperator
 from airworthy.operators.registration import RegisterModelOperator
 from airworthy.operators.training import EvaluateModelOperator, TakeSnapshotOperator, TrainModelOperator
+from airworthy.operators.tuning import TuneModelOperator
 from include.catalog import catalog
 
 if TYPE_CHECKING:
@@ -59,7 +61,10 @@ def training_dag(use_case: UseCase) -> DAG:
     def training() -> None:
         name = use_case.name
         snapshot = TakeSnapshotOperator(task_id="snapshot", use_case=name, as_of="{{ params.as_of or '' }}")
-        train = TrainModelOperator(task_id="train", use_case=name, snapshot=snapshot.output)
+        tuned = None
+        if use_case.tuning:
+            tuned = TuneModelOperator(task_id="tune", use_case=name, snapshot=snapshot.output).output
+        train = TrainModelOperator(task_id="train", use_case=name, snapshot=snapshot.output, tuned=tuned)
         made: dict[str, Any] = {"use_case": name, "snapshot": snapshot.output, "candidate": train.output}
         evaluate = EvaluateModelOperator(task_id="evaluate", **made)
         gate = ModelGateOperator(task_id="gate", evidence=evaluate.output, **made)

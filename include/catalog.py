@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
+from inspect import Parameter, signature
 from pathlib import Path
 from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any
@@ -99,7 +100,17 @@ def _declared(module: ModuleType, kind: str, name: str) -> Any:
     needed = {"features": "build", "use_cases": "build_model"}.get(kind)
     if needed and not callable(getattr(module, needed, None)):
         raise DeclarationError(f"{needed}: define this function beside {attribute}")
+    if isinstance(declared, UseCase) and declared.tuning:
+        _takes(module.build_model, declared.tuning.parameters)
     return declared
+
+
+def _takes(build: Callable[..., Any], parameters: Mapping[str, Any]) -> None:
+    """Refuse a `build_model` that does not take what is tuned, or cannot be called without it."""
+    taken = signature(build).parameters
+    with_default = {name for name, each in taken.items() if each.default is not Parameter.empty}
+    for name in parameters:
+        _exists(name, with_default, "tuning.parameters, arguments of build_model() with a default")
 
 
 def _check_view(view: FeatureView, datasets: Mapping[str, Dataset], problems: list[str]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -56,11 +56,12 @@ class Site:
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """What a model is made from: the snapshot (as a plain dict), the code and the locked environment."""
+    """What a model is made from: snapshot (as a plain dict), code, locked environment, tuned parameters."""
 
     snapshot: Mapping[str, Any]
     code_version: str
     lock_hash: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def digest(self) -> str:
@@ -71,7 +72,12 @@ class Provenance:
     def tags(self) -> dict[str, str]:
         """What a run and its model carry of it."""
         about = {"code_version": self.code_version, "lock_hash": self.lock_hash, "inputs": self.digest}
-        return as_tags(about)
+        return as_tags(about | self.chosen)
+
+    @property
+    def chosen(self) -> dict[str, str]:
+        """The tuned parameters as JSON, where there are any."""
+        return {"parameters": json.dumps(dict(self.parameters))} if self.parameters else {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +185,8 @@ def trained_on(registry: Registry, candidate: TrainedCandidate, provenance: Prov
     logged = registry.logged(candidate.run_id)
     tags = logged.tags if logged else {}
     code, lock = tags.get("airworthy.code_version", ""), tags.get("airworthy.lock_hash", "")
-    found = Provenance(provenance.snapshot, code, lock)
+    parameters = json.loads(tags.get("airworthy.parameters", "{}"))
+    found = Provenance(provenance.snapshot, code, lock, parameters)
     if tags.get("airworthy.inputs") != found.digest:
         raise SettingsError(
             f"The model of the MLflow run {candidate.run_id} was not trained on the snapshot that its "

@@ -60,6 +60,7 @@ class Claims(_Signed):
     snapshot: dict[str, Any]
     code_version: str
     lock_hash: str
+    parameters: dict[str, Any] = {}
     run_id: str
     metrics: dict[str, float]
     gates: tuple[GateEvidence, ...]

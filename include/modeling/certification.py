@@ -97,6 +97,7 @@ def _claims(
         snapshot=dict(provenance.snapshot),
         code_version=provenance.code_version,
         lock_hash=provenance.lock_hash,
+        parameters=dict(provenance.parameters),
         run_id=candidate.run_id,
         metrics=dict(evidence.metrics["test"]),
         gates=tuple(GateEvidence(**asdict(verdict)) for verdict in verdicts),
@@ -107,7 +108,7 @@ def _claims(
 def _lineage(provenance: Provenance) -> dict[str, str]:
     of_code = {"code_version": provenance.code_version, "lock_hash": provenance.lock_hash}
     of_data = {f"snapshot.{name}": value for name, value in provenance.snapshot.items()}
-    return as_tags(of_code | of_data)
+    return as_tags(of_code | of_data | provenance.chosen)
 
 
 def _is_certified(folder: Path, trusted: Path) -> bool:

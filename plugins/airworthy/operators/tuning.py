@@ -1,0 +1,48 @@
+"""Choose the parameters that a model is trained with."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from airworthy import runs
+from airworthy.hooks.lake import LakeHook
+from airworthy.operators.training import ModelOperator
+from include.catalog import catalog, module_of
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class TuneModelOperator(ModelOperator):
+    """
+    Try parameters as `tuning` of the use case says, on days before the test days.
+
+    The XCom holds what was chosen: parameters, metric, score and the number of trials. Each trial is a child
+    of this DAG run's MLflow run. Killed and tried again, trials that had ended are not measured anew.
+
+    Example::
+
+        tune = TuneModelOperator(task_id="tune", use_case="taxi_delay", snapshot=snapshot.output)
+        TrainModelOperator(task_id="train", use_case="taxi_delay", snapshot=…, tuned=tune.output)
+
+    :param use_case: a declared use case, with `tuning`
+    :param snapshot: what `TakeSnapshotOperator` returned (templated)
+    """
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Return what was chosen."""
+        from include.data import snapshots
+        from include.modeling.provenance import provenance
+        from include.modeling.tuning import tune
+
+        snapshot, use_case = self.snapshot_taken(), catalog().use_cases[self.use_case]
+        build = module_of("use_cases", self.use_case).build_model
+        about = provenance(json.loads(self.snapshot))
+        with self.site() as site:
+            run_id = site.registry.run_for(self.use_case, runs.tags(context, use_case, snapshot.digest))
+            self.candidate = {"run_id": run_id}
+            frame = snapshots.read(use_case, snapshot, LakeHook(self.lake_conn_id).lake)
+            tuned = tune(site, build, frame, run_id=run_id, provenance=about, engine=self.engine)
+        return asdict(tuned)
