@@ -23,6 +23,7 @@ CONNECTION = "lake_default"
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _CLOSED = {errno.EACCES, errno.EPERM, errno.EROFS}
 _ENDPOINTS = ("aws_endpoint_url_s3", "aws_endpoint_url", "aws_endpoint", "endpoint_url", "endpoint")
+_ADDRESS = re.compile(r"https?://[^\s/]+")
 _OF_A_STORE = re.compile(r"Generic \w+ error|Error performing|HTTP error|os error \d+|lacked the necessary")
 _OS_ERROR = re.compile(r"os error (\d+)")
 _CODE = re.compile(r"<Code>(\w+)</Code>")
@@ -33,7 +34,6 @@ _REMEDIES = (
     (r"169\.254\.169\.254|NoCredentials", "was given no credentials: add an access key and its secret"),
     (r"scheme is not allowed", "is not reached by TLS: use https://, or allow http with AWS_ALLOW_HTTP=true"),
     (r"PermanentRedirect|301 Moved|AuthorizationHeaderMalformed", "is of another region: correct AWS_REGION"),
-    (r"builder error|relative URL", "has no address that can be used: correct its endpoint"),
     (
         r"necessary privileges|403 Forbidden|401 Unauthorized|ExpiredToken|InvalidToken",
         "refuses the credentials: correct the access key and its secret, or what they may do",
@@ -74,6 +74,11 @@ def reaching(uri: str, options: Mapping[str, str], connection: str = CONNECTION)
     :raises SettingsError: if trying again would not help: credentials, bucket, region, permissions
     :raises ServiceUnavailable: if it may: the store is away, busy or full
     """
+    if "://" in uri and not _ADDRESS.match(_endpoint(options) or "https://aws"):
+        raise SettingsError(
+            f"{_endpoint(options)!r} is no endpoint of an object store: give its whole address, http://…, in "
+            f"the `storage_options` of the connection {connection} or in AWS_ENDPOINT_URL."
+        )  # Delta would crash on it
     try:
         yield
     except (AirworthyError, CommitFailedError):
@@ -113,11 +118,13 @@ def _meaning(
 
 
 def _place(uri: str, options: Mapping[str, str]) -> str:
-    if "://" not in uri:
-        return uri
-    known = {name.lower(): value for name, value in [*os.environ.items(), *options.items()]}
-    endpoint = next((known[name] for name in _ENDPOINTS if name in known), None)
+    endpoint = _endpoint(options) if "://" in uri else None
     return f"{uri} at {endpoint}" if endpoint else uri
+
+
+def _endpoint(options: Mapping[str, str]) -> str | None:
+    known = {name.lower(): value for name, value in [*os.environ.items(), *options.items()]}
+    return next((known[name] for name in _ENDPOINTS if name in known), None)
 
 
 def _short(text: str) -> str:
