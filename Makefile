@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 BIN := .venv/bin
 
-.PHONY: help venv dev demo up status down test check compose-test bench env lock
+.PHONY: help venv dev demo up status down materialise test check compose-test bench env lock
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ status: $(BIN)/python ## show what runs, and whether it works
 
 down: $(BIN)/python ## stop the embedded stack; its data stays
 	@$(BIN)/python -m include.stack down
+
+materialise: $(BIN)/python ## bring the newest days of every online feature view online
+	@$(BIN)/python -m include.data.feature_store
 
 test: dev ## run the tests (ARGS=… goes to pytest)
 	@$(BIN)/python -m pytest tests $(ARGS)

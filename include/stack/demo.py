@@ -136,6 +136,8 @@ def play(stage: Stage, narrator: Narrator) -> None:
             deploy(stage, chapter, version)
     with narrator.chapter("Batch scoring of 7 July") as chapter:
         score(stage, chapter)
+    with narrator.chapter("A caller who sends only a flight's key") as chapter:
+        ask_by_key(stage, chapter)
     with narrator.chapter("Monitoring, with Evidently's report") as chapter:
         monitor(stage, chapter)
 
@@ -235,6 +237,17 @@ def score(stage: Stage, chapter: Chapter) -> None:
     )
 
 
+def ask_by_key(stage: Stage, chapter: Chapter) -> None:
+    """Send one flight's key, whose features the model server looks up."""
+    flight = _flights(stage, JULY[-1:])[0]
+    entity = catalog().feature_views[catalog().use_cases[USE_CASE].feature_view].entity
+    address = f"{stage.settings.gateway_uri}/models/{USE_CASE}/invocations"
+    answer = httpx.post(address, json={"dataframe_records": [{entity: flight[entity]}]}, timeout=10)
+    if not answer.is_success:
+        raise StepFailed(f"{address} answered {answer.status_code} to {entity} alone: {answer.text[:300]}")
+    chapter.found(f"{flight[entity]}: {answer.json()['predictions'][0]:.3f}, from features that are online")
+
+
 def monitor(stage: Stage, chapter: Chapter) -> None:
     """Look at what callers sent, and decide."""
     dag_id = f"{USE_CASE}_monitoring"
@@ -251,15 +264,21 @@ def monitor(stage: Stage, chapter: Chapter) -> None:
 
 
 def _traffic(stage: Stage) -> Traffic:
+    entity = catalog().feature_views[catalog().use_cases[USE_CASE].feature_view].entity
+    rows = _flights(stage, JULY)
+    return Traffic(stage.settings.gateway_uri, USE_CASE, rows, entity=entity, rate=RATE)
+
+
+def _flights(stage: Stage, days: list[date]) -> list[dict[str, Any]]:
     from include.data.lake import Lake
 
     use_case = catalog().use_cases[USE_CASE]
     entity = catalog().feature_views[use_case.feature_view].entity
     frame = Lake(stage.settings.lake_uri).read(
-        use_case.feature_view, JULY, columns=[entity, *use_case.features]
+        use_case.feature_view, days, columns=[entity, *use_case.features]
     )
     rows: list[Any] = frame.astype(object).where(frame.notna(), None).to_dict("records")
-    return Traffic(stage.settings.gateway_uri, USE_CASE, rows, entity=entity, rate=RATE)
+    return rows
 
 
 def _runs_of(stage: Stage, dag_id: str, partition_key: str) -> list[dict[str, Any]]:
