@@ -48,6 +48,8 @@ def measure(
     """
     label = use_case.label
     with_features = sorted(set(days) & set(lake.days(view.name, version=versions[0])))
+    if not with_features:
+        return {}
     with_labels = set(lake.days(label.dataset, version=versions[1]))
     wanted = [day for day in with_features if day in with_labels]
     rows = lake.read(view.name, with_features, version=versions[0], columns=["day", view.entity])

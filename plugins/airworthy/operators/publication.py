@@ -26,6 +26,7 @@ class PublishDatasetOperator(PublishPartitionOperator):
 
     A day is announced once: when the last of its inputs is published, and again whenever one of them is
     published anew. A day that lacks another input sets nothing off; the log names what is missing.
+    Of labels the XCom `completeness` says which part of each day's rows have theirs by now.
 
     Example::
 
@@ -46,6 +47,26 @@ class PublishDatasetOperator(PublishPartitionOperator):
             context["outlet_events"][assets.inputs(view.name)].add_partitions(
                 self._complete(context, lake, view)
             )
+        if complete := self._labels(context, lake):
+            context["ti"].xcom_push("completeness", complete)
+
+    def _labels(self, context: Context, lake: Lake) -> dict[str, dict[str, float]]:
+        """Return, by use case and day, which part of the rows have their label now, if this is the label."""
+        from include.data import completeness
+
+        shares = {}
+        for use_case in catalog().use_cases.values():
+            if use_case.label.dataset != self.table:
+                continue
+            view, least = catalog().feature_views[use_case.feature_view], use_case.label.minimum_completeness
+            found = completeness.measure(use_case, view, lake, runs.days(context))
+            shares[use_case.name] = {str(day): one.share for day, one in found.items()}
+            for day in (day for day, one in found.items() if one.share < least):
+                self.log.warning(
+                    "%s: %.1f %% of the labels of %s have landed; it is learnt from at %.0f %%",
+                    use_case.name, 100 * found[day].share, day, 100 * least,
+                )  # fmt: skip
+        return shares
 
     def _complete(self, context: Context, lake: Lake, view: FeatureView) -> list[str]:
         from include.data import readiness

@@ -48,6 +48,29 @@ def test_a_day_that_lacks_its_siblings_sets_nothing_off_and_says_what_for(publis
     )
 
 
+def test_labels_say_which_part_of_each_day_has_landed(flown, context, use_case, capsys):
+    days = flown.days("arrivals")[:2]
+    rows = flown.read("arrivals", days).assign(air_time=100.0)
+    half = rows[rows["day"] == str(days[0])].iloc[::2]
+    staged = LakeHook().staging.write(
+        "some run", "arrivals", pd.concat([half, rows[rows["day"] != str(days[0])]])
+    )
+    run = context(params={"first": str(days[0]), "last": str(days[1])})
+    operator = PublishDatasetOperator(task_id="publish", dataset="arrivals", frame=staged)
+    operator.execute(run)
+    assert run["ti"].pushed["completeness"][use_case.name] == {str(days[0]): 0.5, str(days[1]): 1.0}
+    told = f"{use_case.name}: 50.0 % of the labels of {days[0]} have landed; it is learnt from at 90 %"
+    assert told in capsys.readouterr().out
+
+
+def test_labels_may_come_before_any_feature(lake, context):
+    rows = pd.DataFrame({"flight_id": ["a"], "arr_delay": [1.0], "day": ["2013-07-01"]})
+    staged = LakeHook().staging.write("some run", "arrivals", rows)
+    run = context({"partition_key": "2013-07-01"})
+    PublishDatasetOperator(task_id="publish", dataset="arrivals", frame=staged).execute(run)
+    assert all(days == {} for days in run["ti"].pushed["completeness"].values())
+
+
 def test_a_dataset_that_no_feature_view_reads_is_announced_by_itself():
     operator = PublishDatasetOperator(task_id="publish", dataset="arrivals", frame="some frame")
     assert operator.outlets == [assets.dataset("arrivals")]
