@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -12,18 +13,20 @@ import numpy as np
 from include.catalog import catalog
 from include.data.snapshots import row_hashes
 from include.data.splits import split
-from include.declarations import Improvement
 from include.errors import SettingsError
-from include.modeling import champion, packaging
+from include.modeling import champion as champions
+from include.modeling import packaging
 from include.modeling.certificate import EVIDENCE as SIGNED
-from include.modeling.comparison import gain
-from include.modeling.evaluation import evaluate as measure
-from include.modeling.evidence import Evidence, Rivalry
+from include.modeling.examination import examine, with_sizes
+from include.modeling.explanations import explain
+from include.modeling.fresh import asking
+from include.modeling.gates.packaged import ROWS as FRESH_ROWS
 from include.modeling.learning_curve import draw, learning_curve
+from include.modeling.plots import draw as draw_trial
 from include.modeling.registry import as_tags
-from include.modeling.resampling import Days
 from include.modeling.resources import measured
-from include.modeling.training import fit
+from include.modeling.training import fit, inputs
+from include.modeling.trial import Opponent, answers_of, hold, sample
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
 
     from include.data.splits import Splits
     from include.declarations import UseCase
+    from include.modeling.evidence import Evidence
     from include.modeling.registry import Registry
 
 SEEN_ROWS, EVIDENCE, CURVE = "seen_rows.npy", "evidence.json", "learning_curve.png"
@@ -143,31 +147,44 @@ def evaluate(
     `frame` is that of `train`; `refusals` is how many challengers were refused since the last promotion.
     """
     use_case, registry = site.use_case, site.registry
-    folder = registry.fetch(candidate.model_id, site.workdir / "candidate")
-    model = packaging.load(folder, expected=candidate.digest)
     splits = cut(use_case, frame)
-    parts = {"train": splits.train, "validation": splits.validation, "test": splits.test}
-    parts = {name: part for name, part in parts.items() if len(part)}
-    answers = {name: model.predict(part) for name, part in parts.items()}
-    metrics = {name: measure(use_case, answers[name], part["target"]) for name, part in parts.items()}
-    parity_rows, parity_gap = packaging.parity(folder, model)
-    trained_on = _identities(use_case, splits.train, splits.validation)
-    evidence = Evidence(
-        metrics=metrics,
-        rows={name: len(part) for name, part in parts.items()},
-        overlap=_common(_identities(use_case, splits.test), trained_on),
-        parity_rows=parity_rows,
-        parity_gap=parity_gap,
-        answers=(float(answers["test"].min()), float(answers["test"].max())),
-        champion=None if rival is None else _compare(site, rival, splits.test, answers["test"]),
-        refusals=refusals,
-    )
+    asked = inputs(use_case, sample(splits.test, FRESH_ROWS))
+    folder = registry.fetch(candidate.model_id, site.workdir / "candidate")
+    packaging.check(folder, candidate.digest)
+    with ExitStack() as stack:
+        fresh = stack.enter_context(asking(folder, candidate.digest, asked))
+        champion, theirs = (None, None) if rival is None else _champion(site, rival, splits.test)
+        beside: dict[str, Any] = {"fresh": fresh, "champion": champion}
+        if champion is not None and any(gate.kind == "budget" and gate.compares for gate in use_case.gates):
+            digest = packaging.digest(champion.folder)
+            beside["champions"] = stack.enter_context(asking(champion.folder, digest, asked))
+        model = packaging.load(folder, expected=candidate.digest)
+        trial = hold(use_case, model, folder, splits, **beside)
+        tested = _identities(use_case, splits.test)
+        evidence = examine(
+            trial,
+            overlap=_common(tested, _identities(use_case, splits.train, splits.validation)),
+            champions_overlap=None if theirs is None else _common(tested, theirs),
+            refusals=refusals,
+        )
+    evidence = with_sizes(evidence, splits)
+    pictures = draw_trial(trial, site.workdir) + explain(use_case, model, splits.test, site.workdir)
+    _keep(site, candidate, evidence, pictures)
+    return evidence
+
+
+def _keep(site: Site, candidate: TrainedCandidate, evidence: Evidence, files: list[Path]) -> None:
+    metrics = {**evidence.metrics, "naive": evidence.naive}
     flat = {f"{name}.{metric}": value for name, values in metrics.items() for metric, value in values.items()}
-    registry.log(candidate.run_id, metrics=flat)
+    if evidence.skill is not None:
+        flat["test.skill"] = evidence.skill
+    if evidence.decision is not None:
+        flat |= {"test.cost": evidence.decision.model, "test.saved": evidence.decision.saved}
+    site.registry.log(candidate.run_id, metrics=flat)
     path = site.workdir / EVIDENCE
     path.write_text(evidence.model_dump_json(indent=1))
-    registry.log_file(candidate.run_id, path)
-    return evidence
+    for file in (path, *files):
+        site.registry.log_file(candidate.run_id, file)
 
 
 def cut(use_case: UseCase, frame: pd.DataFrame) -> Splits:
@@ -195,20 +212,13 @@ def trained_on(registry: Registry, candidate: TrainedCandidate, provenance: Prov
     return found
 
 
-def _compare(site: Site, rival: int, test: pd.DataFrame, answers: npt.NDArray[np.float64]) -> Rivalry:
-    use_case, registry = site.use_case, site.registry
-    folder = site.workdir / "champion"
-    held = champion.load(registry, use_case.name, rival, folder=folder, trusted=site.trusted)
-    theirs, target = held.model.predict(test), test["target"].to_numpy(dtype=np.float64)
-    metrics = measure(use_case, theirs, target)
-    gates = [gate for gate in use_case.gates if isinstance(gate, Improvement) and gate.metric in metrics]
-    days = Days.of(test["day"])
-    gains = tuple(
-        gain(gate.metric, target, answers, theirs, confidence=gate.confidence, days=days) for gate in gates
-    )
+def _champion(site: Site, rival: int, test: pd.DataFrame) -> tuple[Opponent, npt.NDArray[np.uint64] | None]:
+    """Return the champion with its answers to the test rows, and the rows it has seen, if they are known."""
+    use_case, folder = site.use_case, site.workdir / "champion"
+    held = champions.load(site.registry, use_case.name, rival, folder=folder, trusted=site.trusted)
     seen = folder / SIGNED / SEEN_ROWS  # of the evidence on its certificate, so nobody made it shorter
-    overlap = _common(_identities(use_case, test), np.load(seen)) if seen.exists() else None
-    return Rivalry(version=rival, metrics=metrics, gains=gains, overlap=overlap)
+    opponent = Opponent(rival, held.model, folder, answers_of(use_case, held.model, test))
+    return opponent, np.load(seen) if seen.exists() else None
 
 
 def _identities(use_case: UseCase, *frames: pd.DataFrame) -> npt.NDArray[np.uint64]:

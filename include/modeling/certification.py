@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 from dataclasses import asdict
 from importlib.metadata import version as version_of
@@ -12,43 +11,54 @@ from include.errors import CertificateInvalid, GateFailed
 from include.modeling import certificate, packaging
 from include.modeling.candidate import EVIDENCE, trained_on
 from include.modeling.certificate import Claims, GateEvidence
-from include.modeling.gates import SAME_ANSWER, blocked, undecided
+from include.modeling.gates import SAME_ANSWER, blocked, report, undecided
 from include.modeling.registry import Logged, as_tags
 from include.serving import loading
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from include.modeling.candidate import Provenance, Site, TrainedCandidate
     from include.modeling.evidence import Evidence
     from include.modeling.gates import Verdict
 
-VERDICTS = "verdicts.json"
 
+def record(
+    site: Site, candidate: TrainedCandidate, verdicts: Sequence[Verdict], evidence: Evidence | None = None
+) -> str:
+    """
+    Keep the verdicts with the run, where people look for them, and end it: nothing is measured after.
 
-def record(site: Site, candidate: TrainedCandidate, verdicts: Sequence[Verdict]) -> None:
-    """Keep the verdicts with the run, where people look for them, and end it: nothing is measured after."""
+    Return the page that people read, as Markdown.
+    """
     tags = {f"gate.{verdict.gate}": verdict.outcome for verdict in verdicts}
     site.registry.log(candidate.run_id, tags=as_tags(tags))
-    path = site.workdir / VERDICTS
-    path.write_text(json.dumps([asdict(verdict) for verdict in verdicts], indent=1))
-    site.registry.log_file(candidate.run_id, path)
+    page, data = report.write(site.workdir, site.use_case, evidence, verdicts)
+    for path in (page, data):
+        site.registry.log_file(candidate.run_id, path)
     site.registry.finish(candidate.run_id)
+    return page.read_text()
 
 
-def require(candidate: TrainedCandidate, verdicts: Sequence[Verdict]) -> None:
+def require(
+    candidate: TrainedCandidate, verdicts: Sequence[Verdict], approvals: Sequence[Mapping[str, str]] = ()
+) -> None:
     """
-    Let pass what every blocking gate let pass.
+    Let pass what every blocking gate let pass, or a person where a gate could not decide.
 
-    :raises GateFailed: with the reason of every blocking gate that failed, or could not decide
+    An approval names the `gate` that it is about.
+
+    :raises GateFailed: with the reason of every blocking gate that failed, or that nobody decided
     """
-    refused = blocked(verdicts) + undecided(verdicts)
+    approved = {approval.get("gate") for approval in approvals}
+    open_questions = (verdict for verdict in undecided(verdicts) if verdict.gate not in approved)
+    refused = (*blocked(verdicts), *open_questions)
     if refused:
         reasons = "; ".join(f"{verdict.gate}: {verdict.outcome}: {verdict.reason}" for verdict in refused)
         raise GateFailed(
             f"{candidate.use_case} is not good enough: {reasons}. The champion stays. "
-            f"See {EVIDENCE} and {VERDICTS} of the MLflow run {candidate.run_id}."
+            f"See {report.MARKDOWN} and {EVIDENCE} of the MLflow run {candidate.run_id}."
         )
 
 
@@ -59,6 +69,7 @@ def register(
     *,
     evidence: Evidence,
     provenance: Provenance,
+    approvals: Sequence[Mapping[str, str]] = (),
 ) -> int:
     """
     Certify the candidate, load it as serving will, and return its version in the registry.
@@ -66,7 +77,7 @@ def register(
     :raises GateFailed: if a blocking gate refused it, or it answers otherwise when it is served
     :raises SettingsError: if it was trained on another snapshot than that of `provenance`
     """
-    require(candidate, verdicts)
+    require(candidate, verdicts, approvals)
     registry, name = site.registry, site.use_case.name
     provenance = trained_on(registry, candidate, provenance)
     with registry.alone(f"certificate/{candidate.run_id}"):
@@ -75,6 +86,7 @@ def register(
         if not _is_certified(folder, site.trusted):
             registry.files_of(candidate.run_id, folder / certificate.EVIDENCE)
             claims = _claims(site, candidate, verdicts, evidence, provenance)
+            claims = claims.model_copy(update={"approvals": tuple(dict(each) for each in approvals)})
             path = folder / certificate.FILE_NAME
             path.write_bytes(certificate.issue(folder, claims, key_path=site.keys / "signing.pem"))
             registry.add_certificate(candidate.model_id, folder)

@@ -8,6 +8,8 @@ from pydantic import BaseModel, ConfigDict
 
 from include.modeling.comparison import Gain
 
+Figure = float | int | str
+
 
 class _Figures(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -26,20 +28,59 @@ class Rivalry(_Figures):
     overlap: int | None
 
 
+class Measurement(_Figures):
+    """
+    What was measured for one gate: figures, the same for each of several items, or why it could not be.
+
+    `rows` is on how many rows.
+    """
+
+    figures: Mapping[str, Figure] = {}
+    items: tuple[Mapping[str, Figure | None], ...] = ()
+    rows: int = 0
+    problem: str | None = None
+
+
+class Decision(_Figures):
+    """
+    What predictions cost, per thousand test rows: with the model, with the naive forecast, and with neither.
+
+    `threshold` is the probability from which a row is acted on, chosen on validation rows; each alternative
+    has the threshold that is best for itself. The bounds are those of what is saved against the better one.
+    """
+
+    currency: str
+    threshold: float | None
+    model: float
+    naive: float
+    without: float
+    saved: float
+    lower: float
+    upper: float
+    confidence: float
+
+
 class Evidence(_Figures):
     """
     The candidate's metrics and rows per split (train, validation, test), and what the gates compare.
 
-    `overlap` counts test rows that are training rows too; `parity_gap` is the largest difference between the
-    packaged model's answers and those given in training, on `parity_rows` rows; `answers` is the range of
-    the predictions on the test rows; `refusals` counts challengers refused since the last promotion.
+    `sampled` says on how many rows a split was measured where not on all; `intervals` are those of the test
+    metrics, 95 % between their bounds, over `days` test days; `naive` are the metrics of the naive forecast
+    on the test rows, and `skill` what the use case's metric gains on it. `overlap` counts test rows that are
+    training rows too; `answers` is the range of the predictions on the test rows; `refusals` counts failed
+    attempts since the last promotion; `measured` holds what each gate asked for, by its key.
     """
 
     metrics: Mapping[str, Mapping[str, float]]
     rows: Mapping[str, int]
     overlap: int
-    parity_rows: int
-    parity_gap: float
     answers: tuple[float, float]
+    days: int = 0
+    sampled: Mapping[str, int] = {}
+    intervals: Mapping[str, tuple[float, float]] = {}
+    naive: Mapping[str, float] = {}
+    skill: float | None = None
+    decision: Decision | None = None
     champion: Rivalry | None = None
     refusals: int = 0
+    measured: Mapping[str, Measurement] = {}

@@ -44,7 +44,7 @@ class Days:
     @property
     def block(self) -> int:
         """The days of a block."""
-        return max(1, round(self.count ** (1 / 3)))
+        return max(1, round(math.cbrt(self.count)))
 
     @property
     def method(self) -> str:
@@ -69,7 +69,7 @@ class Days:
     def sums(self, values: Values) -> Values:
         """Return the sum of a figure per day; several figures stand in rows."""
         if values.ndim == 1:
-            return np.bincount(self.places, values, minlength=self.count)
+            return np.bincount(self.places, values, minlength=self.count).astype(np.float64)
         return np.stack([self.sums(row) for row in values])
 
     def interval(self, measure: Measure, *, confidence: float, value: float) -> tuple[float, float]:
@@ -89,6 +89,6 @@ class Days:
 
 def weighted(weights: Values, sums: Values) -> Values:
     """Return the sum of a figure in each resample."""
-    return np.einsum(
-        "kd,d->k", weights, sums
-    )  # not @: on so few columns BLAS threads cost more than the sums
+    # not @: on so few columns BLAS threads cost more than the sums
+    drawn: Values = np.einsum("kd,d->k", weights, sums)
+    return drawn

@@ -2,36 +2,41 @@ from __future__ import annotations
 
 import pytest
 
-from include.declarations import Improvement, Overfitting, Threshold
+from include.declarations import Improvement, Overfitting, SignatureCompatibility, Threshold
+from include.errors import DataError, ServiceUnavailable
 from include.modeling.comparison import Gain
-from include.modeling.evidence import Evidence, Rivalry
-from include.modeling.gates import (
-    SAME_ANSWER,
-    blocked,
-    improvement,
-    judge,
-    overfitting,
-    overlap,
-    parity,
-    prediction_range,
-    threshold,
-    undecided,
-)
+from include.modeling.evidence import Evidence, Measurement, Rivalry
+from include.modeling.gates import SAME_ANSWER, blocked, judge, judgement, undecided
+from include.modeling.gates.packaged import golden, parity
+from include.modeling.gates.performance import improvement, overfitting, threshold
+from include.modeling.gates.standing import overlap, prediction_range
 from include.use_cases.air_time import USE_CASE as AIR_TIME
 from include.use_cases.flight_delay import USE_CASE as FLIGHT_DELAY
 
+SAME = Measurement(figures={"largest_gap": 0.0}, rows=50)
+ONLY = FLIGHT_DELAY.model_copy(
+    update={
+        "gates": (
+            Threshold(metric="roc_auc", minimum=0.62),
+            Improvement(metric="log_loss", minimum_gain=0.002, price_per_attempt=0.0005),
+            Overfitting(metric="roc_auc", maximum_gap=0.15, severity="warn"),
+        )
+    }
+)
 FINE = Evidence(
     metrics={"train": {"roc_auc": 0.75, "log_loss": 0.4}, "test": {"roc_auc": 0.7, "log_loss": 0.45}},
     rows={"train": 900, "test": 100},
     overlap=0,
-    parity_rows=50,
-    parity_gap=0.0,
     answers=(0.01, 0.9),
+    days=14,
+    measured={"golden": SAME, "parity": SAME, "signature": Measurement()},
 )
 
 
-def against_champion(*, lower=0.01, upper=0.03, overlap=0, metric="log_loss", confidence=0.95, refusals=0):
-    gain = Gain(metric, (lower + upper) / 2, lower, upper, confidence, 14, "bootstrap")
+def against_champion(
+    *, lower=0.01, upper=0.03, overlap=0, metric="log_loss", confidence=0.95, refusals=0, days=14
+):
+    gain = Gain(metric, (lower + upper) / 2, lower, upper, confidence, days, "bootstrap")
     champion = Rivalry(version=3, metrics={"log_loss": 0.5}, gains=(gain,), overlap=overlap)
     return FINE.model_copy(update={"champion": champion, "refusals": refusals})
 
@@ -71,6 +76,19 @@ def test_an_improvement_must_be_sure_to_reach_the_minimum_gain(lower, upper, out
 def test_every_refused_challenger_makes_the_next_ones_bar_higher(refusals, outcome):
     gate = Improvement(metric="log_loss", minimum_gain=0.002, price_per_attempt=0.002)
     assert improvement(gate, against_champion(refusals=refusals)).outcome == outcome
+
+
+def test_the_bar_is_shown_with_what_raised_it():
+    gate = Improvement(metric="log_loss", minimum_gain=0.002, price_per_attempt=0.002)
+    found = improvement(gate, against_champion(refusals=3))
+    assert (found.figures["required"], found.figures["refusals"]) == (0.008, 3)
+    assert "0.002 for each failed attempt since the last promotion: 3" in found.reason
+
+
+@pytest.mark.parametrize(("days", "outcome"), [(4, "inconclusive"), (5, "pass")])
+def test_too_few_days_cannot_tell(days, outcome):
+    gate = Improvement(metric="log_loss", minimum_gain=0.002)
+    assert improvement(gate, against_champion(days=days)).outcome == outcome
 
 
 def test_the_first_model_needs_to_beat_nobody():
@@ -116,12 +134,18 @@ def test_a_test_row_that_a_model_was_trained_on_blocks(evidence, outcome):
     assert overlap(evidence).outcome == outcome
 
 
+def measured(**changes):
+    return FINE.model_copy(update={"measured": {**FINE.measured, **changes}})
+
+
 @pytest.mark.parametrize(
     ("rows", "gap", "outcome"),
     [(50, 0.0, "pass"), (50, SAME_ANSWER, "pass"), (50, 2 * SAME_ANSWER, "fail"), (0, 0.0, "fail")],
 )
-def test_the_packaged_model_must_answer_as_in_training(rows, gap, outcome):
-    assert parity(FINE.model_copy(update={"parity_rows": rows, "parity_gap": gap})).outcome == outcome
+@pytest.mark.parametrize("gate", [golden, parity])
+def test_the_packaged_model_must_answer_as_in_training(gate, rows, gap, outcome):
+    found = Measurement(figures={"largest_gap": gap}, rows=rows)
+    assert gate(measured(**{gate.__name__: found})).outcome == outcome
 
 
 @pytest.mark.parametrize(
@@ -132,39 +156,79 @@ def test_predictions_must_stay_in_the_declared_range(answers, outcome):
     assert prediction_range(AIR_TIME, FINE.model_copy(update={"answers": answers})).outcome == outcome
 
 
+STANDING = ["overlap", "golden", "parity", "prediction_range", "signature"]
+
+
 def test_every_declared_gate_speaks_and_so_do_those_that_always_stand():
-    assert [verdict.gate for verdict in judge(FLIGHT_DELAY, FINE)] == [
-        "threshold_roc_auc", "improvement_log_loss", "overfitting_roc_auc",
-        "overlap", "parity", "prediction_range",
-    ]  # fmt: skip
+    declared = ["threshold_roc_auc", "improvement_log_loss", "overfitting_roc_auc"]
+    assert [verdict.gate for verdict in judge(ONLY, FINE)] == [*declared, *STANDING]
+
+
+def test_a_declared_signature_takes_the_place_of_the_one_that_always_stands():
+    declared = ONLY.model_copy(update={"gates": (SignatureCompatibility(severity="warn"),)})
+    found = {verdict.gate: verdict.severity for verdict in judge(declared, FINE)}
+    assert found == dict.fromkeys(STANDING, "block") | {"signature": "warn"}
 
 
 def test_no_gate_hides_another():
-    bad = FINE.model_copy(update={"overlap": 3, "parity_gap": 1.0, "answers": (-1.0, 2.0)})
-    assert [verdict.gate for verdict in blocked(judge(FLIGHT_DELAY, bad))] == [
-        "overlap",
-        "parity",
-        "prediction_range",
-    ]
+    off = Measurement(figures={"largest_gap": 1.0}, rows=50)
+    broken = Measurement(figures={"champion": 3}, items=({"column": "hour", "why": "is asked for now"},))
+    bad = measured(golden=off, parity=off, signature=broken)
+    bad = bad.model_copy(update={"overlap": 3, "answers": (-1.0, 2.0)})
+    assert [verdict.gate for verdict in blocked(judge(ONLY, bad))] == STANDING
+
+
+@pytest.mark.parametrize("gate", ["golden", "parity", "signature"])
+def test_a_gate_that_could_not_be_measured_fails_and_says_why_and_the_others_speak(gate):
+    verdicts = judge(ONLY, measured(**{gate: Measurement(problem="the disk is full")}))
+    (fired,) = blocked(verdicts)
+    assert (fired.gate, fired.reason) == (gate, "could not be judged: the disk is full")
+    assert len(verdicts) == 8
+
+
+def test_what_was_never_measured_is_not_passed():
+    found = judge(ONLY, FINE.model_copy(update={"measured": {}}))
+    reasons = {verdict.gate: verdict.reason for verdict in blocked(found)}
+    assert reasons.keys() == {"golden", "parity", "signature"}
+    assert "declared after the evaluation" in reasons["parity"]
+
+
+def test_an_exception_in_one_gate_is_that_gates_failure(monkeypatch):
+    monkeypatch.setattr(judgement, "threshold", lambda *_: 1 / 0)
+    (fired,) = blocked(judge(ONLY, FINE))
+    assert fired.gate == "threshold_roc_auc"
+    assert fired.reason == "could not be judged: ZeroDivisionError: division by zero"
+
+
+def test_an_accident_while_measuring_is_tried_again_and_not_held_against_the_candidate():
+    def away():
+        raise ServiceUnavailable("MLflow is away")
+
+    def nonsense():
+        raise DataError("no rows")
+
+    assert judgement._tried(nonsense).problem == "no rows"
+    with pytest.raises(ServiceUnavailable):
+        judgement._tried(away)
 
 
 def test_a_warning_does_not_block():
     overfitted = FINE.model_copy(
         update={"metrics": FINE.metrics | {"train": {"roc_auc": 1.0, "log_loss": 0.0}}}
     )
-    verdicts = judge(FLIGHT_DELAY, overfitted)
+    verdicts = judge(ONLY, overfitted)
     assert [verdict.gate for verdict in verdicts if verdict.outcome == "fail"] == ["overfitting_roc_auc"]
     assert not blocked(verdicts)
 
 
 def test_an_open_question_is_for_a_person():
-    unsure = judge(FLIGHT_DELAY, against_champion(lower=0.0, upper=0.1))
+    unsure = judge(ONLY, against_champion(lower=0.0, upper=0.1))
     assert [verdict.gate for verdict in undecided(unsure)] == ["improvement_log_loss"]
     assert not blocked(unsure)
 
 
 def test_a_good_candidate_leaves_no_question():
-    verdicts = judge(FLIGHT_DELAY, against_champion())
+    verdicts = judge(ONLY, against_champion())
     assert (blocked(verdicts), undecided(verdicts)) == ((), ())
 
 

@@ -1,0 +1,117 @@
+"""Judge whether slices of the rows are treated alike, with Fairlearn's rates."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from include.declarations import METRICS, RATES
+from include.modeling.evaluation import MEASURES
+from include.modeling.evidence import Measurement
+from include.modeling.gates.verdict import measured, verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from include.declarations import Fairness, Metric, Rate
+    from include.modeling.evidence import Evidence, Figure
+    from include.modeling.gates.verdict import Verdict
+    from include.modeling.trial import Trial
+
+MISSING = "missing"
+RANKING = frozenset({"roc_auc", "average_precision"})  # of no meaning within one class
+
+
+def measure(gate: Fairness, trial: Trial) -> Measurement:
+    """Return each metric of each slice of the test rows, and how many rows it rests on."""
+    values = trial.test.frame[gate.column].astype(object)
+    slices = values.where(values.notna(), MISSING).astype(str).to_numpy()
+    rates = [rate for rate in RATES if rate in gate.metrics]
+    items = _rates(rates, slices, trial) if rates else []
+    for metric in METRICS[trial.use_case.task]:
+        if metric in gate.metrics:
+            items += _metric(metric, slices, trial, gate.minimum_support)
+    judged = [item for item in items if int(item["rows"] or 0) >= gate.minimum_support]
+    figures: dict[str, Figure] = {"slices": len(set(slices)), "threshold": trial.threshold}
+    figures["too_small"] = len(items) - len(judged)
+    return Measurement(figures=figures, items=tuple(judged), rows=len(slices))
+
+
+def _rates(rates: Sequence[Rate], slices: Any, trial: Trial) -> list[Mapping[str, Figure | None]]:
+    """Count first and let Fairlearn weigh the counts: the same rates, in one pass over the rows."""
+    from fairlearn import metrics as fairlearn
+
+    frame = pd.DataFrame({"slice": slices, "target": trial.test.target == 1})
+    frame["acted"] = trial.test.answers >= trial.threshold
+    cells = frame.groupby(["slice", "target", "acted"]).size().reset_index(name="rows")
+    weights = {"sample_weight": cells["rows"]}
+    found = fairlearn.MetricFrame(
+        metrics={rate: getattr(fairlearn, rate) for rate in rates},
+        y_true=cells["target"].astype(int),
+        y_pred=cells["acted"].astype(int),
+        sensitive_features=cells["slice"],
+        sample_params=dict.fromkeys(rates, weights),
+    ).by_group
+    of_slice, positive = frame.groupby("slice").size(), frame.groupby("slice")["target"].sum()
+    support = {  # the rows that a rate is a share of
+        "selection_rate": of_slice,
+        "true_positive_rate": positive,
+        "false_positive_rate": of_slice - positive,
+    }
+    return [
+        {"slice": str(name), "metric": rate, "value": float(value), "rows": int(support[rate][name])}
+        for rate in rates
+        for name, value in found[rate].items()
+    ]
+
+
+def _metric(metric: Metric, slices: Any, trial: Trial, minimum: int) -> list[Mapping[str, Figure | None]]:
+    items: list[Mapping[str, Figure | None]] = []
+    for name, places in pd.Series(range(len(slices))).groupby(slices):
+        target, answers = trial.test.target[places], trial.test.answers[places]
+        undefined = metric in RANKING and len(np.unique(target)) < 2
+        rows = 0 if undefined else len(places)
+        value = float(MEASURES[metric](target, answers)) if rows >= minimum else None
+        items.append({"slice": str(name), "metric": metric, "value": value, "rows": rows})
+    return items
+
+
+def judge(gate: Fairness, evidence: Evidence) -> Verdict:
+    """Fail if a metric differs too much between two slices; say which two, and on how many rows."""
+    found = measured(gate, evidence)
+    figures: dict[str, Figure] = dict(found.figures)
+    unfair: list[str] = []
+    fair: list[str] = []
+    for metric in gate.metrics:
+        of_metric = sorted(
+            (item for item in found.items if item["metric"] == metric),
+            key=lambda item: float(item["value"] or 0),
+        )
+        if len(of_metric) < 2:
+            continue
+        low, high = of_metric[0], of_metric[-1]
+        worst, best = float(low["value"] or 0), float(high["value"] or 0)
+        gap, ratio = best - worst, worst / best if best else 1.0
+        figures |= {f"{metric}.gap": gap, f"{metric}.ratio": ratio}
+        said = (
+            f"{metric} is {worst:.3f} for {gate.column} {low['slice']} ({low['rows']} rows) and "
+            f"{best:.3f} for {high['slice']} ({high['rows']} rows)"
+        )
+        too_far = gate.maximum_gap is not None and gap > gate.maximum_gap
+        too_low = gate.minimum_ratio is not None and ratio < gate.minimum_ratio
+        (unfair if too_far or too_low else fair).append(f"{said}: {_limits(gate, gap, ratio)}")
+    if not unfair and not fair:
+        reason = f"fewer than two slices by {gate.column} have {gate.minimum_support} rows to judge by"
+        return verdict(gate, "inconclusive", reason, figures)
+    return verdict(gate, "fail" if unfair else "pass", "; ".join(unfair or fair), figures)
+
+
+def _limits(gate: Fairness, gap: float, ratio: float) -> str:
+    said = []
+    if gate.maximum_gap is not None:
+        said.append(f"a gap of {gap:.3f}, {gate.maximum_gap:g} allowed")
+    if gate.minimum_ratio is not None:
+        said.append(f"a ratio of {ratio:.3f}, at least {gate.minimum_ratio:g} wanted")
+    return " and ".join(said)

@@ -1,0 +1,48 @@
+"""Judge the answers to rows that everybody knows the answer to."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from include.modeling.evidence import Measurement
+from include.modeling.gates.verdict import measured, verdict
+from include.modeling.trial import answers_of
+from include.serving import protocol
+
+if TYPE_CHECKING:
+    from include.declarations import GoldenPredictions
+    from include.modeling.evidence import Evidence
+    from include.modeling.gates.verdict import Verdict
+    from include.modeling.trial import Trial
+
+
+def measure(gate: GoldenPredictions, trial: Trial) -> Measurement:
+    """
+    Ask the declared rows, as a caller would.
+
+    :raises DataError: if serving would refuse them
+    """
+    body = json.dumps({"dataframe_records": [dict(case.row) for case in gate.cases]}).encode()
+    columns = trial.model.columns
+    rows = protocol.frame([protocol.parse(body, "application/json", columns)], columns)
+    answers = answers_of(trial.use_case, trial.model, rows)
+    items = tuple(
+        {"case": case.name, "answer": float(a)} for case, a in zip(gate.cases, answers, strict=True)
+    )
+    return Measurement(items=items, rows=len(items))
+
+
+def judge(gate: GoldenPredictions, evidence: Evidence) -> Verdict:
+    """Fail if an answer lies outside of the bounds of its case, bounds included."""
+    answers = {str(item["case"]): float(item["answer"] or 0) for item in measured(gate, evidence).items}
+    wrong = []
+    for case in gate.cases:
+        low, high, answer = case.minimum, case.maximum, answers[case.name]
+        if (low is not None and answer < low) or (high is not None and answer > high):
+            bounds = (
+                f"{'' if low is None else f'at least {low:g}'} {'' if high is None else f'at most {high:g}'}"
+            )
+            wrong.append(f"{case.name} is answered {answer:.4g}, {' and '.join(bounds.split('  '))} expected")
+    reason = "; ".join(" ".join(each.split()) for each in wrong) or f"all {len(answers)} cases as expected"
+    return verdict(gate, "fail" if wrong else "pass", reason, answers)

@@ -1,0 +1,40 @@
+"""What could be forecast without a model: what is usual in a slot, such as at this hour."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from include.declarations import UseCase
+    from include.modeling.resampling import Values
+
+SMALLEST = 20  # rows of a slot; the usual of fewer is chance
+
+
+def forecast(use_case: UseCase, train: pd.DataFrame, *frames: pd.DataFrame) -> list[Values]:
+    """
+    Return for each of `frames` the usual target of each row's slot in `train`, by `naive_by` of the use case.
+
+    Usual is the mean, or the median where the absolute error counts. A slot that is rare in training, or not
+    there, takes what is usual over all.
+    """
+    usual = "median" if use_case.metric == "mae" else "mean"
+    overall = float(train["target"].agg(usual))
+    if not use_case.naive_by:
+        return [np.full(len(frame), overall) for frame in frames]
+    by = list(use_case.naive_by)
+    slots = train.groupby(by, observed=True)["target"].agg([usual, "size"])
+    known = slots.loc[slots["size"] >= SMALLEST, usual]
+    return [_look_up(known, frame, by, overall) for frame in frames]
+
+
+def _look_up(known: pd.Series[float], frame: pd.DataFrame, by: Sequence[str], overall: float) -> Values:
+    keys = pd.Index(frame[by[0]]) if len(by) == 1 else pd.MultiIndex.from_frame(frame[list(by)])
+    places = known.index.get_indexer(keys)
+    values = np.append(known.to_numpy(dtype=np.float64), overall)
+    return np.asarray(values[places])  # -1, of what is not there, is the last
