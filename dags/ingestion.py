@@ -28,7 +28,11 @@ from airflow.sdk import CronPartitionTimetable, TriggerRule, XComArg, dag
 
 from airworthy.defaults import START, day_range, default_args, wanted
 from airworthy.operators.data_validation import DataValidationOperator
-from airworthy.operators.ingestion import AdvanceWatermarkOperator, ExtractPartitionOperator
+from airworthy.operators.ingestion import (
+    AdvanceWatermarkOperator,
+    ExtractPartitionOperator,
+    PlanLateRunsOperator,
+)
 from airworthy.operators.publication import PublishDatasetOperator
 from airworthy.sensors.landing import PartitionLandedSensor
 from include.catalog import catalog
@@ -75,16 +79,17 @@ def ingestion_dag(dataset: Dataset) -> DAG:
         publish = PublishDatasetOperator(task_id="publish", dataset=dataset.name, frame=validate.output)
         wait >> extract >> validate >> publish
         if dataset.watermark:
+            plan = PlanLateRunsOperator(task_id="plan", changes=XComArg(extract, "changes"))
             take_again = TriggerDagRunOperator.partial(
                 task_id="take_again", trigger_dag_id=dag_id, logical_date=None, skip_when_already_exists=True
-            ).expand_kwargs(XComArg(extract, "late"))
+            ).expand_kwargs(plan.output)
             advance = AdvanceWatermarkOperator(
                 task_id="advance",
                 dataset=dataset.name,
                 changes=XComArg(extract, "changes"),
                 trigger_rule=TriggerRule.NONE_FAILED,  # nothing late is nothing to take again
             )
-            publish >> take_again >> advance
+            publish >> plan >> take_again >> advance
 
     return ingestion()
 

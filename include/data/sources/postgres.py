@@ -32,14 +32,7 @@ Watermark: TypeAlias = int | str  # as JSON: a number, or a moment in ISO 8601
 BATCH = 20_000
 EXCESS = 10  # times the most rows that a partition may have: beyond that nobody needs to see them all
 _END_OF_TIME = datetime(9999, 12, 31, tzinfo=UTC)
-_ACCIDENTS = (
-    "08",
-    "40",
-    "53",
-    "57P",
-    "25006",
-    "55P03",
-)  # connection, conflict, resources, shutdown, standby, lock
+_ACCIDENTS = ("08", "40", "53", "57P", "55P03")  # connection, conflict, resources, shutdown, lock
 
 
 @dataclass(frozen=True, slots=True)

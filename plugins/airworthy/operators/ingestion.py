@@ -25,8 +25,7 @@ class ExtractPartitionOperator(BaseOperator):
     Read the run's partitions from their source into one staged frame; the XCom is its URI.
 
     What upstream sends beyond what is declared is in the log and in the XCom `remarks`. Of a query with a
-    watermark, the XCom `changes` says how far upstream is and which earlier partitions changed since the last
-    run; `late` is what takes these again.
+    watermark, the XCom `changes` says how far upstream is, and which earlier partitions changed since then.
 
     Example::
 
@@ -53,9 +52,32 @@ class ExtractPartitionOperator(BaseOperator):
             self.log.warning("%s", remark)
         context["ti"].xcom_push("remarks", list(extract.remarks))
         context["ti"].xcom_push("changes", changes)
-        context["ti"].xcom_push("late", watermarks.late_runs(changes))
         self.log.info("%s: %d rows of %s", self.dataset, len(extract.rows), runs.partition_key(context))
         return hook.staging.write(runs.run_key(context), "extracted", extract.rows)
+
+
+class PlanLateRunsOperator(BaseOperator):
+    """
+    Say which runs take partitions again that changed late; the XCom is what each is triggered with.
+
+    Example::
+
+        PlanLateRunsOperator(task_id="plan", changes=XComArg(extract, "changes"))
+
+    :param changes: what the extraction found (templated)
+    """
+
+    template_fields: Sequence[str] = ("changes",)
+
+    def __init__(self, *, changes: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.changes = changes
+
+    def execute(self, context: Context) -> list[dict[str, Any]]:
+        """Return one run for each stretch of partitions."""
+        late = watermarks.late_runs(self.changes)
+        self.log.info("%d runs take again what changed late", len(late))
+        return late
 
 
 class AdvanceWatermarkOperator(BaseOperator):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Answer:
-    """What a path answers: `body`, of the `length` that it claims, at once or `every` so many seconds a byte."""
+    """What a path answers: `body`, of a `length` that it claims, or `every` so many seconds a byte."""
 
     body: bytes = b""
     status: int = 200

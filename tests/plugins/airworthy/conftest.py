@@ -1,0 +1,135 @@
+"""The ingestion DAG of a dataset that a test declares, run task by task as Airflow does."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from airflow.sdk.exceptions import TaskDeferred
+from airflow.sdk.execution_time import task_runner
+from airflow.sdk.execution_time.comms import AssetStateStoreResult, ErrorResponse
+from airflow.sdk.execution_time.context import AssetStateStoreAccessors
+
+import include.catalog
+from dags.ingestion import ingestion_dag
+from include.catalog import catalog
+from tests.plugins.conftest import Task
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from include.declarations import Dataset
+
+
+@dataclass
+class Run(Task):
+    """A task instance whose XComs the tasks of the same run can pull."""
+
+    task_id: str = ""
+    xcoms: dict[tuple[str, str], Any] = field(default_factory=dict)
+
+    def xcom_push(self, key: str, value: Any) -> None:
+        super().xcom_push(key, value)
+        self.xcoms[self.task_id, key] = self.pushed[key]
+
+    def xcom_pull(self, task_ids: str, key: str, **_: Any) -> Any:
+        return self.xcoms.get((task_ids, key))
+
+
+class Supervisor:
+    """Keeps the state of assets as Airflow's database does: as JSON, by the asset's name."""
+
+    def __init__(self) -> None:
+        self.state: dict[tuple[str, str], str] = {}
+
+    def send(self, message: Any) -> Any:
+        key = (message.name, message.key)
+        if message.type.startswith("Set"):
+            self.state[key] = json.dumps(message.value)
+            return None
+        if key not in self.state:
+            return ErrorResponse(error="ASSET_STORE_NOT_FOUND")
+        return AssetStateStoreResult(value=json.loads(self.state[key]))
+
+
+@pytest.fixture
+def supervisor(monkeypatch: pytest.MonkeyPatch) -> Supervisor:
+    found = Supervisor()
+    monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", found, raising=False)
+    return found
+
+
+@pytest.fixture
+def declare_dataset(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Dataset], Dataset]]:
+    """Return a way to declare a dataset beside the project's own."""
+    discovered = include.catalog.discover("include")
+
+    def declare(dataset: Dataset) -> Dataset:
+        datasets = {**discovered.datasets, dataset.name: dataset}
+        monkeypatch.setattr(include.catalog, "discover", lambda _: replace(discovered, datasets=datasets))
+        catalog.cache_clear()
+        return dataset
+
+    yield declare
+    catalog.cache_clear()
+
+
+@pytest.fixture
+def ingest(
+    context: Callable[..., dict[str, Any]], supervisor: Supervisor
+) -> Callable[..., dict[tuple[str, str], Any]]:
+    """
+    Return a way to run a dataset's whole ingestion DAG, which returns the XComs.
+
+    `partition` is an ordinary run's, `params` are a bulk run's. What is deferred waits in a trigger.
+    """
+
+    def run(
+        dataset: Dataset, partition: str | None = None, *, run_type: str = "scheduled", **params: str
+    ) -> dict[tuple[str, str], Any]:
+        dag, xcoms = ingestion_dag(dataset), {}
+        name = f"{run_type}__{partition or params}"
+        about = {"dag_id": dag.dag_id, "run_id": name, "run_type": run_type, "partition_key": partition}
+        for task_id in ("wait", "extract", "validate", "publish", "plan", "advance"):
+            if task_id not in dag.task_ids:
+                continue
+            task, ti = dag.get_task(task_id), Run(task_id=task_id, xcoms=xcoms)
+            store = AssetStateStoreAccessors(task.inlets, task.outlets)
+            given = context(about, params=params, ti=ti, task_instance=ti, task=task, asset_state_store=store)
+            if task_id == "wait":
+                task.poll_interval = timedelta(seconds=0.1)
+            task.render_template_fields(given)
+            ti.xcom_push("return_value", _executed(task, given))
+            xcoms[task_id, "events"] = given["outlet_events"]
+        return xcoms
+
+    return run
+
+
+def _executed(task: Any, given: dict[str, Any]) -> Any:
+    try:
+        return task.execute(given)
+    except TaskDeferred as deferred:
+        _, stored = deferred.trigger.serialize()
+        trigger = type(deferred.trigger)(**json.loads(json.dumps(stored)))
+        event = asyncio.run(asyncio.wait_for(_first(trigger), 60))
+        return getattr(task, deferred.method_name)(given, event)
+
+
+async def _first(trigger: Any) -> Any:
+    return (await anext(trigger.run())).payload
+
+
+@pytest.fixture
+def connection(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Return a way to define an Airflow connection."""
+
+    def define(conn_id: str, **parts: Any) -> None:
+        monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", json.dumps(parts))
+
+    return define
