@@ -12,12 +12,13 @@ from rich.table import Table
 from include.catalog import catalog
 from include.errors import SettingsError
 from include.release import ledger, rollout
+from include.release.history import Reign, reign
 from include.schema import connect
 from include.stack.settings import settings
 
 
 def main(arguments: list[str]) -> int:
-    """Print the ledger's latest entries, or with `--at` the one that made the champion of that moment."""
+    """Print the ledger's latest entries, or with `--at` who was champion at that moment, and why."""
     parser = argparse.ArgumentParser(prog="python -m include.release", description=__doc__)
     parser.add_argument("use_case", choices=sorted(catalog().use_cases))
     parser.add_argument("--at", type=datetime.fromisoformat, help="a moment, with its time zone")
@@ -30,22 +31,32 @@ def main(arguments: list[str]) -> int:
     console = Console(highlight=False)
     with connect(settings().database_url).connect() as connection:
         if chosen.at:
-            made = ledger.champion_at(connection, chosen.use_case, chosen.at)
-            console.print(_story(chosen.use_case, made), markup=False)
-            return 0 if made else 1
+            found = reign(connection, chosen.use_case, chosen.at)
+            console.print(_story(chosen.use_case, found), markup=False, soft_wrap=True)
+            return 0 if found else 1
         state = rollout.read(connection, chosen.use_case)
         console.print(f"champion {state.champion}, challenger {state.challenger}, previous {state.previous}")
         console.print(_table(ledger.entries(connection, chosen.use_case, limit=chosen.limit)))
     return 0
 
 
-def _story(use_case: str, made: dict[str, object] | None) -> str:
-    if made is None:
+def _story(use_case: str, found: Reign | None) -> str:
+    if found is None:
         return f"{use_case} had no champion then."
-    return (
+    made = found.made
+    lines = [
         f"{use_case} version {made['version']}, {made['event']} at {made['at']} by {made['actor']}: "
         f"{made['reason']} (ledger entry {made['id']}, evidence {made['evidence']})"
-    )
+    ]
+    lines += ["", "How it came to be:"] if found.steps else []
+    for step in found.steps:
+        lines.append(f"  {step['at']:%Y-%m-%d %H:%M:%S} {step['event']} by {step['actor']}: {step['reason']}")
+    lines += ["", "What its gates said:"] if found.gates else []
+    lines += [
+        f"  {gate['outcome']:<13} {gate['gate']} ({gate['severity']}): {gate['reason']}"
+        for gate in found.gates
+    ]
+    return "\n".join(lines)
 
 
 def _table(entries: list[dict[str, object]]) -> Table:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from starlette.requests import Request
+    from starlette.routing import BaseRoute
 
     from include.serving.routing import Server
     from include.serving.view import View
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
 SCRAPE_TIMEOUT = 1.0  # seconds
 
 
-def app(view: Callable[[], View]) -> Starlette:
-    """Return the ASGI application; `view` gives the controller's latest picture."""
+def app(view: Callable[[], View], further: Iterable[BaseRoute] = ()) -> Starlette:
+    """Return the ASGI application; `view` gives the controller's latest picture, `further` more routes."""
 
     async def models(_: Request) -> Response:
         return JSONResponse({"models": list(view().models.values())})
@@ -55,7 +56,7 @@ def app(view: Callable[[], View]) -> Starlette:
         Route("/readyz", readyz),
         Route("/metrics", metrics),
     ]
-    return Starlette(routes=routes)
+    return Starlette(routes=[*routes, *further])
 
 
 async def _scrape(servers: Iterable[Server]) -> bytes:

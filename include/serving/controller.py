@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 from include.errors import ServiceUnavailable
-from include.serving import api, paths
+from include.schema import connect
+from include.serving import api, history, paths
 from include.serving.bond import Bond, Report
 from include.serving.fleet import Fleet
 from include.serving.haproxy import Gateway
@@ -138,7 +139,7 @@ def main() -> None:
         signal.signal(number, lambda *_: stopping.set())
     controller = Controller(Bond(settings().database_url), Fleet(), Gateway())
     config = uvicorn.Config(
-        api.app(lambda: controller.view),
+        api.app(lambda: controller.view, history.routes(connect(settings().database_url))),
         host="127.0.0.1",
         port=settings().controller_port,
         access_log=False,

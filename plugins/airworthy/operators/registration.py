@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from airworthy import runs
@@ -49,7 +50,7 @@ class RegisterModelOperator(ModelOperator):
             runs.actor(context),
             "every blocking gate let it pass",
             version,
-            {"run_id": candidate.run_id, "digest": candidate.digest},
+            {"run_id": candidate.run_id, "digest": candidate.digest, "gates": [asdict(v) for v in verdicts]},
             f"{runs.run_key(context)}/{candidate.run_id}/register",
         )
         with self.engine.begin() as connection:

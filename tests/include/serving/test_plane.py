@@ -140,6 +140,7 @@ def test_the_gateway_shows_models_and_metrics_and_nothing_else(served) -> None:
     assert (listed["name"], listed["champion"], listed["ready"]) == ("delay", 1, True)
     assert httpx.get(f"{served.uri}/models/delay").json()["servers"]["2"]["role"] == "challenger"
     assert httpx.get(f"{served.uri}/models/nothing").status_code == 404
+    assert httpx.get(f"{served.uri}/models/delay/history").json() == {"name": "delay", "champions": []}
     assert httpx.get(f"{served.uri}/healthz").status_code == 200
     assert httpx.get(f"{served.uri}/readyz").json() == {"ready": True, "problems": []}
     for path in (
