@@ -152,19 +152,19 @@ def _by_commit(pairs: Iterable[tuple[date, Commit]]) -> list[tuple[object, ...]]
     for day, commit in pairs:
         days.setdefault(commit, []).append(day)
     return [
-        (
-            one.version,
-            f"{one.at:%Y-%m-%d %H:%M:%S}",
-            one.run,
-            one.attempt,
-            f"{min(of)} … {max(of)} ({len(of)})",
-        )
+        (one.version, f"{one.at:%Y-%m-%d %H:%M:%S}", one.run, one.attempt, _span(of))
         for one, of in sorted(days.items(), key=lambda item: item[0].version)
     ]
 
 
+def _span(days: list[date]) -> str:
+    return str(days[0]) if len(days) == 1 else f"{len(days)} from {min(days)} to {max(days)}"
+
+
 def _show(title: str, columns: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> None:
-    table = Table(*columns, title=title, title_justify="left", box=None, pad_edge=False)
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*(str(cell) for cell in row))
     CONSOLE.print(table if table.row_count else f"{title}: none")

@@ -27,6 +27,7 @@ from include.release import ledger, progress, rollout, smoke
 from include.release.ledger import Entry
 from include.schema import connect
 from include.stack.settings import settings
+from tests.bench.daily import daily
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -266,6 +267,7 @@ VERBS: dict[str, Callable[..., dict[str, Any]]] = {
     "fetch": fetch,
     "score": score,
     "evaluation": evaluation,
+    "daily": daily,
 }
 
 if __name__ == "__main__":
