@@ -181,15 +181,26 @@ class Lake:
         """
         Compact small files, and delete those that no version of the last `retention` needs.
 
-        Versions in `keep_versions`, those that snapshots name, stay readable however old they are.
-        Return how many files were deleted.
+        So go the files that killed writers left, once they are that old. Versions in `keep_versions`, those
+        that snapshots name, stay readable however old they are. Return how many files were deleted.
+
+        :raises ServiceUnavailable: if somebody published what was being compacted
         """
         opened = self._open(table, None)
-        opened.optimize.compact()
-        hours = int(retention / timedelta(hours=1))
-        deleted = opened.vacuum(
-            hours, dry_run=False, enforce_retention_duration=False, keep_versions=sorted(keep_versions)
-        )
+        try:
+            opened.optimize.compact()
+            deleted = opened.vacuum(
+                int(retention / timedelta(hours=1)),
+                dry_run=False,
+                enforce_retention_duration=False,
+                full=True,
+                keep_versions=sorted(keep_versions),
+            )
+        except CommitFailedError as error:
+            raise ServiceUnavailable(
+                f"{table} was published to while it was being compacted; nothing is lost. Try again. "
+                f"({error})"
+            ) from error
         return len(deleted)
 
     def _patiently(self, publication: Publication, attempt: Callable[[DeltaTable | None], int]) -> int:

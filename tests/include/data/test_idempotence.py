@@ -1,0 +1,167 @@
+"""Any run of any partition, often, beside others, killed anywhere: one copy, one commit, its maker's name."""
+
+from __future__ import annotations
+
+import multiprocessing
+import random
+import time
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from threading import Event
+
+import pandas as pd
+import pytest
+from deltalake import DeltaTable
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from include.data.lake import Lake
+from include.errors import ServiceUnavailable, StaleAttempt
+from tests.faults import publisher
+from tests.faults.publisher import DAYS, ROWS
+
+ONE, TWO, _ = DAYS
+
+
+def commits(lake, table="things"):
+    """Return the commits that hold rows, oldest first."""
+    opened = DeltaTable(f"{lake.uri}/{table}", storage_options=dict(lake.storage_options))
+    return [commit for commit in reversed(opened.history()) if commit["operation"] == "WRITE"]
+
+
+def told(lake):
+    return [(commit["run"], commit["try"]) for commit in commits(lake)]
+
+
+def some(day, value, count=2):
+    return pd.DataFrame({"id": [f"{day}/{n}" for n in range(count)], "value": value, "day": str(day)})
+
+
+# One step is what happens at the same time: publications of sets of days, each once or ten times in a row.
+publications = st.tuples(
+    st.sets(st.integers(0, 2), min_size=1), st.integers(0, 3), st.sampled_from([1, 1, 1, 10])
+)
+steps = st.lists(st.lists(publications, min_size=1, max_size=3), min_size=1, max_size=3)
+
+
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps)
+def test_any_sequence_of_runs_leaves_the_newest_rows_of_each_day_and_one_commit_per_publication(place, steps):
+    lake = Lake(f"{place.uri}/{uuid.uuid4().hex}", place.options)
+    made: dict[int, tuple[str, list[str], int]] = {}  # version: run, days, rows a day
+
+    def run(name, numbers, count, times):
+        days = [DAYS[number] for number in sorted(numbers)]
+        frame = pd.concat([some(day, name, count) for day in days])
+        for number in range(1, times + 1):
+            version = lake.publish("things", frame, days, metadata={"run": name, "try": str(number)})
+            made[version] = name, [str(day) for day in days], count
+
+    for turn, beside in enumerate(steps):
+        with ThreadPoolExecutor(len(beside)) as pool:
+            for number, (numbers, count, times) in enumerate(beside):
+                pool.submit(run, f"{turn}.{number}", numbers, count, times)
+    expected: dict[str, list[str]] = {}
+    for _, (name, days, count) in sorted(made.items()):
+        expected |= {day: [name] * count for day in days}
+    found: dict[str, list[str]] = {}
+    for row in lake.read("things").to_dict("records"):
+        found.setdefault(row["day"], []).append(row["value"])
+    assert found == {day: names for day, names in expected.items() if names}
+    assert [(commit["version"], commit["run"]) for commit in commits(lake)] == [
+        (version, name) for version, (name, _, _) in sorted(made.items())
+    ]
+    assert len(made) == sum(times for beside in steps for _, _, times in beside)
+
+
+@pytest.fixture(scope="module")
+def processes():
+    """Return a way to start a process at once: its parent has imported everything, and started no thread."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([publisher.__name__])
+    return context
+
+
+def test_a_publisher_killed_at_any_moment_leaves_each_day_once_and_whole(place, processes):
+    lake, seed = Lake(f"{place.uri}/lake", place.options), random.randrange(1_000_000)
+    moments = random.Random(seed)
+    for kill in range(8 if place.options else 20):
+        arguments = (lake.uri, place.options, f"run{kill}")
+        process = processes.Process(target=publisher.publish_for_ever, args=arguments, daemon=True)
+        process.start()
+        before = lake.version("things")
+        while lake.version("things") == before:  # so that it dies at work, not on its way there
+            assert process.is_alive(), f"seed {seed}"
+            time.sleep(0.005)
+        time.sleep(moments.uniform(0, 0.15))
+        process.kill()
+        process.join()
+        newest = {}
+        for commit in commits(lake):
+            run, number = commit["run"], int(commit["try"])
+            newest[str(DAYS[number % 3])] = [f"{run}/{number}"] * ROWS
+        found = lake.read("things")
+        assert found.groupby("day")["mark"].agg(list).to_dict() == newest, f"seed {seed}, kill {kill}"
+        assert not found.duplicated("id").any()
+    lake.publish("things", publisher.rows(ONE, "again"), [ONE], metadata={"run": "again", "try": "2"})
+    assert set(lake.read("things", [ONE])["mark"]) == {"again"}
+    lake.maintain("things", timedelta(0))
+    assert lake.counts("things") == dict.fromkeys(DAYS, ROWS)
+    assert len(set(told(lake))) == len(told(lake))
+
+
+def test_what_a_killed_publisher_left_beside_the_table_is_never_read_and_goes_with_maintenance(place):
+    lake = Lake(f"{place.uri}/lake", place.options)
+    lake.publish("things", some(ONE, 1.0), [ONE], metadata={})
+    [written] = [path for path in place.paths("lake/things") if path.endswith(".parquet")]
+    orphan = written.replace("part-00000", "part-00009")
+    place.put(orphan, place.files().open_input_file(written).read())
+    assert len(lake.read("things")) == 2
+    lake.maintain("things", timedelta(days=1))
+    assert orphan in place.paths("lake/things")
+    lake.maintain("things", timedelta(0))
+    assert orphan not in place.paths("lake/things")
+    assert len(lake.read("things")) == 2
+
+
+def test_a_stale_try_does_not_undo_what_its_successor_published(place):
+    lake = Lake(f"{place.uri}/lake", place.options)
+
+    def publish(value, number, run="nightly", day=ONE, **more):
+        lake.publish("things", some(day, value), [day], metadata={"run": run, "try": str(number), **more})
+
+    publish("wrong file", 1)
+    publish("corrected file", 2)
+    with pytest.raises(StaleAttempt, match="2013-01-01 was published by try 2 of nightly; try 1 comes too"):
+        publish("wrong file", 1)
+    assert set(lake.read("things")["value"]) == {"corrected file"}
+    publish("corrected file", 2)
+    publish("another day", 1, day=TWO)
+    publish("another task", 1, task="amend")
+    publish("another run", 1, run="manual")
+    assert set(lake.read("things", [ONE])["value"]) == {"another run"}
+
+
+def test_maintenance_beside_publishers_loses_nothing_and_doubles_nothing(place):
+    lake, done, refusals = Lake(f"{place.uri}/lake", place.options), Event(), []
+    for day in DAYS:
+        lake.publish("things", some(day, -1), [day], metadata={})
+
+    def maintain():
+        while not done.is_set():
+            try:
+                lake.maintain("things", timedelta(days=1))
+            except ServiceUnavailable as error:
+                refusals.append(str(error))
+
+    with ThreadPoolExecutor(1) as pool:
+        maintenance = pool.submit(maintain)
+        for number in range(12):
+            day = DAYS[number % 3]
+            lake.publish("things", some(day, number), [day], metadata={"run": "r", "try": str(number)})
+        done.set()
+        maintenance.result()
+    assert all("was published to while it was being compacted" in refusal for refusal in refusals)
+    found = lake.read("things").groupby("day")["value"].agg(list).to_dict()
+    assert found == {str(day): [9 + number] * 2 for number, day in enumerate(DAYS)}
