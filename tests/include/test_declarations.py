@@ -12,10 +12,12 @@ from include.declarations import (
     DriftPolicy,
     FeatureView,
     FileSource,
+    HttpSource,
     Improvement,
     Label,
     Online,
     Overfitting,
+    PostgresSource,
     RetrainPolicy,
     Rollout,
     Slo,
@@ -102,6 +104,25 @@ IMPOSSIBLE = {
         "before first_partition",
     ),
     "path without a day": (lambda: FileSource(path="flights.csv"), "path\n"),
+    "path without an hour": (lambda: HttpSource(conn_id="harbour", path="tides.csv"), "path\n"),
+    "query of no partition": (
+        lambda: PostgresSource(conn_id="shop", query="SELECT * FROM sold WHERE at > :start"),
+        "query: it has no :end",
+    ),
+    "watermark that is an expression": (
+        lambda: PostgresSource(conn_id="shop", query=":start :end", watermark="max(changed)"),
+        "watermark\n",
+    ),
+    "column in the partition's place": (
+        lambda: again(DATASET, columns=(*DATASET.columns, Column(name="day", dtype="string"))),
+        "columns: day is where the partition's own name stands",
+    ),
+    "column in the hour's place": (
+        lambda: again(
+            DATASET, every="hour", columns=(*DATASET.columns, Column(name="hour", dtype="integer"))
+        ),
+        "columns: hour is where",
+    ),
     "unknown entity": (lambda: again(FEATURE_VIEW, entity="plane"), "entity: unknown plane"),
     "unknown time": (lambda: again(FEATURE_VIEW, time="when"), "time: unknown when"),
     "time that is none": (lambda: again(FEATURE_VIEW, time="hour"), "time: hour is no timestamp"),

@@ -44,6 +44,27 @@ def test_a_run_without_a_partition_is_told_how_to_get_one(context):
         runs.days(context(params={"first": None, "last": None}))
 
 
+def test_a_day_of_an_hourly_dataset_is_24_partitions_and_an_hour_is_one(context):
+    assert len(runs.partitions(context({"partition_key": "2013-07-01"}), "hour")) == 24
+    assert runs.partitions(context({"partition_key": "2013-07-01T05"}), "hour") == [
+        datetime(2013, 7, 1, 5, tzinfo=UTC)
+    ]
+    assert runs.days(context({"partition_key": "2013-07-01T05"})) == [date(2013, 7, 1)]
+
+
+@pytest.mark.parametrize(
+    ("run", "moves"),
+    [
+        ({"partition_key": "2013-07-01", "run_type": "scheduled"}, True),
+        ({"partition_key": "2013-07-01", "run_type": "manual"}, True),
+        ({"partition_key": "2013-07-01", "run_type": "backfill"}, False),
+        ({"partition_key": None, "run_type": "manual"}, False),
+    ],
+)
+def test_only_a_run_that_goes_with_time_moves_a_watermark(context, run, moves):
+    assert runs.moves_watermark(context(run)) is moves
+
+
 def test_a_bulk_run_announces_its_range(context):
     bulk = context(params={"first": "2013-07-01", "last": "2013-07-03"})
     runs.announce(bulk, ASSET)

@@ -1,0 +1,74 @@
+"""A dataset and a connection become its source."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pytest
+
+from airworthy.hooks.sources import SourceHook
+from include.declarations import Column, Dataset, FileSource, HttpSource, PostgresSource
+from include.errors import SettingsError
+
+DAY = date(2013, 7, 1)
+
+
+def dataset(source):
+    return Dataset(
+        name="orders", owner="test", description="Orders.", key=("id",), first_partition=DAY, source=source,
+        columns=(Column(name="id", dtype="string"),),
+    )  # fmt: skip
+
+
+def of_service():
+    return dataset(HttpSource(conn_id="harbour", path="orders/{partition}.jsonl"))
+
+
+@pytest.mark.parametrize(
+    ("parts", "address"),
+    [
+        ({"host": "https://harbour.example/v2/"}, "https://harbour.example/v2/orders/2013-07-01.jsonl"),
+        ({"host": "harbour", "port": 8081}, "http://harbour:8081/orders/2013-07-01.jsonl"),
+        ({"host": "harbour", "schema": "https"}, "https://harbour/orders/2013-07-01.jsonl"),
+    ],
+    ids=["address", "host and port", "host and scheme"],
+)
+def test_a_service_has_the_address_of_its_connection(connection, parts, address):
+    connection("harbour", conn_type="http", **parts)
+    assert SourceHook(of_service()).place(DAY) == address
+
+
+def test_a_service_gets_the_headers_of_its_connection(connection):
+    connection("harbour", conn_type="http", host="harbour", extra={"headers": {"X-Key": "wonderland"}})
+    assert SourceHook(of_service()).source.client.headers["x-key"] == "wonderland"
+
+
+def test_a_connection_without_a_host_is_named(connection):
+    connection("harbour", conn_type="http")
+    with pytest.raises(SettingsError, match="Connection harbour has no host"):
+        _ = SourceHook(of_service()).source
+
+
+def test_a_query_goes_to_the_database_of_its_connection(connection):
+    connection("shop", conn_type="postgres", host="db", schema="sales", login="ann", password="wonderland")
+    hook = SourceHook(dataset(PostgresSource(conn_id="shop", query="SELECT :start, :end")))
+    assert hook.place(DAY) == "the query of orders at db:5432/sales (shop) for 2013-07-01"
+    assert "wonderland" not in repr(hook.source)
+
+
+@pytest.mark.parametrize(("uri", "bucket"), [("s3://landing/in", True), ("/landing", False)])
+def test_files_in_a_bucket_are_looked_for_with_the_lakes_own_key(connection, uri, bucket):
+    options = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "s", "AWS_ENDPOINT_URL": "http://store:1"}
+    extra = {
+        "lake_uri": "/lake",
+        "landing_uri": uri,
+        "storage_options": options | {"AWS_REGION": "eu-west-1"},
+    }
+    connection("lake_default", conn_type="generic", extra=extra)
+    hook = SourceHook(dataset(FileSource(path="orders/{partition}.csv")))
+    assert hook.place(DAY) == f"{uri}/orders/2013-07-01.csv"
+    assert (hook.bucket is not None) is bucket
+    if hook.bucket is not None:
+        client = hook.bucket.get_conn()
+        assert (client.meta.endpoint_url, client.meta.region_name) == ("http://store:1", "eu-west-1")
+        assert client._request_signer._credentials.access_key == "key"
