@@ -12,6 +12,8 @@ gate, certify, register. A certified candidate sets off its deployment; a backfi
 - `evaluate`: MLflow, the lake or the champion's files are away; it is tried again by itself.
 - `gate`: **the model is not good enough, and nothing is broken.** The champion stays. The message and the
   link *MLflow run* give the figures of every gate.
+- `approve`: a gate could not decide, and a person said no, or nobody answered within a day. The page of the
+  gates is in the question, under *Required actions*. It waits in vain? Answer it; nothing else is held up.
 - `register`: what was packaged answers otherwise than what was trained, or MLflow is away.
 - `nominate`: Airflow could not record the event; clear it.
 """
@@ -23,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import CronTriggerTimetable, Param, chain, dag
 
 from airworthy.defaults import START, default_args, wanted
+from airworthy.operators.approval import CandidateApprovalOperator
 from airworthy.operators.gate import ModelGateOperator
 from airworthy.operators.nomination import NominateCandidateOperator
 from airworthy.operators.registration import RegisterModelOperator
@@ -68,9 +71,14 @@ def training_dag(use_case: UseCase) -> DAG:
         made: dict[str, Any] = {"use_case": name, "snapshot": snapshot.output, "candidate": train.output}
         evaluate = EvaluateModelOperator(task_id="evaluate", **made)
         gate = ModelGateOperator(task_id="gate", evidence=evaluate.output, **made)
-        register = RegisterModelOperator(task_id="register", evidence=evaluate.output, **made)
+        approve = CandidateApprovalOperator(
+            task_id="approve", use_case=name, candidate=train.output, question=gate.output
+        )
+        register = RegisterModelOperator(
+            task_id="register", evidence=evaluate.output, approvals=approve.output, **made
+        )
         nominate = NominateCandidateOperator(task_id="nominate", use_case=name, version=register.output)
-        chain(snapshot, train, evaluate, gate, register, nominate)
+        chain(snapshot, train, evaluate, gate, approve, register, nominate)
 
     return training()
 

@@ -81,7 +81,11 @@ def champion_at(connection: Connection, use_case: str, moment: datetime) -> dict
 
 
 def refusals_since_promotion(connection: Connection, use_case: str) -> int:
-    """Return how many challengers were refused since the last promotion."""
+    """
+    Return how many attempts failed since the last promotion: refused by a gate, or rejected by a person.
+
+    What a backfill refuses is evidence about the past, and never was an attempt.
+    """
     last = (
         select(ledger.c.id)
         .where(ledger.c.use_case == use_case, ledger.c.event == "promoted")
@@ -89,6 +93,10 @@ def refusals_since_promotion(connection: Connection, use_case: str) -> int:
         .limit(1)
         .scalar_subquery()
     )
-    refused = select(ledger.c.id).where(ledger.c.use_case == use_case, ledger.c.event == "refused")
+    refused = select(ledger.c.id).where(
+        ledger.c.use_case == use_case,
+        ledger.c.event.in_(("refused", "rejected")),
+        ledger.c.evidence["backfill"].astext.is_distinct_from("true"),
+    )
     since = connection.scalar(select(last)) or 0
     return len(connection.execute(refused.where(ledger.c.id > since)).all())

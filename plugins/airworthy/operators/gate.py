@@ -15,9 +15,11 @@ if TYPE_CHECKING:
 
 class ModelGateOperator(ModelOperator):
     """
-    Put the evidence before every gate of the use case; fail unless all that block let the candidate pass.
+    Put the evidence before every gate of the use case; fail if one that blocks says no.
 
     The XCom `verdicts` holds what each gate said, and a refusal stands in the ledger, before the task fails.
+    Where one that blocks cannot decide, the XCom is the question for `CandidateApprovalOperator`; in a
+    backfill nobody is asked, and the candidate is refused.
 
     Example::
 
@@ -28,28 +30,32 @@ class ModelGateOperator(ModelOperator):
     :param evidence: what `EvaluateModelOperator` returned (templated)
     """
 
-    def execute(self, context: Context) -> None:
-        """Return if the candidate may go on."""
+    def execute(self, context: Context) -> dict[str, Any] | None:
+        """Return the question for a person, or nothing where all is decided."""
         from include.errors import GateFailed
         from include.modeling import certification, gates
         from include.modeling.evidence import Evidence
 
-        use_case, candidate = catalog().use_cases[self.use_case], self.candidate_trained()
-        verdicts = gates.judge(use_case, Evidence(**self.evidence))
+        candidate, evidence = self.candidate_trained(), Evidence(**self.evidence)
+        verdicts = gates.judge(catalog().use_cases[self.use_case], evidence)
         with self.site() as site:
-            certification.record(site, candidate, verdicts)
+            page = certification.record(site, candidate, verdicts, evidence)
         said = [asdict(verdict) for verdict in verdicts]
         context["ti"].xcom_push("verdicts", said)
+        to_ask = [] if runs.is_backfill(context) else [v.gate for v in gates.undecided(verdicts)]
         try:
-            certification.require(candidate, verdicts)
+            certification.require(candidate, verdicts, [{"gate": gate} for gate in to_ask])
         except GateFailed as refusal:
             self._record_refusal(context, str(refusal), {"run_id": candidate.run_id, "gates": said})
             raise
+        champion = evidence.champion.version if evidence.champion else None
+        return {"gates": to_ask, "page": page, "champion": champion} if to_ask else None
 
     def _record_refusal(self, context: Context, reason: str, evidence: dict[str, Any]) -> None:
         from include.release.ledger import Entry, append
 
         key = f"{runs.run_key(context)}/{evidence['run_id']}/gate"
+        evidence = evidence | {"backfill": runs.is_backfill(context)}
         refusal = Entry(
             self.use_case, "refused", runs.actor(context), reason, evidence=evidence, dedup_key=key
         )

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airworthy import runs
+from airworthy.links import MlflowRunLink, ModelCardLink
 from airworthy.operators.training import ModelOperator
 from include.catalog import catalog
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context
+    from collections.abc import Collection, Sequence
+
+    from airflow.sdk import BaseOperatorLink, Context, XComArg
 
 
 class RegisterModelOperator(ModelOperator):
@@ -30,11 +33,21 @@ class RegisterModelOperator(ModelOperator):
     :param snapshot: what `TakeSnapshotOperator` returned (templated)
     :param candidate: what `TrainModelOperator` returned (templated)
     :param evidence: what `EvaluateModelOperator` returned (templated)
+    :param approvals: what `CandidateApprovalOperator` returned (templated): without it, what a blocking gate
+        could not decide is refused
     """
+
+    template_fields: Sequence[str] = (*ModelOperator.template_fields, "approvals")
+    operator_extra_links: Collection[BaseOperatorLink] = (MlflowRunLink(), ModelCardLink())
+
+    def __init__(self, *, approvals: list[dict[str, str]] | XComArg | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.approvals: Any = approvals
+        self.card_url = ""
 
     def execute(self, context: Context) -> int:
         """Return the version."""
-        from include.modeling import certification, gates
+        from include.modeling import card, certification, gates
         from include.modeling.evidence import Evidence
         from include.modeling.provenance import provenance
         from include.release.ledger import Entry, append
@@ -43,7 +56,15 @@ class RegisterModelOperator(ModelOperator):
         verdicts = gates.judge(catalog().use_cases[self.use_case], evidence)
         about = provenance(json.loads(self.snapshot))
         with self.site() as site:
-            version = certification.register(site, candidate, verdicts, evidence=evidence, provenance=about)
+            version = certification.register(
+                site,
+                candidate,
+                verdicts,
+                evidence=evidence,
+                provenance=about,
+                approvals=self.approvals or (),
+            )
+        self.card_url = f"{self.evidence_url}/artifacts/{card.HTML}"
         entry = Entry(
             self.use_case,
             "registered",

@@ -9,9 +9,9 @@ from airflow.sdk import DAG
 from airflow.sdk.exceptions import TaskAwaitingInput
 from airflow.sdk.execution_time import task_runner
 
-from airworthy.operators.approval import ReleaseApprovalOperator
-from include.errors import RolloutFailed
-from include.release import ledger
+from airworthy.operators.approval import CandidateApprovalOperator, ReleaseApprovalOperator
+from include.errors import GateFailed, RolloutFailed
+from include.release import ledger, rollout
 from include.stack.settings import settings
 
 HOLD = {"use_case": "flight_delay", "version": 2, "epoch": 5, "actor": "ann"}
@@ -105,3 +105,69 @@ def test_who_asked_for_the_training_may_not_approve_the_deployment_that_followed
     with pytest.raises(RolloutFailed, match="ann requested it"):
         approve.execute_complete(context(), answer("ann"))  # an asset event set it off; the hold names ann
     assert [entry[0] for entry in told(database)] == ["rejected"]
+
+
+QUESTION = {"gates": ["improvement_log_loss"], "page": "# flight_delay: gates", "champion": None}
+
+
+def asked(question):
+    with DAG("training", schedule=None):
+        operator = CandidateApprovalOperator(
+            task_id="approve", use_case="flight_delay", candidate={"run_id": "r1"}, question=question
+        )
+        operator >> EmptyOperator(task_id="register")
+    return operator
+
+
+def test_nobody_is_asked_when_all_is_decided(context, monkeypatch):
+    supervisor = Supervisor()
+    monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", supervisor, raising=False)
+    assert asked(None).execute(context()) == []
+    assert supervisor.asked == []
+
+
+def test_an_undecided_candidate_waits_for_a_person_who_has_the_page_of_the_gates(context, monkeypatch):
+    supervisor = Supervisor()
+    monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", supervisor, raising=False)
+    with pytest.raises(TaskAwaitingInput) as waiting:
+        asked(QUESTION).execute(context())
+    (sent,) = supervisor.asked
+    assert (sent.body, sent.options, sent.defaults) == (QUESTION["page"], ["Approve", "Reject"], ["Reject"])
+    assert waiting.value.timeout.days == 1
+
+
+def test_an_approval_names_gate_and_person_and_is_recorded_once(database, context):
+    for _ in range(2):
+        (approval,) = asked(QUESTION).execute_complete(context(REQUESTED_BY_ANN), answer("bob"))
+    assert (approval["gate"], approval["by"]) == ("improvement_log_loss", "bob")
+    assert told(database) == [
+        ("approved", None, "bob", "improvement_log_loss undecided: bob approved"),
+    ]
+
+
+@pytest.mark.parametrize(("user", "why"), [("bob", "bob rejected it"), (None, "nobody answered in time")])
+def test_a_rejected_candidate_fails_the_task_and_raises_the_next_bar(database, context, user, why):
+    with pytest.raises(GateFailed, match=why):
+        asked(QUESTION).execute_complete(context(REQUESTED_BY_ANN), answer(user, "Reject"))
+    assert [entry[0] for entry in told(database)] == ["rejected"]
+    with database.connect() as connection:
+        assert ledger.refusals_since_promotion(connection, "flight_delay") == 1
+
+
+@pytest.mark.parametrize(("name", "allowed"), [("dev", True), ("uat", False), ("prod", False)])
+def test_who_trained_it_may_not_approve_it_where_the_environment_asks_for_two(
+    database, context, environment, name, allowed
+):
+    environment(name)
+    if allowed:
+        assert asked(QUESTION).execute_complete(context(REQUESTED_BY_ANN), answer("ann"))
+        return
+    with pytest.raises(GateFailed, match="ann requested it and may not approve it"):
+        asked(QUESTION).execute_complete(context(REQUESTED_BY_ANN), answer("ann"))
+
+
+def test_an_approval_of_a_comparison_with_a_champion_of_yesterday_counts_for_nothing(database, context):
+    hold = rollout.begin(database, "flight_delay", 7, owner="another", actor="ann")
+    rollout.promote(database, hold, reason="meanwhile", evidence={})
+    with pytest.raises(GateFailed, match="not compared with version 7, the champion by now"):
+        asked(QUESTION).execute_complete(context(), answer("bob"))

@@ -16,9 +16,11 @@ from airworthy.operators.gate import ModelGateOperator
 from airworthy.operators.nomination import NominateCandidateOperator
 from airworthy.operators.registration import RegisterModelOperator
 from airworthy.operators.training import EvaluateModelOperator, TakeSnapshotOperator, TrainModelOperator
-from include.declarations import Threshold
+from include.declarations import Improvement, Threshold
 from include.errors import GateFailed, PartitionMissing
+from include.modeling import versions
 from include.release import ledger, rollout
+from include.stack.settings import settings
 from tests.plugins.conftest import small
 
 NIGHTLY = {"run_type": "scheduled", "run_id": "scheduled__2013-07-01T02:00:00"}
@@ -107,6 +109,48 @@ def test_a_refused_candidate_stands_in_the_ledger_once_with_every_verdict(
         register(demanding, run, **made)
     with database.connect() as connection:
         assert ledger.refusals_since_promotion(connection, demanding.name) == 1
+
+
+def undecided(use_case, declare):
+    """Return the use case with a gate that so few test days can never decide."""
+    return declare(small(use_case.name, gates=(Improvement(metric="roc_auc"),)))
+
+
+def test_an_undecided_candidate_is_registered_with_an_approval_only(
+    flown, database, registry, use_case, declare, context
+):
+    first = context()
+    promote(database, use_case, register(use_case, first, **made_by(use_case, first)))
+    challenged = undecided(use_case, declare)
+    run = context({"run_id": "manual__2"})
+    made = made_by(challenged, run)
+    question = gate(challenged, run, **made)
+    assert question["gates"] == ["improvement_roc_auc"]
+    assert "4 test days are too few" in question["page"]
+    for approvals in (None, [], [{"gate": "another", "by": "bob"}]):
+        with pytest.raises(GateFailed, match="improvement_roc_auc: inconclusive"):
+            register(challenged, run, approvals=approvals, **made)
+    said = [{"gate": "improvement_roc_auc", "by": "bob", "at": "2013-03-01", "reason": "bob approved"}]
+    version = register(challenged, run, approvals=said, **made)
+    certificate = versions.verify(
+        registry, challenged.name, version, trusted=settings().signing_key.parent / "trusted"
+    )
+    assert list(certificate.approvals) == said
+
+
+def test_in_a_backfill_nobody_is_asked_and_the_refusal_raises_no_bar(
+    flown, database, registry, use_case, declare, context
+):
+    first = context()
+    promote(database, use_case, register(use_case, first, **made_by(use_case, first)))
+    challenged = undecided(use_case, declare)
+    run = context({"run_id": "backfill__1", "run_type": "backfill"})
+    made = made_by(challenged, run)
+    with pytest.raises(GateFailed, match="inconclusive"):
+        gate(challenged, run, **made)
+    assert events(database, challenged)[0]["event"] == "refused"
+    with database.connect() as connection:
+        assert ledger.refusals_since_promotion(connection, challenged.name) == 0
 
 
 def test_a_challenger_is_measured_against_the_champion(flown, database, registry, use_case, context):
