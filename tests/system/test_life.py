@@ -108,6 +108,17 @@ def test_a_first_candidate_becomes_the_champion_and_answers_callers(trained, sta
     wait_until(lambda: logged(stack, "a-flight-to-san-francisco") == 1, 20, "the inference log")
 
 
+def test_a_caller_may_send_only_a_flight_s_key(trained, stack, airflow):
+    flight = Lake(stack.lake_uri).read("flight_features", [LAST], columns=["flight_id"])["flight_id"][0]
+    answer = httpx.post(
+        f"{stack.gateway_uri}/models/{USE_CASE}/invocations",
+        json={"dataframe_records": [{"flight_id": flight}]},
+        timeout=20,
+    )
+    assert answer.status_code == 200, answer.text
+    assert 10 < answer.json()["predictions"][0] < 800
+
+
 def database(stack):
     return connect(environment.database_url("airworthy", stack, load(stack.root)))
 
