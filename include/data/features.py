@@ -68,7 +68,8 @@ def known_at(dataset: Dataset, rows: pd.DataFrame) -> pd.Series[pd.Timestamp]:
     """Return when each row of a dataset became known: as it says itself, else when its partition landed."""
     if dataset.known_at is not None:
         return rows[dataset.known_at]
-    return pd.to_datetime(rows["day"], utc=True).dt.as_unit("us") + timedelta(days=dataset.lag_days)
+    names = rows["day"] if dataset.every == "day" else rows["day"] + "T" + rows["hour"]
+    return pd.to_datetime(names, utc=True).dt.as_unit("us") + timedelta(days=dataset.lag_days)
 
 
 def _built(
@@ -83,7 +84,7 @@ def _built(
         if source.known_at in rows.columns:
             continue
         dataset = datasets[source.dataset]
-        if dataset.known_at is not None or dataset.lag_days:
+        if dataset.known_at is not None or dataset.lag_days or dataset.every == "hour":
             raise DataError(
                 f"{view.name}: build() returns no {source.known_at}, and only it knows which rows of "
                 f"{source.dataset} it used. Return their newest moment in include/features/{view.name}.py, "
