@@ -76,15 +76,16 @@ class Days:
         """
         Return bounds around `value` of which each holds with `confidence`, where `measure` takes weights.
 
-        The spread is widened as for a variance estimated from so few days.
+        The spread is that around the median of the resamples, which takes away the bias of figures that grow
+        with noise, and widened as for a variance estimated from so few days.
         """
-        figures = measure(self.weights) + (value - measure(self.once))
+        figures = measure(self.weights)
         figures = figures[np.isfinite(figures)]
         if not len(figures) or self.count < 2:
             return value, value
-        lower, upper = np.quantile(figures, [1 - confidence, confidence])
+        lower, centre, upper = np.quantile(figures, [1 - confidence, 0.5, confidence])
         wider = math.sqrt(self.count / (self.count - 1))
-        return float(value - (value - lower) * wider), float(value + (upper - value) * wider)
+        return float(value - (centre - lower) * wider), float(value + (upper - centre) * wider)
 
 
 def weighted(weights: Values, sums: Values) -> Values:

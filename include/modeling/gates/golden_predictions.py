@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING
 
 from include.modeling.evidence import Measurement
@@ -38,11 +39,13 @@ def judge(gate: GoldenPredictions, evidence: Evidence) -> Verdict:
     answers = {str(item["case"]): float(item["answer"] or 0) for item in measured(gate, evidence).items}
     wrong = []
     for case in gate.cases:
-        low, high, answer = case.minimum, case.maximum, answers[case.name]
-        if (low is not None and answer < low) or (high is not None and answer > high):
-            bounds = (
-                f"{'' if low is None else f'at least {low:g}'} {'' if high is None else f'at most {high:g}'}"
-            )
-            wrong.append(f"{case.name} is answered {answer:.4g}, {' and '.join(bounds.split('  '))} expected")
-    reason = "; ".join(" ".join(each.split()) for each in wrong) or f"all {len(answers)} cases as expected"
+        answer = answers[case.name]
+        bounds = [
+            *([] if case.minimum is None else [f"at least {case.minimum:g}"]),
+            *([] if case.maximum is None else [f"at most {case.maximum:g}"]),
+        ]
+        low, high = (-math.inf if case.minimum is None else case.minimum), case.maximum
+        if answer < low or (high is not None and answer > high):
+            wrong.append(f"{case.name} is answered {answer:.4g}, {' and '.join(bounds)} expected")
+    reason = "; ".join(wrong) or f"all {len(answers)} cases as expected"
     return verdict(gate, "fail" if wrong else "pass", reason, answers)
