@@ -70,13 +70,13 @@ class SourceHook(BaseHook):
         return self.source.place(self.dataset, partition)
 
     def _upstream(self, declared: PostgresSource) -> Source:
-        from sqlalchemy import create_engine
+        from sqlalchemy import NullPool, create_engine
 
         from include.data.sources.postgres import Upstream
 
         url = url_of(self.get_connection(declared.conn_id))
         options = {"connect_timeout": TIMEOUT, "application_name": f"airworthy {self.dataset.name}"}
-        return Upstream(create_engine(url, connect_args=options, pool_pre_ping=True))
+        return Upstream(create_engine(url, connect_args=options, poolclass=NullPool))
 
 
 def _client(connection: Connection) -> httpx.Client:

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from include.partitions import Partition
 
 
+# A folder is looked into often; somebody's database or service is not asked every few seconds.
+POLL = {"file": timedelta(seconds=5), "postgres": timedelta(seconds=30), "http": timedelta(seconds=30)}
+
+
 class PartitionLandedSensor(BaseOperator):
     """
     Succeed once a dataset's source has all partitions of the run; wait in the triggerer.
@@ -35,6 +39,7 @@ class PartitionLandedSensor(BaseOperator):
 
     :param dataset: a declared dataset
     :param patience: how long to wait before the task fails; with a query, from the end of the partition on
+    :param poll_interval: how often to look; by default every 5 s for files, every 30 s for anything else
     """
 
     def __init__(
@@ -42,7 +47,7 @@ class PartitionLandedSensor(BaseOperator):
         *,
         dataset: str,
         patience: timedelta,
-        poll_interval: timedelta = timedelta(seconds=5),
+        poll_interval: timedelta | None = None,
         lake_conn_id: str = LakeHook.default_conn_name,
         **kwargs: Any,
     ) -> None:
@@ -76,15 +81,15 @@ class PartitionLandedSensor(BaseOperator):
 
     def _wait(self, missing: list[Partition]) -> None:
         self.log.info("Waiting for %s of %s", partitions.key(missing), self.dataset)
-        patience = self.patience
-        if isinstance(catalog().datasets[self.dataset].source, PostgresSource):
+        source, patience = catalog().datasets[self.dataset].source, self.patience
+        if isinstance(source, PostgresSource):
             patience += max(partitions.ends(missing[-1]) - datetime.now(UTC), timedelta(0))
         self.defer(
             trigger=LandingTrigger(
                 dataset=self.dataset,
                 partitions=[partitions.name(one) for one in missing],
                 lake_conn_id=self.lake_conn_id,
-                poll_interval=self.poll_interval.total_seconds(),
+                poll_interval=(self.poll_interval or POLL[source.kind]).total_seconds(),
                 patience=patience.total_seconds(),
             ),
             method_name="landed",
