@@ -26,8 +26,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+os.environ["MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD"] = "false"  # as in the stack
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that spin starve each other on a busy machine
 PASSWORD = "only-for-tests"
+ARTIFACTS = "mlflow"  # the folder of the bucket that MLflow's files go to
 FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 
@@ -113,11 +115,13 @@ def database(database_url: str) -> Iterator[Engine]:
 
 
 @pytest.fixture(scope="session")
-def mlflow_server(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Return the address of a real MLflow server; its artifacts pass through it, as in the stack."""
+def mlflow_server(
+    postgres: PostgresServer, object_store: store.ObjectStore, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """Return the address of a real MLflow server; its artifacts pass through it to the object store."""
     folder, port = tmp_path_factory.mktemp("mlflow"), free_ports(1)[0]
-    secrets = {"MLFLOW_BACKEND_STORE_URI": postgres.url("mlflow")}
-    process = _start_mlflow(folder, port, secrets)
+    secrets = {"MLFLOW_BACKEND_STORE_URI": postgres.url("mlflow"), **object_store.variables()}
+    process = _start_mlflow(folder, port, f"s3://{object_store.bucket}/{ARTIFACTS}", secrets)
     uri = f"http://127.0.0.1:{port}"
     try:
         wait_until(lambda: _healthy(f"{uri}/health", process), 120, f"MLflow, see {folder / 'log'}")
@@ -137,11 +141,13 @@ def object_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[store.Obj
         yield found
 
 
-def _start_mlflow(folder: Path, port: int, secrets: dict[str, str]) -> subprocess.Popen[bytes]:
+def _start_mlflow(
+    folder: Path, port: int, artifacts: str, secrets: dict[str, str]
+) -> subprocess.Popen[bytes]:
     command = [
         "setpriv", "--pdeathsig=TERM", sys.executable, "-m", "mlflow", "server",
         "--host=127.0.0.1", f"--port={port}", "--workers=1",
-        f"--artifacts-destination={folder / 'artifacts'}",
+        f"--artifacts-destination={artifacts}",
     ]  # fmt: skip
     quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
     with (folder / "log").open("w") as output:

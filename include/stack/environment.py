@@ -23,6 +23,8 @@ QUIET = {
     "GX_ANALYTICS_ENABLED": "false",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD": "false",  # else clients go past MLflow to the store
+    "MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD": "false",  # of its files, which they need not reach
     "SCARF_ANALYTICS": "false",
     "SPT_NOENV": "1",  # setproctitle would write over the marks
     "PYTHONUNBUFFERED": "1",
@@ -68,6 +70,7 @@ def shared(settings: Settings) -> dict[str, str]:
         "AIRWORTHY_MLFLOW_URI": settings.mlflow_uri,
         "AIRWORTHY_LAKE_URI": settings.lake_uri,
         "AIRWORTHY_LANDING_URI": settings.landing_uri,
+        "AIRWORTHY_ARTIFACTS_URI": settings.artifacts_uri,
         "AIRWORTHY_GATEWAY_URI": settings.gateway_uri,
         "AIRWORTHY_FEATURES_URI": settings.features_uri,
     }

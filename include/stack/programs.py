@@ -52,10 +52,9 @@ def _python(*arguments: str) -> list[str]:
 
 
 def _mlflow(settings: Settings) -> list[str]:
-    artifacts = settings.root / "mlflow" / "artifacts"
     return _python(
         "mlflow", "server", "--host=127.0.0.1", f"--port={settings.mlflow_port}", "--workers=1",
-        "--x-frame-options=DENY", f"--artifacts-destination={artifacts}",
+        "--x-frame-options=DENY", f"--artifacts-destination={settings.artifacts_uri}",
     )  # fmt: skip
 
 

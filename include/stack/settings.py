@@ -42,6 +42,7 @@ class Settings(BaseSettings):
     mlflow_uri: str = Field(default_factory=lambda data: _local(data, "mlflow_port"))
     lake_uri: str = Field(default_factory=lambda data: _below(data, "lake"))
     landing_uri: str = Field(default_factory=lambda data: _below(data, "landing"))
+    artifacts_uri: str = Field(default_factory=lambda data: _below(data, "mlflow/artifacts"))
 
     @field_validator("home")
     @classmethod

@@ -24,9 +24,10 @@ def test_what_is_not_given_follows_from_the_home_and_the_ports(monkeypatch, tmp_
     assert settings().signing_key == tmp_path / "keys" / "signing.pem"
 
 
-def test_what_is_given_wins(monkeypatch):
-    monkeypatch.setenv("AIRWORTHY_LAKE_URI", "s3://bucket/lake")
-    assert settings().lake_uri == "s3://bucket/lake"
+@pytest.mark.parametrize("name", ["lake_uri", "landing_uri", "artifacts_uri"])
+def test_what_is_given_wins(monkeypatch, name):
+    monkeypatch.setenv(f"AIRWORTHY_{name.upper()}", "s3://bucket/folder")
+    assert getattr(settings(), name) == "s3://bucket/folder"
 
 
 def test_an_empty_variable_counts_as_not_given(monkeypatch):
