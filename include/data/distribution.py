@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import dataclass, field
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from include.partitions import Partition
 
     Array = np.ndarray[Any, Any]
+    Profile = Counter[Any] | Array
+    Profiles = Mapping[str, Profile]
 
 REFERENCE_ROWS = 500_000  # read at most about so many, spread over the partitions
 COMPARED_ROWS = 100_000
@@ -33,10 +36,10 @@ NULL = -1
 
 @dataclass(frozen=True)
 class History:
-    """What was published before: how many rows each partition has, and some of their rows."""
+    """What was published before: how many rows each partition has, and what some of them hold."""
 
     counts: Mapping[Partition, int] = field(default_factory=dict)
-    rows: Mapping[Partition, pd.DataFrame] = field(default_factory=dict, repr=False)
+    profiles: Mapping[Partition, Profiles] = field(default_factory=dict, repr=False)
 
 
 def history(lake: Lake, dataset: Dataset, partitions: Collection[Partition]) -> History:
@@ -69,10 +72,10 @@ def compare(
     itself. Where they are too few, or their rows, the outcome says so and is for information.
     """
     looked_at = accepted[list(usual.columns)]
-    own = {day: looked_at[places == place] for place, day in enumerate(partitions)} if usual.columns else {}
+    own = {day: _profiles(looked_at[places == place]) for place, day in enumerate(partitions)}
     sizes = np.bincount(places[places >= 0], minlength=len(partitions))
     counts = dict(past.counts) | {day: int(sizes[place]) for place, day in enumerate(partitions)}
-    rows = dict(past.rows) | own
+    profiles = dict(past.profiles) | own
     found = _Found(usual)
     for day in sorted(partitions):
         before = _before(counts, day, usual.partitions)
@@ -81,11 +84,11 @@ def compare(
             continue
         found.volume(day, counts[day], median(counts[one] for one in before))
         for column in usual.columns:
-            found.distribution(day, column, [rows[one] for one in before if one in rows], own[day])
+            found.distribution(day, column, [profiles[one] for one in before if one in profiles], own[day])
     return found.outcomes()
 
 
-def stability(reference: pd.Series[Any], current: pd.Series[Any]) -> float:
+def stability(reference: Profile, current: Profile) -> float:
     """
     Return the population stability index of `current` against `reference`.
 
@@ -93,14 +96,31 @@ def stability(reference: pd.Series[Any], current: pd.Series[Any]) -> float:
     are a class of their own. Below 0.1 nothing happened, above 0.25 another population answers (Siddiqi,
     Credit Risk Scorecards, 2006).
     """
-    one, other = _thin(reference), _thin(current)
-    if pd.api.types.is_numeric_dtype(one) and not pd.api.types.is_bool_dtype(one):
-        classes = [_tenths(one, values) for values in (one, other)]
+    if isinstance(reference, Counter):
+        kinds = [kind for kind, _ in reference.most_common(CATEGORIES) if kind is not None]
+        old, new = (_by_kind(counts, kinds) for counts in (reference, Counter(current)))
     else:
-        classes = [_kinds(one, values) for values in (one, other)]
-    size = max(int(place.max()) for place in classes) + 2
-    old, new = (_shares(place, size) for place in classes)
+        edges = _tenths(reference)
+        old, new = (_by_tenth(values, edges) for values in (reference, np.asarray(current, dtype=float)))
     return float(np.sum((new - old) * np.log(new / old)))
+
+
+def profile(values: pd.Series[Any]) -> Profile:
+    """Return what is compared of a column: its numbers, or how often each other value occurs."""
+    if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
+        thinned = values.iloc[:: max(1, len(values) // COMPARED_ROWS)]
+        numbers: Array = thinned.to_numpy(dtype=float, na_value=np.nan)
+        return numbers
+    counts = Counter(values.astype(object).value_counts().to_dict())
+    counts[None] = int(values.isna().sum())
+    return counts
+
+
+def merged(profiles: Sequence[Profile]) -> Profile:
+    """Return the profile of all of the rows."""
+    if isinstance(profiles[0], Counter):
+        return sum((Counter(one) for one in profiles), start=Counter())
+    return np.concatenate([np.asarray(one, dtype=float) for one in profiles])
 
 
 class _Found:
@@ -119,15 +139,13 @@ class _Found:
         if not low * usually <= rows <= high * usually:
             self.volumes[name(day)] = f"{rows:,} rows, usually {usually:,.0f}"
 
-    def distribution(
-        self, day: Partition, column: str, before: Sequence[pd.DataFrame], now: pd.DataFrame
-    ) -> None:
-        old = [part[column] for part in before if column in part.columns]
-        rows = min(sum(len(part) for part in old), len(now))
+    def distribution(self, day: Partition, column: str, before: Sequence[Profiles], now: Profiles) -> None:
+        old = [one[column] for one in before if column in one]
+        rows = min(sum(_size(one) for one in old), _size(now[column]))
         if rows < ENOUGH_ROWS:
             self.unknown[f"{name(day)}, {column}"] = f"{rows} rows to compare"
         else:
-            self.indices[column][name(day)] = stability(pd.concat(old, ignore_index=True), now[column])
+            self.indices[column][name(day)] = stability(merged(old), now[column])
 
     def outcomes(self) -> list[Outcome]:
         """Return one outcome for the volume, one per column, and one for what could not be compared."""
@@ -182,34 +200,40 @@ def _thinned(
     return list(newest_first[::step])
 
 
-def _read(lake: Lake, dataset: Dataset, partitions: Sequence[Partition]) -> dict[Partition, pd.DataFrame]:
+def _read(lake: Lake, dataset: Dataset, partitions: Sequence[Partition]) -> dict[Partition, Profiles]:
     columns = [*(dataset.usual.columns if dataset.usual else ())]
     place = Place.of(partitions)
     rows = lake.read(dataset.name, partitions, columns=[*dict.fromkeys((*place.columns, *columns))])
-    by_name = {str(key): part[columns] for key, part in rows.groupby(place.names_of(rows), sort=False)}
+    by_name = {
+        str(key): _profiles(part[columns]) for key, part in rows.groupby(place.names_of(rows), sort=False)
+    }
     return {day: by_name[name(day)] for day in partitions if name(day) in by_name}
 
 
-def _thin(values: pd.Series[Any]) -> pd.Series[Any]:
-    return values.iloc[:: max(1, len(values) // COMPARED_ROWS)]
+def _profiles(rows: pd.DataFrame) -> Profiles:
+    return {str(column): profile(rows[column]) for column in rows.columns}
 
 
-def _tenths(reference: pd.Series[Any], values: pd.Series[Any]) -> Array:
-    known = reference.to_numpy(dtype=float, na_value=np.nan)
+def _size(one: Profile) -> int:
+    return one.total() if isinstance(one, Counter) else len(one)
+
+
+def _tenths(known: Array) -> Array:
     known = known[np.isfinite(known)]
-    edges = np.unique(np.quantile(known, np.arange(0.1, 1, 0.1))) if known.size else known
-    numbers = pd.to_numeric(values, errors="coerce").to_numpy(dtype=float, na_value=np.nan)
-    return np.where(np.isnan(numbers), NULL, np.searchsorted(edges, numbers, side="right"))
+    return np.unique(np.quantile(known, np.arange(0.1, 1, 0.1))) if known.size else known
 
 
-def _kinds(reference: pd.Series[Any], values: pd.Series[Any]) -> Array:
-    frequent = reference.astype(object).value_counts().index[:CATEGORIES]
-    places = {kind: place for place, kind in enumerate(frequent)}
-    found = values.astype(object).map(places).fillna(len(places)).to_numpy(dtype=int)
-    return np.where(values.isna(), NULL, found)
+def _by_tenth(values: Array, edges: Array) -> Array:
+    places = np.where(np.isnan(values), NULL, np.searchsorted(edges, values, side="right"))
+    return _shares(np.bincount(places + 1, minlength=len(edges) + 2))
 
 
-def _shares(places: Array, size: int) -> Array:
-    counts = np.bincount(places + 1, minlength=size) + 0.5  # nothing is impossible, only not seen yet
-    shares: Array = counts / counts.sum()
+def _by_kind(counts: Counter[Any], kinds: Sequence[Any]) -> Array:
+    named = [counts[None], *(counts[kind] for kind in kinds)]
+    return _shares(np.asarray([*named, counts.total() - sum(named)]))
+
+
+def _shares(counts: Array) -> Array:
+    seen = counts + 0.5  # nothing is impossible, only not seen yet
+    shares: Array = seen / seen.sum()
     return shares

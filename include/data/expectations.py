@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     import pandas as pd
+    from great_expectations.data_context import EphemeralDataContext
+    from great_expectations.datasource.fluent import Batch
 
     from include.declarations import Column, Severity
 
@@ -91,18 +93,29 @@ def check(
 
     The context lives as long as the call: parallel tasks that share one corrupt it.
     """
-    context = gx.get_context(mode="ephemeral")
-    context.enable_analytics(enable=False)
-    context.variables.progress_bars = ProgressBarsConfig(globally=False)
-    asset = context.data_sources.add_pandas("frame").add_dataframe_asset("rows")
+    asset = context().data_sources.add_pandas("frame").add_dataframe_asset("rows")
     batch = asset.add_batch_definition_whole_dataframe("all").get_batch({"dataframe": frame})
+    return put_to(batch, checks, "COMPLETE" if complete else "BASIC")
+
+
+def context() -> EphemeralDataContext:
+    """Return a context that writes no file and calls nobody."""
+    made = gx.get_context(mode="ephemeral")
+    made.enable_analytics(enable=False)
+    made.variables.progress_bars = ProgressBarsConfig(globally=False)
+    return made
+
+
+def put_to(
+    batch: Batch, checks: Sequence[Check], result_format: str | dict[str, Any]
+) -> list[ExpectationValidationResult]:
+    """Return one result per check of a batch of Great Expectations, in order."""
     outcomes = []
     for position, one in enumerate(checks):
-        one.expectation.meta = {"position": position}
+        one.expectation.meta = {**(one.expectation.meta or {}), "position": position}
         outcomes.append(one.expectation)
     suite = gx.ExpectationSuite(name="declared", expectations=outcomes)
-    wanted = "COMPLETE" if complete else "BASIC"
-    results = batch.validate(suite, result_format=wanted).results
+    results = batch.validate(suite, result_format=result_format).results
     return sorted(results, key=lambda result: int(result.expectation_config.meta["position"]))
 
 

@@ -153,7 +153,17 @@ def _typed(
     frame: pd.DataFrame, columns: Sequence[Column], place: Place
 ) -> tuple[pd.DataFrame, list[Outcome]]:
     """Return the declared columns and `day` in one block per type, and what was missing or did not fit."""
-    values, outcomes = {part: frame[part].astype(object) for part in place.columns}, []
+    values = {part: frame[part].astype(object) for part in place.columns}
+    typed, outcomes = conformed(frame, columns)
+    return pd.DataFrame(values | typed), outcomes
+
+
+def conformed(
+    frame: pd.DataFrame, columns: Sequence[Column]
+) -> tuple[dict[str, pd.Series[Any]], list[Outcome]]:
+    """Return the declared columns in their types, null where a value did not fit, and what was wrong."""
+    values: dict[str, pd.Series[Any]] = {}
+    outcomes = []
     for column in columns:
         if column.name not in frame.columns:
             missing = finding("expect_column_to_exist", column.name, success=False)
@@ -169,7 +179,7 @@ def _typed(
             type_=column.dtype,
         )
         outcomes.append((Check(None, OF_ROWS, f"{column.name} is no {column.dtype}"), of_type))
-    return pd.DataFrame(values), outcomes
+    return values, outcomes
 
 
 def _near(typed: pd.DataFrame, columns: Sequence[Column], places: Array, place: Place) -> list[Outcome]:
@@ -200,5 +210,8 @@ def _strangers(frame: pd.DataFrame, places: Array, place: Place) -> list[Outcome
         return []
     rows = np.flatnonzero(places < 0)
     result = _failed(rows, place.names_of(frame))
-    outcome = finding("expect_column_values_to_be_in_set", "hour", success=not rows.size, result=result)
+    hours = sorted({name[-2:] for name in place.names})
+    outcome = finding(
+        "expect_column_values_to_be_in_set", "hour", success=not rows.size, result=result, value_set=hours
+    )
     return [(Check(None, OF_TABLE, "a row is of an hour that was not asked for"), outcome)]

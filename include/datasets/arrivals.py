@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
-from include.declarations import Column, Dataset, FileSource
+from include.declarations import Column, Dataset, FileSource, Usual
 
 DATASET = Dataset(
     name="arrivals",
@@ -22,4 +22,5 @@ DATASET = Dataset(
     last_partition=date(2013, 12, 31),
     lag_days=1,
     volume=(300, 2000),
+    usual=Usual(volume=(0.55, 1.6)),  # no distribution: a storm is news, and no reason to refuse a day
 )

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 
-from include.declarations import Column, Dataset, FileSource
+from include.declarations import Column, Dataset, FileSource, Usual
 
 DATASET = Dataset(
     name="flights",
@@ -19,10 +19,12 @@ DATASET = Dataset(
         Column(name="origin", dtype="string", allowed=("EWR", "JFK", "LGA")),
         Column(name="dest", dtype="string"),
         Column(name="distance", dtype="number", minimum=10, maximum=6000),
-        Column(name="scheduled_departure", dtype="timestamp"),
+        Column(name="scheduled_departure", dtype="timestamp", within=timedelta(hours=12)),
     ),
     key=("flight_id",),
     first_partition=date(2013, 1, 1),
     last_partition=date(2013, 12, 31),
     volume=(300, 2000),
+    # Over 2013 a day has 0.65 (Thanksgiving) to 1.06 times the usual flights, and no index above 0.06.
+    usual=Usual(volume=(0.55, 1.6), columns=("carrier", "origin", "dest", "distance"), maximum_psi=0.25),
 )

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 
-from include.declarations import Column, Dataset, FileSource
+from include.declarations import Column, Dataset, FileSource, Freshness, Usual
 
 DATASET = Dataset(
     name="weather",
@@ -13,7 +13,7 @@ DATASET = Dataset(
     source=FileSource(path="weather/{partition}.csv"),
     columns=(
         Column(name="origin", dtype="string", allowed=("EWR", "JFK", "LGA")),
-        Column(name="observed_at", dtype="timestamp"),
+        Column(name="observed_at", dtype="timestamp", within=timedelta(hours=12)),
         Column(name="temp", dtype="number", nullable=True, minimum=-40, maximum=130),
         Column(name="dewp", dtype="number", nullable=True, minimum=-60, maximum=100),
         Column(name="humid", dtype="number", nullable=True, minimum=0, maximum=100),
@@ -27,5 +27,8 @@ DATASET = Dataset(
     last_partition=date(2013, 12, 30),
     known_at="observed_at",
     volume=(30, 80),
+    # Old observations make features old, not wrong: their age is known, so this is for information.
+    freshness=Freshness(column="observed_at", within=timedelta(hours=6), severity="warning"),
+    usual=Usual(volume=(0.6, 1.6)),  # over 2013: 0.79 to 1.0
     quarantine_limit=0.05,
 )

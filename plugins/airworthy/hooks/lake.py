@@ -10,6 +10,8 @@ from airflow.sdk import BaseHook
 from include.errors import SettingsError
 
 if TYPE_CHECKING:
+    from pandas import DataFrame
+
     from include.data.lake import Lake
     from include.data.sources.files import Landing
     from include.data.staging import Staging
@@ -49,6 +51,24 @@ class LakeHook(BaseHook):
         from include.data.lake import Lake
 
         return Lake(self.uri, self.storage_options, connection=self.lake_conn_id)
+
+    def lake_of(self, table: str) -> tuple[Lake, str]:
+        """Return where a table is, and its name there: in the lake, or at the address that it is."""
+        from include.data.lake import Lake
+
+        folder, slash, name = table.rstrip("/").rpartition("/")
+        if not slash:
+            return self.lake, table
+        return Lake(folder, self.storage_options, connection=self.lake_conn_id), name
+
+    def read_parquet(self, path: str) -> DataFrame:
+        """Return the frame in a Parquet file at an address, on a path, or below the lake."""
+        from include.data.staging import Staging
+
+        if "://" not in path and not path.startswith("/"):
+            return self.staging.read(path)
+        folder, _, name = path.rpartition("/")
+        return Staging(folder, self.storage_options, self.lake_conn_id).read(name)
 
     @cached_property
     def landing(self) -> Landing:

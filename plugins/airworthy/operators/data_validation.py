@@ -68,6 +68,8 @@ class DataValidationOperator(BaseOperator):
             engine=engine,
             run=runs.attempt_key(context),
         )
-        context["ti"].xcom_push("figures", {"rows": report.rows, "quarantined": len(report.quarantined)})
+        context["ti"].xcom_push("figures", report.figures())
+        for remark in report.remarks():
+            self.log.warning("%s: %s", self.subject, remark)
         report.raise_if_failed(self.subject)
         return hook.staging.write(runs.run_key(context), "accepted", report.accepted)

@@ -95,7 +95,14 @@ def test_the_gate_leaves_figures_evidence_a_page_and_a_link(lake, database, cont
     land(lake, DAY, arr_delay=[9_999.0])
     run, operator = context(RUN), validate(extract(context(RUN)))
     operator.execute(run)
-    assert run["ti"].pushed["figures"] == {"rows": 400, "quarantined": 1}
+    assert run["ti"].pushed["figures"] == {
+        "rows": 400,
+        "quarantined": 1,
+        "failed": {
+            "critical": ["expect_column_values_to_be_between(arr_delay)"],
+            "info": ["expect_column_values_to_be_between(partitions_before)"],
+        },
+    }
     (row,) = evidence(database)
     assert (row["subject"], row["partition"], row["passed"]) == ("arrivals", "2013-07-01", True)
     assert "arr_delay" in reports.read(lake.uri, {}, "quality/arrivals/2013-07-01.html")
@@ -118,7 +125,7 @@ def test_a_partition_that_fails_leaves_its_evidence_and_publishes_nothing(lake, 
     operator = validate(extract(run))
     with pytest.raises(QualityFailed, match="arr_delay"):
         operator.execute(run)
-    assert run["ti"].pushed["figures"] == {"rows": 400, "quarantined": 30}
+    assert run["ti"].pushed["figures"]["quarantined"] == 30
     assert [row["passed"] for row in evidence(database)] == [False]
     assert len(lake.read("arrivals_quarantine", [DAY])) == 30
     assert lake.version("arrivals") is None

@@ -1,4 +1,4 @@
-"""The refused rows of a dataset, as a person meets them: shown, released, discarded by the run's parameters."""
+"""The refused rows of a dataset as a person meets them: shown, released, discarded by a run's parameters."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def test_discarding_without_a_comment_is_refused(refused, context):
 
 @pytest.mark.parametrize("kind", [ReleaseQuarantineOperator, DiscardQuarantineOperator])
 def test_a_run_that_only_looks_changes_nothing(refused, context, kind):
-    _, made, execute = run(kind, context, action="list", comment="just looking")
+    _, _, execute = run(kind, context, action="list", comment="just looking")
     with pytest.raises(AirflowSkipException, match="The run is to list"):
         execute()
     assert len(waiting(refused)) == 2

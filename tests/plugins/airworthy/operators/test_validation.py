@@ -1,0 +1,311 @@
+"""Great Expectations in anybody's DAG: frames, Delta tables, and queries that stay in PostgreSQL."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import date
+
+import numpy as np
+import pandas as pd
+import pytest
+from sqlalchemy import event, select, text
+from sqlalchemy.engine import Engine
+
+from airflow.sdk import DAG, Param
+
+from airworthy.links import DataDocsLink
+from airworthy.operators.validation import (
+    ValidateFrameOperator,
+    ValidateQueryOperator,
+    ValidateTableOperator,
+)
+from include.data import reports
+from include.declarations import Column
+from include.errors import DataError, QualityFailed, ServiceUnavailable
+from include.schema import gate_result
+
+COLUMNS = (
+    Column(name="id", dtype="string"),
+    Column(name="speed", dtype="number", minimum=0, maximum=100),
+    Column(name="gust", dtype="number", nullable=True, maximum=50, severity="warning"),
+    Column(name="origin", dtype="string", allowed=("EWR", "JFK")),
+)
+RULES = {"columns": COLUMNS, "key": ("id",)}
+
+
+def cars(count=20):
+    days = ["2013-07-01", "2013-07-02"]
+    return pd.DataFrame(
+        {
+            "id": [f"c{number}" for number in range(count)],
+            "speed": [float(number) for number in range(count)],
+            "gust": [1.0, None] * (count // 2),
+            "origin": "EWR",
+            "day": [days[number * 2 // count] for number in range(count)],
+        }
+    )
+
+
+def spoilt(**columns):
+    frame = cars().astype(object)
+    for name, values in columns.items():
+        frame[name] = [*values, *frame[name][len(values) :]]
+    return frame.infer_objects()
+
+
+@pytest.fixture
+def run(lake, database, context):
+    """Return a way to run an operator; whatever it raises is returned beside what it pushed."""
+
+    def execute(operator, **params):
+        made = context(params=params)
+        try:
+            operator.execute(made)
+        except QualityFailed as error:
+            return made["ti"].pushed.get("figures"), str(error)
+        return made["ti"].pushed.get("figures"), ""
+
+    return execute
+
+
+@pytest.fixture
+def warehouse(database, monkeypatch):
+    """Return somebody else's database, as the connection `warehouse`, with a table of cars."""
+    url = database.url
+    parts = {"host": url.host, "port": url.port, "schema": url.database}
+    parts |= {"login": url.username, "password": url.password}
+    monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", json.dumps({"conn_type": "postgres", **parts}))
+
+    def fill(frame):
+        with database.begin() as connection:
+            connection.execute(text("DROP TABLE IF EXISTS cars"))
+            frame.to_sql("cars", connection, index=False)
+
+    fill(cars())
+    return fill
+
+
+@pytest.fixture
+def operator(lake, warehouse, tmp_path):
+    """Return a way to put rows into a place, and the operator that validates them there."""
+
+    def build(place, frame, **rules):
+        rules = RULES | rules
+        if place == "frame":
+            frame.to_parquet(tmp_path / "cars.parquet")
+            return ValidateFrameOperator(task_id="check", frame=str(tmp_path / "cars.parquet"), **rules)
+        if place == "table":
+            lake.publish("cars", frame, [date(2013, 7, 1), date(2013, 7, 2)], metadata={})
+            return ValidateTableOperator(task_id="check", table="cars", **rules)
+        warehouse(frame)
+        return ValidateQueryOperator(task_id="check", conn_id="warehouse", table="cars", **rules)
+
+    return build
+
+
+everywhere = pytest.mark.parametrize("place", ["frame", "table", "query"])
+
+
+@everywhere
+def test_good_rows_pass_and_leave_figures_evidence_a_page_and_a_link(place, run, operator, database, lake):
+    task = operator(place, cars())
+    figures, error = run(task)
+    assert (figures, error) == ({"rows": 20, "quarantined": 0, "failed": {}}, "")
+    with database.connect() as connection:
+        row = connection.execute(select(gate_result)).mappings().one()
+    assert (row["subject"], row["passed"], row["rows"]) == ("some_dag.check", True, 20)
+    link = DataDocsLink().get_link(task, ti_key=None)
+    assert "speed" in reports.read(lake.uri, {}, link.partition("/airworthy/reports/")[2])
+
+
+BAD = {
+    "out of range": (
+        {"speed": [300.0, 301.0, 302.0, 303.0]},
+        r"between\(speed\): speed is not between 0 and 100 \(4 times, for example 300.0, 301.0, 302.0\)",
+    ),
+    "null": ({"speed": [None, None]}, r"to_not_be_null\(speed\): speed is null"),
+    "infinite": ({"speed": [np.inf]}, "speed is not between 0 and 100"),
+    "of no set": ({"origin": ["SFO"]}, "origin is none of EWR, JFK .1 times, for example SFO"),
+    "twice": ({"id": ["c5", "c5"]}, r"the key \(id\) is there more than once"),
+    "no value but null": ({"speed": [None] * 20}, "speed is null"),
+}
+
+
+@pytest.mark.parametrize("place", ["frame", "query"])
+@pytest.mark.parametrize(("columns", "message"), BAD.values(), ids=BAD)
+def test_bad_rows_fail_the_task_with_the_expectation_the_number_three_examples_and_a_remedy(
+    place, run, operator, columns, message
+):
+    figures, error = run(operator(place, spoilt(**columns).astype({"speed": float})))
+    assert figures["failed"]["critical"]
+    assert re.search(message, error), error
+    assert error.startswith("some_dag.check: 20 rows did not pass.")
+    assert error.endswith("or correct the expectation if the data is right.")
+
+
+@pytest.mark.parametrize("place", ["frame", "query"])
+def test_a_warning_fails_nothing_and_is_written_down(place, run, operator):
+    figures, error = run(operator(place, spoilt(gust=[99.0]).astype({"gust": float})))
+    assert error == ""
+    assert figures["failed"] == {"warning": ["expect_column_values_to_be_between(gust)"]}
+
+
+@pytest.mark.parametrize("place", ["frame", "query"])
+def test_no_rows_at_all_are_a_failure(place, run, operator):
+    _, error = run(operator(place, cars().iloc[:0]))
+    assert "there are no rows" in error
+
+
+@pytest.mark.parametrize("place", ["frame", "query"])
+def test_a_nullable_column_with_no_value_but_null_has_failed(place, run, operator):
+    strict = (*COLUMNS[:2], Column(name="gust", dtype="number", nullable=True))
+    frame = cars().assign(gust=np.nan)
+    assert "gust has no value but null" in run(operator(place, frame, columns=strict))[1]
+    lenient = (*COLUMNS[:2], Column(name="gust", dtype="number", nullable=True, maximum_nulls=1))
+    assert run(operator(place, frame, columns=lenient))[1] == ""
+
+
+@pytest.mark.parametrize("place", ["frame", "query"])
+def test_a_missing_column_and_a_wrong_type_are_named(place, run, operator):
+    wrong = (Column(name="colour", dtype="string"), Column(name="origin", dtype="number"))
+    _, error = run(operator(place, cars(), columns=wrong, key=()))
+    assert "expect_column_to_exist(colour): there is no column colour" in error
+    assert "origin is no number" in error
+
+
+def own_rules():
+    import great_expectations.expectations as gxe
+
+    return [
+        gxe.ExpectColumnValuesToBeBetween(column="speed", max_value=15),
+        gxe.ExpectColumnMeanToBeBetween(column="speed", max_value=5, severity="warning"),
+    ]
+
+
+@everywhere
+def test_anybodys_expectations_are_checked_when_the_task_runs(place, run, operator):
+    figures, error = run(operator(place, cars(), columns=(), expectations=own_rules))
+    assert "expect_column_values_to_be_between(speed): does not hold with max_value=15.0 (4 times" in error
+    assert figures["failed"]["warning"] == ["expect_column_mean_to_be_between(speed)"]
+
+
+@pytest.mark.parametrize("place", ["frame", "query"])
+def test_anybodys_expectation_that_had_no_value_to_look_at_has_failed(place, run, operator):
+    frame = cars().assign(speed=np.nan)
+    _, error = run(operator(place, frame, columns=(), expectations=own_rules))
+    assert "could not be checked: all of 20 values are null" in error
+
+
+@pytest.mark.parametrize("place", ["frame", "query"])
+def test_an_expectation_that_cannot_be_checked_has_failed(place, run, operator):
+    def impossible():
+        import great_expectations.expectations as gxe
+
+        return gxe.ExpectColumnValuesToBeBetween(column="nowhere", min_value=1, severity="info")
+
+    assert "could not be checked" in run(operator(place, cars(), expectations=impossible))[1]
+
+
+def test_what_is_no_expectation_is_refused(run, operator):
+    with pytest.raises(DataError, match=r"is no expectation\. Give instances"):
+        run(operator("frame", cars(), expectations=lambda: ["speed > 0"]))
+
+
+PARTS = {
+    "a column's value": ({"id": "c3"}, 1),
+    "a month": ({"year": "2013", "month": "07", "origin": "EWR"}, 20),
+    "a partition": ({"partition": "2013-07-02"}, 10),
+}
+
+
+@everywhere
+@pytest.mark.parametrize(("given", "rows"), PARTS.values(), ids=PARTS)
+def test_batch_parameters_choose_a_part(place, run, operator, given, rows):
+    task = operator(place, _dated() if place == "query" else cars(), time="day")
+    assert run(task, gx_batch_parameters=given)[0]["rows"] == rows
+
+
+def _dated():
+    return cars().assign(day=lambda frame: pd.to_datetime(frame["day"]))
+
+
+def test_the_runs_batch_parameters_take_precedence(run, operator):
+    task = operator("frame", cars(), batch_parameters={"id": "c1"})
+    assert run(task)[0]["rows"] == 1
+    assert run(task, gx_batch_parameters={"origin": "EWR"})[0]["rows"] == 20
+
+
+@pytest.mark.parametrize("place", ["frame", "query"])
+def test_batch_parameters_that_name_no_column_are_refused(place, run, operator):
+    with pytest.raises(DataError, match="gx_batch_parameters: the data has no column colour; it has id"):
+        run(operator(place, cars()), gx_batch_parameters={"colour": "red"})
+    with pytest.raises(DataError, match="name no day"):
+        run(operator(place, cars(), time="day"), gx_batch_parameters={"year": 2013, "month": 13})
+
+
+@pytest.mark.parametrize("value", ["x' OR 'a'='a", "10:30 :now 50% \\"])
+def test_a_batch_parameter_is_a_value_and_never_sql(run, operator, value):
+    frame = spoilt(id=[value])
+    assert run(operator("query", frame), gx_batch_parameters={"id": value})[0]["rows"] == 1
+
+
+def test_a_table_is_read_at_a_version_and_on_days(run, operator, lake):
+    operator("table", cars())
+    lake.publish("cars", cars().iloc[:4], [date(2013, 7, 1)], metadata={})
+    old = ValidateTableOperator(task_id="check", table="cars", version=1, days="2013-07-01", **RULES)
+    new = ValidateTableOperator(task_id="check", table=f"{lake.uri}/cars", days="2013-07-01", **RULES)
+    assert run(old)[0]["rows"] == 10
+    assert run(new)[0]["rows"] == 4
+
+
+def test_a_frame_may_come_from_a_function_or_lie_below_the_lake(run, lake):
+    from include.data.staging import Staging
+
+    path = Staging(lake.uri).write("some/run", "made", cars())
+    for given in (path, lambda context: cars(), lambda context: path):
+        assert run(ValidateFrameOperator(task_id="check", frame=given, **RULES))[0]["rows"] == 20
+
+
+def test_a_query_fetches_nothing_but_examples(run, operator):
+    task = operator("query", spoilt(speed=[300.0] * 20), query="SELECT * FROM cars WHERE origin LIKE 'EW%'")
+    statements = []
+
+    def note(connection, cursor, statement, *_):
+        statements.append((statement, cursor.rowcount <= 3))
+
+    event.listen(Engine, "after_cursor_execute", note)
+    try:
+        assert "20 times, for example 300.0, 300.0, 300.0" in run(task)[1]
+    finally:
+        event.remove(Engine, "after_cursor_execute", note)
+    about_cars = [(statement, few) for statement, few in statements if "FROM cars" in statement]
+    assert len(about_cars) > 3
+    assert [statement for statement, few in about_cars if not few] == []
+
+
+def test_a_query_that_cannot_be_run_and_a_database_that_is_away_are_told_apart(run, warehouse, monkeypatch):
+    wrong = ValidateQueryOperator(
+        task_id="check", conn_id="warehouse", query="SELECT * FROM nowhere", **RULES
+    )
+    with pytest.raises(DataError, match='"nowhere" does not exist'):
+        run(wrong)
+    away = {"conn_type": "postgres", "host": "127.0.0.1", "port": 9, "schema": "x", "login": "x"}
+    monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", json.dumps(away))
+    with pytest.raises(ServiceUnavailable, match=r"127\.0\.0\.1:9/x is away"):
+        run(ValidateQueryOperator(task_id="check", conn_id="warehouse", table="cars", **RULES))
+
+
+def test_in_a_dag_it_is_rendered_with_the_runs_parameters(run, lake, database, context):
+    lake.publish("cars", cars(), [date(2013, 7, 1), date(2013, 7, 2)], metadata={})
+    with DAG("somebodys", schedule=None, params={"of": Param("2013-07-01", type="string")}) as dag:
+        task = ValidateTableOperator(
+            task_id="check", table="cars", columns=COLUMNS, batch_parameters={"partition": "{{ params.of }}"}
+        )
+    assert dag.task_ids == ["check"]
+    made = context(params={"of": "2013-07-02"})
+    task.render_template_fields(made)
+    assert task.execute(made) == {"rows": 10, "quarantined": 0, "failed": {}}
+    with database.connect() as connection:
+        row = connection.execute(select(gate_result)).mappings().one()
+    assert (row["subject"], row["partition"]) == ("some_dag.check", "2013-07-02")
