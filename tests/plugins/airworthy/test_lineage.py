@@ -7,6 +7,7 @@ from datetime import date
 import pandas as pd
 import pytest
 
+from airworthy.operators.training import TakeSnapshotOperator
 from include.data import history, snapshots
 from include.data.lake import Lake
 from include.errors import PartitionMissing, ReleaseError
@@ -121,6 +122,22 @@ def test_compaction_makes_nothing(told):
 def test_the_same_snapshot_is_kept_once(told, certified, database, made_of):
     lineage.record(database, snapshots.take(certified, told, None), run="another")
     assert len(made_of("arrivals", THREE).snapshots) == 1
+
+
+def test_a_training_keeps_its_snapshot_and_says_how_complete_its_labels_are(
+    flown, use_case, database, registry, context, capsys
+):
+    flown.publish("arrivals", flown.read("arrivals", [TWO]).iloc[:3], [TWO], metadata={})
+    run = context({"dag_id": f"{use_case.name}_training", "run_id": "manual__1"})
+    TakeSnapshotOperator(task_id="snapshot", use_case=use_case.name).execute(run)
+    with database.connect() as connection:
+        kept = lineage.descendants(connection, registry, flown, "arrivals", THREE).snapshots
+    own = [row for row in kept if row["use_case"] == use_case.name]
+    assert [(row["run"], row["left_out"]) for row in own] == [
+        (f"{use_case.name}_training/manual__1", ["2013-01-02"])
+    ]
+    said = "100.0 % of their labels have landed; days left out for too few labels: 2013-01-02"
+    assert said in capsys.readouterr().out
 
 
 def test_what_does_not_exist_is_said_so(made_of, registry, told, certified):
