@@ -104,23 +104,6 @@ class Lake:
             found[one] = found.get(one, 0) + file["num_records"]
         return found
 
-    def quarantine(
-        self, dataset: str, rows: pd.DataFrame, days: Collection[Partition], *, metadata: Mapping[str, str]
-    ) -> int | None:
-        """
-        Keep refused rows in `<dataset>_quarantine`, in place of what these partitions had there.
-
-        All values become text, since a refused value need not fit its type. Rows of other days are left
-        out: they are in no partition of this run. Return the version, or None where there is nothing to
-        keep and nothing to clear.
-        """
-        table = f"{dataset}_quarantine"
-        rows = rows[Place.of(days).names_of(rows).isin([partitions.name(one) for one in days])]
-        if rows.empty and not set(self.partitions(table)) & set(days):
-            return None
-        text = rows.astype(object).apply(lambda column: column.map(str, na_action="ignore"))
-        return self.publish(table, text, days, metadata=metadata)
-
     @reached
     def read(
         self,

@@ -14,6 +14,7 @@ from include.data.expectations import OF_ROWS, OF_TABLE, Check, finding
 from include.data.findings import EXAMPLES, Outcome, result_of, severity_of
 from include.data.places import DAY, Place
 from include.errors import DataError
+from include.partitions import ends, start
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -169,7 +170,8 @@ def conformed(
             missing = finding("expect_column_to_exist", column.name, success=False)
             outcomes.append((Check(None, OF_TABLE, f"there is no column {column.name}"), missing))
             continue
-        values[column.name], misfits = schemas.conform(frame[column.name], column.dtype)
+        typed, misfits = schemas.conform(frame[column.name], column.dtype)
+        values[column.name] = typed if column.dtype != "string" else _nothing_is_null(typed)
         rows = np.flatnonzero(misfits)
         of_type = finding(
             "expect_column_values_to_be_of_type",
@@ -180,6 +182,12 @@ def conformed(
         )
         outcomes.append((Check(None, OF_ROWS, f"{column.name} is no {column.dtype}"), of_type))
     return values, outcomes
+
+
+def _nothing_is_null(text: pd.Series[Any]) -> pd.Series[Any]:
+    """Return the text with nulls where it is empty: a file of lines cannot tell the two apart either."""
+    empty = (text == "").to_numpy(dtype=bool)
+    return text.mask(empty) if empty.any() else text
 
 
 def _near(typed: pd.DataFrame, columns: Sequence[Column], places: Array, place: Place) -> list[Outcome]:
@@ -196,8 +204,8 @@ def _near(typed: pd.DataFrame, columns: Sequence[Column], places: Array, place: 
             success=not rows.size,
             result=_failed(rows, typed[column.name]),
             severity=column.severity,
-            min_value=str(low.min()),
-            max_value=str(high.max()),
+            min_value=str(start(place.partitions[0]) - column.within),
+            max_value=str(ends(place.partitions[-1]) + column.within),
         )
         told = f"{column.name} is more than {timeliness.spoken(column.within)} away from its partition"
         outcomes.append((Check(None, OF_ROWS, told), outcome))

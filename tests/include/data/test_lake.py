@@ -174,17 +174,6 @@ def test_a_column_without_any_value_gets_a_type_and_a_new_column_is_added(lake):
     assert set(read.loc[read["day"] == "2013-01-02", "note"]) == {"wet"}
 
 
-def test_refused_rows_are_kept_as_text_and_cleared_when_the_day_is_good(lake):
-    refused = table_of([ONE]).assign(value=["a lot", 1e308], reasons="value is odd")
-    assert lake.quarantine("things", refused.iloc[:0], [ONE], metadata={}) is None
-    lake.quarantine("things", refused, [ONE], metadata={})
-    assert sorted(lake.read("things_quarantine")["value"]) == ["1e+308", "a lot"]
-    lake.quarantine("things", refused.iloc[:1], [ONE], metadata={})
-    assert list(lake.read("things_quarantine")["value"]) == ["a lot"]
-    lake.quarantine("things", refused.iloc[:0], [ONE], metadata={})
-    assert lake.days("things_quarantine") == []
-
-
 def test_maintenance_deletes_what_no_kept_version_needs(lake):
     kept = lake.publish("things", table_of([ONE], 1.0), [ONE], metadata={})
     lost = lake.publish("things", table_of([ONE], 2.0), [ONE], metadata={})
@@ -284,9 +273,3 @@ def test_writers_of_two_hours_of_one_day_both_get_through(lake):
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda one: lake.publish("things", hourly([one]), [one], metadata={}), HOURS[1:5]))
     assert lake.counts("things") == dict.fromkeys(HOURS[:5], 2)
-
-
-def test_refused_rows_of_an_hour_replace_those_of_that_hour(lake):
-    for hours in (HOURS[:2], HOURS[1:2]):
-        lake.quarantine("things", hourly(hours, value=7.0, count=len(hours)), hours, metadata={})
-    assert lake.counts("things_quarantine") == {HOURS[0]: 2, HOURS[1]: 1}
