@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from airflow.plugins_manager import AirflowPlugin
 
-from airworthy.links import DataDocsLink, DriftReportLink, MlflowRunLink, ModelsLink, RefusedRowsLink
+from airworthy.links import (
+    DataDocsLink,
+    DriftReportLink,
+    MlflowRunLink,
+    ModelCardLink,
+    ModelsLink,
+    RefusedRowsLink,
+)
 from airworthy.timetables import DayMapper, PublishedPartitionTimetable
 from airworthy.ui import reports
 from include.stack.settings import settings
@@ -18,6 +25,7 @@ class AirworthyPlugin(AirflowPlugin):
         DataDocsLink(),
         DriftReportLink(),
         MlflowRunLink(),
+        ModelCardLink(),
         ModelsLink(),
         RefusedRowsLink(),
     ]

@@ -8,7 +8,7 @@ from importlib.metadata import version as version_of
 from typing import TYPE_CHECKING
 
 from include.errors import CertificateInvalid, GateFailed
-from include.modeling import certificate, packaging
+from include.modeling import card, certificate, packaging
 from include.modeling.candidate import EVIDENCE, trained_on
 from include.modeling.certificate import Claims, GateEvidence
 from include.modeling.gates import SAME_ANSWER, blocked, report, undecided
@@ -84,7 +84,9 @@ def register(
         folder = registry.fetch(candidate.model_id, site.workdir / "certified")
         packaging.check(folder, candidate.digest)
         if not _is_certified(folder, site.trusted):
-            registry.files_of(candidate.run_id, folder / certificate.EVIDENCE)
+            signed = registry.files_of(candidate.run_id, folder / certificate.EVIDENCE)
+            for page in (card.MARKDOWN, card.HTML):  # of an earlier registration
+                (signed / page).unlink(missing_ok=True)
             claims = _claims(site, candidate, verdicts, evidence, provenance)
             claims = claims.model_copy(update={"approvals": tuple(dict(each) for each in approvals)})
             path = folder / certificate.FILE_NAME
@@ -94,7 +96,17 @@ def register(
         if gap > SAME_ANSWER:
             raise GateFailed(f"{name}: served, it differs by {gap:.3g} from training. Not registered.")
         logged = Logged(candidate.model_id, candidate.digest)
-        return registry.register(name, candidate.run_id, logged, _lineage(provenance))
+        gates = as_tags({f"gate.{verdict.gate}": verdict.outcome for verdict in verdicts})
+        version = registry.register(name, candidate.run_id, logged, _lineage(provenance) | gates)
+        _publish_card(site, folder, version)
+        return version
+
+
+def _publish_card(site: Site, model: Path, version: int) -> None:
+    about = certificate.verify(model, site.trusted, use_case=site.use_case.name)
+    for path in card.write(model, about, site.use_case, version, site.workdir):
+        site.registry.log_file(about.run_id, path)
+    site.registry.describe(site.use_case.name, version, card.summary(about, site.use_case))
 
 
 def _claims(

@@ -41,6 +41,16 @@ class MlflowRunLink(_Evidence):
     name = "MLflow run"
 
 
+class ModelCardLink(BaseOperatorLink):
+    """To the card of the version that was registered."""
+
+    name = "Model card"
+
+    def get_link(self, operator: Any, *, ti_key: TaskInstanceKey) -> str:
+        """Return the address; called in the task's process when it ends."""
+        return getattr(operator, "card_url", "")
+
+
 class DriftReportLink(_Evidence):
     """To Evidently's report."""
 
