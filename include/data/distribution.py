@@ -165,7 +165,8 @@ class _Found:
                 f"there is too little to compare with ({usual.minimum_partitions} partitions are needed, "
                 f"{ENOUGH_ROWS} rows of a distribution): what is usual was not checked"
             )
-            found.append(_outcome("partitions_before", told, self.unknown, "info"))
+            bound = {"min_value": usual.minimum_partitions}  # the page cannot be drawn without one
+            found.append(_outcome("partitions_before", told, self.unknown, "info", **bound))
         return found
 
 
