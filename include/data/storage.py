@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -37,8 +38,13 @@ def write(files: fs.FileSystem, path: str, content: bytes) -> None:
     place = PurePosixPath(path)
     unfinished = str(place.with_name(f".{place.name}.{os.getpid()}"))
     files.create_dir(str(place.parent), recursive=True)
-    _write(files, unfinished, content)
-    files.move(unfinished, path)
+    try:
+        _write(files, unfinished, content)
+        files.move(unfinished, path)
+    except OSError:  # a full disk, most of all, should not keep what nobody will read
+        with suppress(OSError):
+            files.delete_file(unfinished)
+        raise
 
 
 def missing(files: fs.FileSystem, paths: list[str]) -> set[str]:

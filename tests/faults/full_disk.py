@@ -1,0 +1,44 @@
+"""`python -m tests.faults.full_disk <lake>`: publish while no file may grow, then when it may again."""
+
+from __future__ import annotations
+
+import resource
+import sys
+
+import pandas as pd
+
+from include.data.lake import Lake
+from include.data.staging import Staging
+from include.errors import ServiceUnavailable
+from tests.faults.publisher import DAYS
+
+SMALL, BIG = DAYS[:2]
+MOST_BYTES = 100_000
+
+
+def rows(day: object, count: int) -> pd.DataFrame:
+    return pd.DataFrame({"id": [f"{day}/{hash((day, number))}" for number in range(count)], "day": str(day)})
+
+
+def main(uri: str) -> None:
+    """Print what each attempt said."""
+    lake, staging, everything = Lake(uri), Staging(uri), resource.RLIM_INFINITY
+    lake.publish("things", rows(SMALL, 3), [SMALL], metadata={"run": "before", "try": "1"})
+    resource.setrlimit(resource.RLIMIT_FSIZE, (MOST_BYTES, everything))
+    attempts = (
+        lambda: lake.publish("things", rows(BIG, 50_000), [BIG], metadata={"run": "big", "try": "1"}),
+        lambda: staging.write("run", "extracted", rows(BIG, 50_000)),
+    )
+    for attempt in attempts:
+        try:
+            attempt()
+        except ServiceUnavailable as error:
+            print(str(error).replace("\n", " "))  # noqa: T201
+    lake.publish("things", rows(SMALL, 2), [SMALL], metadata={"run": "beside", "try": "1"})
+    resource.setrlimit(resource.RLIMIT_FSIZE, (everything, everything))
+    for attempt in attempts:
+        print(attempt())  # noqa: T201
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

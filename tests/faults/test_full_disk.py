@@ -1,0 +1,43 @@
+"""A full disk: nothing half-published, other partitions unharmed, and on it goes when there is space."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from include.data import reports
+from include.data.lake import Lake
+from include.errors import ServiceUnavailable, SettingsError
+from tests.faults.full_disk import BIG, SMALL
+
+
+def test_no_space_left_is_said_and_nothing_is_half_published(tmp_path):
+    command = [sys.executable, "-m", "tests.faults.full_disk", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2], check=False)
+    assert done.returncode == 0, done.stderr
+    published, staged, version, path = done.stdout.splitlines()
+    for said in (published, staged):
+        assert said.startswith(f"No space left on {tmp_path}: free some and clear the task.")
+    lake = Lake(str(tmp_path))
+    assert lake.counts("things") == {SMALL: 2, BIG: 50_000}
+    assert (lake.version("things"), len(lake.read("things"))) == (int(version), 50_002)
+    assert [file.name for file in (tmp_path / path).parent.iterdir()] == ["extracted.parquet"]
+
+
+def test_a_page_on_a_full_disk_leaves_the_one_that_was_there(tmp_path):
+    reports.write(str(tmp_path), {}, "page.html", "<p>old")
+    full = tmp_path / "_reports" / f".page.html.{os.getpid()}"
+    full.symlink_to("/dev/full")
+    with pytest.raises(ServiceUnavailable, match=f"No space left on {tmp_path}: free some and clear"):
+        reports.write(str(tmp_path), {}, "page.html", "<p>new" * 100_000)
+    assert reports.read(str(tmp_path), {}, "page.html") == "<p>old"
+    assert [file.name for file in full.parent.iterdir()] == ["page.html"]
+
+
+def test_a_folder_in_which_nobody_may_write_is_a_setting_to_correct():
+    with pytest.raises(SettingsError, match="/sys/lake may not be used: correct its permissions"):
+        reports.write("/sys/lake", {}, "page.html", "<p>")
