@@ -5,7 +5,19 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from include.declarations import Improvement, Label, Rollout, Threshold, UseCase
+from include.declarations import (
+    Budget,
+    BusinessValue,
+    ErrorCost,
+    Fairness,
+    Improvement,
+    Label,
+    Leakage,
+    Robustness,
+    Rollout,
+    Threshold,
+    UseCase,
+)
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
@@ -22,8 +34,21 @@ USE_CASE = UseCase(
     gates=(
         Threshold(metric="mae", maximum=15),
         Improvement(metric="mae", minimum_gain=0.1, price_per_attempt=0.02),
+        Leakage(maximum=0.9, exempt=("distance", "dest")),
+        Robustness(
+            noise={"wind_speed": 2, "pressure": 1},
+            missing=("wind_speed", "pressure"),
+            unseen=("carrier", "origin", "dest"),
+            tolerance=10,
+            maximum_flips=0.05,
+        ),
+        Budget(maximum_size_mb=50, maximum_memory_mb=1_000),
+        Fairness(column="origin", metrics=("mae",), maximum_gap=5, severity="warn"),
+        BusinessValue(severity="warn"),
     ),
     prediction_range=(0, 1000),
+    cost=ErrorCost(currency="USD", over=1, under=2),
+    naive_by=("origin", "dest"),
     rollout=Rollout(bake=timedelta(seconds=4), patience=timedelta(minutes=5), minimum_requests=20),
 )
 

@@ -5,15 +5,29 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from include.declarations import Improvement, Label, Overfitting, Rollout, Split, Threshold, UseCase
+from include.declarations import (
+    Budget,
+    BusinessValue,
+    Calibration,
+    DecisionCost,
+    Fairness,
+    Improvement,
+    Label,
+    Leakage,
+    Overfitting,
+    Robustness,
+    Rollout,
+    Split,
+    Threshold,
+    UseCase,
+)
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
 CATEGORIES = ("carrier", "origin", "dest")
-NUMBERS = (
-    "hour", "weekday", "distance", "temp", "dewp", "humid", "wind_speed", "precip", "pressure", "visib",
-)  # fmt: skip
+WEATHER = ("temp", "dewp", "humid", "wind_speed", "precip", "pressure", "visib")
+NUMBERS = ("hour", "weekday", "distance", *WEATHER)
 
 USE_CASE = UseCase(
     name="flight_delay",
@@ -26,10 +40,31 @@ USE_CASE = UseCase(
     metric="log_loss",
     gates=(
         Threshold(metric="roc_auc", minimum=0.62),
-        Improvement(metric="log_loss", minimum_gain=0.002, price_per_attempt=0.0005),
+        Improvement(metric="log_loss", minimum_gain=0.002, price_per_attempt=0.0005, confidence=0.9),
+        Leakage(maximum=0.8),
+        Robustness(
+            noise={"temp": 2, "dewp": 2, "humid": 3, "wind_speed": 2, "pressure": 1, "visib": 0.5},
+            missing=WEATHER,
+            unseen=CATEGORIES,
+            extremes=("distance", "wind_speed"),
+            maximum_flips=0.1,
+            maximum_loss=0.1,
+        ),
+        Budget(maximum_size_mb=50, maximum_memory_mb=1_000),
+        Budget(maximum_latency_ms=250, severity="warn"),
         Overfitting(metric="roc_auc", maximum_gap=0.15, severity="warn"),
+        Calibration(maximum_error=0.1, severity="warn"),
+        Fairness(
+            column="origin",
+            metrics=("true_positive_rate", "false_positive_rate"),
+            maximum_gap=0.25,
+            severity="warn",
+        ),
+        BusinessValue(severity="warn"),
     ),
     prediction_range=(0, 1),
+    cost=DecisionCost(currency="USD", false_positive=15, false_negative=60),
+    naive_by=("hour",),
     split=Split(validation_days=7, test_days=14),
     rollout=Rollout(bake=timedelta(seconds=4), patience=timedelta(minutes=5), minimum_requests=20),
 )
