@@ -13,6 +13,7 @@ import pandas as pd
 
 from include.catalog import catalog
 from include.data import completeness
+from include.data.targets import encode
 from include.errors import DataError, PartitionMissing
 
 if TYPE_CHECKING:
@@ -166,9 +167,8 @@ def _rows(use_case: UseCase, snapshot: Snapshot, lake: Lake, view: FeatureView) 
             f"{snapshot.label_dataset}, so rows and labels cannot be joined. Correct and republish them."
         ) from error
     joined = joined.sort_values(["day", view.entity], ignore_index=True)
-    if use_case.label.above is not None:
-        return joined.assign(**{TARGET: (joined[TARGET] > use_case.label.above).astype("int64")})
-    return joined.astype({TARGET: "float64"})
+    target = encode(use_case.label, joined[TARGET])
+    return joined.assign(**{TARGET: target if use_case.task == "regression" else target.astype("int64")})
 
 
 def _features(use_case: UseCase, snapshot: Snapshot, lake: Lake, view: FeatureView) -> pd.DataFrame:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
@@ -14,18 +14,37 @@ from include.declarations.serving import Module, Serving
 from include.declarations.training import Training, Tuning
 from include.declarations.watch import DriftPolicy, RetrainPolicy, Slo
 
+ONE_NUMBER = frozenset(
+    {"calibration", "fairness", "robustness", "leakage", "golden_predictions", "business_value"}
+)
+
 
 class Label(Declaration):
     """
     What is predicted: a column of a dataset that lands later, or whether it exceeds `above`.
 
+    Of several `classes`, in order, it is the one that the column names, or between which of the `bands` it
+    lies: `bands=(15, 60)` makes three, up to 15, above 15, and above 60.
     A day is learnt from once `minimum_completeness` of its rows have their label.
     """
 
     dataset: Name
     column: str
     above: float | None = None
+    bands: tuple[float, ...] = ()
+    classes: tuple[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,30}$")], ...] = ()
     minimum_completeness: Share = 0.9
+
+    @model_validator(mode="after")
+    def _is_one_thing(self) -> Self:
+        unique(self.classes, "classes")
+        if self.above is not None and self.classes:
+            raise ValueError("above makes two classes without a name: declare either above, or classes")
+        if self.bands and list(self.bands) != sorted(set(self.bands)):
+            raise ValueError(f"bands must rise, not {self.bands}")
+        if self.bands and len(self.classes) != len(self.bands) + 1:
+            raise ValueError(f"{len(self.bands)} bands part {len(self.bands) + 1} classes: name each")
+        return self
 
 
 class Split(Declaration):
@@ -81,6 +100,10 @@ class UseCase(Declaration):
         known([self.metric], METRICS[self.task], f"metric of a {self.task}")
         if self.task == "classification" and self.label.above is None:
             raise ValueError("label.above: a classifier needs the value above which the label is true")
+        if self.task == "multiclass" and len(self.label.classes) < 3:
+            raise ValueError("label.classes: a multiclass needs three or more; for two take classification")
+        if self.task != "multiclass" and self.label.classes:
+            raise ValueError(f"label.classes: a {self.task} has none")
         if self.prediction_range[0] >= self.prediction_range[1]:
             raise ValueError(f"prediction_range {self.prediction_range} is empty")
         self._can_be_trained()
@@ -99,6 +122,12 @@ class UseCase(Declaration):
         for gate in self.gates:
             known(gate.measured, METRICS[self.task], f"metric of a {self.task}")
             gate.require(self)
+        one_number = [gate.name for gate in self.gates if gate.kind in ONE_NUMBER]
+        if self.task == "multiclass" and (one_number or self.cost is not None):
+            raise ValueError(
+                f"{', '.join(one_number) or 'cost'}: is about one number a row, and a multiclass answers a "
+                "probability for each class; use Threshold, Improvement or Overfitting"
+            )
         if self.cost is not None and (self.cost.kind == "error") != (self.task == "regression"):
             raise ValueError(f"cost: {type(self.cost).__name__} is not for a {self.task}")
 
@@ -107,7 +136,8 @@ class UseCase(Declaration):
             known([self.tuning.metric], METRICS[self.task], f"tuning.metric of a {self.task}")
         if self.training.class_weights is not None and self.task == "regression":
             raise ValueError("training.class_weights: a regression has no classes")
-        if isinstance(self.training.class_weights, tuple) and len(self.training.class_weights) != 2:
-            raise ValueError("training.class_weights: give one weight for each of the 2 classes")
+        classes, weights = len(self.label.classes) or 2, self.training.class_weights
+        if isinstance(weights, tuple) and len(weights) != classes:
+            raise ValueError(f"training.class_weights: give one weight for each of the {classes} classes")
         if self.training.early_stopping is not None and not self.split.validation_days:
             raise ValueError("training.early_stopping: declare split.validation_days, which it looks at")

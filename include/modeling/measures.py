@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from include.modeling import multiclass
 from include.modeling.resampling import weighted
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ def measure(metric: Metric, target: Values, predictions: Values, days: Days) -> 
     It costs one pass over the rows; afterwards a resample costs as much as there are days. A metric that is
     a mean over the rows needs an entry in `LOSSES` only.
     """
+    if predictions.ndim == 2:
+        return multiclass.measure(metric, target, predictions, days, binary=_roc_auc)
     if metric == "roc_auc":
         return _roc_auc(target, predictions, days)
     if metric == "average_precision":

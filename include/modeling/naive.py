@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from include.declarations import UseCase
     from include.modeling.resampling import Values
@@ -20,9 +20,21 @@ def forecast(use_case: UseCase, train: pd.DataFrame, *frames: pd.DataFrame) -> l
     """
     Return for each of `frames` the usual target of each row's slot in `train`, by `naive_by` of the use case.
 
-    Usual is the mean, or the median where the absolute error counts. A slot that is rare in training, or not
-    there, takes what is usual over all.
+    Usual is the mean, or the median where the absolute error counts, or of several classes the share of each.
+    A slot that is rare in training, or not there, takes what is usual over all.
     """
+    if use_case.task == "multiclass":
+        shares = [_forecast(use_case, each, *frames) for each in _one_against_all(use_case, train)]
+        return [np.column_stack(of_frame) for of_frame in zip(*shares, strict=True)]
+    return _forecast(use_case, train, *frames)
+
+
+def _one_against_all(use_case: UseCase, train: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    for place, _ in enumerate(use_case.label.classes):
+        yield train.assign(target=(train["target"] == place).astype(np.float64))
+
+
+def _forecast(use_case: UseCase, train: pd.DataFrame, *frames: pd.DataFrame) -> list[Values]:
     usual = "median" if use_case.metric == "mae" else "mean"
     overall = float(train["target"].agg(usual))
     if not use_case.naive_by:

@@ -61,6 +61,7 @@ def save(estimator: Any, use_case: UseCase, sample_frame: pd.DataFrame, folder: 
         "use_case": use_case.name,
         "task": use_case.task,
         "features": list(use_case.features),
+        "classes": list(use_case.label.classes),
         "prediction_range": list(use_case.prediction_range),
         "runtime": use_case.serving.runtime,
         "form": kept.form,
@@ -130,8 +131,8 @@ def _write_mlflow_folder(
     about: dict[str, Any],
     folder: Path,
 ) -> None:
-    classifier = use_case.task == "classification"
-    answer = TensorSpec(np.dtype("float64"), (-1, 2) if classifier else (-1,))
+    classifier = use_case.task != "regression"
+    answer = TensorSpec(np.dtype("float64"), (-1, len(use_case.label.classes) or 2) if classifier else (-1,))
     needed = requirements(estimator, use_case)
     with by_value(own_modules(use_case)):
         mlflow.sklearn.save_model(

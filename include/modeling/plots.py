@@ -30,6 +30,8 @@ def draw(trial: Trial, folder: Path) -> list[Path]:
             pictures |= {"roc": _roc, "precision_recall": _precision_recall}
         if trial.use_case.cost is not None:
             pictures["cost"] = _cost
+    if trial.use_case.task == "multiclass":
+        pictures = {"confusion": _confusion}
     paths = []
     for name, paint in pictures.items():
         paths.append(folder / f"{name}.png")
@@ -91,6 +93,20 @@ def _residuals(axes: Any, trial: Trial) -> None:
     axes.hist(np.clip(gaps, low, high), bins=60)
     axes.axvline(0, linestyle=":", color="grey")
     axes.set(title="Residuals", xlabel="actual - predicted", ylabel="rows")
+
+
+def _confusion(axes: Any, trial: Trial) -> None:
+    names, said = trial.use_case.label.classes, trial.test.answers.argmax(axis=1)
+    counts = np.zeros((len(names), len(names)))
+    np.add.at(counts, (trial.test.target.astype(np.intp), said), 1)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for row, column in np.ndindex(counts.shape):
+        text = f"{counts[row, column]:,.0f}\n{shares[row, column]:.0%}"
+        axes.text(column, row, text, ha="center", va="center", fontsize="small")
+    axes.set(title="Confusion", xlabel="predicted", ylabel="actual")
+    axes.set_xticks(range(len(names)), names)
+    axes.set_yticks(range(len(names)), names)
 
 
 def _cost(axes: Any, trial: Trial) -> None:

@@ -102,7 +102,7 @@ def export(estimator: Any, use_case: UseCase, sample: pd.DataFrame) -> bytes:
         return StringTensorType([None, 1]) if column.dtype == object else FloatTensorType([None, 1])
 
     remedy = "Declare Serving(runtime='python'), or another estimator."
-    options = {"zipmap": False} if use_case.task == "classification" else None
+    options = {"zipmap": False} if use_case.task != "regression" else None
     inputs = [(name, kind(sample[name])) for name in sample.columns]
     try:
         content: bytes = to_onnx(estimator, initial_types=inputs, options=options).SerializeToString()

@@ -35,6 +35,12 @@ def check_rows(use_case: UseCase, train: pd.DataFrame) -> tuple[str, ...]:
             f"{use_case.name}: all {len(target)} training rows have the target {target.iloc[:1].tolist()}. "
             f"Train on more days, or lower label.above (now {use_case.label.above})."
         )
+    absent = [name for place, name in enumerate(use_case.label.classes) if not (target == place).any()]
+    if absent:
+        raise DataError(
+            f"{use_case.name}: none of {len(target)} training rows is {', '.join(absent)}. Train on more "
+            "days, or declare other `label.classes` or `label.bands`."
+        )
     notes = []
     constant = [name for name in use_case.features if train[name].nunique(dropna=False) < 2]
     if constant:
@@ -72,7 +78,7 @@ def _ask(use_case: UseCase, estimator: Any, rows: pd.DataFrame, what: str) -> An
 
 
 def _check(use_case: UseCase, answers: Any, rows: int) -> None:
-    expected = (rows,) if use_case.task == "regression" else (rows, 2)
+    expected = (rows,) if use_case.task == "regression" else (rows, len(use_case.label.classes) or 2)
     if answers.shape != expected:
         raise TrainingFailed(
             f"{use_case.name}: the estimator answers {rows} rows in the shape {answers.shape}, expected is "

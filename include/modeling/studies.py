@@ -81,7 +81,8 @@ class Study:
         """
         if left := self._left_behind():
             return left
-        ended, asked = len(self.ended()), []
+        ended = len(self.ended())
+        asked: list[tuple[int, Mapping[str, Any]]] = []
         for place in range(min(count - ended % count, self._tuning.trials - ended)):
             self._study.sampler = TPESampler(seed=self._seed + ended + place)
             trial = self._study.ask(self._space)

@@ -106,7 +106,7 @@ def part_of(use_case: UseCase, model: ServedModel, frame: pd.DataFrame) -> Part:
 
 def answers_of(use_case: UseCase, model: ServedModel, frame: pd.DataFrame) -> Values:
     """
-    Return one number for each row.
+    Return one number for each row, or of several classes one for each of them.
 
     :raises DataError: if the model raises, or answers anything else
     """
@@ -118,7 +118,8 @@ def answers_of(use_case: UseCase, model: ServedModel, frame: pd.DataFrame) -> Va
             "Correct build_model(), for instance how it takes missing and unknown values."
         ) from error
     wrong = int(np.count_nonzero(~np.isfinite(answers)))
-    if answers.shape != (len(frame),) or wrong:
+    classes = len(use_case.label.classes)
+    if answers.shape != ((len(frame), classes) if classes else (len(frame),)) or wrong:
         what = f"{wrong} of them are not finite" if wrong else f"they have the shape {answers.shape}"
         raise DataError(
             f"{use_case.name}: the answers to {len(frame)} rows are no predictions: {what}. "

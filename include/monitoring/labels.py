@@ -8,17 +8,23 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import pandas as pd
 
+from include.data.targets import encode
 from include.errors import DataError
 from include.modeling.evaluation import evaluate
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    import numpy.typing as npt
+
     from include.declarations import UseCase
+
+    Shares = npt.NDArray[np.float64]
 
 Outcome = Literal["good", "lost", "inconclusive"]
 
 MINIMUM_LABELS = 100
+NOTHING = 1e-12  # a loss that only rounding leaves
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,19 +84,24 @@ def join(predictions: pd.DataFrame, labels: pd.DataFrame, use_case: UseCase, *, 
 
 
 def _values(labels: pd.DataFrame, use_case: UseCase) -> pd.DataFrame:
-    target = labels[use_case.label.column].astype("float64")
-    if use_case.label.above is not None:
-        target = (target > use_case.label.above).astype("float64").where(target.notna())
+    target = encode(use_case.label, labels[use_case.label.column])
     return labels.drop(columns=use_case.label.column).assign(target=target)
 
 
-def naive_forecast(use_case: UseCase, target: pd.Series) -> float:
-    """Return the constant that is the best forecast without a model: from the champion's training labels."""
+def naive_forecast(use_case: UseCase, target: pd.Series) -> float | Shares:
+    """
+    Return the constant that is the best forecast without a model: from the champion's training labels.
+
+    Of several classes it is the share of each.
+    """
+    if use_case.task == "multiclass":
+        count = len(use_case.label.classes)
+        return np.bincount(target.astype("int64"), minlength=count) / max(len(target), 1)
     return float(target.median() if _loss(use_case) == "mae" else target.mean())
 
 
 def measure(
-    joined: pd.DataFrame, use_case: UseCase, *, naive: float, minimum_labels: int = MINIMUM_LABELS
+    joined: pd.DataFrame, use_case: UseCase, *, naive: float | Shares, minimum_labels: int = MINIMUM_LABELS
 ) -> Quality:
     """
     Return completeness and quality of what `join` returned; `naive` is the `naive_forecast`.
@@ -114,11 +125,12 @@ def measure(
         reason = f"{len(labelled)} of {len(joined)} predictions have a label, {minimum_labels} are needed"
         return Quality("inconclusive", reason, *counts, skill=None, figures={})
     target = labelled["target"].to_numpy(dtype=np.float64)
-    figures = evaluate(use_case, labelled["prediction"].to_numpy(dtype=np.float64), target)
+    figures = evaluate(use_case, np.asarray(labelled["prediction"].tolist(), dtype=np.float64), target)
     loss = _loss(use_case)
-    yardstick = evaluate(use_case, np.full(len(target), naive), target)[loss]
-    if not yardstick:
-        reason = f"all {len(labelled)} labels are {naive:g}: nothing to forecast, so no skill to measure"
+    constant = np.broadcast_to(naive, (len(target), *np.shape(naive)))
+    yardstick = evaluate(use_case, constant, target)[loss]
+    if yardstick < NOTHING:
+        reason = f"all {len(labelled)} labels are {target[0]:g}: nothing to forecast, so no skill to measure"
         return Quality("inconclusive", reason, *counts, skill=None, figures=figures)
     skill = 1 - figures[loss] / yardstick
     reason = (
@@ -128,7 +140,9 @@ def measure(
     return Quality("good" if skill > 0 else "lost", reason, *counts, skill=skill, figures=figures)
 
 
-def _loss(use_case: UseCase) -> Literal["brier", "rmse", "mae"]:
+def _loss(use_case: UseCase) -> Literal["brier", "log_loss", "rmse", "mae"]:
+    if use_case.task == "multiclass":
+        return "log_loss"
     if use_case.task == "classification":
         return "brier"
     return "mae" if use_case.metric == "mae" else "rmse"

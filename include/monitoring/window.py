@@ -33,9 +33,10 @@ class Window:
     """
     Rows from `start` to before `end`, and where they came from.
 
-    `inputs` has the use case's features. `answers` has the view's entity, `prediction`, `version` and `at`,
-    the moment of the request or the partition; for requests row by row beside `inputs`, for partitions only
-    what was scored, with its `day`. `requests` is how many there were, also those that were not read.
+    `inputs` has the use case's features. `answers` has the view's entity, `prediction` (of several classes a
+    list of probabilities), `version` and `at`, the moment of the request or the partition; for requests row
+    by row beside `inputs`, for partitions only what was scored, with its `day`. `requests` is how many there
+    were, also those that were not read.
     """
 
     source: Literal["requests", "partitions"]
@@ -128,8 +129,14 @@ def partitions(lake: Lake, use_case: UseCase, view: FeatureView, days: Collectio
     inputs = lake.read(view.name, days)
     table = f"{use_case.name}_predictions"
     scored = sorted(set(days) & set(lake.days(table)))
-    columns = [view.entity, "prediction", "version", "day"]
+    probabilities = [f"probability_{name}" for name in use_case.label.classes]
+    columns = [view.entity, *(probabilities or ["prediction"]), "version", "day"]
     answers = lake.read(table, scored, columns=columns) if scored else pd.DataFrame(columns=columns)
+    if probabilities:  # as a request is answered
+        rows = answers[probabilities].to_numpy(dtype="float64").tolist()
+        answers = answers.drop(columns=probabilities).assign(
+            prediction=pd.Series(rows, answers.index, object)
+        )
     answers = answers.assign(at=pd.to_datetime(answers["day"], utc=True))
     start, last = (datetime.combine(day, time(), UTC) for day in (min(days), max(days)))
     inputs = _features(inputs, use_case)

@@ -33,7 +33,8 @@ FROM (SELECT status, latency_ms, status BETWEEN 200 AND 299 AS answered FROM inf
 """)
 
 # Each request counts once, however many rows it carries. Answers of another length are compared by nobody:
-# they count as `unlike`.
+# they count as `unlike`, and so do rows with another number of classes. Of several classes the difference
+# is half of what their probabilities differ by: the share of probability that has moved.
 _PAIRS = text("""
 WITH pair AS (
   SELECT theirs.predictions AS ours, mine.predictions AS new
@@ -45,12 +46,21 @@ WITH pair AS (
     AND jsonb_typeof(mine.predictions) = 'array' AND jsonb_typeof(theirs.predictions) = 'array'
   ORDER BY mine.received_at DESC LIMIT :most
 )
-SELECT count(*) FILTER (WHERE jsonb_array_length(ours) = jsonb_array_length(new)) AS pairs,
-       count(*) FILTER (WHERE jsonb_array_length(ours) <> jsonb_array_length(new)) AS unlike,
-       avg(shift) FILTER (WHERE jsonb_array_length(ours) = jsonb_array_length(new)) AS shift
+SELECT count(*) FILTER (WHERE alike) AS pairs,
+       count(*) FILTER (WHERE NOT alike) AS unlike,
+       avg(shift) FILTER (WHERE alike) AS shift
 FROM pair CROSS JOIN LATERAL (
-  SELECT avg(abs(a::float8 - b::float8)) AS shift
-  FROM ROWS FROM (jsonb_array_elements_text(ours), jsonb_array_elements_text(new)) AS both_of(a, b)
+  SELECT jsonb_array_length(ours) = jsonb_array_length(new)
+         AND coalesce(bool_and(jsonb_typeof(a) = jsonb_typeof(b) AND CASE jsonb_typeof(a)
+           WHEN 'array' THEN jsonb_typeof(b) = 'array' AND jsonb_array_length(a) = jsonb_array_length(b)
+           ELSE true END), true) AS alike
+  FROM ROWS FROM (jsonb_array_elements(ours), jsonb_array_elements(new)) AS both_of(a, b)
+) AS shape CROSS JOIN LATERAL (
+  SELECT avg(CASE WHEN NOT alike THEN NULL WHEN jsonb_typeof(a) = 'array' THEN (
+    SELECT sum(abs(p::float8 - q::float8)) / 2
+    FROM ROWS FROM (jsonb_array_elements_text(a), jsonb_array_elements_text(b)) AS classes(p, q)
+  ) WHEN jsonb_typeof(a) = 'number' THEN abs(a::float8 - b::float8) END) AS shift
+  FROM ROWS FROM (jsonb_array_elements(ours), jsonb_array_elements(new)) AS both_of(a, b)
 ) AS difference
 """)
 MOST_PAIRS = 5_000
@@ -77,7 +87,7 @@ class Observation:
     Both versions over one window.
 
     `shift` is the mean absolute difference of the predictions on `pairs` requests, as a share of the
-    use case's `prediction_range`; `unlike` requests got answers of different lengths.
+    use case's `prediction_range`; `unlike` requests got answers of different lengths or classes.
     """
 
     champion: Traffic | None

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 TOLERANCE = 1e-9  # of the larger value, and never less than this: batches may add numbers in another order
 REQUESTS = 50
 CLIENTS = 4
+Numbers = tuple[float, ...]
 TIMEOUT = 5.0  # seconds
 
 
@@ -73,7 +74,7 @@ def smoke(
     return _result(answers, rows=len(expected), maximum_p99=maximum_p99)
 
 
-def _ask(client: httpx.Client, address: str, rows: Mapping[str, Any]) -> list[float] | str:
+def _ask(client: httpx.Client, address: str, rows: Mapping[str, Any]) -> list[Numbers] | str:
     try:
         response = client.post(address, json={"dataframe_split": rows})
     except httpx.TransportError as error:
@@ -81,25 +82,33 @@ def _ask(client: httpx.Client, address: str, rows: Mapping[str, Any]) -> list[fl
     if response.status_code != httpx.codes.OK:
         return f"{address} answered {response.status_code}: {response.text[:300]}"
     try:
-        predictions = response.json()["predictions"]
-        return [float(value) for value in predictions]
+        return [_numbers(value) for value in response.json()["predictions"]]
     except (ValueError, KeyError, TypeError):
         return f"{address} answered no list of numbers under `predictions`: {response.text[:300]}"
 
 
-def _difference(found: Sequence[float], expected: Sequence[float], tolerance: float) -> str | None:
+def _numbers(value: Any) -> Numbers:
+    """Return a prediction as numbers: one, or one for each class."""
+    return tuple(float(each) for each in value) if isinstance(value, list) else (float(value),)
+
+
+def _difference(found: Sequence[Numbers], expected: Sequence[Any], tolerance: float) -> str | None:
     if len(found) != len(expected):
         return f"{len(found)} predictions for {len(expected)} rows"
-    pairs = list(zip(found, expected, strict=True))
-    wrong = [
-        row for row, pair in enumerate(pairs) if not math.isclose(*pair, rel_tol=tolerance, abs_tol=tolerance)
-    ]
+    pairs = [(one, _numbers(other)) for one, other in zip(found, expected, strict=True)]
+    wrong = [row for row, pair in enumerate(pairs) if not _same(*pair, tolerance)]
     if not wrong:
         return None
-    one, other = pairs[wrong[0]]
+    one, other = (", ".join(f"{number:.9g}" for number in each) for each in pairs[wrong[0]])
     return (
         f"{len(wrong)} of {len(expected)} golden rows are answered differently than in evaluation, "
-        f"row {wrong[0]} with {one:.9g} instead of {other:.9g}"
+        f"row {wrong[0]} with {one} instead of {other}"
+    )
+
+
+def _same(one: Numbers, other: Numbers, tolerance: float) -> bool:
+    return len(one) == len(other) and all(
+        math.isclose(*pair, rel_tol=tolerance, abs_tol=tolerance) for pair in zip(one, other, strict=True)
     )
 
 

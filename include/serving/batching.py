@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     import numpy as np
 
     from include.serving.loading import ServedModel
-    from include.serving.protocol import Rows
+    from include.serving.protocol import Predictions, Rows
 
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
     rows: Rows
-    answer: asyncio.Future[list[float]]
+    answer: asyncio.Future[Predictions]
 
 
 class Batcher:
@@ -39,7 +39,7 @@ class Batcher:
         self._thread = ThreadPoolExecutor(1, "model")
         self._worker: asyncio.Task[None] | None = None
 
-    async def predict(self, rows: Rows) -> list[float]:
+    async def predict(self, rows: Rows) -> Predictions:
         """
         Return the predictions of one request.
 
@@ -74,7 +74,7 @@ class Batcher:
         batch, self._waiting = self._waiting[:taken], self._waiting[taken:]
         return batch
 
-    def _answers(self, requests: list[Rows]) -> list[list[float] | Nonsense]:
+    def _answers(self, requests: list[Rows]) -> list[Predictions | Nonsense]:
         answers = self._call(requests)
         if len(requests) == 1:
             return answers
@@ -84,7 +84,7 @@ class Batcher:
             for request, answer in zip(requests, answers, strict=True)
         ]
 
-    def _call(self, requests: list[Rows]) -> list[list[float] | Nonsense]:
+    def _call(self, requests: list[Rows]) -> list[Predictions | Nonsense]:
         self._observe(sum(request.count for request in requests))
         try:
             predictions = self._model.predict(frame(requests, self._model.columns))
@@ -92,14 +92,16 @@ class Batcher:
             return [Nonsense(f"the model failed with {type(error).__name__}: {error}")] * len(requests)
         ends = list(accumulate(request.count for request in requests))
         starts = [0, *ends[:-1]]
-        whole = predictions.shape == (ends[-1],)
+        whole = predictions.shape[:1] == (ends[-1],)
         parts = [
             predictions[start:end] if whole else predictions for start, end in zip(starts, ends, strict=True)
         ]
         return [self._checked(part, request.count) for part, request in zip(parts, requests, strict=True)]
 
-    def _checked(self, predictions: np.ndarray, rows: int) -> list[float] | Nonsense:
+    def _checked(self, predictions: np.ndarray, rows: int) -> Predictions | Nonsense:
         try:
-            return check_predictions(predictions, rows, self._model.prediction_range)
+            return check_predictions(
+                predictions, rows, self._model.prediction_range, classes=len(self._model.classes)
+            )
         except Nonsense as error:
             return error

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
+    from include.serving.protocol import Predictions
+
 Role = Literal["champion", "challenger", "shadow"]
 
 INTERVAL = 0.1  # seconds between two batches
@@ -50,7 +52,7 @@ class Record:
     latency_ms: float
     status: int
     inputs: list[dict[str, Any]] | None
-    predictions: list[float] | None
+    predictions: Predictions | None
 
 
 class Spool:

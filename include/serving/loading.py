@@ -33,6 +33,7 @@ class Interface:
     task: str
     columns: dict[str, ColumnType]
     prediction_range: tuple[float, float]
+    classes: tuple[str, ...] = ()
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -59,7 +60,7 @@ class ServedModel:
 
     @property
     def task(self) -> str:
-        """Classification or regression."""
+        """Classification, multiclass or regression."""
         return self.interface.task
 
     @property
@@ -67,12 +68,18 @@ class ServedModel:
         """The lowest and the highest prediction that makes sense."""
         return self.interface.prediction_range
 
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes of a multiclass model, in the order of their probabilities."""
+        return self.interface.classes
+
     def predict(self, frame: pd.DataFrame) -> np.ndarray:
-        """Return one float per row: the probability of class 1, or the value."""
+        """Return one float per row, the probability of class 1 or the value; of several classes one each."""
         rows = frame[list(self.features)]
-        if self.task == "classification":
-            return np.asarray(self.estimator.predict_proba(rows), dtype=np.float64)[:, 1]
-        return np.asarray(self.estimator.predict(rows), dtype=np.float64)
+        if self.task == "regression":
+            return np.asarray(self.estimator.predict(rows), dtype=np.float64)
+        answers = np.asarray(self.estimator.predict_proba(rows), dtype=np.float64)
+        return answers if self.task == "multiclass" else answers[:, 1]
 
 
 def load(folder: Path, trusted: Path, *, use_case: str | None = None) -> ServedModel:
@@ -109,7 +116,10 @@ def read_interface(folder: Path) -> Interface:
         about = described["metadata"]["airworthy"]
         low, high = about["prediction_range"]
         columns = {column["name"]: cast("ColumnType", column["type"]) for column in inputs}
-        interface = Interface(about["use_case"], about["task"], columns, (float(low), float(high)))
+        interface = Interface(
+            about["use_case"], about["task"], columns, (float(low), float(high)),
+            tuple(about.get("classes", ())),
+        )  # fmt: skip
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(
             f"{folder / 'MLmodel'} lacks {error}: package the model with include.modeling.packaging.save."

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from include.serving.inference_log import Role
     from include.serving.loading import ServedModel
     from include.serving.online import OnlineFeatures
+    from include.serving.protocol import Predictions
 
 LARGE = 64 * 1024  # bytes; such a body is read in a thread, so that the others do not wait
 AWAY = 503  # what a request needs besides the model
@@ -54,7 +55,7 @@ class Answer:
     status: int
     content: dict[str, Any]
     rows: Rows | None = None
-    predictions: list[float] | None = None
+    predictions: Predictions | None = None
 
 
 class ModelServer:
@@ -147,7 +148,9 @@ class ModelServer:
             predictions = await self.batcher.predict(rows)
         except Nonsense as error:
             return _failure(500, "INTERNAL_ERROR", f"{self.use_case} version {self.version}: {error}", rows)
-        model = {"name": self.use_case, "version": self.version}
+        model: dict[str, Any] = {"name": self.use_case, "version": self.version}
+        if self.model.classes:
+            model["classes"] = list(self.model.classes)
         return Answer(200, {"predictions": predictions, "model": model}, rows, predictions)
 
     def _role(self, request: Request) -> Role | None:

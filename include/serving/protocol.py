@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 2 * 1024 * 1024
 MAX_ROWS = 10_000
+ROUNDING = 1e-6  # of probabilities that add up to 1
 FORMATS = ("dataframe_split", "dataframe_records", "instances", "inputs")
 _TYPES: dict[str, frozenset[type]] = {
     "boolean": frozenset({bool}),
@@ -35,6 +36,9 @@ _TYPES: dict[str, frozenset[type]] = {
 _NULLABLE = frozenset({"float", "double", "datetime"})  # the others have no value that means "missing"
 _LARGEST_FLOAT = float(np.finfo(np.float32).max)
 _BOUNDS = {"integer": 2**31, "long": 2**63}
+
+
+Predictions = list[float] | list[list[float]]
 
 
 class Refused(DataError):
@@ -102,13 +106,16 @@ def frame(requests: Sequence[Rows], columns: dict[str, ColumnType]) -> pd.DataFr
     return pd.DataFrame(data, copy=False)
 
 
-def check_predictions(predictions: np.ndarray, rows: int, allowed: tuple[float, float]) -> list[float]:
+def check_predictions(
+    predictions: np.ndarray, rows: int, allowed: tuple[float, float], *, classes: int = 0
+) -> Predictions:
     """
-    Return the predictions of one request as numbers.
+    Return the predictions of one request: a number per row, or of several `classes` a list of probabilities.
 
-    :raises Nonsense: if they are not one finite number per row within the range that makes sense
+    :raises Nonsense: if they are not finite numbers of that shape within the range that makes sense, or
+        probabilities that do not add up to 1
     """
-    if predictions.shape != (rows,):
+    if predictions.shape != ((rows, classes) if classes else (rows,)):
         raise Nonsense(f"the model gave an answer of shape {predictions.shape} to {rows} rows")
     if not np.isfinite(predictions).all():
         raise Nonsense("the model predicted something that is not a finite number")
@@ -117,7 +124,10 @@ def check_predictions(predictions: np.ndarray, rows: int, allowed: tuple[float, 
             f"the model predicted {predictions.min():g}…{predictions.max():g}, "
             f"outside of {allowed[0]:g}…{allowed[1]:g}"
         )
-    return [float(value) for value in predictions]
+    if classes and np.abs(predictions.sum(axis=1) - 1).max(initial=0) > ROUNDING:
+        raise Nonsense("the model predicted probabilities that do not add up to 1")
+    answer: Predictions = predictions.tolist()
+    return answer
 
 
 def _from_json(body: bytes, columns: dict[str, ColumnType]) -> tuple[list[str], list[list[Any]]]:

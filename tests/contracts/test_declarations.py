@@ -15,6 +15,7 @@ import pytest
 from include.catalog import catalog, discover, module_of
 from include.data import features
 from include.data.sources.files import Landing
+from include.data.targets import encode
 from include.modeling.evaluation import predict
 from tests.contracts.frames import generate
 
@@ -109,7 +110,7 @@ def test_no_feature_tells_the_rows_apart_or_is_a_moment(case):
 def test_every_model_is_a_new_untrained_one_with_the_methods_of_its_task(case):
     build = module_of("use_cases", case.name).build_model
     model = build()
-    needed = "predict_proba" if case.task == "classification" else "predict"
+    needed = "predict" if case.task == "regression" else "predict_proba"
     assert callable(model.fit)
     assert callable(getattr(model, needed))
     assert build() is not model
@@ -120,12 +121,11 @@ def test_a_model_learns_from_what_the_feature_view_declares_and_predicts_in_its_
     view = FOUND.feature_views[case.feature_view]
     rows = generate(view.columns, 400, DAY)[list(case.features)]
     labels = generate(FOUND.datasets[case.label.dataset].columns, 400, DAY)[case.label.column]
-    labels = labels.astype(float).fillna(labels.astype(float).median())
-    target = labels if case.label.above is None else (labels > case.label.above).astype("int64")
+    target = encode(case.label, labels.astype(float).fillna(labels.astype(float).median()))
     model = module_of("use_cases", case.name).build_model().fit(rows, target)
     answers = predict(model, case.task, rows)
     low, high = case.prediction_range
-    assert answers.shape == (400,)
+    assert answers.shape == ((400, len(case.label.classes)) if case.label.classes else (400,))
     assert np.isfinite(answers).all()
     assert (answers >= low).all()
     assert (answers <= high).all()
@@ -135,7 +135,7 @@ def test_a_model_learns_from_what_the_feature_view_declares_and_predicts_in_its_
 def test_a_model_answers_values_that_it_has_never_seen(case):
     view = FOUND.feature_views[case.feature_view]
     rows, later = (generate(view.columns, 400, day)[list(case.features)] for day in (DAY, date(2014, 1, 1)))
-    target = pd.Series(np.arange(400) % 2)
+    target = pd.Series(np.arange(400) % max(len(case.label.classes), 2))
     model = module_of("use_cases", case.name).build_model().fit(rows, target)
     assert np.isfinite(predict(model, case.task, later)).all()
 

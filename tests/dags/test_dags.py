@@ -30,6 +30,7 @@ STORIES = {
     "flight_features_features": "build > check_leakage > validate > publish > materialise",
     "flight_features_materialisation": "materialise",
     "flight_delay_training": "snapshot > train > evaluate > gate > approve > register > nominate",
+    "delay_band_training": "snapshot > tune > train > evaluate > gate > register > nominate",
     "flight_delay_deployment": (
         "begin > stage > shadow > approve > canary_2 > canary_25 > canary_75 > canary_100 > promote > restore"
     ),

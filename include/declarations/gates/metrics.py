@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from typing import Literal
 
-Task = Literal["classification", "regression"]
-Metric = Literal["roc_auc", "average_precision", "log_loss", "brier", "rmse", "mae", "r2"]
+Task = Literal["classification", "multiclass", "regression"]
+Metric = Literal[
+    "roc_auc", "average_precision", "log_loss", "brier",
+    "accuracy", "balanced_accuracy", "f1_macro",
+    "rmse", "mae", "r2",
+]  # fmt: skip
 
 METRICS: dict[Task, frozenset[Metric]] = {
     "classification": frozenset({"roc_auc", "average_precision", "log_loss", "brier"}),
+    "multiclass": frozenset({"roc_auc", "log_loss", "accuracy", "balanced_accuracy", "f1_macro"}),
     "regression": frozenset({"rmse", "mae", "r2"}),
 }
-GREATER_IS_BETTER: frozenset[Metric] = frozenset({"roc_auc", "average_precision", "r2"})
+GREATER_IS_BETTER: frozenset[Metric] = frozenset(
+    {"roc_auc", "average_precision", "accuracy", "balanced_accuracy", "f1_macro", "r2"}
+)

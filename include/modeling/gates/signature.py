@@ -36,6 +36,9 @@ def measure(trial: Trial) -> Measurement:
     ]
     task = trial.champion.model.task
     other = [{"column": "the answer", "why": f"was that of a {task}"}] if task != trial.model.task else []
+    was, now = trial.champion.model.classes, trial.model.classes
+    if not other and was != now:
+        other = [{"column": "the answer", "why": f"had the classes {', '.join(was)}, not {', '.join(now)}"}]
     figures = {"champion": trial.champion.version}
     return Measurement(figures=figures, items=(*gone, *new, *changed, *other), rows=len(theirs))
 

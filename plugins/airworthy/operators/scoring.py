@@ -35,7 +35,7 @@ class BatchScoringOperator(ModelOperator):
     def execute(self, context: Context) -> str:
         """Return the path of the staged predictions."""
         from include.modeling import champion
-        from include.modeling.scoring import score
+        from include.modeling.scoring import score, summary
         from include.release import rollout
 
         with self.engine.connect() as connection:
@@ -50,6 +50,6 @@ class BatchScoringOperator(ModelOperator):
                 site.registry, self.use_case, version, folder=site.workdir / "model", trusted=trusted
             )
             scored = score(use_case, view, held.model, frame, version=version)
-        figures = {"rows": len(scored), "version": version, "mean": float(scored["prediction"].mean())}
+        figures = {"rows": len(scored), "version": version} | summary(scored)
         context["ti"].xcom_push("figures", figures)
         return hook.staging.write(runs.run_key(context), "predictions", scored)

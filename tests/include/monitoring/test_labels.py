@@ -7,6 +7,7 @@ import pytest
 from include.errors import DataError
 from include.monitoring.labels import join, measure, naive_forecast
 from include.use_cases.air_time import USE_CASE as AIR_TIME
+from include.use_cases.delay_band import USE_CASE as DELAY_BAND
 from include.use_cases.flight_delay import USE_CASE as FLIGHT_DELAY
 
 
@@ -135,3 +136,31 @@ def test_where_all_labels_are_alike_there_is_no_skill_to_measure():
 
 def test_no_predictions_are_inconclusive():
     assert measure(joined([], []), FLIGHT_DELAY, naive=0.2).outcome == "inconclusive"
+
+
+SHARES = np.array([0.6, 0.3, 0.1])
+
+
+def of_classes(probabilities):
+    """Return 200 predictions of several classes, all alike: half of the flights are on time, half late."""
+    return joined([probabilities] * 200, [0.0, 30.0] * 100, DELAY_BAND)
+
+
+def test_of_several_classes_the_label_is_the_place_of_its_band():
+    rows = joined([[1.0, 0.0, 0.0]] * 4, [15.0, 16.0, 61.0, np.nan], DELAY_BAND)
+    assert rows["target"].tolist()[:3] == [0, 1, 2]
+    assert np.isnan(rows["target"][3])
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "outcome"), [([0.5, 0.45, 0.05], "good"), ([0.1, 0.1, 0.8], "lost")]
+)
+def test_of_several_classes_the_yardstick_is_the_share_of_each(probabilities, outcome):
+    quality = measure(of_classes(probabilities), DELAY_BAND, naive=SHARES)
+    assert quality.outcome == outcome
+    assert {"log_loss", "accuracy"} <= set(quality.figures)
+
+
+def test_the_naive_forecast_of_several_classes_is_the_share_of_each():
+    shares = naive_forecast(DELAY_BAND, pd.Series([0, 0, 1, 1]))
+    assert shares.tolist() == [0.5, 0.5, 0.0]

@@ -12,6 +12,7 @@ from include.features.flight_features import FEATURE_VIEW as VIEW
 from include.monitoring import window
 from include.schema import inference_log
 from include.use_cases.air_time import USE_CASE as AIR_TIME
+from include.use_cases.delay_band import USE_CASE as DELAY_BAND
 
 USE_CASE = AIR_TIME.model_copy(
     update={"features": ("carrier", "distance"), "drift": DriftPolicy(window_days=2)}
@@ -166,3 +167,14 @@ def test_the_batch_predictions_of_these_days_are_the_answers(database, lake):
 def test_without_requests_and_partitions_it_says_what_to_run(database, lake):
     with pytest.raises(PartitionMissing, match="flight_features"):
         read(database, lake)
+
+
+def test_batch_predictions_of_several_classes_are_as_a_request_is_answered(lake):
+    day = date(2013, 1, 2)
+    publish(lake, [day])
+    shares = dict(zip(("on_time", "late", "very_late"), (0.7, 0.2, 0.1), strict=True))
+    columns = {f"probability_{name}": share for name, share in shares.items()}
+    scored = {"flight_id": f"{day}-1", "prediction": "on_time", **columns, "version": 3, "day": f"{day}"}
+    lake.publish("delay_band_predictions", pd.DataFrame([scored]), [day], metadata={})
+    found = window.partitions(lake, DELAY_BAND, VIEW, [day])
+    assert found.answers["prediction"].tolist() == [[0.7, 0.2, 0.1]]

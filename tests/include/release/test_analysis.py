@@ -216,3 +216,20 @@ def test_a_first_model_is_observed_without_a_champion(database):
     observation = seen(database, champion=None)
     assert observation.champion is None
     assert observation.challenger.requests == 1
+
+
+def test_of_several_classes_the_shift_is_the_probability_that_moved(database):
+    ours, new = [[0.7, 0.2, 0.1], [0.5, 0.5, 0.0]], [[0.6, 0.3, 0.1], [0.5, 0.2, 0.3]]
+    pair = (row(1, 1, "champion", predictions=ours), row(1, 2, "shadow", predictions=new))
+    log(database, pair)
+    found = seen(database)
+    assert (found.pairs, found.unlike, found.shift) == (1, 0, pytest.approx((0.1 + 0.3) / 2))
+
+
+@pytest.mark.parametrize("other", [[[0.5, 0.5]], [0.5], [[0.2, 0.3, 0.5]] * 2])
+def test_answers_of_other_classes_are_unlike(database, other):
+    log(
+        database,
+        [row(1, 1, "champion", predictions=[[0.2, 0.3, 0.5]]), row(1, 2, "shadow", predictions=other)],
+    )
+    assert (seen(database).pairs, seen(database).unlike, seen(database).shift) == (0, 1, None)

@@ -125,3 +125,17 @@ def test_nobody_there_is_a_failure_with_the_address(free_port):
 def test_without_golden_rows_nothing_is_proven():
     result = smoke("http://127.0.0.1:1", "delay", {"dataframe_split": {"columns": []}, "predictions": []})
     assert (result.passed, result.reason) == (False, "there are no golden rows to ask for")
+
+
+SHARES = {**GOLDEN, "predictions": [[0.1, 0.9], [0.2, 0.8], [0.3, 0.7]]}
+
+
+def shares(values, *, off=0.0):
+    return 200, json.dumps({"predictions": [[value / 10, 1 - value / 10 + off] for value in values]})
+
+
+def test_probabilities_of_several_classes_are_compared_one_by_one(serve):
+    assert smoke(serve(shares), "delay", SHARES).passed
+    wrong = smoke(serve(lambda values: shares(values, off=0.01)), "delay", SHARES)
+    assert "row 0 with 0.1, 0.91 instead of 0.1, 0.9" in wrong.reason
+    assert not smoke(serve(right), "delay", SHARES).passed

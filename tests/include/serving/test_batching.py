@@ -18,6 +18,7 @@ class Echo:
 
     columns: dict[str, str] = field(default_factory=lambda: {"x": "double"})
     prediction_range: tuple[float, float] = (-1e9, 1e9)
+    classes: tuple[str, ...] = ()
     calls: list[int] = field(default_factory=list)
     gate: threading.Event = field(default_factory=threading.Event)
 
@@ -65,3 +66,23 @@ def test_a_batch_has_a_limit() -> None:
     answers = asyncio.run(together())
     assert [answer[0] for answer in answers] == [0, 1, 2, 3]
     assert max(model.calls) <= 10_000
+
+
+@dataclass
+class Classes(Echo):
+    """Answers each row with three probabilities; no answer at all from 0.9 on."""
+
+    prediction_range: tuple[float, float] = (0, 1)
+    classes: tuple[str, ...] = ("a", "b", "c")
+
+    def predict(self, frame: Any) -> Any:
+        self.gate.wait(5)
+        first = frame["x"].to_numpy()
+        return np.column_stack([first, 0.9 - first, np.full(len(first), 0.1)])
+
+
+def test_each_request_gets_the_probabilities_of_its_own_rows() -> None:
+    answers = ask(Classes(), [0.25, 0.95, 0.5])
+    assert answers[0] == [[0.25, 0.65, 0.1]]
+    assert answers[2] == [[0.5, 0.4, 0.1]]
+    assert isinstance(answers[1], Nonsense)

@@ -144,3 +144,23 @@ def test_good_predictions_become_numbers() -> None:
 def test_nonsense_is_noticed(predictions, said: str) -> None:
     with pytest.raises(Nonsense, match=said):
         check_predictions(np.array(predictions), 2, (0, 1))
+
+
+def test_of_several_classes_each_row_has_a_list_of_probabilities():
+    answers = [[0.7, 0.2, 0.1], [0.0, 0.0, 1.0]]
+    assert check_predictions(np.array(answers), 2, (0, 1), classes=3) == answers
+
+
+@pytest.mark.parametrize(
+    ("predictions", "said"),
+    [
+        ([0.1, 0.9], "shape"),
+        ([[0.5, 0.5], [0.1, 0.9]], "shape"),
+        ([[0.1, 0.2, np.nan]] * 2, "finite"),
+        ([[0.1, 1.2, -0.3]] * 2, "outside"),
+        ([[0.1, 0.2, 0.3]] * 2, "do not add up to 1"),
+    ],
+)
+def test_what_are_no_probabilities_is_nonsense(predictions, said):
+    with pytest.raises(Nonsense, match=said):
+        check_predictions(np.array(predictions), 2, (0, 1), classes=3)

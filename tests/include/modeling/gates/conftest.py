@@ -36,6 +36,7 @@ class Model:
     function: Callable[[pd.DataFrame], Any]
     columns: dict[str, str] = field(default_factory=lambda: dict(COLUMNS))
     task: str = "classification"
+    classes: tuple[str, ...] = ()
     asked: int = 0
 
     def predict(self, frame: pd.DataFrame) -> np.ndarray:

@@ -47,5 +47,11 @@ def test_another_kind_of_answer_is_a_break(verdict_of):
     assert "the answer was that of a regression" in verdict_of(GATE, champion=champion).reason
 
 
+def test_other_classes_are_a_break(verdict_of):
+    champion = before()
+    champion.classes = ("early", "late")
+    assert "the answer had the classes early, late" in verdict_of(GATE, champion=champion).reason
+
+
 def test_the_first_model_has_no_callers(verdict_of):
     assert verdict_of(GATE).outcome == "pass"

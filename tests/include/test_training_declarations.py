@@ -1,0 +1,118 @@
+"""How training, tuning and classes may be declared; a mistake is told with the field's name."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from pydantic import ValidationError
+
+from include.catalog import _takes
+from include.declarations import (
+    Choice,
+    DecisionCost,
+    Fairness,
+    Label,
+    Real,
+    Split,
+    Threshold,
+    Training,
+    Tuning,
+    UseCase,
+    Whole,
+)
+from include.errors import DeclarationError
+from include.use_cases.air_time import USE_CASE as AIR_TIME
+from include.use_cases.delay_band import USE_CASE as DELAY_BAND
+from include.use_cases.flight_delay import USE_CASE
+
+ANY = {"depth": Whole(low=1, high=9)}
+
+
+def again(declaration, **changes):
+    fields = {name: getattr(declaration, name) for name in type(declaration).model_fields}
+    return UseCase(**(fields | changes))
+
+
+def label(**changes):
+    return Label(dataset="arrivals", column="arr_delay", **changes)
+
+
+MISTAKES = {
+    "negative seed": (lambda: Training(seed=-1), "seed\n"),
+    "no half-life": (lambda: Training(half_life_days=0), "half_life_days\n"),
+    "weight of nothing": (lambda: Training(class_weights=(1, 0)), "class_weights"),
+    "unknown word": (lambda: Training(class_weights="equal"), "class_weights"),
+    "no rounds": (lambda: Training(early_stopping=0), "early_stopping\n"),
+    "range upside down": (lambda: Whole(low=3, high=3), "low 3 must be below high 3"),
+    "endless range": (lambda: Real(low=0.1, high=float("inf")), "high\n"),
+    "logarithm of nothing": (lambda: Real(low=0, high=1, log=True), "log: low 0.0 must be above 0"),
+    "no choice": (lambda: Choice(values=("a",)), "values\n"),
+    "nothing to tune": (lambda: Tuning(parameters={}), "parameters\n"),
+    "no trial": (lambda: Tuning(parameters=ANY, trials=0), "trials\n"),
+    "no time": (lambda: Tuning(parameters=ANY, timeout=timedelta(0)), "timeout\n"),
+    "no fold": (lambda: Tuning(parameters=ANY, folds=0), "folds\n"),
+    "no address": (lambda: Tuning(parameters=ANY, dask="scheduler:8786"), "dask\n"),
+    "metric of another task": (
+        lambda: again(USE_CASE, tuning=Tuning(parameters=ANY, metric="mae")),
+        "tuning.metric of a classification: unknown mae",
+    ),
+    "weights of a regression": (
+        lambda: again(AIR_TIME, training=Training(class_weights="balanced")),
+        "a regression has no classes",
+    ),
+    "weights of other classes": (
+        lambda: again(DELAY_BAND, training=Training(class_weights=(1, 2))),
+        "one weight for each of the 3 classes",
+    ),
+    "early stopping on nothing": (
+        lambda: again(USE_CASE, training=Training(early_stopping=5), split=Split(validation_days=0)),
+        "declare split.validation_days",
+    ),
+    "bands that fall": (lambda: label(bands=(60, 15), classes=("a", "b", "c")), "bands must rise"),
+    "a class too few": (lambda: label(bands=(15, 60), classes=("a", "b")), "2 bands part 3 classes"),
+    "a class twice": (lambda: label(classes=("a", "b", "a")), "classes: a named twice"),
+    "a class that is no name": (lambda: label(classes=("a", "b", "so late!")), "classes.2\n"),
+    "both kinds of classes": (lambda: label(above=15, classes=("a", "b", "c")), "either above, or classes"),
+    "two of several classes": (
+        lambda: again(DELAY_BAND, label=label(classes=("a", "b"))),
+        "needs three or more",
+    ),
+    "classes of a regression": (
+        lambda: again(AIR_TIME, label=label(classes=("a", "b", "c"))),
+        "a regression has none",
+    ),
+    "a gate about one number": (
+        lambda: again(
+            DELAY_BAND, gates=(Fairness(column="carrier", metrics=("accuracy",), maximum_gap=0.1),)
+        ),
+        "fairness_carrier: is about one number a row",
+    ),
+    "a cost of two decisions": (
+        lambda: again(DELAY_BAND, cost=DecisionCost(currency="USD", false_positive=1, false_negative=2)),
+        "cost: is about one number a row",
+    ),
+    "a measure of two classes": (
+        lambda: again(DELAY_BAND, gates=(Threshold(metric="brier", maximum=0.2),)),
+        "metric of a multiclass: unknown brier",
+    ),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_told_with_its_field(mistake):
+    declare, message = MISTAKES[mistake]
+    with pytest.raises(ValidationError, match=message):
+        declare()
+
+
+def test_what_is_tuned_must_be_taken_with_a_default():
+    def build(*, depth=3, wide):
+        return depth, wide
+
+    _takes(build, {"depth": 1})
+    for name in ("dept", "wide"):
+        with pytest.raises(
+            DeclarationError, match=f"tuning.parameters.*{name!r} does not exist; there are depth"
+        ):
+            _takes(build, {name: 1})
