@@ -242,7 +242,11 @@ def ask_by_key(stage: Stage, chapter: Chapter) -> None:
     flight = _flights(stage, JULY[-1:])[0]
     entity = catalog().feature_views[catalog().use_cases[USE_CASE].feature_view].entity
     address = f"{stage.settings.gateway_uri}/models/{USE_CASE}/invocations"
-    answer = httpx.post(address, json={"dataframe_records": [{entity: flight[entity]}]}, timeout=10)
+    for _ in range(10):  # while the machine is busy a look-up may take longer than callers are made to wait
+        answer = httpx.post(address, json={"dataframe_records": [{entity: flight[entity]}]}, timeout=10)
+        if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+            break
+        time.sleep(0.5)
     if not answer.is_success:
         raise StepFailed(f"{address} answered {answer.status_code} to {entity} alone: {answer.text[:300]}")
     chapter.found(f"{flight[entity]}: {answer.json()['predictions'][0]:.3f}, from features that are online")

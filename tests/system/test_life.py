@@ -110,11 +110,12 @@ def test_a_first_candidate_becomes_the_champion_and_answers_callers(trained, sta
 
 def test_a_caller_may_send_only_a_flight_s_key(trained, stack, airflow):
     flight = Lake(stack.lake_uri).read("flight_features", [LAST], columns=["flight_id"])["flight_id"][0]
-    answer = httpx.post(
-        f"{stack.gateway_uri}/models/{USE_CASE}/invocations",
-        json={"dataframe_records": [{"flight_id": flight}]},
-        timeout=20,
-    )
+    address = f"{stack.gateway_uri}/models/{USE_CASE}/invocations"
+    for _ in range(20):  # a busy machine may take longer than a caller is made to wait
+        answer = httpx.post(address, json={"dataframe_records": [{"flight_id": flight}]}, timeout=20)
+        if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+            break
+        time.sleep(0.5)
     assert answer.status_code == 200, answer.text
     assert 10 < answer.json()["predictions"][0] < 800
 

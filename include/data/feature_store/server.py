@@ -38,6 +38,8 @@ def main() -> int:
     try:
         with store.opened(settings().database_url) as opened:
             store.register(opened, online, settings().lake_uri)
+            for view in online:  # so that the first caller does not wait for what loads lazily
+                store.look_up(opened, view, [store.nobody(view)])
             uvicorn.run(
                 app(opened),
                 host=settings().features_host,

@@ -171,6 +171,12 @@ def look_up(store: Any, view: FeatureView, keys: Sequence[Any]) -> pd.DataFrame:
     return schemas.to_frame(answer.to_arrow())
 
 
+def nobody(view: FeatureView) -> str | int:
+    """Return a key of the right type that no entity has."""
+    types = {column.name: column.dtype for column in view.columns}
+    return "" if types[view.entity] == "string" else -1
+
+
 def _config(url: URL) -> RepoConfig:
     registry = url.set(drivername="postgresql+psycopg2").update_query_dict(
         {"options": f"-csearch_path={SCHEMA}"}
