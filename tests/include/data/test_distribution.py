@@ -48,10 +48,12 @@ def declared(**changes):
 
 def judge(frame, lake, *numbers, dataset=None, limit=0.5):
     dataset, days = dataset or declared(), [day(number) for number in numbers]
-    return quality.validate(
+    report = quality.validate(
         frame, dataset.columns, key=dataset.key, volume=dataset.volume, days=days, quarantine_limit=limit,
         further=of_history(dataset, lake, days),
     )  # fmt: skip
+    assert "Data documentation" in report.page()
+    return report
 
 
 def failures(report):
