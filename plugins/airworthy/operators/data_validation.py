@@ -72,4 +72,4 @@ class DataValidationOperator(BaseOperator):
         for remark in report.remarks():
             self.log.warning("%s: %s", self.subject, remark)
         report.raise_if_failed(self.subject)
-        return hook.staging.write(runs.run_key(context), "accepted", report.accepted)
+        return hook.staging.write(runs.attempt_key(context), "accepted", report.accepted)

@@ -43,7 +43,7 @@ class BuildFeaturesOperator(BaseOperator):
         view = catalog().feature_views[self.feature_view]
         build = module_of("features", self.feature_view).build
         frame = features.build(view, build, hook.lake, runs.days(context))
-        return hook.staging.write(runs.run_key(context), "features", frame)
+        return hook.staging.write(runs.attempt_key(context), "features", frame)
 
 
 class CheckLeakageOperator(BaseOperator):

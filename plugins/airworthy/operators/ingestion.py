@@ -53,7 +53,7 @@ class ExtractPartitionOperator(BaseOperator):
         context["ti"].xcom_push("remarks", list(extract.remarks))
         context["ti"].xcom_push("changes", changes)
         self.log.info("%s: %d rows of %s", self.dataset, len(extract.rows), runs.partition_key(context))
-        return hook.staging.write(runs.run_key(context), "extracted", extract.rows)
+        return hook.staging.write(runs.attempt_key(context), "extracted", extract.rows)
 
 
 class PlanLateRunsOperator(BaseOperator):
