@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from include.errors import DataError
+from include.errors import DataError, ServiceUnavailable
 from include.modeling import certificate
 from include.serving import loading
 
@@ -49,7 +49,8 @@ def asking(folder: Path, digest: str, rows: pd.DataFrame) -> Iterator[Callable[[
     """
     Let a new process load the model in `folder` and answer `rows`, while the caller does something else.
 
-    The function that is given waits for its answers, and raises `DataError` where there are none.
+    The function that is given waits for its answers. It raises `DataError` where the model has none, and
+    `ServiceUnavailable` where the machine is too busy to tell.
     """
     with TemporaryDirectory(prefix="fresh-") as place:
         file = Path(place) / "rows.pickle"
@@ -73,7 +74,10 @@ def _answers(process: subprocess.Popen[str]) -> Answers:
     try:
         output, errors = process.communicate(timeout=PATIENCE)
     except subprocess.TimeoutExpired as error:
-        raise DataError(f"a fresh process did not answer within {PATIENCE:.0f} s") from error
+        raise ServiceUnavailable(
+            f"A fresh process did not answer {PATIENCE:g} s after it was needed: the machine is too busy, or "
+            "the model hangs. Try again when there is less to do."
+        ) from error
     if process.returncode:
         reason = errors.strip().splitlines()[-1:] or [f"it ended with {process.returncode}"]
         raise DataError(f"a fresh process cannot answer: {reason[0]}")

@@ -131,6 +131,20 @@ PROBLEMS = {
         broken(USE_CASE, '("size",)', '("sales_known_at",)'),
         ["features: 'sales_known_at' is a timestamp"],
     ),
+    "unknown slice": (
+        "use_cases__bad",
+        broken(
+            USE_CASE,
+            'Threshold(metric="mae", maximum=9),',
+            'Fairness(column="size_class", metrics=("mae",), maximum_gap=1),',
+        ).replace("Label, Threshold", "Fairness, Label"),
+        ["gates.fairness_size_class: 'size_class' does not exist; there are at, id"],
+    ),
+    "unknown slot of the naive forecast": (
+        "use_cases__bad",
+        broken(USE_CASE, "prediction_range", 'naive_by=("hour",), prediction_range'),
+        ["naive_by: 'hour' does not exist"],
+    ),
     "unknown label dataset": (
         "use_cases__bad",
         broken(USE_CASE, 'dataset="sales"', 'dataset="sails"'),

@@ -7,18 +7,28 @@ from pydantic import ValidationError
 
 from include.datasets.flights import DATASET
 from include.declarations import (
+    Budget,
+    BusinessValue,
+    Calibration,
     Column,
     Dataset,
+    DecisionCost,
     DriftPolicy,
+    ErrorCost,
+    Fairness,
     FeatureView,
     FileSource,
+    GoldenCase,
+    GoldenPredictions,
     HttpSource,
     Improvement,
     Label,
+    Leakage,
     Online,
     Overfitting,
     PostgresSource,
     RetrainPolicy,
+    Robustness,
     Rollout,
     Slo,
     Source,
@@ -27,6 +37,7 @@ from include.declarations import (
     UseCase,
 )
 from include.features.flight_features import FEATURE_VIEW
+from include.use_cases.air_time import USE_CASE as AIR_TIME
 from include.use_cases.flight_delay import USE_CASE
 
 
@@ -42,6 +53,10 @@ def test_what_is_declared_is_valid_frozen_and_travels_as_json(declaration):
     assert type(declaration).model_validate_json(declaration.model_dump_json()) == declaration
     with pytest.raises(ValidationError, match="frozen"):
         declaration.name = "other"
+
+
+def golden(row):
+    return GoldenPredictions(cases=(GoldenCase(name="calm", row=row, maximum=0.5),))
 
 
 IMPOSSIBLE = {
@@ -75,6 +90,81 @@ IMPOSSIBLE = {
     "limit that is no number": (lambda: Threshold(metric="roc_auc", minimum=float("nan")), "finite number"),
     "certainty": (lambda: Improvement(metric="mae", confidence=1), "confidence\n"),
     "no gap": (lambda: Overfitting(metric="mae", maximum_gap=0), "maximum_gap\n"),
+    "two gates of one name": (
+        lambda: again(USE_CASE, gates=(Threshold(metric="roc_auc", minimum=0.6),) * 2),
+        r"gates: threshold_roc_auc \(block\) named twice",
+    ),
+    "calibrated regression": (
+        lambda: again(AIR_TIME, gates=(Calibration(maximum_error=0.1),)),
+        "calibration: a regression answers no probability",
+    ),
+    "no calibration error": (lambda: Calibration(maximum_error=0), "maximum_error\n"),
+    "fairness of an unknown metric": (
+        lambda: Fairness(column="origin", metrics=("niceness",), maximum_gap=0.1),
+        "metrics.0",
+    ),
+    "fairness of a metric of another task": (
+        lambda: again(USE_CASE, gates=(Fairness(column="origin", metrics=("mae",), maximum_gap=0.1),)),
+        "fairness_origin: metric of a classification: unknown mae",
+    ),
+    "rates of a regression": (
+        lambda: again(
+            AIR_TIME, gates=(Fairness(column="origin", metrics=("selection_rate",), maximum_gap=0.1),)
+        ),
+        "fairness_origin: metric of a regression: unknown selection_rate",
+    ),
+    "fairness that never fires": (
+        lambda: Fairness(column="origin", metrics=("roc_auc",)),
+        "maximum_gap or minimum_ratio",
+    ),
+    "noise without end": (lambda: Robustness(noise={"temp": 0}), "measurement error of temp must be above 0"),
+    "robustness of nothing": (lambda: Robustness(), "name columns for noise"),
+    "robustness of no feature": (
+        lambda: again(USE_CASE, gates=(Robustness(missing=("tailnum",)),)),
+        "robustness: unknown tailnum",
+    ),
+    "noise without a tolerance": (
+        lambda: again(AIR_TIME, gates=(Robustness(noise={"wind_speed": 1}),)),
+        "robustness: tolerance",
+    ),
+    "exemption of no feature": (
+        lambda: again(USE_CASE, gates=(Leakage(maximum=0.9, exempt=("tailnum",)),)),
+        "leakage: exempt: unknown tailnum",
+    ),
+    "leak that never is one": (lambda: Leakage(maximum=1), "maximum\n"),
+    "budget of 0": (lambda: Budget(maximum_latency_ms=0), "maximum_latency_ms\n"),
+    "budget without a limit": (lambda: Budget(), "at least one limit"),
+    "golden row without a feature": (
+        lambda: again(USE_CASE, gates=(golden({"hour": 6}),)),
+        "golden_predictions: calm lacks carrier",
+    ),
+    "golden row with too much": (
+        lambda: again(USE_CASE, gates=(golden(dict.fromkeys((*USE_CASE.features, "tailnum"))),)),
+        "golden_predictions: calm: unknown tailnum",
+    ),
+    "golden row that may be anything": (
+        lambda: GoldenCase(name="calm", row={}),
+        "a minimum or a maximum",
+    ),
+    "value without a cost": (
+        lambda: again(USE_CASE, gates=(BusinessValue(),), cost=None),
+        "business_value: declare the use case's cost",
+    ),
+    "negative cost": (
+        lambda: DecisionCost(currency="USD", false_positive=-1, false_negative=1),
+        "false_positive\n",
+    ),
+    "cost of nothing": (
+        lambda: DecisionCost(currency="USD", false_positive=0, false_negative=1),
+        "no model is needed",
+    ),
+    "cost in shells": (lambda: ErrorCost(currency="shells", over=1, under=1), "currency\n"),
+    "cost of one side": (lambda: ErrorCost(currency="USD", over=0, under=1), "over and under"),
+    "cost of the other task": (
+        lambda: again(USE_CASE, gates=USE_CASE.gates[:1], cost=ErrorCost(currency="USD", over=1, under=1)),
+        "cost: ErrorCost is not for a classification",
+    ),
+    "slot twice": (lambda: again(USE_CASE, naive_by=("hour", "hour")), "naive_by: hour named twice"),
     "steps that fall": (lambda: Rollout(steps=(25, 2, 100)), "steps must rise"),
     "steps that stop early": (lambda: Rollout(steps=(2, 25)), "end at 100 %"),
     "no steps": (lambda: Rollout(steps=()), "end at 100 %"),

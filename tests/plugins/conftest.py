@@ -28,7 +28,7 @@ from include.modeling.registry import Registry
 from include.release import progress, rollout
 from include.schema import inference_log, live_state
 from include.stack.settings import settings
-from tests.include.modeling.conftest import make_flights
+from tests.include.modeling.conftest import at_once, make_flights
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -112,6 +112,7 @@ def database(database: Engine, monkeypatch: pytest.MonkeyPatch) -> Engine:
 def registry(mlflow_server: str, database: Engine, monkeypatch: pytest.MonkeyPatch) -> Registry:
     connection = {"conn_type": "http", "host": mlflow_server}
     monkeypatch.setenv("AIRFLOW_CONN_MLFLOW_DEFAULT", json.dumps(connection))
+    monkeypatch.setattr(candidate, "asking", at_once)
     return Registry(mlflow_server, database)
 
 
@@ -192,6 +193,7 @@ def _certified(
     frame, about = snapshots.read(use_case, snapshot, _tables), provenance(json.loads(snapshot.to_json()))
     with pytest.MonkeyPatch.context() as patch:
         _add_module(use_case, patch)
+        patch.setattr(candidate, "asking", at_once)
         for run in ("first", "second"):
             site = candidate.Site(registry, use_case, tmp_path_factory.mktemp(run), home / "keys")
             tags = {"airworthy.dag": "training", "airworthy.run": run, "airworthy.partition": ""}

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from include.modeling import fresh
 from include.modeling.certificate import generate_keys
 from include.modeling.packaging import save
 from include.modeling.registry import Registry
@@ -18,7 +20,7 @@ from include.use_cases.flight_delay import USE_CASE as FLIGHT_DELAY
 from include.use_cases.flight_delay import build_model as build_flight_delay
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from sqlalchemy import Engine
@@ -94,6 +96,13 @@ def packaged(packaged_once: Path, tmp_path: Path) -> Path:
     return shutil.copytree(packaged_once, tmp_path / "packaged")
 
 
+@contextmanager
+def at_once(folder: Path, digest: str, rows: pd.DataFrame) -> Iterator[Callable[[], fresh.Answers]]:
+    """Let a packaged model answer here: a process of its own takes seconds, and has tests of its own."""
+    yield lambda: fresh.answer(folder, digest, rows)
+
+
 @pytest.fixture
-def registry(mlflow_server: str, database: Engine) -> Registry:
+def registry(mlflow_server: str, database: Engine, monkeypatch: pytest.MonkeyPatch) -> Registry:
+    monkeypatch.setattr("include.modeling.candidate.asking", at_once)
     return Registry(mlflow_server, database)
