@@ -38,6 +38,8 @@ LIBRARIES = (
     "sklearn.linear_model",
     "sklearn.pipeline",
     "sklearn.preprocessing",
+    "matplotlib.backends.backend_agg",
+    "matplotlib.figure",
     "cloudpickle",
     "mlflow",
     "mlflow.sklearn",

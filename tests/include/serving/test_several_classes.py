@@ -1,0 +1,49 @@
+"""A model of several classes, packaged by training, served and written down."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from sqlalchemy import select
+from starlette.testclient import TestClient
+
+from include.data.targets import encode
+from include.modeling.packaging import GOLDEN, save
+from include.schema import inference_log
+from include.serving import loading
+from include.serving.model_server import ModelServer
+from include.stack.settings import settings
+from include.use_cases.delay_band import USE_CASE, build_model
+from tests.include.modeling.conftest import make_flights
+
+CLASSES = ["on_time", "late", "very_late"]
+
+
+@pytest.fixture
+def server(make_model, home, database_url, monkeypatch):
+    monkeypatch.setenv("AIRWORTHY_DATABASE_URL", database_url)
+    settings.cache_clear()
+    frame = make_flights(days=10, task="regression")
+    delay = (frame["hour"] - 14) * 6 + np.random.default_rng(0).normal(0, 20, len(frame))
+    target = encode(USE_CASE.label, delay).astype("int64")
+    features = frame[list(USE_CASE.features)]
+    folder = home / "packaged"
+    save(build_model(minimum_rows=20).fit(features, target), USE_CASE, frame, folder)
+    make_model.certify(folder, USE_CASE.name)
+    return ModelServer(USE_CASE.name, 1, loading.load(folder, settings().trusted_keys)), folder
+
+
+def test_callers_get_a_probability_for_each_class_and_their_names(server, database):
+    model_server, folder = server
+    golden = json.loads((folder / GOLDEN).read_text())
+    with TestClient(model_server.app()) as client:
+        body = {"dataframe_split": golden["dataframe_split"]}
+        answer = client.post("/invocations", json=body, headers={"X-Airworthy-Route": "champion"}).json()
+    assert answer["model"] == {"name": "delay_band", "version": 1, "classes": CLASSES}
+    np.testing.assert_allclose(answer["predictions"], golden["predictions"])
+    assert np.shape(answer["predictions"]) == (50, 3)
+    with database.connect() as connection:
+        (kept,) = connection.execute(select(inference_log.c.predictions)).scalars()
+    assert kept == answer["predictions"]
