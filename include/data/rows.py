@@ -186,8 +186,7 @@ def conformed(
 
 def _nothing_is_null(text: pd.Series[Any]) -> pd.Series[Any]:
     """Return the text with nulls where it is empty: a file of lines cannot tell the two apart either."""
-    empty = (text == "").to_numpy(dtype=bool)
-    return text.mask(empty) if empty.any() else text
+    return text.mask(text == "") if "" in text.to_numpy() else text
 
 
 def _near(typed: pd.DataFrame, columns: Sequence[Column], places: Array, place: Place) -> list[Outcome]:
