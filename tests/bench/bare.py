@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from include.catalog import catalog, module_of
-from include.data import snapshots, splits
+from include.data import snapshots
 from include.data.lake import Lake
 from include.errors import AirworthyError
 from include.modeling import candidate, certification, champion, gates, scoring, versions
@@ -27,6 +27,7 @@ from include.release import ledger, progress, rollout, smoke
 from include.release.ledger import Entry
 from include.schema import connect
 from include.stack.settings import settings
+from tests.bench import judged
 from tests.bench.daily import daily
 
 if TYPE_CHECKING:
@@ -224,20 +225,18 @@ def evaluation(*, use_case: str) -> dict[str, Any]:
             return {}
         trained = candidate.TrainedCandidate(use_case, about.run_id, logged.model_id, logged.digest)
         snapshot = snapshots.Snapshot.from_json(json.dumps(about.snapshot, default=str))
-        frame = snapshots.read(case, snapshot, steps.lake)
-        test = splits.split(frame, case.split).test
+        judged_case = judged.judged(case)
+        frame = judged.enlarged(case, snapshots.read(case, snapshot, steps.lake), catalog())
+        test = candidate.cut(case, frame).test
+        scoring_alone, bootstrap = judged.needed(case, held.model, test)
 
         def whole() -> None:
-            with TemporaryDirectory() as workdir:
-                site = Site(steps.registry, case, Path(workdir), settings().signing_key.parent)
-                candidate.evaluate(site, trained, frame, rival=version)
+            judged.evaluate(steps.registry, judged_case, trained, frame, version)
 
-        def predictions() -> None:
-            held.model.predict(frame)
-            held.model.predict(test)
-
-        ours, alone = _in_turns(whole, predictions)
-    return {"rows": len(frame), "ours": ours, "scoring": alone, "turns": TURNS}
+        ours, alone = _in_turns(whole, scoring_alone)
+        resampled, _ = _in_turns(bootstrap, lambda: None)
+    found = {"rows": len(test), "ours": ours, "scoring": alone, "bootstrap": resampled}
+    return found | {"gates": len(judged.GATES), "turns": TURNS}
 
 
 def _champion(steps: Steps) -> ServedModel:

@@ -1,0 +1,104 @@
+"""An evaluation with every gate that a regression can have, on 200,000 test rows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from include.declarations import (
+    METRICS,
+    Budget,
+    BusinessValue,
+    Fairness,
+    GoldenCase,
+    GoldenPredictions,
+    Improvement,
+    Leakage,
+    Overfitting,
+    Robustness,
+    SignatureCompatibility,
+    Threshold,
+)
+from include.modeling import candidate, gates
+from include.modeling.candidate import Site
+from include.modeling.comparison import gain
+from include.modeling.measures import measure
+from include.modeling.resampling import Days
+from include.stack.settings import settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from include.catalog import Catalog
+    from include.declarations import UseCase
+    from include.modeling.candidate import TrainedCandidate
+    from include.modeling.registry import Registry
+    from include.serving.loading import ServedModel
+
+TEST_ROWS = 200_000
+SANTA_FE = {
+    "carrier": "UA", "origin": "EWR", "dest": "SFO", "distance": 2565.0, "hour": 8, "wind_speed": 10.0,
+    "pressure": 1012.0,
+}  # fmt: skip
+GATES = (
+    Threshold(metric="mae", maximum=60),
+    Improvement(metric="mae", severity="info"),
+    Overfitting(metric="mae", maximum_gap=60),
+    Fairness(column="origin", metrics=("mae", "rmse"), maximum_gap=30),
+    Fairness(column="carrier", metrics=("mae",), maximum_gap=60),
+    Robustness(
+        noise={"wind_speed": 2, "pressure": 1, "distance": 1},
+        missing=("wind_speed", "pressure"),
+        unseen=("carrier", "origin", "dest"),
+        extremes=("wind_speed",),
+        tolerance=60,
+    ),
+    Leakage(maximum=0.999),
+    GoldenPredictions(cases=(GoldenCase(name="to_california", row=SANTA_FE, minimum=200, maximum=500),)),
+    Budget(maximum_latency_ms=5_000, maximum_size_ratio=10, maximum_latency_ratio=100),
+    SignatureCompatibility(),
+    BusinessValue(severity="info"),
+)
+
+
+def judged(case: UseCase) -> UseCase:
+    """Return the use case with all of these gates."""
+    return case.model_copy(update={"gates": GATES})
+
+
+def enlarged(case: UseCase, frame: pd.DataFrame, known: Catalog) -> pd.DataFrame:
+    """Return the rows with enough copies of the test rows, each a flight of its own."""
+    parts = candidate.cut(case, frame)
+    entity, copies = known.feature_views[case.feature_view].entity, TEST_ROWS // len(parts.test) + 1
+    more = [parts.test.assign(**{entity: parts.test[entity] + f"/{copy}"}) for copy in range(copies)]
+    test = pd.concat(more, ignore_index=True).head(TEST_ROWS)
+    return pd.concat([parts.train, parts.validation, test], ignore_index=True)
+
+
+def evaluate(
+    registry: Registry, case: UseCase, trained: TrainedCandidate, frame: pd.DataFrame, rival: int
+) -> None:
+    """Evaluate as the task does, and let every gate speak."""
+    with TemporaryDirectory() as workdir:
+        site = Site(registry, case, Path(workdir), settings().signing_key.parent)
+        evidence = candidate.evaluate(site, trained, frame, rival=rival)
+        verdicts = gates.judge(case, evidence)
+    unjudged = [verdict.reason for verdict in verdicts if verdict.reason.startswith("could not be judged")]
+    if unjudged:
+        raise SystemExit("; ".join(unjudged))
+
+
+def needed(case: UseCase, model: ServedModel, test: pd.DataFrame) -> tuple[Callable[[], object], ...]:
+    """Return the predictions of the test rows, and the bootstrap, as functions to measure."""
+    target = test["target"].to_numpy(dtype=float)
+    answers, days = model.predict(test), Days.of(test["day"])
+
+    def bootstrap() -> None:
+        for metric in METRICS[case.task]:
+            days.interval(measure(metric, target, answers, days), confidence=0.975, value=0.0)
+        gain(case.metric, target, answers, answers, confidence=0.95, days=days)
+
+    return lambda: model.predict(test), bootstrap
