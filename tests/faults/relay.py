@@ -138,7 +138,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self.answer(answer.status, answer.getheaders(), content)
 
-    do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = forward
+    do_GET = do_HEAD = do_PUT = do_PATCH = do_POST = do_DELETE = forward
 
     def answer(self, status: int, headers: list[tuple[str, str]], content: bytes) -> None:
         self.server.relay._seen.append((f"{self.command} {self.path}", status))
