@@ -8,6 +8,7 @@ AirworthyError
 │   ├── PartitionMissing      a partition has not landed or was never published
 │   ├── QualityFailed         a quality gate refused a partition
 │   └── StaleAttempt          a newer try of the run has published already
+├── RunDeleted            an MLflow run that a task needs was deleted
 ├── TrainingFailed        an estimator could not be fitted, or does not answer as it should
 ├── GateFailed            a candidate did not earn its promotion
 ├── CertificateInvalid    a model's certificate is missing, forged, or of another model
@@ -47,6 +48,10 @@ class QualityFailed(DataError):
 
 class StaleAttempt(DataError):
     """A newer try of the same run has published already; this one must change nothing."""
+
+
+class RunDeleted(AirworthyError):
+    """An MLflow run that a task needs was deleted."""
 
 
 class TrainingFailed(AirworthyError):

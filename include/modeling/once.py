@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import requests
 from mlflow.exceptions import MlflowException
 from mlflow.utils.credentials import get_default_host_creds
 from mlflow.utils.rest_utils import http_request, verify_rest_response
@@ -108,6 +110,12 @@ def reaching(uri: str) -> Iterator[None]:
     except MlflowException as error:
         if not is_uncertain(error):
             raise
-        raise ServiceUnavailable(
-            f"MLflow at {uri} did not do it: {error}. See its log; try again."
-        ) from error
+        raise _away(uri, error) from error
+    except requests.RequestException as error:  # of its artifacts
+        if error.response is not None and error.response.status_code < HTTPStatus.INTERNAL_SERVER_ERROR:
+            raise
+        raise _away(uri, error) from error
+
+
+def _away(uri: str, error: Exception) -> ServiceUnavailable:
+    return ServiceUnavailable(f"MLflow at {uri} did not do it: {error}. See its log; try again.")

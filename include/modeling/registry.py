@@ -1,33 +1,27 @@
-"""The runs, models and versions in MLflow, made once each however often a task is tried."""
+"""The models and versions in MLflow, made once each however often a task is tried."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import time
 from dataclasses import dataclass, field
-from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlflow import MlflowClient
-from mlflow.entities import Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 
-from include.errors import ReleaseError, SettingsError
+from include.errors import ReleaseError
 from include.modeling import artifacts, certificate
-from include.modeling.once import alone, once, post, reaching
+from include.modeling.once import once, post, reaching
+from include.modeling.tracking import KEY, Tracking
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from contextlib import AbstractContextManager
+    from pathlib import Path
 
     from mlflow.entities import LoggedModel, Run
     from mlflow.entities.model_registry import ModelVersion
-    from sqlalchemy import Engine
 
-IDENTITY = ("airworthy.dag", "airworthy.run", "airworthy.partition")
-KEY, DIGEST = "airworthy.key", "airworthy.digest"
+__all__ = ["DIGEST", "KEY", "Logged", "Registry", "as_tags"]
+
+DIGEST = "airworthy.digest"
 SNAPSHOT_TABLES = (  # the tags of a version that name a table, and its version
     ("airworthy.snapshot.feature_view", "airworthy.snapshot.feature_version"),
     ("airworthy.snapshot.label_dataset", "airworthy.snapshot.label_version"),
@@ -43,130 +37,17 @@ class Logged:
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
-class Registry:
-    """
-    MLflow at `uri`, with creates that happen once.
-
-    `engine` reaches the airworthy database, whose advisory locks keep two attempts that run side by side
-    from creating at the same moment; without it only one process may create.
-    """
-
-    def __init__(self, uri: str, engine: Engine | None = None) -> None:
-        self.uri = uri
-        self._engine = engine
-
-    @cached_property
-    def _client(self) -> MlflowClient:
-        return MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
-
-    def alone(self, subject: str) -> AbstractContextManager[None]:
-        """Return a lock on `subject` that one process holds at a time."""
-        return alone(self._engine, f"registry/{subject}")
-
-    def run_for(self, use_case: str, tags: Mapping[str, str]) -> str:
-        """
-        Return the id of the one MLflow run of a DAG run, in the experiment named after the use case.
-
-        `airworthy.dag`, `airworthy.run` and `airworthy.partition` in `tags` say which; other tags are
-        written beside them, anew by each attempt.
-
-        :raises SettingsError: if a tag is missing
-        """
-        missing = [name for name in IDENTITY if name not in tags]
-        if missing:
-            raise SettingsError(f"{use_case}: a run is found by its tags; give {', '.join(missing)} too.")
-        identity = json.dumps([use_case, *(tags[name] for name in IDENTITY)])
-        key = hashlib.sha256(identity.encode()).hexdigest()
-        name = f"{tags['airworthy.dag']} {tags['airworthy.run']}"
-        experiment = self._experiment(use_case)
-        query = f"tags.`{KEY}` = '{key}'"
-        created = False
-
-        def find() -> str | None:
-            runs = self._client.search_runs([experiment], query, max_results=1, order_by=["start_time ASC"])
-            return runs[0].info.run_id if runs else None
-
-        def create() -> None:
-            nonlocal created
-            pairs = [{"key": key, "value": value} for key, value in ({**tags, KEY: key}).items()]
-            body = {"experiment_id": experiment, "run_name": name, "start_time": _now(), "tags": pairs}
-            post(self.uri, "runs/create", body)
-            created = True
-
-        with reaching(self.uri), self.alone(f"run/{key}"):
-            run_id = once(find, create, f"the run {name}")
-            beside = {name: value for name, value in tags.items() if name not in IDENTITY}
-            if beside and not created:
-                self.log(run_id, tags=beside)
-        return run_id
-
-    def log(
-        self,
-        run_id: str,
-        *,
-        params: Mapping[str, object] | None = None,
-        metrics: Mapping[str, float] | None = None,
-        series: Mapping[str, Mapping[int, float]] | None = None,
-        tags: Mapping[str, str] | None = None,
-    ) -> None:
-        """
-        Write everything in one call, of a series one value a step.
-
-        A parameter that is there already must have the same value.
-
-        :raises SettingsError: if an earlier attempt logged other parameters
-        """
-        at = _now()
-        steps = {name: {0: value} for name, value in (metrics or {}).items()} | dict(series or {})
-        points = [
-            Metric(name, value, at, step) for name, each in steps.items() for step, value in each.items()
-        ]
-        try:
-            with reaching(self.uri):
-                self._client.log_batch(
-                    run_id,
-                    metrics=points,
-                    params=[Param(name, str(value)[:6000]) for name, value in (params or {}).items()],
-                    tags=[RunTag(name, value) for name, value in (tags or {}).items()],
-                )
-        except MlflowException as error:
-            if error.error_code != "INVALID_PARAMETER_VALUE":
-                raise
-            raise SettingsError(
-                f"The MLflow run {run_id} has other parameters: {error}. Trigger a new DAG run instead of "
-                "clearing one whose code or declaration has changed since."
-            ) from error
-
-    def log_file(self, run_id: str, path: Path) -> None:
-        """Keep a file with the run, under its name."""
-        with reaching(self.uri):
-            self._client.log_artifact(run_id, str(path))
-
-    def file(self, run_id: str, name: str, folder: Path) -> Path | None:
-        """Fetch the file `name` of a run into `folder`; None if the run or the file is not there."""
-        with reaching(self.uri):
-            try:
-                return Path(self._client.download_artifacts(run_id, name, str(folder)))
-            except MlflowException as error:
-                if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-                    return None
-                raise
-
-    def page_of(self, run_id: str) -> str:
-        """Return the route of a run's page in MLflow's UI."""
-        with reaching(self.uri):
-            experiment = self._client.get_run(run_id).info.experiment_id
-        return f"experiments/{experiment}/runs/{run_id}"
-
-    def finish(self, run_id: str, status: str = "FINISHED") -> None:
-        """End the run as FINISHED, FAILED or KILLED."""
-        with reaching(self.uri):
-            self._client.set_terminated(run_id, status)
+class Registry(Tracking):
+    """MLflow at `uri` with its logged models and registered versions, made once each as its runs are."""
 
     def logged(self, run_id: str) -> Logged | None:
-        """Return the run's model if all of its files are in MLflow."""
+        """
+        Return the run's model if all of its files are in MLflow.
+
+        :raises RunDeleted: if somebody deleted the run
+        """
         with reaching(self.uri):
-            model = self._model_of(self._client.get_run(run_id))
+            model = self._model_of(self._active(run_id))
         if model is None or model.status != "READY":
             return None
         return _complete(model)
@@ -179,7 +60,7 @@ class Registry:
         written over.
         """
         with reaching(self.uri), self.alone(f"model/{run_id}"):
-            run = self._client.get_run(run_id)
+            run = self._active(run_id)
             body = {
                 "experiment_id": run.info.experiment_id,
                 "name": run.data.tags.get("airworthy.use_case", "candidate"),
@@ -204,11 +85,6 @@ class Registry:
             return artifacts.fetch(
                 self.uri, self._client.get_logged_model(model_id).artifact_location, folder
             )
-
-    def files_of(self, run_id: str, folder: Path) -> Path:
-        """Fetch every file of a run into `folder`, which appears complete or not at all."""
-        with reaching(self.uri):
-            return artifacts.fetch(self.uri, self._client.get_run(run_id).info.artifact_uri, folder)
 
     def add_certificate(self, model_id: str, folder: Path) -> None:
         """Put the certificate in `folder` beside the files of a logged model, its evidence before it."""
@@ -305,18 +181,6 @@ class Registry:
             if not (token := page.token):
                 return
 
-    def _experiment(self, name: str) -> str:
-        with reaching(self.uri):
-            found = self._client.get_experiment_by_name(name)
-            if found is None:
-                try:
-                    return str(self._client.create_experiment(name))
-                except MlflowException as error:
-                    if error.error_code != "RESOURCE_ALREADY_EXISTS":
-                        raise
-                    found = self._client.get_experiment_by_name(name)
-        return str(found.experiment_id)
-
     def _ensure_registered(self, use_case: str) -> None:
         try:
             self._client.create_registered_model(use_case)
@@ -336,10 +200,6 @@ class Registry:
 
 def _complete(model: LoggedModel) -> Logged:
     return Logged(model.model_id, model.tags[DIGEST], dict(model.tags))
-
-
-def _now() -> int:
-    return int(time.time() * 1000)
 
 
 def as_tags(values: Mapping[str, Any]) -> dict[str, str]:
