@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from airflow.sdk import conf
 
 from include import partitions as names
 from include.errors import DataError, ReleaseError
@@ -11,7 +14,9 @@ from include.errors import DataError, ReleaseError
 if TYPE_CHECKING:
     from airflow.sdk import Asset, Context
 
+    from include.data.snapshots import Snapshot
     from include.declarations import UseCase
+    from include.modeling.candidate import Provenance
     from include.partitions import Every, Partition
 
 
@@ -50,18 +55,35 @@ def as_of(context: Context, asked: str) -> date | None:
     return moment.date() if is_backfill(context) and moment else None
 
 
-def tags(context: Context, use_case: UseCase, snapshot: str) -> dict[str, str]:
+def tags(context: Context, use_case: UseCase, snapshot: Snapshot, made_from: Provenance) -> dict[str, str]:
     """Return what finds the MLflow run of this DAG run again, and what tells a person about it."""
-    run = context["dag_run"]
+    return attempt_tags(context) | {
+        "airworthy.use_case": use_case.name,
+        "airworthy.owner": use_case.owner,
+        "airworthy.as_of": snapshot.as_of.isoformat(),
+        "airworthy.days": "..".join(snapshot.days),
+        "airworthy.snapshot": snapshot.digest,
+        "airworthy.code_version": made_from.code_version,
+        "airworthy.lock_hash": made_from.lock_hash,
+    }
+
+
+def attempt_tags(context: Context) -> dict[str, str]:
+    """Return which attempt of which task of which run this is, and the way from MLflow to the DAG run."""
+    run, task = context["dag_run"], context["ti"]
+    place = (
+        f"{conf.get('api', 'base_url', fallback='').rstrip('/')}/dags/{run.dag_id}/runs/{quote(run.run_id)}"
+    )
     return {
         "airworthy.dag": run.dag_id,
         "airworthy.run": run.run_id,
+        "airworthy.run_type": str(getattr(run.run_type, "value", run.run_type)),
         "airworthy.partition": run.partition_key or "",
         "airworthy.clear_number": str(run.clear_number or 0),
-        "airworthy.try": str(context["ti"].try_number),
-        "airworthy.use_case": use_case.name,
-        "airworthy.owner": use_case.owner,
-        "airworthy.snapshot": snapshot,
+        "airworthy.task": task.task_id,
+        "airworthy.map_index": str(task.map_index),
+        "airworthy.try": str(task.try_number),
+        "mlflow.note.content": f"DAG run [{run.dag_id} {run.run_id}]({place})",
     }
 
 

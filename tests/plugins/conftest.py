@@ -44,6 +44,7 @@ GATEWAY = "http://127.0.0.1:9"  # nothing listens there
 class Task:
     """What an operator sees of its task instance; what it pushes must be JSON, as for Airflow's XComs."""
 
+    task_id: str = "some_task"
     try_number: int = 1
     map_index: int = -1
     id: uuid.UUID = field(default_factory=uuid.uuid4)

@@ -188,7 +188,7 @@ class TrainModelOperator(ModelOperator):
         parameters = self.tuned["parameters"] if self.tuned else {}
         about = replace(provenance(json.loads(self.snapshot)), parameters=parameters)
         with self.site() as site:
-            run_id = site.registry.run_for(self.use_case, runs.tags(context, use_case, snapshot.digest))
+            run_id = site.registry.run_for(self.use_case, runs.tags(context, use_case, snapshot, about))
             self.candidate = {"run_id": run_id}
             frame = snapshots.read(use_case, snapshot, LakeHook(self.lake_conn_id).lake)
             estimator = module_of("use_cases", self.use_case).build_model(**parameters)

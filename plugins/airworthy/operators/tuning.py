@@ -41,7 +41,7 @@ class TuneModelOperator(ModelOperator):
         build = module_of("use_cases", self.use_case).build_model
         about = provenance(json.loads(self.snapshot))
         with self.site() as site:
-            run_id = site.registry.run_for(self.use_case, runs.tags(context, use_case, snapshot.digest))
+            run_id = site.registry.run_for(self.use_case, runs.tags(context, use_case, snapshot, about))
             self.candidate = {"run_id": run_id}
             frame = snapshots.read(use_case, snapshot, LakeHook(self.lake_conn_id).lake)
             tuned = tune(site, build, frame, run_id=run_id, provenance=about, engine=self.engine)

@@ -20,6 +20,24 @@ def test_a_run_is_the_same_on_every_try_and_an_attempt_is_not(context):
     assert runs.attempt_key(second) == "some_dag/manual__2013-07-01/2"
 
 
+def test_an_mlflow_run_is_tagged_with_what_made_it_and_leads_back_to_airflow(context, monkeypatch):
+    monkeypatch.setenv("AIRFLOW__API__BASE_URL", "http://airflow:8080/")
+    run = context({"run_id": "manual__2013-07-01T00:00:00+00:00", "clear_number": 1, "run_type": "backfill"})
+    run["ti"].try_number = 3
+    snapshot = SimpleNamespace(as_of=date(2013, 7, 1), days=("2013-01-01", "2013-06-30"), digest="abc")
+    made_from = SimpleNamespace(code_version="c0de", lock_hash="10c4")
+    found = runs.tags(run, SimpleNamespace(name="late", owner="ann"), snapshot, made_from)
+    assert found.pop("mlflow.note.content").endswith(
+        "(http://airflow:8080/dags/some_dag/runs/manual__2013-07-01T00%3A00%3A00%2B00%3A00)"
+    )
+    assert {name.removeprefix("airworthy."): value for name, value in found.items()} == {
+        "dag": "some_dag", "run": "manual__2013-07-01T00:00:00+00:00", "run_type": "backfill",
+        "partition": "", "clear_number": "1", "task": "some_task", "map_index": "-1", "try": "3",
+        "use_case": "late", "owner": "ann", "as_of": "2013-07-01", "days": "2013-01-01..2013-06-30",
+        "snapshot": "abc", "code_version": "c0de", "lock_hash": "10c4",
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize(("user", "actor"), [("ann", "ann"), (None, "airflow:some_dag")])
 def test_the_actor_is_who_triggered_the_run(context, user, actor):
     assert runs.actor(context({"triggering_user_name": user})) == actor
