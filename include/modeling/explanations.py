@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from include.declarations import GREATER_IS_BETTER
+from include.errors import DataError
 from include.modeling.evaluation import evaluate
 from include.modeling.packaging import BACKGROUND
 from include.modeling.training import inputs
@@ -121,7 +122,15 @@ def attribute(
     They are estimated by permutations over the rows `usual`, whatever the model is made of; base and
     contributions add up to the prediction that callers get. One row costs `2 * features * rounds` times the
     rows of `usual`, in predictions.
+
+    :raises DataError: for a model of several classes, whose answer is no single number
     """
+    if model.classes:
+        raise DataError(
+            f"A prediction of {model.interface.use_case} is a probability for each of "
+            f"{', '.join(model.classes)}: it cannot be attributed as one number. "
+            "Its importance.png shows what the model depends on."
+        )
     from shap.explainers import Permutation
     from shap.maskers import Independent
 

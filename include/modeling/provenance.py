@@ -10,10 +10,10 @@ from pathlib import Path
 from shutil import which
 from typing import TYPE_CHECKING, Any
 
-from include.modeling.candidate import Provenance
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from include.modeling.candidate import Provenance
 
 REPOSITORY = Path(__file__).parents[2]
 VARIABLE = "AIRWORTHY_CODE_VERSION"  # set where the code runs without its repository, as in an image
@@ -21,6 +21,8 @@ VARIABLE = "AIRWORTHY_CODE_VERSION"  # set where the code runs without its repos
 
 def provenance(snapshot: Mapping[str, Any]) -> Provenance:
     """Return what a model of this snapshot is made from, here and now."""
+    from include.modeling.candidate import Provenance  # a worker that only tells its code needs none of it
+
     return Provenance(snapshot=snapshot, code_version=code_version(), lock_hash=lock_hash())
 
 

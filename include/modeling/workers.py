@@ -99,6 +99,7 @@ def _over(client: Client, address: str, work: Work) -> Ask:
     def ask(batch: Sequence[tuple[int, Mapping[str, Any]]]) -> Iterator[tuple[int, Outcome]]:
         from distributed import as_completed
 
+        client.replicate([rows])  # to who is there by now: trials go where the rows are
         futures: dict[Future[Any], int] = {
             client.submit(_elsewhere, rows, parameters, pure=False, retries=RETRIES): number
             for number, parameters in batch

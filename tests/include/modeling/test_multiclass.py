@@ -18,6 +18,7 @@ from include.modeling import candidate as steps
 from include.modeling import certification, champion, gates
 from include.modeling.candidate import Provenance, Site
 from include.modeling.evaluation import MEASURES, evaluate, predict
+from include.modeling.explanations import attribute
 from include.modeling.measures import measure
 from include.modeling.naive import forecast
 from include.modeling.resampling import Days
@@ -194,6 +195,12 @@ def test_the_whole_path_ends_at_a_version_that_answers_a_probability_for_each_cl
 class Certain:
     def predict_proba(self, rows):
         return np.tile([0.1, 0.7, 0.2], (len(rows), 1))
+
+
+def test_a_prediction_of_several_classes_is_not_attributed_as_one_number(bands):
+    interface = Interface("delay_band", "multiclass", {}, (0, 1), CLASSES)
+    with pytest.raises(DataError, match="a probability for each of on_time, late, very_late"):
+        attribute(ServedModel(Certain(), interface), bands(days=1), bands(days=1))
 
 
 def test_a_batch_has_the_likeliest_class_and_every_probability(bands):

@@ -17,8 +17,10 @@ TUNING = Tuning(
         "leaves": Whole(low=3, high=60),
         "kind": Choice(values=("a", "b", None)),
     },
-    trials=14,
+    trials=9,
 )
+
+LONG = TUNING.model_copy(update={"trials": 14})  # from the eleventh on they follow those before
 
 
 @pytest.fixture
@@ -44,9 +46,9 @@ def run(study, count, *, until=100):
 
 def test_a_study_ends_after_as_many_trials_as_declared(study):
     found = study()
-    run(found, 4)
-    assert len(found.ended()) == 14
-    assert found.batch(4) == []
+    run(found, 3)
+    assert len(found.ended()) == 9
+    assert found.batch(3) == []
     best = min(found.ended(), key=lambda trial: trial.value)
     assert (found.best().number, found.best().user_attrs["scores"]) == (
         best.number,
@@ -69,21 +71,23 @@ def test_of_equals_the_first_is_the_best(study):
 
 
 def test_the_same_seed_asks_for_the_same_and_another_for_something_else(study):
-    one, two, other = (run(study(name, seed=seed), 3) for name, seed in (("a", 1), ("b", 1), ("c", 2)))
+    one, two, other = (
+        run(study(name, seed=seed), 3, until=5) for name, seed in (("a", 1), ("b", 1), ("c", 2))
+    )
     assert one == two
     assert one != other
 
 
 def test_a_study_that_was_left_goes_on_as_if_nothing_had_happened(study):
-    whole = run(study("whole"), 3)
-    run(study("left"), 3, until=6)
-    left = study("left").batch(3)
-    study("left").tell(*_told(left[1]))
-    again = study("left").batch(3)
+    whole = run(study("whole", LONG), 3)
+    run(study("left", LONG), 3, until=9)
+    left = study("left", LONG).batch(3)
+    study("left", LONG).tell(*_told(left[1]))
+    again = study("left", LONG).batch(3)
     assert again == [left[0], left[2]]
     for trial in again:
-        study("left").tell(*_told(trial))
-    assert run(study("left"), 3) == whole
+        study("left", LONG).tell(*_told(trial))
+    assert run(study("left", LONG), 3) == whole
 
 
 def _told(trial):
@@ -97,8 +101,8 @@ def test_a_trial_that_fails_counts_and_says_why(study):
     found.tell(number, Outcome((), 0.1, "ValueError: no"))
     assert [trial.user_attrs["problem"] for trial in found.ended()] == ["ValueError: no"]
     assert found.best() is None
-    run(found, 4)
-    assert len(found.ended()) == 14
+    run(found, 3)
+    assert len(found.ended()) == 9
 
 
 def test_defaults_are_tried_first(study):

@@ -8,19 +8,20 @@ import signal
 import subprocess
 import sys
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from distributed import LocalCluster
+from distributed import Client, LocalCluster
 from sqlalchemy import text
 
 from include.declarations import Tuning
 from include.errors import DataError, ServiceUnavailable, SettingsError, TrainingFailed
 from include.modeling import workers
 from include.modeling.candidate import Provenance, Site
-from include.modeling.tuning import Tuned, tune
+from include.modeling.tuning import tune
 from tests.conftest import free_ports, wait_until
 from tests.include.modeling import tunable
 from tests.include.modeling.tunable import USE_CASE, build_model
@@ -35,7 +36,7 @@ here.once(*sys.argv[1:])
 """
 
 
-def once(uri, url, run_id, folder, dask):
+def once(uri, url, run_id, folder):
     """Tune in a process of its own, which a test may kill."""
     from include.modeling.registry import Registry
     from include.schema import connect
@@ -43,9 +44,7 @@ def once(uri, url, run_id, folder, dask):
 
     sys.modules["include.use_cases.tunable"] = tunable
     engine = connect(url)
-    changes = {"dask": dask, "workers": 2} if dask else {}
-    changes["trials"] = 8
-    site = Site(Registry(uri, engine), declared(**changes), Path(folder), Path(folder))
+    site = Site(Registry(uri, engine), declared(trials=8), Path(folder), Path(folder))
     tune(site, build_model, make_flights(days=24), run_id=run_id, provenance=ABOUT, engine=engine)
 
 
@@ -229,12 +228,12 @@ def test_a_process_that_dies_is_an_accident_after_which_it_goes_on(tuning, ended
 def test_a_tuning_killed_in_the_middle_goes_on_and_repeats_nothing(
     tuning, mlflow_server, database_url, run_id, tmp_path, ended, children
 ):
-    arguments = [mlflow_server, database_url, run_id, str(tmp_path), ""]
+    arguments = [mlflow_server, database_url, run_id, str(tmp_path)]
     killed = subprocess.Popen(
         [sys.executable, "-c", ONCE, *arguments], cwd=ROOT, env=os.environ | {"TEST_PAUSE": "0.2"}
     )
     try:
-        wait_until(lambda: len(ended()) >= 3, 60, "three trials")
+        wait_until(lambda: len(ended()) >= 3, 150, "three trials")
     finally:
         killed.kill()
         killed.wait()
@@ -265,6 +264,8 @@ def cluster(tmp_path):
             subprocess.Popen([*dask, *command], cwd=ROOT, env=os.environ | quiet, stdout=log, stderr=log)
             for command in (scheduler, worker, worker)
         ]
+    with Client(address, timeout=150, set_as_default=False) as client:
+        client.wait_for_workers(2, timeout=150)
     yield address, processes[1:]
     for process in processes:
         process.kill()
@@ -272,23 +273,19 @@ def cluster(tmp_path):
 
 
 def test_a_cluster_shares_the_trials_and_a_killed_worker_loses_none_that_ended(
-    tuning, mlflow_server, database_url, run_id, tmp_path, ended, children, cluster
+    tuning, tmp_path, ended, children, cluster
 ):
-    address, (first, _) = cluster
-    arguments = [mlflow_server, database_url, run_id, str(tmp_path), address]
-    tuner = subprocess.Popen([sys.executable, "-c", ONCE, *arguments], cwd=ROOT)
-    try:
-        wait_until(lambda: len(ended()) >= 3, 60, "three trials")
+    address, (first, second) = cluster
+    with ThreadPoolExecutor(1) as thread:
+        tuner = thread.submit(tuning, dask=address, workers=2, trials=8)
+        wait_until(lambda: len(ended()) >= 3 or tuner.done(), 150, "three trials")
         before = ended()
         first.kill()
-        assert tuner.wait(60) == 0
-    finally:
-        tuner.kill()
-        tuner.wait()
+        assert tuner.result(150).trials == 8
+    assert 3 <= len(before) < 8
     assert before.items() <= ended().items()
     assert (len(ended()), children()[1]) == (8, 8)
-    assert len(set((tmp_path / "trace").read_text().split())) == 2
-    assert isinstance(tuning(dask=address, workers=2, trials=8), Tuned)
+    assert set((tmp_path / "trace").read_text().split()) == {str(first.pid), str(second.pid)}
 
 
 def test_a_cluster_with_other_code_is_refused(tuning, monkeypatch):
