@@ -152,7 +152,7 @@ def test_the_certificate_names_the_code_that_trained(again, flights, new_run, re
     frame = flights()
     candidate = steps.train(again(), small(), frame, run_id=new_run(), provenance=made_of(frame))
     evidence = steps.evaluate(again(), candidate, frame)
-    verdicts = gates.judge(FLIGHT_DELAY, evidence)
+    verdicts = gates.judge(own(FLIGHT_DELAY), evidence)
     deployed_since = made_of(frame, code_version="newer")
     site = again()
     version = certification.register(site, candidate, verdicts, evidence=evidence, provenance=deployed_since)
@@ -167,7 +167,7 @@ def test_another_snapshot_is_never_certified(again, flights, new_run):
     other = made_of(frame, snapshot={"digest": "other"})
     with pytest.raises(SettingsError, match="was not trained on the snapshot"):
         certification.register(
-            again(), candidate, gates.judge(FLIGHT_DELAY, evidence), evidence=evidence, provenance=other
+            again(), candidate, gates.judge(own(FLIGHT_DELAY), evidence), evidence=evidence, provenance=other
         )
 
 
@@ -209,7 +209,7 @@ def test_a_test_row_that_the_champion_was_trained_on_is_found(again, flights, ne
     candidate = steps.train(again(), small(), frame, run_id=new_run(), provenance=made_of(frame))
     evidence = steps.evaluate(again(), candidate, frame, rival=version)
     assert evidence.champion.overlap == evidence.rows["test"]
-    assert "overlap" in {verdict.gate for verdict in gates.blocked(gates.judge(FLIGHT_DELAY, evidence))}
+    assert "overlap" in {verdict.gate for verdict in gates.blocked(gates.judge(own(FLIGHT_DELAY), evidence))}
 
 
 def test_a_champion_compared_with_its_own_copy_gains_nothing(again, flights, new_run):

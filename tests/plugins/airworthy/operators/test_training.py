@@ -171,12 +171,12 @@ def test_the_link_leads_to_the_mlflow_run(flown, database, registry, use_case, c
     assert registry.uri in operator.evidence_url
 
 
-def test_a_snapshot_ends_before_the_day_that_was_asked_for(flown, use_case, context):
+def test_a_snapshot_ends_before_the_day_that_was_asked_for(flown, database, use_case, context):
     snapshot = json.loads(take(use_case, context(), as_of="2013-01-11"))
     assert (snapshot["as_of"], snapshot["days"]) == ("2013-01-11", ["2013-01-01", "2013-01-10"])
 
 
-def test_a_backfilled_training_is_as_of_its_own_date(flown, use_case, context):
+def test_a_backfilled_training_is_as_of_its_own_date(flown, database, use_case, context):
     moment = datetime(2013, 1, 16, 2, tzinfo=UTC)
     run = context({"run_type": "backfill", "logical_date": moment})
     assert json.loads(take(use_case, run))["days"][1] == "2013-01-15"
