@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 MOST_BYTES = 4 * 1024**3
 TIMEOUT = httpx.Timeout(30, connect=3)
+FILE_TIMEOUT = httpx.Timeout(300, connect=3)  # MLflow copies a file, however large, before it sends a byte
 
 
 def fetch(uri: str, use_case: str, version: int, destination: Path) -> Path:
@@ -115,7 +116,8 @@ def _download(client: httpx.Client, path: str, folder: Path, allowed: int) -> in
 
 
 def _stream(client: httpx.Client, path: str) -> Iterator[bytes]:
-    with client.stream("GET", f"mlflow-artifacts/artifacts/{quote(path)}") as response:
+    address = f"mlflow-artifacts/artifacts/{quote(path)}"
+    with client.stream("GET", address, timeout=FILE_TIMEOUT) as response:
         response.raise_for_status()
         yield from response.iter_bytes()
 
