@@ -10,6 +10,7 @@ AirworthyError
 │   └── StaleAttempt          a newer try of the run has published already
 ├── RunDeleted            an MLflow run that a task needs was deleted
 ├── TrainingFailed        an estimator could not be fitted, or does not answer as it should
+├── NotReproduced         a version, made again, answers otherwise
 ├── GateFailed            a candidate did not earn its promotion
 ├── CertificateInvalid    a model's certificate is missing, forged, or of another model
 ├── ReleaseError          the desired state cannot change as asked
@@ -56,6 +57,10 @@ class RunDeleted(AirworthyError):
 
 class TrainingFailed(AirworthyError):
     """An estimator could not be fitted, or does not answer as it should."""
+
+
+class NotReproduced(AirworthyError):
+    """A version that was made again from its lineage answers otherwise, or cannot be made."""
 
 
 class GateFailed(AirworthyError):

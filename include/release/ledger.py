@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 Event = Literal[
     "registered", "refused", "staged", "shadowed", "approved", "rejected", "shifted",
-    "promoted", "restored", "rolled_back", "decided", "switched_off", "quarantine",
+    "promoted", "restored", "rolled_back", "decided", "switched_off", "quarantine", "reproduced",
 ]  # fmt: skip
 
 

@@ -30,13 +30,14 @@ STORIES = {
     "flight_features_features": "build > check_leakage > validate > publish > materialise",
     "flight_features_materialisation": "materialise",
     "flight_delay_training": "snapshot > train > evaluate > gate > approve > register > nominate",
-    "delay_band_training": "snapshot > tune > train > evaluate > gate > register > nominate",
+    "delay_band_training": "snapshot > tune > train > evaluate > gate > approve > register > nominate",
     "flight_delay_deployment": (
         "begin > stage > shadow > approve > canary_2 > canary_25 > canary_75 > canary_100 > promote > restore"
     ),
     "flight_delay_scoring": "score > publish",
     "flight_delay_monitoring": "detect_drift > decide > act",
     "flight_delay_rollback": "roll_back",
+    "reproduction": "reproduce",
     "flights_quarantine": "show > release > discard",
 }
 
@@ -58,6 +59,7 @@ def expected():
             for stage in ("training", "deployment", "scoring", "monitoring", "rollback")
         ),
         "maintenance",
+        "reproduction",
     }
 
 

@@ -1,0 +1,64 @@
+"""Make a registered version again, to see whether it can be done."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from airworthy import runs
+from airworthy.hooks.lake import LakeHook
+from airworthy.operators.training import ModelOperator
+from include.catalog import module_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from airflow.sdk import Context
+
+    from include.modeling.reproduction import Reproduction
+
+
+class ReproduceModelOperator(ModelOperator):
+    """
+    Make a version again from its certificate's lineage, and compare it; fail if it answers otherwise.
+
+    The XCom `reproduction` holds what differs and what has changed since, before the task fails; the same
+    lies with the version's MLflow run and in the ledger. Nothing is registered, and no alias moves.
+
+    Example::
+
+        ReproduceModelOperator(task_id="reproduce", use_case="flight_delay", version=3)
+
+    :param use_case: a declared use case (templated)
+    :param version: its registered version (templated)
+    """
+
+    template_fields: Sequence[str] = (*ModelOperator.template_fields, "version")
+
+    def __init__(self, *, version: int | str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.version = version
+
+    def execute(self, context: Context) -> None:
+        """Make it again, tell what came of it, and fail if it is not the same."""
+        from include.modeling.reproduction import reproduce
+
+        build = module_of("use_cases", self.use_case).build_model
+        with self.site() as site:
+            result = reproduce(site, build, LakeHook(self.lake_conn_id).lake, int(self.version))
+        self.candidate = {"run_id": result.run_id}
+        context["ti"].xcom_push("reproduction", asdict(result))
+        self._record(context, result)
+        self.log.info(result.reason)
+        result.require()
+
+    def _record(self, context: Context, result: Reproduction) -> None:
+        from include.release.ledger import Entry, append
+
+        cleared = context["dag_run"].clear_number or 0
+        entry = Entry(
+            result.use_case, "reproduced", runs.actor(context), result.reason, result.version, asdict(result),
+            f"{runs.run_key(context)}/{cleared}/{result.use_case}/{result.version}/reproduce",
+        )  # fmt: skip
+        with self.engine.begin() as connection:
+            append(connection, entry)
