@@ -59,7 +59,8 @@ def evaluate(use_case: UseCase, predictions: Values, target: Values | pd.Series)
     """
     Return every metric of the use case's task that is defined on these rows.
 
-    Ranking metrics are left out when a class is not there, r2 when there are fewer than two rows.
+    Ranking metrics are left out when a class is not there, r2 when there are fewer than two rows,
+    log_loss when an answer is no probability.
 
     :raises DataError: if there is no row, or a prediction is not a finite number
     """
@@ -76,6 +77,8 @@ def evaluate(use_case: UseCase, predictions: Values, target: Values | pd.Series)
         defined -= NEEDS_ALL_CLASSES
     if one_row:
         defined -= {"r2"}
+    if use_case.task != "regression" and (predictions.min() < 0 or predictions.max() > 1):
+        defined -= {"log_loss"}  # the gate prediction_range says so
     return {metric: float(MEASURES[metric](truth, predictions)) for metric in sorted(defined)}
 
 

@@ -49,7 +49,7 @@ def examine(trial: Trial, *, overlap: int, champions_overlap: int | None, refusa
         naive=naive,
         skill=_skill(use_case.metric, metrics["test"], naive),
         decision=decide(trial),
-        champion=_rivalry(trial, champions_overlap),
+        champion=_rivalry(trial, metrics["test"], champions_overlap),
         refusals=refusals,
         measured=measure_for_gates(trial),
     )
@@ -115,12 +115,16 @@ def _intervals(trial: Trial, metrics: Mapping[str, float]) -> dict[str, tuple[fl
     return found
 
 
-def _rivalry(trial: Trial, overlap: int | None) -> Rivalry | None:
+def _rivalry(trial: Trial, own: Mapping[str, float], overlap: int | None) -> Rivalry | None:
     champion, use_case, target = trial.champion, trial.use_case, trial.test.target
     if champion is None:
         return None
     metrics = metrics_of(use_case, champion.answers, target)
-    gates = [gate for gate in use_case.gates if isinstance(gate, Improvement) and gate.metric in metrics]
+    gates = [
+        gate
+        for gate in use_case.gates
+        if isinstance(gate, Improvement) and gate.metric in {*metrics} & {*own}
+    ]
     gains = tuple(
         gain(
             gate.metric, target, trial.test.answers, champion.answers,
