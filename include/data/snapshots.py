@@ -172,11 +172,12 @@ def _rows(use_case: UseCase, snapshot: Snapshot, lake: Lake, view: FeatureView) 
 
 
 def _features(use_case: UseCase, snapshot: Snapshot, lake: Lake, view: FeatureView) -> pd.DataFrame:
-    """Return entity, time, `day` and the features as of that time, one row per entity and day."""
+    """Return entity, time, `day`, features and what gates look at, as of then: a row per entity and day."""
     from include.data.feature_store.store import historical  # Feast takes seconds to import
 
     entities = _read(lake, view.name, snapshot.feature_version, snapshot, [view.entity, view.time, "day"])
-    return historical(view, lake, entities, version=snapshot.feature_version, columns=use_case.features)
+    wanted = (*use_case.features, *use_case.beside)
+    return historical(view, lake, entities, version=snapshot.feature_version, columns=wanted)
 
 
 def _read(lake: Lake, table: str, version: int, snapshot: Snapshot, columns: list[str]) -> pd.DataFrame:

@@ -11,6 +11,7 @@ from include.catalog import catalog
 from include.data import snapshots
 from include.data.lake import Lake
 from include.data.snapshots import Snapshot
+from include.declarations import Fairness
 from include.errors import DataError, PartitionMissing
 
 ONE, TWO, THREE = (date(2013, 1, day) for day in (1, 2, 3))
@@ -52,6 +53,15 @@ def test_rows_are_what_the_model_may_know_and_the_label(real_lake, delay, real_f
     assert dict(zip(frame["flight_id"], frame["target"], strict=True)) == dict(
         zip(arrivals["flight_id"], (arrivals["arr_delay"] > 15).astype(int), strict=True)
     )
+
+
+def test_a_column_that_gates_look_at_comes_along_though_it_is_no_feature(real_lake, delay):
+    gate = Fairness(column="origin", metrics=("roc_auc",), maximum_gap=0.2)
+    features = tuple(name for name in delay.features if name not in ("origin", "hour"))
+    judged = delay.model_copy(update={"features": features, "gates": (gate,), "naive_by": ("hour",)})
+    frame = snapshots.read(judged, snapshots.take(judged, real_lake, None), real_lake)
+    assert {"origin", "hour"} <= set(frame.columns)
+    assert frame["origin"].notna().all()
 
 
 def test_the_label_of_a_regression_is_its_value(real_lake, real_frames):
