@@ -21,11 +21,11 @@ class TuneModelOperator(ModelOperator):
 
     The XCom holds what was chosen: parameters, metric, score and the number of trials. Each trial is a child
     of this DAG run's MLflow run. Killed and tried again, trials that had ended are not measured anew.
+    `TrainModelOperator` takes the XCom as `tuned`.
 
     Example::
 
-        tune = TuneModelOperator(task_id="tune", use_case="taxi_delay", snapshot=snapshot.output)
-        TrainModelOperator(task_id="train", use_case="taxi_delay", snapshot=…, tuned=tune.output)
+        TuneModelOperator(task_id="tune", use_case="delay_band", snapshot=snapshot.output)
 
     :param use_case: a declared use case, with `tuning`
     :param snapshot: what `TakeSnapshotOperator` returned (templated)
