@@ -11,7 +11,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowSkipException
 
 from airworthy import assets
-from airworthy.links import MlflowRunLink
+from airworthy.links import MlflowRunLink, ModelCardLink
 from airworthy.operators.gate import ModelGateOperator
 from airworthy.operators.nomination import NominateCandidateOperator
 from airworthy.operators.registration import RegisterModelOperator
@@ -169,6 +169,18 @@ def test_the_link_leads_to_the_mlflow_run(flown, database, registry, use_case, c
     run_id = operator.execute(run)["run_id"]
     assert MlflowRunLink().get_link(operator, ti_key=None).endswith(f"/runs/{run_id}")
     assert registry.uri in operator.evidence_url
+
+
+def test_the_card_is_linked_and_the_ledger_keeps_what_the_gates_said(
+    flown, database, registry, use_case, context
+):
+    run = context()
+    operator = RegisterModelOperator(task_id="register", use_case=use_case.name, **made_by(use_case, run))
+    assert ModelCardLink().get_link(operator, ti_key=None) == ""
+    operator.execute(run)
+    assert ModelCardLink().get_link(operator, ti_key=None).endswith("/artifacts/model_card.html")
+    said = events(database, use_case)[0]["evidence"]["gates"]
+    assert ("threshold_roc_auc", "pass") in [(gate["gate"], gate["outcome"]) for gate in said]
 
 
 def test_a_snapshot_ends_before_the_day_that_was_asked_for(flown, database, use_case, context):
