@@ -141,3 +141,15 @@ def test_the_registry_page_names_owner_metric_and_card(registry, trained):
     version = MlflowClient(registry.uri).get_model_version("flight_delay", str(again()))
     for part in ("passenger-care", "log_loss 0.5000", "not passed: calibration", candidate.run_id):
         assert part in version.description
+
+
+def test_what_a_gate_could_not_decide_a_person_may():
+    require(CANDIDATE, [verdict("inconclusive")], [{"gate": "improvement_log_loss", "by": "ann"}])
+
+
+@pytest.mark.parametrize(
+    ("outcome", "gate"), [("inconclusive", "overlap"), ("fail", "improvement_log_loss")], ids=["other", "no"]
+)
+def test_an_approval_is_of_one_open_question_and_never_of_a_no(outcome, gate):
+    with pytest.raises(GateFailed, match=f"improvement_log_loss: {outcome}"):
+        require(CANDIDATE, [verdict(outcome)], [{"gate": gate, "by": "ann"}])
