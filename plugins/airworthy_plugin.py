@@ -5,6 +5,7 @@ from __future__ import annotations
 from airflow.plugins_manager import AirflowPlugin
 
 from airworthy.links import (
+    BacktestLink,
     DataDocsLink,
     DriftReportLink,
     MlflowRunLink,
@@ -22,6 +23,7 @@ class AirworthyPlugin(AirflowPlugin):
 
     name = "airworthy"
     operator_extra_links = [
+        BacktestLink(),
         DataDocsLink(),
         DriftReportLink(),
         MlflowRunLink(),

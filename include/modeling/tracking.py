@@ -193,11 +193,14 @@ class Tracking:
         """Fetch the file `name` of a run into `folder`; None if the run or the file is not there."""
         with reaching(self.uri):
             try:
-                return Path(self._client.download_artifacts(run_id, name, str(folder)))
+                kept = self._client.list_artifacts(run_id, str(Path(name).parent).strip("."))
             except MlflowException as error:
                 if error.error_code == "RESOURCE_DOES_NOT_EXIST":
                     return None
                 raise
+            if name not in {file.path for file in kept}:  # asked for in vain, S3 is asked for minutes
+                return None
+            return Path(self._client.download_artifacts(run_id, name, str(folder)))
 
     def files_of(self, run_id: str, folder: Path) -> Path:
         """Fetch every file of a run into `folder`, which appears complete or not at all."""

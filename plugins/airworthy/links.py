@@ -57,6 +57,12 @@ class DriftReportLink(_Evidence):
     name = "Drift report"
 
 
+class BacktestLink(_Evidence):
+    """To the page of a walk-forward backtest."""
+
+    name = "Backtest"
+
+
 class ModelsLink(_Evidence):
     """To what the gateway says of the use case's models."""
 

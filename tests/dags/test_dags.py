@@ -38,6 +38,7 @@ STORIES = {
     "flight_delay_monitoring": "detect_drift > decide > act",
     "flight_delay_rollback": "roll_back",
     "reproduction": "reproduce",
+    "backtest": "backtest",
     "flights_quarantine": "show > release > discard",
 }
 
@@ -58,6 +59,7 @@ def expected():
             for name in found.use_cases
             for stage in ("training", "deployment", "scoring", "monitoring", "rollback")
         ),
+        "backtest",
         "maintenance",
         "reproduction",
     }

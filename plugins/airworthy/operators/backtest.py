@@ -1,0 +1,68 @@
+"""Show what a backfill of a training DAG found, night after night."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+
+from airworthy.hooks.lake import LakeHook
+from airworthy.hooks.model_registry import ModelRegistryHook
+from airworthy.links import BacktestLink, report_url
+from include.catalog import catalog
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from airflow.sdk import BaseOperatorLink, Context
+
+
+class BacktestOperator(BaseOperator):
+    """
+    Lay out the trainings as of a range of days as one table and plot; the XCom is a summary in words.
+
+    Example::
+
+        BacktestOperator(
+            task_id="backtest", use_case="flight_delay", first="2013-06-01", last="2013-06-30"
+        )
+
+    :param use_case: a declared use case (templated)
+    :param first: first as-of day (templated)
+    :param last: last as-of day (templated)
+    """
+
+    template_fields: Sequence[str] = ("use_case", "first", "last")
+    operator_extra_links: Collection[BaseOperatorLink] = (BacktestLink(),)
+    evidence_url = ""
+
+    def __init__(
+        self,
+        *,
+        use_case: str,
+        first: str,
+        last: str,
+        lake_conn_id: str = LakeHook.default_conn_name,
+        mlflow_conn_id: str = ModelRegistryHook.default_conn_name,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.use_case = use_case
+        self.first = first
+        self.last = last
+        self.lake_conn_id = lake_conn_id
+        self.mlflow_conn_id = mlflow_conn_id
+
+    def execute(self, context: Context) -> str:
+        """Return the summary."""
+        from include.data import reports
+        from include.modeling.backtest import walk
+        from include.modeling.backtest_page import html, path_of
+
+        use_case, hook = catalog().use_cases[self.use_case], LakeHook(self.lake_conn_id)
+        first, last = date.fromisoformat(self.first), date.fromisoformat(self.last)
+        found = walk(ModelRegistryHook(self.mlflow_conn_id).registry, use_case, first, last)
+        reports.write(hook.uri, hook.storage_options, path_of(found), html(found))
+        self.evidence_url = report_url(path_of(found))
+        return found.summary
