@@ -14,7 +14,7 @@ from mlflow.utils.rest_utils import http_request, verify_rest_response
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
-from include.errors import ServiceUnavailable
+from include.errors import ServiceUnavailable, SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,6 +25,7 @@ Thing = TypeVar("Thing")
 UNCERTAIN = frozenset(
     {"INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "DEADLINE_EXCEEDED", "REQUEST_LIMIT_EXCEEDED", "CANCELLED"}
 )
+NEVER = frozenset({"INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "BAD_REQUEST"})
 SETTLE_SECONDS = 5.0
 TIMEOUT_SECONDS = 30
 
@@ -100,6 +101,17 @@ def post(uri: str, endpoint: str, body: dict[str, Any]) -> dict[str, Any]:
 def is_uncertain(error: MlflowException) -> bool:
     """Return whether the server may have done what was asked, though it did not say so."""
     return error.error_code in UNCERTAIN
+
+
+@contextmanager
+def understood(what: str) -> Iterator[None]:
+    """Turn what MLflow will never do, however often it is asked, into an error that is not retried."""
+    try:
+        yield
+    except MlflowException as error:
+        if error.error_code not in NEVER:
+            raise
+        raise SettingsError(f"MLflow refuses {what}: {error}. Correct what is asked.") from error
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from mlflow.exceptions import MlflowException
 
 from include.errors import ReleaseError
 from include.modeling import artifacts, certificate
-from include.modeling.once import once, post, reaching
+from include.modeling.once import once, post, reaching, understood
 from include.modeling.tracking import KEY, Tracking
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["DIGEST", "KEY", "Logged", "Registry", "as_tags"]
 
 DIGEST = "airworthy.digest"
+MOST_VERSIONS = 1_000
 SNAPSHOT_TABLES = (  # the tags of a version that name a table, and its version
     ("airworthy.snapshot.feature_view", "airworthy.snapshot.feature_version"),
     ("airworthy.snapshot.label_dataset", "airworthy.snapshot.label_version"),
@@ -164,13 +165,31 @@ class Registry(Tracking):
 
         They are for people to see: nothing here reads them, since they have no compare-and-swap.
         """
-        with reaching(self.uri), self.alone(f"aliases/{use_case}"):
+        told = understood(f"the aliases {aliases} of {use_case}")
+        with reaching(self.uri), told, self.alone(f"aliases/{use_case}"):
             now = self._client.get_registered_model(use_case).aliases
             for name, version in aliases.items():
                 if version is None and name in now:
                     self._client.delete_registered_model_alias(use_case, name)
                 elif version is not None and now.get(name) != str(version):
                     self._client.set_registered_model_alias(use_case, name, str(version))
+
+    def versions(self, model: str, query: str = "") -> list[dict[str, Any]]:
+        """Return version, run, aliases and tags of the versions that MLflow's filter finds, newest first."""
+        wanted = f"name = '{model}'" + (f" AND {query}" if query else "")
+        order = ["version_number DESC"]
+        with reaching(self.uri), understood(f"the search for versions by {query!r}"):
+            found = self._client.search_model_versions(wanted, max_results=MOST_VERSIONS, order_by=order)
+            aliases = self._client.get_registered_model(model).aliases if found else {}
+        return [
+            {
+                "version": int(one.version),
+                "run_id": one.run_id,
+                "aliases": sorted(alias for alias, named in aliases.items() if named == one.version),
+                "tags": dict(one.tags),
+            }
+            for one in found
+        ]
 
     def _versions_with(self, tag: str, value: str) -> Iterator[ModelVersion]:
         token: str | None = None

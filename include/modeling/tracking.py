@@ -17,7 +17,7 @@ from mlflow.exceptions import MlflowException
 
 from include.errors import RunDeleted, SettingsError
 from include.modeling import artifacts
-from include.modeling.once import alone, once, post, reaching
+from include.modeling.once import alone, once, post, reaching, understood
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -220,7 +220,7 @@ class Tracking:
 
     def runs(self, experiment: str, query: str = "", *, newest: int = 1_000) -> list[Run]:
         """Return the newest runs of an experiment that MLflow's filter finds; none without the experiment."""
-        with reaching(self.uri):
+        with reaching(self.uri), understood(f"the search for runs by {query!r}"):
             found = self._client.get_experiment_by_name(experiment)
             if found is None:
                 return []

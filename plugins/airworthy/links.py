@@ -41,6 +41,12 @@ class MlflowRunLink(_Evidence):
     name = "MLflow run"
 
 
+class MlflowPageLink(_Evidence):
+    """To an experiment, a run or a model in MLflow."""
+
+    name = "MLflow"
+
+
 class ModelCardLink(BaseOperatorLink):
     """To the card of the version that was registered."""
 

@@ -47,5 +47,9 @@ class ModelRegistryHook(BaseHook):
 
     def run_url(self, run_id: str) -> str:
         """Return where people look at a run."""
+        return self.url(self.registry.page_of(run_id))
+
+    def url(self, route: str) -> str:
+        """Return where people find a page of MLflow."""
         public = self.get_connection(self.mlflow_conn_id).extra_dejson.get("public_uri") or self.uri
-        return f"{public}/#/{self.registry.page_of(run_id)}"
+        return f"{public}/#/{route}"

@@ -21,21 +21,35 @@ from airworthy import assets
 from include.declarations import Column
 
 EXAMPLE = re.compile(r"^Example::\n\n((?:[ ]{4}.*\n|\n)+?)(?=\n?:param|\Z)", re.MULTILINE)
-EARLIER = ("extract", "validate", "snapshot", "train", "evaluate", "register", "begin", "detect", "decide")
+EARLIER = (
+    "build",
+    "extract",
+    "validate",
+    "snapshot",
+    "train",
+    "evaluate",
+    "register",
+    "begin",
+    "detect",
+    "decide",
+)
 BASES = {
     "ModelOperator",
     "ReleaseOperator",
     "MonitoringOperator",
     "QuarantineOperator",
     "ValidationOperator",
+    "MlflowOperator",
 }  # they have no task of their own
 
 
 ROOT = Path(__file__).parents[3]
 
 
-# For other people's DAGs; `docs/how-to/quality.md` shows how.
+# For other people's DAGs; `docs/how-to/quality.md` and `docs/how-to/tracking.md` show how.
 STAND_ALONE = {"ValidateFrameOperator", "ValidateTableOperator", "ValidateQueryOperator"}
+STAND_ALONE |= {"CreateExperimentOperator", "StartRunOperator", "LogToRunOperator", "SearchRunsOperator"}
+STAND_ALONE |= {"SearchVersionsOperator", "SetAliasOperator"}
 
 
 def operators():
