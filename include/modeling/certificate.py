@@ -139,7 +139,7 @@ def verify(folder: Path, trusted: Path, *, use_case: str | None = None) -> Certi
     Return the certificate of the model in `folder`, having checked all of it; `trusted` holds public keys.
 
     :raises CertificateInvalid: if it is missing, unreadable, by an unknown key, altered, of other files,
-        of another use case than `use_case`, or if a blocking gate failed
+        of another use case than `use_case`, or if a blocking gate failed, or was undecided and not approved
     :raises ServiceUnavailable: if it was issued in the future: a clock is wrong, and may be put right
     """
     path = folder / FILE_NAME
@@ -177,9 +177,15 @@ def _check_files(certificate: Certificate, folder: Path) -> None:
 def _check_gates(certificate: Certificate, folder: Path) -> None:
     if not certificate.gates:
         raise CertificateInvalid(f"{folder}: no gate has judged this model. Run its training DAG.")
-    for gate in certificate.gates:
-        if gate.severity == "block" and gate.outcome == "fail":
+    approved = {approval.get("gate") for approval in certificate.approvals}
+    for gate in (gate for gate in certificate.gates if gate.severity == "block"):
+        if gate.outcome == "fail":
             raise CertificateInvalid(f"{folder}: the gate {gate.gate} refused this model: {gate.reason}.")
+        if gate.outcome == "inconclusive" and gate.gate not in approved:
+            raise CertificateInvalid(
+                f"{folder}: the gate {gate.gate} could not decide on this model, and nobody approved it: "
+                f"{gate.reason}. Run its training DAG, and answer its task `approve`."
+            )
 
 
 def _check_clock(certificate: Certificate, path: Path) -> None:

@@ -204,12 +204,23 @@ def test_what_no_gate_has_seen_gets_no_certificate(certified, keys):
         issue(certified, CLAIMS.model_copy(update={"gates": ()}), key_path=keys / "signing.pem")
 
 
-@pytest.mark.parametrize("harmless", [{"severity": "warn", "outcome": "fail"}, {"outcome": "inconclusive"}])
-def test_a_warning_or_an_open_question_is_certified(certified, keys, harmless):
-    gates = (PASSED, PASSED.model_copy(update=harmless))
+@pytest.mark.parametrize("outcome", ["fail", "inconclusive"])
+def test_a_warning_is_certified(certified, keys, outcome):
+    gates = (PASSED, PASSED.model_copy(update={"severity": "warn", "outcome": outcome}))
     certificate = issue(certified, CLAIMS.model_copy(update={"gates": gates}), key_path=keys / "signing.pem")
     (certified / FILE_NAME).write_bytes(certificate)
     assert verify(certified, keys / "trusted").gates == gates
+
+
+def test_an_open_question_is_certified_with_an_approval_of_that_gate_only(certified, keys):
+    undecided = PASSED.model_copy(update={"outcome": "inconclusive"})
+    other, its_own = ({"gate": name, "actor": "ada"} for name in ("improvement_log_loss", undecided.gate))
+    claims = CLAIMS.model_copy(update={"gates": (undecided,), "approvals": (other,)})
+    with pytest.raises(CertificateInvalid, match=f"{undecided.gate} could not decide .* nobody approved it"):
+        issue(certified, claims, key_path=keys / "signing.pem")
+    approved = claims.model_copy(update={"approvals": (other, its_own)})
+    (certified / FILE_NAME).write_bytes(issue(certified, approved, key_path=keys / "signing.pem"))
+    assert verify(certified, keys / "trusted").approvals == (other, its_own)
 
 
 def test_checking_a_certificate_loads_no_heavy_library():
