@@ -47,14 +47,3 @@ def _lacking(
             exists = dataset.first_partition <= wanted <= (dataset.last_partition or date.max)
             if exists and wanted not in there[source.dataset]:
                 yield f"{source.dataset} {wanted}"
-
-
-def stretches(days: list[date]) -> list[list[date]]:
-    """Return days in order as runs of consecutive ones."""
-    parts: list[list[date]] = []
-    for day in days:
-        if parts and day - parts[-1][-1] == timedelta(days=1):
-            parts[-1].append(day)
-        else:
-            parts.append([day])
-    return parts

@@ -76,7 +76,7 @@ class PublishDatasetOperator(PublishPartitionOperator):
         for day, missing in found.waiting.items():
             self.log.info("%s of %s waits for %s", view.name, day, ", ".join(missing))
         if context["dag_run"].partition_key is None:
-            ready = [partitions.key(stretch) for stretch in readiness.stretches(found.ready)]
+            ready = [partitions.key(stretch) for stretch in partitions.stretches(found.ready)]
         else:
             ready = [str(day) for day in found.ready]
         return ready or [f"{INCOMPLETE} {runs.partition_key(context)}"]
@@ -96,7 +96,7 @@ def announce(context: Context, dataset: str, changed: Sequence[Partition], lake:
     events[assets.dataset(dataset)].add_partitions(keys)
     for view in _readers(dataset):
         found = readiness.followers(view, dataset, days, lake, datasets=catalog().datasets)
-        ready = [partitions.key(stretch) for stretch in readiness.stretches(found.ready)]
+        ready = [partitions.key(stretch) for stretch in partitions.stretches(found.ready)]
         events[assets.inputs(view.name)].add_partitions(ready or [f"{INCOMPLETE} {keys[0]}"])
 
 

@@ -52,4 +52,4 @@ class BatchScoringOperator(ModelOperator):
             scored = score(use_case, view, held.model, frame, version=version)
         figures = {"rows": len(scored), "version": version} | summary(scored)
         context["ti"].xcom_push("figures", figures)
-        return hook.staging.write(runs.run_key(context), "predictions", scored)
+        return hook.staging.write(runs.attempt_key(context), "predictions", scored)

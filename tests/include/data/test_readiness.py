@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from include.catalog import catalog
-from include.data.readiness import followers, stretches
+from include.data.readiness import followers
 
 VIEW = catalog().feature_views["flight_features"]
 ONE, TWO, THREE, FOUR = (date(2013, 1, day) for day in (1, 2, 3, 4))
@@ -56,8 +56,3 @@ def test_a_later_day_is_not_waited_for(landed):
 def test_a_source_that_has_ended_is_not_waited_for(landed):
     landed("weather", LAST_WEATHER)
     assert landed("flights", date(2013, 12, 31)).ready == [date(2013, 12, 31)]
-
-
-def test_days_in_order_fall_into_stretches():
-    assert stretches([ONE, TWO, FOUR]) == [[ONE, TWO], [FOUR]]
-    assert stretches([]) == []
