@@ -128,7 +128,7 @@ def train(
     if logged.tags.get("airworthy.inputs") != provenance.digest:
         raise SettingsError(
             f"The MLflow run {run_id} has a model already, of other data or code. "
-            "Trigger a new DAG run instead of clearing this one."
+            "Clear this task for a run of its own, or trigger a new DAG run."
         )
     return TrainedCandidate(use_case.name, run_id, logged.model_id, logged.digest)
 

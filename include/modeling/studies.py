@@ -61,7 +61,7 @@ class Study:
         elif known != inputs:
             raise SettingsError(
                 f"{self._study.study_name} has trials already, of other data, code or declarations. "
-                "Trigger a new DAG run instead of clearing this one."
+                "Clear this task for a run of its own, or trigger a new DAG run."
             )
 
     def suggest(self, defaults: Mapping[str, Any]) -> None:
