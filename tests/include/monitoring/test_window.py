@@ -68,7 +68,7 @@ def test_leaves_out_shadows_failures_other_models_and_other_times(database, lake
         row(2, status=500, predictions=None),
         row(3, use_case="flight_delay"),
         row(4, received_at=NOW - timedelta(days=3)),
-        row(5, received_at=NOW + timedelta(minutes=5)),
+        row(5, received_at=NOW + timedelta(days=1)),
     )
     assert read(database, lake).inputs["distance"].tolist() == [101]
 
