@@ -7,6 +7,7 @@ import pytest
 
 from include.catalog import catalog
 from include.data.readiness import followers
+from include.partitions import hours
 
 VIEW = catalog().feature_views["flight_features"]
 ONE, TWO, THREE, FOUR = (date(2013, 1, day) for day in (1, 2, 3, 4))
@@ -56,3 +57,18 @@ def test_a_later_day_is_not_waited_for(landed):
 def test_a_source_that_has_ended_is_not_waited_for(landed):
     landed("weather", LAST_WEATHER)
     assert landed("flights", date(2013, 12, 31)).ready == [date(2013, 12, 31)]
+
+
+def test_a_day_of_hours_is_ready_with_the_last_of_them(lake, landed):
+    hourly = catalog().datasets["weather"].model_copy(update={"every": "hour"})
+    datasets = {**catalog().datasets, "weather": hourly}
+    landed("flights", ONE)
+
+    def publish(hour):
+        rows = pd.DataFrame({"id": ["x"], "day": [str(ONE)], "hour": [f"{hour:%H}"]})
+        lake.publish("weather", rows, [hour], metadata={})
+        return followers(VIEW, "weather", [ONE], lake, datasets=datasets)
+
+    *earlier, last = hours(ONE)
+    assert [publish(hour).ready for hour in earlier] == [[]] * 23
+    assert publish(last).ready == [ONE]
