@@ -33,6 +33,7 @@ ARTIFACTS = "mlflow"  # the folder of the bucket that MLflow's files go to
 FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep the tests of a file, and those of the one stack, on one worker when several share the work."""
     for item in items:
