@@ -34,7 +34,7 @@ materialise: $(BIN)/python ## bring the newest days of every online feature view
 	@$(BIN)/python -m include.data.feature_store
 
 test: dev ## run the tests, two files at a time (ARGS=… goes to pytest)
-	@$(BIN)/python -m pytest tests -n 2 --dist loadgroup $(ARGS)
+	@$(BIN)/python -m pytest tests -n 2 --dist loadfile $(ARGS)
 
 check: dev ## lint, format, types, layers
 	@$(BIN)/ruff check .

@@ -33,14 +33,6 @@ ARTIFACTS = "mlflow"  # the folder of the bucket that MLflow's files go to
 FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of a file, and those of the one stack, on one worker when several share the work."""
-    for item in items:
-        place = item.path.parent if item.path.parent.name == "system" else item.path
-        item.add_marker(pytest.mark.xdist_group(place.relative_to(item.config.rootpath).as_posix()))
-
-
 @dataclass(frozen=True)
 class PostgresServer:
     """A running server of this test session; databases are made fresh and never shared."""
