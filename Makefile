@@ -33,8 +33,9 @@ down: $(BIN)/python ## stop the embedded stack; its data stays
 materialise: $(BIN)/python ## bring the newest days of every online feature view online
 	@$(BIN)/python -m include.data.feature_store
 
-test: dev ## run the tests, two files at a time (ARGS=… goes to pytest)
-	@$(BIN)/python -m pytest tests -n 2 --dist loadfile $(ARGS)
+test: dev ## run the tests two files at a time, then those of the whole stack
+	@$(BIN)/python -m pytest tests -m "not system" -n 2 --dist loadfile
+	@$(BIN)/python -m pytest tests -m system
 
 check: dev ## lint, format, types, layers
 	@$(BIN)/ruff check .

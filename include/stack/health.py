@@ -60,7 +60,7 @@ def _listens(port: int) -> str:
 
 @cache
 def _client() -> httpx.Client:
-    return httpx.Client(timeout=5, trust_env=False)
+    return httpx.Client(timeout=15, trust_env=False)
 
 
 def _answers(url: str) -> str:

@@ -249,7 +249,9 @@ def cluster(tmp_path):
     """Return the address of a Dask scheduler, and its two workers' processes."""
     port, dask = free_ports(1)[0], [sys.executable, "-m", "dask"]
     address = f"tcp://127.0.0.1:{port}"
-    quiet = {"PYTHONPATH": str(ROOT), "TEST_TRACE": str(tmp_path / "trace"), "TEST_PAUSE": "0.1"}
+    (tmp_path / "hold").touch()
+    watched = {"TEST_TRACE": str(tmp_path / "trace"), "TEST_HOLD": str(tmp_path / "hold")}
+    quiet = {"PYTHONPATH": str(ROOT), **watched}
     scheduler = ["scheduler", "--host=127.0.0.1", f"--port={port}", "--no-dashboard"]
     worker = [
         "worker",
@@ -276,16 +278,18 @@ def test_a_cluster_shares_the_trials_and_a_killed_worker_loses_none_that_ended(
     tuning, tmp_path, ended, children, cluster
 ):
     address, (first, second) = cluster
+    trace, hold = tmp_path / "trace", tmp_path / "hold"
     with ThreadPoolExecutor(1) as thread:
         tuner = thread.submit(tuning, dask=address, workers=2, trials=8)
         wait_until(lambda: len(ended()) >= 3 or tuner.done(), 150, "three trials")
-        before = ended()
+        before, at_work = ended(), set(trace.read_text().split())
         first.kill()
+        hold.unlink()
         assert tuner.result(150).trials == 8
     assert 3 <= len(before) < 8
+    assert at_work == {str(first.pid), str(second.pid)}
     assert before.items() <= ended().items()
     assert (len(ended()), children()[1]) == (8, 8)
-    assert set((tmp_path / "trace").read_text().split()) == {str(first.pid), str(second.pid)}
 
 
 def test_a_cluster_with_other_code_is_refused(tuning, monkeypatch):
