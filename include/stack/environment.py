@@ -25,6 +25,7 @@ QUIET = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD": "false",  # else clients go past MLflow to the store
     "MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD": "false",  # of its files, which they need not reach
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",  # 12 s, then the task is tried again; seven hold it for minutes
     "SCARF_ANALYTICS": "false",
     "SPT_NOENV": "1",  # setproctitle would write over the marks
     "PYTHONUNBUFFERED": "1",

@@ -4,6 +4,7 @@ import json
 from dataclasses import asdict
 
 import pytest
+import yaml
 
 from include.stack import environment
 from include.stack.credentials import load
@@ -55,6 +56,21 @@ def test_tuning_can_be_overridden_from_outside_but_addresses_cannot(chosen, monk
     variables = environment.of("airflow", chosen, load(chosen.root))
     assert variables["AIRFLOW__CORE__PARALLELISM"] == "9"
     assert variables["AIRFLOW__API__PORT"] == str(chosen.airflow_port)
+
+
+@pytest.mark.parametrize("kind", ["mlflow", "airworthy", "airflow"])
+def test_an_outage_of_mlflow_costs_a_retry_of_the_task_and_not_minutes_of_the_clients(chosen, kind):
+    assert environment.of(kind, chosen, load(chosen.root))["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == "3"
+
+
+def test_the_composed_services_keep_to_the_same_rules():
+    composed = yaml.safe_load((environment.REPOSITORY / "docker-compose.yaml").read_text())["services"]
+    embedded = {name: value for name, value in environment.QUIET.items() if name.startswith("MLFLOW_HTTP")}
+    for service in ("scheduler", "worker", "triggerer", "mlflow", "controller"):
+        assert composed[service]["environment"].items() >= embedded.items()
+    for service in ("worker", "controller"):  # where models are loaded
+        allowed = composed[service]["environment"]["AIRWORTHY_ALLOW_PICKLE"]
+        assert allowed == "${AIRWORTHY_ALLOW_PICKLE:-true}"
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.name)
