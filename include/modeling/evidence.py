@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from pydantic import BaseModel, ConfigDict
 
+from include.data.leakage_record import LeakageRecord
 from include.modeling.comparison import Gain
 
 Figure = float | int | str
@@ -68,7 +69,8 @@ class Evidence(_Figures):
     metrics, 95 % between their bounds, over `days` test days; `naive` are the metrics of the naive forecast
     on the test rows, and `skill` what the use case's metric gains on it. `overlap` counts test rows that are
     training rows too; `answers` is the range of the predictions on the test rows; `refusals` counts failed
-    attempts since the last promotion; `measured` holds what each gate asked for, by its key.
+    attempts since the last promotion; `leakage` is what the features' own checks said of the snapshot's days,
+    None if nobody looked; `measured` holds what each gate asked for, by its key.
     """
 
     metrics: Mapping[str, Mapping[str, float]]
@@ -83,4 +85,5 @@ class Evidence(_Figures):
     decision: Decision | None = None
     champion: Rivalry | None = None
     refusals: int = 0
+    leakage: LeakageRecord | None = None
     measured: Mapping[str, Measurement] = {}

@@ -7,13 +7,15 @@ from datetime import timedelta
 
 from include import partitions
 from include.catalog import catalog, module_of
-from include.data import features
+from include.data import evidence, features, leakage
 from include.data.admission import admit
 from include.data.lake import Lake
 from include.data.sources.files import Landing
 from include.schema import connect
 from include.stack.feed import land
 from include.stack.settings import settings
+
+RUN = "bench/seed"
 
 
 def main(first: str, last: str) -> None:
@@ -24,15 +26,18 @@ def main(first: str, last: str) -> None:
     engine = connect(settings().database_url)
     for dataset in catalog().datasets.values():
         report = admit(
-            dataset, landing.read(dataset, days).rows, days, lake=lake, engine=engine, run="bench/seed/1"
+            dataset, landing.read(dataset, days).rows, days, lake=lake, engine=engine, run=f"{RUN}/1"
         )
         report.raise_if_failed(dataset.name)
         lake.publish(dataset.name, report.accepted, days, metadata={})
     for view in catalog().feature_views.values():
-        rows = features.build(view, module_of("features", view.name).build, lake, days)
-        report = admit(view, rows, days, lake=lake, engine=engine, run="bench/seed/1")
+        build = module_of("features", view.name).build
+        rows = features.build(view, build, lake, days)
+        found = leakage.check(view, build, lake, rows, days)
+        evidence.record(engine, view.name, f"{RUN}/1", f"{first}..{last}", found.findings())
+        report = admit(view, rows, days, lake=lake, engine=engine, run=f"{RUN}/1")
         report.raise_if_failed(view.name)
-        lake.publish(view.name, report.accepted, days, metadata={})
+        lake.publish(view.name, report.accepted, days, metadata={"run": RUN, "try": "1"})
 
 
 if __name__ == "__main__":

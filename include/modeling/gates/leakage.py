@@ -1,4 +1,4 @@
-"""Judge whether one feature alone tells the target too well: then it probably knows it."""
+"""Judge whether features know the target: by what one tells alone, and by what their own check has found."""
 
 from __future__ import annotations
 
@@ -13,14 +13,20 @@ from include.modeling.gates.verdict import measured, verdict
 from include.modeling.trial import sample
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from include.declarations import Leakage
     from include.modeling.evidence import Evidence, Figure
-    from include.modeling.gates.verdict import Verdict
+    from include.modeling.gates.verdict import Outcome, Verdict
     from include.modeling.resampling import Values
     from include.modeling.trial import Trial
 
+    Figures = dict[str, Figure]
+    Finding = tuple[Outcome, str, Mapping[str, Figure]]
+
 ROWS = 20_000
 BINS = 64
+WORST: list[Outcome] = ["fail", "inconclusive", "pass"]
 
 
 def measure(gate: Leakage, trial: Trial) -> Measurement:
@@ -61,22 +67,55 @@ def _cells(train: pd.Series[Any], test: pd.Series[Any]) -> tuple[Any, Any, int]:
 
 
 def judge(gate: Leakage, evidence: Evidence) -> Verdict:
-    """Fail if a feature that is not exempt tells too much; name all that do."""
+    """
+    Fail if a feature that is not exempt tells too much, or did not pass its view's own check; name them.
+
+    Days that nobody checked leave it open: that nothing is on record is no proof that nothing leaks.
+    """
     found = measured(gate, evidence)
+    alone, record = _alone(gate, found), _on_record(evidence, {str(item["feature"]) for item in found.items})
+    outcome = min(alone[0], record[0], key=WORST.index)
+    figures: dict[str, Figure] = {"rows": found.rows, "maximum": gate.maximum, **record[2], **alone[2]}
+    return verdict(gate, outcome, f"{record[1]}; {alone[1]}", figures)
+
+
+def _alone(gate: Leakage, found: Measurement) -> Finding:
+    """Return whether one feature alone tells too much."""
     scores = {str(item["feature"]): float(item["score"]) for item in found.items if item["score"] is not None}
     too_good = {
         name: score for name, score in scores.items() if score > gate.maximum and name not in gate.exempt
     }
-    figures: dict[str, Figure] = {"rows": found.rows, "maximum": gate.maximum, **scores}
     if too_good:
         said = ", ".join(f"{name} ({score:.3f})" for name, score in too_good.items())
         reason = (
             f"alone, {said} tells the target of {found.rows} test rows too well, {gate.maximum:g} is "
             "allowed: was it known before the event?"
         )
-        return verdict(gate, "fail", reason, figures)
+        return "fail", reason, scores
     if not scores:
-        return verdict(gate, "inconclusive", "the test rows have one class only", figures)
+        return "inconclusive", "the test rows have one class only", scores
     best = max(scores, key=scores.__getitem__)
     reason = f"the best single feature, {best}, reaches {scores[best]:.3f}, {gate.maximum:g} is allowed"
-    return verdict(gate, "pass", f"{reason}{', and it is exempt' if best in gate.exempt else ''}", figures)
+    return "pass", f"{reason}{', and it is exempt' if best in gate.exempt else ''}", scores
+
+
+def _on_record(evidence: Evidence, features: set[str]) -> Finding:
+    """Return what the feature view's own check said of the days that the model learns from."""
+    found = evidence.leakage
+    if found is None:
+        return "inconclusive", "nobody asked what its features' own check said: clear `evaluate`", {}
+    view = found.feature_view
+    figures: Figures = {"days_checked": found.passed, "days_unchecked": found.unchecked_days}
+    used = {name: said for name, said in found.leaks.items() if name in features}
+    if used:
+        return "fail", f"{view} did not pass its own check: {'; '.join(used.values())}", figures
+    if found.unchecked:
+        reason = (
+            f"{found.unchecked_days} days of {view} ({', '.join(found.unchecked)}) were published without "
+            f"their own check: run {view}_features for them"
+        )
+        return "inconclusive", reason, figures
+    if found.leaks:
+        others = ", ".join(found.leaks)
+        return "pass", f"only {others} of {view} leaks, and this model does not use it", figures
+    return "pass", f"all {found.passed} days of {view} passed their own check", figures

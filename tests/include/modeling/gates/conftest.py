@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from include.data.leakage_record import LeakageRecord
 from include.data.splits import Splits
 from include.modeling.examination import examine
 from include.modeling.fresh import Answers
@@ -26,6 +27,7 @@ COLUMNS = {
     "carrier": "string", "origin": "string", "dest": "string", "hour": "long", "weekday": "long",
     "distance": "double", "temp": "double", "wind_speed": "double", "pressure": "double",
 }  # fmt: skip
+PASSED = LeakageRecord("flight_features", passed=60)
 TAKES = {"long": "integer", "double": "double", "string": "string"}
 
 
@@ -84,6 +86,7 @@ def verdicts_of(
     champion: Model | None = None,
     fresh: Answers | None = None,
     champions: Answers | None = None,
+    leakage: LeakageRecord | None = PASSED,
     **changes: Any,
 ) -> Any:
     base = FLIGHT_DELAY if task == "classification" else AIR_TIME
@@ -101,4 +104,4 @@ def verdicts_of(
         beside["champions"] = lambda: champions
     trial = hold(use_case, model, None, Splits(*cuts, test), **beside)  # type: ignore[arg-type]
     evidence = examine(trial, overlap=0, champions_overlap=0, refusals=0)
-    return judge(use_case, evidence)
+    return judge(use_case, evidence.model_copy(update={"leakage": leakage}))
