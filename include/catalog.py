@@ -117,7 +117,7 @@ def _check_view(view: FeatureView, datasets: Mapping[str, Dataset], problems: li
     for source in view.sources:
         _declared_well("datasets", source.dataset, "sources.dataset", problems)
         _exists(source.dataset, datasets, "sources.dataset")
-        _can_be_known(view, source, datasets[source.dataset])
+        _lands_in_time(view, source, datasets[source.dataset])
 
 
 def _check_use_case(case: UseCase, found: Catalog, problems: list[str]) -> None:
@@ -139,11 +139,11 @@ def _check_use_case(case: UseCase, found: Catalog, problems: list[str]) -> None:
     _exists(case.label.column, label_columns, "label.column")
 
 
-def _can_be_known(view: FeatureView, source: Source, dataset: Dataset) -> None:
-    if dataset.known_at is None and source.lookback_days < dataset.lag_days:
+def _lands_in_time(view: FeatureView, source: Source, dataset: Dataset) -> None:
+    if source.lookback_days < dataset.lag_days:
         raise DeclarationError(
             f"sources: a partition of {dataset.name} lands {dataset.lag_days} days late, and {view.name} "
-            f"looks back {source.lookback_days} days: none of its rows could be known in time. Leave "
+            f"looks back {source.lookback_days} days: none of them would be there in time. Leave "
             f"{dataset.name} out, or set lookback_days to at least {dataset.lag_days}"
         )
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from include.catalog import catalog
+from include.data import schemas
 from include.errors import DataError
 
 if TYPE_CHECKING:
@@ -30,7 +31,9 @@ def build(
     """
     Return the rows of `view` for these days, each built from its sources as far as they look back.
 
-    A source has to be there for every day that is read, except before its first and after its last partition.
+    Of a dataset that lands `lag_days` late, the newest days are left out, so that a day is built of the same
+    in the past and in service. A source has to be there for every day that is read, except before its first
+    and after its last partition.
 
     :raises PartitionMissing: if a day of a source was never published
     :raises DataError: if a feature was not known `horizon` before the event
@@ -58,7 +61,9 @@ def windows(
         yield (
             day,
             {
-                source.dataset: _window(found[source.dataset], day, source.lookback_days)
+                source.dataset: _window(
+                    found[source.dataset], source.days_of(day, lag_days=datasets[source.dataset].lag_days)
+                )
                 for source in view.sources
             },
         )
@@ -100,19 +105,22 @@ def _built(
 
 def _by_day(lake: Lake, source: Source, dataset: Dataset, days: Collection[date]) -> dict[str, pd.DataFrame]:
     last = dataset.last_partition or date.max
-    wanted = {
-        day - timedelta(days=back)
-        for day in days
-        for back in range(min(source.lookback_days, day.toordinal() - 1) + 1)
-    }
-    rows = lake.read(dataset.name, [day for day in wanted if dataset.first_partition <= day <= last])
+    wanted = {each for day in days for each in source.days_of(day, lag_days=dataset.lag_days)}
+    there = [day for day in wanted if dataset.first_partition <= day <= last]
+    rows = lake.read(dataset.name, there) if there else _nothing(dataset)
     found = {str(day): part for day, part in rows.groupby("day", sort=False)}
     return found | {"": rows.iloc[:0]}
 
 
-def _window(by_day: Mapping[str, pd.DataFrame], day: date, lookback_days: int) -> pd.DataFrame:
-    keys = [(day - timedelta(days=back)).isoformat() for back in range(lookback_days, -1, -1)]
-    parts = [by_day[key] for key in keys if key in by_day]
+def _nothing(dataset: Dataset) -> pd.DataFrame:
+    """Return no rows of a dataset, of which there may be no table yet."""
+    empty = schemas.to_frame(schemas.declared(dataset.columns).empty_table())
+    parts = ["day", "hour"] if dataset.every == "hour" else ["day"]
+    return empty.assign(**dict.fromkeys(parts, pd.Series(dtype=object)))
+
+
+def _window(by_day: Mapping[str, pd.DataFrame], days: Collection[date]) -> pd.DataFrame:
+    parts = [by_day[str(day)] for day in days if str(day) in by_day]
     if len(parts) == 1:
         return parts[0].reset_index(drop=True)
     return pd.concat(parts or [by_day[""]], ignore_index=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ def followers(
 
     A day further on that reads back to one of these counts only once it is complete: it is not waited for.
     """
-    lookback = next(source.lookback_days for source in view.sources if source.dataset == dataset)
-    later = {day + timedelta(days=ahead) for day in days for ahead in range(lookback + 1)}
+    source, lag = next(each for each in view.sources if each.dataset == dataset), datasets[dataset].lag_days
+    later = {reader for day in days for reader in source.readers_of(day, lag_days=lag)}
     there = {source.dataset: set(lake.days(source.dataset)) for source in view.sources}
     lacking = {day: list(_lacking(view, day, there, datasets)) for day in sorted(later)}
     ready = [day for day, missing in lacking.items() if not missing]
@@ -42,8 +42,7 @@ def _lacking(
 ) -> Iterator[str]:
     for source in view.sources:
         dataset = datasets[source.dataset]
-        for back in range(source.lookback_days + 1):
-            wanted = day - timedelta(days=back)
+        for wanted in source.days_of(day, lag_days=dataset.lag_days):
             exists = dataset.first_partition <= wanted <= (dataset.last_partition or date.max)
             if exists and wanted not in there[source.dataset]:
                 yield f"{source.dataset} {wanted}"

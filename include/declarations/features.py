@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Self
 
 from pydantic import Field, model_validator
@@ -15,6 +15,7 @@ class Source(Declaration):
     """
     A dataset that a feature view reads: its own day, and `lookback_days` before it.
 
+    Of a dataset that lands late, the days that have not landed by then are left out.
     `columns` are those of the view that come from it; what no source names may come from any of them.
     """
 
@@ -26,6 +27,15 @@ class Source(Declaration):
     def known_at(self) -> str:
         """The view's column with the moment at which a row's values of this source became known."""
         return f"{self.dataset}_known_at"
+
+    def days_of(self, day: date, *, lag_days: int) -> list[date]:
+        """Return the days of the dataset, which lands `lag_days` late, that a day is built from, in order."""
+        first = min(self.lookback_days, day.toordinal() - 1)
+        return [day - timedelta(days=back) for back in range(first, lag_days - 1, -1)]
+
+    def readers_of(self, day: date, *, lag_days: int) -> list[date]:
+        """Return the view's days that a day of the dataset, which lands `lag_days` late, is built into."""
+        return [day + timedelta(days=ahead) for ahead in range(lag_days, self.lookback_days + 1)]
 
 
 class Online(Declaration):

@@ -110,11 +110,11 @@ def origin(registry: Registry, lake: Lake, use_case: str, version: int) -> Origi
         name: _makers(history.commits(lake, name), days, at) for name, at in read
     }
     for source in view.sources:
-        found = history.commits(lake, source.dataset)
+        found, lag = history.commits(lake, source.dataset), catalog().datasets[source.dataset].lag_days
         partitions.setdefault(source.dataset, set()).update(
             (day, commit)
             for built, feature in partitions[view.name]
-            for day in _window(built, -source.lookback_days)
+            for day in source.days_of(built, lag_days=lag)
             if (commit := history.maker(found, day, at=feature.at)) is not None
         )
     return Origin(
@@ -180,9 +180,9 @@ class _Logs(dict[str, list[Commit]]):
 def _features_of(logs: _Logs, dataset: str, day: date, made: list[Commit]) -> Iterator[tuple[date, Commit]]:
     """Return the days of feature views that read `day` while it was of one of the commits `made`."""
     for view in catalog().feature_views.values():
-        for source in view.sources:
-            readers = _window(day, source.lookback_days) if source.dataset == dataset else []
-            for commit in logs[view.name] if readers else []:
+        for source in (each for each in view.sources if each.dataset == dataset):
+            readers = source.readers_of(day, lag_days=catalog().datasets[dataset].lag_days)
+            for commit in logs[view.name]:
                 if history.maker(logs[dataset], day, at=commit.at) in made:
                     yield from ((reader, commit) for reader in readers if reader in commit.days)
 
@@ -253,13 +253,8 @@ def _makers(found: list[Commit], days: list[date], version: int) -> set[tuple[da
 
 def _days(snapshot: Snapshot) -> list[date]:
     first, last = (date.fromisoformat(day) for day in snapshot.days)
-    return [day for day in _window(first, (last - first).days) if day.isoformat() not in snapshot.left_out]
-
-
-def _window(day: date, length: int) -> list[date]:
-    """Return `day` and as many after it, or before it where `length` is negative."""
-    step = 1 if length >= 0 else -1
-    return [day + timedelta(days=step * n) for n in range(abs(length) + 1)]
+    days = (first + timedelta(days=n) for n in range((last - first).days + 1))
+    return [day for day in days if day.isoformat() not in snapshot.left_out]
 
 
 def _by_day(pair: tuple[date, Commit]) -> tuple[date, int]:

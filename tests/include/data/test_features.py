@@ -85,6 +85,20 @@ def test_each_day_sees_itself_and_as_many_days_before_as_declared(filled, declar
     }
 
 
+def test_of_a_source_that_lands_late_a_day_sees_what_has_landed_by_then(filled, declared):
+    declared["levels_seen"] = Dataset(**declared["levels_seen"].model_dump() | {"lag_days": 1})
+    rows = features.build(VIEW, in_time, filled, DAYS, datasets=declared)
+    assert dict(zip(rows["day"], rows["seen"], strict=True)) == {
+        "2013-01-01": "",
+        "2013-01-02": "2013-01-01",
+        "2013-01-03": "2013-01-01,2013-01-02",
+        "2013-01-04": "2013-01-02,2013-01-03",
+        "2013-01-05": "2013-01-03,2013-01-04",
+    }
+    alone = features.build(VIEW, in_time, filled, DAYS[:1], datasets=declared)
+    assert alone["seen"].tolist() == [""]
+
+
 def test_one_day_at_a_time_gives_what_a_bulk_run_gives(filled, declared):
     bulk = features.build(VIEW, in_time, filled, DAYS, datasets=declared)
     single = [features.build(VIEW, in_time, filled, [day], datasets=declared) for day in DAYS]

@@ -54,6 +54,15 @@ def test_a_later_day_is_not_waited_for(landed):
     assert landed("weather", ONE).waiting == {}
 
 
+def test_a_source_that_lands_late_is_not_waited_for_on_its_own_day_and_leads_to_the_later_one(lake, landed):
+    late = catalog().datasets["weather"].model_copy(update={"lag_days": 1})
+    datasets = {**catalog().datasets, "weather": late}
+    landed("weather", ONE)
+    landed("flights", ONE, TWO)
+    assert followers(VIEW, "flights", [ONE, TWO], lake, datasets=datasets).ready == [ONE, TWO]
+    assert followers(VIEW, "weather", [ONE], lake, datasets=datasets).ready == [TWO]
+
+
 def test_a_source_that_has_ended_is_not_waited_for(landed):
     landed("weather", LAST_WEATHER)
     assert landed("flights", date(2013, 12, 31)).ready == [date(2013, 12, 31)]
