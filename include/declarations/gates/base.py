@@ -15,11 +15,12 @@ class Gate(Declaration):
     """What a candidate must show; `block` stops it, `warn` is written on its certificate."""
 
     severity: Literal["block", "warn", "info"] = "block"
+    kind: str
 
     @property
     def name(self) -> str:
-        """How its verdict is called; two gates of one use case never share it."""
-        raise NotImplementedError
+        """How its verdict is called; of one severity, two gates of one use case never share it."""
+        return self.kind
 
     @property
     def measured(self) -> tuple[Metric, ...]:

@@ -77,11 +77,6 @@ class Robustness(Gate):
     rows: int = Field(default=2_000, ge=50, le=100_000)
 
     @property
-    def name(self) -> str:
-        """Robustness."""
-        return self.kind
-
-    @property
     def columns(self) -> tuple[str, ...]:
         """Every column that is spoilt."""
         return tuple(dict.fromkeys((*self.noise, *self.missing, *self.unseen, *self.extremes)))
@@ -118,11 +113,6 @@ class Leakage(Gate):
     maximum: float = Field(gt=0.5, lt=1)
     exempt: tuple[str, ...] = ()
 
-    @property
-    def name(self) -> str:
-        """Leakage."""
-        return self.kind
-
     def require(self, use_case: UseCase) -> None:
         """Refuse an exemption of what is no feature."""
         known(self.exempt, use_case.features, "leakage: exempt")
@@ -150,11 +140,6 @@ class GoldenPredictions(Gate):
 
     kind: Literal["golden_predictions"] = "golden_predictions"
     cases: tuple[GoldenCase, ...] = Field(min_length=1)
-
-    @property
-    def name(self) -> str:
-        """Golden predictions."""
-        return self.kind
 
     def require(self, use_case: UseCase) -> None:
         """Refuse a row that is not exactly the features."""

@@ -17,6 +17,11 @@ class _OfMetric(Gate):
     metric: Metric
 
     @property
+    def name(self) -> str:
+        """The kind's and the metric's."""
+        return f"{self.kind}_{self.metric}"
+
+    @property
     def measured(self) -> tuple[Metric, ...]:
         """The one metric."""
         return (self.metric,)
@@ -28,11 +33,6 @@ class Threshold(_OfMetric):
     kind: Literal["threshold"] = "threshold"
     minimum: float | None = None
     maximum: float | None = None
-
-    @property
-    def name(self) -> str:
-        """The metric's."""
-        return f"threshold_{self.metric}"
 
     @model_validator(mode="after")
     def _can_be_met(self) -> Self:
@@ -60,22 +60,12 @@ class Improvement(_OfMetric):
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
     price_per_attempt: float = Field(default=0.0, ge=0)
 
-    @property
-    def name(self) -> str:
-        """The metric's."""
-        return f"improvement_{self.metric}"
-
 
 class Overfitting(_OfMetric):
     """The metric on the training rows is not better than on the test rows by more than `maximum_gap`."""
 
     kind: Literal["overfitting"] = "overfitting"
     maximum_gap: float = Field(gt=0)
-
-    @property
-    def name(self) -> str:
-        """The metric's."""
-        return f"overfitting_{self.metric}"
 
 
 class Calibration(Gate):
@@ -90,11 +80,6 @@ class Calibration(Gate):
     maximum_error: float = Field(gt=0, le=1)
     bins: int = Field(default=10, ge=2, le=50)
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
-
-    @property
-    def name(self) -> str:
-        """Calibration."""
-        return self.kind
 
     def require(self, use_case: UseCase) -> None:
         """Refuse a regression."""

@@ -29,11 +29,6 @@ class Budget(Gate):
     maximum_memory_ratio: Limit | None = None
 
     @property
-    def name(self) -> str:
-        """Budget."""
-        return self.kind
-
-    @property
     def compares(self) -> bool:
         """Whether the champion has to be measured too."""
         return any((self.maximum_latency_ratio, self.maximum_size_ratio, self.maximum_memory_ratio))
@@ -55,11 +50,6 @@ class SignatureCompatibility(Gate):
 
     kind: Literal["signature"] = "signature"
 
-    @property
-    def name(self) -> str:
-        """Signature."""
-        return self.kind
-
 
 class BusinessValue(Gate):
     """
@@ -70,11 +60,6 @@ class BusinessValue(Gate):
     kind: Literal["business_value"] = "business_value"
     minimum_per_thousand: float = 0.0
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
-
-    @property
-    def name(self) -> str:
-        """Business value."""
-        return self.kind
 
     def require(self, use_case: UseCase) -> None:
         """Refuse a use case that does not say what a wrong prediction costs."""
