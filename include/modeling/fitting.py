@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 from sklearn.exceptions import ConvergenceWarning
@@ -11,6 +12,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import has_fit_parameter
 
 from include.errors import AirworthyError, DeclarationError, TrainingFailed
+from include.modeling.accidents import accidents
 from include.modeling.weights import weigh
 
 if TYPE_CHECKING:
@@ -36,21 +38,23 @@ def fit(use_case: UseCase, estimator: Any, train: pd.DataFrame, validation: pd.D
 
     :raises DeclarationError: if `training` asks for what the estimator cannot do
     :raises TrainingFailed: if it raises, or does not converge where the use case requires that
+    :raises ServiceUnavailable: if memory, disk, a worker or a connection failed it
     """
     features = list(use_case.features)
     with warnings.catch_warnings(record=True) as heard:
         warnings.simplefilter("always", ConvergenceWarning)
         try:
-            seed(estimator, use_case.training.seed)
-            given = _weights(use_case, estimator, weigh(use_case.training, train))
-            if use_case.training.early_stopping is None:
-                named = {f"{_prefix(estimator)}{name}": value for name, value in given.items()}
-                estimator.fit(train[features], train["target"], **named)
-            else:
-                _stop_early(use_case, estimator, train, validation, given)
+            with accidents(f"{use_case.name}: the fit on {len(train)} rows"):
+                seed(estimator, use_case.training.seed)
+                given = _weights(use_case, estimator, weigh(use_case.training, train))
+                if use_case.training.early_stopping is None:
+                    named = {f"{_prefix(estimator)}{name}": value for name, value in given.items()}
+                    estimator.fit(train[features], train["target"], **named)
+                else:
+                    _stop_early(use_case, estimator, train, validation, given)
         except AirworthyError:
             raise
-        except Exception as error:  # whatever it raises is the estimator's problem, and the same next time
+        except Exception as error:  # whatever else it raises is the estimator's, and the same next time
             raise TrainingFailed(
                 f"{use_case.name}: {type(last_of(estimator)).__name__} could not be fitted on {len(train)} "
                 f"rows: {type(error).__name__}: {error}. See build_model() in "
@@ -75,6 +79,17 @@ def seed(estimator: Any, value: int) -> None:
     ]
     if open_ones:
         estimator.set_params(**dict.fromkeys(open_ones, value))
+
+
+def seeds(use_case: UseCase, estimator: Any) -> dict[str, int]:
+    """Return what chance began with: the declared seed, and each `random_state` of the estimator."""
+    parameters = estimator.get_params() if hasattr(estimator, "get_params") else {}
+    states = {
+        name: int(value)
+        for name, value in parameters.items()
+        if name.rpartition("__")[2] == "random_state" and isinstance(value, Integral)
+    }
+    return {"training.seed": use_case.training.seed} | states
 
 
 def last_of(estimator: Any) -> Any:

@@ -107,6 +107,7 @@ def export(estimator: Any, use_case: UseCase, sample: pd.DataFrame) -> bytes:
     try:
         content: bytes = to_onnx(estimator, initial_types=inputs, options=options).SerializeToString()
     except (MissingConverter, MissingShapeCalculator, NotImplementedError, RuntimeError, ValueError) as error:
+        # all that skl2onnx raises of a model that it cannot convert; memory and disk raise none of these
         message = str(error).splitlines()[0][:200]
         raise DataError(
             f"{use_case.name}: there is no ONNX graph of this model: {message} {remedy}"

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from include.errors import DataError, TrainingFailed
+from include.errors import DataError, ServiceUnavailable, TrainingFailed
+from include.modeling.accidents import accidents
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,6 +57,7 @@ def check_answers(use_case: UseCase, estimator: Any, frame: pd.DataFrame) -> Non
 
     :raises TrainingFailed: if it raises, or its answers are no predictions: wrong shape, not finite, and for
         a classifier no probabilities
+    :raises ServiceUnavailable: if memory, disk, a worker or a connection failed it
     """
     rows = frame[list(use_case.features)].head(ASKED)
     _check(use_case, _ask(use_case, estimator, rows, "its own rows"), len(rows))
@@ -69,8 +71,11 @@ def check_answers(use_case: UseCase, estimator: Any, frame: pd.DataFrame) -> Non
 def _ask(use_case: UseCase, estimator: Any, rows: pd.DataFrame, what: str) -> Any:
     method = "predict" if use_case.task == "regression" else "predict_proba"
     try:
-        return np.asarray(getattr(estimator, method)(rows))
-    except Exception as error:  # whatever it raises is the estimator's problem, and the same next time
+        with accidents(f"{use_case.name}: {method}() on {what}"):
+            return np.asarray(getattr(estimator, method)(rows))
+    except ServiceUnavailable:
+        raise
+    except Exception as error:  # whatever else it raises is the estimator's, and the same next time
         raise TrainingFailed(
             f"{use_case.name}: {method}() fails on {what}: {type(error).__name__}: {error}. Let the encoder "
             "ignore unknown values, and see build_model()."

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import cloudpickle
 
 from include.catalog import module_of
-from include.errors import AirworthyError, DataError
+from include.errors import AirworthyError, DataError, ServiceUnavailable
 from include.modeling import fitting
+from include.modeling.accidents import accidents
 from include.modeling.evaluation import evaluate, predict
 
 if TYPE_CHECKING:
@@ -92,19 +93,25 @@ def attempt(work: Work, parameters: Parameters) -> Outcome:
     Fit and measure on every fold; where that fails, say why.
 
     Where `training` declares early stopping, the days of the fold say when: all trials alike.
+
+    :raises ServiceUnavailable: if memory, disk, a worker or a connection failed it: the trial is still open
     """
-    began, scores = time.perf_counter(), []
+    began = time.perf_counter()
     try:
-        for fold in work.folds:
-            train, validation = (
-                work.rows[work.rows["day"].isin(days)] for days in (fold.train, fold.validation)
-            )
-            fitted = fitting.fit(work.use_case, work.build(**parameters), train, validation)
-            answers = predict(fitted.estimator, work.use_case.task, validation[list(work.use_case.features)])
-            scores.append(evaluate(work.use_case, answers, validation["target"])[work.metric])
+        with accidents(f"{work.use_case.name}: a trial with {dict(parameters)}"):
+            scores = [_score(work, fold, parameters) for fold in work.folds]
+    except ServiceUnavailable:
+        raise
     except AirworthyError as error:
         return Outcome((), time.perf_counter() - began, str(error))
-    except Exception as error:  # noqa: BLE001  whatever it raises is the problem of these parameters
+    except Exception as error:  # noqa: BLE001  whatever else it raises is the problem of these parameters
         problem = f"{type(error).__name__}: {error} with {dict(parameters)}"
         return Outcome((), time.perf_counter() - began, problem)
     return Outcome(tuple(scores), time.perf_counter() - began)
+
+
+def _score(work: Work, fold: Fold, parameters: Parameters) -> float:
+    train, validation = (work.rows[work.rows["day"].isin(days)] for days in (fold.train, fold.validation))
+    fitted = fitting.fit(work.use_case, work.build(**parameters), train, validation)
+    answers = predict(fitted.estimator, work.use_case.task, validation[list(work.use_case.features)])
+    return evaluate(work.use_case, answers, validation["target"])[work.metric]

@@ -10,7 +10,7 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from include.declarations import Training
 from include.errors import DeclarationError
-from include.modeling.fitting import fit, iterations_of, seed
+from include.modeling.fitting import fit, iterations_of, seed, seeds
 from include.use_cases.flight_delay import USE_CASE
 
 NUMBERS = ["hour", "distance", "wind_speed"]
@@ -91,6 +91,12 @@ def test_only_an_open_seed_is_filled():
     assert model[-1].random_state == 7
     seed(model, 8)
     assert model[-1].random_state == 7
+
+
+def test_the_numbers_that_chance_began_with_are_named():
+    model = piped(RandomForestClassifier(random_state=5))
+    assert seeds(of(seed=3), model) == {"training.seed": 3, "randomforestclassifier__random_state": 5}
+    assert seeds(of(), piped(KNeighborsClassifier())) == {"training.seed": 0}
 
 
 def test_a_forest_is_the_same_each_time_without_a_seed_of_its_own(flights):

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import errno
+from concurrent.futures.process import BrokenProcessPool
+
 import numpy as np
 import pytest
 
 from include.data.splits import Splits
 from include.declarations import Training
-from include.errors import DataError, TrainingFailed
+from include.errors import DataError, ServiceUnavailable, TrainingFailed
 from include.modeling.training import fit, inputs
 from include.use_cases.air_time import USE_CASE as AIR_TIME
 from include.use_cases.flight_delay import USE_CASE
@@ -89,6 +92,50 @@ def test_an_estimator_that_raises_is_a_decision_that_names_it(flights):
 
     with pytest.raises(TrainingFailed, match=r"Broken could not be fitted on 40 rows: ZeroDivisionError"):
         fit(USE_CASE, Broken(), splits(flights(days=1)))
+
+
+def raising(error):
+    """Return an estimator whose fit and whose answers end so."""
+
+    class Ended(Recorder):
+        def fit(self, rows, target):
+            raise error
+
+    def answers(_):
+        raise error
+
+    return Ended(), Recorder(answers)
+
+
+@pytest.mark.parametrize(
+    "accident",
+    [
+        MemoryError("Unable to allocate 9 GiB"),
+        OSError(errno.ENOSPC, "No space left on device"),
+        ConnectionRefusedError("Connection refused"),
+        BrokenProcessPool("a worker was killed"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_what_ran_out_or_went_away_is_tried_again_and_says_nothing_of_the_model(flights, accident):
+    fitting, answering = raising(accident)
+    for estimator, what in (fitting, "the fit on 40 rows"), (answering, r"predict_proba\(\) on its own rows"):
+        with pytest.raises(ServiceUnavailable, match=f"{what} was cut short: .* says nothing of the model"):
+            fit(USE_CASE, estimator, splits(flights(days=1)))
+
+
+def test_a_path_that_is_not_there_is_the_estimators_fault(flights):
+    fitting, answering = raising(FileNotFoundError("/weights.bin"))
+    with pytest.raises(TrainingFailed, match="Ended could not be fitted on 40 rows: FileNotFoundError"):
+        fit(USE_CASE, fitting, splits(flights(days=1)))
+    with pytest.raises(TrainingFailed, match=r"predict_proba\(\) fails on its own rows: FileNotFoundError"):
+        fit(USE_CASE, answering, splits(flights(days=1)))
+
+
+def test_who_interrupts_a_training_is_obeyed(flights):
+    for estimator in raising(KeyboardInterrupt()):
+        with pytest.raises(KeyboardInterrupt):
+            fit(USE_CASE, estimator, splits(flights(days=1)))
 
 
 def logistic(**changes):

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from include.declarations import Training, Tuning, Whole
-from include.errors import DataError
+from include.errors import DataError, ServiceUnavailable
 from include.modeling.trials import Work, attempt, folds
 from tests.include.modeling.tunable import USE_CASE, build_model
 
@@ -70,6 +70,15 @@ def test_a_trial_is_scored_once_a_fold(work):
 def test_what_cannot_be_built_or_fitted_is_a_problem_of_its_parameters(work):
     assert "TypeError: build_model() got an unexpected" in attempt(work, {"depth": 3}).problem
     assert "InvalidParameterError" in attempt(work, {"strength": -1.0}).problem
+
+
+def test_a_trial_that_ran_out_of_memory_decides_nothing_about_its_parameters(work):
+    def build_model(**_):
+        raise MemoryError("Unable to allocate 9 GiB")
+
+    unlucky = Work(USE_CASE, "log_loss", build_model, work.rows, work.folds)
+    with pytest.raises(ServiceUnavailable, match=r"a trial with \{'depth': 3\} was cut short: MemoryError"):
+        attempt(unlucky, {"depth": 3})
 
 
 def test_a_fold_without_both_classes_says_so(work):
