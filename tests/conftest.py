@@ -23,7 +23,7 @@ from include.stack.postgres import SUPERUSER, Postgres
 from tests.faults import store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
 os.environ["MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD"] = "false"  # as in the stack
@@ -142,10 +142,10 @@ def object_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[store.Obj
 
 
 def _start_mlflow(
-    folder: Path, port: int, artifacts: str, secrets: dict[str, str]
+    folder: Path, port: int, artifacts: str, secrets: dict[str, str], *, within: Sequence[str] = ()
 ) -> subprocess.Popen[bytes]:
     command = [
-        "setpriv", "--pdeathsig=TERM", sys.executable, "-m", "mlflow", "server",
+        *within, "setpriv", "--pdeathsig=TERM", sys.executable, "-m", "mlflow", "server",
         "--host=127.0.0.1", f"--port={port}", "--workers=1",
         f"--artifacts-destination={artifacts}",
     ]  # fmt: skip

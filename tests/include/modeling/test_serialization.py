@@ -20,7 +20,7 @@ from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 from include.declarations import Serving
 from include.errors import CertificateInvalid, DataError, DeclarationError
 from include.modeling.evaluation import predict
-from include.modeling.packaging import BACKGROUND, GOLDEN, SOURCE, digest, load, parity, save
+from include.modeling.packaging import BACKGROUND, GOLDEN, SOURCE, _check_size, digest, load, parity, save
 from include.modeling.serialization import requirements, serialize
 from include.serving.graph import Graph
 from include.stack.settings import settings
@@ -164,6 +164,14 @@ def test_a_model_that_is_larger_than_declared_is_refused(estimators, flights, tm
     small = FLIGHT_DELAY.model_copy(update={"serving": Serving(maximum_megabytes=0.01)})
     with pytest.raises(DataError, match=r"has 0\.\d MB, and serving\.maximum_megabytes is 0\.01"):
         save(estimators["flight_delay"], small, flights(), tmp_path / "model")
+
+
+def test_a_model_of_more_than_500_mb_is_refused_unless_more_is_declared(packaged):
+    with (packaged / "weights.bin").open("wb") as weights:
+        weights.truncate(500_000_000)
+    with pytest.raises(DataError, match=r"has 500\.\d MB, and serving\.maximum_megabytes is 500\. Train a"):
+        _check_size(FLIGHT_DELAY, packaged)
+    _check_size(FLIGHT_DELAY.model_copy(update={"serving": Serving(maximum_megabytes=600)}), packaged)
 
 
 ONNX = FLIGHT_DELAY.model_copy(update={"serving": Serving(runtime="onnx")})

@@ -153,7 +153,10 @@ def test_the_packaged_model_must_answer_as_in_training(gate, rows, gap, outcome)
     [((0.0, 1000.0), "pass"), ((-0.1, 5.0), "fail"), ((5.0, 1000.1), "fail")],
 )
 def test_predictions_must_stay_in_the_declared_range(answers, outcome):
-    assert prediction_range(AIR_TIME, FINE.model_copy(update={"answers": answers})).outcome == outcome
+    found = prediction_range(AIR_TIME, FINE.model_copy(update={"answers": answers}))
+    assert found.outcome == outcome
+    low, high = (f"{answer:.4g}" for answer in answers)
+    assert found.reason == f"predictions lie in {low} to {high}; 0 to 1000 is declared"
 
 
 STANDING = ["overlap", "golden", "parity", "prediction_range", "signature"]
