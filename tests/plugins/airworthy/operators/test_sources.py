@@ -1,35 +1,18 @@
-"""The whole ingestion of files by the hour, of a query and of a service, and what becomes of bad input."""
+"""The whole ingestion of files by the day and by the hour, and what becomes of bad input."""
 
 from __future__ import annotations
 
 import gzip
-import threading
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, text
 
 from airworthy import assets
-from include.declarations import Column, Dataset, FileSource, HttpSource, PostgresSource
-from include.errors import AirworthyError, DataError, PartitionMissing, QualityFailed
+from include.declarations import FileSource
+from include.errors import DataError, PartitionMissing, QualityFailed
 from include.partitions import hours
-from tests.faults.proxy import Proxy
-from tests.include.data.sources.service import serving
-
-DAY, NEXT = date(2013, 7, 1), date(2013, 7, 2)
-HEADER = "id,level\n"
-GOOD = HEADER + "".join(f"r{number},{number}.5\n" for number in range(50))
-
-
-def readings(source=None, **changes):
-    values = {
-        "name": "readings", "owner": "test", "description": "Readings.", "key": ("id",),
-        "first_partition": date(2013, 1, 1), "source": source or FileSource(path="readings/{partition}.csv"),
-        "columns": (Column(name="id", dtype="string"), Column(name="level", dtype="number")),
-        "volume": (10, 100), "quarantine_limit": 0.1, "landing_timeout": timedelta(seconds=30),
-    }  # fmt: skip
-    return Dataset(**values | changes)
+from tests.plugins.airworthy.operators.readings import DAY, GOOD, HEADER, NEXT, counts, later, readings
 
 
 @pytest.fixture
@@ -50,19 +33,6 @@ def put(lake):
         path.write_bytes(content.encode() if isinstance(content, str) else content)
 
     return put
-
-
-def later(action, seconds=0.5):
-    timer = threading.Timer(seconds, action)
-    timer.start()
-    return timer
-
-
-def counts(lake, table="readings"):
-    return {
-        f"{one:%Y-%m-%dT%H}" if isinstance(one, datetime) else f"{one}": rows
-        for one, rows in lake.counts(table).items()
-    }
 
 
 def test_an_hour_goes_the_whole_way_and_its_neighbours_stay_as_they_are(hourly, put, lake, database, ingest):
@@ -227,206 +197,3 @@ def test_a_column_that_nobody_declared_is_remarked_on_and_left_out(dataset, put,
     (remark,) = xcoms["extract", "remarks"]
     assert remark.endswith("readings/2013-07-01.csv has columns that nobody declared: unit")
     assert set(lake.read("readings")) == {"id", "level", "day"}
-
-
-@pytest.fixture
-def upstream(connection):
-    with serving() as found:
-        connection("harbour", conn_type="http", host=found.uri, login="ann", password="wonderland")
-        yield found
-
-
-@pytest.fixture
-def service(declare_dataset):
-    source = HttpSource(conn_id="harbour", path="/readings/{partition}.csv", format="csv")
-    return declare_dataset(readings(source))
-
-
-def test_a_service_is_asked_until_it_has_the_partition(service, upstream, lake, database, ingest):
-    timer = later(lambda: upstream.put("/readings/2013-07-01.csv", GOOD))
-    ingest(service, f"{DAY}")
-    timer.join()
-    assert counts(lake) == {"2013-07-01": 50}
-    assert upstream.asked[0]["authorization"].startswith("Basic ")
-
-
-def test_a_service_that_is_away_is_asked_again(service, upstream, connection, lake, database, ingest):
-    upstream.put("/readings/2013-07-01.csv", GOOD)
-    with Proxy(upstream.uri) as proxy:
-        connection("harbour", conn_type="http", host=proxy.uri)
-        proxy.stop()
-        timer = later(proxy.start)
-        ingest(service, f"{DAY}")
-        timer.join()
-    assert counts(lake) == {"2013-07-01": 50}
-
-
-def test_a_service_that_stays_away_fails_with_why(declare_dataset, service, upstream, lake, database, ingest):
-    upstream.put("/readings/2013-07-01.csv", b"", status=503)
-    dataset = declare_dataset(service.model_copy(update={"landing_timeout": timedelta(seconds=0.1)}))
-    with pytest.raises(PartitionMissing, match=r"did not land within .*/readings/2013-07-01.csv answers 503"):
-        ingest(dataset, f"{DAY}")
-
-
-def test_a_password_alone_is_a_token(service, upstream, connection, lake, database, ingest):
-    connection("harbour", conn_type="http", host=upstream.uri, password="wonderland")
-    upstream.put("/readings/2013-07-01.csv", GOOD)
-    ingest(service, f"{DAY}")
-    assert {one["authorization"] for one in upstream.asked} == {"Bearer wonderland"}
-
-
-def test_a_refused_login_is_not_waited_for(service, upstream, lake, database, ingest):
-    later(lambda: upstream.put("/readings/2013-07-01.csv", b"", status=401), 0.2)
-    with pytest.raises(
-        AirworthyError, match="refuses with 401: correct login and password of the connection harbour"
-    ):
-        ingest(service, f"{DAY}")
-
-
-@pytest.fixture
-def shop(postgres, connection):
-    """Return a way to write rows into somebody's database: of a day, changed at a moment."""
-    engine = create_engine(postgres.url("shop"))
-    url = engine.url
-    parts = {"host": url.host, "port": url.port, "schema": url.database}
-    connection("shop", conn_type="postgres", login=url.username, password=url.password, **parts)
-    with engine.begin() as found:
-        found.execute(text("CREATE TABLE sold (id text, level float8, at timestamptz, changed timestamptz)"))
-
-    def write(day, changed, level=1.0, count=20):
-        moment = datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
-        rows = [
-            {"id": f"{day}/{number}", "level": level, "at": moment, "changed": changed}
-            for number in range(count)
-        ]
-        with engine.begin() as found:
-            found.execute(text("DELETE FROM sold WHERE at = :at"), {"at": moment})
-            found.execute(text("INSERT INTO sold VALUES (:id, :level, :at, :changed)"), rows)
-
-    yield write
-    engine.dispose()
-
-
-@pytest.fixture
-def sold(declare_dataset):
-    source = PostgresSource(
-        conn_id="shop",
-        query="SELECT id, level, changed FROM sold WHERE at >= :start AND at < :end",
-        watermark="changed",
-        settle=timedelta(0),
-    )
-    return declare_dataset(readings(source))
-
-
-def noon(day, days=0):
-    return datetime(2013, 7, day, 12, tzinfo=UTC) + timedelta(days=days)
-
-
-def test_a_query_is_waited_for_until_upstream_has_passed_the_partition(sold, shop, lake, database, ingest):
-    shop(DAY, noon(1))
-    timer = later(lambda: shop(NEXT, noon(2)))
-    ingest(sold, f"{DAY}")
-    timer.join()
-    assert counts(lake) == {"2013-07-01": 20}
-
-
-def test_late_changes_are_taken_again_by_runs_of_their_own(sold, shop, lake, database, ingest, supervisor):
-    for number in range(1, 6):
-        shop(date(2013, 7, number), noon(number))
-    for number in (1, 2, 3):
-        assert ingest(sold, f"2013-07-0{number}")["plan", "return_value"] == []
-    assert supervisor.state == {("readings", "watermark"): '"2013-07-03T12:00:00+00:00"'}
-    for number in (1, 2):
-        shop(date(2013, 7, number), noon(4), level=9.0)
-    (late,) = ingest(sold, "2013-07-04")["plan", "return_value"]
-    assert late == {
-        "trigger_run_id": "late__2013-07-01..2013-07-02__2013-07-04T12:00:00+00:00",
-        "conf": {"first": "2013-07-01", "last": "2013-07-02"},
-    }
-    assert set(lake.read("readings", [DAY])["level"]) == {1.0}
-    ingest(sold, run_type="operator_triggered", **late["conf"])
-    assert set(lake.read("readings", [DAY, NEXT])["level"]) == {9.0}
-    assert counts(lake) == {f"2013-07-0{number}": 20 for number in (1, 2, 3, 4)}
-    shop(date(2013, 7, 6), noon(6))
-    assert ingest(sold, "2013-07-05")["plan", "return_value"] == []
-
-
-def test_the_watermark_stays_where_nothing_was_published(sold, shop, lake, database, ingest, supervisor):
-    shop(DAY, noon(1))
-    shop(NEXT, noon(2), count=5)
-    shop(date(2013, 7, 3), noon(3))
-    ingest(sold, f"{DAY}")
-    before = dict(supervisor.state)
-    with pytest.raises(QualityFailed):
-        ingest(sold, f"{NEXT}")
-    assert supervisor.state == before
-    shop(NEXT, noon(2))
-    ingest(sold, f"{NEXT}")
-    assert supervisor.state != before
-
-
-@pytest.mark.parametrize("how", ["backfill", "bulk"])
-def test_runs_that_look_back_neither_move_nor_need_the_watermark(
-    how, sold, shop, lake, database, ingest, supervisor
-):
-    shop(DAY, noon(1))
-    shop(NEXT, noon(2))
-    if how == "backfill":
-        ingest(sold, f"{DAY}", run_type="backfill")
-    else:
-        ingest(sold, run_type="manual", first=f"{DAY}")
-    assert (counts(lake), supervisor.state) == ({"2013-07-01": 20}, {})
-
-
-def test_an_older_run_that_ends_later_does_not_turn_the_watermark_back(
-    sold, shop, lake, database, ingest, supervisor
-):
-    for number in (1, 2, 3):
-        shop(date(2013, 7, number), noon(number))
-    ingest(sold, f"{NEXT}")
-    ingest(sold, f"{DAY}")
-    assert supervisor.state == {("readings", "watermark"): '"2013-07-02T12:00:00+00:00"'}
-
-
-@pytest.fixture
-def bucket(connection, object_store, lake):
-    """Return a way to put an object where files land; the lake itself stays on the disk."""
-    uri = object_store.address()
-    name, _, prefix = uri.removeprefix("s3://").partition("/")
-
-    def connect(endpoint=""):
-        options = object_store.options(endpoint)
-        extra = {"lake_uri": lake.uri, "landing_uri": uri, "storage_options": options}
-        connection("lake_default", conn_type="generic", extra=extra)
-
-    def put(day, content=GOOD):
-        key = f"{prefix}/readings/{day}.csv"
-        object_store.client().put_object(Bucket=name, Key=key, Body=content.encode())
-
-    connect()
-    put.connect, put.uri = connect, uri
-    return put
-
-
-def test_an_object_that_comes_late_is_waited_for(dataset, bucket, lake, database, ingest):
-    timer = later(lambda: bucket(DAY))
-    ingest(dataset, f"{DAY}")
-    timer.join()
-    assert counts(lake) == {"2013-07-01": 50}
-
-
-def test_a_store_that_is_away_is_asked_again(dataset, bucket, object_store, lake, database, ingest):
-    bucket(DAY)
-    with Proxy(object_store.endpoint) as proxy:
-        bucket.connect(proxy.uri)
-        proxy.stop()
-        timer = later(proxy.start)
-        ingest(dataset, f"{DAY}")
-        timer.join()
-    assert counts(lake) == {"2013-07-01": 50}
-
-
-def test_an_object_that_never_comes_fails_with_its_place(declare_dataset, bucket, lake, database, ingest):
-    dataset = declare_dataset(readings(landing_timeout=timedelta(seconds=0.1)))
-    with pytest.raises(PartitionMissing, match=rf"is there \({bucket.uri}/readings/2013-07-01\.csv\)"):
-        ingest(dataset, f"{DAY}")

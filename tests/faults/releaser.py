@@ -1,0 +1,21 @@
+"""A process that releases refused rows, and may be killed while it does."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from include.data import clearance
+from include.data.lake import Lake
+from include.data.quarantine import Choice, Queue
+from include.schema import connect
+from tests.include.data.quarantine.cars import ONE, cars, decision
+
+if TYPE_CHECKING:
+    from multiprocessing.synchronize import Event
+
+
+def release(uri: str, url: str, run: str, begun: Event) -> None:
+    """Release the cars of the first day that are no longer too fast."""
+    queue = Queue(cars(maximum=300.5), Lake(uri), connect(url))
+    begun.set()
+    clearance.release(queue, Choice(first=ONE), decision(run))

@@ -1,0 +1,49 @@
+"""Cars, an ingestion of them, their queue, and what the ledger says of it."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+from sqlalchemy import select
+
+from include.data.admission import admit
+from include.data.quarantine import Queue
+from include.schema import ledger
+from tests.include.data.quarantine.cars import ONE, TWO, cars
+
+
+@pytest.fixture
+def frame(rows):
+    """Ten cars on each of two days; two of the first day and one of the second are too fast."""
+    made = rows(10).assign(doors=pd.array([4, None] * 10, dtype="Int64"), seen=None)
+    made.loc[[2, 3, 12], "speed"] = [300.0, 301.0, 302.0]
+    made.loc[2, "seen"] = pd.Timestamp("2013-01-01T10:00Z")
+    return made
+
+
+@pytest.fixture
+def ingest(lake, database):
+    """Return what an ingestion does: it judges, and publishes what passed."""
+
+    def run(frame, declared=None, run="cars_ingestion/first/1", days=(ONE, TWO)):
+        found = admit(declared or cars(), frame, list(days), lake=lake, engine=database, run=run)
+        if found.passed:
+            lake.publish("cars", found.accepted, days, metadata={})
+        return found
+
+    return run
+
+
+@pytest.fixture
+def queue(lake, database):
+    return lambda declared=None: Queue(declared or cars(), lake, database)
+
+
+@pytest.fixture
+def entries(database):
+    def read():
+        with database.connect() as connection:
+            query = select(ledger).where(ledger.c.event == "quarantine").order_by(ledger.c.id)
+            return [dict(row) for row in connection.execute(query).mappings()]
+
+    return read
