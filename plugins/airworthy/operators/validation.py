@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from abc import abstractmethod
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
@@ -83,9 +84,9 @@ class ValidationOperator(BaseOperator):
         found.raise_if_failed(subject)
         return found.figures()
 
+    @abstractmethod
     def validate(self, context: Context, part: Batch) -> Findings:
         """Return what was found in the part of the data that is meant."""
-        raise NotImplementedError
 
     def batch(self, context: Context) -> Batch:
         """Return which part of the data is meant."""
