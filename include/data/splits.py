@@ -57,7 +57,7 @@ def split(frame: pd.DataFrame, split: Split, *, lag_days: int) -> Splits:
         if pd.api.types.is_integer_dtype(part["target"]) and part["target"].nunique() < 2:
             raise DataError(
                 f"All {len(part):,} {name} rows have the same class, {part['target'].iloc[0]}. "
-                "Publish more days, or correct `label.above` in the use case."
+                "Publish more days, or correct the use case's `label`."
             )
     return parts
 
