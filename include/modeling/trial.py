@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from include.errors import DataError
+from include.errors import AirworthyError, DataError
+from include.modeling.accidents import accidents
 from include.modeling.decisions import INDIFFERENT, best_threshold
 from include.modeling.naive import forecast
 from include.modeling.resampling import Days
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     import numpy.typing as npt
@@ -109,14 +111,10 @@ def answers_of(use_case: UseCase, model: ServedModel, frame: pd.DataFrame) -> Va
     Return one number for each row, or of several classes one for each of them.
 
     :raises DataError: if the model raises, or answers anything else
+    :raises ServiceUnavailable: if memory, disk, a worker or a connection failed it
     """
-    try:
+    with answering(use_case, f"{len(frame)} rows"):
         answers = np.asarray(model.predict(frame), dtype=np.float64)
-    except Exception as error:  # whatever a team's estimator raises, it raises it the next time too
-        raise DataError(
-            f"{use_case.name}: the model cannot answer {len(frame)} rows: {type(error).__name__}: {error}. "
-            "Correct build_model(), for instance how it takes missing and unknown values."
-        ) from error
     wrong = int(np.count_nonzero(~np.isfinite(answers)))
     classes = len(use_case.label.classes)
     if answers.shape != ((len(frame), classes) if classes else (len(frame),)) or wrong:
@@ -126,6 +124,26 @@ def answers_of(use_case: UseCase, model: ServedModel, frame: pd.DataFrame) -> Va
             "Correct build_model(), or look at the rows of the snapshot."
         )
     return answers
+
+
+@contextmanager
+def answering(use_case: UseCase, what: str) -> Iterator[None]:
+    """
+    Tell what a team's estimator raises from what only happened to it, while it is asked `what`.
+
+    :raises DataError: quoting the estimator
+    :raises ServiceUnavailable: in place of an accident, which says nothing of the model
+    """
+    try:
+        with accidents(f"{use_case.name}: the prediction of {what}"):
+            yield
+    except AirworthyError:
+        raise
+    except Exception as error:  # anybody's estimator may raise anything, and does so the next time too
+        raise DataError(
+            f"{use_case.name}: the model cannot answer {what}: {type(error).__name__}: {error}. "
+            "Correct build_model(), for instance how it takes missing and unknown values."
+        ) from error
 
 
 def sample(frame: pd.DataFrame, rows: int) -> pd.DataFrame:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from include.declarations import METRICS, RATES
+from include.errors import DataError
 from include.modeling.evaluation import MEASURES
 from include.modeling.evidence import Measurement
 from include.modeling.gates.verdict import measured, verdict
@@ -26,17 +27,26 @@ RANKING = frozenset({"roc_auc", "average_precision"})  # of no meaning within on
 
 def measure(gate: Fairness, trial: Trial) -> Measurement:
     """Return each metric of each slice of the test rows, and how many rows it rests on."""
-    values = trial.test.frame[gate.column].astype(object)
-    slices = values.where(values.notna(), MISSING).astype(str).to_numpy()
+    slices = _slices(trial.test.frame[gate.column])
     rates = [rate for rate in RATES if rate in gate.metrics]
     items = _rates(rates, slices, trial) if rates else []
+    places = pd.Series(range(len(slices))).groupby(slices, observed=True).indices
     for metric in METRICS[trial.use_case.task]:
         if metric in gate.metrics:
-            items += _metric(metric, slices, trial, gate.minimum_support)
+            items += _metric(metric, places, trial, gate.minimum_support)
     judged = [item for item in items if int(item["rows"] or 0) >= gate.minimum_support]
-    figures: dict[str, Figure] = {"slices": len(set(slices)), "threshold": trial.threshold}
+    figures: dict[str, Figure] = {"slices": len(places), "threshold": trial.threshold}
     figures["too_small"] = len(items) - len(judged)
     return Measurement(figures=figures, items=tuple(judged), rows=len(slices))
+
+
+def _slices(values: pd.Series[Any]) -> pd.Series[Any]:
+    """Return the slice of each row by its name; values are few, so that rows need no text of their own."""
+    codes, found = pd.factorize(values.astype(object))
+    texts = np.asarray([*(str(value) for value in found), MISSING], dtype=object)
+    places, names = pd.factorize(texts, sort=True)
+    # -1, of what is missing, is the last
+    return pd.Series(pd.Categorical.from_codes(places[codes], pd.Index(names)))
 
 
 def _rates(rates: Sequence[Rate], slices: Any, trial: Trial) -> list[Mapping[str, Figure | None]]:
@@ -45,16 +55,17 @@ def _rates(rates: Sequence[Rate], slices: Any, trial: Trial) -> list[Mapping[str
 
     frame = pd.DataFrame({"slice": slices, "target": trial.test.target == 1})
     frame["acted"] = trial.test.answers >= trial.threshold
-    cells = frame.groupby(["slice", "target", "acted"]).size().reset_index(name="rows")
+    cells = frame.groupby(["slice", "target", "acted"], observed=True).size().reset_index(name="rows")
     weights = {"sample_weight": cells["rows"]}
     found = fairlearn.MetricFrame(
         metrics={rate: getattr(fairlearn, rate) for rate in rates},
         y_true=cells["target"].astype(int),
         y_pred=cells["acted"].astype(int),
-        sensitive_features=cells["slice"],
+        sensitive_features=cells["slice"].astype(str),
         sample_params=dict.fromkeys(rates, weights),
     ).by_group
-    of_slice, positive = frame.groupby("slice").size(), frame.groupby("slice")["target"].sum()
+    by_slice = frame.groupby("slice", observed=True)
+    of_slice, positive = by_slice.size(), by_slice["target"].sum()
     support = {  # the rows that a rate is a share of
         "selection_rate": of_slice,
         "true_positive_rate": positive,
@@ -67,11 +78,17 @@ def _rates(rates: Sequence[Rate], slices: Any, trial: Trial) -> list[Mapping[str
     ]
 
 
-def _metric(metric: Metric, slices: Any, trial: Trial, minimum: int) -> list[Mapping[str, Figure | None]]:
+def _metric(
+    metric: Metric, slices: Mapping[Any, Any], trial: Trial, minimum: int
+) -> list[Mapping[str, Figure | None]]:
+    lowest, highest = trial.test.answers.min(), trial.test.answers.max()
+    if metric == "log_loss" and (lowest < 0 or highest > 1):
+        raise DataError(f"log_loss is undefined: answers lie in {lowest:.4g} to {highest:.4g}, not in 0 to 1")
     items: list[Mapping[str, Figure | None]] = []
-    for name, places in pd.Series(range(len(slices))).groupby(slices):
+    for name, places in slices.items():
         target, answers = trial.test.target[places], trial.test.answers[places]
         undefined = metric in RANKING and len(np.unique(target)) < 2
+        undefined |= metric == "r2" and len(places) < 2
         rows = 0 if undefined else len(places)
         value = float(MEASURES[metric](target, answers)) if rows >= minimum else None
         items.append({"slice": str(name), "metric": metric, "value": value, "rows": rows})

@@ -1,4 +1,4 @@
-"""Measure for every gate, and let every gate speak; what goes wrong in one is no end of the others."""
+"""Measure for every gate, and let every gate speak; one that cannot look fails, and ends no other."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from include.declarations import (
     SignatureCompatibility,
     Threshold,
 )
-from include.errors import DataError, ServiceUnavailable
+from include.errors import DataError
+from include.modeling.accidents import accidents
 from include.modeling.evidence import Measurement
 from include.modeling.gates import (
     calibration,
@@ -57,7 +58,7 @@ def measure(trial: Trial) -> Mapping[str, Measurement]:
         "signature": lambda: signature.measure(trial),
     }
     last: dict[str, Callable[[], Measurement | None]] = {"parity": lambda: packaged.measure_parity(trial)}
-    found = {key: _tried(look) for key, look in (standing | asked | last).items()}
+    found = {key: _tried(key, look) for key, look in (standing | asked | last).items()}
     return {key: measurement for key, measurement in found.items() if measurement is not None}
 
 
@@ -123,21 +124,18 @@ def _declared(gate: AnyGate, evidence: Evidence) -> Verdict:  # noqa: C901  one 
             return business_value(gate, evidence)
 
 
-def _tried(look: Callable[[], Measurement | None]) -> Measurement | None:
+def _tried(key: str, look: Callable[[], Measurement | None]) -> Measurement | None:
+    """Hold a DataError against the candidate; an accident is tried again, a mistake of ours ends the task."""
     try:
-        return look()
-    except ServiceUnavailable:
-        raise
+        with accidents(f"the measurement for {key}"):
+            return look()
     except DataError as error:
         return Measurement(problem=str(error))
-    except Exception as error:  # noqa: BLE001  whatever goes wrong in one gate is that gate's failure
-        return Measurement(problem=f"{type(error).__name__}: {error}")
 
 
 def _heard(gate: Gate | str, speak: Callable[[], Verdict]) -> Verdict:
+    """Fail a gate that was not measured; a mistake of ours is no verdict, and ends the task."""
     try:
         return speak()
     except DataError as error:
         return unjudged(gate, error)
-    except Exception as error:  # noqa: BLE001  whatever goes wrong in one gate is that gate's failure
-        return unjudged(gate, f"{type(error).__name__}: {error}")

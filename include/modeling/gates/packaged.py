@@ -11,7 +11,7 @@ from include.errors import DataError
 from include.modeling import packaging
 from include.modeling.evidence import Measurement
 from include.modeling.gates.verdict import SAME_ANSWER, measured, verdict
-from include.modeling.trial import places_of
+from include.modeling.trial import answering, places_of
 
 if TYPE_CHECKING:
     from include.declarations import Budget
@@ -28,19 +28,20 @@ LIMITS = {  # figure of the fresh process, its name, and its unit
 
 
 def measure_golden(trial: Trial) -> Measurement:
-    """Ask the golden rows that were packaged with the model, as a caller would."""
-    rows, gap = packaging.parity(trial.folder, trial.model)
+    """
+    Ask the golden rows that were packaged with the model, as a caller would.
+
+    :raises DataError: if it cannot answer them
+    """
+    with answering(trial.use_case, "its golden rows"):
+        rows, gap = packaging.parity(trial.folder, trial.model)
     return Measurement(figures={"largest_gap": gap}, rows=rows)
 
 
 def golden(evidence: Evidence) -> Verdict:
     """Fail if the packaged model answers its golden rows otherwise than in training."""
-    found = measured("golden", evidence)
-    gap = float(found.figures["largest_gap"])
-    same = found.rows > 0 and gap <= SAME_ANSWER
-    reason = f"asked as by a caller, it differs by {gap:.3g} from training on {found.rows} golden rows"
-    figures = {"rows": found.rows, "largest_gap": gap, "allowed": SAME_ANSWER}
-    return verdict("golden", "pass" if same else "fail", reason, figures)
+    words = "asked as by a caller, it differs by {gap:.3g} from training on {rows} golden rows"
+    return _alike("golden", evidence, words)
 
 
 def measure_parity(trial: Trial) -> Measurement:
@@ -60,12 +61,15 @@ def measure_parity(trial: Trial) -> Measurement:
 
 def parity(evidence: Evidence) -> Verdict:
     """Fail if the packaged model, in a process of its own, answers otherwise than here."""
-    found = measured("parity", evidence)
+    return _alike("parity", evidence, "in a fresh process it differs by {gap:.3g} on {rows} test rows")
+
+
+def _alike(gate: str, evidence: Evidence, words: str) -> Verdict:
+    found = measured(gate, evidence)
     gap = float(found.figures["largest_gap"])
     same = found.rows > 0 and gap <= SAME_ANSWER
-    reason = f"in a fresh process it differs by {gap:.3g} on {found.rows} test rows"
     figures = {"rows": found.rows, "largest_gap": gap, "allowed": SAME_ANSWER}
-    return verdict("parity", "pass" if same else "fail", reason, figures)
+    return verdict(gate, "pass" if same else "fail", words.format(gap=gap, rows=found.rows), figures)
 
 
 def measure_budget(gate: Budget, trial: Trial) -> Measurement:

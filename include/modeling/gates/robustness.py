@@ -12,7 +12,7 @@ from include.errors import DataError
 from include.modeling.evaluation import evaluate
 from include.modeling.evidence import Measurement
 from include.modeling.gates.verdict import measured, verdict
-from include.modeling.trial import answers_of, sample
+from include.modeling.trial import answers_of, places_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -29,15 +29,25 @@ FAR = 10  # times the range of the training rows
 
 def measure(gate: Robustness, trial: Trial) -> Measurement:
     """Ask a bounded number of test rows again, one column spoilt at a time."""
-    rows = sample(trial.test.frame.assign(_answer=trial.test.answers), gate.rows)
-    answers = rows.pop("_answer").to_numpy()
+    places = places_of(len(trial.test.answers), gate.rows)
+    rows, answers = trial.test.frame.iloc[places], trial.test.answers[places]
     spoilt = _spoilt(gate, trial.train.frame, rows)
     items = tuple(_asked(gate, trial, rows, answers, how) for how in spoilt)
     return Measurement(items=items, rows=len(rows))
 
 
 def _spoilt(gate: Robustness, train: pd.DataFrame, rows: pd.DataFrame) -> Iterator[tuple[str, str, Any]]:
-    """Yield how, which column, and what stands in it then."""
+    """
+    Yield how, which column, and what stands in it then.
+
+    :raises DataError: if a column is no number, and can have neither noise nor extremes
+    """
+    texts = [name for name in (*gate.noise, *gate.extremes) if not pd.api.types.is_numeric_dtype(train[name])]
+    if texts:
+        raise DataError(
+            f"{', '.join(texts)} is no number, and has neither noise nor extremes. Declare it under "
+            "`missing` or `unseen` of the gate robustness."
+        )
     random = np.random.default_rng(0)
     for column, error in gate.noise.items():
         noisy = rows[column] + random.uniform(-error, error, len(rows))

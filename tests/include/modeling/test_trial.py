@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from include.data.splits import Splits
-from include.errors import DataError
+from include.errors import DataError, ServiceUnavailable
 from include.modeling.trial import hold, sample
 from include.use_cases.flight_delay import USE_CASE
 from tests.include.modeling.conftest import make_flights
@@ -43,6 +43,15 @@ def test_an_estimator_that_raises_is_quoted():
 
     with pytest.raises(DataError, match=r"cannot answer 120 rows: ValueError: Found unknown categories"):
         held(strict)
+
+
+@pytest.mark.parametrize("accident", [MemoryError("9 GiB"), OSError(28, "No space left on device")])
+def test_memory_or_disk_that_runs_out_while_it_answers_is_no_fault_of_the_estimator(accident):
+    def unlucky(_):
+        raise accident
+
+    with pytest.raises(ServiceUnavailable, match="the prediction of 120 rows was cut short"):
+        held(unlucky)
 
 
 @pytest.mark.parametrize("offset", [-0.5, 0.5], ids=["below 0", "above 1"])

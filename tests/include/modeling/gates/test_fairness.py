@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from fairlearn.metrics import MetricFrame, false_positive_rate, selection_rate, true_positive_rate
 
@@ -87,6 +88,28 @@ def test_a_missing_value_is_a_slice(verdict_of):
 
     gate = Fairness(column="origin", metrics=("selection_rate",), maximum_gap=0.2)
     assert "origin missing (" in verdict_of(gate, strange, rows=rows).reason
+
+
+def test_values_of_one_name_are_one_slice_and_metrics_are_those_of_its_rows():
+    values = pd.Series(["1", 1, None, "missing", np.nan, "1"], dtype=object)
+    assert list(fairness._slices(values)) == ["1", "1", "missing", "missing", "missing", "1"]
+
+
+def test_a_row_alone_has_no_r2_and_is_not_judged(verdict_of):
+    def rows(frame):
+        alone = frame["flight_id"] == frame["flight_id"].iloc[-1]
+        return frame.assign(origin=frame["origin"].where(~alone, "TEB"))
+
+    gate = Fairness(column="origin", metrics=("r2",), maximum_gap=0.2, minimum_support=1)
+    found = verdict_of(gate, minutes, task="regression", rows=rows)
+    assert (found.outcome, found.figures["too_small"], found.figures["slices"]) == ("pass", 1, 4)
+
+
+def test_a_log_loss_of_no_probabilities_fails_the_gate_and_ends_no_other(verdict_of):
+    gate = Fairness(column="origin", metrics=("log_loss",), maximum_gap=0.2)
+    assert verdict_of(gate).outcome == "pass"
+    found = verdict_of(gate, lambda frame: sound(frame) + 0.5)
+    assert (found.outcome, "log_loss is undefined: answers lie in" in found.reason) == ("fail", True)
 
 
 def test_a_regression_is_judged_by_its_error(verdict_of):

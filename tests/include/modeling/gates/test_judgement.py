@@ -196,23 +196,40 @@ def test_what_was_never_measured_is_not_passed():
     assert "declared after the evaluation" in reasons["parity"]
 
 
-def test_an_exception_in_one_gate_is_that_gates_failure(monkeypatch):
-    monkeypatch.setattr(judgement, "threshold", lambda *_: 1 / 0)
+def raising(error):
+    def look(*_):
+        raise error
+
+    return look
+
+
+def test_a_mistake_in_the_code_of_a_gate_is_no_verdict_on_the_candidate(monkeypatch):
+    monkeypatch.setattr(judgement, "threshold", raising(ZeroDivisionError("division by zero")))
+    with pytest.raises(ZeroDivisionError):
+        judge(ONLY, FINE)
+    with pytest.raises(KeyError):
+        judgement._tried("fairness_origin/block", raising(KeyError("origin")))
+
+
+def test_what_the_data_do_not_allow_to_judge_is_that_gates_failure(monkeypatch):
+    monkeypatch.setattr(judgement, "threshold", raising(DataError("no rows")))
     (fired,) = blocked(judge(ONLY, FINE))
-    assert fired.gate == "threshold_roc_auc"
-    assert fired.reason == "could not be judged: ZeroDivisionError: division by zero"
+    assert (fired.gate, fired.reason) == ("threshold_roc_auc", "could not be judged: no rows")
+    assert judgement._tried("threshold_roc_auc/block", raising(DataError("no rows"))).problem == "no rows"
 
 
-def test_an_accident_while_measuring_is_tried_again_and_not_held_against_the_candidate():
-    def away():
-        raise ServiceUnavailable("MLflow is away")
-
-    def nonsense():
-        raise DataError("no rows")
-
-    assert judgement._tried(nonsense).problem == "no rows"
-    with pytest.raises(ServiceUnavailable):
-        judgement._tried(away)
+@pytest.mark.parametrize(
+    ("accident", "words"),
+    [
+        (ServiceUnavailable("MLflow is away"), "MLflow is away"),
+        (MemoryError("Unable to allocate 9 GiB"), "the measurement for parity was cut short: MemoryError"),
+        (OSError(28, "No space left on device"), "No space left on device"),
+    ],
+    ids=["service", "memory", "disk"],
+)
+def test_an_accident_while_measuring_is_tried_again_and_not_held_against_the_candidate(accident, words):
+    with pytest.raises(ServiceUnavailable, match=words):
+        judgement._tried("parity", raising(accident))
 
 
 def test_a_warning_does_not_block():

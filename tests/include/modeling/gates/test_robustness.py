@@ -70,6 +70,12 @@ def test_a_model_that_stops_at_an_unseen_category_is_found_and_the_others_are_as
     assert found.figures["asked"] == 2
 
 
+@pytest.mark.parametrize("how", [{"noise": {"carrier": 1}}, {"extremes": ("carrier",)}])
+def test_a_text_can_have_neither_noise_nor_extremes_and_the_gate_says_which(verdict_of, how):
+    found = verdict_of(Robustness(**how))
+    assert (found.outcome, "carrier is no number" in found.reason) == ("fail", True)
+
+
 def test_an_extreme_that_makes_answers_leave_the_declared_range_is_found(verdict_of):
     gate = Robustness(extremes=("distance",))
     found = verdict_of(gate, minutes, task="regression")
