@@ -19,6 +19,7 @@ from include.modeling import packaging
 from include.modeling.certificate import EVIDENCE as SIGNED
 from include.modeling.examination import examine, with_sizes
 from include.modeling.explanations import explain
+from include.modeling.fitting import seeds
 from include.modeling.fresh import asking
 from include.modeling.gates.packaged import ROWS as FRESH_ROWS
 from include.modeling.learning_curve import draw, learning_curve
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pandas as pd
 
+    from include.data.leakage_record import LeakageRecord
     from include.data.splits import Splits
     from include.declarations import UseCase
     from include.modeling.evidence import Evidence
@@ -123,7 +125,8 @@ def train(
             series=curve.series if curve else None,
             tags=provenance.tags | as_tags({"training.notes": "; ".join(trained.notes)}),
         )
-        tags = provenance.tags | as_tags({"use_case": use_case.name})
+        chance = json.dumps(seeds(use_case, trained.estimator))
+        tags = provenance.tags | as_tags({"use_case": use_case.name, "seeds": chance})
         logged = registry.log_model(run_id, folder, digest=packaging.digest(folder), tags=tags)
     if logged.tags.get("airworthy.inputs") != provenance.digest:
         raise SettingsError(
@@ -140,11 +143,13 @@ def evaluate(
     *,
     rival: int | None = None,
     refusals: int = 0,
+    leakage: LeakageRecord | None = None,
 ) -> Evidence:
     """
     Measure the packaged candidate, and the champion `rival` on the same test rows; keep it with the run.
 
-    `frame` is that of `train`; `refusals` is how many challengers were refused since the last promotion.
+    `frame` is that of `train`; `refusals` is how many challengers were refused since the last promotion, and
+    `leakage` what is on record about the snapshot's features.
     """
     use_case, registry = site.use_case, site.registry
     splits = cut(use_case, frame)
@@ -167,7 +172,7 @@ def evaluate(
             champions_overlap=None if theirs is None else _common(tested, theirs),
             refusals=refusals,
         )
-    evidence = with_sizes(evidence, splits)
+    evidence = with_sizes(evidence, splits).model_copy(update={"leakage": leakage})
     pictures = draw_trial(trial, site.workdir) + explain(use_case, model, splits.test, site.workdir)
     _keep(site, candidate, evidence, pictures)
     return evidence

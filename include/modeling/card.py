@@ -135,8 +135,13 @@ def _approvals(about: Certificate, use_case: UseCase) -> list[str]:
 
 def _reproduction(about: Certificate, version: int) -> list[str]:
     verify = f"python -m include.modeling.certificate verify models:/{about.use_case}/{version}"
+    made_with = {
+        "code": about.code_version,
+        "lock": about.lock_hash,
+        "seeds": json.dumps(about.seeds, sort_keys=True),
+    }
     return [
-        *("## How to make it again", "", *_pairs({"code": about.code_version, "lock": about.lock_hash}), ""),
+        *("## How to make it again", "", *_pairs(made_with), ""),
         *(f"Environment: {', '.join(f'{name} {found}' for name, found in about.environment.items())}.", ""),
         "```sh",
         verify,

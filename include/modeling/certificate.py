@@ -61,6 +61,7 @@ class Claims(_Signed):
     code_version: str
     lock_hash: str
     parameters: dict[str, Any] = {}
+    seeds: dict[str, int] = {}  # unknown of what was certified before they were named
     run_id: str
     metrics: dict[str, float]
     gates: tuple[GateEvidence, ...]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import platform
 from dataclasses import asdict
 from importlib.metadata import version as version_of
@@ -80,6 +81,8 @@ def register(
     require(candidate, verdicts, approvals)
     registry, name = site.registry, site.use_case.name
     provenance = trained_on(registry, candidate, provenance)
+    logged = registry.logged(candidate.run_id)
+    seeds = json.loads(logged.tags.get("airworthy.seeds", "{}")) if logged else {}
     with registry.alone(f"certificate/{candidate.run_id}"):
         folder = registry.fetch(candidate.model_id, site.workdir / "certified")
         packaging.check(folder, candidate.digest)
@@ -88,16 +91,17 @@ def register(
             for page in (card.MARKDOWN, card.HTML):  # of an earlier registration
                 (signed / page).unlink(missing_ok=True)
             claims = _claims(site, candidate, verdicts, evidence, provenance)
-            claims = claims.model_copy(update={"approvals": tuple(dict(each) for each in approvals)})
+            approved = tuple(dict(each) for each in approvals)
+            claims = claims.model_copy(update={"approvals": approved, "seeds": seeds})
             path = folder / certificate.FILE_NAME
             path.write_bytes(certificate.issue(folder, claims, key_path=site.keys / "signing.pem"))
             registry.add_certificate(candidate.model_id, folder)
         _, gap = packaging.parity(folder, loading.load(folder, site.trusted, use_case=name))
         if gap > SAME_ANSWER:
             raise GateFailed(f"{name}: served, it differs by {gap:.3g} from training. Not registered.")
-        logged = Logged(candidate.model_id, candidate.digest)
+        model = Logged(candidate.model_id, candidate.digest)
         gates = as_tags({f"gate.{verdict.gate}": verdict.outcome for verdict in verdicts})
-        version = registry.register(name, candidate.run_id, logged, _lineage(provenance) | gates)
+        version = registry.register(name, candidate.run_id, model, _lineage(provenance) | gates)
         _publish_card(site, folder, version)
         return version
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from include.data.lake import Lake
+    from include.declarations import UseCase
     from include.modeling.candidate import Site
     from include.modeling.certificate import Certificate
     from include.modeling.champion import Certified
@@ -107,7 +108,7 @@ class Reproduction:
 
 def reproduce(site: Site, build: Callable[..., Any], lake: Lake, version: int) -> Reproduction:
     """
-    Make `version` again: its snapshot, today's `build` with its parameters, the declared seeds.
+    Make `version` again: its snapshot, today's `build` with its parameters and its seed.
 
     Nothing is registered. The result lies with the version's MLflow run, and on the version as a tag.
 
@@ -179,12 +180,20 @@ def _remade(
     site: Site, build: Callable[..., Any], lake: Lake, about: Certificate
 ) -> tuple[Path, pd.DataFrame]:
     """Return the folder of the model that was made again, and the rows it is tested on."""
-    use_case, folder = site.use_case, site.workdir / "again"
+    folder = site.workdir / "again"
+    use_case = _seeded(site.use_case, about.seeds.get("training.seed"))
     snapshot = Snapshot.from_json(json.dumps(about.snapshot))
     splits = cut(use_case, snapshots.read(use_case, snapshot, lake))
     trained = fit(use_case, build(**about.parameters), splits)
     packaging.save(trained.estimator, use_case, splits.train, folder)
     return folder, splits.test
+
+
+def _seeded(use_case: UseCase, seed: int | None) -> UseCase:
+    """Return the use case with the seed that was certified: another one may be declared since."""
+    if seed is None:
+        return use_case
+    return use_case.model_copy(update={"training": use_case.training.model_copy(update={"seed": seed})})
 
 
 def _compare(

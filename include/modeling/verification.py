@@ -53,6 +53,7 @@ def describe(about: Certificate) -> str:
         "issued": f"{about.issued_at:%Y-%m-%d %H:%M:%S} UTC, key {about.key_id}",
         "run": about.run_id,
         "code": f"{about.code_version}, lock {about.lock_hash}",
+        "seeds": json.dumps(about.seeds, sort_keys=True),
         "snapshot": json.dumps(about.snapshot, sort_keys=True),
         "files": f"{len(about.files) - len(evidence)} of the model, {len(evidence)} of evidence",
     }

@@ -80,11 +80,13 @@ def champion_at(connection: Connection, use_case: str, moment: datetime) -> dict
     return dict(row) if row else None
 
 
-def refusals_since_promotion(connection: Connection, use_case: str) -> int:
+def refusals_since_promotion(connection: Connection, use_case: str, *, attempt: str = "") -> int:
     """
     Return how many attempts failed since the last promotion: refused by a gate, or rejected by a person.
 
-    What a backfill refuses is evidence about the past, and never was an attempt.
+    An attempt that is made again, as `attempt` of its evidence says, counts by how it ended last, and never
+    against itself: leave it out by naming it. What a backfill refuses is evidence about the past, and never
+    was an attempt.
     """
     last = (
         select(ledger.c.id)
@@ -93,10 +95,38 @@ def refusals_since_promotion(connection: Connection, use_case: str) -> int:
         .limit(1)
         .scalar_subquery()
     )
-    refused = select(ledger.c.id).where(
+    ended = select(ledger.c.id, ledger.c.event, ledger.c.evidence["attempt"].astext.label("attempt")).where(
         ledger.c.use_case == use_case,
-        ledger.c.event.in_(("refused", "rejected")),
+        ledger.c.event.in_(("refused", "rejected", "registered")),
         ledger.c.evidence["backfill"].astext.is_distinct_from("true"),
     )
     since = connection.scalar(select(last)) or 0
-    return len(connection.execute(refused.where(ledger.c.id > since)).all())
+    rows = connection.execute(ended.where(ledger.c.id > since).order_by(ledger.c.id)).all()
+    ends = {row.attempt or row.id: row.event for row in rows}
+    ends.pop(attempt, None)
+    return sum(event != "registered" for event in ends.values())
+
+
+def require_registered(connection: Connection, use_case: str, version: int, digest: str) -> None:
+    """
+    Let pass the model that was registered as this version.
+
+    :raises ReleaseError: if another one was, or none
+    """
+    query = (
+        select(ledger.c.evidence["digest"].astext)
+        .where(ledger.c.use_case == use_case, ledger.c.version == version, ledger.c.event == "registered")
+        .order_by(ledger.c.id)
+        .limit(1)
+    )
+    known = connection.scalar(query)
+    if known is None:
+        raise ReleaseError(
+            f"The ledger knows of no registration of {use_case} version {version}. Versions come from the "
+            f"training DAG: run {use_case}_training for one."
+        )
+    if known != digest:
+        raise ReleaseError(
+            f"{use_case} version {version} was registered as the model {known}, but MLflow has the model "
+            f"{digest}: somebody exchanged it. Train a new version, and see who may write to MLflow."
+        )

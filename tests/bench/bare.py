@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from include.catalog import catalog, module_of
-from include.data import snapshots
+from include.data import leakage_record, snapshots
 from include.data.lake import Lake
 from include.errors import AirworthyError
 from include.modeling import candidate, certification, champion, gates, scoring, versions
@@ -79,14 +79,21 @@ class Steps:
                 rival = self.champion()
                 with self.engine.connect() as connection:
                     refusals = ledger.refusals_since_promotion(connection, name)
-                found = candidate.evaluate(site, trained, frame, rival=rival, refusals=refusals)
+                found = candidate.evaluate(
+                    site,
+                    trained,
+                    frame,
+                    rival=rival,
+                    refusals=refusals,
+                    leakage=leakage_record.of_snapshot(self.engine, self.lake, snapshot),
+                )
             with self.step("gate"):
                 verdicts = gates.judge(case, found)
                 certification.record(site, trained, verdicts)
                 certification.require(trained, verdicts)
             with self.step("register"):
                 version = certification.register(site, trained, verdicts, evidence=found, provenance=about)
-                self._enter(version)
+                self._enter(version, trained.digest)
         return version
 
     def deploy(self, version: int) -> None:
@@ -117,9 +124,9 @@ class Steps:
         with self.step("restore"):
             rollout.restore(self.engine, name, version, owner=self.run, actor=ACTOR, reason="measured")
 
-    def _enter(self, version: int) -> None:
-        key = f"{self.run}/register"
-        entry = Entry(self.use_case.name, "registered", ACTOR, "measured", version, dedup_key=key)
+    def _enter(self, version: int, digest: str) -> None:
+        key, about = f"{self.run}/register", {"digest": digest}
+        entry = Entry(self.use_case.name, "registered", ACTOR, "measured", version, about, key)
         with self.engine.begin() as connection:
             ledger.append(connection, entry)
 

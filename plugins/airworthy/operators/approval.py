@@ -139,7 +139,7 @@ class CandidateApprovalOperator(ApprovalOperator):
         gates, run_id = self.question["gates"], self.candidate["run_id"]
         reason = f"{', '.join(gates)} undecided: {against or f'{who} approved'}"
         key = f"{runs.run_key(context)}/{run_id}/{self.task_id}/{verdict}"
-        about = {"run_id": run_id, "gates": gates}
+        about = {"run_id": run_id, "gates": gates, "attempt": self.question.get("attempt")}
         with AirworthyDatabaseHook(self.airworthy_conn_id).engine.begin() as connection:
             append(connection, Entry(self.use_case, verdict, who, reason, evidence=about, dedup_key=key))
         if against:

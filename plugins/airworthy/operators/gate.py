@@ -48,14 +48,16 @@ class ModelGateOperator(ModelOperator):
         except GateFailed as refusal:
             self._record_refusal(context, str(refusal), {"run_id": candidate.run_id, "gates": said})
             raise
+        if not to_ask:
+            return None
         champion = evidence.champion.version if evidence.champion else None
-        return {"gates": to_ask, "page": page, "champion": champion} if to_ask else None
+        return {"gates": to_ask, "page": page, "champion": champion, "attempt": self.attempt(context)}
 
     def _record_refusal(self, context: Context, reason: str, evidence: dict[str, Any]) -> None:
         from include.release.ledger import Entry, append
 
         key = f"{runs.run_key(context)}/{evidence['run_id']}/gate"
-        evidence = evidence | {"backfill": runs.is_backfill(context)}
+        evidence |= {"attempt": self.attempt(context), "backfill": runs.is_backfill(context)}
         refusal = Entry(
             self.use_case, "refused", runs.actor(context), reason, evidence=evidence, dedup_key=key
         )

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from airworthy.operators.rollout import ReleaseOperator
 from airworthy.triggers.rollout import RolloutTrigger
 from include.errors import ServiceUnavailable
-from include.stack.settings import settings
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -18,7 +17,7 @@ AT_ONCE = 2.0  # seconds; the controller follows within one, or something is wro
 
 class PromoteModelOperator(ReleaseOperator):
     """
-    Verify the certificate once more, make the challenger the champion, and wait until it answers callers.
+    Verify the version once more, make the challenger the champion, and wait until it answers callers.
 
     MLflow's aliases `champion`, `challenger` and `previous` follow what the ledger says.
 
@@ -32,11 +31,10 @@ class PromoteModelOperator(ReleaseOperator):
 
     def execute(self, context: Context) -> int:
         """Switch, then wait until it is live, in the triggerer if that takes long."""
-        from include.modeling.versions import verify
         from include.release import progress, rollout
 
         hold = self.held()
-        certificate = verify(self.registry, self.use_case, hold.version, trusted=settings().trusted_keys)
+        certificate = self.verified(hold.version)
         evidence = {"certificate": certificate.model_digest, "run": certificate.run_id}
         rollout.promote(self.engine, hold, reason="every step of the rollout passed", evidence=evidence)
         self.show_aliases()

@@ -71,7 +71,12 @@ class RegisterModelOperator(ModelOperator):
             runs.actor(context),
             "every blocking gate let it pass",
             version,
-            {"run_id": candidate.run_id, "digest": candidate.digest, "gates": [asdict(v) for v in verdicts]},
+            {
+                "run_id": candidate.run_id,
+                "digest": candidate.digest,
+                "attempt": self.attempt(context),
+                "gates": [asdict(v) for v in verdicts],
+            },
             f"{runs.run_key(context)}/{candidate.run_id}/register",
         )
         with self.engine.begin() as connection:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context, XComArg
 
+    from include.modeling.certificate import Certificate
     from include.modeling.registry import Registry
     from include.release.rollout import Hold
 
@@ -71,6 +72,21 @@ class ReleaseOperator(BaseOperator):
 
         return Hold(**self.hold)
 
+    def verified(self, version: int) -> Certificate:
+        """
+        Return the certificate of a version, which is the model that the ledger says was registered.
+
+        :raises CertificateInvalid: if nobody trusted certified exactly these files for this use case
+        :raises ReleaseError: if another model was registered as this version, or none
+        """
+        from include.modeling.versions import verify
+        from include.release import ledger
+
+        certificate = verify(self.registry, self.use_case, version, trusted=settings().trusted_keys)
+        with self.engine.connect() as connection:
+            ledger.require_registered(connection, self.use_case, version, certificate.model_digest)
+        return certificate
+
     def show_aliases(self) -> None:
         """Make MLflow's aliases follow the desired state."""
         from include.modeling.versions import project
@@ -96,14 +112,13 @@ class BeginRolloutOperator(ReleaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Return the hold."""
-        from include.modeling.versions import verify
         from include.release import rollout
 
         version = runs.candidate_version(context)
         with self.engine.connect() as connection:
             if rollout.read(connection, self.use_case).champion == version:
                 raise AirflowSkipException(f"{self.use_case} version {version} is the champion already.")
-        verify(self.registry, self.use_case, version, trusted=settings().trusted_keys)
+        self.verified(version)
         owner, actor = runs.run_key(context), runs.requester(context)
         return asdict(rollout.begin(self.engine, self.use_case, version, owner=owner, actor=actor))
 

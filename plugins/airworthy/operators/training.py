@@ -96,6 +96,11 @@ class ModelOperator(BaseOperator):
 
         return TrainedCandidate(**self.candidate)
 
+    def attempt(self, context: Context) -> str:
+        """Return what makes two tries the same attempt: the DAG run, and what the model is made of."""
+        logged = self.mlflow.registry.logged(self.candidate_trained().run_id)
+        return f"{runs.run_key(context)}/{logged.tags['airworthy.inputs'] if logged else ''}"
+
 
 class TakeSnapshotOperator(ModelOperator):
     """
@@ -213,15 +218,18 @@ class EvaluateModelOperator(ModelOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Return the evidence."""
-        from include.data import snapshots
+        from include.data import leakage_record, snapshots
         from include.modeling.candidate import evaluate
         from include.release import ledger, rollout
 
-        use_case = catalog().use_cases[self.use_case]
+        use_case, lake = catalog().use_cases[self.use_case], LakeHook(self.lake_conn_id).lake
+        snapshot, attempt = self.snapshot_taken(), self.attempt(context)
         with self.engine.connect() as connection:
             champion = rollout.read(connection, self.use_case).champion
-            refusals = ledger.refusals_since_promotion(connection, self.use_case)
-        frame = snapshots.read(use_case, self.snapshot_taken(), LakeHook(self.lake_conn_id).lake)
+            refusals = ledger.refusals_since_promotion(connection, self.use_case, attempt=attempt)
+        known: dict[str, Any] = {"rival": champion, "refusals": refusals}
+        known["leakage"] = leakage_record.of_snapshot(self.engine, lake, snapshot)
+        frame = snapshots.read(use_case, snapshot, lake)
         with self.site() as site:
-            found = evaluate(site, self.candidate_trained(), frame, rival=champion, refusals=refusals)
+            found = evaluate(site, self.candidate_trained(), frame, **known)
         return found.model_dump(mode="json")

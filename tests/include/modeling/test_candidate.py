@@ -93,6 +93,7 @@ def test_a_first_model_is_certified_and_registered(again, flights, new_run, keys
     )
     assert held.certificate.model_digest == candidate.digest
     assert held.certificate.snapshot == made_of(frame).snapshot
+    assert held.certificate.seeds == {"training.seed": 0, "histgradientboostingclassifier__random_state": 0}
     assert held.certificate.run_id == run_id
     assert held.certificate.metrics == evidence.metrics["test"]
     assert [gate.gate for gate in held.certificate.gates] == [verdict.gate for verdict in verdicts]

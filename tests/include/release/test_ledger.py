@@ -7,7 +7,14 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from include.errors import ReleaseError
-from include.release.ledger import Entry, append, champion_at, entries, refusals_since_promotion
+from include.release.ledger import (
+    Entry,
+    append,
+    champion_at,
+    entries,
+    refusals_since_promotion,
+    require_registered,
+)
 
 
 @pytest.mark.parametrize(
@@ -78,3 +85,29 @@ def test_counts_the_challengers_that_were_refused_since_the_last_promotion(datab
     with database.connect() as connection:
         assert refusals_since_promotion(connection, "tries") == 2
         assert refusals_since_promotion(connection, "never tried") == 0
+
+
+def test_an_attempt_made_again_counts_once_as_it_ended_last_and_never_against_itself(database):
+    ended = [("refused", "a"), ("refused", "a"), ("refused", "b"), ("rejected", "b"), ("refused", "c")]
+    ended += [("registered", "c"), ("rejected", None)]
+    with database.begin() as connection:
+        for event, attempt in ended:
+            about = {"attempt": attempt} if attempt else {}
+            append(connection, Entry("again", event, "ann", event, evidence=about))
+    with database.connect() as connection:
+        assert refusals_since_promotion(connection, "again") == 3
+        assert refusals_since_promotion(connection, "again", attempt="a") == 2
+        assert refusals_since_promotion(connection, "again", attempt="d") == 3
+
+
+def test_a_version_is_the_model_that_was_registered_first(database):
+    with database.begin() as connection:
+        for digest in ("one", "two"):
+            append(connection, Entry("known", "registered", "ann", "passed", 3, {"digest": digest}))
+        require_registered(connection, "known", 3, "one")
+        with pytest.raises(
+            ReleaseError, match="version 3 was registered as the model one, but MLflow has the"
+        ):
+            require_registered(connection, "known", 3, "two")
+        with pytest.raises(ReleaseError, match="no registration of known version 4"):
+            require_registered(connection, "known", 4, "one")

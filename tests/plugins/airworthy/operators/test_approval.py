@@ -107,7 +107,12 @@ def test_who_asked_for_the_training_may_not_approve_the_deployment_that_followed
     assert [entry[0] for entry in told(database)] == ["rejected"]
 
 
-QUESTION = {"gates": ["improvement_log_loss"], "page": "# flight_delay: gates", "champion": None}
+QUESTION = {
+    "gates": ["improvement_log_loss"],
+    "page": "# flight_delay: gates",
+    "champion": None,
+    "attempt": "some_dag/manual/inputs",
+}
 
 
 def asked(question):
@@ -152,6 +157,8 @@ def test_a_rejected_candidate_fails_the_task_and_raises_the_next_bar(database, c
     assert [entry[0] for entry in told(database)] == ["rejected"]
     with database.connect() as connection:
         assert ledger.refusals_since_promotion(connection, "flight_delay") == 1
+        same = ledger.refusals_since_promotion(connection, "flight_delay", attempt=QUESTION["attempt"])
+    assert same == 0
 
 
 @pytest.mark.parametrize(("name", "allowed"), [("dev", True), ("uat", False), ("prod", False)])

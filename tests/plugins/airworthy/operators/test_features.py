@@ -15,8 +15,12 @@ from airworthy.operators.features import (
     CheckLeakageOperator,
     MaterialiseFeaturesOperator,
 )
+from airworthy.operators.ingestion import PublishPartitionOperator
 from include.catalog import catalog, module_of
+from include.data import leakage_record
 from include.data.feature_store import store
+from include.data.leakage_record import LeakageRecord
+from include.data.snapshots import Snapshot
 from include.data.staging import Staging
 from include.errors import DataError
 from include.schema import gate_result
@@ -55,6 +59,12 @@ def test_honest_features_pass_and_leave_evidence(observed, context, database):
     found = evidence(database)
     assert (found["subject"], found["partition"], found["passed"]) == (VIEW.name, str(DAY), True)
     assert found["results"][0]["expectation"] == "expect_features_to_be_known_in_time"
+    ran["ti"].try_number = 2
+    version = PublishPartitionOperator(task_id="publish", table=VIEW.name, frame=frame).execute(ran)
+    days = (str(DAY), str(DAY))
+    snapshot = Snapshot("late", DAY, VIEW.name, version, "arrivals", 0, days, 300, "digest")
+    known = leakage_record.of_snapshot(database, observed, snapshot)
+    assert known == LeakageRecord(VIEW.name, passed=1)
 
 
 def test_a_leak_fails_by_name_after_its_evidence_was_written(observed, context, database, monkeypatch):

@@ -16,6 +16,7 @@ from sklearn.preprocessing import StandardScaler
 
 from airworthy.links import MlflowRunLink
 from airworthy.operators.reproduction import ReproduceModelOperator
+from include.declarations import Training
 from include.errors import NotReproduced, ReleaseError
 from include.modeling import provenance, reproduction
 from include.release import ledger
@@ -46,15 +47,19 @@ def versions_of(registry, name):
     return [version.version for version in registry._client.search_model_versions(f"name = '{name}'")]
 
 
+def aliases_of(registry, name):
+    return registry._client.get_registered_model(name).aliases
+
+
 def test_on_the_same_lock_it_is_the_same_byte_by_byte(again, registry, certified, database, tmp_path):
-    before = versions_of(registry, certified.name)
+    before, aliases = versions_of(registry, certified.name), aliases_of(registry, certified.name)
     found = again()
     assert (found["outcome"], found["found"]) == ("identical", found["digest"])
     assert found["golden"] == {"rows": 50, "differing": 0, "largest": 0.0}
     assert found["test"] == {"rows": 160, "differing": 0, "largest": 0.0}
     assert (changed(found), found["files"]) == (set(), [])
     assert versions_of(registry, certified.name) == before
-    assert registry._client.get_registered_model(certified.name).aliases == {}
+    assert aliases_of(registry, certified.name) == aliases
     page = registry.file(found["run_id"], reproduction.PAGE, tmp_path)
     assert "**Identical**" in page.read_text()
     assert json.loads(registry.file(found["run_id"], reproduction.FILE, tmp_path).read_text()) == found
@@ -95,7 +100,12 @@ def test_other_code_that_answers_otherwise_is_shown_with_the_rows_and_the_gap(
         assert ledger.entries(connection, certified.name)[0]["evidence"]["outcome"] == "different"
 
 
-def test_another_lock_and_other_packages_are_named_though_nothing_differs(again, monkeypatch):
+def test_another_lock_and_other_packages_are_named_though_nothing_differs(
+    again, certified, declare, monkeypatch
+):
+    declare(
+        certified.model_copy(update={"training": Training(seed=7)})
+    )  # since; the certificate names its own
     installed = reproduction.version_of
     monkeypatch.setattr(reproduction, "lock_hash", lambda: "another")
     monkeypatch.setattr(reproduction, "version_of", lambda name: "99" if name == "numpy" else installed(name))

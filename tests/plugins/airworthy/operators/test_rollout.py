@@ -20,6 +20,7 @@ from airworthy.operators.traffic import ALONE, ShiftTrafficOperator
 from include.errors import CertificateInvalid, ReleaseError, RolloutFailed, ServiceUnavailable, StaleEpoch
 from include.modeling import versions
 from include.modeling.certificate import generate_keys
+from include.modeling.registry import DIGEST
 from include.release import ledger, progress, rollout
 from include.stack.settings import settings
 
@@ -61,9 +62,21 @@ def state(database, use_case):
 
 
 def told(database, use_case):
-    """Return the events of the ledger, oldest first."""
+    """Return the events of the ledger after the registrations, oldest first."""
     with database.connect() as connection:
-        return [entry["event"] for entry in reversed(ledger.entries(connection, use_case.name))]
+        events = [entry["event"] for entry in reversed(ledger.entries(connection, use_case.name))]
+    return [event for event in events if event != "registered"]
+
+
+@pytest.fixture
+def certified(certified, database, registry):
+    """Return the use case whose versions the ledger knows."""
+    with database.begin() as connection:
+        for version in (1, 2):
+            about = {"digest": registry.tags_of(certified.name, version)[DIGEST]}
+            entry = ledger.Entry(certified.name, "registered", "ann", "passed", version, about)
+            ledger.append(connection, entry)
+    return certified
 
 
 @pytest.fixture
@@ -263,6 +276,22 @@ def test_a_challenger_with_a_quarter_of_the_traffic_is_not_promoted(champion, da
     deferred(shift(champion, hold, percent=25), second)
     with pytest.raises(ReleaseError, match="25 % of the traffic"):
         promotion(champion, hold).execute(second)
+    assert state(database, champion).champion == 1
+
+
+def test_a_version_that_is_not_the_model_of_its_registration_is_neither_begun_nor_promoted(
+    champion, database, hold, second, monkeypatch
+):
+    deferred(shift(champion, hold, percent=100), second)
+    ours = versions.verify
+
+    def exchanged(registry, use_case, version, **where):
+        return ours(registry, use_case, 1, **where).model_copy(update={"model_digest": "0" * 64})
+
+    monkeypatch.setattr(versions, "verify", exchanged)
+    for step in (lambda: begin(champion, second), lambda: promotion(champion, hold).execute(second)):
+        with pytest.raises(ReleaseError, match=r"version 2 was registered as the model .* the model 0000"):
+            step()
     assert state(database, champion).champion == 1
 
 

@@ -16,7 +16,10 @@ from airworthy.operators.gate import ModelGateOperator
 from airworthy.operators.nomination import NominateCandidateOperator
 from airworthy.operators.registration import RegisterModelOperator
 from airworthy.operators.training import EvaluateModelOperator, TakeSnapshotOperator, TrainModelOperator
-from include.declarations import Improvement, Threshold
+from include.data import evidence as checks
+from include.data import leakage
+from include.data.leakage import Leak
+from include.declarations import Improvement, Leakage, Threshold
 from include.errors import GateFailed, PartitionMissing
 from include.modeling import versions
 from include.release import ledger, rollout
@@ -109,6 +112,28 @@ def test_a_refused_candidate_stands_in_the_ledger_once_with_every_verdict(
         register(demanding, run, **made)
     with database.connect() as connection:
         assert ledger.refusals_since_promotion(connection, demanding.name) == 1
+    cleared = made_by(demanding, context({"triggering_user_name": "ann", "clear_number": 1}))
+    assert cleared["candidate"]["run_id"] != made["candidate"]["run_id"]
+    assert cleared["evidence"]["refusals"] == 0  # the same again, which supersedes its own refusal
+
+
+def test_what_leaks_by_its_views_own_check_is_refused_until_that_has_passed(
+    flown, database, registry, use_case, declare, context
+):
+    careful = declare(small(use_case.name, gates=(Leakage(maximum=0.99),)))
+    rows, run = flown.read("flight_features"), context()
+    flown.publish("flight_features", rows, flown.days("flight_features"), metadata={"run": "f/1", "try": "1"})
+    made = made_by(careful, run)
+    assert made["evidence"]["leakage"]["unchecked"] == ["2013-01-01..2013-01-20"]
+    assert gate(careful, run, **made)["gates"] == ["leakage"]
+    leak = Leak("hour", "flights", "UA 1", "9", "missing", "06:00", "08:00", 12)
+    checks.record(database, "flight_features", "f/1/1", "bulk", leakage.Leakage((leak,), 9).findings())
+    made["evidence"] = evaluate(careful, run, snapshot=made["snapshot"], candidate=made["candidate"])
+    with pytest.raises(GateFailed, match=r"leakage: fail: flight_features did not pass .* hour leaks from"):
+        gate(careful, run, **made)
+    checks.record(database, "flight_features", "f/1/2", "bulk", leakage.Leakage((), 9).findings())
+    made["evidence"] = evaluate(careful, run, snapshot=made["snapshot"], candidate=made["candidate"])
+    assert gate(careful, run, **made) is None
 
 
 def undecided(use_case, declare):
