@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Param, dag
 
-from airworthy.defaults import START, default_args, wanted
+from airworthy.defaults import START, default_args, wanted, with_params
 from airworthy.operators.backtest import BacktestOperator
 from include.catalog import catalog
 
@@ -28,16 +28,16 @@ if TYPE_CHECKING:
 def backtest_dag() -> DAG:
     """Build the one DAG that lays out trainings, of whatever use case."""
     day: dict[str, Any] = {"type": "string", "format": "date"}
+    params = {
+        "use_case": Param(enum=sorted(catalog().use_cases), description="Whose trainings"),
+        "first": Param(**day, description="First as-of day"),
+        "last": Param(**day, description="Last as-of day"),
+    }
 
     @dag(
         dag_id="backtest",
         schedule=None,
         start_date=START,
-        params={
-            "use_case": Param(enum=sorted(catalog().use_cases), description="Whose trainings"),
-            "first": Param(**day, description="First as-of day"),
-            "last": Param(**day, description="Last as-of day"),
-        },
         default_args=default_args("platform"),
         tags=["backtest", "models"],
         description="Lay out the trainings of a range of days as one table and plot.",
@@ -47,7 +47,7 @@ def backtest_dag() -> DAG:
         names = ("use_case", "first", "last")
         BacktestOperator(task_id="backtest", **{name: f"{{{{ params.{name} }}}}" for name in names})
 
-    return backtest()
+    return with_params(backtest(), params)
 
 
 if wanted("backtest"):

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import Param, chain, dag
 
 from airworthy import assets
-from airworthy.defaults import START, default_args, wanted
+from airworthy.defaults import CONFIGURED, START, default_args, wanted, with_params
 from airworthy.operators.approval import ReleaseApprovalOperator
 from airworthy.operators.promotion import PromoteModelOperator
 from airworthy.operators.rollout import BeginRolloutOperator, RestoreChampionOperator
@@ -42,15 +42,15 @@ def deployment_dag(use_case: UseCase) -> DAG:
 
     @dag(
         dag_id=f"{use_case.name}_deployment",
-        schedule=[assets.candidate(use_case.name)],
+        schedule=frozenset({assets.candidate(use_case.name)}),  # a list is hashed anew for every edge
         start_date=START,
         catchup=False,
         max_active_runs=1,
-        params={"version": Param(None, type=["null", "integer"], minimum=1, description="Version to deploy")},
         default_args=default_args(use_case.owner),
         tags=["deployment", use_case.name],
         description=f"Stage, shadow and canary a candidate of {use_case.name}, then promote it or go back.",
         doc_md=__doc__,
+        **CONFIGURED,
     )
     def deployment() -> None:
         begin = BeginRolloutOperator(task_id="begin", use_case=use_case.name)
@@ -67,7 +67,8 @@ def deployment_dag(use_case: UseCase) -> DAG:
         restore = RestoreChampionOperator(task_id="restore", **on)
         chain(begin, stage, shadow, approve, *canary, promote, restore.as_teardown(setups=begin))
 
-    return deployment()
+    version = Param(None, type=["null", "integer"], minimum=1, description="Version to deploy")
+    return with_params(deployment(), {"version": version})
 
 
 for use_case in catalog().use_cases.values():

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 from airflow.sdk import dag
 
 from airworthy import assets
-from airworthy.defaults import START, day_range, default_args, wanted
+from airworthy.defaults import START, day_range, default_args, wanted, with_params
 from airworthy.operators.data_validation import DataValidationOperator
 from airworthy.operators.features import (
     BuildFeaturesOperator,
@@ -49,7 +49,6 @@ def features_dag(view: FeatureView) -> DAG:
         start_date=START,
         catchup=False,
         max_active_runs=4,
-        params=day_range(),
         default_args=default_args(view.owner),
         tags=["features", view.name],
         description=view.description,
@@ -69,7 +68,7 @@ def features_dag(view: FeatureView) -> DAG:
         if view.online:
             publish >> MaterialiseFeaturesOperator(task_id="materialise", feature_view=view.name)
 
-    return features()
+    return with_params(features(), day_range())
 
 
 for view in catalog().feature_views.values():

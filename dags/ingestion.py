@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import CronPartitionTimetable, TriggerRule, XComArg, dag
 
-from airworthy.defaults import START, day_range, default_args, wanted
+from airworthy.defaults import START, day_range, default_args, wanted, with_params
 from airworthy.operators.data_validation import DataValidationOperator
 from airworthy.operators.ingestion import (
     AdvanceWatermarkOperator,
@@ -66,7 +66,6 @@ def ingestion_dag(dataset: Dataset) -> DAG:
         end_date=ends(last) - STEP[dataset.every] + timedelta(days=dataset.lag_days) if last else None,
         catchup=False,
         max_active_runs=4,
-        params=day_range(dataset.every),
         default_args=default_args(dataset.owner),
         tags=["ingestion", dataset.name],
         description=dataset.description,
@@ -91,7 +90,7 @@ def ingestion_dag(dataset: Dataset) -> DAG:
             )
             publish >> plan >> take_again >> advance
 
-    return ingestion()
+    return with_params(ingestion(), day_range(dataset.every))
 
 
 for dataset in catalog().datasets.values():

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from airflow.sdk import dag
 
-from airworthy.defaults import START, day_range, default_args, wanted
+from airworthy.defaults import START, day_range, default_args, wanted, with_params
 from airworthy.operators.features import MaterialiseFeaturesOperator
 from include.catalog import catalog
 
@@ -35,7 +35,6 @@ def materialisation_dag(view: FeatureView) -> DAG:
         start_date=START,
         catchup=False,
         max_active_runs=1,
-        params=day_range(),
         default_args=default_args(view.owner),
         tags=["materialisation", view.name],
         description=f"Bring the newest days of {view.name} online.",
@@ -44,7 +43,7 @@ def materialisation_dag(view: FeatureView) -> DAG:
     def materialisation() -> None:
         MaterialiseFeaturesOperator(task_id="materialise", feature_view=view.name)
 
-    return materialisation()
+    return with_params(materialisation(), day_range())
 
 
 for view in catalog().feature_views.values():

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from airflow.sdk import CronTriggerTimetable, XComArg, chain, dag
 
-from airworthy.defaults import START, default_args, wanted
+from airworthy.defaults import CONFIGURED, START, default_args, wanted
 from airworthy.operators.drift import DriftDetectionOperator
 from airworthy.operators.governor import ActOperator, DecideOperator
 from include.catalog import catalog
@@ -42,6 +42,7 @@ def monitoring_dag(use_case: UseCase) -> DAG:
         tags=["monitoring", use_case.name],
         description=f"Is the champion of {use_case.name} still fit to fly?",
         doc_md=__doc__,
+        **CONFIGURED,
     )
     def monitoring() -> None:
         detect = DriftDetectionOperator(task_id="detect_drift", use_case=use_case.name)

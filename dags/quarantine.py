@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Param, dag
 
-from airworthy.defaults import START, day_range, default_args, wanted
+from airworthy.defaults import START, day_range, default_args, wanted, with_params
 from airworthy.operators.quarantine import (
     DiscardQuarantineOperator,
     ReleaseQuarantineOperator,
@@ -61,7 +61,6 @@ def quarantine_dag(dataset: Dataset) -> DAG:
         schedule=None,
         start_date=START,
         max_active_runs=1,
-        params=choice(),
         default_args=default_args(dataset.owner),
         tags=["quarantine", dataset.name],
         description=f"Look at the refused rows of {dataset.name}, release or discard them.",
@@ -73,7 +72,7 @@ def quarantine_dag(dataset: Dataset) -> DAG:
         discard = DiscardQuarantineOperator(task_id="discard", dataset=dataset.name)
         show >> [release, discard]
 
-    return quarantine()
+    return with_params(quarantine(), choice())
 
 
 for dataset in catalog().datasets.values():

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from airflow.sdk import Param, dag
 
-from airworthy.defaults import START, default_args, wanted
+from airworthy.defaults import START, default_args, wanted, with_params
 from airworthy.operators.reproduction import ReproduceModelOperator
 from include.catalog import catalog
 
@@ -30,16 +30,15 @@ if TYPE_CHECKING:
 
 def reproduction_dag() -> DAG:
     """Build the one DAG that makes versions again, of whatever use case."""
-    names = sorted(catalog().use_cases)
+    params = {
+        "use_case": Param(enum=sorted(catalog().use_cases), description="Whose version"),
+        "version": Param(type="integer", minimum=1, description="The registered version"),
+    }
 
     @dag(
         dag_id="reproduction",
         schedule=None,
         start_date=START,
-        params={
-            "use_case": Param(enum=names, description="Whose version"),
-            "version": Param(type="integer", minimum=1, description="The registered version"),
-        },
         default_args=default_args("platform"),
         tags=["reproduction", "models"],
         description="Make a registered version again and compare it.",
@@ -50,7 +49,7 @@ def reproduction_dag() -> DAG:
             task_id="reproduce", use_case="{{ params.use_case }}", version="{{ params.version }}"
         )
 
-    return reproduction()
+    return with_params(reproduction(), params)
 
 
 if wanted("reproduction"):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from airflow.sdk import Param, dag
 
-from airworthy.defaults import START, default_args, wanted
+from airworthy.defaults import CONFIGURED, START, default_args, wanted, with_params
 from airworthy.operators.rollout import RollBackOperator
 from include.catalog import catalog
 
@@ -29,16 +29,17 @@ def rollback_dag(use_case: UseCase) -> DAG:
         dag_id=f"{use_case.name}_rollback",
         schedule=None,
         start_date=START,
-        params={"reason": Param(type="string", minLength=3, description="Why, for the ledger")},
         default_args=default_args(use_case.owner),
         tags=["rollback", use_case.name],
         description=f"Make the previous champion of {use_case.name} the champion again.",
         doc_md=__doc__,
+        **CONFIGURED,
     )
     def rollback() -> None:
         RollBackOperator(task_id="roll_back", use_case=use_case.name, reason="{{ params.reason }}")
 
-    return rollback()
+    reason = Param(type="string", minLength=3, description="Why, for the ledger")
+    return with_params(rollback(), {"reason": reason})
 
 
 for use_case in catalog().use_cases.values():

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from airflow.sdk import dag
 
 from airworthy import assets
-from airworthy.defaults import START, day_range, default_args, wanted
+from airworthy.defaults import CONFIGURED, START, day_range, default_args, wanted, with_params
 from airworthy.operators.ingestion import PublishPartitionOperator
 from airworthy.operators.scoring import BatchScoringOperator
 from airworthy.timetables import PublishedPartitionTimetable
@@ -39,11 +39,11 @@ def scoring_dag(use_case: UseCase) -> DAG:
         start_date=START,
         catchup=False,
         max_active_runs=2,
-        params=day_range(),
         default_args=default_args(use_case.owner),
         tags=["scoring", use_case.name],
         description=f"Predictions of {use_case.name} for every partition of its features.",
         doc_md=__doc__,
+        **CONFIGURED,
     )
     def scoring() -> None:
         score = BatchScoringOperator(task_id="score", use_case=use_case.name)
@@ -55,7 +55,7 @@ def scoring_dag(use_case: UseCase) -> DAG:
         )
         score >> publish
 
-    return scoring()
+    return with_params(scoring(), day_range())
 
 
 for use_case in catalog().use_cases.values():

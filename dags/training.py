@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import CronTriggerTimetable, Param, chain, dag
 
-from airworthy.defaults import START, default_args, wanted
+from airworthy.defaults import CONFIGURED, START, default_args, wanted, with_params
 from airworthy.operators.approval import CandidateApprovalOperator
 from airworthy.operators.gate import ModelGateOperator
 from airworthy.operators.nomination import NominateCandidateOperator
@@ -38,16 +38,15 @@ if TYPE_CHECKING:
 
     from include.declarations import UseCase
 
-AS_OF = Param(
-    None,
-    type=["null", "string"],
-    format="date",
-    description="Use only data from before this day; empty: the newest day whose labels have landed",
-)
-
 
 def training_dag(use_case: UseCase) -> DAG:
     """Build the training DAG of one use case."""
+    as_of = Param(
+        None,
+        type=["null", "string"],
+        format="date",
+        description="Use only data from before this day; empty: the newest day whose labels have landed",
+    )
 
     @dag(
         dag_id=f"{use_case.name}_training",
@@ -55,11 +54,11 @@ def training_dag(use_case: UseCase) -> DAG:
         start_date=START,
         catchup=False,
         max_active_runs=2,
-        params={"as_of": AS_OF},
         default_args=default_args(use_case.owner),
         tags=["training", use_case.name],
         description=use_case.description,
         doc_md=__doc__,
+        **CONFIGURED,
     )
     def training() -> None:
         name = use_case.name
@@ -80,7 +79,7 @@ def training_dag(use_case: UseCase) -> DAG:
         nominate = NominateCandidateOperator(task_id="nominate", use_case=name, version=register.output)
         chain(snapshot, train, evaluate, gate, approve, register, nominate)
 
-    return training()
+    return with_params(training(), {"as_of": as_of})
 
 
 for use_case in catalog().use_cases.values():

@@ -7,14 +7,25 @@ from typing import TYPE_CHECKING, Any
 
 from pendulum import datetime
 
-from airflow.sdk import ExceptionRetryPolicy, Param, RetryAction, RetryRule, get_parsing_context
+from airflow.sdk import ExceptionRetryPolicy, Param, RetryAction, RetryRule, conf, get_parsing_context
 
 from include.errors import AirworthyError, ServiceUnavailable
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from airflow.sdk import DAG
+
     from include.partitions import Every
 
 START = datetime(2013, 1, 1)
+
+# Airflow's own defaults, looked up once: Airflow looks each of them up anew for every DAG.
+CONFIGURED: dict[str, Any] = {
+    "max_active_tasks": conf.getint("core", "max_active_tasks_per_dag"),
+    "max_consecutive_failed_dag_runs": conf.getint("core", "max_consecutive_failed_dag_runs_per_dag"),
+    "disable_bundle_versioning": conf.getboolean("dag_processor", "disable_bundle_versioning"),
+}
 
 # A decision stays the same however often it is retried; an accident may not.
 RETRY_ACCIDENTS_ONLY = ExceptionRetryPolicy(
@@ -35,6 +46,17 @@ def default_args(owner: str) -> dict[str, Any]:
         "max_retry_delay": timedelta(minutes=5),
         "retry_policy": RETRY_ACCIDENTS_ONLY,
     }
+
+
+def with_params(dag: DAG, params: Mapping[str, Param]) -> DAG:
+    """
+    Return the DAG with its parameters, declared once its tasks are there.
+
+    A run's parameters are the DAG's. Declared before, Airflow copies them into every task and, for a DAG with
+    a schedule, checks the schema of each against JSON Schema's own: half of what parsing the DAG takes.
+    """
+    dag.params.update(params)
+    return dag
 
 
 def wanted(dag_id: str) -> bool:

@@ -24,7 +24,22 @@ HEAVY = [
     "deltalake",
     "pyarrow",
     "feast",
+    "boto3",
 ]
+# Airflow is imported once, and each file is run in a fork of its own.
+IMPORTS = f"""
+import json, os, runpy, sys
+from pathlib import Path
+from airflow.sdk import DAG, BaseOperator
+
+for path in sorted(Path("dags").glob("*.py")):
+    if os.fork() == 0:
+        runpy.run_path(str(path))
+        heavy = [name for name in {HEAVY!r} if name in sys.modules]
+        print("IMPORTED", json.dumps([path.stem, heavy]), flush=True)
+        os._exit(0)
+    os.wait()
+"""
 STORIES = {
     "flights_ingestion": "wait > extract > validate > publish",
     "flight_features_features": "build > check_leakage > validate > publish > materialise",
@@ -46,6 +61,17 @@ STORIES = {
 @pytest.fixture(scope="session")
 def bag():
     return DagBag(DAGS)
+
+
+@pytest.fixture(scope="session")
+def imported():
+    """Return, by DAG file, what it imports that takes long."""
+    environment = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'plugins'}"}
+    ran = subprocess.run(
+        [sys.executable, "-c", IMPORTS], cwd=ROOT, capture_output=True, text=True, check=True, env=environment
+    )
+    answers = [line.split(maxsplit=1)[1] for line in ran.stdout.splitlines() if line.startswith("IMPORTED ")]
+    return dict(json.loads(answer) for answer in answers)
 
 
 def expected():
@@ -95,6 +121,16 @@ def test_every_task_retries_accidents_only(bag):
             assert task.retry_policy is not None, task
 
 
+def test_the_default_parameters_of_a_dag_with_a_schedule_are_valid(bag):
+    scheduled = [dag for dag in bag.dags.values() if dag.timetable.can_be_scheduled]
+    valid = {name for dag in scheduled for name in dag.params.validate()}
+    assert valid == {"as_of", "first", "last", "version"}
+
+
+def test_a_dags_parameters_are_not_copied_into_its_tasks(bag):
+    assert [task for dag in bag.dags.values() for task in dag.tasks if task.params] == []
+
+
 @pytest.mark.parametrize(("dag_id", "story"), STORIES.items())
 def test_the_tasks_tell_the_story(bag, dag_id, story):
     assert " > ".join(task.task_id for task in bag.dags[dag_id].topological_sort()) == story
@@ -106,17 +142,8 @@ def test_a_dag_file_fits_in_its_room(path):
 
 
 @pytest.mark.parametrize("path", sorted(DAGS.glob("*.py")), ids=lambda path: path.stem)
-def test_parsing_imports_nothing_heavy(path):
-    code = (
-        "import json, runpy, sys\n"
-        f"runpy.run_path({str(path)!r})\n"
-        f"print(json.dumps([name for name in {HEAVY!r} if name in sys.modules]))"
-    )
-    environment = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'plugins'}"}
-    parsed = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
-    )
-    assert json.loads(parsed.stdout.splitlines()[-1]) == []
+def test_parsing_imports_nothing_heavy(imported, path):
+    assert imported[path.stem] == []
 
 
 def test_a_worker_builds_only_the_dag_it_runs(monkeypatch):

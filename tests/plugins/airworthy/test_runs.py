@@ -10,7 +10,7 @@ from airflow.sdk import Asset
 from airworthy import runs
 from include.errors import DataError, ReleaseError
 
-ASSET = Asset(name="flights", uri="airworthy://datasets/flights")
+ASSET = Asset(name="flights", uri="x-airworthy://datasets/flights")
 
 
 def test_a_run_is_the_same_on_every_try_and_an_attempt_is_not(context):
