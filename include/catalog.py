@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from importlib import import_module
 from inspect import Parameter, signature
-from pathlib import Path
 from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from include.declarations import Dataset, FeatureView, UseCase
 from include.errors import DeclarationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator
     from types import ModuleType
 
     from include.declarations import Source
@@ -28,6 +28,49 @@ PACKAGES: dict[str, tuple[str, type[BaseModel]]] = {
 }
 
 
+class Package(Mapping[str, Any]):
+    """The declarations of one package by name, and the problems of those that are bad."""
+
+    def __init__(self, root: str, kind: str, check: Callable[[Any], None]) -> None:
+        self.root = root
+        self.kind = kind
+        self._check = check
+
+    def __getitem__(self, name: str) -> Any:
+        return self._found[0][name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._found[0])
+
+    def __len__(self) -> int:
+        return len(self._found[0])
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What is wrong with the bad ones, file by file."""
+        return tuple(f"{self.kind}/{name}.py: {problem}" for name, problem in self._found[1].items())
+
+    def require_no_problem(self, name: str, field: str) -> None:
+        """Refuse, in `field` of another declaration, a name that is declared wrongly itself."""
+        if name in self._found[1]:
+            raise DeclarationError(f"{field}: {name!r} is declared wrongly itself, correct it first")
+
+    @cached_property
+    def _found(self) -> tuple[dict[str, Any], dict[str, str]]:
+        good: dict[str, Any] = {}
+        bad: dict[str, str] = {}
+        package = import_module(f"{self.root}.{self.kind}")
+        for name in sorted(module.name for module in iter_modules(package.__path__)):
+            try:
+                declared = _declared(module_of(self.kind, name, self.root), self.kind, name)
+                self._check(declared)
+            except (Exception, SystemExit) as error:  # noqa: BLE001  whatever it raises is that file's problem
+                bad[name] = _explain(error)
+            else:
+                good[name] = declared
+        return good, bad
+
+
 @dataclass(frozen=True, slots=True)
 class Catalog:
     """What is declared, by name, and what is wrong with the rest."""
@@ -35,7 +78,12 @@ class Catalog:
     datasets: Mapping[str, Dataset]
     feature_views: Mapping[str, FeatureView]
     use_cases: Mapping[str, UseCase]
-    problems: tuple[str, ...]
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What is wrong with each declaration that is not among them."""
+        packages = (self.datasets, self.feature_views, self.use_cases)
+        return tuple(one for each in packages if isinstance(each, Package) for one in each.problems)
 
     def declaration(self, name: str) -> Dataset | FeatureView:
         """
@@ -58,33 +106,21 @@ def catalog() -> Catalog:
 
 
 def discover(root: str) -> Catalog:
-    """Return what the packages `datasets`, `features` and `use_cases` below the package `root` declare."""
-    problems: list[str] = []
-    datasets = _load(root, "datasets", problems, lambda _: None)
-    views = _load(root, "features", problems, lambda view: _check_view(view, datasets, problems))
-    found = Catalog(datasets, views, {}, ())
-    cases = _load(root, "use_cases", problems, lambda case: _check_use_case(case, found, problems))
-    return Catalog(datasets, views, cases, tuple(problems))
+    """
+    Return what the packages `datasets`, `features` and `use_cases` below the package `root` declare.
+
+    Each is read when it is first asked for: whoever is about datasets waits for no use case.
+    """
+    datasets = Package(root, "datasets", lambda _: None)
+    views = Package(root, "features", lambda view: _check_view(view, datasets))
+    return Catalog(
+        datasets, views, Package(root, "use_cases", lambda case: _check_use_case(case, datasets, views))
+    )
 
 
 def module_of(kind: str, name: str, root: str = "include") -> ModuleType:
     """Return the module that declares `name`, for the functions that stand beside the declaration."""
     return import_module(f"{root}.{kind}.{name}")
-
-
-def _load(root: str, kind: str, problems: list[str], check: Callable[[Any], None]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    package = import_module(f"{root}.{kind}")
-    for name in sorted(module.name for module in iter_modules(package.__path__)):
-        file = Path(kind) / f"{name}.py"
-        try:
-            declared = _declared(module_of(kind, name, root), kind, name)
-            check(declared)
-        except (Exception, SystemExit) as error:  # noqa: BLE001  whatever it raises is that file's problem
-            problems.append(f"{file}: {_explain(error)}")
-        else:
-            found[name] = declared
-    return found
 
 
 def _declared(module: ModuleType, kind: str, name: str) -> Any:
@@ -113,19 +149,19 @@ def _takes(build: Callable[..., Any], parameters: Mapping[str, Any]) -> None:
         _exists(name, with_default, "tuning.parameters, arguments of build_model() with a default")
 
 
-def _check_view(view: FeatureView, datasets: Mapping[str, Dataset], problems: list[str]) -> None:
+def _check_view(view: FeatureView, datasets: Package) -> None:
     for source in view.sources:
-        _declared_well("datasets", source.dataset, "sources.dataset", problems)
+        datasets.require_no_problem(source.dataset, "sources.dataset")
         _exists(source.dataset, datasets, "sources.dataset")
         _lands_in_time(view, source, datasets[source.dataset])
 
 
-def _check_use_case(case: UseCase, found: Catalog, problems: list[str]) -> None:
-    _declared_well("features", case.feature_view, "feature_view", problems)
-    _declared_well("datasets", case.label.dataset, "label.dataset", problems)
-    _exists(case.feature_view, found.feature_views, "feature_view")
-    _exists(case.label.dataset, found.datasets, "label.dataset")
-    view = found.feature_views[case.feature_view]
+def _check_use_case(case: UseCase, datasets: Package, views: Package) -> None:
+    views.require_no_problem(case.feature_view, "feature_view")
+    datasets.require_no_problem(case.label.dataset, "label.dataset")
+    _exists(case.feature_view, views, "feature_view")
+    _exists(case.label.dataset, datasets, "label.dataset")
+    view = views[case.feature_view]
     columns = {column.name for column in view.columns}
     for feature in case.features:
         _exists(feature, columns, "features")
@@ -135,7 +171,7 @@ def _check_use_case(case: UseCase, found: Catalog, problems: list[str]) -> None:
     for gate in case.gates:
         for column in gate.columns:
             _exists(column, columns, f"gates.{gate.name}")
-    label_columns = {column.name for column in found.datasets[case.label.dataset].columns}
+    label_columns = {column.name for column in datasets[case.label.dataset].columns}
     _exists(case.label.column, label_columns, "label.column")
 
 
@@ -158,11 +194,6 @@ def _is_a_feature(name: str, view: FeatureView) -> None:
             f"features: {name!r} is a timestamp: every new row's is later than all that were learnt from. "
             f"Derive what matters of it, such as the hour, in {view.name}"
         )
-
-
-def _declared_well(kind: str, name: str, field: str, problems: list[str]) -> None:
-    if any(problem.startswith(f"{Path(kind, name)}.py: ") for problem in problems):
-        raise DeclarationError(f"{field}: {name!r} is declared wrongly itself, correct it first")
 
 
 def _exists(name: str, known: Mapping[str, Any] | set[str], field: str) -> None:

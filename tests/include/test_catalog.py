@@ -94,6 +94,15 @@ def test_finds_what_is_declared(found):
     assert declared.use_cases["price"].owner == "ann"
 
 
+def test_who_asks_for_datasets_waits_for_no_use_case(found):
+    declared = found()
+    use_case = f"{declared.datasets.root}.use_cases.price"
+    assert set(declared.datasets) == {"sales", "results"}
+    assert use_case not in sys.modules
+    assert set(declared.use_cases) == {"price"}
+    assert use_case in sys.modules
+
+
 def broken(source, old, new):
     assert old in source
     return source.replace(old, new)
