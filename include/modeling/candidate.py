@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -154,18 +153,19 @@ def evaluate(
     use_case, registry = site.use_case, site.registry
     splits = cut(use_case, frame)
     asked = inputs(use_case, sample(splits.test, FRESH_ROWS))
-    folder = registry.fetch(candidate.model_id, site.workdir / "candidate")
-    packaging.check(folder, candidate.digest)
-    with ExitStack() as stack:
-        fresh = stack.enter_context(asking(folder, candidate.digest, asked))
+    with asking(asked) as ask:
+        folder = registry.fetch(candidate.model_id, site.workdir / "candidate")
+        packaging.check(folder, candidate.digest)
+        fresh = ask(folder, candidate.digest)
         champion, theirs = (None, None) if rival is None else _champion(site, rival, splits.test)
         beside: dict[str, Any] = {"fresh": fresh, "champion": champion}
         if champion is not None and any(gate.kind == "budget" and gate.compares for gate in use_case.gates):
             digest = packaging.digest(champion.folder)
-            beside["champions"] = stack.enter_context(asking(champion.folder, digest, asked))
+            beside["champions"] = ask(champion.folder, digest)
         model = packaging.load(folder, expected=candidate.digest)
         trial = hold(use_case, model, folder, splits, **beside)
-        tested = _identities(use_case, splits.test)
+        pictures = draw_trial(trial, site.workdir) + explain(use_case, model, splits.test, site.workdir)
+        tested = _identities(use_case, splits.test)  # what waits for the fresh processes comes last
         evidence = examine(
             trial,
             overlap=_common(tested, _identities(use_case, splits.train, splits.validation)),
@@ -173,7 +173,6 @@ def evaluate(
             refusals=refusals,
         )
     evidence = with_sizes(evidence, splits).model_copy(update={"leakage": leakage})
-    pictures = draw_trial(trial, site.workdir) + explain(use_case, model, splits.test, site.workdir)
     _keep(site, candidate, evidence, pictures)
     return evidence
 

@@ -97,9 +97,9 @@ def packaged(packaged_once: Path, tmp_path: Path) -> Path:
 
 
 @contextmanager
-def at_once(folder: Path, digest: str, rows: pd.DataFrame) -> Iterator[Callable[[], fresh.Answers]]:
+def at_once(rows: pd.DataFrame) -> Iterator[fresh.Ask]:
     """Let a packaged model answer here: a process of its own takes seconds, and has tests of its own."""
-    yield lambda: fresh.answer(folder, digest, rows)
+    yield lambda folder, digest: lambda: fresh.answer(folder, digest, rows)
 
 
 @pytest.fixture

@@ -1,6 +1,11 @@
 from __future__ import annotations
 
+import faulthandler
+import json
+import os
 import pickle
+import signal
+import sys
 
 import numpy as np
 import psutil
@@ -18,38 +23,78 @@ def rows(flights):
 
 
 def test_a_process_that_knows_nothing_of_the_training_answers_alike_and_says_what_it_took(packaged, rows):
-    with fresh.asking(packaged, digest(packaged), rows) as answers:
+    expected_digest, ballast = digest(packaged), np.ones(60_000_000)  # of the caller's memory: 480 MB
+    with fresh.asking(rows) as ask:
+        answers, exchanged = ask(packaged, expected_digest), ask(packaged, "of other files")
         found = answers()
-    expected = load(packaged, expected=digest(packaged)).predict(rows)
+        with pytest.raises(DataError, match=r"a fresh process cannot answer: .*exchanged"):
+            exchanged()
+    expected = load(packaged, expected=expected_digest).predict(rows)
     assert np.array_equal(found.predictions, expected)
     assert 0 < found.latency_p50_ms <= found.latency_p99_ms
-    assert found.memory_mb > 50
+    assert 50 < found.memory_mb < ballast.nbytes / 1e6
     assert found.size_mb == pytest.approx(fresh.size_of(packaged) / 1e6)
 
 
-def test_files_that_somebody_exchanged_are_not_loaded(packaged, rows):
-    expected = digest(packaged)
-    (packaged / "golden.json").write_text("{}")
-    with fresh.asking(packaged, expected, rows) as answers, pytest.raises(DataError, match="exchanged"):
-        answers()
-
-
 def test_rows_that_the_model_cannot_answer_are_told_with_its_own_words(packaged, rows):
-    with (
-        fresh.asking(packaged, digest(packaged), rows.drop(columns="hour")) as answers,
-        pytest.raises(DataError, match=r"a fresh process cannot answer: KeyError.*hour"),
-    ):
-        answers()
+    found = fresh.attempt(packaged, digest(packaged), rows.drop(columns="hour"))
+    assert found["problem"].startswith("KeyError")
+    assert "hour" in found["problem"]
+
+
+def test_memory_that_runs_out_is_an_accident_and_no_fault_of_the_package(packaged, rows, monkeypatch):
+    def greedy(_):
+        raise MemoryError("Unable to allocate 9 GiB")
+
+    monkeypatch.setattr(fresh.loading, "unpack", greedy)
+    found = fresh.attempt(packaged, digest(packaged), rows)
+    assert "a fresh process was cut short: MemoryError" in found["accident"]
+
+
+@pytest.mark.parametrize(
+    ("signal_", "error"), [(signal.SIGKILL, ServiceUnavailable), (signal.SIGSEGV, DataError)]
+)
+def test_a_process_that_was_killed_is_an_accident_and_one_that_crashes_is_not(
+    rows, monkeypatch, tmp_path, capfd, signal_, error
+):
+    def end(*_):
+        faulthandler.disable()
+        os.kill(os.getpid(), signal_)
+
+    monkeypatch.setattr(fresh, "attempt", end)
+    fresh.apart(0, tmp_path, "", rows)
+    said = json.loads(capfd.readouterr().out)
+    with pytest.raises(error, match=f"it ended with -{signal_.value}"):
+        fresh._answers([said], 0)
 
 
 def test_a_machine_too_busy_to_answer_is_an_accident_and_leaves_no_process(packaged, rows, monkeypatch):
     monkeypatch.setattr(fresh, "PATIENCE", 0.01)
     others = psutil.Process().children()  # the servers of the session
-    with fresh.asking(packaged, digest(packaged), rows) as answers:
+    with fresh.asking(rows) as ask:
         with pytest.raises(ServiceUnavailable, match="too busy"):
-            answers()
+            ask(packaged, digest(packaged))()
         (child,) = (each for each in psutil.Process().children() if each not in others)
     assert not child.is_running()
+
+
+def test_a_process_that_cannot_begin_is_an_accident(packaged, rows, monkeypatch):
+    monkeypatch.setattr(fresh, "PROJECT", packaged)  # where there is no module to run
+    with fresh.asking(rows) as ask, pytest.raises(ServiceUnavailable, match=r"could not begin: .*include"):
+        ask(packaged, digest(packaged))()
+
+
+def test_what_a_model_prints_is_no_answer(packaged, rows, tmp_path, monkeypatch, capfd):
+    (tmp_path / "rows").write_bytes(pickle.dumps(rows))
+
+    def chatty(number, *_):
+        sys.stdout.write(f'{{"progress": 1}}\n{json.dumps({"number": number})}\n')
+
+    monkeypatch.setattr(fresh, "apart", chatty)
+    monkeypatch.setattr("sys.stdin", [json.dumps([str(packaged), "digest"])] * 2)
+    fresh.main(str(tmp_path / "rows"))
+    lines = capfd.readouterr().out.splitlines()
+    assert [line for line in lines if line.startswith(fresh.MARK)] == ['{"number": 0}', '{"number": 1}']
 
 
 def test_evidence_and_certificate_are_no_part_of_the_size(packaged):
@@ -58,9 +103,3 @@ def test_evidence_and_certificate_are_no_part_of_the_size(packaged):
     (packaged / "evidence" / "roc.png").write_bytes(b"x" * 1_000)
     (packaged / "certificate.json").write_bytes(b"x" * 1_000)
     assert fresh.size_of(packaged) == before
-
-
-def test_rows_travel_with_their_types(rows, packaged, tmp_path):
-    (tmp_path / "rows").write_bytes(pickle.dumps(rows))
-    found = fresh.main(str(packaged), digest(packaged), str(tmp_path / "rows"))
-    assert len(found["predictions"]) == len(rows)
