@@ -1,0 +1,97 @@
+"""Promote, once and for good."""
+
+from __future__ import annotations
+
+import pytest
+
+from airworthy.operators import promotion as promoting
+from include.errors import CertificateInvalid, ReleaseError, ServiceUnavailable
+from include.modeling import versions
+from include.release import ledger, rollout
+from include.stack.settings import settings
+from tests.plugins.airworthy.operators.rollout.steps import (
+    LIVE,
+    NOT_LIVE,
+    begin,
+    deferred,
+    promotion,
+    shift,
+    state,
+    told,
+)
+
+
+def test_a_certificate_that_is_no_longer_believed_is_not_promoted(champion, database, hold, second, distrust):
+    deferred(shift(champion, hold, percent=100), second)
+    distrust()
+    with pytest.raises(CertificateInvalid, match="unknown"):
+        promotion(champion, hold).execute(second)
+    assert state(database, champion).champion == 1
+
+
+def test_a_challenger_with_all_of_the_traffic_is_promoted(champion, database, registry, hold, second):
+    deferred(shift(champion, hold, percent=100), second)
+    waiting = deferred(promotion(champion, hold), second)
+    assert waiting.method_name == "promoted"
+    assert (waiting.trigger.stage, waiting.trigger.bake) == (None, 0)
+    now = state(database, champion)
+    assert (now.champion, now.previous, now.challenger) == (2, 1, None)
+    aliases = registry._client.get_registered_model(champion.name).aliases
+    assert {name: int(version) for name, version in aliases.items()} == {"champion": 2, "previous": 1}
+    with database.connect() as connection:
+        (entry, *_) = ledger.entries(connection, champion.name)
+    certificate = versions.verify(registry, champion.name, 2, trusted=settings().trusted_keys)
+    assert entry["evidence"]["certificate"] == certificate.model_digest
+
+
+def test_a_promotion_tried_again_is_recorded_once(champion, database, hold, second):
+    deferred(shift(champion, hold, percent=100), second)
+    for _ in range(2):
+        deferred(promotion(champion, hold), second)
+    assert told(database, champion)[-1] == "promoted"
+    assert told(database, champion).count("promoted") == 2  # the first champion's, and this one
+
+
+def test_a_challenger_with_a_quarter_of_the_traffic_is_not_promoted(champion, database, hold, second):
+    deferred(shift(champion, hold, percent=25), second)
+    with pytest.raises(ReleaseError, match="25 % of the traffic"):
+        promotion(champion, hold).execute(second)
+    assert state(database, champion).champion == 1
+
+
+def test_a_version_that_is_not_the_model_of_its_registration_is_neither_begun_nor_promoted(
+    champion, database, hold, second, monkeypatch
+):
+    deferred(shift(champion, hold, percent=100), second)
+    ours = versions.verify
+
+    def exchanged(registry, use_case, version, **where):
+        return ours(registry, use_case, 1, **where).model_copy(update={"model_digest": "0" * 64})
+
+    monkeypatch.setattr(versions, "verify", exchanged)
+    for step in (lambda: begin(champion, second), lambda: promotion(champion, hold).execute(second)):
+        with pytest.raises(ReleaseError, match=r"version 2 was registered as the model .* the model 0000"):
+            step()
+    assert state(database, champion).champion == 1
+
+
+def test_a_promotion_is_done_when_callers_are_answered_by_it(champion, hold, second):
+    assert promotion(champion, hold).promoted(second, dict(LIVE)) == 2
+
+
+def test_a_promotion_that_is_live_at_once_is_not_deferred(champion, hold, second, follow, monkeypatch):
+    deferred(shift(champion, hold, percent=100), second)
+    monkeypatch.setattr(promoting, "AT_ONCE", 30.0)
+    switch = rollout.promote
+
+    def switch_and_follow(*args, **kwargs):
+        switch(*args, **kwargs)
+        follow(champion.name, v2="127.0.0.1:9002")
+
+    monkeypatch.setattr(rollout, "promote", switch_and_follow)
+    assert promotion(champion, hold).execute(second) == 2
+
+
+def test_a_gateway_that_does_not_follow_is_an_accident(champion, hold, second):
+    with pytest.raises(ServiceUnavailable, match="the server of version 2 died"):
+        promotion(champion, hold).promoted(second, dict(NOT_LIVE))

@@ -1,0 +1,89 @@
+"""Stage a candidate and test its server."""
+
+from __future__ import annotations
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from airworthy.operators.staging import StageModelOperator
+from include.errors import RolloutFailed
+from include.modeling import versions
+from include.stack.settings import settings
+from tests.plugins.airworthy.operators.rollout.steps import (
+    NOT_LIVE,
+    deferred,
+)
+
+
+def stage(use_case, hold):
+    return StageModelOperator(task_id="stage", use_case=use_case.name, hold=hold)
+
+
+@pytest.fixture
+def server():
+    """Return a way to start a server that answers each row with the prediction at the same place."""
+    started = []
+
+    def start(predictions, columns):
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self):
+                asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["dataframe_split"]
+                rows = [json.dumps(row) for row in asked["data"]]
+                body = json.dumps({"predictions": [predictions[row] for row in rows]}).encode()
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_):
+                pass
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        started.append(server)
+        return f"127.0.0.1:{server.server_port}"
+
+    yield start
+    for server in started:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.fixture
+def golden(champion, registry):
+    """Return the golden rows of version 2, as JSON text → prediction."""
+    rows = versions.golden(registry, champion.name, 2, trusted=settings().trusted_keys)
+    keys = [json.dumps(row) for row in rows["dataframe_split"]["data"]]
+    return dict(zip(keys, rows["predictions"], strict=True))
+
+
+def test_staging_waits_for_the_server_in_the_triggerer(champion, hold, second):
+    waiting = deferred(stage(champion, hold), second)
+    assert waiting.method_name == "smoke_test"
+    assert (waiting.trigger.version, waiting.trigger.stage, waiting.trigger.patience) == (2, None, 180)
+
+
+def test_a_server_that_is_ready_at_once_is_tested_at_once(champion, hold, second, server, golden, follow):
+    follow(champion.name, v2=server(golden, champion.features))
+    assert stage(champion, hold).execute(second)["failures"] == 0
+
+
+def test_a_candidate_that_answers_as_certified_passes(champion, hold, second, server, golden):
+    event = {"live": True, "reason": "", "address": server(golden, champion.features)}
+    figures = stage(champion, hold).smoke_test(second, event)
+    assert (figures["rows"], figures["failures"]) == (50, 0)
+
+
+def test_a_candidate_that_answers_otherwise_fails(champion, hold, second, server, golden):
+    wrong = {row: prediction / 2 for row, prediction in golden.items()}
+    event = {"live": True, "reason": "", "address": server(wrong, champion.features)}
+    with pytest.raises(RolloutFailed, match="golden rows are answered differently"):
+        stage(champion, hold).smoke_test(second, event)
+
+
+def test_a_candidate_that_does_not_come_up_fails_with_the_reason(champion, hold, second):
+    with pytest.raises(RolloutFailed, match="cannot be served: the server of version 2 died"):
+        stage(champion, hold).smoke_test(second, dict(NOT_LIVE))
