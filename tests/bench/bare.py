@@ -233,16 +233,19 @@ def evaluation(*, use_case: str) -> dict[str, Any]:
         trained = candidate.TrainedCandidate(use_case, about.run_id, logged.model_id, logged.digest)
         snapshot = snapshots.Snapshot.from_json(json.dumps(about.snapshot, default=str))
         judged_case = judged.judged(case)
-        frame = judged.enlarged(case, snapshots.read(case, snapshot, steps.lake), catalog())
+        few = snapshots.read(case, snapshot, steps.lake)
+        frame = judged.enlarged(case, few, catalog())
         test = candidate.cut(case, frame).test
         scoring_alone, bootstrap = judged.needed(case, held.model, test)
 
-        def whole() -> None:
-            judged.evaluate(steps.registry, judged_case, trained, frame, version)
+        def whole(rows: pd.DataFrame) -> None:
+            judged.evaluate(steps.registry, judged_case, trained, rows, version)
 
-        ours, alone = _in_turns(whole, scoring_alone)
+        ours, alone = _in_turns(lambda: whole(frame), scoring_alone)
+        fixed, _ = _in_turns(lambda: whole(few), lambda: None)
         resampled, _ = _in_turns(bootstrap, lambda: None)
     found = {"rows": len(test), "ours": ours, "scoring": alone, "bootstrap": resampled}
+    found |= {"fixed": fixed, "few": len(candidate.cut(case, few).test)}
     return found | {"gates": len(judged.GATES), "turns": TURNS}
 
 
