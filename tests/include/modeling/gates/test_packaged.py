@@ -43,6 +43,12 @@ def test_no_answer_from_a_fresh_process_is_a_failure():
     assert (found.outcome, found.reason) == ("fail", "could not be judged: no fresh process was asked")
 
 
+def test_golden_rows_that_cannot_be_asked_fail_their_gate_and_end_no_other():
+    found = {verdict.gate: verdict for verdict in verdicts_of((MODEST,), fresh=answers(expected()))}
+    assert (found["golden"].outcome, found["parity"].outcome) == ("fail", "pass")
+    assert "the model cannot answer its golden rows: " in found["golden"].reason
+
+
 @pytest.mark.parametrize(
     ("over", "words"),
     [
