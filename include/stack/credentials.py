@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
+import stat
 from base64 import urlsafe_b64encode
 from dataclasses import asdict, dataclass, field, fields
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from pathlib import Path
+from tempfile import mkstemp
 
 FILE = "secrets.env"
+PRIVATE = 0o600
 
 
 def _password() -> str:
@@ -43,9 +44,11 @@ def load(home: Path) -> Credentials:
     """Return the stack's credentials; what is missing is generated and kept, what is there stays."""
     known = _read(home)
     names = {entry.name for entry in fields(Credentials)}
-    credentials = Credentials(**{name: value for name, value in known.items() if name in names})
-    lines = "".join(f"{name.upper()}={value}\n" for name, value in asdict(credentials).items())
-    write_private(home / FILE, lines)
+    credentials, file = Credentials(**{name: known[name] for name in names & known.keys()}), home / FILE
+    if names - known.keys():
+        write_private(file, "".join(f"{name.upper()}={one}\n" for name, one in asdict(credentials).items()))
+    elif stat.S_IMODE(file.stat().st_mode) != PRIVATE:
+        file.chmod(PRIVATE)
     return credentials
 
 
@@ -69,13 +72,16 @@ def password_file(home: Path) -> Path:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Replace a file by one that only its owner reads, whole or not at all."""
+    """Replace a file by one that only its owner reads, whole or not at all, whoever else does so too."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_name(f".{path.name}.new")
-    new.unlink(missing_ok=True)
-    new.touch(mode=0o600)
-    new.write_text(text)
-    new.replace(path)
+    descriptor, name = mkstemp(dir=path.parent, prefix=f".{path.name}.")  # one of its own, of mode 600
+    new = Path(name)
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            file.write(text)
+        new.replace(path)
+    finally:
+        new.unlink(missing_ok=True)
 
 
 def _read(home: Path) -> dict[str, str]:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 
 from cryptography.fernet import Fernet
@@ -28,6 +29,23 @@ def test_a_file_that_others_could_read_is_closed(tmp_path):
 def test_they_are_generated_once(tmp_path):
     assert credentials.load(tmp_path) == credentials.load(tmp_path)
     assert credentials.admin_login(tmp_path) == credentials.admin_login(tmp_path)
+
+
+def test_programs_that_begin_at_once_read_what_is_there_and_write_nothing(tmp_path):
+    first = credentials.load(tmp_path)
+    before = (tmp_path / "secrets.env").stat()
+    with ThreadPoolExecutor(8) as programs:
+        found = list(programs.map(credentials.load, [tmp_path] * 80))
+    assert set(found) == {first}
+    assert (tmp_path / "secrets.env").stat().st_ino == before.st_ino
+
+
+def test_files_written_at_once_are_whole_and_nothing_is_left_beside_them(tmp_path):
+    texts = [str(number) * 10_000 for number in range(80)]
+    with ThreadPoolExecutor(8) as programs:
+        list(programs.map(lambda text: credentials.write_private(tmp_path / "private", text), texts))
+    assert (tmp_path / "private").read_text() in texts
+    assert [path.name for path in tmp_path.iterdir()] == ["private"]
 
 
 def test_two_stacks_share_none(tmp_path):
