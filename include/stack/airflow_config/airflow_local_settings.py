@@ -38,8 +38,6 @@ LIBRARIES = (
     "sklearn.linear_model",
     "sklearn.pipeline",
     "sklearn.preprocessing",
-    "matplotlib.backends.backend_agg",
-    "matplotlib.figure",
     "cloudpickle",
     "fairlearn.metrics",
     "matplotlib.backends.backend_agg",
@@ -57,6 +55,7 @@ LIBRARIES = (
     "feast.infra.online_stores.postgres_online_store.postgres",
     "feast.infra.registry.sql",
     "psycopg2",
+    "skops.io",
     "sqlalchemy.dialects.postgresql",
 )
 
