@@ -113,7 +113,7 @@ def _said(process: subprocess.Popen[str]) -> list[dict[str, Any]]:
 
 
 def _answers(said: list[dict[str, Any]], number: int) -> Answers:
-    found = next(each for each in said if each["number"] == number)
+    found = next((each for each in said if each["number"] == number), {"problem": "it said nothing"})
     if "accident" in found:
         raise ServiceUnavailable(found["accident"])
     if "problem" in found:
@@ -180,12 +180,16 @@ def apart(number: int, folder: Path, digest: str, rows: pd.DataFrame) -> None:
         found = attempt(folder, digest, rows)
         if "answers" in found:
             found["answers"]["memory_mb"] += max(shared, 0.0)
-        print(json.dumps({"number": number} | found), flush=True)  # noqa: T201
+        _say({"number": number} | found)
         os._exit(0)
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     if status:
         what = "accident" if status == -signal.SIGKILL else "problem"  # so ends what takes too much memory
-        print(json.dumps({"number": number, what: f"it ended with {status}"}), flush=True)  # noqa: T201
+        _say({"number": number, what: f"it ended with {status}"})
+
+
+def _say(found: dict[str, Any]) -> None:
+    print("\n" + json.dumps(found), flush=True)  # noqa: T201  a line of its own, whatever a model printed
 
 
 def main(file: str) -> None:
