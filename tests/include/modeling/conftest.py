@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shutil
+import uuid
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import pytest
+from mlflow import MlflowClient
 
 from include.modeling import fresh
 from include.modeling.certificate import generate_keys
@@ -106,3 +108,14 @@ def at_once(rows: pd.DataFrame) -> Iterator[fresh.Ask]:
 def registry(mlflow_server: str, database: Engine, monkeypatch: pytest.MonkeyPatch) -> Registry:
     monkeypatch.setattr("include.modeling.candidate.asking", at_once)
     return Registry(mlflow_server, database)
+
+
+@pytest.fixture
+def use_case() -> str:
+    """Return a name that no other test uses."""
+    return f"use_case_{uuid.uuid4().hex[:8]}"
+
+
+@pytest.fixture
+def client(mlflow_server: str) -> MlflowClient:
+    return MlflowClient(mlflow_server, mlflow_server)

@@ -2,25 +2,12 @@
 
 from __future__ import annotations
 
-import uuid
-
-import mlflow
 import pytest
 
 from include.errors import RunDeleted, ServiceUnavailable, SettingsError
 from include.modeling.certificate import digest
 from include.modeling.once import reaching
 from include.modeling.tracking import REPLACES, SUPERSEDED_BY, SUPERSEDES
-
-
-@pytest.fixture
-def use_case():
-    return f"use_case_{uuid.uuid4().hex[:8]}"
-
-
-@pytest.fixture
-def client(mlflow_server):
-    return mlflow.MlflowClient(mlflow_server, mlflow_server)
 
 
 def tags(clears=0, **more):
