@@ -8,6 +8,7 @@ import pickletools
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from importlib.metadata import packages_distributions, version
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,7 @@ from include.modeling.evaluation import predict
 from include.serving.formats import TRUSTED_TYPES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from types import ModuleType
 
     import pandas as pd
@@ -83,9 +84,14 @@ def requirements(estimator: Any, use_case: UseCase) -> list[str]:
     for operation, argument, _ in pickletools.genops(_pickled(estimator, use_case)):
         if operation.name in {"SHORT_BINUNICODE", "BINUNICODE", "GLOBAL"}:
             named.add(str(argument).split(".")[0].split(" ")[0])
-    found = packages_distributions()
+    found = _distributions()
     needed = {found[name][0] for name in named & sys.modules.keys() & found.keys()}
     return [f"{name}=={version(name)}" for name in sorted(needed.union(ALWAYS), key=str.lower)]
+
+
+@cache
+def _distributions() -> Mapping[str, list[str]]:
+    return packages_distributions()  # reads the files of all that is installed
 
 
 def export(estimator: Any, use_case: UseCase, sample: pd.DataFrame) -> bytes:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -15,10 +16,17 @@ from include.modeling import certificate, certification, champion, gates, versio
 from include.modeling.candidate import Provenance, Site, TrainedCandidate
 from include.modeling.evidence import Evidence
 from include.modeling.gates.performance import improvement
+from include.modeling.registry import Registry
 from include.release.rollout import State
 from include.use_cases.air_time import USE_CASE as AIR_TIME
 from include.use_cases.flight_delay import USE_CASE as FLIGHT_DELAY
 from include.use_cases.flight_delay import build_model
+from tests.include.modeling.conftest import at_once, make_flights
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from include.modeling.gates import Verdict
 
 SPLIT = Split(validation_days=5, test_days=10, minimum_rows=100)
 
@@ -85,9 +93,35 @@ def life(again, frame, run_id, *, rival=None, estimator=None):
     return candidate, evidence, verdicts, version
 
 
-def test_a_first_model_is_certified_and_registered(again, flights, new_run, keys, tmp_path, registry):
-    frame, run_id = flights(), new_run()
-    candidate, evidence, verdicts, version = life(again, frame, run_id)
+@dataclass(frozen=True)
+class Lived:
+    """A life that has ended, for tests that look at what is left of it and change nothing."""
+
+    frame: pd.DataFrame
+    run_id: str
+    candidate: TrainedCandidate
+    evidence: Evidence
+    verdicts: list[Verdict]
+    version: int
+
+
+@pytest.fixture(scope="module")
+def lived(mlflow_server, keys, tmp_path_factory):
+    registry, frame = Registry(mlflow_server), make_flights()
+    run = {"airworthy.dag": "training", "airworthy.run": uuid.uuid4().hex, "airworthy.partition": ""}
+    run_id = registry.run_for(FLIGHT_DELAY.name, run)
+
+    def again():
+        return Site(registry, own(FLIGHT_DELAY), tmp_path_factory.mktemp("lived"), keys)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(steps, "asking", at_once)
+        return Lived(frame, run_id, *life(again, frame, run_id))
+
+
+def test_a_first_model_is_certified_and_registered(lived, keys, tmp_path, registry):
+    frame, run_id, candidate = lived.frame, lived.run_id, lived.candidate
+    evidence, verdicts, version = lived.evidence, lived.verdicts, lived.version
     held = champion.load(
         registry, "flight_delay", version, folder=tmp_path / "held", trusted=keys / "trusted"
     )
@@ -99,18 +133,14 @@ def test_a_first_model_is_certified_and_registered(again, flights, new_run, keys
     assert [gate.gate for gate in held.certificate.gates] == [verdict.gate for verdict in verdicts]
 
 
-def test_a_registered_model_answers_as_it_did_in_evaluation(
-    again, flights, new_run, keys, tmp_path, registry
-):
-    frame = flights()
-    _, evidence, _, version = life(again, frame, new_run())
+def test_a_registered_model_answers_as_it_did_in_evaluation(lived, keys, tmp_path, registry):
     held = champion.load(
-        registry, "flight_delay", version, folder=tmp_path / "held", trusted=keys / "trusted"
+        registry, "flight_delay", lived.version, folder=tmp_path / "held", trusted=keys / "trusted"
     )
-    test = frame[frame["day"] >= "2013-02-20"]
-    assert len(test) == evidence.rows["test"]
+    test = lived.frame[lived.frame["day"] >= "2013-02-20"]
+    assert len(test) == lived.evidence.rows["test"]
     answers = held.model.predict(test)
-    assert (answers.min(), answers.max()) == evidence.answers
+    assert (answers.min(), answers.max()) == lived.evidence.answers
 
 
 def test_every_step_tried_again_ends_at_the_same_version(again, flights, new_run):
@@ -161,14 +191,11 @@ def test_the_certificate_names_the_code_that_trained(again, flights, new_run, re
     assert found.code_version == "abc"
 
 
-def test_another_snapshot_is_never_certified(again, flights, new_run):
-    frame = flights()
-    candidate = steps.train(again(), small(), frame, run_id=new_run(), provenance=made_of(frame))
-    evidence = steps.evaluate(again(), candidate, frame)
-    other = made_of(frame, snapshot={"digest": "other"})
+def test_another_snapshot_is_never_certified(lived, again):
+    other = made_of(lived.frame, snapshot={"digest": "other"})
     with pytest.raises(SettingsError, match="was not trained on the snapshot"):
         certification.register(
-            again(), candidate, gates.judge(own(FLIGHT_DELAY), evidence), evidence=evidence, provenance=other
+            again(), lived.candidate, lived.verdicts, evidence=lived.evidence, provenance=other
         )
 
 
@@ -238,16 +265,15 @@ def test_a_regression_takes_the_same_path(
     assert held.model.task == "regression"
 
 
-def test_what_travels_between_tasks_is_small_and_plain(again, flights, new_run):
-    candidate, evidence, *_ = life(again, flights(), new_run())
+def test_what_travels_between_tasks_is_small_and_plain(lived):
+    candidate, evidence = lived.candidate, lived.evidence
     assert TrainedCandidate(**asdict(candidate)) == candidate
     assert Evidence(**evidence.model_dump(mode="json")) == evidence
     assert len(evidence.model_dump_json()) < 20_000
 
 
-def test_the_run_tells_the_whole_story(again, flights, new_run, registry, tmp_path):
-    run_id = new_run()
-    _, evidence, _, _ = life(again, flights(), run_id)
+def test_the_run_tells_the_whole_story(lived, registry):
+    run_id, evidence = lived.run_id, lived.evidence
     run = registry._client.get_run(run_id)
     assert run.info.status == "FINISHED"
     assert run.data.metrics["test.roc_auc"] == pytest.approx(evidence.metrics["test"]["roc_auc"])
@@ -264,33 +290,27 @@ def test_the_run_tells_the_whole_story(again, flights, new_run, registry, tmp_pa
     }
 
 
-def test_a_version_names_its_data_and_code(again, flights, new_run, registry):
-    frame = flights()
-    *_, version = life(again, frame, new_run())
-    tags = registry.tags_of("flight_delay", version)
-    assert tags["airworthy.snapshot.digest"] == made_of(frame).snapshot["digest"]
+def test_a_version_names_its_data_and_code(lived, registry):
+    tags = registry.tags_of("flight_delay", lived.version)
+    assert tags["airworthy.snapshot.digest"] == made_of(lived.frame).snapshot["digest"]
     assert tags["airworthy.code_version"] == "abc"
 
 
-def test_a_strangers_version_is_not_loaded(again, flights, new_run, registry, tmp_path):
-    *_, version = life(again, flights(), new_run())
+def test_a_strangers_version_is_not_loaded(lived, registry, tmp_path):
     certificate.generate_keys(tmp_path / "others")
+    others = tmp_path / "others" / "trusted"
     with pytest.raises(CertificateInvalid, match="unknown"):
-        champion.load(
-            registry, "flight_delay", version, folder=tmp_path / "x", trusted=tmp_path / "others" / "trusted"
-        )
+        champion.load(registry, "flight_delay", lived.version, folder=tmp_path / "x", trusted=others)
 
 
-def test_staging_gets_rows_and_the_answers_to_expect(again, flights, new_run, registry):
-    *_, version = life(again, flights(), new_run())
-    rows = versions.golden(registry, "flight_delay", version, trusted=again().trusted)
+def test_staging_gets_rows_and_the_answers_to_expect(lived, keys, registry):
+    rows = versions.golden(registry, "flight_delay", lived.version, trusted=keys / "trusted")
     assert rows["dataframe_split"]["columns"] == list(FLIGHT_DELAY.features)
     assert len(rows["predictions"]) == len(rows["dataframe_split"]["data"]) == 50
     assert np.isfinite(rows["predictions"]).all()
 
 
-def test_aliases_show_the_desired_state(again, flights, new_run, registry):
-    *_, version = life(again, flights(), new_run())
-    versions.project(registry, State("flight_delay", champion=version))
+def test_aliases_show_the_desired_state(lived, registry):
+    versions.project(registry, State("flight_delay", champion=lived.version))
     found = registry._client.get_registered_model("flight_delay").aliases
-    assert {name: int(number) for name, number in found.items()} == {"champion": version}
+    assert {name: int(number) for name, number in found.items()} == {"champion": lived.version}

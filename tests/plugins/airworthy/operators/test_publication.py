@@ -43,7 +43,7 @@ def test_a_run_of_one_day_announces_each_day_that_it_completes(publish):
 def test_a_day_that_lacks_its_siblings_sets_nothing_off_and_says_what_for(publish, capsys):
     assert publish("flights", [DAYS[1]], {"partition_key": "2013-07-01"}) == {"incomplete 2013-07-01"}
     assert (
-        "flight_features of 2013-07-01 waits for weather 2013-07-01, weather 2013-06-30"
+        "flight_features of 2013-07-01 waits for weather 2013-06-30, weather 2013-07-01"
         in capsys.readouterr().out
     )
 

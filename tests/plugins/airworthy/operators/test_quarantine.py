@@ -43,14 +43,13 @@ def refused(lake, database):
 
 
 @pytest.fixture
-def allowed(monkeypatch):
+def allowed(declare_dataset):
     """Declare that a flight may be as long as those that were refused."""
     columns = tuple(
         column.model_copy(update={"maximum": 10_000}) if column.name == "distance" else column
         for column in FLIGHTS.columns
     )
-    today = FLIGHTS.model_copy(update={"columns": columns})
-    monkeypatch.setitem(catalog().datasets, "flights", today)
+    declare_dataset(FLIGHTS.model_copy(update={"columns": columns}))
 
 
 def run(kind, context, **params):
