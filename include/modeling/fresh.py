@@ -113,7 +113,8 @@ def _said(process: subprocess.Popen[str]) -> list[dict[str, Any]]:
 
 
 def _answers(said: list[dict[str, Any]], number: int) -> Answers:
-    found = next((each for each in said if each["number"] == number), {"problem": "it said nothing"})
+    nothing: dict[str, Any] = {"problem": "it said nothing"}
+    found = next((each for each in said if each["number"] == number), nothing)
     if "accident" in found:
         raise ServiceUnavailable(found["accident"])
     if "problem" in found:
