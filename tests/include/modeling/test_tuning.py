@@ -21,6 +21,7 @@ from include.declarations import Tuning
 from include.errors import DataError, ServiceUnavailable, SettingsError, TrainingFailed
 from include.modeling import workers
 from include.modeling.candidate import Provenance, Site
+from include.modeling.provenance import code_version
 from include.modeling.tuning import tune
 from tests.conftest import free_ports, wait_until
 from tests.include.modeling import tunable
@@ -58,6 +59,9 @@ def declared(**changes):
 def _declared(monkeypatch):
     monkeypatch.setitem(sys.modules, "include.use_cases.tunable", tunable)
     monkeypatch.setenv("AIRWORTHY_CODE_VERSION", "under-test")
+    code_version.cache_clear()  # another test may have asked before
+    yield
+    code_version.cache_clear()
 
 
 @pytest.fixture
