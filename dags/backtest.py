@@ -29,7 +29,7 @@ def backtest_dag() -> DAG:
     """Build the one DAG that lays out trainings, of whatever use case."""
     day: dict[str, Any] = {"type": "string", "format": "date"}
     params = {
-        "use_case": Param(enum=sorted(catalog().use_cases), description="Whose trainings"),
+        "use_case": Param(type="string", enum=sorted(catalog().use_cases), description="Whose trainings"),
         "first": Param(**day, description="First as-of day"),
         "last": Param(**day, description="Last as-of day"),
     }

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 def reproduction_dag() -> DAG:
     """Build the one DAG that makes versions again, of whatever use case."""
     params = {
-        "use_case": Param(enum=sorted(catalog().use_cases), description="Whose version"),
+        "use_case": Param(type="string", enum=sorted(catalog().use_cases), description="Whose version"),
         "version": Param(type="integer", minimum=1, description="The registered version"),
     }
 
