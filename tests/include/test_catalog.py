@@ -212,6 +212,15 @@ def test_a_bad_declaration_is_one_problem_with_file_and_field_and_the_others_loa
     assert (set(declared.datasets), set(declared.use_cases)) == ({"sales", "results"}, {"price"})
 
 
+def test_a_source_that_lands_too_late_is_refused_though_its_rows_say_when_they_were_known(found):
+    told = (
+        GOOD["datasets/results.py"].replace("number", "timestamp").replace("key=", 'known_at="price", key=')
+    )
+    view = VIEW.format(name="bad").replace('Source(dataset="sales")', 'Source(dataset="results")')
+    (problem,) = found(datasets__results=told, features__bad=view).problems
+    assert "a partition of results lands 2 days late, and bad looks back 0 days" in problem
+
+
 def test_what_depends_on_a_bad_declaration_points_to_it(found):
     declared = found(datasets__sales="1 / 0")
     first, view, case = declared.problems

@@ -272,3 +272,14 @@ def test_a_feature_view_tells_when_each_source_was_known_and_where_a_column_come
     features = {column.name for column in FEATURE_VIEW.features}
     assert {"hour", "temp"} <= features
     assert features.isdisjoint({"flight_id", "scheduled_departure", *moments})
+
+
+@pytest.mark.parametrize(("lookback", "lag"), [(0, 0), (2, 0), (2, 1), (1, 1), (0, 1)])
+def test_a_day_is_built_from_those_days_whose_readers_it_is_among(lookback, lag):
+    source = Source(dataset="weather", lookback_days=lookback)
+    days = [date(2013, 1, 10) + timedelta(days=n) for n in range(8)]
+    read = {(day, built) for built in days for day in source.days_of(built, lag_days=lag)}
+    readers = {(day, built) for day in days for built in source.readers_of(day, lag_days=lag)}
+    inside = {(day, built) for day in days for built in days}
+    assert read & inside == readers & inside
+    assert len(source.days_of(days[0], lag_days=lag)) == max(lookback - lag + 1, 0)

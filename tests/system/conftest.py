@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from include.stack import environment
+from include.stack import environment, processes
 from include.stack.airflow_api import AirflowApi
 from include.stack.settings import Settings
 from tests.conftest import free_ports
@@ -59,7 +59,9 @@ def stack(stack_settings: Settings, stack_command: Command) -> Iterator[Settings
         assert started.returncode == 0, started.stdout + started.stderr
         yield stack_settings
     finally:
-        stack_command("down")
+        ended = stack_command("down")
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+        assert processes.find(stack_settings.root) == []
 
 
 @pytest.fixture(scope="session")

@@ -97,6 +97,23 @@ def test_what_a_model_prints_is_no_answer(packaged, rows, tmp_path, monkeypatch,
     assert [line for line in lines if line.startswith(fresh.MARK)] == ['{"number": 0}', '{"number": 1}']
 
 
+def test_what_a_model_prints_does_not_hide_its_answer(rows, tmp_path, monkeypatch, capfd):
+    def chatty(*_):
+        sys.stdout.write("loading…")  # and no end of the line
+        return {"problem": "no answer today"}
+
+    monkeypatch.setattr(fresh, "attempt", chatty)
+    fresh.apart(0, tmp_path, "", rows)
+    said = [json.loads(line) for line in capfd.readouterr().out.splitlines() if line.startswith(fresh.MARK)]
+    with pytest.raises(DataError, match="no answer today"):
+        fresh._answers(said, 0)
+
+
+def test_a_model_whose_process_says_nothing_has_no_answers():
+    with pytest.raises(DataError, match="a fresh process cannot answer: it said nothing"):
+        fresh._answers([], 0)
+
+
 def test_evidence_and_certificate_are_no_part_of_the_size(packaged):
     before = fresh.size_of(packaged)
     (packaged / "evidence").mkdir()

@@ -61,38 +61,34 @@ def judge(champion, hold, run, since, event=LIVE):
     return shift(champion, hold, percent=25).judge(run, dict(event), since=since)
 
 
-def test_a_step_that_can_be_judged_at_once_is_not_deferred(
-    champion, hold, second, follow, serve, monkeypatch
-):
-    monkeypatch.setattr(traffic, "AT_ONCE", 30.0)
-    moving = rollout.shift
+@pytest.fixture
+def callers(champion, follow, serve, monkeypatch):
+    """Return a way to let callers come as soon as the traffic has moved, each answered with a status."""
 
-    def shift_and_serve(*args, **kwargs):
-        state = moving(*args, **kwargs)
-        follow(champion.name, v2="127.0.0.1:9002")
-        serve(champion.name, 1, "champion")
-        serve(champion.name, 2, "challenger")
-        return state
+    def come(status):
+        monkeypatch.setattr(traffic, "AT_ONCE", 30.0)
+        moving = rollout.shift
 
-    monkeypatch.setattr(rollout, "shift", shift_and_serve)
+        def shift_and_serve(*args, **kwargs):
+            state = moving(*args, **kwargs)
+            follow(champion.name, v2="127.0.0.1:9002")
+            serve(champion.name, 1, "champion")
+            serve(champion.name, 2, "challenger", status=status)
+            return state
+
+        monkeypatch.setattr(rollout, "shift", shift_and_serve)
+
+    return come
+
+
+def test_a_step_that_can_be_judged_at_once_is_not_deferred(champion, hold, second, callers):
+    callers(200)
     figures = shift(champion, hold, percent=25).execute(second)
     assert figures["challenger"]["requests"] == 30
 
 
-def test_a_challenger_that_fails_at_once_goes_back_at_once(
-    champion, hold, second, follow, serve, monkeypatch
-):
-    monkeypatch.setattr(traffic, "AT_ONCE", 30.0)
-    moving = rollout.shift
-
-    def shift_and_fail(*args, **kwargs):
-        state = moving(*args, **kwargs)
-        follow(champion.name, v2="127.0.0.1:9002")
-        serve(champion.name, 1, "champion")
-        serve(champion.name, 2, "challenger", status=500)
-        return state
-
-    monkeypatch.setattr(rollout, "shift", shift_and_fail)
+def test_a_challenger_that_fails_at_once_goes_back_at_once(champion, hold, second, callers):
+    callers(500)
     with pytest.raises(RolloutFailed, match="roll_back: 30 of 30 requests failed"):
         shift(champion, hold, percent=25).execute(second)
 
