@@ -16,7 +16,7 @@ from airworthy.links import (
 )
 from airworthy.timetables import DayMapper, PublishedPartitionTimetable
 from airworthy.ui import reports
-from include.stack.settings import settings
+from include.settings import settings
 
 
 class AirworthyPlugin(AirflowPlugin):

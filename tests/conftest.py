@@ -17,9 +17,9 @@ import pytest
 from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.exc import OperationalError
 
-from include.migrations.__main__ import upgrade
-from include.schema import connect
-from include.stack.postgres import SUPERUSER, Postgres
+from include.database.migrate import upgrade
+from include.database.tables import connect
+from include.stack.embedded.postgres import SUPERUSER, Postgres
 from tests.faults import store
 
 if TYPE_CHECKING:

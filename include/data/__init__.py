@@ -1,1 +1,1 @@
-"""Where rows land, are checked, kept and read again."""
+"""Data: sources, validation, quarantine, lake tables, features, snapshots."""

@@ -29,12 +29,12 @@ from include.declarations.gates import (
     Task,
     Threshold,
 )
+from include.declarations.monitoring import DriftPolicy, RetrainPolicy, Slo
 from include.declarations.release import Rollout
 from include.declarations.serving import Serving
 from include.declarations.sources import AnySource, FileSource, Format, HttpSource, PostgresSource
 from include.declarations.training import AnyParameter, Choice, Real, Training, Tuning, Whole
 from include.declarations.use_cases import Label, Split, UseCase
-from include.declarations.watch import DriftPolicy, RetrainPolicy, Slo
 
 __all__ = [
     "GREATER_IS_BETTER",

@@ -9,10 +9,10 @@ from pydantic import Field, model_validator
 from include.declarations.base import Declaration, Name, Share, known, unique
 from include.declarations.costs import AnyCost
 from include.declarations.gates import METRICS, AnyGate, Metric, Task
+from include.declarations.monitoring import DriftPolicy, RetrainPolicy, Slo
 from include.declarations.release import Rollout
 from include.declarations.serving import Module, Serving
 from include.declarations.training import Training, Tuning
-from include.declarations.watch import DriftPolicy, RetrainPolicy, Slo
 
 ONE_NUMBER = frozenset(
     {"calibration", "fairness", "robustness", "leakage", "golden_predictions", "business_value"}

@@ -1,1 +1,1 @@
-"""From a snapshot of data to a certified model version."""
+"""Modeling: training, evaluation, gates, packaging and registration."""

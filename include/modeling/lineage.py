@@ -14,13 +14,13 @@ from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from include.catalog import catalog
-from include.data import history
-from include.data.history import Commit
-from include.data.snapshots import Snapshot
+from include.data.lake import commit_log
+from include.data.lake.commit_log import Commit
+from include.data.snapshots.snapshot import Snapshot
+from include.database.tables import inference_log
+from include.database.tables import snapshot as table
 from include.errors import PartitionMissing, ReleaseError
-from include.modeling.once import reaching
-from include.schema import inference_log
-from include.schema import snapshot as table
+from include.modeling.registry.idempotency import reaching
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
     from sqlalchemy import Connection, Engine
 
-    from include.data.lake import Lake
-    from include.modeling.registry import Registry
+    from include.data.lake.delta_tables import Lake
+    from include.modeling.registry.registry import Registry
 
 PREFIX = "airworthy.snapshot."
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -107,15 +107,15 @@ def origin(registry: Registry, lake: Lake, use_case: str, version: int) -> Origi
     read = ((view.name, snapshot.feature_version), (snapshot.label_dataset, snapshot.label_version))
     days = _days(snapshot)
     partitions: dict[str, set[tuple[date, Commit]]] = {
-        name: _makers(history.commits(lake, name), days, at) for name, at in read
+        name: _makers(commit_log.commits(lake, name), days, at) for name, at in read
     }
     for source in view.sources:
-        found, lag = history.commits(lake, source.dataset), catalog().datasets[source.dataset].lag_days
+        found, lag = commit_log.commits(lake, source.dataset), catalog().datasets[source.dataset].lag_days
         partitions.setdefault(source.dataset, set()).update(
             (day, commit)
             for built, feature in partitions[view.name]
             for day in source.days_of(built, lag_days=lag)
-            if (commit := history.maker(found, day, at=feature.at)) is not None
+            if (commit := commit_log.maker(found, day, at=feature.at)) is not None
         )
     return Origin(
         use_case=use_case,
@@ -124,7 +124,7 @@ def origin(registry: Registry, lake: Lake, use_case: str, version: int) -> Origi
         code_version=tags.get("airworthy.code_version", ""),
         snapshot=snapshot,
         partitions={name: sorted(pairs, key=_by_day) for name, pairs in partitions.items()},
-        files=[path for name, at in read for path in history.files(lake, name, days, version=at)],
+        files=[path for name, at in read for path in commit_log.files(lake, name, days, version=at)],
     )
 
 
@@ -145,7 +145,7 @@ def descendants(
     logs = _Logs(lake)
     made = [commit for commit in logs[dataset] if day in commit.days]
     if version is not None:
-        made = [commit for commit in [history.maker(made, day, version=version)] if commit]
+        made = [commit for commit in [commit_log.maker(made, day, version=version)] if commit]
     if not made:
         until = f" up to version {version}" if version is not None else ""
         raise PartitionMissing(
@@ -174,7 +174,7 @@ class _Logs(dict[str, list[Commit]]):
         self._lake = lake
 
     def __missing__(self, name: str) -> list[Commit]:
-        return self.setdefault(name, history.commits(self._lake, name))
+        return self.setdefault(name, commit_log.commits(self._lake, name))
 
 
 def _features_of(logs: _Logs, dataset: str, day: date, made: list[Commit]) -> Iterator[tuple[date, Commit]]:
@@ -183,7 +183,7 @@ def _features_of(logs: _Logs, dataset: str, day: date, made: list[Commit]) -> It
         for source in (each for each in view.sources if each.dataset == dataset):
             readers = source.readers_of(day, lag_days=catalog().datasets[dataset].lag_days)
             for commit in logs[view.name]:
-                if history.maker(logs[dataset], day, at=commit.at) in made:
+                if commit_log.maker(logs[dataset], day, at=commit.at) in made:
                     yield from ((reader, commit) for reader in readers if reader in commit.days)
 
 
@@ -195,7 +195,7 @@ def _holds(
         commit.table == name
         and row["first_day"] <= day <= row["last_day"]
         and day.isoformat() not in row["left_out"]
-        and history.maker(logs[name], day, version=version) == commit
+        and commit_log.maker(logs[name], day, version=version) == commit
         for day, commit in pairs
     )
 
@@ -247,7 +247,7 @@ def _predictions(
 
 
 def _makers(found: list[Commit], days: list[date], version: int) -> set[tuple[date, Commit]]:
-    makers = ((day, history.maker(found, day, version=version)) for day in days)
+    makers = ((day, commit_log.maker(found, day, version=version)) for day in days)
     return {(day, commit) for day, commit in makers if commit is not None}
 
 

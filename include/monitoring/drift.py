@@ -14,7 +14,7 @@ from scipy.spatial.distance import jensenshannon
 from scipy.stats import wasserstein_distance
 
 from include.errors import DataError
-from include.monitoring.columns import NUMBERS, SEED, comparable
+from include.monitoring.comparable_columns import NUMBERS, SEED, comparable
 from include.monitoring.figures import plain
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
+from include.database.ledger import Entry, append
+from include.database.tables import monitoring_result
 from include.monitoring.figures import plain
-from include.release.ledger import Entry, append
-from include.schema import monitoring_result
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from sqlalchemy import func, select, text
 
-from include.schema import ledger
+from include.database.tables import ledger
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import func, select
 
+from include.database.tables import live_state
 from include.release import analysis, rollout
-from include.schema import live_state
 
 if TYPE_CHECKING:
     from datetime import datetime

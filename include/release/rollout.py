@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
+from include.database.ledger import Entry, append, has
+from include.database.tables import desired_state, live_state
 from include.errors import ReleaseError, StaleEpoch
-from include.release.ledger import Entry, append, has
-from include.schema import desired_state, live_state
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine

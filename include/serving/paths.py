@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 from include.errors import SettingsError
-from include.stack.settings import settings
+from include.settings import settings
 
 LONGEST_SOCKET = 90  # the kernel's limit is 107, and HAProxy binds a longer name first and renames it
 

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 import httpx
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
 
+from include.credentials import admin_login
 from include.errors import ServiceUnavailable
-from include.stack.credentials import admin_login
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from datetime import date
 
-    from include.stack.settings import Settings
+    from include.settings import Settings
 
 FINAL = ("success", "failed")
 

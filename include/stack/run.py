@@ -7,11 +7,11 @@ import os
 import signal
 import sys
 
-from include.stack import environment
-from include.stack.credentials import load
-from include.stack.processes import find, kill
-from include.stack.programs import BY_NAME
-from include.stack.settings import Settings, settings
+from include.credentials import load
+from include.settings import Settings, settings
+from include.stack.embedded import environment
+from include.stack.embedded.processes import find, kill
+from include.stack.embedded.programs import BY_NAME
 
 PR_SET_PDEATHSIG = 1
 KEEPERS = {"postgres", "controller"}  # a new one knows best what of the old one's children may live
@@ -29,7 +29,7 @@ def become(name: str, chosen: Settings) -> None:
     if name not in KEEPERS:
         kill(find(chosen.root, name))
     if name == "haproxy":
-        from include.serving.haproxy import Gateway
+        from include.serving.gateway.haproxy import Gateway
 
         Gateway().prepare()
     os.chdir(environment.REPOSITORY)

@@ -14,9 +14,9 @@ from include.errors import DataError, ReleaseError
 if TYPE_CHECKING:
     from airflow.sdk import Asset, Context
 
-    from include.data.snapshots import Snapshot
+    from include.data.snapshots.snapshot import Snapshot
     from include.declarations import UseCase
-    from include.modeling.candidate import Provenance
+    from include.modeling.pipeline.train import Provenance
     from include.partitions import Every, Partition
 
 

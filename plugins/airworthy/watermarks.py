@@ -10,7 +10,7 @@ from include import partitions
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from include.data.lake import Lake
+    from include.data.lake.delta_tables import Lake
     from include.declarations import Dataset
 
 KEY = "watermark"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from include.stack.settings import settings
+from include.settings import settings
 from tests.bench.figures import table, write
 from tests.bench.measurements import MEASUREMENTS, unasked
 from tests.bench.rig import Rig

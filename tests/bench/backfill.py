@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from include.catalog import catalog
 from include.errors import ServiceUnavailable
-from include.stack.feed import land
+from include.stack.demo.flights_feed import land
 from tests.bench.figures import Figure
 from tests.bench.rig import LAST
 

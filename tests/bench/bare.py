@@ -16,25 +16,30 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from include.catalog import catalog, module_of
-from include.data import leakage_record, snapshots
-from include.data.lake import Lake
+from include.data.lake.delta_tables import Lake
+from include.data.snapshots import leakage_history
+from include.data.snapshots import snapshot as snapshots
+from include.database import ledger
+from include.database.ledger import Entry
+from include.database.tables import connect
 from include.errors import AirworthyError
-from include.modeling import candidate, certification, champion, gates, scoring, versions
-from include.modeling.candidate import Site
-from include.modeling.provenance import provenance
-from include.modeling.registry import Registry
-from include.release import ledger, progress, rollout, smoke
-from include.release.ledger import Entry
-from include.schema import connect
-from include.stack.settings import settings
+from include.modeling import batch_scoring, gates
+from include.modeling.pipeline import train as candidate
+from include.modeling.pipeline.train import Site
+from include.modeling.registration import register, versions
+from include.modeling.registry import load_version as champion
+from include.modeling.registry.provenance import provenance
+from include.modeling.registry.registry import Registry
+from include.release import progress, rollout, smoke_test
+from include.settings import settings
 from tests.bench import judged
 from tests.bench.daily import daily
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from include.inference.model import ServedModel
     from include.release.progress import Progress
-    from include.serving.loading import ServedModel
 
 PATIENCE = 180.0
 POLL = 0.02  # seconds; the bare process waits for the controller as impatiently as anybody could
@@ -85,14 +90,14 @@ class Steps:
                     frame,
                     rival=rival,
                     refusals=refusals,
-                    leakage=leakage_record.of_snapshot(self.engine, self.lake, snapshot),
+                    leakage=leakage_history.of_snapshot(self.engine, self.lake, snapshot),
                 )
             with self.step("gate"):
                 verdicts = gates.judge(case, found)
-                certification.record(site, trained, verdicts)
-                certification.require(trained, verdicts)
+                register.record(site, trained, verdicts)
+                register.require(trained, verdicts)
             with self.step("register"):
-                version = certification.register(site, trained, verdicts, evidence=found, provenance=about)
+                version = register.register(site, trained, verdicts, evidence=found, provenance=about)
                 self._enter(version, trained.digest)
         return version
 
@@ -106,7 +111,7 @@ class Steps:
             address = self.until(version).address
             golden = versions.golden(registry, name, version, trusted=self.trusted)
             limit = timedelta(milliseconds=self.use_case.slo.latency_p99_ms)
-            result = smoke.smoke(f"http://{address}", name, golden, maximum_p99=limit)
+            result = smoke_test.smoke(f"http://{address}", name, golden, maximum_p99=limit)
             if not result.passed:
                 raise SystemExit(result.reason)
         if self.champion() is not None:
@@ -211,7 +216,8 @@ def score(*, use_case: str) -> dict[str, Any]:
     model = _champion(steps)
     features = frame[list(case.features)]
     ours, alone = _in_turns(
-        lambda: scoring.score(case, view, model, frame, version=1), lambda: model.estimator.predict(features)
+        lambda: batch_scoring.score(case, view, model, frame, version=1),
+        lambda: model.estimator.predict(features),
     )
     return {"rows": len(frame), "ours": ours, "model": alone, "turns": TURNS}
 

@@ -8,14 +8,16 @@ from typing import Any
 
 from include import partitions
 from include.catalog import catalog, module_of
-from include.data import evidence, features, leakage
-from include.data.admission import admit
-from include.data.feature_store.store import materialise
-from include.data.lake import Lake
+from include.data.feature_store.client import materialise
+from include.data.features import build as features
+from include.data.features import leakage_check
+from include.data.lake.delta_tables import Lake
+from include.data.quality_gate import admit
 from include.data.sources.files import Landing
-from include.data.staging import Staging
-from include.schema import connect
-from include.stack.settings import settings
+from include.data.validation import gate_results
+from include.database.tables import connect
+from include.settings import settings
+from include.storage.staging import Staging
 
 
 class Tasks:
@@ -36,8 +38,8 @@ class Tasks:
         for view in catalog().feature_views.values():
             build, run = module_of("features", view.name).build, self._run(view.name, day)
             rows = self._handed_on(view.name, features.build(view, build, self.lake, [day]))
-            found = leakage.check(view, build, self.lake, rows, [day])
-            evidence.record(self.engine, view.name, run, partitions.name(day), found.findings())
+            found = leakage_check.check(view, build, self.lake, rows, [day])
+            gate_results.record(self.engine, view.name, run, partitions.name(day), found.findings())
             self._admit_and_publish(view, rows, day)
             if view.online:
                 materialise(view, self.lake, self.engine.url, [day])

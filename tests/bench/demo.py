@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from include.errors import ServiceUnavailable
-from include.stack import environment
+from include.stack.embedded import environment
 from tests.bench.figures import Figure
 
 if TYPE_CHECKING:
@@ -30,15 +30,15 @@ def demo_seconds(rig: Rig) -> Figure:
         found["seconds"],
         "s",
         "at most 480 from nothing, 300 again",
-        f"python -m include.stack.demo, {where}; longest: {slowest}, {found['chapters'][slowest]:.0f} s",
+        f"include.stack.demo.story, {where}; longest: {slowest}, {found['chapters'][slowest]:.0f} s",
     )
 
 
 def _play(rig: Rig) -> Path:
     try:
-        done = _run("include.stack.demo", rig)
+        done = _run("include.stack.demo.story", rig)
     finally:
-        _run("include.stack", rig, "down")
+        _run("include.cli.stack", rig, "down")
     if done.returncode:
         raise ServiceUnavailable(f"The demo failed:\n{done.stdout[-3000:]}{done.stderr[-1000:]}")
     return rig.settings.root / RECORD

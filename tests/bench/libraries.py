@@ -26,13 +26,13 @@ DRIFT_ROWS = 5_000  # what a monitoring run looks at: a larger window is sampled
 
 def gate_vs_gx_ratio(_: Rig) -> Figure:
     """Compare the gate of a partition with Great Expectations, called bare on the same frame."""
-    from include.data import quality
+    from include.data.validation import partition_checks
 
     columns, frame = _columns(), _frame(GATE_ROWS)
     checks = _bare_expectations(columns)
 
     def ours() -> None:
-        report = quality.validate(
+        report = partition_checks.validate(
             frame, columns, key=("id",), volume=(1, 2 * GATE_ROWS), days=[DAY], quarantine_limit=0.01
         )
         report.raise_if_failed("bench")
@@ -103,7 +103,7 @@ def _frame(rows: int, seed: int = 0) -> pd.DataFrame:
 
 def _bare_expectations(columns: list[Column]) -> list[Any]:
     """Return the very expectations that the gate derives from the declaration."""
-    from include.data import expectations
+    from include.data.validation import expectations
 
     checks = expectations.of_rows(columns, ("id",)) + expectations.of_table(("id",), [str(DAY)])
     return [check.expectation for check in checks]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from include.errors import ServiceUnavailable
 from include.stack.airflow_api import FINAL
-from include.stack.traffic import Traffic
+from include.stack.demo.traffic import Traffic
 from tests.bench.figures import Figure
 from tests.bench.rig import BARE_CASE, DAG_CASE, LAST
 

@@ -16,12 +16,12 @@ from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any
 
 from include.catalog import catalog
-from include.data.lake import Lake
+from include.credentials import load
+from include.data.lake.delta_tables import Lake
 from include.errors import ServiceUnavailable
-from include.stack import environment
+from include.settings import Settings
 from include.stack.airflow_api import AirflowApi
-from include.stack.credentials import load
-from include.stack.settings import Settings
+from include.stack.embedded import environment
 from tests.bench.declared import declare
 from tests.conftest import free_ports
 
@@ -70,8 +70,8 @@ class Rig:
     @cached_property
     def stack(self) -> Settings:
         """The settings of a stack that is up, whose lake holds two months of flights and their features."""
-        self._run("include.stack", "up", variables=self.shared | PAUSED)
-        self._exit.callback(self._run, "include.stack", "down", variables=self.shared)
+        self._run("include.cli.stack", "up", variables=self.shared | PAUSED)
+        self._exit.callback(self._run, "include.cli.stack", "down", variables=self.shared)
         self._unpause()
         self._run("tests.bench.seed", str(FIRST), str(LAST), variables=self.task_variables)
         return self.settings

@@ -7,13 +7,15 @@ from datetime import timedelta
 
 from include import partitions
 from include.catalog import catalog, module_of
-from include.data import evidence, features, leakage
-from include.data.admission import admit
-from include.data.lake import Lake
+from include.data.features import build as features
+from include.data.features import leakage_check
+from include.data.lake.delta_tables import Lake
+from include.data.quality_gate import admit
 from include.data.sources.files import Landing
-from include.schema import connect
-from include.stack.feed import land
-from include.stack.settings import settings
+from include.data.validation import gate_results
+from include.database.tables import connect
+from include.settings import settings
+from include.stack.demo.flights_feed import land
 
 RUN = "bench/seed"
 
@@ -33,8 +35,8 @@ def main(first: str, last: str) -> None:
     for view in catalog().feature_views.values():
         build = module_of("features", view.name).build
         rows = features.build(view, build, lake, days)
-        found = leakage.check(view, build, lake, rows, days)
-        evidence.record(engine, view.name, f"{RUN}/1", f"{first}..{last}", found.findings())
+        found = leakage_check.check(view, build, lake, rows, days)
+        gate_results.record(engine, view.name, f"{RUN}/1", f"{first}..{last}", found.findings())
         report = admit(view, rows, days, lake=lake, engine=engine, run=f"{RUN}/1")
         report.raise_if_failed(view.name)
         lake.publish(view.name, report.accepted, days, metadata={"run": RUN, "try": "1"})

@@ -13,10 +13,10 @@ import pandas as pd
 import pytest
 
 from include.catalog import catalog, discover, module_of
-from include.data import features
+from include.data.features import build as features
+from include.data.snapshots.target_encoding import encode
 from include.data.sources.files import Landing
-from include.data.targets import encode
-from include.modeling.evaluation import predict
+from include.modeling.evaluation.metrics import predict
 from tests.contracts.frames import generate
 
 DAY = date(2013, 7, 1)

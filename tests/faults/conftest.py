@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import pytest
 
-from include.data.lake import Lake
+from include.data.lake.delta_tables import Lake
 from tests.faults.proxy import Proxy
 
 if TYPE_CHECKING:

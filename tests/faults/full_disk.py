@@ -7,9 +7,9 @@ import sys
 
 import pandas as pd
 
-from include.data.lake import Lake
-from include.data.staging import Staging
+from include.data.lake.delta_tables import Lake
 from include.errors import ServiceUnavailable
+from include.storage.staging import Staging
 from tests.faults.publisher import DAYS
 
 SMALL, BIG = DAYS[:2]

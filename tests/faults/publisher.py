@@ -7,7 +7,7 @@ from datetime import date, timedelta
 
 import pandas as pd
 
-from include.data.lake import Lake
+from include.data.lake.delta_tables import Lake
 
 FIRST = date(2013, 1, 1)
 DAYS = [FIRST + timedelta(days=number) for number in range(3)]

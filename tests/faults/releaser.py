@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from include.data import clearance
-from include.data.lake import Lake
-from include.data.quarantine import Choice, Queue
-from include.schema import connect
+from include.data.lake.delta_tables import Lake
+from include.data.quarantine import release as clearance
+from include.data.quarantine.queue import Choice, Queue
+from include.database.tables import connect
 from tests.include.data.quarantine.cars import ONE, cars, decision
 
 if TYPE_CHECKING:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import uuid
 
-from include.modeling.registry import Registry
-from include.stack.programs import BY_NAME
-from include.stack.settings import Settings
+from include.modeling.registry.registry import Registry
+from include.settings import Settings
+from include.stack.embedded.programs import BY_NAME
 from tests.conftest import ARTIFACTS
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from include.data import reports
-from include.data.lake import Lake
+from include.data.lake.delta_tables import Lake
 from include.errors import ServiceUnavailable, SettingsError
+from include.storage import reports
 from tests.faults.full_disk import BIG, SMALL
 
 

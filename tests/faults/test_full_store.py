@@ -11,9 +11,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from include.certificates.certificate import FILE_NAME, digest
 from include.errors import ServiceUnavailable
-from include.modeling.certificate import FILE_NAME, digest
-from include.modeling.registry import Registry
+from include.modeling.registry.registry import Registry
 from tests.conftest import _healthy, _start_mlflow, free_ports, wait_until
 from tests.include.modeling.conftest import estimators, packaged, packaged_once
 

@@ -10,9 +10,9 @@ import uuid
 import mlflow
 import pytest
 
+from include.certificates.certificate import digest
 from include.errors import ServiceUnavailable
-from include.modeling.certificate import digest
-from include.modeling.registry import Registry
+from include.modeling.registry.registry import Registry
 from tests.conftest import _healthy, _start_mlflow, free_ports, wait_until
 from tests.include.modeling.conftest import estimators, packaged, packaged_once
 

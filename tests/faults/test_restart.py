@@ -12,13 +12,14 @@ import pytest
 from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError
 
-from include.data.admission import admit
-from include.data.lake import Lake
+from include.data.lake.delta_tables import Lake
+from include.data.quality_gate import admit
+from include.database import ledger
+from include.database.migrate import upgrade
+from include.database.tables import connect, gate_result
 from include.declarations import Column, Dataset, FileSource
-from include.migrations.__main__ import upgrade
-from include.release import ledger, rollout
-from include.schema import connect, gate_result
-from include.stack.postgres import SUPERUSER, Postgres
+from include.release import rollout
+from include.stack.embedded.postgres import SUPERUSER, Postgres
 from tests.conftest import PASSWORD, free_ports, wait_until
 from tests.faults.conftest import DAY
 

@@ -14,10 +14,10 @@ import pytest
 from deltalake import DeltaTable
 
 from include.catalog import catalog
-from include.data import reports, storage
 from include.data.sources.files import Landing
-from include.data.staging import Staging
 from include.errors import ServiceUnavailable, SettingsError
+from include.storage import filesystem, reports
+from include.storage.staging import Staging
 from tests.faults.conftest import COMMIT, DAY
 
 IMPATIENT = {"max_retries": "2", "retry_timeout": "2s", "timeout": "2s"}
@@ -114,9 +114,9 @@ def test_a_store_that_stays_busy_or_silent_is_given_up_and_nothing_is_half_publi
 
 
 def test_patience_has_an_end_unless_somebody_says_otherwise():
-    assert storage.options("s3://lake", {})["retry_timeout"] == "60s"
-    assert storage.options("s3://lake", {"retry_timeout": "5s"})["retry_timeout"] == "5s"
-    assert storage.options("/lake", {}) == {}
+    assert filesystem.options("s3://lake", {})["retry_timeout"] == "60s"
+    assert filesystem.options("s3://lake", {"retry_timeout": "5s"})["retry_timeout"] == "5s"
+    assert filesystem.options("/lake", {}) == {}
 
 
 def test_a_commit_whose_answer_was_lost_is_found_and_not_made_twice(lake_through, proxy, rows):

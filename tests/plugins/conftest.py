@@ -18,16 +18,18 @@ from airflow.sdk.execution_time.context import OutletEventAccessors
 
 import include.catalog
 from include.catalog import catalog
-from include.data import snapshots
-from include.data.lake import Lake
+from include.certificates.certificate import generate_keys
+from include.data.lake.delta_tables import Lake
+from include.data.snapshots import snapshot as snapshots
+from include.database.tables import inference_log, live_state
 from include.declarations import Label, Rollout, Split, Threshold, UseCase
-from include.modeling import candidate, certification, gates
-from include.modeling.certificate import generate_keys
-from include.modeling.provenance import provenance
-from include.modeling.registry import Registry
+from include.modeling import gates
+from include.modeling.pipeline import train
+from include.modeling.registration import register
+from include.modeling.registry.provenance import provenance
+from include.modeling.registry.registry import Registry
 from include.release import progress, rollout
-from include.schema import inference_log, live_state
-from include.stack.settings import settings
+from include.settings import settings
 from tests.include.modeling.conftest import at_once, make_flights
 
 if TYPE_CHECKING:
@@ -113,7 +115,7 @@ def database(database: Engine, monkeypatch: pytest.MonkeyPatch) -> Engine:
 def registry(mlflow_server: str, database: Engine, monkeypatch: pytest.MonkeyPatch) -> Registry:
     connection = {"conn_type": "http", "host": mlflow_server}
     monkeypatch.setenv("AIRFLOW_CONN_MLFLOW_DEFAULT", json.dumps(connection))
-    monkeypatch.setattr(candidate, "asking", at_once)
+    monkeypatch.setattr(train, "asking", at_once)
     return Registry(mlflow_server, database)
 
 
@@ -194,15 +196,15 @@ def _certified(
     frame, about = snapshots.read(use_case, snapshot, _tables), provenance(json.loads(snapshot.to_json()))
     with pytest.MonkeyPatch.context() as patch:
         _add_module(use_case, patch)
-        patch.setattr(candidate, "asking", at_once)
+        patch.setattr(train, "asking", at_once)
         for run in ("first", "second"):
-            site = candidate.Site(registry, use_case, tmp_path_factory.mktemp(run), home / "keys")
+            site = train.Site(registry, use_case, tmp_path_factory.mktemp(run), home / "keys")
             tags = {"airworthy.dag": "training", "airworthy.run": run, "airworthy.partition": ""}
             run_id = registry.run_for(use_case.name, tags)
-            made = candidate.train(site, build_model(), frame, run_id=run_id, provenance=about)
-            evidence = candidate.evaluate(site, made, frame)
+            made = train.train(site, build_model(), frame, run_id=run_id, provenance=about)
+            evidence = train.evaluate(site, made, frame)
             verdicts = gates.judge(use_case, evidence)
-            certification.register(site, made, verdicts, evidence=evidence, provenance=about)
+            register.register(site, made, verdicts, evidence=evidence, provenance=about)
         yield use_case
 
 

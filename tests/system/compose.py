@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from include.stack import compose_env, environment
+from include.settings import Settings
 from include.stack.airflow_api import AirflowApi
-from include.stack.settings import Settings
+from include.stack.compose import env
+from include.stack.embedded import environment
 from tests.conftest import free_ports
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def ports() -> dict[str, int]:
 @pytest.fixture(scope="session")
 def env_file(tmp_path_factory) -> Path:
     file = tmp_path_factory.mktemp("compose") / ".env"
-    compose_env.write(file)
+    env.write(file)
     return file
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from include.stack import environment, processes
+from include.settings import Settings
 from include.stack.airflow_api import AirflowApi
-from include.stack.settings import Settings
+from include.stack.embedded import environment, processes
 from tests.conftest import free_ports
 
 NAMES = ("airflow_port", "mlflow_port", "gateway_port", "postgres_port", "controller_port", "features_port")
@@ -30,11 +30,11 @@ def stack_settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 
 @pytest.fixture(scope="session")
 def stack_command(stack_settings: Settings) -> Command:
-    """Run `python -m include.stack …` as a person would, with this stack's settings."""
+    """Run `python -m include.cli.stack …` as a person would, with this stack's settings."""
 
     def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-m", "include.stack", *arguments],
+            [sys.executable, "-m", "include.cli.stack", *arguments],
             env=os.environ | environment.shared(stack_settings) | variables,
             cwd=environment.REPOSITORY,
             capture_output=True,

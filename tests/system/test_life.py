@@ -10,12 +10,13 @@ import psutil
 import pytest
 from mlflow import MlflowClient
 
-from include.data.lake import Lake
-from include.release import ledger, rollout
-from include.schema import connect, inference_log
-from include.stack import environment
-from include.stack.credentials import load
-from include.stack.feed import land
+from include.credentials import load
+from include.data.lake.delta_tables import Lake
+from include.database import ledger
+from include.database.tables import connect, inference_log
+from include.release import rollout
+from include.stack.demo.flights_feed import land
+from include.stack.embedded import environment
 from tests.conftest import wait_until
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]

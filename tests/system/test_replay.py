@@ -8,9 +8,9 @@ from datetime import date
 
 import pytest
 
-from include.data.history import commits, maker
-from include.data.lake import Lake
-from include.stack.feed import land
+from include.data.lake.commit_log import commits, maker
+from include.data.lake.delta_tables import Lake
+from include.stack.demo.flights_feed import land
 from tests.conftest import wait_until
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]

@@ -8,10 +8,10 @@ from datetime import date
 import psutil
 import pytest
 
-from include.stack import processes
-from include.stack.credentials import load
-from include.stack.programs import PROGRAMS, postgres
-from include.stack.supervision import Supervisor
+from include.credentials import load
+from include.stack.embedded import processes
+from include.stack.embedded.programs import PROGRAMS, postgres
+from include.stack.embedded.supervision import Supervisor
 from tests.conftest import wait_until
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]

@@ -11,9 +11,9 @@ from feast.feature_server import get_app
 from feast.permissions.security_manager import no_security_manager
 
 from include.catalog import catalog
-from include.data.feature_store import store
+from include.data.feature_store import client
 from include.errors import AirworthyError
-from include.stack.settings import settings
+from include.settings import settings
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -36,10 +36,10 @@ def main() -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     online = [view for view in catalog().feature_views.values() if view.online]
     try:
-        with store.opened(settings().database_url) as opened:
-            store.register(opened, online, settings().lake_uri)
+        with client.opened(settings().database_url) as opened:
+            client.register(opened, online, settings().lake_uri)
             for view in online:  # so that the first caller does not wait for what loads lazily
-                store.look_up(opened, view, [store.nobody(view)])
+                client.look_up(opened, view, [client.nobody(view)])
             uvicorn.run(
                 app(opened),
                 host=settings().features_host,

@@ -12,12 +12,14 @@ import pandas as pd
 import pyarrow as pa
 
 from include import partitions as names
-from include.data import places, schemas, storage
-from include.data.outages import CONNECTION, reached
-from include.data.sources import MALFORMED, Extract, formats
+from include.data.lake import dtypes, partition_columns
+from include.data.sources import formats
+from include.data.sources.base import MALFORMED, Extract
 from include.data.sources.formats import Layout, Unreadable
 from include.declarations import FileSource
 from include.errors import DataError, DeclarationError, PartitionMissing
+from include.storage import filesystem
+from include.storage.errors import CONNECTION, reached
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -49,9 +51,9 @@ class Landing:
     @reached
     def missing(self, dataset: Dataset, partitions: Sequence[Partition]) -> list[Partition]:
         """Return the partitions whose file has not landed."""
-        files = storage.filesystem(self.uri, self.storage_options)
+        files = filesystem.filesystem(self.uri, self.storage_options)
         paths = {partition: path(dataset, partition) for partition in partitions}
-        absent = storage.missing(files, list(paths.values()))
+        absent = filesystem.missing(files, list(paths.values()))
         return [partition for partition in partitions if paths[partition] in absent]
 
     @reached
@@ -69,7 +71,7 @@ class Landing:
                 + (f", the first is {self.place(dataset, absent[0])}" if absent else "")
                 + ". Ask upstream for them, or choose days that landed."
             )
-        files, declared = storage.filesystem(self.uri, self.storage_options), source_of(dataset)
+        files, declared = filesystem.filesystem(self.uri, self.storage_options), source_of(dataset)
         layout, contents = Layout(dataset.columns, declared.format, declared.delimiter), {}
         for one in partitions:
             with (
@@ -140,7 +142,7 @@ def assemble(
         files, conform = parsed(formats.typed), False
     except pa.ArrowException:
         files, conform = parsed(formats.untyped), True
-    frames = [places.stamped(file.frame(), one) for one, file in files.items()]
+    frames = [partition_columns.stamped(file.frame(), one) for one, file in files.items()]
     frame = pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
     remarks = [
         f"{place(dataset, one)} has columns that nobody declared: {', '.join(file.undeclared)}"
@@ -155,7 +157,7 @@ def assemble(
 def conformed(frame: pd.DataFrame, dataset: Dataset) -> pd.DataFrame:
     """Return the frame with every column in its declared type that has no value that does not fit."""
     for column in dataset.columns:
-        typed, misfits = schemas.conform(frame[column.name], column.dtype)
+        typed, misfits = dtypes.conform(frame[column.name], column.dtype)
         if not misfits.any():
             frame[column.name] = typed
     return frame

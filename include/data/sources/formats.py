@@ -12,8 +12,8 @@ import pyarrow as pa
 from pyarrow import csv, parquet
 from pyarrow import json as lines
 
-from include.data import schemas
-from include.data.sources import BECAUSE, MALFORMED
+from include.data.lake import dtypes
+from include.data.sources.base import BECAUSE, MALFORMED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -52,7 +52,7 @@ class Parsed:
 
     def frame(self) -> pd.DataFrame:
         """Return the rows, and below them the lines that are none."""
-        frame = self.rows if isinstance(self.rows, pd.DataFrame) else schemas.to_frame(self.rows)
+        frame = self.rows if isinstance(self.rows, pd.DataFrame) else dtypes.to_frame(self.rows)
         if not self.unread:
             return frame
         lost = pd.DataFrame(self.unread, columns=[MALFORMED, BECAUSE])
@@ -66,7 +66,7 @@ def typed(content: bytes, layout: Layout) -> Parsed:
     :raises Unreadable: if the file as a whole is not what it is declared to be
     :raises pyarrow.ArrowException: if a value is not of its type; `untyped` reads such a file
     """
-    return _READERS[layout.format](content, layout, schemas.declared(layout.columns))
+    return _READERS[layout.format](content, layout, dtypes.declared(layout.columns))
 
 
 def untyped(content: bytes, layout: Layout) -> Parsed:
@@ -129,7 +129,7 @@ def _jsonl(content: bytes, layout: Layout, schema: pa.Schema) -> Parsed:
 def _with_moments(table: pa.Table, schema: pa.Schema) -> pa.Table:
     for position, one in enumerate(schema):
         if pa.types.is_timestamp(one.type):
-            moments, misfits = schemas.conform(table[position].to_pandas(), "timestamp")
+            moments, misfits = dtypes.conform(table[position].to_pandas(), "timestamp")
             if misfits.any():
                 raise pa.ArrowInvalid(f"{one.name} is no moment with a zone everywhere")
             table = table.set_column(position, one, pa.array(moments, one.type, from_pandas=True))

@@ -19,7 +19,7 @@ from include.errors import DataError, DeclarationError, PartitionMissing, Servic
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from include.data.sources import Extract
+    from include.data.sources.base import Extract
     from include.declarations import Dataset
     from include.partitions import Partition
 

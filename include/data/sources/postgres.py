@@ -13,8 +13,8 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from include import partitions as names
-from include.data import places
-from include.data.sources import Extract
+from include.data.lake import partition_columns
+from include.data.sources.base import Extract
 from include.data.sources.files import conformed
 from include.declarations import PostgresSource
 from include.errors import DataError, DeclarationError, PartitionMissing, ServiceUnavailable
@@ -173,7 +173,7 @@ class Upstream:
                         f"what the volume of {dataset.name} allows. Correct the query, or the volume."
                     )
         frame = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=wanted, dtype=object)
-        return places.stamped(frame, partition), undeclared
+        return partition_columns.stamped(frame, partition), undeclared
 
     @contextmanager
     def _reading(self, dataset: Dataset, partition: Partition) -> Iterator[Connection]:

@@ -16,9 +16,9 @@ from include.declarations.gates.behaviour import (
     Rate,
     Robustness,
 )
-from include.declarations.gates.metrics import GREATER_IS_BETTER, METRICS, Metric, Task
 from include.declarations.gates.performance import Calibration, Improvement, Overfitting, Threshold
 from include.declarations.gates.service import Budget, BusinessValue, SignatureCompatibility
+from include.declarations.metrics import GREATER_IS_BETTER, METRICS, Metric, Task
 
 __all__ = [
     "GREATER_IS_BETTER",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from include.declarations.base import Declaration
 
 if TYPE_CHECKING:
-    from include.declarations.gates.metrics import Metric
+    from include.declarations.metrics import Metric
     from include.declarations.use_cases import UseCase
 
 

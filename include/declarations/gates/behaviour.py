@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from include.declarations.base import Declaration, Name, Share, known, unique
 from include.declarations.gates.base import Gate
-from include.declarations.gates.metrics import METRICS, Metric
+from include.declarations.metrics import METRICS, Metric
 
 if TYPE_CHECKING:
     from include.declarations.use_cases import UseCase

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, Self
 from pydantic import Field, model_validator
 
 from include.declarations.gates.base import Gate
-from include.declarations.gates.metrics import Metric
+from include.declarations.metrics import Metric
 
 if TYPE_CHECKING:
     from include.declarations.use_cases import UseCase

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from include.modeling.gates.judgement import judge, measure
+from include.modeling.gates.runner import judge, measure
 from include.modeling.gates.verdict import SAME_ANSWER, Outcome, Verdict, blocked, undecided
 
 __all__ = ["SAME_ANSWER", "Outcome", "Verdict", "blocked", "judge", "measure", "undecided"]

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from include.modeling.evidence import Measurement
+from include.modeling.evaluation.evidence import Measurement
 from include.modeling.gates.verdict import measured, verdict
 
 if TYPE_CHECKING:
     from include.declarations import Calibration
-    from include.modeling.evidence import Evidence
+    from include.modeling.evaluation.bootstrap import Values
+    from include.modeling.evaluation.context import Trial
+    from include.modeling.evaluation.evidence import Evidence
     from include.modeling.gates.verdict import Outcome, Verdict
-    from include.modeling.resampling import Values
-    from include.modeling.trial import Trial
 
 
 def measure(gate: Calibration, trial: Trial) -> Measurement:

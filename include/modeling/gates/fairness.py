@@ -9,17 +9,17 @@ import pandas as pd
 
 from include.declarations import METRICS, RATES
 from include.errors import DataError
-from include.modeling.evaluation import MEASURES
-from include.modeling.evidence import Measurement
+from include.modeling.evaluation.evidence import Measurement
+from include.modeling.evaluation.metrics import MEASURES
 from include.modeling.gates.verdict import measured, verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from include.declarations import Fairness, Metric, Rate
-    from include.modeling.evidence import Evidence, Figure
+    from include.modeling.evaluation.context import Trial
+    from include.modeling.evaluation.evidence import Evidence, Figure
     from include.modeling.gates.verdict import Verdict
-    from include.modeling.trial import Trial
 
 MISSING = "missing"
 RANKING = frozenset({"roc_auc", "average_precision"})  # of no meaning within one class

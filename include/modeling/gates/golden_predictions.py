@@ -6,16 +6,16 @@ import json
 import math
 from typing import TYPE_CHECKING
 
-from include.modeling.evidence import Measurement
+from include.inference import scoring_protocol
+from include.modeling.evaluation.context import answers_of
+from include.modeling.evaluation.evidence import Measurement
 from include.modeling.gates.verdict import measured, verdict
-from include.modeling.trial import answers_of
-from include.serving import protocol
 
 if TYPE_CHECKING:
     from include.declarations import GoldenPredictions
-    from include.modeling.evidence import Evidence
+    from include.modeling.evaluation.context import Trial
+    from include.modeling.evaluation.evidence import Evidence
     from include.modeling.gates.verdict import Verdict
-    from include.modeling.trial import Trial
 
 
 def measure(gate: GoldenPredictions, trial: Trial) -> Measurement:
@@ -26,7 +26,7 @@ def measure(gate: GoldenPredictions, trial: Trial) -> Measurement:
     """
     body = json.dumps({"dataframe_records": [dict(case.row) for case in gate.cases]}).encode()
     columns = trial.model.columns
-    rows = protocol.frame([protocol.parse(body, "application/json", columns)], columns)
+    rows = scoring_protocol.frame([scoring_protocol.parse(body, "application/json", columns)], columns)
     answers = answers_of(trial.use_case, trial.model, rows)
     items = tuple(
         {"case": case.name, "answer": float(a)} for case, a in zip(gate.cases, answers, strict=True)

@@ -8,18 +8,18 @@ import numpy as np
 import pandas as pd
 from sklearn import metrics
 
-from include.modeling.evidence import Measurement
+from include.modeling.evaluation.context import sample
+from include.modeling.evaluation.evidence import Measurement
 from include.modeling.gates.verdict import measured, verdict
-from include.modeling.trial import sample
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from include.declarations import Leakage
-    from include.modeling.evidence import Evidence, Figure
+    from include.modeling.evaluation.bootstrap import Values
+    from include.modeling.evaluation.context import Trial
+    from include.modeling.evaluation.evidence import Evidence, Figure
     from include.modeling.gates.verdict import Outcome, Verdict
-    from include.modeling.resampling import Values
-    from include.modeling.trial import Trial
 
     Figures = dict[str, Figure]
     Finding = tuple[Outcome, str, Mapping[str, Figure]]

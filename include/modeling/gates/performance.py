@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from include.declarations import GREATER_IS_BETTER
+from include.modeling.evaluation.bootstrap import MINIMUM_DAYS
 from include.modeling.gates.verdict import verdict
-from include.modeling.resampling import MINIMUM_DAYS
 
 if TYPE_CHECKING:
     from include.declarations import Improvement, Overfitting, Threshold
-    from include.modeling.evidence import Evidence, Figure
+    from include.modeling.evaluation.evidence import Evidence, Figure
     from include.modeling.gates.verdict import Outcome, Verdict
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from include.declarations import UseCase
-    from include.modeling.evidence import Evidence
+    from include.modeling.evaluation.evidence import Evidence
     from include.modeling.gates.verdict import Verdict
 
 MARKDOWN, JSON = "gates.md", "gates.json"

@@ -9,19 +9,19 @@ import pandas as pd
 
 from include.declarations import GREATER_IS_BETTER
 from include.errors import DataError
-from include.modeling.evaluation import evaluate
-from include.modeling.evidence import Measurement
+from include.modeling.evaluation.context import answers_of, places_of
+from include.modeling.evaluation.evidence import Measurement
+from include.modeling.evaluation.metrics import evaluate
 from include.modeling.gates.verdict import measured, verdict
-from include.modeling.trial import answers_of, places_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from include.declarations import Robustness
-    from include.modeling.evidence import Evidence, Figure
+    from include.modeling.evaluation.bootstrap import Values
+    from include.modeling.evaluation.context import Trial
+    from include.modeling.evaluation.evidence import Evidence, Figure
     from include.modeling.gates.verdict import Verdict
-    from include.modeling.resampling import Values
-    from include.modeling.trial import Trial
 
 UNSEEN = "never seen in training"
 FAR = 10  # times the range of the training rows

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from include.modeling.evidence import Measurement
+from include.modeling.evaluation.evidence import Measurement
 from include.modeling.gates.verdict import measured, verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from include.declarations import SignatureCompatibility
-    from include.modeling.evidence import Evidence
+    from include.modeling.evaluation.context import Trial
+    from include.modeling.evaluation.evidence import Evidence
     from include.modeling.gates.verdict import Verdict
-    from include.modeling.trial import Trial
 
 WIDER: Mapping[str, frozenset[str]] = {  # what is valid for the first is valid for these too
     "integer": frozenset({"long", "float", "double"}),

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from include.declarations import Gate
-    from include.modeling.evidence import Evidence, Figure, Measurement
+    from include.modeling.evaluation.evidence import Evidence, Figure, Measurement
 
 Outcome = Literal["pass", "fail", "inconclusive"]
 SAME_ANSWER = 1e-9

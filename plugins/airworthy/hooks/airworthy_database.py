@@ -40,6 +40,6 @@ class AirworthyDatabaseHook(BaseHook):
     @cached_property
     def engine(self) -> Engine:
         """The engine, built on first use."""
-        from include.schema import connect
+        from include.database.tables import connect
 
         return connect(url_of(self.get_connection(self.airworthy_conn_id)))

@@ -12,9 +12,9 @@ from include.errors import SettingsError
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-    from include.data.lake import Lake
+    from include.data.lake.delta_tables import Lake
     from include.data.sources.files import Landing
-    from include.data.staging import Staging
+    from include.storage.staging import Staging
 
 
 class LakeHook(BaseHook):
@@ -48,13 +48,13 @@ class LakeHook(BaseHook):
     @cached_property
     def lake(self) -> Lake:
         """The Delta tables."""
-        from include.data.lake import Lake
+        from include.data.lake.delta_tables import Lake
 
         return Lake(self.uri, self.storage_options, connection=self.lake_conn_id)
 
     def lake_of(self, table: str) -> tuple[Lake, str]:
         """Return where a table is, and its name there: in the lake, or at the address that it is."""
-        from include.data.lake import Lake
+        from include.data.lake.delta_tables import Lake
 
         folder, slash, name = table.rstrip("/").rpartition("/")
         if not slash:
@@ -63,7 +63,7 @@ class LakeHook(BaseHook):
 
     def read_parquet(self, path: str) -> DataFrame:
         """Return the frame in a Parquet file at an address, on a path, or below the lake."""
-        from include.data.staging import Staging
+        from include.storage.staging import Staging
 
         if "://" not in path and not path.startswith("/"):
             return self.staging.read(path)
@@ -80,6 +80,6 @@ class LakeHook(BaseHook):
     @cached_property
     def staging(self) -> Staging:
         """The frames on their way between tasks."""
-        from include.data.staging import Staging
+        from include.storage.staging import Staging
 
         return Staging(self.uri, self.storage_options, self.lake_conn_id)

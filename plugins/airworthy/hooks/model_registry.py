@@ -12,7 +12,7 @@ from include.errors import SettingsError
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from include.modeling.registry import Registry
+    from include.modeling.registry.registry import Registry
 
 
 class ModelRegistryHook(BaseHook):
@@ -41,7 +41,7 @@ class ModelRegistryHook(BaseHook):
     @cached_property
     def registry(self) -> Registry:
         """The runs and versions, built on first use."""
-        from include.modeling.registry import Registry
+        from include.modeling.registry.registry import Registry
 
         return Registry(self.uri, self.engine)
 

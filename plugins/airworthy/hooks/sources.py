@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 
-    from include.data.sources import Source
+    from include.data.sources.base import Source
     from include.declarations import Dataset
     from include.partitions import Partition
 

@@ -11,7 +11,7 @@ from airworthy import runs
 from airworthy.hooks.airworthy_database import AirworthyDatabaseHook
 from include.catalog import catalog
 from include.errors import GateFailed, RolloutFailed
-from include.stack.settings import settings
+from include.settings import settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,7 +61,7 @@ class ReleaseApprovalOperator(ApprovalOperator):
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
         """Record the answer; a rejection, or an approval by the requester, ends the rollout."""
-        from include.release.ledger import Entry, append
+        from include.database.ledger import Entry, append
 
         # ApprovalOperator itself would skip the tasks downstream, and say nothing to the ledger.
         answer = super(ApprovalOperator, self).execute_complete(context, event)
@@ -129,7 +129,7 @@ class CandidateApprovalOperator(ApprovalOperator):
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
         """Record the answer; whatever is no valid approval ends the run."""
-        from include.release.ledger import Entry, append
+        from include.database.ledger import Entry, append
 
         # ApprovalOperator itself would succeed and skip the next task only: those after it could still run.
         answer = super(ApprovalOperator, self).execute_complete(context, event)

@@ -56,9 +56,9 @@ class BacktestOperator(BaseOperator):
 
     def execute(self, context: Context) -> str:
         """Return the summary."""
-        from include.data import reports
-        from include.modeling.backtest import walk
-        from include.modeling.backtest_page import html, path_of
+        from include.modeling.backtest.report import html, path_of
+        from include.modeling.backtest.walk_forward import walk
+        from include.storage import reports
 
         use_case, hook = catalog().use_cases[self.use_case], LakeHook(self.lake_conn_id)
         first, last = date.fromisoformat(self.first), date.fromisoformat(self.last)

@@ -54,7 +54,7 @@ class DataValidationOperator(BaseOperator):
 
     def execute(self, context: Context) -> str:
         """Return the URI of the accepted rows, or fail with what was wrong."""
-        from include.data.admission import admit, page_path
+        from include.data.quality_gate import admit, page_path
 
         declared, hook = catalog().declaration(self.subject), LakeHook(self.lake_conn_id)
         days = runs.partitions(context, declared.every if isinstance(declared, Dataset) else "day")

@@ -11,7 +11,7 @@ from airworthy.hooks.lake import LakeHook
 from airworthy.links import DriftReportLink, report_url
 from airworthy.operators.training import ModelOperator
 from include.catalog import catalog
-from include.stack.settings import settings
+from include.settings import settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context
 
-    from include.data.lake import Lake
-    from include.monitoring.check import Subject
+    from include.data.lake.delta_tables import Lake
+    from include.monitoring.champion_check import Subject
 
 
 class MonitoringOperator(ModelOperator):
@@ -31,8 +31,8 @@ class MonitoringOperator(ModelOperator):
 
     def subject(self, connection: Connection, lake: Lake) -> Subject:
         """Return the champion and the rows it learned from; without a champion the run is skipped."""
-        from include.modeling.versions import verify
-        from include.monitoring import check
+        from include.modeling.registration.versions import verify
+        from include.monitoring import champion_check
         from include.release import rollout
 
         state = rollout.read(connection, self.use_case)
@@ -40,7 +40,7 @@ class MonitoringOperator(ModelOperator):
             raise AirflowSkipException(f"{self.use_case} has no champion yet: nothing to watch.")
         registry, trusted = self.mlflow.registry, settings().trusted_keys
         certificate = verify(registry, self.use_case, state.champion, trusted=trusted)
-        return check.subject(catalog().use_cases[self.use_case], state, certificate, lake)
+        return champion_check.subject(catalog().use_cases[self.use_case], state, certificate, lake)
 
 
 class DriftDetectionOperator(MonitoringOperator):
@@ -62,14 +62,14 @@ class DriftDetectionOperator(MonitoringOperator):
 
     def execute(self, context: Context) -> str:
         """Return the outcome."""
-        from include.data import reports
-        from include.monitoring import check
+        from include.monitoring import champion_check
+        from include.storage import reports
 
         hook = LakeHook(self.lake_conn_id)
         with self.engine.connect() as connection:
             subject = self.subject(connection, hook.lake)
-            seen = check.inputs(subject, connection, hook.lake)
-        found = check.drifted(subject, seen)
+            seen = champion_check.inputs(subject, connection, hook.lake)
+        found = champion_check.drifted(subject, seen)
         run = re.sub(r"[^A-Za-z0-9_-]", "_", context["dag_run"].run_id)
         path = f"drift/{self.use_case}/run_{run}.html"
         reports.write(hook.uri, hook.storage_options, path, found.html)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from airflow.sdk import BaseOperatorLink, Context, XComArg
 
-    from include.modeling.registry import Registry
+    from include.modeling.registry.registry import Registry
 
 
 class MlflowOperator(BaseOperator):
@@ -117,7 +117,7 @@ class StartRunOperator(MlflowOperator):
 
     def execute(self, context: Context) -> str:
         """Return the id."""
-        from include.modeling.tracking import PARENT
+        from include.modeling.registry.tracking import PARENT
 
         task, clears = context["ti"], context["dag_run"].clear_number or 0
         key = [self.experiment, runs.run_key(context), task.task_id, task.map_index]

@@ -37,7 +37,7 @@ class BuildFeaturesOperator(BaseOperator):
 
     def execute(self, context: Context) -> str:
         """Return the staged features' URI."""
-        from include.data import features
+        from include.data.features import build as features
 
         hook = LakeHook(self.lake_conn_id)
         view = catalog().feature_views[self.feature_view]
@@ -79,15 +79,16 @@ class CheckLeakageOperator(BaseOperator):
 
     def execute(self, context: Context) -> int:
         """Return how many rows were built again."""
-        from include.data import evidence, leakage
+        from include.data.features import leakage_check
+        from include.data.validation import gate_results
 
         hook, view = LakeHook(self.lake_conn_id), catalog().feature_views[self.feature_view]
         build = module_of("features", self.feature_view).build
         rows = hook.staging.read(self.frame)
-        found = leakage.check(view, build, hook.lake, rows, runs.days(context))
+        found = leakage_check.check(view, build, hook.lake, rows, runs.days(context))
         engine = AirworthyDatabaseHook(self.airworthy_conn_id).engine
         run, partition = runs.attempt_key(context), runs.partition_key(context)
-        evidence.record(engine, self.feature_view, run, partition, found.findings())
+        gate_results.record(engine, self.feature_view, run, partition, found.findings())
         found.raise_if_failed(self.feature_view)
         return found.rows
 
@@ -122,7 +123,7 @@ class MaterialiseFeaturesOperator(BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Return how many rows of which days are online now."""
-        from include.data.feature_store.store import materialise
+        from include.data.feature_store.client import materialise
 
         view, lake = catalog().feature_views[self.feature_view], LakeHook(self.lake_conn_id).lake
         url = AirworthyDatabaseHook(self.airworthy_conn_id).engine.url

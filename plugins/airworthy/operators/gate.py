@@ -33,18 +33,19 @@ class ModelGateOperator(ModelOperator):
     def execute(self, context: Context) -> dict[str, Any] | None:
         """Return the question for a person, or nothing where all is decided."""
         from include.errors import GateFailed
-        from include.modeling import certification, gates
-        from include.modeling.evidence import Evidence
+        from include.modeling import gates
+        from include.modeling.evaluation.evidence import Evidence
+        from include.modeling.registration import register
 
         candidate, evidence = self.candidate_trained(), Evidence(**self.evidence)
         verdicts = gates.judge(catalog().use_cases[self.use_case], evidence)
         with self.site() as site:
-            page = certification.record(site, candidate, verdicts, evidence)
+            page = register.record(site, candidate, verdicts, evidence)
         said = [asdict(verdict) for verdict in verdicts]
         context["ti"].xcom_push("verdicts", said)
         to_ask = [] if runs.is_backfill(context) else [v.gate for v in gates.undecided(verdicts)]
         try:
-            certification.require(candidate, verdicts, [{"gate": gate} for gate in to_ask])
+            register.require(candidate, verdicts, [{"gate": gate} for gate in to_ask])
         except GateFailed as refusal:
             self._record_refusal(context, str(refusal), {"run_id": candidate.run_id, "gates": said})
             raise
@@ -54,7 +55,7 @@ class ModelGateOperator(ModelOperator):
         return {"gates": to_ask, "page": page, "champion": champion, "attempt": self.attempt(context)}
 
     def _record_refusal(self, context: Context, reason: str, evidence: dict[str, Any]) -> None:
-        from include.release.ledger import Entry, append
+        from include.database.ledger import Entry, append
 
         key = f"{runs.run_key(context)}/{evidence['run_id']}/gate"
         evidence |= {"attempt": self.attempt(context), "backfill": runs.is_backfill(context)}

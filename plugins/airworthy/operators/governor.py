@@ -46,7 +46,7 @@ class DecideOperator(MonitoringOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Return the decision."""
-        from include.monitoring import check, governor
+        from include.monitoring import champion_check, governor
         from include.monitoring.figures import plain
         from include.release.progress import now
 
@@ -54,10 +54,10 @@ class DecideOperator(MonitoringOperator):
         end = datetime.fromisoformat(self.drift["end"])
         with self.engine.connect() as connection:
             about = self.subject(connection, lake)
-            seen = check.inputs(about, connection, lake, end=end)
-            quality = check.quality(about, seen, connection, lake)
-            service = check.service(about, connection, end=moment)
-            signals = check.signals(
+            seen = champion_check.inputs(about, connection, lake, end=end)
+            quality = champion_check.quality(about, seen, connection, lake)
+            service = champion_check.service(about, connection, end=moment)
+            signals = champion_check.signals(
                 about, self.drift["outcome"], quality, service, connection=connection, lake=lake
             )
             history = governor.history(connection, self.use_case, now=moment)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context, XComArg
 
-    from include.data.lake import Lake
+    from include.data.lake.delta_tables import Lake
     from include.partitions import Every
 
 

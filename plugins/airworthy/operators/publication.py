@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Asset, Context, XComArg
 
-    from include.data.lake import Lake
+    from include.data.lake.delta_tables import Lake
     from include.declarations import FeatureView
     from include.partitions import Partition
 
@@ -52,14 +52,14 @@ class PublishDatasetOperator(PublishPartitionOperator):
 
     def _labels(self, context: Context, lake: Lake) -> dict[str, dict[str, float]]:
         """Return, by use case and day, which part of the rows have their label now, if this is the label."""
-        from include.data import completeness
+        from include.data.snapshots import label_completeness
 
         shares = {}
         for use_case in catalog().use_cases.values():
             if use_case.label.dataset != self.table:
                 continue
             view, least = catalog().feature_views[use_case.feature_view], use_case.label.minimum_completeness
-            found = completeness.measure(use_case, view, lake, runs.days(context))
+            found = label_completeness.measure(use_case, view, lake, runs.days(context))
             shares[use_case.name] = {str(day): one.share for day, one in found.items()}
             for day in (day for day, one in found.items() if one.share < least):
                 self.log.warning(
@@ -69,7 +69,7 @@ class PublishDatasetOperator(PublishPartitionOperator):
         return shares
 
     def _complete(self, context: Context, lake: Lake, view: FeatureView) -> list[str]:
-        from include.data import readiness
+        from include.data.features import readiness
 
         days = runs.days(context)
         found = readiness.followers(view, self.table, days, lake, datasets=catalog().datasets)
@@ -89,7 +89,7 @@ def outlets(dataset: str) -> list[Asset]:
 
 def announce(context: Context, dataset: str, changed: Sequence[Partition], lake: Lake) -> None:
     """Name these partitions on the assets of a dataset, each stretch of days once."""
-    from include.data import readiness
+    from include.data.features import readiness
 
     events, days = context["outlet_events"], sorted({partitions.day(one) for one in changed})
     keys = [partitions.key(stretch) for stretch in partitions.stretches(changed)]

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context
 
-    from include.data.quarantine import Choice, Decision, Queue
+    from include.data.quarantine.queue import Choice, Decision, Queue
 
 PAST = {"release": "released", "discard": "discarded"}
 
@@ -58,14 +58,14 @@ class QuarantineOperator(BaseOperator):
     @cached_property
     def quarantine(self) -> Queue:
         """The dataset's refused rows."""
-        from include.data.quarantine import Queue
+        from include.data.quarantine.queue import Queue
 
         engine = AirworthyDatabaseHook(self.airworthy_conn_id).engine
         return Queue(catalog().datasets[self.dataset], LakeHook(self.lake_conn_id).lake, engine)
 
     def chosen(self, context: Context) -> Choice:
         """Return which rows the parameters `first`, `last`, `rows` and `reason` name; all where empty."""
-        from include.data.quarantine import Choice
+        from include.data.quarantine.queue import Choice
 
         params = context["params"]
         first, last = (date.fromisoformat(day) if day else None for day in map(params.get, ("first", "last")))
@@ -75,7 +75,7 @@ class QuarantineOperator(BaseOperator):
 
     def decision(self, context: Context) -> Decision:
         """Return who decides, and why."""
-        from include.data.quarantine import Decision
+        from include.data.quarantine.queue import Decision
 
         comment = context["params"].get("comment") or ""
         return Decision(runs.actor(context), runs.run_key(context), comment)
@@ -102,16 +102,17 @@ class ShowQuarantineOperator(QuarantineOperator):
 
     def execute(self, context: Context) -> int:
         """Return how many rows are chosen."""
-        from include.data import quarantine, reports, tables
+        from include.data.quarantine import queue as quarantine
+        from include.storage import html_tables, reports
 
         rows = quarantine.waiting(self.quarantine, self.chosen(context))
         shown = quarantine.summary(rows) if self.action == "list" else quarantine.readable(rows)
         title = f"{self.dataset}: {len(rows):,} refused rows wait"
-        self.log.info("%s\n%s", title, tables.text(shown))
+        self.log.info("%s\n%s", title, html_tables.text(shown))
         path = f"quarantine/{self.dataset}/{re.sub('[^A-Za-z0-9_-]', '_', runs.run_key(context))}.html"
         note = "Release or discard them by this DAG's parameters; `rows` takes the ids of the first column."
         hook = LakeHook(self.lake_conn_id)
-        reports.write(hook.uri, hook.storage_options, path, tables.page(title, note, shown))
+        reports.write(hook.uri, hook.storage_options, path, html_tables.page(title, note, shown))
         self.evidence_url = report_url(path)
         return len(rows)
 
@@ -136,10 +137,10 @@ class ReleaseQuarantineOperator(QuarantineOperator):
 
     def execute(self, context: Context) -> int:
         """Return how many rows were released."""
-        from include.data import clearance
+        from include.data.quarantine import release
 
         self.skip_unless("release")
-        found = clearance.release(self.quarantine, self.chosen(context), self.decision(context))
+        found = release.release(self.quarantine, self.chosen(context), self.decision(context))
         figures = {"released": found.released, "kept": found.kept}
         context["ti"].xcom_push("figures", figures)
         for row, reason in found.kept.items():
@@ -170,7 +171,7 @@ class DiscardQuarantineOperator(QuarantineOperator):
 
     def execute(self, context: Context) -> int:
         """Return how many rows were discarded."""
-        from include.data import quarantine
+        from include.data.quarantine import queue as quarantine
 
         self.skip_unless("discard")
         return quarantine.discard(self.quarantine, self.chosen(context), self.decision(context))

@@ -47,16 +47,17 @@ class RegisterModelOperator(ModelOperator):
 
     def execute(self, context: Context) -> int:
         """Return the version."""
-        from include.modeling import card, certification, gates
-        from include.modeling.evidence import Evidence
-        from include.modeling.provenance import provenance
-        from include.release.ledger import Entry, append
+        from include.database.ledger import Entry, append
+        from include.modeling import gates
+        from include.modeling.evaluation.evidence import Evidence
+        from include.modeling.registration import model_card, register
+        from include.modeling.registry.provenance import provenance
 
         candidate, evidence = self.candidate_trained(), Evidence(**self.evidence)
         verdicts = gates.judge(catalog().use_cases[self.use_case], evidence)
         about = provenance(json.loads(self.snapshot))
         with self.site() as site:
-            version = certification.register(
+            version = register.register(
                 site,
                 candidate,
                 verdicts,
@@ -64,7 +65,7 @@ class RegisterModelOperator(ModelOperator):
                 provenance=about,
                 approvals=self.approvals or (),
             )
-        self.card_url = f"{self.evidence_url}/artifacts/{card.HTML}"
+        self.card_url = f"{self.evidence_url}/artifacts/{model_card.HTML}"
         entry = Entry(
             self.use_case,
             "registered",

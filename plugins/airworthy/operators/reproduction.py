@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context
 
-    from include.modeling.reproduction import Reproduction
+    from include.modeling.pipeline.reproduce import Reproduction
 
 
 class ReproduceModelOperator(ModelOperator):
@@ -41,7 +41,7 @@ class ReproduceModelOperator(ModelOperator):
 
     def execute(self, context: Context) -> None:
         """Make it again, tell what came of it, and fail if it is not the same."""
-        from include.modeling.reproduction import reproduce
+        from include.modeling.pipeline.reproduce import reproduce
 
         build = module_of("use_cases", self.use_case).build_model
         with self.site() as site:
@@ -53,7 +53,7 @@ class ReproduceModelOperator(ModelOperator):
         result.require()
 
     def _record(self, context: Context, result: Reproduction) -> None:
-        from include.release.ledger import Entry, append
+        from include.database.ledger import Entry, append
 
         cleared = context["dag_run"].clear_number or 0
         entry = Entry(

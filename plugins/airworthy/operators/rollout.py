@@ -14,7 +14,7 @@ from airworthy.hooks.airworthy_database import AirworthyDatabaseHook
 from airworthy.hooks.gateway import GatewayHook
 from airworthy.hooks.model_registry import ModelRegistryHook
 from airworthy.links import ModelsLink
-from include.stack.settings import settings
+from include.settings import settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context, XComArg
 
-    from include.modeling.certificate import Certificate
-    from include.modeling.registry import Registry
+    from include.certificates.certificate import Certificate
+    from include.modeling.registry.registry import Registry
     from include.release.rollout import Hold
 
 
@@ -79,8 +79,8 @@ class ReleaseOperator(BaseOperator):
         :raises CertificateInvalid: if nobody trusted certified exactly these files for this use case
         :raises ReleaseError: if another model was registered as this version, or none
         """
-        from include.modeling.versions import verify
-        from include.release import ledger
+        from include.database import ledger
+        from include.modeling.registration.versions import verify
 
         certificate = verify(self.registry, self.use_case, version, trusted=settings().trusted_keys)
         with self.engine.connect() as connection:
@@ -89,7 +89,7 @@ class ReleaseOperator(BaseOperator):
 
     def show_aliases(self) -> None:
         """Make MLflow's aliases follow the desired state."""
-        from include.modeling.versions import project
+        from include.modeling.registration.versions import project
         from include.release import rollout
 
         with self.engine.connect() as connection:

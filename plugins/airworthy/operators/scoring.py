@@ -10,7 +10,7 @@ from airworthy import runs
 from airworthy.hooks.lake import LakeHook
 from airworthy.operators.training import ModelOperator
 from include.catalog import catalog
-from include.stack.settings import settings
+from include.settings import settings
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -34,8 +34,8 @@ class BatchScoringOperator(ModelOperator):
 
     def execute(self, context: Context) -> str:
         """Return the path of the staged predictions."""
-        from include.modeling import champion
-        from include.modeling.scoring import score, summary
+        from include.modeling.batch_scoring import score, summary
+        from include.modeling.registry import load_version
         from include.release import rollout
 
         with self.engine.connect() as connection:
@@ -46,7 +46,7 @@ class BatchScoringOperator(ModelOperator):
         view, trusted = catalog().feature_views[use_case.feature_view], settings().trusted_keys
         frame = hook.lake.read(use_case.feature_view, runs.days(context))
         with self.site() as site:
-            held = champion.load(
+            held = load_version.load(
                 site.registry, self.use_case, version, folder=site.workdir / "model", trusted=trusted
             )
             scored = score(use_case, view, held.model, frame, version=version)

@@ -9,7 +9,7 @@ from airworthy.operators.rollout import ReleaseOperator
 from airworthy.triggers.rollout import RolloutTrigger
 from include.catalog import catalog
 from include.errors import RolloutFailed
-from include.stack.settings import settings
+from include.settings import settings
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -52,8 +52,8 @@ class StageModelOperator(ReleaseOperator):
 
     def smoke_test(self, context: Context, event: dict[str, Any]) -> dict[str, float | int | str]:
         """Return the figures of the smoke test, or fail with what the candidate answered."""
-        from include.modeling.versions import golden
-        from include.release import smoke
+        from include.modeling.registration.versions import golden
+        from include.release import smoke_test as smoke
 
         version = self.held().version
         if not event["live"]:

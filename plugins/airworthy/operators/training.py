@@ -19,7 +19,7 @@ from airworthy.hooks.lake import LakeHook
 from airworthy.hooks.model_registry import ModelRegistryHook
 from airworthy.links import MlflowRunLink
 from include.catalog import catalog, module_of
-from include.stack.settings import settings
+from include.settings import settings
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context, XComArg
 
-    from include.data.snapshots import Snapshot
-    from include.modeling.candidate import Site, TrainedCandidate
+    from include.data.snapshots.snapshot import Snapshot
+    from include.modeling.pipeline.train import Site, TrainedCandidate
 
 
 class ModelOperator(BaseOperator):
@@ -78,7 +78,7 @@ class ModelOperator(BaseOperator):
     @contextmanager
     def site(self) -> Iterator[Site]:
         """Give a place to work in that is gone afterwards."""
-        from include.modeling.candidate import Site
+        from include.modeling.pipeline.train import Site
 
         with TemporaryDirectory(prefix=f"{self.use_case}-") as folder:
             use_case = catalog().use_cases[self.use_case]
@@ -86,13 +86,13 @@ class ModelOperator(BaseOperator):
 
     def snapshot_taken(self) -> Snapshot:
         """Return the snapshot that an earlier task took."""
-        from include.data.snapshots import Snapshot
+        from include.data.snapshots.snapshot import Snapshot
 
         return Snapshot.from_json(self.snapshot)
 
     def candidate_trained(self) -> TrainedCandidate:
         """Return the candidate that an earlier task trained."""
-        from include.modeling.candidate import TrainedCandidate
+        from include.modeling.pipeline.train import TrainedCandidate
 
         return TrainedCandidate(**self.candidate)
 
@@ -126,7 +126,7 @@ class TakeSnapshotOperator(ModelOperator):
 
     def execute(self, context: Context) -> str:
         """Return the snapshot."""
-        from include.data import snapshots
+        from include.data.snapshots import snapshot as snapshots
         from include.modeling import lineage
 
         use_case, lake = catalog().use_cases[self.use_case], LakeHook(self.lake_conn_id).lake
@@ -185,9 +185,9 @@ class TrainModelOperator(ModelOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Return the reference to the trained model."""
-        from include.data import snapshots
-        from include.modeling.candidate import train
-        from include.modeling.provenance import provenance
+        from include.data.snapshots import snapshot as snapshots
+        from include.modeling.pipeline.train import train
+        from include.modeling.registry.provenance import provenance
 
         snapshot, use_case = self.snapshot_taken(), catalog().use_cases[self.use_case]
         parameters = self.tuned["parameters"] if self.tuned else {}
@@ -218,9 +218,11 @@ class EvaluateModelOperator(ModelOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Return the evidence."""
-        from include.data import leakage_record, snapshots
-        from include.modeling.candidate import evaluate
-        from include.release import ledger, rollout
+        from include.data.snapshots import leakage_history
+        from include.data.snapshots import snapshot as snapshots
+        from include.database import ledger
+        from include.modeling.pipeline.train import evaluate
+        from include.release import rollout
 
         use_case, lake = catalog().use_cases[self.use_case], LakeHook(self.lake_conn_id).lake
         snapshot, attempt = self.snapshot_taken(), self.attempt(context)
@@ -228,7 +230,7 @@ class EvaluateModelOperator(ModelOperator):
             champion = rollout.read(connection, self.use_case).champion
             refusals = ledger.refusals_since_promotion(connection, self.use_case, attempt=attempt)
         known: dict[str, Any] = {"rival": champion, "refusals": refusals}
-        known["leakage"] = leakage_record.of_snapshot(self.engine, lake, snapshot)
+        known["leakage"] = leakage_history.of_snapshot(self.engine, lake, snapshot)
         frame = snapshots.read(use_case, snapshot, lake)
         with self.site() as site:
             found = evaluate(site, self.candidate_trained(), frame, **known)

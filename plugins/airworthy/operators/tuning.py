@@ -33,9 +33,9 @@ class TuneModelOperator(ModelOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Return what was chosen."""
-        from include.data import snapshots
-        from include.modeling.provenance import provenance
-        from include.modeling.tuning import tune
+        from include.data.snapshots import snapshot as snapshots
+        from include.modeling.registry.provenance import provenance
+        from include.modeling.tuning.search import tune
 
         snapshot, use_case = self.snapshot_taken(), catalog().use_cases[self.use_case]
         build = module_of("use_cases", self.use_case).build_model

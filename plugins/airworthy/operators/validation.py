@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context, XComArg
 
-    from include.data.batches import Batch
-    from include.data.findings import Findings
-    from include.data.suites import Suite
+    from include.data.validation.batch_filter import Batch
+    from include.data.validation.results import Findings
+    from include.data.validation.suites import Suite
     from include.declarations import Column
 
 
@@ -69,12 +69,13 @@ class ValidationOperator(BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Return how many rows there were, and the names of what failed without blocking."""
-        from include.data import evidence, reports
+        from include.data.validation import gate_results
+        from include.storage import reports
 
         part, subject = self.batch(context), f"{context['dag_run'].dag_id}.{self.task_id}"
         found = self.validate(context, part)
         engine, hook = AirworthyDatabaseHook(self.airworthy_conn_id).engine, LakeHook(self.lake_conn_id)
-        evidence.record(engine, subject, runs.attempt_key(context), str(part), found)
+        gate_results.record(engine, subject, runs.attempt_key(context), str(part), found)
         path = "/".join(_path(name) for name in ("quality", subject, context["dag_run"].run_id))
         reports.write(hook.uri, hook.storage_options, f"{path}.html", found.page(subject))
         self.evidence_url = report_url(f"{path}.html")
@@ -90,7 +91,7 @@ class ValidationOperator(BaseOperator):
 
     def batch(self, context: Context) -> Batch:
         """Return which part of the data is meant."""
-        from include.data.batches import batch
+        from include.data.validation.batch_filter import batch
 
         given = context["params"].get("gx_batch_parameters") or self.batch_parameters
         return batch(json.loads(given) if isinstance(given, str) else given, time=self.time)
@@ -98,7 +99,7 @@ class ValidationOperator(BaseOperator):
     @property
     def suite(self) -> Suite:
         """What the data is to keep."""
-        from include.data.suites import Suite
+        from include.data.validation.suites import Suite
 
         return Suite(self.columns, self.expectations or (), self.key)
 
@@ -125,7 +126,7 @@ class ValidateFrameOperator(ValidationOperator):
 
     def validate(self, context: Context, part: Batch) -> Findings:
         """Read the frame and check the part of it that is meant."""
-        from include.data.suites import validate_frame
+        from include.data.validation.suites import validate_frame
 
         given = self.frame(context) if callable(self.frame) else self.frame
         frame = LakeHook(self.lake_conn_id).read_parquet(given) if isinstance(given, str) else given
@@ -156,7 +157,7 @@ class ValidateTableOperator(ValidationOperator):
     def validate(self, context: Context, part: Batch) -> Findings:
         """Read the rows of the days that are meant and check them."""
         from include import partitions
-        from include.data.suites import validate_frame
+        from include.data.validation.suites import validate_frame
 
         lake, name = LakeHook(self.lake_conn_id).lake_of(self.table)
         days = partitions.days(self.days) if self.days else None
@@ -194,11 +195,11 @@ class ValidateQueryOperator(ValidationOperator):
 
     def validate(self, context: Context, part: Batch) -> Findings:
         """Have the database check the rows that are meant."""
-        from include.data import pushdown
+        from include.data.validation import sql
 
         url = url_of(LakeHook.get_connection(self.conn_id))
-        query = self.query or pushdown.of_table(self.table)
-        return pushdown.validate_query(url, query, self.suite, part=part, time=self.time)
+        query = self.query or sql.of_table(self.table)
+        return sql.validate_query(url, query, self.suite, part=part, time=self.time)
 
 
 def _path(name: str) -> str:

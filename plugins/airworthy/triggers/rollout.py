@@ -57,7 +57,7 @@ class RolloutTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Ask the database twice a second."""
         from airworthy.hooks.airworthy_database import url_of
-        from include.schema import connect
+        from include.database.tables import connect
 
         engine = connect(url_of(await BaseHook.aget_connection(self.airworthy_conn_id)))
         try:

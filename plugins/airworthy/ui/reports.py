@@ -26,8 +26,8 @@ def _app() -> FastAPI:
     from airflow.api_fastapi.core_api.security import requires_access_view
 
     from airworthy.hooks.lake import LakeHook
-    from include.data import reports
     from include.errors import DataError
+    from include.storage import reports
 
     app = FastAPI(title="Airworthy", docs_url=None, redoc_url=None, openapi_url=None)
     visitor = Depends(requires_access_view(AccessView.WEBSITE))

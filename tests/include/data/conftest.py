@@ -8,10 +8,11 @@ import pytest
 from pyarrow.fs import FileSelector
 
 from include.catalog import catalog, module_of
-from include.data import features, storage
-from include.data.lake import Lake
+from include.data.features import build as features
+from include.data.lake.delta_tables import Lake
 from include.data.sources.files import Landing
-from include.stack.feed import land
+from include.stack.demo.flights_feed import land
+from include.storage import filesystem
 
 DAYS = [date(2013, 1, day) for day in (1, 2, 3)]
 # Their tests play on a disk and in an object store; all others on a disk alone.
@@ -26,10 +27,10 @@ class Place:
     options: dict[str, str] = field(default_factory=dict, repr=False)
 
     def put(self, path, content):
-        storage.write(self.files(), path, content)
+        filesystem.write(self.files(), path, content)
 
     def files(self):
-        return storage.filesystem(self.uri, self.options)
+        return filesystem.filesystem(self.uri, self.options)
 
     def paths(self, folder):
         found = self.files().get_file_info(FileSelector(folder, recursive=True))

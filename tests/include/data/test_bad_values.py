@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from include.data.admission import admit
-from include.data.quarantine import Queue, waiting
+from include.data.quality_gate import admit
+from include.data.quarantine.queue import Queue, waiting
 from include.declarations import Column, Dataset, FileSource, Usual
 from include.errors import QualityFailed
 

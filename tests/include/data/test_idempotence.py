@@ -16,7 +16,7 @@ from deltalake import DeltaTable
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from include.data.lake import Lake
+from include.data.lake.delta_tables import Lake
 from include.errors import ServiceUnavailable, StaleAttempt
 from tests.faults import publisher
 from tests.faults.publisher import DAYS, ROWS

@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from include.catalog import catalog
-from include.data import snapshots
-from include.data.lake import Lake
+from include.data.lake.delta_tables import Lake
+from include.data.snapshots import snapshot as snapshots
 from include.errors import DataError
 
 USE_CASE = catalog().use_cases["air_time"]

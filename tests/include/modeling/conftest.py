@@ -12,10 +12,10 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
-from include.modeling import fresh
-from include.modeling.certificate import generate_keys
-from include.modeling.packaging import save
-from include.modeling.registry import Registry
+from include.certificates.certificate import generate_keys
+from include.modeling.evaluation import isolated_process
+from include.modeling.packaging.package import save
+from include.modeling.registry.registry import Registry
 from include.use_cases.air_time import USE_CASE as AIR_TIME
 from include.use_cases.air_time import build_model as build_air_time
 from include.use_cases.flight_delay import USE_CASE as FLIGHT_DELAY
@@ -99,14 +99,14 @@ def packaged(packaged_once: Path, tmp_path: Path) -> Path:
 
 
 @contextmanager
-def at_once(rows: pd.DataFrame) -> Iterator[fresh.Ask]:
+def at_once(rows: pd.DataFrame) -> Iterator[isolated_process.Ask]:
     """Let a packaged model answer here: a process of its own takes seconds, and has tests of its own."""
-    yield lambda folder, digest: lambda: fresh.answer(folder, digest, rows)
+    yield lambda folder, digest: lambda: isolated_process.answer(folder, digest, rows)
 
 
 @pytest.fixture
 def registry(mlflow_server: str, database: Engine, monkeypatch: pytest.MonkeyPatch) -> Registry:
-    monkeypatch.setattr("include.modeling.candidate.asking", at_once)
+    monkeypatch.setattr("include.modeling.pipeline.train.asking", at_once)
     return Registry(mlflow_server, database)
 
 

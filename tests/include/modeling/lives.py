@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import mlflow
 
-from include.modeling.certificate import digest
+from include.certificates.certificate import digest
 
 
 def tags(run="manual__2013-07-01", **more):

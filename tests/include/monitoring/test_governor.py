@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from include.database.ledger import entries
 from include.declarations import RetrainPolicy
 from include.monitoring.governor import Check, Signals, decide, history, record
-from include.release.ledger import entries
 
 NOW = datetime(2026, 1, 30, 12, tzinfo=UTC)
 POLICY = RetrainPolicy(k=2, n=3, cooldown=timedelta(days=1), budget_per_month=2)

@@ -4,9 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from include.database.tables import inference_log
 from include.declarations import Slo
 from include.monitoring.slo import measure
-from include.schema import inference_log
 
 NOW = datetime(2026, 1, 29, tzinfo=UTC)
 SLO = Slo(availability=0.9, latency_p99_ms=100, window_days=28)

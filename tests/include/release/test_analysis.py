@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from include.database.tables import inference_log, ledger
 from include.declarations import Rollout
 from include.release.analysis import Observation, Traffic, judge, observe
-from include.schema import inference_log, ledger
 from include.use_cases.flight_delay import USE_CASE as FLIGHT_DELAY
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)

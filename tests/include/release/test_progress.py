@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from include.database.tables import inference_log, live_state
 from include.release import rollout
 from include.release.progress import Progress, judged, now, progress
-from include.schema import inference_log, live_state
 from include.use_cases.flight_delay import USE_CASE
 
 NAME = USE_CASE.name

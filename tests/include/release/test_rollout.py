@@ -15,11 +15,11 @@ from hypothesis.stateful import (
 )
 from sqlalchemy.dialects.postgresql import insert
 
+from include.database.ledger import champion_at, entries
+from include.database.tables import live_state
 from include.errors import ReleaseError, StaleEpoch
 from include.release import rollout
-from include.release.ledger import champion_at, entries
 from include.release.rollout import EVERYTHING, State
-from include.schema import live_state
 
 NAMES = (f"case_{number}" for number in count())
 VERSIONS = st.integers(1, 4)

@@ -20,11 +20,13 @@ import yaml
 from sqlalchemy import delete, text, update
 from sqlalchemy.dialects.postgresql import insert
 
-from include import schema
-from include.modeling import certificate
-from include.serving import haproxy, paths, processes
-from include.serving.loading import load
-from include.stack.settings import settings
+from include.certificates import certificate
+from include.database import tables
+from include.inference.model import load
+from include.serving import paths
+from include.serving.controller import processes
+from include.serving.gateway import haproxy
+from include.settings import settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -202,13 +204,13 @@ class Plane:
             return
         with (self.home / "controller.log").open("a") as log:
             self.controller = subprocess.Popen(
-                [sys.executable, "-m", "include.serving.controller"],
+                [sys.executable, "-m", "include.serving.controller.controller"],
                 env=self.environment, cwd=REPOSITORY, stdout=log, stderr=log,
             )  # fmt: skip
 
     def desire(self, use_case: str, **columns: Any) -> None:
         """Write a desired state as it is; the rules of a rollout have their own tests."""
-        table = schema.desired_state
+        table = tables.desired_state
         changes = columns | {"generation": table.c.generation + 1}
         with self.database.begin() as connection:
             connection.execute(insert(table).values(use_case=use_case).on_conflict_do_nothing())
@@ -271,7 +273,7 @@ class Plane:
 def plane(postgres: Any, migrated_template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plane]:
     """Return a running plane, with two versions of `delay` to serve."""
     url = postgres.url("airworthy", migrated_template)
-    engine = schema.connect(url)
+    engine = tables.connect(url)
     with home_at(tmp_path_factory.mktemp("plane") / "home", AIRWORTHY_DATABASE_URL=url) as folder:
         built = Plane(folder, engine, dict(os.environ), Maker(folder))
         built.make("delay", 1, answer=0.25)
@@ -298,7 +300,7 @@ def served(plane: Plane) -> Plane:
     plane.settle(weight=0)
     time.sleep(0.3)  # what the test before asked may still be on its way to the log
     with plane.database.begin() as connection:
-        connection.execute(delete(schema.inference_log))
+        connection.execute(delete(tables.inference_log))
     return plane
 
 

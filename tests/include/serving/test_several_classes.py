@@ -9,12 +9,12 @@ import pytest
 from sqlalchemy import select
 from starlette.testclient import TestClient
 
-from include.data.targets import encode
-from include.modeling.packaging import GOLDEN, save
-from include.schema import inference_log
-from include.serving import loading
-from include.serving.model_server import ModelServer
-from include.stack.settings import settings
+from include.data.snapshots.target_encoding import encode
+from include.database.tables import inference_log
+from include.inference import model
+from include.modeling.packaging.package import GOLDEN, save
+from include.serving.model_server.app import ModelServer
+from include.settings import settings
 from include.use_cases.delay_band import USE_CASE, build_model
 from tests.include.modeling.conftest import make_flights
 
@@ -32,7 +32,7 @@ def server(make_model, home, database_url, monkeypatch):
     folder = home / "packaged"
     save(build_model(minimum_rows=20).fit(features, target), USE_CASE, frame, folder)
     make_model.certify(folder, USE_CASE.name)
-    return ModelServer(USE_CASE.name, 1, loading.load(folder, settings().trusted_keys)), folder
+    return ModelServer(USE_CASE.name, 1, model.load(folder, settings().trusted_keys)), folder
 
 
 def test_callers_get_a_probability_for_each_class_and_their_names(server, database):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from include.stack.settings import Settings
+from include.settings import Settings
 from tests.conftest import free_ports
 
 if TYPE_CHECKING:

@@ -8,10 +8,11 @@ import pandas as pd
 import pytest
 
 from airworthy.operators.training import TakeSnapshotOperator
-from include.data import history, snapshots
-from include.data.lake import Lake
+from include.cli.lineage import show_descendants, show_origin
+from include.data.lake import commit_log
+from include.data.lake.delta_tables import Lake
+from include.data.snapshots import snapshot as snapshots
 from include.errors import PartitionMissing, ReleaseError
-from include.lineage.__main__ import show_descendants, show_origin
 from include.modeling import lineage
 
 TWO, THREE, FOUR = (date(2013, 1, day) for day in (2, 3, 4))
@@ -114,9 +115,9 @@ def test_a_day_that_was_left_out_taught_nothing(told, made_of, certified, databa
 
 
 def test_compaction_makes_nothing(told):
-    before = history.commits(told, "flights")
+    before = commit_log.commits(told, "flights")
     told.maintain("flights", retention=pd.Timedelta(days=1))
-    assert history.commits(told, "flights") == before
+    assert commit_log.commits(told, "flights") == before
 
 
 def test_the_same_snapshot_is_kept_once(told, certified, database, made_of):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
-from include.data.quarantine import Decision
+from include.data.quarantine.queue import Decision
 from include.declarations import Column, Dataset, FileSource
 
 ONE, TWO = date(2013, 1, 1), date(2013, 1, 2)

@@ -6,9 +6,9 @@ import pandas as pd
 import pytest
 from sqlalchemy import select
 
-from include.data.admission import admit
-from include.data.quarantine import Queue
-from include.schema import ledger
+from include.data.quality_gate import admit
+from include.data.quarantine.queue import Queue
+from include.database.tables import ledger
 from tests.include.data.quarantine.cars import ONE, TWO, cars
 
 

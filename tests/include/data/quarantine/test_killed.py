@@ -8,9 +8,10 @@ import time
 
 import pytest
 
-from include.data import clearance, quarantine
-from include.data.lake import Lake
-from include.data.quarantine import Choice, waiting
+from include.data.lake.delta_tables import Lake
+from include.data.quarantine import queue as quarantine
+from include.data.quarantine import release as clearance
+from include.data.quarantine.queue import Choice, waiting
 from tests.faults import releaser
 from tests.include.data.quarantine.cars import ONE, cars, decision, published
 

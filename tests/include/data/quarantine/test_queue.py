@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 from sqlalchemy import select
 
-from include.data import quarantine
-from include.data.quarantine import Choice, waiting
+from include.data.quarantine import queue as quarantine
+from include.data.quarantine.queue import Choice, waiting
+from include.database.tables import gate_result
 from include.errors import DataError
-from include.schema import gate_result
 from tests.include.data.quarantine.cars import ONE, TWO, decision
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from include.catalog import catalog
-from include.data.schemas import conform
+from include.data.lake.dtypes import conform
 from include.data.sources.files import Landing
 from include.declarations import Column, Dataset, FileSource
 from include.errors import DataError, PartitionMissing

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from include.data.leakage_record import LeakageRecord
-from include.data.splits import Splits
-from include.modeling.examination import examine
-from include.modeling.fresh import Answers
+from include.data.snapshots.leakage_history import LeakageRecord
+from include.data.snapshots.splits import Splits
+from include.modeling.evaluation.context import Opponent, hold
+from include.modeling.evaluation.isolated_process import Answers
 from include.modeling.gates import judge
-from include.modeling.trial import Opponent, hold
+from include.modeling.pipeline.collect_evidence import examine
 from include.use_cases.air_time import USE_CASE as AIR_TIME
 from include.use_cases.flight_delay import USE_CASE as FLIGHT_DELAY
 from tests.include.modeling.conftest import make_flights

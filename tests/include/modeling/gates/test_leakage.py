@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from include.data.leakage_record import LeakageRecord
+from include.data.snapshots.leakage_history import LeakageRecord
 from include.declarations import Leakage
 from include.modeling.gates.leakage import _score
 from tests.include.modeling.gates.conftest import minutes

@@ -5,13 +5,13 @@ import json
 import numpy as np
 import pytest
 
-from include.data.splits import Splits
+from include.data.snapshots.splits import Splits
 from include.declarations import DecisionCost, Robustness, Threshold
-from include.modeling.examination import examine, with_sizes
+from include.modeling.evaluation.context import hold
+from include.modeling.evaluation.plots import draw
 from include.modeling.gates import judge, report
 from include.modeling.gates.verdict import Verdict
-from include.modeling.plots import draw
-from include.modeling.trial import hold
+from include.modeling.pipeline.collect_evidence import examine, with_sizes
 from include.use_cases.air_time import USE_CASE as AIR_TIME
 from include.use_cases.flight_delay import USE_CASE as FLIGHT_DELAY
 from tests.include.modeling.conftest import make_flights

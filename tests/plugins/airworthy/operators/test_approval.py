@@ -10,9 +10,10 @@ from airflow.sdk.exceptions import TaskAwaitingInput
 from airflow.sdk.execution_time import task_runner
 
 from airworthy.operators.approval import CandidateApprovalOperator, ReleaseApprovalOperator
+from include.database import ledger
 from include.errors import GateFailed, RolloutFailed
-from include.release import ledger, rollout
-from include.stack.settings import settings
+from include.release import rollout
+from include.settings import settings
 
 HOLD = {"use_case": "flight_delay", "version": 2, "epoch": 5, "actor": "ann"}
 REQUESTED_BY_ANN = {"triggering_user_name": "ann"}

@@ -11,10 +11,10 @@ from airworthy.links import BacktestLink
 from airworthy.operators.backtest import BacktestOperator
 from airworthy.operators.gate import ModelGateOperator
 from airworthy.operators.training import EvaluateModelOperator, TakeSnapshotOperator, TrainModelOperator
-from include.data import reports
 from include.declarations import Threshold
 from include.errors import DataError, GateFailed
-from include.modeling import backtest
+from include.modeling.backtest import walk_forward
+from include.storage import reports
 from tests.plugins.conftest import small
 
 FIRST, LAST = date(2013, 1, 17), date(2013, 1, 20)
@@ -59,7 +59,7 @@ def test_every_night_has_its_line_with_what_came_after_its_training(
     demanding = declare(small(use_case.name, gates=(Threshold(metric="roc_auc", minimum=0.999),)))
     train(demanding, context, LAST)
     train(demanding, context, LAST, clear_number=1)
-    found = backtest.walk(registry, demanding, FIRST, LAST)
+    found = walk_forward.walk(registry, demanding, FIRST, LAST)
     assert [night.as_of for night in found.nights] == [f"2013-01-{day}" for day in (17, 18, 19, 20)]
     assert [night.state for night in found.nights] == ["passed", "not judged", "no run", "refused"]
     first, *_, last = found.nights
@@ -75,7 +75,7 @@ def test_every_night_has_its_line_with_what_came_after_its_training(
     _the_page_shows_it(lay_out.operator, use_case, flown)
     monkeypatch.setenv("AIRWORTHY_MLFLOW_URI", registry.uri)
     monkeypatch.setenv("AIRWORTHY_LAKE_URI", flown.uri)
-    backtest.settings.cache_clear()
+    walk_forward.settings.cache_clear()
     _the_command_tells_it(use_case, capsys)
 
 
@@ -90,9 +90,9 @@ def _the_page_shows_it(operator, use_case, lake):
 def _the_command_tells_it(use_case, capsys):
     asked = [use_case.name, "--first", f"{FIRST}", "--last", f"{LAST}"]
     capsys.readouterr()  # what was logged before
-    assert backtest.main([*asked, "--json"]) == 0
+    assert walk_forward.main([*asked, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["nights"][3]["state"] == "refused"
-    assert backtest.main(asked) == 0
+    assert walk_forward.main(asked) == 0
     said = capsys.readouterr().out
     assert "4 nights" in said
     assert f"/airworthy/reports/backtests/{use_case.name}/" in said
@@ -100,23 +100,23 @@ def _the_command_tells_it(use_case, capsys):
 
 def test_without_any_training_it_says_how_to_backfill(registry, use_case):
     with pytest.raises(DataError, match=f"airflow backfill create --dag-id {use_case.name}_training"):
-        backtest.walk(registry, use_case, FIRST, LAST)
+        walk_forward.walk(registry, use_case, FIRST, LAST)
 
 
 def night(**figures):
-    return backtest.Night(f"{FIRST}", "passed", metric=0.7, **figures)
+    return walk_forward.Night(f"{FIRST}", "passed", metric=0.7, **figures)
 
 
 def test_where_small_is_good_better_than_naive_is_less():
     nights = (night(naive=0.8), night(naive=0.6), night())
-    assert backtest.Backtest("late", "log_loss", nights).better_than_naive == 1
-    assert backtest.Backtest("late", "roc_auc", nights).better_than_naive == 1
+    assert walk_forward.Backtest("late", "log_loss", nights).better_than_naive == 1
+    assert walk_forward.Backtest("late", "roc_auc", nights).better_than_naive == 1
 
 
 @pytest.mark.parametrize(("saw", "said"), [(3, True), (0, False), (None, False)])
 def test_a_champion_that_had_learnt_from_the_test_rows_is_marked(saw, said):
-    from include.modeling.backtest_page import cells
+    from include.modeling.backtest.report import cells
 
     one = night(champion=2, champion_metric=0.9, champion_saw=saw)
     assert ("0.9000* (version 2)" in cells(one)) is said
-    assert ("flatters" in backtest.Backtest("late", "roc_auc", (one,)).summary) is said
+    assert ("flatters" in walk_forward.Backtest("late", "roc_auc", (one,)).summary) is said

@@ -19,7 +19,7 @@ from airworthy.operators.experiments import (
     StartRunOperator,
 )
 from include.errors import SettingsError
-from include.modeling.tracking import SUPERSEDES
+from include.modeling.registry.tracking import SUPERSEDES
 from tests.plugins.airworthy.conftest import Run
 
 

@@ -17,13 +17,13 @@ from airworthy.operators.features import (
 )
 from airworthy.operators.ingestion import PublishPartitionOperator
 from include.catalog import catalog, module_of
-from include.data import leakage_record
-from include.data.feature_store import store
-from include.data.leakage_record import LeakageRecord
-from include.data.snapshots import Snapshot
-from include.data.staging import Staging
+from include.data.feature_store import client
+from include.data.snapshots import leakage_history
+from include.data.snapshots.leakage_history import LeakageRecord
+from include.data.snapshots.snapshot import Snapshot
+from include.database.tables import gate_result
 from include.errors import DataError
-from include.schema import gate_result
+from include.storage.staging import Staging
 from tests.contracts.frames import generate
 
 VIEW = catalog().feature_views["flight_features"]
@@ -63,7 +63,7 @@ def test_honest_features_pass_and_leave_evidence(observed, context, database):
     version = PublishPartitionOperator(task_id="publish", table=VIEW.name, frame=frame).execute(ran)
     days = (str(DAY), str(DAY))
     snapshot = Snapshot("late", DAY, VIEW.name, version, "arrivals", 0, days, 300, "digest")
-    known = leakage_record.of_snapshot(database, observed, snapshot)
+    known = leakage_history.of_snapshot(database, observed, snapshot)
     assert known == LeakageRecord(VIEW.name, passed=1)
 
 
@@ -96,6 +96,6 @@ def test_what_is_published_comes_online_with_its_run(observed, context, database
         "rows": 0, "days": [], "forgotten": 0,
     }  # fmt: skip
     assert materialise.execute(context())["days"] == [str(DAY)]  # by hand, without a day
-    with store.opened(database.url) as opened:
-        found = store.look_up(opened, VIEW, rows[VIEW.entity].tolist()[:5])
+    with client.opened(database.url) as opened:
+        found = client.look_up(opened, VIEW, rows[VIEW.entity].tolist()[:5])
     assert found["distance"].tolist() == rows["distance"].tolist()[:5]

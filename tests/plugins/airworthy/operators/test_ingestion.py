@@ -19,9 +19,9 @@ from airworthy.operators.ingestion import ExtractPartitionOperator, PublishParti
 from airworthy.operators.maintenance import SweepStagingOperator
 from airworthy.sensors.landing import PartitionLandedSensor
 from include.catalog import catalog
-from include.data import reports
+from include.database.tables import gate_result
 from include.errors import DataError, PartitionMissing, QualityFailed
-from include.schema import gate_result
+from include.storage import reports
 from tests.contracts.frames import generate
 
 ARRIVALS = catalog().datasets["arrivals"]

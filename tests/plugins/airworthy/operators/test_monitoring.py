@@ -15,12 +15,13 @@ from airworthy.links import DriftReportLink
 from airworthy.operators.drift import DriftDetectionOperator
 from airworthy.operators.governor import ActOperator, DecideOperator
 from airworthy.operators.scoring import BatchScoringOperator
-from include.data import reports
-from include.data.staging import Staging
+from include.database import ledger
+from include.database.tables import monitoring_result
 from include.declarations import RetrainPolicy
 from include.errors import AttentionNeeded, PartitionMissing
-from include.release import ledger, progress
-from include.schema import monitoring_result
+from include.release import progress
+from include.storage import reports
+from include.storage.staging import Staging
 from tests.plugins.conftest import FEATURES
 
 FINE = {"outcome": "no_drift", "share": 0.0, "rows": 300}

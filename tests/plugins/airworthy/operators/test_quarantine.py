@@ -17,11 +17,11 @@ from airworthy.operators.quarantine import (
     ShowQuarantineOperator,
 )
 from include.catalog import catalog
-from include.data import reports
-from include.data.admission import admit
-from include.data.quarantine import Queue, waiting
+from include.data.quality_gate import admit
+from include.data.quarantine.queue import Queue, waiting
+from include.database.tables import ledger
 from include.errors import DataError, QualityFailed
-from include.schema import ledger
+from include.storage import reports
 from tests.contracts.frames import generate
 
 FLIGHTS = catalog().datasets["flights"]

@@ -16,10 +16,11 @@ from sklearn.preprocessing import StandardScaler
 
 from airworthy.links import MlflowRunLink
 from airworthy.operators.reproduction import ReproduceModelOperator
+from include.database import ledger
 from include.declarations import Training
 from include.errors import NotReproduced, ReleaseError
-from include.modeling import provenance, reproduction
-from include.release import ledger
+from include.modeling.pipeline import reproduce as reproduction
+from include.modeling.registry import provenance
 
 
 @pytest.fixture

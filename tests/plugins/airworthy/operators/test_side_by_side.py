@@ -9,9 +9,9 @@ from threading import Barrier, Lock
 from airworthy.operators.gate import ModelGateOperator
 from airworthy.operators.registration import RegisterModelOperator
 from airworthy.operators.training import EvaluateModelOperator, TakeSnapshotOperator, TrainModelOperator
-from include.modeling import versions
-from include.release import ledger
-from include.stack.settings import settings
+from include.database import ledger
+from include.modeling.registration import versions
+from include.settings import settings
 
 AS_OF = {"one": "2013-01-15", "two": "2013-01-20"}
 

@@ -17,8 +17,8 @@ from airworthy.operators.data_validation import DataValidationOperator
 from airworthy.operators.ingestion import ExtractPartitionOperator, PublishPartitionOperator
 from airworthy.sensors.landing import PartitionLandedSensor
 from include.catalog import catalog
-from include.data import storage
 from include.errors import ServiceUnavailable, SettingsError
+from include.storage import filesystem
 from tests.contracts.frames import generate
 from tests.faults.proxy import Proxy
 
@@ -50,9 +50,9 @@ def connect(object_store, proxy, monkeypatch):
 
 
 def land(hook):
-    files = storage.filesystem(hook.landing.uri, hook.storage_options)
+    files = filesystem.filesystem(hook.landing.uri, hook.storage_options)
     rows = generate(ARRIVALS.columns, 400, DAY).to_csv(index=False).encode()
-    storage.write(files, f"arrivals/{DAY}.csv", rows)
+    filesystem.write(files, f"arrivals/{DAY}.csv", rows)
 
 
 def steps(context):

@@ -16,14 +16,15 @@ from airworthy.operators.gate import ModelGateOperator
 from airworthy.operators.nomination import NominateCandidateOperator
 from airworthy.operators.registration import RegisterModelOperator
 from airworthy.operators.training import EvaluateModelOperator, TakeSnapshotOperator, TrainModelOperator
-from include.data import evidence as checks
-from include.data import leakage
-from include.data.leakage import Leak
+from include.data.features import leakage_check
+from include.data.features.leakage_check import Leak
+from include.data.validation import gate_results as checks
+from include.database import ledger
 from include.declarations import Improvement, Leakage, Threshold
 from include.errors import GateFailed, PartitionMissing
-from include.modeling import versions
-from include.release import ledger, rollout
-from include.stack.settings import settings
+from include.modeling.registration import versions
+from include.release import rollout
+from include.settings import settings
 from tests.plugins.conftest import small
 
 NIGHTLY = {"run_type": "scheduled", "run_id": "scheduled__2013-07-01T02:00:00"}
@@ -127,11 +128,11 @@ def test_what_leaks_by_its_views_own_check_is_refused_until_that_has_passed(
     assert made["evidence"]["leakage"]["unchecked"] == ["2013-01-01..2013-01-20"]
     assert gate(careful, run, **made)["gates"] == ["leakage"]
     leak = Leak("hour", "flights", "UA 1", "9", "missing", "06:00", "08:00", 12)
-    checks.record(database, "flight_features", "f/1/1", "bulk", leakage.Leakage((leak,), 9).findings())
+    checks.record(database, "flight_features", "f/1/1", "bulk", leakage_check.Leakage((leak,), 9).findings())
     made["evidence"] = evaluate(careful, run, snapshot=made["snapshot"], candidate=made["candidate"])
     with pytest.raises(GateFailed, match=r"leakage: fail: flight_features did not pass .* hour leaks from"):
         gate(careful, run, **made)
-    checks.record(database, "flight_features", "f/1/2", "bulk", leakage.Leakage((), 9).findings())
+    checks.record(database, "flight_features", "f/1/2", "bulk", leakage_check.Leakage((), 9).findings())
     made["evidence"] = evaluate(careful, run, snapshot=made["snapshot"], candidate=made["candidate"])
     assert gate(careful, run, **made) is None
 

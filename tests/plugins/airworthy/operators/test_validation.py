@@ -20,10 +20,10 @@ from airworthy.operators.validation import (
     ValidateQueryOperator,
     ValidateTableOperator,
 )
-from include.data import reports
+from include.database.tables import gate_result
 from include.declarations import Column
 from include.errors import DataError, QualityFailed, ServiceUnavailable
-from include.schema import gate_result
+from include.storage import reports
 
 COLUMNS = (
     Column(name="id", dtype="string"),
@@ -260,7 +260,7 @@ def test_a_table_is_read_at_a_version_and_on_days(run, operator, lake):
 
 
 def test_a_frame_may_come_from_a_function_or_lie_below_the_lake(run, lake):
-    from include.data.staging import Staging
+    from include.storage.staging import Staging
 
     path = Staging(lake.uri).write("some/run", "made", cars())
     for given in (path, lambda context: cars(), lambda context: path):

@@ -10,7 +10,7 @@ from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
 from airflow.api_fastapi.core_api.security import get_user
 
 from airworthy.ui import reports as page
-from include.data import reports
+from include.storage import reports
 
 PATH = "quality/flights/2013-07-01.html"
 PAGE = "<html><script>alert(1)</script></html>"

@@ -6,10 +6,10 @@ import pytest
 
 from airworthy.operators import promotion as promoting
 from airworthy.operators import staging, traffic
-from include.modeling.certificate import generate_keys
-from include.modeling.registry import DIGEST
-from include.release import ledger
-from include.stack.settings import settings
+from include.certificates.certificate import generate_keys
+from include.database import ledger
+from include.modeling.registry.registry import DIGEST
+from include.settings import settings
 from tests.plugins.airworthy.operators.rollout.steps import (
     begin,
 )

@@ -9,7 +9,8 @@ from airflow.sdk.exceptions import TaskDeferred
 from airworthy.operators.promotion import PromoteModelOperator
 from airworthy.operators.rollout import BeginRolloutOperator, RestoreChampionOperator
 from airworthy.operators.traffic import ShiftTrafficOperator
-from include.release import ledger, rollout
+from include.database import ledger
+from include.release import rollout
 
 LIVE = {"live": True, "reason": "", "address": "127.0.0.1:9"}
 NOT_LIVE = {"live": False, "reason": "the server of version 2 died", "address": None}

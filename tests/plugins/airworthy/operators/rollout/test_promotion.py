@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from airworthy.operators import promotion as promoting
+from include.database import ledger
 from include.errors import CertificateInvalid, ReleaseError, ServiceUnavailable
-from include.modeling import versions
-from include.release import ledger, rollout
-from include.stack.settings import settings
+from include.modeling.registration import versions
+from include.release import rollout
+from include.settings import settings
 from tests.plugins.airworthy.operators.rollout.steps import (
     LIVE,
     NOT_LIVE,

@@ -9,8 +9,8 @@ import pytest
 from airflow.sdk.exceptions import AirflowSkipException
 
 from airworthy.operators.rollout import RollBackOperator
+from include.database import ledger
 from include.errors import CertificateInvalid, ReleaseError, StaleEpoch
-from include.release import ledger
 from tests.plugins.airworthy.operators.rollout.steps import (
     begin,
     deferred,

@@ -10,8 +10,8 @@ import pytest
 
 from airworthy.operators.staging import StageModelOperator
 from include.errors import RolloutFailed
-from include.modeling import versions
-from include.stack.settings import settings
+from include.modeling.registration import versions
+from include.settings import settings
 from tests.plugins.airworthy.operators.rollout.steps import (
     NOT_LIVE,
     deferred,

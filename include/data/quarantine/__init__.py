@@ -1,0 +1,1 @@
+"""Quarantine: rejected rows, their release and their withdrawal."""

@@ -1,0 +1,76 @@
+"""How many of a day's rows have their label by now."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+    from datetime import date
+
+    import pandas as pd
+
+    from include.data.lake.delta_tables import Lake
+    from include.declarations import FeatureView, UseCase
+
+
+@dataclass(frozen=True, slots=True)
+class Completeness:
+    """
+    Of `rows` of a feature view, `landed` have a row in the label's dataset, and `labelled` a value there.
+
+    A label that is known to be none, such as the delay of a cancelled flight, has landed.
+    """
+
+    rows: int
+    landed: int
+    labelled: int
+
+    @property
+    def share(self) -> float:
+        """Which part has landed; of no rows at all, nothing has."""
+        return self.landed / self.rows if self.rows else 0.0
+
+
+def measure(
+    use_case: UseCase,
+    view: FeatureView,
+    lake: Lake,
+    days: Collection[date],
+    *,
+    versions: tuple[int | None, int | None] = (None, None),
+) -> dict[date, Completeness]:
+    """
+    Return the completeness of the labels of each of these days that has features, in order.
+
+    `versions` are those of the feature view's table and of the label's, by default the newest.
+    """
+    label = use_case.label
+    with_features = sorted(set(days) & set(lake.days(view.name, version=versions[0])))
+    if not with_features:
+        return {}
+    with_labels = set(lake.days(label.dataset, version=versions[1]))
+    wanted = [day for day in with_features if day in with_labels]
+    rows = lake.read(view.name, with_features, version=versions[0], columns=["day", view.entity])
+    labels = (
+        lake.read(label.dataset, wanted, version=versions[1], columns=["day", view.entity, label.column])
+        if wanted
+        else rows.iloc[:0].assign(**{label.column: None})
+    )
+    found = count(rows, labels, view.entity, label.column)
+    return {day: found[day.isoformat()] for day in with_features}
+
+
+def count(rows: pd.DataFrame, labels: pd.DataFrame, entity: str, column: str) -> Mapping[str, Completeness]:
+    """Return the completeness by the column `day` of `rows`; a label is of the same day and `entity`."""
+    landed = labels.drop_duplicates(["day", entity])
+    joined = rows.merge(landed, on=["day", entity], how="left", indicator="where")
+    parts = joined.assign(landed=joined["where"] == "both", labelled=joined[column].notna())
+    counts = parts.groupby("day").agg(
+        rows=("landed", "size"), landed=("landed", "sum"), labelled=("labelled", "sum")
+    )
+    return {
+        str(day): Completeness(int(row["rows"]), int(row["landed"]), int(row["labelled"]))
+        for day, row in counts.iterrows()
+    }

@@ -1,0 +1,193 @@
+"""Name the exact rows that a model is made of, and read them again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, replace
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from include.catalog import catalog
+from include.data.snapshots import label_completeness as completeness
+from include.data.snapshots.target_encoding import encode
+from include.errors import DataError, PartitionMissing
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from include.catalog import Catalog
+    from include.data.lake.delta_tables import Lake
+    from include.data.snapshots.label_completeness import Completeness
+    from include.declarations import FeatureView, UseCase
+
+TARGET = "target"
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """
+    Versions of two tables, a range of days (first and last), and the digest of what was there.
+
+    `left_out` are the days whose labels were due and too few; `completeness` is the share of the rows of all
+    other days whose label had landed. Snapshots from before this was measured have neither.
+    """
+
+    use_case: str
+    as_of: date
+    feature_view: str
+    feature_version: int
+    label_dataset: str
+    label_version: int
+    days: tuple[str, str]
+    rows: int
+    digest: str
+    completeness: float | None = None
+    left_out: tuple[str, ...] = ()
+
+    def to_json(self) -> str:
+        """Return the snapshot as JSON with sorted keys."""
+        return json.dumps(asdict(self) | {"as_of": self.as_of.isoformat()}, sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> Snapshot:
+        """
+        Return the snapshot that `to_json` wrote.
+
+        :raises DataError: if it is none
+        """
+        try:
+            values = json.loads(text)
+            first, last = values["days"]
+            exact = {"as_of": date.fromisoformat(values["as_of"]), "days": (first, last)}
+            return cls(**values | exact | {"left_out": tuple(values.get("left_out", ()))})
+        except (ValueError, TypeError, KeyError) as error:
+            raise DataError(f"This is no snapshot: {text[:200]!r} ({error}). Take a new one.") from error
+
+
+def take(use_case: UseCase, lake: Lake, as_of: date | None, *, declared: Catalog | None = None) -> Snapshot:
+    """
+    Return the snapshot of what could be learnt on the morning of `as_of`, by default with the newest labels.
+
+    Its days are those before `as_of` that have features, and of whose rows enough have labels that had landed
+    by then: at least `minimum_completeness` of the label.
+
+    :raises PartitionMissing: if there is no such day
+    """
+    known = declared or catalog()
+    view = known.feature_views[use_case.feature_view]
+    lag = timedelta(days=max(known.datasets[use_case.label.dataset].lag_days, 1))
+    versions = (_version(lake, view.name), _version(lake, use_case.label.dataset))
+    found = completeness.measure(
+        use_case, view, lake, lake.days(view.name, version=versions[0]), versions=versions
+    )
+    enough = {day for day, counted in found.items() if counted.share >= use_case.label.minimum_completeness}
+    if as_of is None and enough:
+        as_of = max(enough) + lag
+    due = [day for day in found if as_of and day + lag <= as_of]
+    days = [day for day in due if day in enough]
+    if as_of is None or not days:
+        raise PartitionMissing(_nothing_to_learn(use_case, as_of, found))
+    snapshot = Snapshot(
+        use_case=use_case.name,
+        as_of=as_of,
+        feature_view=view.name,
+        feature_version=versions[0],
+        label_dataset=use_case.label.dataset,
+        label_version=versions[1],
+        days=(days[0].isoformat(), days[-1].isoformat()),
+        rows=0,
+        digest="",
+        completeness=sum(found[day].landed for day in days) / sum(found[day].rows for day in days),
+        left_out=tuple(day.isoformat() for day in due if day not in enough),
+    )
+    frame = _rows(use_case, snapshot, lake, view)
+    return replace(snapshot, rows=len(frame), digest=_digest(frame))
+
+
+def read(
+    use_case: UseCase, snapshot: Snapshot, lake: Lake, *, declared: Catalog | None = None
+) -> pd.DataFrame:
+    """
+    Return the rows of a snapshot by day and entity: entity, time, `day`, the features and `target`.
+
+    :raises DataError: if they are not the rows that were taken, or the snapshot is of another use case
+    """
+    if snapshot.use_case != use_case.name:
+        raise DataError(f"The snapshot is of {snapshot.use_case}, not of {use_case.name}.")
+    view = (declared or catalog()).feature_views[snapshot.feature_view]
+    frame = _rows(use_case, snapshot, lake, view)
+    digest = _digest(frame)
+    if digest != snapshot.digest:
+        raise DataError(
+            f"{use_case.name}: the rows of the snapshot as of {snapshot.as_of} are not those that were "
+            f"taken: {len(frame):,} with digest {digest[:12]}, not {snapshot.rows:,} with "
+            f"{snapshot.digest[:12]}. "
+            "The features, the label or the tables' files were changed: take a new snapshot."
+        )
+    return frame
+
+
+def row_hashes(frame: pd.DataFrame) -> np.ndarray[Any, np.dtype[np.uint64]]:
+    """Return one number per row, the same wherever and whenever the same values are hashed."""
+    return np.asarray(pd.util.hash_pandas_object(frame, index=False), dtype=np.uint64)
+
+
+def _version(lake: Lake, table: str) -> int:
+    version = lake.version(table)
+    if version is None:
+        raise PartitionMissing(f"There is no table {table} in the lake {lake.uri}. Publish it first.")
+    return version
+
+
+def _nothing_to_learn(use_case: UseCase, as_of: date | None, found: Mapping[date, Completeness]) -> str:
+    best = max((counted.share for counted in found.values()), default=0.0)
+    return (
+        f"{use_case.name}: no day has both {use_case.feature_view} and {use_case.label.dataset}"
+        f"{f' as of {as_of}' if as_of else ''}, with labels for at least "
+        f"{use_case.label.minimum_completeness:.0%} of its rows "
+        f"(the best of {len(found)} days has {best:.0%}). "
+        "Ingest the datasets and build the features first."
+    )
+
+
+def _rows(use_case: UseCase, snapshot: Snapshot, lake: Lake, view: FeatureView) -> pd.DataFrame:
+    features = _features(use_case, snapshot, lake, view)
+    label = [view.entity, "day", use_case.label.column]
+    labels = _read(lake, snapshot.label_dataset, snapshot.label_version, snapshot, label)
+    labels = labels.rename(columns={use_case.label.column: TARGET}).dropna(subset=[TARGET])
+    try:
+        joined = features.merge(labels, on=["day", view.entity], validate="one_to_one")
+    except pd.errors.MergeError as error:
+        raise DataError(
+            f"{use_case.name}: {view.entity} is there more than once a day in {view.name} or "
+            f"{snapshot.label_dataset}, so rows and labels cannot be joined. Correct and republish them."
+        ) from error
+    joined = joined.sort_values(["day", view.entity], ignore_index=True)
+    target = encode(use_case.label, joined[TARGET])
+    return joined.assign(**{TARGET: target if use_case.task == "regression" else target.astype("int64")})
+
+
+def _features(use_case: UseCase, snapshot: Snapshot, lake: Lake, view: FeatureView) -> pd.DataFrame:
+    """Return entity, time, `day`, features and what gates look at, as of then: a row per entity and day."""
+    from include.data.feature_store.client import historical  # Feast takes seconds to import
+
+    entities = _read(lake, view.name, snapshot.feature_version, snapshot, [view.entity, view.time, "day"])
+    wanted = (*use_case.features, *use_case.beside)
+    return historical(view, lake, entities, version=snapshot.feature_version, columns=wanted)
+
+
+def _read(lake: Lake, table: str, version: int, snapshot: Snapshot, columns: list[str]) -> pd.DataFrame:
+    first, last = (date.fromisoformat(day) for day in snapshot.days)
+    days = [day for day in lake.days(table, version=version) if first <= day <= last]
+    wanted = [day for day in days if day.isoformat() not in snapshot.left_out]
+    return lake.read(table, wanted, version=version, columns=columns)
+
+
+def _digest(frame: pd.DataFrame) -> str:
+    digest = hashlib.sha256(json.dumps([[name, str(kind)] for name, kind in frame.dtypes.items()]).encode())
+    digest.update(row_hashes(frame).tobytes())
+    return digest.hexdigest()

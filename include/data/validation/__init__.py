@@ -1,0 +1,1 @@
+"""Validation: the checks that a partition must pass before it is published."""

@@ -1,0 +1,1 @@
+"""The airworthy database: tables, ledger, locks and migrations."""

@@ -1,0 +1,1 @@
+"""Inference: what training packages and serving loads, and the scoring protocol."""

@@ -1,0 +1,1 @@
+"""Backtests: walk-forward evaluation of a use case over past nights."""

@@ -1,0 +1,1 @@
+"""Evaluation: predictions, metrics, intervals and costs of a model on one split."""

@@ -1,0 +1,1 @@
+"""Explanations: global importance and per-prediction attribution."""

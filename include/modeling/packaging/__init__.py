@@ -1,0 +1,1 @@
+"""Packages: how a trained model is serialized and described."""

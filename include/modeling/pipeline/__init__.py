@@ -1,0 +1,1 @@
+"""The steps from a snapshot to an evaluated candidate."""

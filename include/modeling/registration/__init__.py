@@ -1,0 +1,1 @@
+"""Registration: certificate, model version and model card of a candidate."""

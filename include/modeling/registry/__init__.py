@@ -1,0 +1,1 @@
+"""The registry: MLflow runs, model versions and their artifacts."""

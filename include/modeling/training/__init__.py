@@ -1,0 +1,1 @@
+"""Training: fitting an estimator and checking the result."""

@@ -1,0 +1,1 @@
+"""Tuning: hyper-parameter search on the validation data."""

@@ -1,0 +1,1 @@
+"""The controller: starts, watches and stops model servers until live and desired state agree."""

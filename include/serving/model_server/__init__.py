@@ -1,0 +1,1 @@
+"""The model server: answers requests for one version."""

@@ -1,0 +1,1 @@
+"""Docker Compose: environment and one-time setup of its services."""

@@ -1,0 +1,1 @@
+"""The demo: the life of flight_delay under live traffic."""

@@ -1,0 +1,1 @@
+"""Storage: files and reports in the lake, on disk or S3."""

@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+import pandas as pd
+import pytest
+
+from include.data.features import build as features
+from include.declarations import Column, Dataset, FeatureView, FileSource, Source
+from include.errors import DataError, PartitionMissing
+
+FIRST = date(2013, 1, 1)
+DAYS = [FIRST + timedelta(days=offset) for offset in range(5)]
+HOUR = timedelta(hours=1)
+
+VIEW = FeatureView(
+    name="levels",
+    owner="test",
+    description="Levels known in time.",
+    sources=(Source(dataset="trips"), Source(dataset="levels_seen", lookback_days=2)),
+    entity="id",
+    time="leaves",
+    horizon=HOUR,
+    columns=(
+        Column(name="id", dtype="string"),
+        Column(name="leaves", dtype="timestamp"),
+        Column(name="seen", dtype="string"),
+    ),
+)
+
+
+@pytest.fixture
+def declared():
+    def declare(name, **kwargs):
+        return Dataset(
+            name=name,
+            owner="test",
+            description="A test's.",
+            source=FileSource(path=f"{name}/{{partition}}.csv"),
+            columns=(Column(name="id", dtype="string"), Column(name="at", dtype="timestamp")),
+            key=("id",),
+            first_partition=FIRST,
+            **kwargs,
+        )
+
+    return {
+        "trips": declare("trips"),
+        "levels_seen": declare("levels_seen", last_partition=DAYS[3], known_at="at"),
+    }
+
+
+@pytest.fixture
+def filled(lake):
+    keys = [day.isoformat() for day in DAYS]
+    moments = pd.to_datetime(keys, utc=True) + pd.Timedelta(hours=12)
+    lake.publish("trips", pd.DataFrame({"id": keys, "leaves": moments, "day": keys}), DAYS, metadata={})
+    seen = pd.DataFrame({"id": keys[:4], "at": moments[:4], "day": keys[:4]})
+    lake.publish("levels_seen", seen, DAYS[:4], metadata={})
+    return lake
+
+
+def build_with(known_at):
+    def build(frames, day):
+        seen = ",".join(sorted(frames["levels_seen"]["day"]))
+        return (
+            frames["trips"]
+            .drop(columns="day")
+            .assign(seen=seen, levels_seen_known_at=known_at(frames["trips"]["leaves"]))
+        )
+
+    return build
+
+
+in_time = build_with(lambda leaves: leaves - HOUR)
+
+
+def test_each_day_sees_itself_and_as_many_days_before_as_declared(filled, declared):
+    rows = features.build(VIEW, in_time, filled, DAYS, datasets=declared)
+    assert dict(zip(rows["day"], rows["seen"], strict=True)) == {
+        "2013-01-01": "2013-01-01",
+        "2013-01-02": "2013-01-01,2013-01-02",
+        "2013-01-03": "2013-01-01,2013-01-02,2013-01-03",
+        "2013-01-04": "2013-01-02,2013-01-03,2013-01-04",
+        "2013-01-05": "2013-01-03,2013-01-04",  # the source ended the day before
+    }
+
+
+def test_of_a_source_that_lands_late_a_day_sees_what_has_landed_by_then(filled, declared):
+    declared["levels_seen"] = Dataset(**declared["levels_seen"].model_dump() | {"lag_days": 1})
+    rows = features.build(VIEW, in_time, filled, DAYS, datasets=declared)
+    assert dict(zip(rows["day"], rows["seen"], strict=True)) == {
+        "2013-01-01": "",
+        "2013-01-02": "2013-01-01",
+        "2013-01-03": "2013-01-01,2013-01-02",
+        "2013-01-04": "2013-01-02,2013-01-03",
+        "2013-01-05": "2013-01-03,2013-01-04",
+    }
+    alone = features.build(VIEW, in_time, filled, DAYS[:1], datasets=declared)
+    assert alone["seen"].tolist() == [""]
+
+
+def test_one_day_at_a_time_gives_what_a_bulk_run_gives(filled, declared):
+    bulk = features.build(VIEW, in_time, filled, DAYS, datasets=declared)
+    single = [features.build(VIEW, in_time, filled, [day], datasets=declared) for day in DAYS]
+    pd.testing.assert_frame_equal(pd.concat(single, ignore_index=True), bulk)
+
+
+def test_a_hole_in_a_source_is_an_error_and_no_silent_null(filled, declared):
+    filled.publish("levels_seen", filled.read("levels_seen").iloc[:0], [DAYS[1]], metadata={})
+    with pytest.raises(PartitionMissing, match=r"levels_seen: 1 of 3 days .* the first is 2013-01-02"):
+        features.build(VIEW, in_time, filled, [DAYS[3]], datasets=declared)
+
+
+def test_a_feature_from_the_future_is_refused_and_named(filled, declared):
+    late = build_with(lambda leaves: leaves - HOUR + timedelta(seconds=1))
+    with pytest.raises(
+        DataError, match=r"levels: 2 of 2 rows have features from the future.*2013-01-01 \(known"
+    ):
+        features.build(VIEW, late, filled, DAYS[:2], datasets=declared)
+
+
+def test_nothing_known_is_not_from_the_future(filled, declared):
+    unknown = build_with(lambda leaves: leaves.where(leaves.isna()))
+    assert (
+        features.build(VIEW, unknown, filled, DAYS[:2], datasets=declared)["levels_seen_known_at"]
+        .isna()
+        .all()
+    )
+
+
+def test_what_lands_whole_is_known_from_its_partitions_start_and_lag(filled, declared):
+    rows = features.build(VIEW, in_time, filled, DAYS[:2], datasets=declared)
+    assert rows["trips_known_at"].tolist() == [pd.Timestamp(day, tz="UTC") for day in DAYS[:2]]
+    late = Dataset(**declared["trips"].model_dump() | {"lag_days": 1})
+    moments = features.known_at(late, filled.read("trips", DAYS[:2])).dt.date
+    assert sorted(moments) == [DAYS[1], DAYS[2]]
+
+
+def test_the_columns_are_the_declared_ones_in_their_order_and_then_the_day(filled, declared):
+    rows = features.build(VIEW, in_time, filled, DAYS[:1], datasets=declared)
+    assert [*rows.columns] == [*(column.name for column in VIEW.columns), "day"]
+
+
+def test_an_hour_is_known_from_its_own_start_and_lag(declared):
+    hourly = Dataset(**declared["trips"].model_dump() | {"every": "hour", "lag_days": 1})
+    rows = pd.DataFrame({"day": ["2013-01-01"] * 2, "hour": ["05", "23"]})
+    moments = [pd.Timestamp("2013-01-02T05:00Z"), pd.Timestamp("2013-01-02T23:00Z")]
+    assert features.known_at(hourly, rows).tolist() == moments
+
+
+@pytest.mark.parametrize(
+    "changed", [{"known_at": "at"}, {"known_at": None, "lag_days": 1}, {"known_at": None, "every": "hour"}]
+)
+def test_a_build_must_say_when_the_rows_that_it_used_became_known(filled, declared, changed):
+    def forgets(frames, day):
+        return in_time(frames, day).drop(columns="levels_seen_known_at")
+
+    declared["levels_seen"] = Dataset(**declared["levels_seen"].model_dump() | changed)
+    with pytest.raises(DataError, match=r"levels: build\(\) returns no levels_seen_known_at, and only it"):
+        features.build(VIEW, forgets, filled, DAYS[:1], datasets=declared)

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+from datetime import date
+
+import pandas as pd
+import pytest
+
+from include.catalog import catalog
+from include.data.snapshots import label_completeness
+from include.data.snapshots import snapshot as snapshots
+from include.data.snapshots.label_completeness import Completeness
+from include.errors import PartitionMissing
+
+ONE, TWO, THREE, FOUR = (date(2013, 1, day) for day in (1, 2, 3, 4))
+DELAY = catalog().use_cases["flight_delay"]
+VIEW = catalog().feature_views["flight_features"]
+
+
+@pytest.fixture
+def lose(real_lake):
+    """Publish a day's arrivals anew, with only this share of their rows."""
+
+    def publish(day, share):
+        rows = real_lake.read("arrivals", [day])
+        real_lake.publish("arrivals", rows.iloc[: round(share * len(rows))], [day], metadata={})
+
+    return publish
+
+
+def test_a_day_is_complete_when_every_flight_has_arrived_or_is_known_not_to(real_lake, real_frames):
+    found = label_completeness.measure(DELAY, VIEW, real_lake, [ONE])[ONE]
+    cancelled = real_frames["arrivals"].query("day == '2013-01-01'")["arr_delay"].isna().sum()
+    assert found.share == 1
+    assert found.rows - found.labelled == cancelled > 0
+
+
+def test_labels_that_have_not_landed_are_missing(real_lake, lose):
+    lose(TWO, 0.5)
+    assert label_completeness.measure(DELAY, VIEW, real_lake, [TWO])[TWO].share == pytest.approx(
+        0.5, abs=0.01
+    )
+
+
+def test_a_day_without_any_label_is_no_more_than_empty(real_lake):
+    rows = real_lake.read("flight_features", [ONE]).assign(day=str(FOUR))
+    real_lake.publish("flight_features", rows, [FOUR], metadata={})
+    found = label_completeness.measure(DELAY, VIEW, real_lake, [THREE, FOUR])
+    assert (found[THREE].share, found[FOUR].share) == (1, 0)
+
+
+def test_a_label_counts_once_and_only_for_its_own_day():
+    rows = pd.DataFrame({"day": ["a", "a", "b"], "id": ["x", "y", "x"]})
+    labels = pd.DataFrame({"day": ["a", "a", "a"], "id": ["x", "x", "z"], "late": [None, None, 3.0]})
+    found = label_completeness.count(rows, labels, "id", "late")
+    assert found == {"a": Completeness(2, 1, 0), "b": Completeness(1, 0, 0)}
+
+
+def test_a_day_with_too_few_labels_is_not_learnt_from_and_the_snapshot_says_so(real_lake, lose):
+    lose(TWO, 0.89)
+    snapshot = snapshots.take(DELAY, real_lake, None)
+    assert (snapshot.days, snapshot.left_out) == (("2013-01-01", "2013-01-03"), ("2013-01-02",))
+    assert snapshot.completeness == 1
+    assert set(snapshots.read(DELAY, snapshot, real_lake)["day"]) == {"2013-01-01", "2013-01-03"}
+
+
+def test_a_day_with_just_enough_is_learnt_from_and_the_snapshot_says_how_many(real_lake, lose):
+    lose(TWO, 0.91)
+    snapshot = snapshots.take(DELAY, real_lake, None)
+    assert snapshot.left_out == ()
+    assert 0.96 < snapshot.completeness < 0.98
+
+
+def test_a_corrected_day_is_learnt_from_again(real_lake, lose):
+    whole = real_lake.read("arrivals", [TWO])
+    lose(TWO, 0.1)
+    assert snapshots.take(DELAY, real_lake, None).left_out == ("2013-01-02",)
+    real_lake.publish("arrivals", whole, [TWO], metadata={})
+    assert snapshots.take(DELAY, real_lake, None).left_out == ()
+
+
+def test_where_no_day_has_enough_there_is_nothing_to_learn(real_lake, lose):
+    for day in (ONE, TWO, THREE):
+        lose(day, 0.5)
+    with pytest.raises(
+        PartitionMissing, match=r"labels for at least 90% of its rows \(the best of 3 days has 50%\)"
+    ):
+        snapshots.take(DELAY, real_lake, None)

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from include.data.snapshots.splits import split
+from include.declarations import Split
+from include.errors import DataError
+
+SPLIT = Split(validation_days=2, test_days=1, minimum_rows=6)
+NO_LAG = {"lag_days": 0}
+
+
+@pytest.fixture
+def labelled():
+    def build(days=6, target=(0, 1)):
+        keys = [f"2013-01-{day + 1:02}" for day in range(days)]
+        return pd.DataFrame({"day": [key for key in keys for _ in target], "target": list(target) * days})
+
+    return build
+
+
+def test_no_day_is_in_two_parts_and_later_parts_have_later_days(labelled):
+    parts = split(labelled().sample(frac=1, random_state=0), SPLIT, **NO_LAG)
+    days = [sorted(part["day"].unique()) for part in (parts.train, parts.validation, parts.test)]
+    assert days == [
+        ["2013-01-01", "2013-01-02", "2013-01-03"], ["2013-01-04", "2013-01-05"], ["2013-01-06"]
+    ]  # fmt: skip
+
+
+def test_validation_can_be_left_out(labelled):
+    parts = split(labelled(), Split(validation_days=0, test_days=1, minimum_rows=1), **NO_LAG)
+    assert (len(parts.train), len(parts.validation), len(parts.test)) == (10, 0, 2)
+
+
+@pytest.mark.parametrize(
+    ("days", "target", "complaint"),
+    [
+        (0, (0, 1), "There are 0 days of labelled rows, and 3 are held out"),
+        (3, (0, 1), "There are 3 days of labelled rows, and 3 are held out"),
+        (5, (0, 1), "There are 4 rows to train on, and the use case asks for 6"),
+        (6, (1, 1), "All 6 training rows have the same class, 1"),
+    ],
+)
+def test_too_little_to_learn_from_is_an_error(labelled, days, target, complaint):
+    with pytest.raises(DataError, match=complaint):
+        split(labelled(days, target), SPLIT, **NO_LAG)
+
+
+def test_a_test_day_of_one_class_cannot_judge(labelled):
+    frame = labelled()
+    with pytest.raises(DataError, match="All 1 test rows have the same class, 0"):
+        split(frame[(frame["day"] < "2013-01-06") | (frame["target"] == 0)], SPLIT, **NO_LAG)
+
+
+def test_equal_numbers_are_no_class(labelled):
+    assert len(split(labelled(target=(5.0, 5.0)), SPLIT, **NO_LAG).train) == 6
+
+
+def parts_of(labelled, days, **knobs):
+    lag = knobs.pop("lag_days", 1)
+    parts = split(
+        labelled(days),
+        Split(**{"validation_days": 2, "test_days": 1, "minimum_rows": 1} | knobs),
+        lag_days=lag,
+    )
+    return [
+        sorted(int(day[-2:]) for day in part["day"].unique())
+        for part in (parts.train, parts.validation, parts.test)
+    ]
+
+
+def test_days_whose_labels_had_not_landed_are_left_out_before_validation_and_before_test(labelled):
+    assert parts_of(labelled, 9) == [[1, 2, 3, 4], [6, 7], [9]]
+    assert parts_of(labelled, 9, lag_days=2) == [[1, 2], [5, 6], [9]]
+
+
+def test_a_use_case_may_declare_its_own_embargo(labelled):
+    assert parts_of(labelled, 9, embargo_days=0) == [[1, 2, 3, 4, 5, 6], [7, 8], [9]]
+    assert parts_of(labelled, 9, embargo_days=3, validation_days=0) == [[1, 2, 3, 4, 5], [], [9]]
+
+
+def test_the_embargo_is_of_days_of_the_calendar_and_a_day_without_rows_is_one(labelled):
+    frame = labelled(9)
+    parts = split(
+        frame[frame["day"] != "2013-01-08"], Split(validation_days=0, test_days=1, minimum_rows=1), lag_days=1
+    )
+    assert parts.train["day"].max() == "2013-01-07"
+
+
+def test_an_embargo_that_leaves_nothing_is_an_error_that_names_it(labelled):
+    with pytest.raises(DataError, match=r"There are 6 days .* 3 are held out .* each after an embargo of 2"):
+        parts_of(labelled, 6, lag_days=2)

@@ -1,0 +1,108 @@
+"""The gate of a partition: what it leaves behind, whatever it says."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pandas as pd
+import pytest
+from sqlalchemy import select
+
+from include.data.quality_gate import admit, page_path
+from include.database.tables import gate_result
+from include.declarations import Column, Dataset, FeatureView, FileSource, Source
+from include.storage import reports
+
+DAYS = [date(2013, 1, 1), date(2013, 1, 2)]
+COLUMNS = (Column(name="id", dtype="string"), Column(name="speed", dtype="number", maximum=100))
+CARS = Dataset(
+    name="cars", owner="ann", description="Cars.", source=FileSource(path="cars/{partition}.csv"),
+    columns=COLUMNS, key=("id",), first_partition=DAYS[0], quarantine_limit=0.2,
+)  # fmt: skip
+CAR_FEATURES = FeatureView(
+    name="car_features", owner="ann", description="Cars.", sources=(Source(dataset="cars"),), entity="id",
+    time="at", columns=(*COLUMNS, Column(name="at", dtype="timestamp")),
+)  # fmt: skip
+
+
+@pytest.fixture
+def gate(lake, database):
+    def judge(frame, declared=CARS, run="ingestion/run/1"):
+        return admit(declared, frame, DAYS, lake=lake, engine=database, run=run)
+
+    return judge
+
+
+def evidence(database):
+    with database.connect() as connection:
+        return [dict(row) for row in connection.execute(select(gate_result)).mappings()]
+
+
+def test_good_rows_pass_with_evidence_and_a_page(gate, rows, database, lake):
+    report = gate(rows(10))
+    assert report.passed
+    (row,) = evidence(database)
+    assert (row["subject"], row["run"], row["partition"]) == (
+        "cars",
+        "ingestion/run/1",
+        "2013-01-01..2013-01-02",
+    )
+    assert (row["passed"], row["rows"], row["quarantined"]) == (True, 20, 0)
+    assert "<html" in reports.read(lake.uri, {}, page_path("cars", DAYS)).lower()
+    assert lake.version("cars_quarantine") is None
+
+
+def test_a_refused_row_waits_in_the_quarantine_with_its_reason(gate, rows, lake):
+    frame = rows(10)
+    frame.loc[3, "speed"] = 999.0
+    report = gate(frame)
+    assert (report.passed, len(report.accepted)) == (True, 19)
+    (refused,) = lake.read("cars_quarantine").to_dict("records")
+    assert (refused["speed"], refused["day"]) == ("999.0", "2013-01-01")
+    assert "speed" in refused["_reasons"]
+
+
+def test_too_many_refused_rows_fail_with_the_same_evidence(gate, rows, database, lake):
+    frame = rows(10).assign(speed=999.0)
+    assert not gate(frame).passed
+    assert [(row["passed"], row["quarantined"]) for row in evidence(database)] == [(False, 20)]
+    assert len(lake.read("cars_quarantine")) == 20
+    assert "speed" in reports.read(lake.uri, {}, page_path("cars", DAYS))
+
+
+def test_a_corrected_partition_empties_its_quarantine(gate, rows, lake):
+    gate(rows(10).assign(speed=999.0))
+    gate(rows(10))
+    assert len(lake.read("cars_quarantine")) == 0
+
+
+def test_each_attempt_leaves_evidence_of_its_own(gate, rows, database):
+    for attempt in (1, 2):
+        gate(rows(10), run=f"ingestion/run/{attempt}")
+    assert [row["run"] for row in evidence(database)] == ["ingestion/run/1", "ingestion/run/2"]
+
+
+def test_a_feature_view_is_refused_for_one_bad_row(gate, rows):
+    moments = pd.Timestamp("2013-01-01T10:00Z").as_unit("us")
+    frame = rows(10).assign(at=moments, cars_known_at=moments)
+    assert gate(frame, CAR_FEATURES).passed
+    frame.loc[0, "speed"] = 999.0
+    assert not gate(frame, CAR_FEATURES).passed
+
+
+def test_a_feature_views_key_is_its_entity(gate, rows):
+    moments = pd.Timestamp("2013-01-01T10:00Z").as_unit("us")
+    frame = rows(10).assign(at=moments, cars_known_at=moments)
+    frame.loc[1, "id"] = frame.loc[0, "id"]
+    assert not gate(frame, CAR_FEATURES).passed
+
+
+@pytest.mark.parametrize(
+    ("days", "path"),
+    [
+        (DAYS[:1], "quality/cars/2013-01-01.html"),
+        (DAYS, "quality/cars/2013-01-01..2013-01-02.html"),
+    ],
+)
+def test_the_page_of_a_partition_has_a_place_of_its_own(days, path):
+    assert page_path("cars", days) == path

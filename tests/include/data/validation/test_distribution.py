@@ -1,0 +1,229 @@
+"""Whether a partition resembles those before it, and whether its moments are of its time."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from include.data.quality_gate import of_history
+from include.data.validation import distribution, freshness, partition_checks
+from include.data.validation.distribution import History, profile, stability
+from include.declarations import Column, Dataset, FileSource, Freshness, Usual
+
+FIRST = date(2013, 1, 1)
+SPEED = Column(name="speed", dtype="number")
+KIND = Column(name="kind", dtype="string", nullable=True)
+SEEN = Column(name="seen", dtype="timestamp", within=timedelta(hours=6))
+
+
+def day(number):
+    return FIRST + timedelta(days=number)
+
+
+def cars(number, count=300, **changes):
+    random = np.random.default_rng(number)
+    hours = pd.Timestamp(day(number), tz="UTC") + pd.to_timedelta(np.arange(count) % 24, unit="h")
+    values = {
+        "id": [f"{number}/{row}" for row in range(count)],
+        "speed": random.normal(50, 10, count),
+        "kind": random.choice(["a", "b", "c"], count),
+        "seen": hours.as_unit("us"),
+        "day": f"{day(number)}",
+    }
+    return pd.DataFrame(values | changes)
+
+
+def declared(**changes):
+    values = {
+        "name": "cars", "owner": "ann", "description": "Cars.", "key": ("id",), "first_partition": FIRST,
+        "columns": (Column(name="id", dtype="string"), SPEED, KIND, SEEN),
+        "source": FileSource(path="cars/{partition}.csv"),
+        "usual": Usual(partitions=10, minimum_partitions=3, volume=(0.6, 1.6), columns=("speed", "kind")),
+    }  # fmt: skip
+    return Dataset(**values | changes)
+
+
+def judge(frame, lake, *numbers, dataset=None, limit=0.5):
+    dataset, days = dataset or declared(), [day(number) for number in numbers]
+    report = partition_checks.validate(
+        frame, dataset.columns, key=dataset.key, volume=dataset.volume, days=days, quarantine_limit=limit,
+        further=of_history(dataset, lake, days),
+    )  # fmt: skip
+    assert "Data documentation" in report.page()
+    return report
+
+
+def failures(report):
+    return {result.severity: result for result in report.results if not result.success}
+
+
+@pytest.fixture
+def history(lake):
+    """Return the lake with cars of the first five days."""
+    days = [day(number) for number in range(5)]
+    lake.publish("cars", pd.concat([cars(number) for number in range(5)]), days, metadata={})
+    return lake
+
+
+def test_a_partition_like_those_before_it_passes_and_says_that_it_was_compared(history):
+    report = judge(cars(5), history, 5)
+    assert (report.passed, failures(report)) == (True, {})
+    compared = {result.column for result in report.results}
+    assert {"rows_against_usual", "stability_index_of_speed", "stability_index_of_kind"} <= compared
+
+
+@pytest.mark.parametrize(("count", "share"), [(150, "half"), (3_000, "ten times")])
+def test_half_and_ten_times_the_usual_rows_are_refused_even_inside_the_band(history, count, share):
+    report = judge(cars(5, count), history, 5)
+    assert not report.passed, share
+    failed = failures(report)["critical"]
+    assert failed.message == "a partition has not 0.6 to 1.6 times the usual rows"
+    assert failed.examples == (f"2013-01-06: {count:,} rows, usually 300",)
+
+
+@pytest.mark.parametrize(
+    ("changes", "column"),
+    [
+        ({"speed": np.random.default_rng(9).normal(70, 10, 300)}, "speed"),
+        ({"kind": np.random.default_rng(9).choice(["a", "z"], 300)}, "kind"),
+        ({"kind": [None] * 200 + ["a", "b", "c", "a"] * 25}, "kind"),
+    ],
+    ids=["shifted", "new kinds", "nulls"],
+)
+def test_another_distribution_is_refused(history, changes, column):
+    report = judge(cars(5, **changes), history, 5)
+    assert not report.passed
+    failed = failures(report)["critical"]
+    assert failed.message == f"{column} is distributed otherwise than in the partitions before"
+    assert failed.examples[0].startswith("2013-01-06: ")
+
+
+def test_a_warning_about_the_usual_refuses_nothing(history):
+    usual = Usual(partitions=10, minimum_partitions=3, volume=(0.6, 1.6), severity="warning")
+    report = judge(cars(5, 100), history, 5, dataset=declared(usual=usual))
+    assert report.passed
+    assert failures(report)["warning"].column == "rows_against_usual"
+
+
+def test_with_too_little_history_the_report_says_so_and_lets_the_partition_through(lake):
+    lake.publish("cars", cars(0), [day(0)], metadata={})
+    report = judge(cars(1, 7), lake, 1)
+    said = failures(report)["info"]
+    assert (report.passed, said.blocking) == (True, False)
+    assert said.message.startswith("there is too little to compare with (3 partitions are needed")
+    assert said.examples == ("2013-01-02: 1 partitions before it",)
+
+
+def test_with_too_few_rows_a_distribution_is_not_judged_and_the_report_says_so(history):
+    days = [day(number) for number in range(5)]
+    history.publish("cars", pd.concat([cars(number, 100) for number in range(5)]), days, metadata={})
+    report = judge(cars(5, 100, speed=500.0), history, 5)
+    assert report.passed
+    assert failures(report)["info"].examples[0] == "2013-01-06, speed: 100 rows to compare"
+
+
+def test_a_backfill_is_compared_with_what_came_before_it_and_never_with_itself(history):
+    later = [day(number) for number in range(5, 12)]
+    history.publish("cars", pd.concat([cars(number, 30) for number in range(5, 12)]), later, metadata={})
+    assert judge(cars(5), history, 5).passed
+    assert judge(cars(4, 300), history, 4).passed
+    assert not judge(cars(4, 30), history, 4).passed
+
+
+def test_a_bulk_run_compares_its_days_with_its_own_earlier_ones(lake):
+    parts = [cars(number, 300 if number != 6 else 100) for number in range(9)]
+    report = judge(pd.concat(parts, ignore_index=True), lake, *range(9))
+    assert not report.passed
+    assert failures(report)["critical"].examples == ("2013-01-07: 100 rows, usually 300",)
+
+
+def test_a_reference_is_read_of_bounded_size_but_of_enough_partitions(history, monkeypatch):
+    monkeypatch.setattr(distribution, "REFERENCE_ROWS", 300)
+    past = distribution.history(history, declared(), [day(5)])
+    assert len(past.profiles) == 5 // (5 // 3)
+    assert judge(cars(5), history, 5).passed
+
+
+def test_the_index_is_that_of_the_books():
+    old, new = pd.Series(["a"] * 6_000 + ["b"] * 4_000), pd.Series(["a"] * 4_000 + ["b"] * 6_000)
+    expected = 2 * 0.2 * np.log(6 / 4)
+    assert stability(profile(old), profile(new)) == pytest.approx(expected, rel=0.01)
+
+
+def test_nothing_but_nulls_before_is_another_distribution_and_no_error():
+    nulls, numbers = pd.Series([np.nan] * 500), pd.Series(np.arange(500.0))
+    assert stability(profile(nulls), profile(numbers)) > 1
+    assert stability(profile(nulls), profile(nulls)) == pytest.approx(0, abs=0.01)
+
+
+FRESH = {"freshness": Freshness(column="seen", within=timedelta(hours=3)), "usual": None}
+
+
+def seen(*moments):
+    return cars(0, len(moments), seen=pd.to_datetime(list(moments), utc=True).as_unit("us"))
+
+
+@pytest.mark.parametrize(
+    ("moments", "example"),
+    [
+        (["2013-01-01T10:00Z", "2013-01-01T20:59Z"], "2013-01-01: 2013-01-01 20:59:00+00:00"),
+        (["2013-01-01T10:00Z", "2031-01-01T10:00Z"], "2013-01-01: 2031-01-01 10:00:00+00:00"),
+        ([None, None], "2013-01-01: no moment at all"),
+    ],
+    ids=["stale", "future", "none"],
+)
+def test_a_partition_that_is_not_fresh_is_refused(lake, moments, example):
+    loose = Column(name="seen", dtype="timestamp", nullable=True, maximum_nulls=1)
+    dataset = declared(columns=(Column(name="id", dtype="string"), loose), **FRESH)
+    report = judge(seen(*moments), lake, 0, dataset=dataset)
+    assert not report.passed
+    failed = failures(report)["critical"]
+    assert failed.message == "the newest seen is not within 3 hours of the partition's end"
+    assert failed.examples == (example,)
+
+
+def test_a_fresh_partition_passes(lake):
+    assert judge(seen("2013-01-01T10:00Z", "2013-01-01T21:00Z"), lake, 0, dataset=declared(**FRESH)).passed
+
+
+def test_dates_of_another_year_are_quarantined(lake):
+    frame = seen("2013-01-01T10:00Z", "2012-01-01T10:00Z", "2013-01-02T05:59Z", "2013-01-02T06:00Z", None)
+    report = judge(frame, lake, 0, dataset=declared(usual=None), limit=0.9)
+    reasons = list(report.quarantined["_reasons"])
+    far = "seen is more than 6 hours away from its partition"
+    assert (report.passed, reasons) == (True, [far, far, "seen is null"])
+
+
+def test_of_hours_each_is_judged_by_its_own_end():
+    hours = [datetime(2013, 1, 1, hour, tzinfo=UTC) for hour in (4, 5)]
+    frame = pd.DataFrame(
+        {
+            "id": ["a", "b"], "day": "2013-01-01", "hour": ["04", "05"],
+            "seen": pd.to_datetime(["2013-01-01T04:50Z", "2013-01-01T04:55Z"]).as_unit("us"),
+        }
+    )  # fmt: skip
+    promise = Freshness(column="seen", within=timedelta(minutes=30))
+    report = partition_checks.validate(
+        frame, (Column(name="id", dtype="string"), SEEN), key=("id",), volume=(1, 9), days=hours,
+        quarantine_limit=0,
+        further=[lambda rows, places, days: [freshness.fresh(promise, rows["seen"], places, days)]],
+    )  # fmt: skip
+    assert failures(report)["critical"].examples == ("2013-01-01T05: 2013-01-01 04:55:00+00:00",)
+    assert list(report.accepted["hour"]) == ["04", "05"]
+
+
+def test_a_row_of_another_hour_refuses_the_partition():
+    hour = datetime(2013, 1, 1, 4, tzinfo=UTC)
+    frame = pd.DataFrame({"id": ["a", "b"], "day": "2013-01-01", "hour": ["04", "05"]})
+    report = partition_checks.validate(
+        frame, (Column(name="id", dtype="string"),), key=("id",), volume=(1, 9), days=[hour],
+        quarantine_limit=0,
+    )  # fmt: skip
+    assert failures(report)["critical"].message == "a row is of an hour that was not asked for"
+
+
+def test_no_history_is_needed_where_nothing_is_usual(lake):
+    assert distribution.history(lake, declared(usual=None), [FIRST]) == History()

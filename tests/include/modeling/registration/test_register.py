@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+import json
+import uuid
+
+import pytest
+from mlflow import MlflowClient
+
+from include.certificates import certificate
+from include.errors import GateFailed
+from include.modeling.evaluation.evidence import Evidence, Measurement
+from include.modeling.gates import Verdict
+from include.modeling.packaging.package import digest
+from include.modeling.pipeline.train import Provenance, Site, TrainedCandidate
+from include.modeling.registration.register import register, require
+from include.use_cases.flight_delay import USE_CASE as FLIGHT_DELAY
+
+CANDIDATE = TrainedCandidate("flight_delay", "run", "model", "digest")
+
+
+def verdict(outcome, severity="block"):
+    return Verdict("improvement_log_loss", outcome, severity, "gains +0.001", {})
+
+
+def test_what_every_blocking_gate_let_pass_goes_on():
+    require(CANDIDATE, [verdict("pass"), verdict("fail", "warn"), verdict("inconclusive", "info")])
+
+
+@pytest.mark.parametrize("outcome", ["fail", "inconclusive"])
+def test_what_a_blocking_gate_did_not_let_pass_is_refused_with_its_reason(outcome):
+    with pytest.raises(GateFailed, match=f"improvement_log_loss: {outcome}: gains"):
+        require(CANDIDATE, [verdict("pass"), verdict(outcome)])
+
+
+PASSED = (
+    Verdict("threshold_roc_auc", "pass", "block", "roc_auc 0.7100 is within its bounds", {"value": 0.71}),
+    Verdict("calibration", "fail", "warn", "too sure | of <b>itself</b>", {"error": 0.2}),
+)
+EVIDENCE = Evidence(
+    metrics={"train": {"log_loss": 0.4}, "test": {"log_loss": 0.5, "roc_auc": 0.71}},
+    rows={"train": 2000, "test": 400},
+    overlap=0,
+    answers=(0.1, 0.9),
+    intervals={"log_loss": (0.48, 0.52)},
+    measured={"fairness by carrier": Measurement(items=({"carrier": "UA", "rows": 120, "tpr": 0.51},))},
+)
+APPROVAL = {"gate": "threshold_roc_auc", "by": "ann", "at": "2013-03-01", "reason": "looked at it"}
+
+
+@pytest.fixture
+def trained(registry, packaged, keys, tmp_path):
+    """Return a candidate as training and evaluation leave it, and a way to register it."""
+    about = Provenance({"digest": uuid.uuid4().hex, "days": ["2013-01-01", "2013-02-20"]}, "c0de", "10c4")
+    tags = {"airworthy.dag": "training", "airworthy.run": uuid.uuid4().hex, "airworthy.partition": ""}
+    run_id = registry.run_for("flight_delay", tags)
+    for name, content in (("evidence.json", EVIDENCE.model_dump_json()), ("roc.png", "picture")):
+        (tmp_path / name).write_text(content)
+        registry.log_file(run_id, tmp_path / name)
+    importance = {"rows": 400, "importance": [{"feature": "wind_speed", "worse": 0.123, "deviation": 0.01}]}
+    (tmp_path / "explanations.json").write_text(json.dumps(importance))
+    registry.log_file(run_id, tmp_path / "explanations.json")
+    logged = registry.log_model(run_id, packaged, digest=digest(packaged), tags=about.tags)
+    candidate = TrainedCandidate("flight_delay", run_id, logged.model_id, logged.digest)
+
+    def again():
+        folder = tmp_path / uuid.uuid4().hex
+        folder.mkdir()
+        site = Site(registry, FLIGHT_DELAY, folder, keys)
+        return register(site, candidate, PASSED, evidence=EVIDENCE, provenance=about, approvals=(APPROVAL,))
+
+    return candidate, again
+
+
+def card_of(registry, candidate, folder, name="model_card.md"):
+    return registry.file(candidate.run_id, name, folder).read_text()
+
+
+def test_the_evidence_travels_signed_with_the_version(registry, trained, keys, tmp_path):
+    candidate, again = trained
+    folder = registry.download("flight_delay", again(), tmp_path / "version")
+    signed = certificate.verify(folder, keys / "trusted").files
+    assert {"evidence/evidence.json", "evidence/roc.png", "evidence/explanations.json"} <= signed.keys()
+    assert (folder / "evidence" / "roc.png").read_text() == "picture"
+    assert certificate.verify(folder, keys / "trusted").model_digest == candidate.digest
+
+
+def test_registering_again_finds_version_certificate_and_card(registry, trained, tmp_path):
+    candidate, again = trained
+    first = again()
+    before = registry.download("flight_delay", first, tmp_path / "first") / certificate.FILE_NAME
+    card = card_of(registry, candidate, tmp_path)
+    assert again() == first
+    after = registry.download("flight_delay", first, tmp_path / "second") / certificate.FILE_NAME
+    assert after.read_bytes() == before.read_bytes()
+    assert card_of(registry, candidate, tmp_path) == card
+
+
+def test_the_version_names_data_code_run_and_gates(registry, trained):
+    candidate, again = trained
+    tags = registry.tags_of("flight_delay", again())
+    found = {name: tags[f"airworthy.{name}"] for name in ("run_id", "digest", "code_version", "lock_hash")}
+    assert found == {
+        "run_id": candidate.run_id, "digest": candidate.digest, "code_version": "c0de", "lock_hash": "10c4",
+    }  # fmt: skip
+    assert "airworthy.snapshot.digest" in tags
+    assert tags["airworthy.gate.threshold_roc_auc"] == "pass"
+    assert tags["airworthy.gate.calibration"] == "fail"
+
+
+def test_the_card_says_all_that_people_ask_for(registry, trained, tmp_path):
+    candidate, again = trained
+    version = again()
+    said = card_of(registry, candidate, tmp_path)
+    for part in (
+        f"# flight_delay version {version}",
+        FLIGHT_DELAY.description,
+        "| owner | passenger-care |",
+        "2013-02-20",
+        "0.4800 to 0.5200",
+        "| UA | 120 | 0.51 |",
+        "| wind_speed | 0.123 | 0.01 |",
+        "calibration did not pass (warn, fail)",
+        "looked at it",
+        "c0de",
+        f"verify models:/flight_delay/{version}",
+    ):
+        assert part in said, part
+
+
+def test_what_comes_from_data_is_text_and_never_markup(registry, trained, tmp_path):
+    candidate, again = trained
+    again()
+    page = card_of(registry, candidate, tmp_path, "model_card.html")
+    assert "<b>itself" not in page
+    assert "too sure | of &lt;b&gt;itself" in page
+    assert "<table>" in page
+
+
+def test_the_registry_page_names_owner_metric_and_card(registry, trained):
+    candidate, again = trained
+    version = MlflowClient(registry.uri).get_model_version("flight_delay", str(again()))
+    for part in ("passenger-care", "log_loss 0.5000", "not passed: calibration", candidate.run_id):
+        assert part in version.description
+
+
+def test_what_a_gate_could_not_decide_a_person_may():
+    require(CANDIDATE, [verdict("inconclusive")], [{"gate": "improvement_log_loss", "by": "ann"}])
+
+
+@pytest.mark.parametrize(
+    ("outcome", "gate"), [("inconclusive", "overlap"), ("fail", "improvement_log_loss")], ids=["other", "no"]
+)
+def test_an_approval_is_of_one_open_question_and_never_of_a_no(outcome, gate):
+    with pytest.raises(GateFailed, match=f"improvement_log_loss: {outcome}"):
+        require(CANDIDATE, [verdict(outcome)], [{"gate": gate, "by": "ann"}])

@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+
+from include.modeling.evaluation.metrics import evaluate, predict
+from include.modeling.training.learning_curve import LearningCurve, draw, learning_curve
+from include.use_cases.flight_delay import USE_CASE
+
+NUMBERS = ["hour", "distance", "wind_speed"]
+FEATURES = list(USE_CASE.features)
+
+
+def piped(estimator):
+    return make_pipeline(FunctionTransformer(lambda rows: rows[NUMBERS].fillna(0)), estimator)
+
+
+def lightgbm(**changes):
+    from lightgbm import LGBMClassifier
+
+    return LGBMClassifier(verbose=-1, num_threads=1, **changes)
+
+
+@pytest.fixture
+def rows(flights):
+    return flights(days=20), flights("2013-03-01", days=10, seed=1)
+
+
+@pytest.mark.parametrize("boosting", [HistGradientBoostingClassifier(max_iter=60), lightgbm(n_estimators=60)])
+def test_boosting_is_followed_round_by_round_and_ends_at_the_model_itself(rows, boosting):
+    train, validation = rows
+    model = piped(boosting).fit(train[FEATURES], train["target"])
+    curve = learning_curve(USE_CASE, model, train, validation)
+    assert (curve.over, curve.metric, curve.steps[0], curve.steps[-1]) == ("rounds", "log_loss", 1, 60)
+    assert len(curve.steps) == 20
+    found = evaluate(USE_CASE, predict(model, "classification", validation[FEATURES]), validation["target"])
+    assert curve.validation[-1] == pytest.approx(found["log_loss"])
+    assert curve.gap == pytest.approx(curve.validation[-1] - curve.train[-1])
+
+
+def test_an_overfitted_model_shows_a_gap_and_a_modest_one_does_not(rows):
+    train, validation = rows
+    gaps = [
+        learning_curve(USE_CASE, piped(model).fit(train[FEATURES], train["target"]), train, validation).gap
+        for model in (HistGradientBoostingClassifier(max_iter=300), LogisticRegression())
+    ]
+    assert gaps[0] > 0.3
+    assert abs(gaps[1]) < 0.05
+
+
+def test_anything_else_is_fitted_again_on_fewer_rows(rows):
+    train, validation = rows
+    model = piped(LogisticRegression()).fit(train[FEATURES], train["target"])
+    curve = learning_curve(USE_CASE, model, train, validation)
+    assert (curve.over, curve.steps) == ("rows", (80, 240, 800))
+
+
+def test_a_curve_costs_less_than_half_of_another_fit(rows):
+    seen = []
+
+    class Counting(ClassifierMixin, BaseEstimator):
+        def fit(self, rows, target):
+            seen.append(len(rows))
+            self.classes_ = np.unique(target)
+            return self
+
+        def predict_proba(self, rows):
+            return np.full((len(rows), 2), 0.5)
+
+    train, validation = rows
+    learning_curve(USE_CASE, Counting().fit(train, train["target"]), train, validation)
+    assert sum(seen[1:]) < len(train) / 2
+
+
+def test_without_validation_days_there_is_no_curve(rows):
+    train, validation = rows
+    model = piped(LogisticRegression()).fit(train[FEATURES], train["target"])
+    assert learning_curve(USE_CASE, model, train, validation.head(0)) is None
+
+
+def test_a_metric_that_is_undefined_draws_no_curve(rows):
+    train, validation = rows
+    model = piped(LogisticRegression()).fit(train[FEATURES], train["target"])
+    ranked = USE_CASE.model_copy(update={"metric": "roc_auc"})
+    assert learning_curve(ranked, model, train, validation.assign(target=1)) is None
+    assert learning_curve(ranked, model, train, validation).gap < 0.2
+
+
+def test_the_gap_of_a_metric_to_maximise_is_turned_round():
+    assert LearningCurve("roc_auc", "rows", (1,), (0.9,), (0.7,)).gap == pytest.approx(0.2)
+    assert LearningCurve("log_loss", "rows", (1,), (0.2,), (0.5,)).gap == pytest.approx(0.3)
+
+
+def test_a_curve_can_be_looked_at():
+    curve = LearningCurve("roc_auc", "rounds", (1, 2), (0.8, 0.9), (0.7, 0.75))
+    assert draw(curve, "flight_delay").startswith(b"\x89PNG")

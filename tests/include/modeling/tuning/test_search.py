@@ -1,0 +1,312 @@
+"""Tuning against a real MLflow and a real PostgreSQL: whatever is killed, no finished trial is lost."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from distributed import Client, LocalCluster
+from sqlalchemy import text
+
+from include.declarations import Tuning
+from include.errors import DataError, ServiceUnavailable, SettingsError, TrainingFailed
+from include.modeling.pipeline.train import Provenance, Site
+from include.modeling.registry.provenance import code_version
+from include.modeling.tuning import executors
+from include.modeling.tuning.search import tune
+from tests.conftest import free_ports, wait_until
+from tests.include.modeling import tunable
+from tests.include.modeling.tunable import USE_CASE, build_model
+
+ROOT = Path(__file__).parents[4]
+PATIENCE = 240  # seconds: a cluster's processes import for long on a busy machine
+ABOUT = Provenance({"digest": "d", "as_of": "2013-02-01"}, "abc", "def")
+ONCE = """
+import sys
+from pathlib import Path
+from tests.include.modeling.tuning import test_search as here
+here.once(*sys.argv[1:])
+"""
+
+
+def once(uri, url, run_id, folder):
+    """Tune in a process of its own, which a test may kill."""
+    from include.database.tables import connect
+    from include.modeling.registry.registry import Registry
+    from tests.include.modeling.conftest import make_flights
+
+    sys.modules["include.use_cases.tunable"] = tunable
+    engine = connect(url)
+    site = Site(Registry(uri, engine), declared(trials=8), Path(folder), Path(folder))
+    tune(site, build_model, make_flights(days=24), run_id=run_id, provenance=ABOUT, engine=engine)
+
+
+def declared(**changes):
+    tuning = Tuning(**{**USE_CASE.tuning.model_dump(), **changes})
+    return USE_CASE.model_copy(update={"tuning": tuning})
+
+
+@pytest.fixture(autouse=True)
+def _declared(monkeypatch):
+    monkeypatch.setitem(sys.modules, "include.use_cases.tunable", tunable)
+    monkeypatch.setenv("AIRWORTHY_CODE_VERSION", "under-test")
+    code_version.cache_clear()  # another test may have asked before
+    yield
+    code_version.cache_clear()
+
+
+@pytest.fixture
+def run_id(registry):
+    return registry.run_for(
+        "tunable", {"airworthy.dag": "t", "airworthy.run": uuid.uuid4().hex, "airworthy.partition": ""}
+    )
+
+
+@pytest.fixture
+def tuning(registry, run_id, database, flights, tmp_path):
+    def run(build=build_model, *, provenance=ABOUT, **changes):
+        folder = tmp_path / uuid.uuid4().hex
+        folder.mkdir()
+        site = Site(registry, declared(**changes), folder, folder)
+        return tune(site, build, flights(days=24), run_id=run_id, provenance=provenance, engine=database)
+
+    return run
+
+
+@pytest.fixture
+def children(registry, run_id):
+    def find():
+        experiment = registry._client.get_run(run_id).info.experiment_id
+        query = f"tags.`mlflow.parentRunId` = '{run_id}'"
+        runs = registry._client.search_runs([experiment], query)
+        return {run.data.tags["airworthy.trial"]: run for run in runs}, len(runs)
+
+    return find
+
+
+@pytest.fixture
+def ended(database):
+    """Return when each measured trial ended, and its value."""
+
+    def look():
+        query = """
+            SELECT trial.number, trial.datetime_complete, found.value FROM tuning.trials AS trial
+            JOIN tuning.trial_values AS found USING (trial_id) WHERE trial.state = 'COMPLETE'
+        """
+        with database.connect() as connection:
+            if connection.scalar(text("SELECT to_regclass('tuning.trial_values')")) is None:
+                return {}
+            return {row.number: (row.datetime_complete, row.value) for row in connection.execute(text(query))}
+
+    return look
+
+
+def test_the_best_parameters_are_found_and_every_trial_is_a_child_run(tuning, children, registry, run_id):
+    tuned = tuning()
+    assert (tuned.parameters["by"], tuned.metric, tuned.trials, tuned.failed) == ("hour", "log_loss", 4, 0)
+    runs, count = children()
+    assert (sorted(runs), count) == ([str(number) for number in range(4)], 4)
+    assert {run.info.status for run in runs.values()} == {"FINISHED"}
+    best = min(runs.values(), key=lambda run: run.data.metrics["log_loss"])
+    assert best.data.metrics["log_loss"] == tuned.score
+    assert best.data.params == {name: str(value) for name, value in tuned.parameters.items()}
+    assert {"fold_1.log_loss", "fold_2.log_loss"} <= set(best.data.metrics)
+    parent = registry._client.get_run(run_id).data
+    assert parent.metrics["tuning.trials"] == 4
+    assert parent.metrics["tuning.best_score"] == tuned.score
+    assert parent.metrics["tuning.cpu_seconds"] > 0
+    assert json.loads(parent.tags["airworthy.parameters"]) == tuned.parameters
+    assert {file.path for file in registry._client.list_artifacts(run_id)} >= {"tuning.json", "tuning.png"}
+
+
+def test_the_defaults_are_the_first_trial(tuning, children):
+    tuning(trials=1)
+    runs, _ = children()
+    assert runs["0"].data.params == {"strength": "1.0", "by": "hour"}
+
+
+def test_tried_again_nothing_is_measured_anew(tuning, children):
+    def broken(**_):
+        raise AssertionError("measured again")
+
+    first = tuning()
+    assert tuning(broken) == first
+    assert children()[1] == 4
+
+
+def test_other_data_or_code_is_another_tuning(tuning):
+    tuning(trials=1)
+    with pytest.raises(SettingsError, match="new DAG run"):
+        tuning(trials=1, provenance=replace(ABOUT, code_version="newer"))
+
+
+def test_a_trial_that_fails_is_kept_with_its_reason(tuning, children):
+    def picky(*, strength=1.0, by="hour"):
+        if by == "noise":
+            raise ValueError("not by noise")
+        return build_model(strength=strength)
+
+    tuned = tuning(picky)
+    assert tuned.failed > 0
+    failed = [run for run in children()[0].values() if run.info.status == "FAILED"]
+    assert len(failed) == tuned.failed
+    assert "not by noise" in failed[0].data.tags["airworthy.problem"]
+
+
+def test_where_every_trial_fails_the_reason_is_told(tuning):
+    def broken(*, strength=1.0, by="hour"):
+        raise ZeroDivisionError("by nothing")
+
+    with pytest.raises(TrainingFailed, match=r"None of 3 trials could be measured.*ZeroDivisionError"):
+        tuning(broken, trials=3)
+
+
+def test_no_trial_begins_after_the_timeout(tuning):
+    def slow(**parameters):
+        import time
+
+        time.sleep(0.2)
+        return build_model(**parameters)
+
+    assert tuning(slow, trials=50, timeout=timedelta(seconds=0.5)).trials < 5
+
+
+def test_the_test_days_are_never_seen(tuning, flights):
+    seen = set()
+
+    class Watching:
+        def __init__(self, **_):
+            self.model = build_model()
+
+        def fit(self, rows, target):
+            seen.update(rows.index)
+            self.model.fit(rows, target)
+            return self
+
+        def predict_proba(self, rows):
+            seen.update(rows.index)
+            return self.model.predict_proba(rows)
+
+    tuning(Watching, trials=1)
+    frame = flights(days=24)
+    before_test = frame[frame["day"] < "2013-01-20"]  # 4 test days and an embargo of one
+    assert max(seen) < len(before_test)
+
+
+def test_too_few_days_to_fold_are_refused(tuning):
+    with pytest.raises(DataError, match="folds of 9 days leave none"):
+        tuning(fold_days=9)
+
+
+def test_two_processes_share_the_trials(tuning, tmp_path, monkeypatch):
+    trace = tmp_path / "trace"
+    monkeypatch.setenv("TEST_TRACE", str(trace))
+    tuned = tuning(workers=2, trials=6)
+    at_work = set(trace.read_text().split())
+    assert len(at_work) == 2
+    assert str(os.getpid()) not in at_work
+    assert (tuned.trials, tuned.failed) == (6, 0)
+
+
+def test_a_process_that_dies_is_an_accident_after_which_it_goes_on(tuning, ended):
+    def deadly(*, strength=1.0, by="hour"):
+        if by == "noise":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return build_model(strength=strength)
+
+    with pytest.raises(ServiceUnavailable, match="A process that measured trials died"):
+        tuning(deadly, workers=2)
+    before = ended()
+    assert tuning(workers=2).trials == 4
+    assert before.items() <= ended().items()
+
+
+def test_a_tuning_killed_in_the_middle_goes_on_and_repeats_nothing(
+    tuning, mlflow_server, database_url, run_id, tmp_path, ended, children
+):
+    arguments = [mlflow_server, database_url, run_id, str(tmp_path)]
+    killed = subprocess.Popen(
+        [sys.executable, "-c", ONCE, *arguments], cwd=ROOT, env=os.environ | {"TEST_PAUSE": "0.2"}
+    )
+    try:
+        wait_until(lambda: len(ended()) >= 3, 150, "three trials")
+    finally:
+        killed.kill()
+        killed.wait()
+    before = ended()
+    assert 3 <= len(before) < 8
+    assert tuning(trials=8).trials == 8
+    assert before.items() <= ended().items()
+    assert (len(ended()), children()[1]) == (8, 8)
+
+
+@pytest.fixture
+def cluster(tmp_path):
+    """Return the address of a Dask scheduler, and its two workers' processes."""
+    port, dask = free_ports(1)[0], ["setpriv", "--pdeathsig=TERM", sys.executable, "-m", "dask"]
+    address = f"tcp://127.0.0.1:{port}"
+    (tmp_path / "hold").touch()
+    watched = {"TEST_TRACE": str(tmp_path / "trace"), "TEST_HOLD": str(tmp_path / "hold")}
+    quiet = {"PYTHONPATH": str(ROOT), **watched}
+    scheduler = ["scheduler", "--host=127.0.0.1", f"--port={port}", "--no-dashboard"]
+    worker = [
+        "worker",
+        address,
+        "--nthreads=1",
+        "--no-nanny",
+        "--no-dashboard",
+        f"--local-directory={tmp_path}",
+    ]
+    with (tmp_path / "dask.log").open("w") as log:
+        processes = [
+            subprocess.Popen([*dask, *command], cwd=ROOT, env=os.environ | quiet, stdout=log, stderr=log)
+            for command in (scheduler, worker, worker)
+        ]
+    with Client(address, timeout=PATIENCE, set_as_default=False) as client:
+        client.wait_for_workers(2, timeout=PATIENCE)
+    yield address, processes[1:]
+    for process in processes:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.timeout(900)
+def test_a_cluster_shares_the_trials_and_a_killed_worker_loses_none_that_ended(
+    tuning, tmp_path, ended, children, cluster
+):
+    address, (first, second) = cluster
+    trace, hold = tmp_path / "trace", tmp_path / "hold"
+    with ThreadPoolExecutor(1) as thread:
+        tuner = thread.submit(tuning, dask=address, workers=2, trials=8)
+        wait_until(lambda: len(ended()) >= 3 or tuner.done(), PATIENCE, "three trials")
+        before, at_work = ended(), set(trace.read_text().split())
+        first.kill()
+        hold.unlink()
+        assert tuner.result(PATIENCE).trials == 8
+    assert 3 <= len(before) < 8
+    assert at_work == {str(first.pid), str(second.pid)}
+    assert before.items() <= ended().items()
+    assert (len(ended()), children()[1]) == (8, 8)
+
+
+def test_a_cluster_with_other_code_is_refused(tuning, monkeypatch):
+    said = iter(["code of today", *["code of yesterday"] * 9])
+    monkeypatch.setattr(executors, "_code", lambda: next(said))
+    here = LocalCluster(n_workers=1, processes=False, protocol="tcp://", dashboard_address=None)
+    with here, pytest.raises(SettingsError, match="runs code of yesterday, and this task code of today"):
+        tuning(dask=here.scheduler_address)
+
+
+def test_a_cluster_that_is_away_is_an_accident(tuning, free_port, monkeypatch):
+    monkeypatch.setattr(executors, "PATIENCE_SECONDS", 1)
+    with pytest.raises(ServiceUnavailable, match="does not answer"):
+        tuning(dask=f"tcp://127.0.0.1:{free_port}")

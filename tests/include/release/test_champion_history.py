@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import uuid
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from include.cli import history as command
+from include.database.ledger import Entry, append
+from include.release import rollout
+from include.release.champion_history import MOST_STEPS, champions, reign
+from include.settings import settings
+
+GATES = [
+    {"gate": "threshold_roc_auc", "outcome": "pass", "severity": "block", "reason": "0.71", "figures": {}}
+]
+
+
+def write(engine, use_case, event, version, actor="the DAG", reason="", **evidence):
+    with engine.begin() as connection:
+        append(connection, Entry(use_case, event, actor, reason, version, evidence))
+
+
+@pytest.fixture
+def story(database):
+    """Return a use case whose version 1, then 2 became champion, and a moment in the reign of each."""
+    name = "flight_delay"
+    write(database, name, "registered", 1, gates=GATES)
+    hold = rollout.begin(database, name, 1, owner="run-1", actor="nightly")
+    write(database, name, "approved", 1, actor="ann", reason="the interval is narrow")
+    rollout.promote(database, hold, reason="every step passed", evidence={"run": "r1"})
+    first = datetime.now(UTC)
+    write(database, name, "registered", 2)
+    hold = rollout.begin(database, name, 2, owner="run-2", actor="nightly")
+    rollout.shift(database, hold, weight=10_000, shadow_share=0, reason="100 %", key=f"{name}/100")
+    rollout.promote(database, hold, reason="better", evidence={})
+    return name, first, datetime.now(UTC) + timedelta(seconds=1)
+
+
+def test_the_champion_of_a_moment_comes_with_its_gates_approvals_and_steps(database, story):
+    name, first, _ = story
+    with database.connect() as connection:
+        found = reign(connection, name, first)
+    assert (found.made["version"], found.made["reason"]) == (1, "every step passed")
+    assert [step["event"] for step in found.steps] == ["registered", "staged", "approved"]
+    assert found.gates == GATES
+    assert [(entry["actor"], entry["reason"]) for entry in found.approvals] == [
+        ("ann", "the interval is narrow")
+    ]
+
+
+def test_a_later_moment_has_a_later_champion(database, story):
+    name, first, second = story
+    with database.connect() as connection:
+        assert reign(connection, name, second).made["version"] == 2
+        assert reign(connection, name, first - timedelta(days=1)) is None
+        assert [entry["version"] for entry in champions(connection, name, limit=5)] == [2, 1]
+        assert len(champions(connection, name, limit=1)) == 1
+
+
+def test_a_long_story_is_told_from_its_end(database):
+    name = f"long_{uuid.uuid4().hex[:8]}"
+    for number in range(MOST_STEPS + 5):
+        write(database, name, "decided", 1, reason=str(number))
+    write(database, name, "promoted", 1)
+    with database.connect() as connection:
+        steps = reign(connection, name, datetime.now(UTC) + timedelta(seconds=1)).steps
+    assert [step["reason"] for step in (steps[0], steps[-1])] == ["5", str(MOST_STEPS + 4)]
+
+
+def test_the_command_tells_who_when_and_why(database, story, monkeypatch, capsys):
+    name, first, _ = story
+    monkeypatch.setenv("AIRWORTHY_DATABASE_URL", database.url.render_as_string(hide_password=False))
+    settings.cache_clear()
+    assert command.main([name, "--at", first.isoformat()]) == 0
+    said = capsys.readouterr().out
+    for part in (
+        "version 1, promoted",
+        "approved by ann: the interval is narrow",
+        "threshold_roc_auc (block)",
+    ):
+        assert part in said
+    assert command.main([name, "--at", "2001-01-01T00:00:00Z"]) == 1
+    settings.cache_clear()

@@ -1,0 +1,299 @@
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from contextlib import contextmanager
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pandas as pd
+import pytest
+import uvicorn
+from sqlalchemy import select
+
+from include.catalog import catalog
+from include.data.feature_store import client as store
+from include.data.feature_store import server
+from include.data.lake.delta_tables import Lake
+from include.database import tables
+from include.declarations import Column, FeatureView, Online, Source
+from include.inference.model import load
+from include.inference.scoring_protocol import Key, Refused, Rows, parse
+from include.serving.model_server import online_features
+from include.serving.model_server.app import ModelServer
+from include.serving.model_server.online_features import OnlineFeatures
+from include.settings import settings
+from tests.conftest import free_ports
+from tests.contracts.frames import generate
+from tests.include.serving.conftest import COLUMNS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+DAY = date(2013, 7, 1)
+FLIGHTS = catalog().feature_views["flight_features"]
+VIEW = FeatureView(
+    name="sights",
+    owner="ann",
+    description="What is known of a flight.",
+    sources=(Source(dataset="seen"),),
+    entity="flight_id",
+    time="leaves",
+    columns=(
+        Column(name="flight_id", dtype="string"),
+        Column(name="leaves", dtype="timestamp"),
+        Column(name="carrier", dtype="string", nullable=True),
+        Column(name="hour", dtype="integer"),
+        Column(name="temp", dtype="number", nullable=True),
+    ),
+    online=Online(days=2),
+)
+SEEN = pd.DataFrame(
+    {
+        "flight_id": ["one", "two", "three"],
+        "leaves": pd.to_datetime(["2013-07-01T10:00Z"] * 3).as_unit("us"),
+        "carrier": ["UA", "B6", None],
+        "hour": [6, 7, 8],
+        "temp": [61.1, None, 0.1 + 0.2],
+        "seen_known_at": pd.to_datetime(["2013-07-01T00:00Z"] * 3).as_unit("us"),
+        "day": str(DAY),
+    }
+)
+
+
+@contextmanager
+def serving(application: Any, port: int) -> Iterator[str]:
+    process = uvicorn.Server(uvicorn.Config(application, port=port, log_level="warning", lifespan="on"))
+    thread = threading.Thread(target=process.run, daemon=True)
+    thread.start()
+    try:
+        while not process.started:
+            time.sleep(0.01)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.should_exit = True
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def feature_server(postgres: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Return the address of Feast's server, with three flights online."""
+    url = postgres.url("features")
+    lake = Lake(str(tmp_path_factory.mktemp("lake")))
+    lake.publish(VIEW.name, SEEN, [DAY], metadata={})
+    store.materialise(VIEW, lake, url, [DAY])
+    lake.publish(FLIGHTS.name, generate(FLIGHTS.columns, 5, DAY).assign(day=str(DAY)), [DAY], metadata={})
+    store.materialise(FLIGHTS, lake, url, [DAY])
+    with store.opened(url) as opened, serving(server.app(opened), free_ports(1)[0]) as address:
+        store.look_up(opened, VIEW, ["one"])
+        yield address
+
+
+class Sum:
+    """Answers with a sum over what it was given, so that each feature shows."""
+
+    def predict_proba(self, frame: Any) -> Any:
+        import numpy as np
+
+        value = (frame["hour"] + frame["temp"].fillna(-5) / 10 + frame["carrier"].str.len()) / 100
+        return np.stack([1 - value, value], axis=1)
+
+
+@pytest.fixture
+def ask(make_model: Any, feature_server: str, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Return a way to ask a model server; it answers with the status and the body."""
+    monkeypatch.setenv("AIRWORTHY_DATABASE_URL", database_url)
+    monkeypatch.setattr(online_features, "PATIENCE", 5.0)  # the machine may be busy with other tests
+    settings.cache_clear()
+    model = load(make_model("delay", 1, model=Sum()), settings().trusted_keys)
+
+    def ask(
+        content: Any = None, *, csv: str | None = None, uri: str = feature_server, role: str = "champion"
+    ) -> tuple[int, dict[str, Any]]:
+        async def post() -> httpx.Response:
+            model_server = ModelServer("delay", 1, model, OnlineFeatures(uri, VIEW))
+            app = model_server.app()
+            transport = httpx.ASGITransport(app)
+            headers = {"X-Airworthy-Route": role} | ({"Content-Type": "text/csv"} if csv else {})
+            body = {"content": csv} if csv else {"json": content}
+            async with (
+                app.router.lifespan_context(app),
+                httpx.AsyncClient(transport=transport, base_url="http://here", headers=headers) as client,
+            ):
+                return await client.post("/invocations", **body)
+
+        response = asyncio.run(post())
+        return response.status_code, response.json()
+
+    return ask
+
+
+def prediction(carrier: str, hour: int, temp: float) -> float:
+    return (hour + temp / 10 + len(carrier)) / 100
+
+
+def test_a_caller_may_send_only_the_key(ask: Any) -> None:
+    status, answer = ask({"dataframe_records": [{"flight_id": "one"}, {"flight_id": "two"}]})
+    assert status == 200
+    assert answer["predictions"] == pytest.approx([prediction("UA", 6, 61.1), prediction("B6", 7, -5)])
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"content": {"dataframe_split": {"columns": ["flight_id"], "data": [["one"], ["one"]]}}},
+        {"content": {"inputs": {"flight_id": ["one", "one"]}}},
+        {"content": {"instances": [{"flight_id": "one"}] * 2}},
+        {"csv": "flight_id\none\none\n"},
+    ],
+)
+def test_the_key_is_taken_in_every_form(ask: Any, content: Any) -> None:
+    status, answer = ask(**content)
+    assert status == 200
+    assert answer["predictions"] == pytest.approx([prediction("UA", 6, 61.1)] * 2)
+
+
+def test_what_the_caller_sends_beside_the_key_counts(ask: Any) -> None:
+    status, answer = ask({"dataframe_records": [{"flight_id": "one", "temp": 10.0}]})
+    assert (status, answer["predictions"]) == (200, pytest.approx([prediction("UA", 6, 10.0)]))
+    status, answer = ask({"dataframe_records": [{"flight_id": "one", "temp": None}]})
+    assert (status, answer["predictions"]) == (200, pytest.approx([prediction("UA", 6, -5)]))
+
+
+def test_a_key_that_is_not_online_is_named(ask: Any) -> None:
+    status, answer = ask({"dataframe_records": [{"flight_id": "one"}, {"flight_id": "2012-X"}]})
+    assert (status, answer["error_code"]) == (404, "RESOURCE_DOES_NOT_EXIST")
+    assert "of flight_id 2012-X is not online (1 of the request's keys)" in answer["message"]
+    assert "sights has the newest 2 days" in answer["message"]
+
+
+def test_a_looked_up_value_that_the_model_cannot_take_is_named(ask: Any) -> None:
+    status, answer = ask({"dataframe_records": [{"flight_id": "three"}]})
+    assert status == 422
+    assert (
+        "Column carrier, row 0: None is not of type string. It was looked up by flight_id"
+        in answer["message"]
+    )
+    status, answer = ask({"dataframe_records": [{"flight_id": "three", "carrier": "AA"}]})
+    assert (status, answer["predictions"]) == (200, pytest.approx([prediction("AA", 8, 0.1 + 0.2)]))
+
+
+def test_without_the_feature_server_whole_rows_are_answered_and_keys_are_not(ask: Any) -> None:
+    nobody = f"http://127.0.0.1:{free_ports(1)[0]}"
+    whole = {"flight_id": "one", "carrier": "UA", "hour": 6, "temp": 61.1}
+    status, answer = ask({"dataframe_records": [whole]}, uri=nobody)
+    assert (status, answer["predictions"]) == (200, pytest.approx([prediction("UA", 6, 61.1)]))
+    status, answer = ask({"dataframe_records": [{"flight_id": "one"}]}, uri=nobody)
+    assert (status, answer["error_code"]) == (503, "TEMPORARILY_UNAVAILABLE")
+    assert f"the feature server at {nobody} is away" in answer["message"]
+
+
+def test_a_feature_server_that_hangs_holds_nobody_up(ask: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(online_features, "PATIENCE", 0.2)
+
+    async def hang(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            await receive()
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+            await send({"type": "lifespan.shutdown.complete"})
+            return
+        await asyncio.sleep(3)
+
+    with serving(hang, free_ports(1)[0]) as address:
+        began = time.monotonic()
+        status, answer = ask({"dataframe_records": [{"flight_id": "one"}]}, uri=address)
+        assert time.monotonic() - began < 2
+    assert status == 503
+    assert "TimeoutError" in answer["message"]
+
+
+def test_the_log_holds_what_was_looked_up_and_whose_it_was(ask: Any, database: Any) -> None:
+    ask({"dataframe_records": [{"flight_id": "one"}]})
+    with database.connect() as connection:
+        log = connection.execute(select(tables.inference_log)).mappings().one()
+    assert log["entity_id"] == "one"
+    assert log["inputs"] == [{"carrier": "UA", "hour": 6, "temp": 61.1}]
+
+
+def test_a_challenger_leaves_to_the_champion_what_it_cannot_look_up(ask: Any, database: Any) -> None:
+    nobody = f"http://127.0.0.1:{free_ports(1)[0]}"
+    status, _ = ask({"dataframe_records": [{"flight_id": "one"}]}, uri=nobody, role="challenger=1")
+    assert status == 425
+    ask({"dataframe_records": [{"flight_id": "one"}]}, uri=nobody, role="shadow")
+    ask({"dataframe_records": [{"flight_id": "one"}]}, uri=nobody)
+    with database.connect() as connection:
+        log = connection.execute(select(tables.inference_log)).mappings().all()
+    assert [(row["role"], row["status"]) for row in log] == [("champion", 503)]
+
+
+def test_nothing_can_be_written_through_the_feature_server(feature_server: str) -> None:
+    for path in ("/push", "/write-to-online-store", "/materialize", "/materialize-incremental"):
+        assert httpx.post(f"{feature_server}{path}", json={}).status_code == 404
+    assert httpx.get(f"{feature_server}/health").is_success
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ({"flight_id": None}, "Column flight_id, row 0: None is not of type string"),
+        ({"flight_id": 7}, "Column flight_id, row 0: 7 is not of type string"),
+        ({"flight_id": "one", "size": 1}, "size unknown. It takes carrier, hour, temp, or flight_id alone"),
+        ({"hour": 1}, "carrier, temp missing. It takes carrier, hour, temp, or flight_id alone"),
+    ],
+)
+def test_what_is_neither_a_row_nor_a_key_is_refused_by_name(ask: Any, row: Any, said: str) -> None:
+    status, answer = ask({"dataframe_records": [row]})
+    assert status == 400
+    assert said in answer["message"]
+
+
+def test_without_an_online_view_the_key_is_an_unknown_column() -> None:
+    with pytest.raises(Refused, match=r"flight_id unknown\. It takes carrier, hour, temp\.$"):
+        parse(b"flight_id\none\n", "text/csv", COLUMNS)
+
+
+def test_too_many_keys_are_refused_before_they_are_looked_up() -> None:
+    rows = Rows({}, online_features.MOST_KEYS + 1, ["one"] * (online_features.MOST_KEYS + 1))
+    with pytest.raises(Refused, match="1001 rows to look up; at most 1000") as refused:
+        asyncio.run(OnlineFeatures("http://127.0.0.1:9", VIEW).complete(rows, COLUMNS))
+    assert refused.value.status == 413
+
+
+def test_the_projects_models_take_the_key_of_a_flight() -> None:
+    found = online_features.of("flight_delay")
+    assert found is not None
+    assert found.key == Key("flight_id", "string")
+    assert online_features.of("delay") is None
+
+
+@pytest.fixture
+def gateway(feature_server: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Return a running plane that serves a declared use case and knows the feature server."""
+    monkeypatch.setenv("AIRWORTHY_FEATURES_URI", feature_server)
+    plane = request.getfixturevalue("plane")
+    for version in (1, 2):
+        plane.make("flight_delay", version, answer=version / 10)
+    plane.settle("flight_delay", seconds=60, champion=1, previous=None, challenger=2, weight=10_000)
+    return plane
+
+
+def test_through_the_gateway_a_key_is_enough_and_an_unknown_one_is_no_failure_of_the_challenger(
+    gateway: Any, wait_for: Any
+) -> None:
+    def by_key(key: str) -> httpx.Response:
+        for _ in range(50):  # a busy machine may take longer than a caller is made to wait
+            answer = gateway.ask("flight_delay", dataframe_records=[{"flight_id": key}])
+            if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+                break
+        return answer
+
+    wait_for(lambda: by_key(f"flight_id-{DAY}-1").json()["predictions"] == [0.2], 30, gateway.logs)
+    unknown = by_key("nobody")
+    assert unknown.status_code == 404
+    assert "of flight_id nobody is not online" in unknown.json()["message"]
+    wait_for(lambda: gateway.logged("entity_id = 'flight_id-2013-07-01-1'"), 10, gateway.logs)
+    row = gateway.logged("entity_id = 'flight_id-2013-07-01-1'")[-1]
+    assert set(row["inputs"][0]) == set(COLUMNS)

