@@ -15,7 +15,7 @@ from include.certificates.keys import generate_keys, key_id, private_key, truste
 from include.errors import CertificateInvalid, ServiceUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from pathlib import Path
 
 __all__ = [
@@ -27,7 +27,6 @@ __all__ = [
     "digest",
     "generate_keys",
     "issue",
-    "main",
     "require",
     "verify",
 ]
@@ -225,14 +224,3 @@ def _canonical(content: Mapping[str, Any]) -> bytes:
 def _digest_of(files: Mapping[str, str]) -> str:
     model = {name: sha256 for name, sha256 in files.items() if not name.startswith(f"{EVIDENCE}/")}
     return hashlib.sha256(_canonical(model)).hexdigest()
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Verify a model's folder or registered version: see `include.cli.verify`."""
-    from include.cli.verify import main
-
-    return main(arguments)
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -19,7 +19,7 @@ from include.data.lake.delta_tables import Lake
 from include.database.tables import connect, inference_log
 from include.errors import AirworthyError, DataError, ReleaseError
 from include.inference import scoring_protocol
-from include.modeling.explainability.importance import attribute, background
+from include.modeling.explainability.shapley import attribute, background
 from include.modeling.registry import load_version
 from include.modeling.registry.registry import Registry
 from include.release import rollout
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from include.inference.model import ServedModel
-    from include.modeling.explainability.importance import Attribution
+    from include.modeling.explainability.shapley import Attribution
 
 MOST_ROWS = 20
 
@@ -101,9 +101,7 @@ def explain(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print what each feature contributed; return 1 if it cannot be said."""
-    parser = argparse.ArgumentParser(
-        prog="python -m include.cli.explain", description=__doc__
-    )
+    parser = argparse.ArgumentParser(prog="python -m include.cli.explain", description=__doc__)
     parser.add_argument("use_case", choices=sorted(catalog().use_cases))
     asked = parser.add_mutually_exclusive_group(required=True)
     asked.add_argument("--request", help="the X-Request-Id of an answer")
@@ -136,3 +134,7 @@ def _table(attribution: Attribution) -> Table:
     for name, value in sorted(attribution.contributions.items(), key=lambda pair: -abs(pair[1])):
         table.add_row(name, f"{value:+.6f}")
     return table
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

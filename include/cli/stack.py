@@ -13,10 +13,11 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from include.credentials import load, password_file
+from include.credentials import load
 from include.errors import AirworthyError, ServiceUnavailable
 from include.settings import Settings, settings
 from include.stack.embedded import environment, lifecycle
+from include.stack.embedded.lifecycle import addresses
 from include.stack.embedded.programs import PROGRAMS
 
 if TYPE_CHECKING:
@@ -109,16 +110,6 @@ def _progress(problems: dict[str, str]) -> Table:
         problem = problems.get(program.name, "waits for the database")
         table.add_row(program.name, f"[yellow]{problem}[/yellow]" if problem else "[green]works[/green]")
     return table
-
-
-def addresses(chosen: Settings) -> str:
-    """Return where a person looks further, and how they log in."""
-    return (
-        f"Airflow  {chosen.airflow_uri}  user admin, password in {password_file(chosen.root)}\n"
-        f"MLflow   {chosen.mlflow_uri}\n"
-        f"Models   {chosen.gateway_uri}/models\n"
-        f"Logs     {chosen.root / 'logs'}"
-    )
 
 
 if __name__ == "__main__":

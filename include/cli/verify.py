@@ -65,7 +65,7 @@ def describe(about: Certificate) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Say what a model's certificate says; return 1 if it is invalid, 2 if it could not be verified."""
-    parser = argparse.ArgumentParser(prog="python -m include.certificates.certificate", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m include.cli.verify", description=__doc__)
     verbs = parser.add_subparsers(dest="verb", required=True)
     verb = verbs.add_parser("verify", help="check a model, its certificate and its evidence")
     verb.add_argument("model", help="a folder, models:/<use case>/<version> or models:/<use case>@<alias>")
@@ -82,3 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     sys.stdout.write(describe(about))
     return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from sqlalchemy import func, select
-from sqlalchemy.dialects.postgresql import insert
 
 from include.catalog import catalog
 from include.data.lake import commit_log
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mlflow.entities.model_registry import ModelVersion
-    from sqlalchemy import Connection, Engine
+    from sqlalchemy import Connection
 
     from include.data.lake.delta_tables import Lake
     from include.modeling.registry.registry import Registry
@@ -79,17 +78,6 @@ class Descendants:
     snapshots: list[dict[str, Any]]
     models: list[Learner]
     predictions: Counter[tuple[str, date, int]]
-
-
-def record(engine: Engine, snapshot: Snapshot, *, run: str) -> None:
-    """Keep that a run took a snapshot; the same one taken again is kept once, with its first run."""
-    values = {name: value for name, value in asdict(snapshot).items() if name not in ("days", "left_out")} | {
-        "left_out": list(snapshot.left_out),
-        "run": run,
-    }
-    values["first_day"], values["last_day"] = (date.fromisoformat(day) for day in snapshot.days)
-    with engine.begin() as connection:
-        connection.execute(insert(table).values(values).on_conflict_do_nothing())
 
 
 def origin(registry: Registry, lake: Lake, use_case: str, version: int) -> Origin:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from include.data.snapshots.snapshot import Snapshot
     from include.declarations import UseCase
-    from include.modeling.pipeline.train import Provenance
+    from include.modeling.registry.provenance import Provenance
     from include.partitions import Every, Partition
 
 

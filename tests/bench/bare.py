@@ -25,7 +25,7 @@ from include.database.tables import connect
 from include.errors import AirworthyError
 from include.modeling import batch_scoring, gates
 from include.modeling.pipeline import train as candidate
-from include.modeling.pipeline.train import Site
+from include.modeling.pipeline.workspace import Site
 from include.modeling.registration import register, versions
 from include.modeling.registry import load_version as champion
 from include.modeling.registry.provenance import provenance

@@ -26,8 +26,9 @@ from include.modeling import gates
 from include.modeling.evaluation.bootstrap import Days
 from include.modeling.evaluation.bootstrap_metrics import measure
 from include.modeling.evaluation.comparison import gain
-from include.modeling.pipeline import train
-from include.modeling.pipeline.train import Site
+from include.modeling.pipeline import evaluate as evaluation
+from include.modeling.pipeline import workspace
+from include.modeling.pipeline.workspace import Site
 from include.settings import settings
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from include.catalog import Catalog
     from include.declarations import UseCase
     from include.inference.model import ServedModel
-    from include.modeling.pipeline.train import TrainedCandidate
+    from include.modeling.pipeline.workspace import TrainedCandidate
     from include.modeling.registry.registry import Registry
 
 TEST_ROWS = 200_000
@@ -72,7 +73,7 @@ def judged(case: UseCase) -> UseCase:
 
 def enlarged(case: UseCase, frame: pd.DataFrame, known: Catalog) -> pd.DataFrame:
     """Return the rows with enough copies of the test rows, each a flight of its own."""
-    parts = train.cut(case, frame)
+    parts = workspace.cut(case, frame)
     entity, copies = known.feature_views[case.feature_view].entity, TEST_ROWS // len(parts.test) + 1
     more = [parts.test.assign(**{entity: parts.test[entity] + f"/{copy}"}) for copy in range(copies)]
     test = pd.concat(more, ignore_index=True).head(TEST_ROWS)
@@ -85,7 +86,7 @@ def evaluate(
     """Evaluate as the task does, and let every gate speak."""
     with TemporaryDirectory() as workdir:
         site = Site(registry, case, Path(workdir), settings().signing_key.parent)
-        evidence = train.evaluate(site, trained, frame, rival=rival)
+        evidence = evaluation.evaluate(site, trained, frame, rival=rival)
         verdicts = gates.judge(case, evidence)
     unjudged = [verdict.reason for verdict in verdicts if verdict.reason.startswith("could not be judged")]
     if unjudged:

@@ -24,7 +24,7 @@ from include.data.snapshots import snapshot as snapshots
 from include.database.tables import inference_log, live_state
 from include.declarations import Label, Rollout, Split, Threshold, UseCase
 from include.modeling import gates
-from include.modeling.pipeline import train
+from include.modeling.pipeline import evaluate, train, workspace
 from include.modeling.registration import register
 from include.modeling.registry.provenance import provenance
 from include.modeling.registry.registry import Registry
@@ -198,11 +198,11 @@ def _certified(
         _add_module(use_case, patch)
         patch.setattr(train, "asking", at_once)
         for run in ("first", "second"):
-            site = train.Site(registry, use_case, tmp_path_factory.mktemp(run), home / "keys")
+            site = workspace.Site(registry, use_case, tmp_path_factory.mktemp(run), home / "keys")
             tags = {"airworthy.dag": "training", "airworthy.run": run, "airworthy.partition": ""}
             run_id = registry.run_for(use_case.name, tags)
             made = train.train(site, build_model(), frame, run_id=run_id, provenance=about)
-            evidence = train.evaluate(site, made, frame)
+            evidence = evaluate.evaluate(site, made, frame)
             verdicts = gates.judge(use_case, evidence)
             register.register(site, made, verdicts, evidence=evidence, provenance=about)
         yield use_case

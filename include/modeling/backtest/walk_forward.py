@@ -7,24 +7,19 @@ days that followed those it learnt from, and what the gates said. Writes one tab
 
 from __future__ import annotations
 
-import argparse
 import json
-import sys
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
 
-from include.catalog import catalog
 from include.declarations import GREATER_IS_BETTER
 from include.errors import DataError
 from include.modeling.evaluation.evidence import Evidence
 from include.modeling.gates import report as gate_report
-from include.modeling.pipeline.train import EVIDENCE
-from include.modeling.registry.registry import Registry
+from include.modeling.pipeline.workspace import EVIDENCE
 from include.modeling.registry.tracking import SUPERSEDED_BY, Tracking
-from include.settings import settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -158,36 +153,3 @@ def _night(tracking: Tracking, use_case: UseCase, day: str, runs: Sequence[Run])
         champion_saw=champion.overlap if champion else None,
         failed=tuple(gate["gate"] for gate in said.get("verdicts", ()) if gate["outcome"] == "fail"),
     )
-
-
-def main(arguments: list[str]) -> int:
-    """Print the table, and write the page with table and picture behind Airflow's login."""
-    from rich.console import Console
-
-    from include.modeling.backtest.report import html, path_of, table
-    from include.storage import reports
-
-    parser = argparse.ArgumentParser(
-        prog="python -m include.modeling.backtest.walk_forward", description=__doc__
-    )
-    parser.add_argument("use_case", choices=sorted(catalog().use_cases))
-    parser.add_argument("--first", type=date.fromisoformat, required=True, help="first as-of day")
-    parser.add_argument("--last", type=date.fromisoformat, required=True, help="last as-of day")
-    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    chosen = parser.parse_args(arguments)
-    use_case = catalog().use_cases[chosen.use_case]
-    found = walk(Registry(settings().mlflow_uri), use_case, chosen.first, chosen.last)
-    if chosen.json:
-        sys.stdout.write(json.dumps(asdict(found), indent=1) + "\n")
-        return 0
-    console = Console(highlight=False)
-    console.print(table(found))
-    console.print(found.summary, markup=False, soft_wrap=True)
-    reports.write(settings().lake_uri, {}, path_of(found), html(found))
-    page = f"{settings().airflow_uri}/airworthy/reports/{path_of(found)}"
-    console.print(page, markup=False, soft_wrap=True)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from include.modeling.evaluation.costs import curve
-from include.modeling.gates.calibration import bins_of
+from include.modeling.evaluation.metrics import bins_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from include.modeling.evaluation.evidence import Measurement
+from include.modeling.evaluation.metrics import bins_of
 from include.modeling.gates.verdict import measured, verdict
 
 if TYPE_CHECKING:
@@ -41,13 +42,6 @@ def measure(gate: Calibration, trial: Trial) -> Measurement:
     )
     figures = {"error": float(value), "lower": max(lower, 0.0), "upper": upper, "brier": brier}
     return Measurement(figures=figures, items=items, rows=len(answers))
-
-
-def bins_of(answers: Values, count: int) -> np.ndarray:
-    """Return the bin of each row: equally many rows in each, ties together."""
-    edges = np.unique(np.quantile(answers, np.linspace(0, 1, count + 1)[1:-1]))
-    _, bins = np.unique(np.searchsorted(edges, answers, "right"), return_inverse=True)
-    return np.asarray(bins)
 
 
 def judge(gate: Calibration, evidence: Evidence) -> Verdict:

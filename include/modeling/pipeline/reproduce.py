@@ -17,7 +17,7 @@ from include.data.snapshots import snapshot as snapshots
 from include.data.snapshots.snapshot import Snapshot
 from include.errors import AirworthyError, NotReproduced, ServiceUnavailable
 from include.modeling.packaging import package as packaging
-from include.modeling.pipeline.train import cut
+from include.modeling.pipeline.workspace import cut
 from include.modeling.registry import load_version as champions
 from include.modeling.registry.provenance import code_version, lock_hash
 from include.modeling.registry.registry import as_tags
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from include.certificates.certificate import Certificate
     from include.data.lake.delta_tables import Lake
     from include.declarations import UseCase
-    from include.modeling.pipeline.train import Site
+    from include.modeling.pipeline.workspace import Site
     from include.modeling.registry.load_version import Certified
 
 FILE, PAGE = "reproduction.json", "reproduction.md"

@@ -134,7 +134,7 @@ def _approvals(about: Certificate, use_case: UseCase) -> list[str]:
 
 
 def _reproduction(about: Certificate, version: int) -> list[str]:
-    verify = f"python -m include.certificates.certificate verify models:/{about.use_case}/{version}"
+    verify = f"python -m include.cli.verify verify models:/{about.use_case}/{version}"
     made_with = {
         "code": about.code_version,
         "lock": about.lock_hash,

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 
 from include.certificates import certificate
 from include.certificates.certificate import Claims, GateEvidence
-from include.errors import CertificateInvalid, GateFailed
+from include.errors import CertificateInvalid, GateFailed, SettingsError
 from include.inference import model as loading
 from include.modeling.gates import SAME_ANSWER, blocked, report, undecided
 from include.modeling.packaging import package
-from include.modeling.pipeline.train import EVIDENCE, trained_on
+from include.modeling.pipeline.workspace import EVIDENCE
 from include.modeling.registration import model_card
+from include.modeling.registry.provenance import Provenance
 from include.modeling.registry.registry import Logged, as_tags
 
 if TYPE_CHECKING:
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 
     from include.modeling.evaluation.evidence import Evidence
     from include.modeling.gates import Verdict
-    from include.modeling.pipeline.train import Provenance, Site, TrainedCandidate
+    from include.modeling.pipeline.workspace import Site, TrainedCandidate
+    from include.modeling.registry.registry import Registry
 
 
 def record(
@@ -152,3 +154,22 @@ def _is_certified(folder: Path, trusted: Path) -> bool:
 def _environment() -> dict[str, str]:
     versions = {name: version_of(name) for name in package.REQUIREMENTS}
     return {"python": platform.python_version(), **versions}
+
+
+def trained_on(registry: Registry, candidate: TrainedCandidate, provenance: Provenance) -> Provenance:
+    """
+    Return what the candidate was made from: the code may have been deployed anew since.
+
+    :raises SettingsError: if it was not the snapshot of `provenance`
+    """
+    logged = registry.logged(candidate.run_id)
+    tags = logged.tags if logged else {}
+    code, lock = tags.get("airworthy.code_version", ""), tags.get("airworthy.lock_hash", "")
+    parameters = json.loads(tags.get("airworthy.parameters", "{}"))
+    found = Provenance(provenance.snapshot, code, lock, parameters)
+    if tags.get("airworthy.inputs") != found.digest:
+        raise SettingsError(
+            f"The model of the MLflow run {candidate.run_id} was not trained on the snapshot that its "
+            "certificate would name. Trigger a new DAG run."
+        )
+    return found

@@ -11,15 +11,12 @@ import requests
 from mlflow.exceptions import MlflowException
 from mlflow.utils.credentials import get_default_host_creds
 from mlflow.utils.rest_utils import http_request, verify_rest_response
-from sqlalchemy import text
-from sqlalchemy.exc import OperationalError
 
 from include.errors import ServiceUnavailable, SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from sqlalchemy import Engine
 
 Thing = TypeVar("Thing")
 UNCERTAIN = frozenset(
@@ -28,31 +25,6 @@ UNCERTAIN = frozenset(
 NEVER = frozenset({"INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "BAD_REQUEST"})
 SETTLE_SECONDS = 5.0
 TIMEOUT_SECONDS = 30
-
-
-@contextmanager
-def alone(engine: Engine | None, key: str, *, patience: str = "120s") -> Iterator[None]:
-    """
-    Let one process at a time through per `key`; PostgreSQL frees the lock of a process that dies.
-
-    Without an engine everybody passes.
-
-    :raises ServiceUnavailable: if the other does not finish within `patience`
-    """
-    if engine is None:
-        yield
-        return
-    with engine.connect() as connection:
-        try:
-            connection.execute(
-                text("SELECT set_config('lock_timeout', :patience, true)"), {"patience": patience}
-            )
-            connection.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))"), {"key": key})
-        except OperationalError as error:
-            raise ServiceUnavailable(
-                f"{key}: another attempt has been at work for {patience}, or the database is away. Try again."
-            ) from error
-        yield
 
 
 def once(find: Callable[[], Thing | None], create: Callable[[], object], what: str) -> Thing:

@@ -15,9 +15,10 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag, ViewType
 from mlflow.exceptions import MlflowException
 
+from include.database.locks import alone
 from include.errors import RunDeleted, SettingsError
 from include.modeling.registry import artifacts
-from include.modeling.registry.idempotency import alone, once, post, reaching, understood
+from include.modeling.registry.idempotency import once, post, reaching, understood
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -15,7 +15,7 @@ import pandas as pd
 from include.catalog import catalog
 from include.declarations import GREATER_IS_BETTER
 from include.errors import SettingsError, TrainingFailed
-from include.modeling.pipeline.train import cut
+from include.modeling.pipeline.workspace import cut
 from include.modeling.registry.registry import as_tags
 from include.modeling.training.resource_usage import measured
 from include.modeling.tuning.executors import workers
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
     from include.data.snapshots.splits import Splits
     from include.declarations import Tuning, UseCase
-    from include.modeling.pipeline.train import Provenance, Site
+    from include.modeling.pipeline.workspace import Site
+    from include.modeling.registry.provenance import Provenance
     from include.modeling.tuning.executors import Ask
 
 CHOSEN, HISTORY = "tuning.json", "tuning.png"

@@ -15,9 +15,9 @@ from optuna.trial import TrialState
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
+from include.database.locks import alone
 from include.declarations import GREATER_IS_BETTER, Choice, Whole
 from include.errors import ServiceUnavailable, SettingsError
-from include.modeling.registry.idempotency import alone
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

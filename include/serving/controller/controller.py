@@ -18,7 +18,7 @@ from include.serving.controller.fleet import Fleet
 from include.serving.controller.status import View, describe, next_route
 from include.serving.gateway.config import Route
 from include.serving.gateway.haproxy import Gateway
-from include.serving.model_server.shadow import Target, write_target
+from include.serving.shadow_target import Target, write_target
 from include.settings import settings
 
 if TYPE_CHECKING:

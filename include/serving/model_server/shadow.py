@@ -12,6 +12,8 @@ import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from include.serving.shadow_target import Target
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -23,32 +25,11 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
-    """Where `champion` sends `share` of its requests, as the controller wrote it."""
-
-    champion: int
-    challenger: int
-    address: str
-    share: float
-
-
-@dataclass(frozen=True, slots=True)
 class Copy:
     """A request, to be sent once more."""
 
     body: bytes
     headers: dict[str, str]
-
-
-def write_target(file: Path, target: Target | None) -> None:
-    """Tell the champion where to send copies; nowhere, if there is no target."""
-    text = json.dumps({name: getattr(target, name) for name in Target.__slots__}) if target else "null"
-    if file.exists() and file.read_text() == text:
-        return
-    file.parent.mkdir(parents=True, exist_ok=True)
-    draft = file.with_name(f".{file.name}")
-    draft.write_text(text)
-    draft.replace(file)
 
 
 class Shadow:

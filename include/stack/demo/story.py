@@ -13,7 +13,6 @@ import httpx
 
 from include import partitions
 from include.catalog import catalog
-from include.cli.stack import addresses
 from include.errors import AirworthyError
 from include.settings import settings
 from include.stack.airflow_api import FINAL, AirflowApi
@@ -21,6 +20,7 @@ from include.stack.demo.console import Narrator
 from include.stack.demo.flights_feed import land
 from include.stack.demo.traffic import Traffic
 from include.stack.embedded import lifecycle
+from include.stack.embedded.lifecycle import addresses
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -15,15 +15,20 @@ from typing import TYPE_CHECKING
 import psutil
 from sqlalchemy import create_engine, text
 
-from include.credentials import admin_login, load
+from include.credentials import admin_login, load, password_file
 from include.database.migrate import upgrade
 from include.database.tables import connect
 from include.errors import ServiceUnavailable
+from include.settings import Settings
 from include.stack.embedded import environment, health, preflight, processes
 from include.stack.embedded.airflow_settings import apply
 from include.stack.embedded.postgres import ensure_databases
 from include.stack.embedded.programs import PROGRAMS, log_file, postgres
 from include.stack.embedded.supervision import Supervisor, start
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -253,3 +258,13 @@ def _unique(process: psutil.Process) -> int:
         return int(process.memory_full_info().pss)
     except psutil.Error:
         return 0
+
+
+def addresses(chosen: Settings) -> str:
+    """Return where a person looks further, and how they log in."""
+    return (
+        f"Airflow  {chosen.airflow_uri}  user admin, password in {password_file(chosen.root)}\n"
+        f"MLflow   {chosen.mlflow_uri}\n"
+        f"Models   {chosen.gateway_uri}/models\n"
+        f"Logs     {chosen.root / 'logs'}"
+    )

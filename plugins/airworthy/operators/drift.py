@@ -9,7 +9,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from airworthy.hooks.lake import LakeHook
 from airworthy.links import DriftReportLink, report_url
-from airworthy.operators.training import ModelOperator
+from airworthy.operators.base import ModelOperator
 from include.catalog import catalog
 from include.settings import settings
 

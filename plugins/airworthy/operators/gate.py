@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from airworthy import runs
-from airworthy.operators.training import ModelOperator
+from airworthy.operators.base import ModelOperator
 from include.catalog import catalog
 
 if TYPE_CHECKING:

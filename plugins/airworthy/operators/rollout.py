@@ -3,98 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
 from airworthy import runs
-from airworthy.hooks.airworthy_database import AirworthyDatabaseHook
-from airworthy.hooks.gateway import GatewayHook
-from airworthy.hooks.model_registry import ModelRegistryHook
-from airworthy.links import ModelsLink
-from include.settings import settings
+from airworthy.operators.base import ReleaseOperator
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sqlalchemy import Engine
-
-    from airflow.sdk import Context, XComArg
-
-    from include.certificates.certificate import Certificate
-    from include.modeling.registry.registry import Registry
-    from include.release.rollout import Hold
-
-
-class ReleaseOperator(BaseOperator):
-    """What the operators of a rollout share: the use case, the hold on it, and who they talk to."""
-
-    template_fields: Sequence[str] = ("use_case", "hold")
-    operator_extra_links = (ModelsLink(),)
-
-    def __init__(
-        self,
-        *,
-        use_case: str,
-        hold: dict[str, Any] | XComArg | None = None,
-        airworthy_conn_id: str = AirworthyDatabaseHook.default_conn_name,
-        mlflow_conn_id: str = ModelRegistryHook.default_conn_name,
-        gateway_conn_id: str = GatewayHook.default_conn_name,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        self.use_case = use_case
-        self.hold: Any = hold
-        self.airworthy_conn_id = airworthy_conn_id
-        self.mlflow_conn_id = mlflow_conn_id
-        self.gateway_conn_id = gateway_conn_id
-
-    @cached_property
-    def engine(self) -> Engine:
-        """The airworthy database."""
-        return AirworthyDatabaseHook(self.airworthy_conn_id).engine
-
-    @cached_property
-    def registry(self) -> Registry:
-        """The model registry."""
-        return ModelRegistryHook(self.mlflow_conn_id, engine=self.engine).registry
-
-    @property
-    def evidence_url(self) -> str:
-        """What the gateway says of the use case."""
-        return GatewayHook(self.gateway_conn_id).page(self.use_case)
-
-    def held(self) -> Hold:
-        """Return the hold that `begin` took."""
-        from include.release.rollout import Hold
-
-        return Hold(**self.hold)
-
-    def verified(self, version: int) -> Certificate:
-        """
-        Return the certificate of a version, which is the model that the ledger says was registered.
-
-        :raises CertificateInvalid: if nobody trusted certified exactly these files for this use case
-        :raises ReleaseError: if another model was registered as this version, or none
-        """
-        from include.database import ledger
-        from include.modeling.registration.versions import verify
-
-        certificate = verify(self.registry, self.use_case, version, trusted=settings().trusted_keys)
-        with self.engine.connect() as connection:
-            ledger.require_registered(connection, self.use_case, version, certificate.model_digest)
-        return certificate
-
-    def show_aliases(self) -> None:
-        """Make MLflow's aliases follow the desired state."""
-        from include.modeling.registration.versions import project
-        from include.release import rollout
-
-        with self.engine.connect() as connection:
-            state = rollout.read(connection, self.use_case)
-        project(self.registry, state)
+    from airflow.sdk import Context
 
 
 class BeginRolloutOperator(ReleaseOperator):

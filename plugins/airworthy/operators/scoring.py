@@ -8,7 +8,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from airworthy import runs
 from airworthy.hooks.lake import LakeHook
-from airworthy.operators.training import ModelOperator
+from airworthy.operators.base import ModelOperator
 from include.catalog import catalog
 from include.settings import settings
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airworthy.operators.rollout import ReleaseOperator
+from airworthy.operators.base import ReleaseOperator
 from airworthy.triggers.rollout import RolloutTrigger
 from include.catalog import catalog
 from include.errors import RolloutFailed

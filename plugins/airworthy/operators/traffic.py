@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from airworthy import runs
-from airworthy.operators.rollout import ReleaseOperator
+from airworthy.operators.base import ReleaseOperator
 from airworthy.triggers.rollout import RolloutTrigger
 from include.catalog import catalog
 from include.errors import RolloutFailed

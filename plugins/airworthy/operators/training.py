@@ -3,103 +3,22 @@
 from __future__ import annotations
 
 import json
-from contextlib import contextmanager
 from dataclasses import asdict, replace
-from functools import cached_property
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseOperator, BaseOperatorLink
 from airflow.sdk.exceptions import AirflowSkipException
 
 from airworthy import runs
-from airworthy.hooks.airworthy_database import AirworthyDatabaseHook
 from airworthy.hooks.lake import LakeHook
-from airworthy.hooks.model_registry import ModelRegistryHook
-from airworthy.links import MlflowRunLink
+from airworthy.operators.base import ModelOperator
 from include.catalog import catalog, module_of
-from include.settings import settings
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
-
-    from sqlalchemy import Engine
+    from collections.abc import Sequence
 
     from airflow.sdk import Context, XComArg
 
     from include.data.snapshots.snapshot import Snapshot
-    from include.modeling.pipeline.train import Site, TrainedCandidate
-
-
-class ModelOperator(BaseOperator):
-    """What the operators that make a model share: the use case, references to data and model, connections."""
-
-    template_fields: Sequence[str] = ("use_case", "snapshot", "candidate", "evidence")
-    operator_extra_links: Collection[BaseOperatorLink] = (MlflowRunLink(),)
-
-    def __init__(
-        self,
-        *,
-        use_case: str,
-        snapshot: str | XComArg | None = None,
-        candidate: dict[str, Any] | XComArg | None = None,
-        evidence: dict[str, Any] | XComArg | None = None,
-        lake_conn_id: str = LakeHook.default_conn_name,
-        mlflow_conn_id: str = ModelRegistryHook.default_conn_name,
-        airworthy_conn_id: str = AirworthyDatabaseHook.default_conn_name,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        self.use_case = use_case
-        self.snapshot: Any = snapshot
-        self.candidate: Any = candidate
-        self.evidence: Any = evidence
-        self.lake_conn_id = lake_conn_id
-        self.mlflow_conn_id = mlflow_conn_id
-        self.airworthy_conn_id = airworthy_conn_id
-
-    @cached_property
-    def engine(self) -> Engine:
-        """The airworthy database."""
-        return AirworthyDatabaseHook(self.airworthy_conn_id).engine
-
-    @cached_property
-    def mlflow(self) -> ModelRegistryHook:
-        """MLflow."""
-        return ModelRegistryHook(self.mlflow_conn_id, engine=self.engine)
-
-    @property
-    def evidence_url(self) -> str:
-        """The MLflow run, once there is one."""
-        candidate = self.candidate or {}
-        return self.mlflow.run_url(candidate["run_id"]) if "run_id" in candidate else ""
-
-    @contextmanager
-    def site(self) -> Iterator[Site]:
-        """Give a place to work in that is gone afterwards."""
-        from include.modeling.pipeline.train import Site
-
-        with TemporaryDirectory(prefix=f"{self.use_case}-") as folder:
-            use_case = catalog().use_cases[self.use_case]
-            yield Site(self.mlflow.registry, use_case, Path(folder), settings().signing_key.parent)
-
-    def snapshot_taken(self) -> Snapshot:
-        """Return the snapshot that an earlier task took."""
-        from include.data.snapshots.snapshot import Snapshot
-
-        return Snapshot.from_json(self.snapshot)
-
-    def candidate_trained(self) -> TrainedCandidate:
-        """Return the candidate that an earlier task trained."""
-        from include.modeling.pipeline.train import TrainedCandidate
-
-        return TrainedCandidate(**self.candidate)
-
-    def attempt(self, context: Context) -> str:
-        """Return what makes two tries the same attempt: the DAG run, and what the model is made of."""
-        logged = self.mlflow.registry.logged(self.candidate_trained().run_id)
-        return f"{runs.run_key(context)}/{logged.tags['airworthy.inputs'] if logged else ''}"
 
 
 class TakeSnapshotOperator(ModelOperator):
@@ -126,8 +45,8 @@ class TakeSnapshotOperator(ModelOperator):
 
     def execute(self, context: Context) -> str:
         """Return the snapshot."""
+        from include.data.snapshots import records
         from include.data.snapshots import snapshot as snapshots
-        from include.modeling import lineage
 
         use_case, lake = catalog().use_cases[self.use_case], LakeHook(self.lake_conn_id).lake
         tables = (use_case.feature_view, use_case.label.dataset)
@@ -137,7 +56,7 @@ class TakeSnapshotOperator(ModelOperator):
         snapshot = snapshots.take(use_case, lake, runs.as_of(context, self.as_of))
         if runs.is_scheduled(context):
             self._require_news(snapshot)
-        lineage.record(self.engine, snapshot, run=runs.run_key(context))
+        records.record(self.engine, snapshot, run=runs.run_key(context))
         self._tell(snapshot)
         return snapshot.to_json()
 
@@ -221,7 +140,7 @@ class EvaluateModelOperator(ModelOperator):
         from include.data.snapshots import leakage_history
         from include.data.snapshots import snapshot as snapshots
         from include.database import ledger
-        from include.modeling.pipeline.train import evaluate
+        from include.modeling.pipeline.evaluate import evaluate
         from include.release import rollout
 
         use_case, lake = catalog().use_cases[self.use_case], LakeHook(self.lake_conn_id).lake

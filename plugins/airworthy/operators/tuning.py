@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airworthy import runs
 from airworthy.hooks.lake import LakeHook
-from airworthy.operators.training import ModelOperator
+from airworthy.operators.base import ModelOperator
 from include.catalog import catalog, module_of
 
 if TYPE_CHECKING:

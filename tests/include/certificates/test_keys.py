@@ -5,15 +5,8 @@ import stat
 import pytest
 
 from include.certificates.certificate import FILE_NAME, Claims, GateEvidence, issue, verify
-from include.certificates.keys import (
-    generate_keys,
-    main,
-    private_key,
-    revoke,
-    rotate,
-    trusted_key,
-    trusted_names,
-)
+from include.certificates.keys import generate_keys, private_key, revoke, rotate, trusted_key, trusted_names
+from include.cli.keys import main
 from include.errors import CertificateInvalid, SettingsError
 from include.settings import settings
 

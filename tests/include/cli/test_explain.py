@@ -9,7 +9,7 @@ from include.certificates.certificate import FILE_NAME, Claims, GateEvidence, di
 from include.cli.explain import main
 from include.data.lake.delta_tables import Lake
 from include.database.tables import desired_state, inference_log
-from include.modeling.explainability.importance import Attribution
+from include.modeling.explainability.shapley import Attribution
 from include.settings import settings
 from include.use_cases.flight_delay import USE_CASE as FLIGHT_DELAY
 

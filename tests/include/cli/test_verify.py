@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from include.certificates.certificate import FILE_NAME, Claims, GateEvidence, digest, issue, main
+from include.certificates.certificate import FILE_NAME, Claims, GateEvidence, digest, issue
+from include.cli.verify import main
 from include.settings import settings
 
 PASSED = GateEvidence(

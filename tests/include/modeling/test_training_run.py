@@ -8,7 +8,9 @@ import pytest
 
 from include.declarations import Split, Training
 from include.errors import DataError
-from include.modeling.pipeline.train import Provenance, Site, train
+from include.modeling.pipeline.train import train
+from include.modeling.pipeline.workspace import Site
+from include.modeling.registry.provenance import Provenance
 from include.use_cases.flight_delay import USE_CASE, build_model
 
 SPLIT = Split(validation_days=5, test_days=10, minimum_rows=100)

@@ -11,6 +11,7 @@ from airworthy.operators.training import TakeSnapshotOperator
 from include.cli.lineage import show_descendants, show_origin
 from include.data.lake import commit_log
 from include.data.lake.delta_tables import Lake
+from include.data.snapshots import records
 from include.data.snapshots import snapshot as snapshots
 from include.errors import PartitionMissing, ReleaseError
 from include.modeling import lineage
@@ -29,7 +30,7 @@ def told(tmp_path, flown, certified, database):
     for table in ("flight_features", "arrivals"):
         lake.publish(table, flown.read(table), days, metadata={"run": f"{table}/bulk", "try": "1"})
     snapshot = snapshots.take(certified, lake, None)
-    lineage.record(database, snapshot, run=f"{certified.name}_training/manual")
+    records.record(database, snapshot, run=f"{certified.name}_training/manual")
     return lake
 
 
@@ -108,7 +109,7 @@ def test_features_are_of_the_sources_that_stood_when_they_were_built(told, made_
 
 def test_a_day_that_was_left_out_taught_nothing(told, made_of, certified, database):
     told.publish("arrivals", told.read("arrivals", [TWO]).iloc[:1], [TWO], metadata={})
-    lineage.record(database, snapshots.take(certified, told, None), run="later")
+    records.record(database, snapshots.take(certified, told, None), run="later")
     runs = {row["run"] for row in made_of("flights", TWO).snapshots}
     assert runs == {f"{certified.name}_training/manual"}
     assert "later" in {row["run"] for row in made_of("flights", THREE).snapshots}
@@ -121,7 +122,7 @@ def test_compaction_makes_nothing(told):
 
 
 def test_the_same_snapshot_is_kept_once(told, certified, database, made_of):
-    lineage.record(database, snapshots.take(certified, told, None), run="another")
+    records.record(database, snapshots.take(certified, told, None), run="another")
     assert len(made_of("arrivals", THREE).snapshots) == 1
 
 

@@ -21,11 +21,12 @@ from include.modeling.evaluation.baseline import forecast
 from include.modeling.evaluation.bootstrap import Days
 from include.modeling.evaluation.bootstrap_metrics import measure
 from include.modeling.evaluation.metrics import MEASURES, evaluate, predict
-from include.modeling.explainability.importance import attribute
+from include.modeling.explainability.shapley import attribute
 from include.modeling.pipeline import train as steps
-from include.modeling.pipeline.train import Provenance, Site
+from include.modeling.pipeline.workspace import Site
 from include.modeling.registration import register
 from include.modeling.registry import load_version
+from include.modeling.registry.provenance import Provenance
 from include.modeling.training.fit import fit
 from include.use_cases.delay_band import USE_CASE, build_model
 

@@ -7,7 +7,8 @@ import pytest
 from sklearn.linear_model import LinearRegression
 
 from include.inference.model import Interface, ServedModel
-from include.modeling.explainability.importance import attribute, background, explain, importance
+from include.modeling.explainability.importance import explain, importance
+from include.modeling.explainability.shapley import attribute, background
 from include.modeling.packaging.package import digest, load
 from include.use_cases.air_time import USE_CASE as AIR_TIME
 from include.use_cases.flight_delay import USE_CASE as FLIGHT_DELAY

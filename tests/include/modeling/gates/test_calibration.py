@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from include.declarations import Calibration
-from include.modeling.gates.calibration import bins_of
+from include.modeling.evaluation.metrics import bins_of
 from tests.include.modeling.gates.conftest import sound
 
 

@@ -16,9 +16,10 @@ from include.modeling import gates
 from include.modeling.evaluation.evidence import Evidence
 from include.modeling.gates.performance import improvement
 from include.modeling.pipeline import train as steps
-from include.modeling.pipeline.train import Provenance, Site, TrainedCandidate
+from include.modeling.pipeline.workspace import Site, TrainedCandidate
 from include.modeling.registration import register, versions
 from include.modeling.registry import load_version
+from include.modeling.registry.provenance import Provenance
 from include.modeling.registry.registry import Registry
 from include.release.rollout import State
 from include.use_cases.air_time import USE_CASE as AIR_TIME

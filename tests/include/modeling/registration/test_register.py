@@ -11,8 +11,9 @@ from include.errors import GateFailed
 from include.modeling.evaluation.evidence import Evidence, Measurement
 from include.modeling.gates import Verdict
 from include.modeling.packaging.package import digest
-from include.modeling.pipeline.train import Provenance, Site, TrainedCandidate
+from include.modeling.pipeline.workspace import Site, TrainedCandidate
 from include.modeling.registration.register import register, require
+from include.modeling.registry.provenance import Provenance
 from include.use_cases.flight_delay import USE_CASE as FLIGHT_DELAY
 
 CANDIDATE = TrainedCandidate("flight_delay", "run", "model", "digest")

@@ -13,6 +13,7 @@ import httpx
 import mlflow
 import pytest
 
+from include.database import locks
 from include.database.tables import connect
 from include.errors import ServiceUnavailable
 from include.modeling.registry import idempotency
@@ -117,21 +118,21 @@ def test_a_refused_create_is_no_accident(mlflow_server):
 
 
 def test_a_lock_is_free_again_once_its_holder_is_gone(database):
-    with idempotency.alone(database, "key"):
+    with locks.alone(database, "key"):
         pass
-    with idempotency.alone(database, "key", patience="100ms"):
+    with locks.alone(database, "key", patience="100ms"):
         pass
 
 
 def test_who_waits_too_long_for_another_attempt_tries_again_later(database):
     with (
-        idempotency.alone(database, "key"),
+        locks.alone(database, "key"),
         pytest.raises(ServiceUnavailable, match="another attempt"),
-        idempotency.alone(database, "key", patience="100ms"),
+        locks.alone(database, "key", patience="100ms"),
     ):
         pass
 
 
 def test_another_key_is_another_lock(database):
-    with idempotency.alone(database, "key"), idempotency.alone(database, "other", patience="100ms"):
+    with locks.alone(database, "key"), locks.alone(database, "other", patience="100ms"):
         pass

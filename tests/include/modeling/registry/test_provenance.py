@@ -4,8 +4,8 @@ import hashlib
 
 import pytest
 
-from include.modeling.pipeline.train import Provenance
 from include.modeling.registry import provenance as known
+from include.modeling.registry.provenance import Provenance
 
 
 @pytest.fixture(autouse=True)

@@ -19,8 +19,8 @@ from sqlalchemy import text
 
 from include.declarations import Tuning
 from include.errors import DataError, ServiceUnavailable, SettingsError, TrainingFailed
-from include.modeling.pipeline.train import Provenance, Site
-from include.modeling.registry.provenance import code_version
+from include.modeling.pipeline.workspace import Site
+from include.modeling.registry.provenance import Provenance, code_version
 from include.modeling.tuning import executors
 from include.modeling.tuning.search import tune
 from tests.conftest import free_ports, wait_until

@@ -11,6 +11,7 @@ from airworthy.links import BacktestLink
 from airworthy.operators.backtest import BacktestOperator
 from airworthy.operators.gate import ModelGateOperator
 from airworthy.operators.training import EvaluateModelOperator, TakeSnapshotOperator, TrainModelOperator
+from include.cli import backtest
 from include.declarations import Threshold
 from include.errors import DataError, GateFailed
 from include.modeling.backtest import walk_forward
@@ -90,9 +91,9 @@ def _the_page_shows_it(operator, use_case, lake):
 def _the_command_tells_it(use_case, capsys):
     asked = [use_case.name, "--first", f"{FIRST}", "--last", f"{LAST}"]
     capsys.readouterr()  # what was logged before
-    assert walk_forward.main([*asked, "--json"]) == 0
+    assert backtest.main([*asked, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["nights"][3]["state"] == "refused"
-    assert walk_forward.main(asked) == 0
+    assert backtest.main(asked) == 0
     said = capsys.readouterr().out
     assert "4 nights" in said
     assert f"/airworthy/reports/backtests/{use_case.name}/" in said

@@ -1,0 +1,27 @@
+"""Records of snapshots in the airworthy database."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import date
+from typing import TYPE_CHECKING
+
+from sqlalchemy.dialects.postgresql import insert
+
+from include.database.tables import snapshot as table
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from include.data.snapshots.snapshot import Snapshot
+
+
+def record(engine: Engine, snapshot: Snapshot, *, run: str) -> None:
+    """Keep that a run took a snapshot; the same one taken again is kept once, with its first run."""
+    values = {name: value for name, value in asdict(snapshot).items() if name not in ("days", "left_out")} | {
+        "left_out": list(snapshot.left_out),
+        "run": run,
+    }
+    values["first_day"], values["last_day"] = (date.fromisoformat(day) for day in snapshot.days)
+    with engine.begin() as connection:
+        connection.execute(insert(table).values(values).on_conflict_do_nothing())

@@ -1,0 +1,172 @@
+"""Base classes of the operators."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator, BaseOperatorLink
+
+from airworthy import runs
+from airworthy.hooks.airworthy_database import AirworthyDatabaseHook
+from airworthy.hooks.gateway import GatewayHook
+from airworthy.hooks.lake import LakeHook
+from airworthy.hooks.model_registry import ModelRegistryHook
+from airworthy.links import MlflowRunLink, ModelsLink
+from include.catalog import catalog
+from include.settings import settings
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Sequence
+
+    from sqlalchemy import Engine
+
+    from airflow.sdk import Context, XComArg
+
+    from include.certificates.certificate import Certificate
+    from include.data.snapshots.snapshot import Snapshot
+    from include.modeling.pipeline.workspace import Site, TrainedCandidate
+    from include.modeling.registry.registry import Registry
+    from include.release.rollout import Hold
+
+
+class ModelOperator(BaseOperator):
+    """What the operators that make a model share: the use case, references to data and model, connections."""
+
+    template_fields: Sequence[str] = ("use_case", "snapshot", "candidate", "evidence")
+    operator_extra_links: Collection[BaseOperatorLink] = (MlflowRunLink(),)
+
+    def __init__(
+        self,
+        *,
+        use_case: str,
+        snapshot: str | XComArg | None = None,
+        candidate: dict[str, Any] | XComArg | None = None,
+        evidence: dict[str, Any] | XComArg | None = None,
+        lake_conn_id: str = LakeHook.default_conn_name,
+        mlflow_conn_id: str = ModelRegistryHook.default_conn_name,
+        airworthy_conn_id: str = AirworthyDatabaseHook.default_conn_name,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.use_case = use_case
+        self.snapshot: Any = snapshot
+        self.candidate: Any = candidate
+        self.evidence: Any = evidence
+        self.lake_conn_id = lake_conn_id
+        self.mlflow_conn_id = mlflow_conn_id
+        self.airworthy_conn_id = airworthy_conn_id
+
+    @cached_property
+    def engine(self) -> Engine:
+        """The airworthy database."""
+        return AirworthyDatabaseHook(self.airworthy_conn_id).engine
+
+    @cached_property
+    def mlflow(self) -> ModelRegistryHook:
+        """MLflow."""
+        return ModelRegistryHook(self.mlflow_conn_id, engine=self.engine)
+
+    @property
+    def evidence_url(self) -> str:
+        """The MLflow run, once there is one."""
+        candidate = self.candidate or {}
+        return self.mlflow.run_url(candidate["run_id"]) if "run_id" in candidate else ""
+
+    @contextmanager
+    def site(self) -> Iterator[Site]:
+        """Give a place to work in that is gone afterwards."""
+        from include.modeling.pipeline.workspace import Site
+
+        with TemporaryDirectory(prefix=f"{self.use_case}-") as folder:
+            use_case = catalog().use_cases[self.use_case]
+            yield Site(self.mlflow.registry, use_case, Path(folder), settings().signing_key.parent)
+
+    def snapshot_taken(self) -> Snapshot:
+        """Return the snapshot that an earlier task took."""
+        from include.data.snapshots.snapshot import Snapshot
+
+        return Snapshot.from_json(self.snapshot)
+
+    def candidate_trained(self) -> TrainedCandidate:
+        """Return the candidate that an earlier task trained."""
+        from include.modeling.pipeline.workspace import TrainedCandidate
+
+        return TrainedCandidate(**self.candidate)
+
+    def attempt(self, context: Context) -> str:
+        """Return what makes two tries the same attempt: the DAG run, and what the model is made of."""
+        logged = self.mlflow.registry.logged(self.candidate_trained().run_id)
+        return f"{runs.run_key(context)}/{logged.tags['airworthy.inputs'] if logged else ''}"
+
+
+class ReleaseOperator(BaseOperator):
+    """What the operators of a rollout share: the use case, the hold on it, and who they talk to."""
+
+    template_fields: Sequence[str] = ("use_case", "hold")
+    operator_extra_links = (ModelsLink(),)
+
+    def __init__(
+        self,
+        *,
+        use_case: str,
+        hold: dict[str, Any] | XComArg | None = None,
+        airworthy_conn_id: str = AirworthyDatabaseHook.default_conn_name,
+        mlflow_conn_id: str = ModelRegistryHook.default_conn_name,
+        gateway_conn_id: str = GatewayHook.default_conn_name,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.use_case = use_case
+        self.hold: Any = hold
+        self.airworthy_conn_id = airworthy_conn_id
+        self.mlflow_conn_id = mlflow_conn_id
+        self.gateway_conn_id = gateway_conn_id
+
+    @cached_property
+    def engine(self) -> Engine:
+        """The airworthy database."""
+        return AirworthyDatabaseHook(self.airworthy_conn_id).engine
+
+    @cached_property
+    def registry(self) -> Registry:
+        """The model registry."""
+        return ModelRegistryHook(self.mlflow_conn_id, engine=self.engine).registry
+
+    @property
+    def evidence_url(self) -> str:
+        """What the gateway says of the use case."""
+        return GatewayHook(self.gateway_conn_id).page(self.use_case)
+
+    def held(self) -> Hold:
+        """Return the hold that `begin` took."""
+        from include.release.rollout import Hold
+
+        return Hold(**self.hold)
+
+    def verified(self, version: int) -> Certificate:
+        """
+        Return the certificate of a version, which is the model that the ledger says was registered.
+
+        :raises CertificateInvalid: if nobody trusted certified exactly these files for this use case
+        :raises ReleaseError: if another model was registered as this version, or none
+        """
+        from include.database import ledger
+        from include.modeling.registration.versions import verify
+
+        certificate = verify(self.registry, self.use_case, version, trusted=settings().trusted_keys)
+        with self.engine.connect() as connection:
+            ledger.require_registered(connection, self.use_case, version, certificate.model_digest)
+        return certificate
+
+    def show_aliases(self) -> None:
+        """Make MLflow's aliases follow the desired state."""
+        from include.modeling.registration.versions import project
+        from include.release import rollout
+
+        with self.engine.connect() as connection:
+            state = rollout.read(connection, self.use_case)
+        project(self.registry, state)
