@@ -10,7 +10,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from include.declarations.base import Declaration, Name
-from include.declarations.gates import Metric
+from include.declarations.metrics import Metric
 
 Plain = bool | int | float | str | None
 

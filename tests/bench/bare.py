@@ -24,7 +24,9 @@ from include.database.ledger import Entry
 from include.database.tables import connect
 from include.errors import AirworthyError
 from include.modeling import batch_scoring, gates
+from include.modeling.pipeline import evaluate as evaluation
 from include.modeling.pipeline import train as candidate
+from include.modeling.pipeline import workspace
 from include.modeling.pipeline.workspace import Site
 from include.modeling.registration import register, versions
 from include.modeling.registry import load_version as champion
@@ -84,7 +86,7 @@ class Steps:
                 rival = self.champion()
                 with self.engine.connect() as connection:
                     refusals = ledger.refusals_since_promotion(connection, name)
-                found = candidate.evaluate(
+                found = evaluation.evaluate(
                     site,
                     trained,
                     frame,
@@ -236,12 +238,12 @@ def evaluation(*, use_case: str) -> dict[str, Any]:
         logged = steps.registry.logged(about.run_id)
         if logged is None:
             return {}
-        trained = candidate.TrainedCandidate(use_case, about.run_id, logged.model_id, logged.digest)
+        trained = workspace.TrainedCandidate(use_case, about.run_id, logged.model_id, logged.digest)
         snapshot = snapshots.Snapshot.from_json(json.dumps(about.snapshot, default=str))
         judged_case = judged.judged(case)
         few = snapshots.read(case, snapshot, steps.lake)
         frame = judged.enlarged(case, few, catalog())
-        test = candidate.cut(case, frame).test
+        test = workspace.cut(case, frame).test
         scoring_alone, bootstrap = judged.needed(case, held.model, test)
 
         def whole(rows: pd.DataFrame) -> None:
@@ -251,7 +253,7 @@ def evaluation(*, use_case: str) -> dict[str, Any]:
         fixed, _ = _in_turns(lambda: whole(few), lambda: None)
         resampled, _ = _in_turns(bootstrap, lambda: None)
     found = {"rows": len(test), "ours": ours, "scoring": alone, "bootstrap": resampled}
-    found |= {"fixed": fixed, "few": len(candidate.cut(case, few).test)}
+    found |= {"fixed": fixed, "few": len(workspace.cut(case, few).test)}
     return found | {"gates": len(judged.GATES), "turns": TURNS}
 
 

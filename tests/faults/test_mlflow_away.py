@@ -14,7 +14,7 @@ from include.certificates.certificate import digest
 from include.errors import ServiceUnavailable
 from include.modeling.registry.registry import Registry
 from tests.conftest import _healthy, _start_mlflow, free_ports, wait_until
-from tests.include.modeling.conftest import estimators, packaged, packaged_once
+from tests.include.conftest import estimators, packaged, packaged_once
 
 __all__ = ["estimators", "packaged", "packaged_once"]
 TAGS = {"airworthy.dag": "training", "airworthy.run": "nightly", "airworthy.partition": ""}

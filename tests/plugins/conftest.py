@@ -30,7 +30,7 @@ from include.modeling.registry.provenance import provenance
 from include.modeling.registry.registry import Registry
 from include.release import progress, rollout
 from include.settings import settings
-from tests.include.modeling.conftest import at_once, make_flights
+from tests.include.conftest import at_once, make_flights
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -115,7 +115,7 @@ def database(database: Engine, monkeypatch: pytest.MonkeyPatch) -> Engine:
 def registry(mlflow_server: str, database: Engine, monkeypatch: pytest.MonkeyPatch) -> Registry:
     connection = {"conn_type": "http", "host": mlflow_server}
     monkeypatch.setenv("AIRFLOW_CONN_MLFLOW_DEFAULT", json.dumps(connection))
-    monkeypatch.setattr(train, "asking", at_once)
+    monkeypatch.setattr(evaluate, "asking", at_once)
     return Registry(mlflow_server, database)
 
 
@@ -196,7 +196,7 @@ def _certified(
     frame, about = snapshots.read(use_case, snapshot, _tables), provenance(json.loads(snapshot.to_json()))
     with pytest.MonkeyPatch.context() as patch:
         _add_module(use_case, patch)
-        patch.setattr(train, "asking", at_once)
+        patch.setattr(evaluate, "asking", at_once)
         for run in ("first", "second"):
             site = workspace.Site(registry, use_case, tmp_path_factory.mktemp(run), home / "keys")
             tags = {"airworthy.dag": "training", "airworthy.run": run, "airworthy.partition": ""}

@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from include.declarations.base import Declaration
 
 if TYPE_CHECKING:
-    from include.declarations.metrics import Metric
-    from include.declarations.use_cases import UseCase
+    from include.declarations.metrics import Metric, Task
+
+
+class JudgedUseCase(Protocol):
+    """The part of a use case that a gate checks its own declaration against."""
+
+    @property
+    def task(self) -> Task:
+        """Binary, multiclass or regression."""
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """Columns that the model takes."""
+
+    @property
+    def cost(self) -> object | None:
+        """Cost of a wrong prediction, None where none is declared."""
 
 
 class Gate(Declaration):
@@ -32,5 +47,5 @@ class Gate(Declaration):
         """The columns of the feature view that it looks at."""
         return ()
 
-    def require(self, use_case: UseCase) -> None:
+    def require(self, use_case: JudgedUseCase) -> None:
         """Refuse a use case that this gate could never judge."""

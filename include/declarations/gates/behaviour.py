@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Literal, Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
 from include.declarations.base import Declaration, Name, Share, known, unique
-from include.declarations.gates.base import Gate
+from include.declarations.gates.base import Gate, JudgedUseCase
 from include.declarations.metrics import METRICS, Metric
-
-if TYPE_CHECKING:
-    from include.declarations.use_cases import UseCase
 
 Rate = Literal["selection_rate", "true_positive_rate", "false_positive_rate"]
 RATES: tuple[Rate, ...] = ("selection_rate", "true_positive_rate", "false_positive_rate")
@@ -43,7 +40,7 @@ class Fairness(Gate):
         """The slices' column."""
         return (self.column,)
 
-    def require(self, use_case: UseCase) -> None:
+    def require(self, use_case: JudgedUseCase) -> None:
         """Refuse a metric that the task does not have."""
         there = {*METRICS[use_case.task], *(RATES if use_case.task == "classification" else ())}
         known(self.metrics, there, f"{self.name}: metric of a {use_case.task}")
@@ -81,7 +78,7 @@ class Robustness(Gate):
         """Every column that is spoilt."""
         return tuple(dict.fromkeys((*self.noise, *self.missing, *self.unseen, *self.extremes)))
 
-    def require(self, use_case: UseCase) -> None:
+    def require(self, use_case: JudgedUseCase) -> None:
         """Refuse a column that the model does not see, and a regression without a tolerance."""
         known(self.columns, use_case.features, self.name)
         if use_case.task == "regression" and self.noise and self.tolerance is None:
@@ -113,7 +110,7 @@ class Leakage(Gate):
     maximum: float = Field(gt=0.5, lt=1)
     exempt: tuple[str, ...] = ()
 
-    def require(self, use_case: UseCase) -> None:
+    def require(self, use_case: JudgedUseCase) -> None:
         """Refuse an exemption of what is no feature."""
         known(self.exempt, use_case.features, "leakage: exempt")
 
@@ -141,7 +138,7 @@ class GoldenPredictions(Gate):
     kind: Literal["golden_predictions"] = "golden_predictions"
     cases: tuple[GoldenCase, ...] = Field(min_length=1)
 
-    def require(self, use_case: UseCase) -> None:
+    def require(self, use_case: JudgedUseCase) -> None:
         """Refuse a row that is not exactly the features."""
         unique([case.name for case in self.cases], "golden_predictions")
         for case in self.cases:

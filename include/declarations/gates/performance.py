@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from include.declarations.gates.base import Gate
+from include.declarations.gates.base import Gate, JudgedUseCase
 from include.declarations.metrics import Metric
-
-if TYPE_CHECKING:
-    from include.declarations.use_cases import UseCase
 
 
 class _OfMetric(Gate):
@@ -81,7 +78,7 @@ class Calibration(Gate):
     bins: int = Field(default=10, ge=2, le=50)
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
 
-    def require(self, use_case: UseCase) -> None:
+    def require(self, use_case: JudgedUseCase) -> None:
         """Refuse a regression."""
         if use_case.task == "regression":
             raise ValueError("calibration: a regression answers no probability; use Threshold or Fairness")

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from include.declarations.gates.base import Gate
-
-if TYPE_CHECKING:
-    from include.declarations.use_cases import UseCase
+from include.declarations.gates.base import Gate, JudgedUseCase
 
 Limit = Annotated[float, Field(gt=0)]
 
@@ -61,7 +58,7 @@ class BusinessValue(Gate):
     minimum_per_thousand: float = 0.0
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
 
-    def require(self, use_case: UseCase) -> None:
+    def require(self, use_case: JudgedUseCase) -> None:
         """Refuse a use case that does not say what a wrong prediction costs."""
         if use_case.cost is None:
             raise ValueError("business_value: declare the use case's cost, there is nothing to value with")

@@ -16,7 +16,8 @@ from include.storage import filesystem
 
 DAYS = [date(2013, 1, day) for day in (1, 2, 3)]
 # Their tests play on a disk and in an object store; all others on a disk alone.
-ON_BOTH = {f"test_{name}" for name in ("files", "idempotence", "lake", "reports", "staging", "storage")}
+STORES = ("files", "idempotence", "delta_tables", "reports", "staging", "filesystem")
+ON_BOTH = {f"test_{name}" for name in STORES}
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from include.modeling.packaging.package import GOLDEN, save
 from include.serving.model_server.app import ModelServer
 from include.settings import settings
 from include.use_cases.delay_band import USE_CASE, build_model
-from tests.include.modeling.conftest import make_flights
+from tests.include.conftest import make_flights
 
 CLASSES = ["on_time", "late", "very_late"]
 

@@ -22,7 +22,8 @@ from include.modeling.evaluation.bootstrap import Days
 from include.modeling.evaluation.bootstrap_metrics import measure
 from include.modeling.evaluation.metrics import MEASURES, evaluate, predict
 from include.modeling.explainability.shapley import attribute
-from include.modeling.pipeline import train as steps
+from include.modeling.pipeline import evaluate as evaluation
+from include.modeling.pipeline import train
 from include.modeling.pipeline.workspace import Site
 from include.modeling.registration import register
 from include.modeling.registry import load_version
@@ -162,8 +163,8 @@ def life(registry, keys, tmp_path, bands):
     def live(frame, *, rival=None):
         tags = {"airworthy.dag": "t", "airworthy.run": uuid.uuid4().hex, "airworthy.partition": ""}
         run_id = registry.run_for(SMALL.name, tags)
-        made = steps.train(site(), build_model(minimum_rows=20), frame, run_id=run_id, provenance=ABOUT)
-        evidence = steps.evaluate(site(), made, frame, rival=rival)
+        made = train.train(site(), build_model(minimum_rows=20), frame, run_id=run_id, provenance=ABOUT)
+        evidence = evaluation.evaluate(site(), made, frame, rival=rival)
         verdicts = gates.judge(SMALL, evidence)
         return site(), made, evidence, verdicts
 

@@ -9,7 +9,7 @@ from include.data.snapshots.splits import Splits
 from include.errors import DataError, ServiceUnavailable
 from include.modeling.evaluation.context import hold, sample
 from include.use_cases.flight_delay import USE_CASE
-from tests.include.modeling.conftest import make_flights
+from tests.include.conftest import make_flights
 from tests.include.modeling.gates.conftest import Model, sound, verdicts_of
 
 

@@ -16,7 +16,7 @@ from include.modeling.gates import judge
 from include.modeling.pipeline.collect_evidence import examine
 from include.use_cases.air_time import USE_CASE as AIR_TIME
 from include.use_cases.flight_delay import USE_CASE as FLIGHT_DELAY
-from tests.include.modeling.conftest import make_flights
+from tests.include.conftest import make_flights
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -5,7 +5,7 @@ import pytest
 
 from include.declarations import Budget, GoldenCase, GoldenPredictions
 from include.modeling.gates.package import ROWS
-from tests.include.modeling.conftest import make_flights
+from tests.include.conftest import make_flights
 from tests.include.modeling.gates.conftest import Model, answers, sound, verdicts_of
 
 MODEST = Budget(maximum_latency_ms=10, maximum_size_mb=5, maximum_memory_mb=500)

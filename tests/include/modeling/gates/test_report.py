@@ -14,7 +14,7 @@ from include.modeling.gates.verdict import Verdict
 from include.modeling.pipeline.collect_evidence import examine, with_sizes
 from include.use_cases.air_time import USE_CASE as AIR_TIME
 from include.use_cases.flight_delay import USE_CASE as FLIGHT_DELAY
-from tests.include.modeling.conftest import make_flights
+from tests.include.conftest import make_flights
 from tests.include.modeling.gates.conftest import COLUMNS, Model, minutes, sound
 
 GATES = {

@@ -15,7 +15,7 @@ from include.errors import CertificateInvalid, GateFailed, SettingsError
 from include.modeling import gates
 from include.modeling.evaluation.evidence import Evidence
 from include.modeling.gates.performance import improvement
-from include.modeling.pipeline import train as steps
+from include.modeling.pipeline import evaluate, train
 from include.modeling.pipeline.workspace import Site, TrainedCandidate
 from include.modeling.registration import register, versions
 from include.modeling.registry import load_version
@@ -25,7 +25,7 @@ from include.release.rollout import State
 from include.use_cases.air_time import USE_CASE as AIR_TIME
 from include.use_cases.flight_delay import USE_CASE as FLIGHT_DELAY
 from include.use_cases.flight_delay import build_model
-from tests.include.modeling.conftest import at_once, make_flights
+from tests.include.conftest import at_once, make_flights
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -89,8 +89,8 @@ def new_run(registry):
 def life(again, frame, run_id, *, rival=None, estimator=None):
     """Return candidate, evidence, verdicts and version, each step where an earlier task has left nothing."""
     about = made_of(frame)
-    candidate = steps.train(again(), estimator or small(), frame, run_id=run_id, provenance=about)
-    evidence = steps.evaluate(again(), candidate, frame, rival=rival)
+    candidate = train.train(again(), estimator or small(), frame, run_id=run_id, provenance=about)
+    evidence = evaluate.evaluate(again(), candidate, frame, rival=rival)
     verdicts = gates.judge(again().use_case, evidence)
     register.record(again(), candidate, verdicts)
     version = register.register(again(), candidate, verdicts, evidence=evidence, provenance=about)
@@ -119,7 +119,7 @@ def lived(mlflow_server, keys, tmp_path_factory):
         return Site(registry, own(FLIGHT_DELAY), tmp_path_factory.mktemp("lived"), keys)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(steps, "asking", at_once)
+        patch.setattr(evaluate, "asking", at_once)
         return Lived(frame, run_id, *life(again, frame, run_id))
 
 
@@ -169,8 +169,8 @@ def test_a_trained_model_is_not_fitted_again(again, flights, new_run):
             raise AssertionError("fitted again")
 
     run_id, frame = new_run(), flights()
-    first = steps.train(again(), small(), frame, run_id=run_id, provenance=made_of(frame))
-    assert steps.train(again(), Unfit(), frame, run_id=run_id, provenance=made_of(frame)) == first
+    first = train.train(again(), small(), frame, run_id=run_id, provenance=made_of(frame))
+    assert train.train(again(), Unfit(), frame, run_id=run_id, provenance=made_of(frame)) == first
 
 
 @pytest.mark.parametrize(
@@ -178,15 +178,15 @@ def test_a_trained_model_is_not_fitted_again(again, flights, new_run):
 )
 def test_a_run_cannot_be_trained_on_something_else(again, flights, new_run, change):
     run_id, frame = new_run(), flights()
-    steps.train(again(), small(), frame, run_id=run_id, provenance=made_of(frame))
+    train.train(again(), small(), frame, run_id=run_id, provenance=made_of(frame))
     with pytest.raises(SettingsError, match="new DAG run"):
-        steps.train(again(), small(), frame, run_id=run_id, provenance=made_of(frame, **change))
+        train.train(again(), small(), frame, run_id=run_id, provenance=made_of(frame, **change))
 
 
 def test_the_certificate_names_the_code_that_trained(again, flights, new_run, registry, tmp_path):
     frame = flights()
-    candidate = steps.train(again(), small(), frame, run_id=new_run(), provenance=made_of(frame))
-    evidence = steps.evaluate(again(), candidate, frame)
+    candidate = train.train(again(), small(), frame, run_id=new_run(), provenance=made_of(frame))
+    evidence = evaluate.evaluate(again(), candidate, frame)
     verdicts = gates.judge(own(FLIGHT_DELAY), evidence)
     deployed_since = made_of(frame, code_version="newer")
     site = again()
@@ -205,8 +205,8 @@ def test_a_refused_candidate_gets_neither_certificate_nor_version(
     again, flights, new_run, registry, tmp_path
 ):
     frame = flights()
-    candidate = steps.train(again(), small(), frame, run_id=new_run(), provenance=made_of(frame))
-    evidence = steps.evaluate(again(), candidate, frame)
+    candidate = train.train(again(), small(), frame, run_id=new_run(), provenance=made_of(frame))
+    evidence = evaluate.evaluate(again(), candidate, frame)
     too_much = own(FLIGHT_DELAY, gates=(Threshold(metric="roc_auc", minimum=0.999),))
     verdicts = gates.judge(too_much, evidence)
     with pytest.raises(GateFailed, match=r"threshold_roc_auc: fail: roc_auc 0\.\d+ is under the minimum"):
@@ -216,10 +216,10 @@ def test_a_refused_candidate_gets_neither_certificate_nor_version(
 
 def test_files_swapped_in_mlflow_are_never_loaded(again, flights, new_run, registry, packaged):
     frame, run_id = flights(), new_run()
-    candidate = steps.train(again(), small(), frame, run_id=run_id, provenance=made_of(frame))
+    candidate = train.train(again(), small(), frame, run_id=run_id, provenance=made_of(frame))
     registry._client.log_model_artifacts(candidate.model_id, str(packaged))
     with pytest.raises(CertificateInvalid, match=candidate.digest):
-        steps.evaluate(again(), candidate, frame)
+        evaluate.evaluate(again(), candidate, frame)
 
 
 def test_challenger_and_champion_are_compared_on_the_challengers_test_rows(again, flights, new_run):
@@ -236,8 +236,8 @@ def test_challenger_and_champion_are_compared_on_the_challengers_test_rows(again
 def test_a_test_row_that_the_champion_was_trained_on_is_found(again, flights, new_run):
     *_, version = life(again, flights("2013-01-01", 80), new_run())
     frame = flights("2013-01-01", 45)
-    candidate = steps.train(again(), small(), frame, run_id=new_run(), provenance=made_of(frame))
-    evidence = steps.evaluate(again(), candidate, frame, rival=version)
+    candidate = train.train(again(), small(), frame, run_id=new_run(), provenance=made_of(frame))
+    evidence = evaluate.evaluate(again(), candidate, frame, rival=version)
     assert evidence.champion.overlap == evidence.rows["test"]
     assert "overlap" in {verdict.gate for verdict in gates.blocked(gates.judge(own(FLIGHT_DELAY), evidence))}
 
@@ -245,8 +245,8 @@ def test_a_test_row_that_the_champion_was_trained_on_is_found(again, flights, ne
 def test_a_champion_compared_with_its_own_copy_gains_nothing(again, flights, new_run):
     frame = flights()
     *_, version = life(again, frame, new_run())
-    candidate = steps.train(again(), small(), frame, run_id=new_run(), provenance=made_of(frame))
-    evidence = steps.evaluate(again(), candidate, frame, rival=version)
+    candidate = train.train(again(), small(), frame, run_id=new_run(), provenance=made_of(frame))
+    evidence = evaluate.evaluate(again(), candidate, frame, rival=version)
     gate = Improvement(metric="log_loss", minimum_gain=0.001)
     assert improvement(gate, evidence).outcome == "fail"
 

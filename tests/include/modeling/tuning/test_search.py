@@ -42,7 +42,7 @@ def once(uri, url, run_id, folder):
     """Tune in a process of its own, which a test may kill."""
     from include.database.tables import connect
     from include.modeling.registry.registry import Registry
-    from tests.include.modeling.conftest import make_flights
+    from tests.include.conftest import make_flights
 
     sys.modules["include.use_cases.tunable"] = tunable
     engine = connect(url)

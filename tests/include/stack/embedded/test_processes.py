@@ -61,7 +61,7 @@ def test_an_orphan_in_a_session_of_its_own_is_found_and_ended(tmp_path, start):
 
 
 def test_the_caller_and_its_parents_are_left_alone(tmp_path, start):
-    count = f"from include.stack import processes; print(len(processes.find({str(tmp_path)!r})))"
+    count = f"from include.stack.embedded import processes; print(len(processes.find({str(tmp_path)!r})))"
     caller = start([sys.executable, "-c", count])
     assert caller.communicate()[0].strip() == b"0"
 

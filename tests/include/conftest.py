@@ -106,7 +106,7 @@ def at_once(rows: pd.DataFrame) -> Iterator[isolated_process.Ask]:
 
 @pytest.fixture
 def registry(mlflow_server: str, database: Engine, monkeypatch: pytest.MonkeyPatch) -> Registry:
-    monkeypatch.setattr("include.modeling.pipeline.train.asking", at_once)
+    monkeypatch.setattr("include.modeling.pipeline.evaluate.asking", at_once)
     return Registry(mlflow_server, database)
 
 
