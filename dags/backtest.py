@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Param, dag
 
-from airworthy.defaults import START, default_args, wanted, with_params
+from airworthy.defaults import START, default_args, is_needed, with_params
 from airworthy.operators.backtest import BacktestOperator
 from include.catalog import catalog
 
@@ -50,5 +50,5 @@ def backtest_dag() -> DAG:
     return with_params(backtest(), params)
 
 
-if wanted("backtest"):
+if is_needed("backtest"):
     backtest = backtest_dag()

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import Param, chain, dag
 
 from airworthy import assets
-from airworthy.defaults import CONFIGURED, START, default_args, wanted, with_params
+from airworthy.defaults import DAG_DEFAULTS, START, default_args, is_needed, with_params
 from airworthy.operators.approval import ReleaseApprovalOperator
 from airworthy.operators.promotion import PromoteModelOperator
 from airworthy.operators.rollout import BeginRolloutOperator, RestoreChampionOperator
@@ -50,7 +50,7 @@ def deployment_dag(use_case: UseCase) -> DAG:
         tags=["deployment", use_case.name],
         description=f"Stage, shadow and canary a candidate of {use_case.name}, then promote it or go back.",
         doc_md=__doc__,
-        **CONFIGURED,
+        **DAG_DEFAULTS,
     )
     def deployment() -> None:
         begin = BeginRolloutOperator(task_id="begin", use_case=use_case.name)
@@ -72,5 +72,5 @@ def deployment_dag(use_case: UseCase) -> DAG:
 
 
 for use_case in catalog().use_cases.values():
-    if wanted(f"{use_case.name}_deployment"):
+    if is_needed(f"{use_case.name}_deployment"):
         globals()[f"{use_case.name}_deployment"] = deployment_dag(use_case)

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 from airflow.sdk import dag
 
 from airworthy import assets
-from airworthy.defaults import START, day_range, default_args, wanted, with_params
+from airworthy.defaults import START, day_range, default_args, is_needed, with_params
 from airworthy.operators.data_validation import DataValidationOperator
 from airworthy.operators.features import (
     BuildFeaturesOperator,
@@ -45,7 +45,7 @@ def features_dag(view: FeatureView) -> DAG:
 
     @dag(
         dag_id=f"{view.name}_features",
-        schedule=PublishedPartitionTimetable(assets=assets.inputs(view.name)),
+        schedule=PublishedPartitionTimetable(assets=assets.inputs_asset(view.name)),
         start_date=START,
         catchup=False,
         max_active_runs=4,
@@ -72,5 +72,5 @@ def features_dag(view: FeatureView) -> DAG:
 
 
 for view in catalog().feature_views.values():
-    if wanted(f"{view.name}_features"):
+    if is_needed(f"{view.name}_features"):
         globals()[f"{view.name}_features"] = features_dag(view)

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import CronPartitionTimetable, TriggerRule, XComArg, dag
 
-from airworthy.defaults import START, day_range, default_args, wanted, with_params
+from airworthy.defaults import START, day_range, default_args, is_needed, with_params
 from airworthy.operators.data_validation import DataValidationOperator
 from airworthy.operators.ingestion import (
     AdvanceWatermarkOperator,
@@ -36,7 +36,7 @@ from airworthy.operators.ingestion import (
 from airworthy.operators.publication import PublishDatasetOperator
 from airworthy.sensors.landing import PartitionLandedSensor
 from include.catalog import catalog
-from include.partitions import FORMAT, HOUR_FORMAT, STEP, ends
+from include.partitions import FORMAT, HOUR_FORMAT, STEP, end_of
 
 if TYPE_CHECKING:
     from airflow.sdk import DAG
@@ -54,7 +54,7 @@ def ingestion_dag(dataset: Dataset) -> DAG:
     """Build the ingestion DAG of one dataset."""
     dag_id, last = f"{dataset.name}_ingestion", dataset.last_partition
     cron, name, steps = {"day": ("0 0 * * *", FORMAT, 1), "hour": ("0 * * * *", HOUR_FORMAT, 24)}[
-        dataset.every
+        dataset.granularity
     ]
 
     @dag(
@@ -63,7 +63,9 @@ def ingestion_dag(dataset: Dataset) -> DAG:
             cron, timezone="UTC", run_offset=-steps * dataset.lag_days, key_format=name
         ),
         start_date=START,
-        end_date=ends(last) - STEP[dataset.every] + timedelta(days=dataset.lag_days) if last else None,
+        end_date=end_of(last) - STEP[dataset.granularity] + timedelta(days=dataset.lag_days)
+        if last
+        else None,
         catchup=False,
         max_active_runs=4,
         default_args=default_args(dataset.owner),
@@ -90,9 +92,9 @@ def ingestion_dag(dataset: Dataset) -> DAG:
             )
             publish >> plan >> take_again >> advance
 
-    return with_params(ingestion(), day_range(dataset.every))
+    return with_params(ingestion(), day_range(dataset.granularity))
 
 
 for dataset in catalog().datasets.values():
-    if wanted(f"{dataset.name}_ingestion"):
+    if is_needed(f"{dataset.name}_ingestion"):
         globals()[f"{dataset.name}_ingestion"] = ingestion_dag(dataset)

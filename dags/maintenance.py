@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from airflow.sdk import CronTriggerTimetable, dag
 
-from airworthy.defaults import START, default_args, wanted
+from airworthy.defaults import START, default_args, is_needed
 from airworthy.operators.maintenance import CompactTableOperator, SweepStagingOperator
 from include.catalog import catalog
 
@@ -45,5 +45,5 @@ def maintenance_dag() -> DAG:
     return maintenance()
 
 
-if wanted("maintenance"):
+if is_needed("maintenance"):
     maintenance = maintenance_dag()

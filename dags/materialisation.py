@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from airflow.sdk import dag
 
-from airworthy.defaults import START, day_range, default_args, wanted, with_params
+from airworthy.defaults import START, day_range, default_args, is_needed, with_params
 from airworthy.operators.features import MaterialiseFeaturesOperator
 from include.catalog import catalog
 
@@ -47,5 +47,5 @@ def materialisation_dag(view: FeatureView) -> DAG:
 
 
 for view in catalog().feature_views.values():
-    if view.online and wanted(f"{view.name}_materialisation"):
+    if view.online and is_needed(f"{view.name}_materialisation"):
         globals()[f"{view.name}_materialisation"] = materialisation_dag(view)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from airflow.sdk import CronTriggerTimetable, XComArg, chain, dag
 
-from airworthy.defaults import CONFIGURED, START, default_args, wanted
+from airworthy.defaults import DAG_DEFAULTS, START, default_args, is_needed
 from airworthy.operators.drift import DriftDetectionOperator
 from airworthy.operators.governor import ActOperator, DecideOperator
 from include.catalog import catalog
@@ -42,7 +42,7 @@ def monitoring_dag(use_case: UseCase) -> DAG:
         tags=["monitoring", use_case.name],
         description=f"Is the champion of {use_case.name} still fit to fly?",
         doc_md=__doc__,
-        **CONFIGURED,
+        **DAG_DEFAULTS,
     )
     def monitoring() -> None:
         detect = DriftDetectionOperator(task_id="detect_drift", use_case=use_case.name)
@@ -54,5 +54,5 @@ def monitoring_dag(use_case: UseCase) -> DAG:
 
 
 for use_case in catalog().use_cases.values():
-    if wanted(f"{use_case.name}_monitoring"):
+    if is_needed(f"{use_case.name}_monitoring"):
         globals()[f"{use_case.name}_monitoring"] = monitoring_dag(use_case)

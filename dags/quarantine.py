@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Param, dag
 
-from airworthy.defaults import START, day_range, default_args, wanted, with_params
+from airworthy.defaults import START, day_range, default_args, is_needed, with_params
 from airworthy.operators.quarantine import (
     DiscardQuarantineOperator,
     ReleaseQuarantineOperator,
@@ -76,5 +76,5 @@ def quarantine_dag(dataset: Dataset) -> DAG:
 
 
 for dataset in catalog().datasets.values():
-    if wanted(f"{dataset.name}_quarantine"):
+    if is_needed(f"{dataset.name}_quarantine"):
         globals()[f"{dataset.name}_quarantine"] = quarantine_dag(dataset)

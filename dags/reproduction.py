@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from airflow.sdk import Param, dag
 
-from airworthy.defaults import START, default_args, wanted, with_params
+from airworthy.defaults import START, default_args, is_needed, with_params
 from airworthy.operators.reproduction import ReproduceModelOperator
 from include.catalog import catalog
 
@@ -52,5 +52,5 @@ def reproduction_dag() -> DAG:
     return with_params(reproduction(), params)
 
 
-if wanted("reproduction"):
+if is_needed("reproduction"):
     reproduction = reproduction_dag()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from airflow.sdk import Param, dag
 
-from airworthy.defaults import CONFIGURED, START, default_args, wanted, with_params
+from airworthy.defaults import DAG_DEFAULTS, START, default_args, is_needed, with_params
 from airworthy.operators.rollout import RollBackOperator
 from include.catalog import catalog
 
@@ -33,7 +33,7 @@ def rollback_dag(use_case: UseCase) -> DAG:
         tags=["rollback", use_case.name],
         description=f"Make the previous champion of {use_case.name} the champion again.",
         doc_md=__doc__,
-        **CONFIGURED,
+        **DAG_DEFAULTS,
     )
     def rollback() -> None:
         RollBackOperator(task_id="roll_back", use_case=use_case.name, reason="{{ params.reason }}")
@@ -43,5 +43,5 @@ def rollback_dag(use_case: UseCase) -> DAG:
 
 
 for use_case in catalog().use_cases.values():
-    if wanted(f"{use_case.name}_rollback"):
+    if is_needed(f"{use_case.name}_rollback"):
         globals()[f"{use_case.name}_rollback"] = rollback_dag(use_case)

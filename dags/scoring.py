@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from airflow.sdk import dag
 
 from airworthy import assets
-from airworthy.defaults import CONFIGURED, START, day_range, default_args, wanted, with_params
+from airworthy.defaults import DAG_DEFAULTS, START, day_range, default_args, is_needed, with_params
 from airworthy.operators.ingestion import PublishPartitionOperator
 from airworthy.operators.scoring import BatchScoringOperator
 from airworthy.timetables import PublishedPartitionTimetable
@@ -43,7 +43,7 @@ def scoring_dag(use_case: UseCase) -> DAG:
         tags=["scoring", use_case.name],
         description=f"Predictions of {use_case.name} for every partition of its features.",
         doc_md=__doc__,
-        **CONFIGURED,
+        **DAG_DEFAULTS,
     )
     def scoring() -> None:
         score = BatchScoringOperator(task_id="score", use_case=use_case.name)
@@ -59,5 +59,5 @@ def scoring_dag(use_case: UseCase) -> DAG:
 
 
 for use_case in catalog().use_cases.values():
-    if wanted(f"{use_case.name}_scoring"):
+    if is_needed(f"{use_case.name}_scoring"):
         globals()[f"{use_case.name}_scoring"] = scoring_dag(use_case)

@@ -24,10 +24,10 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import CronTriggerTimetable, Param, chain, dag
 
-from airworthy.defaults import CONFIGURED, START, default_args, wanted, with_params
+from airworthy.defaults import DAG_DEFAULTS, START, default_args, is_needed, with_params
 from airworthy.operators.approval import CandidateApprovalOperator
 from airworthy.operators.gate import ModelGateOperator
-from airworthy.operators.nomination import NominateCandidateOperator
+from airworthy.operators.nomination import AnnounceCandidateOperator
 from airworthy.operators.registration import RegisterModelOperator
 from airworthy.operators.training import EvaluateModelOperator, TakeSnapshotOperator, TrainModelOperator
 from airworthy.operators.tuning import TuneModelOperator
@@ -58,7 +58,7 @@ def training_dag(use_case: UseCase) -> DAG:
         tags=["training", use_case.name],
         description=use_case.description,
         doc_md=__doc__,
-        **CONFIGURED,
+        **DAG_DEFAULTS,
     )
     def training() -> None:
         name = use_case.name
@@ -76,12 +76,12 @@ def training_dag(use_case: UseCase) -> DAG:
         register = RegisterModelOperator(
             task_id="register", evidence=evaluate.output, approvals=approve.output, **made
         )
-        nominate = NominateCandidateOperator(task_id="nominate", use_case=name, version=register.output)
+        nominate = AnnounceCandidateOperator(task_id="nominate", use_case=name, version=register.output)
         chain(snapshot, train, evaluate, gate, approve, register, nominate)
 
     return with_params(training(), {"as_of": as_of})
 
 
 for use_case in catalog().use_cases.values():
-    if wanted(f"{use_case.name}_training"):
+    if is_needed(f"{use_case.name}_training"):
         globals()[f"{use_case.name}_training"] = training_dag(use_case)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import ModuleType
 
-    from include.declarations import Source
+    from include.declarations import ViewSource
 
 PACKAGES: dict[str, tuple[str, type[BaseModel]]] = {
     "datasets": ("DATASET", Dataset),
@@ -62,7 +62,7 @@ class Package(Mapping[str, Any]):
         package = import_module(f"{self.root}.{self.kind}")
         for name in sorted(module.name for module in iter_modules(package.__path__)):
             try:
-                declared = _declared(module_of(self.kind, name, self.root), self.kind, name)
+                declared = _declared(declaration_module(self.kind, name, self.root), self.kind, name)
                 self._check(declared)
             except (Exception, SystemExit) as error:  # noqa: BLE001  whatever it raises is that file's problem
                 bad[name] = _explain(error)
@@ -118,7 +118,7 @@ def discover(root: str) -> Catalog:
     )
 
 
-def module_of(kind: str, name: str, root: str = "include") -> ModuleType:
+def declaration_module(kind: str, name: str, root: str = "include") -> ModuleType:
     """Return the module that declares `name`, for the functions that stand beside the declaration."""
     return import_module(f"{root}.{kind}.{name}")
 
@@ -166,7 +166,7 @@ def _check_use_case(case: UseCase, datasets: Package, views: Package) -> None:
     for feature in case.features:
         _exists(feature, columns, "features")
         _is_a_feature(feature, view)
-    for column in case.naive_by:
+    for column in case.baseline_by:
         _exists(column, columns, "naive_by")
     for gate in case.gates:
         for column in gate.columns:
@@ -175,7 +175,7 @@ def _check_use_case(case: UseCase, datasets: Package, views: Package) -> None:
     _exists(case.label.column, label_columns, "label.column")
 
 
-def _lands_in_time(view: FeatureView, source: Source, dataset: Dataset) -> None:
+def _lands_in_time(view: FeatureView, source: ViewSource, dataset: Dataset) -> None:
     if source.lookback_days < dataset.lag_days:
         raise DeclarationError(
             f"sources: a partition of {dataset.name} lands {dataset.lag_days} days late, and {view.name} "

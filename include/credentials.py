@@ -40,9 +40,9 @@ class Credentials:
     api_secret_key: str = field(default_factory=_password, repr=False)
 
 
-def load(home: Path) -> Credentials:
+def load_credentials(home: Path) -> Credentials:
     """Return the stack's credentials; what is missing is generated and kept, what is there stays."""
-    known = _read(home)
+    known = _read_file(home)
     names = {entry.name for entry in fields(Credentials)}
     credentials, file = Credentials(**{name: known[name] for name in names & known.keys()}), home / FILE
     if names - known.keys():
@@ -54,7 +54,7 @@ def load(home: Path) -> Credentials:
 
 def database_password(home: Path) -> str:
     """Return the password of the role `airworthy`; empty before the stack was first started."""
-    return _read(home).get("airworthy_password", "")
+    return _read_file(home).get("airworthy_password", "")
 
 
 def admin_login(home: Path) -> tuple[str, str]:
@@ -84,7 +84,7 @@ def write_private(path: Path, text: str) -> None:
         new.unlink(missing_ok=True)
 
 
-def _read(home: Path) -> dict[str, str]:
+def _read_file(home: Path) -> dict[str, str]:
     try:
         lines = (home / FILE).read_text().splitlines()
     except FileNotFoundError:

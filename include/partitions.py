@@ -10,12 +10,12 @@ from include.errors import DataError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-Every: TypeAlias = Literal["day", "hour"]
+Granularity: TypeAlias = Literal["day", "hour"]
 Partition: TypeAlias = date  # an hour is the aware `datetime` at which it begins, in UTC
 
 FORMAT = "%Y-%m-%d"
 HOUR_FORMAT = "%Y-%m-%dT%H"
-STEP: dict[Every, timedelta] = {"day": timedelta(days=1), "hour": timedelta(hours=1)}
+STEP: dict[Granularity, timedelta] = {"day": timedelta(days=1), "hour": timedelta(hours=1)}
 
 
 def name(partition: Partition) -> str:
@@ -29,7 +29,7 @@ def key(partitions: Sequence[Partition]) -> str:
     return first if len(partitions) == 1 else f"{first}..{last}"
 
 
-def parse(partition_key: str, every: Every = "day") -> list[Partition]:
+def parse_partition(partition_key: str, every: Granularity = "day") -> list[Partition]:
     """
     Return every partition of a key, oldest first; a day of a dataset that comes by the hour is its 24 hours.
 
@@ -41,11 +41,11 @@ def parse(partition_key: str, every: Every = "day") -> list[Partition]:
         if isinstance(begin, datetime) or isinstance(end, datetime):
             raise DataError(f"{partition_key!r} names hours, but the data comes by day: give 2013-07-01.")
         return [begin + n * step for n in range((end - begin) // step + 1)]
-    first, after = start(begin), ends(end)
+    first, after = start_of(begin), end_of(end)
     return [first + n * step for n in range((after - first) // step)]
 
 
-def days(partition_key: str) -> list[date]:
+def parse_key(partition_key: str) -> list[date]:
     """
     Return every day that a partition key touches, oldest first.
 
@@ -62,39 +62,39 @@ def day(partition: Partition) -> date:
 
 def hours(day: date) -> list[datetime]:
     """Return the 24 hours of a day: in UTC no clock is ever changed."""
-    return [start(day) + timedelta(hours=n) for n in range(24)]
+    return [start_of(day) + timedelta(hours=n) for n in range(24)]
 
 
-def start(partition: Partition) -> datetime:
+def start_of(partition: Partition) -> datetime:
     """Return the moment at which a partition begins."""
     if isinstance(partition, datetime):
         return partition
     return datetime.combine(partition, time(), UTC)
 
 
-def ends(partition: Partition) -> datetime:
+def end_of(partition: Partition) -> datetime:
     """Return the first moment after a partition."""
-    return start(partition) + STEP["hour" if isinstance(partition, datetime) else "day"]
+    return start_of(partition) + STEP["hour" if isinstance(partition, datetime) else "day"]
 
 
-def stretches(partitions: Iterable[Partition]) -> list[list[Partition]]:
+def contiguous_ranges(partitions: Iterable[Partition]) -> list[list[Partition]]:
     """Return the partitions as the fewest lists without a gap in between, oldest first."""
     found: list[list[Partition]] = []
     for partition in sorted(partitions):
-        if found and start(partition) == ends(found[-1][-1]):
+        if found and start_of(partition) == end_of(found[-1][-1]):
             found[-1].append(partition)
         else:
             found.append([partition])
     return found
 
 
-def refuse_future(partitions: Iterable[Partition], now: datetime) -> None:
+def require_started(partitions: Iterable[Partition], now: datetime) -> None:
     """
     Do nothing if all of these partitions have begun.
 
     :raises DataError: naming the first that has not
     """
-    future = [partition for partition in partitions if start(partition) > now]
+    future = [partition for partition in partitions if start_of(partition) > now]
     if future:
         raise DataError(
             f"{name(future[0])} has not begun yet: it is {now:%Y-%m-%d %H:%M} UTC. "
@@ -112,7 +112,7 @@ def _bounds(partition_key: str) -> tuple[Partition, Partition]:
             f"{partition_key!r} is no partition: give 2013-07-01, 2013-07-01T05, "
             "or a range such as 2013-01-01..2013-06-30."
         ) from error
-    if ends(end) <= start(begin):
+    if end_of(end) <= start_of(begin):
         raise DataError(f"{partition_key!r} ends before it begins.")
     return begin, end
 

@@ -35,7 +35,7 @@ class AirworthyPlugin(AirflowPlugin):
     ]
     timetables = [PublishedPartitionTimetable]
     partition_mappers = [DayMapper]
-    fastapi_apps = [{"name": "airworthy", "app": reports.app, "url_prefix": "/airworthy"}]
+    fastapi_apps = [{"name": "airworthy", "app": reports.reports_app, "url_prefix": "/airworthy"}]
     external_views = [
         {
             "name": "Models",

@@ -24,11 +24,11 @@ __all__ = [
     "Certificate",
     "Claims",
     "GateEvidence",
-    "digest",
     "generate_keys",
-    "issue",
-    "require",
-    "verify",
+    "issue_certificate",
+    "model_digest",
+    "require_digest",
+    "verify_certificate",
 ]
 
 FILE_NAME = "certificate.json"
@@ -95,25 +95,25 @@ def file_digests(folder: Path) -> dict[str, str]:
     return digests
 
 
-def digest(folder: Path) -> str:
+def model_digest(folder: Path) -> str:
     """Return one sha256 over the names and contents of all files of the model in `folder`, evidence aside."""
     return _digest_of(file_digests(folder))
 
 
-def require(folder: Path, expected: str, subject: str) -> None:
+def require_digest(folder: Path, expected: str, subject: str) -> None:
     """
     Let pass the folder whose model has the digest `expected`, as `subject` should.
 
     :raises CertificateInvalid: if it is another model, however well that one is certified
     """
-    if (found := digest(folder)) != expected:
+    if (found := model_digest(folder)) != expected:
         raise CertificateInvalid(
             f"{subject} is the model {expected}, but the files are those of the model {found}: somebody "
             "exchanged them. Train the model anew, and see who may write to MLflow's artifacts."
         )
 
 
-def issue(folder: Path, claims: Claims, *, key_path: Path) -> bytes:
+def issue_certificate(folder: Path, claims: Claims, *, key_path: Path) -> bytes:
     """
     Return the signed certificate of the model in `folder`, as the content of its `certificate.json`.
 
@@ -134,7 +134,7 @@ def issue(folder: Path, claims: Claims, *, key_path: Path) -> bytes:
     return _rendered(payload, key.sign(_canonical(payload)))
 
 
-def verify(folder: Path, trusted: Path, *, use_case: str | None = None) -> Certificate:
+def verify_certificate(folder: Path, trusted: Path, *, use_case: str | None = None) -> Certificate:
     """
     Return the certificate of the model in `folder`, having checked all of it; `trusted` holds public keys.
 

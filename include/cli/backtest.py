@@ -35,7 +35,7 @@ def main(arguments: list[str]) -> int:
     console = Console(highlight=False)
     console.print(table(found))
     console.print(found.summary, markup=False, soft_wrap=True)
-    reports.write(settings().lake_uri, {}, path_of(found), html(found))
+    reports.write_report(settings().lake_uri, {}, path_of(found), html(found))
     page = f"{settings().airflow_uri}/airworthy/reports/{path_of(found)}"
     console.print(page, markup=False, soft_wrap=True)
     return 0

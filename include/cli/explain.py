@@ -85,13 +85,13 @@ def explain(
         if request is not None:
             version, body = of_request(connection, use_case, request)
         elif version is None:
-            version = rollout.read(connection, use_case).champion
+            version = rollout.read_state(connection, use_case).champion
     if version is None:
         raise ReleaseError(f"{use_case} has no champion yet: name a version.")
     with TemporaryDirectory(prefix="airworthy-") as place:
         folder = Path(place) / "model"
         registry, trusted = Registry(settings().mlflow_uri), settings().trusted_keys
-        model = load_version.load(registry, use_case, version, folder=folder, trusted=trusted).model
+        model = load_version.load_version(registry, use_case, version, folder=folder, trusted=trusted).model
         if body is None:
             rows = of_entity(Lake(settings().lake_uri), use_case, entity or "", day)
         else:
@@ -125,7 +125,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _rows(model: ServedModel, body: bytes) -> pd.DataFrame:
     return scoring_protocol.frame(
-        [scoring_protocol.parse(body, "application/json", model.columns)], model.columns
+        [scoring_protocol.parse_request(body, "application/json", model.columns)], model.columns
     )
 
 

@@ -14,7 +14,7 @@ from include.database import ledger
 from include.database.tables import connect
 from include.errors import SettingsError
 from include.release import rollout
-from include.release.champion_history import Reign, reign
+from include.release.champion_history import ChampionRecord, champion_record
 from include.settings import settings
 
 
@@ -32,16 +32,16 @@ def main(arguments: list[str]) -> int:
     console = Console(highlight=False)
     with connect(settings().database_url).connect() as connection:
         if chosen.at:
-            found = reign(connection, chosen.use_case, chosen.at)
+            found = champion_record(connection, chosen.use_case, chosen.at)
             console.print(_story(chosen.use_case, found), markup=False, soft_wrap=True)
             return 0 if found else 1
-        state = rollout.read(connection, chosen.use_case)
+        state = rollout.read_state(connection, chosen.use_case)
         console.print(f"champion {state.champion}, challenger {state.challenger}, previous {state.previous}")
-        console.print(_table(ledger.entries(connection, chosen.use_case, limit=chosen.limit)))
+        console.print(_table(ledger.ledger_entries(connection, chosen.use_case, limit=chosen.limit)))
     return 0
 
 
-def _story(use_case: str, found: Reign | None) -> str:
+def _story(use_case: str, found: ChampionRecord | None) -> str:
     if found is None:
         return f"{use_case} had no champion then."
     made = found.made

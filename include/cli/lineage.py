@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from include.data.lake.commit_log import Commit
     from include.data.lake.delta_tables import Lake
-    from include.modeling.lineage import Descendants, Origin
+    from include.modeling.lineage import ModelLineage, PartitionLineage
     from include.modeling.registry.registry import Registry
 
 CONSOLE = Console(highlight=False, soft_wrap=True)
@@ -62,7 +62,7 @@ def _model(chosen: argparse.Namespace) -> None:
     from include.modeling import lineage
 
     lake, registry = _places()
-    show_origin(lineage.origin(registry, lake, chosen.use_case, chosen.version))
+    show_origin(lineage.model_lineage(registry, lake, chosen.use_case, chosen.version))
 
 
 def _partition(chosen: argparse.Namespace) -> None:
@@ -73,7 +73,7 @@ def _partition(chosen: argparse.Namespace) -> None:
     lake, registry = _places()
     with connect(settings().database_url).connect() as connection:
         show_descendants(
-            lineage.descendants(
+            lineage.partition_lineage(
                 connection, registry, lake, chosen.dataset, chosen.day, version=chosen.version
             )
         )
@@ -85,7 +85,7 @@ def _labels(chosen: argparse.Namespace) -> None:
     lake, _ = _places()
     use_case = catalog().use_cases[chosen.use_case]
     view = catalog().feature_views[use_case.feature_view]
-    found = label_completeness.measure(use_case, view, lake, lake.days(view.name)[-chosen.days :])
+    found = label_completeness.label_completeness(use_case, view, lake, lake.days(view.name)[-chosen.days :])
     least = use_case.label.minimum_completeness
     _show(
         f"{use_case.name}: labels of {use_case.label.dataset}, {least:.0%} of a day's rows are asked for",
@@ -104,7 +104,7 @@ def _labels(chosen: argparse.Namespace) -> None:
     )
 
 
-def show_origin(found: Origin) -> None:
+def show_origin(found: ModelLineage) -> None:
     """Print what a version was made of."""
     taken = found.snapshot
     share = "" if taken.completeness is None else f", {taken.completeness:.1%} of its labels landed"
@@ -113,14 +113,14 @@ def show_origin(found: Origin) -> None:
     )
     CONSOLE.print(
         f"snapshot {taken.digest[:12]} as of {taken.as_of}: {taken.rows:,} rows of {' … '.join(taken.days)}"
-        f"{share}; left out: {', '.join(taken.left_out) or 'no day'}"
+        f"{share}; left out: {', '.join(taken.excluded_days) or 'no day'}"
     )
     for name, pairs in found.partitions.items():
         _show(f"{name}", ("commit", "at", "run", "try", "days"), _by_commit(pairs))
     CONSOLE.print(f"{len(found.files)} files: {', '.join(found.files[:3])}{' …' * (len(found.files) > 3)}")
 
 
-def show_descendants(found: Descendants) -> None:
+def show_descendants(found: PartitionLineage) -> None:
     """Print what was made of a partition."""
     own = [(found.day, commit) for commit in found.commits]
     _show(f"{found.dataset} {found.day}", ("commit", "at", "run", "try", "days"), _by_commit(own))

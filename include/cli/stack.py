@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from include.credentials import load
+from include.credentials import load_credentials
 from include.errors import AirworthyError, ServiceUnavailable
 from include.settings import Settings, settings
 from include.stack.embedded import environment, lifecycle
@@ -34,7 +34,7 @@ def up(chosen: Settings) -> int:
         def tell(problems: dict[str, str]) -> None:
             live.update(_progress(problems), refresh=console.is_terminal)
 
-        changed = lifecycle.up(chosen, tell)
+        changed = lifecycle.start_stack(chosen, tell)
     if changed:
         console.print(f"[green]The stack is up[/green] after {time.monotonic() - began:.0f} s.")
     else:
@@ -67,7 +67,7 @@ def status(chosen: Settings) -> int:
 
 def down(chosen: Settings) -> int:
     """Stop everything; 1 when something would not end."""
-    left = lifecycle.down(chosen)
+    left = lifecycle.stop_stack(chosen)
     for process in left:
         console.print(f"[red]Process {process.pid} would not end.[/red] Try: kill -9 {process.pid}")
     if not left:
@@ -81,7 +81,7 @@ def env(chosen: Settings, command: list[str]) -> int:
         for name, value in sorted(environment.shared(chosen).items()):
             console.print(f"{name}={value}")
         return 0
-    variables = os.environ | environment.of("airflow", chosen, load(chosen.root))
+    variables = os.environ | environment.environment_of("airflow", chosen, load_credentials(chosen.root))
     return subprocess.run(command, env=variables, check=False).returncode  # noqa: S603
 
 

@@ -32,8 +32,8 @@ def verify(model: str, trusted: Path, *, mlflow_uri: str) -> Certificate:
     :raises ServiceUnavailable: if MLflow is away, or a clock is wrong
     """
     if not model.startswith("models:"):
-        return certificate.verify(Path(model), trusted)
-    from include.inference.download import fetch, version_of
+        return certificate.verify_certificate(Path(model), trusted)
+    from include.inference.download import download_version, version_of
 
     named = REGISTERED.fullmatch(model)
     if named is None:
@@ -41,8 +41,8 @@ def verify(model: str, trusted: Path, *, mlflow_uri: str) -> Certificate:
     use_case = named["name"]
     version = int(named["version"] or version_of(mlflow_uri, use_case, named["alias"]))
     with TemporaryDirectory(prefix="airworthy-") as folder:
-        files = fetch(mlflow_uri, use_case, version, Path(folder) / str(version))
-        return certificate.verify(files, trusted, use_case=use_case)
+        files = download_version(mlflow_uri, use_case, version, Path(folder) / str(version))
+        return certificate.verify_certificate(files, trusted, use_case=use_case)
 
 
 def describe(about: Certificate) -> str:

@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from include.data.lake.delta_tables import Lake
-    from include.data.validation.partition_checks import Further, Report
+    from include.data.validation.partition_checks import ExtraCheck, PartitionReport
     from include.data.validation.results import Outcome
     from include.declarations import FeatureView
     from include.partitions import Partition
 
 
-def admit(
+def run_quality_gate(
     declared: Dataset | FeatureView,
     frame: pd.DataFrame,
     days: list[Partition],
@@ -33,15 +33,15 @@ def admit(
     lake: Lake,
     engine: Engine,
     run: str,
-) -> Report:
+) -> PartitionReport:
     """
     Validate `frame`, record what was found, and put refused rows into the quarantine table.
 
     The report says whether the rest may be published; its page lies at `page_path(declared.name, days)`.
     """
-    queue = quarantine.Queue(declared, lake, engine)
-    released = withdrawal.released(queue, days)
-    report = partition_checks.validate(
+    queue = quarantine.Quarantine(declared, lake, engine)
+    released = withdrawal.released_keys(queue, days)
+    report = partition_checks.validate_partition(
         frame,
         declared.columns,
         key=queue.key,
@@ -50,28 +50,28 @@ def admit(
         quarantine_limit=declared.quarantine_limit if isinstance(declared, Dataset) else 0.0,
         further=[*of_history(declared, lake, days), released.check],
     )
-    gate_results.record(engine, declared.name, run, partitions.key(days), report)
-    reports.write(lake.uri, lake.storage_options, page_path(declared.name, days), report.page())
+    gate_results.record_gate_result(engine, declared.name, run, partitions.key(days), report)
+    reports.write_report(lake.uri, lake.storage_options, page_path(declared.name, days), report.page())
     if report.passed:
-        withdrawal.record(queue, released, report.accepted, days, run)
-    quarantine.keep(queue, report, days, run=run)
+        withdrawal.record_withdrawal(queue, released, report.accepted, days, run)
+    quarantine.store_rejected(queue, report, days, run=run)
     return report
 
 
-def of_history(declared: Dataset | FeatureView, lake: Lake, days: Sequence[Partition]) -> list[Further]:
+def of_history(declared: Dataset | FeatureView, lake: Lake, days: Sequence[Partition]) -> list[ExtraCheck]:
     """Return what a dataset promises of a partition's moments, and of its likeness to those before."""
     if not isinstance(declared, Dataset):
         return []
-    checks: list[Further] = []
+    checks: list[ExtraCheck] = []
     if (promise := declared.freshness) is not None:
 
         def fresh(rows: pd.DataFrame, at: Any, days: Sequence[Partition]) -> list[Outcome]:
             return [freshness.fresh(promise, rows[promise.column], at, days)]
 
         checks.append(fresh)
-    if declared.usual is not None:
-        past = distribution.history(lake, declared, days)
-        checks.append(partial(distribution.compare, declared.usual, past))
+    if declared.stability is not None:
+        past = distribution.read_history(lake, declared, days)
+        checks.append(partial(distribution.compare, declared.stability, past))
     return checks
 
 

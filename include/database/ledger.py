@@ -61,7 +61,7 @@ def has(connection: Connection, dedup_key: str) -> bool:
     return connection.scalar(select(ledger.c.id).where(ledger.c.dedup_key == dedup_key)) is not None
 
 
-def entries(connection: Connection, use_case: str, *, limit: int = 100) -> list[dict[str, Any]]:
+def ledger_entries(connection: Connection, use_case: str, *, limit: int = 100) -> list[dict[str, Any]]:
     """Return the latest `limit` entries of a use case, newest first."""
     query = select(ledger).where(ledger.c.use_case == use_case).order_by(ledger.c.id.desc()).limit(limit)
     return [dict(row) for row in connection.execute(query).mappings()]

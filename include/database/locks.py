@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def alone(engine: Engine | None, key: str, *, patience: str = "120s") -> Iterator[None]:
+def advisory_lock(engine: Engine | None, key: str, *, patience: str = "120s") -> Iterator[None]:
     """
     Let one process at a time through per `key`; PostgreSQL frees the lock of a process that dies.
 

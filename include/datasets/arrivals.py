@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
-from include.declarations import Column, Dataset, FileSource, Usual
+from include.declarations import Column, Dataset, FileSource, Stability
 
 DATASET = Dataset(
     name="arrivals",
@@ -22,5 +22,7 @@ DATASET = Dataset(
     last_partition=date(2013, 12, 31),
     lag_days=1,
     volume=(300, 2000),
-    usual=Usual(volume=(0.55, 1.6)),  # no distribution: a storm is news, and no reason to refuse a day
+    stability=Stability(
+        volume=(0.55, 1.6)
+    ),  # no distribution: a storm is news, and no reason to refuse a day
 )

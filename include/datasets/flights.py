@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 
-from include.declarations import Column, Dataset, FileSource, Usual
+from include.declarations import Column, Dataset, FileSource, Stability
 
 DATASET = Dataset(
     name="flights",
@@ -26,5 +26,7 @@ DATASET = Dataset(
     last_partition=date(2013, 12, 31),
     volume=(300, 2000),
     # Over 2013 a day has 0.65 (Thanksgiving) to 1.06 times the usual flights, and no index above 0.06.
-    usual=Usual(volume=(0.55, 1.6), columns=("carrier", "origin", "dest", "distance"), maximum_psi=0.25),
+    stability=Stability(
+        volume=(0.55, 1.6), columns=("carrier", "origin", "dest", "distance"), maximum_psi=0.25
+    ),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 
-from include.declarations import Column, Dataset, FileSource, Freshness, Usual
+from include.declarations import Column, Dataset, FileSource, Freshness, Stability
 
 DATASET = Dataset(
     name="weather",
@@ -29,6 +29,6 @@ DATASET = Dataset(
     volume=(30, 80),
     # Old observations make features old, not wrong: their age is known, so this is for information.
     freshness=Freshness(column="observed_at", within=timedelta(hours=6), severity="warning"),
-    usual=Usual(volume=(0.6, 1.6)),  # over 2013: 0.79 to 1.0
+    stability=Stability(volume=(0.6, 1.6)),  # over 2013: 0.79 to 1.0
     quarantine_limit=0.05,
 )

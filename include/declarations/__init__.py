@@ -5,8 +5,8 @@ from __future__ import annotations
 from include.declarations.base import Declaration, Duration, Environment, Name, Severity, Share
 from include.declarations.columns import Column
 from include.declarations.costs import AnyCost, DecisionCost, ErrorCost
-from include.declarations.datasets import Dataset, Freshness, Usual
-from include.declarations.features import FeatureView, Online, Source
+from include.declarations.datasets import Dataset, Freshness, Stability
+from include.declarations.features import FeatureView, Online, ViewSource
 from include.declarations.gates import (
     GREATER_IS_BETTER,
     METRICS,
@@ -33,7 +33,7 @@ from include.declarations.monitoring import DriftPolicy, RetrainPolicy, Slo
 from include.declarations.release import Rollout
 from include.declarations.serving import Serving
 from include.declarations.sources import AnySource, FileSource, Format, HttpSource, PostgresSource
-from include.declarations.training import AnyParameter, Choice, Real, Training, Tuning, Whole
+from include.declarations.training import AnyParameter, Categorical, Integer, Real, Training, Tuning
 from include.declarations.use_cases import Label, Split, UseCase
 
 __all__ = [
@@ -47,7 +47,7 @@ __all__ = [
     "Budget",
     "BusinessValue",
     "Calibration",
-    "Choice",
+    "Categorical",
     "Column",
     "Dataset",
     "DecisionCost",
@@ -66,6 +66,7 @@ __all__ = [
     "GoldenPredictions",
     "HttpSource",
     "Improvement",
+    "Integer",
     "Label",
     "Leakage",
     "Metric",
@@ -83,13 +84,12 @@ __all__ = [
     "Share",
     "SignatureCompatibility",
     "Slo",
-    "Source",
     "Split",
+    "Stability",
     "Task",
     "Threshold",
     "Training",
     "Tuning",
     "UseCase",
-    "Usual",
-    "Whole",
+    "ViewSource",
 ]

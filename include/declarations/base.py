@@ -24,7 +24,7 @@ class Declaration(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-def unique(names: Iterable[str], field: str) -> None:
+def require_unique(names: Iterable[str], field: str) -> None:
     """Refuse names that are there twice."""
     names = list(names)
     twice = sorted({name for name in names if names.count(name) > 1})
@@ -32,7 +32,7 @@ def unique(names: Iterable[str], field: str) -> None:
         raise ValueError(f"{field}: {', '.join(twice)} named twice")
 
 
-def known(names: Iterable[str], allowed: Iterable[str], field: str) -> None:
+def require_known(names: Iterable[str], allowed: Iterable[str], field: str) -> None:
     """Refuse names that are not among `allowed`."""
     unknown = sorted(set(names) - set(allowed))
     if unknown:

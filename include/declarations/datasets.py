@@ -7,7 +7,15 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from include.declarations.base import Declaration, Duration, Name, Severity, Share, known, unique
+from include.declarations.base import (
+    Declaration,
+    Duration,
+    Name,
+    Severity,
+    Share,
+    require_known,
+    require_unique,
+)
 from include.declarations.columns import Column
 from include.declarations.sources import AnySource, PostgresSource
 
@@ -20,7 +28,7 @@ class Freshness(Declaration):
     severity: Severity = "critical"
 
 
-class Usual(Declaration):
+class Stability(Declaration):
     """
     A partition resembles the `partitions` before it.
 
@@ -38,7 +46,7 @@ class Usual(Declaration):
 
     @model_validator(mode="after")
     def _can_be_met(self) -> Self:
-        unique(self.columns, "columns")
+        require_unique(self.columns, "columns")
         if self.volume and not 0 <= self.volume[0] <= 1 <= self.volume[1]:
             raise ValueError(f"volume {self.volume} must enclose 1, the usual number of rows")
         if self.minimum_partitions > self.partitions:
@@ -63,26 +71,26 @@ class Dataset(Declaration):
     key: tuple[str, ...] = Field(min_length=1)
     first_partition: date
     last_partition: date | None = None
-    every: Literal["day", "hour"] = "day"
+    granularity: Literal["day", "hour"] = "day"
     lag_days: int = Field(default=0, ge=0)
     known_at: str | None = None
     volume: tuple[int, int] = (1, 10_000_000)
     quarantine_limit: Share = 0.01
     freshness: Freshness | None = None
-    usual: Usual | None = None
+    stability: Stability | None = None
     landing_timeout: Duration = timedelta(hours=6)
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
-        unique([column.name for column in self.columns], "columns")
+        require_unique([column.name for column in self.columns], "columns")
         names = {column.name for column in self.columns}
-        known(self.key, names, "key")
-        if taken := names & ({"day", "hour"} if self.every == "hour" else {"day"}):
+        require_known(self.key, names, "key")
+        if taken := names & ({"day", "hour"} if self.granularity == "hour" else {"day"}):
             raise ValueError(f"columns: {', '.join(sorted(taken))} is where the partition's own name stands")
         moments = {column.name for column in self.columns if column.dtype == "timestamp"}
-        known([self.known_at] if self.known_at else [], moments, "known_at")
-        known([self.freshness.column] if self.freshness else [], moments, "freshness.column")
-        known(self.usual.columns if self.usual else [], names, "usual.columns")
+        require_known([self.known_at] if self.known_at else [], moments, "known_at")
+        require_known([self.freshness.column] if self.freshness else [], moments, "freshness.column")
+        require_known(self.stability.columns if self.stability else [], names, "usual.columns")
         if self.volume[0] > self.volume[1]:
             raise ValueError(f"volume: the lower bound {self.volume[0]} is above the upper {self.volume[1]}")
         if self.last_partition and self.last_partition < self.first_partition:

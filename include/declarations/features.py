@@ -7,11 +7,11 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from include.declarations.base import Declaration, Duration, Name, known, unique
+from include.declarations.base import Declaration, Duration, Name, require_known, require_unique
 from include.declarations.columns import Column
 
 
-class Source(Declaration):
+class ViewSource(Declaration):
     """
     A dataset that a feature view reads: its own day, and `lookback_days` before it.
 
@@ -55,7 +55,7 @@ class FeatureView(Declaration):
     name: Name
     owner: str
     description: str
-    sources: tuple[Source, ...] = Field(min_length=1)
+    sources: tuple[ViewSource, ...] = Field(min_length=1)
     entity: str
     time: str
     horizon: Duration = timedelta(0)
@@ -66,16 +66,16 @@ class FeatureView(Declaration):
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
         types = {column.name: column.dtype for column in self.columns}
-        unique([column.name for column in self.columns], "columns")
-        unique([source.dataset for source in self.sources], "sources")
-        known((self.entity,), types, "entity")
-        known((self.time,), types, "time")
+        require_unique([column.name for column in self.columns], "columns")
+        require_unique([source.dataset for source in self.sources], "sources")
+        require_known((self.entity,), types, "entity")
+        require_known((self.time,), types, "time")
         if types[self.time] != "timestamp":
             raise ValueError(f"time: {self.time} is no timestamp")
         if types[self.entity] not in {"string", "integer"}:
             raise ValueError(f"entity: {self.entity} is neither string nor integer")
         for source in self.sources:
-            known(source.columns, types, "sources.columns")
+            require_known(source.columns, types, "sources.columns")
         moments = (
             Column(name=each.known_at, dtype="timestamp", nullable=True, maximum_nulls=1)
             for each in self.sources
@@ -90,7 +90,7 @@ class FeatureView(Declaration):
         others = {self.entity, self.time, *(source.known_at for source in self.sources)}
         return tuple(column for column in self.columns if column.name not in others)
 
-    def sources_of(self, column: str) -> tuple[Source, ...]:
+    def sources_of(self, column: str) -> tuple[ViewSource, ...]:
         """Return the sources that a column may come from."""
         named = tuple(source for source in self.sources if column in source.columns)
         return named or self.sources

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-Task = Literal["classification", "multiclass", "regression"]
+Task = Literal["binary", "multiclass", "regression"]
 Metric = Literal[
     "roc_auc", "average_precision", "log_loss", "brier",
     "accuracy", "balanced_accuracy", "f1_macro",
@@ -12,7 +12,7 @@ Metric = Literal[
 ]  # fmt: skip
 
 METRICS: dict[Task, frozenset[Metric]] = {
-    "classification": frozenset({"roc_auc", "average_precision", "log_loss", "brier"}),
+    "binary": frozenset({"roc_auc", "average_precision", "log_loss", "brier"}),
     "multiclass": frozenset({"roc_auc", "log_loss", "accuracy", "balanced_accuracy", "f1_macro"}),
     "regression": frozenset({"rmse", "mae", "r2"}),
 }

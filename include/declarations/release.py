@@ -24,7 +24,7 @@ class Rollout(Declaration):
     approval: tuple[Environment, ...] = ("uat", "prod")
 
     @model_validator(mode="after")
-    def _ends_at_everything(self) -> Self:
+    def _ends_at_full_weight(self) -> Self:
         if list(self.steps) != sorted(set(self.steps)) or self.steps[-1:] != (100,):
             raise ValueError(f"steps must rise and end at 100 %, not {self.steps}")
         return self

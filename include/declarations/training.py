@@ -32,7 +32,7 @@ class Training(Declaration):
     convergence: Literal["note", "require"] = "note"
 
 
-class Whole(Declaration):
+class Integer(Declaration):
     """A whole number to choose, both ends included; `log` looks as closely at small ones as at large ones."""
 
     kind: Literal["whole"] = "whole"
@@ -60,14 +60,14 @@ class Real(Declaration):
         return self
 
 
-class Choice(Declaration):
+class Categorical(Declaration):
     """One of several values."""
 
     kind: Literal["choice"] = "choice"
     values: tuple[Plain, ...] = Field(min_length=2)
 
 
-AnyParameter = Annotated[Whole | Real | Choice, Field(discriminator="kind")]
+AnyParameter = Annotated[Integer | Real | Categorical, Field(discriminator="kind")]
 
 
 class Tuning(Declaration):

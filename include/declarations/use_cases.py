@@ -6,7 +6,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from include.declarations.base import Declaration, Name, Share, known, unique
+from include.declarations.base import Declaration, Name, Share, require_known, require_unique
 from include.declarations.costs import AnyCost
 from include.declarations.gates import METRICS, AnyGate, Metric, Task
 from include.declarations.monitoring import DriftPolicy, RetrainPolicy, Slo
@@ -37,7 +37,7 @@ class Label(Declaration):
 
     @model_validator(mode="after")
     def _is_one_thing(self) -> Self:
-        unique(self.classes, "classes")
+        require_unique(self.classes, "classes")
         if self.above is not None and self.classes:
             raise ValueError("above makes two classes without a name: declare either above, or classes")
         if self.bands and list(self.bands) != sorted(set(self.bands)):
@@ -83,7 +83,7 @@ class UseCase(Declaration):
     gates: tuple[AnyGate, ...] = Field(min_length=1)
     prediction_range: tuple[float, float]
     cost: AnyCost | None = None
-    naive_by: tuple[str, ...] = ()
+    baseline_by: tuple[str, ...] = ()
     split: Split = Split()
     training: Training = Training()
     tuning: Tuning | None = None
@@ -96,14 +96,14 @@ class UseCase(Declaration):
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
-        unique(self.features, "features")
-        known([self.metric], METRICS[self.task], f"metric of a {self.task}")
-        if self.task == "classification" and self.label.above is None:
+        require_unique(self.features, "features")
+        require_known([self.metric], METRICS[self.task], f"metric of a {self.task} task")
+        if self.task == "binary" and self.label.above is None:
             raise ValueError("label.above: a classifier needs the value above which the label is true")
         if self.task == "multiclass" and len(self.label.classes) < 3:
-            raise ValueError("label.classes: a multiclass needs three or more; for two take classification")
+            raise ValueError("label.classes: a multiclass needs three or more; for two take binary")
         if self.task != "multiclass" and self.label.classes:
-            raise ValueError(f"label.classes: a {self.task} has none")
+            raise ValueError(f"label.classes: a {self.task} task has none")
         if self.prediction_range[0] >= self.prediction_range[1]:
             raise ValueError(f"prediction_range {self.prediction_range} is empty")
         self._can_be_trained()
@@ -111,17 +111,17 @@ class UseCase(Declaration):
         return self
 
     @property
-    def beside(self) -> tuple[str, ...]:
+    def auxiliary_columns(self) -> tuple[str, ...]:
         """The columns of the feature view that are no features, but that an evaluation looks at."""
-        wanted = (*self.naive_by, *(column for gate in self.gates for column in gate.columns))
+        wanted = (*self.baseline_by, *(column for gate in self.gates for column in gate.columns))
         return tuple(dict.fromkeys(column for column in wanted if column not in self.features))
 
     def _can_be_judged(self) -> None:
-        unique(self.naive_by, "naive_by")
-        unique((f"{gate.name} ({gate.severity})" for gate in self.gates), "gates")
+        require_unique(self.baseline_by, "naive_by")
+        require_unique((f"{gate.name} ({gate.severity})" for gate in self.gates), "gates")
         for gate in self.gates:
-            known(gate.measured, METRICS[self.task], f"metric of a {self.task}")
-            gate.require(self)
+            require_known(gate.required_metrics, METRICS[self.task], f"metric of a {self.task} task")
+            gate.check(self)
         one_number = [gate.name for gate in self.gates if gate.kind in ONE_NUMBER]
         if self.task == "multiclass" and (one_number or self.cost is not None):
             raise ValueError(
@@ -129,11 +129,11 @@ class UseCase(Declaration):
                 "probability for each class; use Threshold, Improvement or Overfitting"
             )
         if self.cost is not None and (self.cost.kind == "error") != (self.task == "regression"):
-            raise ValueError(f"cost: {type(self.cost).__name__} is not for a {self.task}")
+            raise ValueError(f"cost: {type(self.cost).__name__} is not for a {self.task} task")
 
     def _can_be_trained(self) -> None:
         if self.tuning is not None and self.tuning.metric is not None:
-            known([self.tuning.metric], METRICS[self.task], f"tuning.metric of a {self.task}")
+            require_known([self.tuning.metric], METRICS[self.task], f"tuning.metric of a {self.task} task")
         if self.training.class_weights is not None and self.task == "regression":
             raise ValueError("training.class_weights: a regression has no classes")
         classes, weights = len(self.label.classes) or 2, self.training.class_weights

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from include.declarations import Column, FeatureView, Online, Source
+from include.declarations import Column, FeatureView, Online, ViewSource
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,8 +21,8 @@ FEATURE_VIEW = FeatureView(
     owner="network-planning",
     description="Schedule, route and the last weather known two hours before departure.",
     sources=(
-        Source(dataset="flights", columns=("carrier", "origin", "dest", "distance", "hour", "weekday")),
-        Source(dataset="weather", lookback_days=1, columns=WEATHER),
+        ViewSource(dataset="flights", columns=("carrier", "origin", "dest", "distance", "hour", "weekday")),
+        ViewSource(dataset="weather", lookback_days=1, columns=WEATHER),
     ),
     entity="flight_id",
     time="scheduled_departure",

@@ -16,12 +16,12 @@ from include.errors import DataError, ServiceUnavailable
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-MOST_BYTES = 4 * 1024**3
+MAX_BYTES = 4 * 1024**3
 TIMEOUT = httpx.Timeout(30, connect=3)
 FILE_TIMEOUT = httpx.Timeout(300, connect=3)  # MLflow copies a file, however large, before it sends a byte
 
 
-def fetch(uri: str, use_case: str, version: int, destination: Path) -> Path:
+def download_version(uri: str, use_case: str, version: int, destination: Path) -> Path:
     """
     Return `destination`, holding the files of the version; nothing is fetched if it exists.
 
@@ -36,13 +36,13 @@ def fetch(uri: str, use_case: str, version: int, destination: Path) -> Path:
     try:
         with _client(uri) as client:
             registered = _registered(client, use_case, version)
-            _download(client, _artifacts(client, use_case, version), draft, MOST_BYTES)
+            _download(client, _artifacts(client, use_case, version), draft, MAX_BYTES)
         if not any(draft.iterdir()):
             raise DataError(
                 f"{use_case} version {version} has no files in MLflow at {uri}. Register it anew."
             )
         if registered is not None:
-            certificate.require(draft, registered, f"{use_case} version {version}")
+            certificate.require_digest(draft, registered, f"{use_case} version {version}")
         draft.rename(destination)
     except (httpx.HTTPError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise ServiceUnavailable(
@@ -111,7 +111,7 @@ def _download(client: httpx.Client, path: str, folder: Path, allowed: int) -> in
             for part in _stream(client, f"{path}/{name}"):
                 allowed -= file.write(part)
                 if allowed < 0:
-                    raise DataError(f"{path} has more than {MOST_BYTES} bytes; no model is that large.")
+                    raise DataError(f"{path} has more than {MAX_BYTES} bytes; no model is that large.")
     return allowed
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import cloudpickle
 
 from include.errors import CertificateInvalid, DataError
-from include.inference.onnx_model import Graph
+from include.inference.onnx_model import OnnxModel
 from include.settings import settings
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def estimator_in(folder: Path, described: Mapping[str, Any]) -> Any:
     """
     try:
         if described["metadata"]["airworthy"].get("runtime") == "onnx":
-            return Graph(folder / GRAPH)
+            return OnnxModel(folder / GRAPH)
         flavor = described["flavors"]["sklearn"]
         path, form = folder / flavor["pickled_model"], flavor["serialization_format"]
     except (KeyError, TypeError, AttributeError) as error:

@@ -82,23 +82,23 @@ class ServedModel:
         return answers if self.task == "multiclass" else answers[:, 1]
 
 
-def load(folder: Path, trusted: Path, *, use_case: str | None = None) -> ServedModel:
+def load_model(folder: Path, trusted: Path, *, use_case: str | None = None) -> ServedModel:
     """
     Return the model in `folder`, if its certificate holds.
 
     :raises CertificateInvalid: before anything of the model is run
     :raises DataError: if it does not say what goes in and what comes out
     """
-    about = certificate.verify(folder, trusted, use_case=use_case)
+    about = certificate.verify_certificate(folder, trusted, use_case=use_case)
     interface = read_interface(folder)
     if interface.use_case != about.use_case:
         raise CertificateInvalid(
             f"{folder} is a model of {interface.use_case}, certified for {about.use_case}."
         )
-    return unpack(folder)
+    return load_unverified(folder)
 
 
-def unpack(folder: Path) -> ServedModel:
+def load_unverified(folder: Path) -> ServedModel:
     """Return the model in `folder`, whose files were checked before: loading may run what it finds."""
     interface = read_interface(folder)
     return ServedModel(estimator_in(folder, _described(folder)), interface)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 STRING = "tensor(string)"
 
 
-class Graph:
+class OnnxModel:
     """The graph in a file, asked as a scikit-learn estimator is: with a frame."""
 
     def __init__(self, path: Path) -> None:

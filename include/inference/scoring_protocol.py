@@ -41,7 +41,7 @@ _BOUNDS = {"integer": 2**31, "long": 2**63}
 Predictions = list[float] | list[list[float]]
 
 
-class Refused(DataError):
+class BadRequest(DataError):
     """A request that cannot be answered, with the HTTP status that says so."""
 
     def __init__(self, message: str, status: int = 400) -> None:
@@ -49,7 +49,7 @@ class Refused(DataError):
         self.status = status
 
 
-class Nonsense(AirworthyError):
+class InvalidPrediction(AirworthyError):
     """The model answered, but not with a prediction."""
 
 
@@ -81,20 +81,24 @@ class Rows:
         ]
 
 
-def parse(body: bytes, content_type: str, columns: dict[str, ColumnType], key: Key | None = None) -> Rows:
+def parse_request(
+    body: bytes, content_type: str, columns: dict[str, ColumnType], key: Key | None = None
+) -> Rows:
     """
     Return the rows of a request; one that has the `key` needs no other column.
 
     :raises Refused: naming what is wrong, and where
     """
     if len(body) > MAX_BYTES:
-        raise Refused(f"The body has {len(body)} bytes; at most {MAX_BYTES} are taken. Send fewer rows.", 413)
+        raise BadRequest(
+            f"The body has {len(body)} bytes; at most {MAX_BYTES} are taken. Send fewer rows.", 413
+        )
     media = content_type.partition(";")[0].strip().lower()
     if media in {"text/csv", "application/csv"}:
         return _checked(*_from_csv(body, columns | ({key.name: key.kind} if key else {})), columns, key)
     if media in {"", "application/json"}:
         return _checked(*_from_json(body, columns), columns, key)
-    raise Refused(f"Content-Type {media} is not taken; send application/json or text/csv.", 415)
+    raise BadRequest(f"Content-Type {media} is not taken; send application/json or text/csv.", 415)
 
 
 def frame(requests: Sequence[Rows], columns: dict[str, ColumnType]) -> pd.DataFrame:
@@ -116,16 +120,16 @@ def check_predictions(
         probabilities that do not add up to 1
     """
     if predictions.shape != ((rows, classes) if classes else (rows,)):
-        raise Nonsense(f"the model gave an answer of shape {predictions.shape} to {rows} rows")
+        raise InvalidPrediction(f"the model gave an answer of shape {predictions.shape} to {rows} rows")
     if not np.isfinite(predictions).all():
-        raise Nonsense("the model predicted something that is not a finite number")
+        raise InvalidPrediction("the model predicted something that is not a finite number")
     if predictions.size and not (allowed[0] <= predictions.min() and predictions.max() <= allowed[1]):
-        raise Nonsense(
+        raise InvalidPrediction(
             f"the model predicted {predictions.min():g}…{predictions.max():g}, "
             f"outside of {allowed[0]:g}…{allowed[1]:g}"
         )
     if classes and np.abs(predictions.sum(axis=1) - 1).max(initial=0) > ROUNDING:
-        raise Nonsense("the model predicted probabilities that do not add up to 1")
+        raise InvalidPrediction("the model predicted probabilities that do not add up to 1")
     answer: Predictions = predictions.tolist()
     return answer
 
@@ -134,17 +138,19 @@ def _from_json(body: bytes, columns: dict[str, ColumnType]) -> tuple[list[str], 
     try:
         content = json.loads(body, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
-        raise Refused(f"The body is not JSON: {error}.") from error
+        raise BadRequest(f"The body is not JSON: {error}.") from error
     if not isinstance(content, dict) or len(content) != 1 or next(iter(content)) not in FORMATS:
         found = sorted(content) if isinstance(content, dict) else type(content).__name__
-        raise Refused(f"The body must be an object with exactly one of {', '.join(FORMATS)}; found {found}.")
+        raise BadRequest(
+            f"The body must be an object with exactly one of {', '.join(FORMATS)}; found {found}."
+        )
     form, data = next(iter(content.items()))
     if form == "dataframe_split":
         return _from_split(data)
     if form == "inputs" and isinstance(data, dict):
         return _from_columns(data)
     if not isinstance(data, list):
-        raise Refused(f"{form} must be a list of rows.")
+        raise BadRequest(f"{form} must be a list of rows.")
     if data and isinstance(data[0], list):
         return list(columns), _lists(data, len(columns), form)
     return _from_records(data, form)
@@ -152,12 +158,12 @@ def _from_json(body: bytes, columns: dict[str, ColumnType]) -> tuple[list[str], 
 
 def _from_split(data: Any) -> tuple[list[str], list[list[Any]]]:
     if not isinstance(data, dict) or not {"columns", "data"} <= data.keys() <= {"columns", "data", "index"}:
-        raise Refused("dataframe_split must have columns and data.")
+        raise BadRequest("dataframe_split must have columns and data.")
     names, rows = data["columns"], data["data"]
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise Refused("dataframe_split.columns must be a list of names.")
+        raise BadRequest("dataframe_split.columns must be a list of names.")
     if not isinstance(rows, list):
-        raise Refused("dataframe_split.data must be a list of rows.")
+        raise BadRequest("dataframe_split.data must be a list of rows.")
     return names, _lists(rows, len(names), "dataframe_split.data")
 
 
@@ -165,18 +171,18 @@ def _from_columns(data: dict[str, Any]) -> tuple[list[str], list[list[Any]]]:
     values = [value if isinstance(value, list) else [value] for value in data.values()]
     lengths = {name: len(column) for name, column in zip(data, values, strict=True)}
     if len(set(lengths.values())) > 1:
-        raise Refused(f"inputs: the columns have different lengths: {lengths}.")
+        raise BadRequest(f"inputs: the columns have different lengths: {lengths}.")
     return list(data), [list(row) for row in zip(*values, strict=True)]
 
 
 def _from_records(data: list[Any], form: str) -> tuple[list[str], list[list[Any]]]:
     if not all(isinstance(row, dict) for row in data):
-        raise Refused(f"{form} must hold rows of one kind: objects, or lists.")
+        raise BadRequest(f"{form} must hold rows of one kind: objects, or lists.")
     names = list(data[0]) if data else []
     for number, row in enumerate(data):
         if row.keys() != data[0].keys():
             different = sorted(row.keys() ^ data[0].keys())
-            raise Refused(f"{form}: row {number} differs from row 0 in {', '.join(different)}.")
+            raise BadRequest(f"{form}: row {number} differs from row 0 in {', '.join(different)}.")
     return names, [[row[name] for name in names] for row in data]
 
 
@@ -184,7 +190,7 @@ def _lists(rows: list[Any], width: int, place: str) -> list[list[Any]]:
     for number, row in enumerate(rows):
         if not isinstance(row, list) or len(row) != width:
             size = len(row) if isinstance(row, list) else type(row).__name__
-            raise Refused(f"{place}: row {number} must be a list of {width} values, not {size}.")
+            raise BadRequest(f"{place}: row {number} must be a list of {width} values, not {size}.")
     return rows
 
 
@@ -192,9 +198,9 @@ def _from_csv(body: bytes, columns: dict[str, ColumnType]) -> tuple[list[str], l
     try:
         lines = [line for line in csv.reader(io.StringIO(body.decode()), strict=True) if line]
     except (UnicodeDecodeError, csv.Error) as error:
-        raise Refused(f"The body is not CSV in UTF-8: {error}.") from error
+        raise BadRequest(f"The body is not CSV in UTF-8: {error}.") from error
     if not lines:
-        raise Refused("The CSV is empty; its first line names the columns.")
+        raise BadRequest("The CSV is empty; its first line names the columns.")
     names, rows = lines[0], _lists(lines[1:], len(lines[0]), "CSV")
     kinds = [columns.get(name, "string") for name in names]
     return names, [[_from_text(text, kind) for text, kind in zip(row, kinds, strict=True)] for row in rows]
@@ -223,12 +229,12 @@ def check_column(name: str, values: Sequence[Any], kind: ColumnType) -> list[Any
     allowed = _TYPES[kind] | ({type(None)} if kind in _NULLABLE else set())
     if not set(map(type, values)) <= allowed:
         row = next(row for row, value in enumerate(values) if type(value) not in allowed)
-        raise Refused(f"Column {name}, row {row}: {_shown(values[row])} is not of type {kind}.")
+        raise BadRequest(f"Column {name}, row {row}: {_shown(values[row])} is not of type {kind}.")
     problem = _PROBLEMS.get(kind)
     if problem:
         for row, value in enumerate(values):
             if value is not None and problem(value):
-                raise Refused(f"Column {name}, row {row}: {_shown(value)} is {problem(value)}.")
+                raise BadRequest(f"Column {name}, row {row}: {_shown(value)} is {problem(value)}.")
     return list(values)
 
 
@@ -236,9 +242,11 @@ def _checked(
     names: list[str], rows: list[list[Any]], columns: dict[str, ColumnType], key: Key | None
 ) -> Rows:
     if not rows:
-        raise Refused("There is no row to predict.")
+        raise BadRequest("There is no row to predict.")
     if len(rows) > MAX_ROWS:
-        raise Refused(f"There are {len(rows)} rows; at most {MAX_ROWS} are taken at once. Send fewer.", 413)
+        raise BadRequest(
+            f"There are {len(rows)} rows; at most {MAX_ROWS} are taken at once. Send fewer.", 413
+        )
     twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
     keyed = key is not None and key.name in names
     problems = {
@@ -248,7 +256,7 @@ def _checked(
     }
     if found := [f"{', '.join(those[:20])} {what}" for what, those in problems.items() if those]:
         alone = f", or {key.name} alone" if key else ""
-        raise Refused(
+        raise BadRequest(
             f"The columns are not the model's: {'; '.join(found)}. It takes {', '.join(columns)}{alone}."
         )
     given = dict(zip(names, zip(*rows, strict=True), strict=True))

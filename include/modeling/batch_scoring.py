@@ -8,14 +8,14 @@ import numpy as np
 import pandas as pd
 
 from include.errors import DataError
-from include.modeling.training.fit import inputs
+from include.modeling.training.fit import feature_columns
 
 if TYPE_CHECKING:
     from include.declarations import FeatureView, UseCase
     from include.inference.model import ServedModel
 
 
-def score(
+def score_batch(
     use_case: UseCase, view: FeatureView, model: ServedModel, frame: pd.DataFrame, *, version: int
 ) -> pd.DataFrame:
     """
@@ -25,7 +25,7 @@ def score(
 
     :raises DataError: if a feature is missing, or a prediction is not finite or not in the declared range
     """
-    predictions = model.predict(inputs(use_case, frame))
+    predictions = model.predict(feature_columns(use_case, frame))
     low, high = use_case.prediction_range
     fine = np.isfinite(predictions) & (predictions >= low) & (predictions <= high)
     wrong = ~fine.reshape(len(frame), -1).all(axis=1)
@@ -44,7 +44,7 @@ def score(
     return scored.assign(prediction=likeliest, **columns, version=version).reset_index(drop=True)
 
 
-def summary(scored: pd.DataFrame) -> dict[str, Any]:
+def score_summary(scored: pd.DataFrame) -> dict[str, Any]:
     """Return the mean prediction, or of several classes the share of the rows that is of each."""
     predictions = scored["prediction"]
     if not pd.api.types.is_numeric_dtype(predictions):

@@ -19,7 +19,7 @@ from include.data.snapshots.snapshot import Snapshot
 from include.database.tables import inference_log
 from include.database.tables import snapshot as table
 from include.errors import PartitionMissing, ReleaseError
-from include.modeling.registry.idempotency import reaching
+from include.modeling.registry.idempotency import translate_mlflow_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,7 +35,7 @@ _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class ModelLineage:
     """
     What a model version was made of.
 
@@ -53,7 +53,7 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True)
-class Learner:
+class TrainedVersion:
     """A model version that learnt from a snapshot, and how many requests it has answered since."""
 
     use_case: str
@@ -63,7 +63,7 @@ class Learner:
 
 
 @dataclass(frozen=True, slots=True)
-class Descendants:
+class PartitionLineage:
     """
     What was made of one day of a dataset, or of one version of that day.
 
@@ -76,11 +76,11 @@ class Descendants:
     commits: list[Commit]
     features: list[tuple[date, Commit]]
     snapshots: list[dict[str, Any]]
-    models: list[Learner]
+    models: list[TrainedVersion]
     predictions: Counter[tuple[str, date, int]]
 
 
-def origin(registry: Registry, lake: Lake, use_case: str, version: int) -> Origin:
+def model_lineage(registry: Registry, lake: Lake, use_case: str, version: int) -> ModelLineage:
     """
     Return what a registered version was made of.
 
@@ -103,9 +103,9 @@ def origin(registry: Registry, lake: Lake, use_case: str, version: int) -> Origi
             (day, commit)
             for built, feature in partitions[view.name]
             for day in source.days_of(built, lag_days=lag)
-            if (commit := commit_log.maker(found, day, at=feature.at)) is not None
+            if (commit := commit_log.producing_commit(found, day, at=feature.at)) is not None
         )
-    return Origin(
+    return ModelLineage(
         use_case=use_case,
         version=version,
         run_id=registered.run_id or "",
@@ -116,7 +116,7 @@ def origin(registry: Registry, lake: Lake, use_case: str, version: int) -> Origi
     )
 
 
-def descendants(
+def partition_lineage(
     connection: Connection,
     registry: Registry,
     lake: Lake,
@@ -124,7 +124,7 @@ def descendants(
     day: date,
     *,
     version: int | None = None,
-) -> Descendants:
+) -> PartitionLineage:
     """
     Return what was made of a day of `dataset`, in whatever version, or of how the day was in `version`.
 
@@ -133,7 +133,7 @@ def descendants(
     logs = _Logs(lake)
     made = [commit for commit in logs[dataset] if day in commit.days]
     if version is not None:
-        made = [commit for commit in [commit_log.maker(made, day, version=version)] if commit]
+        made = [commit for commit in [commit_log.producing_commit(made, day, version=version)] if commit]
     if not made:
         until = f" up to version {version}" if version is not None else ""
         raise PartitionMissing(
@@ -151,7 +151,7 @@ def descendants(
     ]
     models = [learner for row in snapshots for learner in _learners(connection, registry, row)]
     predictions = _predictions(lake, features, models)
-    return Descendants(dataset, day, made, features, snapshots, models, predictions)
+    return PartitionLineage(dataset, day, made, features, snapshots, models, predictions)
 
 
 class _Logs(dict[str, list[Commit]]):
@@ -171,7 +171,7 @@ def _features_of(logs: _Logs, dataset: str, day: date, made: list[Commit]) -> It
         for source in (each for each in view.sources if each.dataset == dataset):
             readers = source.readers_of(day, lag_days=catalog().datasets[dataset].lag_days)
             for commit in logs[view.name]:
-                if commit_log.maker(logs[dataset], day, at=commit.at) in made:
+                if commit_log.producing_commit(logs[dataset], day, at=commit.at) in made:
                     yield from ((reader, commit) for reader in readers if reader in commit.days)
 
 
@@ -183,15 +183,15 @@ def _holds(
         commit.table == name
         and row["first_day"] <= day <= row["last_day"]
         and day.isoformat() not in row["left_out"]
-        and commit_log.maker(logs[name], day, version=version) == commit
+        and commit_log.producing_commit(logs[name], day, version=version) == commit
         for day, commit in pairs
     )
 
 
-def _learners(connection: Connection, registry: Registry, row: dict[str, Any]) -> Iterator[Learner]:
+def _learners(connection: Connection, registry: Registry, row: dict[str, Any]) -> Iterator[TrainedVersion]:
     client = MlflowClient(tracking_uri=registry.uri, registry_uri=registry.uri)
     query = f"name = '{row['use_case']}' AND tags.`{PREFIX}digest` = '{row['digest']}'"
-    with reaching(registry.uri):
+    with translate_mlflow_errors(registry.uri):
         found = list(client.search_model_versions(query))
     log = inference_log.c
     for one in sorted(found, key=lambda one: int(one.version)):
@@ -200,13 +200,13 @@ def _learners(connection: Connection, registry: Registry, row: dict[str, Any]) -
             continue  # the same rows, from other versions of the tables
         answered = (log.use_case == one.name, log.version == int(one.version))
         requests = connection.scalar(select(func.count()).select_from(inference_log).where(*answered))
-        yield Learner(one.name, int(one.version), row["digest"], requests or 0)
+        yield TrainedVersion(one.name, int(one.version), row["digest"], requests or 0)
 
 
 def _registered(registry: Registry, use_case: str, version: int) -> ModelVersion:
     client = MlflowClient(tracking_uri=registry.uri, registry_uri=registry.uri)
     try:
-        with reaching(registry.uri):
+        with translate_mlflow_errors(registry.uri):
             return client.get_model_version(use_case, str(version))
     except MlflowException as error:
         if error.error_code != "RESOURCE_DOES_NOT_EXIST":
@@ -217,7 +217,7 @@ def _registered(registry: Registry, use_case: str, version: int) -> ModelVersion
 
 
 def _predictions(
-    lake: Lake, features: list[tuple[date, Commit]], models: list[Learner]
+    lake: Lake, features: list[tuple[date, Commit]], models: list[TrainedVersion]
 ) -> Counter[tuple[str, date, int]]:
     """Return how many rows were scored with these features, or by a model that learnt from them."""
     learnt = {(learner.use_case, learner.version) for learner in models}
@@ -235,14 +235,14 @@ def _predictions(
 
 
 def _makers(found: list[Commit], days: list[date], version: int) -> set[tuple[date, Commit]]:
-    makers = ((day, commit_log.maker(found, day, version=version)) for day in days)
+    makers = ((day, commit_log.producing_commit(found, day, version=version)) for day in days)
     return {(day, commit) for day, commit in makers if commit is not None}
 
 
 def _days(snapshot: Snapshot) -> list[date]:
     first, last = (date.fromisoformat(day) for day in snapshot.days)
     days = (first + timedelta(days=n) for n in range((last - first).days + 1))
-    return [day for day in days if day.isoformat() not in snapshot.left_out]
+    return [day for day in days if day.isoformat() not in snapshot.excluded_days]
 
 
 def _by_day(pair: tuple[date, Commit]) -> tuple[date, int]:
@@ -269,5 +269,5 @@ def _snapshot_of(use_case: str, version: int, tags: dict[str, str]) -> Snapshot:
         rows=int(values["rows"]),
         digest=values["digest"],
         completeness=None if share == "None" else float(share),
-        left_out=tuple(_DAY.findall(values.get("left_out", ""))),
+        excluded_days=tuple(_DAY.findall(values.get("left_out", ""))),
     )

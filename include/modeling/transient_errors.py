@@ -18,7 +18,7 @@ FAULTS = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryEr
 
 
 @contextmanager
-def accidents(what: str) -> Iterator[None]:
+def translate_transient(what: str) -> Iterator[None]:
     """
     Let everything through as it is, but for accidents.
 

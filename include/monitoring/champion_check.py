@@ -23,45 +23,49 @@ if TYPE_CHECKING:
     from include.certificates.certificate import Certificate
     from include.data.lake.delta_tables import Lake
     from include.declarations import UseCase
-    from include.monitoring.drift import Drift, Outcome
+    from include.monitoring.drift import Drift, DriftOutcome
     from include.monitoring.label_quality import Quality
-    from include.monitoring.slo import Service
+    from include.monitoring.slo import ServiceLevel
     from include.monitoring.windows import Window
-    from include.release.rollout import State
+    from include.release.rollout import ReleaseState
 
 EARLIER_WINDOWS = 3  # looked at again in each run, for labels that come late
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class ChampionContext:
     """The champion that is looked at, and the rows that it learned from."""
 
     use_case: UseCase
-    state: State
+    state: ReleaseState
     snapshot: Snapshot
     reference: pd.DataFrame
 
 
-def subject(use_case: UseCase, state: State, certificate: Certificate, lake: Lake) -> Subject:
+def champion_context(
+    use_case: UseCase, state: ReleaseState, certificate: Certificate, lake: Lake
+) -> ChampionContext:
     """Return the champion's training rows, read again as its certificate names them."""
     snapshot = Snapshot.from_json(json.dumps(certificate.snapshot))
-    return Subject(use_case, state, snapshot, snapshots.read(use_case, snapshot, lake))
+    return ChampionContext(use_case, state, snapshot, snapshots.read_snapshot(use_case, snapshot, lake))
 
 
-def inputs(about: Subject, connection: Connection, lake: Lake, *, end: datetime | None = None) -> Window:
+def read_window(
+    about: ChampionContext, connection: Connection, lake: Lake, *, end: datetime | None = None
+) -> Window:
     """Return what callers asked in the window before `end`, or the scored partitions."""
     view = catalog().feature_views[about.use_case.feature_view]
-    return windows.read(connection, lake, about.use_case, view, end=end)
+    return windows.read_requests(connection, lake, about.use_case, view, end=end)
 
 
-def drifted(about: Subject, seen: Window) -> Drift:
+def check_drift(about: ChampionContext, seen: Window) -> Drift:
     """Compare what was asked with what was learned from."""
     view = catalog().feature_views[about.use_case.feature_view]
     columns = [column for column in view.columns if column.name in about.use_case.features]
-    return drift.measure(about.reference, seen.inputs, columns=columns, policy=about.use_case.drift)
+    return drift.measure_drift(about.reference, seen.inputs, columns=columns, policy=about.use_case.drift)
 
 
-def quality(about: Subject, seen: Window, connection: Connection, lake: Lake) -> Quality:
+def check_quality(about: ChampionContext, seen: Window, connection: Connection, lake: Lake) -> Quality:
     """
     Compare what was answered with the labels that landed since.
 
@@ -71,26 +75,32 @@ def quality(about: Subject, seen: Window, connection: Connection, lake: Lake) ->
     use_case, label = about.use_case, about.use_case.label
     view = catalog().feature_views[use_case.feature_view]
     landed = lake.read(label.dataset, columns=[view.entity, "day", label.column])
-    naive = label_quality.naive_forecast(use_case, about.reference["target"])
+    naive = label_quality.baseline_loss(use_case, about.reference["target"])
     due = windows.watermark(connection) - timedelta(days=catalog().datasets[label.dataset].lag_days)
     measured = []
     earlier = windows.before(connection, lake, use_case, view, seen, most=EARLIER_WINDOWS)
     for each in (seen, *earlier):
-        ours = each.answers[each.answers["version"] == about.state.champion]
-        joined = label_quality.join(ours, landed, use_case, entity=view.entity)
-        found = label_quality.measure(joined.assign(due=joined["at"] <= due), use_case, naive=naive)
+        ours = each.predictions[each.predictions["version"] == about.state.champion]
+        joined = label_quality.join_labels(ours, landed, use_case, entity=view.entity)
+        found = label_quality.measure_quality(joined.assign(due=joined["at"] <= due), use_case, naive=naive)
         measured.append(replace(found, window=(each.start, each.end)))
     judged = next((one for one in measured if one.outcome != "inconclusive"), measured[0])
     return replace(judged, windows=tuple(measured))
 
 
-def service(about: Subject, connection: Connection, *, end: datetime) -> Service:
+def check_service(about: ChampionContext, connection: Connection, *, end: datetime) -> ServiceLevel:
     """Compare what callers got with what they were promised, up to `end`."""
-    return slo.measure(connection, about.use_case.name, about.use_case.slo, end=end)
+    return slo.measure_service(connection, about.use_case.name, about.use_case.slo, end=end)
 
 
-def signals(
-    about: Subject, outcome: Outcome, found: Quality, served: Service, *, connection: Connection, lake: Lake
+def collect_signals(
+    about: ChampionContext,
+    outcome: DriftOutcome,
+    found: Quality,
+    served: ServiceLevel,
+    *,
+    connection: Connection,
+    lake: Lake,
 ) -> Signals:
     """Return what the governor decides by; `outcome` is the drift's."""
     last = date.fromisoformat(about.snapshot.days[1])

@@ -15,14 +15,14 @@ from scipy.stats import wasserstein_distance
 
 from include.errors import DataError
 from include.monitoring.comparable_columns import NUMBERS, SEED, comparable
-from include.monitoring.figures import plain
+from include.monitoring.figures import jsonable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from include.declarations import Column, DriftPolicy
 
-Outcome = Literal["drift", "no_drift", "inconclusive"]
+DriftOutcome = Literal["drift", "no_drift", "inconclusive"]
 
 EFFECT = 0.1  # Evidently's own threshold of both distances
 SHUFFLES = 20  # the largest of so many distances by chance is about its 95th percentile
@@ -38,7 +38,7 @@ class Drift:
     values, as valid JSON. `sampled` says that not every row was looked at.
     """
 
-    outcome: Outcome
+    outcome: DriftOutcome
     reason: str
     share: float
     per_column: dict[str, dict[str, Any]]
@@ -49,7 +49,7 @@ class Drift:
 
     def as_json(self) -> dict[str, Any]:
         """Return everything but the page."""
-        return {name: value for name, value in plain(self).items() if name != "html"}
+        return {name: value for name, value in jsonable(self).items() if name != "html"}
 
     @property
     def drifted(self) -> bool:
@@ -57,7 +57,7 @@ class Drift:
         return self.outcome == "drift"
 
 
-def measure(
+def measure_drift(
     reference: pd.DataFrame, current: pd.DataFrame, *, columns: Sequence[Column], policy: DriftPolicy
 ) -> Drift:
     """
@@ -92,7 +92,7 @@ def measure(
     reason = f"{len(drifted)} of {len(columns)} columns drifted" + ": " * bool(drifted) + ", ".join(drifted)
     looked = f"a fixed random sample of at most {policy.maximum_rows:,}" if sampled else "all"
     note = f"{reason}. Looked at {looked} of {rows[0]:,} reference rows and {rows[1]:,} current rows."
-    outcome: Outcome = "drift" if share >= policy.columns_share else "no_drift"
+    outcome: DriftOutcome = "drift" if share >= policy.columns_share else "no_drift"
     page = _page(note, per_column, drawing)
     return Drift(outcome, reason, share, per_column, *rows, sampled=sampled, html=page)
 

@@ -11,16 +11,16 @@ from typing import Any
 import numpy as np
 
 
-def plain(value: Any) -> Any:
+def jsonable(value: Any) -> Any:
     """Return `value` without what JSON lacks: no dataclasses, dates, numpy types, NaN or infinities."""
     if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
+        return {field.name: jsonable(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Mapping):
-        return {str(name): plain(each) for name, each in value.items()}
+        return {str(name): jsonable(each) for name, each in value.items()}
     if isinstance(value, (list, tuple, set, frozenset, np.ndarray)):
-        return [plain(each) for each in value]
+        return [jsonable(each) for each in value]
     if isinstance(value, np.generic):
-        return plain(value.item())
+        return jsonable(value.item())
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, date):

@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from include.database.ledger import Entry, append
 from include.database.tables import monitoring_result
-from include.monitoring.figures import plain
+from include.monitoring.figures import jsonable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -45,20 +45,20 @@ class Signals:
         return tuple(name for name, bad in found.items() if bad)
 
     @property
-    def blind(self) -> bool:
+    def unobservable(self) -> bool:
         """Whether neither inputs nor labels could be judged."""
         return self.drift == "inconclusive" and self.quality == "inconclusive"
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class PastCheck:
     """An earlier run: what it found, and what was decided."""
 
     at: datetime
     version: int
     action: Action
     fired: tuple[str, ...] = ()
-    blind: bool = False
+    unobservable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class Decision:
     evidence: dict[str, Any]
 
 
-def decide(signals: Signals, policy: RetrainPolicy, history: Sequence[Check], now: datetime) -> Decision:
+def decide(signals: Signals, policy: RetrainPolicy, history: Sequence[PastCheck], now: datetime) -> Decision:
     """
     Return the one decision of this run; `history` are the earlier runs of the last month, in any order.
 
@@ -84,8 +84,9 @@ def decide(signals: Signals, policy: RetrainPolicy, history: Sequence[Check], no
         name: (name in signals.fired) + sum(name in check.fired for check in checks)
         for name in ("drift", "quality")
     }
-    evidence: dict[str, Any] = plain(signals) | {
-        "fired": list(signals.fired), "blind": signals.blind, "counts": counts, "checks": len(checks) + 1,
+    evidence: dict[str, Any] = jsonable(signals) | {
+        "fired": list(signals.fired), "unobservable": signals.unobservable, "counts": counts,
+        "checks": len(checks) + 1,
     }  # fmt: skip
 
     def decision(action: Action, reason: str) -> Decision:
@@ -105,13 +106,16 @@ def decide(signals: Signals, policy: RetrainPolicy, history: Sequence[Check], no
         return decision(
             "nothing", f"{' and '.join(signals.fired)} fired, {policy.k} of {policy.n} are needed"
         )
-    if signals.blind and signals.blind + sum(check.blind for check in checks) >= policy.k:
+    if (
+        signals.unobservable
+        and signals.unobservable + sum(check.unobservable for check in checks) >= policy.k
+    ):
         return decision("alert", "too few rows and labels to judge anything: monitoring is blind")
     return decision("nothing", "no signal fired")
 
 
 def _retrain(
-    signals: Signals, policy: RetrainPolicy, history: Sequence[Check], now: datetime, why: str
+    signals: Signals, policy: RetrainPolicy, history: Sequence[PastCheck], now: datetime, why: str
 ) -> tuple[Action, str]:
     retrained = sorted(check.at for check in history if check.action == "retrain" and check.at > now - MONTH)
     if retrained and now - retrained[-1] < policy.cooldown:
@@ -126,9 +130,9 @@ def _retrain(
     return "retrain", why
 
 
-def _since_retraining(signals: Signals, history: Sequence[Check]) -> list[Check]:
+def _since_retraining(signals: Signals, history: Sequence[PastCheck]) -> list[PastCheck]:
     """Return the checks of this version since its last retraining, newest first."""
-    found: list[Check] = []
+    found: list[PastCheck] = []
     for check in sorted(history, key=lambda check: check.at, reverse=True):
         if check.action == "retrain" or check.version != signals.version:
             break
@@ -136,7 +140,7 @@ def _since_retraining(signals: Signals, history: Sequence[Check]) -> list[Check]
     return found
 
 
-def history(connection: Connection, use_case: str, *, now: datetime) -> list[Check]:
+def past_checks(connection: Connection, use_case: str, *, now: datetime) -> list[PastCheck]:
     """Return the recorded checks of the last month, newest first."""
     table = monitoring_result
     query = (
@@ -145,18 +149,18 @@ def history(connection: Connection, use_case: str, *, now: datetime) -> list[Che
         .order_by(table.c.id.desc())
     )
     return [
-        Check(
+        PastCheck(
             row.at,
             row.version,
             row.decision,
             tuple(row.figures["decision"]["evidence"]["fired"]),
-            row.figures["decision"]["evidence"]["blind"],
+            row.figures["decision"]["evidence"]["unobservable"],
         )
         for row in connection.execute(query)
     ]
 
 
-def record(
+def record_check(
     engine: Engine,
     use_case: str,
     decision: Decision,
@@ -175,7 +179,7 @@ def record(
     values = {
         "use_case": use_case, "run": key, "version": decision.evidence["version"], "window_start": window[0],
         "window_end": window[1], "decision": decision.action,
-        "figures": plain(figures) | {"decision": plain(decision)},
+        "figures": jsonable(figures) | {"decision": jsonable(decision)},
     }  # fmt: skip
     entry = Entry(
         use_case, "decided", actor, f"{decision.action}: {decision.reason}", decision.evidence["version"],

@@ -10,7 +10,7 @@ import pandas as pd
 
 from include.data.snapshots.target_encoding import encode
 from include.errors import DataError
-from include.modeling.evaluation.metrics import evaluate
+from include.modeling.evaluation.metrics import compute_metrics
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     Shares = npt.NDArray[np.float64]
 
-Outcome = Literal["good", "lost", "inconclusive"]
+QualityOutcome = Literal["good", "lost", "inconclusive"]
 
 MINIMUM_LABELS = 100
 NOTHING = 1e-12  # a loss that only rounding leaves
@@ -38,7 +38,7 @@ class Quality:
     `window` is when they were predicted, and `windows` are all that were looked at, newest first.
     """
 
-    outcome: Outcome
+    outcome: QualityOutcome
     reason: str
     predictions: int
     labelled: int
@@ -49,7 +49,9 @@ class Quality:
     windows: tuple[Quality, ...] = ()
 
 
-def join(predictions: pd.DataFrame, labels: pd.DataFrame, use_case: UseCase, *, entity: str) -> pd.DataFrame:
+def join_labels(
+    predictions: pd.DataFrame, labels: pd.DataFrame, use_case: UseCase, *, entity: str
+) -> pd.DataFrame:
     """
     Return `predictions` with columns `target`, missing where no label is, and `landed`, true where one is.
 
@@ -88,7 +90,7 @@ def _values(labels: pd.DataFrame, use_case: UseCase) -> pd.DataFrame:
     return labels.drop(columns=use_case.label.column).assign(target=target)
 
 
-def naive_forecast(use_case: UseCase, target: pd.Series) -> float | Shares:
+def baseline_loss(use_case: UseCase, target: pd.Series) -> float | Shares:
     """
     Return the constant that is the best forecast without a model: from the champion's training labels.
 
@@ -100,7 +102,7 @@ def naive_forecast(use_case: UseCase, target: pd.Series) -> float | Shares:
     return float(target.median() if _loss(use_case) == "mae" else target.mean())
 
 
-def measure(
+def measure_quality(
     joined: pd.DataFrame, use_case: UseCase, *, naive: float | Shares, minimum_labels: int = MINIMUM_LABELS
 ) -> Quality:
     """
@@ -125,10 +127,10 @@ def measure(
         reason = f"{len(labelled)} of {len(joined)} predictions have a label, {minimum_labels} are needed"
         return Quality("inconclusive", reason, *counts, skill=None, figures={})
     target = labelled["target"].to_numpy(dtype=np.float64)
-    figures = evaluate(use_case, np.asarray(labelled["prediction"].tolist(), dtype=np.float64), target)
+    figures = compute_metrics(use_case, np.asarray(labelled["prediction"].tolist(), dtype=np.float64), target)
     loss = _loss(use_case)
     constant = np.broadcast_to(naive, (len(target), *np.shape(naive)))
-    yardstick = evaluate(use_case, constant, target)[loss]
+    yardstick = compute_metrics(use_case, constant, target)[loss]
     if yardstick < NOTHING:
         reason = f"all {len(labelled)} labels are {target[0]:g}: nothing to forecast, so no skill to measure"
         return Quality("inconclusive", reason, *counts, skill=None, figures=figures)
@@ -143,6 +145,6 @@ def measure(
 def _loss(use_case: UseCase) -> Literal["brier", "log_loss", "rmse", "mae"]:
     if use_case.task == "multiclass":
         return "log_loss"
-    if use_case.task == "classification":
+    if use_case.task == "binary":
         return "brier"
     return "mae" if use_case.metric == "mae" else "rmse"

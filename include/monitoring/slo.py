@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from include.declarations import Slo
 
-Outcome = Literal["met", "broken", "inconclusive"]
+SloOutcome = Literal["met", "broken", "inconclusive"]
 
 # A caller sees one answer: the champion's, if the challenger failed first, after the time of both.
 # What the caller did wrong (4xx) spends nobody's budget, and copies to a shadow are answered to nobody.
@@ -37,7 +37,7 @@ FROM call
 
 
 @dataclass(frozen=True, slots=True)
-class Service:
+class ServiceLevel:
     """
     The service of one window; latencies in ms, None without an answered request.
 
@@ -45,7 +45,7 @@ class Service:
     0 is spent, and below 0 it is overdrawn.
     """
 
-    outcome: Outcome
+    outcome: SloOutcome
     reason: str
     requests: int
     failed: int
@@ -56,14 +56,14 @@ class Service:
     budget_left: float
 
 
-def measure(connection: Connection, use_case: str, slo: Slo, *, end: datetime) -> Service:
+def measure_service(connection: Connection, use_case: str, slo: Slo, *, end: datetime) -> ServiceLevel:
     """Return how callers were served in the `slo.window_days` before `end`."""
     window = {"use_case": use_case, "start": end - timedelta(days=slo.window_days), "finish": end}
     row = connection.execute(_CALLS, window).mappings().one()
     requests, failed = row["requests"], row["failed"]
     if not requests:
         reason = f"no request in {slo.window_days} days"
-        return Service("inconclusive", reason, availability=None, budget_left=1.0, **row)
+        return ServiceLevel("inconclusive", reason, availability=None, budget_left=1.0, **row)
     availability = 1 - failed / requests
     problems = []
     if availability < slo.availability:
@@ -71,7 +71,7 @@ def measure(connection: Connection, use_case: str, slo: Slo, *, end: datetime) -
     if row["latency_p99"] is not None and row["latency_p99"] > slo.latency_p99_ms:
         problems.append(f"latency p99 {row['latency_p99']:.0f} ms, {slo.latency_p99_ms:g} ms promised")
     reason = "; ".join(problems) or f"availability {availability:.4%} over {requests} requests"
-    return Service(
+    return ServiceLevel(
         "broken" if problems else "met",
         reason,
         availability=availability,

@@ -25,7 +25,7 @@ LAG = timedelta(
     seconds=5
 )  # the inference log writes ten times a second; what is newer may still be on its way
 MOST_REQUESTS = 100_000
-ANSWERS = ("prediction", "version", "at")
+PREDICTIONS = ("prediction", "version", "at")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Window:
     start: datetime
     end: datetime
     inputs: pd.DataFrame
-    answers: pd.DataFrame
+    predictions: pd.DataFrame
     requests: int
 
 
@@ -53,7 +53,7 @@ def watermark(connection: Connection) -> datetime:
     return moment - LAG
 
 
-def read(
+def read_requests(
     connection: Connection, lake: Lake, use_case: UseCase, view: FeatureView, *, end: datetime | None = None
 ) -> Window:
     """
@@ -66,7 +66,7 @@ def read(
     served = requests(connection, use_case, view, start=start, end=end)
     if served.requests:
         return served
-    return partitions(lake, use_case, view, lake.days(view.name)[-use_case.drift.window_days :])
+    return window_partitions(lake, use_case, view, lake.days(view.name)[-use_case.drift.window_days :])
 
 
 def requests(
@@ -111,12 +111,12 @@ def requests(
         start,
         end,
         _features(pd.DataFrame.from_records(inputs), use_case),
-        pd.DataFrame.from_records(answers, columns=[view.entity, *ANSWERS]),
+        pd.DataFrame.from_records(answers, columns=[view.entity, *PREDICTIONS]),
         count,
     )
 
 
-def partitions(lake: Lake, use_case: UseCase, view: FeatureView, days: Collection[date]) -> Window:
+def window_partitions(lake: Lake, use_case: UseCase, view: FeatureView, days: Collection[date]) -> Window:
     """
     Return the features of these days, and the batch predictions where there are some.
 
@@ -162,7 +162,7 @@ def before(
             yield served
         elif days:
             days, earlier = days[: -length.days], days[-length.days :]
-            yield partitions(lake, use_case, view, earlier)
+            yield window_partitions(lake, use_case, view, earlier)
 
 
 def _features(rows: pd.DataFrame, use_case: UseCase) -> pd.DataFrame:

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from include.declarations import Rollout, UseCase
 
-Stage = Literal["shadow", "canary"]
-Outcome = Literal["promote", "roll_back", "inconclusive"]
+RolloutStage = Literal["shadow", "canary"]
+AnalysisOutcome = Literal["promote", "roll_back", "inconclusive"]
 
 LATENCY_FLOOR_MS = 10.0  # a difference that no caller notices never stops a rollout
 TAIL_REQUESTS = 200  # below this the 99th percentile is one or two requests, a start or a pause
@@ -67,7 +67,7 @@ MOST_PAIRS = 5_000
 
 
 @dataclass(frozen=True, slots=True)
-class Traffic:
+class RequestCounts:
     """What one version did in a window; latencies in ms, of the requests that it answered."""
 
     requests: int = 0
@@ -90,19 +90,19 @@ class Observation:
     use case's `prediction_range`; `unlike` requests got answers of different lengths or classes.
     """
 
-    champion: Traffic | None
-    challenger: Traffic
-    shadow: Traffic
+    champion: RequestCounts | None
+    challenger: RequestCounts
+    shadow: RequestCounts
     pairs: int = 0
-    unlike: int = 0
-    shift: float | None = None
+    shape_mismatches: int = 0
+    prediction_shift: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
     """A judgement with the sentence and the figures that explain it."""
 
-    outcome: Outcome
+    outcome: AnalysisOutcome
     reason: str
     figures: dict[str, Any]
 
@@ -118,9 +118,9 @@ def observe(
     A request that the challenger failed and the champion answered stands there twice, and counts for each.
     """
 
-    def traffic(version: int, role: str, begin: datetime) -> Traffic:
+    def traffic(version: int, role: str, begin: datetime) -> RequestCounts:
         where = {"use_case": use_case.name, "version": version, "role": role, "since": begin}
-        return Traffic(**connection.execute(_ROLE, where).mappings().one())
+        return RequestCounts(**connection.execute(_ROLE, where).mappings().one())
 
     ours, shadow = traffic(challenger, "challenger", since), traffic(challenger, "shadow", since)
     if champion is None:
@@ -143,7 +143,7 @@ def _began(connection: Connection, use_case: str, version: int, since: datetime)
     return min(connection.scalar(staged) or since, since)
 
 
-def judge(observation: Observation, rollout: Rollout, *, stage: Stage) -> Analysis:
+def analyse(observation: Observation, rollout: Rollout, *, stage: RolloutStage) -> Analysis:
     """
     Return whether the challenger may go on, must go back, or was seen too little to say.
 
@@ -166,7 +166,7 @@ def judge(observation: Observation, rollout: Rollout, *, stage: Stage) -> Analys
     return Analysis("promote", f"{seen.requests} requests, nothing worse than what is allowed", figures)
 
 
-def _errors(champion: Traffic | None, seen: Traffic, rollout: Rollout) -> str | None:
+def _errors(champion: RequestCounts | None, seen: RequestCounts, rollout: Rollout) -> str | None:
     limit = rollout.maximum_error_rate
     errors = seen.rate(seen.errors, of_at_least=rollout.minimum_requests)
     if errors > limit:
@@ -179,7 +179,7 @@ def _errors(champion: Traffic | None, seen: Traffic, rollout: Rollout) -> str | 
     return None
 
 
-def _latency(champion: Traffic | None, seen: Traffic, rollout: Rollout) -> str | None:
+def _latency(champion: RequestCounts | None, seen: RequestCounts, rollout: Rollout) -> str | None:
     if champion is None or min(seen.requests, champion.requests) < rollout.minimum_requests:
         return None
     enough_for_tail = min(seen.requests, champion.requests) >= TAIL_REQUESTS
@@ -194,19 +194,24 @@ def _latency(champion: Traffic | None, seen: Traffic, rollout: Rollout) -> str |
 
 
 def _answers(observation: Observation, rollout: Rollout) -> str | None:
-    if observation.unlike:
-        return f"{observation.unlike} answers have another number of predictions than the champion's"
-    if observation.shift is None or observation.pairs < rollout.minimum_requests:
-        return None
-    if observation.shift > rollout.maximum_prediction_shift:
+    if observation.shape_mismatches:
         return (
-            f"predictions on the same {observation.pairs} requests differ by {observation.shift:.1%} of "
-            f"their range on average, {rollout.maximum_prediction_shift:.1%} are allowed"
+            f"{observation.shape_mismatches} answers have another number of predictions than the champion's"
+        )
+    if observation.prediction_shift is None or observation.pairs < rollout.minimum_requests:
+        return None
+    if observation.prediction_shift > rollout.maximum_prediction_shift:
+        return (
+            f"predictions on the same {observation.pairs} requests differ by "
+            f"{observation.prediction_shift:.1%} of their range on average, "
+            f"{rollout.maximum_prediction_shift:.1%} are allowed"
         )
     return None
 
 
-def _missing(observation: Observation, seen: Traffic, rollout: Rollout, stage: Stage) -> str | None:
+def _missing(
+    observation: Observation, seen: RequestCounts, rollout: Rollout, stage: RolloutStage
+) -> str | None:
     least = rollout.minimum_requests
     if seen.requests < least:
         return f"{seen.requests} of the {least} requests that a judgement needs"

@@ -20,7 +20,7 @@ MOST_STEPS = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Reign:
+class ChampionRecord:
     """A champion: the entry of the ledger that made it, and those that led there, oldest first."""
 
     made: Mapping[str, Any]
@@ -50,7 +50,7 @@ class Reign:
         }
 
 
-def reign(connection: Connection, use_case: str, moment: datetime) -> Reign | None:
+def champion_record(connection: Connection, use_case: str, moment: datetime) -> ChampionRecord | None:
     """Return the champion of a moment and how it came to be, or None where there was none."""
     made = champion_at(connection, use_case, moment)
     if made is None:
@@ -62,7 +62,7 @@ def reign(connection: Connection, use_case: str, moment: datetime) -> Reign | No
         .limit(MOST_STEPS)
     )
     steps = [dict(row) for row in connection.execute(before).mappings()]
-    return Reign(made, tuple(reversed(steps)))
+    return ChampionRecord(made, tuple(reversed(steps)))
 
 
 def champions(connection: Connection, use_case: str, *, limit: int) -> list[dict[str, Any]]:

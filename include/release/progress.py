@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
     from include.declarations import UseCase
-    from include.release.analysis import Analysis, Stage
+    from include.release.analysis import Analysis, RolloutStage
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ def now(engine: Engine) -> datetime:
 
 def progress(connection: Connection, use_case: str, version: int) -> Progress:
     """Return whether what is desired is live, and how the server of `version` stands."""
-    generation = rollout.read(connection, use_case).generation
+    generation = rollout.read_state(connection, use_case).generation
     row = connection.execute(select(live_state).where(live_state.c.use_case == use_case)).mappings().first()
     if row is None or row["generation"] != generation:
         return Progress(False, "the controller has not followed yet", None)
@@ -46,10 +46,10 @@ def progress(connection: Connection, use_case: str, version: int) -> Progress:
     return Progress(bool(row["ready"]), reason, server.get("address"))
 
 
-def judged(
-    connection: Connection, use_case: UseCase, version: int, *, since: datetime, stage: Stage
+def analyse_stage(
+    connection: Connection, use_case: UseCase, version: int, *, since: datetime, stage: RolloutStage
 ) -> Analysis:
     """Return the judgement of the challenger by what was logged since `since`."""
-    champion = rollout.read(connection, use_case.name).champion
+    champion = rollout.read_state(connection, use_case.name).champion
     observed = analysis.observe(connection, use_case, champion, version, since=since)
-    return analysis.judge(observed, use_case.rollout, stage=stage)
+    return analysis.analyse(observed, use_case.rollout, stage=stage)

@@ -15,12 +15,12 @@ from include.errors import ReleaseError, StaleEpoch
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
-EVERYTHING = 10_000
+FULL_WEIGHT = 10_000
 NO_CHALLENGER: dict[str, Any] = {"challenger": None, "weight": 0, "shadow_share": 0.0, "owner": None}
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class ReleaseState:
     """What should be true of one use case; `weight` is the challenger's share of 10,000 requests."""
 
     use_case: str
@@ -35,7 +35,7 @@ class State:
 
 
 @dataclass(frozen=True, slots=True)
-class Hold:
+class Lease:
     """The right to change one use case's state, until somebody begins anew."""
 
     use_case: str
@@ -44,17 +44,17 @@ class Hold:
     actor: str
 
 
-def read(connection: Connection, use_case: str) -> State:
+def read_state(connection: Connection, use_case: str) -> ReleaseState:
     """Return the desired state; a use case that nobody touched has an empty one."""
     row = (
         connection.execute(select(desired_state).where(desired_state.c.use_case == use_case))
         .mappings()
         .first()
     )
-    return _state(row) if row else State(use_case)
+    return _state(row) if row else ReleaseState(use_case)
 
 
-def read_all(connection: Connection) -> list[State]:
+def read_all_states(connection: Connection) -> list[ReleaseState]:
     """Return every desired state, by name."""
     rows = connection.execute(select(desired_state).order_by(desired_state.c.use_case)).mappings()
     return [_state(row) for row in rows]
@@ -70,7 +70,7 @@ def is_live(connection: Connection, use_case: str) -> bool:
     return bool(connection.scalar(query))
 
 
-def begin(engine: Engine, use_case: str, version: int, *, owner: str, actor: str) -> Hold:
+def begin(engine: Engine, use_case: str, version: int, *, owner: str, actor: str) -> Lease:
     """
     Take the use case for one rollout of `version` as the challenger, fencing out whoever had it.
 
@@ -97,10 +97,12 @@ def begin(engine: Engine, use_case: str, version: int, *, owner: str, actor: str
         _change(connection, use_case, changes)
         key = f"begin/{use_case}/{owner}/{version}"
         append(connection, Entry(use_case, "staged", actor, "rollout begins", version, dedup_key=key))
-        return Hold(use_case, version, now.epoch + 1, actor)
+        return Lease(use_case, version, now.epoch + 1, actor)
 
 
-def shift(engine: Engine, hold: Hold, *, weight: int, shadow_share: float, reason: str, key: str) -> State:
+def shift(
+    engine: Engine, hold: Lease, *, weight: int, shadow_share: float, reason: str, key: str
+) -> ReleaseState:
     """
     Send `weight` of 10,000 requests to the challenger and copies of `shadow_share` of the champion's.
 
@@ -108,9 +110,9 @@ def shift(engine: Engine, hold: Hold, *, weight: int, shadow_share: float, reaso
 
     :raises StaleEpoch: if a newer attempt owns the rollout
     """
-    if not 0 <= weight <= EVERYTHING or not 0 <= shadow_share <= 1:
+    if not 0 <= weight <= FULL_WEIGHT or not 0 <= shadow_share <= 1:
         raise ReleaseError(
-            f"weight {weight} is not in 0…{EVERYTHING}, or shadow_share {shadow_share} not in 0…1"
+            f"weight {weight} is not in 0…{FULL_WEIGHT}, or shadow_share {shadow_share} not in 0…1"
         )
     with engine.begin() as connection:
         now = _held(connection, hold)
@@ -122,10 +124,10 @@ def shift(engine: Engine, hold: Hold, *, weight: int, shadow_share: float, reaso
         event: Any = "shadowed" if weight == 0 and shadow_share else "shifted"
         evidence = {"weight": weight, "shadow_share": shadow_share}
         append(connection, Entry(hold.use_case, event, hold.actor, reason, hold.version, evidence, key))
-        return read(connection, hold.use_case)
+        return read_state(connection, hold.use_case)
 
 
-def promote(engine: Engine, hold: Hold, *, reason: str, evidence: dict[str, Any]) -> State:
+def promote(engine: Engine, hold: Lease, *, reason: str, evidence: dict[str, Any]) -> ReleaseState:
     """
     Make the challenger the champion; repeated, it changes nothing.
 
@@ -137,7 +139,7 @@ def promote(engine: Engine, hold: Hold, *, reason: str, evidence: dict[str, Any]
         if now.champion == hold.version and now.epoch == hold.epoch:
             return now
         now = _held(connection, hold)
-        if now.champion is not None and now.weight != EVERYTHING:
+        if now.champion is not None and now.weight != FULL_WEIGHT:
             raise ReleaseError(
                 f"{hold.use_case} version {hold.version} carries {now.weight / 100:g} % of the traffic; "
                 "only a challenger that carries all of it is promoted."
@@ -146,7 +148,7 @@ def promote(engine: Engine, hold: Hold, *, reason: str, evidence: dict[str, Any]
         _change(connection, hold.use_case, NO_CHALLENGER | changes)
         key = f"promote/{hold.use_case}/{hold.version}/{hold.epoch}"
         append(connection, Entry(hold.use_case, "promoted", hold.actor, reason, hold.version, evidence, key))
-        return read(connection, hold.use_case)
+        return read_state(connection, hold.use_case)
 
 
 def restore(engine: Engine, use_case: str, version: int, *, owner: str, actor: str, reason: str) -> bool:
@@ -161,7 +163,7 @@ def restore(engine: Engine, use_case: str, version: int, *, owner: str, actor: s
         return True
 
 
-def roll_back(engine: Engine, use_case: str, *, actor: str, reason: str, key: str) -> State:
+def roll_back(engine: Engine, use_case: str, *, actor: str, reason: str, key: str) -> ReleaseState:
     """
     Make the previous champion the champion again, ending any rollout; the same `key` does it once.
 
@@ -183,20 +185,20 @@ def roll_back(engine: Engine, use_case: str, *, actor: str, reason: str, key: st
         _change(connection, use_case, NO_CHALLENGER | changes)
         evidence = {"from": now.champion}
         append(connection, Entry(use_case, "rolled_back", actor, reason, now.previous, evidence, dedup_key))
-        return read(connection, use_case)
+        return read_state(connection, use_case)
 
 
-def _state(row: Any) -> State:
-    return State(**{name: row[name] for name in State.__slots__})
+def _state(row: Any) -> ReleaseState:
+    return ReleaseState(**{name: row[name] for name in ReleaseState.__slots__})
 
 
-def _locked(connection: Connection, use_case: str) -> State:
+def _locked(connection: Connection, use_case: str) -> ReleaseState:
     query = select(desired_state).where(desired_state.c.use_case == use_case).with_for_update()
     row = connection.execute(query).mappings().first()
-    return _state(row) if row else State(use_case)
+    return _state(row) if row else ReleaseState(use_case)
 
 
-def _held(connection: Connection, hold: Hold) -> State:
+def _held(connection: Connection, hold: Lease) -> ReleaseState:
     now = _locked(connection, hold.use_case)
     if now.epoch != hold.epoch or now.challenger != hold.version:
         raise StaleEpoch(

@@ -31,7 +31,7 @@ class SmokeResult:
     figures: dict[str, float | int | str]
 
 
-def smoke(
+def run_smoke_test(
     base_url: str,
     use_case: str,
     golden: Mapping[str, Any],

@@ -7,17 +7,17 @@ import os
 import signal
 import sys
 
-from include.credentials import load
+from include.credentials import load_credentials
 from include.settings import Settings, settings
 from include.stack.embedded import environment
-from include.stack.embedded.processes import find, kill
+from include.stack.embedded.processes import find_processes, kill
 from include.stack.embedded.programs import BY_NAME
 
 PR_SET_PDEATHSIG = 1
-KEEPERS = {"postgres", "controller"}  # a new one knows best what of the old one's children may live
+UNMANAGED = {"postgres", "controller"}  # a new one knows best what of the old one's children may live
 
 
-def become(name: str, chosen: Settings) -> None:
+def exec_program(name: str, chosen: Settings) -> None:
     """
     Replace this process by the program, with its secrets in its environment and none on its command line.
 
@@ -25,9 +25,11 @@ def become(name: str, chosen: Settings) -> None:
     """
     program = BY_NAME[name]
     marks = {environment.STACK_MARK: str(chosen.root), environment.PROGRAM_MARK: name}
-    variables = os.environ | environment.of(program.kind, chosen, load(chosen.root)) | marks
-    if name not in KEEPERS:
-        kill(find(chosen.root, name))
+    variables = (
+        os.environ | environment.environment_of(program.kind, chosen, load_credentials(chosen.root)) | marks
+    )
+    if name not in UNMANAGED:
+        kill(find_processes(chosen.root, name))
     if name == "haproxy":
         from include.serving.gateway.haproxy import Gateway
 
@@ -39,4 +41,4 @@ def become(name: str, chosen: Settings) -> None:
 
 
 if __name__ == "__main__":
-    become(sys.argv[1], settings())
+    exec_program(sys.argv[1], settings())

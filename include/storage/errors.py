@@ -55,19 +55,21 @@ class Stored(Protocol):
 S = TypeVar("S", bound=Stored)
 
 
-def reached(method: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S, P], R]:
+def with_translated_errors(method: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S, P], R]:
     """Let a method raise what `reaching` says."""
 
     @wraps(method)
     def wrapped(self: S, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        with reaching(self.uri, self.storage_options, self.connection):
+        with translate_storage_errors(self.uri, self.storage_options, self.connection):
             return method(self, *args, **kwargs)
 
     return wrapped
 
 
 @contextmanager
-def reaching(uri: str, options: Mapping[str, str], connection: str = CONNECTION) -> Iterator[None]:
+def translate_storage_errors(
+    uri: str, options: Mapping[str, str], connection: str = CONNECTION
+) -> Iterator[None]:
     """
     Turn what a disk or store refuses into an error that names the place and the remedy, never a secret.
 
@@ -84,13 +86,13 @@ def reaching(uri: str, options: Mapping[str, str], connection: str = CONNECTION)
     except (AirworthyError, CommitFailedError):
         raise
     except (OSError, DeltaError) as error:
-        meaning = _meaning(error, uri, options, connection)
+        meaning = _translate(error, uri, options, connection)
         if meaning is None:
             raise
         raise meaning from error
 
 
-def _meaning(
+def _translate(
     error: Exception, uri: str, options: Mapping[str, str], connection: str
 ) -> AirworthyError | None:
     text = _ARROW.sub(": ", str(error))

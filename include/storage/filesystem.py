@@ -30,7 +30,7 @@ def options(uri: str, given: Mapping[str, str]) -> dict[str, str]:
     return {**_PATIENCE, **given} if "://" in uri else dict(given)
 
 
-def write(files: fs.FileSystem, path: str, content: bytes) -> None:
+def write_file(files: fs.FileSystem, path: str, content: bytes) -> None:
     """Write a file that is there as a whole or not at all, in place of the one that was."""
     if not isinstance(files, fs.SubTreeFileSystem):  # an object appears when it is complete
         _write(files, path, content)
@@ -47,7 +47,7 @@ def write(files: fs.FileSystem, path: str, content: bytes) -> None:
         raise
 
 
-def missing(files: fs.FileSystem, paths: list[str]) -> set[str]:
+def is_missing(files: fs.FileSystem, paths: list[str]) -> set[str]:
     """Return which of `paths` are no files."""
     found = files.get_file_info(paths)
     return {path for path, info in zip(paths, found, strict=True) if info.type != fs.FileType.File}

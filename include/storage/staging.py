@@ -11,7 +11,7 @@ from pyarrow.fs import FileSelector, FileType
 
 from include.errors import DataError
 from include.storage import filesystem
-from include.storage.errors import CONNECTION, reached
+from include.storage.errors import CONNECTION, with_translated_errors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,17 +30,17 @@ class Staging:
     storage_options: Mapping[str, str] = field(default_factory=dict, repr=False)
     connection: str = CONNECTION
 
-    @reached
+    @with_translated_errors
     def write(self, run: str, step: str, frame: pd.DataFrame) -> str:
         """Write `frame` and return its path; the same run and step write the same file again."""
         name = "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in run)
         path = f"{FOLDER}/{name}/{step}.parquet"
         sink = pa.BufferOutputStream()
         pq.write_table(pa.Table.from_pandas(frame, preserve_index=False), sink)
-        filesystem.write(filesystem.filesystem(self.uri, self.storage_options), path, sink.getvalue())
+        filesystem.write_file(filesystem.filesystem(self.uri, self.storage_options), path, sink.getvalue())
         return path
 
-    @reached
+    @with_translated_errors
     def read(self, path: str) -> pd.DataFrame:
         """
         Return the frame that an earlier step wrote.
@@ -48,13 +48,13 @@ class Staging:
         :raises DataError: if it is gone
         """
         files = filesystem.filesystem(self.uri, self.storage_options)
-        if filesystem.missing(files, [path]):
+        if filesystem.is_missing(files, [path]):
             raise DataError(f"{self.uri}/{path} is gone: clear the task that writes it, then this one.")
         with files.open_input_file(path) as file:
             frame: pd.DataFrame = pq.read_table(file).to_pandas()
             return frame
 
-    @reached
+    @with_translated_errors
     def sweep(self, before: datetime) -> int:
         """Delete every frame that was written before this moment, and return how many there were."""
         files = filesystem.filesystem(self.uri, self.storage_options)

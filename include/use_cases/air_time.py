@@ -33,7 +33,7 @@ USE_CASE = UseCase(
     metric="mae",
     gates=(
         Threshold(metric="mae", maximum=15),
-        Improvement(metric="mae", minimum_gain=0.1, price_per_attempt=0.02),
+        Improvement(metric="mae", minimum_gain=0.1, penalty_per_attempt=0.02),
         Leakage(maximum=0.9, exempt=("distance", "dest")),
         Robustness(
             noise={"wind_speed": 2, "pressure": 1},
@@ -48,7 +48,7 @@ USE_CASE = UseCase(
     ),
     prediction_range=(0, 1000),
     cost=ErrorCost(currency="USD", over=1, under=2),
-    naive_by=("origin", "dest"),
+    baseline_by=("origin", "dest"),
     rollout=Rollout(bake=timedelta(seconds=4), patience=timedelta(minutes=5), minimum_requests=20),
 )
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from include.declarations import (
     Improvement,
+    Integer,
     Label,
     Real,
     Rollout,
@@ -15,7 +16,6 @@ from include.declarations import (
     Training,
     Tuning,
     UseCase,
-    Whole,
 )
 
 if TYPE_CHECKING:
@@ -37,15 +37,15 @@ USE_CASE = UseCase(
     metric="log_loss",
     gates=(
         Threshold(metric="roc_auc", minimum=0.6),
-        Improvement(metric="log_loss", minimum_gain=0.002, price_per_attempt=0.0005),
+        Improvement(metric="log_loss", minimum_gain=0.002, penalty_per_attempt=0.0005),
     ),
     prediction_range=(0, 1),
     split=Split(validation_days=7, test_days=14),
     training=Training(half_life_days=90, early_stopping=20),
     tuning=Tuning(
         parameters={
-            "leaves": Whole(low=7, high=63, log=True),
-            "minimum_rows": Whole(low=50, high=800, log=True),
+            "leaves": Integer(low=7, high=63, log=True),
+            "minimum_rows": Integer(low=50, high=800, log=True),
             "share_of_features": Real(low=0.4, high=1),
         },
         trials=8,

@@ -33,14 +33,14 @@ USE_CASE = UseCase(
     name="flight_delay",
     owner="passenger-care",
     description="Probability that a flight arrives more than 15 minutes late, two hours before it leaves.",
-    task="classification",
+    task="binary",
     feature_view="flight_features",
     features=CATEGORIES + NUMBERS,
     label=Label(dataset="arrivals", column="arr_delay", above=15),
     metric="log_loss",
     gates=(
         Threshold(metric="roc_auc", minimum=0.62),
-        Improvement(metric="log_loss", minimum_gain=0.002, price_per_attempt=0.0005, confidence=0.9),
+        Improvement(metric="log_loss", minimum_gain=0.002, penalty_per_attempt=0.0005, confidence=0.9),
         Leakage(maximum=0.8),
         Robustness(
             noise={"temp": 2, "dewp": 2, "humid": 3, "wind_speed": 2, "pressure": 1, "visib": 0.5},
@@ -64,7 +64,7 @@ USE_CASE = UseCase(
     ),
     prediction_range=(0, 1),
     cost=DecisionCost(currency="USD", false_positive=15, false_negative=60),
-    naive_by=("hour",),
+    baseline_by=("hour",),
     split=Split(validation_days=7, test_days=14),
     rollout=Rollout(bake=timedelta(seconds=4), patience=timedelta(minutes=5), minimum_requests=20),
 )

@@ -13,7 +13,7 @@ def dataset(name: str) -> Asset:
     return Asset(name=name, uri=f"{SCHEME}://datasets/{name}")
 
 
-def inputs(view: str) -> Asset:
+def inputs_asset(view: str) -> Asset:
     """Return the asset of the partitions for which a feature view has all of its inputs."""
     return Asset(name=f"{view}_inputs", uri=f"{SCHEME}://inputs/{view}")
 

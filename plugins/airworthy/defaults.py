@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
     from airflow.sdk import DAG
 
-    from include.partitions import Every
+    from include.partitions import Granularity
 
 START = datetime(2013, 1, 1)
 
 # Airflow's own defaults, looked up once: Airflow looks each of them up anew for every DAG.
-CONFIGURED: dict[str, Any] = {
+DAG_DEFAULTS: dict[str, Any] = {
     "max_active_tasks": conf.getint("core", "max_active_tasks_per_dag"),
     "max_consecutive_failed_dag_runs": conf.getint("core", "max_consecutive_failed_dag_runs_per_dag"),
     "disable_bundle_versioning": conf.getboolean("dag_processor", "disable_bundle_versioning"),
@@ -59,12 +59,12 @@ def with_params(dag: DAG, params: Mapping[str, Param]) -> DAG:
     return dag
 
 
-def wanted(dag_id: str) -> bool:
+def is_needed(dag_id: str) -> bool:
     """Return whether this process needs the DAG: a worker asks for one, and need not build the others."""
     return get_parsing_context().dag_id in (None, dag_id)
 
 
-def day_range(every: Every = "day") -> dict[str, Param]:
+def day_range(every: Granularity = "day") -> dict[str, Param]:
     """Return the parameters of a DAG that can run over a range of days, or hours."""
     hour = {"pattern": r"^\d{4}-\d\d-\d\d(T\d\d)?$", "examples": ["2013-07-01T05"]}
     form: Any = {"type": ["null", "string"], **({"format": "date"} if every == "day" else hour)}

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from include.data.snapshots.snapshot import Snapshot
     from include.declarations import UseCase
     from include.modeling.registry.provenance import Provenance
-    from include.partitions import Every, Partition
+    from include.partitions import Granularity, Partition
 
 
 def run_key(context: Context) -> str:
@@ -101,23 +101,23 @@ def partition_key(context: Context) -> str:
             "This run has no partition. Trigger it with `first` and `last`, or backfill the days."
         )
     key = first if last in {None, "", first} else f"{first}..{last}"
-    names.days(key)  # a mistake is named here
+    names.parse_key(key)  # a mistake is named here
     return key
 
 
-def days(context: Context) -> list[date]:
+def run_days(context: Context) -> list[date]:
     """Return the days that the run's partition is, or lies in, oldest first."""
-    return names.days(partition_key(context))
+    return names.parse_key(partition_key(context))
 
 
-def partitions(context: Context, every: Every) -> list[Partition]:
+def run_partitions(context: Context, every: Granularity) -> list[Partition]:
     """
     Return the days, or hours, of the run's partition, oldest first.
 
     :raises DataError: if one of them has not begun yet
     """
-    found = names.parse(partition_key(context), every)
-    names.refuse_future(found, datetime.now(UTC))
+    found = names.parse_partition(partition_key(context), every)
+    names.require_started(found, datetime.now(UTC))
     return found
 
 
@@ -126,7 +126,7 @@ def moves_watermark(context: Context) -> bool:
     return not is_backfill(context) and context["dag_run"].partition_key is not None
 
 
-def announce(context: Context, asset: Asset) -> None:
+def announce_candidate(context: Context, asset: Asset) -> None:
     """Name the partition of a bulk run on `asset`; that of an ordinary run is known to Airflow already."""
     if context["dag_run"].partition_key is None:
         context["outlet_events"][asset].add_partitions(partition_key(context))

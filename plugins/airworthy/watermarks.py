@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 KEY = "watermark"
 
 
-def changes(context: Context, dataset: Dataset, source: Any, lake: Lake) -> dict[str, Any] | None:
+def pending_changes(context: Context, dataset: Dataset, source: Any, lake: Lake) -> dict[str, Any] | None:
     """
     Return upstream's `watermark` and the names of the earlier partitions that it changed, `late`.
 
@@ -25,7 +25,7 @@ def changes(context: Context, dataset: Dataset, source: Any, lake: Lake) -> dict
     if dataset.watermark is None or not runs.moves_watermark(context):
         return None
     since = context["asset_state_store"][assets.dataset(dataset.name)].get(KEY)
-    current = runs.partitions(context, dataset.every)[-1]
+    current = runs.run_partitions(context, dataset.granularity)[-1]
     found = source.changes(dataset, since, current, lake.partitions(dataset.name))
     return {"watermark": found.watermark, "late": [partitions.name(one) for one in found.late]}
 
@@ -39,7 +39,7 @@ def late_runs(found: dict[str, Any] | None) -> list[dict[str, Any]]:
     """
     if found is None:
         return []
-    late = partitions.stretches(one for name in found["late"] for one in _parse(name))
+    late = partitions.contiguous_ranges(one for name in found["late"] for one in _parse(name))
     return [
         {
             "trigger_run_id": f"late__{partitions.key(stretch)}__{found['watermark']}",
@@ -61,4 +61,4 @@ def advance(context: Context, dataset: str, found: dict[str, Any] | None) -> Non
 
 
 def _parse(name: str) -> list[partitions.Partition]:
-    return partitions.parse(name, "hour" if "T" in name else "day")
+    return partitions.parse_partition(name, "hour" if "T" in name else "day")

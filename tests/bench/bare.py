@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from include.catalog import catalog, module_of
+from include.catalog import catalog, declaration_module
 from include.data.lake.delta_tables import Lake
 from include.data.snapshots import leakage_history
 from include.data.snapshots import snapshot as snapshots
@@ -24,10 +24,8 @@ from include.database.ledger import Entry
 from include.database.tables import connect
 from include.errors import AirworthyError
 from include.modeling import batch_scoring, gates
-from include.modeling.pipeline import evaluate as evaluation
-from include.modeling.pipeline import train as candidate
-from include.modeling.pipeline import workspace
-from include.modeling.pipeline.workspace import Site
+from include.modeling.pipeline import evaluate, train, workspace
+from include.modeling.pipeline.workspace import Workspace
 from include.modeling.registration import register, versions
 from include.modeling.registry import load_version as champion
 from include.modeling.registry.provenance import provenance
@@ -72,34 +70,36 @@ class Steps:
         """Return the version, after snapshot, training, evaluation, gates and registration."""
         case, name = self.use_case, self.use_case.name
         with TemporaryDirectory() as folder:
-            site = Site(self.registry, case, Path(folder), settings().signing_key.parent)
+            site = Workspace(self.registry, case, Path(folder), settings().signing_key.parent)
             with self.step("snapshot"):
-                snapshot = snapshots.take(case, self.lake, as_of)
+                snapshot = snapshots.create(case, self.lake, as_of)
             with self.step("train"):
                 about = provenance(json.loads(snapshot.to_json()))
                 tags = {"airworthy.dag": "bare", "airworthy.run": self.run, "airworthy.partition": ""}
                 run_id = self.registry.run_for(name, tags | {"airworthy.use_case": name})
-                frame = snapshots.read(case, snapshot, self.lake)
-                estimator = module_of("use_cases", name).build_model()
-                trained = candidate.train(site, estimator, frame, run_id=run_id, provenance=about)
+                frame = snapshots.read_snapshot(case, snapshot, self.lake)
+                estimator = declaration_module("use_cases", name).build_model()
+                trained = train.train_candidate(site, estimator, frame, run_id=run_id, provenance=about)
             with self.step("evaluate"):
                 rival = self.champion()
                 with self.engine.connect() as connection:
                     refusals = ledger.refusals_since_promotion(connection, name)
-                found = evaluation.evaluate(
+                found = evaluate.evaluate_candidate(
                     site,
                     trained,
                     frame,
-                    rival=rival,
+                    champion_version=rival,
                     refusals=refusals,
                     leakage=leakage_history.of_snapshot(self.engine, self.lake, snapshot),
                 )
             with self.step("gate"):
-                verdicts = gates.judge(case, found)
-                register.record(site, trained, verdicts)
-                register.require(trained, verdicts)
+                verdicts = gates.judge_gates(case, found)
+                register.record_verdicts(site, trained, verdicts)
+                register.require_passed(trained, verdicts)
             with self.step("register"):
-                version = register.register(site, trained, verdicts, evidence=found, provenance=about)
+                version = register.register_candidate(
+                    site, trained, verdicts, evidence=found, provenance=about
+                )
                 self._enter(version, trained.digest)
         return version
 
@@ -107,13 +107,13 @@ class Steps:
         """Stage, shadow, canary, promote; a first version has nobody to be compared with."""
         name, registry, policy = self.use_case.name, self.registry, self.use_case.rollout
         with self.step("begin"):
-            versions.verify(registry, name, version, trusted=self.trusted)
+            versions.verify_version(registry, name, version, trusted=self.trusted)
             hold = rollout.begin(self.engine, name, version, owner=self.run, actor=ACTOR)
         with self.step("stage"):
             address = self.until(version).address
-            golden = versions.golden(registry, name, version, trusted=self.trusted)
+            golden = versions.golden_of_version(registry, name, version, trusted=self.trusted)
             limit = timedelta(milliseconds=self.use_case.slo.latency_p99_ms)
-            result = smoke_test.smoke(f"http://{address}", name, golden, maximum_p99=limit)
+            result = smoke_test.run_smoke_test(f"http://{address}", name, golden, maximum_p99=limit)
             if not result.passed:
                 raise SystemExit(result.reason)
         if self.champion() is not None:
@@ -123,10 +123,10 @@ class Steps:
                 for percent in policy.steps:
                     self._shift(hold, percent, 0.0)
         with self.step("promote"):
-            versions.verify(registry, name, version, trusted=self.trusted)
+            versions.verify_version(registry, name, version, trusted=self.trusted)
             rollout.promote(self.engine, hold, reason="measured", evidence={})
             with self.engine.connect() as connection:
-                versions.project(registry, rollout.read(connection, name))
+                versions.project_aliases(registry, rollout.read_state(connection, name))
             self.until(version)
         with self.step("restore"):
             rollout.restore(self.engine, name, version, owner=self.run, actor=ACTOR, reason="measured")
@@ -139,9 +139,9 @@ class Steps:
 
     def champion(self) -> int | None:
         with self.engine.connect() as connection:
-            return rollout.read(connection, self.use_case.name).champion
+            return rollout.read_state(connection, self.use_case.name).champion
 
-    def _shift(self, hold: rollout.Hold, percent: int, shadow_share: float) -> None:
+    def _shift(self, hold: rollout.Lease, percent: int, shadow_share: float) -> None:
         stage: Any = "canary" if percent else "shadow"
         since = progress.now(self.engine)
         key = f"{self.run}/{hold.epoch}/{stage}_{percent}"
@@ -151,7 +151,9 @@ class Steps:
 
         def judged() -> bool:
             with self.engine.connect() as connection:
-                found = progress.judged(connection, self.use_case, hold.version, since=since, stage=stage)
+                found = progress.analyse_stage(
+                    connection, self.use_case, hold.version, since=since, stage=stage
+                )
             if found.outcome == "roll_back":
                 raise SystemExit(found.reason)
             return found.outcome == "promote"
@@ -204,7 +206,7 @@ def fetch(*, use_case: str, folder: str) -> dict[str, Any]:
     version = steps.champion()
     if version is None:
         return {}
-    champion.load(steps.registry, use_case, version, folder=Path(folder), trusted=steps.trusted)
+    champion.load_version(steps.registry, use_case, version, folder=Path(folder), trusted=steps.trusted)
     with steps.engine.connect() as connection:
         return {"version": version, **asdict(progress.progress(connection, use_case, version))}
 
@@ -218,7 +220,7 @@ def score(*, use_case: str) -> dict[str, Any]:
     model = _champion(steps)
     features = frame[list(case.features)]
     ours, alone = _in_turns(
-        lambda: batch_scoring.score(case, view, model, frame, version=1),
+        lambda: batch_scoring.score_batch(case, view, model, frame, version=1),
         lambda: model.estimator.predict(features),
     )
     return {"rows": len(frame), "ours": ours, "model": alone, "turns": TURNS}
@@ -231,7 +233,7 @@ def evaluation(*, use_case: str) -> dict[str, Any]:
     if version is None:
         return {}
     with TemporaryDirectory() as folder:
-        held = champion.load(
+        held = champion.load_version(
             steps.registry, use_case, version, folder=Path(folder) / "model", trusted=steps.trusted
         )
         about = held.certificate
@@ -241,9 +243,9 @@ def evaluation(*, use_case: str) -> dict[str, Any]:
         trained = workspace.TrainedCandidate(use_case, about.run_id, logged.model_id, logged.digest)
         snapshot = snapshots.Snapshot.from_json(json.dumps(about.snapshot, default=str))
         judged_case = judged.judged(case)
-        few = snapshots.read(case, snapshot, steps.lake)
+        few = snapshots.read_snapshot(case, snapshot, steps.lake)
         frame = judged.enlarged(case, few, catalog())
-        test = workspace.cut(case, frame).test
+        test = workspace.split_snapshot(case, frame).test
         scoring_alone, bootstrap = judged.needed(case, held.model, test)
 
         def whole(rows: pd.DataFrame) -> None:
@@ -253,7 +255,7 @@ def evaluation(*, use_case: str) -> dict[str, Any]:
         fixed, _ = _in_turns(lambda: whole(few), lambda: None)
         resampled, _ = _in_turns(bootstrap, lambda: None)
     found = {"rows": len(test), "ours": ours, "scoring": alone, "bootstrap": resampled}
-    found |= {"fixed": fixed, "few": len(workspace.cut(case, few).test)}
+    found |= {"fixed": fixed, "few": len(workspace.split_snapshot(case, few).test)}
     return found | {"gates": len(judged.GATES), "turns": TURNS}
 
 
@@ -262,7 +264,7 @@ def _champion(steps: Steps) -> ServedModel:
     if version is None:
         raise SystemExit(f"{steps.use_case.name} has no champion")
     with TemporaryDirectory() as folder:
-        return champion.load(
+        return champion.load_version(
             steps.registry, steps.use_case.name, version, folder=Path(folder) / "model", trusted=steps.trusted
         ).model
 

@@ -7,12 +7,12 @@ from datetime import date, timedelta
 from typing import Any
 
 from include import partitions
-from include.catalog import catalog, module_of
+from include.catalog import catalog, declaration_module
 from include.data.feature_store.client import materialise
 from include.data.features import build as features
 from include.data.features import leakage_check
 from include.data.lake.delta_tables import Lake
-from include.data.quality_gate import admit
+from include.data.quality_gate import run_quality_gate
 from include.data.sources.files import Landing
 from include.data.validation import gate_results
 from include.database.tables import connect
@@ -36,17 +36,19 @@ class Tasks:
     def compute(self, day: date) -> None:
         """Do what the DAG of each feature view does for a day."""
         for view in catalog().feature_views.values():
-            build, run = module_of("features", view.name).build, self._run(view.name, day)
-            rows = self._handed_on(view.name, features.build(view, build, self.lake, [day]))
-            found = leakage_check.check(view, build, self.lake, rows, [day])
-            gate_results.record(self.engine, view.name, run, partitions.name(day), found.findings())
+            build, run = declaration_module("features", view.name).build, self._run(view.name, day)
+            rows = self._handed_on(view.name, features.build_features(view, build, self.lake, [day]))
+            found = leakage_check.check_leakage(view, build, self.lake, rows, [day])
+            gate_results.record_gate_result(
+                self.engine, view.name, run, partitions.name(day), found.results()
+            )
             self._admit_and_publish(view, rows, day)
             if view.online:
                 materialise(view, self.lake, self.engine.url, [day])
 
     def _admit_and_publish(self, declared: Any, rows: Any, day: date) -> None:
         run = self._run(declared.name, day)
-        report = admit(declared, rows, [day], lake=self.lake, engine=self.engine, run=run)
+        report = run_quality_gate(declared, rows, [day], lake=self.lake, engine=self.engine, run=run)
         report.raise_if_failed(declared.name)
         accepted = self._handed_on(f"{declared.name}_accepted", report.accepted)
         self.lake.publish(declared.name, accepted, [day], metadata={"run": run, "try": "1"})

@@ -23,12 +23,12 @@ from include.declarations import (
     Threshold,
 )
 from include.modeling import gates
-from include.modeling.evaluation.bootstrap import Days
-from include.modeling.evaluation.bootstrap_metrics import measure
-from include.modeling.evaluation.comparison import gain
+from include.modeling.evaluation.bootstrap import DayBootstrap
+from include.modeling.evaluation.bootstrap_metrics import resample_metric
+from include.modeling.evaluation.comparison import paired_gain
 from include.modeling.pipeline import evaluate as evaluation
 from include.modeling.pipeline import workspace
-from include.modeling.pipeline.workspace import Site
+from include.modeling.pipeline.workspace import Workspace
 from include.settings import settings
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def judged(case: UseCase) -> UseCase:
 
 def enlarged(case: UseCase, frame: pd.DataFrame, known: Catalog) -> pd.DataFrame:
     """Return the rows with enough copies of the test rows, each a flight of its own."""
-    parts = workspace.cut(case, frame)
+    parts = workspace.split_snapshot(case, frame)
     entity, copies = known.feature_views[case.feature_view].entity, TEST_ROWS // len(parts.test) + 1
     more = [parts.test.assign(**{entity: parts.test[entity] + f"/{copy}"}) for copy in range(copies)]
     test = pd.concat(more, ignore_index=True).head(TEST_ROWS)
@@ -85,9 +85,9 @@ def evaluate(
 ) -> None:
     """Evaluate as the task does, and let every gate speak."""
     with TemporaryDirectory() as workdir:
-        site = Site(registry, case, Path(workdir), settings().signing_key.parent)
-        evidence = evaluation.evaluate(site, trained, frame, rival=rival)
-        verdicts = gates.judge(case, evidence)
+        site = Workspace(registry, case, Path(workdir), settings().signing_key.parent)
+        evidence = evaluation.evaluate_candidate(site, trained, frame, champion_version=rival)
+        verdicts = gates.judge_gates(case, evidence)
     unjudged = [verdict.reason for verdict in verdicts if verdict.reason.startswith("could not be judged")]
     if unjudged:
         raise SystemExit("; ".join(unjudged))
@@ -96,11 +96,11 @@ def evaluate(
 def needed(case: UseCase, model: ServedModel, test: pd.DataFrame) -> tuple[Callable[[], object], ...]:
     """Return the predictions of the test rows, and the bootstrap, as functions to measure."""
     target = test["target"].to_numpy(dtype=float)
-    answers, days = model.predict(test), Days.of(test["day"])
+    answers, days = model.predict(test), DayBootstrap.of(test["day"])
 
     def bootstrap() -> None:
         for metric in METRICS[case.task]:
-            days.interval(measure(metric, target, answers, days), confidence=0.975, value=0.0)
-        gain(case.metric, target, answers, answers, confidence=0.95, days=days)
+            days.interval(resample_metric(metric, target, answers, days), confidence=0.975, value=0.0)
+        paired_gain(case.metric, target, answers, answers, confidence=0.95, days=days)
 
     return lambda: model.predict(test), bootstrap

@@ -32,7 +32,7 @@ def gate_vs_gx_ratio(_: Rig) -> Figure:
     checks = _bare_expectations(columns)
 
     def ours() -> None:
-        report = partition_checks.validate(
+        report = partition_checks.validate_partition(
             frame, columns, key=("id",), volume=(1, 2 * GATE_ROWS), days=[DAY], quarantine_limit=0.01
         )
         report.raise_if_failed("bench")
@@ -56,7 +56,8 @@ def drift_vs_evidently_ratio(_: Rig) -> Figure:
     policy = DriftPolicy(maximum_rows=DRIFT_ROWS)
     old, new = [frame[[column.name for column in columns]] for frame in frames]
     ours, bare = _in_turns(
-        lambda: drift.measure(old, new, columns=columns, policy=policy), lambda: _evidently(old, new, columns)
+        lambda: drift.measure_drift(old, new, columns=columns, policy=policy),
+        lambda: _evidently(old, new, columns),
     )
     return Figure(
         "drift_vs_evidently_ratio",
@@ -105,7 +106,7 @@ def _bare_expectations(columns: list[Column]) -> list[Any]:
     """Return the very expectations that the gate derives from the declaration."""
     from include.data.validation import expectations
 
-    checks = expectations.of_rows(columns, ("id",)) + expectations.of_table(("id",), [str(DAY)])
+    checks = expectations.row_checks(columns, ("id",)) + expectations.table_checks(("id",), [str(DAY)])
     return [check.expectation for check in checks]
 
 

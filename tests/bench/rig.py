@@ -16,7 +16,7 @@ from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any
 
 from include.catalog import catalog
-from include.credentials import load
+from include.credentials import load_credentials
 from include.data.lake.delta_tables import Lake
 from include.errors import ServiceUnavailable
 from include.settings import Settings
@@ -117,8 +117,10 @@ class Rig:
     @property
     def task_variables(self) -> dict[str, str]:
         """Return what a task of this stack sees."""
-        credentials = load(self.settings.root)
-        return os.environ | environment.of("airflow", self.settings, credentials) | self._python_path
+        credentials = load_credentials(self.settings.root)
+        return (
+            os.environ | environment.environment_of("airflow", self.settings, credentials) | self._python_path
+        )
 
     def _unpause(self) -> None:
         """Let only those DAGs run that are measured; last night's training finds no data yet, and skips."""

@@ -6,11 +6,11 @@ import sys
 from datetime import timedelta
 
 from include import partitions
-from include.catalog import catalog, module_of
+from include.catalog import catalog, declaration_module
 from include.data.features import build as features
 from include.data.features import leakage_check
 from include.data.lake.delta_tables import Lake
-from include.data.quality_gate import admit
+from include.data.quality_gate import run_quality_gate
 from include.data.sources.files import Landing
 from include.data.validation import gate_results
 from include.database.tables import connect
@@ -22,22 +22,22 @@ RUN = "bench/seed"
 
 def main(first: str, last: str) -> None:
     """Publish what the ingestion DAGs would publish."""
-    days = partitions.days(f"{first}..{last}")
+    days = partitions.parse_key(f"{first}..{last}")
     land(settings().landing_uri, days[-1] + timedelta(days=1))
     lake, landing = Lake(settings().lake_uri), Landing(settings().landing_uri)
     engine = connect(settings().database_url)
     for dataset in catalog().datasets.values():
-        report = admit(
+        report = run_quality_gate(
             dataset, landing.read(dataset, days).rows, days, lake=lake, engine=engine, run=f"{RUN}/1"
         )
         report.raise_if_failed(dataset.name)
         lake.publish(dataset.name, report.accepted, days, metadata={})
     for view in catalog().feature_views.values():
-        build = module_of("features", view.name).build
-        rows = features.build(view, build, lake, days)
-        found = leakage_check.check(view, build, lake, rows, days)
-        gate_results.record(engine, view.name, f"{RUN}/1", f"{first}..{last}", found.findings())
-        report = admit(view, rows, days, lake=lake, engine=engine, run=f"{RUN}/1")
+        build = declaration_module("features", view.name).build
+        rows = features.build_features(view, build, lake, days)
+        found = leakage_check.check_leakage(view, build, lake, rows, days)
+        gate_results.record_gate_result(engine, view.name, f"{RUN}/1", f"{first}..{last}", found.results())
+        report = run_quality_gate(view, rows, days, lake=lake, engine=engine, run=f"{RUN}/1")
         report.raise_if_failed(view.name)
         lake.publish(view.name, report.accepted, days, metadata={"run": RUN, "try": "1"})
 

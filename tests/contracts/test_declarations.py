@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from include.catalog import catalog, discover, module_of
+from include.catalog import catalog, declaration_module, discover
 from include.data.features import build as features
 from include.data.snapshots.target_encoding import encode
 from include.data.sources.files import Landing
@@ -31,7 +31,7 @@ every_case = pytest.mark.parametrize("case", FOUND.use_cases.values(), ids=lambd
 def test_a_declaration_is_named_after_its_file(kind, name):
     declared = KINDS[kind][name]
     assert declared.name == name
-    assert inspect.getfile(module_of(kind, name)).endswith(f"/include/{kind}/{name}.py")
+    assert inspect.getfile(declaration_module(kind, name)).endswith(f"/include/{kind}/{name}.py")
 
 
 @pytest.mark.parametrize(("kind", "name"), EVERYTHING, ids=lambda part: part)
@@ -70,8 +70,8 @@ class Tables:
 
 @every_view
 def test_a_feature_view_builds_exactly_the_columns_that_it_declares(view):
-    build = module_of("features", view.name).build
-    built = features.build(view, build, Tables(), [DAY], datasets=FOUND.datasets)
+    build = declaration_module("features", view.name).build
+    built = features.build_features(view, build, Tables(), [DAY], datasets=FOUND.datasets)
     assert [*built.columns] == [*(column.name for column in view.columns), "day"]
     assert len(built) > 0
     assert built[view.entity].is_unique
@@ -81,7 +81,7 @@ def test_a_feature_view_builds_exactly_the_columns_that_it_declares(view):
 def test_building_features_changes_none_of_the_frames_it_is_given(view):
     frames = {source.dataset: Tables().read(source.dataset, [DAY]) for source in view.sources}
     before = {name: frame.copy() for name, frame in frames.items()}
-    module_of("features", view.name).build(frames, DAY)
+    declaration_module("features", view.name).build(frames, DAY)
     for name, frame in frames.items():
         pd.testing.assert_frame_equal(frame, before[name])
 
@@ -108,7 +108,7 @@ def test_no_feature_tells_the_rows_apart_or_is_a_moment(case):
 
 @every_case
 def test_every_model_is_a_new_untrained_one_with_the_methods_of_its_task(case):
-    build = module_of("use_cases", case.name).build_model
+    build = declaration_module("use_cases", case.name).build_model
     model = build()
     needed = "predict" if case.task == "regression" else "predict_proba"
     assert callable(model.fit)
@@ -122,7 +122,7 @@ def test_a_model_learns_from_what_the_feature_view_declares_and_predicts_in_its_
     rows = generate(view.columns, 400, DAY)[list(case.features)]
     labels = generate(FOUND.datasets[case.label.dataset].columns, 400, DAY)[case.label.column]
     target = encode(case.label, labels.astype(float).fillna(labels.astype(float).median()))
-    model = module_of("use_cases", case.name).build_model().fit(rows, target)
+    model = declaration_module("use_cases", case.name).build_model().fit(rows, target)
     answers = predict(model, case.task, rows)
     low, high = case.prediction_range
     assert answers.shape == ((400, len(case.label.classes)) if case.label.classes else (400,))
@@ -136,7 +136,7 @@ def test_a_model_answers_values_that_it_has_never_seen(case):
     view = FOUND.feature_views[case.feature_view]
     rows, later = (generate(view.columns, 400, day)[list(case.features)] for day in (DAY, date(2014, 1, 1)))
     target = pd.Series(np.arange(400) % max(len(case.label.classes), 2))
-    model = module_of("use_cases", case.name).build_model().fit(rows, target)
+    model = declaration_module("use_cases", case.name).build_model().fit(rows, target)
     assert np.isfinite(predict(model, case.task, later)).all()
 
 
@@ -164,7 +164,7 @@ def with_a_third(tmp_path, monkeypatch):
         folder.mkdir(parents=True)
         (folder / "__init__.py").touch()
         for name in declared:
-            (folder / f"{name}.py").write_text(inspect.getsource(module_of(kind, name)))
+            (folder / f"{name}.py").write_text(inspect.getsource(declaration_module(kind, name)))
     (tmp_path / root / "__init__.py").touch()
     (tmp_path / root / "use_cases" / "departure_delay.py").write_text(dedent(THIRD))
     yield root
@@ -176,7 +176,7 @@ def test_a_third_model_is_one_file(with_a_third):
     found = discover(with_a_third)
     assert found.problems == ()
     assert set(found.use_cases) == {*FOUND.use_cases, "departure_delay"}
-    assert callable(module_of("use_cases", "departure_delay", with_a_third).build_model().fit)
+    assert callable(declaration_module("use_cases", "departure_delay", with_a_third).build_model().fit)
 
 
 def test_what_is_declared_already_is_not_touched_by_a_third_model(with_a_third):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from include.data.lake.delta_tables import Lake
 from include.data.quarantine import release as clearance
-from include.data.quarantine.queue import Choice, Queue
+from include.data.quarantine.queue import Quarantine, RowFilter
 from include.database.tables import connect
 from tests.include.data.quarantine.cars import ONE, cars, decision
 
@@ -16,6 +16,6 @@ if TYPE_CHECKING:
 
 def release(uri: str, url: str, run: str, begun: Event) -> None:
     """Release the cars of the first day that are no longer too fast."""
-    queue = Queue(cars(maximum=300.5), Lake(uri), connect(url))
+    queue = Quarantine(cars(maximum=300.5), Lake(uri), connect(url))
     begun.set()
-    clearance.release(queue, Choice(first=ONE), decision(run))
+    clearance.release(queue, RowFilter(first=ONE), decision(run))

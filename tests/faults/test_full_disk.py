@@ -29,15 +29,15 @@ def test_no_space_left_is_said_and_nothing_is_half_published(tmp_path):
 
 
 def test_a_page_on_a_full_disk_leaves_the_one_that_was_there(tmp_path):
-    reports.write(str(tmp_path), {}, "page.html", "<p>old")
+    reports.write_report(str(tmp_path), {}, "page.html", "<p>old")
     full = tmp_path / "_reports" / f".page.html.{os.getpid()}"
     full.symlink_to("/dev/full")
     with pytest.raises(ServiceUnavailable, match=f"No space left on {tmp_path}: free some and clear"):
-        reports.write(str(tmp_path), {}, "page.html", "<p>new" * 100_000)
-    assert reports.read(str(tmp_path), {}, "page.html") == "<p>old"
+        reports.write_report(str(tmp_path), {}, "page.html", "<p>new" * 100_000)
+    assert reports.read_report(str(tmp_path), {}, "page.html") == "<p>old"
     assert [file.name for file in full.parent.iterdir()] == ["page.html"]
 
 
 def test_a_folder_in_which_nobody_may_write_is_a_setting_to_correct():
     with pytest.raises(SettingsError, match="/sys/lake may not be used: correct its permissions"):
-        reports.write("/sys/lake", {}, "page.html", "<p>")
+        reports.write_report("/sys/lake", {}, "page.html", "<p>")

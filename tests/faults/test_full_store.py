@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from include.certificates.certificate import FILE_NAME, digest
+from include.certificates.certificate import FILE_NAME, model_digest
 from include.errors import ServiceUnavailable
 from include.modeling.registry.registry import Registry
 from tests.conftest import _healthy, _start_mlflow, free_ports, wait_until
@@ -92,14 +92,14 @@ def test_a_model_and_a_file_without_room_are_finished_by_the_next_try(
     store.fill()
     for _ in range(2):
         with pytest.raises(ServiceUnavailable, match="did not do it"):
-            registry.log_model(run_id, packaged, digest=digest(packaged), tags={})
+            registry.log_model(run_id, packaged, digest=model_digest(packaged), tags={})
         with pytest.raises(ServiceUnavailable, match="did not do it"):
             registry.log_file(run_id, tmp_path / "curve.png")
         assert registry.logged(run_id) is None
     store.free()
     registry.log_file(run_id, tmp_path / "curve.png")
-    model = registry.log_model(run_id, packaged, digest=digest(packaged), tags={})
-    assert digest(registry.fetch(model.model_id, tmp_path / "fetched")) == model.digest
+    model = registry.log_model(run_id, packaged, digest=model_digest(packaged), tags={})
+    assert model_digest(registry.fetch(model.model_id, tmp_path / "fetched")) == model.digest
     of_run = {"filter_string": f"source_run_id = '{run_id}'"}
     assert len(registry._client.search_logged_models([registry.experiment("late")], **of_run)) == 1
 
@@ -107,7 +107,7 @@ def test_a_model_and_a_file_without_room_are_finished_by_the_next_try(
 def test_a_certificate_without_room_certifies_nothing_until_all_of_its_evidence_is_there(
     store, registry, run_id, packaged, tmp_path
 ):
-    model = registry.log_model(run_id, packaged, digest=digest(packaged), tags={})
+    model = registry.log_model(run_id, packaged, digest=model_digest(packaged), tags={})
     large(packaged / "evidence" / "seen_rows.npy")
     (packaged / FILE_NAME).write_text("signed")
     store.fill()

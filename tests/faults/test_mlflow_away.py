@@ -10,7 +10,7 @@ import uuid
 import mlflow
 import pytest
 
-from include.certificates.certificate import digest
+from include.certificates.certificate import model_digest
 from include.errors import ServiceUnavailable
 from include.modeling.registry.registry import Registry
 from tests.conftest import _healthy, _start_mlflow, free_ports, wait_until
@@ -61,7 +61,7 @@ def life(server, database, packaged, tmp_path, monkeypatch):
         "metrics": lambda: registry.log(done["run"], params={"depth": 3}, metrics={"roc_auc": 0.7}),
         "file": lambda: registry.log_file(done["run"], tmp_path / "evidence.json"),
         "model": lambda: step(
-            "model", lambda: registry.log_model(done["run"], packaged, digest=digest(packaged), tags={})
+            "model", lambda: registry.log_model(done["run"], packaged, digest=model_digest(packaged), tags={})
         ),
         "version": lambda: step("version", lambda: registry.register(name, done["run"], done["model"], {})),
         "alias": lambda: registry.alias(name, challenger=done["version"]),

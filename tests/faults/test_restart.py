@@ -13,7 +13,7 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError
 
 from include.data.lake.delta_tables import Lake
-from include.data.quality_gate import admit
+from include.data.quality_gate import run_quality_gate
 from include.database import ledger
 from include.database.migrate import upgrade
 from include.database.tables import connect, gate_result
@@ -111,7 +111,7 @@ def recorded(engine):
 def test_a_connection_that_was_open_before_a_restart_is_replaced(server, engine, rows, tmp_path, how):
     lake = Lake(str(tmp_path))
     for number in (1, 2):
-        admit(READINGS, rows(), [DAY], lake=lake, engine=engine, run=f"nightly/{number}")
+        run_quality_gate(READINGS, rows(), [DAY], lake=lake, engine=engine, run=f"nightly/{number}")
         server.stop(how)
         server.start()
     assert recorded(engine) == ["nightly/1", "nightly/2"]
@@ -124,11 +124,11 @@ def test_while_it_is_away_validation_fails_as_an_accident_and_nothing_is_admitte
     server.stop()
     try:
         with pytest.raises(DBAPIError, match="Connection refused"):
-            admit(READINGS, refused, [DAY], lake=lake, engine=engine, run="nightly/1")
+            run_quality_gate(READINGS, refused, [DAY], lake=lake, engine=engine, run="nightly/1")
         assert lake.version("readings_quarantine") is None
     finally:
         server.start()
-    admit(READINGS, refused, [DAY], lake=lake, engine=engine, run="nightly/2")
+    run_quality_gate(READINGS, refused, [DAY], lake=lake, engine=engine, run="nightly/2")
     assert recorded(engine) == ["nightly/2"]
     assert len(lake.read("readings_quarantine")) == 3
 
@@ -139,10 +139,10 @@ def test_restarted_in_the_middle_of_validation_the_next_try_leaves_evidence_once
 ):
     lake, refused = Lake(str(tmp_path)), rows().assign(value="a lot")
     with server.restarted_when_it_waits_for("gate_result", engine, how), pytest.raises(DBAPIError):
-        admit(READINGS, refused, [DAY], lake=lake, engine=engine, run="nightly/1")
+        run_quality_gate(READINGS, refused, [DAY], lake=lake, engine=engine, run="nightly/1")
     assert recorded(engine) == []
     assert lake.version("readings_quarantine") is None
-    admit(READINGS, refused, [DAY], lake=lake, engine=engine, run="nightly/2")
+    run_quality_gate(READINGS, refused, [DAY], lake=lake, engine=engine, run="nightly/2")
     assert recorded(engine) == ["nightly/2"]
     assert len(lake.read("readings_quarantine")) == 3
 
@@ -155,10 +155,10 @@ def test_restarted_in_the_middle_of_a_promotion_it_happened_wholly_or_not_and_th
     with server.restarted_when_it_waits_for("ledger", engine, how), pytest.raises(DBAPIError):
         rollout.promote(engine, hold, reason="better", evidence={})
     with engine.connect() as connection:
-        assert rollout.read(connection, "delay").champion is None
+        assert rollout.read_state(connection, "delay").champion is None
     for _ in range(2):
         rollout.promote(engine, hold, reason="better", evidence={})
     with engine.connect() as connection:
-        assert rollout.read(connection, "delay").champion == 1
-        events = [entry["event"] for entry in ledger.entries(connection, "delay")]
+        assert rollout.read_state(connection, "delay").champion == 1
+        events = [entry["event"] for entry in ledger.ledger_entries(connection, "delay")]
     assert events.count("promoted") == 1

@@ -50,7 +50,7 @@ ACTIONS = {
         catalog().datasets["flights"], [DAY]
     ),
     "stage": lambda lake, rows: Staging(lake.uri, lake.storage_options).write("run", "extracted", rows),
-    "report": lambda lake, rows: reports.write(lake.uri, lake.storage_options, "page.html", "<p>"),
+    "report": lambda lake, rows: reports.write_report(lake.uri, lake.storage_options, "page.html", "<p>"),
 }
 
 

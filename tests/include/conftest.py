@@ -32,7 +32,7 @@ USE_CASES = {"flight_delay": FLIGHT_DELAY, "air_time": AIR_TIME}
 
 
 def make_flights(
-    first: str = "2013-01-01", days: int = 60, *, a_day: int = 40, seed: int = 0, task: str = "classification"
+    first: str = "2013-01-01", days: int = 60, *, a_day: int = 40, seed: int = 0, task: str = "binary"
 ) -> pd.DataFrame:
     """Return rows as a snapshot of `flight_features` gives them; windy evening flights are late."""
     rng = np.random.default_rng(seed)
@@ -55,7 +55,7 @@ def make_flights(
     for name in ("temp", "dewp", "humid", "wind_speed", "precip", "pressure", "visib"):
         frame[name] = np.where(rng.random(count) < 0.05, np.nan, rng.normal(10, 3, count))
     wind = frame["wind_speed"].fillna(10)
-    if task == "classification":
+    if task == "binary":
         odds = (hour - 14) / 3 + (wind - 10) / 2 - 1
         frame["target"] = (rng.random(count) < 1 / (1 + np.exp(-odds))).astype("int64")
     else:
@@ -106,7 +106,7 @@ def at_once(rows: pd.DataFrame) -> Iterator[isolated_process.Ask]:
 
 @pytest.fixture
 def registry(mlflow_server: str, database: Engine, monkeypatch: pytest.MonkeyPatch) -> Registry:
-    monkeypatch.setattr("include.modeling.pipeline.evaluate.asking", at_once)
+    monkeypatch.setattr("include.modeling.pipeline.evaluate.isolated_predictor", at_once)
     return Registry(mlflow_server, database)
 
 

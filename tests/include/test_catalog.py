@@ -6,7 +6,7 @@ from textwrap import dedent
 
 import pytest
 
-from include.catalog import catalog, discover, module_of
+from include.catalog import catalog, declaration_module, discover
 
 NUMBERS = count()
 DATASET = """
@@ -74,7 +74,7 @@ def test_the_projects_own_declarations_have_no_problem():
 @pytest.mark.parametrize("name", sorted(catalog().use_cases))
 def test_every_use_case_can_be_built_from_what_is_declared(name):
     case = catalog().use_cases[name]
-    assert hasattr(module_of("use_cases", name).build_model(), "fit")
+    assert hasattr(declaration_module("use_cases", name).build_model(), "fit")
     assert case.feature_view in catalog().feature_views
     assert case.label.dataset in catalog().datasets
 
@@ -151,8 +151,8 @@ PROBLEMS = {
     ),
     "unknown slot of the naive forecast": (
         "use_cases__bad",
-        broken(USE_CASE, "prediction_range", 'naive_by=("hour",), prediction_range'),
-        ["naive_by: 'hour' does not exist"],
+        broken(USE_CASE, "prediction_range", 'baseline_by=("hour",), prediction_range'),
+        ["baseline_by: 'hour' does not exist"],
     ),
     "unknown label dataset": (
         "use_cases__bad",

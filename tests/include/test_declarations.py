@@ -31,10 +31,10 @@ from include.declarations import (
     Robustness,
     Rollout,
     Slo,
-    Source,
     Split,
     Threshold,
     UseCase,
+    ViewSource,
 )
 from include.features.flight_features import FEATURE_VIEW
 from include.use_cases.air_time import USE_CASE as AIR_TIME
@@ -64,11 +64,11 @@ IMPOSSIBLE = {
     "name with a capital": (lambda: again(USE_CASE, name="Delay"), "name\n"),
     "metric of the other task": (
         lambda: again(USE_CASE, metric="mae"),
-        "metric of a classification: unknown mae",
+        "metric of a binary task: unknown mae",
     ),
     "gate of the other task": (
         lambda: again(USE_CASE, gates=(Improvement(metric="r2"),)),
-        "metric of a classification: unknown r2",
+        "metric of a binary task: unknown r2",
     ),
     "no gate": (lambda: again(USE_CASE, gates=()), "gates\n"),
     "unknown gate": (lambda: again(USE_CASE, gates=({"kind": "luck", "metric": "r2"},)), "gates.0\n"),
@@ -105,13 +105,13 @@ IMPOSSIBLE = {
     ),
     "fairness of a metric of another task": (
         lambda: again(USE_CASE, gates=(Fairness(column="origin", metrics=("mae",), maximum_gap=0.1),)),
-        "fairness_origin: metric of a classification: unknown mae",
+        "fairness_origin: metric of a binary task: unknown mae",
     ),
     "rates of a regression": (
         lambda: again(
             AIR_TIME, gates=(Fairness(column="origin", metrics=("selection_rate",), maximum_gap=0.1),)
         ),
-        "fairness_origin: metric of a regression: unknown selection_rate",
+        "fairness_origin: metric of a regression task: unknown selection_rate",
     ),
     "fairness that never fires": (
         lambda: Fairness(column="origin", metrics=("roc_auc",)),
@@ -162,9 +162,9 @@ IMPOSSIBLE = {
     "cost of one side": (lambda: ErrorCost(currency="USD", over=0, under=1), "over and under"),
     "cost of the other task": (
         lambda: again(USE_CASE, gates=USE_CASE.gates[:1], cost=ErrorCost(currency="USD", over=1, under=1)),
-        "cost: ErrorCost is not for a classification",
+        "cost: ErrorCost is not for a binary task",
     ),
-    "slot twice": (lambda: again(USE_CASE, naive_by=("hour", "hour")), "naive_by: hour named twice"),
+    "slot twice": (lambda: again(USE_CASE, baseline_by=("hour", "hour")), "baseline_by: hour named twice"),
     "steps that fall": (lambda: Rollout(steps=(25, 2, 100)), "steps must rise"),
     "steps that stop early": (lambda: Rollout(steps=(2, 25)), "end at 100 %"),
     "no steps": (lambda: Rollout(steps=()), "end at 100 %"),
@@ -209,7 +209,7 @@ IMPOSSIBLE = {
     ),
     "column in the hour's place": (
         lambda: again(
-            DATASET, every="hour", columns=(*DATASET.columns, Column(name="hour", dtype="integer"))
+            DATASET, granularity="hour", columns=(*DATASET.columns, Column(name="hour", dtype="integer"))
         ),
         "columns: hour is where",
     ),
@@ -221,7 +221,7 @@ IMPOSSIBLE = {
         "entity: distance is neither string nor integer",
     ),
     "column of no source": (
-        lambda: again(FEATURE_VIEW, sources=(Source(dataset="flights", columns=("hours",)),)),
+        lambda: again(FEATURE_VIEW, sources=(ViewSource(dataset="flights", columns=("hours",)),)),
         "sources.columns: unknown hours",
     ),
     "online for no day": (lambda: Online(days=0), "days\n"),
@@ -276,7 +276,7 @@ def test_a_feature_view_tells_when_each_source_was_known_and_where_a_column_come
 
 @pytest.mark.parametrize(("lookback", "lag"), [(0, 0), (2, 0), (2, 1), (1, 1), (0, 1)])
 def test_a_day_is_built_from_those_days_whose_readers_it_is_among(lookback, lag):
-    source = Source(dataset="weather", lookback_days=lookback)
+    source = ViewSource(dataset="weather", lookback_days=lookback)
     days = [date(2013, 1, 10) + timedelta(days=n) for n in range(8)]
     read = {(day, built) for built in days for day in source.days_of(built, lag_days=lag)}
     readers = {(day, built) for day in days for built in source.readers_of(day, lag_days=lag)}

@@ -17,20 +17,20 @@ FIVE = datetime(2013, 7, 1, 5, tzinfo=UTC)
 @pytest.mark.parametrize(("one", "name"), [(DAY, "2013-07-01"), (FIVE, "2013-07-01T05")])
 def test_a_partition_and_its_name_are_the_same_thing(one, name):
     assert partitions.name(one) == partitions.key([one]) == name
-    assert partitions.parse(name, "hour" if one is FIVE else "day") == [one]
+    assert partitions.parse_partition(name, "hour" if one is FIVE else "day") == [one]
 
 
 @given(st.datetimes(datetime(1970, 1, 1), datetime(2100, 1, 1)), st.integers(1, 60))
 def test_a_range_of_hours_is_every_hour_of_it(begin, count):
     first = begin.replace(minute=0, second=0, microsecond=0, tzinfo=UTC)
     hours = [first + timedelta(hours=n) for n in range(count)]
-    assert partitions.parse(partitions.key(hours), "hour") == hours
-    assert partitions.days(partitions.key(hours)) == sorted({hour.date() for hour in hours})
+    assert partitions.parse_partition(partitions.key(hours), "hour") == hours
+    assert partitions.parse_key(partitions.key(hours)) == sorted({hour.date() for hour in hours})
 
 
 def test_a_day_of_a_dataset_that_comes_by_the_hour_is_its_24_hours():
-    assert partitions.parse("2013-07-01", "hour") == partitions.hours(DAY)
-    assert len(partitions.parse("2013-07-01..2013-07-02", "hour")) == 48
+    assert partitions.parse_partition("2013-07-01", "hour") == partitions.hours(DAY)
+    assert len(partitions.parse_partition("2013-07-01..2013-07-02", "hour")) == 48
 
 
 @pytest.mark.parametrize("day", [date(2013, 3, 10), date(2013, 11, 3)], ids=["spring", "autumn"])
@@ -41,7 +41,7 @@ def test_a_day_on_which_clocks_change_has_24_hours_like_any_other(day):
         hours[0].astimezone(york).utcoffset() != (hours[-1] + timedelta(days=1)).astimezone(york).utcoffset()
     )
     assert len({partitions.name(hour) for hour in hours}) == 24
-    assert partitions.ends(hours[-1]) == partitions.start(day + timedelta(days=1))
+    assert partitions.end_of(hours[-1]) == partitions.start_of(day + timedelta(days=1))
 
 
 @pytest.mark.parametrize(
@@ -55,18 +55,18 @@ def test_a_day_on_which_clocks_change_has_24_hours_like_any_other(day):
 )
 def test_what_is_no_partition_of_days_is_refused_with_what_one_looks_like(key, complaint):
     with pytest.raises(DataError, match=complaint):
-        partitions.parse(key)
+        partitions.parse_partition(key)
 
 
 def test_what_has_not_begun_is_refused_and_what_has_is_not():
     now = datetime(2013, 7, 1, 5, 30, tzinfo=UTC)
-    partitions.refuse_future([DAY, FIVE], now)
+    partitions.require_started([DAY, FIVE], now)
     with pytest.raises(DataError, match="2013-07-01T06 has not begun yet: it is 2013-07-01 05:30 UTC"):
-        partitions.refuse_future([FIVE, FIVE + timedelta(hours=1)], now)
+        partitions.require_started([FIVE, FIVE + timedelta(hours=1)], now)
 
 
 def test_stretches_have_no_gap_within_and_one_in_between():
     days = [date(2013, 7, number) for number in (1, 2, 4, 5, 9)]
-    assert [partitions.key(stretch) for stretch in partitions.stretches(days)] == [
+    assert [partitions.key(stretch) for stretch in partitions.contiguous_ranges(days)] == [
         "2013-07-01..2013-07-02", "2013-07-04..2013-07-05", "2013-07-09"
     ]  # fmt: skip

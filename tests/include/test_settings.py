@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from include.credentials import load
+from include.credentials import load_credentials
 from include.errors import SettingsError
 from include.settings import Settings, settings
 
@@ -48,7 +48,7 @@ def test_there_is_no_database_before_the_stack_was_started(tmp_path):
 
 
 def test_the_embedded_database_is_found_through_the_secrets(tmp_path):
-    password = load(tmp_path).airworthy_password
+    password = load_credentials(tmp_path).airworthy_password
     assert Settings(home=tmp_path, postgres_port=5999).database_url == (
         f"postgresql+psycopg2://airworthy:{password}@127.0.0.1:5999/airworthy"
     )
@@ -64,4 +64,4 @@ def test_a_wrong_variable_is_named(monkeypatch, variable, value):
 
 
 def test_the_database_address_is_not_printed(tmp_path):
-    assert load(tmp_path).airworthy_password not in repr(Settings(home=Path(tmp_path)))
+    assert load_credentials(tmp_path).airworthy_password not in repr(Settings(home=Path(tmp_path)))

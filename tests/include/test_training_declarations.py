@@ -9,9 +9,10 @@ from pydantic import ValidationError
 
 from include.catalog import _takes
 from include.declarations import (
-    Choice,
+    Categorical,
     DecisionCost,
     Fairness,
+    Integer,
     Label,
     Real,
     Split,
@@ -19,14 +20,13 @@ from include.declarations import (
     Training,
     Tuning,
     UseCase,
-    Whole,
 )
 from include.errors import DeclarationError
 from include.use_cases.air_time import USE_CASE as AIR_TIME
 from include.use_cases.delay_band import USE_CASE as DELAY_BAND
 from include.use_cases.flight_delay import USE_CASE
 
-ANY = {"depth": Whole(low=1, high=9)}
+ANY = {"depth": Integer(low=1, high=9)}
 
 
 def again(declaration, **changes):
@@ -44,10 +44,10 @@ MISTAKES = {
     "weight of nothing": (lambda: Training(class_weights=(1, 0)), "class_weights"),
     "unknown word": (lambda: Training(class_weights="equal"), "class_weights"),
     "no rounds": (lambda: Training(early_stopping=0), "early_stopping\n"),
-    "range upside down": (lambda: Whole(low=3, high=3), "low 3 must be below high 3"),
+    "range upside down": (lambda: Integer(low=3, high=3), "low 3 must be below high 3"),
     "endless range": (lambda: Real(low=0.1, high=float("inf")), "high\n"),
     "logarithm of nothing": (lambda: Real(low=0, high=1, log=True), "log: low 0.0 must be above 0"),
-    "no choice": (lambda: Choice(values=("a",)), "values\n"),
+    "no choice": (lambda: Categorical(values=("a",)), "values\n"),
     "nothing to tune": (lambda: Tuning(parameters={}), "parameters\n"),
     "no trial": (lambda: Tuning(parameters=ANY, trials=0), "trials\n"),
     "no time": (lambda: Tuning(parameters=ANY, timeout=timedelta(0)), "timeout\n"),
@@ -55,7 +55,7 @@ MISTAKES = {
     "no address": (lambda: Tuning(parameters=ANY, dask="scheduler:8786"), "dask\n"),
     "metric of another task": (
         lambda: again(USE_CASE, tuning=Tuning(parameters=ANY, metric="mae")),
-        "tuning.metric of a classification: unknown mae",
+        "tuning.metric of a binary task: unknown mae",
     ),
     "weights of a regression": (
         lambda: again(AIR_TIME, training=Training(class_weights="balanced")),
@@ -80,7 +80,7 @@ MISTAKES = {
     ),
     "classes of a regression": (
         lambda: again(AIR_TIME, label=label(classes=("a", "b", "c"))),
-        "a regression has none",
+        "a regression task has none",
     ),
     "a gate about one number": (
         lambda: again(
@@ -94,7 +94,7 @@ MISTAKES = {
     ),
     "a measure of two classes": (
         lambda: again(DELAY_BAND, gates=(Threshold(metric="brier", maximum=0.2),)),
-        "metric of a multiclass: unknown brier",
+        "metric of a multiclass task: unknown brier",
     ),
 }
 

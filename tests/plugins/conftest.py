@@ -115,14 +115,14 @@ def database(database: Engine, monkeypatch: pytest.MonkeyPatch) -> Engine:
 def registry(mlflow_server: str, database: Engine, monkeypatch: pytest.MonkeyPatch) -> Registry:
     connection = {"conn_type": "http", "host": mlflow_server}
     monkeypatch.setenv("AIRFLOW_CONN_MLFLOW_DEFAULT", json.dumps(connection))
-    monkeypatch.setattr(evaluate, "asking", at_once)
+    monkeypatch.setattr(evaluate, "isolated_predictor", at_once)
     return Registry(mlflow_server, database)
 
 
 def small(name: str, **changes: Any) -> UseCase:
     """Return a classifier of late flights that is fitted in a moment."""
     values = {
-        "name": name, "owner": "ann", "description": "Late?", "task": "classification",
+        "name": name, "owner": "ann", "description": "Late?", "task": "binary",
         "feature_view": "flight_features", "features": FEATURES, "metric": "roc_auc",
         "label": Label(dataset="arrivals", column="arr_delay", above=15),
         "gates": (Threshold(metric="roc_auc", minimum=0.55),), "prediction_range": (0, 1),
@@ -192,19 +192,22 @@ def _certified(
     mlflow_server: str, home: Path, _tables: Lake, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[UseCase]:
     use_case, registry = small(f"certified_{uuid.uuid4().hex[:8]}"), Registry(mlflow_server)
-    snapshot = snapshots.take(use_case, _tables, None)
-    frame, about = snapshots.read(use_case, snapshot, _tables), provenance(json.loads(snapshot.to_json()))
+    snapshot = snapshots.create(use_case, _tables, None)
+    frame, about = (
+        snapshots.read_snapshot(use_case, snapshot, _tables),
+        provenance(json.loads(snapshot.to_json())),
+    )
     with pytest.MonkeyPatch.context() as patch:
         _add_module(use_case, patch)
-        patch.setattr(evaluate, "asking", at_once)
+        patch.setattr(evaluate, "isolated_predictor", at_once)
         for run in ("first", "second"):
-            site = workspace.Site(registry, use_case, tmp_path_factory.mktemp(run), home / "keys")
+            site = workspace.Workspace(registry, use_case, tmp_path_factory.mktemp(run), home / "keys")
             tags = {"airworthy.dag": "training", "airworthy.run": run, "airworthy.partition": ""}
             run_id = registry.run_for(use_case.name, tags)
-            made = train.train(site, build_model(), frame, run_id=run_id, provenance=about)
-            evidence = evaluate.evaluate(site, made, frame)
-            verdicts = gates.judge(use_case, evidence)
-            register.register(site, made, verdicts, evidence=evidence, provenance=about)
+            made = train.train_candidate(site, build_model(), frame, run_id=run_id, provenance=about)
+            evidence = evaluate.evaluate_candidate(site, made, frame)
+            verdicts = gates.judge_gates(use_case, evidence)
+            register.register_candidate(site, made, verdicts, evidence=evidence, provenance=about)
         yield use_case
 
 
@@ -232,7 +235,7 @@ def follow(database: Engine) -> Callable[..., None]:
         with database.begin() as connection:
             values = {
                 "use_case": use_case,
-                "generation": rollout.read(connection, use_case).generation,
+                "generation": rollout.read_state(connection, use_case).generation,
                 "ready": ready,
                 "detail": detail,
             }

@@ -42,7 +42,7 @@ def ports() -> dict[str, int]:
 @pytest.fixture(scope="session")
 def env_file(tmp_path_factory) -> Path:
     file = tmp_path_factory.mktemp("compose") / ".env"
-    env.write(file)
+    env.write_env_file(file)
     return file
 
 

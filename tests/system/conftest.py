@@ -61,7 +61,7 @@ def stack(stack_settings: Settings, stack_command: Command) -> Iterator[Settings
     finally:
         ended = stack_command("down")
         assert ended.returncode == 0, ended.stdout + ended.stderr
-        assert processes.find(stack_settings.root) == []
+        assert processes.find_processes(stack_settings.root) == []
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ import psutil
 import pytest
 from mlflow import MlflowClient
 
-from include.credentials import load
+from include.credentials import load_credentials
 from include.data.lake.delta_tables import Lake
 from include.database import ledger
 from include.database.tables import connect, inference_log
@@ -84,7 +84,7 @@ def test_a_training_that_was_killed_leaves_one_run_one_model_and_one_version(tra
     assert len(client.search_logged_models([experiment])) == 1
     assert len(client.search_model_versions(f"run_id = '{runs[0].info.run_id}'")) == 1
     with database(stack).connect() as connection:
-        registered = [e for e in ledger.entries(connection, USE_CASE) if e["event"] == "registered"]
+        registered = [e for e in ledger.ledger_entries(connection, USE_CASE) if e["event"] == "registered"]
     assert len(registered) == 1
 
 
@@ -93,7 +93,7 @@ def test_a_first_candidate_becomes_the_champion_and_answers_callers(trained, sta
     wait_until(lambda: airflow.runs(dag_id), 60, "the deployment to follow")
     assert airflow.wait(dag_id, airflow.runs(dag_id)[0]["dag_run_id"], 400) == "success"
     with database(stack).connect() as connection:
-        version = rollout.read(connection, USE_CASE).champion
+        version = rollout.read_state(connection, USE_CASE).champion
     row = {"carrier": "UA", "origin": "EWR", "dest": "SFO", "distance": 2565.0, "hour": 8}
     row |= {"wind_speed": 10.4, "pressure": 1012.0}
     answer = httpx.post(
@@ -122,7 +122,7 @@ def test_a_caller_may_send_only_a_flight_s_key(trained, stack, airflow):
 
 
 def database(stack):
-    return connect(environment.database_url("airworthy", stack, load(stack.root)))
+    return connect(environment.database_url("airworthy", stack, load_credentials(stack.root)))
 
 
 def logged(stack, request_id):

@@ -8,7 +8,7 @@ from datetime import date
 import psutil
 import pytest
 
-from include.credentials import load
+from include.credentials import load_credentials
 from include.stack.embedded import processes
 from include.stack.embedded.programs import PROGRAMS, postgres
 from include.stack.embedded.supervision import Supervisor
@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
 
 
 def marked(stack, program=None) -> list[psutil.Process]:
-    return processes.find(stack.root, program)
+    return processes.find_processes(stack.root, program)
 
 
 def test_status_shows_every_program_at_work(stack, stack_command):
@@ -46,7 +46,7 @@ def test_everything_listens_on_the_loopback_only(stack):
 
 
 def test_no_secret_stands_on_a_command_line_or_in_a_log(stack):
-    credentials = load(stack.root)
+    credentials = load_credentials(stack.root)
     secrets = [getattr(credentials, name) for name in credentials.__slots__]
     lines = [" ".join(process.cmdline()) for process in marked(stack)]
     logs = [log.read_text(errors="replace") for log in (stack.root / "logs").glob("*.log")]

@@ -39,12 +39,12 @@ _OFFLINE, _ONLINE = "include.data.feature_store.offline_store", "include.data.fe
 
 
 @dataclass(frozen=True, slots=True)
-class Materialised:
+class MaterialisationResult:
     """How many rows of which days are online now, and how many values were forgotten for them."""
 
     rows: int
     days: tuple[str, ...]
-    forgotten: int
+    evicted: int
 
 
 def historical(
@@ -99,7 +99,7 @@ def historical(
 
 
 @contextmanager
-def opened(url: str | URL) -> Iterator[Any]:
+def open_store(url: str | URL) -> Iterator[Any]:
     """
     Give Feast on the registry and the online store of a database, which get a schema of their own.
 
@@ -107,7 +107,7 @@ def opened(url: str | URL) -> Iterator[Any]:
     """
     store: Any = FeatureStore(config=_config(make_url(url)))
     try:
-        with _alone(url):  # it makes its tables when it is opened
+        with _feature_store_lock(url):  # it makes its tables when it is opened
             store.registry  # noqa: B018
         yield store
     except (OperationalError, psycopg.OperationalError, PoolTimeout) as error:
@@ -118,20 +118,20 @@ def opened(url: str | URL) -> Iterator[Any]:
             store._registry.write_engine.dispose()
 
 
-def register(store: Any, views: Collection[FeatureView], lake_uri: str) -> None:
+def register_views(store: Any, views: Collection[FeatureView], lake_uri: str) -> None:
     """Tell Feast's registry what these views are, unless it knows; the tables that they need are made."""
     known = {view.name: view for view in store.registry.list_feature_views(PROJECT)}
     for view in views:
         wanted = definitions(view, lake_uri)
         if _same(known.get(view.name), wanted[-1]):
             continue
-        with _alone(store.registry.write_engine.url):
+        with _feature_store_lock(store.registry.write_engine.url):
             store.apply(wanted, skip_feature_view_validation=True)
 
 
 def materialise(
     view: FeatureView, lake: Lake, url: str | URL, days: Collection[date] | None = None
-) -> Materialised:
+) -> MaterialisationResult:
     """
     Bring those of `days`, by default all, online that are among the newest; repeated, it changes nothing.
 
@@ -143,14 +143,14 @@ def materialise(
     """
     if view.online is None:
         raise DataError(f"{view.name} is not online: declare online=Online(days=…) in its file.")
-    with opened(url) as store:
-        register(store, [view], lake.uri)
+    with open_store(url) as store:
+        register_views(store, [view], lake.uri)
         with store.registry.write_engine.connect() as connection:
             moment = connection.execute(select(func.clock_timestamp())).scalar_one()
         kept = lake.days(view.name)[-view.online.days :]
         newest = kept if days is None else sorted(set(kept) & set(days))
         if not newest:
-            return Materialised(0, (), 0)
+            return MaterialisationResult(0, (), 0)
         rows = lake.read(view.name, newest, columns=[view.entity, view.time, *names(view)])
         store.write_to_online_store(view.name, rows.assign(**{PUBLISHED_AT: moment}))
         forgotten = store.provider.online_store.forget(
@@ -160,7 +160,7 @@ def materialise(
             oldest=kept[0],
             since=moment,
         )
-    return Materialised(len(rows), tuple(map(str, newest)), forgotten)
+    return MaterialisationResult(len(rows), tuple(map(str, newest)), forgotten)
 
 
 def look_up(store: Any, view: FeatureView, keys: Sequence[Any]) -> pd.DataFrame:
@@ -171,7 +171,7 @@ def look_up(store: Any, view: FeatureView, keys: Sequence[Any]) -> pd.DataFrame:
     return dtypes.to_frame(answer.to_arrow())
 
 
-def nobody(view: FeatureView) -> str | int:
+def sentinel_key(view: FeatureView) -> str | int:
     """Return a key of the right type that no entity has."""
     types = {column.name: column.dtype for column in view.columns}
     return "" if types[view.entity] == "string" else -1
@@ -206,7 +206,7 @@ def _config(url: URL) -> RepoConfig:
 
 
 @contextmanager
-def _alone(url: str | URL) -> Iterator[None]:
+def _feature_store_lock(url: str | URL) -> Iterator[None]:
     engine = create_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT", hide_parameters=True)
     with engine.connect() as connection:  # whose end gives the lock back
         connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _LOCK})

@@ -114,7 +114,7 @@ class NewestOnlineStore(PostgreSQLOnlineStore):
         if progress:
             progress(len(data))
 
-    def forget(
+    def evict(
         self, config: RepoConfig, table: FeatureView, *, days: Collection[date], oldest: date, since: datetime
     ) -> int:
         """

@@ -23,7 +23,7 @@ READING = frozenset({"/get-online-features", "/health"})
 REFRESH = 10  # seconds until a view that was registered meanwhile is known
 
 
-def app(opened: Any) -> FastAPI:
+def feature_server_app(opened: Any) -> FastAPI:
     """Return Feast's application on an opened store, without the ways to write."""
     no_security_manager()  # type: ignore[no-untyped-call]
     served: FastAPI = get_app(opened, REFRESH)
@@ -36,12 +36,12 @@ def main() -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     online = [view for view in catalog().feature_views.values() if view.online]
     try:
-        with client.opened(settings().database_url) as opened:
-            client.register(opened, online, settings().lake_uri)
+        with client.open_store(settings().database_url) as opened:
+            client.register_views(opened, online, settings().lake_uri)
             for view in online:  # so that the first caller does not wait for what loads lazily
-                client.look_up(opened, view, [client.nobody(view)])
+                client.look_up(opened, view, [client.sentinel_key(view)])
             uvicorn.run(
-                app(opened),
+                feature_server_app(opened),
                 host=settings().features_host,
                 port=settings().features_port,
                 access_log=False,

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
 
     from include.data.lake.delta_tables import Lake
-    from include.declarations import Dataset, FeatureView, Source
+    from include.declarations import Dataset, FeatureView, ViewSource
 
     Build = Callable[[Mapping[str, pd.DataFrame], date], pd.DataFrame]
 
 
-def build(
+def build_features(
     view: FeatureView,
     module_build: Build,
     lake: Lake,
@@ -41,14 +41,14 @@ def build(
     declared = datasets if datasets is not None else catalog().datasets
     parts = [
         _built(view, module_build, frames, day, declared)
-        for day, frames in windows(view, lake, days, datasets=declared)
+        for day, frames in source_windows(view, lake, days, datasets=declared)
     ]
     rows = pd.concat(parts, ignore_index=True)
-    _were_known(view, rows)
+    _check_point_in_time(view, rows)
     return rows
 
 
-def windows(
+def source_windows(
     view: FeatureView, lake: Lake, days: Collection[date], *, datasets: Mapping[str, Dataset]
 ) -> Iterator[tuple[date, dict[str, pd.DataFrame]]]:
     """
@@ -73,7 +73,7 @@ def known_at(dataset: Dataset, rows: pd.DataFrame) -> pd.Series[pd.Timestamp]:
     """Return when each row of a dataset became known: as it says itself, else when its partition landed."""
     if dataset.known_at is not None:
         return rows[dataset.known_at]
-    names = rows["day"] if dataset.every == "day" else rows["day"] + "T" + rows["hour"]
+    names = rows["day"] if dataset.granularity == "day" else rows["day"] + "T" + rows["hour"]
     return pd.to_datetime(names, utc=True).dt.as_unit("us") + timedelta(days=dataset.lag_days)
 
 
@@ -89,7 +89,7 @@ def _built(
         if source.known_at in rows.columns:
             continue
         dataset = datasets[source.dataset]
-        if dataset.known_at is not None or dataset.lag_days or dataset.every == "hour":
+        if dataset.known_at is not None or dataset.lag_days or dataset.granularity == "hour":
             raise DataError(
                 f"{view.name}: build() returns no {source.known_at}, and only it knows which rows of "
                 f"{source.dataset} it used. Return their newest moment in include/features/{view.name}.py, "
@@ -103,7 +103,9 @@ def _built(
     return rows[[*declared, *others]].assign(day=day.isoformat())
 
 
-def _by_day(lake: Lake, source: Source, dataset: Dataset, days: Collection[date]) -> dict[str, pd.DataFrame]:
+def _by_day(
+    lake: Lake, source: ViewSource, dataset: Dataset, days: Collection[date]
+) -> dict[str, pd.DataFrame]:
     last = dataset.last_partition or date.max
     wanted = {each for day in days for each in source.days_of(day, lag_days=dataset.lag_days)}
     there = [day for day in wanted if dataset.first_partition <= day <= last]
@@ -115,7 +117,7 @@ def _by_day(lake: Lake, source: Source, dataset: Dataset, days: Collection[date]
 def _nothing(dataset: Dataset) -> pd.DataFrame:
     """Return no rows of a dataset, of which there may be no table yet."""
     empty = dtypes.to_frame(dtypes.declared(dataset.columns).empty_table())
-    parts = ["day", "hour"] if dataset.every == "hour" else ["day"]
+    parts = ["day", "hour"] if dataset.granularity == "hour" else ["day"]
     return empty.assign(**dict.fromkeys(parts, pd.Series(dtype=object)))
 
 
@@ -126,7 +128,7 @@ def _window(by_day: Mapping[str, pd.DataFrame], days: Collection[date]) -> pd.Da
     return pd.concat(parts or [by_day[""]], ignore_index=True)
 
 
-def _were_known(view: FeatureView, rows: pd.DataFrame) -> None:
+def _check_point_in_time(view: FeatureView, rows: pd.DataFrame) -> None:
     for source in view.sources:
         late = rows[rows[source.known_at] > rows[view.time] - view.horizon]
         if late.empty:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from include.catalog import catalog
-from include.data.features.build import known_at, windows
+from include.data.features.build import known_at, source_windows
 from include.data.lake import dtypes
 from include.errors import DataError
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from include.data.features.build import Build
     from include.data.lake.delta_tables import Lake
-    from include.data.validation.results import Findings
+    from include.data.validation.results import ValidationResult
     from include.declarations import Dataset, FeatureView
 
     Frames = Mapping[str, pd.DataFrame]
@@ -56,7 +56,7 @@ class Leak:
 
 
 @dataclass(frozen=True, slots=True)
-class Leakage:
+class LeakageCheck:
     """The leaks of some partitions, and how many of their rows were built again."""
 
     leaks: tuple[Leak, ...]
@@ -67,17 +67,17 @@ class Leakage:
         """Whether something was looked at, and no leak was found."""
         return self.rows > 0 and not self.leaks
 
-    def findings(self) -> Findings:
+    def results(self) -> ValidationResult:
         """Return what was found as the evidence of a gate."""
-        from include.data.validation.results import Findings, Result
+        from include.data.validation.results import CheckResult, ValidationResult
 
-        def result(feature: str, message: str, rows: int, *examples: str) -> Result:
-            return Result(GATE, feature, "critical", not message, rows, examples, message, bool(message))
+        def result(feature: str, message: str, rows: int, *examples: str) -> CheckResult:
+            return CheckResult(GATE, feature, "critical", not message, rows, examples, message, bool(message))
 
         results = [result(leak.feature, str(leak), leak.rows, leak.entity) for leak in self.leaks]
         if not results:
             results = [result("", "" if self.rows else "there was no row to look for leaks in", 0)]
-        return Findings(self.passed, self.rows, tuple(results))
+        return ValidationResult(self.passed, self.rows, tuple(results))
 
     def raise_if_failed(self, view: str) -> None:
         """
@@ -94,7 +94,7 @@ class Leakage:
             raise DataError(f"{view}: there was no row to look for leaks in. Build the features first.")
 
 
-def check(
+def check_leakage(
     view: FeatureView,
     build: Build,
     lake: Lake,
@@ -102,7 +102,7 @@ def check(
     days: Collection[date],
     *,
     datasets: Mapping[str, Dataset] | None = None,
-) -> Leakage:
+) -> LeakageCheck:
     """
     Return which features of `rows`, built for `days`, are others without what became known too late.
 
@@ -117,17 +117,17 @@ def check(
     most = max(2, 2 * MOMENTS // max(len(wanted), 2))
     leaks: dict[str, Leak] = {}
     looked_at = 0
-    for day, frames in windows(view, lake, wanted, datasets=declared):
+    for day, frames in source_windows(view, lake, wanted, datasets=declared):
         published = _of_some_moments(by_day[str(day)], view, most)
         looked_at += len(published)
-        for leak in _Trial(view, build, declared, day, frames).leaks(published):
+        for leak in _DayCheck(view, build, declared, day, frames).leaks(published):
             seen = leaks.get(leak.feature)
             leaks[leak.feature] = replace(seen, rows=seen.rows + leak.rows) if seen else leak
-    return Leakage(tuple(leaks.values()), looked_at)
+    return LeakageCheck(tuple(leaks.values()), looked_at)
 
 
 @dataclass(frozen=True, slots=True)
-class _Trial:
+class _DayCheck:
     """One day of a view, to be built from less than there is."""
 
     view: FeatureView
@@ -140,7 +140,7 @@ class _Trial:
         """Give each feature that comes out as another one where only what was known is used."""
         sources = [source.dataset for source in self.view.sources]
         again = pd.concat(
-            self._again(dict.fromkeys(sources, moment), part)
+            self._rebuild(dict.fromkeys(sources, moment), part)
             for moment, part in published.groupby(published[self.view.time] - self.view.horizon)
         ).reindex(published.index)
         for column in self.view.features:
@@ -165,7 +165,7 @@ class _Trial:
         """Return the source that alone makes the difference, and when it had told enough for the value."""
         candidates = self.view.sources_of(feature)
         for source in (*candidates, *(each for each in self.view.sources if each not in candidates)):
-            alone = self._again({source.dataset: moment}, row)
+            alone = self._rebuild({source.dataset: moment}, row)
             if not _differ(row[feature], alone[feature], dtype).any():
                 continue
             times = known_at(self.datasets[source.dataset], self.frames[source.dataset])
@@ -173,13 +173,13 @@ class _Trial:
             low, high = 0, len(later) - 1
             while low < high:
                 middle = (low + high) // 2
-                enough = self._again({source.dataset: later[middle]}, row)
+                enough = self._rebuild({source.dataset: later[middle]}, row)
                 same = not _differ(row[feature], enough[feature], dtype).any()
                 low, high = (low, middle) if same else (middle + 1, high)
             return source.dataset, str(later[low]) if later else "an unknown time"
         return " and ".join(source.dataset for source in candidates), "an unknown time"
 
-    def _again(self, until: Mapping[str, pd.Timestamp], published: pd.DataFrame) -> pd.DataFrame:
+    def _rebuild(self, until: Mapping[str, pd.Timestamp], published: pd.DataFrame) -> pd.DataFrame:
         """Return the published rows as they are built from sources that end at these moments, row by row."""
         cut = dict(self.frames)
         for name, moment in until.items():
@@ -203,7 +203,7 @@ def _spread(values: list[Any], most: int) -> list[Any]:
 
 
 def _differ(published: pd.Series[Any], again: pd.Series[Any], dtype: str) -> np.ndarray[Any, Any]:
-    one, other = (dtypes.conform(values, dtype)[0].astype(object) for values in (published, again))
+    one, other = (dtypes.coerce(values, dtype)[0].astype(object) for values in (published, again))
     both_missing = one.isna() & other.isna()
     return ~((one == other).fillna(False).astype(bool) | both_missing).to_numpy()
 

@@ -21,7 +21,7 @@ class Readiness:
     waiting: dict[date, list[str]]
 
 
-def followers(
+def dependent_days(
     view: FeatureView, dataset: str, days: Collection[date], lake: Lake, *, datasets: Mapping[str, Dataset]
 ) -> Readiness:
     """

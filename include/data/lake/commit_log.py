@@ -12,7 +12,7 @@ from deltalake import DeltaTable
 from deltalake.exceptions import TableNotFoundError
 
 from include.storage import filesystem
-from include.storage.errors import reaching
+from include.storage.errors import translate_storage_errors
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -39,7 +39,7 @@ def commits(lake: Lake, table: str) -> list[Commit]:
     opened = _open(lake, table)
     if opened is None:
         return []
-    with reaching(lake.uri, lake.storage_options, lake.connection):
+    with translate_storage_errors(lake.uri, lake.storage_options, lake.connection):
         history = opened.history()
     found = []
     for entry in reversed(history):
@@ -59,7 +59,7 @@ def commits(lake: Lake, table: str) -> list[Commit]:
     return found
 
 
-def maker(
+def producing_commit(
     found: Sequence[Commit], day: date, *, version: int | None = None, at: datetime | None = None
 ) -> Commit | None:
     """Return the commit that a day was of in a version of its table, or at a moment; by default now."""
@@ -75,7 +75,7 @@ def files(lake: Lake, table: str, days: Collection[date], *, version: int | None
     opened = _open(lake, table)
     if opened is None:
         return []
-    with reaching(lake.uri, lake.storage_options, lake.connection):
+    with translate_storage_errors(lake.uri, lake.storage_options, lake.connection):
         if version is not None:
             opened.load_as_version(version)
         added = pa.table(opened.get_add_actions(flatten=True)).select(["path", "partition.day"]).to_pylist()
@@ -84,7 +84,7 @@ def files(lake: Lake, table: str, days: Collection[date], *, version: int | None
 
 
 def _open(lake: Lake, table: str) -> DeltaTable | None:
-    with reaching(lake.uri, lake.storage_options, lake.connection):
+    with translate_storage_errors(lake.uri, lake.storage_options, lake.connection):
         try:
             return DeltaTable(
                 f"{lake.uri.rstrip('/')}/{table}",

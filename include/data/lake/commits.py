@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from deltalake import DeltaTable
 
-MARK = "publication"
+COMMIT_ID = "publication"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Publication:
     table: str
     place: str
     metadata: Mapping[str, str]
-    mark: str = field(default_factory=lambda: uuid.uuid4().hex)
+    commit_id: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     @property
     def attempt(self) -> int | None:
@@ -40,12 +40,12 @@ class Publication:
     def properties(self) -> CommitProperties:
         """Return what is written beside the rows."""
         return CommitProperties(
-            custom_metadata={**self.metadata, MARK: self.mark},
+            custom_metadata={**self.metadata, COMMIT_ID: self.commit_id},
             max_commit_retries=0,  # a schema that changed in between would go unseen
             app_transactions=None if self.attempt is None else [Transaction(self._key, self.attempt)],
         )
 
-    def refuse_stale(self, opened: DeltaTable) -> None:
+    def raise_if_superseded(self, opened: DeltaTable) -> None:
         """
         Keep out an attempt that runs on beside its successor, after that has published.
 
@@ -64,7 +64,9 @@ class Publication:
         """Return the version after `since` that this publication made, though nobody said so; or None."""
         behind = opened.version() - since
         newer = opened.history(behind) if behind > 0 else []
-        return next((int(commit["version"]) for commit in newer if commit.get(MARK) == self.mark), None)
+        return next(
+            (int(commit["version"]) for commit in newer if commit.get(COMMIT_ID) == self.commit_id), None
+        )
 
     @property
     def _key(self) -> str:

@@ -16,10 +16,10 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_r
 from include import partitions
 from include.data.lake import dtypes, partition_columns
 from include.data.lake.commits import Publication
-from include.data.lake.partition_columns import DAY, HOUR, Place
+from include.data.lake.partition_columns import DAY, HOUR, PartitionSet
 from include.errors import DataError, PartitionMissing, ServiceUnavailable
 from include.storage import filesystem
-from include.storage.errors import CONNECTION, reached
+from include.storage.errors import CONNECTION, with_translated_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -45,7 +45,7 @@ class Lake:
     patience: timedelta = timedelta(minutes=2)
     connection: str = CONNECTION
 
-    @reached
+    @with_translated_errors
     def publish(
         self, table: str, frame: pd.DataFrame, days: Collection[Partition], *, metadata: Mapping[str, str]
     ) -> int:
@@ -59,7 +59,7 @@ class Lake:
         :raises StaleAttempt: if a newer try of the run in `metadata` has published them
         :raises ServiceUnavailable: if the store is away, or other writers were quicker for all of `patience`
         """
-        place = Place.of(days)
+        place = PartitionSet.of(days)
         strangers = sorted(place.names_in(frame) - {partitions.name(one) for one in days})
         if strangers or not days:
             raise DataError(
@@ -67,10 +67,12 @@ class Lake:
                 f"{place}. Publish each row with its own {place.columns[-1]}."
             )
         publication = Publication(table, str(place), metadata)
-        return self._patiently(publication, lambda found: self._replace(publication, found, frame, place))
+        return self._commit_with_retry(
+            publication, lambda found: self._replace(publication, found, frame, place)
+        )
 
-    @reached
-    def amend(
+    @with_translated_errors
+    def update(
         self,
         table: str,
         days: Collection[Partition],
@@ -85,7 +87,7 @@ class Lake:
 
         :raises PartitionMissing: if there is no such table
         """
-        place = Place.of(days)
+        place = PartitionSet.of(days)
 
         publication = Publication(table, str(place), metadata)
 
@@ -93,9 +95,9 @@ class Lake:
             opened = found or self._open(table, None)
             return self._replace(publication, opened, change(_rows(table, opened, place, None)), place)
 
-        return self._patiently(publication, attempt)
+        return self._commit_with_retry(publication, attempt)
 
-    @reached
+    @with_translated_errors
     def counts(self, table: str) -> dict[Partition, int]:
         """Return how many rows each partition has, from the table's log; none if there is no such table."""
         found: dict[Partition, int] = {}
@@ -105,7 +107,7 @@ class Lake:
             found[one] = found.get(one, 0) + file["num_records"]
         return found
 
-    @reached
+    @with_translated_errors
     def read(
         self,
         table: str,
@@ -130,7 +132,7 @@ class Lake:
                 raise DataError(f"{table} has no column {', '.join(unknown)}; it has {', '.join(known)}.")
         if days is None:
             return _rows(table, opened, None, columns)
-        place = Place.of(_finest(opened, days))
+        place = PartitionSet.of(_finest(opened, days))
         absent = sorted({partitions.name(one) for one in place.partitions} - _names(opened))
         if absent:
             raise PartitionMissing(
@@ -139,7 +141,7 @@ class Lake:
             )
         return _rows(table, opened, place, columns)
 
-    @reached
+    @with_translated_errors
     def version(self, table: str) -> int | None:
         """Return the newest version, or None if there is no such table."""
         opened = self._find(table)
@@ -152,7 +154,7 @@ class Lake:
         whole = 24 if found and isinstance(found[0], datetime) else 1
         return [day for day, count in by_day if count == whole]
 
-    @reached
+    @with_translated_errors
     def partitions(self, table: str, *, version: int | None = None) -> list[Partition]:
         """Return the days, or hours, that have rows, in order; none if there is no such table."""
         if version is None and self._find(table) is None:
@@ -160,8 +162,10 @@ class Lake:
         opened = self._open(table, version)
         return sorted({partition_columns.partition(values) for values in opened.partitions()})
 
-    @reached
-    def maintain(self, table: str, retention: timedelta, *, keep_versions: Collection[int] = ()) -> int:
+    @with_translated_errors
+    def optimize_and_vacuum(
+        self, table: str, retention: timedelta, *, keep_versions: Collection[int] = ()
+    ) -> int:
         """
         Compact small files, and delete those that no version of the last `retention` needs.
 
@@ -187,7 +191,9 @@ class Lake:
             ) from error
         return len(deleted)
 
-    def _patiently(self, publication: Publication, attempt: Callable[[DeltaTable | None], int]) -> int:
+    def _commit_with_retry(
+        self, publication: Publication, attempt: Callable[[DeltaTable | None], int]
+    ) -> int:
         """Commit onto the newest version until nobody else was quicker, or it turns out to be done."""
         tried: list[int] = []
 
@@ -196,7 +202,7 @@ class Lake:
             if found is not None:
                 if tried and (done := publication.committed(found, tried[0])) is not None:
                     return done
-                publication.refuse_stale(found)
+                publication.raise_if_superseded(found)
             tried.append(found.version() if found is not None else -1)
             return attempt(found)
 
@@ -215,7 +221,7 @@ class Lake:
             ) from error
 
     def _replace(
-        self, publication: Publication, opened: DeltaTable | None, frame: pd.DataFrame, place: Place
+        self, publication: Publication, opened: DeltaTable | None, frame: pd.DataFrame, place: PartitionSet
     ) -> int:
         table = publication.table
         known = pa.schema(opened.schema().to_arrow()) if opened else None
@@ -284,7 +290,9 @@ class _TableAppeared(Exception):
     """Another writer made the table in the meantime: begin again, with its schema."""
 
 
-def _rows(table: str, opened: DeltaTable, place: Place | None, columns: Sequence[str] | None) -> pd.DataFrame:
+def _rows(
+    table: str, opened: DeltaTable, place: PartitionSet | None, columns: Sequence[str] | None
+) -> pd.DataFrame:
     if place is not None and not place.partitions:
         empty = pa.schema(opened.schema().to_arrow()).empty_table()
         return dtypes.to_frame(empty.select(columns) if columns is not None else empty)

@@ -43,7 +43,7 @@ def declared(columns: Iterable[Column]) -> pa.Schema:
     return pa.schema([pa.field(column.name, TYPES[column.dtype]) for column in columns])
 
 
-def conform(values: pd.Series[Any], dtype: str) -> tuple[pd.Series[Any], Mask]:
+def coerce(values: pd.Series[Any], dtype: str) -> tuple[pd.Series[Any], Mask]:
     """
     Return the values in their declared type, null where they do not fit, and where that is.
 

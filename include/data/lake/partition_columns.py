@@ -24,13 +24,13 @@ DAY, HOUR = "day", "hour"
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class PartitionSet:
     """Days, or hours, in order, as a table's partition columns name them."""
 
     partitions: tuple[Partition, ...]
 
     @classmethod
-    def of(cls, days: Collection[Partition]) -> Place:
+    def of(cls, days: Collection[Partition]) -> PartitionSet:
         """Return the place of these partitions, in any order."""
         return cls(tuple(sorted(set(days))))
 
@@ -56,14 +56,14 @@ class Place:
             for day, parts in groupby(self.partitions, partitions.day)
         }
 
-    def names_of(self, frame: pd.DataFrame) -> pd.Series[str]:
+    def partition_of(self, frame: pd.DataFrame) -> pd.Series[str]:
         """Return the name of each row's partition."""
         days = frame[DAY].astype(str)
         return days if self.columns == [DAY] else days + "T" + frame[HOUR].astype(str)
 
     def names_in(self, frame: pd.DataFrame) -> set[str]:
         """Return the names of the partitions that have rows."""
-        return set() if frame.empty else {str(name) for name in self.names_of(frame).unique()}
+        return set() if frame.empty else {str(name) for name in self.partition_of(frame).unique()}
 
     def predicate(self) -> str:
         """Return the SQL condition that is true for the rows of this place."""
@@ -81,7 +81,7 @@ class Place:
         return reduce(or_, parts)
 
 
-def stamped(frame: pd.DataFrame, one: Partition) -> pd.DataFrame:
+def with_partition_columns(frame: pd.DataFrame, one: Partition) -> pd.DataFrame:
     """Return the rows with the columns that place them in a partition."""
     if isinstance(one, datetime):
         return frame.assign(**{DAY: f"{one:%Y-%m-%d}", HOUR: f"{one:%H}"})
@@ -95,7 +95,7 @@ def partition(values: Mapping[str, str | None]) -> Partition:
     return datetime(day.year, day.month, day.day, int(hour), tzinfo=UTC) if hour else day
 
 
-def parse(name: str) -> Partition:
+def parse_partition_name(name: str) -> Partition:
     """Return the partition of this name."""
     day, _, hour = name.partition("T")
     return partition({DAY: day, HOUR: hour or None})

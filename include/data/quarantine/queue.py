@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from include import partitions
 from include.data.lake import partition_columns
-from include.data.lake.partition_columns import Place
+from include.data.lake.partition_columns import PartitionSet
 from include.data.quarantine import rows as refused
 from include.data.quarantine.rows import ROW_ID
 from include.data.validation.row_checks import REASONS
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
     from include.data.lake.delta_tables import Lake
-    from include.data.validation.partition_checks import Report
+    from include.data.validation.partition_checks import PartitionReport
     from include.declarations import FeatureView
     from include.partitions import Partition
 
-NAMED = 1_000  # so many ids stand in an entry about rows that a newer run replaced
-MOST = 100_000
-TOLD = {
+MAX_LOGGED_IDS = 1_000  # so many ids stand in an entry about rows that a newer run replaced
+MAX_ROWS = 100_000
+LEDGER_TEXT = {
     "release": "released into the partition",
     "retain": "kept after all, for they do not pass any more",
     "discard": "discarded",
@@ -41,7 +41,7 @@ TOLD = {
 
 
 @dataclass(frozen=True)
-class Queue:
+class Quarantine:
     """The refused rows of one dataset or feature view, and the ledger that knows where each of them went."""
 
     declared: Dataset | FeatureView
@@ -65,7 +65,7 @@ class Queue:
 
 
 @dataclass(frozen=True)
-class Choice:
+class RowFilter:
     """Which of the waiting rows: all, or those of these days, with these ids, with this in a reason."""
 
     first: date | None = None
@@ -75,7 +75,7 @@ class Choice:
 
 
 @dataclass(frozen=True)
-class Decision:
+class ReviewAction:
     """Who wants it, in which run, and why, for the ledger."""
 
     actor: str
@@ -83,9 +83,9 @@ class Decision:
     comment: str = ""
 
 
-def waiting(queue: Queue, choice: Choice | None = None) -> pd.DataFrame:
+def pending(queue: Quarantine, choice: RowFilter | None = None) -> pd.DataFrame:
     """Return the rows that wait, the oldest partition first; the frame is empty where there are none."""
-    choice = choice or Choice()
+    choice = choice or RowFilter()
     found = [
         one
         for one in queue.lake.partitions(queue.table)
@@ -98,10 +98,10 @@ def waiting(queue: Queue, choice: Choice | None = None) -> pd.DataFrame:
         rows = rows[rows[ROW_ID].isin(list(choice.ids))]
     if choice.reason:
         rows = rows[rows[REASONS].str.contains(choice.reason, case=False, regex=False, na=False)]
-    return rows.sort_values([*Place.of(found).columns, ROW_ID], ignore_index=True)
+    return rows.sort_values([*PartitionSet.of(found).columns, ROW_ID], ignore_index=True)
 
 
-def summary(rows: pd.DataFrame) -> pd.DataFrame:
+def pending_summary(rows: pd.DataFrame) -> pd.DataFrame:
     """Return how many rows wait, by day and reason, and since when."""
     counted = rows.groupby(["day", REASONS]).agg(rows=(ROW_ID, "size"), since=(refused.REFUSED_AT, "min"))
     return counted.reset_index().rename(columns={REASONS: "reasons"})
@@ -114,17 +114,19 @@ def readable(rows: pd.DataFrame) -> pd.DataFrame:
     return rows[[*first, *rest, refused.REFUSED_AT, refused.REFUSED_BY]]
 
 
-def keep(queue: Queue, report: Report, days: Sequence[Partition], *, run: str) -> None:
+def store_rejected(
+    queue: Quarantine, report: PartitionReport, days: Sequence[Partition], *, run: str
+) -> None:
     """
     Keep what a gate refused of these partitions; `run` names the run and its try.
 
     Rows that wait there from earlier make room only for a partition that passed: it takes the place of
     theirs. The ledger says so before they go.
     """
-    place = Place.of(days)
+    place = PartitionSet.of(days)
     mine = report.quarantined
-    mine = mine[place.names_of(mine).isin(place.names)] if report.refused else mine
-    fresh = refused.pack(mine, place, run=run, at=datetime.now(UTC))
+    mine = mine[place.partition_of(mine).isin(place.names)] if report.refused else mine
+    fresh = refused.to_record(mine, place, run=run, at=datetime.now(UTC))
     there = sorted(set(queue.lake.partitions(queue.table)) & set(days))
     if fresh.empty and not (there and report.passed):
         return
@@ -142,10 +144,10 @@ def keep(queue: Queue, report: Report, days: Sequence[Partition], *, run: str) -
         stay = rows[~rows[ROW_ID].isin(gone | known)]
         return pd.concat([stay, fresh], ignore_index=True) if len(stay) else fresh
 
-    queue.lake.amend(queue.table, days, replace, metadata={"run": run})
+    queue.lake.update(queue.table, days, replace, metadata={"run": run})
 
 
-def discard(queue: Queue, choice: Choice, decision: Decision) -> int:
+def discard(queue: Quarantine, choice: RowFilter, decision: ReviewAction) -> int:
     """
     Take the chosen rows out of the queue for good, and return how many there were.
 
@@ -155,27 +157,27 @@ def discard(queue: Queue, choice: Choice, decision: Decision) -> int:
         raise DataError(
             f"{queue.name}: say in `comment` why the rows are discarded: it is all that will be left of them."
         )
-    rows = waiting(queue, choice)
-    refuse_too_many(queue, rows)
+    rows = pending(queue, choice)
+    require_bounded(queue, rows)
     for day, part in by_partition(queue, rows):
         with queue.engine.begin() as connection:
-            enter(connection, queue, "discard", day, part, decision)
+            log_action(connection, queue, "discard", day, part, decision)
         remove(queue, day, set(part[ROW_ID]), decision.run)
     return len(rows)
 
 
-def remove(queue: Queue, day: Partition, ids: set[str], run: str) -> None:
+def remove(queue: Quarantine, day: Partition, ids: set[str], run: str) -> None:
     """Take rows out of the queue; those that are gone already are no matter."""
-    queue.lake.amend(queue.table, [day], lambda rows: rows[~rows[ROW_ID].isin(ids)], metadata={"run": run})
+    queue.lake.update(queue.table, [day], lambda rows: rows[~rows[ROW_ID].isin(ids)], metadata={"run": run})
 
 
-def enter(
+def log_action(
     connection: Connection,
-    queue: Queue,
+    queue: Quarantine,
     action: str,
     day: Partition,
     rows: pd.DataFrame,
-    decision: Decision,
+    decision: ReviewAction,
     **evidence: Any,
 ) -> None:
     """Write down that the rows of a partition leave the queue; the same step of a run writes it once."""
@@ -185,7 +187,7 @@ def enter(
         queue.name,
         "quarantine",
         decision.actor,
-        f"{len(rows):,} rows of {place} {TOLD[action]}" + (f": {comment}" if comment else ""),
+        f"{len(rows):,} rows of {place} {LEDGER_TEXT[action]}" + (f": {comment}" if comment else ""),
         evidence={
             "action": action,
             "partition": place,
@@ -201,8 +203,8 @@ def enter(
     ledger.append(connection, entry)
 
 
-def entry(
-    connection: Connection, queue: Queue, action: str, day: Partition, run: str
+def find_action(
+    connection: Connection, queue: Quarantine, action: str, day: Partition, run: str
 ) -> dict[str, Any] | None:
     """Return the evidence of what a run has written down already, or None."""
     key = dedup_key(queue, action, day, run)
@@ -210,7 +212,7 @@ def entry(
     return None if found is None else dict(found)
 
 
-def entries(
+def find_actions(
     engine: Engine, name: str, *, run: str | None = None, partitions: Sequence[str] | None = None
 ) -> list[dict[str, Any]]:
     """Return what the ledger knows of rows that left a queue, oldest first, by this run or of these days."""
@@ -224,39 +226,39 @@ def entries(
         return [dict(found) for found in connection.scalars(query.order_by(ledger_table.c.id))]
 
 
-def dedup_key(queue: Queue, action: str, day: Partition, run: str) -> str:
+def dedup_key(queue: Quarantine, action: str, day: Partition, run: str) -> str:
     """Return what makes a repeated step of a run write one entry."""
     return f"quarantine/{queue.name}/{partitions.name(day)}/{action}/{run}"
 
 
-def by_partition(queue: Queue, rows: pd.DataFrame) -> list[tuple[Partition, pd.DataFrame]]:
+def by_partition(queue: Quarantine, rows: pd.DataFrame) -> list[tuple[Partition, pd.DataFrame]]:
     """Return the rows of each partition, the oldest first."""
     parts = ["day", "hour"] if getattr(queue.declared, "every", "day") == "hour" else ["day"]
     return [
-        (partition_columns.parse("T".join(str(value) for value in values)), part)
+        (partition_columns.parse_partition_name("T".join(str(value) for value in values)), part)
         for values, part in rows.groupby(parts, sort=True)
     ]
 
 
-def refuse_too_many(queue: Queue, rows: pd.DataFrame) -> None:
+def require_bounded(queue: Quarantine, rows: pd.DataFrame) -> None:
     """
     Do nothing if the ledger can name every row.
 
     :raises DataError: if there are too many
     """
-    if len(rows) > MOST:
+    if len(rows) > MAX_ROWS:
         raise DataError(
-            f"{queue.name}: {len(rows):,} rows are more than one decision can name ({MOST:,}). "
+            f"{queue.name}: {len(rows):,} rows are more than one decision can name ({MAX_ROWS:,}). "
             "Choose fewer days, or have the source corrected and the partition run again."
         )
 
 
 def _supersede(
-    connection: Connection, queue: Queue, rows: pd.DataFrame, days: Sequence[Partition], run: str
+    connection: Connection, queue: Quarantine, rows: pd.DataFrame, days: Sequence[Partition], run: str
 ) -> None:
     ids = sorted(str(one) for one in rows[ROW_ID])
     who, span = run.rpartition("/")[0] or run, partitions.key(sorted(days))
-    digest = refused.digest(ids)
+    digest = refused.ids_digest(ids)
     entry = ledger.Entry(
         queue.name,
         "quarantine",
@@ -267,7 +269,7 @@ def _supersede(
             "partition": span,
             "run": who,
             "rows": len(ids),
-            "ids": ids[:NAMED],
+            "ids": ids[:MAX_LOGGED_IDS],
             "digest": digest,
             "table_version": queue.lake.version(queue.table),
         },

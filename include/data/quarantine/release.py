@@ -9,19 +9,19 @@ import pandas as pd
 
 from include import partitions
 from include.data.lake import partition_columns
-from include.data.lake.partition_columns import Place
+from include.data.lake.partition_columns import PartitionSet
 from include.data.quarantine import queue as quarantine
 from include.data.quarantine import rows as refused
 from include.data.quarantine.rows import ROW_ID
 from include.data.validation.expectations import exception
-from include.data.validation.row_checks import FAILED, REASONS, judge
+from include.data.validation.row_checks import FAILED, REASONS, check_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
 
     from sqlalchemy import Connection
 
-    from include.data.quarantine.queue import Choice, Decision, Queue
+    from include.data.quarantine.queue import Quarantine, ReviewAction, RowFilter
     from include.declarations import Column
     from include.partitions import Partition
 
@@ -32,16 +32,16 @@ TOO_MANY = "with these rows the partition would have more than {:,}"
 
 
 @dataclass(frozen=True)
-class Hearing:
+class Review:
     """What became of the chosen rows of one partition: those that are clear, and of the others, why not."""
 
-    clear: pd.DataFrame = field(repr=False)  # typed, with `_row_id`
+    releasable: pd.DataFrame = field(repr=False)  # typed, with `_row_id`
     kept: dict[str, tuple[str, str]]  # by row id: what it failed, and why
     row_keys: dict[str, list[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class Released:
+class ReleaseResult:
     """How many rows were released, why the others were not, and which partitions have new rows."""
 
     released: int
@@ -49,7 +49,7 @@ class Released:
     partitions: tuple[Partition, ...]
 
 
-def release(queue: Queue, choice: Choice, decision: Decision) -> Released:
+def release(queue: Quarantine, choice: RowFilter, decision: ReviewAction) -> ReleaseResult:
     """
     Judge the chosen rows by today's declaration, and merge those that pass into their partitions.
 
@@ -59,22 +59,22 @@ def release(queue: Queue, choice: Choice, decision: Decision) -> Released:
 
     :raises DataError: if there are more rows than one decision can name
     """
-    rows = quarantine.waiting(queue, choice)
+    rows = quarantine.pending(queue, choice)
     kept: dict[str, str] = {}
-    quarantine.refuse_too_many(queue, rows)
+    quarantine.require_bounded(queue, rows)
     for day, part in quarantine.by_partition(queue, rows):
-        hearing = _hear(queue, day, part)
+        hearing = _review(queue, day, part)
         with queue.engine.begin() as connection:
-            clear = _intend(connection, queue, day, part, hearing, decision)
+            clear = _log_intent(connection, queue, day, part, hearing, decision)
         if clear:
-            _publish(queue, day, hearing.clear[hearing.clear[ROW_ID].isin(clear)], decision)
-        _settle(queue, day, clear, hearing.kept, decision)
+            _publish(queue, day, hearing.releasable[hearing.releasable[ROW_ID].isin(clear)], decision)
+        _update_queue(queue, day, clear, hearing.kept, decision)
         kept |= {one: reason for one, (_, reason) in hearing.kept.items()}
-    done = still_released(quarantine.entries(queue.engine, queue.name, run=decision.run))
-    return Released(
+    done = still_released(quarantine.find_actions(queue.engine, queue.name, run=decision.run))
+    return ReleaseResult(
         released=sum(len(found) for found in done.values()),
         kept=kept,
-        partitions=tuple(sorted(partition_columns.parse(name) for name in done)),
+        partitions=tuple(sorted(partition_columns.parse_partition_name(name) for name in done)),
     )
 
 
@@ -91,19 +91,19 @@ def still_released(entries: Iterable[dict[str, Any]]) -> dict[str, dict[str, lis
     return {name: keys for name, keys in found.items() if keys}
 
 
-def _hear(queue: Queue, day: Partition, rows: pd.DataFrame) -> Hearing:
+def _review(queue: Quarantine, day: Partition, rows: pd.DataFrame) -> Review:
     """Judge the rows by themselves, then against each other and the published partition."""
     if day not in queue.lake.partitions(queue.name):
         return _none(rows, UNPUBLISHED.format(partitions.name(day)))
-    declared, key, place = queue.declared, list(queue.key), Place.of([day])
-    judged = judge(refused.unpack(rows), declared.columns, key=key, place=place)
+    declared, key, place = queue.declared, list(queue.key), PartitionSet.of([day])
+    judged = check_rows(refused.from_record(rows), declared.columns, key=key, place=place)
     if not judged.whole:
         lacking = [c.name for c in declared.columns if c.name not in judged.accepted.columns]
         return _none(rows, "; ".join(f"there is no column {name}" for name in lacking))
     if unchecked := [why for _, outcome in judged.outcomes if (why := exception(outcome))]:
         return _none(rows, f"could not be checked: {unchecked[0]}")
     clear = judged.accepted.assign(**{ROW_ID: rows[ROW_ID].to_numpy()[~judged.refused.mask]})
-    mended = judged.refused.take(rows.reset_index(drop=True))
+    mended = judged.refused.rejected(rows.reset_index(drop=True))
     kept = {
         one: (failed, why)
         for one, failed, why in zip(mended[ROW_ID], mended[FAILED], mended[REASONS], strict=True)
@@ -116,15 +116,15 @@ def _hear(queue: Queue, day: Partition, rows: pd.DataFrame) -> Hearing:
     if len(published) + len(clear) > most:
         return _none(rows, TOO_MANY.format(most))
     keys = dict(zip(clear[ROW_ID], clear[key].astype(str).to_numpy().tolist(), strict=True))
-    return Hearing(clear, kept, keys)
+    return Review(clear, kept, keys)
 
 
-def _none(rows: pd.DataFrame, why: str) -> Hearing:
+def _none(rows: pd.DataFrame, why: str) -> Review:
     kept = {str(one): ("expect_table_to_be_published", why) for one in rows[ROW_ID]}
-    return Hearing(pd.DataFrame({ROW_ID: pd.Series(dtype=object)}), kept)
+    return Review(pd.DataFrame({ROW_ID: pd.Series(dtype=object)}), kept)
 
 
-def _clashes(queue: Queue, clear: pd.DataFrame, published: pd.DataFrame) -> dict[str, str]:
+def _clashes(queue: Quarantine, clear: pd.DataFrame, published: pd.DataFrame) -> dict[str, str]:
     """Return which rows have the key of another row without being equal to it, and why that is too much."""
     key, columns = list(queue.key), queue.declared.columns
     there = dict(zip(contents(published, columns, key), contents(published, columns), strict=True))
@@ -141,23 +141,23 @@ def _clashes(queue: Queue, clear: pd.DataFrame, published: pd.DataFrame) -> dict
     return found
 
 
-def _intend(
+def _log_intent(
     connection: Connection,
-    queue: Queue,
+    queue: Quarantine,
     day: Partition,
     rows: pd.DataFrame,
-    hearing: Hearing,
-    decision: Decision,
+    hearing: Review,
+    decision: ReviewAction,
 ) -> set[str]:
     """Write the release down, or find what this run wrote down before; return the ids that may leave."""
-    clear = {str(one) for one in hearing.clear[ROW_ID]}
-    if (written := quarantine.entry(connection, queue, "release", day, decision.run)) is not None:
+    clear = {str(one) for one in hearing.releasable[ROW_ID]}
+    if (written := quarantine.find_action(connection, queue, "release", day, decision.run)) is not None:
         undone = rows[rows[ROW_ID].isin(set(written["ids"]) - clear)]
         if len(undone):
-            quarantine.enter(connection, queue, "retain", day, undone, decision)
+            quarantine.log_action(connection, queue, "retain", day, undone, decision)
         return clear & set(written["ids"])
     if clear:
-        quarantine.enter(
+        quarantine.log_action(
             connection,
             queue,
             "release",
@@ -169,7 +169,7 @@ def _intend(
     return clear
 
 
-def _publish(queue: Queue, day: Partition, clear: pd.DataFrame, decision: Decision) -> None:
+def _publish(queue: Quarantine, day: Partition, clear: pd.DataFrame, decision: ReviewAction) -> None:
     """Add the rows that are not there yet to the partition, in one commit; none if all are there."""
     columns = queue.declared.columns
     rows = clear.assign(_content=pd.Series(contents(clear, columns), index=clear.index, dtype=object))
@@ -186,7 +186,7 @@ def _publish(queue: Queue, day: Partition, clear: pd.DataFrame, decision: Decisi
         return pd.concat([published, lacking(published)], ignore_index=True)
 
     metadata = {"run": decision.run, "released_by": decision.actor}
-    queue.lake.amend(queue.name, [day], merge, metadata=metadata)
+    queue.lake.update(queue.name, [day], merge, metadata=metadata)
 
 
 def _alike(published: pd.DataFrame, clear: pd.DataFrame, key: Sequence[str]) -> pd.DataFrame:
@@ -217,12 +217,12 @@ def _moment(value: Any) -> int:
     return int(pd.Timestamp(value).as_unit("us").value)
 
 
-def _settle(
-    queue: Queue,
+def _update_queue(
+    queue: Quarantine,
     day: Partition,
     clear: Collection[str],
     kept: dict[str, tuple[str, str]],
-    decision: Decision,
+    decision: ReviewAction,
 ) -> None:
     """Take the released rows out of the queue, and give the others their new reasons, in one commit."""
 
@@ -236,4 +236,4 @@ def _settle(
             }
         )
 
-    queue.lake.amend(queue.table, [day], change, metadata={"run": decision.run})
+    queue.lake.update(queue.table, [day], change, metadata={"run": decision.run})

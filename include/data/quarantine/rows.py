@@ -13,7 +13,7 @@ import pandas as pd
 from include.data.validation.row_checks import FAILED, REASONS
 
 if TYPE_CHECKING:
-    from include.data.lake.partition_columns import Place
+    from include.data.lake.partition_columns import PartitionSet
 
 ROW_ID, ROW = "_row_id", "_row"
 REFUSED_BY, REFUSED_AT = "_refused_by", "_refused_at"
@@ -21,7 +21,7 @@ ABOUT = (ROW_ID, FAILED, REASONS, REFUSED_BY, REFUSED_AT)
 _OURS = {*ABOUT, ROW}
 
 
-def pack(rows: pd.DataFrame, place: Place, *, run: str, at: datetime) -> pd.DataFrame:
+def to_record(rows: pd.DataFrame, place: PartitionSet, *, run: str, at: datetime) -> pd.DataFrame:
     """
     Return refused rows with `_row_id`, `_failed`, `_reasons`, `_refused_by` and `_refused_at`, all as text.
 
@@ -31,7 +31,7 @@ def pack(rows: pd.DataFrame, place: Place, *, run: str, at: datetime) -> pd.Data
     if rows.empty:
         return rows.iloc[:0].astype(object)
     content = [column for column in rows.columns if column not in _OURS]
-    names = list(place.names_of(rows))
+    names = list(place.partition_of(rows))
     records = rows[content].astype(object).to_dict("records")
     originals = [json.dumps({str(name): _encoded(value) for name, value in one.items()}) for one in records]
     text: pd.DataFrame = rows[content].astype(object)
@@ -46,7 +46,7 @@ def pack(rows: pd.DataFrame, place: Place, *, run: str, at: datetime) -> pd.Data
     return text.assign(**{ROW_ID: _ids(names, originals)}, **ours).reset_index(drop=True)
 
 
-def unpack(kept: pd.DataFrame) -> pd.DataFrame:
+def from_record(kept: pd.DataFrame) -> pd.DataFrame:
     """Return the rows as they came, numbered from 0."""
     rows = [{name: _decoded(value) for name, value in json.loads(row).items()} for row in kept[ROW]]
     return pd.DataFrame(rows, dtype=object)
@@ -84,6 +84,6 @@ def _decoded(value: Any) -> Any:
     return date.fromisoformat(text) if kind == "day" else [text]
 
 
-def digest(ids: list[str]) -> str:
+def ids_digest(ids: list[str]) -> str:
     """Return one name for several rows."""
     return hashlib.sha256("\n".join(ids).encode()).hexdigest()[:16]

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from include.data.lake import partition_columns
-from include.data.lake.partition_columns import Place
+from include.data.lake.partition_columns import PartitionSet
 from include.data.quarantine import queue as quarantine
-from include.data.quarantine.queue import Decision, Queue
+from include.data.quarantine.queue import Quarantine, ReviewAction
 from include.data.quarantine.release import still_released
 from include.data.quarantine.rows import ROW_ID
-from include.data.validation.expectations import OF_DAYS, Check, finding
+from include.data.validation.expectations import OF_DAYS, Check, make_result
 from include.data.validation.row_checks import REASONS
 from include.partitions import name
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Released:
+class ReleasedKeys:
     """The keys of the rows that people released into these partitions, by partition and row id."""
 
     key: tuple[str, ...]
@@ -33,8 +33,8 @@ class Released:
 
     def missing(self, accepted: pd.DataFrame, partitions: Sequence[Partition]) -> dict[str, dict[str, str]]:
         """Return, by partition and row id, the keys that none of the accepted rows has."""
-        place, found = Place.of(partitions), {}
-        names = place.names_of(accepted) if self.keys else pd.Series(dtype=object)
+        place, found = PartitionSet.of(partitions), {}
+        names = place.partition_of(accepted) if self.keys else pd.Series(dtype=object)
         for partition, released in self.keys.items():
             there = set(accepted.loc[names == partition, list(self.key)].astype(str).itertuples(index=False))
             gone = {one: ", ".join(key) for one, key in released.items() if tuple(key) not in there}
@@ -48,7 +48,7 @@ class Released:
             return []
         missing = self.missing(accepted, partitions)
         gone = [(day, key) for day, keys in missing.items() for key in keys.values()]
-        outcome = finding(
+        outcome = make_result(
             "expect_column_distinct_values_to_contain_set",
             ", ".join(self.key),
             success=not gone,
@@ -64,19 +64,21 @@ class Released:
         return [(Check(None, OF_DAYS, told), outcome)]
 
 
-def released(queue: Queue, days: Sequence[Partition]) -> Released:
+def released_keys(queue: Quarantine, days: Sequence[Partition]) -> ReleasedKeys:
     """Return what was released into these partitions and not withdrawn since."""
-    entries = quarantine.entries(queue.engine, queue.name, partitions=[name(day) for day in days])
-    return Released(queue.key, still_released(entries))
+    entries = quarantine.find_actions(queue.engine, queue.name, partitions=[name(day) for day in days])
+    return ReleasedKeys(queue.key, still_released(entries))
 
 
-def record(
-    queue: Queue, earlier: Released, accepted: pd.DataFrame, days: Sequence[Partition], run: str
+def record_withdrawal(
+    queue: Quarantine, earlier: ReleasedKeys, accepted: pd.DataFrame, days: Sequence[Partition], run: str
 ) -> None:
     """Write down which released rows a newer run of their partition leaves out."""
     for day, gone in earlier.missing(accepted, days).items():
         rows = pd.DataFrame({ROW_ID: list(gone), REASONS: "not among the rows that pass today"})
         who = run.rpartition("/")[0] or run
-        decision = Decision(f"airflow:{who.partition('/')[0]}", who)
+        decision = ReviewAction(f"airflow:{who.partition('/')[0]}", who)
         with queue.engine.begin() as connection:
-            quarantine.enter(connection, queue, "withdraw", partition_columns.parse(day), rows, decision)
+            quarantine.log_action(
+                connection, queue, "withdraw", partition_columns.parse_partition_name(day), rows, decision
+            )

@@ -33,7 +33,7 @@ class Completeness:
         return self.landed / self.rows if self.rows else 0.0
 
 
-def measure(
+def label_completeness(
     use_case: UseCase,
     view: FeatureView,
     lake: Lake,

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from include.data.snapshots.snapshot import Snapshot
 
 
-def record(engine: Engine, snapshot: Snapshot, *, run: str) -> None:
+def record_snapshot(engine: Engine, snapshot: Snapshot, *, run: str) -> None:
     """Keep that a run took a snapshot; the same one taken again is kept once, with its first run."""
     values = {name: value for name, value in asdict(snapshot).items() if name not in ("days", "left_out")} | {
-        "left_out": list(snapshot.left_out),
+        "left_out": list(snapshot.excluded_days),
         "run": run,
     }
     values["first_day"], values["last_day"] = (date.fromisoformat(day) for day in snapshot.days)

@@ -46,7 +46,7 @@ class Snapshot:
     rows: int
     digest: str
     completeness: float | None = None
-    left_out: tuple[str, ...] = ()
+    excluded_days: tuple[str, ...] = ()
 
     def to_json(self) -> str:
         """Return the snapshot as JSON with sorted keys."""
@@ -68,7 +68,7 @@ class Snapshot:
             raise DataError(f"This is no snapshot: {text[:200]!r} ({error}). Take a new one.") from error
 
 
-def take(use_case: UseCase, lake: Lake, as_of: date | None, *, declared: Catalog | None = None) -> Snapshot:
+def create(use_case: UseCase, lake: Lake, as_of: date | None, *, declared: Catalog | None = None) -> Snapshot:
     """
     Return the snapshot of what could be learnt on the morning of `as_of`, by default with the newest labels.
 
@@ -81,7 +81,7 @@ def take(use_case: UseCase, lake: Lake, as_of: date | None, *, declared: Catalog
     view = known.feature_views[use_case.feature_view]
     lag = timedelta(days=max(known.datasets[use_case.label.dataset].lag_days, 1))
     versions = (_version(lake, view.name), _version(lake, use_case.label.dataset))
-    found = completeness.measure(
+    found = completeness.label_completeness(
         use_case, view, lake, lake.days(view.name, version=versions[0]), versions=versions
     )
     enough = {day for day, counted in found.items() if counted.share >= use_case.label.minimum_completeness}
@@ -102,13 +102,13 @@ def take(use_case: UseCase, lake: Lake, as_of: date | None, *, declared: Catalog
         rows=0,
         digest="",
         completeness=sum(found[day].landed for day in days) / sum(found[day].rows for day in days),
-        left_out=tuple(day.isoformat() for day in due if day not in enough),
+        excluded_days=tuple(day.isoformat() for day in due if day not in enough),
     )
     frame = _rows(use_case, snapshot, lake, view)
     return replace(snapshot, rows=len(frame), digest=_digest(frame))
 
 
-def read(
+def read_snapshot(
     use_case: UseCase, snapshot: Snapshot, lake: Lake, *, declared: Catalog | None = None
 ) -> pd.DataFrame:
     """
@@ -176,14 +176,14 @@ def _features(use_case: UseCase, snapshot: Snapshot, lake: Lake, view: FeatureVi
     from include.data.feature_store.client import historical  # Feast takes seconds to import
 
     entities = _read(lake, view.name, snapshot.feature_version, snapshot, [view.entity, view.time, "day"])
-    wanted = (*use_case.features, *use_case.beside)
+    wanted = (*use_case.features, *use_case.auxiliary_columns)
     return historical(view, lake, entities, version=snapshot.feature_version, columns=wanted)
 
 
 def _read(lake: Lake, table: str, version: int, snapshot: Snapshot, columns: list[str]) -> pd.DataFrame:
     first, last = (date.fromisoformat(day) for day in snapshot.days)
     days = [day for day in lake.days(table, version=version) if first <= day <= last]
-    wanted = [day for day in days if day.isoformat() not in snapshot.left_out]
+    wanted = [day for day in days if day.isoformat() not in snapshot.excluded_days]
     return lake.read(table, wanted, version=version, columns=columns)
 
 

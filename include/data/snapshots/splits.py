@@ -23,7 +23,7 @@ class Splits:
     test: pd.DataFrame
 
 
-def split(frame: pd.DataFrame, split: Split, *, lag_days: int) -> Splits:
+def split_rows(frame: pd.DataFrame, split: Split, *, lag_days: int) -> Splits:
     """
     Return the last `test_days` days as test, the `validation_days` before as validation, the rest as train.
 

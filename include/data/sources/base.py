@@ -31,7 +31,7 @@ class Extract:
     remarks: tuple[str, ...] = ()
 
 
-class Source(Protocol):
+class PartitionSource(Protocol):
     """Something that has the partitions of datasets."""
 
     def place(self, dataset: Dataset, partition: Partition) -> str:

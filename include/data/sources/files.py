@@ -19,7 +19,7 @@ from include.data.sources.formats import Layout, Unreadable
 from include.declarations import FileSource
 from include.errors import DataError, DeclarationError, PartitionMissing
 from include.storage import filesystem
-from include.storage.errors import CONNECTION, reached
+from include.storage.errors import CONNECTION, with_translated_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -48,15 +48,15 @@ class Landing:
         """Return where the file of a partition lands."""
         return f"{self.uri.rstrip('/')}/{path(dataset, partition)}"
 
-    @reached
+    @with_translated_errors
     def missing(self, dataset: Dataset, partitions: Sequence[Partition]) -> list[Partition]:
         """Return the partitions whose file has not landed."""
         files = filesystem.filesystem(self.uri, self.storage_options)
         paths = {partition: path(dataset, partition) for partition in partitions}
-        absent = filesystem.missing(files, list(paths.values()))
+        absent = filesystem.is_missing(files, list(paths.values()))
         return [partition for partition in partitions if paths[partition] in absent]
 
-    @reached
+    @with_translated_errors
     def read(self, dataset: Dataset, partitions: Sequence[Partition]) -> Extract:
         """
         Return the rows of these files.
@@ -71,7 +71,7 @@ class Landing:
                 + (f", the first is {self.place(dataset, absent[0])}" if absent else "")
                 + ". Ask upstream for them, or choose days that landed."
             )
-        files, declared = filesystem.filesystem(self.uri, self.storage_options), source_of(dataset)
+        files, declared = filesystem.filesystem(self.uri, self.storage_options), file_source(dataset)
         layout, contents = Layout(dataset.columns, declared.format, declared.delimiter), {}
         for one in partitions:
             with (
@@ -82,7 +82,7 @@ class Landing:
         return assemble(dataset, contents, layout, self.place)
 
 
-def source_of(dataset: Dataset) -> FileSource:
+def file_source(dataset: Dataset) -> FileSource:
     """
     Return the declared files of a dataset.
 
@@ -95,7 +95,7 @@ def source_of(dataset: Dataset) -> FileSource:
 
 def path(dataset: Dataset, partition: Partition) -> str:
     """Return the path of a partition's file below the landing folder."""
-    return source_of(dataset).path.replace("{partition}", names.name(partition))
+    return file_source(dataset).path.replace("{partition}", names.name(partition))
 
 
 def unpacked(stream: BinaryIO, maximum: int, *, gzip: bool) -> bytes:
@@ -142,7 +142,7 @@ def assemble(
         files, conform = parsed(formats.typed), False
     except pa.ArrowException:
         files, conform = parsed(formats.untyped), True
-    frames = [partition_columns.stamped(file.frame(), one) for one, file in files.items()]
+    frames = [partition_columns.with_partition_columns(file.frame(), one) for one, file in files.items()]
     frame = pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
     remarks = [
         f"{place(dataset, one)} has columns that nobody declared: {', '.join(file.undeclared)}"
@@ -150,14 +150,14 @@ def assemble(
         if file.undeclared
     ]
     if conform or MALFORMED in frame:
-        frame = conformed(frame, dataset)
+        frame = match_columns(frame, dataset)
     return Extract(frame, tuple(remarks))
 
 
-def conformed(frame: pd.DataFrame, dataset: Dataset) -> pd.DataFrame:
+def match_columns(frame: pd.DataFrame, dataset: Dataset) -> pd.DataFrame:
     """Return the frame with every column in its declared type that has no value that does not fit."""
     for column in dataset.columns:
-        typed, misfits = dtypes.conform(frame[column.name], column.dtype)
+        typed, misfits = dtypes.coerce(frame[column.name], column.dtype)
         if not misfits.any():
             frame[column.name] = typed
     return frame

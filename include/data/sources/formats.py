@@ -129,7 +129,7 @@ def _jsonl(content: bytes, layout: Layout, schema: pa.Schema) -> Parsed:
 def _with_moments(table: pa.Table, schema: pa.Schema) -> pa.Table:
     for position, one in enumerate(schema):
         if pa.types.is_timestamp(one.type):
-            moments, misfits = dtypes.conform(table[position].to_pandas(), "timestamp")
+            moments, misfits = dtypes.coerce(table[position].to_pandas(), "timestamp")
             if misfits.any():
                 raise pa.ArrowInvalid(f"{one.name} is no moment with a zone everywhere")
             table = table.set_column(position, one, pa.array(moments, one.type, from_pandas=True))

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Service:
+class HttpService:
     """
     What `client` reaches, with the address and the credentials that it has.
 
@@ -38,7 +38,7 @@ class Service:
 
     def place(self, dataset: Dataset, partition: Partition) -> str:
         """Return the address of a partition."""
-        path = source_of(dataset).path.replace("{partition}", names.name(partition))
+        path = http_source(dataset).path.replace("{partition}", names.name(partition))
         return str(self.client.base_url.join(path.lstrip("/")))
 
     def missing(self, dataset: Dataset, partitions: Sequence[Partition]) -> list[Partition]:
@@ -47,7 +47,7 @@ class Service:
 
     def read(self, dataset: Dataset, partitions: Sequence[Partition]) -> Extract:
         """Return the rows of these answers."""
-        declared = source_of(dataset)
+        declared = http_source(dataset)
         contents = {one: self._content(dataset, one) for one in partitions}
         layout = Layout(dataset.columns, declared.format, declared.delimiter)
         return assemble(dataset, contents, layout, self.place)
@@ -72,14 +72,14 @@ class Service:
                         f"{place} was still sending after {self.seconds:g} s. Try again."
                     )
             content.seek(0)
-            return unpacked(content, self.maximum_bytes, gzip=source_of(dataset).path.endswith(".gz"))
+            return unpacked(content, self.maximum_bytes, gzip=http_source(dataset).path.endswith(".gz"))
 
     @contextmanager
     def _answer(self, dataset: Dataset, partition: Partition) -> Iterator[httpx.Response]:
         place = self.place(dataset, partition)
         try:
             with self.client.stream("GET", place) as answer:
-                _judge(answer.status_code, place, source_of(dataset).conn_id)
+                _judge(answer.status_code, place, http_source(dataset).conn_id)
                 yield answer
         except httpx.TransportError as error:
             raise ServiceUnavailable(
@@ -88,7 +88,7 @@ class Service:
             ) from error
 
 
-def source_of(dataset: Dataset) -> HttpSource:
+def http_source(dataset: Dataset) -> HttpSource:
     """
     Return the declared service of a dataset.
 

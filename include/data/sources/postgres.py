@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from include import partitions as names
 from include.data.lake import partition_columns
 from include.data.sources.base import Extract
-from include.data.sources.files import conformed
+from include.data.sources.files import match_columns
 from include.declarations import PostgresSource
 from include.errors import DataError, DeclarationError, PartitionMissing, ServiceUnavailable
 
@@ -53,7 +53,7 @@ class Upstream:
     def place(self, dataset: Dataset, partition: Partition) -> str:
         """Return which query, where, and of which partition."""
         url = self.engine.url
-        at = f"{url.host}:{url.port or 5432}/{url.database} ({source_of(dataset).conn_id})"
+        at = f"{url.host}:{url.port or 5432}/{url.database} ({postgres_source(dataset).conn_id})"
         return f"the query of {dataset.name} at {at} for {names.name(partition)}"
 
     def missing(self, dataset: Dataset, partitions: Sequence[Partition]) -> list[Partition]:
@@ -65,21 +65,21 @@ class Upstream:
         """
         with self._reading(dataset, partitions[0]) as connection:
             now = connection.execute(text("SELECT now()")).scalar_one()
-            unfinished = [one for one in partitions if names.ends(one) > now]
+            unfinished = [one for one in partitions if names.end_of(one) > now]
             ended = [one for one in partitions if one not in unfinished]
-            if ended and source_of(dataset).watermark:
-                newest = self._newest(connection, dataset, names.start(ended[0]), _END_OF_TIME)
+            if ended and postgres_source(dataset).watermark:
+                newest = self._newest(connection, dataset, names.start_of(ended[0]), _END_OF_TIME)
                 if newest is None:
                     unfinished += ended
                 elif isinstance(newest, datetime):
-                    unfinished += [one for one in ended if names.ends(one) > _aware(newest)]
+                    unfinished += [one for one in ended if names.end_of(one) > _aware(newest)]
         return sorted(unfinished)
 
     def read(self, dataset: Dataset, partitions: Sequence[Partition]) -> Extract:
         """Return the rows of these partitions, as they are at one moment."""
         with self._reading(dataset, partitions[0]) as connection:
             now = connection.execute(text("SELECT now()")).scalar_one()
-            absent = [one for one in partitions if names.ends(one) > now]
+            absent = [one for one in partitions if names.end_of(one) > now]
             if absent:
                 raise PartitionMissing(f"{self.place(dataset, absent[0])} is not complete: it has not ended.")
             parts = [self._rows(connection, dataset, one) for one in partitions]
@@ -90,7 +90,7 @@ class Upstream:
             if undeclared
             else []
         )
-        return Extract(conformed(rows, dataset), tuple(remarks))
+        return Extract(match_columns(rows, dataset), tuple(remarks))
 
     def changes(
         self, dataset: Dataset, since: Watermark | None, current: Partition, published: Sequence[Partition]
@@ -101,15 +101,15 @@ class Upstream:
         Changes that are younger than `settle` are left for the next run: others of that moment may not have
         been committed yet. Without `since`, which is how it begins, nothing is late.
         """
-        column, end = source_of(dataset).watermark, names.ends(current)
+        column, end = postgres_source(dataset).watermark, names.end_of(current)
         if column is None:
             return Changes(None)
         before = sorted(one for one in published if one < current)
         with self._reading(dataset, current) as connection:
             now = connection.execute(text("SELECT now()")).scalar_one()
-            newest = self._newest(connection, dataset, names.start(dataset.first_partition), end)
+            newest = self._newest(connection, dataset, names.start_of(dataset.first_partition), end)
             if isinstance(newest, datetime):
-                settled = now - source_of(dataset).settle
+                settled = now - postgres_source(dataset).settle
                 newest = min(
                     newest, settled if newest.tzinfo else settled.astimezone(UTC).replace(tzinfo=None)
                 )
@@ -125,7 +125,7 @@ class Upstream:
         """Halve, and look where something changed: a few questions each, however long the history is."""
         if not before:
             return []
-        newest = self._newest(connection, dataset, names.start(before[0]), names.ends(before[-1]))
+        newest = self._newest(connection, dataset, names.start_of(before[0]), names.end_of(before[-1]))
         if newest is None or newest <= since:
             return []
         if len(before) == 1:
@@ -137,7 +137,7 @@ class Upstream:
         ]
 
     def _newest(self, connection: Connection, dataset: Dataset, start: datetime, end: datetime) -> Any:
-        source = source_of(dataset)
+        source = postgres_source(dataset)
         statement = f'SELECT max("{source.watermark}") FROM ({source.query}) AS rows'  # noqa: S608  declared
         newest = connection.execute(text(statement), {"start": start, "end": end}).scalar_one()
         if newest is None or isinstance(newest, int | datetime):
@@ -152,8 +152,8 @@ class Upstream:
     def _rows(
         self, connection: Connection, dataset: Dataset, partition: Partition
     ) -> tuple[pd.DataFrame, list[str]]:
-        source, most = source_of(dataset), EXCESS * dataset.volume[1]
-        span = {"start": names.start(partition), "end": names.ends(partition)}
+        source, most = postgres_source(dataset), EXCESS * dataset.volume[1]
+        span = {"start": names.start_of(partition), "end": names.end_of(partition)}
         streamed = connection.execution_options(stream_results=True, max_row_buffer=BATCH)
         with streamed.execute(text(source.query), span) as result:
             wanted, found = [column.name for column in dataset.columns], list(result.keys())
@@ -173,7 +173,7 @@ class Upstream:
                         f"what the volume of {dataset.name} allows. Correct the query, or the volume."
                     )
         frame = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=wanted, dtype=object)
-        return partition_columns.stamped(frame, partition), undeclared
+        return partition_columns.with_partition_columns(frame, partition), undeclared
 
     @contextmanager
     def _reading(self, dataset: Dataset, partition: Partition) -> Iterator[Connection]:
@@ -200,7 +200,7 @@ class Upstream:
         return DataError(f"{place} fails: {said}. Correct the query, or what its user may read.")
 
 
-def source_of(dataset: Dataset) -> PostgresSource:
+def postgres_source(dataset: Dataset) -> PostgresSource:
     """
     Return the declared query of a dataset.
 

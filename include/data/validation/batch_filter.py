@@ -42,7 +42,7 @@ class Batch:
         """Return the same of all days: for rows that are of the right ones already."""
         return Batch(self.values)
 
-    def of(self, frame: pd.DataFrame, time: str | None) -> pd.DataFrame:
+    def select(self, frame: pd.DataFrame, time: str | None) -> pd.DataFrame:
         """
         Return the rows of `frame` that are meant; `time` is its column of days or moments.
 
@@ -69,7 +69,7 @@ class Batch:
     def span(self) -> tuple[datetime, datetime]:
         """Return the first moment that is meant, and the first after."""
         first, last = self.first or date.min, self.last or date.max
-        return partitions.start(first), partitions.ends(last)
+        return partitions.start_of(first), partitions.end_of(last)
 
     def refuse_unknown(self, columns: list[str], time: str | None) -> None:
         """
@@ -102,7 +102,7 @@ def batch(parameters: Mapping[str, Any] | None, *, time: str | None) -> Batch:
     given = dict(parameters or {})
     try:
         if key := given.pop("partition", None):
-            days = partitions.days(str(key))
+            days = partitions.parse_key(str(key))
             return Batch(given, days[0], days[-1])
         if time is None or "year" not in given:
             return Batch(given)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from include.data.lake.partition_columns import Place
-from include.data.validation.expectations import OF_DAYS, Check, finding
+from include.data.lake.partition_columns import PartitionSet
+from include.data.validation.expectations import OF_DAYS, Check, make_result
 from include.partitions import name
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from include.data.lake.delta_tables import Lake
     from include.data.validation.results import Outcome
-    from include.declarations import Dataset, Severity, Usual
+    from include.declarations import Dataset, Severity, Stability
     from include.partitions import Partition
 
     Array = np.ndarray[Any, Any]
@@ -42,9 +42,9 @@ class History:
     profiles: Mapping[Partition, Profiles] = field(default_factory=dict, repr=False)
 
 
-def history(lake: Lake, dataset: Dataset, partitions: Collection[Partition]) -> History:
+def read_history(lake: Lake, dataset: Dataset, partitions: Collection[Partition]) -> History:
     """Return what the lake has of the partitions before each of `partitions`, and not of themselves."""
-    usual = dataset.usual
+    usual = dataset.stability
     if usual is None:
         return History()
     newest = max(partitions)
@@ -59,7 +59,7 @@ def history(lake: Lake, dataset: Dataset, partitions: Collection[Partition]) -> 
 
 
 def compare(
-    usual: Usual,
+    usual: Stability,
     past: History,
     accepted: pd.DataFrame,
     places: Array,
@@ -88,7 +88,7 @@ def compare(
     return found.outcomes()
 
 
-def stability(reference: Profile, current: Profile) -> float:
+def population_stability_index(reference: Profile, current: Profile) -> float:
     """
     Return the population stability index of `current` against `reference`.
 
@@ -126,7 +126,7 @@ def merged(profiles: Sequence[Profile]) -> Profile:
 class _Found:
     """What the comparisons of all partitions said."""
 
-    def __init__(self, usual: Usual) -> None:
+    def __init__(self, usual: Stability) -> None:
         self.usual = usual
         self.unknown: dict[str, str] = {}
         self.volumes: dict[str, str] = {}
@@ -145,7 +145,7 @@ class _Found:
         if rows < ENOUGH_ROWS:
             self.unknown[f"{name(day)}, {column}"] = f"{rows} rows to compare"
         else:
-            self.indices[column][name(day)] = stability(merged(old), now[column])
+            self.indices[column][name(day)] = population_stability_index(merged(old), now[column])
 
     def outcomes(self) -> list[Outcome]:
         """Return one outcome for the volume, one per column, and one for what could not be compared."""
@@ -178,7 +178,7 @@ def _outcome(
         "partial_unexpected_list": list(failed.values()),
         "unexpected_index_list": list(failed),
     }
-    outcome = finding(
+    outcome = make_result(
         "expect_column_values_to_be_between",
         measured,
         success=not failed,
@@ -202,11 +202,11 @@ def _thinned(
 
 
 def _read(lake: Lake, dataset: Dataset, partitions: Sequence[Partition]) -> dict[Partition, Profiles]:
-    columns = [*(dataset.usual.columns if dataset.usual else ())]
-    place = Place.of(partitions)
+    columns = [*(dataset.stability.columns if dataset.stability else ())]
+    place = PartitionSet.of(partitions)
     rows = lake.read(dataset.name, partitions, columns=[*dict.fromkeys((*place.columns, *columns))])
     by_name = {
-        str(key): _profiles(part[columns]) for key, part in rows.groupby(place.names_of(rows), sort=False)
+        str(key): _profiles(part[columns]) for key, part in rows.groupby(place.partition_of(rows), sort=False)
     }
     return {day: by_name[name(day)] for day in partitions if name(day) in by_name}
 

@@ -34,10 +34,10 @@ class Check:
 
     expectation: Any
     scope: str
-    complaint: str
+    failure_message: str
 
 
-def of_rows(columns: Iterable[Column], key: Sequence[str]) -> list[Check]:
+def row_checks(columns: Iterable[Column], key: Sequence[str]) -> list[Check]:
     """Return what each row must keep for itself; a key is never null, whatever is declared."""
     checks = []
     for column in columns:
@@ -49,7 +49,7 @@ def of_rows(columns: Iterable[Column], key: Sequence[str]) -> list[Check]:
     return checks
 
 
-def of_table(key: Sequence[str], days: Sequence[str], *, parts: Sequence[str] = ("day",)) -> list[Check]:
+def table_checks(key: Sequence[str], days: Sequence[str], *, parts: Sequence[str] = ("day",)) -> list[Check]:
     """Return what all rows must keep together: no key twice in a partition, no row of another day."""
     unique = gxe.ExpectCompoundColumnsToBeUnique(
         column_list=list(dict.fromkeys((*parts, *key))), ignore_row_if="any_value_is_missing"
@@ -66,7 +66,7 @@ def of_table(key: Sequence[str], days: Sequence[str], *, parts: Sequence[str] = 
     ]
 
 
-def of_days(volume: tuple[int, int], quarantine_limit: float) -> list[Check]:
+def day_checks(volume: tuple[int, int], quarantine_limit: float) -> list[Check]:
     """Return what each day must keep: its number of accepted rows, and the share of refused ones."""
     low, high = volume
     return [
@@ -85,7 +85,7 @@ def of_days(volume: tuple[int, int], quarantine_limit: float) -> list[Check]:
     ]
 
 
-def check(
+def run_on_frame(
     frame: pd.DataFrame, checks: Sequence[Check], *, complete: bool = False
 ) -> list[ExpectationValidationResult]:
     """
@@ -95,7 +95,7 @@ def check(
     """
     asset = context().data_sources.add_pandas("frame").add_dataframe_asset("rows")
     batch = asset.add_batch_definition_whole_dataframe("all").get_batch({"dataframe": frame})
-    return put_to(batch, checks, "COMPLETE" if complete else "BASIC")
+    return run_on_batch(batch, checks, "COMPLETE" if complete else "BASIC")
 
 
 def context() -> EphemeralDataContext:
@@ -106,7 +106,7 @@ def context() -> EphemeralDataContext:
     return made
 
 
-def put_to(
+def run_on_batch(
     batch: Batch, checks: Sequence[Check], result_format: str | dict[str, Any]
 ) -> list[ExpectationValidationResult]:
     """Return one result per check of a batch of Great Expectations, in order."""
@@ -119,7 +119,7 @@ def put_to(
     return sorted(results, key=lambda result: int(result.expectation_config.meta["position"]))
 
 
-def finding(
+def make_result(
     expectation: str,
     column: str,
     *,
@@ -143,7 +143,7 @@ def exception(result: ExpectationValidationResult) -> str | None:
     return "; ".join(messages) or None
 
 
-def page(results: Sequence[ExpectationValidationResult], *, passed: bool, name: str) -> str:
+def data_docs_page(results: Sequence[ExpectationValidationResult], *, passed: bool, name: str) -> str:
     """Return the results as one page of Great Expectations' data docs."""
     kept = sum(bool(result.success) for result in results)
     statistics = {

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from include.data.validation.expectations import OF_DAYS, Check, finding
-from include.partitions import ends, name, start
+from include.data.validation.expectations import OF_DAYS, Check, make_result
+from include.partitions import end_of, name, start_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,8 +28,8 @@ def bounds(
 ) -> tuple[pd.DatetimeIndex, pd.DatetimeIndex]:
     """Return of each row the moments from and before which it is near its partition."""
     of_row = np.maximum(places, 0)
-    low = pd.DatetimeIndex([start(one) - within for one in partitions]).as_unit("us")
-    high = pd.DatetimeIndex([ends(one) + within for one in partitions]).as_unit("us")
+    low = pd.DatetimeIndex([start_of(one) - within for one in partitions]).as_unit("us")
+    high = pd.DatetimeIndex([end_of(one) + within for one in partitions]).as_unit("us")
     return low.take(of_row), high.take(of_row)
 
 
@@ -52,12 +52,12 @@ def fresh(
     newest = values.groupby(places, sort=False).max()
     late: dict[str, str] = {}
     for place, partition in enumerate(partitions):
-        moment, end = newest.get(place, pd.NaT), ends(partition)
+        moment, end = newest.get(place, pd.NaT), end_of(partition)
         if pd.isna(moment):
             late[name(partition)] = "no moment at all"
         elif not end - promise.within <= moment <= end + max(promise.within, A_DAY):
             late[name(partition)] = str(moment)
-    outcome = finding(
+    outcome = make_result(
         "expect_column_max_to_be_between",
         promise.column,
         success=not late,
@@ -68,7 +68,7 @@ def fresh(
             "unexpected_index_list": list(late),
         },
         severity=promise.severity,
-        min_value=str(ends(partitions[0]) - promise.within),
+        min_value=str(end_of(partitions[0]) - promise.within),
     )
     told = f"the newest {promise.column} is not within {spoken(promise.within)} of the partition's end"
     return Check(None, OF_DAYS, told), outcome

@@ -11,10 +11,12 @@ from include.database.tables import gate_result
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from include.data.validation.results import Findings
+    from include.data.validation.results import ValidationResult
 
 
-def record(engine: Engine, subject: str, run: str, partition: str, found: Findings) -> None:
+def record_gate_result(
+    engine: Engine, subject: str, run: str, partition: str, found: ValidationResult
+) -> None:
     """Write down what `run` found in a partition of `subject`, whether it passed or not."""
     values = {
         "subject": subject,

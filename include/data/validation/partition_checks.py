@@ -9,24 +9,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from include.data.lake.partition_columns import Place
+from include.data.lake.partition_columns import PartitionSet
 from include.data.validation import expectations
-from include.data.validation.expectations import OF_DAYS, Check, finding
-from include.data.validation.results import Findings, Outcome, passed, result_of
-from include.data.validation.row_checks import FAILED, MALFORMED, REASONS, judge, put
+from include.data.validation.expectations import OF_DAYS, Check, make_result
+from include.data.validation.results import Outcome, ValidationResult, passed, to_check_result
+from include.data.validation.row_checks import FAILED, MALFORMED, REASONS, check_rows, run_checks
 from include.partitions import Partition
 
 if TYPE_CHECKING:
     from include.declarations import Column
 
-__all__ = ["FAILED", "MALFORMED", "REASONS", "Further", "Report", "validate"]
+__all__ = ["FAILED", "MALFORMED", "REASONS", "ExtraCheck", "PartitionReport", "validate_partition"]
 
 Array = np.ndarray[Any, Any]
-Further = Callable[[pd.DataFrame, Array, Sequence[Partition]], list[Outcome]]
+ExtraCheck = Callable[[pd.DataFrame, Array, Sequence[Partition]], list[Outcome]]
 
 
 @dataclass(frozen=True)
-class Report(Findings):
+class PartitionReport(ValidationResult):
     """What was found in a partition: the rows that may be published, and those that may not."""
 
     accepted: pd.DataFrame = field(repr=False, default_factory=pd.DataFrame)
@@ -51,7 +51,7 @@ class Report(Findings):
         )
 
 
-def validate(
+def validate_partition(
     frame: pd.DataFrame,
     columns: Sequence[Column],
     *,
@@ -59,8 +59,8 @@ def validate(
     volume: tuple[int, int],
     days: Sequence[Partition],
     quarantine_limit: float,
-    further: Sequence[Further] = (),
-) -> Report:
+    further: Sequence[ExtraCheck] = (),
+) -> PartitionReport:
     """
     Return which rows of `frame` keep what `columns` declare, and whether they may be published.
 
@@ -73,21 +73,21 @@ def validate(
     :raises DataError: if the frame has no column `day`, or a column twice
     """
     frame = frame if _is_numbered(frame.index) else frame.reset_index(drop=True)
-    place = Place.of(days)
-    judged = judge(frame, columns, key=key, place=place)
+    place = PartitionSet.of(days)
+    judged = check_rows(frame, columns, key=key, place=place)
     per_day = _per_day(judged.all_places, judged.refused.mask, place)
-    outcomes = judged.outcomes + put(per_day, expectations.of_days(volume, quarantine_limit))
+    outcomes = judged.outcomes + run_checks(per_day, expectations.day_checks(volume, quarantine_limit))
     outcomes += _nulls(judged.accepted, columns, judged.places, place)
     for check in further if judged.whole else ():
         outcomes += check(judged.accepted, judged.places, place.partitions)
-    results = tuple(result_of(one, outcome) for one, outcome in outcomes)
-    return Report(
+    results = tuple(to_check_result(one, outcome) for one, outcome in outcomes)
+    return PartitionReport(
         passed=passed(results),
         rows=len(frame),
         results=results,
         evidence=tuple(outcome for _, outcome in outcomes),
         accepted=judged.accepted,
-        quarantined=judged.refused.take(frame),
+        quarantined=judged.refused.rejected(frame),
     )
 
 
@@ -95,7 +95,7 @@ def _is_numbered(index: pd.Index[Any]) -> bool:
     return isinstance(index, pd.RangeIndex) and index.start == 0 and index.step == 1
 
 
-def _per_day(places: Array, refused: Array, place: Place) -> pd.DataFrame:
+def _per_day(places: Array, refused: Array, place: PartitionSet) -> pd.DataFrame:
     size = len(place.partitions)
     rows = np.bincount(places[places >= 0], minlength=size)
     good = np.bincount(places[~refused & (places >= 0)], minlength=size)
@@ -103,7 +103,9 @@ def _per_day(places: Array, refused: Array, place: Place) -> pd.DataFrame:
     return pd.DataFrame({"rows_per_day": good, "refused_share_per_day": share}, index=list(place.names))
 
 
-def _nulls(accepted: pd.DataFrame, columns: Sequence[Column], places: Array, place: Place) -> list[Outcome]:
+def _nulls(
+    accepted: pd.DataFrame, columns: Sequence[Column], places: Array, place: PartitionSet
+) -> list[Outcome]:
     """Return of each nullable column whether any partition has more nulls than it may, or nothing else."""
     rows = np.bincount(places[places >= 0], minlength=len(place.partitions))
     outcomes = []
@@ -115,7 +117,7 @@ def _nulls(accepted: pd.DataFrame, columns: Sequence[Column], places: Array, pla
         limit = column.maximum_nulls
         bad = np.flatnonzero((rows > 0) & (nulls == rows if limit is None else nulls > limit * rows))
         told = "has no value but null" if limit is None else f"is null in more than {limit:.1%} of the rows"
-        outcome = finding(
+        outcome = make_result(
             "expect_column_values_to_not_be_null",
             column.name,
             success=not bad.size,

@@ -22,7 +22,7 @@ LONGEST = 120  # letters of an example
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class CheckResult:
     """What became of one expectation; a failure that is `blocking` refuses everything."""
 
     expectation: str
@@ -41,12 +41,12 @@ class Result:
 
 
 @dataclass(frozen=True)
-class Findings:
+class ValidationResult:
     """What was found among `rows` rows; `evidence` is what Great Expectations draws its page from."""
 
     passed: bool
     rows: int
-    results: tuple[Result, ...]
+    results: tuple[CheckResult, ...]
     evidence: tuple[ExpectationValidationResult, ...] = field(repr=False, default=())
 
     @property
@@ -65,7 +65,7 @@ class Findings:
 
     def page(self, name: str = "quality") -> str:
         """Return the evidence as a page of HTML."""
-        return expectations.page(self.evidence, passed=self.passed, name=name)
+        return expectations.data_docs_page(self.evidence, passed=self.passed, name=name)
 
     def as_json(self) -> dict[str, Any]:
         """Return what was found as plain JSON: numbers that are none become text."""
@@ -74,7 +74,7 @@ class Findings:
             "rows": self.rows,
             "quarantined": self.refused,
             "results": [
-                asdict(result) | {"examples": [plain(example) for example in result.examples]}
+                asdict(result) | {"examples": [json_value(example) for example in result.examples]}
                 for result in self.results
             ],
         }
@@ -115,7 +115,7 @@ class Findings:
         return "Have the data corrected and clear this task, or correct the expectation if the data is right."
 
 
-def result_of(one: Check, outcome: ExpectationValidationResult) -> Result:
+def to_check_result(one: Check, outcome: ExpectationValidationResult) -> CheckResult:
     """Return what became of one expectation: what could not be checked has failed, and blocks."""
     unchecked = expectations.exception(outcome)
     success = bool(outcome.success) and unchecked is None
@@ -127,8 +127,8 @@ def result_of(one: Check, outcome: ExpectationValidationResult) -> Result:
             f"{day}: {value:g}" if isinstance(value, float | int) else f"{day}: {value}"
             for day, value in zip(details["unexpected_index_list"], examples, strict=False)
         ]
-    message = f"{one.complaint} could not be checked: {unchecked}" if unchecked else one.complaint
-    return Result(
+    message = f"{one.failure_message} could not be checked: {unchecked}" if unchecked else one.failure_message
+    return CheckResult(
         expectation=outcome.expectation_config.type,
         column=kwargs.get("column") or ", ".join(kwargs.get("column_list", ())),
         severity=severity,
@@ -145,15 +145,15 @@ def severity_of(outcome: ExpectationValidationResult) -> str:
     return str(outcome.expectation_config.severity.value)
 
 
-def sentence(result: Result) -> str:
+def sentence(result: CheckResult) -> str:
     """Return the failure with the number of rows and three examples."""
-    examples = ", ".join(str(plain(example)) for example in result.examples)
+    examples = ", ".join(str(json_value(example)) for example in result.examples)
     return f"{result.name}: {result.message}" + (
         f" ({result.failed_rows:,} times, for example {examples})" if examples else ""
     )
 
 
-def plain(value: Any) -> Any:
+def json_value(value: Any) -> Any:
     """Return a value that JSON can hold, and a page can show."""
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
@@ -163,6 +163,6 @@ def plain(value: Any) -> Any:
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
 
 
-def passed(results: Sequence[Result]) -> bool:
+def passed(results: Sequence[CheckResult]) -> bool:
     """Return whether nothing blocks."""
     return not any(result.blocking for result in results)

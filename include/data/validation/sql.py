@@ -11,7 +11,7 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from include.data.validation import expectations as gate
 from include.data.validation.results import EXAMPLES
-from include.data.validation.suites import findings, missing
+from include.data.validation.suites import missing_columns, to_validation_result
 from include.errors import DataError, ServiceUnavailable
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sqlalchemy import URL
 
     from include.data.validation.batch_filter import Batch
-    from include.data.validation.results import Findings
+    from include.data.validation.results import ValidationResult
     from include.data.validation.suites import Suite
 
 # PostgreSQL's numbers of its types, as far as a declaration knows them.
@@ -33,7 +33,7 @@ TYPES = {
 _LITERAL = re.compile(r"(?<![\w&])'((?:[^']|'')*)'")
 
 
-def validate_query(url: URL, query: str, suite: Suite, *, part: Batch, time: str | None) -> Findings:
+def validate_query(url: URL, query: str, suite: Suite, *, part: Batch, time: str | None) -> ValidationResult:
     """
     Return what the rows of `query` keep, in PostgreSQL.
 
@@ -45,9 +45,9 @@ def validate_query(url: URL, query: str, suite: Suite, *, part: Batch, time: str
     part.refuse_unknown(list(names), time)
     condition = part.condition(time)
     whole = _around(inner, f"WHERE {condition}" if condition else "")
-    known = missing(suite.columns, names)
+    known = missing_columns(suite.columns, names)
     wrong = {outcome.expectation_config.kwargs["column"] for _, outcome in known if not outcome.success}
-    derived, own = suite.derived_without(wrong), suite.own()
+    derived, own = suite.declared_checks_without(wrong), suite.user_checks()
     source = gate.context().data_sources.add_postgres(
         "database",
         connection_string=url.render_as_string(hide_password=False),
@@ -57,12 +57,12 @@ def validate_query(url: URL, query: str, suite: Suite, *, part: Batch, time: str
     batch = asset.add_batch_definition_whole_table("all").get_batch()
     shown = {"result_format": "BASIC", "partial_unexpected_count": EXAMPLES}
     with _never_whole(_plain(whole)):
-        results = gate.put_to(batch, derived + own, shown)
+        results = gate.run_on_batch(batch, derived + own, shown)
     rows = int(results[0].result.get("observed_value") or 0)
-    return findings(rows, known, list(zip(derived + own, results, strict=True)), own)
+    return to_validation_result(rows, known, list(zip(derived + own, results, strict=True)), own)
 
 
-def of_table(table: str) -> str:
+def query_of_table(table: str) -> str:
     """Return the query of all rows of `table`, or `schema.table`."""
     name = ".".join('"' + part.replace('"', '""') + '"' for part in table.split("."))
     return f"SELECT * FROM {name}"  # noqa: S608  an identifier, quoted

@@ -9,9 +9,9 @@ import great_expectations as gx
 import great_expectations.expectations as gxe
 
 from include.data.validation import expectations as gate
-from include.data.validation.expectations import OF_TABLE, Check, finding
-from include.data.validation.results import Findings, Outcome, passed, result_of
-from include.data.validation.row_checks import conformed
+from include.data.validation.expectations import OF_TABLE, Check, make_result
+from include.data.validation.results import Outcome, ValidationResult, passed, to_check_result
+from include.data.validation.row_checks import coerce_columns
 from include.errors import DataError
 
 if TYPE_CHECKING:
@@ -36,11 +36,11 @@ class Suite:
     expectations: Any = ()
     key: Sequence[str] = ()
 
-    def derived(self) -> list[Check]:
+    def declared_checks(self) -> list[Check]:
         """Return what follows from the columns and the key; and that there are rows at all."""
         rows = gxe.ExpectTableRowCountToBeBetween(min_value=1)
         checks = [Check(rows, OF_TABLE, "there are no rows")]
-        checks += gate.of_rows(self.columns, self.key)
+        checks += gate.row_checks(self.columns, self.key)
         for column in self.columns:
             if column.nullable and column.name not in self.key:
                 checks.append(_not_all_null(column))
@@ -49,11 +49,11 @@ class Suite:
             checks.append(Check(_unique(self.key), OF_TABLE, spoken))
         return [replace(check, scope=OF_TABLE) for check in checks]
 
-    def derived_without(self, wrong: set[str]) -> list[Check]:
+    def declared_checks_without(self, wrong: set[str]) -> list[Check]:
         """Return the same but for columns of which it is known already that they are wrong."""
-        return [check for check in self.derived() if not _named(check) & wrong]
+        return [check for check in self.declared_checks() if not _named(check) & wrong]
 
-    def own(self) -> list[Check]:
+    def user_checks(self) -> list[Check]:
         """
         Return the user's expectations.
 
@@ -71,30 +71,33 @@ class Suite:
         return [Check(one, OF_TABLE, _spoken(one)) for one in listed]
 
 
-def validate_frame(frame: pd.DataFrame, suite: Suite) -> Findings:
+def validate_frame(frame: pd.DataFrame, suite: Suite) -> ValidationResult:
     """Return what a frame keeps; a critical failure of a single row blocks, since nothing is quarantined."""
-    values, outcomes = conformed(frame, suite.columns)
+    values, outcomes = coerce_columns(frame, suite.columns)
     typed = frame.assign(**values)
     slow = {name: "float64" for name, dtype in typed.dtypes.items() if str(dtype) == "Int64"}
     plain = typed.astype(slow) if slow else typed
-    derived = suite.derived_without({column.name for column in suite.columns} - set(typed.columns))
-    own = suite.own()
-    results = gate.check(plain, derived + own)
+    derived = suite.declared_checks_without({column.name for column in suite.columns} - set(typed.columns))
+    own = suite.user_checks()
+    results = gate.run_on_frame(plain, derived + own)
     outcomes = [(replace(check, scope=OF_TABLE), outcome) for check, outcome in outcomes]
-    return findings(len(frame), outcomes, list(zip(derived + own, results, strict=True)), own)
+    return to_validation_result(len(frame), outcomes, list(zip(derived + own, results, strict=True)), own)
 
 
-def findings(rows: int, known: list[Outcome], found: list[Outcome], own: list[Check]) -> Findings:
+def to_validation_result(
+    rows: int, known: list[Outcome], found: list[Outcome], own: list[Check]
+) -> ValidationResult:
     """Return what was found; an expectation of the user that had no value to look at has failed."""
     judged = [
-        (check, silent(outcome) if any(check is one for one in own) else outcome) for check, outcome in found
+        (check, fail_if_empty(outcome) if any(check is one for one in own) else outcome)
+        for check, outcome in found
     ]
     outcomes = known + judged
-    results = tuple(result_of(check, outcome) for check, outcome in outcomes)
-    return Findings(passed(results), rows, results, tuple(outcome for _, outcome in outcomes))
+    results = tuple(to_check_result(check, outcome) for check, outcome in outcomes)
+    return ValidationResult(passed(results), rows, results, tuple(outcome for _, outcome in outcomes))
 
 
-def silent(outcome: Any) -> Any:
+def fail_if_empty(outcome: Any) -> Any:
     """Return the outcome, as one that could not be checked where it passed for want of any value."""
     kind, details = str(outcome.expectation_config.type), outcome.result
     rows, nulls = details.get("element_count"), details.get("missing_count") or 0
@@ -106,12 +109,12 @@ def silent(outcome: Any) -> Any:
     return outcome
 
 
-def missing(columns: Sequence[Column], names: Mapping[str, str | None]) -> list[Outcome]:
+def missing_columns(columns: Sequence[Column], names: Mapping[str, str | None]) -> list[Outcome]:
     """Return what a table with columns of these types lacks of the declared ones."""
     outcomes: list[Outcome] = []
     for column in columns:
         if column.name not in names:
-            outcome = finding("expect_column_to_exist", column.name, success=False)
+            outcome = make_result("expect_column_to_exist", column.name, success=False)
             outcomes.append((Check(None, OF_TABLE, f"there is no column {column.name}"), outcome))
             continue
         found = names[column.name]
@@ -119,7 +122,7 @@ def missing(columns: Sequence[Column], names: Mapping[str, str | None]) -> list[
         told = f"{column.name} is no {column.dtype}, its values are of type {found}"
         kind = "expect_column_values_to_be_of_type"
         outcomes.append(
-            (Check(None, OF_TABLE, told), finding(kind, column.name, success=fits, type_=column.dtype))
+            (Check(None, OF_TABLE, told), make_result(kind, column.name, success=fits, type_=column.dtype))
         )
     return outcomes
 

@@ -38,7 +38,7 @@ class Gate(Declaration):
         return self.kind
 
     @property
-    def measured(self) -> tuple[Metric, ...]:
+    def required_metrics(self) -> tuple[Metric, ...]:
         """The metrics that it asks for; they must be of the use case's task."""
         return ()
 
@@ -47,5 +47,5 @@ class Gate(Declaration):
         """The columns of the feature view that it looks at."""
         return ()
 
-    def require(self, use_case: JudgedUseCase) -> None:
+    def check(self, use_case: JudgedUseCase) -> None:
         """Refuse a use case that this gate could never judge."""

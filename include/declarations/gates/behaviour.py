@@ -7,7 +7,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from include.declarations.base import Declaration, Name, Share, known, unique
+from include.declarations.base import Declaration, Name, Share, require_known, require_unique
 from include.declarations.gates.base import Gate, JudgedUseCase
 from include.declarations.metrics import METRICS, Metric
 
@@ -40,14 +40,14 @@ class Fairness(Gate):
         """The slices' column."""
         return (self.column,)
 
-    def require(self, use_case: JudgedUseCase) -> None:
+    def check(self, use_case: JudgedUseCase) -> None:
         """Refuse a metric that the task does not have."""
-        there = {*METRICS[use_case.task], *(RATES if use_case.task == "classification" else ())}
-        known(self.metrics, there, f"{self.name}: metric of a {use_case.task}")
+        there = {*METRICS[use_case.task], *(RATES if use_case.task == "binary" else ())}
+        require_known(self.metrics, there, f"{self.name}: metric of a {use_case.task} task")
 
     @model_validator(mode="after")
     def _can_fire(self) -> Self:
-        unique(self.metrics, "metrics")
+        require_unique(self.metrics, "metrics")
         if self.maximum_gap is None and self.minimum_ratio is None:
             raise ValueError("give maximum_gap or minimum_ratio, or the gate can never fire")
         return self
@@ -78,9 +78,9 @@ class Robustness(Gate):
         """Every column that is spoilt."""
         return tuple(dict.fromkeys((*self.noise, *self.missing, *self.unseen, *self.extremes)))
 
-    def require(self, use_case: JudgedUseCase) -> None:
+    def check(self, use_case: JudgedUseCase) -> None:
         """Refuse a column that the model does not see, and a regression without a tolerance."""
-        known(self.columns, use_case.features, self.name)
+        require_known(self.columns, use_case.features, self.name)
         if use_case.task == "regression" and self.noise and self.tolerance is None:
             raise ValueError(
                 "robustness: tolerance says by how much noise may move the answer of a regression"
@@ -110,9 +110,9 @@ class Leakage(Gate):
     maximum: float = Field(gt=0.5, lt=1)
     exempt: tuple[str, ...] = ()
 
-    def require(self, use_case: JudgedUseCase) -> None:
+    def check(self, use_case: JudgedUseCase) -> None:
         """Refuse an exemption of what is no feature."""
-        known(self.exempt, use_case.features, "leakage: exempt")
+        require_known(self.exempt, use_case.features, "leakage: exempt")
 
 
 class GoldenCase(Declaration):
@@ -138,11 +138,11 @@ class GoldenPredictions(Gate):
     kind: Literal["golden_predictions"] = "golden_predictions"
     cases: tuple[GoldenCase, ...] = Field(min_length=1)
 
-    def require(self, use_case: JudgedUseCase) -> None:
+    def check(self, use_case: JudgedUseCase) -> None:
         """Refuse a row that is not exactly the features."""
-        unique([case.name for case in self.cases], "golden_predictions")
+        require_unique([case.name for case in self.cases], "golden_predictions")
         for case in self.cases:
-            known(case.row, use_case.features, f"golden_predictions: {case.name}")
+            require_known(case.row, use_case.features, f"golden_predictions: {case.name}")
             lacking = [feature for feature in use_case.features if feature not in case.row]
             if lacking:
                 raise ValueError(f"golden_predictions: {case.name} lacks {', '.join(lacking)}")

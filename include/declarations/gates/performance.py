@@ -10,7 +10,7 @@ from include.declarations.gates.base import Gate, JudgedUseCase
 from include.declarations.metrics import Metric
 
 
-class _OfMetric(Gate):
+class _MetricGate(Gate):
     metric: Metric
 
     @property
@@ -19,12 +19,12 @@ class _OfMetric(Gate):
         return f"{self.kind}_{self.metric}"
 
     @property
-    def measured(self) -> tuple[Metric, ...]:
+    def required_metrics(self) -> tuple[Metric, ...]:
         """The one metric."""
         return (self.metric,)
 
 
-class Threshold(_OfMetric):
+class Threshold(_MetricGate):
     """A metric on the test rows is at least `minimum`, at most `maximum`."""
 
     kind: Literal["threshold"] = "threshold"
@@ -44,7 +44,7 @@ class Threshold(_OfMetric):
         return self
 
 
-class Improvement(_OfMetric):
+class Improvement(_MetricGate):
     """
     The challenger is better than the champion on the same unseen rows by `minimum_gain`, with `confidence`.
 
@@ -55,10 +55,10 @@ class Improvement(_OfMetric):
     kind: Literal["improvement"] = "improvement"
     minimum_gain: float = Field(default=0.0, ge=0)
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
-    price_per_attempt: float = Field(default=0.0, ge=0)
+    penalty_per_attempt: float = Field(default=0.0, ge=0)
 
 
-class Overfitting(_OfMetric):
+class Overfitting(_MetricGate):
     """The metric on the training rows is not better than on the test rows by more than `maximum_gap`."""
 
     kind: Literal["overfitting"] = "overfitting"
@@ -78,7 +78,7 @@ class Calibration(Gate):
     bins: int = Field(default=10, ge=2, le=50)
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
 
-    def require(self, use_case: JudgedUseCase) -> None:
+    def check(self, use_case: JudgedUseCase) -> None:
         """Refuse a regression."""
         if use_case.task == "regression":
             raise ValueError("calibration: a regression answers no probability; use Threshold or Fairness")

@@ -58,7 +58,7 @@ class BusinessValue(Gate):
     minimum_per_thousand: float = 0.0
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
 
-    def require(self, use_case: JudgedUseCase) -> None:
+    def check(self, use_case: JudgedUseCase) -> None:
         """Refuse a use case that does not say what a wrong prediction costs."""
         if use_case.cost is None:
             raise ValueError("business_value: declare the use case's cost, there is nothing to value with")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from include.modeling.backtest.walk_forward import Backtest, Night
+    from include.modeling.backtest.walk_forward import Backtest, NightlyResult
 
 HEADS = (
     "as of",
@@ -48,7 +48,7 @@ def path_of(found: Backtest) -> str:
     return f"backtests/{found.use_case}/{found.nights[0].as_of}_{found.nights[-1].as_of}.html"
 
 
-def cells(night: Night) -> tuple[str, ...]:
+def cells(night: NightlyResult) -> tuple[str, ...]:
     """Return a night as a row of text, by `HEADS`."""
     verdict = night.state + (f": {', '.join(night.failed)}" if night.failed else "")
     interval = "" if night.interval is None else f"{night.interval[0]:.4f} to {night.interval[1]:.4f}"
@@ -104,7 +104,7 @@ def picture(found: Backtest) -> bytes:
     return page.getvalue()
 
 
-def _points(axes: Any, nights: list[Night], state: str, colour: str) -> None:
+def _points(axes: Any, nights: list[NightlyResult], state: str, colour: str) -> None:
     if not nights:
         return
     values = [night.metric or 0.0 for night in nights]
@@ -114,7 +114,7 @@ def _points(axes: Any, nights: list[Night], state: str, colour: str) -> None:
     axes.errorbar(_days(nights), values, yerr=[below, above], fmt="o", capsize=3, color=colour, label=state)
 
 
-def _days(nights: list[Night]) -> Any:  # dates, which matplotlib's stubs do not know
+def _days(nights: list[NightlyResult]) -> Any:  # dates, which matplotlib's stubs do not know
     return [date.fromisoformat(night.as_of) for night in nights]
 
 

@@ -29,11 +29,11 @@ if TYPE_CHECKING:
     from include.declarations import UseCase
 
 MOST_RUNS = 10_000
-State = Literal["passed", "refused", "undecided", "not judged", "no run"]
+NightState = Literal["passed", "refused", "undecided", "not judged", "no run"]
 
 
 @dataclass(frozen=True, slots=True)
-class Night:
+class NightlyResult:
     """
     One training as of a day; `runs` says how many there were of it, and the newest counts.
 
@@ -42,7 +42,7 @@ class Night:
     """
 
     as_of: str
-    state: State
+    state: NightState
     runs: int = 0
     run_id: str = ""
     last_day: str = ""
@@ -64,10 +64,10 @@ class Backtest:
 
     use_case: str
     metric: str
-    nights: tuple[Night, ...]
+    nights: tuple[NightlyResult, ...]
 
     @property
-    def judged(self) -> list[Night]:
+    def judged(self) -> list[NightlyResult]:
         """The nights with a metric."""
         return [night for night in self.nights if night.metric is not None]
 
@@ -123,20 +123,20 @@ def walk(tracking: Tracking, use_case: UseCase, first: date, last: date) -> Back
     return Backtest(use_case.name, use_case.metric, tuple(nights))
 
 
-def _night(tracking: Tracking, use_case: UseCase, day: str, runs: Sequence[Run]) -> Night:
+def _night(tracking: Tracking, use_case: UseCase, day: str, runs: Sequence[Run]) -> NightlyResult:
     if not runs:
-        return Night(day, "no run")
+        return NightlyResult(day, "no run")
     run_id, tags = runs[0].info.run_id, runs[0].data.tags
     last_day = tags.get("airworthy.days", "").partition("..")[2]
     with TemporaryDirectory() as folder:
         kept = tracking.file(run_id, EVIDENCE, Path(folder))
         gates = tracking.file(run_id, gate_report.JSON, Path(folder))
         if kept is None:
-            return Night(day, "not judged", len(runs), run_id, last_day)
+            return NightlyResult(day, "not judged", len(runs), run_id, last_day)
         evidence = Evidence.model_validate_json(kept.read_bytes())
         said: dict[str, Any] = json.loads(gates.read_bytes()) if gates else {}
     champion, metric = evidence.champion, use_case.metric
-    return Night(
+    return NightlyResult(
         as_of=day,
         state=said.get("conclusion", "not judged"),
         runs=len(runs),
@@ -147,7 +147,7 @@ def _night(tracking: Tracking, use_case: UseCase, day: str, runs: Sequence[Run])
         test_rows=evidence.rows.get("test", 0),
         metric=evidence.metrics["test"].get(metric),
         interval=evidence.intervals.get(metric),
-        naive=evidence.naive.get(metric),
+        naive=evidence.baseline.get(metric),
         champion=champion.version if champion else None,
         champion_metric=champion.metrics.get(metric) if champion else None,
         champion_saw=champion.overlap if champion else None,

@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from include.declarations import UseCase
     from include.modeling.evaluation.bootstrap import Values
 
-SMALLEST = 20  # rows of a slot; the usual of fewer is chance
+EPSILON = 20  # rows of a slot; the usual of fewer is chance
 
 
-def forecast(use_case: UseCase, train: pd.DataFrame, *frames: pd.DataFrame) -> list[Values]:
+def baseline_predictions(use_case: UseCase, train: pd.DataFrame, *frames: pd.DataFrame) -> list[Values]:
     """
     Return for each of `frames` the usual target of each row's slot in `train`, by `naive_by` of the use case.
 
@@ -37,11 +37,11 @@ def _one_against_all(use_case: UseCase, train: pd.DataFrame) -> Iterator[pd.Data
 def _forecast(use_case: UseCase, train: pd.DataFrame, *frames: pd.DataFrame) -> list[Values]:
     usual = "median" if use_case.metric == "mae" else "mean"
     overall = float(train["target"].agg(usual))
-    if not use_case.naive_by:
+    if not use_case.baseline_by:
         return [np.full(len(frame), overall) for frame in frames]
-    by = list(use_case.naive_by)
+    by = list(use_case.baseline_by)
     slots = train.groupby(by, observed=True)["target"].agg([usual, "size"])
-    known = slots.loc[slots["size"] >= SMALLEST, usual]
+    known = slots.loc[slots["size"] >= EPSILON, usual]
     return [_look_up(known, frame, by, overall) for frame in frames]
 
 

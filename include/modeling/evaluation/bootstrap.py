@@ -23,7 +23,7 @@ MINIMUM_DAYS = 5  # fewer cannot tell how much days differ
 
 
 @dataclass(frozen=True)
-class Days:
+class DayBootstrap:
     """
     The day of each row, as its place among the `count` days in time order, and how these are drawn again.
 
@@ -36,7 +36,7 @@ class Days:
     seed: int = 0
 
     @classmethod
-    def of(cls, days: pd.Series[Any] | npt.NDArray[Any], *, seed: int = 0) -> Days:
+    def of(cls, days: pd.Series[Any] | npt.NDArray[Any], *, seed: int = 0) -> DayBootstrap:
         """Return the days of rows, whatever kind of value names them."""
         places, names = pd.factorize(np.asarray(days), sort=True)
         return cls(np.asarray(places, dtype=np.intp), len(names), seed)
@@ -62,7 +62,7 @@ class Days:
         return counts.astype(np.float64)
 
     @property
-    def once(self) -> Values:
+    def ones(self) -> Values:
         """Every day once: the rows as they are."""
         return np.ones((1, self.count))
 

@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from include.declarations import Metric
-    from include.modeling.evaluation.bootstrap import Days, Measure, Values
+    from include.modeling.evaluation.bootstrap import DayBootstrap, Measure, Values
 
-SMALLEST = float(np.finfo(np.float64).eps)  # scikit-learn clips probabilities here too
+EPSILON = float(np.finfo(np.float64).eps)  # scikit-learn clips probabilities here too
 STEPS = 400  # thresholds of a precision-recall curve
 
 
-def measure(metric: Metric, target: Values, predictions: Values, days: Days) -> Measure:
+def resample_metric(metric: Metric, target: Values, predictions: Values, days: DayBootstrap) -> Measure:
     """
     Return `metric` of these predictions as a function of the days' weights (resamples x days).
 
@@ -27,7 +27,9 @@ def measure(metric: Metric, target: Values, predictions: Values, days: Days) -> 
     a mean over the rows needs an entry in `LOSSES` only.
     """
     if predictions.ndim == 2:
-        return bootstrap_multiclass.measure(metric, target, predictions, days, binary=_roc_auc)
+        return bootstrap_multiclass.resample_multiclass_metric(
+            metric, target, predictions, days, binary=_roc_auc
+        )
     if metric == "roc_auc":
         return _roc_auc(target, predictions, days)
     if metric == "average_precision":
@@ -44,7 +46,7 @@ def ratio(part: Values, whole: Values) -> Values:
     return quotient
 
 
-def mean_of(values: Values, days: Days) -> Measure:
+def mean_of(values: Values, days: DayBootstrap) -> Measure:
     """Return the mean of a figure of each row, as a function of the days' weights."""
     total, rows = days.sums(values), days.sums(np.ones(len(values)))
     return lambda weights: weighted(weights, total) / weighted(weights, rows)
@@ -52,7 +54,7 @@ def mean_of(values: Values, days: Days) -> Measure:
 
 def log_losses(target: Values, predictions: Values) -> Values:
     """Return the log loss of each row."""
-    bounded = np.clip(predictions, SMALLEST, 1 - SMALLEST)
+    bounded = np.clip(predictions, EPSILON, 1 - EPSILON)
     return -np.where(target == 1, np.log(bounded), np.log1p(-bounded))
 
 
@@ -69,7 +71,7 @@ LOSSES: dict[str, Callable[[Values, Values], Values]] = {
 }
 
 
-def _r2(target: Values, predictions: Values, days: Days) -> Measure:
+def _r2(target: Values, predictions: Values, days: DayBootstrap) -> Measure:
     centred = target - target.mean()
     rows, sums, squares, errors = days.sums(
         np.stack([np.ones(len(target)), centred, centred**2, _squares(target, predictions)])
@@ -84,7 +86,7 @@ def _r2(target: Values, predictions: Values, days: Days) -> Measure:
     return r2
 
 
-def _roc_auc(target: Values, predictions: Values, days: Days) -> Measure:
+def _roc_auc(target: Values, predictions: Values, days: DayBootstrap) -> Measure:
     """Count for each pair of days how often a positive row of one is above a negative one of the other."""
     positive = target == 1
     order = np.argsort(predictions[positive], kind="stable")
@@ -104,7 +106,7 @@ def _roc_auc(target: Values, predictions: Values, days: Days) -> Measure:
     return roc_auc
 
 
-def _average_precision(target: Values, predictions: Values, days: Days) -> Measure:
+def _average_precision(target: Values, predictions: Values, days: DayBootstrap) -> Measure:
     """Of more than `STEPS` different predictions, neighbours share a threshold."""
     different = np.unique(predictions)
     if len(different) > STEPS:

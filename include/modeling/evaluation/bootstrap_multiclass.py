@@ -12,18 +12,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from include.declarations import Metric
-    from include.modeling.evaluation.bootstrap import Days, Measure, Values
+    from include.modeling.evaluation.bootstrap import DayBootstrap, Measure, Values
 
-SMALLEST = float(np.finfo(np.float64).eps)  # scikit-learn clips probabilities here too
+EPSILON = float(np.finfo(np.float64).eps)  # scikit-learn clips probabilities here too
 
 
-def measure(
+def resample_multiclass_metric(
     metric: Metric,
     target: Values,
     predictions: Values,
-    days: Days,
+    days: DayBootstrap,
     *,
-    binary: Callable[[Values, Values, Days], Measure],
+    binary: Callable[[Values, Values, DayBootstrap], Measure],
 ) -> Measure:
     """
     Return `metric` as a function of the days' weights; `predictions` has a column for each class.
@@ -38,7 +38,7 @@ def measure(
         return lambda weights: np.mean([one(weights) for one in each], axis=0)
     if metric == "log_loss":
         said = predictions[np.arange(len(target)), target.astype(np.intp)]
-        return _mean(-np.log(np.clip(said, SMALLEST, 1.0)), days)
+        return _mean(-np.log(np.clip(said, EPSILON, 1.0)), days)
     answers = predictions.argmax(axis=1)
     if metric == "accuracy":
         return _mean((answers == target).astype(np.float64), days)
@@ -69,7 +69,7 @@ def measure(
     return balanced_accuracy if metric == "balanced_accuracy" else f1_macro
 
 
-def _mean(values: Values, days: Days) -> Measure:
+def _mean(values: Values, days: DayBootstrap) -> Measure:
     total, rows = days.sums(values), days.sums(np.ones(len(values)))
     return lambda weights: weighted(weights, total) / weighted(weights, rows)
 

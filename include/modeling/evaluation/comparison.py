@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from include.declarations import GREATER_IS_BETTER
-from include.modeling.evaluation.bootstrap_metrics import measure
+from include.modeling.evaluation.bootstrap_metrics import resample_metric
 from include.modeling.evaluation.metrics import MEASURES
 
 if TYPE_CHECKING:
     from include.declarations import Metric
-    from include.modeling.evaluation.bootstrap import Days, Values
+    from include.modeling.evaluation.bootstrap import DayBootstrap, Values
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +32,14 @@ class Gain:
     method: str
 
 
-def gain(
-    metric: Metric, target: Values, challenger: Values, champion: Values, *, confidence: float, days: Days
+def paired_gain(
+    metric: Metric,
+    target: Values,
+    challenger: Values,
+    champion: Values,
+    *,
+    confidence: float,
+    days: DayBootstrap,
 ) -> Gain:
     """
     Compare two models' predictions of the same rows, paired: the days are drawn again, the same for both.
@@ -41,7 +47,7 @@ def gain(
     Efron and Tibshirani 1993, with blocks of days in place of rows.
     """
     sign = 1 if metric in GREATER_IS_BETTER else -1
-    new, old = (measure(metric, target, predictions, days) for predictions in (challenger, champion))
+    new, old = (resample_metric(metric, target, predictions, days) for predictions in (challenger, champion))
     value = sign * (float(MEASURES[metric](target, challenger)) - float(MEASURES[metric](target, champion)))
     lower, upper = days.interval(
         lambda weights: sign * (new(weights) - old(weights)), confidence=confidence, value=value

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from include.errors import AirworthyError, DataError
-from include.modeling.evaluation.baseline import forecast
-from include.modeling.evaluation.bootstrap import Days
-from include.modeling.evaluation.costs import INDIFFERENT, best_threshold
-from include.modeling.transient_errors import accidents
+from include.modeling.evaluation.baseline import baseline_predictions
+from include.modeling.evaluation.bootstrap import DayBootstrap
+from include.modeling.evaluation.costs import DEFAULT_THRESHOLD, best_threshold
+from include.modeling.transient_errors import translate_transient
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,32 +25,32 @@ if TYPE_CHECKING:
     from include.declarations import UseCase
     from include.inference.model import ServedModel
     from include.modeling.evaluation.bootstrap import Values
-    from include.modeling.evaluation.isolated_process import Answers
+    from include.modeling.evaluation.isolated_process import ProcessMeasurement
 
 SAMPLE = 50_000  # rows of train and validation: enough for their metrics, whatever they hold
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class ScoredSplit:
     """Rows, what became of them, and what the candidate said."""
 
     frame: pd.DataFrame
     target: Values
-    answers: Values
+    predictions: Values
 
 
 @dataclass(frozen=True, slots=True)
-class Opponent:
+class ChampionScores:
     """The champion, and its answers to the candidate's test rows."""
 
     version: int
     model: ServedModel
     folder: Path
-    answers: Values
+    predictions: Values
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class EvaluationContext:
     """
     All that gates may look at.
 
@@ -62,58 +62,62 @@ class Trial:
     use_case: UseCase
     model: ServedModel
     folder: Path
-    train: Part
-    validation: Part | None
-    test: Part
-    days: Days
+    train: ScoredSplit
+    validation: ScoredSplit | None
+    test: ScoredSplit
+    days: DayBootstrap
     threshold: float
-    naive: Values
-    naive_threshold: float
-    champion: Opponent | None = None
-    fresh: Callable[[], Answers] | None = None
-    champions: Callable[[], Answers] | None = None
+    baseline: Values
+    baseline_threshold: float
+    champion: ChampionScores | None = None
+    isolated: Callable[[], ProcessMeasurement] | None = None
+    champion_isolated: Callable[[], ProcessMeasurement] | None = None
 
 
-def hold(use_case: UseCase, model: ServedModel, folder: Path, splits: Splits, **more: Any) -> Trial:
+def build_context(
+    use_case: UseCase, model: ServedModel, folder: Path, splits: Splits, **more: Any
+) -> EvaluationContext:
     """
     Ask the model everything that several gates look at; `more` are further fields of the trial.
 
     :raises DataError: if it answers something that is no prediction
     """
-    train, test = (part_of(use_case, model, frame) for frame in (sample(splits.train, SAMPLE), splits.test))
+    train, test = (
+        score_split(use_case, model, frame) for frame in (sample(splits.train, SAMPLE), splits.test)
+    )
     chosen_on, validation = train, None
     if len(splits.validation):
-        validation = chosen_on = part_of(use_case, model, sample(splits.validation, SAMPLE))
-    naive, naive_chosen = forecast(use_case, splits.train, splits.test, chosen_on.frame)
-    return Trial(
+        validation = chosen_on = score_split(use_case, model, sample(splits.validation, SAMPLE))
+    naive, naive_chosen = baseline_predictions(use_case, splits.train, splits.test, chosen_on.frame)
+    return EvaluationContext(
         use_case=use_case,
         model=model,
         folder=folder,
         train=train,
         validation=validation,
         test=test,
-        days=Days.of(splits.test["day"]),
-        threshold=_threshold(use_case, chosen_on.target, chosen_on.answers),
-        naive=naive,
-        naive_threshold=_threshold(use_case, chosen_on.target, naive_chosen),
+        days=DayBootstrap.of(splits.test["day"]),
+        threshold=_threshold(use_case, chosen_on.target, chosen_on.predictions),
+        baseline=naive,
+        baseline_threshold=_threshold(use_case, chosen_on.target, naive_chosen),
         **more,
     )
 
 
-def part_of(use_case: UseCase, model: ServedModel, frame: pd.DataFrame) -> Part:
+def score_split(use_case: UseCase, model: ServedModel, frame: pd.DataFrame) -> ScoredSplit:
     """Return these rows with the model's answers."""
-    answers = answers_of(use_case, model, frame)
-    return Part(frame, frame["target"].to_numpy(dtype=np.float64), answers)
+    answers = predict_checked(use_case, model, frame)
+    return ScoredSplit(frame, frame["target"].to_numpy(dtype=np.float64), answers)
 
 
-def answers_of(use_case: UseCase, model: ServedModel, frame: pd.DataFrame) -> Values:
+def predict_checked(use_case: UseCase, model: ServedModel, frame: pd.DataFrame) -> Values:
     """
     Return one number for each row, or of several classes one for each of them.
 
     :raises DataError: if the model raises, or answers anything else
     :raises ServiceUnavailable: if memory, disk, a worker or a connection failed it
     """
-    with answering(use_case, f"{len(frame)} rows"):
+    with estimator_errors(use_case, f"{len(frame)} rows"):
         answers = np.asarray(model.predict(frame), dtype=np.float64)
     wrong = int(np.count_nonzero(~np.isfinite(answers)))
     classes = len(use_case.label.classes)
@@ -127,7 +131,7 @@ def answers_of(use_case: UseCase, model: ServedModel, frame: pd.DataFrame) -> Va
 
 
 @contextmanager
-def answering(use_case: UseCase, what: str) -> Iterator[None]:
+def estimator_errors(use_case: UseCase, what: str) -> Iterator[None]:
     """
     Tell what a team's estimator raises from what only happened to it, while it is asked `what`.
 
@@ -135,7 +139,7 @@ def answering(use_case: UseCase, what: str) -> Iterator[None]:
     :raises ServiceUnavailable: in place of an accident, which says nothing of the model
     """
     try:
-        with accidents(f"{use_case.name}: the prediction of {what}"):
+        with translate_transient(f"{use_case.name}: the prediction of {what}"):
             yield
     except AirworthyError:
         raise
@@ -148,15 +152,15 @@ def answering(use_case: UseCase, what: str) -> Iterator[None]:
 
 def sample(frame: pd.DataFrame, rows: int) -> pd.DataFrame:
     """Return at most so many rows, evenly spread, always the same ones."""
-    return frame if len(frame) <= rows else frame.iloc[places_of(len(frame), rows)]
+    return frame if len(frame) <= rows else frame.iloc[evenly_spaced(len(frame), rows)]
 
 
-def places_of(count: int, rows: int) -> npt.NDArray[np.intp]:
+def evenly_spaced(count: int, rows: int) -> npt.NDArray[np.intp]:
     """Return the places of at most `rows` of `count` rows, evenly spread."""
     return np.linspace(0, count - 1, min(rows, count)).astype(np.intp)
 
 
 def _threshold(use_case: UseCase, target: Values, answers: Values) -> float:
     if use_case.cost is None or use_case.cost.kind == "error":
-        return INDIFFERENT
+        return DEFAULT_THRESHOLD
     return best_threshold(use_case.cost, target, answers)

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from include.declarations import AnyCost, DecisionCost
     from include.modeling.evaluation.bootstrap import Values
 
-INDIFFERENT = 0.5  # the threshold where nobody said what a wrong decision costs
-PER = 1_000
+DEFAULT_THRESHOLD = 0.5  # the threshold where nobody said what a wrong decision costs
+PER_ROWS = 1_000
 
 
 def cost_of(cost: AnyCost, target: Values, predictions: Values, threshold: float | None) -> Values:
@@ -20,7 +20,7 @@ def cost_of(cost: AnyCost, target: Values, predictions: Values, threshold: float
         gap = predictions - target
         return np.where(gap > 0, gap * cost.over, -gap * cost.under)
     acted, passed = _both(cost, target)
-    return np.where(predictions >= (INDIFFERENT if threshold is None else threshold), acted, passed)
+    return np.where(predictions >= (DEFAULT_THRESHOLD if threshold is None else threshold), acted, passed)
 
 
 def best_threshold(cost: DecisionCost, target: Values, predictions: Values) -> float:
@@ -32,7 +32,7 @@ def best_threshold(cost: DecisionCost, target: Values, predictions: Values) -> f
 def curve(cost: DecisionCost, target: Values, predictions: Values) -> tuple[Values, Values]:
     """Return every threshold that makes a difference, falling, and the cost per thousand rows at each."""
     thresholds, totals = _totals(cost, target, predictions)
-    return thresholds, totals / len(target) * PER
+    return thresholds, totals / len(target) * PER_ROWS
 
 
 def _totals(cost: DecisionCost, target: Values, predictions: Values) -> tuple[Values, Values]:

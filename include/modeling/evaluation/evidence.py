@@ -16,7 +16,7 @@ class _Figures(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class Rivalry(_Figures):
+class ChampionComparison(_Figures):
     """
     The champion on the candidate's test rows.
 
@@ -42,7 +42,7 @@ class Measurement(_Figures):
     problem: str | None = None
 
 
-class Decision(_Figures):
+class CostComparison(_Figures):
     """
     What predictions cost, per thousand test rows: with the model, with the naive forecast, and with neither.
 
@@ -53,7 +53,7 @@ class Decision(_Figures):
     currency: str
     threshold: float | None
     model: float
-    naive: float
+    baseline: float
     without: float
     saved: float
     lower: float
@@ -76,14 +76,14 @@ class Evidence(_Figures):
     metrics: Mapping[str, Mapping[str, float]]
     rows: Mapping[str, int]
     overlap: int
-    answers: tuple[float, float]
+    prediction_range: tuple[float, float]
     days: int = 0
     sampled: Mapping[str, int] = {}
     intervals: Mapping[str, tuple[float, float]] = {}
-    naive: Mapping[str, float] = {}
+    baseline: Mapping[str, float] = {}
     skill: float | None = None
-    decision: Decision | None = None
-    champion: Rivalry | None = None
+    costs: CostComparison | None = None
+    champion: ChampionComparison | None = None
     refusals: int = 0
     leakage: LeakageRecord | None = None
-    measured: Mapping[str, Measurement] = {}
+    measurements: Mapping[str, Measurement] = {}

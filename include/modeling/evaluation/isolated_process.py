@@ -22,27 +22,27 @@ import numpy as np
 from include.certificates import certificate
 from include.errors import DataError, ServiceUnavailable
 from include.inference import model as loading
-from include.modeling.transient_errors import accidents
+from include.modeling.transient_errors import translate_transient
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     import pandas as pd
 
-    Ask = Callable[[Path, str], Callable[[], "Answers"]]
+    Ask = Callable[[Path, str], Callable[[], "ProcessMeasurement"]]
 
 PROJECT = Path(__file__).parents[3]
-PATIENCE = 120.0  # seconds
+TIMEOUT_S = 120.0  # seconds
 CALLS = 60
 WARM_UP = 3
 MEGABYTE = 1e6
 PEAK, NOW = "VmHWM:", "VmRSS:"
-MARK = '{"number": '  # how a line begins that no model has printed
+LINE_PREFIX = '{"number": '  # how a line begins that no model has printed
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}  # as it is served
 
 
 @dataclass(frozen=True, slots=True)
-class Answers:
+class ProcessMeasurement:
     """What the process answered to the rows, and what that took: ms for one row, and MB."""
 
     predictions: tuple[Any, ...]
@@ -53,7 +53,7 @@ class Answers:
 
 
 @contextmanager
-def asking(rows: pd.DataFrame) -> Iterator[Ask]:
+def isolated_predictor(rows: pd.DataFrame) -> Iterator[Ask]:
     """
     Give a way to let models in folders answer `rows`, each in a new process, while the caller goes on.
 
@@ -75,9 +75,9 @@ def asking(rows: pd.DataFrame) -> Iterator[Ask]:
             start_new_session=True,  # so that parent and children end together
         )
         asked = 0
-        said = cache(lambda: _said(process))
+        said = cache(lambda: _read_output(process))
 
-        def ask(folder: Path, digest: str) -> Callable[[], Answers]:
+        def ask(folder: Path, digest: str) -> Callable[[], ProcessMeasurement]:
             nonlocal asked
             number, asked = asked, asked + 1
             if process.stdin is not None:
@@ -98,34 +98,34 @@ def _end(process: subprocess.Popen[str]) -> None:
     process.communicate()
 
 
-def _said(process: subprocess.Popen[str]) -> list[dict[str, Any]]:
+def _read_output(process: subprocess.Popen[str]) -> list[dict[str, Any]]:
     try:
-        output, errors = process.communicate(timeout=PATIENCE)
+        output, errors = process.communicate(timeout=TIMEOUT_S)
     except subprocess.TimeoutExpired as error:
         raise ServiceUnavailable(
-            f"A fresh process did not answer {PATIENCE:g} s after it was needed: the machine is too busy, or "
-            "the model hangs. Try again when there is less to do."
+            f"The isolated process did not answer within {TIMEOUT_S:g} s: the machine is too busy, or "
+            "the model hangs. Try again when the machine is less busy."
         ) from error
     if process.returncode:
         reason = errors.strip().splitlines()[-1:] or [f"it ended with {process.returncode}"]
         raise ServiceUnavailable(f"A fresh process could not begin: {reason[0]}. Try again.")
-    return [json.loads(line) for line in output.splitlines() if line.startswith(MARK)]
+    return [json.loads(line) for line in output.splitlines() if line.startswith(LINE_PREFIX)]
 
 
-def _answers(said: list[dict[str, Any]], number: int) -> Answers:
+def _answers(said: list[dict[str, Any]], number: int) -> ProcessMeasurement:
     nothing: dict[str, Any] = {"problem": "it said nothing"}
     found = next((each for each in said if each["number"] == number), nothing)
     if "accident" in found:
         raise ServiceUnavailable(found["accident"])
     if "problem" in found:
         raise DataError(f"a fresh process cannot answer: {found['problem']}")
-    return Answers(**found["answers"] | {"predictions": tuple(found["answers"]["predictions"])})
+    return ProcessMeasurement(**found["answers"] | {"predictions": tuple(found["answers"]["predictions"])})
 
 
-def answer(folder: Path, digest: str, rows: pd.DataFrame) -> Answers:
+def answer(folder: Path, digest: str, rows: pd.DataFrame) -> ProcessMeasurement:
     """Load the model of this digest and answer rows, all at once and then some of them one by one."""
-    certificate.require(folder, digest, "The candidate")
-    model = loading.unpack(folder)
+    certificate.require_digest(folder, digest, "The candidate")
+    model = loading.load_unverified(folder)
     predictions = model.predict(rows)
     ones = [rows.iloc[place : place + 1] for place in range(min(CALLS, len(rows)))]
     seconds = []
@@ -134,7 +134,7 @@ def answer(folder: Path, digest: str, rows: pd.DataFrame) -> Answers:
         model.predict(one)
         seconds.append(time.perf_counter() - began)
     median, worst = np.quantile(seconds[WARM_UP:], [0.5, 0.99]) * 1_000
-    return Answers(
+    return ProcessMeasurement(
         predictions=tuple(predictions.tolist()),
         latency_p50_ms=float(median),
         latency_p99_ms=float(worst),
@@ -159,10 +159,10 @@ def memory(what: str) -> float:
     return float(found.split()[1]) * 1_024 / MEGABYTE
 
 
-def attempt(folder: Path, digest: str, rows: pd.DataFrame) -> dict[str, Any]:
+def measure_model(folder: Path, digest: str, rows: pd.DataFrame) -> dict[str, Any]:
     """Return the answers of a model as plain values, or why there are none: an accident, or its own fault."""
     try:
-        with accidents("a fresh process"):
+        with translate_transient("a fresh process"):
             return {"answers": asdict(answer(folder, digest, rows))}
     except ServiceUnavailable as error:
         return {"accident": str(error)}
@@ -170,7 +170,7 @@ def attempt(folder: Path, digest: str, rows: pd.DataFrame) -> dict[str, Any]:
         return {"problem": f"{type(error).__name__}: {error}"}
 
 
-def apart(number: int, folder: Path, digest: str, rows: pd.DataFrame) -> None:
+def _run_child(number: int, folder: Path, digest: str, rows: pd.DataFrame) -> None:
     """Write what `attempt` returns, from a child of its own, or what ended that."""
     if any(folder.glob("*.skops")):
         import skops.io  # noqa: F401  dear: once for all models of that form, and before the fork
@@ -178,7 +178,7 @@ def apart(number: int, folder: Path, digest: str, rows: pd.DataFrame) -> None:
     child = os.fork()
     if not child:
         shared = imported - memory(NOW)  # what this child did not have to read in once more
-        found = attempt(folder, digest, rows)
+        found = measure_model(folder, digest, rows)
         if "answers" in found:
             found["answers"]["memory_mb"] += max(shared, 0.0)
         _say({"number": number} | found)
@@ -198,7 +198,7 @@ def main(file: str) -> None:
     rows = pickle.loads(Path(file).read_bytes())  # noqa: S301  nobody else could write there
     for number, line in enumerate(sys.stdin):
         folder, digest = json.loads(line)
-        apart(number, Path(folder), digest, rows)
+        _run_child(number, Path(folder), digest, rows)
 
 
 if __name__ == "__main__":

@@ -52,10 +52,10 @@ def as_predictions(answer: Any, task: Task) -> Values:
     values = np.asarray(answer, dtype=np.float64)
     if task == "multiclass":
         return values
-    return values[:, 1] if task == "classification" else values.reshape(len(values))
+    return values[:, 1] if task == "binary" else values.reshape(len(values))
 
 
-def evaluate(use_case: UseCase, predictions: Values, target: Values | pd.Series) -> dict[str, float]:
+def compute_metrics(use_case: UseCase, predictions: Values, target: Values | pd.Series) -> dict[str, float]:
     """
     Return every metric of the use case's task that is defined on these rows.
 

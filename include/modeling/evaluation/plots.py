@@ -14,17 +14,20 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from include.modeling.evaluation.bootstrap import Values
-    from include.modeling.evaluation.context import Trial
+    from include.modeling.evaluation.context import EvaluationContext
 
 POINTS = 500
 INCHES = (5.6, 4.2)
 DOTS = 90  # an inch
 
 
-def draw(trial: Trial, folder: Path) -> list[Path]:
+def draw_evaluation(trial: EvaluationContext, folder: Path) -> list[Path]:
     """Write the pictures of a trial's test rows as PNG files; return where they are."""
-    pictures: dict[str, Callable[[Any, Trial], None]] = {"residuals": _residuals, "reliability": _predicted}
-    if trial.use_case.task == "classification":
+    pictures: dict[str, Callable[[Any, EvaluationContext], None]] = {
+        "residuals": _residuals,
+        "reliability": _predicted,
+    }
+    if trial.use_case.task == "binary":
         pictures = {"reliability": _reliability}
         if len(np.unique(trial.test.target)) > 1:
             pictures |= {"roc": _roc, "precision_recall": _precision_recall}
@@ -39,7 +42,7 @@ def draw(trial: Trial, folder: Path) -> list[Path]:
     return paths
 
 
-def _save(paint: Callable[[Any, Trial], None], trial: Trial, path: Path) -> None:
+def _save(paint: Callable[[Any, EvaluationContext], None], trial: EvaluationContext, path: Path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -53,7 +56,7 @@ def _save(paint: Callable[[Any, Trial], None], trial: Trial, path: Path) -> None
     figure.savefig(path)
 
 
-def _roc(axes: Any, trial: Trial) -> None:
+def _roc(axes: Any, trial: EvaluationContext) -> None:
     for label, answers in _models(trial).items():
         wrong, right = _rates(trial.test.target, answers)
         axes.plot(wrong, right, label=label)
@@ -61,7 +64,7 @@ def _roc(axes: Any, trial: Trial) -> None:
     axes.set(title="ROC", xlabel="false positive rate", ylabel="true positive rate")
 
 
-def _precision_recall(axes: Any, trial: Trial) -> None:
+def _precision_recall(axes: Any, trial: EvaluationContext) -> None:
     for label, answers in _models(trial).items():
         order = np.argsort(-answers, kind="stable")
         hits = np.cumsum(trial.test.target[order])
@@ -71,32 +74,32 @@ def _precision_recall(axes: Any, trial: Trial) -> None:
     axes.set(title="Precision and recall", xlabel="recall", ylabel="precision", ylim=(0, 1.02))
 
 
-def _reliability(axes: Any, trial: Trial) -> None:
+def _reliability(axes: Any, trial: EvaluationContext) -> None:
     for label, answers in _models(trial).items():
         axes.plot(*_means(answers, trial.test.target), "o-", markersize=3, label=label)
-    top = float(trial.test.answers.max())
+    top = float(trial.test.predictions.max())
     axes.plot([0, top], [0, top], ":", color="grey")
     axes.set(title="Calibration", xlabel="predicted probability", ylabel="share that is positive")
 
 
-def _predicted(axes: Any, trial: Trial) -> None:
+def _predicted(axes: Any, trial: EvaluationContext) -> None:
     for label, answers in _models(trial).items():
         axes.plot(*_means(answers, trial.test.target), "o-", markersize=3, label=label)
-    ends = [float(trial.test.answers.min()), float(trial.test.answers.max())]
+    ends = [float(trial.test.predictions.min()), float(trial.test.predictions.max())]
     axes.plot(ends, ends, ":", color="grey")
     axes.set(title="Predicted and actual", xlabel="predicted", ylabel="actual mean")
 
 
-def _residuals(axes: Any, trial: Trial) -> None:
-    gaps = trial.test.target - trial.test.answers
+def _residuals(axes: Any, trial: EvaluationContext) -> None:
+    gaps = trial.test.target - trial.test.predictions
     low, high = np.quantile(gaps, [0.005, 0.995])
     axes.hist(np.clip(gaps, low, high), bins=60)
     axes.axvline(0, linestyle=":", color="grey")
     axes.set(title="Residuals", xlabel="actual - predicted", ylabel="rows")
 
 
-def _confusion(axes: Any, trial: Trial) -> None:
-    names, said = trial.use_case.label.classes, trial.test.answers.argmax(axis=1)
+def _confusion(axes: Any, trial: EvaluationContext) -> None:
+    names, said = trial.use_case.label.classes, trial.test.predictions.argmax(axis=1)
     counts = np.zeros((len(names), len(names)))
     np.add.at(counts, (trial.test.target.astype(np.intp), said), 1)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
@@ -109,7 +112,7 @@ def _confusion(axes: Any, trial: Trial) -> None:
     axes.set_yticks(range(len(names)), names)
 
 
-def _cost(axes: Any, trial: Trial) -> None:
+def _cost(axes: Any, trial: EvaluationContext) -> None:
     cost = trial.use_case.cost
     if cost is None or cost.kind == "error":
         return
@@ -122,11 +125,11 @@ def _cost(axes: Any, trial: Trial) -> None:
     axes.set_xlim(0, 1)
 
 
-def _models(trial: Trial) -> dict[str, Values]:
-    models = {"candidate": trial.test.answers}
+def _models(trial: EvaluationContext) -> dict[str, Values]:
+    models = {"candidate": trial.test.predictions}
     if trial.champion is not None:
-        models[f"champion {trial.champion.version}"] = trial.champion.answers
-    return models | {"naive": trial.naive}
+        models[f"champion {trial.champion.version}"] = trial.champion.predictions
+    return models | {"naive": trial.baseline}
 
 
 def _rates(target: Values, answers: Values) -> tuple[Values, Values]:

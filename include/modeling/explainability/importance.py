@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from include.declarations import GREATER_IS_BETTER
-from include.modeling.evaluation.metrics import evaluate
-from include.modeling.training.fit import inputs
+from include.modeling.evaluation.metrics import compute_metrics
+from include.modeling.training.fit import feature_columns
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,14 +33,16 @@ class Importance:
     deviation: float
 
 
-def explain(use_case: UseCase, model: ServedModel, test: pd.DataFrame, folder: Path) -> list[Path]:
+def write_importance(use_case: UseCase, model: ServedModel, test: pd.DataFrame, folder: Path) -> list[Path]:
     """Write the importance of every feature on the test rows into `folder`, as figures and as a plot."""
     found = importance(use_case, model, test)
     rows = min(len(test), ROWS)
     content = {"metric": use_case.metric, "rows": rows, "repeats": REPEATS, "method": "permutation"}
     figures, plot = folder / EXPLANATIONS, folder / PLOT
     figures.write_text(json.dumps(content | {"importance": [asdict(each) for each in found]}, indent=1))
-    plot.write_bytes(draw(found, f"{use_case.name}: {use_case.metric} without the feature, {rows} rows"))
+    plot.write_bytes(
+        draw_importance(found, f"{use_case.name}: {use_case.metric} without the feature, {rows} rows")
+    )
     return [figures, plot]
 
 
@@ -64,9 +66,9 @@ def importance(
     sign = 1.0 if use_case.metric in GREATER_IS_BETTER else -1.0
 
     def score(fitted: _Fitted, frame: pd.DataFrame, target: Any) -> float:
-        return sign * evaluate(use_case, fitted.model.predict(frame), target).get(use_case.metric, 0.0)
+        return sign * compute_metrics(use_case, fitted.model.predict(frame), target).get(use_case.metric, 0.0)
 
-    frame = inputs(use_case, sample)
+    frame = feature_columns(use_case, sample)
     found = permutation_importance(
         _Fitted(model), frame, sample["target"], scoring=score, n_repeats=repeats, random_state=seed
     )
@@ -75,7 +77,7 @@ def importance(
     return sorted(every, key=lambda each: -each.worse)
 
 
-def draw(found: Sequence[Importance], title: str) -> bytes:
+def draw_importance(found: Sequence[Importance], title: str) -> bytes:
     """Return the importance of every feature as a PNG."""
     from matplotlib.figure import Figure
 

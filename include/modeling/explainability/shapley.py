@@ -34,7 +34,7 @@ def background(folder: Path, model: ServedModel) -> pd.DataFrame:
     """Return the training rows that travel with a verified model: what is usual to it."""
     body = (folder / BACKGROUND).read_bytes()
     return scoring_protocol.frame(
-        [scoring_protocol.parse(body, "application/json", model.columns)], model.columns
+        [scoring_protocol.parse_request(body, "application/json", model.columns)], model.columns
     )
 
 

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from include.modeling.gates.runner import judge, measure
-from include.modeling.gates.verdict import SAME_ANSWER, Outcome, Verdict, blocked, undecided
+from include.modeling.gates.runner import judge_gates, measure_gates
+from include.modeling.gates.verdict import SAME_ANSWER, Verdict, VerdictOutcome, failed, inconclusive
 
-__all__ = ["SAME_ANSWER", "Outcome", "Verdict", "blocked", "judge", "measure", "undecided"]
+__all__ = [
+    "SAME_ANSWER",
+    "Verdict",
+    "VerdictOutcome",
+    "failed",
+    "inconclusive",
+    "judge_gates",
+    "measure_gates",
+]

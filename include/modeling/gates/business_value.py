@@ -11,7 +11,7 @@ from include.modeling.gates.verdict import verdict
 if TYPE_CHECKING:
     from include.declarations import BusinessValue
     from include.modeling.evaluation.evidence import Evidence, Figure
-    from include.modeling.gates.verdict import Outcome, Verdict
+    from include.modeling.gates.verdict import Verdict, VerdictOutcome
 
 
 def business_value(gate: BusinessValue, evidence: Evidence) -> Verdict:
@@ -20,18 +20,18 @@ def business_value(gate: BusinessValue, evidence: Evidence) -> Verdict:
 
     :raises DataError: if nobody measured it
     """
-    found = evidence.decision
+    found = evidence.costs
     if found is None:
         raise DataError("no cost was declared when it was evaluated; clear `evaluate`")
     figures: dict[str, Figure] = {"currency": found.currency, "saved": found.saved, "model": found.model}
-    figures |= {"naive": found.naive, "without": found.without, "minimum": gate.minimum_per_thousand}
+    figures |= {"naive": found.baseline, "without": found.without, "minimum": gate.minimum_per_thousand}
     figures |= {"lower": found.lower, "upper": found.upper, "days": evidence.days}
-    other = "the naive forecast" if found.naive <= found.without else "no model"
+    other = "the naive forecast" if found.baseline <= found.without else "no model"
     reason = (
         f"saves {found.saved:,.2f} {found.currency} on 1,000 rows against {other} ({found.lower:,.2f} to "
         f"{found.upper:,.2f}), {gate.minimum_per_thousand:,.2f} required"
     )
-    outcome: Outcome = "inconclusive"
+    outcome: VerdictOutcome = "inconclusive"
     if evidence.days < MINIMUM_DAYS:
         reason += f"; {evidence.days} test days are too few to tell how much days differ"
     elif found.lower >= gate.minimum_per_thousand:

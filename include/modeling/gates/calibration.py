@@ -8,19 +8,19 @@ import numpy as np
 
 from include.modeling.evaluation.evidence import Measurement
 from include.modeling.evaluation.metrics import bins_of
-from include.modeling.gates.verdict import measured, verdict
+from include.modeling.gates.verdict import measurement_of, verdict
 
 if TYPE_CHECKING:
     from include.declarations import Calibration
     from include.modeling.evaluation.bootstrap import Values
-    from include.modeling.evaluation.context import Trial
+    from include.modeling.evaluation.context import EvaluationContext
     from include.modeling.evaluation.evidence import Evidence
-    from include.modeling.gates.verdict import Outcome, Verdict
+    from include.modeling.gates.verdict import Verdict, VerdictOutcome
 
 
-def measure(gate: Calibration, trial: Trial) -> Measurement:
+def measure(gate: Calibration, trial: EvaluationContext) -> Measurement:
     """Return the expected calibration error over bins of equally many rows (Nguyen and O'Connor 2015)."""
-    answers, target, days = trial.test.answers, trial.test.target, trial.days
+    answers, target, days = trial.test.predictions, trial.test.target, trial.days
     bins = bins_of(answers, gate.bins)
     count = int(bins.max()) + 1
     rows, predicted, positive = (
@@ -32,7 +32,7 @@ def measure(gate: Calibration, trial: Trial) -> Measurement:
         gaps: Values = np.abs(weights @ (predicted - positive).T).sum(axis=1) / (weights @ rows.T).sum(axis=1)
         return gaps
 
-    (value,) = error(days.once)
+    (value,) = error(days.ones)
     lower, upper = days.interval(error, confidence=gate.confidence, value=float(value))
     brier = float(np.mean((answers - target) ** 2))
     sums = [figure.sum(axis=1) for figure in (rows, predicted, positive)]
@@ -46,12 +46,12 @@ def measure(gate: Calibration, trial: Trial) -> Measurement:
 
 def judge(gate: Calibration, evidence: Evidence) -> Verdict:
     """Pass an error up to the maximum; fail one that is surely above it."""
-    found = measured(gate, evidence)
+    found = measurement_of(gate, evidence)
     error, lower, upper = (float(found.figures[name]) for name in ("error", "lower", "upper"))
     worst = max(
         found.items, key=lambda item: abs(float(item["predicted"] or 0) - float(item["observed"] or 0))
     )
-    outcome: Outcome = "pass" if error <= gate.maximum_error else "inconclusive"
+    outcome: VerdictOutcome = "pass" if error <= gate.maximum_error else "inconclusive"
     if lower > gate.maximum_error:
         outcome = "fail"
     reason = (

@@ -11,13 +11,13 @@ from include.declarations import METRICS, RATES
 from include.errors import DataError
 from include.modeling.evaluation.evidence import Measurement
 from include.modeling.evaluation.metrics import MEASURES
-from include.modeling.gates.verdict import measured, verdict
+from include.modeling.gates.verdict import measurement_of, verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from include.declarations import Fairness, Metric, Rate
-    from include.modeling.evaluation.context import Trial
+    from include.modeling.evaluation.context import EvaluationContext
     from include.modeling.evaluation.evidence import Evidence, Figure
     from include.modeling.gates.verdict import Verdict
 
@@ -25,7 +25,7 @@ MISSING = "missing"
 RANKING = frozenset({"roc_auc", "average_precision"})  # of no meaning within one class
 
 
-def measure(gate: Fairness, trial: Trial) -> Measurement:
+def measure(gate: Fairness, trial: EvaluationContext) -> Measurement:
     """Return each metric of each slice of the test rows, and how many rows it rests on."""
     slices = _slices(trial.test.frame[gate.column])
     rates = [rate for rate in RATES if rate in gate.metrics]
@@ -49,12 +49,12 @@ def _slices(values: pd.Series[Any]) -> pd.Series[Any]:
     return pd.Series(pd.Categorical.from_codes(places[codes], pd.Index(names)))
 
 
-def _rates(rates: Sequence[Rate], slices: Any, trial: Trial) -> list[Mapping[str, Figure | None]]:
+def _rates(rates: Sequence[Rate], slices: Any, trial: EvaluationContext) -> list[Mapping[str, Figure | None]]:
     """Count first and let Fairlearn weigh the counts: the same rates, in one pass over the rows."""
     from fairlearn import metrics as fairlearn
 
     frame = pd.DataFrame({"slice": slices, "target": trial.test.target == 1})
-    frame["acted"] = trial.test.answers >= trial.threshold
+    frame["acted"] = trial.test.predictions >= trial.threshold
     cells = frame.groupby(["slice", "target", "acted"], observed=True).size().reset_index(name="rows")
     weights = {"sample_weight": cells["rows"]}
     found = fairlearn.MetricFrame(
@@ -79,14 +79,14 @@ def _rates(rates: Sequence[Rate], slices: Any, trial: Trial) -> list[Mapping[str
 
 
 def _metric(
-    metric: Metric, slices: Mapping[Any, Any], trial: Trial, minimum: int
+    metric: Metric, slices: Mapping[Any, Any], trial: EvaluationContext, minimum: int
 ) -> list[Mapping[str, Figure | None]]:
-    lowest, highest = trial.test.answers.min(), trial.test.answers.max()
+    lowest, highest = trial.test.predictions.min(), trial.test.predictions.max()
     if metric == "log_loss" and (lowest < 0 or highest > 1):
         raise DataError(f"log_loss is undefined: answers lie in {lowest:.4g} to {highest:.4g}, not in 0 to 1")
     items: list[Mapping[str, Figure | None]] = []
     for name, places in slices.items():
-        target, answers = trial.test.target[places], trial.test.answers[places]
+        target, answers = trial.test.target[places], trial.test.predictions[places]
         undefined = metric in RANKING and len(np.unique(target)) < 2
         undefined |= metric == "r2" and len(places) < 2
         rows = 0 if undefined else len(places)
@@ -97,7 +97,7 @@ def _metric(
 
 def judge(gate: Fairness, evidence: Evidence) -> Verdict:
     """Fail if a metric differs too much between two slices; say which two, and on how many rows."""
-    found = measured(gate, evidence)
+    found = measurement_of(gate, evidence)
     figures: dict[str, Figure] = dict(found.figures)
     unfair: list[str] = []
     fair: list[str] = []

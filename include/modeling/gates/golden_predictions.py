@@ -7,18 +7,18 @@ import math
 from typing import TYPE_CHECKING
 
 from include.inference import scoring_protocol
-from include.modeling.evaluation.context import answers_of
+from include.modeling.evaluation.context import predict_checked
 from include.modeling.evaluation.evidence import Measurement
-from include.modeling.gates.verdict import measured, verdict
+from include.modeling.gates.verdict import measurement_of, verdict
 
 if TYPE_CHECKING:
     from include.declarations import GoldenPredictions
-    from include.modeling.evaluation.context import Trial
+    from include.modeling.evaluation.context import EvaluationContext
     from include.modeling.evaluation.evidence import Evidence
     from include.modeling.gates.verdict import Verdict
 
 
-def measure(gate: GoldenPredictions, trial: Trial) -> Measurement:
+def measure(gate: GoldenPredictions, trial: EvaluationContext) -> Measurement:
     """
     Ask the declared rows, as a caller would.
 
@@ -26,8 +26,10 @@ def measure(gate: GoldenPredictions, trial: Trial) -> Measurement:
     """
     body = json.dumps({"dataframe_records": [dict(case.row) for case in gate.cases]}).encode()
     columns = trial.model.columns
-    rows = scoring_protocol.frame([scoring_protocol.parse(body, "application/json", columns)], columns)
-    answers = answers_of(trial.use_case, trial.model, rows)
+    rows = scoring_protocol.frame(
+        [scoring_protocol.parse_request(body, "application/json", columns)], columns
+    )
+    answers = predict_checked(trial.use_case, trial.model, rows)
     items = tuple(
         {"case": case.name, "answer": float(a)} for case, a in zip(gate.cases, answers, strict=True)
     )
@@ -36,7 +38,7 @@ def measure(gate: GoldenPredictions, trial: Trial) -> Measurement:
 
 def judge(gate: GoldenPredictions, evidence: Evidence) -> Verdict:
     """Fail if an answer lies outside of the bounds of its case, bounds included."""
-    answers = {str(item["case"]): float(item["answer"] or 0) for item in measured(gate, evidence).items}
+    answers = {str(item["case"]): float(item["answer"] or 0) for item in measurement_of(gate, evidence).items}
     wrong = []
     for case in gate.cases:
         answer = answers[case.name]

@@ -10,26 +10,26 @@ from sklearn import metrics
 
 from include.modeling.evaluation.context import sample
 from include.modeling.evaluation.evidence import Measurement
-from include.modeling.gates.verdict import measured, verdict
+from include.modeling.gates.verdict import measurement_of, verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from include.declarations import Leakage
     from include.modeling.evaluation.bootstrap import Values
-    from include.modeling.evaluation.context import Trial
+    from include.modeling.evaluation.context import EvaluationContext
     from include.modeling.evaluation.evidence import Evidence, Figure
-    from include.modeling.gates.verdict import Outcome, Verdict
+    from include.modeling.gates.verdict import Verdict, VerdictOutcome
 
     Figures = dict[str, Figure]
-    Finding = tuple[Outcome, str, Mapping[str, Figure]]
+    Finding = tuple[VerdictOutcome, str, Mapping[str, Figure]]
 
 ROWS = 20_000
 BINS = 64
-WORST: list[Outcome] = ["fail", "inconclusive", "pass"]
+WORST: list[VerdictOutcome] = ["fail", "inconclusive", "pass"]
 
 
-def measure(gate: Leakage, trial: Trial) -> Measurement:
+def measure(gate: Leakage, trial: EvaluationContext) -> Measurement:
     """Return how well each feature tells the target alone: its mean per bin in training, on test rows."""
     train, test = sample(trial.train.frame, ROWS), sample(trial.test.frame, ROWS)
     targets = [part["target"].to_numpy(dtype=np.float64) for part in (train, test)]
@@ -43,13 +43,13 @@ def measure(gate: Leakage, trial: Trial) -> Measurement:
 def _score(
     task: str, train: pd.Series[Any], test: pd.Series[Any], known: Values, target: Values
 ) -> float | None:
-    if task == "classification" and len(np.unique(target)) < 2:
+    if task == "binary" and len(np.unique(target)) < 2:
         return None
     seen, asked, count = _cells(train, test)
     rows = np.bincount(seen, minlength=count)
     usual = np.bincount(seen, known, minlength=count) / np.maximum(rows, 1)
     guesses = np.where(rows > 0, usual, known.mean())[asked]
-    if task == "classification":
+    if task == "binary":
         return float(metrics.roc_auc_score(target, guesses))
     return float(metrics.r2_score(target, guesses)) if len(target) > 1 else None
 
@@ -72,7 +72,7 @@ def judge(gate: Leakage, evidence: Evidence) -> Verdict:
 
     Days that nobody checked leave it open: that nothing is on record is no proof that nothing leaks.
     """
-    found = measured(gate, evidence)
+    found = measurement_of(gate, evidence)
     alone, record = _alone(gate, found), _on_record(evidence, {str(item["feature"]) for item in found.items})
     outcome = min(alone[0], record[0], key=WORST.index)
     figures: dict[str, Figure] = {"rows": found.rows, "maximum": gate.maximum, **record[2], **alone[2]}

@@ -33,7 +33,7 @@ def overlap(evidence: Evidence) -> Verdict:
 
 def prediction_range(use_case: UseCase, evidence: Evidence) -> Verdict:
     """Fail if a prediction of a test row lies outside of what the use case declares possible."""
-    (low, high), (lowest, highest) = use_case.prediction_range, evidence.answers
+    (low, high), (lowest, highest) = use_case.prediction_range, evidence.prediction_range
     inside = low <= lowest and highest <= high
     reason = f"predictions lie in {lowest:.4g} to {highest:.4g}; {low:g} to {high:g} is declared"
     figures = {"lowest": lowest, "highest": highest, "minimum": low, "maximum": high}

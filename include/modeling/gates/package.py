@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from include.errors import DataError
-from include.modeling.evaluation.context import answering, places_of
+from include.modeling.evaluation.context import estimator_errors, evenly_spaced
 from include.modeling.evaluation.evidence import Measurement
-from include.modeling.gates.verdict import SAME_ANSWER, measured, verdict
+from include.modeling.gates.verdict import SAME_ANSWER, measurement_of, verdict
 from include.modeling.packaging import package
 
 if TYPE_CHECKING:
     from include.declarations import Budget
-    from include.modeling.evaluation.context import Trial
+    from include.modeling.evaluation.context import EvaluationContext
     from include.modeling.evaluation.evidence import Evidence, Figure
     from include.modeling.gates.verdict import Verdict
 
@@ -27,14 +27,14 @@ LIMITS = {  # figure of the fresh process, its name, and its unit
 }
 
 
-def measure_golden(trial: Trial) -> Measurement:
+def measure_golden(trial: EvaluationContext) -> Measurement:
     """
     Ask the golden rows that were packaged with the model, as a caller would.
 
     :raises DataError: if it cannot answer them
     """
-    with answering(trial.use_case, "its golden rows"):
-        rows, gap = package.parity(trial.folder, trial.model)
+    with estimator_errors(trial.use_case, "its golden rows"):
+        rows, gap = package.packaging_parity(trial.folder, trial.model)
     return Measurement(figures={"largest_gap": gap}, rows=rows)
 
 
@@ -44,16 +44,16 @@ def golden(evidence: Evidence) -> Verdict:
     return _alike("golden", evidence, words)
 
 
-def measure_parity(trial: Trial) -> Measurement:
+def measure_parity(trial: EvaluationContext) -> Measurement:
     """
     Compare what a fresh process answers with what was answered here.
 
     :raises DataError: if it could not answer
     """
-    if trial.fresh is None:
+    if trial.isolated is None:
         raise DataError("no fresh process was asked")
-    expected = trial.test.answers[places_of(len(trial.test.answers), ROWS)]
-    answers = np.asarray(trial.fresh().predictions, dtype=np.float64)
+    expected = trial.test.predictions[evenly_spaced(len(trial.test.predictions), ROWS)]
+    answers = np.asarray(trial.isolated().predictions, dtype=np.float64)
     same_shape = answers.shape == expected.shape and bool(np.isfinite(answers).all())
     gap = float(np.abs(answers - expected).max(initial=0.0)) if same_shape else float(np.finfo(float).max)
     return Measurement(figures={"largest_gap": gap}, rows=len(expected))
@@ -65,24 +65,24 @@ def parity(evidence: Evidence) -> Verdict:
 
 
 def _alike(gate: str, evidence: Evidence, words: str) -> Verdict:
-    found = measured(gate, evidence)
+    found = measurement_of(gate, evidence)
     gap = float(found.figures["largest_gap"])
     same = found.rows > 0 and gap <= SAME_ANSWER
     figures = {"rows": found.rows, "largest_gap": gap, "allowed": SAME_ANSWER}
     return verdict(gate, "pass" if same else "fail", words.format(gap=gap, rows=found.rows), figures)
 
 
-def measure_budget(gate: Budget, trial: Trial) -> Measurement:
+def measure_budget(gate: Budget, trial: EvaluationContext) -> Measurement:
     """
     Return what the model takes in a fresh process, and the champion beside it where the gate compares.
 
     :raises DataError: if one of them could not answer
     """
-    if trial.fresh is None:
+    if trial.isolated is None:
         raise DataError("no fresh process was asked")
-    figures: dict[str, Figure] = _costs(asdict(trial.fresh()), "")
-    if gate.compares and trial.champions is not None:
-        figures |= _costs(asdict(trial.champions()), "champion_")
+    figures: dict[str, Figure] = _costs(asdict(trial.isolated()), "")
+    if gate.compares and trial.champion_isolated is not None:
+        figures |= _costs(asdict(trial.champion_isolated()), "champion_")
     return Measurement(figures=figures, rows=1)
 
 
@@ -92,7 +92,7 @@ def _costs(answers: dict[str, float], of: str) -> dict[str, Figure]:
 
 def budget(gate: Budget, evidence: Evidence) -> Verdict:
     """Fail what exceeds a limit, or the champion by more than a ratio; each that does is named."""
-    found = measured(gate, evidence).figures
+    found = measurement_of(gate, evidence).figures
     over: list[str] = []
     within: list[str] = []
     for what, (name, words, unit) in LIMITS.items():

@@ -11,7 +11,7 @@ from include.modeling.gates.verdict import verdict
 if TYPE_CHECKING:
     from include.declarations import Improvement, Overfitting, Threshold
     from include.modeling.evaluation.evidence import Evidence, Figure
-    from include.modeling.gates.verdict import Outcome, Verdict
+    from include.modeling.gates.verdict import Verdict, VerdictOutcome
 
 
 def threshold(gate: Threshold, evidence: Evidence) -> Verdict:
@@ -22,7 +22,7 @@ def threshold(gate: Threshold, evidence: Evidence) -> Verdict:
     if value is None:
         return verdict(gate, "fail", f"{gate.metric} is undefined on the test rows", figures)
     figures["value"] = value
-    outcome: Outcome = "pass"
+    outcome: VerdictOutcome = "pass"
     reason = f"{gate.metric} {value:.4f} is within its bounds"
     if gate.minimum is not None and value < gate.minimum:
         outcome, reason = "fail", f"{gate.metric} {value:.4f} is under the minimum {gate.minimum:g}"
@@ -43,7 +43,7 @@ def improvement(gate: Improvement, evidence: Evidence) -> Verdict:
     """
     if evidence.champion is None:
         return verdict(gate, "pass", "there is no champion yet", {})
-    required = gate.minimum_gain + gate.price_per_attempt * evidence.refusals
+    required = gate.minimum_gain + gate.penalty_per_attempt * evidence.refusals
     figures: dict[str, Figure] = {"required": required, "refusals": evidence.refusals}
     found = (g for g in evidence.champion.gains if (g.metric, g.confidence) == (gate.metric, gate.confidence))
     gain = next(found, None)
@@ -56,10 +56,12 @@ def improvement(gate: Improvement, evidence: Evidence) -> Verdict:
         f"{gate.metric} gains {gain.value:+.5f} on champion {evidence.champion.version} "
         f"({gain.lower:+.5f} to {gain.upper:+.5f} at {gain.confidence:.0%}), {required:+.5f} required"
     )
-    if evidence.refusals and gate.price_per_attempt:
-        reason += f" ({gate.minimum_gain:g}, and {gate.price_per_attempt:g} for each failed attempt since the"
+    if evidence.refusals and gate.penalty_per_attempt:
+        reason += (
+            f" ({gate.minimum_gain:g}, and {gate.penalty_per_attempt:g} for each failed attempt since the"
+        )
         reason += f" last promotion: {evidence.refusals})"
-    outcome: Outcome = "inconclusive"
+    outcome: VerdictOutcome = "inconclusive"
     if gain.days < MINIMUM_DAYS:
         reason += f"; {gain.days} test days are too few to tell how much days differ"
     elif gain.lower >= required:

@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from include.modeling.gates.verdict import blocked, undecided
+from include.modeling.gates.verdict import failed, inconclusive
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,12 +21,12 @@ SIGNS = {"pass": "✓ pass", "fail": "✗ fail", "inconclusive": "? inconclusive
 ORDER = {"fail": 0, "inconclusive": 1, "pass": 2}
 
 
-def write(
+def write_report_files(
     folder: Path, use_case: UseCase, evidence: Evidence | None, verdicts: Sequence[Verdict]
 ) -> list[Path]:
     """Write both forms of the report; return where they are."""
     page, data = folder / MARKDOWN, folder / JSON
-    page.write_text(markdown(use_case, evidence, verdicts))
+    page.write_text(report_markdown(use_case, evidence, verdicts))
     measured = {} if evidence is None else evidence.model_dump(mode="json")["measured"]
     content = {
         "use_case": use_case.name,
@@ -40,12 +40,12 @@ def write(
 
 def conclusion(verdicts: Sequence[Verdict]) -> str:
     """Return `refused`, `undecided` or `passed`."""
-    if blocked(verdicts):
+    if failed(verdicts):
         return "refused"
-    return "undecided" if undecided(verdicts) else "passed"
+    return "undecided" if inconclusive(verdicts) else "passed"
 
 
-def markdown(use_case: UseCase, evidence: Evidence | None, verdicts: Sequence[Verdict]) -> str:
+def report_markdown(use_case: UseCase, evidence: Evidence | None, verdicts: Sequence[Verdict]) -> str:
     """Return one page: the conclusion, every gate with its reason, and the figures behind them."""
     said = {
         "refused": "**Refused**: a blocking gate said no; the champion stays.",
@@ -76,7 +76,7 @@ def _metrics(evidence: Evidence) -> list[str]:
         cells = [_number(values.get(metric)) for values in evidence.metrics.values()]
         interval = evidence.intervals.get(metric)
         cells.append(f"{interval[0]:.4f} to {interval[1]:.4f}" if interval else "")
-        cells.append(_number(evidence.naive.get(metric)))
+        cells.append(_number(evidence.baseline.get(metric)))
         cells += [_number(champion.metrics.get(metric))] if champion else []
         lines.append(f"| {metric} | " + " | ".join(cells) + " |")
     rows = ", ".join(
@@ -88,18 +88,18 @@ def _metrics(evidence: Evidence) -> list[str]:
 
 
 def _worth(use_case: UseCase, evidence: Evidence) -> list[str]:
-    slots = ", ".join(use_case.naive_by) or "nothing, the same for all rows"
+    slots = ", ".join(use_case.baseline_by) or "nothing, the same for all rows"
     lines = []
     if evidence.skill is not None:
         lines.append(
             f"Skill against the naive forecast (by {slots}): {evidence.skill:.1%} of {use_case.metric}."
         )
-    found = evidence.decision
+    found = evidence.costs
     if found is not None:
         at = "" if found.threshold is None else f", acting from a probability of {found.threshold:.3f} on"
         lines.append(
             f"Cost per 1,000 test rows{at}: {found.model:,.2f} {found.currency} with the model, "
-            f"{found.naive:,.2f} with the naive forecast, {found.without:,.2f} with neither."
+            f"{found.baseline:,.2f} with the naive forecast, {found.without:,.2f} with neither."
         )
     return lines
 

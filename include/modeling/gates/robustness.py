@@ -9,17 +9,17 @@ import pandas as pd
 
 from include.declarations import GREATER_IS_BETTER
 from include.errors import DataError
-from include.modeling.evaluation.context import answers_of, places_of
+from include.modeling.evaluation.context import evenly_spaced, predict_checked
 from include.modeling.evaluation.evidence import Measurement
-from include.modeling.evaluation.metrics import evaluate
-from include.modeling.gates.verdict import measured, verdict
+from include.modeling.evaluation.metrics import compute_metrics
+from include.modeling.gates.verdict import measurement_of, verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from include.declarations import Robustness
     from include.modeling.evaluation.bootstrap import Values
-    from include.modeling.evaluation.context import Trial
+    from include.modeling.evaluation.context import EvaluationContext
     from include.modeling.evaluation.evidence import Evidence, Figure
     from include.modeling.gates.verdict import Verdict
 
@@ -27,10 +27,10 @@ UNSEEN = "never seen in training"
 FAR = 10  # times the range of the training rows
 
 
-def measure(gate: Robustness, trial: Trial) -> Measurement:
+def measure(gate: Robustness, trial: EvaluationContext) -> Measurement:
     """Ask a bounded number of test rows again, one column spoilt at a time."""
-    places = places_of(len(trial.test.answers), gate.rows)
-    rows, answers = trial.test.frame.iloc[places], trial.test.answers[places]
+    places = evenly_spaced(len(trial.test.predictions), gate.rows)
+    rows, answers = trial.test.frame.iloc[places], trial.test.predictions[places]
     spoilt = _spoilt(gate, trial.train.frame, rows)
     items = tuple(_asked(gate, trial, rows, answers, how) for how in spoilt)
     return Measurement(items=items, rows=len(rows))
@@ -64,22 +64,24 @@ def _spoilt(gate: Robustness, train: pd.DataFrame, rows: pd.DataFrame) -> Iterat
 
 
 def _asked(
-    gate: Robustness, trial: Trial, rows: pd.DataFrame, before: Values, how: tuple[str, str, Any]
+    gate: Robustness, trial: EvaluationContext, rows: pd.DataFrame, before: Values, how: tuple[str, str, Any]
 ) -> Mapping[str, Figure | None]:
     kind, column, values = how
     use_case = trial.use_case
     item: dict[str, Figure | None] = {"kind": kind, "column": column, "problem": None}
     try:
-        after = answers_of(use_case, trial.model, rows.assign(**{column: values}))
+        after = predict_checked(use_case, trial.model, rows.assign(**{column: values}))
     except DataError as error:
         return item | {"problem": str(error), "flips": None, "loss": None, "outside": None}
-    if use_case.task == "classification":
+    if use_case.task == "binary":
         flips = (after >= trial.threshold) != (before >= trial.threshold)
     else:
         flips = np.abs(after - before) > (gate.tolerance or np.inf)
     low, high = use_case.prediction_range
     outside = int(np.count_nonzero((after < low) | (after > high)))
-    then, now = (evaluate(use_case, given, rows["target"]).get(use_case.metric) for given in (before, after))
+    then, now = (
+        compute_metrics(use_case, given, rows["target"]).get(use_case.metric) for given in (before, after)
+    )
     loss = None
     if then is not None and now is not None:
         loss = then - now if use_case.metric in GREATER_IS_BETTER else now - then
@@ -88,7 +90,7 @@ def _asked(
 
 def judge(gate: Robustness, evidence: Evidence) -> Verdict:
     """Fail if noise flips too much, anything costs too much, or an answer is nonsense; name the columns."""
-    found = measured(gate, evidence)
+    found = measurement_of(gate, evidence)
     wrong = [said for item in found.items for said in _wrong(gate, item)]
     flips = [float(item["flips"] or 0) for item in found.items if item["kind"] == "noise"]
     losses = [float(item["loss"]) for item in found.items if item["loss"] is not None]

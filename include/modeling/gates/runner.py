@@ -31,19 +31,19 @@ from include.modeling.gates import (
 from include.modeling.gates import mandatory as standing
 from include.modeling.gates.business_value import business_value
 from include.modeling.gates.performance import improvement, overfitting, threshold
-from include.modeling.gates.verdict import key_of, unjudged
-from include.modeling.transient_errors import accidents
+from include.modeling.gates.verdict import key_of, not_measured
+from include.modeling.transient_errors import translate_transient
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from include.declarations import AnyGate, Gate, UseCase
-    from include.modeling.evaluation.context import Trial
+    from include.modeling.evaluation.context import EvaluationContext
     from include.modeling.evaluation.evidence import Evidence
     from include.modeling.gates.verdict import Verdict
 
 
-def measure(trial: Trial) -> Mapping[str, Measurement]:
+def measure_gates(trial: EvaluationContext) -> Mapping[str, Measurement]:
     """
     Return what every gate needs to know of the candidate, by the gate's key.
 
@@ -58,11 +58,11 @@ def measure(trial: Trial) -> Mapping[str, Measurement]:
         "signature": lambda: signature.measure(trial),
     }
     last: dict[str, Callable[[], Measurement | None]] = {"parity": lambda: package.measure_parity(trial)}
-    found = {key: _tried(key, look) for key, look in (standing | asked | last).items()}
+    found = {key: _measure_safely(key, look) for key, look in (standing | asked | last).items()}
     return {key: measurement for key, measurement in found.items() if measurement is not None}
 
 
-def judge(use_case: UseCase, evidence: Evidence) -> tuple[Verdict, ...]:
+def judge_gates(use_case: UseCase, evidence: Evidence) -> tuple[Verdict, ...]:
     """
     Return the verdict of every declared gate, and of those that always stand.
 
@@ -77,11 +77,11 @@ def judge(use_case: UseCase, evidence: Evidence) -> tuple[Verdict, ...]:
     }
     if not any(isinstance(gate, SignatureCompatibility) for gate in use_case.gates):
         standing_gates["signature"] = lambda: signature.judge("signature", evidence)
-    declared = (_heard(gate, lambda gate=gate: _declared(gate, evidence)) for gate in use_case.gates)  # type: ignore[misc]
-    return (*declared, *(_heard(name, speak) for name, speak in standing_gates.items()))
+    declared = (_judge_safely(gate, lambda gate=gate: _declared(gate, evidence)) for gate in use_case.gates)  # type: ignore[misc]
+    return (*declared, *(_judge_safely(name, speak) for name, speak in standing_gates.items()))
 
 
-def _measured(gate: AnyGate, trial: Trial) -> Measurement | None:
+def _measured(gate: AnyGate, trial: EvaluationContext) -> Measurement | None:
     match gate:
         case Calibration():
             return calibration.measure(gate, trial)
@@ -124,18 +124,18 @@ def _declared(gate: AnyGate, evidence: Evidence) -> Verdict:  # noqa: C901  one 
             return business_value(gate, evidence)
 
 
-def _tried(key: str, look: Callable[[], Measurement | None]) -> Measurement | None:
+def _measure_safely(key: str, look: Callable[[], Measurement | None]) -> Measurement | None:
     """Hold a DataError against the candidate; an accident is tried again, a mistake of ours ends the task."""
     try:
-        with accidents(f"the measurement for {key}"):
+        with translate_transient(f"the measurement for {key}"):
             return look()
     except DataError as error:
         return Measurement(problem=str(error))
 
 
-def _heard(gate: Gate | str, speak: Callable[[], Verdict]) -> Verdict:
+def _judge_safely(gate: Gate | str, speak: Callable[[], Verdict]) -> Verdict:
     """Fail a gate that was not measured; a mistake of ours is no verdict, and ends the task."""
     try:
         return speak()
     except DataError as error:
-        return unjudged(gate, error)
+        return not_measured(gate, error)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from include.modeling.evaluation.evidence import Measurement
-from include.modeling.gates.verdict import measured, verdict
+from include.modeling.gates.verdict import measurement_of, verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from include.declarations import SignatureCompatibility
-    from include.modeling.evaluation.context import Trial
+    from include.modeling.evaluation.context import EvaluationContext
     from include.modeling.evaluation.evidence import Evidence
     from include.modeling.gates.verdict import Verdict
 
@@ -22,7 +22,7 @@ WIDER: Mapping[str, frozenset[str]] = {  # what is valid for the first is valid 
 }
 
 
-def measure(trial: Trial) -> Measurement:
+def measure(trial: EvaluationContext) -> Measurement:
     """Return what callers of the champion may send, and the candidate would refuse."""
     if trial.champion is None:
         return Measurement()
@@ -45,7 +45,7 @@ def measure(trial: Trial) -> Measurement:
 
 def judge(gate: SignatureCompatibility | str, evidence: Evidence) -> Verdict:
     """Fail if a request that is valid for the champion would be refused."""
-    found = measured("signature", evidence)
+    found = measurement_of("signature", evidence)
     if "champion" not in found.figures:
         return verdict(gate, "pass", "there is no champion yet, and so no caller", {})
     broken = [f"{item['column']} {item['why']}" for item in found.items]

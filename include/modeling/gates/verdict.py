@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from include.declarations import Gate
     from include.modeling.evaluation.evidence import Evidence, Figure, Measurement
 
-Outcome = Literal["pass", "fail", "inconclusive"]
+VerdictOutcome = Literal["pass", "fail", "inconclusive"]
 SAME_ANSWER = 1e-9
 
 
@@ -22,30 +22,30 @@ class Verdict:
     """What one gate says of a candidate, why, and on which figures."""
 
     gate: str
-    outcome: Outcome
+    outcome: VerdictOutcome
     severity: Literal["block", "warn", "info"]
     reason: str
     figures: Mapping[str, Figure]
 
 
-def verdict(gate: Gate | str, outcome: Outcome, reason: str, figures: Mapping[str, Figure]) -> Verdict:
+def verdict(gate: Gate | str, outcome: VerdictOutcome, reason: str, figures: Mapping[str, Figure]) -> Verdict:
     """Return what a declared gate says, or one that always stands, which blocks."""
     if isinstance(gate, str):
         return Verdict(gate, outcome, "block", reason, figures)
     return Verdict(gate.name, outcome, gate.severity, reason, figures)
 
 
-def unjudged(gate: Gate | str, why: object) -> Verdict:
+def not_measured(gate: Gate | str, why: object) -> Verdict:
     """Return the failure of a gate that could not look."""
     return verdict(gate, "fail", f"could not be judged: {why}", {})
 
 
-def blocked(verdicts: Iterable[Verdict]) -> tuple[Verdict, ...]:
+def failed(verdicts: Iterable[Verdict]) -> tuple[Verdict, ...]:
     """Return the verdicts that stop the candidate; none means that it may go on."""
     return tuple(verdict for verdict in verdicts if (verdict.severity, verdict.outcome) == ("block", "fail"))
 
 
-def undecided(verdicts: Iterable[Verdict]) -> tuple[Verdict, ...]:
+def inconclusive(verdicts: Iterable[Verdict]) -> tuple[Verdict, ...]:
     """Return the blocking gates that could not decide: a person has to."""
     return tuple(
         verdict for verdict in verdicts if (verdict.severity, verdict.outcome) == ("block", "inconclusive")
@@ -57,13 +57,13 @@ def key_of(gate: Gate | str) -> str:
     return gate if isinstance(gate, str) else f"{gate.name}/{gate.severity}"
 
 
-def measured(gate: Gate | str, evidence: Evidence) -> Measurement:
+def measurement_of(gate: Gate | str, evidence: Evidence) -> Measurement:
     """
     Return what was measured for a gate.
 
     :raises DataError: if it was not, or could not be
     """
-    found = evidence.measured.get(key_of(gate))
+    found = evidence.measurements.get(key_of(gate))
     if found is None:
         raise DataError("it was declared after the evaluation; clear `evaluate`")
     if found.problem is not None:

@@ -14,15 +14,15 @@ import yaml
 from mlflow.models import Model, ModelSignature
 from mlflow.types import ColSpec, DataType, Schema, TensorSpec
 
-from include.certificates.certificate import digest
+from include.certificates.certificate import model_digest
 from include.errors import CertificateInvalid, DataError
 from include.inference import model as loading
 from include.inference import scoring_protocol
 from include.inference.formats import GRAPH, TRUSTED_TYPES
-from include.inference.onnx_model import Graph
+from include.inference.onnx_model import OnnxModel
 from include.modeling.evaluation.metrics import predict
 from include.modeling.packaging.serialization import by_value, export, own_modules, requirements, serialize
-from include.modeling.training.fit import inputs
+from include.modeling.training.fit import feature_columns
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -31,7 +31,15 @@ if TYPE_CHECKING:
     from include.inference.model import ServedModel
     from include.modeling.packaging.serialization import Serialized
 
-__all__ = ["BACKGROUND", "GOLDEN", "check", "digest", "load", "parity", "save"]
+__all__ = [
+    "BACKGROUND",
+    "GOLDEN",
+    "load_package",
+    "model_digest",
+    "packaging_parity",
+    "require_model_digest",
+    "save",
+]
 
 GOLDEN, BACKGROUND, SOURCE = "golden.json", "background.json", "code"
 GOLDEN_ROWS, BACKGROUND_ROWS, COMPARED_ROWS = 50, 100, 2_000
@@ -53,7 +61,7 @@ def save(estimator: Any, use_case: UseCase, sample_frame: pd.DataFrame, folder: 
     :raises DataError: naming a feature whose type no caller could send; if the model is larger than declared;
         or if the ONNX graph that was declared does not answer as the estimator does
     """
-    sample = inputs(use_case, sample_frame)
+    sample = feature_columns(use_case, sample_frame)
     specs = [ColSpec(_type_of(use_case, sample[name]), name) for name in sample.columns]
     filled = [spec.name for spec in specs if spec.type != DataType.double]  # JSON can leave out numbers only
     rows = sample.dropna(subset=filled).head(COMPARED_ROWS)
@@ -73,7 +81,7 @@ def save(estimator: Any, use_case: UseCase, sample_frame: pd.DataFrame, folder: 
         _add_source(module, folder / SOURCE)
     if use_case.serving.runtime == "onnx":
         _add_graph(estimator, use_case, rows, folder / GRAPH)
-    answering = estimator if use_case.serving.runtime == "python" else Graph(folder / GRAPH)
+    answering = estimator if use_case.serving.runtime == "python" else OnnxModel(folder / GRAPH)
     golden = rows.head(GOLDEN_ROWS)
     answers: dict[str, Any] = {"predictions": predict(answering, use_case.task, golden).tolist()}
     if use_case.serving.runtime == "onnx":  # in single precision a row alone differs from one among others
@@ -84,32 +92,32 @@ def save(estimator: Any, use_case: UseCase, sample_frame: pd.DataFrame, folder: 
     _check_size(use_case, folder)
 
 
-def check(folder: Path, expected: str) -> None:
+def require_model_digest(folder: Path, expected: str) -> None:
     """
     Let pass the folder whose digest is `expected`.
 
     :raises CertificateInvalid: if the files are not those that were packaged
     """
-    found = digest(folder)
+    found = model_digest(folder)
     if found != expected:
         raise CertificateInvalid(
             f"{folder} has the digest {found}, but {expected} was packaged. Train the model in a new run."
         )
 
 
-def load(folder: Path, *, expected: str) -> ServedModel:
+def load_package(folder: Path, *, expected: str) -> ServedModel:
     """
     Return the model in `folder`, which must have the digest `expected`: unpickling runs what it finds.
 
-    This is for a candidate without a certificate; afterwards `include.inference.model.load` is the way.
+    This is for a candidate without a certificate; afterwards `include.inference.model.load_model` is the way.
 
     :raises CertificateInvalid: if the files are not those that were packaged
     """
-    check(folder, expected)
-    return loading.unpack(folder)
+    require_model_digest(folder, expected)
+    return loading.load_unverified(folder)
 
 
-def parity(folder: Path, model: ServedModel) -> tuple[int, float]:
+def packaging_parity(folder: Path, model: ServedModel) -> tuple[int, float]:
     """
     Ask `model` the golden rows of `folder` as a caller would; return their number and the largest difference.
 
@@ -118,7 +126,7 @@ def parity(folder: Path, model: ServedModel) -> tuple[int, float]:
     content = json.loads((folder / GOLDEN).read_text())
     body = json.dumps({"dataframe_split": content["dataframe_split"]}).encode()
     rows = scoring_protocol.frame(
-        [scoring_protocol.parse(body, "application/json", model.columns)], model.columns
+        [scoring_protocol.parse_request(body, "application/json", model.columns)], model.columns
     )
     answers, expected = model.predict(rows), np.asarray(content["predictions"], dtype=np.float64)
     if answers.shape != expected.shape or not np.isfinite(answers).all():
@@ -155,7 +163,7 @@ def _write_mlflow_folder(
 
 def _add_graph(estimator: Any, use_case: UseCase, rows: pd.DataFrame, path: Path) -> None:
     path.write_bytes(export(estimator, use_case, rows))
-    found, expected = (predict(each, use_case.task, rows) for each in (Graph(path), estimator))
+    found, expected = (predict(each, use_case.task, rows) for each in (OnnxModel(path), estimator))
     gap, allowed = float(np.max(np.abs(found - expected), initial=0.0)), use_case.serving.tolerance
     if not gap <= allowed:
         raise DataError(

@@ -17,7 +17,7 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 import cloudpickle
 import numpy as np
 
-from include.catalog import module_of
+from include.catalog import declaration_module
 from include.errors import DataError, DeclarationError
 from include.inference.formats import TRUSTED_TYPES
 from include.modeling.evaluation.metrics import predict
@@ -69,7 +69,7 @@ def own_modules(use_case: UseCase) -> list[ModuleType]:
 
     :raises DeclarationError: if one of those cannot be imported
     """
-    modules = [module_of("use_cases", use_case.name)]
+    modules = [declaration_module("use_cases", use_case.name)]
     for name in use_case.code:
         try:
             modules.append(import_module(name))

@@ -7,24 +7,26 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from include.declarations import GREATER_IS_BETTER, Improvement
-from include.modeling.evaluation.bootstrap_metrics import mean_of, measure
-from include.modeling.evaluation.comparison import gain
-from include.modeling.evaluation.costs import PER, cost_of
-from include.modeling.evaluation.evidence import Decision, Evidence, Rivalry
-from include.modeling.evaluation.metrics import evaluate as metrics_of
-from include.modeling.gates import measure as measure_for_gates
+from include.modeling.evaluation.bootstrap_metrics import mean_of, resample_metric
+from include.modeling.evaluation.comparison import paired_gain
+from include.modeling.evaluation.costs import PER_ROWS, cost_of
+from include.modeling.evaluation.evidence import ChampionComparison, CostComparison, Evidence
+from include.modeling.evaluation.metrics import compute_metrics as metrics_of
+from include.modeling.gates import measure_gates as measure_for_gates
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from include.data.snapshots.splits import Splits
     from include.declarations import Metric
-    from include.modeling.evaluation.context import Part, Trial
+    from include.modeling.evaluation.context import EvaluationContext, ScoredSplit
 
 CONFIDENCE = 0.95  # between both bounds of a metric's interval
 
 
-def examine(trial: Trial, *, overlap: int, champions_overlap: int | None, refusals: int) -> Evidence:
+def collect_evidence(
+    trial: EvaluationContext, *, overlap: int, champions_overlap: int | None, refusals: int
+) -> Evidence:
     """
     Return the evidence of a trial, its splits' whole sizes aside.
 
@@ -32,26 +34,30 @@ def examine(trial: Trial, *, overlap: int, champions_overlap: int | None, refusa
     (None: nobody knows), `refusals` failed attempts since the last promotion.
     """
     use_case, test = trial.use_case, trial.test
-    parts: dict[str, Part | None] = {"train": trial.train, "validation": trial.validation, "test": test}
+    parts: dict[str, ScoredSplit | None] = {
+        "train": trial.train,
+        "validation": trial.validation,
+        "test": test,
+    }
     metrics = {
-        name: metrics_of(use_case, part.answers, part.target)
+        name: metrics_of(use_case, part.predictions, part.target)
         for name, part in parts.items()
         if part is not None
     }
-    naive = metrics_of(use_case, trial.naive, test.target)
+    naive = metrics_of(use_case, trial.baseline, test.target)
     return Evidence(
         metrics=metrics,
         rows={name: len(part.target) for name, part in parts.items() if part is not None},
         overlap=overlap,
-        answers=(float(test.answers.min()), float(test.answers.max())),
+        prediction_range=(float(test.predictions.min()), float(test.predictions.max())),
         days=trial.days.count,
         intervals=_intervals(trial, metrics["test"]),
-        naive=naive,
+        baseline=naive,
         skill=_skill(use_case.metric, metrics["test"], naive),
-        decision=decide(trial),
+        costs=compare_costs(trial),
         champion=_rivalry(trial, metrics["test"], champions_overlap),
         refusals=refusals,
-        measured=measure_for_gates(trial),
+        measurements=measure_for_gates(trial),
     )
 
 
@@ -62,29 +68,29 @@ def with_sizes(evidence: Evidence, splits: Splits) -> Evidence:
     return evidence.model_copy(update={"rows": whole, "sampled": sampled})
 
 
-def decide(trial: Trial, *, confidence: float = 0.95) -> Decision | None:
+def compare_costs(trial: EvaluationContext, *, confidence: float = 0.95) -> CostComparison | None:
     """Return what the predictions cost, if the use case says what a wrong one costs."""
     use_case, test = trial.use_case, trial.test
     if use_case.cost is None:
         return None
     thresholds = (
-        (trial.threshold, trial.naive_threshold) if use_case.cost.kind == "decision" else (None, None)
+        (trial.threshold, trial.baseline_threshold) if use_case.cost.kind == "decision" else (None, None)
     )
-    model = cost_of(use_case.cost, test.target, test.answers, thresholds[0])
-    naive = cost_of(use_case.cost, test.target, trial.naive, thresholds[1])
+    model = cost_of(use_case.cost, test.target, test.predictions, thresholds[0])
+    naive = cost_of(use_case.cost, test.target, trial.baseline, thresholds[1])
     without = _without(trial)
     other = naive if naive.mean() <= without.mean() else without
-    saving = mean_of((other - model) * PER, trial.days)
-    saved = float(other.mean() - model.mean()) * PER
+    saving = mean_of((other - model) * PER_ROWS, trial.days)
+    saved = float(other.mean() - model.mean()) * PER_ROWS
     wanted = [gate.confidence for gate in use_case.gates if gate.kind == "business_value"]
     confidence = max(wanted, default=confidence)
     lower, upper = trial.days.interval(saving, confidence=confidence, value=saved)
-    return Decision(
+    return CostComparison(
         currency=use_case.cost.currency,
         threshold=thresholds[0],
-        model=float(model.mean()) * PER,
-        naive=float(naive.mean()) * PER,
-        without=float(without.mean()) * PER,
+        model=float(model.mean()) * PER_ROWS,
+        baseline=float(naive.mean()) * PER_ROWS,
+        without=float(without.mean()) * PER_ROWS,
         saved=saved,
         lower=lower,
         upper=upper,
@@ -92,7 +98,7 @@ def decide(trial: Trial, *, confidence: float = 0.95) -> Decision | None:
     )
 
 
-def _without(trial: Trial) -> np.ndarray:
+def _without(trial: EvaluationContext) -> np.ndarray:
     """Return what doing without any forecast costs: act always, or never, or expect what was usual."""
     cost, chosen_on, test = trial.use_case.cost, trial.validation or trial.train, trial.test
     if cost is None or cost.kind == "error":
@@ -106,33 +112,35 @@ def _without(trial: Trial) -> np.ndarray:
     return cost_of(cost, test.target, np.full(len(test.target), min(costs, key=costs.__getitem__)), 0.5)
 
 
-def _intervals(trial: Trial, metrics: Mapping[str, float]) -> dict[str, tuple[float, float]]:
+def _intervals(trial: EvaluationContext, metrics: Mapping[str, float]) -> dict[str, tuple[float, float]]:
     found = {}
     for name, value in metrics.items():
         metric: Metric = name  # type: ignore[assignment]
-        of_days = measure(metric, trial.test.target, trial.test.answers, trial.days)
+        of_days = resample_metric(metric, trial.test.target, trial.test.predictions, trial.days)
         found[name] = trial.days.interval(of_days, confidence=(1 + CONFIDENCE) / 2, value=value)
     return found
 
 
-def _rivalry(trial: Trial, own: Mapping[str, float], overlap: int | None) -> Rivalry | None:
+def _rivalry(
+    trial: EvaluationContext, own: Mapping[str, float], overlap: int | None
+) -> ChampionComparison | None:
     champion, use_case, target = trial.champion, trial.use_case, trial.test.target
     if champion is None:
         return None
-    metrics = metrics_of(use_case, champion.answers, target)
+    metrics = metrics_of(use_case, champion.predictions, target)
     gates = [
         gate
         for gate in use_case.gates
         if isinstance(gate, Improvement) and gate.metric in {*metrics} & {*own}
     ]
     gains = tuple(
-        gain(
-            gate.metric, target, trial.test.answers, champion.answers,
+        paired_gain(
+            gate.metric, target, trial.test.predictions, champion.predictions,
             confidence=gate.confidence, days=trial.days,
         )
         for gate in gates
     )  # fmt: skip
-    return Rivalry(version=champion.version, metrics=metrics, gains=gains, overlap=overlap)
+    return ChampionComparison(version=champion.version, metrics=metrics, gains=gains, overlap=overlap)
 
 
 def _skill(metric: Metric, model: Mapping[str, float], naive: Mapping[str, float]) -> float | None:

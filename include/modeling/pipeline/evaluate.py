@@ -7,23 +7,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from include.certificates.certificate import EVIDENCE as SIGNED
-from include.modeling.evaluation.context import Opponent, answers_of, hold, sample
-from include.modeling.evaluation.isolated_process import asking
-from include.modeling.evaluation.plots import draw as draw_trial
-from include.modeling.explainability.importance import explain
+from include.modeling.evaluation.context import ChampionScores, build_context, predict_checked, sample
+from include.modeling.evaluation.isolated_process import isolated_predictor
+from include.modeling.evaluation.plots import draw_evaluation as draw_trial
+from include.modeling.explainability.importance import write_importance
 from include.modeling.gates.package import ROWS as FRESH_ROWS
 from include.modeling.packaging import package
-from include.modeling.pipeline.collect_evidence import examine, with_sizes
+from include.modeling.pipeline.collect_evidence import collect_evidence, with_sizes
 from include.modeling.pipeline.workspace import (
     EVIDENCE,
     SEEN_ROWS,
-    Site,
     TrainedCandidate,
-    cut,
+    Workspace,
     row_identities,
+    split_snapshot,
 )
 from include.modeling.registry import load_version as champions
-from include.modeling.training.fit import inputs
+from include.modeling.training.fit import feature_columns
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,12 +35,12 @@ if TYPE_CHECKING:
     from include.modeling.evaluation.evidence import Evidence
 
 
-def evaluate(
-    site: Site,
+def evaluate_candidate(
+    site: Workspace,
     candidate: TrainedCandidate,
     frame: pd.DataFrame,
     *,
-    rival: int | None = None,
+    champion_version: int | None = None,
     refusals: int = 0,
     leakage: LeakageRecord | None = None,
 ) -> Evidence:
@@ -51,22 +51,26 @@ def evaluate(
     `leakage` what is on record about the snapshot's features.
     """
     use_case, registry = site.use_case, site.registry
-    splits = cut(use_case, frame)
-    asked = inputs(use_case, sample(splits.test, FRESH_ROWS))
-    with asking(asked) as ask:
+    splits = split_snapshot(use_case, frame)
+    asked = feature_columns(use_case, sample(splits.test, FRESH_ROWS))
+    with isolated_predictor(asked) as ask:
         folder = registry.fetch(candidate.model_id, site.workdir / "candidate")
-        package.check(folder, candidate.digest)
+        package.require_model_digest(folder, candidate.digest)
         fresh = ask(folder, candidate.digest)
-        champion, theirs = (None, None) if rival is None else _champion(site, rival, splits.test)
+        champion, theirs = (
+            (None, None) if champion_version is None else _champion(site, champion_version, splits.test)
+        )
         beside: dict[str, Any] = {"fresh": fresh, "champion": champion}
         if champion is not None and any(gate.kind == "budget" and gate.compares for gate in use_case.gates):
-            digest = package.digest(champion.folder)
+            digest = package.model_digest(champion.folder)
             beside["champions"] = ask(champion.folder, digest)
-        model = package.load(folder, expected=candidate.digest)
-        trial = hold(use_case, model, folder, splits, **beside)
-        pictures = draw_trial(trial, site.workdir) + explain(use_case, model, splits.test, site.workdir)
+        model = package.load_package(folder, expected=candidate.digest)
+        trial = build_context(use_case, model, folder, splits, **beside)
+        pictures = draw_trial(trial, site.workdir) + write_importance(
+            use_case, model, splits.test, site.workdir
+        )
         tested = row_identities(use_case, splits.test)  # what waits for the fresh processes comes last
-        evidence = examine(
+        evidence = collect_evidence(
             trial,
             overlap=_common(tested, row_identities(use_case, splits.train, splits.validation)),
             champions_overlap=None if theirs is None else _common(tested, theirs),
@@ -77,13 +81,13 @@ def evaluate(
     return evidence
 
 
-def _keep(site: Site, candidate: TrainedCandidate, evidence: Evidence, files: list[Path]) -> None:
-    metrics = {**evidence.metrics, "naive": evidence.naive}
+def _keep(site: Workspace, candidate: TrainedCandidate, evidence: Evidence, files: list[Path]) -> None:
+    metrics = {**evidence.metrics, "naive": evidence.baseline}
     flat = {f"{name}.{metric}": value for name, values in metrics.items() for metric, value in values.items()}
     if evidence.skill is not None:
         flat["test.skill"] = evidence.skill
-    if evidence.decision is not None:
-        flat |= {"test.cost": evidence.decision.model, "test.saved": evidence.decision.saved}
+    if evidence.costs is not None:
+        flat |= {"test.cost": evidence.costs.model, "test.saved": evidence.costs.saved}
     site.registry.log(candidate.run_id, metrics=flat)
     path = site.workdir / EVIDENCE
     path.write_text(evidence.model_dump_json(indent=1))
@@ -91,12 +95,14 @@ def _keep(site: Site, candidate: TrainedCandidate, evidence: Evidence, files: li
         site.registry.log_file(candidate.run_id, file)
 
 
-def _champion(site: Site, rival: int, test: pd.DataFrame) -> tuple[Opponent, npt.NDArray[np.uint64] | None]:
+def _champion(
+    site: Workspace, rival: int, test: pd.DataFrame
+) -> tuple[ChampionScores, npt.NDArray[np.uint64] | None]:
     """Return the champion with its answers to the test rows, and the rows it has seen, if they are known."""
     use_case, folder = site.use_case, site.workdir / "champion"
-    held = champions.load(site.registry, use_case.name, rival, folder=folder, trusted=site.trusted)
+    held = champions.load_version(site.registry, use_case.name, rival, folder=folder, trusted=site.trusted)
     seen = folder / SIGNED / SEEN_ROWS  # of the evidence on its certificate, so nobody made it shorter
-    opponent = Opponent(rival, held.model, folder, answers_of(use_case, held.model, test))
+    opponent = ChampionScores(rival, held.model, folder, predict_checked(use_case, held.model, test))
     return opponent, np.load(seen) if seen.exists() else None
 
 

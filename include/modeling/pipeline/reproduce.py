@@ -17,11 +17,11 @@ from include.data.snapshots import snapshot as snapshots
 from include.data.snapshots.snapshot import Snapshot
 from include.errors import AirworthyError, NotReproduced, ServiceUnavailable
 from include.modeling.packaging import package as packaging
-from include.modeling.pipeline.workspace import cut
+from include.modeling.pipeline.workspace import split_snapshot
 from include.modeling.registry import load_version as champions
 from include.modeling.registry.provenance import code_version, lock_hash
 from include.modeling.registry.registry import as_tags
-from include.modeling.training.fit import fit, inputs
+from include.modeling.training.fit import feature_columns, fit_candidate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
     from include.certificates.certificate import Certificate
     from include.data.lake.delta_tables import Lake
     from include.declarations import UseCase
-    from include.modeling.pipeline.workspace import Site
-    from include.modeling.registry.load_version import Certified
+    from include.modeling.pipeline.workspace import Workspace
+    from include.modeling.registry.load_version import LoadedVersion
 
 FILE, PAGE = "reproduction.json", "reproduction.md"
-Outcome = Literal["identical", "equal", "different", "impossible"]
+ReproductionOutcome = Literal["identical", "equal", "different", "impossible"]
 MEANING = {
     "identical": "the model is the same, byte by byte",
     "equal": "every prediction is bit-equal, though the model's files are not",
@@ -73,7 +73,7 @@ class Reproduction:
     use_case: str
     version: int
     run_id: str
-    outcome: Outcome
+    outcome: ReproductionOutcome
     digest: str
     found: str
     golden: Difference | None = None
@@ -106,7 +106,7 @@ class Reproduction:
             raise NotReproduced(f"{self.reason} See {PAGE} of the MLflow run {self.run_id}.")
 
 
-def reproduce(site: Site, build: Callable[..., Any], lake: Lake, version: int) -> Reproduction:
+def reproduce(site: Workspace, build: Callable[..., Any], lake: Lake, version: int) -> Reproduction:
     """
     Make `version` again: its snapshot, today's `build` with its parameters and its seed.
 
@@ -116,10 +116,12 @@ def reproduce(site: Site, build: Callable[..., Any], lake: Lake, version: int) -
     :raises CertificateInvalid: if nobody trusted certified it: its lineage is not to be believed
     """
     name, registry = site.use_case.name, site.registry
-    held = champions.load(registry, name, version, folder=site.workdir / "certified", trusted=site.trusted)
+    held = champions.load_version(
+        registry, name, version, folder=site.workdir / "certified", trusted=site.trusted
+    )
     about = held.certificate
     known: dict[str, Any] = {"use_case": name, "version": version, "run_id": about.run_id}
-    known |= {"digest": about.model_digest, "changes": changes(about)}
+    known |= {"digest": about.model_digest, "changes": input_changes(about)}
     try:
         result = _compare(site, held, _remade(site, build, lake, about), known)
     except ServiceUnavailable:
@@ -130,7 +132,7 @@ def reproduce(site: Site, build: Callable[..., Any], lake: Lake, version: int) -
     return result
 
 
-def changes(about: Certificate) -> tuple[Change, ...]:
+def input_changes(about: Certificate) -> tuple[Change, ...]:
     """Return what of code, lock and packages is not as it was when a version was certified."""
     code = code_version()
     found = [
@@ -154,7 +156,7 @@ def difference(expected: np.ndarray[Any, Any], found: np.ndarray[Any, Any]) -> D
     return Difference(rows, int(apart.reshape(rows, -1).any(axis=1).sum()), float(gap.max(initial=0.0)))
 
 
-def markdown(result: Reproduction) -> str:
+def reproduction_markdown(result: Reproduction) -> str:
     """Return the page that people read."""
     lines = [
         f"# {result.use_case} version {result.version}, made again",
@@ -177,14 +179,14 @@ def markdown(result: Reproduction) -> str:
 
 
 def _remade(
-    site: Site, build: Callable[..., Any], lake: Lake, about: Certificate
+    site: Workspace, build: Callable[..., Any], lake: Lake, about: Certificate
 ) -> tuple[Path, pd.DataFrame]:
     """Return the folder of the model that was made again, and the rows it is tested on."""
     folder = site.workdir / "again"
     use_case = _seeded(site.use_case, about.seeds.get("training.seed"))
     snapshot = Snapshot.from_json(json.dumps(about.snapshot))
-    splits = cut(use_case, snapshots.read(use_case, snapshot, lake))
-    trained = fit(use_case, build(**about.parameters), splits)
+    splits = split_snapshot(use_case, snapshots.read_snapshot(use_case, snapshot, lake))
+    trained = fit_candidate(use_case, build(**about.parameters), splits)
     packaging.save(trained.estimator, use_case, splits.train, folder)
     return folder, splits.test
 
@@ -197,19 +199,19 @@ def _seeded(use_case: UseCase, seed: int | None) -> UseCase:
 
 
 def _compare(
-    site: Site, held: Certified, made: tuple[Path, pd.DataFrame], known: Mapping[str, Any]
+    site: Workspace, held: LoadedVersion, made: tuple[Path, pd.DataFrame], known: Mapping[str, Any]
 ) -> Reproduction:
     folder, test = made
-    digest = packaging.digest(folder)
-    again = packaging.load(folder, expected=digest)
+    digest = packaging.model_digest(folder)
+    again = packaging.load_package(folder, expected=digest)
     certified = site.workdir / "certified"
     golden = json.loads((certified / packaging.GOLDEN).read_text())
-    rows = inputs(site.use_case, test)
+    rows = feature_columns(site.use_case, test)
     answers, expected = again.predict(rows), held.model.predict(rows)
     of_golden = difference(_array(golden["predictions"]), again.predict(_golden_rows(golden, rows)))
     of_test = difference(expected, answers)
     same = of_golden.differing == of_test.differing == 0
-    outcome: Outcome = "identical" if digest == held.certificate.model_digest else "equal"
+    outcome: ReproductionOutcome = "identical" if digest == held.certificate.model_digest else "equal"
     return Reproduction(
         **known,
         outcome=outcome if same else "different",
@@ -243,9 +245,9 @@ def _installed(package: str) -> str:
         return "not installed"
 
 
-def _keep(site: Site, result: Reproduction) -> None:
+def _keep(site: Workspace, result: Reproduction) -> None:
     (site.workdir / FILE).write_text(json.dumps(asdict(result), indent=1))
-    (site.workdir / PAGE).write_text(markdown(result))
+    (site.workdir / PAGE).write_text(reproduction_markdown(result))
     for name in (FILE, PAGE):
         site.registry.log_file(result.run_id, site.workdir / name)
     site.registry.version_tags(

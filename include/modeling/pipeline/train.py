@@ -12,16 +12,16 @@ from include.modeling.packaging import package
 from include.modeling.pipeline.workspace import (
     CURVE,
     SEEN_ROWS,
-    Site,
     TrainedCandidate,
-    cut,
+    Workspace,
     row_identities,
+    split_snapshot,
 )
 from include.modeling.registry.registry import as_tags
 from include.modeling.training.estimator import seeds
-from include.modeling.training.fit import fit
-from include.modeling.training.learning_curve import draw, learning_curve
-from include.modeling.training.resource_usage import measured
+from include.modeling.training.fit import fit_candidate
+from include.modeling.training.learning_curve import draw_learning_curve, learning_curve
+from include.modeling.training.resource_usage import measure_usage
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from include.modeling.registry.provenance import Provenance
 
 
-def train(
-    site: Site, estimator: Any, frame: pd.DataFrame, *, run_id: str, provenance: Provenance
+def train_candidate(
+    site: Workspace, estimator: Any, frame: pd.DataFrame, *, run_id: str, provenance: Provenance
 ) -> TrainedCandidate:
     """
     Fit, package and log the one model of the run; what an earlier attempt logged completely is kept.
@@ -40,16 +40,16 @@ def train(
     use_case, registry = site.use_case, site.registry
     logged = registry.logged(run_id)
     if logged is None:
-        splits = cut(use_case, frame)
-        with measured() as usage:
-            trained = fit(use_case, estimator, splits)
+        splits = split_snapshot(use_case, frame)
+        with measure_usage() as usage:
+            trained = fit_candidate(use_case, estimator, splits)
             curve = learning_curve(use_case, trained.estimator, splits.train, splits.validation)
             folder = site.workdir / "model"
             package.save(trained.estimator, use_case, splits.train, folder)
         np.save(site.workdir / SEEN_ROWS, row_identities(use_case, splits.train, splits.validation))
         registry.log_file(run_id, site.workdir / SEEN_ROWS)
         if curve is not None:
-            (site.workdir / CURVE).write_bytes(draw(curve, use_case.name))
+            (site.workdir / CURVE).write_bytes(draw_learning_curve(curve, use_case.name))
             registry.log_file(run_id, site.workdir / CURVE)
         registry.log(
             run_id,
@@ -60,7 +60,7 @@ def train(
         )
         chance = json.dumps(seeds(use_case, trained.estimator))
         tags = provenance.tags | as_tags({"use_case": use_case.name, "seeds": chance})
-        logged = registry.log_model(run_id, folder, digest=package.digest(folder), tags=tags)
+        logged = registry.log_model(run_id, folder, digest=package.model_digest(folder), tags=tags)
     if logged.tags.get("airworthy.inputs") != provenance.digest:
         raise SettingsError(
             f"The MLflow run {run_id} has a model already, of other data or code. "

@@ -9,7 +9,7 @@ import numpy as np
 
 from include.catalog import catalog
 from include.data.snapshots.snapshot import row_hashes
-from include.data.snapshots.splits import split
+from include.data.snapshots.splits import split_rows
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,7 +26,7 @@ SEEN_ROWS, EVIDENCE, CURVE = "seen_rows.npy", "evidence.json", "learning_curve.p
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
+class Workspace:
     """Where a use case is worked on: `workdir` is empty and the task's own, `keys` holds `trusted/`."""
 
     registry: Registry
@@ -50,10 +50,10 @@ class TrainedCandidate:
     digest: str
 
 
-def cut(use_case: UseCase, frame: pd.DataFrame) -> Splits:
+def split_snapshot(use_case: UseCase, frame: pd.DataFrame) -> Splits:
     """Return the rows to fit, to choose and to judge by, apart by what the label lags."""
     label = catalog().datasets[use_case.label.dataset]
-    return split(frame, use_case.split, lag_days=label.lag_days)
+    return split_rows(frame, use_case.split, lag_days=label.lag_days)
 
 
 def row_identities(use_case: UseCase, *frames: pd.DataFrame) -> npt.NDArray[np.uint64]:

@@ -30,11 +30,13 @@ td, th {{ border: 1px solid #ccc; padding: .2em .6em; text-align: left; }}
 """
 
 
-def write(model: Path, about: Certificate, use_case: UseCase, version: int, folder: Path) -> list[Path]:
+def write_model_card(
+    model: Path, about: Certificate, use_case: UseCase, version: int, folder: Path
+) -> list[Path]:
     """Write the card of the verified model in the folder `model` into `folder`: Markdown, and HTML."""
     from markdown_it import MarkdownIt
 
-    text = markdown(model, about, use_case, version)
+    text = card_markdown(model, about, use_case, version)
     body = MarkdownIt("commonmark", {"html": False}).enable("table").render(text)
     pages = {MARKDOWN: text, HTML: _PAGE.format(title=f"{use_case.name} version {version}", body=body)}
     for name, content in pages.items():
@@ -42,7 +44,7 @@ def write(model: Path, about: Certificate, use_case: UseCase, version: int, fold
     return [folder / name for name in pages]
 
 
-def summary(about: Certificate, use_case: UseCase) -> str:
+def card_summary(about: Certificate, use_case: UseCase) -> str:
     """Return a few lines for the registry's page; the card itself lies in the run."""
     metric = about.metrics.get(use_case.metric)
     measured = "" if metric is None else f", {use_case.metric} {metric:.4f} on the test rows"
@@ -54,12 +56,12 @@ def summary(about: Certificate, use_case: UseCase) -> str:
     )
 
 
-def markdown(model: Path, about: Certificate, use_case: UseCase, version: int) -> str:
+def card_markdown(model: Path, about: Certificate, use_case: UseCase, version: int) -> str:
     """Return the card as Markdown."""
     file = model / EVIDENCE / "evidence.json"
     evidence = Evidence.model_validate_json(file.read_bytes()) if file.exists() else None
     gates: Sequence[Any] = about.gates
-    judged = report.markdown(use_case, evidence, gates).splitlines()[1:]
+    judged = report.report_markdown(use_case, evidence, gates).splitlines()[1:]
     sections = [
         [f"# {use_case.name} version {version}", "", use_case.description, "", *_identity(about, use_case)],
         ["## Data", "", *_pairs(about.snapshot | {"features": ", ".join(use_case.features)})],
@@ -91,7 +93,7 @@ def _identity(about: Certificate, use_case: UseCase) -> list[str]:
 
 def _measured(evidence: Evidence | None) -> list[str]:
     lines: list[str] = []
-    for name, found in (evidence.measured if evidence else {}).items():
+    for name, found in (evidence.measurements if evidence else {}).items():
         if not found.items and not found.problem:
             continue
         lines += ["", f"### {name}", "", *([found.problem, ""] if found.problem else [])]

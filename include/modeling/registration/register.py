@@ -12,7 +12,7 @@ from include.certificates import certificate
 from include.certificates.certificate import Claims, GateEvidence
 from include.errors import CertificateInvalid, GateFailed, SettingsError
 from include.inference import model as loading
-from include.modeling.gates import SAME_ANSWER, blocked, report, undecided
+from include.modeling.gates import SAME_ANSWER, failed, inconclusive, report
 from include.modeling.packaging import package
 from include.modeling.pipeline.workspace import EVIDENCE
 from include.modeling.registration import model_card
@@ -25,12 +25,15 @@ if TYPE_CHECKING:
 
     from include.modeling.evaluation.evidence import Evidence
     from include.modeling.gates import Verdict
-    from include.modeling.pipeline.workspace import Site, TrainedCandidate
+    from include.modeling.pipeline.workspace import TrainedCandidate, Workspace
     from include.modeling.registry.registry import Registry
 
 
-def record(
-    site: Site, candidate: TrainedCandidate, verdicts: Sequence[Verdict], evidence: Evidence | None = None
+def record_verdicts(
+    site: Workspace,
+    candidate: TrainedCandidate,
+    verdicts: Sequence[Verdict],
+    evidence: Evidence | None = None,
 ) -> str:
     """
     Keep the verdicts with the run, where people look for them, and end it: nothing is measured after.
@@ -39,14 +42,14 @@ def record(
     """
     tags = {f"gate.{verdict.gate}": verdict.outcome for verdict in verdicts}
     site.registry.log(candidate.run_id, tags=as_tags(tags))
-    page, data = report.write(site.workdir, site.use_case, evidence, verdicts)
+    page, data = report.write_report_files(site.workdir, site.use_case, evidence, verdicts)
     for path in (page, data):
         site.registry.log_file(candidate.run_id, path)
     site.registry.finish(candidate.run_id)
     return page.read_text()
 
 
-def require(
+def require_passed(
     candidate: TrainedCandidate, verdicts: Sequence[Verdict], approvals: Sequence[Mapping[str, str]] = ()
 ) -> None:
     """
@@ -57,8 +60,8 @@ def require(
     :raises GateFailed: with the reason of every blocking gate that failed, or that nobody decided
     """
     approved = {approval.get("gate") for approval in approvals}
-    open_questions = (verdict for verdict in undecided(verdicts) if verdict.gate not in approved)
-    refused = (*blocked(verdicts), *open_questions)
+    open_questions = (verdict for verdict in inconclusive(verdicts) if verdict.gate not in approved)
+    refused = (*failed(verdicts), *open_questions)
     if refused:
         reasons = "; ".join(f"{verdict.gate}: {verdict.outcome}: {verdict.reason}" for verdict in refused)
         raise GateFailed(
@@ -67,8 +70,8 @@ def require(
         )
 
 
-def register(
-    site: Site,
+def register_candidate(
+    site: Workspace,
     candidate: TrainedCandidate,
     verdicts: Sequence[Verdict],
     *,
@@ -82,14 +85,14 @@ def register(
     :raises GateFailed: if a blocking gate refused it, or it answers otherwise when it is served
     :raises SettingsError: if it was trained on another snapshot than that of `provenance`
     """
-    require(candidate, verdicts, approvals)
+    require_passed(candidate, verdicts, approvals)
     registry, name = site.registry, site.use_case.name
-    provenance = trained_on(registry, candidate, provenance)
+    provenance = training_provenance(registry, candidate, provenance)
     logged = registry.logged(candidate.run_id)
     seeds = json.loads(logged.tags.get("airworthy.seeds", "{}")) if logged else {}
-    with registry.alone(f"certificate/{candidate.run_id}"):
+    with registry.lock(f"certificate/{candidate.run_id}"):
         folder = registry.fetch(candidate.model_id, site.workdir / "certified")
-        package.check(folder, candidate.digest)
+        package.require_model_digest(folder, candidate.digest)
         if not _is_certified(folder, site.trusted):
             signed = registry.files_of(candidate.run_id, folder / certificate.EVIDENCE)
             for page in (model_card.MARKDOWN, model_card.HTML):  # of an earlier registration
@@ -98,9 +101,11 @@ def register(
             approved = tuple(dict(each) for each in approvals)
             claims = claims.model_copy(update={"approvals": approved, "seeds": seeds})
             path = folder / certificate.FILE_NAME
-            path.write_bytes(certificate.issue(folder, claims, key_path=site.keys / "signing.pem"))
+            path.write_bytes(
+                certificate.issue_certificate(folder, claims, key_path=site.keys / "signing.pem")
+            )
             registry.add_certificate(candidate.model_id, folder)
-        _, gap = package.parity(folder, loading.load(folder, site.trusted, use_case=name))
+        _, gap = package.packaging_parity(folder, loading.load_model(folder, site.trusted, use_case=name))
         if gap > SAME_ANSWER:
             raise GateFailed(f"{name}: served, it differs by {gap:.3g} from training. Not registered.")
         model = Logged(candidate.model_id, candidate.digest)
@@ -110,15 +115,15 @@ def register(
         return version
 
 
-def _publish_card(site: Site, model: Path, version: int) -> None:
-    about = certificate.verify(model, site.trusted, use_case=site.use_case.name)
-    for path in model_card.write(model, about, site.use_case, version, site.workdir):
+def _publish_card(site: Workspace, model: Path, version: int) -> None:
+    about = certificate.verify_certificate(model, site.trusted, use_case=site.use_case.name)
+    for path in model_card.write_model_card(model, about, site.use_case, version, site.workdir):
         site.registry.log_file(about.run_id, path)
-    site.registry.describe(site.use_case.name, version, model_card.summary(about, site.use_case))
+    site.registry.describe(site.use_case.name, version, model_card.card_summary(about, site.use_case))
 
 
 def _claims(
-    site: Site,
+    site: Workspace,
     candidate: TrainedCandidate,
     verdicts: Sequence[Verdict],
     evidence: Evidence,
@@ -145,7 +150,7 @@ def _lineage(provenance: Provenance) -> dict[str, str]:
 
 def _is_certified(folder: Path, trusted: Path) -> bool:
     try:
-        certificate.verify(folder, trusted)
+        certificate.verify_certificate(folder, trusted)
     except CertificateInvalid:
         return False
     return True
@@ -156,7 +161,9 @@ def _environment() -> dict[str, str]:
     return {"python": platform.python_version(), **versions}
 
 
-def trained_on(registry: Registry, candidate: TrainedCandidate, provenance: Provenance) -> Provenance:
+def training_provenance(
+    registry: Registry, candidate: TrainedCandidate, provenance: Provenance
+) -> Provenance:
     """
     Return what the candidate was made from: the code may have been deployed anew since.
 

@@ -13,10 +13,10 @@ from include.modeling.packaging.package import GOLDEN
 if TYPE_CHECKING:
     from include.certificates.certificate import Certificate
     from include.modeling.registry.registry import Registry
-    from include.release.rollout import State
+    from include.release.rollout import ReleaseState
 
 
-def verify(registry: Registry, use_case: str, version: int, *, trusted: Path) -> Certificate:
+def verify_version(registry: Registry, use_case: str, version: int, *, trusted: Path) -> Certificate:
     """
     Return the certificate of a version, fetched and checked file by file.
 
@@ -24,19 +24,19 @@ def verify(registry: Registry, use_case: str, version: int, *, trusted: Path) ->
     """
     with TemporaryDirectory() as folder:
         model = registry.download(use_case, version, Path(folder) / "model")
-        return certificate.verify(model, trusted, use_case=use_case)
+        return certificate.verify_certificate(model, trusted, use_case=use_case)
 
 
-def golden(registry: Registry, use_case: str, version: int, *, trusted: Path) -> dict[str, Any]:
+def golden_of_version(registry: Registry, use_case: str, version: int, *, trusted: Path) -> dict[str, Any]:
     """Return rows (`dataframe_split`) and the `predictions` that a certified version must always give."""
     with TemporaryDirectory() as folder:
         model = registry.download(use_case, version, Path(folder) / "model")
-        certificate.verify(model, trusted, use_case=use_case)
+        certificate.verify_certificate(model, trusted, use_case=use_case)
         content: dict[str, Any] = json.loads((model / GOLDEN).read_text())
         return content
 
 
-def project(registry: Registry, state: State) -> None:
+def project_aliases(registry: Registry, state: ReleaseState) -> None:
     """Make MLflow's aliases say what the desired state says."""
     registry.alias(
         state.use_case, champion=state.champion, challenger=state.challenger, previous=state.previous

@@ -11,7 +11,7 @@ from mlflow.store.artifact.artifact_repository_registry import get_artifact_repo
 from include.certificates.certificate import EVIDENCE, FILE_NAME
 
 
-def fetch(uri: str, location: str, folder: Path) -> Path:
+def fetch_artifacts(uri: str, location: str, folder: Path) -> Path:
     """Fetch everything at `location` of the MLflow at `uri` into `folder`, which appears complete."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))

@@ -27,7 +27,7 @@ SETTLE_SECONDS = 5.0
 TIMEOUT_SECONDS = 30
 
 
-def once(find: Callable[[], Thing | None], create: Callable[[], object], what: str) -> Thing:
+def get_or_create(find: Callable[[], Thing | None], create: Callable[[], object], what: str) -> Thing:
     """
     Return what `find` finds, after `create` where it finds nothing; `create` is never repeated.
 
@@ -41,7 +41,7 @@ def once(find: Callable[[], Thing | None], create: Callable[[], object], what: s
     try:
         create()
     except MlflowException as error:
-        if not is_uncertain(error):
+        if not is_ambiguous(error):
             raise
         lost: MlflowException | None = error
     else:
@@ -70,13 +70,13 @@ def post(uri: str, endpoint: str, body: dict[str, Any]) -> dict[str, Any]:
     return answer
 
 
-def is_uncertain(error: MlflowException) -> bool:
+def is_ambiguous(error: MlflowException) -> bool:
     """Return whether the server may have done what was asked, though it did not say so."""
     return error.error_code in UNCERTAIN
 
 
 @contextmanager
-def understood(what: str) -> Iterator[None]:
+def permanent_errors(what: str) -> Iterator[None]:
     """Turn what MLflow will never do, however often it is asked, into an error that is not retried."""
     try:
         yield
@@ -87,12 +87,12 @@ def understood(what: str) -> Iterator[None]:
 
 
 @contextmanager
-def reaching(uri: str) -> Iterator[None]:
+def translate_mlflow_errors(uri: str) -> Iterator[None]:
     """Turn MLflow being away into the error that is retried."""
     try:
         yield
     except MlflowException as error:
-        if not is_uncertain(error):
+        if not is_ambiguous(error):
             raise
         raise _away(uri, error) from error
     except requests.RequestException as error:  # of its artifacts

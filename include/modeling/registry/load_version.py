@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Certified:
+class LoadedVersion:
     """A registered version in memory, and its certificate."""
 
     version: int
@@ -25,7 +25,9 @@ class Certified:
     certificate: Certificate
 
 
-def load(registry: Registry, use_case: str, version: int, *, folder: Path, trusted: Path) -> Certified:
+def load_version(
+    registry: Registry, use_case: str, version: int, *, folder: Path, trusted: Path
+) -> LoadedVersion:
     """
     Return a version of the use case, fetched into `folder`.
 
@@ -33,5 +35,5 @@ def load(registry: Registry, use_case: str, version: int, *, folder: Path, trust
     :raises CertificateInvalid: if nobody trusted certified exactly these files for this use case
     """
     registry.download(use_case, version, folder)
-    about = certificate.verify(folder, trusted, use_case=use_case)
-    return Certified(version, loading.load(folder, trusted, use_case=use_case), about)
+    about = certificate.verify_certificate(folder, trusted, use_case=use_case)
+    return LoadedVersion(version, loading.load_model(folder, trusted, use_case=use_case), about)

@@ -10,7 +10,12 @@ from mlflow.exceptions import MlflowException
 from include.certificates import certificate
 from include.errors import ReleaseError
 from include.modeling.registry import artifacts
-from include.modeling.registry.idempotency import once, post, reaching, understood
+from include.modeling.registry.idempotency import (
+    get_or_create,
+    permanent_errors,
+    post,
+    translate_mlflow_errors,
+)
 from include.modeling.registry.tracking import KEY, Tracking
 
 if TYPE_CHECKING:
@@ -48,7 +53,7 @@ class Registry(Tracking):
 
         :raises RunDeleted: if somebody deleted the run
         """
-        with reaching(self.uri):
+        with translate_mlflow_errors(self.uri):
             model = self._model_of(self._active(run_id))
         if model is None or model.status != "READY":
             return None
@@ -61,7 +66,7 @@ class Registry(Tracking):
         Return what an earlier attempt logged completely, or else the model in `folder`. A half-written one is
         written over.
         """
-        with reaching(self.uri), self.alone(f"model/{run_id}"):
+        with translate_mlflow_errors(self.uri), self.lock(f"model/{run_id}"):
             run = self._active(run_id)
             body = {
                 "experiment_id": run.info.experiment_id,
@@ -69,7 +74,7 @@ class Registry(Tracking):
                 "source_run_id": run_id,
                 "tags": [{"key": key, "value": value} for key, value in tags.items()],
             }
-            model: LoggedModel = once(
+            model: LoggedModel = get_or_create(
                 lambda: self._model_of(run),
                 lambda: post(self.uri, "logged-models", body),
                 f"the model of run {run_id}",
@@ -83,20 +88,20 @@ class Registry(Tracking):
 
     def fetch(self, model_id: str, folder: Path) -> Path:
         """Fetch every file of a logged model into `folder`, which appears complete or not at all."""
-        with reaching(self.uri):
-            return artifacts.fetch(
+        with translate_mlflow_errors(self.uri):
+            return artifacts.fetch_artifacts(
                 self.uri, self._client.get_logged_model(model_id).artifact_location, folder
             )
 
     def add_certificate(self, model_id: str, folder: Path) -> None:
         """Put the certificate in `folder` beside the files of a logged model, its evidence before it."""
-        with reaching(self.uri):
+        with translate_mlflow_errors(self.uri):
             location = self._client.get_logged_model(model_id).artifact_location
             artifacts.add_certificate(self.uri, location, folder)
 
     def describe(self, use_case: str, version: int, text: str) -> None:
         """Write the description of a version that MLflow's pages show, as Markdown."""
-        with reaching(self.uri):
+        with translate_mlflow_errors(self.uri):
             self._client.update_model_version(use_case, str(version), text)
 
     def register(self, use_case: str, run_id: str, logged: Logged, tags: Mapping[str, str]) -> int:
@@ -119,8 +124,8 @@ class Registry(Tracking):
             self._ensure_registered(use_case)
             post(self.uri, "model-versions/create", body)
 
-        with reaching(self.uri), self.alone(f"versions/{use_case}"):
-            return once(find, create, f"the version of {use_case} from run {run_id}")
+        with translate_mlflow_errors(self.uri), self.lock(f"versions/{use_case}"):
+            return get_or_create(find, create, f"the version of {use_case} from run {run_id}")
 
     def download(self, use_case: str, version: int, destination: Path) -> Path:
         """
@@ -130,19 +135,19 @@ class Registry(Tracking):
         :raises CertificateInvalid: if its files are those of another model than was registered
         """
         try:
-            with reaching(self.uri):
+            with translate_mlflow_errors(self.uri):
                 registered = self._client.get_model_version(use_case, str(version)).tags.get(DIGEST)
                 uri = self._client.get_model_version_download_uri(use_case, str(version))
-                artifacts.fetch(self.uri, uri, destination)
+                artifacts.fetch_artifacts(self.uri, uri, destination)
         except MlflowException as error:
             raise ReleaseError(f"{use_case} version {version} cannot be fetched: {error}") from error
         if registered is not None:
-            certificate.require(destination, registered, f"{use_case} version {version}")
+            certificate.require_digest(destination, registered, f"{use_case} version {version}")
         return destination
 
     def tags_of(self, use_case: str, version: int) -> dict[str, str]:
         """Return the tags of a version: its lineage."""
-        with reaching(self.uri):
+        with translate_mlflow_errors(self.uri):
             return dict(self._client.get_model_version(use_case, str(version)).tags)
 
     def versions_of_table(self, table: str) -> set[int]:
@@ -156,7 +161,7 @@ class Registry(Tracking):
 
     def version_tags(self, use_case: str, version: int, tags: Mapping[str, str]) -> None:
         """Write tags on a version."""
-        with reaching(self.uri):
+        with translate_mlflow_errors(self.uri):
             for key, value in tags.items():
                 self._client.set_model_version_tag(use_case, str(version), key, value)
 
@@ -166,8 +171,8 @@ class Registry(Tracking):
 
         They are for people to see: nothing here reads them, since they have no compare-and-swap.
         """
-        told = understood(f"the aliases {aliases} of {use_case}")
-        with reaching(self.uri), told, self.alone(f"aliases/{use_case}"):
+        told = permanent_errors(f"the aliases {aliases} of {use_case}")
+        with translate_mlflow_errors(self.uri), told, self.lock(f"aliases/{use_case}"):
             now = self._client.get_registered_model(use_case).aliases
             for name, version in aliases.items():
                 if version is None and name in now:
@@ -179,7 +184,7 @@ class Registry(Tracking):
         """Return version, run, aliases and tags of the versions that MLflow's filter finds, newest first."""
         wanted = f"name = '{model}'" + (f" AND {query}" if query else "")
         order = ["version_number DESC"]
-        with reaching(self.uri), understood(f"the search for versions by {query!r}"):
+        with translate_mlflow_errors(self.uri), permanent_errors(f"the search for versions by {query!r}"):
             found = self._client.search_model_versions(wanted, max_results=MOST_VERSIONS, order_by=order)
             aliases = self._client.get_registered_model(model).aliases if found else {}
         return [
@@ -195,7 +200,7 @@ class Registry(Tracking):
     def _versions_with(self, tag: str, value: str) -> Iterator[ModelVersion]:
         token: str | None = None
         while True:
-            with reaching(self.uri):
+            with translate_mlflow_errors(self.uri):
                 page = self._client.search_model_versions(f"tags.`{tag}` = '{value}'", page_token=token)
             yield from page
             if not (token := page.token):

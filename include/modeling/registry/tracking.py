@@ -15,10 +15,15 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag, ViewType
 from mlflow.exceptions import MlflowException
 
-from include.database.locks import alone
+from include.database.locks import advisory_lock
 from include.errors import RunDeleted, SettingsError
 from include.modeling.registry import artifacts
-from include.modeling.registry.idempotency import once, post, reaching, understood
+from include.modeling.registry.idempotency import (
+    get_or_create,
+    permanent_errors,
+    post,
+    translate_mlflow_errors,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -52,9 +57,9 @@ class Tracking:
     def _client(self) -> MlflowClient:
         return MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
 
-    def alone(self, subject: str) -> AbstractContextManager[None]:
+    def lock(self, subject: str) -> AbstractContextManager[None]:
         """Return a lock on `subject` that one process holds at a time."""
-        return alone(self._engine, f"registry/{subject}")
+        return advisory_lock(self._engine, f"registry/{subject}")
 
     def experiment(self, name: str, tags: Mapping[str, str] | None = None) -> str:
         """
@@ -62,7 +67,7 @@ class Tracking:
 
         :raises SettingsError: if somebody deleted it
         """
-        with reaching(self.uri):
+        with translate_mlflow_errors(self.uri):
             found = self._client.get_experiment_by_name(name)
             if found is None:
                 try:
@@ -125,8 +130,8 @@ class Tracking:
             post(self.uri, "runs/create", body)
             created = True
 
-        with reaching(self.uri), self.alone(f"run/{origin}"):
-            run_id = once(find, create, f"the run {name}")
+        with translate_mlflow_errors(self.uri), self.lock(f"run/{origin}"):
+            run_id = get_or_create(find, create, f"the run {name}")
             if tags and not created:
                 self.log(run_id, tags=tags)
             if clears:
@@ -192,7 +197,7 @@ class Tracking:
 
     def file(self, run_id: str, name: str, folder: Path) -> Path | None:
         """Fetch the file `name` of a run into `folder`; None if the run or the file is not there."""
-        with reaching(self.uri):
+        with translate_mlflow_errors(self.uri):
             try:
                 kept = self._client.list_artifacts(run_id, str(Path(name).parent).strip("."))
             except MlflowException as error:
@@ -205,12 +210,12 @@ class Tracking:
 
     def files_of(self, run_id: str, folder: Path) -> Path:
         """Fetch every file of a run into `folder`, which appears complete or not at all."""
-        with reaching(self.uri):
-            return artifacts.fetch(self.uri, self._client.get_run(run_id).info.artifact_uri, folder)
+        with translate_mlflow_errors(self.uri):
+            return artifacts.fetch_artifacts(self.uri, self._client.get_run(run_id).info.artifact_uri, folder)
 
     def page_of(self, run_id: str) -> str:
         """Return the route of a run's page in MLflow's UI."""
-        with reaching(self.uri):
+        with translate_mlflow_errors(self.uri):
             experiment = self._client.get_run(run_id).info.experiment_id
         return f"experiments/{experiment}/runs/{run_id}"
 
@@ -221,7 +226,7 @@ class Tracking:
 
     def runs(self, experiment: str, query: str = "", *, newest: int = 1_000) -> list[Run]:
         """Return the newest runs of an experiment that MLflow's filter finds; none without the experiment."""
-        with reaching(self.uri), understood(f"the search for runs by {query!r}"):
+        with translate_mlflow_errors(self.uri), permanent_errors(f"the search for runs by {query!r}"):
             found = self._client.get_experiment_by_name(experiment)
             if found is None:
                 return []
@@ -240,7 +245,7 @@ class Tracking:
     @contextmanager
     def _using(self, run_id: str) -> Iterator[None]:
         try:
-            with reaching(self.uri):
+            with translate_mlflow_errors(self.uri):
                 yield
         except MlflowException as error:
             gone = error.error_code == "RESOURCE_DOES_NOT_EXIST"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from include.errors import DataError, ServiceUnavailable, TrainingFailed
-from include.modeling.transient_errors import accidents
+from include.modeling.transient_errors import translate_transient
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,7 +31,7 @@ def check_rows(use_case: UseCase, train: pd.DataFrame) -> tuple[str, ...]:
             f"{use_case.name}: {int(target.isna().sum())} of {len(target)} training rows have no target. "
             "Drop them where the snapshot is read."
         )
-    if use_case.task == "classification" and target.nunique() < 2:
+    if use_case.task == "binary" and target.nunique() < 2:
         raise DataError(
             f"{use_case.name}: all {len(target)} training rows have the target {target.iloc[:1].tolist()}. "
             f"Train on more days, or lower label.above (now {use_case.label.above})."
@@ -51,7 +51,7 @@ def check_rows(use_case: UseCase, train: pd.DataFrame) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def check_answers(use_case: UseCase, estimator: Any, frame: pd.DataFrame) -> None:
+def check_predictions(use_case: UseCase, estimator: Any, frame: pd.DataFrame) -> None:
     """
     Ask a fitted estimator some rows, and again with texts that it has never seen.
 
@@ -71,7 +71,7 @@ def check_answers(use_case: UseCase, estimator: Any, frame: pd.DataFrame) -> Non
 def _ask(use_case: UseCase, estimator: Any, rows: pd.DataFrame, what: str) -> Any:
     method = "predict" if use_case.task == "regression" else "predict_proba"
     try:
-        with accidents(f"{use_case.name}: {method}() on {what}"):
+        with translate_transient(f"{use_case.name}: {method}() on {what}"):
             return np.asarray(getattr(estimator, method)(rows))
     except ServiceUnavailable:
         raise

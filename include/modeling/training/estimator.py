@@ -12,8 +12,8 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import has_fit_parameter
 
 from include.errors import AirworthyError, DeclarationError, TrainingFailed
-from include.modeling.training.sample_weights import weigh
-from include.modeling.transient_errors import accidents
+from include.modeling.training.sample_weights import sample_weights
+from include.modeling.transient_errors import translate_transient
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,7 +32,7 @@ class Fitted:
     iterations: int | None
 
 
-def fit(use_case: UseCase, estimator: Any, train: pd.DataFrame, validation: pd.DataFrame) -> Fitted:
+def fit_estimator(use_case: UseCase, estimator: Any, train: pd.DataFrame, validation: pd.DataFrame) -> Fitted:
     """
     Fit `estimator` on the rows of `train`; those of `validation` only say when to stop.
 
@@ -44,9 +44,9 @@ def fit(use_case: UseCase, estimator: Any, train: pd.DataFrame, validation: pd.D
     with warnings.catch_warnings(record=True) as heard:
         warnings.simplefilter("always", ConvergenceWarning)
         try:
-            with accidents(f"{use_case.name}: the fit on {len(train)} rows"):
+            with translate_transient(f"{use_case.name}: the fit on {len(train)} rows"):
                 seed(estimator, use_case.training.seed)
-                given = _weights(use_case, estimator, weigh(use_case.training, train))
+                given = _weights(use_case, estimator, sample_weights(use_case.training, train))
                 if use_case.training.early_stopping is None:
                     named = {f"{_prefix(estimator)}{name}": value for name, value in given.items()}
                     estimator.fit(train[features], train["target"], **named)
@@ -56,8 +56,8 @@ def fit(use_case: UseCase, estimator: Any, train: pd.DataFrame, validation: pd.D
             raise
         except Exception as error:  # whatever else it raises is the estimator's, and the same next time
             raise TrainingFailed(
-                f"{use_case.name}: {type(last_of(estimator)).__name__} could not be fitted on {len(train)} "
-                f"rows: {type(error).__name__}: {error}. See build_model() in "
+                f"{use_case.name}: {type(final_estimator(estimator)).__name__} could not be fitted on "
+                f"{len(train)} rows: {type(error).__name__}: {error}. See build_model() in "
                 f"include/use_cases/{use_case.name}.py."
             ) from error
     notes = _heard(heard)
@@ -66,7 +66,7 @@ def fit(use_case: UseCase, estimator: Any, train: pd.DataFrame, validation: pd.D
             f"{use_case.name} requires convergence: {'; '.join(notes)}. Give the estimator more iterations "
             'or scaled features, or declare training.convergence="note".'
         )
-    return Fitted(estimator, notes, iterations_of(estimator))
+    return Fitted(estimator, notes, n_iterations(estimator))
 
 
 def seed(estimator: Any, value: int) -> None:
@@ -92,21 +92,21 @@ def seeds(use_case: UseCase, estimator: Any) -> dict[str, int]:
     return {"training.seed": use_case.training.seed} | states
 
 
-def last_of(estimator: Any) -> Any:
+def final_estimator(estimator: Any) -> Any:
     """Return what learns: the last step of a pipeline, or the estimator itself."""
     return estimator.steps[-1][1] if isinstance(estimator, Pipeline) else estimator
 
 
-def transformed(estimator: Any, rows: pd.DataFrame) -> Any:
+def transform_features(estimator: Any, rows: pd.DataFrame) -> Any:
     """Return `rows` as the last step of a fitted pipeline sees them."""
     if isinstance(estimator, Pipeline) and len(estimator.steps) > 1:
         return estimator[:-1].transform(rows)
     return rows
 
 
-def iterations_of(estimator: Any) -> int | None:
+def n_iterations(estimator: Any) -> int | None:
     """Return after how many rounds a fitted estimator stopped; None if it has no rounds."""
-    last = last_of(estimator)
+    last = final_estimator(estimator)
     for name in ("best_iteration_", "n_iter_", "n_estimators_"):
         value = getattr(last, name, None)
         if isinstance(value, int) and value > 0:
@@ -119,7 +119,7 @@ def _weights(
 ) -> dict[str, npt.NDArray[np.float64]]:
     if weights is None:
         return {}
-    last = last_of(estimator)
+    last = final_estimator(estimator)
     if not has_fit_parameter(last, "sample_weight"):
         raise DeclarationError(
             f"training of {use_case.name}: {type(last).__name__} takes no sample_weight, so neither "
@@ -140,14 +140,14 @@ def _stop_early(
     given: dict[str, npt.NDArray[np.float64]],
 ) -> None:
     """Fit the steps before the last, then the last one with the validation rows as these steps give them."""
-    features, last = list(use_case.features), last_of(estimator)
+    features, last = list(use_case.features), final_estimator(estimator)
     rounds = use_case.training.early_stopping or 0
     rows = train[features]
     if isinstance(estimator, Pipeline) and len(estimator.steps) > 1:
         head = estimator[:-1]
         rows = head.fit_transform(rows, train["target"])
         estimator.steps[:-1] = head.steps
-    held_out = transformed(estimator, validation[features])
+    held_out = transform_features(estimator, validation[features])
     target = validation["target"]
     if has_fit_parameter(last, "X_val"):
         last.set_params(early_stopping=True, n_iter_no_change=rounds)

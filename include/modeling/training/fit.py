@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from include.errors import DataError
 from include.modeling.training import estimator as fitting
-from include.modeling.training.checks import check_answers, check_rows
+from include.modeling.training.checks import check_predictions, check_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,7 +37,7 @@ class Trained:
         return figures if self.iterations is None else figures | {"iterations": float(self.iterations)}
 
 
-def fit(use_case: UseCase, estimator: Any, splits: Splits) -> Trained:
+def fit_candidate(use_case: UseCase, estimator: Any, splits: Splits) -> Trained:
     """
     Return `estimator`, fitted on `splits.train` as `training` of the use case says.
 
@@ -46,18 +46,18 @@ def fit(use_case: UseCase, estimator: Any, splits: Splits) -> Trained:
     :raises DataError: if a feature is missing, the target has holes, or there is one class only
     :raises TrainingFailed: if the estimator raises, or does not answer as it should
     """
-    inputs(use_case, splits.train)
+    feature_columns(use_case, splits.train)
     notes = check_rows(use_case, splits.train)
     started = time.perf_counter()
-    fitted = fitting.fit(use_case, estimator, splits.train, splits.validation)
+    fitted = fitting.fit_estimator(use_case, estimator, splits.train, splits.validation)
     seconds = time.perf_counter() - started
-    check_answers(use_case, fitted.estimator, splits.train)
+    check_predictions(use_case, fitted.estimator, splits.train)
     for note in (*notes, *fitted.notes):
         log.warning("%s: %s", use_case.name, note)
     return Trained(fitted.estimator, seconds, len(splits.train), fitted.iterations, (*notes, *fitted.notes))
 
 
-def inputs(use_case: UseCase, frame: pd.DataFrame) -> pd.DataFrame:
+def feature_columns(use_case: UseCase, frame: pd.DataFrame) -> pd.DataFrame:
     """
     Return the features of `frame` in the declared order.
 

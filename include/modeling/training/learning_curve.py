@@ -10,8 +10,13 @@ import numpy as np
 from sklearn.base import clone
 
 from include.declarations import GREATER_IS_BETTER
-from include.modeling.evaluation.metrics import as_predictions, evaluate, predict
-from include.modeling.training.estimator import fit, iterations_of, last_of, transformed
+from include.modeling.evaluation.metrics import as_predictions, compute_metrics, predict
+from include.modeling.training.estimator import (
+    final_estimator,
+    fit_estimator,
+    n_iterations,
+    transform_features,
+)
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -76,7 +81,7 @@ def learning_curve(
     return curve if defined else None
 
 
-def draw(curve: LearningCurve, title: str) -> bytes:
+def draw_learning_curve(curve: LearningCurve, title: str) -> bytes:
     """Return the curve as a PNG."""
     from matplotlib.figure import Figure
 
@@ -95,7 +100,7 @@ def draw(curve: LearningCurve, title: str) -> bytes:
 def _by_round(
     use_case: UseCase, estimator: Any, seen: pd.DataFrame, unseen: pd.DataFrame
 ) -> LearningCurve | None:
-    rounds = iterations_of(estimator)
+    rounds = n_iterations(estimator)
     if rounds is None:
         return None
     steps = tuple(int(step) for step in np.unique(np.linspace(1, rounds, min(POINTS, rounds)).round()))
@@ -116,7 +121,7 @@ def _by_rows(
     for share in SHARES:
         rows = train.tail(max(1, round(share * len(train))))
         if use_case.task == "regression" or rows["target"].nunique() == train["target"].nunique():
-            model = fit(use_case, clone(estimator), rows, unseen).estimator
+            model = fit_estimator(use_case, clone(estimator), rows, unseen).estimator
             fitted.append((len(rows), model, _sample(rows, use_case.training.seed)))
     fitted.append((len(train), estimator, seen))
     steps, models, samples = zip(*fitted, strict=True)
@@ -134,8 +139,8 @@ def _staged(
     use_case: UseCase, estimator: Any, part: pd.DataFrame, steps: tuple[int, ...]
 ) -> list[npt.NDArray[np.float64]]:
     """Return the answers after so many rounds each; nothing for an estimator that cannot tell them."""
-    last, method = last_of(estimator), "predict" if use_case.task == "regression" else "predict_proba"
-    rows = transformed(estimator, part[list(use_case.features)])
+    last, method = final_estimator(estimator), "predict" if use_case.task == "regression" else "predict_proba"
+    rows = transform_features(estimator, part[list(use_case.features)])
     if type(last).__module__.startswith("lightgbm."):
         answers = [getattr(last, method)(rows, num_iteration=step) for step in steps]
     elif hasattr(last, f"staged_{method}"):
@@ -147,7 +152,7 @@ def _staged(
 
 
 def _metric(use_case: UseCase, answers: npt.NDArray[np.float64], part: pd.DataFrame) -> float:
-    return evaluate(use_case, answers, part["target"]).get(use_case.metric, float("nan"))
+    return compute_metrics(use_case, answers, part["target"]).get(use_case.metric, float("nan"))
 
 
 def _sample(part: pd.DataFrame, seed: int) -> pd.DataFrame:

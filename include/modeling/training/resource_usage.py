@@ -49,7 +49,7 @@ class Usage:
 
 
 @contextmanager
-def measured() -> Iterator[Usage]:
+def measure_usage() -> Iterator[Usage]:
     """
     Measure what runs inside.
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from include.declarations import Training
 
 
-def weigh(training: Training, frame: pd.DataFrame) -> npt.NDArray[np.float64] | None:
+def sample_weights(training: Training, frame: pd.DataFrame) -> npt.NDArray[np.float64] | None:
     """
     Return one weight per row of `frame` (with `day` and `target`), 1 on average; None if all count alike.
 

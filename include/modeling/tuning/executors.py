@@ -11,22 +11,22 @@ from typing import TYPE_CHECKING, Any
 import cloudpickle
 
 from include.errors import ServiceUnavailable, SettingsError
-from include.modeling.tuning.trial import Outcome, attempt
+from include.modeling.tuning.trial import TrialResult, run_trial
 
 if TYPE_CHECKING:
     from distributed import Client, Future
 
     from include.declarations import Tuning
-    from include.modeling.tuning.trial import Work
+    from include.modeling.tuning.trial import TrialJob
 
-Ask = Callable[[Sequence[tuple[int, Mapping[str, Any]]]], Iterator[tuple[int, Outcome]]]
+Ask = Callable[[Sequence[tuple[int, Mapping[str, Any]]]], Iterator[tuple[int, TrialResult]]]
 
-PATIENCE_SECONDS = 60
+WORKER_TIMEOUT_S = 60
 RETRIES = 3  # of a trial whose worker died
 
 
 @contextmanager
-def workers(tuning: Tuning, work: Work, folder: Path) -> Iterator[Ask]:
+def trial_executor(tuning: Tuning, work: TrialJob, folder: Path) -> Iterator[Ask]:
     """
     Give a way to measure numbered parameters, each outcome as soon as it is there; `folder` is for scratch.
 
@@ -35,17 +35,17 @@ def workers(tuning: Tuning, work: Work, folder: Path) -> Iterator[Ask]:
     """
     if tuning.dask is not None:
         with _cluster(tuning.dask) as client:
-            yield _over(client, tuning.dask, work)
+            yield _on_dask(client, tuning.dask, work)
     elif tuning.workers > 1:
         path = folder / "work.pickle"
         path.write_bytes(work.to_bytes())
-        yield _between(tuning.workers, path)
+        yield _on_joblib(tuning.workers, path)
     else:
-        yield lambda batch: ((number, attempt(work, parameters)) for number, parameters in batch)
+        yield lambda batch: ((number, run_trial(work, parameters)) for number, parameters in batch)
 
 
-def _between(count: int, path: Path) -> Ask:
-    def ask(batch: Sequence[tuple[int, Mapping[str, Any]]]) -> Iterator[tuple[int, Outcome]]:
+def _on_joblib(count: int, path: Path) -> Ask:
+    def ask(batch: Sequence[tuple[int, Mapping[str, Any]]]) -> Iterator[tuple[int, TrialResult]]:
         from joblib import Parallel, delayed
         from joblib.externals.loky.process_executor import BrokenProcessPool
 
@@ -61,13 +61,13 @@ def _between(count: int, path: Path) -> Ask:
     return ask
 
 
-def _numbered(path: str, number: int, parameters: Mapping[str, Any]) -> tuple[int, Outcome]:
-    return number, attempt(_read(path), parameters)
+def _numbered(path: str, number: int, parameters: Mapping[str, Any]) -> tuple[int, TrialResult]:
+    return number, run_trial(_read(path), parameters)
 
 
 @lru_cache(maxsize=1)
-def _read(path: str) -> Work:
-    work: Work = cloudpickle.loads(Path(path).read_bytes())
+def _read(path: str) -> TrialJob:
+    work: TrialJob = cloudpickle.loads(Path(path).read_bytes())
     return work
 
 
@@ -76,14 +76,14 @@ def _cluster(address: str) -> Iterator[Client]:
     from distributed import Client
 
     try:
-        client = Client(address, timeout=PATIENCE_SECONDS, set_as_default=False)
+        client = Client(address, timeout=WORKER_TIMEOUT_S, set_as_default=False)
     except OSError as error:
         raise ServiceUnavailable(
             f"Dask's scheduler {address} does not answer: {error}. Try again."
         ) from error
     with client:
         try:
-            client.wait_for_workers(1, timeout=PATIENCE_SECONDS)
+            client.wait_for_workers(1, timeout=WORKER_TIMEOUT_S)
         except TimeoutError as error:
             raise ServiceUnavailable(
                 f"Dask's scheduler {address} has no worker: {error}. Start one and try again."
@@ -91,17 +91,17 @@ def _cluster(address: str) -> Iterator[Client]:
         yield client
 
 
-def _over(client: Client, address: str, work: Work) -> Ask:
+def _on_dask(client: Client, address: str, work: TrialJob) -> Ask:
     # As a task, not scattered: when the worker that holds the rows dies, another one gets them again.
     rows = client.submit(cloudpickle.loads, work.to_bytes(), pure=False)
     ours = _code()
 
-    def ask(batch: Sequence[tuple[int, Mapping[str, Any]]]) -> Iterator[tuple[int, Outcome]]:
+    def ask(batch: Sequence[tuple[int, Mapping[str, Any]]]) -> Iterator[tuple[int, TrialResult]]:
         from distributed import as_completed
 
         client.replicate([rows])  # to who is there by now: trials go where the rows are
         futures: dict[Future[Any], int] = {
-            client.submit(_elsewhere, rows, parameters, pure=False, retries=RETRIES): number
+            client.submit(_run_remote, rows, parameters, pure=False, retries=RETRIES): number
             for number, parameters in batch
         }
         for future in as_completed(list(futures), loop=client.loop):
@@ -116,7 +116,7 @@ def _over(client: Client, address: str, work: Work) -> Ask:
     return ask
 
 
-def _result(future: Future[Any]) -> tuple[Outcome, str]:
+def _result(future: Future[Any]) -> tuple[TrialResult, str]:
     from distributed import KilledWorker
     from distributed.client import FutureCancelledError
     from distributed.comm.core import CommClosedError
@@ -124,14 +124,14 @@ def _result(future: Future[Any]) -> tuple[Outcome, str]:
     try:
         outcome, code = future.result()
     except KilledWorker as error:
-        return Outcome((), 0.0, f"it killed its workers, such as by its need of memory: {error}"), _code()
+        return TrialResult((), 0.0, f"it killed its workers, such as by its need of memory: {error}"), _code()
     except (FutureCancelledError, CommClosedError, OSError) as error:
         raise ServiceUnavailable(f"Dask's scheduler was lost: {error}. Try again.") from error
     return outcome, code
 
 
-def _elsewhere(work: Work, parameters: Mapping[str, Any]) -> tuple[Outcome, str]:
-    return attempt(work, parameters), _code()
+def _run_remote(work: TrialJob, parameters: Mapping[str, Any]) -> tuple[TrialResult, str]:
+    return run_trial(work, parameters), _code()
 
 
 def _code() -> str:

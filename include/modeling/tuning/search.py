@@ -15,12 +15,12 @@ import pandas as pd
 from include.catalog import catalog
 from include.declarations import GREATER_IS_BETTER
 from include.errors import SettingsError, TrainingFailed
-from include.modeling.pipeline.workspace import cut
+from include.modeling.pipeline.workspace import split_snapshot
 from include.modeling.registry.registry import as_tags
-from include.modeling.training.resource_usage import measured
-from include.modeling.tuning.executors import workers
+from include.modeling.training.resource_usage import measure_usage
+from include.modeling.tuning.executors import trial_executor
 from include.modeling.tuning.study import SCORES, Study
-from include.modeling.tuning.trial import Work, folds
+from include.modeling.tuning.trial import TrialJob, folds
 from include.modeling.tuning.trial_runs import TrialRuns
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from include.data.snapshots.splits import Splits
     from include.declarations import Tuning, UseCase
-    from include.modeling.pipeline.workspace import Site
+    from include.modeling.pipeline.workspace import Workspace
     from include.modeling.registry.provenance import Provenance
     from include.modeling.tuning.executors import Ask
 
@@ -49,7 +49,7 @@ class Tuned:
 
 
 def tune(
-    site: Site,
+    site: Workspace,
     build: Callable[..., Any],
     frame: pd.DataFrame,
     *,
@@ -68,15 +68,15 @@ def tune(
     use_case = site.use_case
     tuning = _declared(use_case)
     metric = tuning.metric or use_case.metric
-    work = _work(use_case, build, cut(use_case, frame), metric)
-    with site.registry.alone(f"tuning/{run_id}"), measured() as usage:
+    work = _work(use_case, build, split_snapshot(use_case, frame), metric)
+    with site.registry.lock(f"tuning/{run_id}"), measure_usage() as usage:
         name = f"{use_case.name}/{run_id}"
         study = Study(engine, name, tuning, metric=metric, seed=use_case.training.seed)
         study.require(_inputs(use_case, provenance))
-        study.suggest(_defaults(build))
+        study.enqueue_defaults(_defaults(build))
         children = TrialRuns(site.registry, use_case.name, run_id)
         children.complete(study.ended(), metric)
-        with workers(tuning, work, site.workdir) as ask:
+        with trial_executor(tuning, work, site.workdir) as ask:
             _search(study, tuning, ask, children, metric)
     tuned = _best(study, metric)
     _keep(site, run_id, study, tuned, usage.figures)
@@ -89,7 +89,7 @@ def _search(study: Study, tuning: Tuning, ask: Ask, children: TrialRuns, metric:
         began = time.monotonic()
         for number, outcome in ask(batch):
             children.complete([study.tell(number, outcome)], metric)
-        study.spend(time.monotonic() - began)
+        study.add_elapsed(time.monotonic() - began)
         if tuning.timeout is not None and study.seconds > tuning.timeout.total_seconds():
             return
 
@@ -106,7 +106,7 @@ def _best(study: Study, metric: str) -> Tuned:
     return Tuned(dict(best.params), metric, float(best.value or 0.0), len(ended), len(failed))
 
 
-def _keep(site: Site, run_id: str, study: Study, tuned: Tuned, usage: Mapping[str, float]) -> None:
+def _keep(site: Workspace, run_id: str, study: Study, tuned: Tuned, usage: Mapping[str, float]) -> None:
     """Log what was chosen, and the way there as a picture."""
     figures = {"best_score": tuned.score, "trials": tuned.trials, "failed": tuned.failed} | dict(usage)
     history = [
@@ -140,14 +140,14 @@ def _draw(tuned: Tuned, scores: list[float | None]) -> bytes:
     return page.getvalue()
 
 
-def _work(use_case: UseCase, build: Callable[..., Any], splits: Splits, metric: str) -> Work:
+def _work(use_case: UseCase, build: Callable[..., Any], splits: Splits, metric: str) -> TrialJob:
     rows = pd.concat([splits.train, splits.validation])
     lag = catalog().datasets[use_case.label.dataset].lag_days
     embargo = lag if use_case.split.embargo_days is None else use_case.split.embargo_days
     tuning = _declared(use_case)
     windows = folds(tuning, sorted(rows["day"].unique()), embargo_days=embargo)
     columns = ["day", *use_case.features, "target"]
-    return Work(use_case, metric, build, rows[columns].reset_index(drop=True), windows)
+    return TrialJob(use_case, metric, build, rows[columns].reset_index(drop=True), windows)
 
 
 def _declared(use_case: UseCase) -> Tuning:

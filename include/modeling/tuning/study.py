@@ -15,8 +15,8 @@ from optuna.trial import TrialState
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
-from include.database.locks import alone
-from include.declarations import GREATER_IS_BETTER, Choice, Whole
+from include.database.locks import advisory_lock
+from include.declarations import GREATER_IS_BETTER, Categorical, Integer
 from include.errors import ServiceUnavailable, SettingsError
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from include.declarations import AnyParameter, Tuning
-    from include.modeling.tuning.trial import Outcome
+    from include.modeling.tuning.trial import TrialResult
 
 SCHEMA = "tuning"
 INPUTS, PROBLEM, SCORES, SPENT = "inputs", "problem", "scores", "seconds"
@@ -64,7 +64,7 @@ class Study:
                 "Clear this task for a run of its own, or trigger a new DAG run."
             )
 
-    def suggest(self, defaults: Mapping[str, Any]) -> None:
+    def enqueue_defaults(self, defaults: Mapping[str, Any]) -> None:
         """Have `defaults` tried first, if they lie within what may be chosen."""
         begun = bool(self._study.get_trials(deepcopy=False))
         possible = set(self._space) <= set(defaults) and all(
@@ -89,7 +89,7 @@ class Study:
             asked.append((trial.number, trial.params))
         return asked
 
-    def tell(self, number: int, outcome: Outcome) -> FrozenTrial:
+    def tell(self, number: int, outcome: TrialResult) -> FrozenTrial:
         """Keep how a trial ended."""
         study = self._storage.get_study_id_from_name(self._study.study_name)
         trial = self._storage.get_trial_id_from_study_id_trial_number(study, number)
@@ -118,7 +118,7 @@ class Study:
         """How long all attempts together have been at it."""
         return float(self._study.user_attrs.get(SPENT, 0.0))
 
-    def spend(self, seconds: float) -> None:
+    def add_elapsed(self, seconds: float) -> None:
         """Add to `seconds`."""
         self._study.set_user_attr(SPENT, self.seconds + seconds)
 
@@ -139,7 +139,7 @@ class Study:
 def _storage(engine: Engine) -> RDBStorage:
     """Return the storage in a schema of its own; Optuna makes its tables there, one process at a time."""
     url = engine.url.render_as_string(hide_password=False)
-    with alone(engine, f"{SCHEMA}/schema"):
+    with advisory_lock(engine, f"{SCHEMA}/schema"):
         with engine.begin() as connection:
             connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
         here = {"options": f"-csearch_path={SCHEMA}"}
@@ -152,14 +152,14 @@ def _storage(engine: Engine) -> RDBStorage:
 
 
 def _distribution(parameter: AnyParameter) -> BaseDistribution:
-    if isinstance(parameter, Choice):
+    if isinstance(parameter, Categorical):
         return CategoricalDistribution(parameter.values)
-    if isinstance(parameter, Whole):
+    if isinstance(parameter, Integer):
         return IntDistribution(parameter.low, parameter.high, log=parameter.log)
     return FloatDistribution(parameter.low, parameter.high, log=parameter.log)
 
 
 def _allows(parameter: AnyParameter, value: Any) -> bool:
-    if isinstance(parameter, Choice):
+    if isinstance(parameter, Categorical):
         return value in parameter.values
     return isinstance(value, (int, float)) and parameter.low <= value <= parameter.high

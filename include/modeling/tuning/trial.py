@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import cloudpickle
 
-from include.catalog import module_of
+from include.catalog import declaration_module
 from include.errors import AirworthyError, DataError, ServiceUnavailable
-from include.modeling.evaluation.metrics import evaluate, predict
+from include.modeling.evaluation.metrics import compute_metrics, predict
 from include.modeling.training import estimator
-from include.modeling.transient_errors import accidents
+from include.modeling.transient_errors import translate_transient
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -34,7 +34,7 @@ class Fold:
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class TrialJob:
     """All that a trial needs, wherever it runs: rows of days before the test days, and how to fit on them."""
 
     use_case: UseCase
@@ -45,7 +45,7 @@ class Work:
 
     def to_bytes(self) -> bytes:
         """Return it as bytes that `cloudpickle.loads` reads; the use case's module travels inside."""
-        module = module_of("use_cases", self.use_case.name)
+        module = declaration_module("use_cases", self.use_case.name)
         cloudpickle.register_pickle_by_value(module)
         try:
             return bytes(cloudpickle.dumps(self))
@@ -54,7 +54,7 @@ class Work:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class TrialResult:
     """The metric on each fold and the seconds it took; or what went wrong."""
 
     scores: tuple[float, ...]
@@ -88,7 +88,7 @@ def folds(tuning: Tuning, days: list[str], *, embargo_days: int) -> tuple[Fold, 
     return tuple(found)
 
 
-def attempt(work: Work, parameters: Parameters) -> Outcome:
+def run_trial(work: TrialJob, parameters: Parameters) -> TrialResult:
     """
     Fit and measure on every fold; where that fails, say why.
 
@@ -98,20 +98,20 @@ def attempt(work: Work, parameters: Parameters) -> Outcome:
     """
     began = time.perf_counter()
     try:
-        with accidents(f"{work.use_case.name}: a trial with {dict(parameters)}"):
+        with translate_transient(f"{work.use_case.name}: a trial with {dict(parameters)}"):
             scores = [_score(work, fold, parameters) for fold in work.folds]
     except ServiceUnavailable:
         raise
     except AirworthyError as error:
-        return Outcome((), time.perf_counter() - began, str(error))
+        return TrialResult((), time.perf_counter() - began, str(error))
     except Exception as error:  # noqa: BLE001  whatever else it raises is the problem of these parameters
         problem = f"{type(error).__name__}: {error} with {dict(parameters)}"
-        return Outcome((), time.perf_counter() - began, problem)
-    return Outcome(tuple(scores), time.perf_counter() - began)
+        return TrialResult((), time.perf_counter() - began, problem)
+    return TrialResult(tuple(scores), time.perf_counter() - began)
 
 
-def _score(work: Work, fold: Fold, parameters: Parameters) -> float:
+def _score(work: TrialJob, fold: Fold, parameters: Parameters) -> float:
     train, validation = (work.rows[work.rows["day"].isin(days)] for days in (fold.train, fold.validation))
-    fitted = estimator.fit(work.use_case, work.build(**parameters), train, validation)
+    fitted = estimator.fit_estimator(work.use_case, work.build(**parameters), train, validation)
     answers = predict(fitted.estimator, work.use_case.task, validation[list(work.use_case.features)])
-    return evaluate(work.use_case, answers, validation["target"])[work.metric]
+    return compute_metrics(work.use_case, answers, validation["target"])[work.metric]

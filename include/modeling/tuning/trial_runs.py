@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from mlflow import MlflowClient
 
-from include.modeling.registry.idempotency import once, post, reaching
+from include.modeling.registry.idempotency import get_or_create, post, translate_mlflow_errors
 from include.modeling.registry.registry import KEY, as_tags
 from include.modeling.tuning.study import PROBLEM, SCORES
 
@@ -30,7 +30,7 @@ class TrialRuns:
     def __init__(self, registry: Registry, use_case: str, parent: str) -> None:
         self._registry, self._use_case, self._parent = registry, use_case, parent
         self._client = MlflowClient(tracking_uri=registry.uri)
-        with reaching(registry.uri):
+        with translate_mlflow_errors(registry.uri):
             self._experiment = self._client.get_run(parent).info.experiment_id
             children = self._find(f"tags.`{PARENT}` = '{parent}'")
         self._runs = {run.data.tags.get(KEY, ""): run.info.run_id for run in children}
@@ -66,8 +66,8 @@ class TrialRuns:
             asked = True
             self._runs[key] = post(self._registry.uri, "runs/create", body)["run"]["info"]["run_id"]
 
-        with reaching(self._registry.uri):
-            return once(find, create, f"the run of {name}")
+        with translate_mlflow_errors(self._registry.uri):
+            return get_or_create(find, create, f"the run of {name}")
 
     def _log(self, run_id: str, trial: FrozenTrial, metric: str) -> None:
         scores = trial.user_attrs.get(SCORES, [])

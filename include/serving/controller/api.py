@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.routing import BaseRoute
 
-    from include.serving.controller.status import View
+    from include.serving.controller.status import ControllerStatus
     from include.serving.gateway.config import Server
 
 SCRAPE_TIMEOUT = 1.0  # seconds
 
 
-def app(view: Callable[[], View], further: Iterable[BaseRoute] = ()) -> Starlette:
+def controller_app(view: Callable[[], ControllerStatus], further: Iterable[BaseRoute] = ()) -> Starlette:
     """Return the ASGI application; `view` gives the controller's latest picture, `further` more routes."""
 
     async def models(_: Request) -> Response:

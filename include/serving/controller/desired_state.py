@@ -13,12 +13,12 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DBAPIError
 
 from include.database.tables import live_state
-from include.release.rollout import read_all
+from include.release.rollout import read_all_states
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from include.release.rollout import State
+    from include.release.rollout import ReleaseState
 
 LOCK = 0x0A1F_0002  # one controller per database
 POLL = 0.3  # seconds
@@ -32,7 +32,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class LiveState:
     """What is live of one use case."""
 
     generation: int
@@ -40,7 +40,7 @@ class Report:
     detail: dict[str, Any]
 
 
-class Bond:
+class StateStore:
     """
     Reads and reports in a thread, so that a database which is away, or hangs, never stops the controller.
 
@@ -48,15 +48,15 @@ class Bond:
     """
 
     def __init__(self, url: str) -> None:
-        self.states: list[State] | None = None
+        self.states: list[ReleaseState] | None = None
         self.problem = "the database was not reached yet"
         self.changed = threading.Event()
         self._engine = create_engine(
             url, pool_size=1, max_overflow=0, isolation_level="AUTOCOMMIT", hide_parameters=True,
             connect_args={"connect_timeout": 3, "options": OPTIONS},
         )  # fmt: skip
-        self._reports: dict[str, Report] = {}
-        self._written: dict[str, tuple[Report, float]] = {}
+        self._reports: dict[str, LiveState] = {}
+        self._written: dict[str, tuple[LiveState, float]] = {}
         self._wake, self._stopping = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="bond", daemon=True)
 
@@ -64,7 +64,7 @@ class Bond:
         """Begin."""
         self._thread.start()
 
-    def report(self, use_case: str, report: Report) -> None:
+    def report(self, use_case: str, report: LiveState) -> None:
         """Write down soon what is live."""
         before = self._reports.get(use_case)
         self._reports[use_case] = report
@@ -94,7 +94,7 @@ class Bond:
             if self._stopping.wait(POLL):
                 return
         while True:
-            states = read_all(connection)
+            states = read_all_states(connection)
             if states != self.states:
                 self.states = states
                 self.changed.set()

@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 # Longer than an idle connection is kept open (timeout http-keep-alive): whoever still has one to a worker of
 # HAProxy that was replaced may send one more request by its old routes.
-GRACE = 15.0
+DRAIN_SECONDS = 15.0
 
 
 class Fleet:
     """The model servers, by use case and version."""
 
-    def __init__(self, grace: float = GRACE) -> None:
+    def __init__(self, grace: float = DRAIN_SECONDS) -> None:
         self._instances: dict[tuple[str, int], Instance] = {}
         self._grace = grace
         self._pool = ThreadPoolExecutor(8, "fleet")
@@ -38,15 +38,15 @@ class Fleet:
             self._instances[server.use_case, server.version] = Instance(
                 server.use_case, server.version, self._pool, server
             )
-        for server, process in processes.find():
+        for server, process in processes.find_servers():
             key = (server.use_case, server.version)
             instance = self._instances.setdefault(key, Instance(*key, self._pool))
             if instance.process is None and instance.port in {None, server.port}:
                 instance.adopt(server, process)
             else:
-                processes.end([process], patience=2)
+                processes.end_server([process], patience=2)
 
-    def want(self, keys: set[tuple[str, int]]) -> None:
+    def set_desired(self, keys: set[tuple[str, int]]) -> None:
         """Say which versions are needed now."""
         now = time.monotonic()
         for key in keys - self._instances.keys():
@@ -59,7 +59,7 @@ class Fleet:
             elif now - instance.unwanted_since > self._grace:
                 del self._instances[key]
                 if instance.process is not None:
-                    self._pool.submit(processes.end, [instance.process])
+                    self._pool.submit(processes.end_server, [instance.process])
 
     def step(self) -> None:
         """Move every model server on."""
@@ -88,7 +88,7 @@ class Fleet:
 
     def stop(self) -> None:
         """End every model server, and wait for it."""
-        processes.end([each.process for each in self._instances.values() if each.process is not None])
+        processes.end_server([each.process for each in self._instances.values() if each.process is not None])
         self._pool.shutdown(cancel_futures=True)
 
     def _ports(self) -> set[int]:

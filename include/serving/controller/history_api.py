@@ -11,7 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from include.release.champion_history import champions, reign
+from include.release.champion_history import champion_record, champions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
     from starlette.requests import Request
 
-MOST = 200
-PATIENCE = "2s"
+MAX_ENTRIES = 200
+QUERY_TIMEOUT = "2s"
 
 
 class _Refused(Exception):
@@ -50,10 +50,10 @@ def routes(engine: Engine) -> list[Route]:
 def _answer(engine: Engine, use_case: str, asked: Mapping[str, str]) -> dict[str, Any] | None:
     at, limit = _moment(asked.get("at")), _limit(asked.get("limit", "20"))
     with engine.connect() as connection:
-        connection.execute(text(f"SET LOCAL statement_timeout = '{PATIENCE}'"))
+        connection.execute(text(f"SET LOCAL statement_timeout = '{QUERY_TIMEOUT}'"))
         if at is None:
             return {"champions": champions(connection, use_case, limit=limit)}
-        found = reign(connection, use_case, at)
+        found = champion_record(connection, use_case, at)
         return None if found is None else {"at": at.isoformat(), "champion": found.as_json()}
 
 
@@ -70,6 +70,6 @@ def _moment(value: str | None) -> datetime | None:
 
 
 def _limit(value: str) -> int:
-    if not value.isascii() or not value.isdecimal() or not 1 <= int(value) <= MOST:
-        raise _Refused(f"limit={value}: give 1 to {MOST}.")
+    if not value.isascii() or not value.isdecimal() or not 1 <= int(value) <= MAX_ENTRIES:
+        raise _Refused(f"limit={value}: give 1 to {MAX_ENTRIES}.")
     return int(value)

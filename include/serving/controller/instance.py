@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from include.certificates import certificate
 from include.errors import AirworthyError, CertificateInvalid
-from include.inference.download import fetch
+from include.inference.download import download_version
 from include.serving import paths
 from include.serving.controller import processes
 from include.serving.gateway.config import Server
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
     import psutil
 
-START_PATIENCE = 60.0  # seconds until a server that starts must be ready
-LOOK = 2.0  # seconds between two looks at a ready server
-BLIND_LOOKS = 5  # looks without an answer until a server that hangs is replaced
+START_TIMEOUT_S = 60.0  # seconds until a server that starts must be ready
+PROBE_INTERVAL_S = 2.0  # seconds between two looks at a ready server
+MAX_FAILED_PROBES = 5  # looks without an answer until a server that hangs is replaced
 STEADY = 30.0  # seconds without a fall after which the earlier ones are forgotten
 LONGEST_PAUSE = 30.0
 
@@ -66,41 +66,41 @@ class Instance:
     def step(self, choose_port: Callable[[], int]) -> None:
         """Do what is next, if its time has come."""
         if self.process is not None and processes.has_ended(self.process):
-            self._fall(
-                f"its process ended: {_said(processes.last_words(self._place))}" if self._place else ""
+            self._on_failure(
+                f"its process ended: {_said(processes.last_log_line(self._place))}" if self._place else ""
             )
         if self._work is not None and not self._work.done():
             return
         work, self._work = self._work, None
         if self.process is not None:
-            self._look(work)
+            self._probe(work)
         elif not self._prepared and work is not None:
-            self._take(work)
+            self._on_prepared(work)
         elif time.monotonic() >= self._next:
-            self._begin(choose_port)
+            self._start(choose_port)
 
-    def _begin(self, choose_port: Callable[[], int]) -> None:
+    def _start(self, choose_port: Callable[[], int]) -> None:
         if not self._prepared:
             self._work = self._pool.submit(prepare, self.use_case, self.version)
             return
         try:
             if self._place is None or self._falls > 1:
                 self._place = Server(self.use_case, self.version, choose_port())
-            self.process = processes.start(self._place)
+            self.process = processes.start_server(self._place)
         except (AirworthyError, OSError) as error:
-            self._fall(str(error))
+            self._on_failure(str(error))
             return
         self._since, self._next = time.monotonic(), 0.0
         if not self._falls:
             self.reason = "its server is starting"
 
-    def _take(self, prepared: Future[bool]) -> None:
+    def _on_prepared(self, prepared: Future[bool]) -> None:
         if error := prepared.exception():
-            self._fall(str(error))
+            self._on_failure(str(error))
         else:
             self._prepared = True
 
-    def _look(self, seen: Future[bool] | None) -> None:
+    def _probe(self, seen: Future[bool] | None) -> None:
         now = time.monotonic()
         if seen is not None and seen.result():
             if not self.ready:
@@ -110,15 +110,15 @@ class Instance:
                 self._falls = 0
         elif seen is not None:
             self._blind += 1
-        hangs = self._blind >= BLIND_LOOKS if self.ready else now - self._since > START_PATIENCE
+        hangs = self._blind >= MAX_FAILED_PROBES if self.ready else now - self._since > START_TIMEOUT_S
         if hangs and self.process is not None:
-            processes.end([self.process], patience=0)
-            self._fall("its server did not answer")
+            processes.end_server([self.process], patience=0)
+            self._on_failure("its server did not answer")
         elif self._place is not None and now >= self._next:
-            self._next = now + LOOK if self.ready else 0.0
+            self._next = now + PROBE_INTERVAL_S if self.ready else 0.0
             self._work = self._pool.submit(answers, self._place)
 
-    def _fall(self, reason: str) -> None:
+    def _on_failure(self, reason: str) -> None:
         """Note why, and when to try again: at once after the first fall, later after each further one."""
         self.ready, self.reason, self.process, self._work, self._blind = False, reason, None, None, 0
         self._prepared = self._prepared and self._falls == 0  # whatever falls again is checked again
@@ -133,9 +133,9 @@ def prepare(use_case: str, version: int) -> bool:
 
     :raises CertificateInvalid: and removes the files, so that the next attempt fetches them anew
     """
-    folder = fetch(settings().mlflow_uri, use_case, version, paths.model_folder(use_case, version))
+    folder = download_version(settings().mlflow_uri, use_case, version, paths.model_folder(use_case, version))
     try:
-        certificate.verify(folder, settings().trusted_keys, use_case=use_case)
+        certificate.verify_certificate(folder, settings().trusted_keys, use_case=use_case)
     except CertificateInvalid:
         shutil.rmtree(folder)
         raise

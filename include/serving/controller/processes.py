@@ -24,7 +24,7 @@ MODULE = "include.serving.model_server.app"
 QUIET = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
 
 
-def start(server: Server) -> psutil.Process:
+def start_server(server: Server) -> psutil.Process:
     """Start a model server in its own process group, so that it outlives a controller that is killed."""
     log = paths.log_file(server.use_case, server.version)
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -41,7 +41,7 @@ def start(server: Server) -> psutil.Process:
         )  # fmt: skip
 
 
-def find() -> Iterator[tuple[Server, psutil.Process]]:
+def find_servers() -> Iterator[tuple[Server, psutil.Process]]:
     """
     Give every model server of this home and user that runs, from the table of processes.
 
@@ -66,7 +66,7 @@ def has_ended(process: psutil.Process) -> bool:
     return True
 
 
-def end(processes: Iterable[psutil.Process], patience: float = 10) -> None:
+def end_server(processes: Iterable[psutil.Process], patience: float = 10) -> None:
     """End processes: kindly, and after `patience` seconds by force."""
     running = list(processes)
     for process in running:
@@ -88,7 +88,7 @@ def _signal(process: psutil.Process, *, force: bool) -> None:
         pass
 
 
-def last_words(server: Server) -> str:
+def last_log_line(server: Server) -> str:
     """Return the last line that a model server wrote."""
     log = paths.log_file(server.use_case, server.version)
     lines = log.read_text(errors="replace").strip().splitlines() if log.exists() else []

@@ -11,12 +11,12 @@ from include.settings import settings
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from include.release.rollout import State
+    from include.release.rollout import ReleaseState
     from include.serving.controller.instance import Instance
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class ControllerStatus:
     """The controller's picture of the world, replaced as a whole at each look."""
 
     models: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -25,7 +25,7 @@ class View:
     ready: bool = False
 
 
-def next_route(state: State, now: Route, routable: Collection[int]) -> Route:
+def next_route(state: ReleaseState, now: Route, routable: Collection[int]) -> Route:
     """Return the best route towards `state`: who is not there yet waits, and the champion until now stays."""
     champion = state.champion
     if champion is not None and champion not in routable:
@@ -35,15 +35,15 @@ def next_route(state: State, now: Route, routable: Collection[int]) -> Route:
     return Route(champion, state.challenger, state.weight)
 
 
-def wanted_route(state: State) -> Route:
+def wanted_route(state: ReleaseState) -> Route:
     """Return the route that `state` asks for when everything runs."""
     if state.champion is None or state.challenger is None:
         return Route(state.champion)
     return Route(state.champion, state.challenger, state.weight)
 
 
-def describe(
-    state: State, route: Route, get: Callable[[str, int], Instance | None], problem: str
+def describe_use_cases(
+    state: ReleaseState, route: Route, get: Callable[[str, int], Instance | None], problem: str
 ) -> tuple[bool, dict[str, Any]]:
     """Return whether `state` is live, and the details: a server each, the route, and why it is not."""
     servers: dict[str, dict[str, Any]] = {}

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
 MAP = "routes.map"
-NOBODY = "none"
-EVERYBODY = "*"  # the map's key for the names of all use cases; no use case can be called so
+NO_BACKEND = "none"
+ALL_USE_CASES = "*"  # the map's key for the names of all use cases; no use case can be called so
 _SERVERS = "# servers: "
 _FRONTEND = Template((Path(__file__).parent / "haproxy.cfg.template").read_text())
 
@@ -122,7 +122,7 @@ def parse_servers(config: str) -> list[Server]:
 def map_entries(routes: dict[str, Route]) -> dict[str, str]:
     """Return the map's entries: one a use case, so that a switch is one atomic change."""
     entries = {use_case: _entry(use_case, route) for use_case, route in routes.items()}
-    return {EVERYBODY: json.dumps(sorted(routes), separators=(",", ":"))} | entries
+    return {ALL_USE_CASES: json.dumps(sorted(routes), separators=(",", ":"))} | entries
 
 
 def render_map(entries: dict[str, str]) -> str:
@@ -140,7 +140,7 @@ def parse_routes(entries: dict[str, str]) -> dict[str, Route]:
     """Return the routes that the map's entries stand for."""
     routes = {}
     for use_case, value in entries.items():
-        if use_case != EVERYBODY:
+        if use_case != ALL_USE_CASES:
             champion, challenger, weight = value.split("|")
             routes[use_case] = Route(_version(champion), _version(challenger), int(weight))
     return routes
@@ -157,16 +157,16 @@ def challenger_backend(use_case: str, version: int, champion: int) -> str:
 
 
 def _entry(use_case: str, route: Route) -> str:
-    champion = challenger = NOBODY
+    champion = challenger = NO_BACKEND
     if route.champion is not None:
         champion = champion_backend(use_case, route.champion)
         if route.challenger is not None:
             challenger = challenger_backend(use_case, route.challenger, route.champion)
-    return f"{champion}|{challenger}|{route.weight if challenger != NOBODY else 0}"
+    return f"{champion}|{challenger}|{route.weight if challenger != NO_BACKEND else 0}"
 
 
 def _version(backend: str) -> int | None:
-    return None if backend == NOBODY else int(backend.split(".")[1].removeprefix("v"))
+    return None if backend == NO_BACKEND else int(backend.split(".")[1].removeprefix("v"))
 
 
 def _quoted(value: object) -> str:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from include.serving.gateway.config import Route, Server
 
-RELOAD_PATIENCE = 5.0  # seconds
+RELOAD_TIMEOUT_S = 5.0  # seconds
 
 
 def command() -> list[str]:
@@ -64,7 +64,7 @@ class Gateway:
         if self._digest() == wanted:
             return
         _ask(self.master, "reload")
-        deadline = time.monotonic() + RELOAD_PATIENCE
+        deadline = time.monotonic() + RELOAD_TIMEOUT_S
         while time.monotonic() < deadline:
             try:
                 if self._digest() == wanted:

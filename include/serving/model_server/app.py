@@ -23,14 +23,21 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from include.errors import AirworthyError
-from include.inference.model import load
-from include.inference.scoring_protocol import MAX_BYTES, Nonsense, Refused, Rows, frame, parse
+from include.inference.model import load_model
+from include.inference.scoring_protocol import (
+    MAX_BYTES,
+    BadRequest,
+    InvalidPrediction,
+    Rows,
+    frame,
+    parse_request,
+)
 from include.serving import paths
 from include.serving.model_server import metrics, online_features
 from include.serving.model_server.batching import Batcher
 from include.serving.model_server.inference_log import InferenceLog, Record
-from include.serving.model_server.shadow import Copy, Shadow
-from include.serving.model_server.single_write import WholeAnswers
+from include.serving.model_server.shadow import MirroredRequest, Shadow
+from include.serving.model_server.single_write import SingleWriteProtocol
 from include.settings import LOOPBACK, settings
 
 if TYPE_CHECKING:
@@ -92,7 +99,7 @@ class ModelServer:
         try:
             body = await _body(request)
             answer = await self._answer(body, request.headers.get("content-type", ""))
-        except Refused as error:
+        except BadRequest as error:
             body, answer = b"", _failure(error.status, "BAD_REQUEST", str(error))
         except ClientDisconnect:
             return Response(status_code=499)
@@ -138,16 +145,16 @@ class ModelServer:
         key = self.features.key if self.features else None
         try:
             if len(body) > LARGE:
-                rows = await run_in_threadpool(parse, body, content_type, self.model.columns, key)
+                rows = await run_in_threadpool(parse_request, body, content_type, self.model.columns, key)
             else:
-                rows = parse(body, content_type, self.model.columns, key)
+                rows = parse_request(body, content_type, self.model.columns, key)
             if self.features:
                 rows = await self.features.complete(rows, self.model.columns)
-        except Refused as error:
+        except BadRequest as error:
             return _failure(error.status, CODES.get(error.status, "BAD_REQUEST"), str(error))
         try:
             predictions = await self.batcher.predict(rows)
-        except Nonsense as error:
+        except InvalidPrediction as error:
             return _failure(500, "INTERNAL_ERROR", f"{self.use_case} version {self.version}: {error}", rows)
         model: dict[str, Any] = {"name": self.use_case, "version": self.version}
         if self.model.classes:
@@ -168,7 +175,7 @@ class ModelServer:
             return None
         kept = {"content-type", "x-entity-id"} & set(request.headers)
         headers = {name: request.headers[name] for name in kept} | {"x-request-id": request_id}
-        return BackgroundTask(_send, self.shadow, Copy(body, headers))
+        return BackgroundTask(_send, self.shadow, MirroredRequest(body, headers))
 
     @asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
@@ -178,7 +185,7 @@ class ModelServer:
         await run_in_threadpool(self.log.close)
 
 
-async def _send(shadow: Shadow, copy: Copy) -> None:
+async def _send(shadow: Shadow, copy: MirroredRequest) -> None:
     shadow.send(copy)
 
 
@@ -187,7 +194,7 @@ async def _body(request: Request) -> bytes:
     async for part in request.stream():
         size += len(part)
         if size > MAX_BYTES:
-            raise Refused(f"The body has more than {MAX_BYTES} bytes. Send fewer rows at once.", 413)
+            raise BadRequest(f"The body has more than {MAX_BYTES} bytes. Send fewer rows at once.", 413)
         parts.append(part)
     return b"".join(parts)
 
@@ -220,17 +227,19 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     try:
-        model = load(given.folder, settings().trusted_keys, use_case=given.use_case)
+        model = load_model(given.folder, settings().trusted_keys, use_case=given.use_case)
     except AirworthyError as error:
         sys.stderr.write(json.dumps({"error": str(error)}) + "\n")
         return CANNOT_SERVE
     warm_up(model)
-    app = ModelServer(given.use_case, given.version, model, online_features.of(given.use_case)).app()
+    app = ModelServer(
+        given.use_case, given.version, model, online_features.online_features_of(given.use_case)
+    ).app()
     everywhere = "0.0.0.0"  # noqa: S104  so that the workers of other machines can test it
     host = LOOPBACK if settings().model_server_host == LOOPBACK else everywhere
     uvicorn.run(
         app, host=host, port=given.port, access_log=False, log_level="warning",
-        timeout_keep_alive=75, timeout_graceful_shutdown=10, lifespan="on", http=WholeAnswers,
+        timeout_keep_alive=75, timeout_graceful_shutdown=10, lifespan="on", http=SingleWriteProtocol,
     )  # fmt: skip
     return 0
 

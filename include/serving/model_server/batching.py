@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
-from include.inference.scoring_protocol import MAX_ROWS, Nonsense, check_predictions, frame
+from include.inference.scoring_protocol import MAX_ROWS, InvalidPrediction, check_predictions, frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,7 +59,7 @@ class Batcher:
             for each, answer in zip(batch, answers, strict=True):
                 if each.answer.done():  # the caller went away
                     continue
-                if isinstance(answer, Nonsense):
+                if isinstance(answer, InvalidPrediction):
                     each.answer.set_exception(answer)
                 else:
                     each.answer.set_result(answer)
@@ -74,22 +74,24 @@ class Batcher:
         batch, self._waiting = self._waiting[:taken], self._waiting[taken:]
         return batch
 
-    def _answers(self, requests: list[Rows]) -> list[Predictions | Nonsense]:
+    def _answers(self, requests: list[Rows]) -> list[Predictions | InvalidPrediction]:
         answers = self._call(requests)
         if len(requests) == 1:
             return answers
         # asked again alone, so that one request never spoils another's answer
         return [
-            self._call([request])[0] if isinstance(answer, Nonsense) else answer
+            self._call([request])[0] if isinstance(answer, InvalidPrediction) else answer
             for request, answer in zip(requests, answers, strict=True)
         ]
 
-    def _call(self, requests: list[Rows]) -> list[Predictions | Nonsense]:
+    def _call(self, requests: list[Rows]) -> list[Predictions | InvalidPrediction]:
         self._observe(sum(request.count for request in requests))
         try:
             predictions = self._model.predict(frame(requests, self._model.columns))
         except Exception as error:  # noqa: BLE001  somebody's model: whatever it raises is its answer
-            return [Nonsense(f"the model failed with {type(error).__name__}: {error}")] * len(requests)
+            return [InvalidPrediction(f"the model failed with {type(error).__name__}: {error}")] * len(
+                requests
+            )
         ends = list(accumulate(request.count for request in requests))
         starts = [0, *ends[:-1]]
         whole = predictions.shape[:1] == (ends[-1],)
@@ -98,10 +100,10 @@ class Batcher:
         ]
         return [self._checked(part, request.count) for part, request in zip(parts, requests, strict=True)]
 
-    def _checked(self, predictions: np.ndarray, rows: int) -> Predictions | Nonsense:
+    def _checked(self, predictions: np.ndarray, rows: int) -> Predictions | InvalidPrediction:
         try:
             return check_predictions(
                 predictions, rows, self._model.prediction_range, classes=len(self._model.classes)
             )
-        except Nonsense as error:
+        except InvalidPrediction as error:
             return error

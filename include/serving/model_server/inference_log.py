@@ -33,9 +33,9 @@ Role = Literal["champion", "challenger", "shadow"]
 
 INTERVAL = 0.1  # seconds between two batches
 RETRY = 1.0  # seconds until a database that was away is asked again
-MOST_WAITING = 5_000  # records in memory; more go to the file at once
+MAX_PENDING = 5_000  # records in memory; more go to the file at once
 CHUNK = 500
-PATIENCE = 3.0  # seconds that a database has to answer at the end
+CONNECT_TIMEOUT_S = 3.0  # seconds that a database has to answer at the end
 _log = logging.getLogger(__name__)
 
 
@@ -107,7 +107,7 @@ class InferenceLog:
 
     def record(self, record: Record) -> None:
         """Write a record soon."""
-        if self._queue.qsize() < MOST_WAITING:
+        if self._queue.qsize() < MAX_PENDING:
             self._queue.put(record)
         else:
             self._spool.append([asdict(record)])
@@ -115,7 +115,7 @@ class InferenceLog:
     def close(self) -> None:
         """Write everything that waits, to the file if need be."""
         self._stopping.set()
-        self._thread.join(PATIENCE)
+        self._thread.join(CONNECT_TIMEOUT_S)
         if self._thread.is_alive():  # a database that hangs; what it took after all is not taken twice
             self._spool.append([*self._writing, *self._waiting()])
         else:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 import httpx
 
 from include.catalog import catalog
-from include.inference.scoring_protocol import Key, Refused, Rows, check_column
+from include.inference.scoring_protocol import BadRequest, Key, Rows, check_column
 from include.settings import settings
 
 if TYPE_CHECKING:
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from include.declarations import FeatureView
     from include.inference.model import ColumnType
 
-PATIENCE = 0.4  # seconds; a challenger is given half a second before its champion is asked
+REQUEST_TIMEOUT_S = 0.4  # seconds; a challenger is given half a second before its champion is asked
 CONNECTIONS = 16
-MOST_KEYS = 1_000
+MAX_KEYS = 1_000
 _KINDS: dict[str, ColumnType] = {"string": "string", "integer": "long"}
 
 
@@ -43,15 +43,15 @@ class OnlineFeatures:
         lacking = [name for name in columns if name not in rows.columns]
         if not lacking or rows.keys is None:
             return rows
-        if rows.count > MOST_KEYS:
-            raise Refused(
-                f"There are {rows.count} rows to look up; at most {MOST_KEYS} are at once. Send fewer.", 413
+        if rows.count > MAX_KEYS:
+            raise BadRequest(
+                f"There are {rows.count} rows to look up; at most {MAX_KEYS} are at once. Send fewer.", 413
             )
         found = await self._look_up(rows.keys, lacking)
         try:
             values = {name: check_column(name, found[name], columns[name]) for name in lacking}
-        except Refused as error:
-            raise Refused(
+        except BadRequest as error:
+            raise BadRequest(
                 f"{error} It was looked up by {self.key.name}: send a value of your own.", 422
             ) from error
         return Rows({name: (rows.columns | values)[name] for name in columns}, rows.count, rows.keys)
@@ -72,16 +72,16 @@ class OnlineFeatures:
             statuses = columns[name]["statuses"] if name in columns else ["NOT_FOUND"] * len(keys)
             if "NOT_FOUND" in statuses:
                 absent = [key for key, status in zip(keys, statuses, strict=True) if status == "NOT_FOUND"]
-                raise Refused(self._not_online(name, absent), 404)
+                raise BadRequest(self._not_online(name, absent), 404)
         return {name: columns[name]["values"] for name in names}
 
     async def _ask(self, question: dict[str, Any]) -> dict[str, Any]:
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(REQUEST_TIMEOUT_S):
                 return await self._post(question)
         except (httpx.HTTPError, TimeoutError, ValueError) as error:
             why = str(error) or type(error).__name__
-            raise Refused(
+            raise BadRequest(
                 f"{self._view.name} cannot be looked up by {self.key.name}: the feature server at "
                 f"{self._uri} is away ({why}). Send all features, or try again.",
                 503,
@@ -91,7 +91,7 @@ class OnlineFeatures:
         if self._http is None:
             limits = httpx.Limits(max_connections=CONNECTIONS)
             self._http = httpx.AsyncClient(
-                base_url=self._uri, limits=limits, timeout=PATIENCE, trust_env=False
+                base_url=self._uri, limits=limits, timeout=REQUEST_TIMEOUT_S, trust_env=False
             )
         try:
             response = await self._http.post("/get-online-features", json=question)
@@ -110,7 +110,7 @@ class OnlineFeatures:
         )
 
 
-def of(use_case: str) -> OnlineFeatures | None:
+def online_features_of(use_case: str) -> OnlineFeatures | None:
     """Return where a use case's features are looked up; None if its view is not online."""
     found = catalog()
     case = found.use_cases.get(use_case)

@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-MOST_WAITING = 1_000  # copies; what comes on top is dropped and counted
+MAX_PENDING = 1_000  # copies; what comes on top is dropped and counted
 TIMEOUT = 2.0  # seconds that a copy may take
-WATCH = 0.2  # seconds between two looks at the file
+WATCH_INTERVAL_S = 0.2  # seconds between two looks at the file
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Copy:
+class MirroredRequest:
     """A request, to be sent once more."""
 
     body: bytes
@@ -40,7 +40,7 @@ class Shadow:
         self._version = version
         self._dropped = dropped
         self._target: Target | None = None
-        self._queue: queue.Queue[Copy] = queue.Queue(MOST_WAITING)
+        self._queue: queue.Queue[MirroredRequest] = queue.Queue(MAX_PENDING)
         threading.Thread(target=self._watch, name="shadow-target", daemon=True).start()
         threading.Thread(target=self._send_all, name="shadow", daemon=True).start()
 
@@ -49,7 +49,7 @@ class Shadow:
         target = self._target
         return target is not None and zlib.crc32(request_id.encode()) / 2**32 < target.share
 
-    def send(self, copy: Copy) -> None:
+    def send(self, copy: MirroredRequest) -> None:
         """Queue a copy, or drop it if too many wait."""
         try:
             self._queue.put_nowait(copy)
@@ -59,7 +59,7 @@ class Shadow:
     def _watch(self) -> None:
         while True:
             self._target = self._read()
-            time.sleep(WATCH)
+            time.sleep(WATCH_INTERVAL_S)
 
     def _read(self) -> Target | None:
         try:

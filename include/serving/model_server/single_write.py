@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-class _Whole:
+class _SingleWriteTransport:
     """A transport whose writes leave together, at the end of the loop's turn."""
 
     def __init__(self, transport: asyncio.Transport) -> None:
@@ -37,7 +37,7 @@ class _Whole:
         return method
 
 
-class WholeAnswers(HttpToolsProtocol):
+class SingleWriteProtocol(HttpToolsProtocol):
     """
     Uvicorn's protocol, with one write per answer.
 
@@ -46,4 +46,4 @@ class WholeAnswers(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin a connection."""
-        super().connection_made(_Whole(transport))  # type: ignore[arg-type]
+        super().connection_made(_SingleWriteTransport(transport))  # type: ignore[arg-type]

@@ -26,7 +26,7 @@ def variables() -> dict[str, str]:
     }
 
 
-def write(path: Path = FILE) -> None:
+def write_env_file(path: Path = FILE) -> None:
     """
     Write the secrets into a new file that only its owner reads.
 
@@ -46,6 +46,6 @@ def write(path: Path = FILE) -> None:
 
 if __name__ == "__main__":
     try:
-        write()
+        write_env_file()
     except SettingsError as error:
         sys.exit(str(error))

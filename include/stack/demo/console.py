@@ -21,7 +21,7 @@ WIDTH = 140  # where there is no terminal to ask
 
 
 @dataclass
-class Chapter:
+class Step:
     """One step of the story: what it was, what its runs found, and how long it took."""
 
     title: str
@@ -38,14 +38,14 @@ class Chapter:
         self.findings.append(text)
 
 
-class Narrator:
+class DemoConsole:
     """Chapters, one after the other, and the table of all of them."""
 
     def __init__(self) -> None:
         self.console = Console(highlight=False, soft_wrap=True)
         if not self.console.is_terminal:
             self.console = Console(highlight=False, soft_wrap=True, width=WIDTH)
-        self.chapters: list[Chapter] = []
+        self.chapters: list[Step] = []
         self.began = time.monotonic()
 
     @property
@@ -54,11 +54,11 @@ class Narrator:
         return time.monotonic() - self.began
 
     @contextmanager
-    def chapter(self, title: str) -> Iterator[Chapter]:
+    def chapter(self, title: str) -> Iterator[Step]:
         """Show a step while it lasts, and how it ended."""
         began = time.monotonic()
         with self.console.status(title) as status:
-            chapter = Chapter(title, status)
+            chapter = Step(title, status)
             self.chapters.append(chapter)
             yield chapter
         chapter.seconds = time.monotonic() - began

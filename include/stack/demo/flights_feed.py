@@ -41,7 +41,7 @@ def land(landing_uri: str, until: date, *, storage_options: Mapping[str, str] | 
     due: dict[str, dict[str, str]] = {}
     for name in FED:
         paths = _due(catalog().datasets[name], until)
-        absent = filesystem.missing(files, list(paths.values()))
+        absent = filesystem.is_missing(files, list(paths.values()))
         due[name] = {day: path for day, path in paths.items() if path in absent}
     if not any(due.values()):
         return 0
@@ -50,7 +50,7 @@ def land(landing_uri: str, until: date, *, storage_options: Mapping[str, str] | 
         rows = frame.sort_values(list(declared.key))[["day", *(column.name for column in declared.columns)]]
         by_day = dict(tuple(rows.groupby("day")))
         for day, path in due[name].items():
-            filesystem.write(files, path, _csv(by_day[day].drop(columns="day")))
+            filesystem.write_file(files, path, _csv(by_day[day].drop(columns="day")))
     return sum(len(paths) for paths in due.values())
 
 

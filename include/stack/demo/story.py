@@ -16,7 +16,7 @@ from include.catalog import catalog
 from include.errors import AirworthyError
 from include.settings import settings
 from include.stack.airflow_api import FINAL, AirflowApi
-from include.stack.demo.console import Narrator
+from include.stack.demo.console import DemoConsole
 from include.stack.demo.flights_feed import land
 from include.stack.demo.traffic import Traffic
 from include.stack.embedded import lifecycle
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from include.settings import Settings
-    from include.stack.demo.console import Chapter
+    from include.stack.demo.console import Step
 
 USE_CASE = "flight_delay"
 FIRST, LAST = date(2013, 1, 1), date(2013, 6, 30)
@@ -40,13 +40,13 @@ class StepFailed(AirworthyError):
 
 
 @dataclass(frozen=True)
-class Stage:
+class Demo:
     """The stack that the story plays on."""
 
     settings: Settings
     api: AirflowApi
 
-    def finish(self, chapter: Chapter, dag_id: str, run_id: str, timeout: float = 400) -> dict[str, str]:
+    def finish(self, chapter: Step, dag_id: str, run_id: str, timeout: float = 400) -> dict[str, str]:
         """Wait for a run, showing what it does, and return the states of its tasks."""
         end = time.monotonic() + timeout
         while True:
@@ -62,7 +62,7 @@ class Stage:
                 )
             time.sleep(0.5)
 
-    def succeed(self, chapter: Chapter, dag_id: str, run_id: str, timeout: float = 400) -> dict[str, str]:
+    def succeed(self, chapter: Step, dag_id: str, run_id: str, timeout: float = 400) -> dict[str, str]:
         """Wait for a run that has to succeed."""
         tasks = self.finish(chapter, dag_id, run_id, timeout)
         failed = [name for name, state in tasks.items() if state == "failed"]
@@ -78,7 +78,7 @@ class Stage:
         why = said[-1] if said else "its log is empty"
         return f"{dag_id}.{task_id} failed: {why}\n{self.api.link(dag_id, run_id)}"
 
-    def run_since(self, chapter: Chapter, dag_id: str, known: set[str], timeout: float = 60) -> str | None:
+    def run_since(self, chapter: Step, dag_id: str, known: set[str], timeout: float = 60) -> str | None:
         """Return the run of `dag_id` that is not among the `known` ones; None if none comes."""
         end = time.monotonic() + timeout
         while time.monotonic() < end:
@@ -89,7 +89,7 @@ class Stage:
             time.sleep(0.5)
         return None
 
-    def run_of(self, chapter: Chapter, dag_id: str, version: int, timeout: float = 60) -> str:
+    def run_of(self, chapter: Step, dag_id: str, version: int, timeout: float = 60) -> str:
         """Return the deployment of `version`, once the asset event has set it off."""
         end = time.monotonic() + timeout
         while time.monotonic() < end:
@@ -112,39 +112,39 @@ class Stage:
         return body
 
 
-def play(stage: Stage, narrator: Narrator) -> None:
+def play(stage: Demo, narrator: DemoConsole) -> None:
     """Tell the whole story; what an earlier telling left behind is not done again."""
     with narrator.chapter("Real flights land, day by day") as chapter:
         files = land(stage.settings.landing_uri, JULY[-1] + timedelta(days=1))
         chapter.found(f"{files} new files; the arrivals of a day land one day later")
     with narrator.chapter("History, January to June, in one bulk run per dataset") as chapter:
-        history(stage, chapter)
+        ingest_history(stage, chapter)
     with narrator.chapter("1 to 7 July as a backfill, one run a day; features follow by assets") as chapter:
-        july(stage, chapter)
+        backfill_week(stage, chapter)
     if not stage.models().get("champion"):
         with narrator.chapter("A first model, trained as of 1 March") as chapter:
-            version = train(stage, chapter, WINTER)
+            version = train_model(stage, chapter, WINTER)
             if version is None:
                 raise StepFailed(
                     "The first model did not pass its own gates, so there is nothing to go on with."
                 )
-            deploy(stage, chapter, version)
+            release_model(stage, chapter, version)
     with narrator.chapter("A challenger, trained as of 1 July") as chapter:
-        version = train(stage, chapter, SUMMER)
+        version = train_model(stage, chapter, SUMMER)
     if version is not None:
         with narrator.chapter("Its rollout under live traffic") as chapter:
-            deploy(stage, chapter, version)
+            release_model(stage, chapter, version)
     with narrator.chapter("Batch scoring of 7 July") as chapter:
-        score(stage, chapter)
+        run_batch_scoring(stage, chapter)
     with narrator.chapter("A caller who sends only a flight's key") as chapter:
         ask_by_key(stage, chapter)
     with narrator.chapter("Monitoring, with Evidently's report") as chapter:
-        monitor(stage, chapter)
+        run_monitoring(stage, chapter)
 
 
-def history(stage: Stage, chapter: Chapter) -> None:
+def ingest_history(stage: Demo, chapter: Step) -> None:
     """Ingest half a year, and wait until the features followed."""
-    span = partitions.key(partitions.days(f"{FIRST}..{LAST}"))
+    span = partitions.key(partitions.parse_key(f"{FIRST}..{LAST}"))
     done = [run for run in _runs_of(stage, "flight_features_features", span) if run["state"] == "success"]
     if done:
         chapter.found("there already")
@@ -166,7 +166,7 @@ def history(stage: Stage, chapter: Chapter) -> None:
     chapter.found(f"flight_features: {figures['rows']:,} rows")
 
 
-def july(stage: Stage, chapter: Chapter) -> None:
+def backfill_week(stage: Demo, chapter: Step) -> None:
     """Backfill a week, and wait until the features followed."""
     keys = [str(day) for day in JULY]
     done = {run["partition_key"] for run in stage.api.runs("flight_features_features", state="success")}
@@ -190,7 +190,7 @@ def july(stage: Stage, chapter: Chapter) -> None:
     chapter.found(f"{len(backfills)} backfills of {len(keys)} days: {runs} runs with those of the features")
 
 
-def train(stage: Stage, chapter: Chapter, as_of: date) -> int | None:
+def train_model(stage: Demo, chapter: Step, as_of: date) -> int | None:
     """Train as of a day and return the version that passed its gates; None if they said no."""
     dag_id = f"{USE_CASE}_training"
     run_id = stage.api.trigger(dag_id, {"as_of": str(as_of)})
@@ -209,7 +209,7 @@ def train(stage: Stage, chapter: Chapter, as_of: date) -> int | None:
     return version
 
 
-def deploy(stage: Stage, chapter: Chapter, version: int) -> None:
+def release_model(stage: Demo, chapter: Step, version: int) -> None:
     """Follow the deployment that the new candidate set off, calling the model all the while."""
     dag_id = f"{USE_CASE}_deployment"
     run_id = stage.run_of(chapter, dag_id, version)
@@ -226,7 +226,7 @@ def deploy(stage: Stage, chapter: Chapter, version: int) -> None:
     chapter.found(f"champion is version {stage.models()['champion']}")
 
 
-def score(stage: Stage, chapter: Chapter) -> None:
+def run_batch_scoring(stage: Demo, chapter: Step) -> None:
     """Score one partition in a batch."""
     dag_id = f"{USE_CASE}_scoring"
     run_id = stage.api.trigger(dag_id, {"first": str(JULY[-1])})
@@ -237,7 +237,7 @@ def score(stage: Stage, chapter: Chapter) -> None:
     )
 
 
-def ask_by_key(stage: Stage, chapter: Chapter) -> None:
+def ask_by_key(stage: Demo, chapter: Step) -> None:
     """Send one flight's key, whose features the model server looks up."""
     flight = _flights(stage, JULY[-1:])[0]
     entity = catalog().feature_views[catalog().use_cases[USE_CASE].feature_view].entity
@@ -252,7 +252,7 @@ def ask_by_key(stage: Stage, chapter: Chapter) -> None:
     chapter.found(f"{flight[entity]}: {answer.json()['predictions'][0]:.3f}, from features that are online")
 
 
-def monitor(stage: Stage, chapter: Chapter) -> None:
+def run_monitoring(stage: Demo, chapter: Step) -> None:
     """Look at what callers sent, and decide."""
     dag_id = f"{USE_CASE}_monitoring"
     run_id = stage.api.trigger(dag_id)
@@ -267,13 +267,13 @@ def monitor(stage: Stage, chapter: Chapter) -> None:
     chapter.found(f"report: {stage.api.xcom(dag_id, run_id, 'detect_drift', '_link_DriftReportLink')}")
 
 
-def _traffic(stage: Stage) -> Traffic:
+def _traffic(stage: Demo) -> Traffic:
     entity = catalog().feature_views[catalog().use_cases[USE_CASE].feature_view].entity
     rows = _flights(stage, JULY)
     return Traffic(stage.settings.gateway_uri, USE_CASE, rows, entity=entity, rate=RATE)
 
 
-def _flights(stage: Stage, days: list[date]) -> list[dict[str, Any]]:
+def _flights(stage: Demo, days: list[date]) -> list[dict[str, Any]]:
     from include.data.lake.delta_tables import Lake
 
     use_case = catalog().use_cases[USE_CASE]
@@ -285,11 +285,11 @@ def _flights(stage: Stage, days: list[date]) -> list[dict[str, Any]]:
     return rows
 
 
-def _runs_of(stage: Stage, dag_id: str, partition_key: str) -> list[dict[str, Any]]:
+def _runs_of(stage: Demo, dag_id: str, partition_key: str) -> list[dict[str, Any]]:
     return [run for run in stage.api.runs(dag_id) if run["partition_key"] == partition_key]
 
 
-def _wait_for_partitions(stage: Stage, chapter: Chapter, keys: Iterable[str]) -> None:
+def _wait_for_partitions(stage: Demo, chapter: Step, keys: Iterable[str]) -> None:
     """Wait until a features run of each partition succeeded, or one of them failed."""
     dag_id, end = "flight_features_features", time.monotonic() + 180
     while time.monotonic() < end:
@@ -309,13 +309,13 @@ def _wait_for_partitions(stage: Stage, chapter: Chapter, keys: Iterable[str]) ->
 
 def main() -> int:
     """Start the stack, tell the story, and say where to look further."""
-    narrator = Narrator()
+    narrator = DemoConsole()
     try:
         with narrator.chapter("The stack starts") as chapter:
-            lifecycle.up(
+            lifecycle.start_stack(
                 settings(), lambda left: chapter.progress(", ".join(n for n, p in left.items() if p))
             )
-        play(Stage(settings(), AirflowApi(settings())), narrator)
+        play(Demo(settings(), AirflowApi(settings())), narrator)
     except AirworthyError as error:
         narrator.fail(error)
         narrator.console.print(f"Logs are in {settings().root / 'logs'}; `make status` shows what runs.")

@@ -19,7 +19,7 @@ CALLERS = 8
 
 
 @dataclass
-class Tally:
+class TrafficStats:
     """What the callers saw: answers by status and by model version, and how long each took in ms."""
 
     statuses: Counter[int] = field(default_factory=Counter)
@@ -57,7 +57,7 @@ class Traffic:
         self.rows = itertools.cycle(rows)
         self.entity = entity
         self.pause = CALLERS / rate
-        self.tally = Tally()
+        self.tally = TrafficStats()
         self._over = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._call_all()), daemon=True)
 

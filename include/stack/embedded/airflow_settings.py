@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from sqlalchemy import make_url
 
-from include.credentials import load
+from include.credentials import load_credentials
 from include.errors import ServiceUnavailable, SettingsError
 from include.stack.airflow_api import AirflowApi
 from include.stack.embedded import environment
@@ -31,13 +31,13 @@ def apply(settings: Settings, file: Path = FILE) -> None:
     :raises SettingsError: when the file cannot be used, or names a variable that is not set
     :raises ServiceUnavailable: when Airflow refuses an entry
     """
-    api, wanted = AirflowApi(settings), read(file, variables(settings))
+    api, wanted = AirflowApi(settings), read_settings(file, airflow_variables(settings))
     _set(api, "connections", [_connection(entry) for entry in wanted.get("connections") or []])
     _set(api, "pools", [_pool(entry) for entry in wanted.get("pools") or []])
     _set(api, "variables", [_variable(entry) for entry in wanted.get("variables") or []])
 
 
-def read(file: Path, variables: Mapping[str, str]) -> dict[str, Any]:
+def read_settings(file: Path, variables: Mapping[str, str]) -> dict[str, Any]:
     """
     Return the file's section `airflow` with every `${NAME}` replaced by what the environment says.
 
@@ -53,9 +53,11 @@ def read(file: Path, variables: Mapping[str, str]) -> dict[str, Any]:
     return expanded
 
 
-def variables(settings: Settings) -> dict[str, str]:
+def airflow_variables(settings: Settings) -> dict[str, str]:
     """Return what the file may name: the settings, and where the project's database is."""
-    url = settings.database_url or environment.database_url("airworthy", settings, load(settings.root))
+    url = settings.database_url or environment.database_url(
+        "airworthy", settings, load_credentials(settings.root)
+    )
     database = make_url(url)
     return environment.shared(settings) | {
         "AIRWORTHY_DATABASE_HOST": str(database.host),

@@ -50,7 +50,7 @@ TUNING = {
 }
 
 
-def of(kind: Kind, settings: Settings, credentials: Credentials) -> dict[str, str]:
+def environment_of(kind: Kind, settings: Settings, credentials: Credentials) -> dict[str, str]:
     """Return what a program of this kind sees beyond the caller's environment."""
     common = QUIET | shared(settings)
     if kind == "database":

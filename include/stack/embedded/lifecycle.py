@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import psutil
 from sqlalchemy import create_engine, text
 
-from include.credentials import admin_login, load, password_file
+from include.credentials import admin_login, load_credentials, password_file
 from include.database.migrate import upgrade
 from include.database.tables import connect
 from include.errors import ServiceUnavailable
@@ -23,8 +23,8 @@ from include.settings import Settings
 from include.stack.embedded import environment, health, preflight, processes
 from include.stack.embedded.airflow_settings import apply
 from include.stack.embedded.postgres import ensure_databases
-from include.stack.embedded.programs import PROGRAMS, log_file, postgres
-from include.stack.embedded.supervision import Supervisor, start
+from include.stack.embedded.programs import PROGRAMS, postgres, program_log
+from include.stack.embedded.supervision import Supervisor, start_supervisor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from include.settings import Settings
     from include.stack.embedded.supervision import ProgramState
 
-PATIENCE = 300.0  # seconds until a program that is still not healthy is a failure
+START_TIMEOUT_S = 300.0  # seconds until a program that is still not healthy is a failure
 AIRFLOW = ("api-server", "scheduler", "dag-processor", "triggerer")
 
 
@@ -51,7 +51,7 @@ class Status:
     memory: int  # bytes, with all that it started
 
 
-def up(settings: Settings, tell: Callable[[dict[str, str]], None] = lambda _: None) -> bool:
+def start_stack(settings: Settings, tell: Callable[[dict[str, str]], None] = lambda _: None) -> bool:
     """
     Start what does not run yet and return when everything works; False when everything already did.
 
@@ -65,13 +65,13 @@ def up(settings: Settings, tell: Callable[[dict[str, str]], None] = lambda _: No
         return False
     if not supervisor.running:
         _clear(settings)
-        preflight.check(settings)
+        preflight.check_machine(settings)
         _prepare(settings)
-        start(settings)
+        start_supervisor(settings)
     try:
         _start_all(supervisor, settings, tell)
     except BaseException:
-        down(settings)
+        stop_stack(settings)
         raise
     return True
 
@@ -82,7 +82,7 @@ def statuses(settings: Settings) -> list[Status]:
 
     :raises ServiceUnavailable: when the stack does not run
     """
-    credentials = load(settings.root)
+    credentials = load_credentials(settings.root)
     states = Supervisor(settings).states()
     return [
         Status(states[p.name], health.problem(states[p.name], settings, credentials), _memory(states[p.name]))
@@ -90,7 +90,7 @@ def statuses(settings: Settings) -> list[Status]:
     ]
 
 
-def down(settings: Settings) -> list[psutil.Process]:
+def stop_stack(settings: Settings) -> list[psutil.Process]:
     """Stop the stack, politely first; return the processes that would not end."""
     supervisor = Supervisor(settings)
     if supervisor.running:
@@ -104,15 +104,15 @@ def down(settings: Settings) -> list[psutil.Process]:
 def _clear(settings: Settings) -> list[psutil.Process]:
     """End every process of the stack that is left, the database last."""
     server = postgres(settings)
-    keepers = [process for process in processes.find(settings.root) if not _program_of(process)]
-    processes.end(keepers, 40)  # the supervisor first, or it would start the others again
-    left = processes.end(processes.find(settings.root))
+    keepers = [process for process in processes.find_processes(settings.root) if not _program_of(process)]
+    processes.end_processes(keepers, 40)  # the supervisor first, or it would start the others again
+    left = processes.end_processes(processes.find_processes(settings.root))
     if pid := server.pid:
         with suppress(psutil.NoSuchProcess):
             database = psutil.Process(pid)
             database.send_signal(signal.SIGINT)
             _, still = psutil.wait_procs([database], timeout=30)
-            left += processes.end(still)
+            left += processes.end_processes(still)
     return left
 
 
@@ -135,7 +135,7 @@ def _wait_for_stop(supervisor: Supervisor) -> None:
 def _prepare(settings: Settings) -> None:
     from include.certificates.certificate import generate_keys
 
-    credentials = load(settings.root)
+    credentials = load_credentials(settings.root)
     admin_login(settings.root)
     if not settings.signing_key.exists():
         generate_keys(settings.signing_key.parent)
@@ -149,7 +149,7 @@ def _prepare(settings: Settings) -> None:
 
 
 def _start_all(supervisor: Supervisor, settings: Settings, tell: Callable[[dict[str, str]], None]) -> None:
-    credentials = load(settings.root)
+    credentials = load_credentials(settings.root)
     supervisor.start("postgres")
     _wait(supervisor, settings, ("postgres",), tell)
     admin = postgres(settings).admin(credentials.postgres_password)
@@ -174,8 +174,8 @@ def _start_all(supervisor: Supervisor, settings: Settings, tell: Callable[[dict[
 def _migrate_airflow(settings: Settings, credentials: Credentials) -> subprocess.Popen[bytes] | None:
     if _airflow_stamp(settings, credentials) == _stamp_file(settings):
         return None
-    variables = os.environ | environment.of("airflow", settings, credentials)
-    with log_file(settings, "airflow-migration").open("w") as output:
+    variables = os.environ | environment.environment_of("airflow", settings, credentials)
+    with program_log(settings, "airflow-migration").open("w") as output:
         return subprocess.Popen(
             [sys.executable, "-m", "airflow", "db", "migrate"],
             stdout=output, stderr=output, env=variables | {environment.STACK_MARK: str(settings.root)},
@@ -185,8 +185,8 @@ def _migrate_airflow(settings: Settings, credentials: Credentials) -> subprocess
 def _finish(migration: subprocess.Popen[bytes] | None, settings: Settings, credentials: Credentials) -> None:
     if migration is None:
         return
-    if migration.wait(PATIENCE):
-        log = log_file(settings, "airflow-migration")
+    if migration.wait(START_TIMEOUT_S):
+        log = program_log(settings, "airflow-migration")
         raise ServiceUnavailable(f"Airflow's database could not be migrated. See {log}:\n{tail(log)}")
     (settings.root / "airflow" / "migrated").write_text(_airflow_stamp(settings, credentials))
 
@@ -215,7 +215,7 @@ def _airflow_stamp(settings: Settings, credentials: Credentials) -> str:
 def _wait(
     supervisor: Supervisor, settings: Settings, names: tuple[str, ...], tell: Callable[[dict[str, str]], None]
 ) -> None:
-    credentials, end = load(settings.root), time.monotonic() + PATIENCE
+    credentials, end = load_credentials(settings.root), time.monotonic() + START_TIMEOUT_S
     while True:
         states = supervisor.states()
         problems = {name: health.problem(states[name], settings, credentials) for name in names}
@@ -232,7 +232,7 @@ def _wait(
 def _explain(settings: Settings, names: list[str], problems: dict[str, str]) -> str:
     parts = []
     for name in names:
-        log = log_file(settings, name)
+        log = program_log(settings, name)
         parts.append(f"{name} did not come up ({problems[name]}). The end of {log}:\n{tail(log)}")
     return "\n".join(parts)
 

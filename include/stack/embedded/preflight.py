@@ -24,7 +24,7 @@ LONGEST_HOME = 75  # bytes: a socket's path ends at 107, and a supervisor's name
 LEAST_DISK = 2 * 1024**3
 
 
-def check(settings: Settings) -> None:
+def check_machine(settings: Settings) -> None:
     """
     Make sure that a stack can start here; installs HAProxy when it may.
 

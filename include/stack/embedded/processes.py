@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def find(home: Path, program: str | None = None) -> list[psutil.Process]:
+def find_processes(home: Path, program: str | None = None) -> list[psutil.Process]:
     """
     Return the processes that carry the mark of the stack in `home`, of one program or of all.
 
@@ -28,7 +28,7 @@ def find(home: Path, program: str | None = None) -> list[psutil.Process]:
     ]
 
 
-def end(processes: Iterable[psutil.Process], patience: float = 10) -> list[psutil.Process]:
+def end_processes(processes: Iterable[psutil.Process], patience: float = 10) -> list[psutil.Process]:
     """Ask the processes to end, then make them; return those that are still there."""
     remaining = list(processes)
     for ask in (psutil.Process.terminate, psutil.Process.kill):

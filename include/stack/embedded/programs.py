@@ -83,6 +83,6 @@ PROGRAMS = (
 BY_NAME = {program.name: program for program in PROGRAMS}
 
 
-def log_file(settings: Settings, name: str) -> Path:
+def program_log(settings: Settings, name: str) -> Path:
     """Return where the supervisor writes what a program prints."""
     return settings.root / "logs" / f"{name}.log"

@@ -15,7 +15,7 @@ from xmlrpc.client import Fault, ServerProxy
 from include.credentials import write_private
 from include.errors import ServiceUnavailable
 from include.stack.embedded import environment
-from include.stack.embedded.programs import PROGRAMS, Program, log_file
+from include.stack.embedded.programs import PROGRAMS, Program, program_log
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,7 +34,7 @@ class ProgramState:
     problem: str
 
 
-def socket_path(settings: Settings) -> Path:
+def supervisor_socket(settings: Settings) -> Path:
     """Return the socket the supervisor answers on."""
     return settings.root / "run" / "supervisor.sock"
 
@@ -53,19 +53,19 @@ logfile_maxbytes = 5MB
 logfile_backups = 1
 
 [unix_http_server]
-file = {_literal(socket_path(settings))}
+file = {_literal(supervisor_socket(settings))}
 chmod = 0700
 
 [rpcinterface:supervisor]
 supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface
 
 [supervisorctl]
-serverurl = unix://{_literal(socket_path(settings))}
+serverurl = unix://{_literal(supervisor_socket(settings))}
 """
     return "\n".join([head, *(_section(program, settings) for program in PROGRAMS)])
 
 
-def start(settings: Settings) -> None:
+def start_supervisor(settings: Settings) -> None:
     """Start the supervisor in the background; it starts nothing by itself."""
     for folder in ("run", "logs"):
         (settings.root / folder).mkdir(parents=True, exist_ok=True)
@@ -83,7 +83,7 @@ class Supervisor:
     """A running supervisor, over its socket."""
 
     def __init__(self, settings: Settings) -> None:
-        self._socket = socket_path(settings)
+        self._socket = supervisor_socket(settings)
 
     @property
     def _rpc(self) -> Any:
@@ -151,7 +151,7 @@ stopwaitsecs = {program.stop_seconds}
 stopasgroup = {group}
 killasgroup = true
 redirect_stderr = true
-stdout_logfile = {_literal(log_file(settings, program.name))}
+stdout_logfile = {_literal(program_log(settings, program.name))}
 stdout_logfile_maxbytes = 10MB
 stdout_logfile_backups = 1
 """

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 
-    from include.data.sources.base import Source
+    from include.data.sources.base import PartitionSource
     from include.declarations import Dataset
     from include.partitions import Partition
 
@@ -36,15 +36,15 @@ class SourceHook(BaseHook):
         self.lake = LakeHook(lake_conn_id)
 
     @cached_property
-    def source(self) -> Source:
+    def source(self) -> PartitionSource:
         """The source."""
         declared = self.dataset.source
         if isinstance(declared, FileSource):
             return self.lake.landing
         if isinstance(declared, HttpSource):
-            from include.data.sources.http import Service
+            from include.data.sources.http import HttpService
 
-            return Service(_client(self.get_connection(declared.conn_id)))
+            return HttpService(_client(self.get_connection(declared.conn_id)))
         return self._upstream(declared)
 
     @cached_property
@@ -69,7 +69,7 @@ class SourceHook(BaseHook):
         """Return where a person would look for a partition."""
         return self.source.place(self.dataset, partition)
 
-    def _upstream(self, declared: PostgresSource) -> Source:
+    def _upstream(self, declared: PostgresSource) -> PartitionSource:
         from sqlalchemy import NullPool, create_engine
 
         from include.data.sources.postgres import Upstream

@@ -159,7 +159,7 @@ class CandidateApprovalOperator(ApprovalOperator):
         if settings().env in policy and who == runs.actor(context):
             return f"{who} requested it and may not approve it"
         with AirworthyDatabaseHook(self.airworthy_conn_id).engine.connect() as connection:
-            champion = rollout.read(connection, self.use_case).champion
+            champion = rollout.read_state(connection, self.use_case).champion
         if champion != self.question["champion"]:
             return f"it was not compared with version {champion}, the champion by now"
         return ""

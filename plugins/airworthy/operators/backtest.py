@@ -63,6 +63,6 @@ class BacktestOperator(BaseOperator):
         use_case, hook = catalog().use_cases[self.use_case], LakeHook(self.lake_conn_id)
         first, last = date.fromisoformat(self.first), date.fromisoformat(self.last)
         found = walk(ModelRegistryHook(self.mlflow_conn_id).registry, use_case, first, last)
-        reports.write(hook.uri, hook.storage_options, path_of(found), html(found))
+        reports.write_report(hook.uri, hook.storage_options, path_of(found), html(found))
         self.evidence_url = report_url(path_of(found))
         return found.summary

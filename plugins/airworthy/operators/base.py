@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
     from include.certificates.certificate import Certificate
     from include.data.snapshots.snapshot import Snapshot
-    from include.modeling.pipeline.workspace import Site, TrainedCandidate
+    from include.modeling.pipeline.workspace import TrainedCandidate, Workspace
     from include.modeling.registry.registry import Registry
-    from include.release.rollout import Hold
+    from include.release.rollout import Lease
 
 
 class ModelOperator(BaseOperator):
@@ -77,13 +77,13 @@ class ModelOperator(BaseOperator):
         return self.mlflow.run_url(candidate["run_id"]) if "run_id" in candidate else ""
 
     @contextmanager
-    def site(self) -> Iterator[Site]:
+    def workspace(self) -> Iterator[Workspace]:
         """Give a place to work in that is gone afterwards."""
-        from include.modeling.pipeline.workspace import Site
+        from include.modeling.pipeline.workspace import Workspace
 
         with TemporaryDirectory(prefix=f"{self.use_case}-") as folder:
             use_case = catalog().use_cases[self.use_case]
-            yield Site(self.mlflow.registry, use_case, Path(folder), settings().signing_key.parent)
+            yield Workspace(self.mlflow.registry, use_case, Path(folder), settings().signing_key.parent)
 
     def snapshot_taken(self) -> Snapshot:
         """Return the snapshot that an earlier task took."""
@@ -141,11 +141,11 @@ class ReleaseOperator(BaseOperator):
         """What the gateway says of the use case."""
         return GatewayHook(self.gateway_conn_id).page(self.use_case)
 
-    def held(self) -> Hold:
+    def held(self) -> Lease:
         """Return the hold that `begin` took."""
-        from include.release.rollout import Hold
+        from include.release.rollout import Lease
 
-        return Hold(**self.hold)
+        return Lease(**self.hold)
 
     def verified(self, version: int) -> Certificate:
         """
@@ -155,18 +155,18 @@ class ReleaseOperator(BaseOperator):
         :raises ReleaseError: if another model was registered as this version, or none
         """
         from include.database import ledger
-        from include.modeling.registration.versions import verify
+        from include.modeling.registration.versions import verify_version
 
-        certificate = verify(self.registry, self.use_case, version, trusted=settings().trusted_keys)
+        certificate = verify_version(self.registry, self.use_case, version, trusted=settings().trusted_keys)
         with self.engine.connect() as connection:
             ledger.require_registered(connection, self.use_case, version, certificate.model_digest)
         return certificate
 
     def show_aliases(self) -> None:
         """Make MLflow's aliases follow the desired state."""
-        from include.modeling.registration.versions import project
+        from include.modeling.registration.versions import project_aliases
         from include.release import rollout
 
         with self.engine.connect() as connection:
-            state = rollout.read(connection, self.use_case)
-        project(self.registry, state)
+            state = rollout.read_state(connection, self.use_case)
+        project_aliases(self.registry, state)

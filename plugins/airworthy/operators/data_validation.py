@@ -54,13 +54,13 @@ class DataValidationOperator(BaseOperator):
 
     def execute(self, context: Context) -> str:
         """Return the URI of the accepted rows, or fail with what was wrong."""
-        from include.data.quality_gate import admit, page_path
+        from include.data.quality_gate import page_path, run_quality_gate
 
         declared, hook = catalog().declaration(self.subject), LakeHook(self.lake_conn_id)
-        days = runs.partitions(context, declared.every if isinstance(declared, Dataset) else "day")
+        days = runs.run_partitions(context, declared.granularity if isinstance(declared, Dataset) else "day")
         engine = AirworthyDatabaseHook(self.airworthy_conn_id).engine
         self.evidence_url = report_url(page_path(self.subject, days))
-        report = admit(
+        report = run_quality_gate(
             declared,
             hook.staging.read(self.frame),
             days,

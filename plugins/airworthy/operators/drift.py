@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from include.data.lake.delta_tables import Lake
-    from include.monitoring.champion_check import Subject
+    from include.monitoring.champion_check import ChampionContext
 
 
 class MonitoringOperator(ModelOperator):
@@ -29,18 +29,18 @@ class MonitoringOperator(ModelOperator):
 
     template_fields: Sequence[str] = ("use_case",)
 
-    def subject(self, connection: Connection, lake: Lake) -> Subject:
+    def subject(self, connection: Connection, lake: Lake) -> ChampionContext:
         """Return the champion and the rows it learned from; without a champion the run is skipped."""
-        from include.modeling.registration.versions import verify
+        from include.modeling.registration.versions import verify_version
         from include.monitoring import champion_check
         from include.release import rollout
 
-        state = rollout.read(connection, self.use_case)
+        state = rollout.read_state(connection, self.use_case)
         if state.champion is None:
             raise AirflowSkipException(f"{self.use_case} has no champion yet: nothing to watch.")
         registry, trusted = self.mlflow.registry, settings().trusted_keys
-        certificate = verify(registry, self.use_case, state.champion, trusted=trusted)
-        return champion_check.subject(catalog().use_cases[self.use_case], state, certificate, lake)
+        certificate = verify_version(registry, self.use_case, state.champion, trusted=trusted)
+        return champion_check.champion_context(catalog().use_cases[self.use_case], state, certificate, lake)
 
 
 class DriftDetectionOperator(MonitoringOperator):
@@ -68,11 +68,11 @@ class DriftDetectionOperator(MonitoringOperator):
         hook = LakeHook(self.lake_conn_id)
         with self.engine.connect() as connection:
             subject = self.subject(connection, hook.lake)
-            seen = champion_check.inputs(subject, connection, hook.lake)
-        found = champion_check.drifted(subject, seen)
+            seen = champion_check.read_window(subject, connection, hook.lake)
+        found = champion_check.check_drift(subject, seen)
         run = re.sub(r"[^A-Za-z0-9_-]", "_", context["dag_run"].run_id)
         path = f"drift/{self.use_case}/run_{run}.html"
-        reports.write(hook.uri, hook.storage_options, path, found.html)
+        reports.write_report(hook.uri, hook.storage_options, path, found.html)
         self.evidence_url = report_url(path)
         figures = {
             "outcome": found.outcome,

@@ -38,14 +38,14 @@ class ModelGateOperator(ModelOperator):
         from include.modeling.registration import register
 
         candidate, evidence = self.candidate_trained(), Evidence(**self.evidence)
-        verdicts = gates.judge(catalog().use_cases[self.use_case], evidence)
-        with self.site() as site:
-            page = register.record(site, candidate, verdicts, evidence)
+        verdicts = gates.judge_gates(catalog().use_cases[self.use_case], evidence)
+        with self.workspace() as site:
+            page = register.record_verdicts(site, candidate, verdicts, evidence)
         said = [asdict(verdict) for verdict in verdicts]
         context["ti"].xcom_push("verdicts", said)
-        to_ask = [] if runs.is_backfill(context) else [v.gate for v in gates.undecided(verdicts)]
+        to_ask = [] if runs.is_backfill(context) else [v.gate for v in gates.inconclusive(verdicts)]
         try:
-            register.require(candidate, verdicts, [{"gate": gate} for gate in to_ask])
+            register.require_passed(candidate, verdicts, [{"gate": gate} for gate in to_ask])
         except GateFailed as refusal:
             self._record_refusal(context, str(refusal), {"run_id": candidate.run_id, "gates": said})
             raise

@@ -47,22 +47,22 @@ class DecideOperator(MonitoringOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Return the decision."""
         from include.monitoring import champion_check, governor
-        from include.monitoring.figures import plain
+        from include.monitoring.figures import jsonable
         from include.release.progress import now
 
         lake, moment = LakeHook(self.lake_conn_id).lake, now(self.engine)
         end = datetime.fromisoformat(self.drift["end"])
         with self.engine.connect() as connection:
             about = self.subject(connection, lake)
-            seen = champion_check.inputs(about, connection, lake, end=end)
-            quality = champion_check.quality(about, seen, connection, lake)
-            service = champion_check.service(about, connection, end=moment)
-            signals = champion_check.signals(
+            seen = champion_check.read_window(about, connection, lake, end=end)
+            quality = champion_check.check_quality(about, seen, connection, lake)
+            service = champion_check.check_service(about, connection, end=moment)
+            signals = champion_check.collect_signals(
                 about, self.drift["outcome"], quality, service, connection=connection, lake=lake
             )
-            history = governor.history(connection, self.use_case, now=moment)
+            history = governor.past_checks(connection, self.use_case, now=moment)
         decision = governor.decide(signals, catalog().use_cases[self.use_case].retrain, history, moment)
-        decided = governor.record(
+        decided = governor.record_check(
             self.engine,
             self.use_case,
             decision,
@@ -72,7 +72,7 @@ class DecideOperator(MonitoringOperator):
             actor=runs.actor(context),
         )
         self.log.info("%s: %s; quality: %s", decided.action, decided.reason, quality.reason)
-        return dict(plain(asdict(decided)))
+        return dict(jsonable(asdict(decided)))
 
 
 class ActOperator(TriggerDagRunOperator):

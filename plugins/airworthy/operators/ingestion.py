@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context, XComArg
 
     from include.data.lake.delta_tables import Lake
-    from include.partitions import Every
+    from include.partitions import Granularity
 
 
 class ExtractPartitionOperator(BaseOperator):
@@ -44,9 +44,9 @@ class ExtractPartitionOperator(BaseOperator):
     def execute(self, context: Context) -> str:
         """Return the staged frame's URI."""
         dataset, hook = catalog().datasets[self.dataset], LakeHook(self.lake_conn_id)
-        wanted = runs.partitions(context, dataset.every)
+        wanted = runs.run_partitions(context, dataset.granularity)
         source = SourceHook(dataset, self.lake_conn_id).source
-        changes = watermarks.changes(context, dataset, source, hook.lake)
+        changes = watermarks.pending_changes(context, dataset, source, hook.lake)
         extract = source.read(dataset, wanted)
         for remark in extract.remarks:
             self.log.warning("%s", remark)
@@ -124,7 +124,7 @@ class PublishPartitionOperator(BaseOperator):
         *,
         table: str,
         frame: str | XComArg,
-        every: Every = "day",
+        every: Granularity = "day",
         lake_conn_id: str = LakeHook.default_conn_name,
         **kwargs: Any,
     ) -> None:
@@ -138,7 +138,7 @@ class PublishPartitionOperator(BaseOperator):
         """Return the version of the table after the commit."""
         hook = LakeHook(self.lake_conn_id)
         metadata = {"run": runs.run_key(context), "try": str(context["ti"].try_number)}
-        wanted = runs.partitions(context, self.every)
+        wanted = runs.run_partitions(context, self.every)
         version = hook.lake.publish(self.table, hook.staging.read(self.frame), wanted, metadata=metadata)
         self.announce(context, hook.lake)
         return version
@@ -146,4 +146,4 @@ class PublishPartitionOperator(BaseOperator):
     def announce(self, context: Context, lake: Lake) -> None:
         """Tell those who follow the outlets which partitions are new."""
         for asset in self.outlets:
-            runs.announce(context, asset)
+            runs.announce_candidate(context, asset)

@@ -53,7 +53,7 @@ class CompactTableOperator(BaseOperator):
         if lake.version(self.table) is None:
             raise AirflowSkipException(f"There is no table {self.table} yet.")
         kept = ModelRegistryHook(self.mlflow_conn_id).registry.versions_of_table(self.table)
-        return lake.maintain(self.table, self.retention, keep_versions=kept)
+        return lake.optimize_and_vacuum(self.table, self.retention, keep_versions=kept)
 
 
 class SweepStagingOperator(BaseOperator):

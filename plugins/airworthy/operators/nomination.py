@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context, XComArg
 
 
-class NominateCandidateOperator(BaseOperator):
+class AnnounceCandidateOperator(BaseOperator):
     """
     Announce a version on the use case's candidate asset, which sets off its deployment.
 

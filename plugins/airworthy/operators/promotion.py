@@ -12,7 +12,7 @@ from include.errors import ServiceUnavailable
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-AT_ONCE = 2.0  # seconds; the controller follows within one, or something is wrong
+INLINE_WAIT = 2.0  # seconds; the controller follows within one, or something is wrong
 
 
 class PromoteModelOperator(ReleaseOperator):
@@ -45,7 +45,7 @@ class PromoteModelOperator(ReleaseOperator):
             airworthy_conn_id=self.airworthy_conn_id,
             patience=timedelta(minutes=3).total_seconds(),
         )
-        event = trigger.at_once(self.engine, AT_ONCE)
+        event = trigger.at_once(self.engine, INLINE_WAIT)
         if event is None:
             self.defer(trigger=trigger, method_name="promoted")
         return self.promoted(context, event)

@@ -37,14 +37,16 @@ class PublishDatasetOperator(PublishPartitionOperator):
     """
 
     def __init__(self, *, dataset: str, frame: str | XComArg, **kwargs: Any) -> None:
-        every = catalog().datasets[dataset].every
-        super().__init__(table=dataset, frame=frame, every=every, outlets=outlets(dataset), **kwargs)
+        granularity = catalog().datasets[dataset].granularity
+        super().__init__(
+            table=dataset, frame=frame, granularity=granularity, outlets=outlets(dataset), **kwargs
+        )
 
     def announce(self, context: Context, lake: Lake) -> None:
         """Tell those who follow the dataset, and each feature view which of its days are complete."""
-        runs.announce(context, assets.dataset(self.table))
+        runs.announce_candidate(context, assets.dataset(self.table))
         for view in _readers(self.table):
-            context["outlet_events"][assets.inputs(view.name)].add_partitions(
+            context["outlet_events"][assets.inputs_asset(view.name)].add_partitions(
                 self._complete(context, lake, view)
             )
         if complete := self._labels(context, lake):
@@ -59,7 +61,7 @@ class PublishDatasetOperator(PublishPartitionOperator):
             if use_case.label.dataset != self.table:
                 continue
             view, least = catalog().feature_views[use_case.feature_view], use_case.label.minimum_completeness
-            found = label_completeness.measure(use_case, view, lake, runs.days(context))
+            found = label_completeness.label_completeness(use_case, view, lake, runs.run_days(context))
             shares[use_case.name] = {str(day): one.share for day, one in found.items()}
             for day in (day for day, one in found.items() if one.share < least):
                 self.log.warning(
@@ -71,12 +73,12 @@ class PublishDatasetOperator(PublishPartitionOperator):
     def _complete(self, context: Context, lake: Lake, view: FeatureView) -> list[str]:
         from include.data.features import readiness
 
-        days = runs.days(context)
-        found = readiness.followers(view, self.table, days, lake, datasets=catalog().datasets)
+        days = runs.run_days(context)
+        found = readiness.dependent_days(view, self.table, days, lake, datasets=catalog().datasets)
         for day, missing in found.waiting.items():
             self.log.info("%s of %s waits for %s", view.name, day, ", ".join(missing))
         if context["dag_run"].partition_key is None:
-            ready = [partitions.key(stretch) for stretch in partitions.stretches(found.ready)]
+            ready = [partitions.key(stretch) for stretch in partitions.contiguous_ranges(found.ready)]
         else:
             ready = [str(day) for day in found.ready]
         return ready or [f"{INCOMPLETE} {runs.partition_key(context)}"]
@@ -84,20 +86,20 @@ class PublishDatasetOperator(PublishPartitionOperator):
 
 def outlets(dataset: str) -> list[Asset]:
     """Return the assets that change with a dataset: itself, and the inputs of each view that reads it."""
-    return [assets.dataset(dataset), *(assets.inputs(view.name) for view in _readers(dataset))]
+    return [assets.dataset(dataset), *(assets.inputs_asset(view.name) for view in _readers(dataset))]
 
 
-def announce(context: Context, dataset: str, changed: Sequence[Partition], lake: Lake) -> None:
+def publish_asset_event(context: Context, dataset: str, changed: Sequence[Partition], lake: Lake) -> None:
     """Name these partitions on the assets of a dataset, each stretch of days once."""
     from include.data.features import readiness
 
     events, days = context["outlet_events"], sorted({partitions.day(one) for one in changed})
-    keys = [partitions.key(stretch) for stretch in partitions.stretches(changed)]
+    keys = [partitions.key(stretch) for stretch in partitions.contiguous_ranges(changed)]
     events[assets.dataset(dataset)].add_partitions(keys)
     for view in _readers(dataset):
-        found = readiness.followers(view, dataset, days, lake, datasets=catalog().datasets)
-        ready = [partitions.key(stretch) for stretch in partitions.stretches(found.ready)]
-        events[assets.inputs(view.name)].add_partitions(ready or [f"{INCOMPLETE} {keys[0]}"])
+        found = readiness.dependent_days(view, dataset, days, lake, datasets=catalog().datasets)
+        ready = [partitions.key(stretch) for stretch in partitions.contiguous_ranges(found.ready)]
+        events[assets.inputs_asset(view.name)].add_partitions(ready or [f"{INCOMPLETE} {keys[0]}"])
 
 
 def _readers(dataset: str) -> list[FeatureView]:

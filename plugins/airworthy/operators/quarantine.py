@@ -14,7 +14,7 @@ from airworthy import runs
 from airworthy.hooks.airworthy_database import AirworthyDatabaseHook
 from airworthy.hooks.lake import LakeHook
 from airworthy.links import RefusedRowsLink, report_url
-from airworthy.operators.publication import announce, outlets
+from airworthy.operators.publication import outlets, publish_asset_event
 from include.catalog import catalog
 from include.errors import DataError, QualityFailed
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context
 
-    from include.data.quarantine.queue import Choice, Decision, Queue
+    from include.data.quarantine.queue import Quarantine, ReviewAction, RowFilter
 
 PAST = {"release": "released", "discard": "discarded"}
 
@@ -56,29 +56,29 @@ class QuarantineOperator(BaseOperator):
         self.airworthy_conn_id = airworthy_conn_id
 
     @cached_property
-    def quarantine(self) -> Queue:
+    def quarantine(self) -> Quarantine:
         """The dataset's refused rows."""
-        from include.data.quarantine.queue import Queue
+        from include.data.quarantine.queue import Quarantine
 
         engine = AirworthyDatabaseHook(self.airworthy_conn_id).engine
-        return Queue(catalog().datasets[self.dataset], LakeHook(self.lake_conn_id).lake, engine)
+        return Quarantine(catalog().datasets[self.dataset], LakeHook(self.lake_conn_id).lake, engine)
 
-    def chosen(self, context: Context) -> Choice:
+    def chosen(self, context: Context) -> RowFilter:
         """Return which rows the parameters `first`, `last`, `rows` and `reason` name; all where empty."""
-        from include.data.quarantine.queue import Choice
+        from include.data.quarantine.queue import RowFilter
 
         params = context["params"]
         first, last = (date.fromisoformat(day) if day else None for day in map(params.get, ("first", "last")))
         if last and not first:
             raise DataError(f"{self.dataset}: give `first` too, the day from which on rows are meant.")
-        return Choice(first, last, tuple(params.get("rows") or ()), params.get("reason") or "")
+        return RowFilter(first, last, tuple(params.get("rows") or ()), params.get("reason") or "")
 
-    def decision(self, context: Context) -> Decision:
+    def decision(self, context: Context) -> ReviewAction:
         """Return who decides, and why."""
-        from include.data.quarantine.queue import Decision
+        from include.data.quarantine.queue import ReviewAction
 
         comment = context["params"].get("comment") or ""
-        return Decision(runs.actor(context), runs.run_key(context), comment)
+        return ReviewAction(runs.actor(context), runs.run_key(context), comment)
 
     def skip_unless(self, action: str) -> None:
         """Skip the task if the run is to do something else."""
@@ -105,14 +105,14 @@ class ShowQuarantineOperator(QuarantineOperator):
         from include.data.quarantine import queue as quarantine
         from include.storage import html_tables, reports
 
-        rows = quarantine.waiting(self.quarantine, self.chosen(context))
-        shown = quarantine.summary(rows) if self.action == "list" else quarantine.readable(rows)
+        rows = quarantine.pending(self.quarantine, self.chosen(context))
+        shown = quarantine.pending_summary(rows) if self.action == "list" else quarantine.readable(rows)
         title = f"{self.dataset}: {len(rows):,} refused rows wait"
-        self.log.info("%s\n%s", title, html_tables.text(shown))
+        self.log.info("%s\n%s", title, html_tables.table_text(shown))
         path = f"quarantine/{self.dataset}/{re.sub('[^A-Za-z0-9_-]', '_', runs.run_key(context))}.html"
         note = "Release or discard them by this DAG's parameters; `rows` takes the ids of the first column."
         hook = LakeHook(self.lake_conn_id)
-        reports.write(hook.uri, hook.storage_options, path, html_tables.page(title, note, shown))
+        reports.write_report(hook.uri, hook.storage_options, path, html_tables.table_page(title, note, shown))
         self.evidence_url = report_url(path)
         return len(rows)
 
@@ -146,7 +146,7 @@ class ReleaseQuarantineOperator(QuarantineOperator):
         for row, reason in found.kept.items():
             self.log.warning("%s stays: %s", row, reason)
         if found.partitions:
-            announce(context, self.dataset, found.partitions, self.quarantine.lake)
+            publish_asset_event(context, self.dataset, found.partitions, self.quarantine.lake)
             return found.released
         if not found.kept:
             raise AirflowSkipException("No row waits that the parameters choose.")

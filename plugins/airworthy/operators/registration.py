@@ -54,10 +54,10 @@ class RegisterModelOperator(ModelOperator):
         from include.modeling.registry.provenance import provenance
 
         candidate, evidence = self.candidate_trained(), Evidence(**self.evidence)
-        verdicts = gates.judge(catalog().use_cases[self.use_case], evidence)
+        verdicts = gates.judge_gates(catalog().use_cases[self.use_case], evidence)
         about = provenance(json.loads(self.snapshot))
-        with self.site() as site:
-            version = register.register(
+        with self.workspace() as site:
+            version = register.register_candidate(
                 site,
                 candidate,
                 verdicts,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airworthy import runs
 from airworthy.hooks.lake import LakeHook
 from airworthy.operators.base import ModelOperator
-from include.catalog import module_of
+from include.catalog import declaration_module
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,8 +43,8 @@ class ReproduceModelOperator(ModelOperator):
         """Make it again, tell what came of it, and fail if it is not the same."""
         from include.modeling.pipeline.reproduce import reproduce
 
-        build = module_of("use_cases", self.use_case).build_model
-        with self.site() as site:
+        build = declaration_module("use_cases", self.use_case).build_model
+        with self.workspace() as site:
             result = reproduce(site, build, LakeHook(self.lake_conn_id).lake, int(self.version))
         self.candidate = {"run_id": result.run_id}
         context["ti"].xcom_push("reproduction", asdict(result))

@@ -35,7 +35,7 @@ class BeginRolloutOperator(ReleaseOperator):
 
         version = runs.candidate_version(context)
         with self.engine.connect() as connection:
-            if rollout.read(connection, self.use_case).champion == version:
+            if rollout.read_state(connection, self.use_case).champion == version:
                 raise AirflowSkipException(f"{self.use_case} version {version} is the champion already.")
         self.verified(version)
         owner, actor = runs.run_key(context), runs.requester(context)

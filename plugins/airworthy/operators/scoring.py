@@ -34,22 +34,22 @@ class BatchScoringOperator(ModelOperator):
 
     def execute(self, context: Context) -> str:
         """Return the path of the staged predictions."""
-        from include.modeling.batch_scoring import score, summary
+        from include.modeling.batch_scoring import score_batch, score_summary
         from include.modeling.registry import load_version
         from include.release import rollout
 
         with self.engine.connect() as connection:
-            version = rollout.read(connection, self.use_case).champion
+            version = rollout.read_state(connection, self.use_case).champion
         if version is None:
             raise AirflowSkipException(f"{self.use_case} has no champion yet: nothing to score with.")
         hook, use_case = LakeHook(self.lake_conn_id), catalog().use_cases[self.use_case]
         view, trusted = catalog().feature_views[use_case.feature_view], settings().trusted_keys
-        frame = hook.lake.read(use_case.feature_view, runs.days(context))
-        with self.site() as site:
-            held = load_version.load(
+        frame = hook.lake.read(use_case.feature_view, runs.run_days(context))
+        with self.workspace() as site:
+            held = load_version.load_version(
                 site.registry, self.use_case, version, folder=site.workdir / "model", trusted=trusted
             )
-            scored = score(use_case, view, held.model, frame, version=version)
-        figures = {"rows": len(scored), "version": version} | summary(scored)
+            scored = score_batch(use_case, view, held.model, frame, version=version)
+        figures = {"rows": len(scored), "version": version} | score_summary(scored)
         context["ti"].xcom_push("figures", figures)
         return hook.staging.write(runs.attempt_key(context), "predictions", scored)

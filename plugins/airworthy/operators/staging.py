@@ -14,7 +14,7 @@ from include.settings import settings
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-AT_ONCE = 8.0  # seconds that most servers start in; what takes longer is awaited in the triggerer
+INLINE_WAIT = 8.0  # seconds that most servers start in; what takes longer is awaited in the triggerer
 
 
 class StageModelOperator(ReleaseOperator):
@@ -45,14 +45,14 @@ class StageModelOperator(ReleaseOperator):
             airworthy_conn_id=self.airworthy_conn_id,
             patience=self.patience.total_seconds(),
         )
-        event = trigger.at_once(self.engine, AT_ONCE)
+        event = trigger.at_once(self.engine, INLINE_WAIT)
         if event is None:
             self.defer(trigger=trigger, method_name="smoke_test")
         return self.smoke_test(context, event)
 
     def smoke_test(self, context: Context, event: dict[str, Any]) -> dict[str, float | int | str]:
         """Return the figures of the smoke test, or fail with what the candidate answered."""
-        from include.modeling.registration.versions import golden
+        from include.modeling.registration.versions import golden_of_version
         from include.release import smoke_test as smoke
 
         version = self.held().version
@@ -61,9 +61,9 @@ class StageModelOperator(ReleaseOperator):
             raise RolloutFailed(
                 f"{self.use_case} version {version} cannot be served: {reason}. See its server's log."
             )
-        rows = golden(self.registry, self.use_case, version, trusted=settings().trusted_keys)
+        rows = golden_of_version(self.registry, self.use_case, version, trusted=settings().trusted_keys)
         limit = timedelta(milliseconds=catalog().use_cases[self.use_case].slo.latency_p99_ms)
-        result = smoke.smoke(f"http://{event['address']}", self.use_case, rows, maximum_p99=limit)
+        result = smoke.run_smoke_test(f"http://{event['address']}", self.use_case, rows, maximum_p99=limit)
         if not result.passed:
             raise RolloutFailed(f"{self.use_case} version {version} failed its smoke test: {result.reason}.")
         return result.figures

@@ -14,7 +14,7 @@ from include.errors import RolloutFailed
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-AT_ONCE = 2.0  # seconds that a step without a bake is awaited before it is left to the triggerer
+INLINE_WAIT = 2.0  # seconds that a step without a bake is awaited before it is left to the triggerer
 ALONE = "there is no champion yet: nobody to compare with"
 
 
@@ -50,7 +50,7 @@ class ShiftTrafficOperator(ReleaseOperator):
         from include.release import rollout
 
         with self.engine.connect() as connection:
-            champion = rollout.read(connection, self.use_case).champion
+            champion = rollout.read_state(connection, self.use_case).champion
         return ALONE if champion is None else self._shift(context)
 
     def _shift(self, context: Context) -> dict[str, Any]:
@@ -77,19 +77,19 @@ class ShiftTrafficOperator(ReleaseOperator):
             bake=policy.bake.total_seconds(),
             stage=self.stage,
         )
-        event = trigger.at_once(self.engine, AT_ONCE)
+        event = trigger.at_once(self.engine, INLINE_WAIT)
         if event is None:
             self.defer(trigger=trigger, method_name="judge", kwargs={"since": since.isoformat()})
         return self.judge(context, event, since=since.isoformat())
 
     def judge(self, context: Context, event: dict[str, Any], since: str) -> dict[str, Any]:
         """Return the figures of the step, or fail with what the challenger did worse."""
-        from include.release.progress import judged
+        from include.release.progress import analyse_stage
 
         hold, use_case = self.held(), catalog().use_cases[self.use_case]
         began = datetime.fromisoformat(since)
         with self.engine.connect() as connection:
-            verdict = judged(connection, use_case, hold.version, since=began, stage=self.stage)
+            verdict = analyse_stage(connection, use_case, hold.version, since=began, stage=self.stage)
         self.log.info("%s: %s %s", verdict.outcome, verdict.reason, verdict.figures)
         if not event["live"] or verdict.outcome != "promote":
             reason = verdict.reason if event["live"] else event["reason"]

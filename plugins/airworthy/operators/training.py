@@ -11,7 +11,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from airworthy import runs
 from airworthy.hooks.lake import LakeHook
 from airworthy.operators.base import ModelOperator
-from include.catalog import catalog, module_of
+from include.catalog import catalog, declaration_module
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,10 +53,10 @@ class TakeSnapshotOperator(ModelOperator):
         absent = [table for table in tables if lake.version(table) is None]
         if runs.is_scheduled(context) and absent:
             raise AirflowSkipException(f"{absent[0]} was never published: nothing to learn from.")
-        snapshot = snapshots.take(use_case, lake, runs.as_of(context, self.as_of))
+        snapshot = snapshots.create(use_case, lake, runs.as_of(context, self.as_of))
         if runs.is_scheduled(context):
             self._require_news(snapshot)
-        records.record(self.engine, snapshot, run=runs.run_key(context))
+        records.record_snapshot(self.engine, snapshot, run=runs.run_key(context))
         self._tell(snapshot)
         return snapshot.to_json()
 
@@ -66,14 +66,14 @@ class TakeSnapshotOperator(ModelOperator):
             snapshot.rows,
             " to ".join(snapshot.days),
             100 * (snapshot.completeness or 0),
-            ", ".join(snapshot.left_out) or "none",
+            ", ".join(snapshot.excluded_days) or "none",
         )
 
     def _require_news(self, snapshot: Snapshot) -> None:
         from include.release import rollout
 
         with self.engine.connect() as connection:
-            champion = rollout.read(connection, self.use_case).champion
+            champion = rollout.read_state(connection, self.use_case).champion
         if champion is None:
             return
         known = self.mlflow.registry.tags_of(self.use_case, champion).get("airworthy.snapshot.digest")
@@ -105,18 +105,18 @@ class TrainModelOperator(ModelOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Return the reference to the trained model."""
         from include.data.snapshots import snapshot as snapshots
-        from include.modeling.pipeline.train import train
+        from include.modeling.pipeline.train import train_candidate
         from include.modeling.registry.provenance import provenance
 
         snapshot, use_case = self.snapshot_taken(), catalog().use_cases[self.use_case]
         parameters = self.tuned["parameters"] if self.tuned else {}
         about = replace(provenance(json.loads(self.snapshot)), parameters=parameters)
-        with self.site() as site:
+        with self.workspace() as site:
             run_id = site.registry.run_for(self.use_case, runs.tags(context, use_case, snapshot, about))
             self.candidate = {"run_id": run_id}
-            frame = snapshots.read(use_case, snapshot, LakeHook(self.lake_conn_id).lake)
-            estimator = module_of("use_cases", self.use_case).build_model(**parameters)
-            trained = train(site, estimator, frame, run_id=run_id, provenance=about)
+            frame = snapshots.read_snapshot(use_case, snapshot, LakeHook(self.lake_conn_id).lake)
+            estimator = declaration_module("use_cases", self.use_case).build_model(**parameters)
+            trained = train_candidate(site, estimator, frame, run_id=run_id, provenance=about)
         return asdict(trained)
 
 
@@ -140,17 +140,17 @@ class EvaluateModelOperator(ModelOperator):
         from include.data.snapshots import leakage_history
         from include.data.snapshots import snapshot as snapshots
         from include.database import ledger
-        from include.modeling.pipeline.evaluate import evaluate
+        from include.modeling.pipeline.evaluate import evaluate_candidate
         from include.release import rollout
 
         use_case, lake = catalog().use_cases[self.use_case], LakeHook(self.lake_conn_id).lake
         snapshot, attempt = self.snapshot_taken(), self.attempt(context)
         with self.engine.connect() as connection:
-            champion = rollout.read(connection, self.use_case).champion
+            champion = rollout.read_state(connection, self.use_case).champion
             refusals = ledger.refusals_since_promotion(connection, self.use_case, attempt=attempt)
-        known: dict[str, Any] = {"rival": champion, "refusals": refusals}
+        known: dict[str, Any] = {"champion_version": champion, "refusals": refusals}
         known["leakage"] = leakage_history.of_snapshot(self.engine, lake, snapshot)
-        frame = snapshots.read(use_case, snapshot, lake)
-        with self.site() as site:
-            found = evaluate(site, self.candidate_trained(), frame, **known)
+        frame = snapshots.read_snapshot(use_case, snapshot, lake)
+        with self.workspace() as site:
+            found = evaluate_candidate(site, self.candidate_trained(), frame, **known)
         return found.model_dump(mode="json")

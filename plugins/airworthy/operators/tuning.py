@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airworthy import runs
 from airworthy.hooks.lake import LakeHook
 from airworthy.operators.base import ModelOperator
-from include.catalog import catalog, module_of
+from include.catalog import catalog, declaration_module
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -38,11 +38,11 @@ class TuneModelOperator(ModelOperator):
         from include.modeling.tuning.search import tune
 
         snapshot, use_case = self.snapshot_taken(), catalog().use_cases[self.use_case]
-        build = module_of("use_cases", self.use_case).build_model
+        build = declaration_module("use_cases", self.use_case).build_model
         about = provenance(json.loads(self.snapshot))
-        with self.site() as site:
+        with self.workspace() as site:
             run_id = site.registry.run_for(self.use_case, runs.tags(context, use_case, snapshot, about))
             self.candidate = {"run_id": run_id}
-            frame = snapshots.read(use_case, snapshot, LakeHook(self.lake_conn_id).lake)
+            frame = snapshots.read_snapshot(use_case, snapshot, LakeHook(self.lake_conn_id).lake)
             tuned = tune(site, build, frame, run_id=run_id, provenance=about, engine=self.engine)
         return asdict(tuned)

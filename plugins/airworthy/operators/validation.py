@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context, XComArg
 
     from include.data.validation.batch_filter import Batch
-    from include.data.validation.results import Findings
+    from include.data.validation.results import ValidationResult
     from include.data.validation.suites import Suite
     from include.declarations import Column
 
@@ -75,9 +75,9 @@ class ValidationOperator(BaseOperator):
         part, subject = self.batch(context), f"{context['dag_run'].dag_id}.{self.task_id}"
         found = self.validate(context, part)
         engine, hook = AirworthyDatabaseHook(self.airworthy_conn_id).engine, LakeHook(self.lake_conn_id)
-        gate_results.record(engine, subject, runs.attempt_key(context), str(part), found)
+        gate_results.record_gate_result(engine, subject, runs.attempt_key(context), str(part), found)
         path = "/".join(_path(name) for name in ("quality", subject, context["dag_run"].run_id))
-        reports.write(hook.uri, hook.storage_options, f"{path}.html", found.page(subject))
+        reports.write_report(hook.uri, hook.storage_options, f"{path}.html", found.page(subject))
         self.evidence_url = report_url(f"{path}.html")
         context["ti"].xcom_push("figures", found.figures())
         for remark in found.remarks():
@@ -86,7 +86,7 @@ class ValidationOperator(BaseOperator):
         return found.figures()
 
     @abstractmethod
-    def validate(self, context: Context, part: Batch) -> Findings:
+    def validate(self, context: Context, part: Batch) -> ValidationResult:
         """Return what was found in the part of the data that is meant."""
 
     def batch(self, context: Context) -> Batch:
@@ -124,13 +124,13 @@ class ValidateFrameOperator(ValidationOperator):
         super().__init__(**kwargs)
         self.frame: Any = frame
 
-    def validate(self, context: Context, part: Batch) -> Findings:
+    def validate(self, context: Context, part: Batch) -> ValidationResult:
         """Read the frame and check the part of it that is meant."""
         from include.data.validation.suites import validate_frame
 
         given = self.frame(context) if callable(self.frame) else self.frame
         frame = LakeHook(self.lake_conn_id).read_parquet(given) if isinstance(given, str) else given
-        return validate_frame(part.of(frame, self.time), self.suite)
+        return validate_frame(part.select(frame, self.time), self.suite)
 
 
 class ValidateTableOperator(ValidationOperator):
@@ -154,19 +154,19 @@ class ValidateTableOperator(ValidationOperator):
         self.days = days
         self.version = version
 
-    def validate(self, context: Context, part: Batch) -> Findings:
+    def validate(self, context: Context, part: Batch) -> ValidationResult:
         """Read the rows of the days that are meant and check them."""
         from include import partitions
         from include.data.validation.suites import validate_frame
 
         lake, name = LakeHook(self.lake_conn_id).lake_of(self.table)
-        days = partitions.days(self.days) if self.days else None
+        days = partitions.parse_key(self.days) if self.days else None
         if part.days:  # a month may have days that are not there
             days = sorted(set(part.days) & set(lake.days(name))) or part.days
         version = int(self.version) if self.version != "" else None
         rows = lake.read(name, days, version=version)
         read = part.without_days() if self.time == "day" else part
-        return validate_frame(read.of(rows, self.time), self.suite)
+        return validate_frame(read.select(rows, self.time), self.suite)
 
 
 class ValidateQueryOperator(ValidationOperator):
@@ -193,12 +193,12 @@ class ValidateQueryOperator(ValidationOperator):
         self.table = table
         self.query = query
 
-    def validate(self, context: Context, part: Batch) -> Findings:
+    def validate(self, context: Context, part: Batch) -> ValidationResult:
         """Have the database check the rows that are meant."""
         from include.data.validation import sql
 
         url = url_of(LakeHook.get_connection(self.conn_id))
-        query = self.query or sql.of_table(self.table)
+        query = self.query or sql.query_of_table(self.table)
         return sql.validate_query(url, query, self.suite, part=part, time=self.time)
 
 

@@ -60,7 +60,7 @@ class PartitionLandedSensor(BaseOperator):
     def execute(self, context: Context) -> None:
         """Return at once if everything is there, else hand over to the triggerer."""
         dataset = catalog().datasets[self.dataset]
-        wanted = runs.partitions(context, dataset.every)
+        wanted = runs.run_partitions(context, dataset.granularity)
         try:
             missing = SourceHook(dataset, self.lake_conn_id).missing(wanted)
         except ServiceUnavailable as error:
@@ -83,7 +83,7 @@ class PartitionLandedSensor(BaseOperator):
         self.log.info("Waiting for %s of %s", partitions.key(missing), self.dataset)
         source, patience = catalog().datasets[self.dataset].source, self.patience
         if isinstance(source, PostgresSource):
-            patience += max(partitions.ends(missing[-1]) - datetime.now(UTC), timedelta(0))
+            patience += max(partitions.end_of(missing[-1]) - datetime.now(UTC), timedelta(0))
         self.defer(
             trigger=LandingTrigger(
                 dataset=self.dataset,

@@ -50,7 +50,9 @@ class LandingTrigger(BaseTrigger):
         dataset = catalog().datasets[self.dataset]
         hook = SourceHook(dataset, self.lake_conn_id)
         await sync_to_async(lambda: (hook.source, hook.bucket))()  # asks for the connections, once
-        missing = [one for name in self.partitions for one in names.parse(name, dataset.every)]
+        missing = [
+            one for name in self.partitions for one in names.parse_partition(name, dataset.granularity)
+        ]
         deadline, problem, hopeless = time.monotonic() + self.patience, "", False
         while True:
             try:

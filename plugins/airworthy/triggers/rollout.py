@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
-    from include.release.analysis import Outcome, Stage
+    from include.release.analysis import AnalysisOutcome, RolloutStage
     from include.release.progress import Progress
 
-POLL_SECONDS = 0.5
-HASTE = 0.05  # seconds, for somebody who waits beside it
+POLL_INTERVAL_S = 0.5
+BUSY_POLL_S = 0.05  # seconds, for somebody who waits beside it
 
 
 class RolloutTrigger(BaseTrigger):
@@ -38,7 +38,7 @@ class RolloutTrigger(BaseTrigger):
         airworthy_conn_id: str,
         patience: float,
         bake: float = 0.0,
-        stage: Stage | None = None,
+        stage: RolloutStage | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.use_case = use_case
@@ -61,7 +61,7 @@ class RolloutTrigger(BaseTrigger):
 
         engine = connect(url_of(await BaseHook.aget_connection(self.airworthy_conn_id)))
         try:
-            found, _ = await self._watch(engine, self.patience, POLL_SECONDS)
+            found, _ = await self._watch(engine, self.patience, POLL_INTERVAL_S)
             yield TriggerEvent(asdict(found))
         finally:
             engine.dispose()
@@ -75,7 +75,7 @@ class RolloutTrigger(BaseTrigger):
         """
         if self.bake > seconds:
             return None
-        found, settled = asyncio.run(self._watch(engine, min(seconds, self.patience), HASTE))
+        found, settled = asyncio.run(self._watch(engine, min(seconds, self.patience), BUSY_POLL_S))
         return asdict(found) if settled else None
 
     async def _watch(self, engine: Engine, patience: float, pause: float) -> tuple[Progress, bool]:
@@ -91,14 +91,14 @@ class RolloutTrigger(BaseTrigger):
                 return found, settled
             await asyncio.sleep(pause)
 
-    def _look(self, engine: Engine) -> tuple[Progress, Outcome]:
+    def _look(self, engine: Engine) -> tuple[Progress, AnalysisOutcome]:
         from include.catalog import catalog
-        from include.release.progress import judged, progress
+        from include.release.progress import analyse_stage, progress
 
         with engine.connect() as connection:
             found = progress(connection, self.use_case, self.version)
             if self.stage is None or not found.live:
                 return found, "promote" if found.live else "inconclusive"
             use_case, since = catalog().use_cases[self.use_case], datetime.fromisoformat(self.since)
-            judgement = judged(connection, use_case, self.version, since=since, stage=self.stage)
+            judgement = analyse_stage(connection, use_case, self.version, since=since, stage=self.stage)
         return found, judgement.outcome

@@ -36,7 +36,7 @@ def _app() -> FastAPI:
     def report(path: str) -> Response:
         hook = LakeHook()
         try:
-            page = reports.read(hook.uri, hook.storage_options, path)
+            page = reports.read_report(hook.uri, hook.storage_options, path)
         except DataError as error:
             raise HTTPException(404, str(error)) from error
         return Response(page, media_type="text/html", headers=HEADERS)
@@ -44,7 +44,7 @@ def _app() -> FastAPI:
     return app
 
 
-async def app(
+async def reports_app(
     scope: dict[str, Any], receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Any]
 ) -> None:
     """Answer a request; the application is built at the first one, so that loading the plugin is free."""

@@ -15,11 +15,11 @@ from include.certificates.certificate import (
     FILE_NAME,
     Claims,
     GateEvidence,
-    digest,
     generate_keys,
-    issue,
-    require,
-    verify,
+    issue_certificate,
+    model_digest,
+    require_digest,
+    verify_certificate,
 )
 from include.errors import CertificateInvalid, ServiceUnavailable
 
@@ -44,7 +44,7 @@ def certified(tmp_path: Path, keys: Path) -> Path:
     (folder / "sub").mkdir(parents=True)
     (folder / "model.pkl").write_bytes(b"pickle")
     (folder / "sub" / "MLmodel").write_text("flavors: {}")
-    (folder / FILE_NAME).write_bytes(issue(folder, CLAIMS, key_path=keys / "signing.pem"))
+    (folder / FILE_NAME).write_bytes(issue_certificate(folder, CLAIMS, key_path=keys / "signing.pem"))
     return folder
 
 
@@ -59,19 +59,19 @@ def change(folder: Path, **changes: object) -> None:
 
 
 def test_a_certificate_says_what_was_claimed(certified, keys):
-    found = verify(certified, keys / "trusted", use_case="flight_delay")
+    found = verify_certificate(certified, keys / "trusted", use_case="flight_delay")
     assert {name: getattr(found, name) for name in Claims.model_fields} == dict(CLAIMS)
 
 
 def test_a_certificate_names_the_digest_of_the_files(certified, keys):
-    assert verify(certified, keys / "trusted").model_digest == digest(certified)
+    assert verify_certificate(certified, keys / "trusted").model_digest == model_digest(certified)
 
 
 def test_the_same_content_in_another_form_is_not_what_was_written(certified, keys):
     content = json.loads((certified / FILE_NAME).read_text())
     (certified / FILE_NAME).write_text(json.dumps(content, indent=1))
     with pytest.raises(CertificateInvalid, match="canonical"):
-        verify(certified, keys / "trusted")
+        verify_certificate(certified, keys / "trusted")
 
 
 @given(data=st.data())
@@ -84,9 +84,9 @@ def test_any_other_byte_is_found(certified, keys, data):
     other = data.draw(st.integers(0, 255).filter(lambda byte: byte != content[position]))
     path.write_bytes(content[:position] + bytes([other]) + content[position + 1 :])
     with pytest.raises(CertificateInvalid):
-        verify(certified, keys / "trusted")
+        verify_certificate(certified, keys / "trusted")
     path.write_bytes(content)
-    verify(certified, keys / "trusted")
+    verify_certificate(certified, keys / "trusted")
 
 
 def leaves(content: object, path: tuple[object, ...] = ()) -> list[tuple[object, ...]]:
@@ -111,24 +111,24 @@ def test_any_other_value_is_found_be_it_of_a_gate_or_of_the_snapshot(certified, 
         place[last] = value + 1 if isinstance(value, int | float) else f"{value}x"
         (certified / FILE_NAME).write_text(canonical(changed))
         with pytest.raises(CertificateInvalid):
-            verify(certified, keys / "trusted")
+            verify_certificate(certified, keys / "trusted")
 
 
 def test_evidence_is_signed_but_no_part_of_the_model(certified, keys):
-    before = digest(certified)
+    before = model_digest(certified)
     (certified / EVIDENCE).mkdir()
     (certified / EVIDENCE / "evidence.json").write_text('{"roc_auc": 0.7}')
-    (certified / FILE_NAME).write_bytes(issue(certified, CLAIMS, key_path=keys / "signing.pem"))
-    assert verify(certified, keys / "trusted").model_digest == before == digest(certified)
+    (certified / FILE_NAME).write_bytes(issue_certificate(certified, CLAIMS, key_path=keys / "signing.pem"))
+    assert verify_certificate(certified, keys / "trusted").model_digest == before == model_digest(certified)
     (certified / EVIDENCE / "evidence.json").write_text('{"roc_auc": 0.8}')
     with pytest.raises(CertificateInvalid, match=r"evidence/evidence\.json changed"):
-        verify(certified, keys / "trusted")
+        verify_certificate(certified, keys / "trusted")
 
 
 def test_another_model_is_refused_however_well_it_is_certified(certified):
-    require(certified, digest(certified), "flight_delay version 3")
+    require_digest(certified, model_digest(certified), "flight_delay version 3")
     with pytest.raises(CertificateInvalid, match="flight_delay version 3 is the model 0000"):
-        require(certified, "0" * 64, "flight_delay version 3")
+        require_digest(certified, "0" * 64, "flight_delay version 3")
 
 
 @pytest.mark.parametrize(("minutes", "accepted"), [(4, True), (6, False), (600, False)])
@@ -142,17 +142,19 @@ def test_a_clock_may_be_minutes_wrong_and_more_is_an_accident_that_says_so(
 
     with monkeypatch.context() as patch:
         patch.setattr("include.certificates.certificate.datetime", Ahead)
-        (certified / FILE_NAME).write_bytes(issue(certified, CLAIMS, key_path=keys / "signing.pem"))
+        (certified / FILE_NAME).write_bytes(
+            issue_certificate(certified, CLAIMS, key_path=keys / "signing.pem")
+        )
     if accepted:
-        assert verify(certified, keys / "trusted")
+        assert verify_certificate(certified, keys / "trusted")
     else:
         with pytest.raises(ServiceUnavailable, match="Set the clock"):
-            verify(certified, keys / "trusted")
+            verify_certificate(certified, keys / "trusted")
 
 
 def test_what_mlflow_adds_to_a_download_does_not_matter(certified, keys):
     (certified / "registered_model_meta").write_text("model_name: flight_delay")
-    assert verify(certified, keys / "trusted").run_id == "run"
+    assert verify_certificate(certified, keys / "trusted").run_id == "run"
 
 
 @pytest.mark.parametrize(
@@ -176,40 +178,44 @@ def test_what_mlflow_adds_to_a_download_does_not_matter(certified, keys):
 def test_any_damage_is_named(certified, keys, damage, names):
     damage(certified)
     with pytest.raises(CertificateInvalid, match=names):
-        verify(certified, keys / "trusted")
+        verify_certificate(certified, keys / "trusted")
 
 
 def test_a_certificate_of_another_use_case_is_refused(certified, keys):
     with pytest.raises(CertificateInvalid, match="not of air_time"):
-        verify(certified, keys / "trusted", use_case="air_time")
+        verify_certificate(certified, keys / "trusted", use_case="air_time")
 
 
 def test_a_stranger_signs_in_vain(certified, keys, tmp_path):
     generate_keys(tmp_path / "stranger")
     (certified / FILE_NAME).write_bytes(
-        issue(certified, CLAIMS, key_path=tmp_path / "stranger" / "signing.pem")
+        issue_certificate(certified, CLAIMS, key_path=tmp_path / "stranger" / "signing.pem")
     )
     with pytest.raises(CertificateInvalid, match="unknown"):
-        verify(certified, keys / "trusted")
+        verify_certificate(certified, keys / "trusted")
 
 
 def test_what_a_blocking_gate_refused_gets_no_certificate(certified, keys):
     refused = PASSED.model_copy(update={"outcome": "fail"})
     with pytest.raises(CertificateInvalid, match="threshold_roc_auc refused"):
-        issue(certified, CLAIMS.model_copy(update={"gates": (refused,)}), key_path=keys / "signing.pem")
+        issue_certificate(
+            certified, CLAIMS.model_copy(update={"gates": (refused,)}), key_path=keys / "signing.pem"
+        )
 
 
 def test_what_no_gate_has_seen_gets_no_certificate(certified, keys):
     with pytest.raises(CertificateInvalid, match="no gate"):
-        issue(certified, CLAIMS.model_copy(update={"gates": ()}), key_path=keys / "signing.pem")
+        issue_certificate(certified, CLAIMS.model_copy(update={"gates": ()}), key_path=keys / "signing.pem")
 
 
 @pytest.mark.parametrize("outcome", ["fail", "inconclusive"])
 def test_a_warning_is_certified(certified, keys, outcome):
     gates = (PASSED, PASSED.model_copy(update={"severity": "warn", "outcome": outcome}))
-    certificate = issue(certified, CLAIMS.model_copy(update={"gates": gates}), key_path=keys / "signing.pem")
+    certificate = issue_certificate(
+        certified, CLAIMS.model_copy(update={"gates": gates}), key_path=keys / "signing.pem"
+    )
     (certified / FILE_NAME).write_bytes(certificate)
-    assert verify(certified, keys / "trusted").gates == gates
+    assert verify_certificate(certified, keys / "trusted").gates == gates
 
 
 def test_an_open_question_is_certified_with_an_approval_of_that_gate_only(certified, keys):
@@ -217,10 +223,10 @@ def test_an_open_question_is_certified_with_an_approval_of_that_gate_only(certif
     other, its_own = ({"gate": name, "actor": "ada"} for name in ("improvement_log_loss", undecided.gate))
     claims = CLAIMS.model_copy(update={"gates": (undecided,), "approvals": (other,)})
     with pytest.raises(CertificateInvalid, match=f"{undecided.gate} could not decide .* nobody approved it"):
-        issue(certified, claims, key_path=keys / "signing.pem")
+        issue_certificate(certified, claims, key_path=keys / "signing.pem")
     approved = claims.model_copy(update={"approvals": (other, its_own)})
-    (certified / FILE_NAME).write_bytes(issue(certified, approved, key_path=keys / "signing.pem"))
-    assert verify(certified, keys / "trusted").approvals == (other, its_own)
+    (certified / FILE_NAME).write_bytes(issue_certificate(certified, approved, key_path=keys / "signing.pem"))
+    assert verify_certificate(certified, keys / "trusted").approvals == (other, its_own)
 
 
 def test_checking_a_certificate_loads_no_heavy_library():

@@ -4,7 +4,13 @@ import stat
 
 import pytest
 
-from include.certificates.certificate import FILE_NAME, Claims, GateEvidence, issue, verify
+from include.certificates.certificate import (
+    FILE_NAME,
+    Claims,
+    GateEvidence,
+    issue_certificate,
+    verify_certificate,
+)
 from include.certificates.keys import generate_keys, private_key, revoke, rotate, trusted_key, trusted_names
 from include.cli.keys import main
 from include.errors import CertificateInvalid, SettingsError
@@ -50,7 +56,7 @@ def sign(tmp_path):
         use_case="delay", snapshot={}, code_version="c", lock_hash="l", run_id="r", metrics={},
         gates=(passed,), environment={},
     )  # fmt: skip
-    (folder / FILE_NAME).write_bytes(issue(folder, claims, key_path=tmp_path / "signing.pem"))
+    (folder / FILE_NAME).write_bytes(issue_certificate(folder, claims, key_path=tmp_path / "signing.pem"))
     return folder
 
 
@@ -58,8 +64,8 @@ def test_what_an_old_key_signed_stays_valid_and_new_certificates_are_by_the_new_
     old = generate_keys(tmp_path)
     folder = sign(tmp_path)
     new = rotate(tmp_path)
-    assert verify(folder, tmp_path / "trusted").key_id == old != new
-    assert verify(sign(tmp_path), tmp_path / "trusted").key_id == new
+    assert verify_certificate(folder, tmp_path / "trusted").key_id == old != new
+    assert verify_certificate(sign(tmp_path), tmp_path / "trusted").key_id == new
     assert trusted_names(tmp_path / "trusted") == sorted([old, new])
 
 
@@ -75,7 +81,7 @@ def test_nothing_that_a_revoked_key_signed_is_believed(tmp_path):
     rotate(tmp_path)
     revoke(tmp_path, old)
     with pytest.raises(CertificateInvalid, match=f"{old} was revoked"):
-        verify(folder, tmp_path / "trusted")
+        verify_certificate(folder, tmp_path / "trusted")
 
 
 def test_a_revoked_key_put_back_stays_revoked(tmp_path):

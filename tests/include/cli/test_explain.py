@@ -5,7 +5,7 @@ import datetime
 import pandas as pd
 import pytest
 
-from include.certificates.certificate import FILE_NAME, Claims, GateEvidence, digest, issue
+from include.certificates.certificate import FILE_NAME, Claims, GateEvidence, issue_certificate, model_digest
 from include.cli.explain import main
 from include.data.lake.delta_tables import Lake
 from include.database.tables import desired_state, inference_log
@@ -24,10 +24,10 @@ def served(registry, database, packaged, keys, flights, tmp_path, monkeypatch):
         use_case="flight_delay", snapshot={}, code_version="c", lock_hash="l", run_id="r", metrics={},
         gates=(passed,), environment={},
     )  # fmt: skip
-    (packaged / FILE_NAME).write_bytes(issue(packaged, claims, key_path=keys / "signing.pem"))
+    (packaged / FILE_NAME).write_bytes(issue_certificate(packaged, claims, key_path=keys / "signing.pem"))
     tags = {"airworthy.dag": "d", "airworthy.run": tmp_path.name, "airworthy.partition": ""}
     run = registry.run_for("flight_delay", tags)
-    logged = registry.log_model(run, packaged, digest=digest(packaged), tags={})
+    logged = registry.log_model(run, packaged, digest=model_digest(packaged), tags={})
     registry.add_certificate(logged.model_id, packaged)
     version = registry.register("flight_delay", run, logged, {})
     rows = flights(days=2)

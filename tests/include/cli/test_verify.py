@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from include.certificates.certificate import FILE_NAME, Claims, GateEvidence, digest, issue
+from include.certificates.certificate import FILE_NAME, Claims, GateEvidence, issue_certificate, model_digest
 from include.cli.verify import main
 from include.settings import settings
 
@@ -18,7 +18,7 @@ def certify(folder, keys):
         use_case="flight_delay", snapshot={}, code_version="c", lock_hash="l", run_id="run", metrics={},
         gates=(PASSED,), environment={}, approvals=({"by": "ann", "reason": "the interval is narrow"},),
     )  # fmt: skip
-    (folder / FILE_NAME).write_bytes(issue(folder, claims, key_path=keys / "signing.pem"))
+    (folder / FILE_NAME).write_bytes(issue_certificate(folder, claims, key_path=keys / "signing.pem"))
     return folder
 
 
@@ -32,7 +32,7 @@ def registered(registry, packaged, keys, monkeypatch):
     """Return a certified version of `flight_delay`, the champion, and how to exchange its files."""
     tags = {"airworthy.dag": "d", "airworthy.run": packaged.parent.name, "airworthy.partition": ""}
     run = registry.run_for("flight_delay", tags)
-    logged = registry.log_model(run, packaged, digest=digest(packaged), tags={})
+    logged = registry.log_model(run, packaged, digest=model_digest(packaged), tags={})
     registry.add_certificate(logged.model_id, certify(packaged, keys))
     version = registry.register("flight_delay", run, logged, {})
     registry.alias("flight_delay", champion=version)

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from pyarrow.fs import FileSelector
 
-from include.catalog import catalog, module_of
+from include.catalog import catalog, declaration_module
 from include.data.features import build as features
 from include.data.lake.delta_tables import Lake
 from include.data.sources.files import Landing
@@ -28,7 +28,7 @@ class Place:
     options: dict[str, str] = field(default_factory=dict, repr=False)
 
     def put(self, path, content):
-        filesystem.write(self.files(), path, content)
+        filesystem.write_file(self.files(), path, content)
 
     def files(self):
         return filesystem.filesystem(self.uri, self.options)
@@ -76,7 +76,7 @@ def real_lake(lake, real_frames):
     for table, frame in real_frames.items():
         lake.publish(table, frame, DAYS, metadata={"run": "test"})
     view = catalog().feature_views["flight_features"]
-    rows = features.build(view, module_of("features", view.name).build, lake, DAYS)
+    rows = features.build_features(view, declaration_module("features", view.name).build, lake, DAYS)
     lake.publish(view.name, rows, DAYS, metadata={"run": "test"})
     return lake
 

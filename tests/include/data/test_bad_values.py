@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from include.data.quality_gate import admit
-from include.data.quarantine.queue import Queue, waiting
-from include.declarations import Column, Dataset, FileSource, Usual
+from include.data.quality_gate import run_quality_gate
+from include.data.quarantine.queue import Quarantine, pending
+from include.declarations import Column, Dataset, FileSource, Stability
 from include.errors import QualityFailed
 
 FIRST, ROWS = date(2013, 1, 1), 40
@@ -24,7 +24,7 @@ CARS = Dataset(
         Column(name="gust", dtype="number", nullable=True),
         Column(name="seen", dtype="timestamp", within=timedelta(hours=12)),
     ),
-    key=("id",), first_partition=FIRST, volume=(5, 1_000), quarantine_limit=0.1, usual=Usual(),
+    key=("id",), first_partition=FIRST, volume=(5, 1_000), quarantine_limit=0.1, stability=Stability(),
 )  # fmt: skip
 
 
@@ -53,7 +53,9 @@ def ingest(lake, database):
     lake.publish("cars", for_all, DAYS[:-1], metadata={})
 
     def run(frame):
-        report = admit(CARS, frame, [TODAY], lake=lake, engine=database, run="cars_ingestion/today/1")
+        report = run_quality_gate(
+            CARS, frame, [TODAY], lake=lake, engine=database, run="cars_ingestion/today/1"
+        )
         report.raise_if_failed("cars")
         lake.publish("cars", report.accepted, [TODAY], metadata={})
 
@@ -77,7 +79,7 @@ def test_a_bad_value_costs_its_row_alone_which_waits_with_the_reason(
     ingest, lake, database, column, bad, reason
 ):
     ingest(spoilt(column, bad))
-    kept = waiting(Queue(CARS, lake, database))
+    kept = pending(Quarantine(CARS, lake, database))
     assert len(kept) == 1
     assert reason in kept["_reasons"][0]
     assert len(lake.read("cars", [TODAY])) == ROWS - 1

@@ -106,7 +106,7 @@ def test_a_publisher_killed_at_any_moment_leaves_each_day_once_and_whole(place, 
         assert not found.duplicated("id").any()
     lake.publish("things", publisher.rows(ONE, "again"), [ONE], metadata={"run": "again", "try": "2"})
     assert set(lake.read("things", [ONE])["mark"]) == {"again"}
-    lake.maintain("things", timedelta(0))
+    lake.optimize_and_vacuum("things", timedelta(0))
     assert lake.counts("things") == dict.fromkeys(DAYS, ROWS)
     assert len(set(told(lake))) == len(told(lake))
 
@@ -118,9 +118,9 @@ def test_what_a_killed_publisher_left_beside_the_table_is_never_read_and_goes_wi
     orphan = written.replace("part-00000", "part-00009")
     place.put(orphan, place.files().open_input_file(written).read())
     assert len(lake.read("things")) == 2
-    lake.maintain("things", timedelta(days=1))
+    lake.optimize_and_vacuum("things", timedelta(days=1))
     assert orphan in place.paths("lake/things")
-    lake.maintain("things", timedelta(0))
+    lake.optimize_and_vacuum("things", timedelta(0))
     assert orphan not in place.paths("lake/things")
     assert len(lake.read("things")) == 2
 
@@ -151,7 +151,7 @@ def test_maintenance_beside_publishers_loses_nothing_and_doubles_nothing(place):
     def maintain():
         while not done.is_set():
             try:
-                lake.maintain("things", timedelta(days=1))
+                lake.optimize_and_vacuum("things", timedelta(days=1))
             except ServiceUnavailable as error:
                 refusals.append(str(error))
 

@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 from sqlalchemy import select
 
-from include.data.quality_gate import admit, page_path
+from include.data.quality_gate import page_path, run_quality_gate
 from include.database.tables import gate_result
-from include.declarations import Column, Dataset, FeatureView, FileSource, Source
+from include.declarations import Column, Dataset, FeatureView, FileSource, ViewSource
 from include.storage import reports
 
 DAYS = [date(2013, 1, 1), date(2013, 1, 2)]
@@ -20,7 +20,7 @@ CARS = Dataset(
     columns=COLUMNS, key=("id",), first_partition=DAYS[0], quarantine_limit=0.2,
 )  # fmt: skip
 CAR_FEATURES = FeatureView(
-    name="car_features", owner="ann", description="Cars.", sources=(Source(dataset="cars"),), entity="id",
+    name="car_features", owner="ann", description="Cars.", sources=(ViewSource(dataset="cars"),), entity="id",
     time="at", columns=(*COLUMNS, Column(name="at", dtype="timestamp")),
 )  # fmt: skip
 
@@ -28,7 +28,7 @@ CAR_FEATURES = FeatureView(
 @pytest.fixture
 def gate(lake, database):
     def judge(frame, declared=CARS, run="ingestion/run/1"):
-        return admit(declared, frame, DAYS, lake=lake, engine=database, run=run)
+        return run_quality_gate(declared, frame, DAYS, lake=lake, engine=database, run=run)
 
     return judge
 
@@ -48,7 +48,7 @@ def test_good_rows_pass_with_evidence_and_a_page(gate, rows, database, lake):
         "2013-01-01..2013-01-02",
     )
     assert (row["passed"], row["rows"], row["quarantined"]) == (True, 20, 0)
-    assert "<html" in reports.read(lake.uri, {}, page_path("cars", DAYS)).lower()
+    assert "<html" in reports.read_report(lake.uri, {}, page_path("cars", DAYS)).lower()
     assert lake.version("cars_quarantine") is None
 
 
@@ -67,7 +67,7 @@ def test_too_many_refused_rows_fail_with_the_same_evidence(gate, rows, database,
     assert not gate(frame).passed
     assert [(row["passed"], row["quarantined"]) for row in evidence(database)] == [(False, 20)]
     assert len(lake.read("cars_quarantine")) == 20
-    assert "speed" in reports.read(lake.uri, {}, page_path("cars", DAYS))
+    assert "speed" in reports.read_report(lake.uri, {}, page_path("cars", DAYS))
 
 
 def test_a_corrected_partition_empties_its_quarantine(gate, rows, lake):

@@ -57,24 +57,26 @@ def test_the_same_rows_are_read_after_writes_new_columns_compaction_and_cleaning
                 lake.publish(table, rows(table, day, 0), [day], metadata={})
         for step, table, day, number in [("snapshot", "", None, 0), *done]:
             if step == "snapshot":
-                snapshot = snapshots.take(USE_CASE, lake, None)
-                taken.append((snapshot, snapshots.read(USE_CASE, snapshot, lake)))
+                snapshot = snapshots.create(USE_CASE, lake, None)
+                taken.append((snapshot, snapshots.read_snapshot(USE_CASE, snapshot, lake)))
             elif step == "maintain":
-                lake.maintain(table, timedelta(days=number), keep_versions=pinned(table, taken))
+                lake.optimize_and_vacuum(table, timedelta(days=number), keep_versions=pinned(table, taken))
             else:
                 width += step == "widen"
                 added = {f"new_{width}": float(number)} if step == "widen" else {}
                 lake.publish(table, rows(table, day, number).assign(**added), [day], metadata={})
         for snapshot, frame in taken:
-            pd.testing.assert_frame_equal(snapshots.read(USE_CASE, snapshot, lake), frame, check_exact=True)
+            pd.testing.assert_frame_equal(
+                snapshots.read_snapshot(USE_CASE, snapshot, lake), frame, check_exact=True
+            )
 
 
 def test_a_version_that_nothing_pins_is_gone_after_its_retention_and_the_error_says_so(tmp_path):
     lake = Lake(str(tmp_path))
     for table in TABLES:
         lake.publish(table, pd.concat([rows(table, day, 0) for day in DAYS]), DAYS, metadata={})
-    snapshot = snapshots.take(USE_CASE, lake, None)
+    snapshot = snapshots.create(USE_CASE, lake, None)
     lake.publish("arrivals", rows("arrivals", DAYS[0], 1), DAYS[:1], metadata={})
-    lake.maintain("arrivals", timedelta(0))
+    lake.optimize_and_vacuum("arrivals", timedelta(0))
     with pytest.raises(DataError, match="of arrivals cannot be read, since its files were cleaned up"):
-        snapshots.read(USE_CASE, snapshot, lake)
+        snapshots.read_snapshot(USE_CASE, snapshot, lake)

@@ -10,7 +10,7 @@ from include.database.ledger import (
     Entry,
     append,
     champion_at,
-    entries,
+    ledger_entries,
     refusals_since_promotion,
     require_registered,
 )
@@ -32,7 +32,7 @@ def test_the_database_refuses_to_change_what_was_written(database, statement):
     with pytest.raises(DBAPIError, match="append-only"), database.begin() as connection:
         connection.execute(text(statement))
     with database.connect() as connection:
-        assert entries(connection, "kept")[0]["reason"] == "too slow"
+        assert ledger_entries(connection, "kept")[0]["reason"] == "too slow"
 
 
 def test_a_repeated_step_is_written_once(database):
@@ -40,7 +40,7 @@ def test_a_repeated_step_is_written_once(database):
         with database.begin() as connection:
             append(connection, Entry("once", "refused", "ann", "too slow", 4, dedup_key="once/4"))
     with database.connect() as connection:
-        assert [entry["version"] for entry in entries(connection, "once")] == [4]
+        assert [entry["version"] for entry in ledger_entries(connection, "once")] == [4]
 
 
 def test_entries_without_a_key_are_all_written(database):
@@ -48,7 +48,7 @@ def test_entries_without_a_key_are_all_written(database):
         for _ in range(2):
             append(connection, Entry("twice", "decided", "ann", "nothing"))
     with database.connect() as connection:
-        assert len(entries(connection, "twice")) == 2
+        assert len(ledger_entries(connection, "twice")) == 2
 
 
 def test_a_key_that_belongs_to_another_step_is_refused_and_never_swallows_it(database):
@@ -63,7 +63,7 @@ def test_an_entry_of_a_transaction_that_failed_is_not_there(database):
         append(connection, Entry("undone", "promoted", "ann", "better", 1))
         transaction.rollback()
     with database.connect() as connection:
-        assert entries(connection, "undone") == []
+        assert ledger_entries(connection, "undone") == []
 
 
 def test_tells_which_version_was_champion_at_a_moment_and_why(database):
@@ -72,7 +72,7 @@ def test_tells_which_version_was_champion_at_a_moment_and_why(database):
         with database.begin() as connection:
             append(connection, Entry("history", event, "ann", f"{event} {version}", version))
     with database.connect() as connection:
-        written = {entry["reason"]: entry["at"] for entry in entries(connection, "history")}
+        written = {entry["reason"]: entry["at"] for entry in ledger_entries(connection, "history")}
         assert champion_at(connection, "history", before) is None
         assert champion_at(connection, "history", written["refused 3"])["version"] == 2
         assert champion_at(connection, "history", datetime.now(UTC))["reason"] == "rolled_back 1"

@@ -13,9 +13,9 @@ import pytest
 from mlflow import MlflowClient
 
 from include.errors import CertificateInvalid, DataError, ServiceUnavailable
-from include.inference.download import fetch, version_of
-from include.inference.model import load
-from include.inference.scoring_protocol import frame, parse
+from include.inference.download import download_version, version_of
+from include.inference.model import load_model
+from include.inference.scoring_protocol import frame, parse_request
 from include.modeling.packaging import package
 from include.modeling.registry.registry import Registry
 from include.serving import paths
@@ -39,7 +39,7 @@ def registered(mlflow_server: str, database: Any, make_model: Any, tmp_path, mon
     package.save(estimator, USE_CASE, rows, folder)
     registry = Registry(mlflow_server, database)
     run = registry.run_for("flight_delay", TAGS)
-    logged = registry.log_model(run, folder, digest=package.digest(folder), tags={})
+    logged = registry.log_model(run, folder, digest=package.model_digest(folder), tags={})
     make_model.certify(folder, "flight_delay")
     registry.add_certificate(logged.model_id, folder)
     monkeypatch.setenv("AIRWORTHY_MLFLOW_URI", mlflow_server)
@@ -50,10 +50,10 @@ def registered(mlflow_server: str, database: Any, make_model: Any, tmp_path, mon
 def test_what_training_registered_is_fetched_loaded_and_answers_its_golden_rows(registered: int) -> None:
     assert prepare("flight_delay", registered)
     folder = paths.model_folder("flight_delay", registered)
-    model = load(folder, settings().trusted_keys, use_case="flight_delay")
+    model = load_model(folder, settings().trusted_keys, use_case="flight_delay")
     golden = json.loads((folder / package.GOLDEN).read_text())
     body = json.dumps({"dataframe_split": golden["dataframe_split"]}).encode()
-    rows = frame([parse(body, "application/json", model.columns)], model.columns)
+    rows = frame([parse_request(body, "application/json", model.columns)], model.columns)
     assert model.predict(rows).tolist() == golden["predictions"]
 
 
@@ -71,7 +71,7 @@ def test_the_files_of_another_version_do_not_count(registered: int, mlflow_serve
     client = MlflowClient(mlflow_server)
     client.set_model_version_tag("flight_delay", str(registered), "airworthy.digest", "0" * 64)
     with pytest.raises(CertificateInvalid, match=f"flight_delay version {registered} is the model 0000"):
-        fetch(mlflow_server, "flight_delay", registered, tmp_path / "it")
+        download_version(mlflow_server, "flight_delay", registered, tmp_path / "it")
     assert not (tmp_path / "it").exists()
 
 
@@ -84,13 +84,13 @@ def test_an_alias_stands_for_its_version(registered: int, mlflow_server) -> None
 
 def test_a_version_that_does_not_exist_is_named(mlflow_server: str, tmp_path) -> None:
     with pytest.raises(DataError, match="nobody"):
-        fetch(mlflow_server, "nobody", 7, tmp_path / "7")
+        download_version(mlflow_server, "nobody", 7, tmp_path / "7")
     assert not list(tmp_path.iterdir())
 
 
 def test_mlflow_that_is_away_is_an_accident(free_port: int, tmp_path) -> None:
     with pytest.raises(ServiceUnavailable, match="delay version 7"):
-        fetch(f"http://127.0.0.1:{free_port}", "delay", 7, tmp_path / "7")
+        download_version(f"http://127.0.0.1:{free_port}", "delay", 7, tmp_path / "7")
 
 
 @pytest.fixture
@@ -121,17 +121,17 @@ def test_a_download_that_breaks_off_leaves_nothing(false_mlflow, tmp_path) -> No
     answers["artifacts?path="] = {"files": [{"path": "MLmodel"}, {"path": "model.pkl"}]}
     answers["artifacts/m/MLmodel"] = b"fine"
     with pytest.raises(ServiceUnavailable, match="500"):
-        fetch(uri, "delay", 7, tmp_path / "7")
+        download_version(uri, "delay", 7, tmp_path / "7")
     assert not list(tmp_path.iterdir())
     answers["artifacts/m/model.pkl"] = b"fine too"
-    assert (fetch(uri, "delay", 7, tmp_path / "7") / "model.pkl").read_bytes() == b"fine too"
+    assert (download_version(uri, "delay", 7, tmp_path / "7") / "model.pkl").read_bytes() == b"fine too"
 
 
 def test_no_file_is_written_outside_of_the_folder(false_mlflow, tmp_path) -> None:
     uri, answers = false_mlflow
     answers["artifacts?path="] = {"files": [{"path": "../.."}]}
     with pytest.raises(DataError, match=r"\.\."):
-        fetch(uri, "delay", 7, tmp_path / "7")
+        download_version(uri, "delay", 7, tmp_path / "7")
 
 
 @pytest.mark.parametrize("answer", [{}, {"artifact_uri": None}, b"<html>", []])
@@ -139,11 +139,11 @@ def test_an_answer_that_makes_no_sense_is_an_accident(false_mlflow, tmp_path, an
     uri, answers = false_mlflow
     answers["model-versions/get-download-uri"] = answer
     with pytest.raises(ServiceUnavailable):
-        fetch(uri, "delay", 7, tmp_path / "7")
+        download_version(uri, "delay", 7, tmp_path / "7")
 
 
 def test_files_that_mlflow_does_not_serve_are_named(false_mlflow, tmp_path) -> None:
     uri, answers = false_mlflow
     answers["model-versions/get-download-uri"] = {"artifact_uri": "s3://bucket/m"}
     with pytest.raises(DataError, match="s3://bucket/m"):
-        fetch(uri, "delay", 7, tmp_path / "7")
+        download_version(uri, "delay", 7, tmp_path / "7")

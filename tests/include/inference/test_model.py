@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from include.errors import CertificateInvalid, DataError
-from include.inference.model import load, read_interface
+from include.inference.model import load_model, read_interface
 from include.serving import paths
 
 
@@ -34,16 +34,16 @@ def test_nothing_of_an_uncertified_model_is_run(make_model, tmp_path) -> None:
     folder = make_model("delay", 1, model=Bomb(trace))
     (folder / "certificate.json").unlink()
     with pytest.raises(CertificateInvalid, match=r"certificate\.json is missing"):
-        load(folder, trusted())
+        load_model(folder, trusted())
     assert not trace.exists()
     make_model.certify(folder, "delay")
-    load(folder, trusted())
+    load_model(folder, trusted())
     assert trace.exists()  # so the bomb was live
 
 
 def test_a_certificate_of_another_use_case_does_not_count(make_model) -> None:
     with pytest.raises(CertificateInvalid, match="delay"):
-        load(make_model("delay", 1), trusted(), use_case="air_time")
+        load_model(make_model("delay", 1), trusted(), use_case="air_time")
 
 
 def test_a_model_without_a_signature_is_named(make_model) -> None:

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from include.inference.scoring_protocol import (
     MAX_BYTES,
     MAX_ROWS,
-    Nonsense,
-    Refused,
+    BadRequest,
+    InvalidPrediction,
     check_predictions,
     frame,
-    parse,
+    parse_request,
 )
 
 COLUMNS = {"carrier": "string", "hour": "long", "temp": "double", "seen": "datetime", "wet": "boolean"}
@@ -38,7 +38,7 @@ def body(**content) -> bytes:
     ],
 )
 def test_every_form_of_the_protocol_gives_the_same_typed_frame(content) -> None:
-    typed = frame([parse(body(**content), "application/json", COLUMNS)], COLUMNS)
+    typed = frame([parse_request(body(**content), "application/json", COLUMNS)], COLUMNS)
     assert typed.to_dict("records")[0] | {"seen": str(typed["seen"][0])} == ROW | {
         "seen": "2013-07-01 12:00:00+00:00"
     }
@@ -53,12 +53,14 @@ def test_every_form_of_the_protocol_gives_the_same_typed_frame(content) -> None:
 
 
 def test_csv_is_read_by_the_signature_s_types() -> None:
-    rows = parse(b"carrier,hour,temp,seen,wet\nUA,7,,2013-07-01,true\n", "text/csv; charset=utf-8", COLUMNS)
+    rows = parse_request(
+        b"carrier,hour,temp,seen,wet\nUA,7,,2013-07-01,true\n", "text/csv; charset=utf-8", COLUMNS
+    )
     assert rows.records() == [{"carrier": "UA", "hour": 7, "temp": None, "seen": "2013-07-01", "wet": True}]
 
 
 def test_null_is_a_missing_number() -> None:
-    rows = parse(body(instances=[ROW | {"temp": None, "seen": None}]), "", COLUMNS)
+    rows = parse_request(body(instances=[ROW | {"temp": None, "seen": None}]), "", COLUMNS)
     assert frame([rows], COLUMNS).isna().sum().to_dict() == {
         name: int(name in {"temp", "seen"}) for name in COLUMNS
     }
@@ -99,29 +101,29 @@ def test_null_is_a_missing_number() -> None:
     ],
 )  # fmt: skip
 def test_what_cannot_be_answered_is_refused_with_its_place(content: bytes, said: str) -> None:
-    with pytest.raises(Refused) as refused:
-        parse(content, "application/json", COLUMNS)
+    with pytest.raises(BadRequest) as refused:
+        parse_request(content, "application/json", COLUMNS)
     assert refused.value.status == 400
     assert said in str(refused.value)
 
 
 def test_an_infinite_number_is_refused() -> None:
-    with pytest.raises(Refused, match="not a finite number"):
-        parse(body(instances=[ROW]).replace(b"61.5", b"1e999"), "", COLUMNS)
+    with pytest.raises(BadRequest, match="not a finite number"):
+        parse_request(body(instances=[ROW]).replace(b"61.5", b"1e999"), "", COLUMNS)
 
 
 @pytest.mark.parametrize(
     "content", [b" " * (MAX_BYTES + 1), body(inputs={"x": [1] * (MAX_ROWS + 1)})], ids=["bytes", "rows"]
 )
 def test_too_much_is_413(content: bytes) -> None:
-    with pytest.raises(Refused) as refused:
-        parse(content, "", {"x": "long"})
+    with pytest.raises(BadRequest) as refused:
+        parse_request(content, "", {"x": "long"})
     assert refused.value.status == 413
 
 
 def test_another_media_type_is_415() -> None:
-    with pytest.raises(Refused) as refused:
-        parse(b"", "application/xml", COLUMNS)
+    with pytest.raises(BadRequest) as refused:
+        parse_request(b"", "application/xml", COLUMNS)
     assert refused.value.status == 415
 
 
@@ -129,8 +131,8 @@ def test_another_media_type_is_415() -> None:
 def test_whatever_is_sent_is_refused_or_becomes_a_frame(content: bytes) -> None:
     for media in ("application/json", "text/csv"):
         try:
-            rows = parse(content, media, COLUMNS)
-        except Refused:
+            rows = parse_request(content, media, COLUMNS)
+        except BadRequest:
             continue
         assert len(frame([rows], COLUMNS)) == rows.count
 
@@ -150,7 +152,7 @@ def test_good_predictions_become_numbers() -> None:
     ],
 )
 def test_nonsense_is_noticed(predictions, said: str) -> None:
-    with pytest.raises(Nonsense, match=said):
+    with pytest.raises(InvalidPrediction, match=said):
         check_predictions(np.array(predictions), 2, (0, 1))
 
 
@@ -170,5 +172,5 @@ def test_of_several_classes_each_row_has_a_list_of_probabilities():
     ],
 )
 def test_what_are_no_probabilities_is_nonsense(predictions, said):
-    with pytest.raises(Nonsense, match=said):
+    with pytest.raises(InvalidPrediction, match=said):
         check_predictions(np.array(predictions), 2, (0, 1), classes=3)

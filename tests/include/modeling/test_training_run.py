@@ -8,8 +8,8 @@ import pytest
 
 from include.declarations import Split, Training
 from include.errors import DataError
-from include.modeling.pipeline.train import train
-from include.modeling.pipeline.workspace import Site
+from include.modeling.pipeline.train import train_candidate
+from include.modeling.pipeline.workspace import Workspace
 from include.modeling.registry.provenance import Provenance
 from include.use_cases.flight_delay import USE_CASE, build_model
 
@@ -22,7 +22,7 @@ def site(registry, keys, tmp_path):
     def make(**changes):
         folder = tmp_path / uuid.uuid4().hex
         folder.mkdir()
-        return Site(registry, USE_CASE.model_copy(update={"split": SPLIT, **changes}), folder, keys)
+        return Workspace(registry, USE_CASE.model_copy(update={"split": SPLIT, **changes}), folder, keys)
 
     return make
 
@@ -39,7 +39,9 @@ def quick():
 
 def test_a_run_shows_how_the_model_learnt_and_what_that_cost(site, run_id, registry, flights):
     frame = flights().assign(visib=3.0)
-    train(site(training=Training(early_stopping=4)), quick(), frame, run_id=run_id, provenance=ABOUT)
+    train_candidate(
+        site(training=Training(early_stopping=4)), quick(), frame, run_id=run_id, provenance=ABOUT
+    )
     run = registry._client.get_run(run_id).data
     assert {"fit_seconds", "wall_seconds", "cpu_seconds", "peak_memory_mib", "training_rows"} <= set(
         run.metrics
@@ -58,4 +60,4 @@ def test_a_run_shows_how_the_model_learnt_and_what_that_cost(site, run_id, regis
 
 def test_a_window_without_rows_is_refused(site, run_id, flights):
     with pytest.raises(DataError, match="There are 0 days of labelled rows, and 15 are held out"):
-        train(site(), quick(), flights(days=1).head(0), run_id=run_id, provenance=ABOUT)
+        train_candidate(site(), quick(), flights(days=1).head(0), run_id=run_id, provenance=ABOUT)

@@ -11,13 +11,13 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, SplineTransformer
 
-from include.declarations import Choice, Label, Real, Split, Threshold, Tuning, UseCase
+from include.declarations import Categorical, Label, Real, Split, Threshold, Tuning, UseCase
 
 USE_CASE = UseCase(
     name="tunable",
     owner="ann",
     description="Late?",
-    task="classification",
+    task="binary",
     feature_view="flight_features",
     features=("carrier", "hour", "wind_speed"),
     label=Label(dataset="arrivals", column="arr_delay", above=15),
@@ -26,7 +26,10 @@ USE_CASE = UseCase(
     prediction_range=(0, 1),
     split=Split(validation_days=4, test_days=4, minimum_rows=100),
     tuning=Tuning(
-        parameters={"strength": Real(low=1e-4, high=10, log=True), "by": Choice(values=("hour", "noise"))},
+        parameters={
+            "strength": Real(low=1e-4, high=10, log=True),
+            "by": Categorical(values=("hour", "noise")),
+        },
         trials=4,
         folds=2,
         fold_days=3,

@@ -66,7 +66,9 @@ def certified(snapshot):
 
 @pytest.fixture
 def about(lake, champion):
-    return champion_check.subject(USE_CASE, champion, certified(snapshots.take(USE_CASE, lake, None)), lake)
+    return champion_check.champion_context(
+        USE_CASE, champion, certified(snapshots.create(USE_CASE, lake, None)), lake
+    )
 
 
 def serve(database, rows, **changes):
@@ -95,18 +97,18 @@ def test_the_reference_is_what_the_certificate_names(about):
 
 
 def test_training_rows_that_are_others_now_are_no_reference(lake, champion):
-    snapshot = snapshots.take(USE_CASE, lake, None)
+    snapshot = snapshots.create(USE_CASE, lake, None)
     forged = type(snapshot).from_json(snapshot.to_json().replace(snapshot.digest, "0" * 64))
     with pytest.raises(DataError, match="not those that were taken"):
-        champion_check.subject(USE_CASE, champion, certified(forged), lake)
+        champion_check.champion_context(USE_CASE, champion, certified(forged), lake)
 
 
 def test_requests_are_looked_at_first_and_partitions_where_nobody_asks(about, lake, database):
     with database.connect() as connection:
-        assert champion_check.inputs(about, connection, lake).source == "partitions"
+        assert champion_check.read_window(about, connection, lake).source == "partitions"
     serve(database, about.reference)
     with database.connect() as connection:
-        seen = champion_check.inputs(about, connection, lake)
+        seen = champion_check.read_window(about, connection, lake)
     assert (seen.source, seen.requests) == ("requests", A_DAY * len(DAYS))
 
 
@@ -114,7 +116,7 @@ def test_requests_are_looked_at_first_and_partitions_where_nobody_asks(about, la
 def test_one_drifted_column_is_not_yet_drift(about, lake, database, factor, outcome):
     serve(database, about.reference.assign(distance=lambda rows: rows["distance"] * factor))
     with database.connect() as connection:
-        found = champion_check.drifted(about, champion_check.inputs(about, connection, lake))
+        found = champion_check.check_drift(about, champion_check.read_window(about, connection, lake))
     assert found.outcome == outcome
     assert found.per_column["distance"]["drifted"] is (factor != 1)
     assert set(found.per_column) == set(USE_CASE.features)
@@ -124,16 +126,16 @@ def test_half_of_the_columns_are(about, lake, database):
     other = {"distance": 9_999.0, "hour": 3, "wind_speed": 99.0, "carrier": "ZZ"}
     serve(database, about.reference.assign(**other))
     with database.connect() as connection:
-        found = champion_check.drifted(about, champion_check.inputs(about, connection, lake))
+        found = champion_check.check_drift(about, champion_check.read_window(about, connection, lake))
     assert found.outcome == "drift"
 
 
 def measured(about, lake, database):
     with database.connect() as connection:
-        seen = champion_check.inputs(about, connection, lake)
-        quality = champion_check.quality(about, seen, connection, lake)
-        service = champion_check.service(about, connection, end=progress.now(database))
-        signals = champion_check.signals(
+        seen = champion_check.read_window(about, connection, lake)
+        quality = champion_check.check_quality(about, seen, connection, lake)
+        service = champion_check.check_service(about, connection, end=progress.now(database))
+        signals = champion_check.collect_signals(
             about, "no_drift", quality, service, connection=connection, lake=lake
         )
     return quality, service, signals

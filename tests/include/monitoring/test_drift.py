@@ -8,7 +8,7 @@ import pytest
 
 from include.declarations import Column, DriftPolicy
 from include.errors import DataError
-from include.monitoring.drift import measure
+from include.monitoring.drift import measure_drift
 
 COLUMNS = (
     Column(name="distance", dtype="number"),
@@ -32,7 +32,9 @@ def rows(count, seed=0):
 
 
 def drift(current, reference=None, columns=COLUMNS, policy=POLICY):
-    return measure(rows(1_000) if reference is None else reference, current, columns=columns, policy=policy)
+    return measure_drift(
+        rows(1_000) if reference is None else reference, current, columns=columns, policy=policy
+    )
 
 
 @pytest.mark.parametrize("count", [200, 1_000])

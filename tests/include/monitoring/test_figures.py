@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from include.monitoring.figures import plain
+from include.monitoring.figures import jsonable
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ def test_everything_becomes_json():
         "day": date(2013, 7, 1),
         "for": timedelta(minutes=1),
     }
-    assert plain(value) == {
+    assert jsonable(value) == {
         "1": {"share": None, "moments": ["2026-01-01T00:00:00+00:00"]},
         "array": [1, 2],
         "day": "2013-07-01",
@@ -39,4 +39,4 @@ def test_everything_becomes_json():
     )
 )
 def test_no_number_is_beyond_json(value):
-    json.dumps(plain(value), allow_nan=False)
+    json.dumps(jsonable(value), allow_nan=False)

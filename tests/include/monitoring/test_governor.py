@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from include.database.ledger import entries
+from include.database.ledger import ledger_entries
 from include.declarations import RetrainPolicy
-from include.monitoring.governor import Check, Signals, decide, history, record
+from include.monitoring.governor import PastCheck, Signals, decide, past_checks, record_check
 
 NOW = datetime(2026, 1, 30, 12, tzinfo=UTC)
 POLICY = RetrainPolicy(k=2, n=3, cooldown=timedelta(days=1), budget_per_month=2)
@@ -18,7 +18,7 @@ DRIFT = replace(CALM, drift="drift")
 
 
 def check(hours, *fired, action="nothing", version=2, blind=False):
-    return Check(NOW - timedelta(hours=hours), version, action, fired, blind)
+    return PastCheck(NOW - timedelta(hours=hours), version, action, fired, blind)
 
 
 def action(signals, *checks, policy=POLICY):
@@ -123,7 +123,7 @@ def test_whatever_comes_it_keeps_cooldown_and_budget_and_has_a_reason(run, hours
         now = NOW + number * timedelta(hours=hours)
         decision = decide(signals, POLICY, done, now)
         assert decision.reason
-        done.append(Check(now, 2, decision.action, signals.fired, signals.blind))
+        done.append(PastCheck(now, 2, decision.action, signals.fired, signals.blind))
         if decision.action == "retrain":
             assert signals.fired
             assert signals.new_labelled_rows > 0
@@ -134,18 +134,18 @@ def test_whatever_comes_it_keeps_cooldown_and_budget_and_has_a_reason(run, hours
 
 def recorded(database, decision, run="run-1", use_case="delay", **figures):
     window = (NOW - timedelta(days=7), NOW)
-    return record(database, use_case, decision, run=run, window=window, figures=figures)
+    return record_check(database, use_case, decision, run=run, window=window, figures=figures)
 
 
 def remembered(database, use_case="delay"):
     with database.connect() as connection:
-        return history(connection, use_case, now=datetime.now(UTC)), entries(connection, use_case)
+        return past_checks(connection, use_case, now=datetime.now(UTC)), ledger_entries(connection, use_case)
 
 
 def test_every_decision_is_written_with_its_evidence_and_remembered(database):
     recorded(database, decide(DRIFT, POLICY, [], NOW), share=float("nan"))
     checks, ledger = remembered(database)
-    assert [(each.version, each.action, each.fired, each.blind) for each in checks] == [
+    assert [(each.version, each.action, each.fired, each.unobservable) for each in checks] == [
         (2, "nothing", ("drift",), False)
     ]
     assert [(each["event"], each["version"], each["actor"]) for each in ledger] == [

@@ -6,7 +6,7 @@ import pytest
 
 from include.database.tables import inference_log
 from include.declarations import Slo
-from include.monitoring.slo import measure
+from include.monitoring.slo import measure_service
 
 NOW = datetime(2026, 1, 29, tzinfo=UTC)
 SLO = Slo(availability=0.9, latency_p99_ms=100, window_days=28)
@@ -25,7 +25,7 @@ def service(database, *rows, slo=SLO):
     with database.begin() as connection:
         if rows:
             connection.execute(inference_log.insert(), rows)
-        return measure(connection, "delay", slo, end=NOW)
+        return measure_service(connection, "delay", slo, end=NOW)
 
 
 def test_a_kept_promise_is_met_with_its_budget_untouched(database):

@@ -41,7 +41,7 @@ def log(database, *rows):
 
 def read(database, lake, **knobs):
     with database.connect() as connection:
-        return windows.read(connection, lake, USE_CASE, VIEW, **knobs)
+        return windows.read_requests(connection, lake, USE_CASE, VIEW, **knobs)
 
 
 def publish(lake, days):
@@ -54,7 +54,7 @@ def test_reads_what_was_asked_and_answered_row_beside_row(database, lake):
     found = read(database, lake)
     assert (found.source, found.requests) == ("requests", 2)
     assert sorted(found.inputs["distance"]) == [101, 102]
-    together = pd.concat([found.inputs, found.answers], axis=1).sort_values("distance")
+    together = pd.concat([found.inputs, found.predictions], axis=1).sort_values("distance")
     assert together["flight_id"].tolist() == ["f1", "f2"]
     assert together["prediction"].tolist() == [11, 12]
     assert together["version"].tolist() == [1, 2]
@@ -91,23 +91,23 @@ def test_a_request_of_many_rows_gives_all_of_them_without_an_entity(database, la
     log(database, row(1, inputs=many, predictions=[1, 2, 3]))
     found = read(database, lake)
     assert (len(found.inputs), found.requests) == (3, 1)
-    assert found.answers["flight_id"].isna().all()
+    assert found.predictions["flight_id"].isna().all()
 
 
 def test_rows_that_carry_their_own_key_are_known_in_a_request_of_many_too(database, lake):
     many = [{"flight_id": f"key{n}", "carrier": "UA", "distance": float(n)} for n in range(3)]
     log(database, row(1, inputs=many, predictions=[1, 2, 3]))
     found = read(database, lake)
-    assert found.answers["flight_id"].tolist() == ["key0", "key1", "key2"]
+    assert found.predictions["flight_id"].tolist() == ["key0", "key1", "key2"]
     assert list(found.inputs.columns) == ["carrier", "distance"]
 
 
 def test_the_windows_before_are_as_long_and_end_where_the_next_begins(database, lake):
     log(database, row(1), row(2, received_at=NOW - timedelta(days=3)))
     with database.connect() as connection:
-        seen = windows.read(connection, lake, USE_CASE, VIEW)
+        seen = windows.read_requests(connection, lake, USE_CASE, VIEW)
         earlier = list(windows.before(connection, lake, USE_CASE, VIEW, seen, most=2))
-    assert [each.answers["flight_id"].tolist() for each in (seen, *earlier)] == [["f1"], ["f2"], []]
+    assert [each.predictions["flight_id"].tolist() for each in (seen, *earlier)] == [["f1"], ["f2"], []]
     assert (earlier[0].end, earlier[0].end - earlier[0].start) == (seen.start, timedelta(days=2))
 
 
@@ -115,7 +115,7 @@ def test_the_partitions_before_are_those_of_as_many_days(database, lake):
     days = [date(2013, 7, day) for day in (1, 2, 3, 4, 5)]
     publish(lake, days)
     with database.connect() as connection:
-        seen = windows.read(connection, lake, USE_CASE, VIEW)
+        seen = windows.read_requests(connection, lake, USE_CASE, VIEW)
         earlier = list(windows.before(connection, lake, USE_CASE, VIEW, seen, most=4))
     assert [each.start.day for each in (seen, *earlier)] == [4, 2, 1]
 
@@ -124,7 +124,7 @@ def test_requests_of_earlier_are_looked_at_though_nobody_asked_lately(database, 
     publish(lake, [date(2013, 7, 1)])
     log(database, row(1, received_at=NOW - timedelta(days=3)))
     with database.connect() as connection:
-        seen = windows.read(connection, lake, USE_CASE, VIEW)
+        seen = windows.read_requests(connection, lake, USE_CASE, VIEW)
         (earlier,) = windows.before(connection, lake, USE_CASE, VIEW, seen, most=1)
     assert (seen.source, earlier.source, earlier.requests) == ("partitions", "requests", 1)
 
@@ -150,7 +150,7 @@ def test_where_nobody_asks_the_newest_partitions_are_read(database, lake):
     found = read(database, lake)
     assert (found.source, len(found.inputs), list(found.inputs)) == ("partitions", 2, ["carrier", "distance"])
     assert (found.start, found.end) == (datetime(2013, 7, 2, tzinfo=UTC), datetime(2013, 7, 5, tzinfo=UTC))
-    assert found.answers.empty
+    assert found.predictions.empty
 
 
 def test_the_batch_predictions_of_these_days_are_the_answers(database, lake):
@@ -159,7 +159,7 @@ def test_the_batch_predictions_of_these_days_are_the_answers(database, lake):
         {"flight_id": ["2013-07-02-1"], "prediction": [5.0], "version": [3], "day": "2013-07-02"}
     )
     lake.publish("air_time_predictions", scored, [date(2013, 7, 2)], metadata={})
-    answers = read(database, lake).answers
+    answers = read(database, lake).predictions
     scored = {"flight_id": "2013-07-02-1", "prediction": 5.0, "version": 3, "day": "2013-07-02"}
     assert answers.to_dict("records") == [scored | {"at": pd.Timestamp("2013-07-02", tz="UTC")}]
 
@@ -176,5 +176,5 @@ def test_batch_predictions_of_several_classes_are_as_a_request_is_answered(lake)
     columns = {f"probability_{name}": share for name, share in shares.items()}
     scored = {"flight_id": f"{day}-1", "prediction": "on_time", **columns, "version": 3, "day": f"{day}"}
     lake.publish("delay_band_predictions", pd.DataFrame([scored]), [day], metadata={})
-    found = windows.partitions(lake, DELAY_BAND, VIEW, [day])
-    assert found.answers["prediction"].tolist() == [[0.7, 0.2, 0.1]]
+    found = windows.window_partitions(lake, DELAY_BAND, VIEW, [day])
+    assert found.predictions["prediction"].tolist() == [[0.7, 0.2, 0.1]]

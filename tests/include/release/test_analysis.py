@@ -9,19 +9,19 @@ from hypothesis import strategies as st
 
 from include.database.tables import inference_log, ledger
 from include.declarations import Rollout
-from include.release.analysis import Observation, Traffic, judge, observe
+from include.release.analysis import Observation, RequestCounts, analyse, observe
 from include.use_cases.flight_delay import USE_CASE as FLIGHT_DELAY
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 ROLLOUT = Rollout(
     minimum_requests=100, maximum_error_rate=0.01, maximum_latency_ratio=2, maximum_prediction_shift=0.1
 )
-FINE = Traffic(requests=1_000, p50=4.0, p99=9.0)
-GOOD = Observation(champion=FINE, challenger=FINE, shadow=FINE, pairs=1_000, shift=0.02)
+FINE = RequestCounts(requests=1_000, p50=4.0, p99=9.0)
+GOOD = Observation(champion=FINE, challenger=FINE, shadow=FINE, pairs=1_000, prediction_shift=0.02)
 
 
 def verdict(observation, stage="canary"):
-    return judge(observation, ROLLOUT, stage=stage)
+    return analyse(observation, ROLLOUT, stage=stage)
 
 
 def challenger(**changes):
@@ -38,10 +38,10 @@ def test_promotes_a_challenger_that_is_as_good(stage):
     [
         (challenger(requests=99), "canary", "99 of the 100 requests"),
         (challenger(requests=0, p50=None, p99=None), "canary", "0 of the 100 requests"),
-        (replace(GOOD, shadow=Traffic()), "shadow", "0 of the 100 requests"),
-        (replace(GOOD, champion=Traffic()), "canary", "the champion answered 0"),
+        (replace(GOOD, shadow=RequestCounts()), "shadow", "0 of the 100 requests"),
+        (replace(GOOD, champion=RequestCounts()), "canary", "the champion answered 0"),
         (replace(GOOD, pairs=0, shift=None), "shadow", "0 requests were answered by both"),
-        (Observation(None, Traffic(), Traffic()), "canary", "0 of the 100 requests"),
+        (Observation(None, RequestCounts(), RequestCounts()), "canary", "0 of the 100 requests"),
     ],
     ids=["too few", "no canary", "no shadow", "no champion traffic", "no pairs", "first model unseen"],
 )
@@ -63,7 +63,7 @@ def test_no_data_is_not_a_pass(observation, stage, reason):
         (replace(GOOD, shift=0.11), "shadow", "differ by 11.0%"),
         (replace(GOOD, shift=0.11), "canary", "differ by 11.0%"),
         (replace(GOOD, unlike=1), "shadow", "another number of predictions"),
-        (Observation(None, replace(FINE, errors=11), Traffic()), "canary", "11 of 1000"),
+        (Observation(None, replace(FINE, errors=11), RequestCounts()), "canary", "11 of 1000"),
     ],
 )
 def test_rolls_back_what_is_worse_and_says_why(observation, stage, reason):
@@ -83,7 +83,7 @@ def test_rolls_back_what_is_worse_and_says_why(observation, stage, reason):
         replace(challenger(p50=0.9), champion=replace(FINE, p50=0.1)),
         replace(GOOD, shift=0.1),
         replace(GOOD, shift=0.9, pairs=99),
-        Observation(None, FINE, Traffic()),
+        Observation(None, FINE, RequestCounts()),
     ],
     ids=["errors allowed", "one error", "callers' mistakes", "under the floor", "tail of few", "noise",
          "shift allowed", "shift of few", "first model"],
@@ -104,7 +104,7 @@ def test_names_every_problem_at_once():
     refused=st.integers(0, 9),
 )
 def test_more_errors_never_turn_a_refusal_into_a_pass(requests, more, errors, refused):
-    seen = Traffic(requests=requests, errors=min(errors, requests), refused=refused, p50=4, p99=9)
+    seen = RequestCounts(requests=requests, errors=min(errors, requests), refused=refused, p50=4, p99=9)
     worse = replace(seen, errors=min(seen.errors + more, requests))
     if verdict(replace(GOOD, challenger=seen)).outcome == "roll_back":
         assert verdict(replace(GOOD, challenger=worse)).outcome == "roll_back"
@@ -138,9 +138,9 @@ def test_observes_both_versions_of_this_use_case_only(database):
     log(database, [row(n, 2, "challenger", use_case="other", status=500) for n in range(9)])
     log(database, [row(n, 3, "challenger", status=500) for n in range(9)])
     observation = seen(database)
-    assert observation.champion == Traffic(requests=101, p50=51.0, p99=100.0)
-    assert observation.challenger == Traffic(requests=11, p50=12.0, p99=pytest.approx(21.8))
-    assert observation.shadow == Traffic()
+    assert observation.champion == RequestCounts(requests=101, p50=51.0, p99=100.0)
+    assert observation.challenger == RequestCounts(requests=11, p50=12.0, p99=pytest.approx(21.8))
+    assert observation.shadow == RequestCounts()
 
 
 def test_a_request_failed_by_the_challenger_and_answered_by_the_champion_counts_for_each(database):
@@ -169,20 +169,20 @@ def test_compares_the_answers_to_the_same_requests_each_once(database):
     log(database, [row(4, 2, "shadow", predictions=[9])])
     observation = seen(database)
     assert observation.pairs == 2
-    assert observation.shift == pytest.approx((0.3 + 0.1) / 2)
-    assert observation.unlike == 0
+    assert observation.prediction_shift == pytest.approx((0.3 + 0.1) / 2)
+    assert observation.shape_mismatches == 0
 
 
 def test_answers_of_another_length_are_unlike_not_missing(database):
     log(database, [row(1, 1, "champion", predictions=[1, 2]), row(1, 2, "shadow", predictions=[1])])
     observation = seen(database)
-    assert (observation.pairs, observation.unlike) == (0, 1)
+    assert (observation.pairs, observation.shape_mismatches) == (0, 1)
 
 
 def test_the_shift_is_a_share_of_the_predictions_range(database):
     log(database, [row(1, 1, "champion", predictions=[100]), row(1, 2, "shadow", predictions=[160])])
     minutes = USE_CASE.model_copy(update={"prediction_range": (0, 1000)})
-    assert seen(database, use_case=minutes).shift == pytest.approx(0.06)
+    assert seen(database, use_case=minutes).prediction_shift == pytest.approx(0.06)
 
 
 def staged(database, moment):
@@ -223,7 +223,11 @@ def test_of_several_classes_the_shift_is_the_probability_that_moved(database):
     pair = (row(1, 1, "champion", predictions=ours), row(1, 2, "shadow", predictions=new))
     log(database, pair)
     found = seen(database)
-    assert (found.pairs, found.unlike, found.shift) == (1, 0, pytest.approx((0.1 + 0.3) / 2))
+    assert (found.pairs, found.shape_mismatches, found.prediction_shift) == (
+        1,
+        0,
+        pytest.approx((0.1 + 0.3) / 2),
+    )
 
 
 @pytest.mark.parametrize("other", [[[0.5, 0.5]], [0.5], [[0.2, 0.3, 0.5]] * 2])
@@ -232,4 +236,8 @@ def test_answers_of_other_classes_are_unlike(database, other):
         database,
         [row(1, 1, "champion", predictions=[[0.2, 0.3, 0.5]]), row(1, 2, "shadow", predictions=other)],
     )
-    assert (seen(database).pairs, seen(database).unlike, seen(database).shift) == (0, 1, None)
+    assert (seen(database).pairs, seen(database).shape_mismatches, seen(database).prediction_shift) == (
+        0,
+        1,
+        None,
+    )

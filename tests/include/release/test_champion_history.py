@@ -8,7 +8,7 @@ import pytest
 from include.cli import history as command
 from include.database.ledger import Entry, append
 from include.release import rollout
-from include.release.champion_history import MOST_STEPS, champions, reign
+from include.release.champion_history import MOST_STEPS, champion_record, champions
 from include.settings import settings
 
 GATES = [
@@ -40,7 +40,7 @@ def story(database):
 def test_the_champion_of_a_moment_comes_with_its_gates_approvals_and_steps(database, story):
     name, first, _ = story
     with database.connect() as connection:
-        found = reign(connection, name, first)
+        found = champion_record(connection, name, first)
     assert (found.made["version"], found.made["reason"]) == (1, "every step passed")
     assert [step["event"] for step in found.steps] == ["registered", "staged", "approved"]
     assert found.gates == GATES
@@ -52,8 +52,8 @@ def test_the_champion_of_a_moment_comes_with_its_gates_approvals_and_steps(datab
 def test_a_later_moment_has_a_later_champion(database, story):
     name, first, second = story
     with database.connect() as connection:
-        assert reign(connection, name, second).made["version"] == 2
-        assert reign(connection, name, first - timedelta(days=1)) is None
+        assert champion_record(connection, name, second).made["version"] == 2
+        assert champion_record(connection, name, first - timedelta(days=1)) is None
         assert [entry["version"] for entry in champions(connection, name, limit=5)] == [2, 1]
         assert len(champions(connection, name, limit=1)) == 1
 
@@ -64,7 +64,7 @@ def test_a_long_story_is_told_from_its_end(database):
         write(database, name, "decided", 1, reason=str(number))
     write(database, name, "promoted", 1)
     with database.connect() as connection:
-        steps = reign(connection, name, datetime.now(UTC) + timedelta(seconds=1)).steps
+        steps = champion_record(connection, name, datetime.now(UTC) + timedelta(seconds=1)).steps
     assert [step["reason"] for step in (steps[0], steps[-1])] == ["5", str(MOST_STEPS + 4)]
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from include.database.tables import inference_log, live_state
 from include.release import rollout
-from include.release.progress import Progress, judged, now, progress
+from include.release.progress import Progress, analyse_stage, now, progress
 from include.use_cases.flight_delay import USE_CASE
 
 NAME = USE_CASE.name
@@ -36,7 +36,7 @@ def found(database, version=2):
 
 def desired(database):
     with database.connect() as connection:
-        return rollout.read(connection, NAME).generation
+        return rollout.read_state(connection, NAME).generation
 
 
 def test_the_databases_clock_has_a_time_zone_and_goes_on(database):
@@ -86,7 +86,7 @@ def log(database, version, role, count, **changes):
 
 def outcome(database, since, stage="canary"):
     with database.connect() as connection:
-        return judged(connection, USE_CASE, 2, since=since, stage=stage).outcome
+        return analyse_stage(connection, USE_CASE, 2, since=since, stage=stage).outcome
 
 
 def test_a_challenger_is_judged_against_the_champion_of_now(database, since):

@@ -15,11 +15,11 @@ from hypothesis.stateful import (
 )
 from sqlalchemy.dialects.postgresql import insert
 
-from include.database.ledger import champion_at, entries
+from include.database.ledger import champion_at, ledger_entries
 from include.database.tables import live_state
 from include.errors import ReleaseError, StaleEpoch
 from include.release import rollout
-from include.release.rollout import EVERYTHING, State
+from include.release.rollout import FULL_WEIGHT, ReleaseState
 
 NAMES = (f"case_{number}" for number in count())
 VERSIONS = st.integers(1, 4)
@@ -41,18 +41,18 @@ def promote(database, hold):
 
 def release(database, name, version):
     hold = begin(database, name, version, owner=f"run-{version}")
-    shift(database, hold, EVERYTHING)
+    shift(database, hold, FULL_WEIGHT)
     return promote(database, hold)
 
 
 def state(database, name):
     with database.connect() as connection:
-        return rollout.read(connection, name)
+        return rollout.read_state(connection, name)
 
 
 def written(database, name):
     with database.connect() as connection:
-        return [entry["event"] for entry in entries(connection, name, limit=1000)][::-1]
+        return [entry["event"] for entry in ledger_entries(connection, name, limit=1000)][::-1]
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ class Rollouts(RuleBasedStateMachine):
         self.name = next(NAMES)
         self.holds = []
         self.keys = []
-        self.before = State(self.name)
+        self.before = ReleaseState(self.name)
 
     def valid(self, hold):
         now = state(self.database, self.name)
@@ -104,7 +104,7 @@ class Rollouts(RuleBasedStateMachine):
             )  # fmt: skip
 
     @precondition(lambda self: self.holds)
-    @rule(data=st.data(), weight=st.sampled_from([0, 200, EVERYTHING]), share=st.sampled_from([0.0, 0.5]))
+    @rule(data=st.data(), weight=st.sampled_from([0, 200, FULL_WEIGHT]), share=st.sampled_from([0.0, 0.5]))
     def shift(self, data, weight, share):
         hold = data.draw(st.sampled_from(self.holds))
         if self.valid(hold):
@@ -121,7 +121,7 @@ class Rollouts(RuleBasedStateMachine):
     def promote(self, data):
         hold = data.draw(st.sampled_from(self.holds))
         now = state(self.database, self.name)
-        if self.valid(hold) and (now.champion is None or now.weight == EVERYTHING):
+        if self.valid(hold) and (now.champion is None or now.weight == FULL_WEIGHT):
             self.repeated(lambda: promote(self.database, hold))
             after = state(self.database, self.name)
             assert (after.champion, after.previous) == (hold.version, now.champion)
@@ -204,7 +204,7 @@ def test_a_first_model_needs_no_traffic_and_the_next_one_all_of_it(database, nam
     shift(database, hold, 7_500)
     with pytest.raises(ReleaseError, match="75 %"):
         promote(database, hold)
-    shift(database, hold, EVERYTHING)
+    shift(database, hold, FULL_WEIGHT)
     after = promote(database, hold)
     assert (after.champion, after.previous, after.challenger, after.owner) == (2, 1, None, None)
 
@@ -217,7 +217,7 @@ def test_a_killed_attempt_resumes_with_its_traffic_and_fences_out_its_elder(data
     now = state(database, name)
     assert (now.weight, now.shadow_share) == (2_500, 1.0)
     with pytest.raises(StaleEpoch, match="A newer attempt owns the rollout"):
-        shift(database, elder, EVERYTHING)
+        shift(database, elder, FULL_WEIGHT)
     assert shift(database, younger, 7_500).weight == 7_500
 
 
@@ -260,7 +260,7 @@ def test_a_second_version_of_the_same_run_is_written_too(database, name):
     assert written(database, name) == ["staged", "staged"]
 
 
-@pytest.mark.parametrize(("weight", "share"), [(-1, 0), (EVERYTHING + 1, 0), (0, 1.1), (0, -0.1)])
+@pytest.mark.parametrize(("weight", "share"), [(-1, 0), (FULL_WEIGHT + 1, 0), (0, 1.1), (0, -0.1)])
 def test_an_impossible_split_is_refused(database, name, weight, share):
     hold = begin(database, name, 1)
     with pytest.raises(ReleaseError, match="not in"):
@@ -289,7 +289,7 @@ def test_two_clicks_on_rollback_do_not_bring_the_bad_version_back(database, name
 
 
 def test_a_use_case_that_nobody_touched_is_empty_and_has_nothing_to_restore(database, name):
-    assert state(database, name) == State(name)
+    assert state(database, name) == ReleaseState(name)
     assert not rollout.restore(database, name, 1, owner="run-a", actor="ann", reason="teardown")
     with pytest.raises(ReleaseError, match="no previous champion"):
         rollout.roll_back(database, name, actor="ann", reason="worse", key="click")
@@ -316,6 +316,6 @@ def test_reads_every_use_case_by_name(database):
     for each in reversed(names):
         begin(database, each, 1)
     with database.connect() as connection:
-        found = [each.use_case for each in rollout.read_all(connection)]
+        found = [each.use_case for each in rollout.read_all_states(connection)]
     assert set(names) <= set(found)
     assert found == sorted(found)

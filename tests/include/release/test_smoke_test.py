@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from include.release.smoke_test import smoke
+from include.release.smoke_test import run_smoke_test
 
 GOLDEN = {
     "dataframe_split": {"columns": ["x"], "data": [[1.0], [2.0], [3.0]]},
@@ -54,7 +54,7 @@ def serve():
 
 
 def test_passes_a_version_that_answers_as_in_evaluation(serve):
-    result = smoke(serve(right), "delay", GOLDEN, requests=20)
+    result = run_smoke_test(serve(right), "delay", GOLDEN, requests=20)
     assert result.passed, result.reason
     assert (result.figures["rows"], result.figures["requests"], result.figures["failures"]) == (3, 20, 0)
     assert 0 < result.figures["latency_p50"] <= result.figures["latency_p99"]
@@ -63,7 +63,7 @@ def test_passes_a_version_that_answers_as_in_evaluation(serve):
 @pytest.mark.parametrize(("tolerance", "passes"), [({}, False), ({"tolerance": 1e-5}, True)])
 def test_golden_rows_may_bring_a_wider_tolerance(serve, tolerance, passes):
     almost = serve(lambda values: right([value + 1e-6 for value in values]))
-    assert smoke(almost, "delay", GOLDEN | tolerance, requests=2).passed is passes
+    assert run_smoke_test(almost, "delay", GOLDEN | tolerance, requests=2).passed is passes
 
 
 def late_failure():
@@ -98,32 +98,34 @@ def confused_by_batches(values):
     ],
 )
 def test_fails_a_version_that_does_not_and_says_how(serve, answer, reason):
-    result = smoke(serve(answer), "delay", GOLDEN, requests=20)
+    result = run_smoke_test(serve(answer), "delay", GOLDEN, requests=20)
     assert not result.passed
     assert re.search(reason, result.reason), result.reason
 
 
 def test_the_difference_that_is_tolerated_can_be_chosen(serve):
     address = serve(lambda values: right([value * 1.001 for value in values]))
-    assert smoke(address, "delay", GOLDEN, requests=2, tolerance=0.01).passed
+    assert run_smoke_test(address, "delay", GOLDEN, requests=2, tolerance=0.01).passed
 
 
 def test_a_version_slower_than_allowed_fails(serve):
     address = serve(right)
-    assert smoke(address, "delay", GOLDEN, requests=10, maximum_p99=timedelta(seconds=5)).passed
-    result = smoke(address, "delay", GOLDEN, requests=10, maximum_p99=timedelta(microseconds=1))
+    assert run_smoke_test(address, "delay", GOLDEN, requests=10, maximum_p99=timedelta(seconds=5)).passed
+    result = run_smoke_test(address, "delay", GOLDEN, requests=10, maximum_p99=timedelta(microseconds=1))
     assert "latency p99" in result.reason
     assert not result.passed
 
 
 def test_nobody_there_is_a_failure_with_the_address(free_port):
-    result = smoke(f"http://127.0.0.1:{free_port}", "delay", GOLDEN)
+    result = run_smoke_test(f"http://127.0.0.1:{free_port}", "delay", GOLDEN)
     assert not result.passed
     assert f"127.0.0.1:{free_port}" in result.reason
 
 
 def test_without_golden_rows_nothing_is_proven():
-    result = smoke("http://127.0.0.1:1", "delay", {"dataframe_split": {"columns": []}, "predictions": []})
+    result = run_smoke_test(
+        "http://127.0.0.1:1", "delay", {"dataframe_split": {"columns": []}, "predictions": []}
+    )
     assert (result.passed, result.reason) == (False, "there are no golden rows to ask for")
 
 
@@ -135,7 +137,7 @@ def shares(values, *, off=0.0):
 
 
 def test_probabilities_of_several_classes_are_compared_one_by_one(serve):
-    assert smoke(serve(shares), "delay", SHARES).passed
-    wrong = smoke(serve(lambda values: shares(values, off=0.01)), "delay", SHARES)
+    assert run_smoke_test(serve(shares), "delay", SHARES).passed
+    wrong = run_smoke_test(serve(lambda values: shares(values, off=0.01)), "delay", SHARES)
     assert "row 0 with 0.1, 0.91 instead of 0.1, 0.9" in wrong.reason
-    assert not smoke(serve(right), "delay", SHARES).passed
+    assert not run_smoke_test(serve(right), "delay", SHARES).passed

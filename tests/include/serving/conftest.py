@@ -22,7 +22,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from include.certificates import certificate
 from include.database import tables
-from include.inference.model import load
+from include.inference.model import load_model
 from include.serving import paths
 from include.serving.controller import processes
 from include.serving.gateway import haproxy
@@ -72,7 +72,7 @@ class Maker:
         folder.mkdir(parents=True)
         about = {
             "use_case": use_case,
-            "task": "classification",
+            "task": "binary",
             "features": list(COLUMNS),
             "prediction_range": [0, 1],
         }
@@ -98,7 +98,7 @@ class Maker:
             use_case=use_case, snapshot={}, code_version="c0de", lock_hash="10c4", run_id="run", metrics={},
             gates=(passed,), environment={},
         )  # fmt: skip
-        signed = certificate.issue(folder, claims, key_path=self.home / "keys" / "signing.pem")
+        signed = certificate.issue_certificate(folder, claims, key_path=self.home / "keys" / "signing.pem")
         (folder / certificate.FILE_NAME).write_bytes(signed)
 
     def mood(self, version: int) -> Path:
@@ -244,7 +244,7 @@ class Plane:
         return Traffic(f"{self.uri}/models/{use_case}/invocations")
 
     def server(self, version: int) -> psutil.Process:
-        return next(process for server, process in processes.find() if server.version == version)
+        return next(process for server, process in processes.find_servers() if server.version == version)
 
     def postmaster(self) -> int:
         """Return the process id of the database's server."""
@@ -266,7 +266,7 @@ class Plane:
             if process is not None and process.poll() is None:
                 process.send_signal(signal.SIGTERM)
                 process.wait(20)
-        processes.end([process for _, process in processes.find()], patience=2)
+        processes.end_server([process for _, process in processes.find_servers()], patience=2)
 
 
 @pytest.fixture(scope="module")
@@ -330,7 +330,7 @@ def _free_ports(count: int) -> list[int]:
 @pytest.fixture
 def model(make_model: Maker) -> Any:
     """Return a loaded model that answers 0.5."""
-    return load(make_model("delay", 1), paths.settings().trusted_keys)
+    return load_model(make_model("delay", 1), paths.settings().trusted_keys)
 
 
 @pytest.fixture

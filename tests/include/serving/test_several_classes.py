@@ -32,7 +32,7 @@ def server(make_model, home, database_url, monkeypatch):
     folder = home / "packaged"
     save(build_model(minimum_rows=20).fit(features, target), USE_CASE, frame, folder)
     make_model.certify(folder, USE_CASE.name)
-    return ModelServer(USE_CASE.name, 1, model.load(folder, settings().trusted_keys)), folder
+    return ModelServer(USE_CASE.name, 1, model.load_model(folder, settings().trusted_keys)), folder
 
 
 def test_callers_get_a_probability_for_each_class_and_their_names(server, database):

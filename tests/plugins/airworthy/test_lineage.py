@@ -29,8 +29,8 @@ def told(tmp_path, flown, certified, database):
         lake.publish(dataset, rows, days, metadata={"run": f"{dataset}_ingestion/bulk", "try": "2"})
     for table in ("flight_features", "arrivals"):
         lake.publish(table, flown.read(table), days, metadata={"run": f"{table}/bulk", "try": "1"})
-    snapshot = snapshots.take(certified, lake, None)
-    records.record(database, snapshot, run=f"{certified.name}_training/manual")
+    snapshot = snapshots.create(certified, lake, None)
+    records.record_snapshot(database, snapshot, run=f"{certified.name}_training/manual")
     return lake
 
 
@@ -38,7 +38,7 @@ def told(tmp_path, flown, certified, database):
 def made_of(told, registry, database):
     def ask(dataset, day, **which):
         with database.connect() as connection:
-            return lineage.descendants(connection, registry, told, dataset, day, **which)
+            return lineage.partition_lineage(connection, registry, told, dataset, day, **which)
 
     return ask
 
@@ -52,8 +52,8 @@ def test_a_version_leads_to_its_snapshot_the_commits_and_runs_of_each_day_and_th
     told, registry, certified, capsys
 ):
     again(told, "flights", THREE)  # what came later is not what it was made of
-    found = lineage.origin(registry, told, certified.name, 1)
-    assert found.snapshot == snapshots.take(certified, told, None)
+    found = lineage.model_lineage(registry, told, certified.name, 1)
+    assert found.snapshot == snapshots.create(certified, told, None)
     runs = {name: {(one.run, one.attempt) for _, one in pairs} for name, pairs in found.partitions.items()}
     assert runs == {
         "flight_features": {("flight_features/bulk", "1")},
@@ -109,7 +109,7 @@ def test_features_are_of_the_sources_that_stood_when_they_were_built(told, made_
 
 def test_a_day_that_was_left_out_taught_nothing(told, made_of, certified, database):
     told.publish("arrivals", told.read("arrivals", [TWO]).iloc[:1], [TWO], metadata={})
-    records.record(database, snapshots.take(certified, told, None), run="later")
+    records.record_snapshot(database, snapshots.create(certified, told, None), run="later")
     runs = {row["run"] for row in made_of("flights", TWO).snapshots}
     assert runs == {f"{certified.name}_training/manual"}
     assert "later" in {row["run"] for row in made_of("flights", THREE).snapshots}
@@ -122,7 +122,7 @@ def test_compaction_makes_nothing(told):
 
 
 def test_the_same_snapshot_is_kept_once(told, certified, database, made_of):
-    records.record(database, snapshots.take(certified, told, None), run="another")
+    records.record_snapshot(database, snapshots.create(certified, told, None), run="another")
     assert len(made_of("arrivals", THREE).snapshots) == 1
 
 
@@ -133,7 +133,7 @@ def test_a_training_keeps_its_snapshot_and_says_how_complete_its_labels_are(
     run = context({"dag_id": f"{use_case.name}_training", "run_id": "manual__1"})
     TakeSnapshotOperator(task_id="snapshot", use_case=use_case.name).execute(run)
     with database.connect() as connection:
-        kept = lineage.descendants(connection, registry, flown, "arrivals", THREE).snapshots
+        kept = lineage.partition_lineage(connection, registry, flown, "arrivals", THREE).snapshots
     own = [row for row in kept if row["use_case"] == use_case.name]
     assert [(row["run"], row["left_out"]) for row in own] == [
         (f"{use_case.name}_training/manual__1", ["2013-01-02"])
@@ -146,4 +146,4 @@ def test_what_does_not_exist_is_said_so(made_of, registry, told, certified):
     with pytest.raises(PartitionMissing, match="flights: 2014-01-01 was never published"):
         made_of("flights", date(2014, 1, 1))
     with pytest.raises(ReleaseError, match=f"{certified.name} has no version 99"):
-        lineage.origin(registry, told, certified.name, 99)
+        lineage.model_lineage(registry, told, certified.name, 99)

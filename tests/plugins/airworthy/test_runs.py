@@ -59,15 +59,15 @@ def test_the_partition_is_the_runs_own_or_the_range_that_was_asked_for(context, 
 
 def test_a_run_without_a_partition_is_told_how_to_get_one(context):
     with pytest.raises(DataError, match="`first` and `last`"):
-        runs.days(context(params={"first": None, "last": None}))
+        runs.run_days(context(params={"first": None, "last": None}))
 
 
 def test_a_day_of_an_hourly_dataset_is_24_partitions_and_an_hour_is_one(context):
-    assert len(runs.partitions(context({"partition_key": "2013-07-01"}), "hour")) == 24
-    assert runs.partitions(context({"partition_key": "2013-07-01T05"}), "hour") == [
+    assert len(runs.run_partitions(context({"partition_key": "2013-07-01"}), "hour")) == 24
+    assert runs.run_partitions(context({"partition_key": "2013-07-01T05"}), "hour") == [
         datetime(2013, 7, 1, 5, tzinfo=UTC)
     ]
-    assert runs.days(context({"partition_key": "2013-07-01T05"})) == [date(2013, 7, 1)]
+    assert runs.run_days(context({"partition_key": "2013-07-01T05"})) == [date(2013, 7, 1)]
 
 
 @pytest.mark.parametrize(
@@ -85,13 +85,13 @@ def test_only_a_run_that_goes_with_time_moves_a_watermark(context, run, moves):
 
 def test_a_bulk_run_announces_its_range(context):
     bulk = context(params={"first": "2013-07-01", "last": "2013-07-03"})
-    runs.announce(bulk, ASSET)
+    runs.announce_candidate(bulk, ASSET)
     assert bulk["outlet_events"][ASSET].partition_keys == {"2013-07-01..2013-07-03"}
 
 
 def test_the_partition_of_an_ordinary_run_is_airflows_to_announce(context):
     run = context({"partition_key": "2013-07-01"})
-    runs.announce(run, ASSET)
+    runs.announce_candidate(run, ASSET)
     assert run["outlet_events"][ASSET].partition_keys == set()
 
 

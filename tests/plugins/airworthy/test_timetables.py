@@ -25,7 +25,7 @@ def timetable(monkeypatch):
     mappers = {f"{name}{kind.__name__}": kind for kind in AirworthyPlugin.partition_mappers}
     monkeypatch.setattr("airflow.plugins_manager.get_timetables_plugins", lambda: registered)
     monkeypatch.setattr("airflow.plugins_manager.get_partition_mapper_plugins", lambda: mappers)
-    declared = PublishedPartitionTimetable(assets=assets.inputs("flight_features"))
+    declared = PublishedPartitionTimetable(assets=assets.inputs_asset("flight_features"))
     return decode_timetable(encode_timetable(declared))
 
 

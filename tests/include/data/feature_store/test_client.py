@@ -7,12 +7,12 @@ import pandas as pd
 import pytest
 from sqlalchemy import text
 
-from include.catalog import catalog, module_of
+from include.catalog import catalog, declaration_module
 from include.data.feature_store import client
 from include.data.feature_store.definitions import names
 from include.data.features import build
 from include.data.lake.delta_tables import Lake
-from include.declarations import Column, FeatureView, Online, Source
+from include.declarations import Column, FeatureView, Online, ViewSource
 from include.errors import DataError, PartitionMissing, ServiceUnavailable
 from tests.conftest import free_ports
 from tests.include.data.conftest import DAYS
@@ -26,7 +26,7 @@ def flown(tmp_path_factory, real_frames):
     lake = Lake(str(tmp_path_factory.mktemp("flown") / "lake"))
     for table, frame in real_frames.items():
         lake.publish(table, frame, DAYS, metadata={})
-    rows = build.build(VIEW, module_of("features", VIEW.name).build, lake, DAYS)
+    rows = build.build_features(VIEW, declaration_module("features", VIEW.name).build, lake, DAYS)
     lake.publish(VIEW.name, rows, DAYS, metadata={})
     return lake
 
@@ -36,7 +36,7 @@ def test_a_thousand_random_rows_have_the_same_features_offline_and_online(flown,
     rows = flown.read(VIEW.name)
     entities = rows[[VIEW.entity, VIEW.time]].sample(1_000, random_state=7)
     offline = client.historical(VIEW, flown, entities)
-    with client.opened(database_url) as opened:
+    with client.open_store(database_url) as opened:
         online = client.look_up(opened, VIEW, entities[VIEW.entity].tolist())
     assert offline["temp"].isna().sum() + offline["pressure"].isna().sum() > 0  # nulls are among them
     pd.testing.assert_frame_equal(online[offline.columns.drop(VIEW.time)], offline.drop(columns=VIEW.time))
@@ -49,7 +49,7 @@ LEVELS = FeatureView(
     name="levels",
     owner="ann",
     description="Levels of a river.",
-    sources=(Source(dataset="gauges"),),
+    sources=(ViewSource(dataset="gauges"),),
     entity="river",
     time="at",
     columns=(
@@ -93,7 +93,7 @@ def ask(*rows):
 
 def online(database_url, *rivers):
     """Return the level of each river, as it is online."""
-    with client.opened(database_url) as opened:
+    with client.open_store(database_url) as opened:
         found = client.look_up(opened, LEVELS, list(rivers))
     return {
         river: level if level is not pd.NA else None
@@ -184,9 +184,9 @@ def test_a_day_that_is_published_again_replaces_what_it_had(lake, database_url):
     client.materialise(LEVELS, lake, database_url, [DAYS[0]])
     publish(lake, DAYS[0], ["Rhine", "Oder"], 5)
     first = client.materialise(LEVELS, lake, database_url)
-    assert (first.rows, first.forgotten) == (2, len(names(LEVELS)))  # Elbe's
-    assert client.materialise(LEVELS, lake, database_url).forgotten == 0
-    with client.opened(database_url) as opened:
+    assert (first.rows, first.evicted) == (2, len(names(LEVELS)))  # Elbe's
+    assert client.materialise(LEVELS, lake, database_url).evicted == 0
+    with client.open_store(database_url) as opened:
         found = client.look_up(opened, LEVELS, ["Rhine", "Elbe", "Oder"])
     assert found["level"].tolist()[0] == 5
     assert found["day"].tolist() == ["2013-01-01", None, "2013-01-01"]
@@ -209,17 +209,17 @@ def test_whoever_read_an_earlier_version_cannot_undo_a_later_one(lake, database_
 
 
 def test_the_registry_tells_people_and_tools_what_there_is(flown, database_url):
-    with client.opened(database_url) as opened:
-        client.register(opened, [VIEW, LEVELS], flown.uri)
+    with client.open_store(database_url) as opened:
+        client.register_views(opened, [VIEW, LEVELS], flown.uri)
         before = opened.get_feature_view("levels").last_updated_timestamp
-        client.register(opened, [VIEW, LEVELS], flown.uri)
+        client.register_views(opened, [VIEW, LEVELS], flown.uri)
         assert opened.get_feature_view("levels").last_updated_timestamp == before
         found = opened.get_feature_view(VIEW.name)
         assert (found.owner, found.description) == (VIEW.owner, VIEW.description)
         assert found.batch_source.path == f"{flown.uri}/flight_features"
         assert {field.name for field in found.features} == set(names(VIEW))
         changed = LEVELS.model_copy(update={"description": "Levels of all rivers."})
-        client.register(opened, [changed], flown.uri)
+        client.register_views(opened, [changed], flown.uri)
         assert opened.get_feature_view("levels").description == "Levels of all rivers."
 
 
@@ -234,7 +234,7 @@ def test_many_may_open_an_empty_database_at_once(lake, database_url):
 def test_connections_that_the_database_ended_are_replaced(lake, database_url, postgres):
     publish(lake, DAYS[0], ["Rhine"], 1)
     client.materialise(LEVELS, lake, database_url)
-    with client.opened(database_url) as opened:
+    with client.open_store(database_url) as opened:
         assert client.look_up(opened, LEVELS, ["Rhine"])["level"].tolist() == [1]
         database = database_url.rsplit("/", 1)[1]
         with postgres.admin.connect() as connection:

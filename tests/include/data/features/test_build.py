@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from include.data.features import build as features
-from include.declarations import Column, Dataset, FeatureView, FileSource, Source
+from include.declarations import Column, Dataset, FeatureView, FileSource, ViewSource
 from include.errors import DataError, PartitionMissing
 
 FIRST = date(2013, 1, 1)
@@ -17,7 +17,7 @@ VIEW = FeatureView(
     name="levels",
     owner="test",
     description="Levels known in time.",
-    sources=(Source(dataset="trips"), Source(dataset="levels_seen", lookback_days=2)),
+    sources=(ViewSource(dataset="trips"), ViewSource(dataset="levels_seen", lookback_days=2)),
     entity="id",
     time="leaves",
     horizon=HOUR,
@@ -75,7 +75,7 @@ in_time = build_with(lambda leaves: leaves - HOUR)
 
 
 def test_each_day_sees_itself_and_as_many_days_before_as_declared(filled, declared):
-    rows = features.build(VIEW, in_time, filled, DAYS, datasets=declared)
+    rows = features.build_features(VIEW, in_time, filled, DAYS, datasets=declared)
     assert dict(zip(rows["day"], rows["seen"], strict=True)) == {
         "2013-01-01": "2013-01-01",
         "2013-01-02": "2013-01-01,2013-01-02",
@@ -87,7 +87,7 @@ def test_each_day_sees_itself_and_as_many_days_before_as_declared(filled, declar
 
 def test_of_a_source_that_lands_late_a_day_sees_what_has_landed_by_then(filled, declared):
     declared["levels_seen"] = Dataset(**declared["levels_seen"].model_dump() | {"lag_days": 1})
-    rows = features.build(VIEW, in_time, filled, DAYS, datasets=declared)
+    rows = features.build_features(VIEW, in_time, filled, DAYS, datasets=declared)
     assert dict(zip(rows["day"], rows["seen"], strict=True)) == {
         "2013-01-01": "",
         "2013-01-02": "2013-01-01",
@@ -95,20 +95,20 @@ def test_of_a_source_that_lands_late_a_day_sees_what_has_landed_by_then(filled, 
         "2013-01-04": "2013-01-02,2013-01-03",
         "2013-01-05": "2013-01-03,2013-01-04",
     }
-    alone = features.build(VIEW, in_time, filled, DAYS[:1], datasets=declared)
+    alone = features.build_features(VIEW, in_time, filled, DAYS[:1], datasets=declared)
     assert alone["seen"].tolist() == [""]
 
 
 def test_one_day_at_a_time_gives_what_a_bulk_run_gives(filled, declared):
-    bulk = features.build(VIEW, in_time, filled, DAYS, datasets=declared)
-    single = [features.build(VIEW, in_time, filled, [day], datasets=declared) for day in DAYS]
+    bulk = features.build_features(VIEW, in_time, filled, DAYS, datasets=declared)
+    single = [features.build_features(VIEW, in_time, filled, [day], datasets=declared) for day in DAYS]
     pd.testing.assert_frame_equal(pd.concat(single, ignore_index=True), bulk)
 
 
 def test_a_hole_in_a_source_is_an_error_and_no_silent_null(filled, declared):
     filled.publish("levels_seen", filled.read("levels_seen").iloc[:0], [DAYS[1]], metadata={})
     with pytest.raises(PartitionMissing, match=r"levels_seen: 1 of 3 days .* the first is 2013-01-02"):
-        features.build(VIEW, in_time, filled, [DAYS[3]], datasets=declared)
+        features.build_features(VIEW, in_time, filled, [DAYS[3]], datasets=declared)
 
 
 def test_a_feature_from_the_future_is_refused_and_named(filled, declared):
@@ -116,20 +116,20 @@ def test_a_feature_from_the_future_is_refused_and_named(filled, declared):
     with pytest.raises(
         DataError, match=r"levels: 2 of 2 rows have features from the future.*2013-01-01 \(known"
     ):
-        features.build(VIEW, late, filled, DAYS[:2], datasets=declared)
+        features.build_features(VIEW, late, filled, DAYS[:2], datasets=declared)
 
 
 def test_nothing_known_is_not_from_the_future(filled, declared):
     unknown = build_with(lambda leaves: leaves.where(leaves.isna()))
     assert (
-        features.build(VIEW, unknown, filled, DAYS[:2], datasets=declared)["levels_seen_known_at"]
+        features.build_features(VIEW, unknown, filled, DAYS[:2], datasets=declared)["levels_seen_known_at"]
         .isna()
         .all()
     )
 
 
 def test_what_lands_whole_is_known_from_its_partitions_start_and_lag(filled, declared):
-    rows = features.build(VIEW, in_time, filled, DAYS[:2], datasets=declared)
+    rows = features.build_features(VIEW, in_time, filled, DAYS[:2], datasets=declared)
     assert rows["trips_known_at"].tolist() == [pd.Timestamp(day, tz="UTC") for day in DAYS[:2]]
     late = Dataset(**declared["trips"].model_dump() | {"lag_days": 1})
     moments = features.known_at(late, filled.read("trips", DAYS[:2])).dt.date
@@ -137,7 +137,7 @@ def test_what_lands_whole_is_known_from_its_partitions_start_and_lag(filled, dec
 
 
 def test_the_columns_are_the_declared_ones_in_their_order_and_then_the_day(filled, declared):
-    rows = features.build(VIEW, in_time, filled, DAYS[:1], datasets=declared)
+    rows = features.build_features(VIEW, in_time, filled, DAYS[:1], datasets=declared)
     assert [*rows.columns] == [*(column.name for column in VIEW.columns), "day"]
 
 
@@ -157,4 +157,4 @@ def test_a_build_must_say_when_the_rows_that_it_used_became_known(filled, declar
 
     declared["levels_seen"] = Dataset(**declared["levels_seen"].model_dump() | changed)
     with pytest.raises(DataError, match=r"levels: build\(\) returns no levels_seen_known_at, and only it"):
-        features.build(VIEW, forgets, filled, DAYS[:1], datasets=declared)
+        features.build_features(VIEW, forgets, filled, DAYS[:1], datasets=declared)

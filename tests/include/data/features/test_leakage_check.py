@@ -5,16 +5,16 @@ from datetime import timedelta
 import pandas as pd
 import pytest
 
-from include.catalog import catalog, module_of
+from include.catalog import catalog, declaration_module
 from include.data.features import build as features
 from include.data.features import leakage_check
-from include.declarations import Column, Dataset, FeatureView, Source
+from include.declarations import Column, Dataset, FeatureView, ViewSource
 from include.errors import DataError
 from tests.include.data.conftest import DAYS
 
 DECLARED = catalog().datasets
 VIEW = catalog().feature_views["flight_features"]
-honest = module_of("features", "flight_features").build
+honest = declaration_module("features", "flight_features").build
 DAY = DAYS[1]
 
 
@@ -41,9 +41,9 @@ def look(view, build, lake, rows=None, *, days=(DAY,), datasets=DECLARED):
     if rows is None:
         rows = pd.concat(
             build(frames, day).assign(day=str(day))
-            for day, frames in features.windows(view, lake, days, datasets=datasets)
+            for day, frames in features.source_windows(view, lake, days, datasets=datasets)
         )
-    return leakage_check.check(view, build, lake, rows, days, datasets=datasets)
+    return leakage_check.check_leakage(view, build, lake, rows, days, datasets=datasets)
 
 
 ARRIVED = Dataset(
@@ -65,7 +65,7 @@ def with_arrival_of(dataset):
 
 
 def arrival_of(dataset):
-    return view_with("arr_delay", Source(dataset=dataset, lookback_days=1, columns=("arr_delay",)))
+    return view_with("arr_delay", ViewSource(dataset=dataset, lookback_days=1, columns=("arr_delay",)))
 
 
 @pytest.fixture
@@ -96,7 +96,7 @@ def with_weather_to_come(frames, day):
 
 def test_honest_features_of_real_flights_are_let_through(real_lake):
     rows = real_lake.read("flight_features")
-    found = leakage_check.check(VIEW, honest, real_lake, rows, DAYS)
+    found = leakage_check.check_leakage(VIEW, honest, real_lake, rows, DAYS)
     assert found.passed
     assert found.leaks == ()
     assert found.rows > 100
@@ -146,7 +146,7 @@ def test_the_mean_of_the_whole_day_is_the_future_of_its_morning(real_lake):
     def build(frames, day):
         return honest(frames, day).assign(mean_temp=frames["weather"]["temp"].mean())
 
-    weather = Source(dataset="weather", lookback_days=1, columns=("mean_temp", "temp"))
+    weather = ViewSource(dataset="weather", lookback_days=1, columns=("mean_temp", "temp"))
     found = look(view_with("mean_temp", weather), build, real_lake)
     assert {(leak.feature, leak.source) for leak in found.leaks} == {("mean_temp", "weather")}
 
@@ -165,31 +165,31 @@ def test_the_same_rows_are_looked_at_each_time_and_no_more_than_there_is_time_fo
         return honest(frames, day)
 
     rows = real_lake.read("flight_features")
-    assert leakage_check.check(VIEW, counted, real_lake, rows, DAYS) == leakage_check.check(
+    assert leakage_check.check_leakage(VIEW, counted, real_lake, rows, DAYS) == leakage_check.check_leakage(
         VIEW, honest, real_lake, rows, DAYS
     )
     assert len(built) <= 2 * leakage_check.MOMENTS
     built.clear()
     monkeypatch.setattr(leakage_check, "MOMENTS", 3)
     monkeypatch.setattr(leakage_check, "MOST_DAYS", 2)
-    leakage_check.check(VIEW, counted, real_lake, rows, DAYS)
+    leakage_check.check_leakage(VIEW, counted, real_lake, rows, DAYS)
     assert [built.count(day) for day in DAYS] == [3, 0, 3]
 
 
 def test_nothing_to_look_at_is_no_proof(real_lake):
     rows = real_lake.read("flight_features", [DAY]).iloc[:0]
-    found = leakage_check.check(VIEW, honest, real_lake, rows, [DAY])
+    found = leakage_check.check_leakage(VIEW, honest, real_lake, rows, [DAY])
     assert not found.passed
     with pytest.raises(DataError, match="there was no row to look for leaks in"):
         found.raise_if_failed(VIEW.name)
 
 
 def test_what_was_found_is_evidence_for_the_record(arrived):
-    found = look_at_arrival(arrived).findings()
+    found = look_at_arrival(arrived).results()
     assert (found.passed, found.failed) == (
         False,
         {"critical": ["expect_features_to_be_known_in_time(arr_delay)"]},
     )
     assert "arr_delay leaks from arrived" in found.as_json()["results"][0]["message"]
-    fine = look(VIEW, honest, arrived).findings()
+    fine = look(VIEW, honest, arrived).results()
     assert (fine.passed, fine.failed, fine.rows > 0) == (True, {}, True)

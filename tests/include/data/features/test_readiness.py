@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from include.catalog import catalog
-from include.data.features.readiness import followers
+from include.data.features.readiness import dependent_days
 from include.partitions import hours
 
 VIEW = catalog().feature_views["flight_features"]
@@ -21,7 +21,7 @@ def landed(lake):
     def publish(dataset, *days):
         rows = pd.DataFrame({"id": ["x"] * len(days), "day": [str(day) for day in days]})
         lake.publish(dataset, rows, days, metadata={})
-        return followers(VIEW, dataset, days, lake, datasets=catalog().datasets)
+        return dependent_days(VIEW, dataset, days, lake, datasets=catalog().datasets)
 
     return publish
 
@@ -59,8 +59,8 @@ def test_a_source_that_lands_late_is_not_waited_for_on_its_own_day_and_leads_to_
     datasets = {**catalog().datasets, "weather": late}
     landed("weather", ONE)
     landed("flights", ONE, TWO)
-    assert followers(VIEW, "flights", [ONE, TWO], lake, datasets=datasets).ready == [ONE, TWO]
-    assert followers(VIEW, "weather", [ONE], lake, datasets=datasets).ready == [TWO]
+    assert dependent_days(VIEW, "flights", [ONE, TWO], lake, datasets=datasets).ready == [ONE, TWO]
+    assert dependent_days(VIEW, "weather", [ONE], lake, datasets=datasets).ready == [TWO]
 
 
 def test_a_source_that_has_ended_is_not_waited_for(landed):
@@ -76,7 +76,7 @@ def test_a_day_of_hours_is_ready_with_the_last_of_them(lake, landed):
     def publish(hour):
         rows = pd.DataFrame({"id": ["x"], "day": [str(ONE)], "hour": [f"{hour:%H}"]})
         lake.publish("weather", rows, [hour], metadata={})
-        return followers(VIEW, "weather", [ONE], lake, datasets=datasets)
+        return dependent_days(VIEW, "weather", [ONE], lake, datasets=datasets)
 
     *earlier, last = hours(ONE)
     assert [publish(hour).ready for hour in earlier] == [[]] * 23

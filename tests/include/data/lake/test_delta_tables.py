@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from include import partitions
 from include.data.lake.delta_tables import Lake
-from include.data.lake.partition_columns import stamped
+from include.data.lake.partition_columns import with_partition_columns
 from include.errors import DataError, PartitionMissing, ServiceUnavailable
 
 ONE, TWO, THREE = (date(2013, 1, day) for day in (1, 2, 3))
@@ -220,7 +220,7 @@ HOURS = partitions.hours(ONE)
 
 def hourly(hours, value=1.0, count=2):
     rows = [pd.DataFrame({"id": [f"{hour}/{n}" for n in range(count)], "value": value}) for hour in hours]
-    return pd.concat([stamped(part, hour) for part, hour in zip(rows, hours, strict=True)])
+    return pd.concat([with_partition_columns(part, hour) for part, hour in zip(rows, hours, strict=True)])
 
 
 def test_one_commit_replaces_exactly_that_hour(lake):

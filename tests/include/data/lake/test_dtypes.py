@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from include.data.lake.dtypes import conform, to_table
+from include.data.lake.dtypes import coerce, to_table
 from include.errors import DataError
 
 UTC = pd.Timestamp("2013-01-01T10:00Z")
@@ -40,19 +40,19 @@ UTC = pd.Timestamp("2013-01-01T10:00Z")
     ],
 )
 def test_values_fit_their_declared_type_or_are_named(dtype, values, misfits, typed):
-    series, mask = conform(pd.Series(values), dtype)
+    series, mask = coerce(pd.Series(values), dtype)
     assert (mask.tolist(), str(series.dtype)) == (misfits, typed)
     assert series[mask].isna().all()
 
 
 def test_text_is_parsed_to_the_moment_it_names():
-    series, _ = conform(pd.Series(["2013-01-01T10:00:00Z", "2013-01-01T05:00:00-05:00"]), "timestamp")
+    series, _ = coerce(pd.Series(["2013-01-01T10:00:00Z", "2013-01-01T05:00:00-05:00"]), "timestamp")
     assert set(series) == {UTC}
 
 
 def test_a_column_that_fits_is_not_copied():
     values = pd.Series(["a", "b"] * 10, dtype=object)
-    assert conform(values, "string")[0] is values
+    assert coerce(values, "string")[0] is values
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
-from include.data.quarantine.queue import Decision
+from include.data.quarantine.queue import ReviewAction
 from include.declarations import Column, Dataset, FileSource
 
 ONE, TWO = date(2013, 1, 1), date(2013, 1, 2)
@@ -25,7 +25,7 @@ def cars(maximum=100.0, **changes):
 
 
 def decision(run="cars_quarantine/one", comment="the limit was too low"):
-    return Decision("bob", run, comment)
+    return ReviewAction("bob", run, comment)
 
 
 def published(lake, day=ONE):

@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 from sqlalchemy import select
 
-from include.data.quality_gate import admit
-from include.data.quarantine.queue import Queue
+from include.data.quality_gate import run_quality_gate
+from include.data.quarantine.queue import Quarantine
 from include.database.tables import ledger
 from tests.include.data.quarantine.cars import ONE, TWO, cars
 
@@ -26,7 +26,7 @@ def ingest(lake, database):
     """Return what an ingestion does: it judges, and publishes what passed."""
 
     def run(frame, declared=None, run="cars_ingestion/first/1", days=(ONE, TWO)):
-        found = admit(declared or cars(), frame, list(days), lake=lake, engine=database, run=run)
+        found = run_quality_gate(declared or cars(), frame, list(days), lake=lake, engine=database, run=run)
         if found.passed:
             lake.publish("cars", found.accepted, days, metadata={})
         return found
@@ -36,7 +36,7 @@ def ingest(lake, database):
 
 @pytest.fixture
 def queue(lake, database):
-    return lambda declared=None: Queue(declared or cars(), lake, database)
+    return lambda declared=None: Quarantine(declared or cars(), lake, database)
 
 
 @pytest.fixture

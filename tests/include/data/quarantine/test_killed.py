@@ -11,7 +11,7 @@ import pytest
 from include.data.lake.delta_tables import Lake
 from include.data.quarantine import queue as quarantine
 from include.data.quarantine import release as clearance
-from include.data.quarantine.queue import Choice, waiting
+from include.data.quarantine.queue import RowFilter, pending
 from tests.faults import releaser
 from tests.include.data.quarantine.cars import ONE, cars, decision, published
 
@@ -22,7 +22,7 @@ class Killed(BaseException):
 
 def die(monkeypatch, call, *, before):
     """Make the `call`-th amendment of a table the last thing that happens."""
-    amend, calls = Lake.amend, []
+    amend, calls = Lake.update, []
 
     def dying(self, *args, **kwargs):
         calls.append(args[0])
@@ -33,7 +33,7 @@ def die(monkeypatch, call, *, before):
             raise Killed
         return done
 
-    monkeypatch.setattr(Lake, "amend", dying)
+    monkeypatch.setattr(Lake, "update", dying)
 
 
 @pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
@@ -42,16 +42,18 @@ def test_a_release_that_was_killed_and_runs_again_publishes_each_row_once_and_te
     ingest, frame, queue, lake, entries, monkeypatch, call, before
 ):
     ingest(frame)
-    release = lambda: clearance.release(queue(cars(maximum=300.5)), Choice(first=ONE), decision())  # noqa: E731
+    release = lambda: clearance.release(queue(cars(maximum=300.5)), RowFilter(first=ONE), decision())  # noqa: E731
     with monkeypatch.context() as patch:
         die(patch, call, before=before)
         with pytest.raises(Killed):
             release()
-    everywhere = [*published(lake), *waiting(queue(), Choice(first=ONE))["id"]]
+    everywhere = [*published(lake), *pending(queue(), RowFilter(first=ONE))["id"]]
     assert set(everywhere) == set(frame["id"][:10])
     found = release()
     assert (found.released, found.partitions) == (1, (ONE,))
-    assert sorted([*published(lake), *waiting(queue(), Choice(first=ONE))["id"]]) == sorted(frame["id"][:10])
+    assert sorted([*published(lake), *pending(queue(), RowFilter(first=ONE))["id"]]) == sorted(
+        frame["id"][:10]
+    )
     assert [entry["evidence"]["action"] for entry in entries()] == ["release"]
 
 
@@ -63,10 +65,10 @@ def test_a_discard_that_was_killed_and_runs_again_tells_once(
     with monkeypatch.context() as patch:
         die(patch, 1, before=before)
         with pytest.raises(Killed):
-            quarantine.discard(queue(), Choice(first=ONE), decision())
-    quarantine.discard(queue(), Choice(first=ONE), decision())
+            quarantine.discard(queue(), RowFilter(first=ONE), decision())
+    quarantine.discard(queue(), RowFilter(first=ONE), decision())
     assert [entry["evidence"]["action"] for entry in entries()] == ["discard"]
-    assert list(waiting(queue())["day"]) == ["2013-01-02"]
+    assert list(pending(queue())["day"]) == ["2013-01-02"]
 
 
 def test_a_release_that_goes_on_under_a_stricter_declaration_says_what_it_kept_after_all(
@@ -76,8 +78,8 @@ def test_a_release_that_goes_on_under_a_stricter_declaration_says_what_it_kept_a
     with monkeypatch.context() as patch:
         die(patch, 1, before=True)
         with pytest.raises(Killed):
-            clearance.release(queue(cars(maximum=1000)), Choice(first=ONE), decision())
-    found = clearance.release(queue(cars(maximum=300.5)), Choice(first=ONE), decision())
+            clearance.release(queue(cars(maximum=1000)), RowFilter(first=ONE), decision())
+    found = clearance.release(queue(cars(maximum=300.5)), RowFilter(first=ONE), decision())
     assert found.released == 1
     assert [entry["evidence"]["action"] for entry in entries()] == ["release", "retain"]
     assert "2013-01-01-3" not in published(lake)
@@ -98,10 +100,10 @@ def test_a_release_killed_at_any_moment_loses_no_row_and_doubles_none(
         time.sleep(moments.uniform(0, 0.3))
         process.kill()
         process.join()
-        waits = waiting(queue(), Choice(first=ONE))["id"]
+        waits = pending(queue(), RowFilter(first=ONE))["id"]
         assert {*published(lake), *waits} == set(everybody), f"seed {seed}, kill {kill}"
-        clearance.release(queue(cars(maximum=300.5)), Choice(first=ONE), decision(run))
-        waits = waiting(queue(), Choice(first=ONE))["id"]
+        clearance.release(queue(cars(maximum=300.5)), RowFilter(first=ONE), decision(run))
+        waits = pending(queue(), RowFilter(first=ONE))["id"]
         assert sorted([*published(lake), *waits]) == everybody, f"seed {seed}, kill {kill}"
     told = [entry["evidence"]["run"] for entry in entries() if entry["evidence"]["action"] == "release"]
     assert told == [f"cars_quarantine/{kill}" for kill in range(5)]

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import select
 
 from include.data.quarantine import queue as quarantine
-from include.data.quarantine.queue import Choice, waiting
+from include.data.quarantine.queue import RowFilter, pending
 from include.database.tables import gate_result
 from include.errors import DataError
 from tests.include.data.quarantine.cars import ONE, TWO, decision
@@ -20,7 +20,7 @@ def test_a_refused_row_waits_with_a_name_the_failed_expectations_the_reasons_the
     ingest, frame, queue
 ):
     ingest(frame)
-    first = waiting(queue()).iloc[0]
+    first = pending(queue()).iloc[0]
     assert len(first["_row_id"]) == 16
     assert first["_failed"] == "expect_column_values_to_be_between(speed)"
     assert first["_reasons"].startswith("speed is not between")
@@ -32,42 +32,42 @@ def test_a_refused_row_waits_with_a_name_the_failed_expectations_the_reasons_the
 def test_a_row_has_the_same_name_wherever_it_stands_and_equal_rows_have_different_ones(ingest, frame, queue):
     twins = pd.concat([frame, frame.iloc[[2]]], ignore_index=True)
     ingest(twins)
-    ids = set(waiting(queue())["_row_id"])
+    ids = set(pending(queue())["_row_id"])
     ingest(twins.sample(frac=1, random_state=1), run="cars_ingestion/again/1")
     assert len(ids) == 4
-    assert set(waiting(queue())["_row_id"]) == ids
+    assert set(pending(queue())["_row_id"]) == ids
 
 
 @pytest.mark.parametrize(
     ("choice", "speeds"),
     [
-        (Choice(), {"300.0", "301.0", "302.0"}),
-        (Choice(first=ONE), {"300.0", "301.0"}),
-        (Choice(first=ONE, last=TWO), {"300.0", "301.0", "302.0"}),
-        (Choice(first=date(2014, 1, 1)), set()),
-        (Choice(reason="SPEED is not"), {"300.0", "301.0", "302.0"}),
-        (Choice(reason="doors"), set()),
+        (RowFilter(), {"300.0", "301.0", "302.0"}),
+        (RowFilter(first=ONE), {"300.0", "301.0"}),
+        (RowFilter(first=ONE, last=TWO), {"300.0", "301.0", "302.0"}),
+        (RowFilter(first=date(2014, 1, 1)), set()),
+        (RowFilter(reason="SPEED is not"), {"300.0", "301.0", "302.0"}),
+        (RowFilter(reason="doors"), set()),
     ],
 )
 def test_rows_are_chosen_by_day_and_reason(ingest, frame, queue, choice, speeds):
     ingest(frame)
-    assert set(waiting(queue(), choice)["speed"] if speeds else []) == speeds
-    assert len(waiting(queue(), choice)) == len(speeds)
+    assert set(pending(queue(), choice)["speed"] if speeds else []) == speeds
+    assert len(pending(queue(), choice)) == len(speeds)
 
 
 def test_rows_are_chosen_by_name(ingest, frame, queue):
     ingest(frame)
-    one = waiting(queue())["_row_id"][1]
-    assert list(waiting(queue(), Choice(ids=[one]))["_row_id"]) == [one]
+    one = pending(queue())["_row_id"][1]
+    assert list(pending(queue(), RowFilter(ids=[one]))["_row_id"]) == [one]
 
 
 def test_discarding_needs_a_comment(ingest, frame, queue, entries):
     ingest(frame)
     with pytest.raises(DataError, match="cars: say in `comment` why the rows are discarded"):
-        quarantine.discard(queue(), Choice(), decision(comment=" "))
-    assert len(waiting(queue())) == 3
-    assert quarantine.discard(queue(), Choice(), decision(comment="test drives")) == 3
-    assert len(waiting(queue())) == 0
+        quarantine.discard(queue(), RowFilter(), decision(comment=" "))
+    assert len(pending(queue())) == 3
+    assert quarantine.discard(queue(), RowFilter(), decision(comment="test drives")) == 3
+    assert len(pending(queue())) == 0
     assert [entry["reason"] for entry in entries()] == [
         "2 rows of 2013-01-01 discarded: test drives",
         "1 rows of 2013-01-02 discarded: test drives",
@@ -81,7 +81,7 @@ def test_a_corrected_partition_supersedes_its_refused_rows_and_the_ledger_says_b
     ingest(frame)
     for attempt in (1, 2):
         ingest(frame.assign(speed=1.0), run=f"cars_ingestion/second/{attempt}")
-    assert len(waiting(queue())) == 0
+    assert len(pending(queue())) == 0
     (entry,) = entries()
     assert "superseded: cars_ingestion/second judged the partition anew" in entry["reason"]
     assert (entry["evidence"]["rows"], len(entry["evidence"]["ids"])) == (3, 3)
@@ -93,7 +93,7 @@ def test_a_partition_that_is_refused_leaves_the_rows_of_the_published_one_in_the
     ingest(frame)
     worse = frame.assign(speed=999.0)
     assert not ingest(worse, run="cars_ingestion/second/1").passed
-    assert {"300.0", "301.0", "302.0", "999.0"} == set(waiting(queue())["speed"])
+    assert {"300.0", "301.0", "302.0", "999.0"} == set(pending(queue())["speed"])
     assert entries() == []
 
 

@@ -28,7 +28,7 @@ def lose(real_lake):
 
 
 def test_a_day_is_complete_when_every_flight_has_arrived_or_is_known_not_to(real_lake, real_frames):
-    found = label_completeness.measure(DELAY, VIEW, real_lake, [ONE])[ONE]
+    found = label_completeness.label_completeness(DELAY, VIEW, real_lake, [ONE])[ONE]
     cancelled = real_frames["arrivals"].query("day == '2013-01-01'")["arr_delay"].isna().sum()
     assert found.share == 1
     assert found.rows - found.labelled == cancelled > 0
@@ -36,7 +36,7 @@ def test_a_day_is_complete_when_every_flight_has_arrived_or_is_known_not_to(real
 
 def test_labels_that_have_not_landed_are_missing(real_lake, lose):
     lose(TWO, 0.5)
-    assert label_completeness.measure(DELAY, VIEW, real_lake, [TWO])[TWO].share == pytest.approx(
+    assert label_completeness.label_completeness(DELAY, VIEW, real_lake, [TWO])[TWO].share == pytest.approx(
         0.5, abs=0.01
     )
 
@@ -44,7 +44,7 @@ def test_labels_that_have_not_landed_are_missing(real_lake, lose):
 def test_a_day_without_any_label_is_no_more_than_empty(real_lake):
     rows = real_lake.read("flight_features", [ONE]).assign(day=str(FOUR))
     real_lake.publish("flight_features", rows, [FOUR], metadata={})
-    found = label_completeness.measure(DELAY, VIEW, real_lake, [THREE, FOUR])
+    found = label_completeness.label_completeness(DELAY, VIEW, real_lake, [THREE, FOUR])
     assert (found[THREE].share, found[FOUR].share) == (1, 0)
 
 
@@ -57,25 +57,25 @@ def test_a_label_counts_once_and_only_for_its_own_day():
 
 def test_a_day_with_too_few_labels_is_not_learnt_from_and_the_snapshot_says_so(real_lake, lose):
     lose(TWO, 0.89)
-    snapshot = snapshots.take(DELAY, real_lake, None)
-    assert (snapshot.days, snapshot.left_out) == (("2013-01-01", "2013-01-03"), ("2013-01-02",))
+    snapshot = snapshots.create(DELAY, real_lake, None)
+    assert (snapshot.days, snapshot.excluded_days) == (("2013-01-01", "2013-01-03"), ("2013-01-02",))
     assert snapshot.completeness == 1
-    assert set(snapshots.read(DELAY, snapshot, real_lake)["day"]) == {"2013-01-01", "2013-01-03"}
+    assert set(snapshots.read_snapshot(DELAY, snapshot, real_lake)["day"]) == {"2013-01-01", "2013-01-03"}
 
 
 def test_a_day_with_just_enough_is_learnt_from_and_the_snapshot_says_how_many(real_lake, lose):
     lose(TWO, 0.91)
-    snapshot = snapshots.take(DELAY, real_lake, None)
-    assert snapshot.left_out == ()
+    snapshot = snapshots.create(DELAY, real_lake, None)
+    assert snapshot.excluded_days == ()
     assert 0.96 < snapshot.completeness < 0.98
 
 
 def test_a_corrected_day_is_learnt_from_again(real_lake, lose):
     whole = real_lake.read("arrivals", [TWO])
     lose(TWO, 0.1)
-    assert snapshots.take(DELAY, real_lake, None).left_out == ("2013-01-02",)
+    assert snapshots.create(DELAY, real_lake, None).excluded_days == ("2013-01-02",)
     real_lake.publish("arrivals", whole, [TWO], metadata={})
-    assert snapshots.take(DELAY, real_lake, None).left_out == ()
+    assert snapshots.create(DELAY, real_lake, None).excluded_days == ()
 
 
 def test_where_no_day_has_enough_there_is_nothing_to_learn(real_lake, lose):
@@ -84,4 +84,4 @@ def test_where_no_day_has_enough_there_is_nothing_to_learn(real_lake, lose):
     with pytest.raises(
         PartitionMissing, match=r"labels for at least 90% of its rows \(the best of 3 days has 50%\)"
     ):
-        snapshots.take(DELAY, real_lake, None)
+        snapshots.create(DELAY, real_lake, None)

@@ -7,7 +7,7 @@ from datetime import date, timedelta
 import pandas as pd
 import pytest
 
-from include.data.features.leakage_check import Leak, Leakage
+from include.data.features.leakage_check import Leak, LeakageCheck
 from include.data.lake.delta_tables import Lake
 from include.data.snapshots import leakage_history
 from include.data.snapshots.leakage_history import LeakageRecord
@@ -31,10 +31,10 @@ def publish(lake, days, run=""):
 
 
 def check(database, run, *leaks, rows=9):
-    gate_results.record(database, VIEW, run, "a partition", Leakage(leaks, rows).findings())
+    gate_results.record_gate_result(database, VIEW, run, "a partition", LeakageCheck(leaks, rows).results())
 
 
-def found(database, lake, *, version=None, left_out=()):
+def found(database, lake, *, version=None, excluded_days=()):
     snapshot = Snapshot(
         "late", DAYS[-1], VIEW, lake.version(VIEW) if version is None else version, "arrivals", 0,
         (str(DAYS[0]), str(DAYS[-1])), 4, "digest", 1.0, left_out,
@@ -64,7 +64,7 @@ def test_days_published_past_the_check_are_named_as_stretches(database, lake):
     publish(lake, DAYS[:2])  # by hand
     publish(lake, DAYS[3:], "features/unchecked")
     assert found(database, lake) == LeakageRecord(VIEW, 1, 3, ("2013-01-01..2013-01-02", "2013-01-04"))
-    assert found(database, lake, left_out=("2013-01-01", "2013-01-02")).unchecked == ("2013-01-04",)
+    assert found(database, lake, excluded_days=("2013-01-01", "2013-01-02")).unchecked == ("2013-01-04",)
 
 
 def test_a_check_that_had_no_row_to_look_at_proves_nothing(database, lake):
@@ -74,11 +74,11 @@ def test_a_check_that_had_no_row_to_look_at_proves_nothing(database, lake):
 
 
 def test_other_verdicts_of_the_run_are_none_on_leakage(database, lake):
-    from include.data.validation.results import Findings, Result
+    from include.data.validation.results import CheckResult, ValidationResult
 
     publish(lake, DAYS, "features/bulk")
-    valid = Findings(True, 9, (Result("expect_nothing", "temp", "critical", True, 0, (), ""),))
-    gate_results.record(database, VIEW, "features/bulk/1", "a partition", valid)
+    valid = ValidationResult(True, 9, (CheckResult("expect_nothing", "temp", "critical", True, 0, (), ""),))
+    gate_results.record_gate_result(database, VIEW, "features/bulk/1", "a partition", valid)
     assert found(database, lake).unchecked_days == 4
 
 

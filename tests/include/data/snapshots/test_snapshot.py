@@ -26,27 +26,27 @@ def delay():
 
 
 def test_holds_only_days_whose_labels_had_landed(real_lake, delay):
-    assert snapshots.take(delay, real_lake, THREE).days == ("2013-01-01", "2013-01-02")
-    assert snapshots.take(delay, real_lake, TWO).days == ("2013-01-01", "2013-01-01")
+    assert snapshots.create(delay, real_lake, THREE).days == ("2013-01-01", "2013-01-02")
+    assert snapshots.create(delay, real_lake, TWO).days == ("2013-01-01", "2013-01-01")
     with pytest.raises(
         PartitionMissing, match="no day has both flight_features and arrivals as of 2013-01-01"
     ):
-        snapshots.take(delay, real_lake, ONE)
+        snapshots.create(delay, real_lake, ONE)
 
 
 def test_is_of_the_newest_labels_where_no_day_is_named(real_lake, delay):
-    snapshot = snapshots.take(delay, real_lake, None)
+    snapshot = snapshots.create(delay, real_lake, None)
     assert (snapshot.as_of, snapshot.days) == (date(2013, 1, 4), ("2013-01-01", "2013-01-03"))
 
 
 def test_needs_features_and_labels(lake, delay):
     with pytest.raises(PartitionMissing, match="There is no table flight_features"):
-        snapshots.take(delay, lake, None)
+        snapshots.create(delay, lake, None)
 
 
 def test_rows_are_what_the_model_may_know_and_the_label(real_lake, delay, real_frames):
-    snapshot = snapshots.take(delay, real_lake, None)
-    frame = snapshots.read(delay, snapshot, real_lake)
+    snapshot = snapshots.create(delay, real_lake, None)
+    frame = snapshots.read_snapshot(delay, snapshot, real_lake)
     assert list(frame.columns) == ["flight_id", "scheduled_departure", "day", *delay.features, "target"]
     assert (len(frame), str(frame["target"].dtype)) == (snapshot.rows, "int64")
     arrivals = real_frames["arrivals"].dropna(subset=["arr_delay"])
@@ -59,26 +59,26 @@ def test_a_column_that_gates_look_at_comes_along_though_it_is_no_feature(real_la
     gate = Fairness(column="origin", metrics=("roc_auc",), maximum_gap=0.2)
     features = tuple(name for name in delay.features if name not in ("origin", "hour"))
     judged = delay.model_copy(update={"features": features, "gates": (gate,), "naive_by": ("hour",)})
-    frame = snapshots.read(judged, snapshots.take(judged, real_lake, None), real_lake)
+    frame = snapshots.read_snapshot(judged, snapshots.create(judged, real_lake, None), real_lake)
     assert {"origin", "hour"} <= set(frame.columns)
     assert frame["origin"].notna().all()
 
 
 def test_the_label_of_a_regression_is_its_value(real_lake, real_frames):
     air_time = catalog().use_cases["air_time"]
-    frame = snapshots.read(air_time, snapshots.take(air_time, real_lake, None), real_lake)
+    frame = snapshots.read_snapshot(air_time, snapshots.create(air_time, real_lake, None), real_lake)
     assert frame["target"].sum() == real_frames["arrivals"]["air_time"].sum()
 
 
 @ON_BOTH
 def test_the_same_rows_are_read_after_the_tables_changed(real_lake, delay):
-    snapshot = snapshots.take(delay, real_lake, None)
-    before = snapshots.read(delay, snapshot, real_lake)
+    snapshot = snapshots.create(delay, real_lake, None)
+    before = snapshots.read_snapshot(delay, snapshot, real_lake)
     features = real_lake.read("flight_features", [ONE])
     real_lake.publish("flight_features", features.assign(temp=0.0), [ONE], metadata={})
     real_lake.publish("arrivals", real_lake.read("arrivals", [TWO]).iloc[:5], [TWO], metadata={})
-    pd.testing.assert_frame_equal(snapshots.read(delay, snapshot, real_lake), before)
-    assert snapshots.take(delay, real_lake, None).digest != snapshot.digest
+    pd.testing.assert_frame_equal(snapshots.read_snapshot(delay, snapshot, real_lake), before)
+    assert snapshots.create(delay, real_lake, None).digest != snapshot.digest
 
 
 def test_the_order_in_which_rows_were_published_does_not_matter(real_lake, delay, place):
@@ -87,29 +87,29 @@ def test_the_order_in_which_rows_were_published_does_not_matter(real_lake, delay
         for day in (THREE, ONE, TWO):
             rows = real_lake.read(table, [day]).sample(frac=1, random_state=1)
             other.publish(table, rows, [day], metadata={})
-    assert snapshots.take(delay, other, None).digest == snapshots.take(delay, real_lake, None).digest
+    assert snapshots.create(delay, other, None).digest == snapshots.create(delay, real_lake, None).digest
 
 
 def test_other_rows_than_those_that_were_taken_are_refused(real_lake, delay):
-    snapshot = snapshots.take(delay, real_lake, None)
+    snapshot = snapshots.create(delay, real_lake, None)
     newer = real_lake.publish("arrivals", real_lake.read("arrivals", [TWO]).iloc[1:], [TWO], metadata={})
     with pytest.raises(
         DataError, match="flight_delay: the rows of the snapshot as of 2013-01-04 are not those"
     ):
-        snapshots.read(delay, replace(snapshot, label_version=newer), real_lake)
+        snapshots.read_snapshot(delay, replace(snapshot, label_version=newer), real_lake)
     with pytest.raises(DataError, match="The snapshot is of flight_delay, not of air_time"):
-        snapshots.read(catalog().use_cases["air_time"], snapshot, real_lake)
+        snapshots.read_snapshot(catalog().use_cases["air_time"], snapshot, real_lake)
 
 
 def test_an_entity_twice_a_day_is_an_error_and_no_double_row(real_lake, delay):
     rows = real_lake.read("arrivals", [TWO])
     real_lake.publish("arrivals", pd.concat([rows, rows.dropna().iloc[:1]]), [TWO], metadata={})
     with pytest.raises(DataError, match="flight_id is there more than once a day"):
-        snapshots.take(delay, real_lake, None)
+        snapshots.create(delay, real_lake, None)
 
 
 def test_travels_as_json(real_lake, delay):
-    snapshot = snapshots.take(delay, real_lake, TWO)
+    snapshot = snapshots.create(delay, real_lake, TWO)
     assert Snapshot.from_json(snapshot.to_json()) == snapshot
     for text in ("", "[]", "{}", snapshot.to_json().replace("digest", "digset")):
         with pytest.raises(DataError, match="This is no snapshot"):

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from include.data.snapshots.splits import split
+from include.data.snapshots.splits import split_rows
 from include.declarations import Split
 from include.errors import DataError
 
@@ -21,7 +21,7 @@ def labelled():
 
 
 def test_no_day_is_in_two_parts_and_later_parts_have_later_days(labelled):
-    parts = split(labelled().sample(frac=1, random_state=0), SPLIT, **NO_LAG)
+    parts = split_rows(labelled().sample(frac=1, random_state=0), SPLIT, **NO_LAG)
     days = [sorted(part["day"].unique()) for part in (parts.train, parts.validation, parts.test)]
     assert days == [
         ["2013-01-01", "2013-01-02", "2013-01-03"], ["2013-01-04", "2013-01-05"], ["2013-01-06"]
@@ -29,7 +29,7 @@ def test_no_day_is_in_two_parts_and_later_parts_have_later_days(labelled):
 
 
 def test_validation_can_be_left_out(labelled):
-    parts = split(labelled(), Split(validation_days=0, test_days=1, minimum_rows=1), **NO_LAG)
+    parts = split_rows(labelled(), Split(validation_days=0, test_days=1, minimum_rows=1), **NO_LAG)
     assert (len(parts.train), len(parts.validation), len(parts.test)) == (10, 0, 2)
 
 
@@ -44,22 +44,22 @@ def test_validation_can_be_left_out(labelled):
 )
 def test_too_little_to_learn_from_is_an_error(labelled, days, target, complaint):
     with pytest.raises(DataError, match=complaint):
-        split(labelled(days, target), SPLIT, **NO_LAG)
+        split_rows(labelled(days, target), SPLIT, **NO_LAG)
 
 
 def test_a_test_day_of_one_class_cannot_judge(labelled):
     frame = labelled()
     with pytest.raises(DataError, match="All 1 test rows have the same class, 0"):
-        split(frame[(frame["day"] < "2013-01-06") | (frame["target"] == 0)], SPLIT, **NO_LAG)
+        split_rows(frame[(frame["day"] < "2013-01-06") | (frame["target"] == 0)], SPLIT, **NO_LAG)
 
 
 def test_equal_numbers_are_no_class(labelled):
-    assert len(split(labelled(target=(5.0, 5.0)), SPLIT, **NO_LAG).train) == 6
+    assert len(split_rows(labelled(target=(5.0, 5.0)), SPLIT, **NO_LAG).train) == 6
 
 
 def parts_of(labelled, days, **knobs):
     lag = knobs.pop("lag_days", 1)
-    parts = split(
+    parts = split_rows(
         labelled(days),
         Split(**{"validation_days": 2, "test_days": 1, "minimum_rows": 1} | knobs),
         lag_days=lag,
@@ -82,7 +82,7 @@ def test_a_use_case_may_declare_its_own_embargo(labelled):
 
 def test_the_embargo_is_of_days_of_the_calendar_and_a_day_without_rows_is_one(labelled):
     frame = labelled(9)
-    parts = split(
+    parts = split_rows(
         frame[frame["day"] != "2013-01-08"], Split(validation_days=0, test_days=1, minimum_rows=1), lag_days=1
     )
     assert parts.train["day"].max() == "2013-01-07"

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from include.catalog import catalog
-from include.data.lake.dtypes import conform
+from include.data.lake.dtypes import coerce
 from include.data.sources.files import Landing
 from include.declarations import Column, Dataset, FileSource
 from include.errors import DataError, PartitionMissing
@@ -24,7 +24,7 @@ def parquet_of(**columns):
 
 @pytest.fixture
 def readings():
-    def declare(file_format="csv", packed="", every="day"):
+    def declare(file_format="csv", packed="", granularity="day"):
         return Dataset(
             name="readings",
             owner="test",
@@ -38,7 +38,7 @@ def readings():
             ),
             key=("id",),
             first_partition=DAY,
-            every=every,
+            granularity=granularity,
         )
 
     return declare
@@ -223,7 +223,7 @@ def test_a_json_value_of_another_type_stays_for_the_gate_and_the_other_columns_h
 ):
     put(DAY, JSONL.replace(before, after), "jsonl")
     frame = inbox.read(readings("jsonl"), [DAY]).rows
-    misfits = {name: conform(frame[name], dtype)[1].tolist() for name, dtype in TYPES}
+    misfits = {name: coerce(frame[name], dtype)[1].tolist() for name, dtype in TYPES}
     assert misfits == {name: [name == column, False] for name, _ in TYPES}
 
 
@@ -309,7 +309,7 @@ def test_hours_are_read_by_their_names(inbox, put, readings):
     hours = hours_of(DAY)[5:7]
     for hour in hours:
         put(f"{hour:%Y-%m-%dT%H}", GOOD)
-    frame = inbox.read(readings(every="hour"), hours).rows
+    frame = inbox.read(readings(granularity="hour"), hours).rows
     assert list(zip(frame["day"], frame["hour"], strict=True)) == [
         ("2013-01-01", "05"), ("2013-01-01", "05"), ("2013-01-01", "06"), ("2013-01-01", "06")
     ]  # fmt: skip

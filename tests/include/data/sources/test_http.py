@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 import httpx
 import pytest
 
-from include.data.sources.http import Service
+from include.data.sources.http import HttpService
 from include.declarations import Column, Dataset, FileSource, HttpSource
 from include.errors import DataError, DeclarationError, PartitionMissing, ServiceUnavailable, SettingsError
 from tests.conftest import free_ports
@@ -25,7 +25,7 @@ def upstream():
 @pytest.fixture
 def service(upstream):
     with httpx.Client(base_url=upstream.uri, timeout=1) as client:
-        yield Service(client)
+        yield HttpService(client)
 
 
 def tides(path="/tides/{partition}.jsonl", **changes):
@@ -48,7 +48,7 @@ def test_what_the_service_answers_are_the_rows(service, upstream):
 
 def test_an_hour_is_asked_for_by_its_name(service, upstream):
     upstream.put("/tides/2013-07-01T05.jsonl", ROWS)
-    rows = service.read(tides(every="hour"), [datetime(2013, 7, 1, 5, tzinfo=UTC)]).rows
+    rows = service.read(tides(granularity="hour"), [datetime(2013, 7, 1, 5, tzinfo=UTC)]).rows
     assert (set(rows["day"]), set(rows["hour"])) == ({"2013-07-01"}, {"05"})
 
 
@@ -89,7 +89,7 @@ def test_any_other_answer_is_a_decision_or_an_accident_with_its_place(
 def test_a_service_that_is_away_is_an_accident():
     client = httpx.Client(base_url=f"http://127.0.0.1:{free_ports(1)[0]}")
     with client, pytest.raises(ServiceUnavailable, match=r"does not answer as it should \(ConnectError"):
-        Service(client).missing(tides(), [DAY])
+        HttpService(client).missing(tides(), [DAY])
 
 
 def test_an_answer_that_stops_in_between_is_an_accident_and_no_shorter_file(service, upstream):
@@ -101,13 +101,13 @@ def test_an_answer_that_stops_in_between_is_an_accident_and_no_shorter_file(serv
 def test_an_answer_that_drips_is_given_up(service, upstream):
     upstream.put("/tides/2013-07-01.jsonl", ROWS, every=0.05)
     with pytest.raises(ServiceUnavailable, match=r"was still sending after 0\.2 s"):
-        Service(service.client, seconds=0.2).read(tides(), [DAY])
+        HttpService(service.client, seconds=0.2).read(tides(), [DAY])
 
 
 def test_an_answer_that_is_too_large_is_not_read_to_its_end(service, upstream):
     upstream.put("/tides/2013-07-01.jsonl", ROWS * 1000)
     with pytest.raises(DataError, match=r"2013-07-01.jsonl is larger than 0 MiB"):
-        Service(service.client, maximum_bytes=10_000).read(tides(), [DAY])
+        HttpService(service.client, maximum_bytes=10_000).read(tides(), [DAY])
 
 
 def test_packed_answers_are_unpacked_whoever_packed_them(service, upstream):

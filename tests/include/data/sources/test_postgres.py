@@ -61,9 +61,9 @@ def order(engine):
     return write
 
 
-def orders(query=QUERY, watermark="changed_at", every="day", settle=timedelta(0), **changes):
+def orders(query=QUERY, watermark="changed_at", granularity="day", settle=timedelta(0), **changes):
     values = {
-        "name": "orders", "owner": "test", "description": "Orders.", "key": ("id",), "every": every,
+        "name": "orders", "owner": "test", "description": "Orders.", "key": ("id",), "granularity": granularity,
         "first_partition": DAYS[0],
         "source": PostgresSource(conn_id="shop", query=query, watermark=watermark, settle=settle),
         "columns": (
@@ -92,7 +92,7 @@ def test_hours_are_partitions_like_days(engine, order):
     for hour in (4, 5, 6):
         order(f"at {hour}", DAYS[0], hour=hour)
     five = datetime(2013, 7, 1, 5, tzinfo=UTC)
-    rows = Upstream(engine).read(orders(every="hour"), [five]).rows
+    rows = Upstream(engine).read(orders(granularity="hour"), [five]).rows
     assert rows[["id", "day", "hour"]].to_dict("records") == [
         {"id": "at 5", "day": "2013-07-01", "hour": "05"}
     ]
@@ -294,7 +294,7 @@ def test_watermarks_are_compared_as_what_they_are(one, other, later):
 
 
 def test_a_partition_is_named_by_its_query_its_database_and_its_name(engine):
-    assert Upstream(engine).place(orders(every="hour"), partitions.hours(DAYS[0])[5]) == (
+    assert Upstream(engine).place(orders(granularity="hour"), partitions.hours(DAYS[0])[5]) == (
         f"the query of orders at 127.0.0.1:{engine.url.port}/{engine.url.database} (shop) for 2013-07-01T05"
     )
 

@@ -10,8 +10,8 @@ import pytest
 
 from include.data.quality_gate import of_history
 from include.data.validation import distribution, freshness, partition_checks
-from include.data.validation.distribution import History, profile, stability
-from include.declarations import Column, Dataset, FileSource, Freshness, Usual
+from include.data.validation.distribution import History, population_stability_index, profile
+from include.declarations import Column, Dataset, FileSource, Freshness, Stability
 
 FIRST = date(2013, 1, 1)
 SPEED = Column(name="speed", dtype="number")
@@ -41,14 +41,14 @@ def declared(**changes):
         "name": "cars", "owner": "ann", "description": "Cars.", "key": ("id",), "first_partition": FIRST,
         "columns": (Column(name="id", dtype="string"), SPEED, KIND, SEEN),
         "source": FileSource(path="cars/{partition}.csv"),
-        "usual": Usual(partitions=10, minimum_partitions=3, volume=(0.6, 1.6), columns=("speed", "kind")),
+        "usual": Stability(partitions=10, minimum_partitions=3, volume=(0.6, 1.6), columns=("speed", "kind")),
     }  # fmt: skip
     return Dataset(**values | changes)
 
 
 def judge(frame, lake, *numbers, dataset=None, limit=0.5):
     dataset, days = dataset or declared(), [day(number) for number in numbers]
-    report = partition_checks.validate(
+    report = partition_checks.validate_partition(
         frame, dataset.columns, key=dataset.key, volume=dataset.volume, days=days, quarantine_limit=limit,
         further=of_history(dataset, lake, days),
     )  # fmt: skip
@@ -102,8 +102,8 @@ def test_another_distribution_is_refused(history, changes, column):
 
 
 def test_a_warning_about_the_usual_refuses_nothing(history):
-    usual = Usual(partitions=10, minimum_partitions=3, volume=(0.6, 1.6), severity="warning")
-    report = judge(cars(5, 100), history, 5, dataset=declared(usual=usual))
+    usual = Stability(partitions=10, minimum_partitions=3, volume=(0.6, 1.6), severity="warning")
+    report = judge(cars(5, 100), history, 5, dataset=declared(stability=usual))
     assert report.passed
     assert failures(report)["warning"].column == "rows_against_usual"
 
@@ -142,7 +142,7 @@ def test_a_bulk_run_compares_its_days_with_its_own_earlier_ones(lake):
 
 def test_a_reference_is_read_of_bounded_size_but_of_enough_partitions(history, monkeypatch):
     monkeypatch.setattr(distribution, "REFERENCE_ROWS", 300)
-    past = distribution.history(history, declared(), [day(5)])
+    past = distribution.read_history(history, declared(), [day(5)])
     assert len(past.profiles) == 5 // (5 // 3)
     assert judge(cars(5), history, 5).passed
 
@@ -150,13 +150,13 @@ def test_a_reference_is_read_of_bounded_size_but_of_enough_partitions(history, m
 def test_the_index_is_that_of_the_books():
     old, new = pd.Series(["a"] * 6_000 + ["b"] * 4_000), pd.Series(["a"] * 4_000 + ["b"] * 6_000)
     expected = 2 * 0.2 * np.log(6 / 4)
-    assert stability(profile(old), profile(new)) == pytest.approx(expected, rel=0.01)
+    assert population_stability_index(profile(old), profile(new)) == pytest.approx(expected, rel=0.01)
 
 
 def test_nothing_but_nulls_before_is_another_distribution_and_no_error():
     nulls, numbers = pd.Series([np.nan] * 500), pd.Series(np.arange(500.0))
-    assert stability(profile(nulls), profile(numbers)) > 1
-    assert stability(profile(nulls), profile(nulls)) == pytest.approx(0, abs=0.01)
+    assert population_stability_index(profile(nulls), profile(numbers)) > 1
+    assert population_stability_index(profile(nulls), profile(nulls)) == pytest.approx(0, abs=0.01)
 
 
 FRESH = {"freshness": Freshness(column="seen", within=timedelta(hours=3)), "usual": None}
@@ -191,7 +191,7 @@ def test_a_fresh_partition_passes(lake):
 
 def test_dates_of_another_year_are_quarantined(lake):
     frame = seen("2013-01-01T10:00Z", "2012-01-01T10:00Z", "2013-01-02T05:59Z", "2013-01-02T06:00Z", None)
-    report = judge(frame, lake, 0, dataset=declared(usual=None), limit=0.9)
+    report = judge(frame, lake, 0, dataset=declared(stability=None), limit=0.9)
     reasons = list(report.quarantined["_reasons"])
     far = "seen is more than 6 hours away from its partition"
     assert (report.passed, reasons) == (True, [far, far, "seen is null"])
@@ -206,7 +206,7 @@ def test_of_hours_each_is_judged_by_its_own_end():
         }
     )  # fmt: skip
     promise = Freshness(column="seen", within=timedelta(minutes=30))
-    report = partition_checks.validate(
+    report = partition_checks.validate_partition(
         frame, (Column(name="id", dtype="string"), SEEN), key=("id",), volume=(1, 9), days=hours,
         quarantine_limit=0,
         further=[lambda rows, places, days: [freshness.fresh(promise, rows["seen"], places, days)]],
@@ -218,7 +218,7 @@ def test_of_hours_each_is_judged_by_its_own_end():
 def test_a_row_of_another_hour_refuses_the_partition():
     hour = datetime(2013, 1, 1, 4, tzinfo=UTC)
     frame = pd.DataFrame({"id": ["a", "b"], "day": "2013-01-01", "hour": ["04", "05"]})
-    report = partition_checks.validate(
+    report = partition_checks.validate_partition(
         frame, (Column(name="id", dtype="string"),), key=("id",), volume=(1, 9), days=[hour],
         quarantine_limit=0,
     )  # fmt: skip
@@ -226,4 +226,4 @@ def test_a_row_of_another_hour_refuses_the_partition():
 
 
 def test_no_history_is_needed_where_nothing_is_usual(lake):
-    assert distribution.history(lake, declared(usual=None), [FIRST]) == History()
+    assert distribution.read_history(lake, declared(stability=None), [FIRST]) == History()

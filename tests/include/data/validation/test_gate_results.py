@@ -14,10 +14,10 @@ from include.declarations import Column
 def test_what_a_gate_found_is_written_down_with_its_run(database):
     frame = pd.DataFrame({"id": ["a", "b"], "speed": [np.inf, 1.0], "day": "2013-01-01"})
     columns = (Column(name="id", dtype="string"), Column(name="speed", dtype="number"))
-    report = partition_checks.validate(
+    report = partition_checks.validate_partition(
         frame, columns, key=("id",), volume=(1, 9), days=[date(2013, 1, 1)], quarantine_limit=0.4
     )
-    gate_results.record(database, "weather", "nightly/1", "2013-01-01", report)
+    gate_results.record_gate_result(database, "weather", "nightly/1", "2013-01-01", report)
     with database.connect() as connection:
         row = connection.execute(select(gate_result)).mappings().one()
     assert (row["subject"], row["run"], row["partition"]) == ("weather", "nightly/1", "2013-01-01")

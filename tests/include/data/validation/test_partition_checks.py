@@ -43,7 +43,7 @@ def good():
 
 
 def judge(frame, *, columns=COLUMNS, key=("id",), volume=(5, 12), limit=0.2):
-    return partition_checks.validate(
+    return partition_checks.validate_partition(
         frame, columns, key=key, volume=volume, days=DAYS, quarantine_limit=limit
     )
 
@@ -180,7 +180,7 @@ def test_real_weather_passes_but_for_the_wind_of_a_thousand_miles_an_hour(real_f
     declared = catalog().datasets["weather"]
     frame = real_frames["weather"]
     frame = frame.assign(wind_speed=frame["wind_speed"].mask(frame.index == 7, 1048.36058))
-    report = partition_checks.validate(
+    report = partition_checks.validate_partition(
         frame, declared.columns, key=declared.key, volume=declared.volume,
         days=[date(2013, 1, day) for day in (1, 2, 3)], quarantine_limit=declared.quarantine_limit,
     )  # fmt: skip
@@ -191,7 +191,7 @@ def test_real_weather_passes_but_for_the_wind_of_a_thousand_miles_an_hour(real_f
 @pytest.mark.parametrize("name", ["flights", "arrivals"])
 def test_real_days_pass_whole(real_frames, name):
     declared = catalog().datasets[name]
-    report = partition_checks.validate(
+    report = partition_checks.validate_partition(
         real_frames[name], declared.columns, key=declared.key, volume=declared.volume,
         days=[date(2013, 1, day) for day in (1, 2, 3)], quarantine_limit=declared.quarantine_limit,
     )  # fmt: skip

@@ -16,19 +16,19 @@ from include.declarations import Label, Split, Training
 from include.errors import DataError, TrainingFailed
 from include.inference.model import Interface, ServedModel
 from include.modeling import gates
-from include.modeling.batch_scoring import score, summary
-from include.modeling.evaluation.baseline import forecast
-from include.modeling.evaluation.bootstrap import Days
-from include.modeling.evaluation.bootstrap_metrics import measure
-from include.modeling.evaluation.metrics import MEASURES, evaluate, predict
+from include.modeling.batch_scoring import score_batch, score_summary
+from include.modeling.evaluation.baseline import baseline_predictions
+from include.modeling.evaluation.bootstrap import DayBootstrap
+from include.modeling.evaluation.bootstrap_metrics import resample_metric
+from include.modeling.evaluation.metrics import MEASURES, compute_metrics, predict
 from include.modeling.explainability.shapley import attribute
 from include.modeling.pipeline import evaluate as evaluation
 from include.modeling.pipeline import train
-from include.modeling.pipeline.workspace import Site
+from include.modeling.pipeline.workspace import Workspace
 from include.modeling.registration import register
 from include.modeling.registry import load_version
 from include.modeling.registry.provenance import Provenance
-from include.modeling.training.fit import fit
+from include.modeling.training.fit import fit_candidate
 from include.use_cases.delay_band import USE_CASE, build_model
 
 CLASSES = USE_CASE.label.classes
@@ -71,9 +71,9 @@ def some(rng=None):
 @pytest.mark.parametrize("metric", EVERY)
 def test_a_measure_of_drawn_days_is_that_of_their_rows(some, metric):
     target, answers, day = some
-    days = Days.of(day)
-    of_days = measure(metric, target, answers, days)
-    assert of_days(days.once)[0] == pytest.approx(MEASURES[metric](target, answers))
+    days = DayBootstrap.of(day)
+    of_days = resample_metric(metric, target, answers, days)
+    assert of_days(days.ones)[0] == pytest.approx(MEASURES[metric](target, answers))
     weights = np.zeros((1, days.count))
     weights[0, [2, 5, 7]] = 1, 2, 1
     rows = np.concatenate([np.flatnonzero(day == which) for which in (2, 5, 5, 7)])
@@ -84,7 +84,7 @@ def test_a_measure_of_drawn_days_is_that_of_their_rows(some, metric):
 
 def test_the_metrics_are_those_of_the_field(some):
     target, answers, _ = some
-    found = evaluate(USE_CASE, answers, target)
+    found = compute_metrics(USE_CASE, answers, target)
     assert sorted(found) == EVERY
     assert found["roc_auc"] == pytest.approx(
         metrics.roc_auc_score(target, answers, multi_class="ovr", average="macro")
@@ -94,7 +94,7 @@ def test_the_metrics_are_those_of_the_field(some):
 
 def test_ranking_is_undefined_where_a_class_is_not_there(some):
     target, answers, _ = some
-    assert "roc_auc" not in evaluate(USE_CASE, answers, np.minimum(target, 1))
+    assert "roc_auc" not in compute_metrics(USE_CASE, answers, np.minimum(target, 1))
 
 
 def test_bands_part_at_their_ends():
@@ -113,7 +113,9 @@ def test_a_column_may_name_the_class():
 def test_a_class_that_is_not_in_training_is_named(bands):
     train = bands(days=10)
     with pytest.raises(DataError, match="none of 400 training rows is very_late"):
-        fit(SMALL, build_model(), Splits(train.assign(target=np.minimum(train["target"], 1)), train, train))
+        fit_candidate(
+            SMALL, build_model(), Splits(train.assign(target=np.minimum(train["target"], 1)), train, train)
+        )
 
 
 def test_an_estimator_with_too_few_columns_is_refused(bands):
@@ -126,7 +128,7 @@ def test_an_estimator_with_too_few_columns_is_refused(bands):
     train = bands(days=10)
     plain = SMALL.model_copy(update={"training": Training()})
     with pytest.raises(TrainingFailed, match=r"in the shape \(400, 2\), expected is \(400, 3\)"):
-        fit(plain, Short(), Splits(train, train, train))
+        fit_candidate(plain, Short(), Splits(train, train, train))
 
 
 def test_balanced_weights_find_the_rare_class_more_often(bands):
@@ -134,7 +136,7 @@ def test_balanced_weights_find_the_rare_class_more_often(bands):
     shares = []
     for weights in (None, "balanced"):
         case = SMALL.model_copy(update={"training": Training(class_weights=weights)})
-        model = fit(case, build_model(minimum_rows=20), Splits(train, later, later)).estimator
+        model = fit_candidate(case, build_model(minimum_rows=20), Splits(train, later, later)).estimator
         answers = predict(model, "multiclass", later[list(USE_CASE.features)])
         rare = np.bincount(train["target"]).argmin()
         shares.append(answers[:, rare].mean())
@@ -143,7 +145,7 @@ def test_balanced_weights_find_the_rare_class_more_often(bands):
 
 def test_the_naive_forecast_is_the_share_of_each_class_in_its_slot(bands):
     train = bands(days=20)
-    (shares,) = forecast(SMALL.model_copy(update={"naive_by": ("hour",)}), train, train)
+    (shares,) = baseline_predictions(SMALL.model_copy(update={"naive_by": ("hour",)}), train, train)
     assert shares.shape == (len(train), 3)
     np.testing.assert_allclose(shares.sum(axis=1), 1)
     evening = (train["hour"] == 21).to_numpy()
@@ -158,14 +160,16 @@ def life(registry, keys, tmp_path, bands):
     def site():
         folder = tmp_path / uuid.uuid4().hex
         folder.mkdir()
-        return Site(registry, SMALL, folder, keys)
+        return Workspace(registry, SMALL, folder, keys)
 
     def live(frame, *, rival=None):
         tags = {"airworthy.dag": "t", "airworthy.run": uuid.uuid4().hex, "airworthy.partition": ""}
         run_id = registry.run_for(SMALL.name, tags)
-        made = train.train(site(), build_model(minimum_rows=20), frame, run_id=run_id, provenance=ABOUT)
-        evidence = evaluation.evaluate(site(), made, frame, rival=rival)
-        verdicts = gates.judge(SMALL, evidence)
+        made = train.train_candidate(
+            site(), build_model(minimum_rows=20), frame, run_id=run_id, provenance=ABOUT
+        )
+        evidence = evaluation.evaluate_candidate(site(), made, frame, champion_version=rival)
+        verdicts = gates.judge_gates(SMALL, evidence)
         return site(), made, evidence, verdicts
 
     return live
@@ -184,9 +188,11 @@ def test_the_whole_path_ends_at_a_version_that_answers_a_probability_for_each_cl
     assert {said[name] for name in ("golden", "parity", "prediction_range", "threshold_roc_auc")} == {"pass"}
     names = {file.path for file in registry._client.list_artifacts(made.run_id)}
     assert {"confusion.png", "learning_curve.png"} <= names
-    register.record(site, made, verdicts)
-    version = register.register(site, made, verdicts, evidence=evidence, provenance=ABOUT)
-    held = load_version.load(registry, SMALL.name, version, folder=tmp_path / "held", trusted=site.trusted)
+    register.record_verdicts(site, made, verdicts)
+    version = register.register_candidate(site, made, verdicts, evidence=evidence, provenance=ABOUT)
+    held = load_version.load_version(
+        registry, SMALL.name, version, folder=tmp_path / "held", trusted=site.trusted
+    )
     assert held.model.classes == CLASSES
     answers = held.model.predict(frame)
     assert answers.shape == (len(frame), 3)
@@ -213,8 +219,8 @@ def test_a_batch_has_the_likeliest_class_and_every_probability(bands):
         "delay_band", "multiclass", dict.fromkeys(USE_CASE.features, "double"), (0, 1), CLASSES
     )
     view = catalog().feature_views["flight_features"]
-    scored = score(USE_CASE, view, ServedModel(Certain(), interface), frame, version=3)
+    scored = score_batch(USE_CASE, view, ServedModel(Certain(), interface), frame, version=3)
     assert set(scored["prediction"]) == {"late"}
     columns = [f"probability_{name}" for name in CLASSES]
     assert scored[columns].iloc[0].tolist() == [0.1, 0.7, 0.2]
-    assert summary(scored) == {"shares": {"late": 1.0}}
+    assert score_summary(scored) == {"shares": {"late": 1.0}}

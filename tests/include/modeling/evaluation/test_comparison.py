@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from include.declarations import GREATER_IS_BETTER, METRICS
-from include.modeling.evaluation.bootstrap import Days
-from include.modeling.evaluation.bootstrap_metrics import log_losses, measure
-from include.modeling.evaluation.comparison import gain
+from include.modeling.evaluation.bootstrap import DayBootstrap
+from include.modeling.evaluation.bootstrap_metrics import log_losses, resample_metric
+from include.modeling.evaluation.comparison import paired_gain
 from include.modeling.evaluation.metrics import MEASURES
 
-ALL = sorted(METRICS["classification"] | METRICS["regression"])
+ALL = sorted(METRICS["binary"] | METRICS["regression"])
 
 
 def rows(metric, count=3_000, seed=0, better=0.2, days=20):
@@ -22,7 +22,7 @@ def rows(metric, count=3_000, seed=0, better=0.2, days=20):
     rng = np.random.default_rng(seed)
     truth = rng.normal(size=count)
     new, old = truth + rng.normal(size=count), truth + rng.normal(size=count) * (1 + better)
-    of_day = Days.of(np.arange(count) * days // count)
+    of_day = DayBootstrap.of(np.arange(count) * days // count)
     if metric in METRICS["regression"]:
         return truth * 10, new * 10, old * 10, of_day
     target = (rng.random(count) < 1 / (1 + np.exp(-truth * 2))).astype(float)
@@ -31,7 +31,7 @@ def rows(metric, count=3_000, seed=0, better=0.2, days=20):
 
 def compared(metric, *, confidence=0.95, **how):
     target, new, old, days = rows(metric, **how)
-    return gain(metric, target, new, old, confidence=confidence, days=days)
+    return paired_gain(metric, target, new, old, confidence=confidence, days=days)
 
 
 @pytest.mark.parametrize("metric", ALL)
@@ -50,13 +50,13 @@ def test_a_clearly_better_model_gains_with_confidence(metric):
 @pytest.mark.parametrize("metric", ALL)
 def test_a_clearly_worse_model_loses_with_confidence(metric):
     target, new, old, days = rows(metric, better=0.6)
-    assert gain(metric, target, old, new, confidence=0.95, days=days).upper < 0
+    assert paired_gain(metric, target, old, new, confidence=0.95, days=days).upper < 0
 
 
 @pytest.mark.parametrize("metric", ALL)
 def test_a_model_gains_nothing_on_itself(metric):
     target, new, _, days = rows(metric)
-    found = gain(metric, target, new, new, confidence=0.95, days=days)
+    found = paired_gain(metric, target, new, new, confidence=0.95, days=days)
     assert (found.value, found.lower, found.upper) == (0, 0, 0)
 
 
@@ -84,7 +84,8 @@ def of_good_and_bad_days(seed, days=14, a_day=50):
 def test_rows_of_one_day_are_not_taken_for_independent():
     *models, days = of_good_and_bad_days(1, a_day=500)
     by_day, by_row = (
-        gain("mae", *models, confidence=0.95, days=Days.of(each)) for each in (days, np.arange(len(days)))
+        paired_gain("mae", *models, confidence=0.95, days=DayBootstrap.of(each))
+        for each in (days, np.arange(len(days)))
     )
     assert by_day.upper - by_day.lower > 3 * (by_row.upper - by_row.lower)
 
@@ -93,12 +94,12 @@ def test_good_and_bad_days_are_taken_for_a_gain_no_more_often_than_promised():
     lower = []
     for seed in range(100):
         *models, days = of_good_and_bad_days(seed)
-        lower.append(gain("mae", *models, confidence=0.9, days=Days.of(days)).lower)
+        lower.append(paired_gain("mae", *models, confidence=0.9, days=DayBootstrap.of(days)).lower)
     assert np.mean(np.array(lower) <= 0) >= 0.82
 
 
 def test_blocks_of_neighbours_make_every_resample_as_long_as_the_window():
-    days = Days.of(np.repeat(np.arange(14), 3))
+    days = DayBootstrap.of(np.repeat(np.arange(14), 3))
     assert days.block == 2
     assert set(days.weights.sum(axis=1)) == {14.0}
     assert days.weights.mean(axis=0) == pytest.approx(1, abs=0.1)
@@ -112,7 +113,7 @@ def test_the_same_rows_give_the_same_interval():
 def test_two_hundred_thousand_rows_are_compared_within_two_seconds(metric):
     target, new, old, days = rows(metric, 200_000, days=14)
     started = time.process_time()
-    gain(metric, target, new, old, confidence=0.95, days=days)
+    paired_gain(metric, target, new, old, confidence=0.95, days=days)
     assert time.process_time() - started < 2
 
 
@@ -126,9 +127,9 @@ def test_certain_and_wrong_predictions_cost_what_scikit_learn_says():
 def test_ties_count_as_scikit_learn_counts_them_whatever_the_days(drawn):
     target, scores, of_day = (np.array(column, dtype=float) for column in zip(*drawn, strict=True))
     target[:2] = 0, 1
-    days = Days.of(of_day)
+    days = DayBootstrap.of(of_day)
     for metric, score in (("roc_auc", roc_auc_score), ("average_precision", average_precision_score)):
-        (found,) = measure(metric, target, scores, days)(days.once)
+        (found,) = resample_metric(metric, target, scores, days)(days.ones)
         assert found == pytest.approx(score(target, scores), abs=1e-9)
 
 
@@ -136,5 +137,5 @@ def test_ties_count_as_scikit_learn_counts_them_whatever_the_days(drawn):
 def test_a_day_drawn_twice_counts_as_if_its_rows_were_there_twice(metric):
     target, new, _, days = rows(metric, 60, days=3)
     twice = np.concatenate([np.arange(60), np.flatnonzero(days.places == 1)])
-    (found,) = measure(metric, target, new, days)(np.array([[1.0, 2.0, 1.0]]))
+    (found,) = resample_metric(metric, target, new, days)(np.array([[1.0, 2.0, 1.0]]))
     assert found == pytest.approx(MEASURES[metric](target[twice], new[twice]), abs=1e-9)

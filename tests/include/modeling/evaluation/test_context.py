@@ -7,7 +7,7 @@ import pytest
 
 from include.data.snapshots.splits import Splits
 from include.errors import DataError, ServiceUnavailable
-from include.modeling.evaluation.context import hold, sample
+from include.modeling.evaluation.context import build_context, sample
 from include.use_cases.flight_delay import USE_CASE
 from tests.include.conftest import make_flights
 from tests.include.modeling.gates.conftest import Model, sound, verdicts_of
@@ -15,12 +15,12 @@ from tests.include.modeling.gates.conftest import Model, sound, verdicts_of
 
 def held(function):
     frame = make_flights(days=6)
-    return hold(USE_CASE, Model(function), None, Splits(frame[:120], frame[120:160], frame[160:]))
+    return build_context(USE_CASE, Model(function), None, Splits(frame[:120], frame[120:160], frame[160:]))
 
 
 def test_one_number_for_each_row_is_held():
     trial = held(sound)
-    assert (len(trial.test.answers), trial.days.count) == (80, 2)
+    assert (len(trial.test.predictions), trial.days.count) == (80, 2)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import pytest
 
 from include.errors import DataError, ServiceUnavailable
 from include.modeling.evaluation import isolated_process
-from include.modeling.packaging.package import digest, load
+from include.modeling.packaging.package import load_package, model_digest
 from include.use_cases.flight_delay import USE_CASE
 
 
@@ -23,13 +23,13 @@ def rows(flights):
 
 
 def test_a_process_that_knows_nothing_of_the_training_answers_alike_and_says_what_it_took(packaged, rows):
-    expected_digest, ballast = digest(packaged), np.ones(60_000_000)  # of the caller's memory: 480 MB
-    with isolated_process.asking(rows) as ask:
+    expected_digest, ballast = model_digest(packaged), np.ones(60_000_000)  # of the caller's memory: 480 MB
+    with isolated_process.isolated_predictor(rows) as ask:
         answers, exchanged = ask(packaged, expected_digest), ask(packaged, "of other files")
         found = answers()
         with pytest.raises(DataError, match=r"a fresh process cannot answer: .*exchanged"):
             exchanged()
-    expected = load(packaged, expected=expected_digest).predict(rows)
+    expected = load_package(packaged, expected=expected_digest).predict(rows)
     assert np.array_equal(found.predictions, expected)
     assert 0 < found.latency_p50_ms <= found.latency_p99_ms
     assert 50 < found.memory_mb < ballast.nbytes / 1e6
@@ -37,7 +37,7 @@ def test_a_process_that_knows_nothing_of_the_training_answers_alike_and_says_wha
 
 
 def test_rows_that_the_model_cannot_answer_are_told_with_its_own_words(packaged, rows):
-    found = isolated_process.attempt(packaged, digest(packaged), rows.drop(columns="hour"))
+    found = isolated_process.measure_model(packaged, model_digest(packaged), rows.drop(columns="hour"))
     assert found["problem"].startswith("KeyError")
     assert "hour" in found["problem"]
 
@@ -46,8 +46,8 @@ def test_memory_that_runs_out_is_an_accident_and_no_fault_of_the_package(package
     def greedy(_):
         raise MemoryError("Unable to allocate 9 GiB")
 
-    monkeypatch.setattr(isolated_process.loading, "unpack", greedy)
-    found = isolated_process.attempt(packaged, digest(packaged), rows)
+    monkeypatch.setattr(isolated_process.loading, "load_unverified", greedy)
+    found = isolated_process.measure_model(packaged, model_digest(packaged), rows)
     assert "a fresh process was cut short: MemoryError" in found["accident"]
 
 
@@ -61,19 +61,19 @@ def test_a_process_that_was_killed_is_an_accident_and_one_that_crashes_is_not(
         faulthandler.disable()
         os.kill(os.getpid(), signal_)
 
-    monkeypatch.setattr(isolated_process, "attempt", end)
-    isolated_process.apart(0, tmp_path, "", rows)
+    monkeypatch.setattr(isolated_process, "measure_model", end)
+    isolated_process._run_child(0, tmp_path, "", rows)
     said = json.loads(capfd.readouterr().out)
     with pytest.raises(error, match=f"it ended with -{signal_.value}"):
         isolated_process._answers([said], 0)
 
 
 def test_a_machine_too_busy_to_answer_is_an_accident_and_leaves_no_process(packaged, rows, monkeypatch):
-    monkeypatch.setattr(isolated_process, "PATIENCE", 0.01)
+    monkeypatch.setattr(isolated_process, "TIMEOUT_S", 0.01)
     others = psutil.Process().children()  # the servers of the session
-    with isolated_process.asking(rows) as ask:
+    with isolated_process.isolated_predictor(rows) as ask:
         with pytest.raises(ServiceUnavailable, match="too busy"):
-            ask(packaged, digest(packaged))()
+            ask(packaged, model_digest(packaged))()
         (child,) = (each for each in psutil.Process().children() if each not in others)
     assert not child.is_running()
 
@@ -81,10 +81,10 @@ def test_a_machine_too_busy_to_answer_is_an_accident_and_leaves_no_process(packa
 def test_a_process_that_cannot_begin_is_an_accident(packaged, rows, monkeypatch):
     monkeypatch.setattr(isolated_process, "PROJECT", packaged)  # where there is no module to run
     with (
-        isolated_process.asking(rows) as ask,
+        isolated_process.isolated_predictor(rows) as ask,
         pytest.raises(ServiceUnavailable, match=r"could not begin: .*include"),
     ):
-        ask(packaged, digest(packaged))()
+        ask(packaged, model_digest(packaged))()
 
 
 def test_what_a_model_prints_is_no_answer(packaged, rows, tmp_path, monkeypatch, capfd):
@@ -93,11 +93,11 @@ def test_what_a_model_prints_is_no_answer(packaged, rows, tmp_path, monkeypatch,
     def chatty(number, *_):
         sys.stdout.write(f'{{"progress": 1}}\n{json.dumps({"number": number})}\n')
 
-    monkeypatch.setattr(isolated_process, "apart", chatty)
+    monkeypatch.setattr(isolated_process, "_run_child", chatty)
     monkeypatch.setattr("sys.stdin", [json.dumps([str(packaged), "digest"])] * 2)
     isolated_process.main(str(tmp_path / "rows"))
     lines = capfd.readouterr().out.splitlines()
-    assert [line for line in lines if line.startswith(isolated_process.MARK)] == [
+    assert [line for line in lines if line.startswith(isolated_process.LINE_PREFIX)] == [
         '{"number": 0}',
         '{"number": 1}',
     ]
@@ -108,12 +108,12 @@ def test_what_a_model_prints_does_not_hide_its_answer(rows, tmp_path, monkeypatc
         sys.stdout.write("loading…")  # and no end of the line
         return {"problem": "no answer today"}
 
-    monkeypatch.setattr(isolated_process, "attempt", chatty)
-    isolated_process.apart(0, tmp_path, "", rows)
+    monkeypatch.setattr(isolated_process, "measure_model", chatty)
+    isolated_process._run_child(0, tmp_path, "", rows)
     said = [
         json.loads(line)
         for line in capfd.readouterr().out.splitlines()
-        if line.startswith(isolated_process.MARK)
+        if line.startswith(isolated_process.LINE_PREFIX)
     ]
     with pytest.raises(DataError, match="no answer today"):
         isolated_process._answers(said, 0)

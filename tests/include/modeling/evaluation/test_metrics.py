@@ -5,36 +5,39 @@ import pytest
 
 from include.declarations import METRICS
 from include.errors import DataError
-from include.modeling.evaluation.metrics import evaluate, predict
+from include.modeling.evaluation.metrics import compute_metrics, predict
 from include.use_cases.air_time import USE_CASE as AIR_TIME
 from include.use_cases.flight_delay import USE_CASE as FLIGHT_DELAY
 
 
 def test_every_metric_of_the_task_is_measured():
     target = np.array([0, 1, 1, 0])
-    assert evaluate(FLIGHT_DELAY, np.array([0.1, 0.9, 0.4, 0.5]), target).keys() == METRICS["classification"]
-    assert evaluate(AIR_TIME, np.array([1.0, 2.0, 3.0, 4.0]), target).keys() == METRICS["regression"]
+    assert compute_metrics(FLIGHT_DELAY, np.array([0.1, 0.9, 0.4, 0.5]), target).keys() == METRICS["binary"]
+    assert compute_metrics(AIR_TIME, np.array([1.0, 2.0, 3.0, 4.0]), target).keys() == METRICS["regression"]
 
 
 def test_metrics_of_known_predictions():
-    measured = evaluate(FLIGHT_DELAY, np.array([0.2, 0.6]), np.array([0, 1]))
+    measured = compute_metrics(FLIGHT_DELAY, np.array([0.2, 0.6]), np.array([0, 1]))
     assert measured == pytest.approx(
         {"roc_auc": 1.0, "average_precision": 1.0, "brier": 0.1, "log_loss": -(np.log(0.8) + np.log(0.6)) / 2}
     )
 
 
 def test_ranking_is_undefined_on_one_class():
-    assert evaluate(FLIGHT_DELAY, np.array([0.2, 0.6]), np.array([1, 1])).keys() == {"brier", "log_loss"}
+    assert compute_metrics(FLIGHT_DELAY, np.array([0.2, 0.6]), np.array([1, 1])).keys() == {
+        "brier",
+        "log_loss",
+    }
 
 
 def test_r2_is_undefined_on_one_row():
-    assert evaluate(AIR_TIME, np.array([1.0]), np.array([2.0])) == {"rmse": 1.0, "mae": 1.0}
+    assert compute_metrics(AIR_TIME, np.array([1.0]), np.array([2.0])) == {"rmse": 1.0, "mae": 1.0}
 
 
 @pytest.mark.parametrize("predictions", [[0.5, np.nan], [0.5, np.inf], []])
 def test_nothing_is_measured_on_nonsense(predictions):
     with pytest.raises(DataError, match="flight_delay"):
-        evaluate(FLIGHT_DELAY, np.array(predictions), np.zeros(len(predictions)))
+        compute_metrics(FLIGHT_DELAY, np.array(predictions), np.zeros(len(predictions)))
 
 
 @pytest.mark.parametrize("name", ["flight_delay", "air_time"])

@@ -7,16 +7,16 @@ import pytest
 from sklearn.linear_model import LinearRegression
 
 from include.inference.model import Interface, ServedModel
-from include.modeling.explainability.importance import explain, importance
+from include.modeling.explainability.importance import importance, write_importance
 from include.modeling.explainability.shapley import attribute, background
-from include.modeling.packaging.package import digest, load
+from include.modeling.packaging.package import load_package, model_digest
 from include.use_cases.air_time import USE_CASE as AIR_TIME
 from include.use_cases.flight_delay import USE_CASE as FLIGHT_DELAY
 
 
 @pytest.fixture
 def served(packaged):
-    return load(packaged, expected=digest(packaged))
+    return load_package(packaged, expected=model_digest(packaged))
 
 
 def linear(flights, names=("distance", "hour", "pressure")):
@@ -64,7 +64,7 @@ def test_the_cost_does_not_grow_with_the_test(served, flights):
 
 
 def test_figures_and_a_plot_are_written(served, flights, tmp_path):
-    figures, plot = explain(FLIGHT_DELAY, served, flights(seed=3), tmp_path)
+    figures, plot = write_importance(FLIGHT_DELAY, served, flights(seed=3), tmp_path)
     content = json.loads(figures.read_text())
     assert (content["metric"], content["rows"]) == ("log_loss", 1000)
     assert content["importance"][0]["feature"] in {"hour", "wind_speed"}

@@ -10,10 +10,10 @@ import pytest
 
 from include.data.snapshots.leakage_history import LeakageRecord
 from include.data.snapshots.splits import Splits
-from include.modeling.evaluation.context import Opponent, hold
-from include.modeling.evaluation.isolated_process import Answers
-from include.modeling.gates import judge
-from include.modeling.pipeline.collect_evidence import examine
+from include.modeling.evaluation.context import ChampionScores, build_context
+from include.modeling.evaluation.isolated_process import ProcessMeasurement
+from include.modeling.gates import judge_gates
+from include.modeling.pipeline.collect_evidence import collect_evidence
 from include.use_cases.air_time import USE_CASE as AIR_TIME
 from include.use_cases.flight_delay import USE_CASE as FLIGHT_DELAY
 from tests.include.conftest import make_flights
@@ -37,7 +37,7 @@ class Model:
 
     function: Callable[[pd.DataFrame], Any]
     columns: dict[str, str] = field(default_factory=lambda: dict(COLUMNS))
-    task: str = "classification"
+    task: str = "binary"
     classes: tuple[str, ...] = ()
     asked: int = 0
 
@@ -61,9 +61,9 @@ def minutes(frame: pd.DataFrame) -> Any:
     return frame["distance"] / 7 + frame["wind_speed"].fillna(10)
 
 
-def answers(predictions: Any, **changes: float) -> Answers:
+def answers(predictions: Any, **changes: float) -> ProcessMeasurement:
     usual = {"latency_p50_ms": 2.0, "latency_p99_ms": 4.0, "size_mb": 1.0, "memory_mb": 200.0}
-    return Answers(predictions=tuple(predictions), **usual | changes)
+    return ProcessMeasurement(predictions=tuple(predictions), **usual | changes)
 
 
 @pytest.fixture
@@ -81,15 +81,15 @@ def verdicts_of(
     gates: tuple[Any, ...],
     function: Callable[[pd.DataFrame], Any] = sound,
     *,
-    task: str = "classification",
+    task: str = "binary",
     rows: Callable[[pd.DataFrame], pd.DataFrame] = lambda frame: frame,
     champion: Model | None = None,
-    fresh: Answers | None = None,
-    champions: Answers | None = None,
+    fresh: ProcessMeasurement | None = None,
+    champions: ProcessMeasurement | None = None,
     leakage: LeakageRecord | None = PASSED,
     **changes: Any,
 ) -> Any:
-    base = FLIGHT_DELAY if task == "classification" else AIR_TIME
+    base = FLIGHT_DELAY if task == "binary" else AIR_TIME
     use_case = base.model_copy(
         update={"gates": gates, "features": tuple(COLUMNS), "cost": None, "naive_by": ("hour",), **changes}
     )
@@ -99,9 +99,9 @@ def verdicts_of(
     test = frame[days >= "2013-02-11"]
     beside: dict[str, Any] = {"fresh": None if fresh is None else lambda: fresh}
     if champion is not None:
-        beside["champion"] = Opponent(3, champion, None, champion.predict(test))  # type: ignore[arg-type]
+        beside["champion"] = ChampionScores(3, champion, None, champion.predict(test))  # type: ignore[arg-type]
     if champions is not None:
         beside["champions"] = lambda: champions
-    trial = hold(use_case, model, None, Splits(*cuts, test), **beside)  # type: ignore[arg-type]
-    evidence = examine(trial, overlap=0, champions_overlap=0, refusals=0)
-    return judge(use_case, evidence.model_copy(update={"leakage": leakage}))
+    trial = build_context(use_case, model, None, Splits(*cuts, test), **beside)  # type: ignore[arg-type]
+    evidence = collect_evidence(trial, overlap=0, champions_overlap=0, refusals=0)
+    return judge_gates(use_case, evidence.model_copy(update={"leakage": leakage}))

@@ -64,7 +64,7 @@ def test_one_class_only_cannot_be_judged(verdict_of):
 def test_a_key_tells_nothing_of_rows_that_were_not_there():
     keys = pd.Series([f"k{n}" for n in range(100)])
     known, target = np.arange(100.0) % 2, np.arange(100.0) % 2
-    assert _score("classification", keys, keys + "x", known, target) == 0.5
+    assert _score("binary", keys, keys + "x", known, target) == 0.5
 
 
 LEAK = "temp leaks from weather in 12 rows, such as UA 1: it is 3.0"

@@ -5,8 +5,8 @@ import pytest
 from include.declarations import Improvement, Overfitting, SignatureCompatibility, Threshold
 from include.errors import DataError, ServiceUnavailable
 from include.modeling.evaluation.comparison import Gain
-from include.modeling.evaluation.evidence import Evidence, Measurement, Rivalry
-from include.modeling.gates import SAME_ANSWER, blocked, judge, runner, undecided
+from include.modeling.evaluation.evidence import ChampionComparison, Evidence, Measurement
+from include.modeling.gates import SAME_ANSWER, failed, inconclusive, judge_gates, runner
 from include.modeling.gates.mandatory import overlap, prediction_range
 from include.modeling.gates.package import golden, parity
 from include.modeling.gates.performance import improvement, overfitting, threshold
@@ -18,7 +18,7 @@ ONLY = FLIGHT_DELAY.model_copy(
     update={
         "gates": (
             Threshold(metric="roc_auc", minimum=0.62),
-            Improvement(metric="log_loss", minimum_gain=0.002, price_per_attempt=0.0005),
+            Improvement(metric="log_loss", minimum_gain=0.002, penalty_per_attempt=0.0005),
             Overfitting(metric="roc_auc", maximum_gap=0.15, severity="warn"),
         )
     }
@@ -27,9 +27,9 @@ FINE = Evidence(
     metrics={"train": {"roc_auc": 0.75, "log_loss": 0.4}, "test": {"roc_auc": 0.7, "log_loss": 0.45}},
     rows={"train": 900, "test": 100},
     overlap=0,
-    answers=(0.01, 0.9),
+    prediction_range=(0.01, 0.9),
     days=14,
-    measured={"golden": SAME, "parity": SAME, "signature": Measurement()},
+    measurements={"golden": SAME, "parity": SAME, "signature": Measurement()},
 )
 
 
@@ -37,7 +37,7 @@ def against_champion(
     *, lower=0.01, upper=0.03, overlap=0, metric="log_loss", confidence=0.95, refusals=0, days=14
 ):
     gain = Gain(metric, (lower + upper) / 2, lower, upper, confidence, days, "bootstrap")
-    champion = Rivalry(version=3, metrics={"log_loss": 0.5}, gains=(gain,), overlap=overlap)
+    champion = ChampionComparison(version=3, metrics={"log_loss": 0.5}, gains=(gain,), overlap=overlap)
     return FINE.model_copy(update={"champion": champion, "refusals": refusals})
 
 
@@ -74,12 +74,12 @@ def test_an_improvement_must_be_sure_to_reach_the_minimum_gain(lower, upper, out
     ("refusals", "outcome"), [(0, "pass"), (4, "pass"), (5, "inconclusive"), (30, "fail")]
 )
 def test_every_refused_challenger_makes_the_next_ones_bar_higher(refusals, outcome):
-    gate = Improvement(metric="log_loss", minimum_gain=0.002, price_per_attempt=0.002)
+    gate = Improvement(metric="log_loss", minimum_gain=0.002, penalty_per_attempt=0.002)
     assert improvement(gate, against_champion(refusals=refusals)).outcome == outcome
 
 
 def test_the_bar_is_shown_with_what_raised_it():
-    gate = Improvement(metric="log_loss", minimum_gain=0.002, price_per_attempt=0.002)
+    gate = Improvement(metric="log_loss", minimum_gain=0.002, penalty_per_attempt=0.002)
     found = improvement(gate, against_champion(refusals=3))
     assert (found.figures["required"], found.figures["refusals"]) == (0.008, 3)
     assert "0.002 for each failed attempt since the last promotion: 3" in found.reason
@@ -135,7 +135,7 @@ def test_a_test_row_that_a_model_was_trained_on_blocks(evidence, outcome):
 
 
 def measured(**changes):
-    return FINE.model_copy(update={"measured": {**FINE.measured, **changes}})
+    return FINE.model_copy(update={"measured": {**FINE.measurements, **changes}})
 
 
 @pytest.mark.parametrize(
@@ -164,12 +164,12 @@ STANDING = ["overlap", "golden", "parity", "prediction_range", "signature"]
 
 def test_every_declared_gate_speaks_and_so_do_those_that_always_stand():
     declared = ["threshold_roc_auc", "improvement_log_loss", "overfitting_roc_auc"]
-    assert [verdict.gate for verdict in judge(ONLY, FINE)] == [*declared, *STANDING]
+    assert [verdict.gate for verdict in judge_gates(ONLY, FINE)] == [*declared, *STANDING]
 
 
 def test_a_declared_signature_takes_the_place_of_the_one_that_always_stands():
     declared = ONLY.model_copy(update={"gates": (SignatureCompatibility(severity="warn"),)})
-    found = {verdict.gate: verdict.severity for verdict in judge(declared, FINE)}
+    found = {verdict.gate: verdict.severity for verdict in judge_gates(declared, FINE)}
     assert found == dict.fromkeys(STANDING, "block") | {"signature": "warn"}
 
 
@@ -178,20 +178,20 @@ def test_no_gate_hides_another():
     broken = Measurement(figures={"champion": 3}, items=({"column": "hour", "why": "is asked for now"},))
     bad = measured(golden=off, parity=off, signature=broken)
     bad = bad.model_copy(update={"overlap": 3, "answers": (-1.0, 2.0)})
-    assert [verdict.gate for verdict in blocked(judge(ONLY, bad))] == STANDING
+    assert [verdict.gate for verdict in failed(judge_gates(ONLY, bad))] == STANDING
 
 
 @pytest.mark.parametrize("gate", ["golden", "parity", "signature"])
 def test_a_gate_that_could_not_be_measured_fails_and_says_why_and_the_others_speak(gate):
-    verdicts = judge(ONLY, measured(**{gate: Measurement(problem="the disk is full")}))
-    (fired,) = blocked(verdicts)
+    verdicts = judge_gates(ONLY, measured(**{gate: Measurement(problem="the disk is full")}))
+    (fired,) = failed(verdicts)
     assert (fired.gate, fired.reason) == (gate, "could not be judged: the disk is full")
     assert len(verdicts) == 8
 
 
 def test_what_was_never_measured_is_not_passed():
-    found = judge(ONLY, FINE.model_copy(update={"measured": {}}))
-    reasons = {verdict.gate: verdict.reason for verdict in blocked(found)}
+    found = judge_gates(ONLY, FINE.model_copy(update={"measured": {}}))
+    reasons = {verdict.gate: verdict.reason for verdict in failed(found)}
     assert reasons.keys() == {"golden", "parity", "signature"}
     assert "declared after the evaluation" in reasons["parity"]
 
@@ -206,16 +206,18 @@ def raising(error):
 def test_a_mistake_in_the_code_of_a_gate_is_no_verdict_on_the_candidate(monkeypatch):
     monkeypatch.setattr(runner, "threshold", raising(ZeroDivisionError("division by zero")))
     with pytest.raises(ZeroDivisionError):
-        judge(ONLY, FINE)
+        judge_gates(ONLY, FINE)
     with pytest.raises(KeyError):
-        runner._tried("fairness_origin/block", raising(KeyError("origin")))
+        runner._measure_safely("fairness_origin/block", raising(KeyError("origin")))
 
 
 def test_what_the_data_do_not_allow_to_judge_is_that_gates_failure(monkeypatch):
     monkeypatch.setattr(runner, "threshold", raising(DataError("no rows")))
-    (fired,) = blocked(judge(ONLY, FINE))
+    (fired,) = failed(judge_gates(ONLY, FINE))
     assert (fired.gate, fired.reason) == ("threshold_roc_auc", "could not be judged: no rows")
-    assert runner._tried("threshold_roc_auc/block", raising(DataError("no rows"))).problem == "no rows"
+    assert (
+        runner._measure_safely("threshold_roc_auc/block", raising(DataError("no rows"))).problem == "no rows"
+    )
 
 
 @pytest.mark.parametrize(
@@ -229,27 +231,27 @@ def test_what_the_data_do_not_allow_to_judge_is_that_gates_failure(monkeypatch):
 )
 def test_an_accident_while_measuring_is_tried_again_and_not_held_against_the_candidate(accident, words):
     with pytest.raises(ServiceUnavailable, match=words):
-        runner._tried("parity", raising(accident))
+        runner._measure_safely("parity", raising(accident))
 
 
 def test_a_warning_does_not_block():
     overfitted = FINE.model_copy(
         update={"metrics": FINE.metrics | {"train": {"roc_auc": 1.0, "log_loss": 0.0}}}
     )
-    verdicts = judge(ONLY, overfitted)
+    verdicts = judge_gates(ONLY, overfitted)
     assert [verdict.gate for verdict in verdicts if verdict.outcome == "fail"] == ["overfitting_roc_auc"]
-    assert not blocked(verdicts)
+    assert not failed(verdicts)
 
 
 def test_an_open_question_is_for_a_person():
-    unsure = judge(ONLY, against_champion(lower=0.0, upper=0.1))
-    assert [verdict.gate for verdict in undecided(unsure)] == ["improvement_log_loss"]
-    assert not blocked(unsure)
+    unsure = judge_gates(ONLY, against_champion(lower=0.0, upper=0.1))
+    assert [verdict.gate for verdict in inconclusive(unsure)] == ["improvement_log_loss"]
+    assert not failed(unsure)
 
 
 def test_a_good_candidate_leaves_no_question():
-    verdicts = judge(ONLY, against_champion())
-    assert (blocked(verdicts), undecided(verdicts)) == ((), ())
+    verdicts = judge_gates(ONLY, against_champion())
+    assert (failed(verdicts), inconclusive(verdicts)) == ((), ())
 
 
 def test_evidence_travels_as_json():

@@ -11,7 +11,14 @@ import pytest
 from include.errors import CertificateInvalid, DataError
 from include.inference.model import ServedModel, read_interface
 from include.modeling.evaluation.metrics import predict
-from include.modeling.packaging.package import GOLDEN, check, digest, load, parity, save
+from include.modeling.packaging.package import (
+    GOLDEN,
+    load_package,
+    model_digest,
+    packaging_parity,
+    require_model_digest,
+    save,
+)
 from include.use_cases.air_time import USE_CASE as AIR_TIME
 from include.use_cases.flight_delay import USE_CASE as FLIGHT_DELAY
 
@@ -29,7 +36,7 @@ class Late(ClassifierMixin, BaseEstimator):
 def test_the_folder_says_what_goes_in_and_what_comes_out(packaged):
     interface = read_interface(packaged)
     assert interface.use_case == "flight_delay"
-    assert interface.task == "classification"
+    assert interface.task == "binary"
     assert interface.prediction_range == (0, 1)
     assert interface.features == FLIGHT_DELAY.features
     assert {interface.columns[name] for name in ("carrier", "hour", "temp")} == {"string", "long", "double"}
@@ -37,31 +44,33 @@ def test_the_folder_says_what_goes_in_and_what_comes_out(packaged):
 
 def test_the_packaged_model_answers_as_the_one_in_memory(packaged, estimators, flights):
     rows = flights(seed=7)[list(FLIGHT_DELAY.features)]
-    expected = predict(estimators["flight_delay"], "classification", rows)
-    np.testing.assert_array_equal(load(packaged, expected=digest(packaged)).predict(rows), expected)
+    expected = predict(estimators["flight_delay"], "binary", rows)
+    np.testing.assert_array_equal(
+        load_package(packaged, expected=model_digest(packaged)).predict(rows), expected
+    )
 
 
 def test_mlflow_itself_can_load_it(packaged, estimators, flights):
     rows = flights(days=1)[list(FLIGHT_DELAY.features)]
-    expected = predict(estimators["flight_delay"], "classification", rows)
+    expected = predict(estimators["flight_delay"], "binary", rows)
     np.testing.assert_array_equal(mlflow.pyfunc.load_model(str(packaged)).predict(rows)[:, 1], expected)
 
 
 def test_the_golden_rows_are_answered_alike(packaged):
-    assert parity(packaged, load(packaged, expected=digest(packaged))) == (50, 0.0)
+    assert packaging_parity(packaged, load_package(packaged, expected=model_digest(packaged))) == (50, 0.0)
 
 
 def test_the_golden_rows_of_a_regression_are_answered_alike(estimators, flights, tmp_path):
     save(estimators["air_time"], AIR_TIME, flights(task="regression"), tmp_path / "model")
-    model = load(tmp_path / "model", expected=digest(tmp_path / "model"))
-    assert parity(tmp_path / "model", model) == (50, 0.0)
+    model = load_package(tmp_path / "model", expected=model_digest(tmp_path / "model"))
+    assert packaging_parity(tmp_path / "model", model) == (50, 0.0)
 
 
 def test_another_answer_to_the_golden_rows_shows(packaged):
     content = json.loads((packaged / GOLDEN).read_text())
     content["predictions"][3] += 0.25
     (packaged / GOLDEN).write_text(json.dumps(content))
-    _, gap = parity(packaged, load(packaged, expected=digest(packaged)))
+    _, gap = packaging_parity(packaged, load_package(packaged, expected=model_digest(packaged)))
     assert gap == pytest.approx(0.25)
 
 
@@ -70,13 +79,13 @@ def test_a_broken_answer_to_the_golden_rows_shows(packaged):
         def predict_proba(self, rows):
             return np.full((len(rows), 2), np.nan)
 
-    _, gap = parity(packaged, ServedModel(Broken(), read_interface(packaged)))
+    _, gap = packaging_parity(packaged, ServedModel(Broken(), read_interface(packaged)))
     assert gap > 1e300
 
 
 def test_the_same_estimator_becomes_the_same_bytes(packaged, estimators, flights, tmp_path):
     save(estimators["flight_delay"], FLIGHT_DELAY, flights(), tmp_path / "again")
-    assert digest(tmp_path / "again") == digest(packaged)
+    assert model_digest(tmp_path / "again") == model_digest(packaged)
 
 
 def test_another_estimator_becomes_another_digest(packaged, flights, tmp_path):
@@ -85,18 +94,18 @@ def test_another_estimator_becomes_another_digest(packaged, flights, tmp_path):
     frame = flights(seed=1)
     other = build_model().fit(frame[list(FLIGHT_DELAY.features)], frame["target"])
     save(other, FLIGHT_DELAY, flights(), tmp_path / "other")
-    assert digest(tmp_path / "other") != digest(packaged)
+    assert model_digest(tmp_path / "other") != model_digest(packaged)
 
 
 def test_altered_files_are_never_unpickled(packaged):
-    expected = digest(packaged)
+    expected = model_digest(packaged)
     (packaged / "model.pkl").write_bytes(b"cos\nsystem\n(S'touch /tmp/owned'\ntR.")
     with pytest.raises(CertificateInvalid, match=expected):
-        load(packaged, expected=expected)
+        load_package(packaged, expected=expected)
 
 
 def test_the_right_files_pass(packaged):
-    check(packaged, digest(packaged))
+    require_model_digest(packaged, model_digest(packaged))
 
 
 def test_a_type_that_no_caller_can_send_is_named(estimators, flights, tmp_path):
@@ -124,5 +133,5 @@ def test_a_use_cases_own_classes_travel_with_its_model(flights, tmp_path, monkey
     use_case = FLIGHT_DELAY.model_copy(update={"name": "own", "features": ("hour",)})
     save(module.Late(), use_case, flights(days=2), tmp_path / "model")
     monkeypatch.delitem(sys.modules, name)
-    model = load(tmp_path / "model", expected=digest(tmp_path / "model"))
-    assert parity(tmp_path / "model", model) == (50, 0.0)
+    model = load_package(tmp_path / "model", expected=model_digest(tmp_path / "model"))
+    assert packaging_parity(tmp_path / "model", model) == (50, 0.0)

@@ -19,16 +19,16 @@ from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
 from include.declarations import Serving
 from include.errors import CertificateInvalid, DataError, DeclarationError
-from include.inference.onnx_model import Graph
+from include.inference.onnx_model import OnnxModel
 from include.modeling.evaluation.metrics import predict
 from include.modeling.packaging.package import (
     BACKGROUND,
     GOLDEN,
     SOURCE,
     _check_size,
-    digest,
-    load,
-    parity,
+    load_package,
+    model_digest,
+    packaging_parity,
     save,
 )
 from include.modeling.packaging.serialization import requirements, serialize
@@ -143,8 +143,8 @@ def test_where_pickles_are_not_allowed_none_is_loaded(own, packaged, monkeypatch
     monkeypatch.setenv("AIRWORTHY_ALLOW_PICKLE", "false")
     settings.cache_clear()
     with pytest.raises(CertificateInvalid, match="AIRWORTHY_ALLOW_PICKLE"):
-        load(own, expected=digest(own))
-    assert load(packaged, expected=digest(packaged)).estimator is not None
+        load_package(own, expected=model_digest(own))
+    assert load_package(packaged, expected=model_digest(packaged)).estimator is not None
     settings.cache_clear()
 
 
@@ -190,11 +190,11 @@ def test_a_graph_serves_alone_and_answers_as_the_model(flights, tmp_path):
     rows = flights()
     model = fitted(LogisticRegression(max_iter=500), rows, one_hot=True)
     save(model, ONNX, rows, tmp_path / "model")
-    served = load(tmp_path / "model", expected=digest(tmp_path / "model"))
-    assert isinstance(served.estimator, Graph)
-    assert parity(tmp_path / "model", served) == (50, 0.0)
+    served = load_package(tmp_path / "model", expected=model_digest(tmp_path / "model"))
+    assert isinstance(served.estimator, OnnxModel)
+    assert packaging_parity(tmp_path / "model", served) == (50, 0.0)
     others = flights(seed=5)
-    expected = predict(model, "classification", others[list(FLIGHT_DELAY.features)])
+    expected = predict(model, "binary", others[list(FLIGHT_DELAY.features)])
     np.testing.assert_allclose(served.predict(others), expected, atol=1e-5)
     assert json.loads((tmp_path / "model" / GOLDEN).read_text())["tolerance"] == ONNX.serving.tolerance
 
@@ -206,7 +206,7 @@ def test_a_graph_of_a_regression_answers_as_the_model(flights, tmp_path):
     )
     model = fitted(LinearRegression(), rows, one_hot=True)
     save(model, use_case, rows, tmp_path / "model")
-    served = load(tmp_path / "model", expected=digest(tmp_path / "model"))
+    served = load_package(tmp_path / "model", expected=model_digest(tmp_path / "model"))
     expected = predict(model, "regression", rows[list(FLIGHT_DELAY.features)])
     np.testing.assert_allclose(served.predict(rows), expected, atol=1e-2)
 
@@ -216,7 +216,7 @@ def test_the_same_graph_becomes_the_same_bytes(flights, tmp_path):
     model = fitted(LogisticRegression(max_iter=500), rows, one_hot=True)
     for name in ("one", "two"):
         save(model, ONNX, rows, tmp_path / name)
-    assert digest(tmp_path / "one") == digest(tmp_path / "two")
+    assert model_digest(tmp_path / "one") == model_digest(tmp_path / "two")
 
 
 def test_a_graph_that_answers_otherwise_is_refused_with_the_largest_difference(flights, tmp_path):
@@ -232,7 +232,7 @@ def test_a_difference_at_the_tolerance_is_allowed(flights, tmp_path):
         update={"features": FLIGHT_DELAY.features, "serving": Serving(runtime="onnx", tolerance=1e6)}
     )
     save(model, use_case, rows, tmp_path / "model")
-    graph = Graph(tmp_path / "model" / "model.onnx")
+    graph = OnnxModel(tmp_path / "model" / "model.onnx")
     sample = rows[list(FLIGHT_DELAY.features)].head(2000)
     gap = float(np.max(np.abs(graph.predict(sample) - model.predict(sample))))
     assert gap > 0
@@ -253,4 +253,4 @@ def test_a_missing_string_is_named_and_not_guessed(flights, tmp_path):
     save(fitted(LogisticRegression(max_iter=500), rows, one_hot=True), ONNX, rows, tmp_path / "model")
     holes = rows.head(3).assign(carrier=[None, "AA", "B6"])
     with pytest.raises(DataError, match="1 rows have no carrier"):
-        load(tmp_path / "model", expected=digest(tmp_path / "model")).predict(holes)
+        load_package(tmp_path / "model", expected=model_digest(tmp_path / "model")).predict(holes)

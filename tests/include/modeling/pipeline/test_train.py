@@ -16,12 +16,12 @@ from include.modeling import gates
 from include.modeling.evaluation.evidence import Evidence
 from include.modeling.gates.performance import improvement
 from include.modeling.pipeline import evaluate, train
-from include.modeling.pipeline.workspace import Site, TrainedCandidate
+from include.modeling.pipeline.workspace import TrainedCandidate, Workspace
 from include.modeling.registration import register, versions
 from include.modeling.registry import load_version
 from include.modeling.registry.provenance import Provenance
 from include.modeling.registry.registry import Registry
-from include.release.rollout import State
+from include.release.rollout import ReleaseState
 from include.use_cases.air_time import USE_CASE as AIR_TIME
 from include.use_cases.flight_delay import USE_CASE as FLIGHT_DELAY
 from include.use_cases.flight_delay import build_model
@@ -62,7 +62,7 @@ def made_of(frame, **changes):
 @pytest.fixture
 def site(registry, keys, tmp_path):
     (tmp_path / "work").mkdir()
-    return Site(registry, own(FLIGHT_DELAY), tmp_path / "work", keys)
+    return Workspace(registry, own(FLIGHT_DELAY), tmp_path / "work", keys)
 
 
 @pytest.fixture
@@ -89,11 +89,11 @@ def new_run(registry):
 def life(again, frame, run_id, *, rival=None, estimator=None):
     """Return candidate, evidence, verdicts and version, each step where an earlier task has left nothing."""
     about = made_of(frame)
-    candidate = train.train(again(), estimator or small(), frame, run_id=run_id, provenance=about)
-    evidence = evaluate.evaluate(again(), candidate, frame, rival=rival)
-    verdicts = gates.judge(again().use_case, evidence)
-    register.record(again(), candidate, verdicts)
-    version = register.register(again(), candidate, verdicts, evidence=evidence, provenance=about)
+    candidate = train.train_candidate(again(), estimator or small(), frame, run_id=run_id, provenance=about)
+    evidence = evaluate.evaluate_candidate(again(), candidate, frame, champion_version=rival)
+    verdicts = gates.judge_gates(again().use_case, evidence)
+    register.record_verdicts(again(), candidate, verdicts)
+    version = register.register_candidate(again(), candidate, verdicts, evidence=evidence, provenance=about)
     return candidate, evidence, verdicts, version
 
 
@@ -116,17 +116,17 @@ def lived(mlflow_server, keys, tmp_path_factory):
     run_id = registry.run_for(FLIGHT_DELAY.name, run)
 
     def again():
-        return Site(registry, own(FLIGHT_DELAY), tmp_path_factory.mktemp("lived"), keys)
+        return Workspace(registry, own(FLIGHT_DELAY), tmp_path_factory.mktemp("lived"), keys)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(evaluate, "asking", at_once)
+        patch.setattr(evaluate, "isolated_predictor", at_once)
         return Lived(frame, run_id, *life(again, frame, run_id))
 
 
 def test_a_first_model_is_certified_and_registered(lived, keys, tmp_path, registry):
     frame, run_id, candidate = lived.frame, lived.run_id, lived.candidate
     evidence, verdicts, version = lived.evidence, lived.verdicts, lived.version
-    held = load_version.load(
+    held = load_version.load_version(
         registry, "flight_delay", version, folder=tmp_path / "held", trusted=keys / "trusted"
     )
     assert held.certificate.model_digest == candidate.digest
@@ -138,7 +138,7 @@ def test_a_first_model_is_certified_and_registered(lived, keys, tmp_path, regist
 
 
 def test_a_registered_model_answers_as_it_did_in_evaluation(lived, keys, tmp_path, registry):
-    held = load_version.load(
+    held = load_version.load_version(
         registry, "flight_delay", lived.version, folder=tmp_path / "held", trusted=keys / "trusted"
     )
     test = lived.frame[lived.frame["day"] >= "2013-02-20"]
@@ -169,8 +169,8 @@ def test_a_trained_model_is_not_fitted_again(again, flights, new_run):
             raise AssertionError("fitted again")
 
     run_id, frame = new_run(), flights()
-    first = train.train(again(), small(), frame, run_id=run_id, provenance=made_of(frame))
-    assert train.train(again(), Unfit(), frame, run_id=run_id, provenance=made_of(frame)) == first
+    first = train.train_candidate(again(), small(), frame, run_id=run_id, provenance=made_of(frame))
+    assert train.train_candidate(again(), Unfit(), frame, run_id=run_id, provenance=made_of(frame)) == first
 
 
 @pytest.mark.parametrize(
@@ -178,48 +178,54 @@ def test_a_trained_model_is_not_fitted_again(again, flights, new_run):
 )
 def test_a_run_cannot_be_trained_on_something_else(again, flights, new_run, change):
     run_id, frame = new_run(), flights()
-    train.train(again(), small(), frame, run_id=run_id, provenance=made_of(frame))
+    train.train_candidate(again(), small(), frame, run_id=run_id, provenance=made_of(frame))
     with pytest.raises(SettingsError, match="new DAG run"):
-        train.train(again(), small(), frame, run_id=run_id, provenance=made_of(frame, **change))
+        train.train_candidate(again(), small(), frame, run_id=run_id, provenance=made_of(frame, **change))
 
 
 def test_the_certificate_names_the_code_that_trained(again, flights, new_run, registry, tmp_path):
     frame = flights()
-    candidate = train.train(again(), small(), frame, run_id=new_run(), provenance=made_of(frame))
-    evidence = evaluate.evaluate(again(), candidate, frame)
-    verdicts = gates.judge(own(FLIGHT_DELAY), evidence)
+    candidate = train.train_candidate(again(), small(), frame, run_id=new_run(), provenance=made_of(frame))
+    evidence = evaluate.evaluate_candidate(again(), candidate, frame)
+    verdicts = gates.judge_gates(own(FLIGHT_DELAY), evidence)
     deployed_since = made_of(frame, code_version="newer")
     site = again()
-    version = register.register(site, candidate, verdicts, evidence=evidence, provenance=deployed_since)
-    found = versions.verify(registry, "flight_delay", version, trusted=site.trusted)
+    version = register.register_candidate(
+        site, candidate, verdicts, evidence=evidence, provenance=deployed_since
+    )
+    found = versions.verify_version(registry, "flight_delay", version, trusted=site.trusted)
     assert found.code_version == "abc"
 
 
 def test_another_snapshot_is_never_certified(lived, again):
     other = made_of(lived.frame, snapshot={"digest": "other"})
     with pytest.raises(SettingsError, match="was not trained on the snapshot"):
-        register.register(again(), lived.candidate, lived.verdicts, evidence=lived.evidence, provenance=other)
+        register.register_candidate(
+            again(), lived.candidate, lived.verdicts, evidence=lived.evidence, provenance=other
+        )
 
 
 def test_a_refused_candidate_gets_neither_certificate_nor_version(
     again, flights, new_run, registry, tmp_path
 ):
     frame = flights()
-    candidate = train.train(again(), small(), frame, run_id=new_run(), provenance=made_of(frame))
-    evidence = evaluate.evaluate(again(), candidate, frame)
+    candidate = train.train_candidate(again(), small(), frame, run_id=new_run(), provenance=made_of(frame))
+    evidence = evaluate.evaluate_candidate(again(), candidate, frame)
     too_much = own(FLIGHT_DELAY, gates=(Threshold(metric="roc_auc", minimum=0.999),))
-    verdicts = gates.judge(too_much, evidence)
+    verdicts = gates.judge_gates(too_much, evidence)
     with pytest.raises(GateFailed, match=r"threshold_roc_auc: fail: roc_auc 0\.\d+ is under the minimum"):
-        register.register(again(), candidate, verdicts, evidence=evidence, provenance=made_of(frame))
+        register.register_candidate(
+            again(), candidate, verdicts, evidence=evidence, provenance=made_of(frame)
+        )
     assert not (registry.fetch(candidate.model_id, tmp_path / "fetched") / certificate.FILE_NAME).exists()
 
 
 def test_files_swapped_in_mlflow_are_never_loaded(again, flights, new_run, registry, packaged):
     frame, run_id = flights(), new_run()
-    candidate = train.train(again(), small(), frame, run_id=run_id, provenance=made_of(frame))
+    candidate = train.train_candidate(again(), small(), frame, run_id=run_id, provenance=made_of(frame))
     registry._client.log_model_artifacts(candidate.model_id, str(packaged))
     with pytest.raises(CertificateInvalid, match=candidate.digest):
-        evaluate.evaluate(again(), candidate, frame)
+        evaluate.evaluate_candidate(again(), candidate, frame)
 
 
 def test_challenger_and_champion_are_compared_on_the_challengers_test_rows(again, flights, new_run):
@@ -236,17 +242,19 @@ def test_challenger_and_champion_are_compared_on_the_challengers_test_rows(again
 def test_a_test_row_that_the_champion_was_trained_on_is_found(again, flights, new_run):
     *_, version = life(again, flights("2013-01-01", 80), new_run())
     frame = flights("2013-01-01", 45)
-    candidate = train.train(again(), small(), frame, run_id=new_run(), provenance=made_of(frame))
-    evidence = evaluate.evaluate(again(), candidate, frame, rival=version)
+    candidate = train.train_candidate(again(), small(), frame, run_id=new_run(), provenance=made_of(frame))
+    evidence = evaluate.evaluate_candidate(again(), candidate, frame, champion_version=version)
     assert evidence.champion.overlap == evidence.rows["test"]
-    assert "overlap" in {verdict.gate for verdict in gates.blocked(gates.judge(own(FLIGHT_DELAY), evidence))}
+    assert "overlap" in {
+        verdict.gate for verdict in gates.failed(gates.judge_gates(own(FLIGHT_DELAY), evidence))
+    }
 
 
 def test_a_champion_compared_with_its_own_copy_gains_nothing(again, flights, new_run):
     frame = flights()
     *_, version = life(again, frame, new_run())
-    candidate = train.train(again(), small(), frame, run_id=new_run(), provenance=made_of(frame))
-    evidence = evaluate.evaluate(again(), candidate, frame, rival=version)
+    candidate = train.train_candidate(again(), small(), frame, run_id=new_run(), provenance=made_of(frame))
+    evidence = evaluate.evaluate_candidate(again(), candidate, frame, champion_version=version)
     gate = Improvement(metric="log_loss", minimum_gain=0.001)
     assert improvement(gate, evidence).outcome == "fail"
 
@@ -263,7 +271,7 @@ def test_a_regression_takes_the_same_path(
         return replace(again(), use_case=use_case)
 
     *_, version = life(place, frame, run_id, estimator=clone(estimators["air_time"]))
-    held = load_version.load(
+    held = load_version.load_version(
         registry, "air_time", version, folder=tmp_path / "held", trusted=keys / "trusted"
     )
     assert held.model.task == "regression"
@@ -304,17 +312,19 @@ def test_a_strangers_version_is_not_loaded(lived, registry, tmp_path):
     certificate.generate_keys(tmp_path / "others")
     others = tmp_path / "others" / "trusted"
     with pytest.raises(CertificateInvalid, match="unknown"):
-        load_version.load(registry, "flight_delay", lived.version, folder=tmp_path / "x", trusted=others)
+        load_version.load_version(
+            registry, "flight_delay", lived.version, folder=tmp_path / "x", trusted=others
+        )
 
 
 def test_staging_gets_rows_and_the_answers_to_expect(lived, keys, registry):
-    rows = versions.golden(registry, "flight_delay", lived.version, trusted=keys / "trusted")
+    rows = versions.golden_of_version(registry, "flight_delay", lived.version, trusted=keys / "trusted")
     assert rows["dataframe_split"]["columns"] == list(FLIGHT_DELAY.features)
     assert len(rows["predictions"]) == len(rows["dataframe_split"]["data"]) == 50
     assert np.isfinite(rows["predictions"]).all()
 
 
 def test_aliases_show_the_desired_state(lived, registry):
-    versions.project(registry, State("flight_delay", champion=lived.version))
+    versions.project_aliases(registry, ReleaseState("flight_delay", champion=lived.version))
     found = registry._client.get_registered_model("flight_delay").aliases
     assert {name: int(number) for name, number in found.items()} == {"champion": lived.version}

@@ -10,9 +10,9 @@ from include.certificates import certificate
 from include.errors import GateFailed
 from include.modeling.evaluation.evidence import Evidence, Measurement
 from include.modeling.gates import Verdict
-from include.modeling.packaging.package import digest
-from include.modeling.pipeline.workspace import Site, TrainedCandidate
-from include.modeling.registration.register import register, require
+from include.modeling.packaging.package import model_digest
+from include.modeling.pipeline.workspace import TrainedCandidate, Workspace
+from include.modeling.registration.register import register_candidate, require_passed
 from include.modeling.registry.provenance import Provenance
 from include.use_cases.flight_delay import USE_CASE as FLIGHT_DELAY
 
@@ -24,13 +24,13 @@ def verdict(outcome, severity="block"):
 
 
 def test_what_every_blocking_gate_let_pass_goes_on():
-    require(CANDIDATE, [verdict("pass"), verdict("fail", "warn"), verdict("inconclusive", "info")])
+    require_passed(CANDIDATE, [verdict("pass"), verdict("fail", "warn"), verdict("inconclusive", "info")])
 
 
 @pytest.mark.parametrize("outcome", ["fail", "inconclusive"])
 def test_what_a_blocking_gate_did_not_let_pass_is_refused_with_its_reason(outcome):
     with pytest.raises(GateFailed, match=f"improvement_log_loss: {outcome}: gains"):
-        require(CANDIDATE, [verdict("pass"), verdict(outcome)])
+        require_passed(CANDIDATE, [verdict("pass"), verdict(outcome)])
 
 
 PASSED = (
@@ -41,9 +41,9 @@ EVIDENCE = Evidence(
     metrics={"train": {"log_loss": 0.4}, "test": {"log_loss": 0.5, "roc_auc": 0.71}},
     rows={"train": 2000, "test": 400},
     overlap=0,
-    answers=(0.1, 0.9),
+    prediction_range=(0.1, 0.9),
     intervals={"log_loss": (0.48, 0.52)},
-    measured={"fairness by carrier": Measurement(items=({"carrier": "UA", "rows": 120, "tpr": 0.51},))},
+    measurements={"fairness by carrier": Measurement(items=({"carrier": "UA", "rows": 120, "tpr": 0.51},))},
 )
 APPROVAL = {"gate": "threshold_roc_auc", "by": "ann", "at": "2013-03-01", "reason": "looked at it"}
 
@@ -60,14 +60,16 @@ def trained(registry, packaged, keys, tmp_path):
     importance = {"rows": 400, "importance": [{"feature": "wind_speed", "worse": 0.123, "deviation": 0.01}]}
     (tmp_path / "explanations.json").write_text(json.dumps(importance))
     registry.log_file(run_id, tmp_path / "explanations.json")
-    logged = registry.log_model(run_id, packaged, digest=digest(packaged), tags=about.tags)
+    logged = registry.log_model(run_id, packaged, digest=model_digest(packaged), tags=about.tags)
     candidate = TrainedCandidate("flight_delay", run_id, logged.model_id, logged.digest)
 
     def again():
         folder = tmp_path / uuid.uuid4().hex
         folder.mkdir()
-        site = Site(registry, FLIGHT_DELAY, folder, keys)
-        return register(site, candidate, PASSED, evidence=EVIDENCE, provenance=about, approvals=(APPROVAL,))
+        site = Workspace(registry, FLIGHT_DELAY, folder, keys)
+        return register_candidate(
+            site, candidate, PASSED, evidence=EVIDENCE, provenance=about, approvals=(APPROVAL,)
+        )
 
     return candidate, again
 
@@ -79,10 +81,10 @@ def card_of(registry, candidate, folder, name="model_card.md"):
 def test_the_evidence_travels_signed_with_the_version(registry, trained, keys, tmp_path):
     candidate, again = trained
     folder = registry.download("flight_delay", again(), tmp_path / "version")
-    signed = certificate.verify(folder, keys / "trusted").files
+    signed = certificate.verify_certificate(folder, keys / "trusted").files
     assert {"evidence/evidence.json", "evidence/roc.png", "evidence/explanations.json"} <= signed.keys()
     assert (folder / "evidence" / "roc.png").read_text() == "picture"
-    assert certificate.verify(folder, keys / "trusted").model_digest == candidate.digest
+    assert certificate.verify_certificate(folder, keys / "trusted").model_digest == candidate.digest
 
 
 def test_registering_again_finds_version_certificate_and_card(registry, trained, tmp_path):
@@ -145,7 +147,7 @@ def test_the_registry_page_names_owner_metric_and_card(registry, trained):
 
 
 def test_what_a_gate_could_not_decide_a_person_may():
-    require(CANDIDATE, [verdict("inconclusive")], [{"gate": "improvement_log_loss", "by": "ann"}])
+    require_passed(CANDIDATE, [verdict("inconclusive")], [{"gate": "improvement_log_loss", "by": "ann"}])
 
 
 @pytest.mark.parametrize(
@@ -153,4 +155,4 @@ def test_what_a_gate_could_not_decide_a_person_may():
 )
 def test_an_approval_is_of_one_open_question_and_never_of_a_no(outcome, gate):
     with pytest.raises(GateFailed, match=f"improvement_log_loss: {outcome}"):
-        require(CANDIDATE, [verdict(outcome)], [{"gate": gate, "by": "ann"}])
+        require_passed(CANDIDATE, [verdict(outcome)], [{"gate": gate, "by": "ann"}])

@@ -7,7 +7,7 @@ import uuid
 import pytest
 
 from include.errors import ServiceUnavailable
-from include.modeling.packaging.package import digest
+from include.modeling.packaging.package import model_digest
 from include.modeling.registry.registry import Registry
 from tests.faults.proxy import Proxy
 
@@ -37,15 +37,15 @@ def test_a_model_that_does_not_fit_is_an_accident_and_the_next_attempt_finishes_
 ):
     store.inject("busy", UPLOADS)
     with pytest.raises(ServiceUnavailable):
-        registry.log_model(run_id, packaged, digest=digest(packaged), tags={})
+        registry.log_model(run_id, packaged, digest=model_digest(packaged), tags={})
     assert registry.logged(run_id) is None
     store.heal()
-    logged = registry.log_model(run_id, packaged, digest=digest(packaged), tags={})
+    logged = registry.log_model(run_id, packaged, digest=model_digest(packaged), tags={})
     assert registry.logged(run_id).model_id == logged.model_id
 
 
 def test_a_certificate_that_does_not_fit_is_an_accident_too(store, registry, run_id, packaged, tmp_path):
-    logged = registry.log_model(run_id, packaged, digest=digest(packaged), tags={})
+    logged = registry.log_model(run_id, packaged, digest=model_digest(packaged), tags={})
     (packaged / "certificate.json").write_text("signed")
     store.inject("busy", UPLOADS)
     with pytest.raises(ServiceUnavailable):

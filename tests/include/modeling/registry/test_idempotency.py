@@ -106,7 +106,7 @@ def test_what_cannot_be_confirmed_is_tried_again_later(registry, use_case, monke
         idempotency.post(away.uri, "runs/create", {})
 
     with pytest.raises(ServiceUnavailable, match="the run"):
-        idempotency.once(lambda: None, create, "the run")
+        idempotency.get_or_create(lambda: None, create, "the run")
 
 
 def test_a_refused_create_is_no_accident(mlflow_server):
@@ -114,25 +114,25 @@ def test_a_refused_create_is_no_accident(mlflow_server):
         idempotency.post(mlflow_server, "runs/create", {"experiment_id": "no such"})
 
     with pytest.raises(mlflow.exceptions.MlflowException, match="no such"):
-        idempotency.once(lambda: None, create, "the run")
+        idempotency.get_or_create(lambda: None, create, "the run")
 
 
 def test_a_lock_is_free_again_once_its_holder_is_gone(database):
-    with locks.alone(database, "key"):
+    with locks.advisory_lock(database, "key"):
         pass
-    with locks.alone(database, "key", patience="100ms"):
+    with locks.advisory_lock(database, "key", patience="100ms"):
         pass
 
 
 def test_who_waits_too_long_for_another_attempt_tries_again_later(database):
     with (
-        locks.alone(database, "key"),
+        locks.advisory_lock(database, "key"),
         pytest.raises(ServiceUnavailable, match="another attempt"),
-        locks.alone(database, "key", patience="100ms"),
+        locks.advisory_lock(database, "key", patience="100ms"),
     ):
         pass
 
 
 def test_another_key_is_another_lock(database):
-    with locks.alone(database, "key"), locks.alone(database, "other", patience="100ms"):
+    with locks.advisory_lock(database, "key"), locks.advisory_lock(database, "other", patience="100ms"):
         pass

@@ -7,9 +7,9 @@ from functools import partial
 
 import pytest
 
-from include.certificates.certificate import digest, file_digests
+from include.certificates.certificate import file_digests, model_digest
 from include.errors import CertificateInvalid, ReleaseError, SettingsError
-from include.inference.download import fetch
+from include.inference.download import download_version
 from include.modeling.registry.registry import Logged, as_tags
 from tests.include.modeling.lives import made, tags, whole_life
 
@@ -78,9 +78,9 @@ def test_a_life_repeated_makes_nothing_new(registry, use_case, client, packaged)
 
 def test_a_run_keeps_the_first_model_that_was_logged_whole(registry, use_case, packaged):
     run_id = registry.run_for(use_case, tags())
-    first = registry.log_model(run_id, packaged, digest=digest(packaged), tags={})
+    first = registry.log_model(run_id, packaged, digest=model_digest(packaged), tags={})
     (packaged / "model.pkl").write_bytes(b"another fit")
-    second = registry.log_model(run_id, packaged, digest=digest(packaged), tags={})
+    second = registry.log_model(run_id, packaged, digest=model_digest(packaged), tags={})
     assert (second.model_id, second.digest) == (first.model_id, first.digest)
 
 
@@ -91,12 +91,12 @@ def test_a_half_written_model_is_no_model_yet_and_is_written_over(
     with monkeypatch.context() as patch:
         patch.setattr(registry._client, "finalize_logged_model", stop)
         with pytest.raises(KeyboardInterrupt):
-            registry.log_model(run_id, packaged, digest=digest(packaged), tags={})
+            registry.log_model(run_id, packaged, digest=model_digest(packaged), tags={})
     assert registry.logged(run_id) is None
     (packaged / "model.pkl").write_bytes(b"another fit")
-    logged = registry.log_model(run_id, packaged, digest=digest(packaged), tags={})
-    assert registry.logged(run_id).digest == logged.digest == digest(packaged)
-    assert digest(registry.fetch(logged.model_id, tmp_path / "fetched")) == digest(packaged)
+    logged = registry.log_model(run_id, packaged, digest=model_digest(packaged), tags={})
+    assert registry.logged(run_id).digest == logged.digest == model_digest(packaged)
+    assert model_digest(registry.fetch(logged.model_id, tmp_path / "fetched")) == model_digest(packaged)
 
 
 def stop(*_):
@@ -105,7 +105,9 @@ def stop(*_):
 
 def test_a_downloaded_version_has_the_digest_that_was_registered(registry, use_case, packaged, tmp_path):
     *_, version = whole_life(registry, use_case, packaged)
-    assert digest(registry.download(use_case, version, tmp_path / "new" / "1")) == digest(packaged)
+    assert model_digest(registry.download(use_case, version, tmp_path / "new" / "1")) == model_digest(
+        packaged
+    )
 
 
 def test_a_download_leaves_nothing_of_what_was_there(registry, use_case, packaged, tmp_path):
@@ -131,7 +133,7 @@ def test_the_certificate_arrives_with_the_version_and_the_evidence_it_names(
     folder = registry.download(use_case, version, tmp_path / "version")
     assert (folder / "certificate.json").read_text() == "signed"
     assert [path.name for path in (folder / "evidence").iterdir()] == ["evidence.json"]
-    assert digest(folder) == digest(packaged)
+    assert model_digest(folder) == model_digest(packaged)
 
 
 def test_the_files_of_another_version_do_not_count(registry, use_case, packaged, tmp_path):
@@ -179,15 +181,15 @@ def test_the_controller_fetches_the_same_files_without_mlflow(
     registry, mlflow_server, use_case, packaged, tmp_path
 ):
     *_, version = whole_life(registry, use_case, packaged)
-    assert file_digests(fetch(mlflow_server, use_case, version, tmp_path / "fetched")) == file_digests(
-        packaged
-    )
+    assert file_digests(
+        download_version(mlflow_server, use_case, version, tmp_path / "fetched")
+    ) == file_digests(packaged)
 
 
 @pytest.mark.parametrize(("table", "named"), [("features", {3, 7}), ("labels", {5}), ("nothing", set())])
 def test_finds_the_table_versions_that_registered_models_name(registry, packaged, table, named):
     mine = uuid.uuid4().hex[:8]
-    logged = {"digest": digest(packaged), "tags": {}}
+    logged = {"digest": model_digest(packaged), "tags": {}}
     for name, feature_version in (("one", 3), ("two", 7)):
         snapshot = {
             "feature_view": f"features_{mine}", "feature_version": feature_version,
@@ -205,7 +207,7 @@ def test_reads_every_page_of_the_versions_that_name_a_table(registry, use_case, 
     monkeypatch.setattr(registry._client, "search_model_versions", partial(search, max_results=1))
     for version in (1, 2, 3):
         run_id = registry.run_for(use_case, tags(str(version)))
-        model = registry.log_model(run_id, packaged, digest=digest(packaged), tags={})
+        model = registry.log_model(run_id, packaged, digest=model_digest(packaged), tags={})
         lineage = as_tags({"snapshot.feature_view": use_case, "snapshot.feature_version": version})
         registry.register(use_case, run_id, model, lineage)
     assert registry.versions_of_table(use_case) == {1, 2, 3}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from include.certificates.certificate import digest
+from include.certificates.certificate import model_digest
 from include.errors import RunDeleted, ServiceUnavailable, SettingsError
-from include.modeling.registry.idempotency import reaching
+from include.modeling.registry.idempotency import translate_mlflow_errors
 from include.modeling.registry.tracking import REPLACES, SUPERSEDED_BY, SUPERSEDES
 
 
@@ -62,7 +62,7 @@ USES = {
     "ending": lambda registry, run_id, _: registry.finish(run_id),
     "asking for the model": lambda registry, run_id, _: registry.logged(run_id),
     "packing the model": lambda registry, run_id, folder: registry.log_model(
-        run_id, folder, digest=digest(folder), tags={}
+        run_id, folder, digest=model_digest(folder), tags={}
     ),
 }
 
@@ -110,7 +110,7 @@ def answered(status):
 
 
 def test_an_artifact_store_that_breaks_is_an_accident_and_one_that_refuses_is_none():
-    with pytest.raises(ServiceUnavailable, match="did not do it"), reaching("http://mlflow"):
+    with pytest.raises(ServiceUnavailable, match="did not do it"), translate_mlflow_errors("http://mlflow"):
         raise answered(503)
-    with pytest.raises(IOError, match="403"), reaching("http://mlflow"):
+    with pytest.raises(IOError, match="403"), translate_mlflow_errors("http://mlflow"):
         raise answered(403)

@@ -10,7 +10,7 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from include.declarations import Training
 from include.errors import DeclarationError
-from include.modeling.training.estimator import fit, iterations_of, seed, seeds
+from include.modeling.training.estimator import fit_estimator, n_iterations, seed, seeds
 from include.use_cases.flight_delay import USE_CASE
 
 NUMBERS = ["hour", "distance", "wind_speed"]
@@ -35,7 +35,9 @@ def lightgbm(**changes):
 def test_weights_reach_the_last_step_of_a_pipeline(flights):
     train = flights(days=20)
     weighted, plain = (
-        fit(case, piped(LogisticRegression()), train, train).estimator.predict_proba(train)[:, 1].mean()
+        fit_estimator(case, piped(LogisticRegression()), train, train)
+        .estimator.predict_proba(train)[:, 1]
+        .mean()
         for case in (of(class_weights=(1, 100)), of())
     )
     assert weighted > 0.9 > plain
@@ -43,13 +45,15 @@ def test_weights_reach_the_last_step_of_a_pipeline(flights):
 
 def test_weights_reach_an_estimator_without_a_pipeline(flights):
     train = flights(days=20).assign(**dict.fromkeys(USE_CASE.features, 0.0))
-    model = fit(of(class_weights="balanced"), HistGradientBoostingClassifier(), train, train).estimator
+    model = fit_estimator(
+        of(class_weights="balanced"), HistGradientBoostingClassifier(), train, train
+    ).estimator
     assert model.predict_proba(train[list(USE_CASE.features)])[0, 1] == pytest.approx(0.5, abs=0.01)
 
 
 def test_what_takes_no_weights_is_refused(flights):
     with pytest.raises(DeclarationError, match="KNeighborsClassifier takes no sample_weight"):
-        fit(of(half_life_days=7), piped(KNeighborsClassifier()), flights(days=2), flights(days=1))
+        fit_estimator(of(half_life_days=7), piped(KNeighborsClassifier()), flights(days=2), flights(days=1))
 
 
 @pytest.mark.parametrize(
@@ -57,9 +61,9 @@ def test_what_takes_no_weights_is_refused(flights):
 )
 def test_boosting_stops_when_the_validation_days_get_no_better(flights, boosting):
     train, validation = flights(days=10), flights("2013-02-01", days=5, seed=1)
-    stopped = fit(of(early_stopping=3), piped(boosting()), train, validation)
+    stopped = fit_estimator(of(early_stopping=3), piped(boosting()), train, validation)
     assert stopped.iterations < 100
-    assert fit(of(), piped(boosting()), train, validation).iterations == 300
+    assert fit_estimator(of(), piped(boosting()), train, validation).iterations == 300
     held_out = flights("2013-03-01", days=5, seed=2)
     assert np.isfinite(stopped.estimator.predict_proba(held_out[list(USE_CASE.features)])).all()
 
@@ -68,7 +72,9 @@ def test_it_is_the_validation_days_that_say_when_to_stop(flights):
     train, validation = flights(days=10), flights("2013-02-01", days=5, seed=1)
     upside_down = validation.assign(target=1 - validation["target"])
     rounds = [
-        fit(of(early_stopping=5), piped(HistGradientBoostingClassifier(max_iter=300)), train, rows).iterations
+        fit_estimator(
+            of(early_stopping=5), piped(HistGradientBoostingClassifier(max_iter=300)), train, rows
+        ).iterations
         for rows in (validation, upside_down)
     ]
     assert rounds[1] < rounds[0]
@@ -76,13 +82,13 @@ def test_it_is_the_validation_days_that_say_when_to_stop(flights):
 
 def test_weights_and_early_stopping_go_together(flights):
     train, validation = flights(days=10), flights("2013-02-01", days=5, seed=1)
-    fitted = fit(of(early_stopping=3, half_life_days=5), piped(lightgbm()), train, validation)
+    fitted = fit_estimator(of(early_stopping=3, half_life_days=5), piped(lightgbm()), train, validation)
     assert fitted.iterations < 100
 
 
 def test_what_cannot_stop_early_is_refused(flights):
     with pytest.raises(DeclarationError, match="LogisticRegression cannot stop on validation days"):
-        fit(of(early_stopping=3), piped(LogisticRegression()), flights(days=2), flights(days=1))
+        fit_estimator(of(early_stopping=3), piped(LogisticRegression()), flights(days=2), flights(days=1))
 
 
 def test_only_an_open_seed_is_filled():
@@ -102,11 +108,12 @@ def test_the_numbers_that_chance_began_with_are_named():
 def test_a_forest_is_the_same_each_time_without_a_seed_of_its_own(flights):
     train = flights(days=5)
     one, two = (
-        fit(of(), piped(RandomForestClassifier(n_estimators=5)), train, train).estimator for _ in range(2)
+        fit_estimator(of(), piped(RandomForestClassifier(n_estimators=5)), train, train).estimator
+        for _ in range(2)
     )
     rows = train[list(USE_CASE.features)]
     np.testing.assert_array_equal(one.predict_proba(rows), two.predict_proba(rows))
 
 
 def test_what_has_no_rounds_has_no_iterations(flights):
-    assert iterations_of(LogisticRegression().fit([[0.0], [1.0]], [0, 1])) is None
+    assert n_iterations(LogisticRegression().fit([[0.0], [1.0]], [0, 1])) is None

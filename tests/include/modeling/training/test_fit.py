@@ -9,7 +9,7 @@ import pytest
 from include.data.snapshots.splits import Splits
 from include.declarations import Training
 from include.errors import DataError, ServiceUnavailable, TrainingFailed
-from include.modeling.training.fit import fit, inputs
+from include.modeling.training.fit import feature_columns, fit_candidate
 from include.use_cases.air_time import USE_CASE as AIR_TIME
 from include.use_cases.flight_delay import USE_CASE
 
@@ -40,7 +40,7 @@ def of(use_case, **training):
 
 def test_a_model_sees_the_training_rows_and_the_declared_features_only(flights):
     train, rest = flights(days=3), flights("2013-02-01", days=3)
-    trained = fit(USE_CASE, Recorder(), splits(train, rest))
+    trained = fit_candidate(USE_CASE, Recorder(), splits(train, rest))
     assert list(trained.estimator.rows.columns) == list(USE_CASE.features)
     assert trained.estimator.rows.index.equals(train.index)
     assert (trained.rows, trained.seconds >= 0, trained.notes) == (len(train), True, ())
@@ -49,39 +49,39 @@ def test_a_model_sees_the_training_rows_and_the_declared_features_only(flights):
 def test_rows_without_a_target_are_refused(flights):
     train = flights(days=3).assign(target=lambda rows: rows["target"].astype(float).where(rows.index > 4))
     with pytest.raises(DataError, match="5 of 120 training rows have no target"):
-        fit(USE_CASE, Recorder(), splits(train))
+        fit_candidate(USE_CASE, Recorder(), splits(train))
 
 
 @pytest.mark.parametrize("value", [0, 1])
 def test_one_class_teaches_nothing(flights, value):
     with pytest.raises(DataError, match=r"label\.above"):
-        fit(USE_CASE, Recorder(), splits(flights(days=3).assign(target=value)))
+        fit_candidate(USE_CASE, Recorder(), splits(flights(days=3).assign(target=value)))
 
 
 def test_missing_features_are_named(flights):
     with pytest.raises(DataError, match="temp, visib"):
-        inputs(USE_CASE, flights(days=1).drop(columns=["temp", "visib"]))
+        feature_columns(USE_CASE, flights(days=1).drop(columns=["temp", "visib"]))
 
 
 def test_the_same_rows_give_the_same_model(flights):
     from include.use_cases.flight_delay import build_model
 
     train = flights()
-    one, two = (fit(USE_CASE, build_model(), splits(train)).estimator for _ in range(2))
-    rows = inputs(USE_CASE, flights(seed=9))
+    one, two = (fit_candidate(USE_CASE, build_model(), splits(train)).estimator for _ in range(2))
+    rows = feature_columns(USE_CASE, flights(seed=9))
     np.testing.assert_array_equal(one.predict_proba(rows), two.predict_proba(rows))
 
 
 @pytest.mark.parametrize("constant", [3.0, np.nan])
 def test_a_constant_feature_is_noted(flights, constant):
     train = flights(days=3).assign(precip=constant, visib=constant)
-    assert fit(USE_CASE, Recorder(), splits(train)).notes == (
+    assert fit_candidate(USE_CASE, Recorder(), splits(train)).notes == (
         "precip, visib never changes in the 120 training rows",
     )
 
 
 def test_more_features_than_rows_are_noted(flights):
-    trained = fit(USE_CASE, Recorder(), splits(flights(days=4, a_day=2)))
+    trained = fit_candidate(USE_CASE, Recorder(), splits(flights(days=4, a_day=2)))
     assert trained.notes == ("there are more features (13) than training rows (8)",)
 
 
@@ -91,7 +91,7 @@ def test_an_estimator_that_raises_is_a_decision_that_names_it(flights):
             raise ZeroDivisionError("no way")
 
     with pytest.raises(TrainingFailed, match=r"Broken could not be fitted on 40 rows: ZeroDivisionError"):
-        fit(USE_CASE, Broken(), splits(flights(days=1)))
+        fit_candidate(USE_CASE, Broken(), splits(flights(days=1)))
 
 
 def raising(error):
@@ -121,21 +121,21 @@ def test_what_ran_out_or_went_away_is_tried_again_and_says_nothing_of_the_model(
     fitting, answering = raising(accident)
     for estimator, what in (fitting, "the fit on 40 rows"), (answering, r"predict_proba\(\) on its own rows"):
         with pytest.raises(ServiceUnavailable, match=f"{what} was cut short: .* says nothing of the model"):
-            fit(USE_CASE, estimator, splits(flights(days=1)))
+            fit_candidate(USE_CASE, estimator, splits(flights(days=1)))
 
 
 def test_a_path_that_is_not_there_is_the_estimators_fault(flights):
     fitting, answering = raising(FileNotFoundError("/weights.bin"))
     with pytest.raises(TrainingFailed, match="Ended could not be fitted on 40 rows: FileNotFoundError"):
-        fit(USE_CASE, fitting, splits(flights(days=1)))
+        fit_candidate(USE_CASE, fitting, splits(flights(days=1)))
     with pytest.raises(TrainingFailed, match=r"predict_proba\(\) fails on its own rows: FileNotFoundError"):
-        fit(USE_CASE, answering, splits(flights(days=1)))
+        fit_candidate(USE_CASE, answering, splits(flights(days=1)))
 
 
 def test_who_interrupts_a_training_is_obeyed(flights):
     for estimator in raising(KeyboardInterrupt()):
         with pytest.raises(KeyboardInterrupt):
-            fit(USE_CASE, estimator, splits(flights(days=1)))
+            fit_candidate(USE_CASE, estimator, splits(flights(days=1)))
 
 
 def logistic(**changes):
@@ -148,15 +148,15 @@ def logistic(**changes):
 
 
 def test_what_does_not_converge_is_noted(flights):
-    (note,) = fit(USE_CASE, logistic(max_iter=1), splits(flights(days=3))).notes
+    (note,) = fit_candidate(USE_CASE, logistic(max_iter=1), splits(flights(days=3))).notes
     assert note.startswith("it did not converge: lbfgs failed to converge after 1 iteration")
 
 
 def test_what_does_not_converge_is_refused_where_that_is_declared(flights):
     strict = of(USE_CASE, convergence="require")
     with pytest.raises(TrainingFailed, match="flight_delay requires convergence: it did not converge: lbfgs"):
-        fit(strict, logistic(max_iter=1), splits(flights(days=3)))
-    assert fit(strict, logistic(), splits(flights(days=3))).notes == ()
+        fit_candidate(strict, logistic(max_iter=1), splits(flights(days=3)))
+    assert fit_candidate(strict, logistic(), splits(flights(days=3))).notes == ()
 
 
 def answering(value, shape):
@@ -174,14 +174,14 @@ def answering(value, shape):
 )
 def test_answers_that_are_no_probabilities_are_refused(flights, estimator, message):
     with pytest.raises(TrainingFailed, match=message):
-        fit(USE_CASE, estimator, splits(flights(days=1)))
+        fit_candidate(USE_CASE, estimator, splits(flights(days=1)))
 
 
 def test_a_regression_answers_one_number_a_row(flights):
     train = splits(flights(days=1, task="regression"))
-    assert fit(AIR_TIME, answering(5000.0, lambda n: (n,)), train).rows == 40
+    assert fit_candidate(AIR_TIME, answering(5000.0, lambda n: (n,)), train).rows == 40
     with pytest.raises(TrainingFailed, match=r"in the shape \(40, 1\), expected is \(40,\)"):
-        fit(AIR_TIME, answering(1.0, lambda n: (n, 1)), train)
+        fit_candidate(AIR_TIME, answering(1.0, lambda n: (n, 1)), train)
 
 
 def one_hot(handle_unknown):
@@ -196,6 +196,6 @@ def one_hot(handle_unknown):
 
 def test_a_category_that_only_callers_will_send_is_tried_in_training(flights):
     train = splits(flights(days=3))
-    assert fit(USE_CASE, one_hot("ignore"), train).notes == ()
+    assert fit_candidate(USE_CASE, one_hot("ignore"), train).notes == ()
     with pytest.raises(TrainingFailed, match=r"predict_proba\(\) fails on a carrier that it has never seen"):
-        fit(USE_CASE, one_hot("error"), train)
+        fit_candidate(USE_CASE, one_hot("error"), train)

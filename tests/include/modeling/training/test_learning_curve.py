@@ -8,8 +8,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from include.modeling.evaluation.metrics import evaluate, predict
-from include.modeling.training.learning_curve import LearningCurve, draw, learning_curve
+from include.modeling.evaluation.metrics import compute_metrics, predict
+from include.modeling.training.learning_curve import LearningCurve, draw_learning_curve, learning_curve
 from include.use_cases.flight_delay import USE_CASE
 
 NUMBERS = ["hour", "distance", "wind_speed"]
@@ -38,7 +38,7 @@ def test_boosting_is_followed_round_by_round_and_ends_at_the_model_itself(rows, 
     curve = learning_curve(USE_CASE, model, train, validation)
     assert (curve.over, curve.metric, curve.steps[0], curve.steps[-1]) == ("rounds", "log_loss", 1, 60)
     assert len(curve.steps) == 20
-    found = evaluate(USE_CASE, predict(model, "classification", validation[FEATURES]), validation["target"])
+    found = compute_metrics(USE_CASE, predict(model, "binary", validation[FEATURES]), validation["target"])
     assert curve.validation[-1] == pytest.approx(found["log_loss"])
     assert curve.gap == pytest.approx(curve.validation[-1] - curve.train[-1])
 
@@ -98,4 +98,4 @@ def test_the_gap_of_a_metric_to_maximise_is_turned_round():
 
 def test_a_curve_can_be_looked_at():
     curve = LearningCurve("roc_auc", "rounds", (1, 2), (0.8, 0.9), (0.7, 0.75))
-    assert draw(curve, "flight_delay").startswith(b"\x89PNG")
+    assert draw_learning_curve(curve, "flight_delay").startswith(b"\x89PNG")

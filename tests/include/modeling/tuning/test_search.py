@@ -19,7 +19,7 @@ from sqlalchemy import text
 
 from include.declarations import Tuning
 from include.errors import DataError, ServiceUnavailable, SettingsError, TrainingFailed
-from include.modeling.pipeline.workspace import Site
+from include.modeling.pipeline.workspace import Workspace
 from include.modeling.registry.provenance import Provenance, code_version
 from include.modeling.tuning import executors
 from include.modeling.tuning.search import tune
@@ -46,7 +46,7 @@ def once(uri, url, run_id, folder):
 
     sys.modules["include.use_cases.tunable"] = tunable
     engine = connect(url)
-    site = Site(Registry(uri, engine), declared(trials=8), Path(folder), Path(folder))
+    site = Workspace(Registry(uri, engine), declared(trials=8), Path(folder), Path(folder))
     tune(site, build_model, make_flights(days=24), run_id=run_id, provenance=ABOUT, engine=engine)
 
 
@@ -76,7 +76,7 @@ def tuning(registry, run_id, database, flights, tmp_path):
     def run(build=build_model, *, provenance=ABOUT, **changes):
         folder = tmp_path / uuid.uuid4().hex
         folder.mkdir()
-        site = Site(registry, declared(**changes), folder, folder)
+        site = Workspace(registry, declared(**changes), folder, folder)
         return tune(site, build, flights(days=24), run_id=run_id, provenance=provenance, engine=database)
 
     return run
@@ -307,6 +307,6 @@ def test_a_cluster_with_other_code_is_refused(tuning, monkeypatch):
 
 
 def test_a_cluster_that_is_away_is_an_accident(tuning, free_port, monkeypatch):
-    monkeypatch.setattr(executors, "PATIENCE_SECONDS", 1)
+    monkeypatch.setattr(executors, "WORKER_TIMEOUT_S", 1)
     with pytest.raises(ServiceUnavailable, match="does not answer"):
         tuning(dask=f"tcp://127.0.0.1:{free_port}")

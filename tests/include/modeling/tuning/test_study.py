@@ -6,16 +6,16 @@ import pytest
 from sqlalchemy import inspect
 
 from include.database.tables import connect
-from include.declarations import Choice, Real, Tuning, Whole
+from include.declarations import Categorical, Integer, Real, Tuning
 from include.errors import ServiceUnavailable, SettingsError
 from include.modeling.tuning.study import SCHEMA, Study
-from include.modeling.tuning.trial import Outcome
+from include.modeling.tuning.trial import TrialResult
 
 TUNING = Tuning(
     parameters={
         "rate": Real(low=0.01, high=1, log=True),
-        "leaves": Whole(low=3, high=60),
-        "kind": Choice(values=("a", "b", None)),
+        "leaves": Integer(low=3, high=60),
+        "kind": Categorical(values=("a", "b", None)),
     },
     trials=9,
 )
@@ -33,7 +33,7 @@ def study(database):
 
 def outcome(parameters):
     score = abs(parameters["rate"] - 0.2) + abs(parameters["leaves"] - 20) / 100
-    return Outcome((score, score + 0.02), 0.1)
+    return TrialResult((score, score + 0.02), 0.1)
 
 
 def run(study, count, *, until=100):
@@ -59,14 +59,14 @@ def test_a_study_ends_after_as_many_trials_as_declared(study):
 def test_the_best_of_a_metric_to_maximise_is_the_highest(study):
     found = study(metric="roc_auc")
     for number, _ in found.batch(3):
-        found.tell(number, Outcome((number / 10,), 0.1))
+        found.tell(number, TrialResult((number / 10,), 0.1))
     assert found.best().number == 2
 
 
 def test_of_equals_the_first_is_the_best(study):
     found = study()
     for number, _ in reversed(found.batch(3)):
-        found.tell(number, Outcome((0.5,), 0.1))
+        found.tell(number, TrialResult((0.5,), 0.1))
     assert found.best().number == 0
 
 
@@ -98,7 +98,7 @@ def _told(trial):
 def test_a_trial_that_fails_counts_and_says_why(study):
     found = study()
     ((number, _),) = found.batch(1)
-    found.tell(number, Outcome((), 0.1, "ValueError: no"))
+    found.tell(number, TrialResult((), 0.1, "ValueError: no"))
     assert [trial.user_attrs["problem"] for trial in found.ended()] == ["ValueError: no"]
     assert found.best() is None
     run(found, 3)

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from include.declarations import Training, Tuning, Whole
+from include.declarations import Integer, Training, Tuning
 from include.errors import DataError, ServiceUnavailable
-from include.modeling.tuning.trial import Work, attempt, folds
+from include.modeling.tuning.trial import TrialJob, folds, run_trial
 from tests.include.modeling.tunable import USE_CASE, build_model
 
-ANY = {"depth": Whole(low=1, high=9)}
+ANY = {"depth": Integer(low=1, high=9)}
 
 
 def days(count, first="2013-01-01"):
@@ -57,33 +57,33 @@ def test_an_embargo_needs_days_too():
 @pytest.fixture
 def work(flights):
     rows = flights(days=16)
-    return Work(USE_CASE, "log_loss", build_model, rows, folds(USE_CASE.tuning, days(16), embargo_days=1))
+    return TrialJob(USE_CASE, "log_loss", build_model, rows, folds(USE_CASE.tuning, days(16), embargo_days=1))
 
 
 def test_a_trial_is_scored_once_a_fold(work):
-    good, bad = (attempt(work, {"strength": 1.0, "by": by}) for by in ("hour", "noise"))
+    good, bad = (run_trial(work, {"strength": 1.0, "by": by}) for by in ("hour", "noise"))
     assert len(good.scores) == 2
     assert good.score == pytest.approx(sum(good.scores) / 2)
     assert good.score < bad.score
 
 
 def test_what_cannot_be_built_or_fitted_is_a_problem_of_its_parameters(work):
-    assert "TypeError: build_model() got an unexpected" in attempt(work, {"depth": 3}).problem
-    assert "InvalidParameterError" in attempt(work, {"strength": -1.0}).problem
+    assert "TypeError: build_model() got an unexpected" in run_trial(work, {"depth": 3}).problem
+    assert "InvalidParameterError" in run_trial(work, {"strength": -1.0}).problem
 
 
 def test_a_trial_that_ran_out_of_memory_decides_nothing_about_its_parameters(work):
     def build_model(**_):
         raise MemoryError("Unable to allocate 9 GiB")
 
-    unlucky = Work(USE_CASE, "log_loss", build_model, work.rows, work.folds)
+    unlucky = TrialJob(USE_CASE, "log_loss", build_model, work.rows, work.folds)
     with pytest.raises(ServiceUnavailable, match=r"a trial with \{'depth': 3\} was cut short: MemoryError"):
-        attempt(unlucky, {"depth": 3})
+        run_trial(unlucky, {"depth": 3})
 
 
 def test_a_fold_without_both_classes_says_so(work):
-    lost = Work(USE_CASE, "roc_auc", build_model, work.rows.assign(target=1), work.folds)
-    assert "could not be fitted" in attempt(lost, {}).problem
+    lost = TrialJob(USE_CASE, "roc_auc", build_model, work.rows.assign(target=1), work.folds)
+    assert "could not be fitted" in run_trial(lost, {}).problem
 
 
 def test_early_stopping_looks_at_the_fold_and_not_beyond(work):
@@ -99,13 +99,13 @@ def test_early_stopping_looks_at_the_fold_and_not_beyond(work):
     stopping = USE_CASE.model_copy(
         update={"training": Training(early_stopping=2), "features": ("hour", "wind_speed")}
     )
-    found = attempt(Work(stopping, "log_loss", Watched, work.rows, work.folds), {})
+    found = run_trial(TrialJob(stopping, "log_loss", Watched, work.rows, work.folds), {})
     assert found.problem == ""
     assert seen == [3 * 40, 3 * 40]
 
 
 def test_the_same_parameters_score_the_same(work):
-    assert attempt(work, {"strength": 0.3}).scores == attempt(work, {"strength": 0.3}).scores
+    assert run_trial(work, {"strength": 0.3}).scores == run_trial(work, {"strength": 0.3}).scores
 
 
 def test_work_travels_with_the_code_of_its_use_case(work, monkeypatch):
@@ -117,6 +117,6 @@ def test_work_travels_with_the_code_of_its_use_case(work, monkeypatch):
     content = work.to_bytes()
     monkeypatch.delattr(tunable, "build_model")
     assert (
-        attempt(cloudpickle.loads(content), {"strength": 0.3}).scores
-        == attempt(work, {"strength": 0.3}).scores
+        run_trial(cloudpickle.loads(content), {"strength": 0.3}).scores
+        == run_trial(work, {"strength": 0.3}).scores
     )

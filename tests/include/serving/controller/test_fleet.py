@@ -47,7 +47,7 @@ def test_a_version_lives_from_wanted_to_unwanted(fleet) -> None:
     time.sleep(0.4)
     fleet.want(set())
     assert fleet.servers() == []
-    turn(fleet, lambda: not list(processes.find()))
+    turn(fleet, lambda: not list(processes.find_servers()))
 
 
 def test_another_fleet_takes_over_what_runs_and_keeps_addresses_of_what_does_not(fleet) -> None:
@@ -67,7 +67,7 @@ def test_a_second_process_of_a_version_is_ended(fleet) -> None:
     fleet.want({ONE})
     turn(fleet, fleet.ready)
     (server,) = fleet.servers()
-    second = processes.start(Server("delay", 1, server.port + 1))
+    second = processes.start_server(Server("delay", 1, server.port + 1))
     heir = Fleet()
     heir.adopt([server])
     assert processes.has_ended(second)
@@ -97,7 +97,7 @@ def test_processes_of_other_homes_are_left_alone(home, tmp_path) -> None:
         [sys.executable, "-c", "import time; time.sleep(60)", *about, "--folder", str(home / "models/x/1")]
     )
     try:
-        assert [process.pid for _, process in processes.find()] == [mine.pid]
+        assert [process.pid for _, process in processes.find_servers()] == [mine.pid]
     finally:
         for process in (other, mine):
             process.kill()

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import tempfile
 
-from include.release.rollout import State
+from include.release.rollout import ReleaseState
 from include.serving.controller.status import next_route
 from include.serving.gateway.config import Route, Server, map_entries, parse_map, parse_routes, render_map
 from include.serving.gateway.haproxy import Gateway
@@ -20,13 +20,13 @@ def test_a_challenger_without_a_champion_gets_nothing() -> None:
 
 
 def test_a_champion_that_is_not_there_yet_waits_while_the_old_one_serves() -> None:
-    state = State("delay", champion=4, previous=3)
+    state = ReleaseState("delay", champion=4, previous=3)
     assert next_route(state, Route(3), {3}) == Route(3)
     assert next_route(state, Route(3), {3, 4}) == Route(4)
 
 
 def test_a_challenger_that_is_not_there_yet_gets_no_traffic() -> None:
-    state = State("delay", champion=3, challenger=4, weight=2500)
+    state = ReleaseState("delay", champion=3, challenger=4, weight=2500)
     assert next_route(state, Route(3), {3}) == Route(3)
     assert next_route(state, Route(3), {3, 4}) == Route(3, 4, 2500)
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from include.inference.scoring_protocol import Nonsense, Rows
+from include.inference.scoring_protocol import InvalidPrediction, Rows
 from include.serving.model_server.batching import Batcher
 
 
@@ -51,7 +51,7 @@ def test_concurrent_requests_share_calls_and_get_their_own_answers() -> None:
 def test_one_bad_request_spoils_no_other(bad: float, said: str) -> None:
     answers = ask(Echo(), [1.0, bad, 2.0, 3.0])
     assert [answers[0], *answers[2:]] == [[1.0], [2.0], [3.0]]
-    assert isinstance(answers[1], Nonsense)
+    assert isinstance(answers[1], InvalidPrediction)
     assert said in str(answers[1])
 
 
@@ -85,4 +85,4 @@ def test_each_request_gets_the_probabilities_of_its_own_rows() -> None:
     answers = ask(Classes(), [0.25, 0.95, 0.5])
     assert answers[0] == [[0.25, 0.65, 0.1]]
     assert answers[2] == [[0.5, 0.4, 0.1]]
-    assert isinstance(answers[1], Nonsense)
+    assert isinstance(answers[1], InvalidPrediction)

@@ -18,9 +18,9 @@ from include.data.feature_store import client as store
 from include.data.feature_store import server
 from include.data.lake.delta_tables import Lake
 from include.database import tables
-from include.declarations import Column, FeatureView, Online, Source
-from include.inference.model import load
-from include.inference.scoring_protocol import Key, Refused, Rows, parse
+from include.declarations import Column, FeatureView, Online, ViewSource
+from include.inference.model import load_model
+from include.inference.scoring_protocol import BadRequest, Key, Rows, parse_request
 from include.serving.model_server import online_features
 from include.serving.model_server.app import ModelServer
 from include.serving.model_server.online_features import OnlineFeatures
@@ -38,7 +38,7 @@ VIEW = FeatureView(
     name="sights",
     owner="ann",
     description="What is known of a flight.",
-    sources=(Source(dataset="seen"),),
+    sources=(ViewSource(dataset="seen"),),
     entity="flight_id",
     time="leaves",
     columns=(
@@ -86,7 +86,10 @@ def feature_server(postgres: Any, tmp_path_factory: pytest.TempPathFactory) -> I
     store.materialise(VIEW, lake, url, [DAY])
     lake.publish(FLIGHTS.name, generate(FLIGHTS.columns, 5, DAY).assign(day=str(DAY)), [DAY], metadata={})
     store.materialise(FLIGHTS, lake, url, [DAY])
-    with store.opened(url) as opened, serving(server.app(opened), free_ports(1)[0]) as address:
+    with (
+        store.open_store(url) as opened,
+        serving(server.feature_server_app(opened), free_ports(1)[0]) as address,
+    ):
         store.look_up(opened, VIEW, ["one"])
         yield address
 
@@ -105,9 +108,9 @@ class Sum:
 def ask(make_model: Any, feature_server: str, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Return a way to ask a model server; it answers with the status and the body."""
     monkeypatch.setenv("AIRWORTHY_DATABASE_URL", database_url)
-    monkeypatch.setattr(online_features, "PATIENCE", 5.0)  # the machine may be busy with other tests
+    monkeypatch.setattr(online_features, "REQUEST_TIMEOUT_S", 5.0)  # the machine may be busy with other tests
     settings.cache_clear()
-    model = load(make_model("delay", 1, model=Sum()), settings().trusted_keys)
+    model = load_model(make_model("delay", 1, model=Sum()), settings().trusted_keys)
 
     def ask(
         content: Any = None, *, csv: str | None = None, uri: str = feature_server, role: str = "champion"
@@ -191,7 +194,7 @@ def test_without_the_feature_server_whole_rows_are_answered_and_keys_are_not(ask
 
 
 def test_a_feature_server_that_hangs_holds_nobody_up(ask: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(online_features, "PATIENCE", 0.2)
+    monkeypatch.setattr(online_features, "REQUEST_TIMEOUT_S", 0.2)
 
     async def hang(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "lifespan":
@@ -251,22 +254,22 @@ def test_what_is_neither_a_row_nor_a_key_is_refused_by_name(ask: Any, row: Any, 
 
 
 def test_without_an_online_view_the_key_is_an_unknown_column() -> None:
-    with pytest.raises(Refused, match=r"flight_id unknown\. It takes carrier, hour, temp\.$"):
-        parse(b"flight_id\none\n", "text/csv", COLUMNS)
+    with pytest.raises(BadRequest, match=r"flight_id unknown\. It takes carrier, hour, temp\.$"):
+        parse_request(b"flight_id\none\n", "text/csv", COLUMNS)
 
 
 def test_too_many_keys_are_refused_before_they_are_looked_up() -> None:
-    rows = Rows({}, online_features.MOST_KEYS + 1, ["one"] * (online_features.MOST_KEYS + 1))
-    with pytest.raises(Refused, match="1001 rows to look up; at most 1000") as refused:
+    rows = Rows({}, online_features.MAX_KEYS + 1, ["one"] * (online_features.MAX_KEYS + 1))
+    with pytest.raises(BadRequest, match="1001 rows to look up; at most 1000") as refused:
         asyncio.run(OnlineFeatures("http://127.0.0.1:9", VIEW).complete(rows, COLUMNS))
     assert refused.value.status == 413
 
 
 def test_the_projects_models_take_the_key_of_a_flight() -> None:
-    found = online_features.of("flight_delay")
+    found = online_features.online_features_of("flight_delay")
     assert found is not None
     assert found.key == Key("flight_id", "string")
-    assert online_features.of("delay") is None
+    assert online_features.online_features_of("delay") is None
 
 
 @pytest.fixture

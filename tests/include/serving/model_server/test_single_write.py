@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 
-from include.serving.model_server.single_write import _Whole
+from include.serving.model_server.single_write import _SingleWriteTransport
 
 
 class Wire:
@@ -25,7 +25,7 @@ class Wire:
 def test_head_and_body_leave_in_one_piece():
     async def answer() -> Wire:
         wire = Wire()
-        whole = _Whole(wire)
+        whole = _SingleWriteTransport(wire)
         whole.write(b"head")
         whole.write(b"body")
         assert wire.pieces == []
@@ -38,7 +38,7 @@ def test_head_and_body_leave_in_one_piece():
 def test_what_was_written_leaves_before_the_connection_is_closed():
     async def answer() -> Wire:
         wire = Wire()
-        whole = _Whole(wire)
+        whole = _SingleWriteTransport(wire)
         whole.write(b"last")
         whole.close()
         await asyncio.sleep(0)
@@ -51,7 +51,7 @@ def test_what_was_written_leaves_before_the_connection_is_closed():
 def test_nothing_is_sent_twice():
     async def answer() -> Wire:
         wire = Wire()
-        whole = _Whole(wire)
+        whole = _SingleWriteTransport(wire)
         for part in (b"one", b"two"):
             whole.write(part)
             await asyncio.sleep(0)

@@ -7,12 +7,12 @@ import pytest
 from cryptography.fernet import Fernet
 
 from include.errors import SettingsError
-from include.stack.compose.env import variables, write
+from include.stack.compose.env import variables, write_env_file
 from include.stack.embedded import environment
 
 
 def test_the_file_is_for_its_owner_only(tmp_path):
-    write(tmp_path / ".env")
+    write_env_file(tmp_path / ".env")
     assert stat.S_IMODE((tmp_path / ".env").stat().st_mode) == 0o600
 
 
@@ -20,7 +20,7 @@ def test_an_existing_file_stays_as_it_is(tmp_path):
     file = tmp_path / ".env"
     file.write_text("POSTGRES_PASSWORD=kept\n")
     with pytest.raises(SettingsError, match=rf"{file} exists.*docker compose down --volumes"):
-        write(file)
+        write_env_file(file)
     assert file.read_text() == "POSTGRES_PASSWORD=kept\n"
 
 

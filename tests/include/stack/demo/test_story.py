@@ -8,8 +8,8 @@ from unittest.mock import create_autospec
 import pytest
 
 from include.stack.airflow_api import AirflowApi
-from include.stack.demo.console import Chapter
-from include.stack.demo.story import Stage, StepFailed, train
+from include.stack.demo.console import Step
+from include.stack.demo.story import Demo, StepFailed, train_model
 
 AS_OF = date(2013, 3, 1)
 VERDICTS = [{"gate": "threshold_roc_auc", "outcome": "fail", "reason": "roc_auc 0.5 is under 0.62"}]
@@ -27,7 +27,7 @@ def api():
 
 @pytest.fixture
 def chapter():
-    return create_autospec(Chapter, instance=True, findings=[])
+    return create_autospec(Step, instance=True, findings=[])
 
 
 def ended(api, **tasks):
@@ -43,14 +43,14 @@ def said(chapter):
 def test_a_candidate_that_passed_has_a_version(api, chapter, chosen):
     ended(api, gate="success", register="success")
     api.xcom.side_effect = [[], 4]
-    assert train(Stage(chosen, api), chapter, AS_OF) == 4
+    assert train_model(Demo(chosen, api), chapter, AS_OF) == 4
     api.trigger.assert_called_once_with("flight_delay_training", {"as_of": "2013-03-01"})
 
 
 def test_a_gate_that_said_no_is_told_and_is_no_failure(api, chapter, chosen):
     ended(api, gate="failed", register="upstream_failed")
     api.xcom.return_value = VERDICTS
-    assert train(Stage(chosen, api), chapter, AS_OF) is None
+    assert train_model(Demo(chosen, api), chapter, AS_OF) is None
     assert said(chapter)[0] == "threshold_roc_auc: fail: roc_auc 0.5 is under 0.62"
     assert "the champion stays" in said(chapter)[1]
 
@@ -61,7 +61,7 @@ def test_another_task_that_failed_ends_the_demo_with_its_reason(api, chapter, ch
     api.xcom.return_value = VERDICTS
     api.log.return_value = "all was well\nDataError: no day has labels\nTask ended"
     with pytest.raises(StepFailed, match=rf"{task} failed: DataError: no day has labels\nhttp://airflow/run"):
-        train(Stage(chosen, api), chapter, AS_OF)
+        train_model(Demo(chosen, api), chapter, AS_OF)
     assert api.log.call_args.kwargs == {"try_number": 3}  # the last one's, not the first one's
 
 
@@ -70,20 +70,20 @@ def test_a_gate_that_broke_before_it_spoke_ends_the_demo(api, chapter, chosen):
     api.xcom.return_value = None
     api.log.return_value = ""
     with pytest.raises(StepFailed, match="gate failed: its log is empty"):
-        train(Stage(chosen, api), chapter, AS_OF)
+        train_model(Demo(chosen, api), chapter, AS_OF)
 
 
 def test_a_run_that_does_not_end_is_given_up_with_its_address(api, chapter, chosen):
     api.run.return_value = {"state": "running"}
     ended(api, train="running")
     with pytest.raises(StepFailed, match=r"some_dag did not end within 0 s: http://airflow/run"):
-        Stage(chosen, api).finish(chapter, "some_dag", "manual__1", timeout=0)
+        Demo(chosen, api).finish(chapter, "some_dag", "manual__1", timeout=0)
     chapter.progress.assert_called_once_with("some_dag: train is running")
 
 
 def test_the_run_that_follows_is_the_one_that_was_not_there_before(api, chapter, chosen):
     api.runs.return_value = [{"dag_run_id": "new"}, {"dag_run_id": "old"}]
-    stage = Stage(chosen, api)
+    stage = Demo(chosen, api)
     assert stage.run_since(chapter, "some_dag", {"old"}) == "new"
     assert stage.run_since(chapter, "some_dag", {"old", "new"}, timeout=0) is None
 
@@ -91,5 +91,5 @@ def test_the_run_that_follows_is_the_one_that_was_not_there_before(api, chapter,
 def test_the_deployment_of_a_version_is_the_run_that_its_event_set_off(api, chapter, chosen):
     api.runs.return_value = [{"dag_run_id": "of 3"}, {"dag_run_id": "of 4"}]
     api.get.side_effect = [{"asset_events": [{"extra": {"version": version}}]} for version in (3, 4)]
-    assert Stage(chosen, api).run_of(chapter, "some_dag", 4) == "of 4"
+    assert Demo(chosen, api).run_of(chapter, "some_dag", 4) == "of 4"
     assert api.get.call_args.args == ("/dags/some_dag/dagRuns/of 4/upstreamAssetEvents",)

@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from include.stack.demo.traffic import Tally, Traffic
+from include.stack.demo.traffic import Traffic, TrafficStats
 from tests.conftest import free_ports, wait_until
 
 ROWS = [{"flight_id": f"f{number}", "distance": float(number)} for number in range(3)]
@@ -113,8 +113,8 @@ def test_it_does_not_call_faster_than_it_was_told(gateway):
 
 @pytest.mark.parametrize(("share", "latency"), [(0, 1.0), (0.5, 3.0), (0.99, 4.0), (1, 4.0)])
 def test_a_quantile_is_a_latency_that_was_seen(share, latency):
-    assert Tally(latencies=[4.0, 1.0, 3.0, 2.0]).quantile(share) == latency
+    assert TrafficStats(latencies=[4.0, 1.0, 3.0, 2.0]).quantile(share) == latency
 
 
 def test_without_answers_there_is_no_latency():
-    assert Tally().quantile(0.5) == 0
+    assert TrafficStats().quantile(0.5) == 0

@@ -6,14 +6,14 @@ from dataclasses import asdict
 import pytest
 import yaml
 
-from include.credentials import load
+from include.credentials import load_credentials
 from include.settings import Settings
 from include.stack.embedded import environment
 from include.stack.embedded.programs import PROGRAMS
 
 
 def secrets_in(text: str, home) -> set[str]:
-    return {name for name, secret in asdict(load(home)).items() if secret in text}
+    return {name for name, secret in asdict(load_credentials(home)).items() if secret in text}
 
 
 @pytest.mark.parametrize(
@@ -29,18 +29,18 @@ def secrets_in(text: str, home) -> set[str]:
     ],
 )
 def test_a_program_sees_the_secrets_it_needs_and_no_other(chosen, kind, needed):
-    variables = environment.of(kind, chosen, load(chosen.root))
+    variables = environment.environment_of(kind, chosen, load_credentials(chosen.root))
     assert secrets_in(json.dumps(variables), chosen.root) == needed
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.name)
 def test_no_secret_stands_on_a_command_line(chosen, program):
-    load(chosen.root)
+    load_credentials(chosen.root)
     assert not secrets_in(" ".join(program.command(chosen)), chosen.root)
 
 
 def test_the_shared_variables_hold_no_secret_and_make_the_same_settings_again(chosen, monkeypatch):
-    load(chosen.root)
+    load_credentials(chosen.root)
     variables = environment.shared(chosen)
     assert not secrets_in(json.dumps(variables), chosen.root)
     for name, value in variables.items():
@@ -53,14 +53,19 @@ def test_the_shared_variables_hold_no_secret_and_make_the_same_settings_again(ch
 def test_tuning_can_be_overridden_from_outside_but_addresses_cannot(chosen, monkeypatch):
     monkeypatch.setenv("AIRFLOW__CORE__PARALLELISM", "9")
     monkeypatch.setenv("AIRFLOW__API__PORT", "1")
-    variables = environment.of("airflow", chosen, load(chosen.root))
+    variables = environment.environment_of("airflow", chosen, load_credentials(chosen.root))
     assert variables["AIRFLOW__CORE__PARALLELISM"] == "9"
     assert variables["AIRFLOW__API__PORT"] == str(chosen.airflow_port)
 
 
 @pytest.mark.parametrize("kind", ["mlflow", "airworthy", "airflow"])
 def test_an_outage_of_mlflow_costs_a_retry_of_the_task_and_not_minutes_of_the_clients(chosen, kind):
-    assert environment.of(kind, chosen, load(chosen.root))["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == "3"
+    assert (
+        environment.environment_of(kind, chosen, load_credentials(chosen.root))[
+            "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
+        ]
+        == "3"
+    )
 
 
 def test_the_composed_services_keep_to_the_same_rules():

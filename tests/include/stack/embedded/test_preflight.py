@@ -17,12 +17,12 @@ Usage = namedtuple("Usage", "total used free")
 
 
 def test_nothing_is_said_where_everything_is_right(chosen):
-    preflight.check(chosen)
+    preflight.check_machine(chosen)
 
 
 def test_a_taken_port_is_named_with_its_owner_and_the_variable_to_set(chosen):
     with socket.create_server(("127.0.0.1", chosen.mlflow_port)), pytest.raises(SettingsError) as caught:
-        preflight.check(chosen)
+        preflight.check_machine(chosen)
     message = str(caught.value)
     assert f"Port {chosen.mlflow_port} is taken" in message
     assert f"(process {os.getpid()})" in message
@@ -35,13 +35,13 @@ def test_a_port_that_was_just_left_is_not_taken(chosen):
         connection, _ = server.accept()
         connection.close()  # the server's side closes first and lingers in TIME_WAIT
         client.close()
-    preflight.check(chosen)
+    preflight.check_machine(chosen)
 
 
 def test_two_services_on_one_port_are_both_named(chosen):
     twice = chosen.model_copy(update={"mlflow_port": chosen.airflow_port})
     with pytest.raises(SettingsError, match=r"AIRWORTHY_MLFLOW_PORT and AIRWORTHY_AIRFLOW_PORT are both"):
-        preflight.check(twice)
+        preflight.check_machine(twice)
 
 
 def test_every_problem_is_said_at_once(chosen):
@@ -50,36 +50,36 @@ def test_every_problem_is_said_at_once(chosen):
         socket.create_server(("127.0.0.1", chosen.gateway_port)),
         pytest.raises(SettingsError, match=r"(?s)AIRWORTHY_MLFLOW_PORT.*AIRWORTHY_GATEWAY_PORT"),
     ):
-        preflight.check(chosen)
+        preflight.check_machine(chosen)
 
 
 def test_a_disk_that_is_nearly_full_is_said(chosen, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(10**12, 10**12, 1024**3))
     with pytest.raises(SettingsError, match=r"Only 1\.0 GB are free.*2 GB"):
-        preflight.check(chosen)
+        preflight.check_machine(chosen)
 
 
 @pytest.mark.parametrize("version", [(3, 10, 9), (3, 13, 0)])
 def test_an_unsupported_python_is_said(chosen, monkeypatch, version):
     monkeypatch.setattr(sys, "version_info", VersionInfo(*version, "final", 0))
     with pytest.raises(SettingsError, match=r"is not supported: use 3\.11 or 3\.12"):
-        preflight.check(chosen)
+        preflight.check_machine(chosen)
 
 
 def test_a_home_that_is_a_file_is_said(chosen):
     chosen.root.touch()
     with pytest.raises(SettingsError, match=r"cannot be written.*AIRWORTHY_HOME"):
-        preflight.check(chosen)
+        preflight.check_machine(chosen)
 
 
 def test_a_home_too_deep_for_sockets_is_said(chosen):
     deep = chosen.model_copy(update={"home": Path("/tmp") / ("x" * 80)})
     with pytest.raises(SettingsError, match="too long for the sockets"):
-        preflight.check(deep)
+        preflight.check_machine(deep)
 
 
 def test_a_missing_haproxy_is_said_with_the_command_to_type(chosen, monkeypatch):
     monkeypatch.setattr(shutil, "which", lambda *_, **__: None)
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     with pytest.raises(SettingsError, match="sudo apt-get install --yes haproxy"):
-        preflight.check(chosen)
+        preflight.check_machine(chosen)

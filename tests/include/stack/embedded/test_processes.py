@@ -42,21 +42,21 @@ def pids(found) -> set[int]:
 
 def test_the_processes_of_a_stack_are_found_and_those_of_another_are_not(tmp_path, start):
     mine, other = start(), start(home=tmp_path / "another")
-    assert pids(processes.find(tmp_path)) == {mine.pid}
+    assert pids(processes.find_processes(tmp_path)) == {mine.pid}
     assert other.poll() is None
 
 
 def test_those_of_one_program_can_be_told_apart(tmp_path, start):
     scheduler, _ = start(), start(program="triggerer")
-    assert pids(processes.find(tmp_path, "scheduler")) == {scheduler.pid}
+    assert pids(processes.find_processes(tmp_path, "scheduler")) == {scheduler.pid}
 
 
 def test_an_orphan_in_a_session_of_its_own_is_found_and_ended(tmp_path, start):
     parent = start([sys.executable, "-c", ORPHAN])
     orphan = int(parent.stdout.readline())
     parent.wait()
-    assert pids(processes.find(tmp_path)) == {orphan}
-    assert processes.end(processes.find(tmp_path)) == []
+    assert pids(processes.find_processes(tmp_path)) == {orphan}
+    assert processes.end_processes(processes.find_processes(tmp_path)) == []
     assert not psutil.pid_exists(orphan)
 
 
@@ -69,7 +69,7 @@ def test_the_caller_and_its_parents_are_left_alone(tmp_path, start):
 def test_what_does_not_listen_is_made_to_end(start):
     stubborn = start(STUBBORN)
     stubborn.stdout.readline()  # it ignores SIGTERM from here on
-    assert processes.end([psutil.Process(stubborn.pid)], patience=0.3) == []
+    assert processes.end_processes([psutil.Process(stubborn.pid)], patience=0.3) == []
     assert not psutil.pid_exists(stubborn.pid)
 
 
@@ -79,4 +79,4 @@ def test_what_is_already_gone_is_no_problem(start):
     process.kill()
     process.wait()
     wait_until(lambda: not handle.is_running(), 5, "its end")
-    assert processes.end([handle]) == []
+    assert processes.end_processes([handle]) == []

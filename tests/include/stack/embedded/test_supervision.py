@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 import pytest
 
-from include.credentials import load
+from include.credentials import load_credentials
 from include.errors import ServiceUnavailable
 from include.stack.embedded.programs import PROGRAMS
 from include.stack.embedded.supervision import Supervisor, render
@@ -33,7 +33,7 @@ def test_only_the_owner_speaks_to_it_and_reads_its_logs(rendered):
 
 
 def test_it_holds_no_secret(chosen):
-    secrets = asdict(load(chosen.root)).values()
+    secrets = asdict(load_credentials(chosen.root)).values()
     assert not [secret for secret in secrets if secret in render(chosen)]
 
 

@@ -36,7 +36,7 @@ def answer(user, option="Approve"):
 
 def told(database):
     with database.connect() as connection:
-        found = ledger.entries(connection, "flight_delay")
+        found = ledger.ledger_entries(connection, "flight_delay")
     return [(entry["event"], entry["version"], entry["actor"], entry["reason"]) for entry in found]
 
 

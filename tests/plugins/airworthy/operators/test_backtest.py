@@ -83,7 +83,7 @@ def test_every_night_has_its_line_with_what_came_after_its_training(
 def _the_page_shows_it(operator, use_case, lake):
     path = f"backtests/{use_case.name}/2013-01-17_2013-01-20.html"
     assert BacktestLink().get_link(operator, ti_key=None).endswith(f"/airworthy/reports/{path}")
-    page = reports.read(lake.uri, {}, path)
+    page = reports.read_report(lake.uri, {}, path)
     assert "refused: threshold_roc_auc" in page
     assert "data:image/png;base64,iVBOR" in page
 
@@ -105,7 +105,7 @@ def test_without_any_training_it_says_how_to_backfill(registry, use_case):
 
 
 def night(**figures):
-    return walk_forward.Night(f"{FIRST}", "passed", metric=0.7, **figures)
+    return walk_forward.NightlyResult(f"{FIRST}", "passed", metric=0.7, **figures)
 
 
 def test_where_small_is_good_better_than_naive_is_less():

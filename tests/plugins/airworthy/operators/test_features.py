@@ -16,7 +16,7 @@ from airworthy.operators.features import (
     MaterialiseFeaturesOperator,
 )
 from airworthy.operators.ingestion import PublishPartitionOperator
-from include.catalog import catalog, module_of
+from include.catalog import catalog, declaration_module
 from include.data.feature_store import client
 from include.data.snapshots import leakage_history
 from include.data.snapshots.leakage_history import LeakageRecord
@@ -68,13 +68,13 @@ def test_honest_features_pass_and_leave_evidence(observed, context, database):
 
 
 def test_a_leak_fails_by_name_after_its_evidence_was_written(observed, context, database, monkeypatch):
-    honest = module_of("features", VIEW.name).build
+    honest = declaration_module("features", VIEW.name).build
 
     def build(frames, day):
         mean = frames["weather"][frames["weather"]["day"] == str(day)]["temp"].mean()
         return honest(frames, day).assign(temp=mean)
 
-    monkeypatch.setattr(operators, "module_of", lambda *_: SimpleNamespace(build=build))
+    monkeypatch.setattr(operators, "declaration_module", lambda *_: SimpleNamespace(build=build))
     ran = context(RUN)
     frame = BuildFeaturesOperator(task_id="build", feature_view=VIEW.name).execute(ran)
     with pytest.raises(DataError, match=r"flight_features: temp leaks from weather in \d+ rows"):
@@ -96,6 +96,6 @@ def test_what_is_published_comes_online_with_its_run(observed, context, database
         "rows": 0, "days": [], "forgotten": 0,
     }  # fmt: skip
     assert materialise.execute(context())["days"] == [str(DAY)]  # by hand, without a day
-    with client.opened(database.url) as opened:
+    with client.open_store(database.url) as opened:
         found = client.look_up(opened, VIEW, rows[VIEW.entity].tolist()[:5])
     assert found["distance"].tolist() == rows["distance"].tolist()[:5]

@@ -105,7 +105,7 @@ def test_the_gate_leaves_figures_evidence_a_page_and_a_link(lake, database, cont
     }
     (row,) = evidence(database)
     assert (row["subject"], row["partition"], row["passed"]) == ("arrivals", "2013-07-01", True)
-    assert "arr_delay" in reports.read(lake.uri, {}, "quality/arrivals/2013-07-01.html")
+    assert "arr_delay" in reports.read_report(lake.uri, {}, "quality/arrivals/2013-07-01.html")
     link = DataDocsLink().get_link(operator, ti_key=None)
     assert link.endswith("/airworthy/reports/quality/arrivals/2013-07-01.html")
 

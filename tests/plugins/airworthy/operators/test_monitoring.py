@@ -76,7 +76,7 @@ def test_the_drift_report_is_a_page_behind_a_link(champion, asked, lake, context
     asked()
     operator, _ = detect(champion, context({"run_id": run_id}))
     path = f"drift/{champion.name}/{page}"
-    assert "<html" in reports.read(lake.uri, {}, path)
+    assert "<html" in reports.read_report(lake.uri, {}, path)
     assert DriftReportLink().get_link(operator, ti_key=None).endswith(f"/airworthy/reports/{path}")
 
 
@@ -99,7 +99,7 @@ def decide(champion, run, database, drift):
 def recorded(database, champion):
     with database.connect() as connection:
         results = connection.execute(select(monitoring_result)).mappings().all()
-        entries = ledger.entries(connection, champion.name)
+        entries = ledger.ledger_entries(connection, champion.name)
     return results, [entry for entry in entries if entry["event"] == "decided"]
 
 

@@ -9,7 +9,7 @@ from airworthy import assets
 from airworthy.hooks.lake import LakeHook
 from airworthy.operators.publication import PublishDatasetOperator
 
-INPUTS = assets.inputs("flight_features")
+INPUTS = assets.inputs_asset("flight_features")
 DAYS = [date(2013, 6, 30), date(2013, 7, 1), date(2013, 7, 2)]
 
 

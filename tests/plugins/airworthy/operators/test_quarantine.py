@@ -17,8 +17,8 @@ from airworthy.operators.quarantine import (
     ShowQuarantineOperator,
 )
 from include.catalog import catalog
-from include.data.quality_gate import admit
-from include.data.quarantine.queue import Queue, waiting
+from include.data.quality_gate import run_quality_gate
+from include.data.quarantine.queue import Quarantine, pending
 from include.database.tables import ledger
 from include.errors import DataError, QualityFailed
 from include.storage import reports
@@ -33,13 +33,13 @@ def refused(lake, database):
     """Return the queue of flights: two of 400 were refused on a day that is published, with its weather."""
     frame = generate(FLIGHTS.columns, 400, DAY).assign(day=f"{DAY}")
     frame["distance"] = [9_999.0, 9_998.0, *frame["distance"][2:]]
-    report = admit(FLIGHTS, frame, [DAY], lake=lake, engine=database, run="flights_ingestion/x/1")
+    report = run_quality_gate(FLIGHTS, frame, [DAY], lake=lake, engine=database, run="flights_ingestion/x/1")
     assert report.passed
     lake.publish("flights", report.accepted, [DAY], metadata={})
     for day in (DAY - timedelta(days=1), DAY):
         weather = generate(catalog().datasets["weather"].columns, 60, day).assign(day=f"{day}")
         lake.publish("weather", weather, [day], metadata={})
-    return Queue(FLIGHTS, lake, database)
+    return Quarantine(FLIGHTS, lake, database)
 
 
 @pytest.fixture
@@ -75,10 +75,10 @@ def test_listing_tells_how_many_rows_wait_and_why(refused, context, capsys):
 def test_inspecting_shows_each_row_in_the_log_and_on_a_page_behind_a_link(refused, context, lake, capsys):
     operator, _, execute = run(ShowQuarantineOperator, context, action="inspect", first="2013-07-01")
     execute()
-    name = waiting(refused)["_row_id"][0]
+    name = pending(refused)["_row_id"][0]
     assert name in capsys.readouterr().out
     link = RefusedRowsLink().get_link(operator, ti_key=None)
-    page = reports.read(lake.uri, {}, link.partition("/airworthy/reports/")[2])
+    page = reports.read_report(lake.uri, {}, link.partition("/airworthy/reports/")[2])
     assert name in page
     assert "9999.0" in page
 
@@ -86,10 +86,10 @@ def test_inspecting_shows_each_row_in_the_log_and_on_a_page_behind_a_link(refuse
 def test_what_stands_in_a_refused_row_is_shown_and_never_run(refused, context, lake, database):
     frame = generate(FLIGHTS.columns, 400, DAY).assign(day=f"{DAY}")
     frame["origin"] = ["<script>alert(1)</script>", *frame["origin"][1:]]
-    admit(FLIGHTS, frame, [DAY], lake=lake, engine=database, run="flights_ingestion/y/1")
+    run_quality_gate(FLIGHTS, frame, [DAY], lake=lake, engine=database, run="flights_ingestion/y/1")
     operator, _, execute = run(ShowQuarantineOperator, context, action="inspect")
     execute()
-    page = reports.read(lake.uri, {}, operator.evidence_url.partition("/airworthy/reports/")[2])
+    page = reports.read_report(lake.uri, {}, operator.evidence_url.partition("/airworthy/reports/")[2])
     assert "&lt;script&gt;" in page
     assert "<script" not in page
 
@@ -100,10 +100,10 @@ def test_released_rows_are_published_told_to_the_ledger_and_followed(
     _, made, execute = run(ReleaseQuarantineOperator, context, action="release", comment="new routes")
     assert execute() == 2
     assert len(lake.read("flights", [DAY])) == 400
-    assert len(waiting(refused)) == 0
+    assert len(pending(refused)) == 0
     assert events(database) == [("bob", "2 rows of 2013-07-01 released into the partition: new routes")]
     assert made["outlet_events"][assets.dataset("flights")].partition_keys == {"2013-07-01"}
-    assert made["outlet_events"][assets.inputs("flight_features")].partition_keys == {"2013-07-01"}
+    assert made["outlet_events"][assets.inputs_asset("flight_features")].partition_keys == {"2013-07-01"}
 
 
 def test_a_release_that_was_done_before_its_task_ended_still_tells_those_who_follow(
@@ -121,14 +121,14 @@ def test_when_nothing_passes_the_release_fails_and_says_what_to_do(refused, cont
         execute()
     assert set(made["ti"].pushed["figures"]["kept"].values()) == {"distance is not between 10 and 6000"}
     assert events(database) == []
-    assert len(waiting(refused)) == 2
+    assert len(pending(refused)) == 2
 
 
 def test_discarding_takes_the_named_rows_out(refused, context, database):
-    name = waiting(refused)["_row_id"][0]
+    name = pending(refused)["_row_id"][0]
     _, _, execute = run(DiscardQuarantineOperator, context, action="discard", rows=[name], comment="a test")
     assert execute() == 1
-    assert name not in set(waiting(refused)["_row_id"])
+    assert name not in set(pending(refused)["_row_id"])
     assert events(database) == [("bob", "1 rows of 2013-07-01 discarded: a test")]
 
 
@@ -136,7 +136,7 @@ def test_discarding_without_a_comment_is_refused(refused, context):
     _, _, execute = run(DiscardQuarantineOperator, context, action="discard")
     with pytest.raises(DataError, match="say in `comment` why"):
         execute()
-    assert len(waiting(refused)) == 2
+    assert len(pending(refused)) == 2
 
 
 @pytest.mark.parametrize("kind", [ReleaseQuarantineOperator, DiscardQuarantineOperator])
@@ -144,7 +144,7 @@ def test_a_run_that_only_looks_changes_nothing(refused, context, kind):
     _, _, execute = run(kind, context, action="list", comment="just looking")
     with pytest.raises(AirflowSkipException, match="The run is to list"):
         execute()
-    assert len(waiting(refused)) == 2
+    assert len(pending(refused)) == 2
 
 
 def test_a_release_that_chooses_nothing_is_skipped(refused, context):

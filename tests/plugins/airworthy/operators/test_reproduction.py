@@ -67,7 +67,7 @@ def test_on_the_same_lock_it_is_the_same_byte_by_byte(again, registry, certified
     tag = registry.tags_of(certified.name, 1)["airworthy.reproduction"]
     assert tag.startswith(f"identical: {certified.name} version 1")
     with database.connect() as connection:
-        (entry,) = ledger.entries(connection, certified.name)
+        (entry,) = ledger.ledger_entries(connection, certified.name)
     assert (entry["event"], entry["actor"], entry["version"]) == ("reproduced", "ann", 1)
     assert entry["evidence"]["outcome"] == "identical"
     assert MlflowRunLink().get_link(again.operator, ti_key=None).endswith(f"/runs/{found['run_id']}")
@@ -77,7 +77,7 @@ def test_tried_again_it_stands_in_the_ledger_once(again, certified, database):
     again()
     again()
     with database.connect() as connection:
-        assert len(ledger.entries(connection, certified.name)) == 1
+        assert len(ledger.ledger_entries(connection, certified.name)) == 1
 
 
 def test_other_code_that_answers_otherwise_is_shown_with_the_rows_and_the_gap(
@@ -98,7 +98,7 @@ def test_other_code_that_answers_otherwise_is_shown_with_the_rows_and_the_gap(
     assert found["test"]["largest"] > 0.01
     assert found["files"]
     with database.connect() as connection:
-        assert ledger.entries(connection, certified.name)[0]["evidence"]["outcome"] == "different"
+        assert ledger.ledger_entries(connection, certified.name)[0]["evidence"]["outcome"] == "different"
 
 
 def test_another_lock_and_other_packages_are_named_though_nothing_differs(
@@ -132,7 +132,7 @@ def test_code_that_was_not_committed_is_never_taken_for_the_same(certified, monk
         about = type(
             "About", (), {"code_version": version, "lock_hash": provenance.lock_hash(), "environment": {}}
         )
-        assert bool(reproduction.changes(about)) is said
+        assert bool(reproduction.input_changes(about)) is said
 
 
 def test_a_version_that_is_not_there_is_named(again, certified):

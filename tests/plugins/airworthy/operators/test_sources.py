@@ -22,7 +22,7 @@ def dataset(declare_dataset):
 
 @pytest.fixture
 def hourly(declare_dataset):
-    return declare_dataset(readings(every="hour"))
+    return declare_dataset(readings(granularity="hour"))
 
 
 @pytest.fixture
@@ -66,14 +66,14 @@ def test_a_bulk_run_of_hours_may_begin_and_end_within_a_day(hourly, put, lake, d
     }
 
 
-@pytest.mark.parametrize("every", ["day", "hour"])
+@pytest.mark.parametrize("granularity", ["day", "hour"])
 def test_a_partition_from_the_future_is_refused_before_anything_is_waited_for(
-    every, declare_dataset, lake, database, ingest
+    granularity, declare_dataset, lake, database, ingest
 ):
     ahead = datetime.now(UTC) + timedelta(days=1)
-    name = f"{ahead:%Y-%m-%d}" if every == "day" else f"{ahead:%Y-%m-%dT%H}"
+    name = f"{ahead:%Y-%m-%d}" if granularity == "day" else f"{ahead:%Y-%m-%dT%H}"
     with pytest.raises(DataError, match=f"{name} has not begun yet: it is .* UTC. Run it when it has"):
-        ingest(declare_dataset(readings(every=every)), name)
+        ingest(declare_dataset(readings(granularity=granularity)), name)
 
 
 def test_an_hour_is_no_partition_of_days(dataset, lake, database, ingest):

@@ -52,7 +52,7 @@ def connect(object_store, proxy, monkeypatch):
 def land(hook):
     files = filesystem.filesystem(hook.landing.uri, hook.storage_options)
     rows = generate(ARRIVALS.columns, 400, DAY).to_csv(index=False).encode()
-    filesystem.write(files, f"arrivals/{DAY}.csv", rows)
+    filesystem.write_file(files, f"arrivals/{DAY}.csv", rows)
 
 
 def steps(context):

@@ -13,7 +13,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from airworthy import assets
 from airworthy.links import MlflowRunLink, ModelCardLink
 from airworthy.operators.gate import ModelGateOperator
-from airworthy.operators.nomination import NominateCandidateOperator
+from airworthy.operators.nomination import AnnounceCandidateOperator
 from airworthy.operators.registration import RegisterModelOperator
 from airworthy.operators.training import EvaluateModelOperator, TakeSnapshotOperator, TrainModelOperator
 from include.data.features import leakage_check
@@ -60,7 +60,7 @@ def made_by(use_case, run):
 
 def events(database, use_case):
     with database.connect() as connection:
-        return ledger.entries(connection, use_case.name)
+        return ledger.ledger_entries(connection, use_case.name)
 
 
 def promote(database, use_case, version):
@@ -128,11 +128,15 @@ def test_what_leaks_by_its_views_own_check_is_refused_until_that_has_passed(
     assert made["evidence"]["leakage"]["unchecked"] == ["2013-01-01..2013-01-20"]
     assert gate(careful, run, **made)["gates"] == ["leakage"]
     leak = Leak("hour", "flights", "UA 1", "9", "missing", "06:00", "08:00", 12)
-    checks.record(database, "flight_features", "f/1/1", "bulk", leakage_check.Leakage((leak,), 9).findings())
+    checks.record_gate_result(
+        database, "flight_features", "f/1/1", "bulk", leakage_check.LeakageCheck((leak,), 9).results()
+    )
     made["evidence"] = evaluate(careful, run, snapshot=made["snapshot"], candidate=made["candidate"])
     with pytest.raises(GateFailed, match=r"leakage: fail: flight_features did not pass .* hour leaks from"):
         gate(careful, run, **made)
-    checks.record(database, "flight_features", "f/1/2", "bulk", leakage_check.Leakage((), 9).findings())
+    checks.record_gate_result(
+        database, "flight_features", "f/1/2", "bulk", leakage_check.LeakageCheck((), 9).results()
+    )
     made["evidence"] = evaluate(careful, run, snapshot=made["snapshot"], candidate=made["candidate"])
     assert gate(careful, run, **made) is None
 
@@ -158,7 +162,7 @@ def test_an_undecided_candidate_is_registered_with_an_approval_only(
             register(challenged, run, approvals=approvals, **made)
     said = [{"gate": "improvement_roc_auc", "by": "bob", "at": "2013-03-01", "reason": "bob approved"}]
     version = register(challenged, run, approvals=said, **made)
-    certificate = versions.verify(
+    certificate = versions.verify_version(
         registry, challenged.name, version, trusted=settings().signing_key.parent / "trusted"
     )
     assert list(certificate.approvals) == said
@@ -255,7 +259,7 @@ def test_a_training_that_a_person_asked_for_fails_without_data(lake, use_case, c
 
 
 def nominate(run):
-    NominateCandidateOperator(task_id="nominate", use_case="flight_delay", version=3).execute(run)
+    AnnounceCandidateOperator(task_id="nominate", use_case="flight_delay", version=3).execute(run)
     return run["outlet_events"][assets.candidate("flight_delay")].extra
 
 

@@ -11,12 +11,16 @@ from airworthy.operators.gate import ModelGateOperator
 from airworthy.operators.registration import RegisterModelOperator
 from airworthy.operators.training import EvaluateModelOperator, TakeSnapshotOperator, TrainModelOperator
 from airworthy.operators.tuning import TuneModelOperator
-from include.declarations import Choice, Tuning
+from include.declarations import Categorical, Tuning
 from include.errors import SettingsError
 from tests.plugins.conftest import build_model, small
 
 BY_STRENGTH = Tuning(
-    parameters={"strength": Choice(values=(1e-6, 1.0))}, trials=2, folds=1, fold_days=3, metric="log_loss"
+    parameters={"strength": Categorical(values=(1e-6, 1.0))},
+    trials=2,
+    folds=1,
+    fold_days=3,
+    metric="log_loss",
 )
 
 

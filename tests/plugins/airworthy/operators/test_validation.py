@@ -116,7 +116,7 @@ def test_good_rows_pass_and_leave_figures_evidence_a_page_and_a_link(place, run,
         row = connection.execute(select(gate_result)).mappings().one()
     assert (row["subject"], row["passed"], row["rows"]) == ("some_dag.check", True, 20)
     link = DataDocsLink().get_link(task, ti_key=None)
-    assert "speed" in reports.read(lake.uri, {}, link.partition("/airworthy/reports/")[2])
+    assert "speed" in reports.read_report(lake.uri, {}, link.partition("/airworthy/reports/")[2])
 
 
 BAD = {

@@ -76,7 +76,7 @@ def test_gives_up_naming_what_is_missing_and_where_it_should_be(land, lake):
 @pytest.fixture
 def watch(use_case, database, monkeypatch):
     """Return a trigger that watches version 2 replace version 1 of the use case."""
-    monkeypatch.setattr(rollout_trigger, "POLL_SECONDS", 0.02)
+    monkeypatch.setattr(rollout_trigger, "POLL_INTERVAL_S", 0.02)
     first = rollout.begin(database, use_case.name, 1, owner="earlier", actor="ann")
     rollout.promote(database, first, reason="the first", evidence={})
     hold = rollout.begin(database, use_case.name, 2, owner="now", actor="ann")

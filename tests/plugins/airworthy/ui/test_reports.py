@@ -18,8 +18,8 @@ PAGE = "<html><script>alert(1)</script></html>"
 
 @pytest.fixture
 def browser(lake):
-    reports.write(lake.uri, {}, PATH, PAGE)
-    return TestClient(page.app)
+    reports.write_report(lake.uri, {}, PATH, PAGE)
+    return TestClient(page.reports_app)
 
 
 @pytest.fixture

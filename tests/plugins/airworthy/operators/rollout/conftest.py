@@ -18,7 +18,7 @@ from tests.plugins.airworthy.operators.rollout.steps import (
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch):
     for module in (promoting, staging, traffic):
-        monkeypatch.setattr(module, "AT_ONCE", 0.1)
+        monkeypatch.setattr(module, "INLINE_WAIT", 0.1)
 
 
 @pytest.fixture

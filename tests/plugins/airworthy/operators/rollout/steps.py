@@ -40,11 +40,11 @@ def deferred(operator, run):
 
 def state(database, use_case):
     with database.connect() as connection:
-        return rollout.read(connection, use_case.name)
+        return rollout.read_state(connection, use_case.name)
 
 
 def told(database, use_case):
     """Return the events of the ledger after the registrations, oldest first."""
     with database.connect() as connection:
-        events = [entry["event"] for entry in reversed(ledger.entries(connection, use_case.name))]
+        events = [entry["event"] for entry in reversed(ledger.ledger_entries(connection, use_case.name))]
     return [event for event in events if event != "registered"]

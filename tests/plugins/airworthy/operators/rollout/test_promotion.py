@@ -40,8 +40,8 @@ def test_a_challenger_with_all_of_the_traffic_is_promoted(champion, database, re
     aliases = registry._client.get_registered_model(champion.name).aliases
     assert {name: int(version) for name, version in aliases.items()} == {"champion": 2, "previous": 1}
     with database.connect() as connection:
-        (entry, *_) = ledger.entries(connection, champion.name)
-    certificate = versions.verify(registry, champion.name, 2, trusted=settings().trusted_keys)
+        (entry, *_) = ledger.ledger_entries(connection, champion.name)
+    certificate = versions.verify_version(registry, champion.name, 2, trusted=settings().trusted_keys)
     assert entry["evidence"]["certificate"] == certificate.model_digest
 
 
@@ -64,12 +64,12 @@ def test_a_version_that_is_not_the_model_of_its_registration_is_neither_begun_no
     champion, database, hold, second, monkeypatch
 ):
     deferred(shift(champion, hold, percent=100), second)
-    ours = versions.verify
+    ours = versions.verify_version
 
     def exchanged(registry, use_case, version, **where):
         return ours(registry, use_case, 1, **where).model_copy(update={"model_digest": "0" * 64})
 
-    monkeypatch.setattr(versions, "verify", exchanged)
+    monkeypatch.setattr(versions, "verify_version", exchanged)
     for step in (lambda: begin(champion, second), lambda: promotion(champion, hold).execute(second)):
         with pytest.raises(ReleaseError, match=r"version 2 was registered as the model .* the model 0000"):
             step()
@@ -82,7 +82,7 @@ def test_a_promotion_is_done_when_callers_are_answered_by_it(champion, hold, sec
 
 def test_a_promotion_that_is_live_at_once_is_not_deferred(champion, hold, second, follow, monkeypatch):
     deferred(shift(champion, hold, percent=100), second)
-    monkeypatch.setattr(promoting, "AT_ONCE", 30.0)
+    monkeypatch.setattr(promoting, "INLINE_WAIT", 30.0)
     switch = rollout.promote
 
     def switch_and_follow(*args, **kwargs):

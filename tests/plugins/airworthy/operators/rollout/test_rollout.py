@@ -89,7 +89,7 @@ def test_one_click_brings_the_previous_champion_back_once(
     click = context({"run_id": "manual__rollback", "triggering_user_name": "bob"})
     assert [roll_back(champion, click) for _ in range(2)] == [1, 1]
     with database.connect() as connection:
-        entry, before, *_ = ledger.entries(connection, champion.name)
+        entry, before, *_ = ledger.ledger_entries(connection, champion.name)
     assert (entry["event"], entry["actor"], entry["reason"]) == ("rolled_back", "bob", "it is too slow")
     assert before["event"] == "promoted"
     aliases = registry._client.get_registered_model(champion.name).aliases

@@ -55,7 +55,7 @@ def server():
 @pytest.fixture
 def golden(champion, registry):
     """Return the golden rows of version 2, as JSON text → prediction."""
-    rows = versions.golden(registry, champion.name, 2, trusted=settings().trusted_keys)
+    rows = versions.golden_of_version(registry, champion.name, 2, trusted=settings().trusted_keys)
     keys = [json.dumps(row) for row in rows["dataframe_split"]["data"]]
     return dict(zip(keys, rows["predictions"], strict=True))
 

@@ -66,7 +66,7 @@ def callers(champion, follow, serve, monkeypatch):
     """Return a way to let callers come as soon as the traffic has moved, each answered with a status."""
 
     def come(status):
-        monkeypatch.setattr(traffic, "AT_ONCE", 30.0)
+        monkeypatch.setattr(traffic, "INLINE_WAIT", 30.0)
         moving = rollout.shift
 
         def shift_and_serve(*args, **kwargs):
