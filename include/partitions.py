@@ -29,15 +29,15 @@ def key(partitions: Sequence[Partition]) -> str:
     return first if len(partitions) == 1 else f"{first}..{last}"
 
 
-def parse_partition(partition_key: str, every: Granularity = "day") -> list[Partition]:
+def parse_partition(partition_key: str, granularity: Granularity = "day") -> list[Partition]:
     """
     Return every partition of a key, oldest first; a day of a dataset that comes by the hour is its 24 hours.
 
     :raises DataError: if the key is neither a partition nor a range, or an hour where there are only days
     """
     begin, end = _bounds(partition_key)
-    step = STEP[every]
-    if every == "day":
+    step = STEP[granularity]
+    if granularity == "day":
         if isinstance(begin, datetime) or isinstance(end, datetime):
             raise DataError(f"{partition_key!r} names hours, but the data comes by day: give 2013-07-01.")
         return [begin + n * step for n in range((end - begin) // step + 1)]

@@ -56,7 +56,7 @@ class Stability(Declaration):
 
 class Dataset(Declaration):
     """
-    A table that arrives in partitions, one `every` day or hour (in UTC).
+    A table that arrives in partitions, one of each `granularity`: day or hour (in UTC).
 
     `lag_days` is how long after its day a partition lands; `volume` bounds its rows;
     more than `quarantine_limit` of its rows refused refuses the partition.

@@ -64,11 +64,13 @@ def is_needed(dag_id: str) -> bool:
     return get_parsing_context().dag_id in (None, dag_id)
 
 
-def day_range(every: Granularity = "day") -> dict[str, Param]:
+def day_range(granularity: Granularity = "day") -> dict[str, Param]:
     """Return the parameters of a DAG that can run over a range of days, or hours."""
     hour = {"pattern": r"^\d{4}-\d\d-\d\d(T\d\d)?$", "examples": ["2013-07-01T05"]}
-    form: Any = {"type": ["null", "string"], **({"format": "date"} if every == "day" else hour)}
+    form: Any = {"type": ["null", "string"], **({"format": "date"} if granularity == "day" else hour)}
     return {
-        "first": Param(None, description=f"First {every} of a bulk run", **form),
-        "last": Param(None, description=f"Last {every} of a bulk run; the first alone if empty", **form),
+        "first": Param(None, description=f"First {granularity} of a bulk run", **form),
+        "last": Param(
+            None, description=f"Last {granularity} of a bulk run; the first alone if empty", **form
+        ),
     }

@@ -110,13 +110,13 @@ def run_days(context: Context) -> list[date]:
     return names.parse_key(partition_key(context))
 
 
-def run_partitions(context: Context, every: Granularity) -> list[Partition]:
+def run_partitions(context: Context, granularity: Granularity) -> list[Partition]:
     """
     Return the days, or hours, of the run's partition, oldest first.
 
     :raises DataError: if one of them has not begun yet
     """
-    found = names.parse_partition(partition_key(context), every)
+    found = names.parse_partition(partition_key(context), granularity)
     names.require_started(found, datetime.now(UTC))
     return found
 

@@ -231,7 +231,7 @@ class Lake:
         elif (found := opened.metadata().partition_columns) != place.columns:
             raise DataError(
                 f"{table} is a table of {found[-1]}s: {place} cannot be published into it. Give the "
-                f"dataset the partitions it had (`every`), or another name."
+                f"dataset the partitions it had (`granularity`), or another name."
             )
         write_deltalake(
             opened,

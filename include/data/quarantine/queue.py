@@ -233,7 +233,7 @@ def dedup_key(queue: Quarantine, action: str, day: Partition, run: str) -> str:
 
 def by_partition(queue: Quarantine, rows: pd.DataFrame) -> list[tuple[Partition, pd.DataFrame]]:
     """Return the rows of each partition, the oldest first."""
-    parts = ["day", "hour"] if getattr(queue.declared, "every", "day") == "hour" else ["day"]
+    parts = ["day", "hour"] if getattr(queue.declared, "granularity", "day") == "hour" else ["day"]
     return [
         (partition_columns.parse_partition_name("T".join(str(value) for value in values)), part)
         for values, part in rows.groupby(parts, sort=True)

@@ -114,7 +114,7 @@ class PublishPartitionOperator(BaseOperator):
 
     :param table: name of the table in the lake
     :param frame: URI of the staged frame (templated)
-    :param every: whether the table's partitions are days or hours
+    :param granularity: whether the table's partitions are days or hours
     """
 
     template_fields: Sequence[str] = ("table", "frame")
@@ -124,21 +124,21 @@ class PublishPartitionOperator(BaseOperator):
         *,
         table: str,
         frame: str | XComArg,
-        every: Granularity = "day",
+        granularity: Granularity = "day",
         lake_conn_id: str = LakeHook.default_conn_name,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.table = table
         self.frame: Any = frame
-        self.every = every
+        self.granularity = granularity
         self.lake_conn_id = lake_conn_id
 
     def execute(self, context: Context) -> int:
         """Return the version of the table after the commit."""
         hook = LakeHook(self.lake_conn_id)
         metadata = {"run": runs.run_key(context), "try": str(context["ti"].try_number)}
-        wanted = runs.run_partitions(context, self.every)
+        wanted = runs.run_partitions(context, self.granularity)
         version = hook.lake.publish(self.table, hook.staging.read(self.frame), wanted, metadata=metadata)
         self.announce(context, hook.lake)
         return version

@@ -40,7 +40,7 @@ def test_promotes_a_challenger_that_is_as_good(stage):
         (challenger(requests=0, p50=None, p99=None), "canary", "0 of the 100 requests"),
         (replace(GOOD, shadow=RequestCounts()), "shadow", "0 of the 100 requests"),
         (replace(GOOD, champion=RequestCounts()), "canary", "the champion answered 0"),
-        (replace(GOOD, pairs=0, shift=None), "shadow", "0 requests were answered by both"),
+        (replace(GOOD, pairs=0, prediction_shift=None), "shadow", "0 requests were answered by both"),
         (Observation(None, RequestCounts(), RequestCounts()), "canary", "0 of the 100 requests"),
     ],
     ids=["too few", "no canary", "no shadow", "no champion traffic", "no pairs", "first model unseen"],
@@ -60,9 +60,9 @@ def test_no_data_is_not_a_pass(observation, stage, reason):
         (challenger(p50=14.1), "canary", "latency p50"),
         (challenger(p99=19.1), "canary", "latency p99"),
         (replace(GOOD, shadow=replace(FINE, errors=11)), "shadow", "11 of 1000 requests failed"),
-        (replace(GOOD, shift=0.11), "shadow", "differ by 11.0%"),
-        (replace(GOOD, shift=0.11), "canary", "differ by 11.0%"),
-        (replace(GOOD, unlike=1), "shadow", "another number of predictions"),
+        (replace(GOOD, prediction_shift=0.11), "shadow", "differ by 11.0%"),
+        (replace(GOOD, prediction_shift=0.11), "canary", "differ by 11.0%"),
+        (replace(GOOD, shape_mismatches=1), "shadow", "another number of predictions"),
         (Observation(None, replace(FINE, errors=11), RequestCounts()), "canary", "11 of 1000"),
     ],
 )
@@ -81,8 +81,8 @@ def test_rolls_back_what_is_worse_and_says_why(observation, stage, reason):
         challenger(p50=13.9, p99=18.9),
         challenger(requests=150, p99=500.0),
         replace(challenger(p50=0.9), champion=replace(FINE, p50=0.1)),
-        replace(GOOD, shift=0.1),
-        replace(GOOD, shift=0.9, pairs=99),
+        replace(GOOD, prediction_shift=0.1),
+        replace(GOOD, prediction_shift=0.9, pairs=99),
         Observation(None, FINE, RequestCounts()),
     ],
     ids=["errors allowed", "one error", "callers' mistakes", "under the floor", "tail of few", "noise",
@@ -93,7 +93,7 @@ def test_keeps_quiet_about_what_is_allowed(observation):
 
 
 def test_names_every_problem_at_once():
-    reason = verdict(replace(challenger(errors=500, p50=900.0), shift=0.5)).reason
+    reason = verdict(replace(challenger(errors=500, p50=900.0), prediction_shift=0.5)).reason
     assert reason.count(";") == 2
 
 

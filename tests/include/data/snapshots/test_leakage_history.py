@@ -37,7 +37,7 @@ def check(database, run, *leaks, rows=9):
 def found(database, lake, *, version=None, excluded_days=()):
     snapshot = Snapshot(
         "late", DAYS[-1], VIEW, lake.version(VIEW) if version is None else version, "arrivals", 0,
-        (str(DAYS[0]), str(DAYS[-1])), 4, "digest", 1.0, left_out,
+        (str(DAYS[0]), str(DAYS[-1])), 4, "digest", 1.0, excluded_days,
     )  # fmt: skip
     return leakage_history.of_snapshot(database, lake, snapshot)
 

@@ -63,8 +63,8 @@ def order(engine):
 
 def orders(query=QUERY, watermark="changed_at", granularity="day", settle=timedelta(0), **changes):
     values = {
-        "name": "orders", "owner": "test", "description": "Orders.", "key": ("id",), "granularity": granularity,
-        "first_partition": DAYS[0],
+        "name": "orders", "owner": "test", "description": "Orders.", "key": ("id",),
+        "granularity": granularity, "first_partition": DAYS[0],
         "source": PostgresSource(conn_id="shop", query=query, watermark=watermark, settle=settle),
         "columns": (
             Column(name="id", dtype="string"),
