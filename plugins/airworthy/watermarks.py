@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airworthy import assets, runs
+from airworthy import assets, run_context
 from include import partitions
 
 if TYPE_CHECKING:
@@ -22,10 +22,10 @@ def pending_changes(context: Context, dataset: Dataset, source: Any, lake: Lake)
 
     None where nothing is watched, and for a run that looks back.
     """
-    if dataset.watermark is None or not runs.moves_watermark(context):
+    if dataset.watermark is None or not run_context.moves_watermark(context):
         return None
     since = context["asset_state_store"][assets.dataset(dataset.name)].get(KEY)
-    current = runs.run_partitions(context, dataset.granularity)[-1]
+    current = run_context.run_partitions(context, dataset.granularity)[-1]
     found = source.changes(dataset, since, current, lake.partitions(dataset.name))
     return {"watermark": found.watermark, "late": [partitions.name(one) for one in found.late]}
 

@@ -30,7 +30,7 @@ from include.modeling.registration import register, versions
 from include.modeling.registry import load_version as champion
 from include.modeling.registry.provenance import provenance
 from include.modeling.registry.registry import Registry
-from include.release import progress, rollout, smoke_test
+from include.release import rollout, rollout_status, smoke_test
 from include.settings import settings
 from tests.bench import judged
 from tests.bench.daily import daily
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from include.inference.model import ServedModel
-    from include.release.progress import Progress
+    from include.release.rollout_status import Progress
 
 PATIENCE = 180.0
 POLL = 0.02  # seconds; the bare process waits for the controller as impatiently as anybody could
@@ -143,7 +143,7 @@ class Steps:
 
     def _shift(self, hold: rollout.Lease, percent: int, shadow_share: float) -> None:
         stage: Any = "canary" if percent else "shadow"
-        since = progress.now(self.engine)
+        since = rollout_status.now(self.engine)
         key = f"{self.run}/{hold.epoch}/{stage}_{percent}"
         rollout.shift(
             self.engine, hold, weight=100 * percent, shadow_share=shadow_share, reason="measured", key=key
@@ -151,7 +151,7 @@ class Steps:
 
         def judged() -> bool:
             with self.engine.connect() as connection:
-                found = progress.analyse_stage(
+                found = rollout_status.analyse_stage(
                     connection, self.use_case, hold.version, since=since, stage=stage
                 )
             if found.outcome == "roll_back":
@@ -164,7 +164,7 @@ class Steps:
         end = time.monotonic() + PATIENCE
         while time.monotonic() < end:
             with self.engine.connect() as connection:
-                found = progress.progress(connection, self.use_case.name, version)
+                found = rollout_status.progress(connection, self.use_case.name, version)
             if found.live and also():
                 return found
             time.sleep(POLL)
@@ -208,7 +208,7 @@ def fetch(*, use_case: str, folder: str) -> dict[str, Any]:
         return {}
     champion.load_version(steps.registry, use_case, version, folder=Path(folder), trusted=steps.trusted)
     with steps.engine.connect() as connection:
-        return {"version": version, **asdict(progress.progress(connection, use_case, version))}
+        return {"version": version, **asdict(rollout_status.progress(connection, use_case, version))}
 
 
 def score(*, use_case: str) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from include.modeling.pipeline import evaluate, train, workspace
 from include.modeling.registration import register
 from include.modeling.registry.provenance import provenance
 from include.modeling.registry.registry import Registry
-from include.release import progress, rollout
+from include.release import rollout, rollout_status
 from include.settings import settings
 from tests.include.conftest import at_once, make_flights
 
@@ -254,7 +254,7 @@ def serve(database: Engine) -> Callable[..., None]:
     ) -> None:
         row = {
             "use_case": use_case, "version": version, "role": role, "latency_ms": 4.0, "status": 200,
-            "received_at": progress.now(database), "predictions": [0.5],
+            "received_at": rollout_status.now(database), "predictions": [0.5],
         }  # fmt: skip
         sent = [
             {"request_id": f"{number}", "entity_id": f"{number}", "inputs": [inputs]}

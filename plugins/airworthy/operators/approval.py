@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 
-from airworthy import runs
+from airworthy import run_context
 from airworthy.hooks.airworthy_database import AirworthyDatabaseHook
 from include.catalog import catalog
 from include.errors import GateFailed, RolloutFailed
@@ -74,7 +74,7 @@ class ReleaseApprovalOperator(ApprovalOperator):
             if approved and who == requester
             else f"{who} decided"
         )
-        key = f"{runs.run_key(context)}/{self.hold['epoch']}/{self.task_id}"
+        key = f"{run_context.run_key(context)}/{self.hold['epoch']}/{self.task_id}"
         with AirworthyDatabaseHook(self.airworthy_conn_id).engine.begin() as connection:
             append(
                 connection, Entry(self.use_case, verdict, who, reason, self.hold["version"], dedup_key=key)
@@ -138,7 +138,7 @@ class CandidateApprovalOperator(ApprovalOperator):
         verdict: Any = "rejected" if against else "approved"
         gates, run_id = self.question["gates"], self.candidate["run_id"]
         reason = f"{', '.join(gates)} undecided: {against or f'{who} approved'}"
-        key = f"{runs.run_key(context)}/{run_id}/{self.task_id}/{verdict}"
+        key = f"{run_context.run_key(context)}/{run_id}/{self.task_id}/{verdict}"
         about = {"run_id": run_id, "gates": gates, "attempt": self.question.get("attempt")}
         with AirworthyDatabaseHook(self.airworthy_conn_id).engine.begin() as connection:
             append(connection, Entry(self.use_case, verdict, who, reason, evidence=about, dedup_key=key))
@@ -156,7 +156,7 @@ class CandidateApprovalOperator(ApprovalOperator):
         if not approved:
             return f"{who} rejected it" if who != "nobody" else "nobody answered in time"
         policy = catalog().use_cases[self.use_case].rollout.approval
-        if settings().env in policy and who == runs.actor(context):
+        if settings().env in policy and who == run_context.actor(context):
             return f"{who} requested it and may not approve it"
         with AirworthyDatabaseHook(self.airworthy_conn_id).engine.connect() as connection:
             champion = rollout.read_state(connection, self.use_case).champion

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator, BaseOperatorLink
 
-from airworthy import runs
+from airworthy import run_context
 from airworthy.hooks.airworthy_database import AirworthyDatabaseHook
 from airworthy.hooks.gateway import GatewayHook
 from airworthy.hooks.lake import LakeHook
@@ -100,7 +100,7 @@ class ModelOperator(BaseOperator):
     def attempt(self, context: Context) -> str:
         """Return what makes two tries the same attempt: the DAG run, and what the model is made of."""
         logged = self.mlflow.registry.logged(self.candidate_trained().run_id)
-        return f"{runs.run_key(context)}/{logged.tags['airworthy.inputs'] if logged else ''}"
+        return f"{run_context.run_key(context)}/{logged.tags['airworthy.inputs'] if logged else ''}"
 
 
 class ReleaseOperator(BaseOperator):

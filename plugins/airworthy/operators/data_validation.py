@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
-from airworthy import runs
+from airworthy import run_context
 from airworthy.hooks.airworthy_database import AirworthyDatabaseHook
 from airworthy.hooks.lake import LakeHook
 from airworthy.links import DataDocsLink, report_url
@@ -57,7 +57,9 @@ class DataValidationOperator(BaseOperator):
         from include.data.quality_gate import page_path, run_quality_gate
 
         declared, hook = catalog().declaration(self.subject), LakeHook(self.lake_conn_id)
-        days = runs.run_partitions(context, declared.granularity if isinstance(declared, Dataset) else "day")
+        days = run_context.run_partitions(
+            context, declared.granularity if isinstance(declared, Dataset) else "day"
+        )
         engine = AirworthyDatabaseHook(self.airworthy_conn_id).engine
         self.evidence_url = report_url(page_path(self.subject, days))
         report = run_quality_gate(
@@ -66,10 +68,10 @@ class DataValidationOperator(BaseOperator):
             days,
             lake=hook.lake,
             engine=engine,
-            run=runs.attempt_key(context),
+            run=run_context.attempt_key(context),
         )
         context["ti"].xcom_push("figures", report.figures())
         for remark in report.remarks():
             self.log.warning("%s: %s", self.subject, remark)
         report.raise_if_failed(self.subject)
-        return hook.staging.write(runs.attempt_key(context), "accepted", report.accepted)
+        return hook.staging.write(run_context.attempt_key(context), "accepted", report.accepted)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
-from airworthy import runs
+from airworthy import run_context
 from airworthy.hooks.airworthy_database import AirworthyDatabaseHook
 from airworthy.hooks.model_registry import ModelRegistryHook
 from airworthy.links import MlflowPageLink
@@ -120,9 +120,9 @@ class StartRunOperator(MlflowOperator):
         from include.modeling.registry.tracking import PARENT
 
         task, clears = context["ti"], context["dag_run"].clear_number or 0
-        key = [self.experiment, runs.run_key(context), task.task_id, task.map_index]
-        name = self.run_name or f"{runs.run_key(context)} {task.task_id}"
-        tags = runs.attempt_tags(context) | dict(self.tags or {})
+        key = [self.experiment, run_context.run_key(context), task.task_id, task.map_index]
+        name = self.run_name or f"{run_context.run_key(context)} {task.task_id}"
+        tags = run_context.attempt_tags(context) | dict(self.tags or {})
         tags |= {PARENT: self.parent_run_id} if self.parent_run_id else {}
         run_id = self.registry.run(self.experiment, json.dumps(key), name, tags, clears=clears)
         self.evidence_url = self.hook.run_url(run_id)

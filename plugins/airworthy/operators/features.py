@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
-from airworthy import runs
+from airworthy import run_context
 from airworthy.hooks.airworthy_database import AirworthyDatabaseHook
 from airworthy.hooks.lake import LakeHook
 from include.catalog import catalog, declaration_module
@@ -42,8 +42,8 @@ class BuildFeaturesOperator(BaseOperator):
         hook = LakeHook(self.lake_conn_id)
         view = catalog().feature_views[self.feature_view]
         build = declaration_module("features", self.feature_view).build
-        frame = features.build_features(view, build, hook.lake, runs.run_days(context))
-        return hook.staging.write(runs.attempt_key(context), "features", frame)
+        frame = features.build_features(view, build, hook.lake, run_context.run_days(context))
+        return hook.staging.write(run_context.attempt_key(context), "features", frame)
 
 
 class CheckLeakageOperator(BaseOperator):
@@ -85,9 +85,9 @@ class CheckLeakageOperator(BaseOperator):
         hook, view = LakeHook(self.lake_conn_id), catalog().feature_views[self.feature_view]
         build = declaration_module("features", self.feature_view).build
         rows = hook.staging.read(self.frame)
-        found = leakage_check.check_leakage(view, build, hook.lake, rows, runs.run_days(context))
+        found = leakage_check.check_leakage(view, build, hook.lake, rows, run_context.run_days(context))
         engine = AirworthyDatabaseHook(self.airworthy_conn_id).engine
-        run, partition = runs.attempt_key(context), runs.partition_key(context)
+        run, partition = run_context.attempt_key(context), run_context.partition_key(context)
         gate_results.record_gate_result(engine, self.feature_view, run, partition, found.results())
         found.raise_if_failed(self.feature_view)
         return found.rows
@@ -128,6 +128,6 @@ class MaterialiseFeaturesOperator(BaseOperator):
         view, lake = catalog().feature_views[self.feature_view], LakeHook(self.lake_conn_id).lake
         url = AirworthyDatabaseHook(self.airworthy_conn_id).engine.url
         named = context["dag_run"].partition_key or context["params"].get("first")
-        done = materialise(view, lake, url, runs.run_days(context) if named else None)
+        done = materialise(view, lake, url, run_context.run_days(context) if named else None)
         self.log.info("%s: %d rows of %s are online", view.name, done.rows, ", ".join(done.days) or "no day")
         return {"rows": done.rows, "days": list(done.days), "forgotten": done.evicted}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from airworthy import runs
+from airworthy import run_context
 from airworthy.operators.base import ModelOperator
 from include.catalog import catalog
 
@@ -43,7 +43,7 @@ class ModelGateOperator(ModelOperator):
             page = register.record_verdicts(site, candidate, verdicts, evidence)
         said = [asdict(verdict) for verdict in verdicts]
         context["ti"].xcom_push("verdicts", said)
-        to_ask = [] if runs.is_backfill(context) else [v.gate for v in gates.inconclusive(verdicts)]
+        to_ask = [] if run_context.is_backfill(context) else [v.gate for v in gates.inconclusive(verdicts)]
         try:
             register.require_passed(candidate, verdicts, [{"gate": gate} for gate in to_ask])
         except GateFailed as refusal:
@@ -57,10 +57,10 @@ class ModelGateOperator(ModelOperator):
     def _record_refusal(self, context: Context, reason: str, evidence: dict[str, Any]) -> None:
         from include.database.ledger import Entry, append
 
-        key = f"{runs.run_key(context)}/{evidence['run_id']}/gate"
-        evidence |= {"attempt": self.attempt(context), "backfill": runs.is_backfill(context)}
+        key = f"{run_context.run_key(context)}/{evidence['run_id']}/gate"
+        evidence |= {"attempt": self.attempt(context), "backfill": run_context.is_backfill(context)}
         refusal = Entry(
-            self.use_case, "refused", runs.actor(context), reason, evidence=evidence, dedup_key=key
+            self.use_case, "refused", run_context.actor(context), reason, evidence=evidence, dedup_key=key
         )
         with self.engine.begin() as connection:
             append(connection, refusal)

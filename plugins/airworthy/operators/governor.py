@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
-from airworthy import runs
+from airworthy import run_context
 from airworthy.hooks.lake import LakeHook
 from airworthy.operators.drift import MonitoringOperator
 from include.catalog import catalog
@@ -48,7 +48,7 @@ class DecideOperator(MonitoringOperator):
         """Return the decision."""
         from include.monitoring import champion_check, governor
         from include.monitoring.figures import jsonable
-        from include.release.progress import now
+        from include.release.rollout_status import now
 
         lake, moment = LakeHook(self.lake_conn_id).lake, now(self.engine)
         end = datetime.fromisoformat(self.drift["end"])
@@ -66,10 +66,10 @@ class DecideOperator(MonitoringOperator):
             self.engine,
             self.use_case,
             decision,
-            run=runs.run_key(context),
+            run=run_context.run_key(context),
             window=(seen.start, seen.end),
             figures={"drift": self.drift, "quality": quality, "service": service},
-            actor=runs.actor(context),
+            actor=run_context.actor(context),
         )
         self.log.info("%s: %s; quality: %s", decided.action, decided.reason, quality.reason)
         return dict(jsonable(asdict(decided)))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
-from airworthy import assets, runs, watermarks
+from airworthy import assets, run_context, watermarks
 from airworthy.hooks.lake import LakeHook
 from airworthy.hooks.sources import SourceHook
 from include.catalog import catalog
@@ -44,7 +44,7 @@ class ExtractPartitionOperator(BaseOperator):
     def execute(self, context: Context) -> str:
         """Return the staged frame's URI."""
         dataset, hook = catalog().datasets[self.dataset], LakeHook(self.lake_conn_id)
-        wanted = runs.run_partitions(context, dataset.granularity)
+        wanted = run_context.run_partitions(context, dataset.granularity)
         source = SourceHook(dataset, self.lake_conn_id).source
         changes = watermarks.pending_changes(context, dataset, source, hook.lake)
         extract = source.read(dataset, wanted)
@@ -52,8 +52,10 @@ class ExtractPartitionOperator(BaseOperator):
             self.log.warning("%s", remark)
         context["ti"].xcom_push("remarks", list(extract.remarks))
         context["ti"].xcom_push("changes", changes)
-        self.log.info("%s: %d rows of %s", self.dataset, len(extract.rows), runs.partition_key(context))
-        return hook.staging.write(runs.attempt_key(context), "extracted", extract.rows)
+        self.log.info(
+            "%s: %d rows of %s", self.dataset, len(extract.rows), run_context.partition_key(context)
+        )
+        return hook.staging.write(run_context.attempt_key(context), "extracted", extract.rows)
 
 
 class PlanLateRunsOperator(BaseOperator):
@@ -137,8 +139,8 @@ class PublishPartitionOperator(BaseOperator):
     def execute(self, context: Context) -> int:
         """Return the version of the table after the commit."""
         hook = LakeHook(self.lake_conn_id)
-        metadata = {"run": runs.run_key(context), "try": str(context["ti"].try_number)}
-        wanted = runs.run_partitions(context, self.granularity)
+        metadata = {"run": run_context.run_key(context), "try": str(context["ti"].try_number)}
+        wanted = run_context.run_partitions(context, self.granularity)
         version = hook.lake.publish(self.table, hook.staging.read(self.frame), wanted, metadata=metadata)
         self.announce(context, hook.lake)
         return version
@@ -146,4 +148,4 @@ class PublishPartitionOperator(BaseOperator):
     def announce(self, context: Context, lake: Lake) -> None:
         """Tell those who follow the outlets which partitions are new."""
         for asset in self.outlets:
-            runs.announce_candidate(context, asset)
+            run_context.announce_candidate(context, asset)

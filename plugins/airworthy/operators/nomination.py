@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
-from airworthy import assets, runs
+from airworthy import assets, run_context
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,7 +38,7 @@ class AnnounceCandidateOperator(BaseOperator):
 
     def execute(self, context: Context) -> None:
         """Announce the version, unless the run is a backfill's."""
-        if runs.is_backfill(context):
+        if run_context.is_backfill(context):
             raise AirflowSkipException(f"Version {self.version} is of a backfill: registered, not deployed.")
-        about: Any = {"version": int(self.version), "requested_by": runs.actor(context)}
+        about: Any = {"version": int(self.version), "requested_by": run_context.actor(context)}
         context["outlet_events"][assets.candidate(self.use_case)].extra = about

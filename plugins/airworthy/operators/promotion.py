@@ -31,7 +31,7 @@ class PromoteModelOperator(ReleaseOperator):
 
     def execute(self, context: Context) -> int:
         """Switch, then wait until it is live, in the triggerer if that takes long."""
-        from include.release import progress, rollout
+        from include.release import rollout, rollout_status
 
         hold = self.held()
         certificate = self.verified(hold.version)
@@ -41,7 +41,7 @@ class PromoteModelOperator(ReleaseOperator):
         trigger = RolloutTrigger(
             use_case=self.use_case,
             version=hold.version,
-            since=progress.now(self.engine).isoformat(),
+            since=rollout_status.now(self.engine).isoformat(),
             airworthy_conn_id=self.airworthy_conn_id,
             patience=timedelta(minutes=3).total_seconds(),
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airworthy import assets, runs
+from airworthy import assets, run_context
 from airworthy.operators.ingestion import PublishPartitionOperator
 from airworthy.timetables import INCOMPLETE
 from include import partitions
@@ -44,7 +44,7 @@ class PublishDatasetOperator(PublishPartitionOperator):
 
     def announce(self, context: Context, lake: Lake) -> None:
         """Tell those who follow the dataset, and each feature view which of its days are complete."""
-        runs.announce_candidate(context, assets.dataset(self.table))
+        run_context.announce_candidate(context, assets.dataset(self.table))
         for view in _readers(self.table):
             context["outlet_events"][assets.inputs_asset(view.name)].add_partitions(
                 self._complete(context, lake, view)
@@ -61,7 +61,7 @@ class PublishDatasetOperator(PublishPartitionOperator):
             if use_case.label.dataset != self.table:
                 continue
             view, least = catalog().feature_views[use_case.feature_view], use_case.label.minimum_completeness
-            found = label_completeness.label_completeness(use_case, view, lake, runs.run_days(context))
+            found = label_completeness.label_completeness(use_case, view, lake, run_context.run_days(context))
             shares[use_case.name] = {str(day): one.share for day, one in found.items()}
             for day in (day for day, one in found.items() if one.share < least):
                 self.log.warning(
@@ -73,7 +73,7 @@ class PublishDatasetOperator(PublishPartitionOperator):
     def _complete(self, context: Context, lake: Lake, view: FeatureView) -> list[str]:
         from include.data.features import readiness
 
-        days = runs.run_days(context)
+        days = run_context.run_days(context)
         found = readiness.dependent_days(view, self.table, days, lake, datasets=catalog().datasets)
         for day, missing in found.waiting.items():
             self.log.info("%s of %s waits for %s", view.name, day, ", ".join(missing))
@@ -81,7 +81,7 @@ class PublishDatasetOperator(PublishPartitionOperator):
             ready = [partitions.key(stretch) for stretch in partitions.contiguous_ranges(found.ready)]
         else:
             ready = [str(day) for day in found.ready]
-        return ready or [f"{INCOMPLETE} {runs.partition_key(context)}"]
+        return ready or [f"{INCOMPLETE} {run_context.partition_key(context)}"]
 
 
 def outlets(dataset: str) -> list[Asset]:

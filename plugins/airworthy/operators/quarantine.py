@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
-from airworthy import runs
+from airworthy import run_context
 from airworthy.hooks.airworthy_database import AirworthyDatabaseHook
 from airworthy.hooks.lake import LakeHook
 from airworthy.links import RefusedRowsLink, report_url
@@ -78,7 +78,7 @@ class QuarantineOperator(BaseOperator):
         from include.data.quarantine.queue import ReviewAction
 
         comment = context["params"].get("comment") or ""
-        return ReviewAction(runs.actor(context), runs.run_key(context), comment)
+        return ReviewAction(run_context.actor(context), run_context.run_key(context), comment)
 
     def skip_unless(self, action: str) -> None:
         """Skip the task if the run is to do something else."""
@@ -109,7 +109,7 @@ class ShowQuarantineOperator(QuarantineOperator):
         shown = quarantine.pending_summary(rows) if self.action == "list" else quarantine.readable(rows)
         title = f"{self.dataset}: {len(rows):,} refused rows wait"
         self.log.info("%s\n%s", title, html_tables.table_text(shown))
-        path = f"quarantine/{self.dataset}/{re.sub('[^A-Za-z0-9_-]', '_', runs.run_key(context))}.html"
+        path = f"quarantine/{self.dataset}/{re.sub('[^A-Za-z0-9_-]', '_', run_context.run_key(context))}.html"
         note = "Release or discard them by this DAG's parameters; `rows` takes the ids of the first column."
         hook = LakeHook(self.lake_conn_id)
         reports.write_report(hook.uri, hook.storage_options, path, html_tables.table_page(title, note, shown))

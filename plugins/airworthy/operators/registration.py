@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from airworthy import runs
+from airworthy import run_context
 from airworthy.links import MlflowRunLink, ModelCardLink
 from airworthy.operators.base import ModelOperator
 from include.catalog import catalog
@@ -69,7 +69,7 @@ class RegisterModelOperator(ModelOperator):
         entry = Entry(
             self.use_case,
             "registered",
-            runs.actor(context),
+            run_context.actor(context),
             "every blocking gate let it pass",
             version,
             {
@@ -78,7 +78,7 @@ class RegisterModelOperator(ModelOperator):
                 "attempt": self.attempt(context),
                 "gates": [asdict(v) for v in verdicts],
             },
-            f"{runs.run_key(context)}/{candidate.run_id}/register",
+            f"{run_context.run_key(context)}/{candidate.run_id}/register",
         )
         with self.engine.begin() as connection:
             append(connection, entry)

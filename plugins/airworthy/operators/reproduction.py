@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from airworthy import runs
+from airworthy import run_context
 from airworthy.hooks.lake import LakeHook
 from airworthy.operators.base import ModelOperator
 from include.catalog import declaration_module
@@ -57,8 +57,9 @@ class ReproduceModelOperator(ModelOperator):
 
         cleared = context["dag_run"].clear_number or 0
         entry = Entry(
-            result.use_case, "reproduced", runs.actor(context), result.reason, result.version, asdict(result),
-            f"{runs.run_key(context)}/{cleared}/{result.use_case}/{result.version}/reproduce",
+            result.use_case, "reproduced", run_context.actor(context), result.reason, result.version,
+            asdict(result),
+            f"{run_context.run_key(context)}/{cleared}/{result.use_case}/{result.version}/reproduce",
         )  # fmt: skip
         with self.engine.begin() as connection:
             append(connection, entry)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowSkipException
 
-from airworthy import runs
+from airworthy import run_context
 from airworthy.operators.base import ReleaseOperator
 
 if TYPE_CHECKING:
@@ -33,12 +33,12 @@ class BeginRolloutOperator(ReleaseOperator):
         """Return the hold."""
         from include.release import rollout
 
-        version = runs.candidate_version(context)
+        version = run_context.candidate_version(context)
         with self.engine.connect() as connection:
             if rollout.read_state(connection, self.use_case).champion == version:
                 raise AirflowSkipException(f"{self.use_case} version {version} is the champion already.")
         self.verified(version)
-        owner, actor = runs.run_key(context), runs.requester(context)
+        owner, actor = run_context.run_key(context), run_context.requester(context)
         return asdict(rollout.begin(self.engine, self.use_case, version, owner=owner, actor=actor))
 
 
@@ -59,7 +59,7 @@ class RestoreChampionOperator(ReleaseOperator):
         from include.release import rollout
 
         reason = "the rollout ended without a promotion"
-        owner, actor, version = runs.run_key(context), runs.actor(context), self.held().version
+        owner, actor, version = run_context.run_key(context), run_context.actor(context), self.held().version
         retired = rollout.restore(
             self.engine, self.use_case, version, owner=owner, actor=actor, reason=reason
         )
@@ -90,7 +90,7 @@ class RollBackOperator(ReleaseOperator):
         """Return the version that is the champion now."""
         from include.release import rollout
 
-        key, actor = runs.run_key(context), runs.actor(context)
+        key, actor = run_context.run_key(context), run_context.actor(context)
         state = rollout.roll_back(self.engine, self.use_case, actor=actor, reason=self.reason, key=key)
         self.show_aliases()
         return state.champion

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from airflow.sdk.exceptions import AirflowSkipException
 
-from airworthy import runs
+from airworthy import run_context
 from airworthy.hooks.lake import LakeHook
 from airworthy.operators.base import ModelOperator
 from include.catalog import catalog
@@ -44,7 +44,7 @@ class BatchScoringOperator(ModelOperator):
             raise AirflowSkipException(f"{self.use_case} has no champion yet: nothing to score with.")
         hook, use_case = LakeHook(self.lake_conn_id), catalog().use_cases[self.use_case]
         view, trusted = catalog().feature_views[use_case.feature_view], settings().trusted_keys
-        frame = hook.lake.read(use_case.feature_view, runs.run_days(context))
+        frame = hook.lake.read(use_case.feature_view, run_context.run_days(context))
         with self.workspace() as site:
             held = load_version.load_version(
                 site.registry, self.use_case, version, folder=site.workdir / "model", trusted=trusted
@@ -52,4 +52,4 @@ class BatchScoringOperator(ModelOperator):
             scored = score_batch(use_case, view, held.model, frame, version=version)
         figures = {"rows": len(scored), "version": version} | score_summary(scored)
         context["ti"].xcom_push("figures", figures)
-        return hook.staging.write(runs.attempt_key(context), "predictions", scored)
+        return hook.staging.write(run_context.attempt_key(context), "predictions", scored)

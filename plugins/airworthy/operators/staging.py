@@ -36,7 +36,7 @@ class StageModelOperator(ReleaseOperator):
 
     def execute(self, context: Context) -> dict[str, float | int | str]:
         """Wait for the server, in the triggerer if it takes long, and test it."""
-        from include.release.progress import now
+        from include.release.rollout_status import now
 
         trigger = RolloutTrigger(
             use_case=self.use_case,

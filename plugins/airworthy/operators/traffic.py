@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
-from airworthy import runs
+from airworthy import run_context
 from airworthy.operators.base import ReleaseOperator
 from airworthy.triggers.rollout import RolloutTrigger
 from include.catalog import catalog
@@ -54,11 +54,11 @@ class ShiftTrafficOperator(ReleaseOperator):
         return ALONE if champion is None else self._shift(context)
 
     def _shift(self, context: Context) -> dict[str, Any]:
-        from include.release import progress, rollout
+        from include.release import rollout, rollout_status
 
         hold, policy = self.held(), catalog().use_cases[self.use_case].rollout
-        since = progress.now(self.engine)
-        key = f"{runs.run_key(context)}/{hold.epoch}/{self.task_id}"
+        since = rollout_status.now(self.engine)
+        key = f"{run_context.run_key(context)}/{hold.epoch}/{self.task_id}"
         reason = f"{self.stage} at {self.percent or round(100 * self.shadow_share)} %"
         rollout.shift(
             self.engine,
@@ -84,7 +84,7 @@ class ShiftTrafficOperator(ReleaseOperator):
 
     def judge(self, context: Context, event: dict[str, Any], since: str) -> dict[str, Any]:
         """Return the figures of the step, or fail with what the challenger did worse."""
-        from include.release.progress import analyse_stage
+        from include.release.rollout_status import analyse_stage
 
         hold, use_case = self.held(), catalog().use_cases[self.use_case]
         began = datetime.fromisoformat(since)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowSkipException
 
-from airworthy import runs
+from airworthy import run_context
 from airworthy.hooks.lake import LakeHook
 from airworthy.operators.base import ModelOperator
 from include.catalog import catalog, declaration_module
@@ -51,12 +51,12 @@ class TakeSnapshotOperator(ModelOperator):
         use_case, lake = catalog().use_cases[self.use_case], LakeHook(self.lake_conn_id).lake
         tables = (use_case.feature_view, use_case.label.dataset)
         absent = [table for table in tables if lake.version(table) is None]
-        if runs.is_scheduled(context) and absent:
+        if run_context.is_scheduled(context) and absent:
             raise AirflowSkipException(f"{absent[0]} was never published: nothing to learn from.")
-        snapshot = snapshots.create(use_case, lake, runs.as_of(context, self.as_of))
-        if runs.is_scheduled(context):
+        snapshot = snapshots.create(use_case, lake, run_context.as_of(context, self.as_of))
+        if run_context.is_scheduled(context):
             self._require_news(snapshot)
-        records.record_snapshot(self.engine, snapshot, run=runs.run_key(context))
+        records.record_snapshot(self.engine, snapshot, run=run_context.run_key(context))
         self._tell(snapshot)
         return snapshot.to_json()
 
@@ -112,7 +112,9 @@ class TrainModelOperator(ModelOperator):
         parameters = self.tuned["parameters"] if self.tuned else {}
         about = replace(provenance(json.loads(self.snapshot)), parameters=parameters)
         with self.workspace() as site:
-            run_id = site.registry.run_for(self.use_case, runs.tags(context, use_case, snapshot, about))
+            run_id = site.registry.run_for(
+                self.use_case, run_context.tags(context, use_case, snapshot, about)
+            )
             self.candidate = {"run_id": run_id}
             frame = snapshots.read_snapshot(use_case, snapshot, LakeHook(self.lake_conn_id).lake)
             estimator = declaration_module("use_cases", self.use_case).build_model(**parameters)

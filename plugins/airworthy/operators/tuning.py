@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from airworthy import runs
+from airworthy import run_context
 from airworthy.hooks.lake import LakeHook
 from airworthy.operators.base import ModelOperator
 from include.catalog import catalog, declaration_module
@@ -41,7 +41,9 @@ class TuneModelOperator(ModelOperator):
         build = declaration_module("use_cases", self.use_case).build_model
         about = provenance(json.loads(self.snapshot))
         with self.workspace() as site:
-            run_id = site.registry.run_for(self.use_case, runs.tags(context, use_case, snapshot, about))
+            run_id = site.registry.run_for(
+                self.use_case, run_context.tags(context, use_case, snapshot, about)
+            )
             self.candidate = {"run_id": run_id}
             frame = snapshots.read_snapshot(use_case, snapshot, LakeHook(self.lake_conn_id).lake)
             tuned = tune(site, build, frame, run_id=run_id, provenance=about, engine=self.engine)

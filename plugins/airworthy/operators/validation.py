@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
-from airworthy import runs
+from airworthy import run_context
 from airworthy.hooks.airworthy_database import AirworthyDatabaseHook, url_of
 from airworthy.hooks.lake import LakeHook
 from airworthy.links import DataDocsLink, report_url
@@ -75,7 +75,7 @@ class ValidationOperator(BaseOperator):
         part, subject = self.batch(context), f"{context['dag_run'].dag_id}.{self.task_id}"
         found = self.validate(context, part)
         engine, hook = AirworthyDatabaseHook(self.airworthy_conn_id).engine, LakeHook(self.lake_conn_id)
-        gate_results.record_gate_result(engine, subject, runs.attempt_key(context), str(part), found)
+        gate_results.record_gate_result(engine, subject, run_context.attempt_key(context), str(part), found)
         path = "/".join(_path(name) for name in ("quality", subject, context["dag_run"].run_id))
         reports.write_report(hook.uri, hook.storage_options, f"{path}.html", found.page(subject))
         self.evidence_url = report_url(f"{path}.html")

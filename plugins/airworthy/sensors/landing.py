@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
-from airworthy import runs
+from airworthy import run_context
 from airworthy.hooks.lake import LakeHook
 from airworthy.hooks.sources import SourceHook
 from airworthy.triggers.landing import LandingTrigger
@@ -60,7 +60,7 @@ class PartitionLandedSensor(BaseOperator):
     def execute(self, context: Context) -> None:
         """Return at once if everything is there, else hand over to the triggerer."""
         dataset = catalog().datasets[self.dataset]
-        wanted = runs.run_partitions(context, dataset.granularity)
+        wanted = run_context.run_partitions(context, dataset.granularity)
         try:
             missing = SourceHook(dataset, self.lake_conn_id).missing(wanted)
         except ServiceUnavailable as error:

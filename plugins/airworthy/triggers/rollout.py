@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from include.release.analysis import AnalysisOutcome, RolloutStage
-    from include.release.progress import Progress
+    from include.release.rollout_status import Progress
 
 POLL_INTERVAL_S = 0.5
 BUSY_POLL_S = 0.05  # seconds, for somebody who waits beside it
@@ -93,7 +93,7 @@ class RolloutTrigger(BaseTrigger):
 
     def _look(self, engine: Engine) -> tuple[Progress, AnalysisOutcome]:
         from include.catalog import catalog
-        from include.release.progress import analyse_stage, progress
+        from include.release.rollout_status import analyse_stage, progress
 
         with engine.connect() as connection:
             found = progress(connection, self.use_case, self.version)

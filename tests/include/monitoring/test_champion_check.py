@@ -15,7 +15,7 @@ from include.data.snapshots import snapshot as snapshots
 from include.database.tables import inference_log
 from include.errors import DataError
 from include.monitoring import champion_check
-from include.release import progress, rollout
+from include.release import rollout, rollout_status
 from include.use_cases.air_time import USE_CASE
 
 DAYS = [date(2013, 1, 1) + timedelta(days=number) for number in range(5)]
@@ -73,7 +73,7 @@ def about(lake, champion):
 
 def serve(database, rows, **changes):
     """Log requests of an hour ago with the right answers."""
-    moment = progress.now(database) - timedelta(hours=1)
+    moment = rollout_status.now(database) - timedelta(hours=1)
     records = json.loads(rows[list(USE_CASE.features)].to_json(orient="records"))
     logged = [
         {
@@ -134,7 +134,7 @@ def measured(about, lake, database):
     with database.connect() as connection:
         seen = champion_check.read_window(about, connection, lake)
         quality = champion_check.check_quality(about, seen, connection, lake)
-        service = champion_check.check_service(about, connection, end=progress.now(database))
+        service = champion_check.check_service(about, connection, end=rollout_status.now(database))
         signals = champion_check.collect_signals(
             about, "no_drift", quality, service, connection=connection, lake=lake
         )
@@ -160,7 +160,7 @@ def test_another_versions_answers_say_nothing_of_the_champion(about, lake, datab
 def late(about, database, lake, days_ago):
     """Serve the flights of the sixth as long ago, of which no label has landed."""
     rows = flights([date(2013, 1, 6)])
-    serve(database, rows, received_at=progress.now(database) - timedelta(days=days_ago))
+    serve(database, rows, received_at=rollout_status.now(database) - timedelta(days=days_ago))
     return rows
 
 
@@ -197,7 +197,7 @@ def test_the_governor_is_told_the_champion_and_when_it_came(about, lake, databas
     serve(database, about.reference)
     _, _, signals = measured(about, lake, database)
     assert (signals.version, signals.previous, signals.drift) == (1, None, "no_drift")
-    assert signals.promoted_at <= progress.now(database)
+    assert signals.promoted_at <= rollout_status.now(database)
 
 
 @pytest.mark.parametrize(("days", "rows"), [([], 0), ([date(2013, 1, 6)], A_DAY)])

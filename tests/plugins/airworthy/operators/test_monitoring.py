@@ -19,7 +19,7 @@ from include.database import ledger
 from include.database.tables import monitoring_result
 from include.declarations import RetrainPolicy
 from include.errors import AttentionNeeded, PartitionMissing
-from include.release import progress
+from include.release import rollout_status
 from include.storage import reports
 from include.storage.staging import Staging
 from tests.plugins.conftest import FEATURES
@@ -35,7 +35,7 @@ def asked(champion, flown, serve, database):
     def log(**changes):
         rows = flown.read("flight_features", columns=list(FEATURES)).sample(300, random_state=0)
         sent = json.loads(rows.assign(**changes).to_json(orient="records"))
-        moment = progress.now(database) - timedelta(hours=1)
+        moment = rollout_status.now(database) - timedelta(hours=1)
         serve(champion.name, 1, "champion", rows=sent, received_at=moment)
 
     return log
@@ -92,7 +92,7 @@ def test_without_a_champion_there_is_nothing_to_watch(certified, flown, context)
 
 
 def decide(champion, run, database, drift):
-    figures = drift | {"end": progress.now(database).isoformat()}
+    figures = drift | {"end": rollout_status.now(database).isoformat()}
     return DecideOperator(task_id="decide", use_case=champion.name, drift=figures).execute(run)
 
 

@@ -16,7 +16,7 @@ from airworthy.triggers.landing import LandingTrigger
 from airworthy.triggers.rollout import RolloutTrigger
 from include.catalog import catalog
 from include.data.sources.files import Landing
-from include.release import progress, rollout
+from include.release import rollout, rollout_status
 
 
 def fired(trigger):
@@ -81,7 +81,7 @@ def watch(use_case, database, monkeypatch):
     rollout.promote(database, first, reason="the first", evidence={})
     hold = rollout.begin(database, use_case.name, 2, owner="now", actor="ann")
     rollout.shift(database, hold, weight=2_500, shadow_share=0, reason="canary", key="canary")
-    since = progress.now(database).isoformat()
+    since = rollout_status.now(database).isoformat()
 
     def make(**changes):
         return RolloutTrigger(use_case.name, 2, since, "airworthy_db", **{"patience": 30.0} | changes)

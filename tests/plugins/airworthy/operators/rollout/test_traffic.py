@@ -10,7 +10,7 @@ from airworthy.links import ModelsLink
 from airworthy.operators import traffic
 from airworthy.operators.traffic import ALONE
 from include.errors import RolloutFailed, StaleEpoch
-from include.release import progress, rollout
+from include.release import rollout, rollout_status
 from tests.plugins.airworthy.operators.rollout.steps import (
     LIVE,
     NOT_LIVE,
@@ -95,7 +95,7 @@ def test_a_challenger_that_fails_at_once_goes_back_at_once(champion, hold, secon
 
 @pytest.fixture
 def since(database):
-    return progress.now(database).isoformat()
+    return rollout_status.now(database).isoformat()
 
 
 def test_a_challenger_that_is_as_good_goes_on(champion, hold, second, since, serve):

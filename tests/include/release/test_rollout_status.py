@@ -8,7 +8,7 @@ import pytest
 
 from include.database.tables import inference_log, live_state
 from include.release import rollout
-from include.release.progress import Progress, analyse_stage, now, progress
+from include.release.rollout_status import Progress, analyse_stage, now, progress
 from include.use_cases.flight_delay import USE_CASE
 
 NAME = USE_CASE.name

@@ -7,7 +7,7 @@ import pytest
 
 from airflow.sdk import Asset
 
-from airworthy import runs
+from airworthy import run_context
 from include.errors import DataError, ReleaseError
 
 ASSET = Asset(name="flights", uri="x-airworthy://datasets/flights")
@@ -16,8 +16,8 @@ ASSET = Asset(name="flights", uri="x-airworthy://datasets/flights")
 def test_a_run_is_the_same_on_every_try_and_an_attempt_is_not(context):
     first, second = context(), context()
     second["ti"].try_number = 2
-    assert runs.run_key(first) == runs.run_key(second) == "some_dag/manual__2013-07-01"
-    assert runs.attempt_key(second) == "some_dag/manual__2013-07-01/2"
+    assert run_context.run_key(first) == run_context.run_key(second) == "some_dag/manual__2013-07-01"
+    assert run_context.attempt_key(second) == "some_dag/manual__2013-07-01/2"
 
 
 def test_an_mlflow_run_is_tagged_with_what_made_it_and_leads_back_to_airflow(context, monkeypatch):
@@ -26,7 +26,7 @@ def test_an_mlflow_run_is_tagged_with_what_made_it_and_leads_back_to_airflow(con
     run["ti"].try_number = 3
     snapshot = SimpleNamespace(as_of=date(2013, 7, 1), days=("2013-01-01", "2013-06-30"), digest="abc")
     made_from = SimpleNamespace(code_version="c0de", lock_hash="10c4")
-    found = runs.tags(run, SimpleNamespace(name="late", owner="ann"), snapshot, made_from)
+    found = run_context.tags(run, SimpleNamespace(name="late", owner="ann"), snapshot, made_from)
     assert found.pop("mlflow.note.content").endswith(
         "(http://airflow:8080/dags/some_dag/runs/manual__2013-07-01T00%3A00%3A00%2B00%3A00)"
     )
@@ -40,7 +40,7 @@ def test_an_mlflow_run_is_tagged_with_what_made_it_and_leads_back_to_airflow(con
 
 @pytest.mark.parametrize(("user", "actor"), [("ann", "ann"), (None, "airflow:some_dag")])
 def test_the_actor_is_who_triggered_the_run(context, user, actor):
-    assert runs.actor(context({"triggering_user_name": user})) == actor
+    assert run_context.actor(context({"triggering_user_name": user})) == actor
 
 
 @pytest.mark.parametrize(
@@ -54,20 +54,20 @@ def test_the_actor_is_who_triggered_the_run(context, user, actor):
     ],
 )
 def test_the_partition_is_the_runs_own_or_the_range_that_was_asked_for(context, run, params, key):
-    assert runs.partition_key(context(run, params=params)) == key
+    assert run_context.partition_key(context(run, params=params)) == key
 
 
 def test_a_run_without_a_partition_is_told_how_to_get_one(context):
     with pytest.raises(DataError, match="`first` and `last`"):
-        runs.run_days(context(params={"first": None, "last": None}))
+        run_context.run_days(context(params={"first": None, "last": None}))
 
 
 def test_a_day_of_an_hourly_dataset_is_24_partitions_and_an_hour_is_one(context):
-    assert len(runs.run_partitions(context({"partition_key": "2013-07-01"}), "hour")) == 24
-    assert runs.run_partitions(context({"partition_key": "2013-07-01T05"}), "hour") == [
+    assert len(run_context.run_partitions(context({"partition_key": "2013-07-01"}), "hour")) == 24
+    assert run_context.run_partitions(context({"partition_key": "2013-07-01T05"}), "hour") == [
         datetime(2013, 7, 1, 5, tzinfo=UTC)
     ]
-    assert runs.run_days(context({"partition_key": "2013-07-01T05"})) == [date(2013, 7, 1)]
+    assert run_context.run_days(context({"partition_key": "2013-07-01T05"})) == [date(2013, 7, 1)]
 
 
 @pytest.mark.parametrize(
@@ -80,18 +80,18 @@ def test_a_day_of_an_hourly_dataset_is_24_partitions_and_an_hour_is_one(context)
     ],
 )
 def test_only_a_run_that_goes_with_time_moves_a_watermark(context, run, moves):
-    assert runs.moves_watermark(context(run)) is moves
+    assert run_context.moves_watermark(context(run)) is moves
 
 
 def test_a_bulk_run_announces_its_range(context):
     bulk = context(params={"first": "2013-07-01", "last": "2013-07-03"})
-    runs.announce_candidate(bulk, ASSET)
+    run_context.announce_candidate(bulk, ASSET)
     assert bulk["outlet_events"][ASSET].partition_keys == {"2013-07-01..2013-07-03"}
 
 
 def test_the_partition_of_an_ordinary_run_is_airflows_to_announce(context):
     run = context({"partition_key": "2013-07-01"})
-    runs.announce_candidate(run, ASSET)
+    run_context.announce_candidate(run, ASSET)
     assert run["outlet_events"][ASSET].partition_keys == set()
 
 
@@ -106,7 +106,7 @@ def test_the_partition_of_an_ordinary_run_is_airflows_to_announce(context):
 )
 def test_a_training_is_as_of_what_was_asked_and_a_backfill_as_of_its_date(context, kind, asked, found):
     run = context({"run_type": kind, "logical_date": datetime(2013, 7, 2, tzinfo=UTC)})
-    assert runs.as_of(run, asked) == found
+    assert run_context.as_of(run, asked) == found
 
 
 def events(*versions):
@@ -118,7 +118,7 @@ def events(*versions):
 )
 def test_deploys_the_version_that_was_asked_for_or_the_newest_announced(context, params, versions, version):
     run = context(params=params, triggering_asset_events=events(*versions))
-    assert runs.candidate_version(run) == version
+    assert run_context.candidate_version(run) == version
 
 
 @pytest.mark.parametrize(
@@ -132,9 +132,9 @@ def test_deploys_the_version_that_was_asked_for_or_the_newest_announced(context,
 )
 def test_a_release_is_requested_by_a_person_where_there_is_one(context, run, extra, requester):
     caused = {ASSET: [SimpleNamespace(extra=extra)]}
-    assert runs.requester(context(run, params={}, triggering_asset_events=caused)) == requester
+    assert run_context.requester(context(run, params={}, triggering_asset_events=caused)) == requester
 
 
 def test_a_deployment_without_a_version_is_refused(context):
     with pytest.raises(ReleaseError, match="parameter `version`"):
-        runs.candidate_version(context(params={"version": None}, triggering_asset_events=events(None)))
+        run_context.candidate_version(context(params={"version": None}, triggering_asset_events=events(None)))
