@@ -118,7 +118,7 @@ snapshot = Table(
     Column("as_of", Date, nullable=False),
     Column("first_day", Date, nullable=False),
     Column("last_day", Date, nullable=False),
-    Column("left_out", JSONB, nullable=False),  # days between them whose labels were too few
+    Column("excluded_days", JSONB, nullable=False),  # days in the range whose labels were too few
     Column("rows", BigInteger, nullable=False),
     Column("completeness", Double),
     Column("run", Text, nullable=False),  # the DAG run that took it first

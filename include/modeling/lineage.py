@@ -182,7 +182,7 @@ def _holds(
     return any(
         commit.table == name
         and row["first_day"] <= day <= row["last_day"]
-        and day.isoformat() not in row["left_out"]
+        and day.isoformat() not in row["excluded_days"]
         and commit_log.producing_commit(logs[name], day, version=version) == commit
         for day, commit in pairs
     )
@@ -269,5 +269,5 @@ def _snapshot_of(use_case: str, version: int, tags: dict[str, str]) -> Snapshot:
         rows=int(values["rows"]),
         digest=values["digest"],
         completeness=None if share == "None" else float(share),
-        excluded_days=tuple(_DAY.findall(values.get("left_out", ""))),
+        excluded_days=tuple(_DAY.findall(values.get("excluded_days", ""))),
     )

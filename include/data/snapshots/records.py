@@ -18,10 +18,9 @@ if TYPE_CHECKING:
 
 def record_snapshot(engine: Engine, snapshot: Snapshot, *, run: str) -> None:
     """Keep that a run took a snapshot; the same one taken again is kept once, with its first run."""
-    values = {name: value for name, value in asdict(snapshot).items() if name not in ("days", "left_out")} | {
-        "left_out": list(snapshot.excluded_days),
-        "run": run,
-    }
+    values = {name: value for name, value in asdict(snapshot).items() if name != "days"}
+    values["run"] = run
+    values["excluded_days"] = list(snapshot.excluded_days)
     values["first_day"], values["last_day"] = (date.fromisoformat(day) for day in snapshot.days)
     with engine.begin() as connection:
         connection.execute(insert(table).values(values).on_conflict_do_nothing())

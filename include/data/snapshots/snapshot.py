@@ -30,10 +30,10 @@ TARGET = "target"
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """
-    Versions of two tables, a range of days (first and last), and the digest of what was there.
+    Exact rows of a training: versions of two tables, first and last day, number and digest of the rows.
 
-    `left_out` are the days whose labels were due and too few; `completeness` is the share of the rows of all
-    other days whose label had landed. Snapshots from before this was measured have neither.
+    `completeness` is the share of rows whose label had landed, between 0 and 1, over the days that are used;
+    `excluded_days` are the days in the range whose labels were due and too few.
     """
 
     use_case: str
@@ -63,7 +63,7 @@ class Snapshot:
             values = json.loads(text)
             first, last = values["days"]
             exact = {"as_of": date.fromisoformat(values["as_of"]), "days": (first, last)}
-            return cls(**values | exact | {"left_out": tuple(values.get("left_out", ()))})
+            return cls(**values | exact | {"excluded_days": tuple(values.get("excluded_days", ()))})
         except (ValueError, TypeError, KeyError) as error:
             raise DataError(f"This is no snapshot: {text[:200]!r} ({error}). Take a new one.") from error
 

@@ -60,10 +60,10 @@ def evaluate_candidate(
         champion, theirs = (
             (None, None) if champion_version is None else _champion(site, champion_version, splits.test)
         )
-        beside: dict[str, Any] = {"fresh": fresh, "champion": champion}
+        beside: dict[str, Any] = {"isolated": fresh, "champion": champion}
         if champion is not None and any(gate.kind == "budget" and gate.compares for gate in use_case.gates):
             digest = package.model_digest(champion.folder)
-            beside["champions"] = ask(champion.folder, digest)
+            beside["champion_isolated"] = ask(champion.folder, digest)
         model = package.load_package(folder, expected=candidate.digest)
         trial = build_context(use_case, model, folder, splits, **beside)
         pictures = draw_trial(trial, site.workdir) + write_importance(

@@ -135,7 +135,7 @@ def test_a_training_keeps_its_snapshot_and_says_how_complete_its_labels_are(
     with database.connect() as connection:
         kept = lineage.partition_lineage(connection, registry, flown, "arrivals", THREE).snapshots
     own = [row for row in kept if row["use_case"] == use_case.name]
-    assert [(row["run"], row["left_out"]) for row in own] == [
+    assert [(row["run"], row["excluded_days"]) for row in own] == [
         (f"{use_case.name}_training/manual__1", ["2013-01-02"])
     ]
     said = "100.0 % of their labels have landed; days left out for too few labels: 2013-01-02"
