@@ -18,14 +18,14 @@ HOUR_FORMAT = "%Y-%m-%dT%H"
 STEP: dict[Granularity, timedelta] = {"day": timedelta(days=1), "hour": timedelta(hours=1)}
 
 
-def name(partition: Partition) -> str:
+def format_partition(partition: Partition) -> str:
     """Return `2013-07-01` for a day, `2013-07-01T05` for an hour."""
     return partition.strftime(HOUR_FORMAT if isinstance(partition, datetime) else FORMAT)
 
 
-def key(partitions: Sequence[Partition]) -> str:
+def format_key(partitions: Sequence[Partition]) -> str:
     """Return the name of one partition, `2013-01-01..2013-06-30` for all of a range."""
-    first, last = name(partitions[0]), name(partitions[-1])
+    first, last = format_partition(partitions[0]), format_partition(partitions[-1])
     return first if len(partitions) == 1 else f"{first}..{last}"
 
 
@@ -51,16 +51,16 @@ def parse_key(partition_key: str) -> list[date]:
 
     :raises DataError: if the key is neither a partition nor a range
     """
-    begin, end = (day(bound) for bound in _bounds(partition_key))
+    begin, end = (day_of(bound) for bound in _bounds(partition_key))
     return [begin + timedelta(days=n) for n in range((end - begin).days + 1)]
 
 
-def day(partition: Partition) -> date:
+def day_of(partition: Partition) -> date:
     """Return the day, in UTC, that a partition is or lies in."""
     return partition.date() if isinstance(partition, datetime) else partition
 
 
-def hours(day: date) -> list[datetime]:
+def hours_of(day: date) -> list[datetime]:
     """Return the 24 hours of a day: in UTC no clock is ever changed."""
     return [start_of(day) + timedelta(hours=n) for n in range(24)]
 
@@ -97,7 +97,7 @@ def require_started(partitions: Iterable[Partition], now: datetime) -> None:
     future = [partition for partition in partitions if start_of(partition) > now]
     if future:
         raise DataError(
-            f"{name(future[0])} has not begun yet: it is {now:%Y-%m-%d %H:%M} UTC. "
+            f"{format_partition(future[0])} has not begun yet: it is {now:%Y-%m-%d %H:%M} UTC. "
             "Run it when it has, or correct the partition."
         )
 

@@ -50,7 +50,7 @@ def run_quality_gate(
         quarantine_limit=declared.quarantine_limit if isinstance(declared, Dataset) else 0.0,
         further=[*of_history(declared, lake, days), released.check],
     )
-    gate_results.record_gate_result(engine, declared.name, run, partitions.key(days), report)
+    gate_results.record_gate_result(engine, declared.name, run, partitions.format_key(days), report)
     reports.write_report(lake.uri, lake.storage_options, page_path(declared.name, days), report.page())
     if report.passed:
         withdrawal.record_withdrawal(queue, released, report.accepted, days, run)
@@ -77,4 +77,4 @@ def of_history(declared: Dataset | FeatureView, lake: Lake, days: Sequence[Parti
 
 def page_path(subject: str, days: list[Partition]) -> str:
     """Return where the report of a partition lies below the lake's reports."""
-    return f"quality/{subject}/{partitions.key(days)}.html"
+    return f"quality/{subject}/{partitions.format_key(days)}.html"

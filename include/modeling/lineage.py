@@ -95,10 +95,13 @@ def model_lineage(registry: Registry, lake: Lake, use_case: str, version: int) -
     read = ((view.name, snapshot.feature_version), (snapshot.label_dataset, snapshot.label_version))
     days = _days(snapshot)
     partitions: dict[str, set[tuple[date, Commit]]] = {
-        name: _makers(commit_log.commits(lake, name), days, at) for name, at in read
+        name: _makers(commit_log.list_commits(lake, name), days, at) for name, at in read
     }
     for source in view.sources:
-        found, lag = commit_log.commits(lake, source.dataset), catalog().datasets[source.dataset].lag_days
+        found, lag = (
+            commit_log.list_commits(lake, source.dataset),
+            catalog().datasets[source.dataset].lag_days,
+        )
         partitions.setdefault(source.dataset, set()).update(
             (day, commit)
             for built, feature in partitions[view.name]
@@ -112,7 +115,7 @@ def model_lineage(registry: Registry, lake: Lake, use_case: str, version: int) -
         code_version=tags.get("airworthy.code_version", ""),
         snapshot=snapshot,
         partitions={name: sorted(pairs, key=_by_day) for name, pairs in partitions.items()},
-        files=[path for name, at in read for path in commit_log.files(lake, name, days, version=at)],
+        files=[path for name, at in read for path in commit_log.list_files(lake, name, days, version=at)],
     )
 
 
@@ -162,7 +165,7 @@ class _Logs(dict[str, list[Commit]]):
         self._lake = lake
 
     def __missing__(self, name: str) -> list[Commit]:
-        return self.setdefault(name, commit_log.commits(self._lake, name))
+        return self.setdefault(name, commit_log.list_commits(self._lake, name))
 
 
 def _features_of(logs: _Logs, dataset: str, day: date, made: list[Commit]) -> Iterator[tuple[date, Commit]]:

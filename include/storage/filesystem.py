@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 _PATIENCE = {"retry_timeout": "60s", "timeout": "30s", "connect_timeout": "5s"}
 
 
-def filesystem(uri: str, storage_options: Mapping[str, str]) -> fs.FileSystem:
+def open_filesystem(uri: str, storage_options: Mapping[str, str]) -> fs.FileSystem:
     """Return the files below `uri`, by their paths relative to it."""
     if "://" in uri:
-        return fs.PyFileSystem(_ObjectStore(uri, options(uri, storage_options)))
+        return fs.PyFileSystem(_ObjectStore(uri, with_timeouts(uri, storage_options)))
     return fs.SubTreeFileSystem(str(Path(uri).absolute()), fs.LocalFileSystem())
 
 
-def options(uri: str, given: Mapping[str, str]) -> dict[str, str]:
+def with_timeouts(uri: str, given: Mapping[str, str]) -> dict[str, str]:
     """Return a store's options; where they say nothing else, one that is away is given up after a minute."""
     return {**_PATIENCE, **given} if "://" in uri else dict(given)
 
@@ -47,7 +47,7 @@ def write_file(files: fs.FileSystem, path: str, content: bytes) -> None:
         raise
 
 
-def is_missing(files: fs.FileSystem, paths: list[str]) -> set[str]:
+def find_missing(files: fs.FileSystem, paths: list[str]) -> set[str]:
     """Return which of `paths` are no files."""
     found = files.get_file_info(paths)
     return {path for path, info in zip(paths, found, strict=True) if info.type != fs.FileType.File}

@@ -15,7 +15,7 @@ STYLE = (
 )
 
 
-def table_text(frame: pd.DataFrame, *, most: int = 50) -> str:
+def format_table(frame: pd.DataFrame, *, most: int = 50) -> str:
     """Return the first rows in columns, and how many there are beyond."""
     if frame.empty:
         return "(nothing)"
@@ -24,7 +24,7 @@ def table_text(frame: pd.DataFrame, *, most: int = 50) -> str:
     return shown if beyond <= 0 else f"{shown}\n… and {beyond:,} more"
 
 
-def table_page(title: str, note: str, frame: pd.DataFrame, *, most: int = 1_000) -> str:
+def render_table_page(title: str, note: str, frame: pd.DataFrame, *, most: int = 1_000) -> str:
     """Return the first rows as a page; whatever stands in them is shown, never run."""
     head = "".join(f"<th>{escape(str(name))}</th>" for name in frame.columns)
     rows = frame.head(most).fillna("").astype(str).itertuples(index=False)

@@ -20,7 +20,7 @@ def write_report(lake_uri: str, storage_options: Mapping[str, str], path: str, h
     """Write a page, in place of the one that was there, and return its address."""
     place = _place(path)
     with translate_storage_errors(lake_uri, storage_options):
-        filesystem.write_file(filesystem.filesystem(lake_uri, storage_options), place, html.encode())
+        filesystem.write_file(filesystem.open_filesystem(lake_uri, storage_options), place, html.encode())
     return f"{lake_uri.rstrip('/')}/{place}"
 
 
@@ -32,8 +32,8 @@ def read_report(lake_uri: str, storage_options: Mapping[str, str], path: str) ->
     """
     place = _place(path)
     with translate_storage_errors(lake_uri, storage_options):
-        files = filesystem.filesystem(lake_uri, storage_options)
-        if filesystem.is_missing(files, [place]):
+        files = filesystem.open_filesystem(lake_uri, storage_options)
+        if filesystem.find_missing(files, [place]):
             raise DataError(f"There is no report {path}. Run the task that writes it.")
         with files.open_input_stream(place) as stream:
             return str(stream.read().decode())

@@ -37,7 +37,9 @@ class Staging:
         path = f"{FOLDER}/{name}/{step}.parquet"
         sink = pa.BufferOutputStream()
         pq.write_table(pa.Table.from_pandas(frame, preserve_index=False), sink)
-        filesystem.write_file(filesystem.filesystem(self.uri, self.storage_options), path, sink.getvalue())
+        filesystem.write_file(
+            filesystem.open_filesystem(self.uri, self.storage_options), path, sink.getvalue()
+        )
         return path
 
     @with_translated_errors
@@ -47,8 +49,8 @@ class Staging:
 
         :raises DataError: if it is gone
         """
-        files = filesystem.filesystem(self.uri, self.storage_options)
-        if filesystem.is_missing(files, [path]):
+        files = filesystem.open_filesystem(self.uri, self.storage_options)
+        if filesystem.find_missing(files, [path]):
             raise DataError(f"{self.uri}/{path} is gone: clear the task that writes it, then this one.")
         with files.open_input_file(path) as file:
             frame: pd.DataFrame = pq.read_table(file).to_pandas()
@@ -57,7 +59,7 @@ class Staging:
     @with_translated_errors
     def sweep(self, before: datetime) -> int:
         """Delete every frame that was written before this moment, and return how many there were."""
-        files = filesystem.filesystem(self.uri, self.storage_options)
+        files = filesystem.open_filesystem(self.uri, self.storage_options)
         found = files.get_file_info(FileSelector(FOLDER, allow_not_found=True, recursive=True))
         old = [info for info in found if info.type == FileType.File and info.mtime and info.mtime < before]
         for info in old:

@@ -27,10 +27,10 @@ def pending_changes(context: Context, dataset: Dataset, source: Any, lake: Lake)
     since = context["asset_state_store"][assets.dataset(dataset.name)].get(KEY)
     current = run_context.run_partitions(context, dataset.granularity)[-1]
     found = source.changes(dataset, since, current, lake.partitions(dataset.name))
-    return {"watermark": found.watermark, "late": [partitions.name(one) for one in found.late]}
+    return {"watermark": found.watermark, "late": [partitions.format_partition(one) for one in found.late]}
 
 
-def late_runs(found: dict[str, Any] | None) -> list[dict[str, Any]]:
+def plan_late_runs(found: dict[str, Any] | None) -> list[dict[str, Any]]:
     """
     Return the runs that take changed partitions again, one for each stretch of them.
 
@@ -42,8 +42,11 @@ def late_runs(found: dict[str, Any] | None) -> list[dict[str, Any]]:
     late = partitions.contiguous_ranges(one for name in found["late"] for one in _parse(name))
     return [
         {
-            "trigger_run_id": f"late__{partitions.key(stretch)}__{found['watermark']}",
-            "conf": {"first": partitions.name(stretch[0]), "last": partitions.name(stretch[-1])},
+            "trigger_run_id": f"late__{partitions.format_key(stretch)}__{found['watermark']}",
+            "conf": {
+                "first": partitions.format_partition(stretch[0]),
+                "last": partitions.format_partition(stretch[-1]),
+            },
         }
         for stretch in late
     ]

@@ -40,7 +40,7 @@ class Tasks:
             rows = self._handed_on(view.name, features.build_features(view, build, self.lake, [day]))
             found = leakage_check.check_leakage(view, build, self.lake, rows, [day])
             gate_results.record_gate_result(
-                self.engine, view.name, run, partitions.name(day), found.results()
+                self.engine, view.name, run, partitions.format_partition(day), found.results()
             )
             self._admit_and_publish(view, rows, day)
             if view.online:

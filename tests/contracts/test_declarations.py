@@ -47,14 +47,14 @@ def test_no_two_declarations_share_a_name():
 
 
 def test_every_dataset_lands_in_a_place_of_its_own():
-    paths = [Landing("/landing").place(dataset, DAY) for dataset in FOUND.datasets.values()]
+    paths = [Landing("/landing").location(dataset, DAY) for dataset in FOUND.datasets.values()]
     assert len(set(paths)) == len(paths)
 
 
 @pytest.mark.parametrize("dataset", FOUND.datasets.values(), ids=lambda dataset: dataset.name)
 def test_every_day_of_a_dataset_lands_in_a_place_of_its_own(dataset):
     landing = Landing("/landing")
-    assert landing.place(dataset, DAY) != landing.place(dataset, DAY + timedelta(days=1))
+    assert landing.location(dataset, DAY) != landing.location(dataset, DAY + timedelta(days=1))
 
 
 @dataclass

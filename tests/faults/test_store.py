@@ -114,9 +114,9 @@ def test_a_store_that_stays_busy_or_silent_is_given_up_and_nothing_is_half_publi
 
 
 def test_patience_has_an_end_unless_somebody_says_otherwise():
-    assert filesystem.options("s3://lake", {})["retry_timeout"] == "60s"
-    assert filesystem.options("s3://lake", {"retry_timeout": "5s"})["retry_timeout"] == "5s"
-    assert filesystem.options("/lake", {}) == {}
+    assert filesystem.with_timeouts("s3://lake", {})["retry_timeout"] == "60s"
+    assert filesystem.with_timeouts("s3://lake", {"retry_timeout": "5s"})["retry_timeout"] == "5s"
+    assert filesystem.with_timeouts("/lake", {}) == {}
 
 
 def test_a_commit_whose_answer_was_lost_is_found_and_not_made_twice(lake_through, proxy, rows):

@@ -16,7 +16,7 @@ FIVE = datetime(2013, 7, 1, 5, tzinfo=UTC)
 
 @pytest.mark.parametrize(("one", "name"), [(DAY, "2013-07-01"), (FIVE, "2013-07-01T05")])
 def test_a_partition_and_its_name_are_the_same_thing(one, name):
-    assert partitions.name(one) == partitions.key([one]) == name
+    assert partitions.format_partition(one) == partitions.format_key([one]) == name
     assert partitions.parse_partition(name, "hour" if one is FIVE else "day") == [one]
 
 
@@ -24,23 +24,23 @@ def test_a_partition_and_its_name_are_the_same_thing(one, name):
 def test_a_range_of_hours_is_every_hour_of_it(begin, count):
     first = begin.replace(minute=0, second=0, microsecond=0, tzinfo=UTC)
     hours = [first + timedelta(hours=n) for n in range(count)]
-    assert partitions.parse_partition(partitions.key(hours), "hour") == hours
-    assert partitions.parse_key(partitions.key(hours)) == sorted({hour.date() for hour in hours})
+    assert partitions.parse_partition(partitions.format_key(hours), "hour") == hours
+    assert partitions.parse_key(partitions.format_key(hours)) == sorted({hour.date() for hour in hours})
 
 
 def test_a_day_of_a_dataset_that_comes_by_the_hour_is_its_24_hours():
-    assert partitions.parse_partition("2013-07-01", "hour") == partitions.hours(DAY)
+    assert partitions.parse_partition("2013-07-01", "hour") == partitions.hours_of(DAY)
     assert len(partitions.parse_partition("2013-07-01..2013-07-02", "hour")) == 48
 
 
 @pytest.mark.parametrize("day", [date(2013, 3, 10), date(2013, 11, 3)], ids=["spring", "autumn"])
 def test_a_day_on_which_clocks_change_has_24_hours_like_any_other(day):
     york = ZoneInfo("America/New_York")
-    hours = partitions.hours(day)
+    hours = partitions.hours_of(day)
     assert (
         hours[0].astimezone(york).utcoffset() != (hours[-1] + timedelta(days=1)).astimezone(york).utcoffset()
     )
-    assert len({partitions.name(hour) for hour in hours}) == 24
+    assert len({partitions.format_partition(hour) for hour in hours}) == 24
     assert partitions.end_of(hours[-1]) == partitions.start_of(day + timedelta(days=1))
 
 
@@ -67,6 +67,6 @@ def test_what_has_not_begun_is_refused_and_what_has_is_not():
 
 def test_stretches_have_no_gap_within_and_one_in_between():
     days = [date(2013, 7, number) for number in (1, 2, 4, 5, 9)]
-    assert [partitions.key(stretch) for stretch in partitions.contiguous_ranges(days)] == [
+    assert [partitions.format_key(stretch) for stretch in partitions.contiguous_ranges(days)] == [
         "2013-07-01..2013-07-02", "2013-07-04..2013-07-05", "2013-07-09"
     ]  # fmt: skip

@@ -8,7 +8,7 @@ from datetime import date
 
 import pytest
 
-from include.data.lake.commit_log import commits, producing_commit
+from include.data.lake.commit_log import list_commits, producing_commit
 from include.data.lake.delta_tables import Lake
 from include.stack.demo.flights_feed import land
 from tests.conftest import wait_until
@@ -75,7 +75,7 @@ def test_a_dataset_made_again_is_followed_once_by_features_and_scores(march, air
     assert (features, scores) == (once(DAYS), once(DAYS))
     rows = march.read("flights", DAYS)
     assert not rows["flight_id"].duplicated().any()
-    made = {producing_commit(commits(march, "flights"), day).run for day in DAYS}
+    made = {producing_commit(list_commits(march, "flights"), day).run for day in DAYS}
     assert len(made) == len(DAYS)
     assert all(run.startswith("flights_ingestion/backfill__") for run in made)
 

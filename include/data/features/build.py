@@ -116,7 +116,7 @@ def _by_day(
 
 def _nothing(dataset: Dataset) -> pd.DataFrame:
     """Return no rows of a dataset, of which there may be no table yet."""
-    empty = dtypes.to_frame(dtypes.declared(dataset.columns).empty_table())
+    empty = dtypes.to_frame(dtypes.arrow_schema(dataset.columns).empty_table())
     parts = ["day", "hour"] if dataset.granularity == "hour" else ["day"]
     return empty.assign(**dict.fromkeys(parts, pd.Series(dtype=object)))
 

@@ -34,7 +34,7 @@ class Commit:
     days: frozenset[date]
 
 
-def commits(lake: Lake, table: str) -> list[Commit]:
+def list_commits(lake: Lake, table: str) -> list[Commit]:
     """Return the commits that replaced days of a table, oldest first; none if there is no such table."""
     opened = _open(lake, table)
     if opened is None:
@@ -70,7 +70,7 @@ def producing_commit(
     return None
 
 
-def files(lake: Lake, table: str, days: Collection[date], *, version: int | None = None) -> list[str]:
+def list_files(lake: Lake, table: str, days: Collection[date], *, version: int | None = None) -> list[str]:
     """Return the files, below the lake, that hold these days in a version of a table."""
     opened = _open(lake, table)
     if opened is None:
@@ -88,7 +88,7 @@ def _open(lake: Lake, table: str) -> DeltaTable | None:
         try:
             return DeltaTable(
                 f"{lake.uri.rstrip('/')}/{table}",
-                storage_options=filesystem.options(lake.uri, lake.storage_options),
+                storage_options=filesystem.with_timeouts(lake.uri, lake.storage_options),
             )
         except TableNotFoundError:
             return None

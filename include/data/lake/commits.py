@@ -27,7 +27,7 @@ class Publication:
     """
 
     table: str
-    place: str
+    partitions: str
     metadata: Mapping[str, str]
     commit_id: str = field(default_factory=lambda: uuid.uuid4().hex)
 
@@ -56,7 +56,7 @@ class Publication:
         newest = opened.transaction_version(self._key)
         if newest is not None and newest > self.attempt:
             raise StaleAttempt(
-                f"{self.table}: {self.place} was published by try {newest} of {self.metadata['run']}; "
+                f"{self.table}: {self.partitions} was published by try {newest} of {self.metadata['run']}; "
                 f"try {self.attempt} comes too late and changed nothing. Look at the newest try."
             )
 
@@ -70,4 +70,4 @@ class Publication:
 
     @property
     def _key(self) -> str:
-        return "/".join((self.metadata["run"], self.metadata.get("task", ""), self.place))
+        return "/".join((self.metadata["run"], self.metadata.get("task", ""), self.partitions))

@@ -60,7 +60,7 @@ class Lake:
         :raises ServiceUnavailable: if the store is away, or other writers were quicker for all of `patience`
         """
         place = PartitionSet.of(days)
-        strangers = sorted(place.names_in(frame) - {partitions.name(one) for one in days})
+        strangers = sorted(place.names_in(frame) - {partitions.format_partition(one) for one in days})
         if strangers or not days:
             raise DataError(
                 f"{table}: rows of {', '.join(strangers) or 'no day'} among those of "
@@ -103,7 +103,9 @@ class Lake:
         found: dict[Partition, int] = {}
         opened = self._find(table)
         for file in pa.table(opened.get_add_actions(flatten=True)).to_pylist() if opened else []:
-            one = partition_columns.partition({name: file.get(f"partition.{name}") for name in (DAY, HOUR)})
+            one = partition_columns.partition_from_columns(
+                {name: file.get(f"partition.{name}") for name in (DAY, HOUR)}
+            )
             found[one] = found.get(one, 0) + file["num_records"]
         return found
 
@@ -133,7 +135,7 @@ class Lake:
         if days is None:
             return _rows(table, opened, None, columns)
         place = PartitionSet.of(_finest(opened, days))
-        absent = sorted({partitions.name(one) for one in place.partitions} - _names(opened))
+        absent = sorted({partitions.format_partition(one) for one in place.partitions} - _names(opened))
         if absent:
             raise PartitionMissing(
                 f"{table}: {len(absent)} of {len(place.partitions)} {place.columns[-1]}s are not in the lake "
@@ -150,7 +152,7 @@ class Lake:
     def days(self, table: str, *, version: int | None = None) -> list[date]:
         """Return the days that have rows, of a table of hours in all 24; none if there is no such table."""
         found = self.partitions(table, version=version)
-        by_day = [(day, len(list(parts))) for day, parts in groupby(found, partitions.day)]
+        by_day = [(day, len(list(parts))) for day, parts in groupby(found, partitions.day_of)]
         whole = 24 if found and isinstance(found[0], datetime) else 1
         return [day for day, count in by_day if count == whole]
 
@@ -160,7 +162,7 @@ class Lake:
         if version is None and self._find(table) is None:
             return []
         opened = self._open(table, version)
-        return sorted({partition_columns.partition(values) for values in opened.partitions()})
+        return sorted({partition_columns.partition_from_columns(values) for values in opened.partitions()})
 
     @with_translated_errors
     def optimize_and_vacuum(
@@ -216,8 +218,8 @@ class Lake:
             return retrying(once)
         except (CommitFailedError, _TableAppeared) as error:
             raise ServiceUnavailable(
-                f"{publication.table}: {publication.place} could not be published within {self.patience}, "
-                f"because others write the same. Try again. ({error})"
+                f"{publication.table}: {publication.partitions} could not be published within "
+                f"{self.patience}, because others write the same. Try again. ({error})"
             ) from error
 
     def _replace(
@@ -250,7 +252,7 @@ class Lake:
                 schema,
                 partition_by=partition_by,
                 configuration=_CONFIGURATION,
-                storage_options=filesystem.options(self.uri, self.storage_options),
+                storage_options=filesystem.with_timeouts(self.uri, self.storage_options),
             )
         except DeltaError as error:
             if self._find(table) is None:
@@ -275,7 +277,7 @@ class Lake:
 
     def _find(self, table: str) -> DeltaTable | None:
         try:
-            options = filesystem.options(self.uri, self.storage_options)
+            options = filesystem.with_timeouts(self.uri, self.storage_options)
             return DeltaTable(self._uri(table), storage_options=options)
         except TableNotFoundError:
             return None
@@ -311,11 +313,16 @@ def _rows(
 
 
 def _names(opened: DeltaTable) -> set[str]:
-    return {partitions.name(partition_columns.partition(values)) for values in opened.partitions()}
+    return {
+        partitions.format_partition(partition_columns.partition_from_columns(values))
+        for values in opened.partitions()
+    }
 
 
 def _finest(opened: DeltaTable, days: Collection[Partition]) -> list[Partition]:
     """Return the partitions as the table has them: in a table of hours, a day is its 24."""
     if opened.metadata().partition_columns == [DAY]:
         return list(days)
-    return [hour for one in days for hour in ([one] if isinstance(one, datetime) else partitions.hours(one))]
+    return [
+        hour for one in days for hour in ([one] if isinstance(one, datetime) else partitions.hours_of(one))
+    ]

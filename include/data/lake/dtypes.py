@@ -38,7 +38,7 @@ _NULLABLE = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}
 _PLAIN = {"Int64": "int64", "boolean": "bool"}
 
 
-def declared(columns: Iterable[Column]) -> pa.Schema:
+def arrow_schema(columns: Iterable[Column]) -> pa.Schema:
     """Return the schema of a file or table with these columns."""
     return pa.schema([pa.field(column.name, TYPES[column.dtype]) for column in columns])
 

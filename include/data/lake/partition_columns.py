@@ -43,17 +43,17 @@ class PartitionSet:
     @property
     def names(self) -> tuple[str, ...]:
         """The names of these partitions."""
-        return tuple(partitions.name(one) for one in self.partitions)
+        return tuple(partitions.format_partition(one) for one in self.partitions)
 
     def __str__(self) -> str:
-        ends = [partitions.name(one) for one in (*self.partitions[:1], *self.partitions[-1:])]
+        ends = [partitions.format_partition(one) for one in (*self.partitions[:1], *self.partitions[-1:])]
         return " … ".join(dict.fromkeys(ends)) or "no day at all"
 
     def by_day(self) -> dict[str, list[str]]:
         """Return the hours of each day, none in a table of days."""
         return {
-            partitions.name(day): [f"{one:%H}" for one in parts if isinstance(one, datetime)]
-            for day, parts in groupby(self.partitions, partitions.day)
+            partitions.format_partition(day): [f"{one:%H}" for one in parts if isinstance(one, datetime)]
+            for day, parts in groupby(self.partitions, partitions.day_of)
         }
 
     def partition_of(self, frame: pd.DataFrame) -> pd.Series[str]:
@@ -88,7 +88,7 @@ def with_partition_columns(frame: pd.DataFrame, one: Partition) -> pd.DataFrame:
     return frame.assign(**{DAY: one.isoformat()})
 
 
-def partition(values: Mapping[str, str | None]) -> Partition:
+def partition_from_columns(values: Mapping[str, str | None]) -> Partition:
     """Return the partition that these values of a table's partition columns name."""
     day = date.fromisoformat(str(values[DAY]))
     hour = values.get(HOUR)
@@ -98,7 +98,7 @@ def partition(values: Mapping[str, str | None]) -> Partition:
 def parse_partition_name(name: str) -> Partition:
     """Return the partition of this name."""
     day, _, hour = name.partition("T")
-    return partition({DAY: day, HOUR: hour or None})
+    return partition_from_columns({DAY: day, HOUR: hour or None})
 
 
 def _quoted(values: Collection[str]) -> str:

@@ -89,7 +89,7 @@ def pending(queue: Quarantine, choice: RowFilter | None = None) -> pd.DataFrame:
     found = [
         one
         for one in queue.lake.partitions(queue.table)
-        if (choice.first or date.min) <= partitions.day(one) <= (choice.last or choice.first or date.max)
+        if (choice.first or date.min) <= partitions.day_of(one) <= (choice.last or choice.first or date.max)
     ]
     if not found:
         return pd.DataFrame(columns=["day", *refused.ABOUT, refused.ROW], dtype=object)
@@ -181,7 +181,7 @@ def log_action(
     **evidence: Any,
 ) -> None:
     """Write down that the rows of a partition leave the queue; the same step of a run writes it once."""
-    place = partitions.name(day)
+    place = partitions.format_partition(day)
     comment = decision.comment.strip()
     entry = ledger.Entry(
         queue.name,
@@ -228,7 +228,7 @@ def find_actions(
 
 def dedup_key(queue: Quarantine, action: str, day: Partition, run: str) -> str:
     """Return what makes a repeated step of a run write one entry."""
-    return f"quarantine/{queue.name}/{partitions.name(day)}/{action}/{run}"
+    return f"quarantine/{queue.name}/{partitions.format_partition(day)}/{action}/{run}"
 
 
 def by_partition(queue: Quarantine, rows: pd.DataFrame) -> list[tuple[Partition, pd.DataFrame]]:
@@ -257,7 +257,7 @@ def _supersede(
     connection: Connection, queue: Quarantine, rows: pd.DataFrame, days: Sequence[Partition], run: str
 ) -> None:
     ids = sorted(str(one) for one in rows[ROW_ID])
-    who, span = run.rpartition("/")[0] or run, partitions.key(sorted(days))
+    who, span = run.rpartition("/")[0] or run, partitions.format_key(sorted(days))
     digest = refused.ids_digest(ids)
     entry = ledger.Entry(
         queue.name,

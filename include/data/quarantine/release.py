@@ -94,7 +94,7 @@ def still_released(entries: Iterable[dict[str, Any]]) -> dict[str, dict[str, lis
 def _review(queue: Quarantine, day: Partition, rows: pd.DataFrame) -> Review:
     """Judge the rows by themselves, then against each other and the published partition."""
     if day not in queue.lake.partitions(queue.name):
-        return _none(rows, UNPUBLISHED.format(partitions.name(day)))
+        return _none(rows, UNPUBLISHED.format(partitions.format_partition(day)))
     declared, key, place = queue.declared, list(queue.key), PartitionSet.of([day])
     judged = check_rows(refused.from_record(rows), declared.columns, key=key, place=place)
     if not judged.whole:

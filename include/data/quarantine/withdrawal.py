@@ -15,7 +15,7 @@ from include.data.quarantine.release import still_released
 from include.data.quarantine.rows import ROW_ID
 from include.data.validation.expectations import OF_DAYS, Check, make_result
 from include.data.validation.row_checks import REASONS
-from include.partitions import name
+from include.partitions import format_partition
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -66,7 +66,9 @@ class ReleasedKeys:
 
 def released_keys(queue: Quarantine, days: Sequence[Partition]) -> ReleasedKeys:
     """Return what was released into these partitions and not withdrawn since."""
-    entries = quarantine.find_actions(queue.engine, queue.name, partitions=[name(day) for day in days])
+    entries = quarantine.find_actions(
+        queue.engine, queue.name, partitions=[format_partition(day) for day in days]
+    )
     return ReleasedKeys(queue.key, still_released(entries))
 
 

@@ -52,7 +52,7 @@ def of_snapshot(engine: Engine, lake: Lake, snapshot: Snapshot) -> LeakageRecord
         for day in lake.days(view, version=version)
         if first <= day <= last and str(day) not in snapshot.excluded_days
     ]
-    commits = commit_log.commits(lake, view)
+    commits = commit_log.list_commits(lake, view)
     makers = {day: commit_log.producing_commit(commits, day, version=version) for day in days}
     verdicts = _verdicts(engine, view, {maker.run for maker in makers.values() if maker and maker.run})
     passed, unchecked = 0, []
@@ -66,7 +66,7 @@ def of_snapshot(engine: Engine, lake: Lake, snapshot: Snapshot) -> LeakageRecord
             leaks = found | leaks
         else:
             unchecked.append(day)
-    stretches = tuple(partitions.key(stretch) for stretch in partitions.contiguous_ranges(unchecked))
+    stretches = tuple(partitions.format_key(stretch) for stretch in partitions.contiguous_ranges(unchecked))
     return LeakageRecord(view, passed, len(unchecked), stretches, leaks)
 
 

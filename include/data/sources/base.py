@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from include.declarations import Dataset
     from include.partitions import Partition
 
-MALFORMED, BECAUSE = "_malformed", "_because"
+MALFORMED, MALFORMED_REASON = "_malformed", "_because"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Extract:
 class PartitionSource(Protocol):
     """Something that has the partitions of datasets."""
 
-    def place(self, dataset: Dataset, partition: Partition) -> str:
+    def location(self, dataset: Dataset, partition: Partition) -> str:
         """Return where a person would look for a partition."""
 
     def missing(self, dataset: Dataset, partitions: Sequence[Partition]) -> list[Partition]:

@@ -44,16 +44,16 @@ class Landing:
     connection: str = CONNECTION
     maximum_bytes: int = MAXIMUM_BYTES
 
-    def place(self, dataset: Dataset, partition: Partition) -> str:
+    def location(self, dataset: Dataset, partition: Partition) -> str:
         """Return where the file of a partition lands."""
-        return f"{self.uri.rstrip('/')}/{path(dataset, partition)}"
+        return f"{self.uri.rstrip('/')}/{landing_path(dataset, partition)}"
 
     @with_translated_errors
     def missing(self, dataset: Dataset, partitions: Sequence[Partition]) -> list[Partition]:
         """Return the partitions whose file has not landed."""
-        files = filesystem.filesystem(self.uri, self.storage_options)
-        paths = {partition: path(dataset, partition) for partition in partitions}
-        absent = filesystem.is_missing(files, list(paths.values()))
+        files = filesystem.open_filesystem(self.uri, self.storage_options)
+        paths = {partition: landing_path(dataset, partition) for partition in partitions}
+        absent = filesystem.find_missing(files, list(paths.values()))
         return [partition for partition in partitions if paths[partition] in absent]
 
     @with_translated_errors
@@ -68,18 +68,18 @@ class Landing:
         if absent or not partitions:
             raise PartitionMissing(
                 f"{dataset.name}: {len(absent)} of {len(partitions)} files have not landed"
-                + (f", the first is {self.place(dataset, absent[0])}" if absent else "")
+                + (f", the first is {self.location(dataset, absent[0])}" if absent else "")
                 + ". Ask upstream for them, or choose days that landed."
             )
-        files, declared = filesystem.filesystem(self.uri, self.storage_options), file_source(dataset)
+        files, declared = filesystem.open_filesystem(self.uri, self.storage_options), file_source(dataset)
         layout, contents = Layout(dataset.columns, declared.format, declared.delimiter), {}
         for one in partitions:
             with (
-                naming(dataset, self.place(dataset, one)),
-                files.open_input_stream(path(dataset, one), compression=None) as stream,
+                translate_unreadable(dataset, self.location(dataset, one)),
+                files.open_input_stream(landing_path(dataset, one), compression=None) as stream,
             ):
-                contents[one] = unpacked(stream, self.maximum_bytes, gzip=declared.path.endswith(".gz"))
-        return assemble(dataset, contents, layout, self.place)
+                contents[one] = decompress(stream, self.maximum_bytes, gzip=declared.path.endswith(".gz"))
+        return assemble(dataset, contents, layout, self.location)
 
 
 def file_source(dataset: Dataset) -> FileSource:
@@ -93,12 +93,12 @@ def file_source(dataset: Dataset) -> FileSource:
     return dataset.source
 
 
-def path(dataset: Dataset, partition: Partition) -> str:
+def landing_path(dataset: Dataset, partition: Partition) -> str:
     """Return the path of a partition's file below the landing folder."""
-    return file_source(dataset).path.replace("{partition}", names.name(partition))
+    return file_source(dataset).path.replace("{partition}", names.format_partition(partition))
 
 
-def unpacked(stream: BinaryIO, maximum: int, *, gzip: bool) -> bytes:
+def decompress(stream: BinaryIO, maximum: int, *, gzip: bool) -> bytes:
     """
     Return what a file holds.
 
@@ -134,14 +134,14 @@ def assemble(
     def parsed(reader: Callable[[bytes, Layout], formats.Parsed]) -> dict[Partition, formats.Parsed]:
         found = {}
         for one, content in contents.items():
-            with naming(dataset, place(dataset, one)):
+            with translate_unreadable(dataset, place(dataset, one)):
                 found[one] = reader(content, layout)
         return found
 
     try:
-        files, conform = parsed(formats.typed), False
+        files, conform = parsed(formats.parse_typed), False
     except pa.ArrowException:
-        files, conform = parsed(formats.untyped), True
+        files, conform = parsed(formats.parse_as_text), True
     frames = [partition_columns.with_partition_columns(file.frame(), one) for one, file in files.items()]
     frame = pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
     remarks = [
@@ -164,7 +164,7 @@ def match_columns(frame: pd.DataFrame, dataset: Dataset) -> pd.DataFrame:
 
 
 @contextmanager
-def naming(dataset: Dataset, place: str) -> Iterator[None]:
+def translate_unreadable(dataset: Dataset, place: str) -> Iterator[None]:
     """
     Say of which place something is that cannot be read.
 

@@ -13,7 +13,7 @@ from pyarrow import csv, parquet
 from pyarrow import json as lines
 
 from include.data.lake import dtypes
-from include.data.sources.base import BECAUSE, MALFORMED
+from include.data.sources.base import MALFORMED, MALFORMED_REASON
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -55,21 +55,21 @@ class Parsed:
         frame = self.rows if isinstance(self.rows, pd.DataFrame) else dtypes.to_frame(self.rows)
         if not self.unread:
             return frame
-        lost = pd.DataFrame(self.unread, columns=[MALFORMED, BECAUSE])
+        lost = pd.DataFrame(self.unread, columns=[MALFORMED, MALFORMED_REASON])
         return pd.concat([frame.astype(object), lost], ignore_index=True)
 
 
-def typed(content: bytes, layout: Layout) -> Parsed:
+def parse_typed(content: bytes, layout: Layout) -> Parsed:
     """
     Return the rows in their declared types, the fast way.
 
     :raises Unreadable: if the file as a whole is not what it is declared to be
     :raises pyarrow.ArrowException: if a value is not of its type; `untyped` reads such a file
     """
-    return _READERS[layout.format](content, layout, dtypes.declared(layout.columns))
+    return _READERS[layout.format](content, layout, dtypes.arrow_schema(layout.columns))
 
 
-def untyped(content: bytes, layout: Layout) -> Parsed:
+def parse_as_text(content: bytes, layout: Layout) -> Parsed:
     """
     Return the rows with every value as its text, whatever it is.
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import httpx
 
 from include import partitions as names
-from include.data.sources.files import MAXIMUM_BYTES, assemble, naming, unpacked
+from include.data.sources.files import MAXIMUM_BYTES, assemble, decompress, translate_unreadable
 from include.data.sources.formats import Layout, Unreadable
 from include.declarations import HttpSource
 from include.errors import DataError, DeclarationError, PartitionMissing, ServiceUnavailable, SettingsError
@@ -36,9 +36,9 @@ class HttpService:
     maximum_bytes: int = MAXIMUM_BYTES
     seconds: float = 600
 
-    def place(self, dataset: Dataset, partition: Partition) -> str:
+    def location(self, dataset: Dataset, partition: Partition) -> str:
         """Return the address of a partition."""
-        path = http_source(dataset).path.replace("{partition}", names.name(partition))
+        path = http_source(dataset).path.replace("{partition}", names.format_partition(partition))
         return str(self.client.base_url.join(path.lstrip("/")))
 
     def missing(self, dataset: Dataset, partitions: Sequence[Partition]) -> list[Partition]:
@@ -50,15 +50,15 @@ class HttpService:
         declared = http_source(dataset)
         contents = {one: self._content(dataset, one) for one in partitions}
         layout = Layout(dataset.columns, declared.format, declared.delimiter)
-        return assemble(dataset, contents, layout, self.place)
+        return assemble(dataset, contents, layout, self.location)
 
     def _there(self, dataset: Dataset, partition: Partition) -> bool:
         with self._answer(dataset, partition) as answer:
             return answer.status_code != httpx.codes.NOT_FOUND
 
     def _content(self, dataset: Dataset, partition: Partition) -> bytes:
-        place, until, content = self.place(dataset, partition), time.monotonic() + self.seconds, BytesIO()
-        with self._answer(dataset, partition) as answer, naming(dataset, place):
+        place, until, content = self.location(dataset, partition), time.monotonic() + self.seconds, BytesIO()
+        with self._answer(dataset, partition) as answer, translate_unreadable(dataset, place):
             if answer.status_code == httpx.codes.NOT_FOUND:
                 raise PartitionMissing(
                     f"{dataset.name}: {place} is not there yet. Ask who serves it, then clear this task."
@@ -72,11 +72,11 @@ class HttpService:
                         f"{place} was still sending after {self.seconds:g} s. Try again."
                     )
             content.seek(0)
-            return unpacked(content, self.maximum_bytes, gzip=http_source(dataset).path.endswith(".gz"))
+            return decompress(content, self.maximum_bytes, gzip=http_source(dataset).path.endswith(".gz"))
 
     @contextmanager
     def _answer(self, dataset: Dataset, partition: Partition) -> Iterator[httpx.Response]:
-        place = self.place(dataset, partition)
+        place = self.location(dataset, partition)
         try:
             with self.client.stream("GET", place) as answer:
                 _judge(answer.status_code, place, http_source(dataset).conn_id)

@@ -44,17 +44,17 @@ class Changes:
 
 
 @dataclass(frozen=True, slots=True)
-class Upstream:
+class UpstreamDatabase:
     """The database behind `engine`, which is only ever read; a query has `seconds`."""
 
     engine: Engine
     seconds: int = 600
 
-    def place(self, dataset: Dataset, partition: Partition) -> str:
+    def location(self, dataset: Dataset, partition: Partition) -> str:
         """Return which query, where, and of which partition."""
         url = self.engine.url
         at = f"{url.host}:{url.port or 5432}/{url.database} ({postgres_source(dataset).conn_id})"
-        return f"the query of {dataset.name} at {at} for {names.name(partition)}"
+        return f"the query of {dataset.name} at {at} for {names.format_partition(partition)}"
 
     def missing(self, dataset: Dataset, partitions: Sequence[Partition]) -> list[Partition]:
         """
@@ -81,7 +81,9 @@ class Upstream:
             now = connection.execute(text("SELECT now()")).scalar_one()
             absent = [one for one in partitions if names.end_of(one) > now]
             if absent:
-                raise PartitionMissing(f"{self.place(dataset, absent[0])} is not complete: it has not ended.")
+                raise PartitionMissing(
+                    f"{self.location(dataset, absent[0])} is not complete: it has not ended."
+                )
             parts = [self._rows(connection, dataset, one) for one in partitions]
         undeclared = list(dict.fromkeys(name for _, extra in parts for name in extra))
         rows = pd.concat([frame for frame, _ in parts], ignore_index=True)
@@ -160,8 +162,8 @@ class Upstream:
             lacking = [name for name in wanted if found.count(name) != 1]
             if lacking:
                 raise DataError(
-                    f"{self.place(dataset, partition)} has {', '.join(lacking)} not exactly once; it returns "
-                    f"{', '.join(found)}. Correct the query, or the columns of {dataset.name}."
+                    f"{self.location(dataset, partition)} has {', '.join(lacking)} not exactly once; it "
+                    f"returns {', '.join(found)}. Correct the query, or the columns of {dataset.name}."
                 )
             undeclared = [name for name in found if name not in {*wanted, source.watermark}]
             frames = []
@@ -169,8 +171,8 @@ class Upstream:
                 frames.append(pd.DataFrame(rows, columns=wanted, dtype=object))
                 if sum(map(len, frames)) > most:
                     raise DataError(
-                        f"{self.place(dataset, partition)} returned more than {most:,} rows, {EXCESS} times "
-                        f"what the volume of {dataset.name} allows. Correct the query, or the volume."
+                        f"{self.location(dataset, partition)} returned more than {most:,} rows, {EXCESS} "
+                        f"times what the volume of {dataset.name} allows. Correct the query, or the volume."
                     )
         frame = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=wanted, dtype=object)
         return partition_columns.with_partition_columns(frame, partition), undeclared
@@ -187,7 +189,7 @@ class Upstream:
                 connection.execute(text(f"SET LOCAL statement_timeout = {1000 * self.seconds}"))
                 yield connection
         except DBAPIError as error:
-            raise self._meaning(error, self.place(dataset, partition)) from error
+            raise self._meaning(error, self.location(dataset, partition)) from error
 
     def _meaning(self, error: DBAPIError, place: str) -> DataError | ServiceUnavailable:
         code = str(getattr(error.orig, "sqlstate", None) or getattr(error.orig, "pgcode", None) or "")

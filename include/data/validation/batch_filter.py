@@ -36,7 +36,7 @@ class Batch:
     def __str__(self) -> str:
         parts = [f"{name}={value}" for name, value in self.values.items()]
         days = self.days
-        return ", ".join([*([partitions.key(days)] if days else []), *parts]) or "everything"
+        return ", ".join([*([partitions.format_key(days)] if days else []), *parts]) or "everything"
 
     def without_days(self) -> Batch:
         """Return the same of all days: for rows that are of the right ones already."""

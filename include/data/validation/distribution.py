@@ -13,7 +13,7 @@ import pandas as pd
 
 from include.data.lake.partition_columns import PartitionSet
 from include.data.validation.expectations import OF_DAYS, Check, make_result
-from include.partitions import name
+from include.partitions import format_partition
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -80,7 +80,7 @@ def compare(
     for day in sorted(partitions):
         before = _before(counts, day, usual.partitions)
         if len(before) < usual.minimum_partitions:
-            found.unknown[name(day)] = f"{len(before)} partitions before it"
+            found.unknown[format_partition(day)] = f"{len(before)} partitions before it"
             continue
         found.volume(day, counts[day], median(counts[one] for one in before))
         for column in usual.columns:
@@ -137,15 +137,15 @@ class _Found:
         self.compared += 1
         low, high = self.usual.volume or (0.0, math.inf)
         if not low * usually <= rows <= high * usually:
-            self.volumes[name(day)] = f"{rows:,} rows, usually {usually:,.0f}"
+            self.volumes[format_partition(day)] = f"{rows:,} rows, usually {usually:,.0f}"
 
     def distribution(self, day: Partition, column: str, before: Sequence[Profiles], now: Profiles) -> None:
         old = [one[column] for one in before if column in one]
         rows = min(sum(_size(one) for one in old), _size(now[column]))
         if rows < ENOUGH_ROWS:
-            self.unknown[f"{name(day)}, {column}"] = f"{rows} rows to compare"
+            self.unknown[f"{format_partition(day)}, {column}"] = f"{rows} rows to compare"
         else:
-            self.indices[column][name(day)] = population_stability_index(merged(old), now[column])
+            self.indices[column][format_partition(day)] = population_stability_index(merged(old), now[column])
 
     def outcomes(self) -> list[Outcome]:
         """Return one outcome for the volume, one per column, and one for what could not be compared."""
@@ -208,7 +208,7 @@ def _read(lake: Lake, dataset: Dataset, partitions: Sequence[Partition]) -> dict
     by_name = {
         str(key): _profiles(part[columns]) for key, part in rows.groupby(place.partition_of(rows), sort=False)
     }
-    return {day: by_name[name(day)] for day in partitions if name(day) in by_name}
+    return {day: by_name[format_partition(day)] for day in partitions if format_partition(day) in by_name}
 
 
 def _profiles(rows: pd.DataFrame) -> Profiles:

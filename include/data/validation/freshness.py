@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from include.data.validation.expectations import OF_DAYS, Check, make_result
-from include.partitions import end_of, name, start_of
+from include.partitions import end_of, format_partition, start_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,9 +54,9 @@ def fresh(
     for place, partition in enumerate(partitions):
         moment, end = newest.get(place, pd.NaT), end_of(partition)
         if pd.isna(moment):
-            late[name(partition)] = "no moment at all"
+            late[format_partition(partition)] = "no moment at all"
         elif not end - promise.within <= moment <= end + max(promise.within, A_DAY):
-            late[name(partition)] = str(moment)
+            late[format_partition(partition)] = str(moment)
     outcome = make_result(
         "expect_column_max_to_be_between",
         promise.column,

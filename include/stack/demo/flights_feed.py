@@ -37,11 +37,11 @@ def land(landing_uri: str, until: date, *, storage_options: Mapping[str, str] | 
     """
     from include.storage import filesystem
 
-    files = filesystem.filesystem(landing_uri, storage_options or {})
+    files = filesystem.open_filesystem(landing_uri, storage_options or {})
     due: dict[str, dict[str, str]] = {}
     for name in FED:
         paths = _due(catalog().datasets[name], until)
-        absent = filesystem.is_missing(files, list(paths.values()))
+        absent = filesystem.find_missing(files, list(paths.values()))
         due[name] = {day: path for day, path in paths.items() if path in absent}
     if not any(due.values()):
         return 0

@@ -144,7 +144,7 @@ def play(stage: Demo, narrator: DemoConsole) -> None:
 
 def ingest_history(stage: Demo, chapter: Step) -> None:
     """Ingest half a year, and wait until the features followed."""
-    span = partitions.key(partitions.parse_key(f"{FIRST}..{LAST}"))
+    span = partitions.format_key(partitions.parse_key(f"{FIRST}..{LAST}"))
     done = [run for run in _runs_of(stage, "flight_features_features", span) if run["state"] == "success"]
     if done:
         chapter.found("there already")

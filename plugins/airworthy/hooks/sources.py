@@ -63,20 +63,20 @@ class SourceHook(BaseHook):
         """
         if self.bucket is None:
             return self.source.missing(self.dataset, partitions)
-        return [one for one in partitions if not _landed(self.bucket, self.place(one))]
+        return [one for one in partitions if not _landed(self.bucket, self.location(one))]
 
-    def place(self, partition: Partition) -> str:
+    def location(self, partition: Partition) -> str:
         """Return where a person would look for a partition."""
-        return self.source.place(self.dataset, partition)
+        return self.source.location(self.dataset, partition)
 
     def _upstream(self, declared: PostgresSource) -> PartitionSource:
         from sqlalchemy import NullPool, create_engine
 
-        from include.data.sources.postgres import Upstream
+        from include.data.sources.postgres import UpstreamDatabase
 
         url = url_of(self.get_connection(declared.conn_id))
         options = {"connect_timeout": TIMEOUT, "application_name": f"airworthy {self.dataset.name}"}
-        return Upstream(create_engine(url, connect_args=options, poolclass=NullPool))
+        return UpstreamDatabase(create_engine(url, connect_args=options, poolclass=NullPool))
 
 
 def _client(connection: Connection) -> httpx.Client:

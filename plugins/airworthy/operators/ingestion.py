@@ -77,7 +77,7 @@ class PlanLateRunsOperator(BaseOperator):
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """Return one run for each stretch of partitions."""
-        late = watermarks.late_runs(self.changes)
+        late = watermarks.plan_late_runs(self.changes)
         self.log.info("%d runs take again what changed late", len(late))
         return late
 

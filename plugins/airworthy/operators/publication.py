@@ -78,7 +78,7 @@ class PublishDatasetOperator(PublishPartitionOperator):
         for day, missing in found.waiting.items():
             self.log.info("%s of %s waits for %s", view.name, day, ", ".join(missing))
         if context["dag_run"].partition_key is None:
-            ready = [partitions.key(stretch) for stretch in partitions.contiguous_ranges(found.ready)]
+            ready = [partitions.format_key(stretch) for stretch in partitions.contiguous_ranges(found.ready)]
         else:
             ready = [str(day) for day in found.ready]
         return ready or [f"{INCOMPLETE} {run_context.partition_key(context)}"]
@@ -93,12 +93,12 @@ def publish_asset_event(context: Context, dataset: str, changed: Sequence[Partit
     """Name these partitions on the assets of a dataset, each stretch of days once."""
     from include.data.features import readiness
 
-    events, days = context["outlet_events"], sorted({partitions.day(one) for one in changed})
-    keys = [partitions.key(stretch) for stretch in partitions.contiguous_ranges(changed)]
+    events, days = context["outlet_events"], sorted({partitions.day_of(one) for one in changed})
+    keys = [partitions.format_key(stretch) for stretch in partitions.contiguous_ranges(changed)]
     events[assets.dataset(dataset)].add_partitions(keys)
     for view in _readers(dataset):
         found = readiness.dependent_days(view, dataset, days, lake, datasets=catalog().datasets)
-        ready = [partitions.key(stretch) for stretch in partitions.contiguous_ranges(found.ready)]
+        ready = [partitions.format_key(stretch) for stretch in partitions.contiguous_ranges(found.ready)]
         events[assets.inputs_asset(view.name)].add_partitions(ready or [f"{INCOMPLETE} {keys[0]}"])
 
 

@@ -108,11 +108,13 @@ class ShowQuarantineOperator(QuarantineOperator):
         rows = quarantine.pending(self.quarantine, self.chosen(context))
         shown = quarantine.pending_summary(rows) if self.action == "list" else quarantine.readable(rows)
         title = f"{self.dataset}: {len(rows):,} refused rows wait"
-        self.log.info("%s\n%s", title, html_tables.table_text(shown))
+        self.log.info("%s\n%s", title, html_tables.format_table(shown))
         path = f"quarantine/{self.dataset}/{re.sub('[^A-Za-z0-9_-]', '_', run_context.run_key(context))}.html"
         note = "Release or discard them by this DAG's parameters; `rows` takes the ids of the first column."
         hook = LakeHook(self.lake_conn_id)
-        reports.write_report(hook.uri, hook.storage_options, path, html_tables.table_page(title, note, shown))
+        reports.write_report(
+            hook.uri, hook.storage_options, path, html_tables.render_table_page(title, note, shown)
+        )
         self.evidence_url = report_url(path)
         return len(rows)
 

@@ -80,14 +80,14 @@ class PartitionLandedSensor(BaseOperator):
             )
 
     def _wait(self, missing: list[Partition]) -> None:
-        self.log.info("Waiting for %s of %s", partitions.key(missing), self.dataset)
+        self.log.info("Waiting for %s of %s", partitions.format_key(missing), self.dataset)
         source, patience = catalog().datasets[self.dataset].source, self.patience
         if isinstance(source, PostgresSource):
             patience += max(partitions.end_of(missing[-1]) - datetime.now(UTC), timedelta(0))
         self.defer(
             trigger=LandingTrigger(
                 dataset=self.dataset,
-                partitions=[partitions.name(one) for one in missing],
+                partitions=[partitions.format_partition(one) for one in missing],
                 lake_conn_id=self.lake_conn_id,
                 poll_interval=(self.poll_interval or POLL[source.kind]).total_seconds(),
                 patience=patience.total_seconds(),

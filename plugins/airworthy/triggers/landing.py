@@ -66,8 +66,8 @@ class LandingTrigger(BaseTrigger):
             await asyncio.sleep(self.poll_interval)
         yield TriggerEvent(
             {
-                "missing": [names.name(one) for one in missing],
-                "place": hook.place(missing[0]) if missing else "",
+                "missing": [names.format_partition(one) for one in missing],
+                "place": hook.location(missing[0]) if missing else "",
                 "problem": problem,
                 "hopeless": hopeless,
             }

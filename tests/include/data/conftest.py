@@ -31,7 +31,7 @@ class Place:
         filesystem.write_file(self.files(), path, content)
 
     def files(self):
-        return filesystem.filesystem(self.uri, self.options)
+        return filesystem.open_filesystem(self.uri, self.options)
 
     def paths(self, folder):
         found = self.files().get_file_info(FileSelector(folder, recursive=True))

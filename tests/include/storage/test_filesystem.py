@@ -21,4 +21,4 @@ def test_a_writer_that_fails_half_way_leaves_the_old_file(place):
 
 def test_tells_files_from_what_is_missing(place):
     place.put("a/b.txt", b"")
-    assert filesystem.is_missing(place.files(), ["a/b.txt", "a/c.txt", "a"]) == {"a/c.txt", "a"}
+    assert filesystem.find_missing(place.files(), ["a/b.txt", "a/c.txt", "a"]) == {"a/c.txt", "a"}

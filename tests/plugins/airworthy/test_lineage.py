@@ -116,9 +116,9 @@ def test_a_day_that_was_left_out_taught_nothing(told, made_of, certified, databa
 
 
 def test_compaction_makes_nothing(told):
-    before = commit_log.commits(told, "flights")
+    before = commit_log.list_commits(told, "flights")
     told.maintain("flights", retention=pd.Timedelta(days=1))
-    assert commit_log.commits(told, "flights") == before
+    assert commit_log.list_commits(told, "flights") == before
 
 
 def test_the_same_snapshot_is_kept_once(told, certified, database, made_of):

@@ -7,7 +7,7 @@ import pytest
 
 from include.catalog import catalog
 from include.data.features.readiness import dependent_days
-from include.partitions import hours
+from include.partitions import hours_of
 
 VIEW = catalog().feature_views["flight_features"]
 ONE, TWO, THREE, FOUR = (date(2013, 1, day) for day in (1, 2, 3, 4))
@@ -78,6 +78,6 @@ def test_a_day_of_hours_is_ready_with_the_last_of_them(lake, landed):
         lake.publish("weather", rows, [hour], metadata={})
         return dependent_days(VIEW, "weather", [ONE], lake, datasets=datasets)
 
-    *earlier, last = hours(ONE)
+    *earlier, last = hours_of(ONE)
     assert [publish(hour).ready for hour in earlier] == [[]] * 23
     assert publish(last).ready == [ONE]

@@ -215,7 +215,7 @@ def test_the_rows_of_each_day_are_counted(lake):
     }
 
 
-HOURS = partitions.hours(ONE)
+HOURS = partitions.hours_of(ONE)
 
 
 def hourly(hours, value=1.0, count=2):

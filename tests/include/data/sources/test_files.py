@@ -12,7 +12,7 @@ from include.data.lake.dtypes import coerce
 from include.data.sources.files import Landing
 from include.declarations import Column, Dataset, FileSource
 from include.errors import DataError, PartitionMissing
-from include.partitions import hours as hours_of
+from include.partitions import hours_of
 
 DAY, NEXT = date(2013, 1, 1), date(2013, 1, 2)
 TYPES = [("id", "string"), ("level", "number"), ("count", "integer"), ("at", "timestamp")]
@@ -317,7 +317,7 @@ def test_hours_are_read_by_their_names(inbox, put, readings):
 
 def test_knows_which_files_have_not_landed(inbox, put, readings):
     put(DAY, "id,level,count,at\n")
-    assert inbox.place(readings(), NEXT) == f"{inbox.uri}/readings/2013-01-02.csv"
+    assert inbox.location(readings(), NEXT) == f"{inbox.uri}/readings/2013-01-02.csv"
     assert inbox.missing(readings(), [DAY, NEXT]) == [NEXT]
     with pytest.raises(PartitionMissing, match=r"1 of 2 files have not landed, .*readings/2013-01-02.csv"):
         inbox.read(readings(), [DAY, NEXT])

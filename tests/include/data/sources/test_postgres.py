@@ -7,7 +7,7 @@ from sqlalchemy import create_engine, event, text
 
 from include import partitions
 from include.data.sources import postgres as source
-from include.data.sources.postgres import Changes, Upstream, is_later
+from include.data.sources.postgres import Changes, UpstreamDatabase, is_later
 from include.declarations import Column, Dataset, FileSource, PostgresSource
 from include.errors import DataError, DeclarationError, PartitionMissing, ServiceUnavailable
 
@@ -81,7 +81,7 @@ def test_the_rows_of_a_partition_are_those_from_its_start_to_before_its_end(engi
     order("a", DAYS[0], hour=0)
     order("b", DAYS[0], hour=23)
     order("c", DAYS[1], hour=0)
-    rows = Upstream(engine).read(orders(), DAYS[:1]).rows
+    rows = UpstreamDatabase(engine).read(orders(), DAYS[:1]).rows
     assert rows.drop(columns="placed_at").to_dict("list") == {
         "id": ["a", "b"], "amount": [1.5, 1.5], "paid": [True, True], "day": ["2013-07-01"] * 2
     }  # fmt: skip
@@ -92,14 +92,14 @@ def test_hours_are_partitions_like_days(engine, order):
     for hour in (4, 5, 6):
         order(f"at {hour}", DAYS[0], hour=hour)
     five = datetime(2013, 7, 1, 5, tzinfo=UTC)
-    rows = Upstream(engine).read(orders(granularity="hour"), [five]).rows
+    rows = UpstreamDatabase(engine).read(orders(granularity="hour"), [five]).rows
     assert rows[["id", "day", "hour"]].to_dict("records") == [
         {"id": "at 5", "day": "2013-07-01", "hour": "05"}
     ]
 
 
 def test_a_partition_without_rows_has_no_rows_but_its_columns(engine):
-    rows = Upstream(engine).read(orders(), DAYS[:1]).rows
+    rows = UpstreamDatabase(engine).read(orders(), DAYS[:1]).rows
     assert (len(rows), list(rows)) == (0, ["id", "amount", "paid", "placed_at", "day"])
 
 
@@ -112,22 +112,22 @@ def test_all_partitions_are_read_as_they_were_at_one_moment(engine, order, monke
         return whole(result)
 
     monkeypatch.setattr(source, "_batches", meanwhile)
-    assert list(Upstream(engine).read(orders(), DAYS[:2]).rows["id"]) == ["a"]
+    assert list(UpstreamDatabase(engine).read(orders(), DAYS[:2]).rows["id"]) == ["a"]
 
 
 def test_upstream_is_never_written(engine, order):
     order("a", DAYS[0])
     taking = orders(QUERY.replace("SELECT id", "SELECT nextval('orders_revision_seq')::text AS id"))
     with pytest.raises(DataError, match=r"cannot execute nextval\(\) in a read-only transaction"):
-        Upstream(engine).read(taking, DAYS[:1])
-    assert len(Upstream(engine).read(orders(), DAYS[:1]).rows) == 1
+        UpstreamDatabase(engine).read(taking, DAYS[:1])
+    assert len(UpstreamDatabase(engine).read(orders(), DAYS[:1]).rows) == 1
 
 
 def test_rows_come_in_batches_and_no_more_than_anybody_needs_to_see(engine, monkeypatch):
     monkeypatch.setattr(source, "BATCH", 100)
     many = "SELECT n::text AS id, n AS amount, true AS paid, CAST(:start AS timestamptz) AS placed_at, " \
            "CAST(:end AS timestamptz) AS changed_at FROM generate_series(1, 100000) AS n"  # fmt: skip
-    upstream = Upstream(engine)
+    upstream = UpstreamDatabase(engine)
     assert len(upstream.read(orders(many, volume=(1, 10_000)), DAYS[:1]).rows) == 100_000
     with pytest.raises(DataError, match=r"2013-07-01 returned more than 500 rows, 10 times what the volume"):
         upstream.read(orders(many, volume=(1, 50)), DAYS[:1])
@@ -135,7 +135,7 @@ def test_rows_come_in_batches_and_no_more_than_anybody_needs_to_see(engine, monk
 
 def test_a_column_that_nobody_declared_is_remarked_on(engine, order):
     order("a", DAYS[0])
-    extract = Upstream(engine).read(orders(QUERY.replace("amount,", "amount, 1 AS extra,")), DAYS[:1])
+    extract = UpstreamDatabase(engine).read(orders(QUERY.replace("amount,", "amount, 1 AS extra,")), DAYS[:1])
     assert extract.remarks == ("the query of orders returns columns that nobody declared: extra",)
 
 
@@ -156,20 +156,20 @@ def test_a_column_that_nobody_declared_is_remarked_on(engine, order):
 def test_a_query_that_does_not_do_is_named_with_what_is_wrong(engine, order, before, after, complaint):
     order("a", DAYS[0])
     with pytest.raises(DataError, match=rf"the query of orders at .*\(shop\) for .*{complaint}"):
-        Upstream(engine).read(orders(QUERY.replace(before, after)), DAYS[:1])
+        UpstreamDatabase(engine).read(orders(QUERY.replace(before, after)), DAYS[:1])
 
 
 def test_a_query_that_takes_too_long_is_given_up(engine, order):
     order("a", DAYS[0])
     slow = orders(QUERY.replace("SELECT id", "SELECT pg_sleep(30)::text AS id"))
     with pytest.raises(DataError, match="canceling statement due to statement timeout"):
-        Upstream(engine, seconds=1).read(slow, DAYS[:1])
+        UpstreamDatabase(engine, seconds=1).read(slow, DAYS[:1])
 
 
 def test_a_database_that_is_away_is_an_accident_that_hides_no_place_and_tells_no_password():
     away = create_engine("postgresql+psycopg2://ann:wonderland@127.0.0.1:9/shop")
     with pytest.raises(ServiceUnavailable, match=r"127.0.0.1:9/shop \(shop\).* is away or busy") as raised:
-        Upstream(away).read(orders(), DAYS[:1])
+        UpstreamDatabase(away).read(orders(), DAYS[:1])
     assert "wonderland" not in str(raised.value)
 
 
@@ -177,7 +177,7 @@ def test_a_database_that_goes_away_in_between_is_an_accident_and_reading_goes_on
     engine, order, postgres
 ):
     order("a", DAYS[0])
-    upstream = Upstream(engine)
+    upstream = UpstreamDatabase(engine)
 
     @event.listens_for(engine, "before_cursor_execute", named=True)
     def end(statement, **_):
@@ -195,7 +195,7 @@ def test_a_database_that_goes_away_in_between_is_an_accident_and_reading_goes_on
 
 
 def test_a_partition_is_waited_for_until_upstream_has_passed_its_end(engine, order):
-    upstream = Upstream(engine)
+    upstream = UpstreamDatabase(engine)
     assert upstream.missing(orders(), DAYS[:1]) == DAYS[:1]
     order("a", DAYS[0], changed=datetime(2013, 7, 1, 23, 59, tzinfo=UTC))
     assert upstream.missing(orders(), DAYS[:1]) == DAYS[:1]
@@ -210,21 +210,23 @@ def test_without_a_watermark_of_moments_the_partition_has_to_have_ended(engine, 
     order("a", DAYS[0])
     dataset = orders(QUERY.replace("changed_at", "revision"), watermark=watermark)
     today = datetime.now(UTC).date()
-    assert Upstream(engine).missing(dataset, [*DAYS[:1], today]) == [today]
+    assert UpstreamDatabase(engine).missing(dataset, [*DAYS[:1], today]) == [today]
     with pytest.raises(PartitionMissing, match=f"for {today} is not complete: it has not ended"):
-        Upstream(engine).read(dataset, [today])
+        UpstreamDatabase(engine).read(dataset, [today])
 
 
 def test_the_first_run_begins_to_watch_and_finds_nothing_late(engine, order):
     order("a", DAYS[0])
     order("b", DAYS[1])
-    assert Upstream(engine).changes(orders(), None, DAYS[0], []) == Changes("2013-07-01T12:00:00+00:00")
+    assert UpstreamDatabase(engine).changes(orders(), None, DAYS[0], []) == Changes(
+        "2013-07-01T12:00:00+00:00"
+    )
 
 
 def test_partitions_in_which_rows_changed_since_are_found_however_many_there_are(engine, order):
     for number, day in enumerate(DAYS):
         order(f"{number}", day)
-    upstream, asked = Upstream(engine), []
+    upstream, asked = UpstreamDatabase(engine), []
     since = upstream.changes(orders(), None, DAYS[-2], []).watermark
     for number in (3, 4, 17):
         order(f"{number}", DAYS[number], changed=datetime(2013, 7, 31, 6, tzinfo=UTC), amount=9)
@@ -238,15 +240,15 @@ def test_partitions_in_which_rows_changed_since_are_found_however_many_there_are
 def test_a_new_row_of_an_old_partition_is_late_too(engine, order):
     order("a", DAYS[0])
     order("b", DAYS[1])
-    since = Upstream(engine).changes(orders(), None, DAYS[1], []).watermark
+    since = UpstreamDatabase(engine).changes(orders(), None, DAYS[1], []).watermark
     order("late", DAYS[0], changed=datetime(2013, 7, 3, tzinfo=UTC))
-    assert Upstream(engine).changes(orders(), since, DAYS[2], DAYS[:2]).late == (DAYS[0],)
+    assert UpstreamDatabase(engine).changes(orders(), since, DAYS[2], DAYS[:2]).late == (DAYS[0],)
 
 
 def test_only_published_partitions_are_late_the_others_have_runs_of_their_own(engine, order):
     for day in DAYS[:3]:
         order(f"{day}", day, changed=datetime(2013, 7, 9, tzinfo=UTC))
-    found = Upstream(engine).changes(
+    found = UpstreamDatabase(engine).changes(
         orders(), "2013-07-01T00:00:00+00:00", DAYS[3], [DAYS[1], DAYS[3], DAYS[4]]
     )
     assert found.late == (DAYS[1],)
@@ -255,28 +257,28 @@ def test_only_published_partitions_are_late_the_others_have_runs_of_their_own(en
 def test_a_change_of_just_now_is_left_for_the_next_run(engine, order):
     now = datetime.now(UTC)
     order("a", DAYS[0], changed=now)
-    mark = Upstream(engine).changes(orders(settle=timedelta(hours=1)), None, DAYS[0], []).watermark
+    mark = UpstreamDatabase(engine).changes(orders(settle=timedelta(hours=1)), None, DAYS[0], []).watermark
     assert now - timedelta(minutes=61) < datetime.fromisoformat(mark) < now - timedelta(minutes=59)
-    assert Upstream(engine).changes(orders(), mark, DAYS[1], DAYS[:1]).late == (DAYS[0],)
+    assert UpstreamDatabase(engine).changes(orders(), mark, DAYS[1], DAYS[:1]).late == (DAYS[0],)
 
 
 def test_whole_numbers_are_watermarks_too(engine, order):
     dataset = orders(QUERY.replace("changed_at", "revision"), watermark="revision")
     order("a", DAYS[0])
     order("b", DAYS[1])
-    assert Upstream(engine).changes(dataset, None, DAYS[1], []) == Changes(2)
+    assert UpstreamDatabase(engine).changes(dataset, None, DAYS[1], []) == Changes(2)
     order("c", DAYS[0])
-    assert Upstream(engine).changes(dataset, 2, DAYS[1], DAYS[:1]) == Changes(3, (DAYS[0],))
+    assert UpstreamDatabase(engine).changes(dataset, 2, DAYS[1], DAYS[:1]) == Changes(3, (DAYS[0],))
 
 
 def test_a_watermark_that_cannot_be_one_is_named(engine, order):
     order("a", DAYS[0])
     with pytest.raises(DataError, match="watermark id of orders is of type str: choose a column of moments"):
-        Upstream(engine).changes(orders(watermark="id"), None, DAYS[0], [])
+        UpstreamDatabase(engine).changes(orders(watermark="id"), None, DAYS[0], [])
 
 
 def test_a_database_without_rows_moves_no_watermark(engine):
-    assert Upstream(engine).changes(orders(), "2013-07-01T00:00:00+00:00", DAYS[0], DAYS) == Changes(
+    assert UpstreamDatabase(engine).changes(orders(), "2013-07-01T00:00:00+00:00", DAYS[0], DAYS) == Changes(
         "2013-07-01T00:00:00+00:00"
     )
 
@@ -294,11 +296,11 @@ def test_watermarks_are_compared_as_what_they_are(one, other, later):
 
 
 def test_a_partition_is_named_by_its_query_its_database_and_its_name(engine):
-    assert Upstream(engine).place(orders(granularity="hour"), partitions.hours(DAYS[0])[5]) == (
+    assert UpstreamDatabase(engine).location(orders(granularity="hour"), partitions.hours_of(DAYS[0])[5]) == (
         f"the query of orders at 127.0.0.1:{engine.url.port}/{engine.url.database} (shop) for 2013-07-01T05"
     )
 
 
 def test_a_dataset_of_files_has_no_query(engine):
     with pytest.raises(DeclarationError, match="orders comes from file: it has no query"):
-        Upstream(engine).read(orders(source=FileSource(path="{partition}.csv")), DAYS[:1])
+        UpstreamDatabase(engine).read(orders(source=FileSource(path="{partition}.csv")), DAYS[:1])

@@ -35,7 +35,7 @@ def of_service():
 )
 def test_a_service_has_the_address_of_its_connection(connection, parts, address):
     connection("harbour", conn_type="http", **parts)
-    assert SourceHook(of_service()).place(DAY) == address
+    assert SourceHook(of_service()).location(DAY) == address
 
 
 def test_a_service_gets_the_headers_of_its_connection(connection):
@@ -52,7 +52,7 @@ def test_a_connection_without_a_host_is_named(connection):
 def test_a_query_goes_to_the_database_of_its_connection(connection):
     connection("shop", conn_type="postgres", host="db", schema="sales", login="ann", password="wonderland")
     hook = SourceHook(dataset(PostgresSource(conn_id="shop", query="SELECT :start, :end")))
-    assert hook.place(DAY) == "the query of orders at db:5432/sales (shop) for 2013-07-01"
+    assert hook.location(DAY) == "the query of orders at db:5432/sales (shop) for 2013-07-01"
     assert "wonderland" not in repr(hook.source)
 
 
@@ -66,7 +66,7 @@ def test_files_in_a_bucket_are_looked_for_with_the_lakes_own_key(connection, uri
     }
     connection("lake_default", conn_type="generic", extra=extra)
     hook = SourceHook(dataset(FileSource(path="orders/{partition}.csv")))
-    assert hook.place(DAY) == f"{uri}/orders/2013-07-01.csv"
+    assert hook.location(DAY) == f"{uri}/orders/2013-07-01.csv"
     assert (hook.bucket is not None) is bucket
     if hook.bucket is not None:
         client = hook.bucket.get_conn()

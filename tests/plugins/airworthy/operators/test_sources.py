@@ -11,7 +11,7 @@ import pytest
 from airworthy import assets
 from include.declarations import FileSource
 from include.errors import DataError, PartitionMissing, QualityFailed
-from include.partitions import hours
+from include.partitions import hours_of
 from tests.plugins.airworthy.operators.readings import DAY, GOOD, HEADER, NEXT, counts, later, readings
 
 
@@ -48,7 +48,7 @@ def test_an_hour_goes_the_whole_way_and_its_neighbours_stay_as_they_are(hourly, 
 def test_a_day_on_which_clocks_change_is_24_hours_and_then_it_is_there(
     day, hourly, put, lake, database, ingest
 ):
-    for hour in hours(day):
+    for hour in hours_of(day):
         put(f"{hour:%Y-%m-%dT%H}")
     ingest(hourly, run_type="manual", first=f"{day}")
     assert lake.days("readings") == [day]

@@ -50,7 +50,7 @@ def connect(object_store, proxy, monkeypatch):
 
 
 def land(hook):
-    files = filesystem.filesystem(hook.landing.uri, hook.storage_options)
+    files = filesystem.open_filesystem(hook.landing.uri, hook.storage_options)
     rows = generate(ARRIVALS.columns, 400, DAY).to_csv(index=False).encode()
     filesystem.write_file(files, f"arrivals/{DAY}.csv", rows)
 

@@ -67,7 +67,7 @@ def test_fires_as_soon_as_the_last_file_lands(land):
 def test_gives_up_naming_what_is_missing_and_where_it_should_be(land, lake):
     land("2013-07-01")
     event = fired(landing_trigger("2013-07-01", "2013-07-02", patience=0.1))
-    place = Landing(str(Path(lake.uri).parent / "landing")).place(
+    place = Landing(str(Path(lake.uri).parent / "landing")).location(
         catalog().datasets["flights"], date(2013, 7, 2)
     )
     assert event == {"missing": ["2013-07-02"], "place": place, "problem": "", "hopeless": False}
