@@ -132,7 +132,7 @@ def test_a_change_whose_answer_was_lost_is_not_made_twice(lake_through, proxy, r
     publish(lake_through(), rows(1.0))
     proxy.inject("lose", COMMIT, times=1)
     double = lambda frame: pd.concat([frame, frame.assign(id="new")])  # noqa: E731
-    lake_through().amend("things", [DAY], double, metadata={"run": "release", "try": "1"})
+    lake_through().update("things", [DAY], double, metadata={"run": "release", "try": "1"})
     assert len(lake_through().read("things")) == 6
 
 

@@ -153,7 +153,7 @@ def materialise(
             return MaterialisationResult(0, (), 0)
         rows = lake.read(view.name, newest, columns=[view.entity, view.time, *names(view)])
         store.write_to_online_store(view.name, rows.assign(**{PUBLISHED_AT: moment}))
-        forgotten = store.provider.online_store.forget(
+        forgotten = store.provider.online_store.evict(
             store.config,
             store.get_feature_view(view.name),
             days=newest,

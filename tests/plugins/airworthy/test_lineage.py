@@ -117,7 +117,7 @@ def test_a_day_that_was_left_out_taught_nothing(told, made_of, certified, databa
 
 def test_compaction_makes_nothing(told):
     before = commit_log.list_commits(told, "flights")
-    told.maintain("flights", retention=pd.Timedelta(days=1))
+    told.optimize_and_vacuum("flights", retention=pd.Timedelta(days=1))
     assert commit_log.list_commits(told, "flights") == before
 
 

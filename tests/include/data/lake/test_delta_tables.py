@@ -178,8 +178,8 @@ def test_maintenance_deletes_what_no_kept_version_needs(lake):
     kept = lake.publish("things", table_of([ONE], 1.0), [ONE], metadata={})
     lost = lake.publish("things", table_of([ONE], 2.0), [ONE], metadata={})
     lake.publish("things", table_of([ONE], 3.0), [ONE], metadata={})
-    assert lake.maintain("things", timedelta(days=7)) == 0
-    assert lake.maintain("things", timedelta(0), keep_versions=[kept]) == 1
+    assert lake.optimize_and_vacuum("things", timedelta(days=7)) == 0
+    assert lake.optimize_and_vacuum("things", timedelta(0), keep_versions=[kept]) == 1
     assert set(lake.read("things")["value"]) == {3.0}
     assert set(lake.read("things", version=kept)["value"]) == {1.0}
     with pytest.raises(DataError, match=f"Version {lost} of things cannot be read"):
@@ -200,7 +200,7 @@ def test_an_amendment_changes_the_rows_that_another_writer_has_just_written(lake
         seen.append(len(rows))
         return rows.iloc[1:]
 
-    lake.amend("things", [ONE], change, metadata={})
+    lake.update("things", [ONE], change, metadata={})
     assert seen[-1] == 7
     assert len(seen) > 1
     assert len(lake.read("things", [ONE])) == 6
