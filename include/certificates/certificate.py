@@ -1,4 +1,4 @@
-"""A model's certificate: what it was made from and which gates it passed, signed, checked before loading."""
+"""Certificate of a model: inputs, gates and file digests, signed with Ed25519, verified before loading."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cryptography.exceptions import InvalidSignature
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from include.certificates.keys import generate_keys, key_id, private_key, trusted_key
+from include.certificates.keys import generate_keys, key_id, read_signing_key, read_trusted_key
 from include.errors import CertificateInvalid, ServiceUnavailable
 
 if TYPE_CHECKING:
@@ -32,9 +32,11 @@ __all__ = [
 ]
 
 FILE_NAME = "certificate.json"
-EVIDENCE = "evidence"  # the folder of what the gates were judged on: signed, but no part of the model
+# Folder of the evidence of the gates: it is signed, but is not part of the model.
+EVIDENCE = "evidence"
 CLOCK_SKEW = timedelta(minutes=5)
-UNSIGNED = frozenset({FILE_NAME, "registered_model_meta"})  # MLflow's client adds the second to a download
+# MLflow's client adds `registered_model_meta`, with the time of the download, to each download.
+UNSIGNED = frozenset({FILE_NAME, "registered_model_meta"})
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -43,7 +45,7 @@ class _Signed(BaseModel):
 
 
 class GateEvidence(_Signed):
-    """What one gate said, and the figures it said it on."""
+    """Verdict of one gate, and the figures that it is based on."""
 
     gate: str
     outcome: Literal["pass", "fail", "inconclusive"]
@@ -53,14 +55,15 @@ class GateEvidence(_Signed):
 
 
 class Claims(_Signed):
-    """What whoever signs says about a model."""
+    """Statements about a model that the signer makes."""
 
     use_case: str
     snapshot: dict[str, Any]
     code_version: str
     lock_hash: str
     parameters: dict[str, Any] = {}
-    seeds: dict[str, int] = {}  # unknown of what was certified before they were named
+    # Empty in certificates that were issued before seeds were recorded.
+    seeds: dict[str, int] = {}
     run_id: str
     metrics: dict[str, float]
     gates: tuple[GateEvidence, ...]
@@ -69,7 +72,7 @@ class Claims(_Signed):
 
 
 class Certificate(Claims):
-    """What is signed: the claims, and the sha256 of every file that they are about."""
+    """Signed content: the claims, and the SHA-256 of every file of the model."""
 
     format: Literal[1] = 1
     model_digest: Sha256
@@ -80,15 +83,21 @@ class Certificate(Claims):
 
 def file_digests(folder: Path) -> dict[str, str]:
     """
-    Return the sha256 of every file of the model in `folder`, by its relative path.
+    Return the SHA-256 of every signed file in `folder`, by its relative path.
 
-    :raises CertificateInvalid: if there is a link, whose target nobody has signed
+    Raises
+    ------
+    CertificateInvalid
+        If the folder contains a symbolic link: the signature would not cover its target.
     """
     digests = {}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
         if path.is_symlink():
-            raise CertificateInvalid(f"{path} is a link; a model's folder holds plain files only.")
+            raise CertificateInvalid(
+                f"{path} is a link; the folder of a model must hold regular files only. Fetch the version "
+                "again."
+            )
         if path.is_file() and name not in UNSIGNED:
             with path.open("rb") as file:
                 digests[name] = hashlib.file_digest(file, "sha256").hexdigest()
@@ -96,60 +105,102 @@ def file_digests(folder: Path) -> dict[str, str]:
 
 
 def model_digest(folder: Path) -> str:
-    """Return one sha256 over the names and contents of all files of the model in `folder`, evidence aside."""
-    return _digest_of(file_digests(folder))
+    """Return the SHA-256 over names and contents of the files of the model, without the evidence."""
+    return _combine_digests(file_digests(folder))
 
 
 def require_digest(folder: Path, expected: str, subject: str) -> None:
     """
-    Let pass the folder whose model has the digest `expected`, as `subject` should.
+    Raise CertificateInvalid if the model in `folder` does not have the digest `expected`.
 
-    :raises CertificateInvalid: if it is another model, however well that one is certified
+    A valid certificate of another model does not help: the digest is that of the files.
+
+    Parameters
+    ----------
+    folder
+        Folder of the model.
+    expected
+        Digest as `model_digest` returns it.
+    subject
+        What the model should be, for the message, such as `flight_delay version 3`.
     """
-    if (found := model_digest(folder)) != expected:
+    actual = model_digest(folder)
+    if actual != expected:
         raise CertificateInvalid(
-            f"{subject} is the model {expected}, but the files are those of the model {found}: somebody "
-            "exchanged them. Train the model anew, and see who may write to MLflow's artifacts."
+            f"{subject} is the model {expected}, but the files in {folder} are those of the model {actual}: "
+            "they were exchanged. Train a new model, and check who may write to MLflow's artifacts."
         )
 
 
 def issue_certificate(folder: Path, claims: Claims, *, key_path: Path) -> bytes:
     """
-    Return the signed certificate of the model in `folder`, as the content of its `certificate.json`.
+    Sign a certificate for the model in `folder`.
 
-    :raises CertificateInvalid: if a blocking gate failed: what may not fly gets no certificate
-    :raises SettingsError: if the signing key cannot be read
+    Parameters
+    ----------
+    folder
+        Folder of the model.
+    claims
+        Statements to sign.
+    key_path
+        File of the signing key.
+
+    Returns
+    -------
+    bytes
+        Content of `certificate.json`.
+
+    Raises
+    ------
+    CertificateInvalid
+        If a blocking gate failed, or was inconclusive and not approved.
+    SettingsError
+        If the signing key cannot be read.
     """
-    key = private_key(key_path)
+    key = read_signing_key(key_path)
     files = file_digests(folder)
     certificate = Certificate(
         **claims.model_dump(),
-        model_digest=_digest_of(files),
+        model_digest=_combine_digests(files),
         files=files,
         issued_at=datetime.now(UTC),
         key_id=key_id(key.public_key()),
     )
     _check_gates(certificate, folder)
     payload = certificate.model_dump(mode="json")
-    return _rendered(payload, key.sign(_canonical(payload)))
+    return _render(payload, key.sign(_canonical_json(payload)))
 
 
 def verify_certificate(folder: Path, trusted: Path, *, use_case: str | None = None) -> Certificate:
     """
-    Return the certificate of the model in `folder`, having checked all of it; `trusted` holds public keys.
+    Verify the certificate of the model in `folder`, and return it.
 
-    :raises CertificateInvalid: if it is missing, unreadable, by an unknown key, altered, of other files,
-        of another use case than `use_case`, or if a blocking gate failed, or was undecided and not approved
-    :raises ServiceUnavailable: if it was issued in the future: a clock is wrong, and may be put right
+    Parameters
+    ----------
+    folder
+        Folder of the model.
+    trusted
+        Folder of the trusted public keys.
+    use_case
+        Use case that the certificate must name; None accepts any.
+
+    Raises
+    ------
+    CertificateInvalid
+        If the certificate is missing or unreadable, its key is not trusted, its content was altered, the
+        files differ from the signed ones, it names another use case, or a blocking gate failed, or was
+        inconclusive and not approved.
+    ServiceUnavailable
+        If it was issued in the future: a clock is wrong, and may be corrected.
     """
     path = folder / FILE_NAME
-    certificate, payload, signature = _read(path)
-    key = trusted_key(trusted, certificate.key_id)
+    certificate, payload, signature = _read_certificate(path)
+    key = read_trusted_key(trusted, certificate.key_id)
     try:
-        key.verify(signature, _canonical(payload))
+        key.verify(signature, _canonical_json(payload))
     except InvalidSignature as error:
         raise CertificateInvalid(
-            f"{path}: the signature is not of this content; somebody altered it. Register the model anew."
+            f"{path}: the signature does not match: the content was altered. Register the model again."
         ) from error
     if use_case is not None and certificate.use_case != use_case:
         raise CertificateInvalid(f"{path} certifies a model of {certificate.use_case}, not of {use_case}.")
@@ -160,31 +211,34 @@ def verify_certificate(folder: Path, trusted: Path, *, use_case: str | None = No
 
 
 def _check_files(certificate: Certificate, folder: Path) -> None:
-    found, signed = file_digests(folder), certificate.files
-    changed = sorted(name for name in found.keys() & signed.keys() if found[name] != signed[name])
+    actual = file_digests(folder)
+    signed = certificate.files
+    changed = sorted(name for name in actual.keys() & signed.keys() if actual[name] != signed[name])
     differences = [f"{name} changed" for name in changed]
-    differences += [f"{name} is missing" for name in sorted(signed.keys() - found.keys())]
-    differences += [f"{name} was added" for name in sorted(found.keys() - signed.keys())]
-    if not differences and _digest_of(found) != certificate.model_digest:
-        differences = ["the model's digest is not that of its files"]
+    differences += [f"{name} is missing" for name in sorted(signed.keys() - actual.keys())]
+    differences += [f"{name} was added" for name in sorted(actual.keys() - signed.keys())]
+    if not differences and _combine_digests(actual) != certificate.model_digest:
+        differences = ["the digest of the model is not that of its files"]
     if differences:
         raise CertificateInvalid(
-            f"{folder}: not the files that were certified: {'; '.join(differences)}. "
-            "Fetch the version again; if that does not help, train the model anew."
+            f"{folder}: the files are not the certified ones: {'; '.join(differences)}. "
+            "Fetch the version again; if that does not help, train a new model."
         )
 
 
 def _check_gates(certificate: Certificate, folder: Path) -> None:
     if not certificate.gates:
-        raise CertificateInvalid(f"{folder}: no gate has judged this model. Run its training DAG.")
+        raise CertificateInvalid(f"{folder}: no gate has evaluated this model. Run its training DAG.")
     approved = {approval.get("gate") for approval in certificate.approvals}
-    for gate in (gate for gate in certificate.gates if gate.severity == "block"):
+    for gate in certificate.gates:
+        if gate.severity != "block":
+            continue
         if gate.outcome == "fail":
-            raise CertificateInvalid(f"{folder}: the gate {gate.gate} refused this model: {gate.reason}.")
+            raise CertificateInvalid(f"{folder}: the gate {gate.gate} failed: {gate.reason}.")
         if gate.outcome == "inconclusive" and gate.gate not in approved:
             raise CertificateInvalid(
-                f"{folder}: the gate {gate.gate} could not decide on this model, and nobody approved it: "
-                f"{gate.reason}. Run its training DAG, and answer its task `approve`."
+                f"{folder}: the gate {gate.gate} was inconclusive and was not approved: {gate.reason}. "
+                "Run the training DAG, and answer its task `approve`."
             )
 
 
@@ -192,35 +246,37 @@ def _check_clock(certificate: Certificate, path: Path) -> None:
     now = datetime.now(UTC)
     if certificate.issued_at > now + CLOCK_SKEW:
         raise ServiceUnavailable(
-            f"{path} was issued at {certificate.issued_at:%Y-%m-%d %H:%M:%S} UTC, and here it is "
-            f"{now:%Y-%m-%d %H:%M:%S} UTC. Set the clock that is wrong; it is tried again."
+            f"{path} was issued at {certificate.issued_at:%Y-%m-%d %H:%M:%S} UTC, but the local time is "
+            f"{now:%Y-%m-%d %H:%M:%S} UTC. Set the clock that is wrong; the task is then retried."
         )
 
 
-def _read(path: Path) -> tuple[Certificate, dict[str, Any], bytes]:
+def _read_certificate(path: Path) -> tuple[Certificate, dict[str, Any], bytes]:
     try:
         raw = path.read_bytes()
         content = json.loads(raw)
         payload = content["certificate"]
         signature = base64.b64decode(content["signature"], validate=True)
-        if raw != _rendered(payload, signature):
-            raise ValueError("it is not in the canonical form")  # noqa: TRY301  one message for all of it
-        return Certificate.model_validate_json(_canonical(payload)), payload, signature
+        if raw != _render(payload, signature):
+            raise ValueError("it is not in the canonical form")  # noqa: TRY301  one message for all causes
+        return Certificate.model_validate_json(_canonical_json(payload)), payload, signature
     except FileNotFoundError as error:
-        raise CertificateInvalid(f"{path} is missing: nobody certified it. Run the training DAG.") from error
+        raise CertificateInvalid(
+            f"{path} is missing: the model was not certified. Run the training DAG."
+        ) from error
     except (OSError, ValidationError, ValueError, KeyError, TypeError) as error:
-        raise CertificateInvalid(f"{path} is not a certificate: {error}. Train the model anew.") from error
+        raise CertificateInvalid(f"{path} is not a certificate: {error}. Train a new model.") from error
 
 
-def _rendered(payload: Mapping[str, Any], signature: bytes) -> bytes:
-    return _canonical({"certificate": payload, "signature": base64.b64encode(signature).decode()})
+def _render(payload: Mapping[str, Any], signature: bytes) -> bytes:
+    return _canonical_json({"certificate": payload, "signature": base64.b64encode(signature).decode()})
 
 
-def _canonical(content: Mapping[str, Any]) -> bytes:
-    """Return JSON with sorted keys, without spaces, in ASCII, numbers in their shortest form."""
+def _canonical_json(content: Mapping[str, Any]) -> bytes:
+    """Return ASCII JSON with sorted keys, without spaces and with the shortest form of each number."""
     return json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
 
 
-def _digest_of(files: Mapping[str, str]) -> str:
-    model = {name: sha256 for name, sha256 in files.items() if not name.startswith(f"{EVIDENCE}/")}
-    return hashlib.sha256(_canonical(model)).hexdigest()
+def _combine_digests(files: Mapping[str, str]) -> str:
+    model_files = {name: sha256 for name, sha256 in files.items() if not name.startswith(f"{EVIDENCE}/")}
+    return hashlib.sha256(_canonical_json(model_files)).hexdigest()

@@ -11,7 +11,15 @@ from include.errors import AirworthyError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-from include.certificates.keys import SIGNING, TRUSTED, key_id, private_key, revoke, rotate, trusted_names
+from include.certificates.keys import (
+    SIGNING,
+    TRUSTED,
+    key_id,
+    read_signing_key,
+    revoke_key,
+    rotate_key,
+    trusted_key_ids,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -27,14 +35,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     folder = settings().signing_key.parent
     try:
         if given.verb == "rotate":
-            rotate(folder)
+            rotate_key(folder)
         elif given.verb == "revoke":
-            revoke(folder, given.key)
-        signs = key_id(private_key(folder / SIGNING).public_key())
+            revoke_key(folder, given.key)
+        signs = key_id(read_signing_key(folder / SIGNING).public_key())
     except AirworthyError as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    for name in trusted_names(folder / TRUSTED):
+    for name in trusted_key_ids(folder / TRUSTED):
         sys.stdout.write(f"{name}{' *' if name == signs else ''}\n")
     return 0
 

@@ -58,16 +58,16 @@ def change(folder: Path, **changes: object) -> None:
     (folder / FILE_NAME).write_text(canonical(content))
 
 
-def test_a_certificate_says_what_was_claimed(certified, keys):
-    found = verify_certificate(certified, keys / "trusted", use_case="flight_delay")
-    assert {name: getattr(found, name) for name in Claims.model_fields} == dict(CLAIMS)
+def test_a_verified_certificate_contains_the_claims(certified, keys):
+    certificate = verify_certificate(certified, keys / "trusted", use_case="flight_delay")
+    assert {name: getattr(certificate, name) for name in Claims.model_fields} == dict(CLAIMS)
 
 
-def test_a_certificate_names_the_digest_of_the_files(certified, keys):
+def test_a_certificate_contains_the_digest_of_the_files(certified, keys):
     assert verify_certificate(certified, keys / "trusted").model_digest == model_digest(certified)
 
 
-def test_the_same_content_in_another_form_is_not_what_was_written(certified, keys):
+def test_a_certificate_in_another_json_form_is_refused(certified, keys):
     content = json.loads((certified / FILE_NAME).read_text())
     (certified / FILE_NAME).write_text(json.dumps(content, indent=1))
     with pytest.raises(CertificateInvalid, match="canonical"):
@@ -76,7 +76,7 @@ def test_the_same_content_in_another_form_is_not_what_was_written(certified, key
 
 @given(data=st.data())
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_any_other_byte_is_found(certified, keys, data):
+def test_a_changed_byte_of_any_file_is_detected(certified, keys, data):
     names = sorted(path.relative_to(certified) for path in certified.rglob("*") if path.is_file())
     path = certified / data.draw(st.sampled_from(names))
     content = path.read_bytes()
@@ -89,32 +89,37 @@ def test_any_other_byte_is_found(certified, keys, data):
     verify_certificate(certified, keys / "trusted")
 
 
-def leaves(content: object, path: tuple[object, ...] = ()) -> list[tuple[object, ...]]:
-    """Return the way to every single value of a JSON document."""
+def leaf_paths(content: object, path: tuple[object, ...] = ()) -> list[tuple[object, ...]]:
+    """Return the path to every scalar of a JSON document."""
     if isinstance(content, dict):
-        return [leaf for key, value in content.items() for leaf in leaves(value, (*path, key))]
-    if isinstance(content, list):
-        return [leaf for key, value in enumerate(content) for leaf in leaves(value, (*path, key))]
-    return [path]
+        items = list(content.items())
+    elif isinstance(content, list):
+        items = list(enumerate(content))
+    else:
+        return [path]
+    paths = []
+    for key, value in items:
+        paths.extend(leaf_paths(value, (*path, key)))
+    return paths
 
 
-def test_any_other_value_is_found_be_it_of_a_gate_or_of_the_snapshot(certified, keys):
+def test_a_changed_value_anywhere_in_a_certificate_is_detected(certified, keys):
     content = json.loads((certified / FILE_NAME).read_text())
-    every = leaves(content["certificate"])
-    assert ("gates", 0, "figures", "value") in every
-    for *way, last in every:
+    paths = leaf_paths(content["certificate"])
+    assert ("gates", 0, "figures", "value") in paths
+    for *parents, last in paths:
         changed = json.loads(json.dumps(content))
-        place = changed["certificate"]
-        for step in way:
-            place = place[step]
-        value = place[last]
-        place[last] = value + 1 if isinstance(value, int | float) else f"{value}x"
+        node = changed["certificate"]
+        for key in parents:
+            node = node[key]
+        value = node[last]
+        node[last] = value + 1 if isinstance(value, int | float) else f"{value}x"
         (certified / FILE_NAME).write_text(canonical(changed))
         with pytest.raises(CertificateInvalid):
             verify_certificate(certified, keys / "trusted")
 
 
-def test_evidence_is_signed_but_no_part_of_the_model(certified, keys):
+def test_evidence_is_signed_but_not_part_of_the_digest(certified, keys):
     before = model_digest(certified)
     (certified / EVIDENCE).mkdir()
     (certified / EVIDENCE / "evidence.json").write_text('{"roc_auc": 0.7}')
@@ -125,23 +130,23 @@ def test_evidence_is_signed_but_no_part_of_the_model(certified, keys):
         verify_certificate(certified, keys / "trusted")
 
 
-def test_another_model_is_refused_however_well_it_is_certified(certified):
+def test_a_certified_model_with_another_digest_is_refused(certified):
     require_digest(certified, model_digest(certified), "flight_delay version 3")
     with pytest.raises(CertificateInvalid, match="flight_delay version 3 is the model 0000"):
         require_digest(certified, "0" * 64, "flight_delay version 3")
 
 
 @pytest.mark.parametrize(("minutes", "accepted"), [(4, True), (6, False), (600, False)])
-def test_a_clock_may_be_minutes_wrong_and_more_is_an_accident_that_says_so(
+def test_a_certificate_from_the_future_is_valid_within_the_skew(
     certified, keys, monkeypatch, minutes, accepted
 ):
-    class Ahead(datetime):
+    class FutureClock(datetime):
         @classmethod
         def now(cls, tz=None):
             return datetime.now(tz) + timedelta(minutes=minutes)
 
     with monkeypatch.context() as patch:
-        patch.setattr("include.certificates.certificate.datetime", Ahead)
+        patch.setattr("include.certificates.certificate.datetime", FutureClock)
         (certified / FILE_NAME).write_bytes(
             issue_certificate(certified, CLAIMS, key_path=keys / "signing.pem")
         )
@@ -152,13 +157,13 @@ def test_a_clock_may_be_minutes_wrong_and_more_is_an_accident_that_says_so(
             verify_certificate(certified, keys / "trusted")
 
 
-def test_what_mlflow_adds_to_a_download_does_not_matter(certified, keys):
+def test_a_file_that_mlflow_adds_to_a_download_is_ignored(certified, keys):
     (certified / "registered_model_meta").write_text("model_name: flight_delay")
     assert verify_certificate(certified, keys / "trusted").run_id == "run"
 
 
 @pytest.mark.parametrize(
-    ("damage", "names"),
+    ("damage", "message"),
     [
         (lambda folder: (folder / "model.pkl").write_bytes(b"other"), "model.pkl changed"),
         (lambda folder: (folder / "sub" / "MLmodel").unlink(), "sub/MLmodel is missing"),
@@ -175,9 +180,9 @@ def test_what_mlflow_adds_to_a_download_does_not_matter(certified, keys):
         (lambda folder: change(folder, key_id="../../etc/passwd"), "not a certificate"),
     ],
 )
-def test_any_damage_is_named(certified, keys, damage, names):
+def test_a_damaged_folder_is_refused_with_the_reason(certified, keys, damage, message):
     damage(certified)
-    with pytest.raises(CertificateInvalid, match=names):
+    with pytest.raises(CertificateInvalid, match=message):
         verify_certificate(certified, keys / "trusted")
 
 
@@ -186,30 +191,30 @@ def test_a_certificate_of_another_use_case_is_refused(certified, keys):
         verify_certificate(certified, keys / "trusted", use_case="air_time")
 
 
-def test_a_stranger_signs_in_vain(certified, keys, tmp_path):
-    generate_keys(tmp_path / "stranger")
+def test_a_certificate_of_an_untrusted_key_is_refused(certified, keys, tmp_path):
+    generate_keys(tmp_path / "untrusted")
     (certified / FILE_NAME).write_bytes(
-        issue_certificate(certified, CLAIMS, key_path=tmp_path / "stranger" / "signing.pem")
+        issue_certificate(certified, CLAIMS, key_path=tmp_path / "untrusted" / "signing.pem")
     )
     with pytest.raises(CertificateInvalid, match="unknown"):
         verify_certificate(certified, keys / "trusted")
 
 
-def test_what_a_blocking_gate_refused_gets_no_certificate(certified, keys):
-    refused = PASSED.model_copy(update={"outcome": "fail"})
-    with pytest.raises(CertificateInvalid, match="threshold_roc_auc refused"):
+def test_a_failed_blocking_gate_prevents_a_certificate(certified, keys):
+    failed = PASSED.model_copy(update={"outcome": "fail"})
+    with pytest.raises(CertificateInvalid, match="threshold_roc_auc failed"):
         issue_certificate(
-            certified, CLAIMS.model_copy(update={"gates": (refused,)}), key_path=keys / "signing.pem"
+            certified, CLAIMS.model_copy(update={"gates": (failed,)}), key_path=keys / "signing.pem"
         )
 
 
-def test_what_no_gate_has_seen_gets_no_certificate(certified, keys):
+def test_a_model_without_gates_gets_no_certificate(certified, keys):
     with pytest.raises(CertificateInvalid, match="no gate"):
         issue_certificate(certified, CLAIMS.model_copy(update={"gates": ()}), key_path=keys / "signing.pem")
 
 
 @pytest.mark.parametrize("outcome", ["fail", "inconclusive"])
-def test_a_warning_is_certified(certified, keys, outcome):
+def test_a_gate_that_only_warns_does_not_prevent_a_certificate(certified, keys, outcome):
     gates = (PASSED, PASSED.model_copy(update={"severity": "warn", "outcome": outcome}))
     certificate = issue_certificate(
         certified, CLAIMS.model_copy(update={"gates": gates}), key_path=keys / "signing.pem"
@@ -218,18 +223,21 @@ def test_a_warning_is_certified(certified, keys, outcome):
     assert verify_certificate(certified, keys / "trusted").gates == gates
 
 
-def test_an_open_question_is_certified_with_an_approval_of_that_gate_only(certified, keys):
-    undecided = PASSED.model_copy(update={"outcome": "inconclusive"})
-    other, its_own = ({"gate": name, "actor": "ada"} for name in ("improvement_log_loss", undecided.gate))
-    claims = CLAIMS.model_copy(update={"gates": (undecided,), "approvals": (other,)})
-    with pytest.raises(CertificateInvalid, match=f"{undecided.gate} could not decide .* nobody approved it"):
+def test_an_inconclusive_gate_needs_own_approval(certified, keys):
+    inconclusive = PASSED.model_copy(update={"outcome": "inconclusive"})
+    other = {"gate": "improvement_log_loss", "actor": "ada"}
+    own = {"gate": inconclusive.gate, "actor": "ada"}
+    claims = CLAIMS.model_copy(update={"gates": (inconclusive,), "approvals": (other,)})
+    with pytest.raises(
+        CertificateInvalid, match=f"{inconclusive.gate} was inconclusive and was not approved"
+    ):
         issue_certificate(certified, claims, key_path=keys / "signing.pem")
-    approved = claims.model_copy(update={"approvals": (other, its_own)})
+    approved = claims.model_copy(update={"approvals": (other, own)})
     (certified / FILE_NAME).write_bytes(issue_certificate(certified, approved, key_path=keys / "signing.pem"))
-    assert verify_certificate(certified, keys / "trusted").approvals == (other, its_own)
+    assert verify_certificate(certified, keys / "trusted").approvals == (other, own)
 
 
-def test_checking_a_certificate_loads_no_heavy_library():
+def test_verification_imports_no_heavy_library():
     heavy = "{'pandas', 'numpy', 'mlflow', 'sklearn', 'scipy'}"
     program = f"import sys, include.certificates.certificate; print({heavy} & set(sys.modules) or 'none')"
     run = subprocess.run(

@@ -11,37 +11,47 @@ from include.certificates.certificate import (
     issue_certificate,
     verify_certificate,
 )
-from include.certificates.keys import generate_keys, private_key, revoke, rotate, trusted_key, trusted_names
+from include.certificates.keys import (
+    generate_keys,
+    read_signing_key,
+    read_trusted_key,
+    revoke_key,
+    rotate_key,
+    trusted_key_ids,
+)
 from include.cli.keys import main
 from include.errors import CertificateInvalid, SettingsError
 from include.settings import settings
 
 
-def test_only_its_owner_may_read_the_signing_key(tmp_path):
+def test_a_new_signing_key_is_readable_by_its_owner_only(tmp_path):
     generate_keys(tmp_path)
     assert stat.S_IMODE((tmp_path / "signing.pem").stat().st_mode) == 0o600
 
 
-def test_making_keys_again_keeps_the_signing_key(tmp_path):
+def test_generating_keys_again_keeps_the_signing_key(tmp_path):
     first = generate_keys(tmp_path)
     assert generate_keys(tmp_path) == first
 
 
-def test_the_public_key_lies_under_its_id(tmp_path):
+def test_the_public_key_is_stored_under_its_id(tmp_path):
     name = generate_keys(tmp_path)
-    assert trusted_key(tmp_path / "trusted", name) == private_key(tmp_path / "signing.pem").public_key()
+    assert (
+        read_trusted_key(tmp_path / "trusted", name)
+        == read_signing_key(tmp_path / "signing.pem").public_key()
+    )
 
 
-def test_a_key_under_another_ones_name_is_refused(tmp_path):
+def test_a_key_in_the_file_of_another_key_is_refused(tmp_path):
     name = generate_keys(tmp_path)
     other = generate_keys(tmp_path / "other")
     (tmp_path / "trusted" / f"{name}.pem").replace(tmp_path / "trusted" / f"{other}.pem")
     with pytest.raises(CertificateInvalid, match="named after"):
-        trusted_key(tmp_path / "trusted", other)
+        read_trusted_key(tmp_path / "trusted", other)
 
 
 @pytest.mark.parametrize("content", [b"", b"not a key"])
-def test_a_broken_signing_key_is_named(tmp_path, content):
+def test_a_broken_signing_key_is_named_in_the_error(tmp_path, content):
     (tmp_path / "signing.pem").write_bytes(content)
     with pytest.raises(SettingsError, match="signing key cannot be read"):
         generate_keys(tmp_path)
@@ -60,56 +70,56 @@ def sign(tmp_path):
     return folder
 
 
-def test_what_an_old_key_signed_stays_valid_and_new_certificates_are_by_the_new_one(tmp_path):
+def test_certificates_of_a_rotated_key_stay_valid(tmp_path):
     old = generate_keys(tmp_path)
     folder = sign(tmp_path)
-    new = rotate(tmp_path)
+    new = rotate_key(tmp_path)
     assert verify_certificate(folder, tmp_path / "trusted").key_id == old != new
     assert verify_certificate(sign(tmp_path), tmp_path / "trusted").key_id == new
-    assert trusted_names(tmp_path / "trusted") == sorted([old, new])
+    assert trusted_key_ids(tmp_path / "trusted") == sorted([old, new])
 
 
-def test_only_its_owner_may_read_a_rotated_key(tmp_path):
+def test_a_rotated_key_is_readable_by_its_owner_only(tmp_path):
     generate_keys(tmp_path)
-    rotate(tmp_path)
+    rotate_key(tmp_path)
     assert stat.S_IMODE((tmp_path / "signing.pem").stat().st_mode) == 0o600
 
 
-def test_nothing_that_a_revoked_key_signed_is_believed(tmp_path):
+def test_certificates_of_a_revoked_key_are_refused(tmp_path):
     old = generate_keys(tmp_path)
     folder = sign(tmp_path)
-    rotate(tmp_path)
-    revoke(tmp_path, old)
+    rotate_key(tmp_path)
+    revoke_key(tmp_path, old)
     with pytest.raises(CertificateInvalid, match=f"{old} was revoked"):
         verify_certificate(folder, tmp_path / "trusted")
 
 
-def test_a_revoked_key_put_back_stays_revoked(tmp_path):
+def test_a_revoked_key_that_is_restored_stays_revoked(tmp_path):
     old = generate_keys(tmp_path)
     content = (tmp_path / "trusted" / f"{old}.pem").read_bytes()
-    rotate(tmp_path)
-    revoke(tmp_path, old)
+    rotate_key(tmp_path)
+    revoke_key(tmp_path, old)
     (tmp_path / "trusted" / f"{old}.pem").write_bytes(content)
     with pytest.raises(CertificateInvalid, match="revoked"):
-        trusted_key(tmp_path / "trusted", old)
+        read_trusted_key(tmp_path / "trusted", old)
 
 
-def test_the_key_that_signs_is_not_revoked(tmp_path):
+def test_the_current_signing_key_cannot_be_revoked(tmp_path):
     name = generate_keys(tmp_path)
     with pytest.raises(SettingsError, match="Rotate first"):
-        revoke(tmp_path, name)
-    assert trusted_key(tmp_path / "trusted", name)
+        revoke_key(tmp_path, name)
+    assert read_trusted_key(tmp_path / "trusted", name)
 
 
 @pytest.mark.parametrize("name", ["0" * 16, "../signing", "*"])
-def test_a_key_that_nobody_trusts_cannot_be_revoked(tmp_path, name):
+def test_an_untrusted_key_cannot_be_revoked(tmp_path, name):
     generate_keys(tmp_path)
     with pytest.raises(SettingsError, match="not trusted here"):
-        revoke(tmp_path, name)
-    assert private_key(tmp_path / "signing.pem")
+        revoke_key(tmp_path, name)
+    assert read_signing_key(tmp_path / "signing.pem")
 
 
-def test_the_command_rotates_revokes_and_shows_which_key_signs(tmp_path, monkeypatch, capsys):
+def test_the_command_rotates_revokes_and_lists_keys(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("AIRWORTHY_HOME", str(tmp_path))
     settings.cache_clear()
     old = generate_keys(tmp_path / "keys")
