@@ -1,4 +1,4 @@
-"""Tell an accident from a fault of the model: what ran out or went away says nothing of an estimator."""
+"""Distinction between transient errors, which are retried, and errors of an estimator."""
 
 from __future__ import annotations
 
@@ -11,25 +11,40 @@ from include.errors import ServiceUnavailable
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# Memory, a worker that was killed, a full disk, a connection.
-ACCIDENTS = (MemoryError, BrokenExecutor, OSError)
-# These are OSErrors too, but the next try would meet the same path.
-FAULTS = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError)
+# Too little memory, a worker process that was killed, a full disk, a lost connection.
+TRANSIENT_ERRORS = (MemoryError, BrokenExecutor, OSError)
+# Subclasses of OSError that a retry would meet again, since the path is the same.
+PERMANENT_OS_ERRORS = (
+    FileNotFoundError,
+    FileExistsError,
+    IsADirectoryError,
+    NotADirectoryError,
+    PermissionError,
+)
 
 
 @contextmanager
-def translate_transient(what: str) -> Iterator[None]:
+def translate_transient(subject: str) -> Iterator[None]:
     """
-    Let everything through as it is, but for accidents.
+    Translate transient errors of the block to `ServiceUnavailable`; other errors pass unchanged.
 
-    :raises ServiceUnavailable: in place of one: it is tried again, and decides nothing about a model
+    Parameters
+    ----------
+    subject
+        What the block does, for the message.
+
+    Raises
+    ------
+    ServiceUnavailable
+        If memory, disk, a worker process or a connection failed. It is retried, and says nothing about a
+        model.
     """
     try:
         yield
-    except FAULTS:
+    except PERMANENT_OS_ERRORS:
         raise
-    except ACCIDENTS as error:
+    except TRANSIENT_ERRORS as error:
         raise ServiceUnavailable(
-            f"{what} was cut short: {type(error).__name__}: {error}. That says nothing of the model, and is "
-            "tried again. Give it more memory or disk, or see what it could not reach."
+            f"{subject} was cut short: {type(error).__name__}: {error}. This says nothing about the model, "
+            "and is retried. Provide more memory or disk space, or check the connection."
         ) from error

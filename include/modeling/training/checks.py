@@ -1,4 +1,4 @@
-"""What can be wrong with rows before a training, and with the answers after it."""
+"""Checks of the training rows before a fit, and of the predictions after it."""
 
 from __future__ import annotations
 
@@ -10,38 +10,39 @@ from include.errors import DataError, ServiceUnavailable, TrainingFailed
 from include.modeling.transient_errors import translate_transient
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
     import pandas as pd
 
     from include.declarations import UseCase
 
-ASKED = 1_000  # rows
-UNSEEN = "never seen in training"
-ROUNDING = 1e-6
+MAX_PREDICTED_ROWS = 1_000
+MAX_UNKNOWN_ROWS = 10
+UNKNOWN_TEXT = "never seen in training"
+PROBABILITY_TOLERANCE = 1e-6
 
 
-def check_rows(use_case: UseCase, train: pd.DataFrame) -> tuple[str, ...]:
+def check_training_rows(use_case: UseCase, train: pd.DataFrame) -> tuple[str, ...]:
     """
-    Return what is odd about the training rows, but can be learnt from.
+    Check that the training rows have a usable target.
 
-    :raises DataError: if the target has holes, or there are not all classes
+    Parameters
+    ----------
+    use_case
+        Use case whose features and classes are checked.
+    train
+        Training rows: the features and `target`.
+
+    Returns
+    -------
+    tuple of str
+        Warnings about rows that can be learnt from, but look wrong.
+
+    Raises
+    ------
+    DataError
+        If targets are missing, or a class has no rows.
     """
-    target = train["target"]
-    if target.isna().any():
-        raise DataError(
-            f"{use_case.name}: {int(target.isna().sum())} of {len(target)} training rows have no target. "
-            "Drop them where the snapshot is read."
-        )
-    if use_case.task == "binary" and target.nunique() < 2:
-        raise DataError(
-            f"{use_case.name}: all {len(target)} training rows have the target {target.iloc[:1].tolist()}. "
-            f"Train on more days, or lower label.above (now {use_case.label.above})."
-        )
-    absent = [name for place, name in enumerate(use_case.label.classes) if not (target == place).any()]
-    if absent:
-        raise DataError(
-            f"{use_case.name}: none of {len(target)} training rows is {', '.join(absent)}. Train on more "
-            "days, or declare other `label.classes` or `label.bands`."
-        )
+    _check_target(use_case, train["target"])
     notes = []
     constant = [name for name in use_case.features if train[name].nunique(dropna=False) < 2]
     if constant:
@@ -51,55 +52,98 @@ def check_rows(use_case: UseCase, train: pd.DataFrame) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def check_predictions(use_case: UseCase, estimator: Any, frame: pd.DataFrame) -> None:
+def _check_target(use_case: UseCase, target: pd.Series[Any]) -> None:
+    n_missing = int(target.isna().sum())
+    if n_missing:
+        raise DataError(
+            f"{use_case.name}: {n_missing} of {len(target)} training rows have no target. "
+            "Drop them where the snapshot is read."
+        )
+    if use_case.task == "binary" and target.nunique() < 2:
+        raise DataError(
+            f"{use_case.name}: all {len(target)} training rows have the target {target.iloc[:1].tolist()}. "
+            f"Train on more days, or lower label.above (now {use_case.label.above})."
+        )
+    absent = [name for code, name in enumerate(use_case.label.classes) if not (target == code).any()]
+    if absent:
+        raise DataError(
+            f"{use_case.name}: none of {len(target)} training rows is {', '.join(absent)}. Train on more "
+            "days, or declare other `label.classes` or `label.bands`."
+        )
+
+
+def check_fitted_estimator(use_case: UseCase, estimator: Any, frame: pd.DataFrame) -> None:
     """
-    Ask a fitted estimator some rows, and again with texts that it has never seen.
+    Check that a fitted estimator predicts training rows, also with text values that are new to it.
 
-    :raises TrainingFailed: if it raises, or its answers are no predictions: wrong shape, not finite, and for
-        a classifier no probabilities
-    :raises ServiceUnavailable: if memory, disk, a worker or a connection failed it
+    Parameters
+    ----------
+    use_case
+        Use case whose task says which predictions are valid.
+    estimator
+        Fitted estimator.
+    frame
+        Rows with all features; the first `MAX_PREDICTED_ROWS` are predicted.
+
+    Raises
+    ------
+    TrainingFailed
+        If the estimator raises, or its predictions have the wrong shape, are not finite, or are no
+        probabilities although the task is a classification.
+    ServiceUnavailable
+        If memory, disk, a worker process or a connection failed.
     """
-    rows = frame[list(use_case.features)].head(ASKED)
-    _check(use_case, _ask(use_case, estimator, rows, "its own rows"), len(rows))
-    texts = [name for name in rows if rows[name].map(lambda value: isinstance(value, str)).any()]
-    for name in texts:
-        strange = rows.head(10).assign(**{str(name): UNSEEN})
-        answers = _ask(use_case, estimator, strange, f"a {name} that it has never seen")
-        _check(use_case, answers, len(strange))
+    rows = frame[list(use_case.features)].head(MAX_PREDICTED_ROWS)
+    predictions = _predict(use_case, estimator, rows, "training rows")
+    _check_predictions(use_case, predictions, len(rows))
+    text_columns = [name for name in rows if rows[name].map(lambda value: isinstance(value, str)).any()]
+    for name in text_columns:
+        unknown = rows.head(MAX_UNKNOWN_ROWS).assign(**{str(name): UNKNOWN_TEXT})
+        predictions = _predict(use_case, estimator, unknown, f"an unknown value of {name}")
+        _check_predictions(use_case, predictions, len(unknown))
 
 
-def _ask(use_case: UseCase, estimator: Any, rows: pd.DataFrame, what: str) -> Any:
+def _predict(use_case: UseCase, estimator: Any, rows: pd.DataFrame, subject: str) -> npt.NDArray[Any]:
     method = "predict" if use_case.task == "regression" else "predict_proba"
     try:
-        with translate_transient(f"{use_case.name}: {method}() on {what}"):
+        with translate_transient(f"{use_case.name}: {method}() on {subject}"):
             return np.asarray(getattr(estimator, method)(rows))
     except ServiceUnavailable:
         raise
-    except Exception as error:  # whatever else it raises is the estimator's, and the same next time
+    # An estimator may raise anything; whatever is not transient would be raised again by a retry.
+    except Exception as error:
         raise TrainingFailed(
-            f"{use_case.name}: {method}() fails on {what}: {type(error).__name__}: {error}. Let the encoder "
-            "ignore unknown values, and see build_model()."
+            f"{use_case.name}: {method}() fails on {subject}: {type(error).__name__}: {error}. Let the "
+            "encoder ignore unknown values, and check build_model()."
         ) from error
 
 
-def _check(use_case: UseCase, answers: Any, rows: int) -> None:
-    expected = (rows,) if use_case.task == "regression" else (rows, len(use_case.label.classes) or 2)
-    if answers.shape != expected:
+def _check_predictions(use_case: UseCase, predictions: npt.NDArray[Any], n_rows: int) -> None:
+    is_regression = use_case.task == "regression"
+    n_classes = len(use_case.label.classes) or 2
+    expected = (n_rows,) if is_regression else (n_rows, n_classes)
+    if predictions.shape != expected:
         raise TrainingFailed(
-            f"{use_case.name}: the estimator answers {rows} rows in the shape {answers.shape}, expected is "
-            f"{expected}. See build_model()."
+            f"{use_case.name}: the estimator predicts {n_rows} rows in the shape {predictions.shape}, "
+            f"expected is {expected}. Check build_model()."
         )
-    wrong = int(np.count_nonzero(~np.isfinite(answers.astype(np.float64))))
-    if wrong:
+    n_invalid = int(np.count_nonzero(~np.isfinite(predictions.astype(np.float64))))
+    if n_invalid:
         raise TrainingFailed(
-            f"{use_case.name}: {wrong} of {answers.size} answers of the estimator are not finite numbers. "
-            "See build_model(), and how it takes missing values."
+            f"{use_case.name}: {n_invalid} of {predictions.size} predictions of the estimator are not finite "
+            "numbers. Check build_model(), and how it handles missing values."
         )
-    if use_case.task == "regression":
-        return
-    low, high, total = answers.min(), answers.max(), answers.sum(axis=1)
-    if low < 0 or high > 1 or np.abs(total - 1).max(initial=0) > ROUNDING:
+    if not is_regression:
+        _check_probabilities(use_case, predictions)
+
+
+def _check_probabilities(use_case: UseCase, predictions: npt.NDArray[Any]) -> None:
+    low = predictions.min()
+    high = predictions.max()
+    totals = predictions.sum(axis=1)
+    sums_to_one = np.abs(totals - 1).max(initial=0) <= PROBABILITY_TOLERANCE
+    if low < 0 or high > 1 or not sums_to_one:
         raise TrainingFailed(
-            f"{use_case.name}: predict_proba gives {low:.3g} to {high:.3g}, and rows that add up to "
-            f"{total.min():.3g} to {total.max():.3g}: these are no probabilities. See build_model()."
+            f"{use_case.name}: predict_proba returns {low:.3g} to {high:.3g}, and rows that add up to "
+            f"{totals.min():.3g} to {totals.max():.3g}: these are no probabilities. Check build_model()."
         )

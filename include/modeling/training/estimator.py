@@ -1,4 +1,4 @@
-"""Fit any scikit-learn-compatible estimator, in a pipeline or not, with weights and early stopping."""
+"""Fitting of any scikit-learn-compatible estimator or pipeline, with sample weights and early stopping."""
 
 from __future__ import annotations
 
@@ -22,90 +22,101 @@ if TYPE_CHECKING:
 
     from include.declarations import UseCase
 
+    FitArguments = dict[str, npt.NDArray[np.float64]]
+
 
 @dataclass(frozen=True, slots=True)
-class Fitted:
-    """A fitted estimator, what it warned of, and after how many rounds it stopped (None: it has none)."""
+class FittedEstimator:
+    """A fitted estimator, its convergence warnings, and its number of rounds (None: it has no rounds)."""
 
     estimator: Any
     notes: tuple[str, ...]
     iterations: int | None
 
 
-def fit_estimator(use_case: UseCase, estimator: Any, train: pd.DataFrame, validation: pd.DataFrame) -> Fitted:
+def fit_estimator(
+    use_case: UseCase, estimator: Any, train: pd.DataFrame, validation: pd.DataFrame
+) -> FittedEstimator:
     """
-    Fit `estimator` on the rows of `train`; those of `validation` only say when to stop.
+    Fit `estimator` on `train`; `validation` is used for early stopping only.
 
-    :raises DeclarationError: if `training` asks for what the estimator cannot do
-    :raises TrainingFailed: if it raises, or does not converge where the use case requires that
-    :raises ServiceUnavailable: if memory, disk, a worker or a connection failed it
+    Parameters
+    ----------
+    use_case
+        Use case whose `features` and `training` are used.
+    estimator
+        Unfitted estimator or pipeline; it is fitted in place.
+    train, validation
+        Rows with the features, `target` and, for weights by age, `day`.
+
+    Raises
+    ------
+    DeclarationError
+        If the estimator does not support the declared weights or early stopping.
+    TrainingFailed
+        If the estimator raises, or does not converge although the use case requires it.
+    ServiceUnavailable
+        If memory, disk, a worker process or a connection failed.
     """
-    features = list(use_case.features)
-    with warnings.catch_warnings(record=True) as heard:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ConvergenceWarning)
         try:
             with translate_transient(f"{use_case.name}: the fit on {len(train)} rows"):
-                seed(estimator, use_case.training.seed)
-                given = _weights(use_case, estimator, sample_weights(use_case.training, train))
-                if use_case.training.early_stopping is None:
-                    named = {f"{_prefix(estimator)}{name}": value for name, value in given.items()}
-                    estimator.fit(train[features], train["target"], **named)
-                else:
-                    _stop_early(use_case, estimator, train, validation, given)
+                _fit(use_case, estimator, train, validation)
         except AirworthyError:
             raise
-        except Exception as error:  # whatever else it raises is the estimator's, and the same next time
+        # An estimator may raise anything; whatever is not transient would be raised again by a retry.
+        except Exception as error:
             raise TrainingFailed(
                 f"{use_case.name}: {type(final_estimator(estimator)).__name__} could not be fitted on "
-                f"{len(train)} rows: {type(error).__name__}: {error}. See build_model() in "
+                f"{len(train)} rows: {type(error).__name__}: {error}. Check build_model() in "
                 f"include/use_cases/{use_case.name}.py."
             ) from error
-    notes = _heard(heard)
+    notes = _convergence_notes(caught)
     if notes and use_case.training.convergence == "require":
         raise TrainingFailed(
             f"{use_case.name} requires convergence: {'; '.join(notes)}. Give the estimator more iterations "
             'or scaled features, or declare training.convergence="note".'
         )
-    return Fitted(estimator, notes, n_iterations(estimator))
+    return FittedEstimator(estimator, notes, n_iterations(estimator))
 
 
 def seed(estimator: Any, value: int) -> None:
-    """Fill every `random_state` that `build_model()` left open, so that the same rows give the same model."""
+    """Set every `random_state` of `estimator` that is None, so that the same rows give the same model."""
     if not hasattr(estimator, "get_params"):
         return
-    parameters = estimator.get_params()
-    open_ones = [
-        name for name, now in parameters.items() if now is None and name.rpartition("__")[2] == "random_state"
+    unset = [
+        name for name, current in estimator.get_params().items() if current is None and _is_random_state(name)
     ]
-    if open_ones:
-        estimator.set_params(**dict.fromkeys(open_ones, value))
+    if unset:
+        estimator.set_params(**dict.fromkeys(unset, value))
 
 
 def seeds(use_case: UseCase, estimator: Any) -> dict[str, int]:
-    """Return what chance began with: the declared seed, and each `random_state` of the estimator."""
+    """Return the declared seed as `training.seed`, and each integer `random_state` of the estimator."""
     parameters = estimator.get_params() if hasattr(estimator, "get_params") else {}
-    states = {
+    random_states = {
         name: int(value)
         for name, value in parameters.items()
-        if name.rpartition("__")[2] == "random_state" and isinstance(value, Integral)
+        if _is_random_state(name) and isinstance(value, Integral)
     }
-    return {"training.seed": use_case.training.seed} | states
+    return {"training.seed": use_case.training.seed} | random_states
 
 
 def final_estimator(estimator: Any) -> Any:
-    """Return what learns: the last step of a pipeline, or the estimator itself."""
+    """Return the last step of a pipeline, or the estimator itself."""
     return estimator.steps[-1][1] if isinstance(estimator, Pipeline) else estimator
 
 
 def transform_features(estimator: Any, rows: pd.DataFrame) -> Any:
-    """Return `rows` as the last step of a fitted pipeline sees them."""
+    """Return `rows` transformed by all steps of a fitted pipeline but the last."""
     if isinstance(estimator, Pipeline) and len(estimator.steps) > 1:
         return estimator[:-1].transform(rows)
     return rows
 
 
 def n_iterations(estimator: Any) -> int | None:
-    """Return after how many rounds a fitted estimator stopped; None if it has no rounds."""
+    """Return the number of rounds of a fitted estimator; None if it has no rounds."""
     last = final_estimator(estimator)
     for name in ("best_iteration_", "n_iter_", "n_estimators_"):
         value = getattr(last, name, None)
@@ -114,11 +125,23 @@ def n_iterations(estimator: Any) -> int | None:
     return None
 
 
-def _weights(
-    use_case: UseCase, estimator: Any, weights: npt.NDArray[np.float64] | None
-) -> dict[str, npt.NDArray[np.float64]]:
-    if weights is None:
-        return {}
+def _is_random_state(name: str) -> bool:
+    return name.rpartition("__")[2] == "random_state"
+
+
+def _fit(use_case: UseCase, estimator: Any, train: pd.DataFrame, validation: pd.DataFrame) -> None:
+    seed(estimator, use_case.training.seed)
+    weights = sample_weights(use_case.training, train)
+    arguments = {} if weights is None else _weight_argument(use_case, estimator, weights)
+    if use_case.training.early_stopping is not None:
+        _fit_with_early_stopping(use_case, estimator, train, validation, arguments)
+        return
+    prefix = f"{estimator.steps[-1][0]}__" if isinstance(estimator, Pipeline) else ""
+    prefixed = {f"{prefix}{name}": value for name, value in arguments.items()}
+    estimator.fit(train[list(use_case.features)], train["target"], **prefixed)
+
+
+def _weight_argument(use_case: UseCase, estimator: Any, weights: npt.NDArray[np.float64]) -> FitArguments:
     last = final_estimator(estimator)
     if not has_fit_parameter(last, "sample_weight"):
         raise DeclarationError(
@@ -128,35 +151,38 @@ def _weights(
     return {"sample_weight": weights}
 
 
-def _prefix(estimator: Any) -> str:
-    return f"{estimator.steps[-1][0]}__" if isinstance(estimator, Pipeline) else ""
-
-
-def _stop_early(
+def _fit_with_early_stopping(
     use_case: UseCase,
     estimator: Any,
     train: pd.DataFrame,
     validation: pd.DataFrame,
-    given: dict[str, npt.NDArray[np.float64]],
+    arguments: FitArguments,
 ) -> None:
-    """Fit the steps before the last, then the last one with the validation rows as these steps give them."""
-    features, last = list(use_case.features), final_estimator(estimator)
-    rounds = use_case.training.early_stopping or 0
+    """Fit the transforming steps, then the last step with the transformed validation rows."""
+    features = list(use_case.features)
+    last = final_estimator(estimator)
+    patience = use_case.training.early_stopping or 0
     rows = train[features]
     if isinstance(estimator, Pipeline) and len(estimator.steps) > 1:
-        head = estimator[:-1]
-        rows = head.fit_transform(rows, train["target"])
-        estimator.steps[:-1] = head.steps
-    held_out = transform_features(estimator, validation[features])
-    target = validation["target"]
+        transformer = estimator[:-1]
+        rows = transformer.fit_transform(rows, train["target"])
+        estimator.steps[:-1] = transformer.steps
+    validation_rows = transform_features(estimator, validation[features])
+    validation_target = validation["target"]
     if has_fit_parameter(last, "X_val"):
-        last.set_params(early_stopping=True, n_iter_no_change=rounds)
-        last.fit(rows, train["target"], X_val=held_out, y_val=target, **given)
+        last.set_params(early_stopping=True, n_iter_no_change=patience)
+        last.fit(rows, train["target"], X_val=validation_rows, y_val=validation_target, **arguments)
     elif has_fit_parameter(last, "eval_X"):
         from lightgbm import early_stopping
 
-        stop = [early_stopping(rounds, verbose=False)]
-        last.fit(rows, train["target"], eval_X=(held_out,), eval_y=(target,), callbacks=stop, **given)
+        last.fit(
+            rows,
+            train["target"],
+            eval_X=(validation_rows,),
+            eval_y=(validation_target,),
+            callbacks=[early_stopping(patience, verbose=False)],
+            **arguments,
+        )
     else:
         raise DeclarationError(
             f"training.early_stopping of {use_case.name}: {type(last).__name__} cannot stop on validation "
@@ -164,12 +190,12 @@ def _stop_early(
         )
 
 
-def _heard(warned: list[warnings.WarningMessage]) -> tuple[str, ...]:
-    """Return what did not converge, and pass every other warning on."""
+def _convergence_notes(caught: list[warnings.WarningMessage]) -> tuple[str, ...]:
+    """Return the convergence warnings as text, and issue all other warnings again."""
     notes = []
-    for one in warned:
-        if issubclass(one.category, ConvergenceWarning):
-            notes.append(f"it did not converge: {str(one.message).splitlines()[0]}")
+    for warning in caught:
+        if issubclass(warning.category, ConvergenceWarning):
+            notes.append(f"it did not converge: {str(warning.message).splitlines()[0]}")
         else:
-            warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
+            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
     return tuple(dict.fromkeys(notes))

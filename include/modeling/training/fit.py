@@ -1,4 +1,4 @@
-"""Fit a use case's estimator on the training rows, and on nothing else."""
+"""Fitting of a use case's estimator on the training rows, with checks before and after."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from include.errors import DataError
-from include.modeling.training import estimator as fitting
-from include.modeling.training.checks import check_predictions, check_rows
+from include.modeling.training.checks import check_fitted_estimator, check_training_rows
+from include.modeling.training.estimator import fit_estimator
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,8 +21,23 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Trained:
-    """A fitted estimator: the seconds it took, the rows it saw, its rounds if any, and what was odd."""
+class TrainedModel:
+    """
+    A fitted estimator and the record of its fit.
+
+    Parameters
+    ----------
+    estimator
+        Fitted estimator.
+    seconds
+        Wall time of the fit.
+    rows
+        Number of training rows.
+    iterations
+        Rounds after which the estimator stopped; None if it has no rounds.
+    notes
+        Warnings about the rows and the fit.
+    """
 
     estimator: Any
     seconds: float
@@ -32,36 +47,48 @@ class Trained:
 
     @property
     def figures(self) -> dict[str, float]:
-        """What a run keeps of it."""
+        """Metrics to log: `fit_seconds`, `training_rows` and, for boosting, `iterations`."""
         figures = {"fit_seconds": self.seconds, "training_rows": float(self.rows)}
-        return figures if self.iterations is None else figures | {"iterations": float(self.iterations)}
+        if self.iterations is not None:
+            figures["iterations"] = float(self.iterations)
+        return figures
 
 
-def fit_candidate(use_case: UseCase, estimator: Any, splits: Splits) -> Trained:
+def fit_candidate(use_case: UseCase, estimator: Any, splits: Splits) -> TrainedModel:
     """
-    Return `estimator`, fitted on `splits.train` as `training` of the use case says.
+    Fit `estimator` on the training split as `training` of the use case declares.
 
-    The validation rows only say when to stop early; the test rows stay unseen.
+    The validation split is used for early stopping only; the test split is not used.
 
-    :raises DataError: if a feature is missing, the target has holes, or there is one class only
-    :raises TrainingFailed: if the estimator raises, or does not answer as it should
+    Raises
+    ------
+    DataError
+        If a feature is missing, targets are missing, or a class has no rows.
+    TrainingFailed
+        If the estimator raises, or its predictions are invalid.
+    ServiceUnavailable
+        If memory, disk, a worker process or a connection failed.
     """
     feature_columns(use_case, splits.train)
-    notes = check_rows(use_case, splits.train)
-    started = time.perf_counter()
-    fitted = fitting.fit_estimator(use_case, estimator, splits.train, splits.validation)
-    seconds = time.perf_counter() - started
-    check_predictions(use_case, fitted.estimator, splits.train)
-    for note in (*notes, *fitted.notes):
+    row_notes = check_training_rows(use_case, splits.train)
+    start = time.perf_counter()
+    fitted = fit_estimator(use_case, estimator, splits.train, splits.validation)
+    seconds = time.perf_counter() - start
+    check_fitted_estimator(use_case, fitted.estimator, splits.train)
+    notes = (*row_notes, *fitted.notes)
+    for note in notes:
         log.warning("%s: %s", use_case.name, note)
-    return Trained(fitted.estimator, seconds, len(splits.train), fitted.iterations, (*notes, *fitted.notes))
+    return TrainedModel(fitted.estimator, seconds, len(splits.train), fitted.iterations, notes)
 
 
 def feature_columns(use_case: UseCase, frame: pd.DataFrame) -> pd.DataFrame:
     """
     Return the features of `frame` in the declared order.
 
-    :raises DataError: naming the features that `frame` does not have
+    Raises
+    ------
+    DataError
+        If features are missing; the message names them.
     """
     missing = [feature for feature in use_case.features if feature not in frame.columns]
     if missing:

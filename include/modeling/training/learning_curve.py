@@ -1,8 +1,7 @@
-"""How a metric changes with boosting rounds or with rows, on training and on validation days."""
+"""Learning curves: a metric by boosting rounds or by rows, on training and validation rows."""
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -10,6 +9,7 @@ import numpy as np
 from sklearn.base import clone
 
 from include.declarations import GREATER_IS_BETTER
+from include.modeling.evaluation.figures import render_png
 from include.modeling.evaluation.metrics import as_predictions, compute_metrics, predict
 from include.modeling.training.estimator import (
     final_estimator,
@@ -19,46 +19,62 @@ from include.modeling.training.estimator import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy.typing as npt
     import pandas as pd
 
     from include.declarations import UseCase
 
-POINTS = 20
-SAMPLE = 5_000  # rows of each split that are measured
-SHARES = (0.1, 0.3)  # of the rows, for what has no rounds: less than half of another fit
-Over = Literal["rounds", "rows"]
+MAX_POINTS = 20
+MAX_ROWS = 5_000
+# Shares of the training rows for estimators without rounds: together less than half of another fit.
+ROW_SHARES = (0.1, 0.3)
+StepUnit = Literal["rounds", "rows"]
 
 
 @dataclass(frozen=True, slots=True)
 class LearningCurve:
-    """The metric on training and validation rows after so many `steps`: rounds, or rows learnt from."""
+    """
+    A metric by step, on training and on validation rows.
+
+    Parameters
+    ----------
+    metric
+        Name of the metric.
+    over
+        Unit of `steps`: boosting rounds, or training rows.
+    steps
+        Increasing steps (n).
+    train, validation
+        Values of the metric at the steps (n each).
+    """
 
     metric: str
-    over: Over
+    over: StepUnit
     steps: tuple[int, ...]
     train: tuple[float, ...]
     validation: tuple[float, ...]
 
     @property
     def gap(self) -> float:
-        """How much better the metric is on training rows at the end: the overfitting gap."""
+        """Overfitting gap: how much better the metric is on training rows at the last step."""
         difference = self.train[-1] - self.validation[-1]
         return difference if self.metric in GREATER_IS_BETTER else -difference
 
     @property
     def figures(self) -> dict[str, float]:
-        """The gap, and where the curve ends."""
-        ends = {"train": self.train[-1], "validation": self.validation[-1], "gap": self.gap}
-        return {f"learning_curve.{name}": value for name, value in ends.items()}
+        """Metrics to log: both values at the last step, and the gap."""
+        values = {"train": self.train[-1], "validation": self.validation[-1], "gap": self.gap}
+        return {f"learning_curve.{name}": value for name, value in values.items()}
 
     @property
     def series(self) -> dict[str, dict[int, float]]:
-        """Both curves by step."""
-        both = {"train": self.train, "validation": self.validation}
+        """Metrics to log by step: both curves."""
+        curves = {"train": self.train, "validation": self.validation}
         return {
             f"learning_curve.{self.metric}.{name}": dict(zip(self.steps, values, strict=True))
-            for name, values in both.items()
+            for name, values in curves.items()
         }
 
 
@@ -66,19 +82,37 @@ def learning_curve(
     use_case: UseCase, estimator: Any, train: pd.DataFrame, validation: pd.DataFrame
 ) -> LearningCurve | None:
     """
-    Return the curve of the use case's metric for a fitted estimator; None without validation rows.
+    Return the learning curve of the use case's metric.
 
-    Boosting is followed round by round, which costs predictions only; anything else is fitted again on the
-    newest tenth and the newest three tenths of the rows. At most 5,000 rows of each split are measured.
+    For boosting, the staged predictions of the fitted estimator are measured. Other estimators are fitted
+    again on the newest 10 % and the newest 30 % of the training rows. At most 5,000 rows of each split are
+    measured.
+
+    Parameters
+    ----------
+    use_case
+        Use case whose metric is measured.
+    estimator
+        Estimator that was fitted on `train`.
+    train, validation
+        Rows with the features and `target`.
+
+    Returns
+    -------
+    LearningCurve or None
+        None if there are no validation rows, if the estimator can neither be followed nor cloned, or if the
+        metric is undefined at a step.
     """
     if not len(validation):
         return None
-    seen, unseen = (_sample(part, use_case.training.seed) for part in (train, validation))
-    curve = _by_round(use_case, estimator, seen, unseen)
+    train_sample = _sample(train, use_case.training.seed)
+    validation_sample = _sample(validation, use_case.training.seed)
+    curve = _curve_by_round(use_case, estimator, train_sample, validation_sample)
     if curve is None and hasattr(estimator, "get_params"):
-        curve = _by_rows(use_case, estimator, train, seen, unseen)
-    defined = curve is not None and np.isfinite([*curve.train, *curve.validation]).all()
-    return curve if defined else None
+        curve = _curve_by_rows(use_case, estimator, train, train_sample, validation_sample)
+    if curve is None or not np.isfinite([*curve.train, *curve.validation]).all():
+        return None
+    return curve
 
 
 def draw_learning_curve(curve: LearningCurve, title: str) -> bytes:
@@ -92,68 +126,76 @@ def draw_learning_curve(curve: LearningCurve, title: str) -> bytes:
     axes.set(title=f"{title}: gap {curve.gap:+.4g}", xlabel=curve.over, ylabel=curve.metric)
     axes.grid(alpha=0.3)
     axes.legend()
-    page = io.BytesIO()
-    figure.savefig(page, format="png", dpi=110, metadata={"Software": None})
-    return page.getvalue()
+    return render_png(figure)
 
 
-def _by_round(
-    use_case: UseCase, estimator: Any, seen: pd.DataFrame, unseen: pd.DataFrame
+def _curve_by_round(
+    use_case: UseCase, estimator: Any, train_sample: pd.DataFrame, validation_sample: pd.DataFrame
 ) -> LearningCurve | None:
-    rounds = n_iterations(estimator)
-    if rounds is None:
+    n_rounds = n_iterations(estimator)
+    if n_rounds is None:
         return None
-    steps = tuple(int(step) for step in np.unique(np.linspace(1, rounds, min(POINTS, rounds)).round()))
-    answers = [_staged(use_case, estimator, part, steps) for part in (seen, unseen)]
-    if not all(len(each) == len(steps) for each in answers):
-        return None
-    curves = [
-        tuple(_metric(use_case, answer, part) for answer in each)
-        for each, part in zip(answers, (seen, unseen), strict=True)
-    ]
+    n_points = min(MAX_POINTS, n_rounds)
+    steps = tuple(int(step) for step in np.unique(np.linspace(1, n_rounds, n_points).round()))
+    curves = []
+    for frame in (train_sample, validation_sample):
+        staged = _staged_predictions(use_case, estimator, frame, steps)
+        if len(staged) != len(steps):
+            return None
+        curves.append(tuple(_metric_value(use_case, predictions, frame) for predictions in staged))
     return LearningCurve(use_case.metric, "rounds", steps, *curves)
 
 
-def _by_rows(
-    use_case: UseCase, estimator: Any, train: pd.DataFrame, seen: pd.DataFrame, unseen: pd.DataFrame
+def _curve_by_rows(
+    use_case: UseCase,
+    estimator: Any,
+    train: pd.DataFrame,
+    train_sample: pd.DataFrame,
+    validation_sample: pd.DataFrame,
 ) -> LearningCurve:
-    fitted = []
-    for share in SHARES:
+    steps: list[int] = []
+    train_values: list[float] = []
+    validation_values: list[float] = []
+
+    def add_step(n_rows: int, fitted: Any, fitted_sample: pd.DataFrame) -> None:
+        steps.append(n_rows)
+        train_values.append(_evaluate(use_case, fitted, fitted_sample))
+        validation_values.append(_evaluate(use_case, fitted, validation_sample))
+
+    for share in ROW_SHARES:
         rows = train.tail(max(1, round(share * len(train))))
         if use_case.task == "regression" or rows["target"].nunique() == train["target"].nunique():
-            model = fit_estimator(use_case, clone(estimator), rows, unseen).estimator
-            fitted.append((len(rows), model, _sample(rows, use_case.training.seed)))
-    fitted.append((len(train), estimator, seen))
-    steps, models, samples = zip(*fitted, strict=True)
-    both = [
-        tuple(
-            _metric(use_case, predict(model, use_case.task, rows[list(use_case.features)]), rows)
-            for model, rows in zip(models, parts, strict=True)
-        )
-        for parts in (samples, [unseen] * len(models))
-    ]
-    return LearningCurve(use_case.metric, "rows", tuple(steps), *both)
+            fitted = fit_estimator(use_case, clone(estimator), rows, validation_sample).estimator
+            add_step(len(rows), fitted, _sample(rows, use_case.training.seed))
+    add_step(len(train), estimator, train_sample)
+    return LearningCurve(use_case.metric, "rows", tuple(steps), tuple(train_values), tuple(validation_values))
 
 
-def _staged(
-    use_case: UseCase, estimator: Any, part: pd.DataFrame, steps: tuple[int, ...]
+def _staged_predictions(
+    use_case: UseCase, estimator: Any, frame: pd.DataFrame, steps: Sequence[int]
 ) -> list[npt.NDArray[np.float64]]:
-    """Return the answers after so many rounds each; nothing for an estimator that cannot tell them."""
-    last, method = final_estimator(estimator), "predict" if use_case.task == "regression" else "predict_proba"
-    rows = transform_features(estimator, part[list(use_case.features)])
+    """Return the predictions after each of the rounds `steps`; none if the estimator has no staged ones."""
+    last = final_estimator(estimator)
+    method = "predict" if use_case.task == "regression" else "predict_proba"
+    rows = transform_features(estimator, frame[list(use_case.features)])
     if type(last).__module__.startswith("lightgbm."):
-        answers = [getattr(last, method)(rows, num_iteration=step) for step in steps]
+        outputs = [getattr(last, method)(rows, num_iteration=step) for step in steps]
     elif hasattr(last, f"staged_{method}"):
-        every = enumerate(getattr(last, f"staged_{method}")(rows), start=1)
-        answers = [answer for step, answer in every if step in steps]
+        all_rounds = enumerate(getattr(last, f"staged_{method}")(rows), start=1)
+        outputs = [output for step, output in all_rounds if step in steps]
     else:
-        answers = []
-    return [as_predictions(answer, use_case.task) for answer in answers]
+        outputs = []
+    return [as_predictions(output, use_case.task) for output in outputs]
 
 
-def _metric(use_case: UseCase, answers: npt.NDArray[np.float64], part: pd.DataFrame) -> float:
-    return compute_metrics(use_case, answers, part["target"]).get(use_case.metric, float("nan"))
+def _evaluate(use_case: UseCase, estimator: Any, frame: pd.DataFrame) -> float:
+    predictions = predict(estimator, use_case.task, frame[list(use_case.features)])
+    return _metric_value(use_case, predictions, frame)
 
 
-def _sample(part: pd.DataFrame, seed: int) -> pd.DataFrame:
-    return part.sample(SAMPLE, random_state=seed) if len(part) > SAMPLE else part
+def _metric_value(use_case: UseCase, predictions: npt.NDArray[np.float64], frame: pd.DataFrame) -> float:
+    return compute_metrics(use_case, predictions, frame["target"]).get(use_case.metric, float("nan"))
+
+
+def _sample(frame: pd.DataFrame, seed: int) -> pd.DataFrame:
+    return frame.sample(MAX_ROWS, random_state=seed) if len(frame) > MAX_ROWS else frame

@@ -1,4 +1,4 @@
-"""What a piece of work costs: seconds, CPU seconds and memory, those of child processes included."""
+"""Seconds, CPU seconds and memory of a piece of work, child processes included."""
 
 from __future__ import annotations
 
@@ -13,65 +13,72 @@ import psutil
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-EVERY = 0.2  # seconds
+SAMPLE_INTERVAL_S = 0.2
 MEBIBYTE = 1024 * 1024
 
 
-class Usage:
-    """Figures of a piece of work; they are complete once it has ended."""
+# MLflow's system metrics sample too, but measure the whole machine instead of this process and its children,
+# at most once a second.
+class ResourceUsage:
+    """
+    Memory and time of a piece of work.
+
+    `peak_bytes` is updated by every sample; `figures` is empty until the work has ended.
+    """
 
     def __init__(self) -> None:
-        self._began = time.perf_counter()
-        self._cpu = _cpu_seconds()
-        self._own = psutil.Process()
-        self._peak = 0
+        self._start = time.perf_counter()
+        self._start_cpu = _cpu_seconds()
+        self._process = psutil.Process()
+        self.peak_bytes = 0
         self.figures: dict[str, float] = {}
 
-    def look(self) -> None:
-        """Remember how much memory this process and its children hold now, if it is the most so far."""
+    def sample_memory(self) -> None:
+        """Update the peak by the memory that this process and its children hold now."""
         total = 0
-        for process in (self._own, *self._own.children(recursive=True)):
+        for process in (self._process, *self._process.children(recursive=True)):
             try:
                 total += process.memory_info().rss
             except psutil.NoSuchProcess:
                 continue
-        self._peak = max(self._peak, total)
+        self.peak_bytes = max(self.peak_bytes, total)
 
-    def close(self) -> None:
-        """Take the figures."""
-        self.look()
-        peak = max(self._peak, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+    def finish(self) -> None:
+        """Set `figures`: `wall_seconds`, `cpu_seconds` and `peak_memory_mib`."""
+        self.sample_memory()
+        own_peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
         self.figures = {
-            "wall_seconds": time.perf_counter() - self._began,
-            "cpu_seconds": _cpu_seconds() - self._cpu,
-            "peak_memory_mib": peak / MEBIBYTE,
+            "wall_seconds": time.perf_counter() - self._start,
+            "cpu_seconds": _cpu_seconds() - self._start_cpu,
+            "peak_memory_mib": max(self.peak_bytes, own_peak) / MEBIBYTE,
         }
 
 
 @contextmanager
-def measure_usage() -> Iterator[Usage]:
+def measure_usage() -> Iterator[ResourceUsage]:
     """
-    Measure what runs inside.
+    Measure the resources that the block uses.
 
-    CPU seconds of a child count once it has ended. Memory is looked at five times a second, pages that
-    processes share are counted for each, and what this process held earlier counts too.
+    CPU seconds of a child process count once it has ended. Memory is sampled every 0.2 s. Shared pages count
+    once for each process, and the peak includes memory that this process held before the block.
     """
-    usage, done = Usage(), Event()
+    usage = ResourceUsage()
+    finished = Event()
 
-    def watch() -> None:
-        while not done.wait(EVERY):
-            usage.look()
+    def sample_until_finished() -> None:
+        while not finished.wait(SAMPLE_INTERVAL_S):
+            usage.sample_memory()
 
-    watcher = Thread(target=watch, name="resources", daemon=True)
-    watcher.start()
+    sampler = Thread(target=sample_until_finished, name="resource-usage", daemon=True)
+    sampler.start()
     try:
         yield usage
     finally:
-        done.set()
-        watcher.join()
-        usage.close()
+        finished.set()
+        sampler.join()
+        usage.finish()
 
 
 def _cpu_seconds() -> float:
-    who = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    return sum(used.ru_utime + used.ru_stime for used in map(resource.getrusage, who))
+    usages = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)

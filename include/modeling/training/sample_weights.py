@@ -1,4 +1,4 @@
-"""How much each training row counts: rare classes and recent days may count more."""
+"""Weights of training rows by class and by age."""
 
 from __future__ import annotations
 
@@ -16,22 +16,34 @@ if TYPE_CHECKING:
 
 def sample_weights(training: Training, frame: pd.DataFrame) -> npt.NDArray[np.float64] | None:
     """
-    Return one weight per row of `frame` (with `day` and `target`), 1 on average; None if all count alike.
+    Return the weights of training rows, 1 on average.
 
     Of two rows, the one that is `half_life_days` older counts half as much.
+
+    Parameters
+    ----------
+    training
+        Declared class weights and half-life in days.
+    frame
+        Training rows (n) with the columns `day` and `target`.
+
+    Returns
+    -------
+    ndarray of float64, shape (n,), or None
+        None if neither class weights nor a half-life are declared.
     """
     if training.class_weights is None and training.half_life_days is None:
         return None
     weights = np.ones(len(frame))
     if training.half_life_days is not None:
         days = pd.to_datetime(frame["day"])
-        age = (days.max() - days) / pd.Timedelta(days=1)
-        weights *= np.exp2(-age.to_numpy(dtype=np.float64) / training.half_life_days)
+        age_days = (days.max() - days) / pd.Timedelta(days=1)
+        weights *= np.exp2(-age_days.to_numpy(dtype=np.float64) / training.half_life_days)
     if training.class_weights is not None:
-        weights *= compute_sample_weight(_of_classes(training), frame["target"])
+        weights *= compute_sample_weight(_class_weights(training), frame["target"])
     return np.asarray(weights / weights.mean(), dtype=np.float64)
 
 
-def _of_classes(training: Training) -> str | dict[int, float]:
-    given = training.class_weights
-    return dict(enumerate(given)) if isinstance(given, tuple) else "balanced"
+def _class_weights(training: Training) -> str | dict[int, float]:
+    declared = training.class_weights
+    return dict(enumerate(declared)) if isinstance(declared, tuple) else "balanced"

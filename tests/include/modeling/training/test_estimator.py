@@ -16,7 +16,7 @@ from include.use_cases.flight_delay import USE_CASE
 NUMBERS = ["hour", "distance", "wind_speed"]
 
 
-def of(**training):
+def with_training(**training):
     return USE_CASE.model_copy(update={"training": Training(**training)})
 
 
@@ -34,64 +34,72 @@ def lightgbm(**changes):
 
 def test_weights_reach_the_last_step_of_a_pipeline(flights):
     train = flights(days=20)
-    weighted, plain = (
-        fit_estimator(case, piped(LogisticRegression()), train, train)
-        .estimator.predict_proba(train)[:, 1]
-        .mean()
-        for case in (of(class_weights=(1, 100)), of())
-    )
-    assert weighted > 0.9 > plain
+
+    def mean_probability(use_case):
+        fitted = fit_estimator(use_case, piped(LogisticRegression()), train, train)
+        return fitted.estimator.predict_proba(train)[:, 1].mean()
+
+    assert mean_probability(with_training(class_weights=(1, 100))) > 0.9 > mean_probability(with_training())
 
 
 def test_weights_reach_an_estimator_without_a_pipeline(flights):
     train = flights(days=20).assign(**dict.fromkeys(USE_CASE.features, 0.0))
     model = fit_estimator(
-        of(class_weights="balanced"), HistGradientBoostingClassifier(), train, train
+        with_training(class_weights="balanced"), HistGradientBoostingClassifier(), train, train
     ).estimator
     assert model.predict_proba(train[list(USE_CASE.features)])[0, 1] == pytest.approx(0.5, abs=0.01)
 
 
-def test_what_takes_no_weights_is_refused(flights):
+def test_an_estimator_without_sample_weight_is_refused(flights):
     with pytest.raises(DeclarationError, match="KNeighborsClassifier takes no sample_weight"):
-        fit_estimator(of(half_life_days=7), piped(KNeighborsClassifier()), flights(days=2), flights(days=1))
+        fit_estimator(
+            with_training(half_life_days=7), piped(KNeighborsClassifier()), flights(days=2), flights(days=1)
+        )
 
 
 @pytest.mark.parametrize(
     "boosting", [lambda: HistGradientBoostingClassifier(max_iter=300), lambda: lightgbm(n_estimators=300)]
 )
-def test_boosting_stops_when_the_validation_days_get_no_better(flights, boosting):
-    train, validation = flights(days=10), flights("2013-02-01", days=5, seed=1)
-    stopped = fit_estimator(of(early_stopping=3), piped(boosting()), train, validation)
+def test_boosting_stops_when_validation_stops_improving(flights, boosting):
+    train = flights(days=10)
+    validation = flights("2013-02-01", days=5, seed=1)
+    stopped = fit_estimator(with_training(early_stopping=3), piped(boosting()), train, validation)
     assert stopped.iterations < 100
-    assert fit_estimator(of(), piped(boosting()), train, validation).iterations == 300
+    assert fit_estimator(with_training(), piped(boosting()), train, validation).iterations == 300
     held_out = flights("2013-03-01", days=5, seed=2)
     assert np.isfinite(stopped.estimator.predict_proba(held_out[list(USE_CASE.features)])).all()
 
 
-def test_it_is_the_validation_days_that_say_when_to_stop(flights):
-    train, validation = flights(days=10), flights("2013-02-01", days=5, seed=1)
-    upside_down = validation.assign(target=1 - validation["target"])
+def test_early_stopping_uses_the_validation_rows(flights):
+    train = flights(days=10)
+    validation = flights("2013-02-01", days=5, seed=1)
+    inverted = validation.assign(target=1 - validation["target"])
     rounds = [
         fit_estimator(
-            of(early_stopping=5), piped(HistGradientBoostingClassifier(max_iter=300)), train, rows
+            with_training(early_stopping=5), piped(HistGradientBoostingClassifier(max_iter=300)), train, rows
         ).iterations
-        for rows in (validation, upside_down)
+        for rows in (validation, inverted)
     ]
     assert rounds[1] < rounds[0]
 
 
-def test_weights_and_early_stopping_go_together(flights):
-    train, validation = flights(days=10), flights("2013-02-01", days=5, seed=1)
-    fitted = fit_estimator(of(early_stopping=3, half_life_days=5), piped(lightgbm()), train, validation)
+def test_weights_and_early_stopping_can_be_combined(flights):
+    train = flights(days=10)
+    validation = flights("2013-02-01", days=5, seed=1)
+    fitted = fit_estimator(
+        with_training(early_stopping=3, half_life_days=5), piped(lightgbm()), train, validation
+    )
     assert fitted.iterations < 100
 
 
-def test_what_cannot_stop_early_is_refused(flights):
+def test_an_estimator_without_early_stopping_is_refused(flights):
     with pytest.raises(DeclarationError, match="LogisticRegression cannot stop on validation days"):
-        fit_estimator(of(early_stopping=3), piped(LogisticRegression()), flights(days=2), flights(days=1))
+        fit_estimator(
+            with_training(early_stopping=3), piped(LogisticRegression()), flights(days=2), flights(days=1)
+        )
 
 
-def test_only_an_open_seed_is_filled():
+def test_seed_sets_an_unset_random_state_only():
     model = piped(RandomForestClassifier())
     seed(model, 7)
     assert model[-1].random_state == 7
@@ -99,21 +107,25 @@ def test_only_an_open_seed_is_filled():
     assert model[-1].random_state == 7
 
 
-def test_the_numbers_that_chance_began_with_are_named():
+def test_seeds_lists_the_declared_seed_and_random_states():
     model = piped(RandomForestClassifier(random_state=5))
-    assert seeds(of(seed=3), model) == {"training.seed": 3, "randomforestclassifier__random_state": 5}
-    assert seeds(of(), piped(KNeighborsClassifier())) == {"training.seed": 0}
+    assert seeds(with_training(seed=3), model) == {
+        "training.seed": 3,
+        "randomforestclassifier__random_state": 5,
+    }
+    assert seeds(with_training(), piped(KNeighborsClassifier())) == {"training.seed": 0}
 
 
-def test_a_forest_is_the_same_each_time_without_a_seed_of_its_own(flights):
+def test_a_forest_without_a_seed_is_fitted_reproducibly(flights):
     train = flights(days=5)
-    one, two = (
-        fit_estimator(of(), piped(RandomForestClassifier(n_estimators=5)), train, train).estimator
-        for _ in range(2)
-    )
     rows = train[list(USE_CASE.features)]
-    np.testing.assert_array_equal(one.predict_proba(rows), two.predict_proba(rows))
+
+    def fit_and_predict():
+        forest = piped(RandomForestClassifier(n_estimators=5))
+        return fit_estimator(with_training(), forest, train, train).estimator.predict_proba(rows)
+
+    np.testing.assert_array_equal(fit_and_predict(), fit_and_predict())
 
 
-def test_what_has_no_rounds_has_no_iterations(flights):
+def test_an_estimator_without_rounds_has_no_iterations(flights):
     assert n_iterations(LogisticRegression().fit([[0.0], [1.0]], [0, 1])) is None

@@ -14,18 +14,19 @@ from include.use_cases.air_time import USE_CASE as AIR_TIME
 from include.use_cases.flight_delay import USE_CASE
 
 
-class Recorder:
-    """An estimator that remembers what it was fitted on, and answers what it is told to."""
+class RecordingEstimator:
+    """An estimator that records its training rows; `output` computes predictions from the number of rows."""
 
-    def __init__(self, answers=None):
-        self.answers = answers
+    def __init__(self, output=None):
+        self.output = output
 
     def fit(self, rows, target):
-        self.rows, self.target = rows, target
+        self.rows = rows
+        self.target = target
         return self
 
     def predict_proba(self, rows):
-        return np.full((len(rows), 2), 0.5) if self.answers is None else self.answers(len(rows))
+        return np.full((len(rows), 2), 0.5) if self.output is None else self.output(len(rows))
 
     predict = predict_proba
 
@@ -34,31 +35,34 @@ def splits(train, rest=None):
     return Splits(train=train, validation=rest, test=rest)
 
 
-def of(use_case, **training):
+def with_training(use_case, **training):
     return use_case.model_copy(update={"training": Training(**training)})
 
 
-def test_a_model_sees_the_training_rows_and_the_declared_features_only(flights):
-    train, rest = flights(days=3), flights("2013-02-01", days=3)
-    trained = fit_candidate(USE_CASE, Recorder(), splits(train, rest))
+def test_a_fit_uses_training_rows_and_declared_features_only(flights):
+    train = flights(days=3)
+    rest = flights("2013-02-01", days=3)
+    trained = fit_candidate(USE_CASE, RecordingEstimator(), splits(train, rest))
     assert list(trained.estimator.rows.columns) == list(USE_CASE.features)
     assert trained.estimator.rows.index.equals(train.index)
-    assert (trained.rows, trained.seconds >= 0, trained.notes) == (len(train), True, ())
+    assert trained.rows == len(train)
+    assert trained.seconds >= 0
+    assert trained.notes == ()
 
 
 def test_rows_without_a_target_are_refused(flights):
     train = flights(days=3).assign(target=lambda rows: rows["target"].astype(float).where(rows.index > 4))
     with pytest.raises(DataError, match="5 of 120 training rows have no target"):
-        fit_candidate(USE_CASE, Recorder(), splits(train))
+        fit_candidate(USE_CASE, RecordingEstimator(), splits(train))
 
 
 @pytest.mark.parametrize("value", [0, 1])
-def test_one_class_teaches_nothing(flights, value):
+def test_training_rows_of_one_class_are_refused(flights, value):
     with pytest.raises(DataError, match=r"label\.above"):
-        fit_candidate(USE_CASE, Recorder(), splits(flights(days=3).assign(target=value)))
+        fit_candidate(USE_CASE, RecordingEstimator(), splits(flights(days=3).assign(target=value)))
 
 
-def test_missing_features_are_named(flights):
+def test_missing_features_are_named_in_the_error(flights):
     with pytest.raises(DataError, match="temp, visib"):
         feature_columns(USE_CASE, flights(days=1).drop(columns=["temp", "visib"]))
 
@@ -67,26 +71,27 @@ def test_the_same_rows_give_the_same_model(flights):
     from include.use_cases.flight_delay import build_model
 
     train = flights()
-    one, two = (fit_candidate(USE_CASE, build_model(), splits(train)).estimator for _ in range(2))
+    first = fit_candidate(USE_CASE, build_model(), splits(train)).estimator
+    second = fit_candidate(USE_CASE, build_model(), splits(train)).estimator
     rows = feature_columns(USE_CASE, flights(seed=9))
-    np.testing.assert_array_equal(one.predict_proba(rows), two.predict_proba(rows))
+    np.testing.assert_array_equal(first.predict_proba(rows), second.predict_proba(rows))
 
 
 @pytest.mark.parametrize("constant", [3.0, np.nan])
 def test_a_constant_feature_is_noted(flights, constant):
     train = flights(days=3).assign(precip=constant, visib=constant)
-    assert fit_candidate(USE_CASE, Recorder(), splits(train)).notes == (
+    assert fit_candidate(USE_CASE, RecordingEstimator(), splits(train)).notes == (
         "precip, visib never changes in the 120 training rows",
     )
 
 
 def test_more_features_than_rows_are_noted(flights):
-    trained = fit_candidate(USE_CASE, Recorder(), splits(flights(days=4, a_day=2)))
+    trained = fit_candidate(USE_CASE, RecordingEstimator(), splits(flights(days=4, a_day=2)))
     assert trained.notes == ("there are more features (13) than training rows (8)",)
 
 
-def test_an_estimator_that_raises_is_a_decision_that_names_it(flights):
-    class Broken(Recorder):
+def test_an_error_in_fit_is_a_training_failure(flights):
+    class Broken(RecordingEstimator):
         def fit(self, rows, target):
             raise ZeroDivisionError("no way")
 
@@ -94,21 +99,21 @@ def test_an_estimator_that_raises_is_a_decision_that_names_it(flights):
         fit_candidate(USE_CASE, Broken(), splits(flights(days=1)))
 
 
-def raising(error):
-    """Return an estimator whose fit and whose answers end so."""
+def raising_estimators(error):
+    """Return an estimator that raises `error` in `fit`, and one that raises it in `predict_proba`."""
 
-    class Ended(Recorder):
+    class RaisingInFit(RecordingEstimator):
         def fit(self, rows, target):
             raise error
 
-    def answers(_):
+    def raise_error(n_rows):
         raise error
 
-    return Ended(), Recorder(answers)
+    return RaisingInFit(), RecordingEstimator(raise_error)
 
 
 @pytest.mark.parametrize(
-    "accident",
+    "error",
     [
         MemoryError("Unable to allocate 9 GiB"),
         OSError(errno.ENOSPC, "No space left on device"),
@@ -117,23 +122,28 @@ def raising(error):
     ],
     ids=lambda error: type(error).__name__,
 )
-def test_what_ran_out_or_went_away_is_tried_again_and_says_nothing_of_the_model(flights, accident):
-    fitting, answering = raising(accident)
-    for estimator, what in (fitting, "the fit on 40 rows"), (answering, r"predict_proba\(\) on its own rows"):
-        with pytest.raises(ServiceUnavailable, match=f"{what} was cut short: .* says nothing of the model"):
-            fit_candidate(USE_CASE, estimator, splits(flights(days=1)))
+def test_a_transient_error_is_retried_and_no_training_failure(flights, error):
+    raises_in_fit, raises_in_predict = raising_estimators(error)
+    with pytest.raises(
+        ServiceUnavailable, match=r"the fit on 40 rows was cut short: .* nothing about the model"
+    ):
+        fit_candidate(USE_CASE, raises_in_fit, splits(flights(days=1)))
+    with pytest.raises(ServiceUnavailable, match=r"predict_proba\(\) on training rows was cut short"):
+        fit_candidate(USE_CASE, raises_in_predict, splits(flights(days=1)))
 
 
-def test_a_path_that_is_not_there_is_the_estimators_fault(flights):
-    fitting, answering = raising(FileNotFoundError("/weights.bin"))
-    with pytest.raises(TrainingFailed, match="Ended could not be fitted on 40 rows: FileNotFoundError"):
-        fit_candidate(USE_CASE, fitting, splits(flights(days=1)))
-    with pytest.raises(TrainingFailed, match=r"predict_proba\(\) fails on its own rows: FileNotFoundError"):
-        fit_candidate(USE_CASE, answering, splits(flights(days=1)))
+def test_a_missing_file_is_a_training_failure(flights):
+    raises_in_fit, raises_in_predict = raising_estimators(FileNotFoundError("/weights.bin"))
+    with pytest.raises(
+        TrainingFailed, match="RaisingInFit could not be fitted on 40 rows: FileNotFoundError"
+    ):
+        fit_candidate(USE_CASE, raises_in_fit, splits(flights(days=1)))
+    with pytest.raises(TrainingFailed, match=r"predict_proba\(\) fails on training rows: FileNotFoundError"):
+        fit_candidate(USE_CASE, raises_in_predict, splits(flights(days=1)))
 
 
-def test_who_interrupts_a_training_is_obeyed(flights):
-    for estimator in raising(KeyboardInterrupt()):
+def test_an_interrupted_training_ends(flights):
+    for estimator in raising_estimators(KeyboardInterrupt()):
         with pytest.raises(KeyboardInterrupt):
             fit_candidate(USE_CASE, estimator, splits(flights(days=1)))
 
@@ -147,41 +157,50 @@ def logistic(**changes):
     return make_pipeline(numbers, StandardScaler(), LogisticRegression(**changes))
 
 
-def test_what_does_not_converge_is_noted(flights):
+def test_missing_convergence_is_noted(flights):
     (note,) = fit_candidate(USE_CASE, logistic(max_iter=1), splits(flights(days=3))).notes
     assert note.startswith("it did not converge: lbfgs failed to converge after 1 iteration")
 
 
-def test_what_does_not_converge_is_refused_where_that_is_declared(flights):
-    strict = of(USE_CASE, convergence="require")
+def test_missing_convergence_fails_where_it_is_required(flights):
+    strict = with_training(USE_CASE, convergence="require")
     with pytest.raises(TrainingFailed, match="flight_delay requires convergence: it did not converge: lbfgs"):
         fit_candidate(strict, logistic(max_iter=1), splits(flights(days=3)))
     assert fit_candidate(strict, logistic(), splits(flights(days=3))).notes == ()
 
 
-def answering(value, shape):
-    return Recorder(lambda rows: np.full(shape(rows), value))
+def constant_predictions(value, shape):
+    return RecordingEstimator(lambda rows: np.full(shape(rows), value))
 
 
 @pytest.mark.parametrize(
     ("estimator", "message"),
     [
-        (answering(np.nan, lambda n: (n, 2)), "80 of 80 answers of the estimator are not finite numbers"),
-        (answering(0.5, lambda n: (n,)), r"answers 40 rows in the shape \(40,\), expected is \(40, 2\)"),
-        (answering(0.5, lambda n: (n, 3)), r"in the shape \(40, 3\), expected is \(40, 2\)"),
-        (answering(1.5, lambda n: (n, 2)), "gives 1.5 to 1.5, and rows that add up to 3 to 3: these are no"),
+        (
+            constant_predictions(np.nan, lambda n: (n, 2)),
+            "80 of 80 predictions of the estimator are not finite numbers",
+        ),
+        (
+            constant_predictions(0.5, lambda n: (n,)),
+            r"predicts 40 rows in the shape \(40,\), expected is \(40, 2\)",
+        ),
+        (constant_predictions(0.5, lambda n: (n, 3)), r"in the shape \(40, 3\), expected is \(40, 2\)"),
+        (
+            constant_predictions(1.5, lambda n: (n, 2)),
+            "returns 1.5 to 1.5, and rows that add up to 3 to 3: these are no",
+        ),
     ],
 )
-def test_answers_that_are_no_probabilities_are_refused(flights, estimator, message):
+def test_predictions_that_are_no_probabilities_are_refused(flights, estimator, message):
     with pytest.raises(TrainingFailed, match=message):
         fit_candidate(USE_CASE, estimator, splits(flights(days=1)))
 
 
-def test_a_regression_answers_one_number_a_row(flights):
+def test_a_regression_must_predict_one_number_per_row(flights):
     train = splits(flights(days=1, task="regression"))
-    assert fit_candidate(AIR_TIME, answering(5000.0, lambda n: (n,)), train).rows == 40
+    assert fit_candidate(AIR_TIME, constant_predictions(5000.0, lambda n: (n,)), train).rows == 40
     with pytest.raises(TrainingFailed, match=r"in the shape \(40, 1\), expected is \(40,\)"):
-        fit_candidate(AIR_TIME, answering(1.0, lambda n: (n, 1)), train)
+        fit_candidate(AIR_TIME, constant_predictions(1.0, lambda n: (n, 1)), train)
 
 
 def one_hot(handle_unknown):
@@ -194,8 +213,8 @@ def one_hot(handle_unknown):
     return make_pipeline(make_column_transformer((encoder, ["carrier"])), LogisticRegression())
 
 
-def test_a_category_that_only_callers_will_send_is_tried_in_training(flights):
+def test_an_unknown_category_is_predicted_after_the_fit(flights):
     train = splits(flights(days=3))
     assert fit_candidate(USE_CASE, one_hot("ignore"), train).notes == ()
-    with pytest.raises(TrainingFailed, match=r"predict_proba\(\) fails on a carrier that it has never seen"):
+    with pytest.raises(TrainingFailed, match=r"predict_proba\(\) fails on an unknown value of carrier"):
         fit_candidate(USE_CASE, one_hot("error"), train)

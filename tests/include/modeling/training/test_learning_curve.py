@@ -32,18 +32,18 @@ def rows(flights):
 
 
 @pytest.mark.parametrize("boosting", [HistGradientBoostingClassifier(max_iter=60), lightgbm(n_estimators=60)])
-def test_boosting_is_followed_round_by_round_and_ends_at_the_model_itself(rows, boosting):
+def test_a_curve_by_rounds_ends_at_the_fitted_model(rows, boosting):
     train, validation = rows
     model = piped(boosting).fit(train[FEATURES], train["target"])
     curve = learning_curve(USE_CASE, model, train, validation)
     assert (curve.over, curve.metric, curve.steps[0], curve.steps[-1]) == ("rounds", "log_loss", 1, 60)
     assert len(curve.steps) == 20
-    found = compute_metrics(USE_CASE, predict(model, "binary", validation[FEATURES]), validation["target"])
-    assert curve.validation[-1] == pytest.approx(found["log_loss"])
+    metrics = compute_metrics(USE_CASE, predict(model, "binary", validation[FEATURES]), validation["target"])
+    assert curve.validation[-1] == pytest.approx(metrics["log_loss"])
     assert curve.gap == pytest.approx(curve.validation[-1] - curve.train[-1])
 
 
-def test_an_overfitted_model_shows_a_gap_and_a_modest_one_does_not(rows):
+def test_the_gap_separates_an_overfitted_model_from_a_simple_one(rows):
     train, validation = rows
     gaps = [
         learning_curve(USE_CASE, piped(model).fit(train[FEATURES], train["target"]), train, validation).gap
@@ -53,19 +53,19 @@ def test_an_overfitted_model_shows_a_gap_and_a_modest_one_does_not(rows):
     assert abs(gaps[1]) < 0.05
 
 
-def test_anything_else_is_fitted_again_on_fewer_rows(rows):
+def test_a_curve_by_rows_fits_again_on_fewer_rows(rows):
     train, validation = rows
     model = piped(LogisticRegression()).fit(train[FEATURES], train["target"])
     curve = learning_curve(USE_CASE, model, train, validation)
     assert (curve.over, curve.steps) == ("rows", (80, 240, 800))
 
 
-def test_a_curve_costs_less_than_half_of_another_fit(rows):
-    seen = []
+def test_a_curve_by_rows_costs_less_than_half_a_fit(rows):
+    row_counts = []
 
     class Counting(ClassifierMixin, BaseEstimator):
         def fit(self, rows, target):
-            seen.append(len(rows))
+            row_counts.append(len(rows))
             self.classes_ = np.unique(target)
             return self
 
@@ -74,16 +74,16 @@ def test_a_curve_costs_less_than_half_of_another_fit(rows):
 
     train, validation = rows
     learning_curve(USE_CASE, Counting().fit(train, train["target"]), train, validation)
-    assert sum(seen[1:]) < len(train) / 2
+    assert sum(row_counts[1:]) < len(train) / 2
 
 
-def test_without_validation_days_there_is_no_curve(rows):
+def test_without_validation_rows_there_is_no_curve(rows):
     train, validation = rows
     model = piped(LogisticRegression()).fit(train[FEATURES], train["target"])
     assert learning_curve(USE_CASE, model, train, validation.head(0)) is None
 
 
-def test_a_metric_that_is_undefined_draws_no_curve(rows):
+def test_an_undefined_metric_gives_no_curve(rows):
     train, validation = rows
     model = piped(LogisticRegression()).fit(train[FEATURES], train["target"])
     ranked = USE_CASE.model_copy(update={"metric": "roc_auc"})
@@ -91,11 +91,11 @@ def test_a_metric_that_is_undefined_draws_no_curve(rows):
     assert learning_curve(ranked, model, train, validation).gap < 0.2
 
 
-def test_the_gap_of_a_metric_to_maximise_is_turned_round():
+def test_the_gap_is_positive_whichever_way_a_metric_improves():
     assert LearningCurve("roc_auc", "rows", (1,), (0.9,), (0.7,)).gap == pytest.approx(0.2)
     assert LearningCurve("log_loss", "rows", (1,), (0.2,), (0.5,)).gap == pytest.approx(0.3)
 
 
-def test_a_curve_can_be_looked_at():
+def test_a_drawn_curve_is_a_png():
     curve = LearningCurve("roc_auc", "rounds", (1, 2), (0.8, 0.9), (0.7, 0.75))
     assert draw_learning_curve(curve, "flight_delay").startswith(b"\x89PNG")
