@@ -167,7 +167,7 @@ def _check_use_case(case: UseCase, datasets: Package, views: Package) -> None:
         _exists(feature, columns, "features")
         _is_a_feature(feature, view)
     for column in case.baseline_by:
-        _exists(column, columns, "naive_by")
+        _exists(column, columns, "baseline_by")
     for gate in case.gates:
         for column in gate.columns:
             _exists(column, columns, f"gates.{gate.name}")

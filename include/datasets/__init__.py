@@ -1,1 +1,1 @@
-"""One dataset, one file: every module here defines `DATASET`."""
+"""Datasets, one per module: each module defines `DATASET`."""

@@ -1,4 +1,4 @@
-"""The schedule: every flight that is to leave New York City on a day."""
+"""Schedule of the flights that leave New York City, known on the morning of the day."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ DATASET = Dataset(
     first_partition=date(2013, 1, 1),
     last_partition=date(2013, 12, 31),
     volume=(300, 2000),
-    # Over 2013 a day has 0.65 (Thanksgiving) to 1.06 times the usual flights, and no index above 0.06.
+    # In 2013 a day has 0.65 (Thanksgiving) to 1.06 times the median flights, and no PSI above 0.06.
     stability=Stability(
         volume=(0.55, 1.6), columns=("carrier", "origin", "dest", "distance"), maximum_psi=0.25
     ),

@@ -1,4 +1,4 @@
-"""Hourly weather at the three airports."""
+"""Hourly weather observations at EWR, JFK and LGA."""
 
 from __future__ import annotations
 
@@ -27,8 +27,9 @@ DATASET = Dataset(
     last_partition=date(2013, 12, 30),
     known_at="observed_at",
     volume=(30, 80),
-    # Old observations make features old, not wrong: their age is known, so this is for information.
+    # A warning only: features know the age of an observation and ignore those that are too old.
     freshness=Freshness(column="observed_at", within=timedelta(hours=6), severity="warning"),
-    stability=Stability(volume=(0.6, 1.6)),  # over 2013: 0.79 to 1.0
+    # In 2013 a day has 0.79 to 1.0 times the median rows.
+    stability=Stability(volume=(0.6, 1.6)),
     quarantine_limit=0.05,
 )

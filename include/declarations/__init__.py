@@ -1,4 +1,4 @@
-"""What a team declares; everything else is derived from it."""
+"""Declarations: what a team writes about datasets, features and models; DAGs and gates follow from it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What all declarations share: they are frozen, and a field that nobody knows is an error."""
+"""Base class of all declarations: frozen, and an unknown field is an error."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ Environment = Literal["dev", "uat", "prod"]
 
 
 class Declaration(BaseModel):
-    """The base of everything that is declared."""
+    """Base of every declaration: an immutable pydantic model."""
 
-    # A limit that is not a number would be a gate that never fires.
+    # With NaN as its limit, a gate would never fail.
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 def require_unique(names: Iterable[str], field: str) -> None:
-    """Refuse names that are there twice."""
+    """Raise ValueError if a name occurs more than once."""
     names = list(names)
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise ValueError(f"{field}: {', '.join(twice)} named twice")
+    duplicates = sorted({name for name in names if names.count(name) > 1})
+    if duplicates:
+        raise ValueError(f"{field}: {', '.join(duplicates)} named more than once")
 
 
 def require_known(names: Iterable[str], allowed: Iterable[str], field: str) -> None:
-    """Refuse names that are not among `allowed`."""
+    """Raise ValueError if a name is not one of `allowed`."""
     unknown = sorted(set(names) - set(allowed))
     if unknown:
         raise ValueError(f"{field}: unknown {', '.join(unknown)}; there are {', '.join(sorted(allowed))}")

@@ -1,4 +1,4 @@
-"""A column of a dataset or a feature view."""
+"""Columns of datasets and feature views."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ from include.declarations.base import Declaration, Duration, Name, Severity, Sha
 
 class Column(Declaration):
     """
-    One column: its type, and what its values may be.
+    One column: its type and the values that are allowed.
 
-    A `nullable` column may be null in at most `maximum_nulls` of a partition's rows; left out, not in all.
-    A timestamp lies at most `within` before the start or after the end of its partition.
+    `minimum` and `maximum` are inclusive bounds; `allowed` lists the only values that a text may have. A
+    `nullable` column may be null in at most the share `maximum_nulls` (0 to 1) of a partition's rows; without
+    it, a partition fails only if all of its rows are null. A timestamp lies at most `within` before the start
+    or after the end of its partition. `severity` says what a row that breaks a rule means: it is rejected
+    (`critical`), or reported (`warning`, `info`).
     """
 
     name: Name
@@ -32,7 +35,9 @@ class Column(Declaration):
         if self.minimum is not None and self.maximum is not None and self.minimum > self.maximum:
             raise ValueError(f"minimum {self.minimum} is above maximum {self.maximum}")
         if self.maximum_nulls is not None and not self.nullable:
-            raise ValueError("maximum_nulls: the column is not nullable, so none of its values may be null")
+            raise ValueError(
+                "maximum_nulls: the column is not nullable; declare nullable=True or remove maximum_nulls"
+            )
         if self.within is not None and self.dtype != "timestamp":
-            raise ValueError(f"within: only a timestamp is near its partition, not a {self.dtype}")
+            raise ValueError(f"within: needs a column of type timestamp, not {self.dtype}")
         return self

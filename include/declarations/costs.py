@@ -1,4 +1,4 @@
-"""What predictions cost and bring, in the owner's currency."""
+"""Costs of wrong predictions and benefits of right ones, in the owner's currency."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ Money = Annotated[float, Field(ge=0)]
 
 class DecisionCost(Declaration):
     """
-    What acting on a row costs when it is negative, and not acting when it is positive.
+    Costs of a wrong binary decision: acting on a negative row, or not acting on a positive one.
 
-    What right decisions bring is optional. A row is acted on from the probability on that cost least on the
-    validation rows.
+    Amounts are per row, in `currency` (ISO 4217); benefits of right decisions are optional. The decision
+    threshold is the probability that costs least on the validation rows.
     """
 
     kind: Literal["decision"] = "decision"
@@ -32,12 +32,12 @@ class DecisionCost(Declaration):
         positive = self.false_negative + self.benefit_true_positive
         negative = self.false_positive + self.benefit_true_negative
         if not positive or not negative:
-            raise ValueError("one of the two decisions is never wrong: then no model is needed")
+            raise ValueError("each of the two decisions needs a cost or a benefit; else no model is needed")
         return self
 
 
 class ErrorCost(Declaration):
-    """What each unit costs by which a value is predicted too high (`over`), or too low (`under`)."""
+    """Costs of a wrong number, per unit of the error: predicted too high (`over`) or too low (`under`)."""
 
     kind: Literal["error"] = "error"
     currency: Currency
@@ -47,7 +47,9 @@ class ErrorCost(Declaration):
     @model_validator(mode="after")
     def _can_differ(self) -> Self:
         if not self.over or not self.under:
-            raise ValueError("over and under must both cost something, or an endless prediction is the best")
+            raise ValueError(
+                "over and under must both be above 0, otherwise an infinite prediction costs least"
+            )
         return self
 
 

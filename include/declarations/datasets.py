@@ -1,4 +1,4 @@
-"""What a team declares of a table that arrives in partitions."""
+"""Datasets: tables that arrive in partitions."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from include.declarations.sources import AnySource, PostgresSource
 
 
 class Freshness(Declaration):
-    """The newest moment in `column` is at most `within` older than the end of the partition."""
+    """The newest timestamp in `column` is at most `within` older than the end of the partition."""
 
     column: str
     within: Duration
@@ -30,11 +30,11 @@ class Freshness(Declaration):
 
 class Stability(Declaration):
     """
-    A partition resembles the `partitions` before it.
+    A partition resembles the `partitions` before it, in number of rows and in distribution.
 
-    It has at least `volume[0]` and at most `volume[1]` times their median number of rows, and the population
-    stability index of each of `columns` against their rows is at most `maximum_psi`. With fewer than
-    `minimum_partitions` before it there is nothing to compare with, which the report says.
+    Its number of rows lies between `volume[0]` and `volume[1]` times their median. The population stability
+    index (PSI) of each of `columns` against their rows is at most `maximum_psi`. With fewer than
+    `minimum_partitions` earlier partitions nothing is compared, and the report says so.
     """
 
     partitions: int = Field(default=28, ge=1, le=366)
@@ -48,7 +48,7 @@ class Stability(Declaration):
     def _can_be_met(self) -> Self:
         require_unique(self.columns, "columns")
         if self.volume and not 0 <= self.volume[0] <= 1 <= self.volume[1]:
-            raise ValueError(f"volume {self.volume} must enclose 1, the usual number of rows")
+            raise ValueError(f"volume {self.volume} must include 1, the median number of rows")
         if self.minimum_partitions > self.partitions:
             raise ValueError(f"minimum_partitions {self.minimum_partitions} is above {self.partitions}")
         return self
@@ -58,9 +58,10 @@ class Dataset(Declaration):
     """
     A table that arrives in partitions, one of each `granularity`: day or hour (in UTC).
 
-    `lag_days` is how long after its day a partition lands; `volume` bounds its rows;
-    more than `quarantine_limit` of its rows refused refuses the partition.
-    A row is known from the moment in its column `known_at`, else from its partition's start plus the lag.
+    A partition lands `lag_days` days after its day; the sensor waits `landing_timeout` for it. `volume`
+    bounds its number of accepted rows. If more than the share `quarantine_limit` (0 to 1) of its rows is
+    rejected, the whole partition is rejected. `key` are the columns that identify a row. A row is known from
+    the timestamp in its column `known_at`, without it from its partition's start plus the lag.
     """
 
     name: Name
@@ -85,19 +86,25 @@ class Dataset(Declaration):
         require_unique([column.name for column in self.columns], "columns")
         names = {column.name for column in self.columns}
         require_known(self.key, names, "key")
-        if taken := names & ({"day", "hour"} if self.granularity == "hour" else {"day"}):
-            raise ValueError(f"columns: {', '.join(sorted(taken))} is where the partition's own name stands")
+        reserved = names & ({"day", "hour"} if self.granularity == "hour" else {"day"})
+        if reserved:
+            raise ValueError(
+                f"columns: {', '.join(sorted(reserved))} is reserved for the name of the partition; "
+                "rename the column"
+            )
         moments = {column.name for column in self.columns if column.dtype == "timestamp"}
         require_known([self.known_at] if self.known_at else [], moments, "known_at")
         require_known([self.freshness.column] if self.freshness else [], moments, "freshness.column")
-        require_known(self.stability.columns if self.stability else [], names, "usual.columns")
+        require_known(self.stability.columns if self.stability else [], names, "stability.columns")
         if self.volume[0] > self.volume[1]:
-            raise ValueError(f"volume: the lower bound {self.volume[0]} is above the upper {self.volume[1]}")
+            raise ValueError(
+                f"volume: the lower bound {self.volume[0]} is above the upper bound {self.volume[1]}"
+            )
         if self.last_partition and self.last_partition < self.first_partition:
             raise ValueError("last_partition is before first_partition")
         return self
 
     @property
     def watermark(self) -> str | None:
-        """The column by which late changes are noticed; only a query has one."""
+        """Column by which late changes are detected; None unless the source is a query with a watermark."""
         return self.source.watermark if isinstance(self.source, PostgresSource) else None

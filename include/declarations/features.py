@@ -1,4 +1,4 @@
-"""What a team declares of features that several models share."""
+"""Feature views: features that several models share."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from include.declarations.columns import Column
 
 class ViewSource(Declaration):
     """
-    A dataset that a feature view reads: its own day, and `lookback_days` before it.
+    A dataset that a feature view reads: its own day and the `lookback_days` days before it.
 
-    Of a dataset that lands late, the days that have not landed by then are left out.
-    `columns` are those of the view that come from it; what no source names may come from any of them.
+    Days of a late dataset that have not landed by then are not read. `columns` are the view's columns that
+    come from this dataset; a column that no source names may come from any of them.
     """
 
     dataset: Name
@@ -25,31 +25,32 @@ class ViewSource(Declaration):
 
     @property
     def known_at(self) -> str:
-        """The view's column with the moment at which a row's values of this source became known."""
+        """Column of the view with the time at which a row's values from this source became known."""
         return f"{self.dataset}_known_at"
 
     def days_of(self, day: date, *, lag_days: int) -> list[date]:
-        """Return the days of the dataset, which lands `lag_days` late, that a day is built from, in order."""
+        """Return the dataset's days that the view's `day` is built from; data lands `lag_days` late."""
         first = min(self.lookback_days, day.toordinal() - 1)
         return [day - timedelta(days=back) for back in range(first, lag_days - 1, -1)]
 
     def readers_of(self, day: date, *, lag_days: int) -> list[date]:
-        """Return the view's days that a day of the dataset, which lands `lag_days` late, is built into."""
+        """Return the view's days built from the dataset's `day`, ascending; data lands `lag_days` late."""
         return [day + timedelta(days=ahead) for ahead in range(lag_days, self.lookback_days + 1)]
 
 
 class Online(Declaration):
-    """The rows of the newest `days` days answer callers who send an entity's key alone."""
+    """Online serving: the rows of the newest `days` days are looked up for requests that hold only a key."""
 
     days: int = Field(default=7, ge=1, le=366)
 
 
 class FeatureView(Declaration):
     """
-    Features of one entity, built per day by the module's `build(frames, day)`.
+    Features of one entity, built per day by `build(frames, day)` of the declaration's module.
 
-    `time` is the event's time, and a feature counts only if it was known `horizon` before it. Each source
-    adds a column `<dataset>_known_at` to `columns`, unless it is declared.
+    `entity` is the key column, `time` the column with the time of the event. A feature may be used only if it
+    was known `horizon` before the event. Each source adds a column `<dataset>_known_at` (timestamp, nullable)
+    to `columns`, unless it is declared. `volume` bounds the number of rows per day.
     """
 
     name: Name
@@ -71,26 +72,27 @@ class FeatureView(Declaration):
         require_known((self.entity,), types, "entity")
         require_known((self.time,), types, "time")
         if types[self.time] != "timestamp":
-            raise ValueError(f"time: {self.time} is no timestamp")
+            raise ValueError(f"time: {self.time} must be a column of type timestamp")
         if types[self.entity] not in {"string", "integer"}:
-            raise ValueError(f"entity: {self.entity} is neither string nor integer")
+            raise ValueError(f"entity: {self.entity} must be a column of type string or integer")
         for source in self.sources:
             require_known(source.columns, types, "sources.columns")
-        moments = (
-            Column(name=each.known_at, dtype="timestamp", nullable=True, maximum_nulls=1)
-            for each in self.sources
+        known_at = (
+            Column(name=source.known_at, dtype="timestamp", nullable=True, maximum_nulls=1)
+            for source in self.sources
         )
-        missing = tuple(column for column in moments if column.name not in types)
-        object.__setattr__(self, "columns", self.columns + missing)  # it is frozen, even for itself
+        missing = tuple(column for column in known_at if column.name not in types)
+        # The model is frozen: only object.__setattr__ can complete it.
+        object.__setattr__(self, "columns", self.columns + missing)
         return self
 
     @property
     def features(self) -> tuple[Column, ...]:
-        """The columns that are neither the entity nor a moment of this view's own making."""
+        """Columns that are neither the entity, the event time nor a `<dataset>_known_at` column."""
         others = {self.entity, self.time, *(source.known_at for source in self.sources)}
         return tuple(column for column in self.columns if column.name not in others)
 
     def sources_of(self, column: str) -> tuple[ViewSource, ...]:
-        """Return the sources that a column may come from."""
+        """Return the sources that `column` may come from."""
         named = tuple(source for source in self.sources if column in source.columns)
         return named or self.sources

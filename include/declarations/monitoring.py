@@ -1,4 +1,4 @@
-"""What is watched while a model is in service, and what follows from it."""
+"""Monitoring of a model in service: drift, retraining and service levels."""
 
 from __future__ import annotations
 
@@ -11,7 +11,12 @@ from include.declarations.base import Declaration, Duration, Share
 
 
 class DriftPolicy(Declaration):
-    """When the distribution of the inputs counts as drifted."""
+    """
+    When the inputs count as drifted: at least the share `columns_share` (0 to 1) of the features drifts.
+
+    The requests of the last `window_days` days are compared with the training data; at most `maximum_rows`
+    rows of each are sampled, and fewer than `minimum_rows` requests give no result.
+    """
 
     columns_share: Share = 0.5
     window_days: int = Field(default=7, ge=1)
@@ -20,7 +25,12 @@ class DriftPolicy(Declaration):
 
 
 class RetrainPolicy(Declaration):
-    """When signals become a retraining: `k` of the last `n` checks, and not sooner than `cooldown`."""
+    """
+    When signals cause a retraining: in `k` of the last `n` checks, and at least `cooldown` after the last
+    one.
+
+    At most `budget_per_month` retrainings start in 30 days.
+    """
 
     k: int = Field(default=2, ge=1)
     n: int = Field(default=3, ge=1)
@@ -30,12 +40,12 @@ class RetrainPolicy(Declaration):
     @model_validator(mode="after")
     def _can_fire(self) -> Self:
         if self.k > self.n:
-            raise ValueError(f"k={self.k} of n={self.n} checks can never be reached")
+            raise ValueError(f"k={self.k} of n={self.n} checks can never be reached; k must be at most n")
         return self
 
 
 class Slo(Declaration):
-    """What callers were promised over `window_days`."""
+    """Service level objective over `window_days` days: share of answered requests, and p99 latency in ms."""
 
     availability: Share = 0.999
     latency_p99_ms: float = Field(default=250.0, gt=0)

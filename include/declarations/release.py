@@ -1,4 +1,4 @@
-"""How a candidate reaches its callers."""
+"""Rollout of a challenger: steps, waiting times and limits."""
 
 from __future__ import annotations
 
@@ -11,7 +11,17 @@ from include.declarations.base import Declaration, Duration, Environment, Share
 
 
 class Rollout(Declaration):
-    """How a candidate reaches its callers, and what stops it on the way."""
+    """
+    Rollout of a challenger: a shadow step, then rising shares of the traffic.
+
+    `steps` are the shares in percent; `shadow_share` is the share (0 to 1) of the champion's requests that
+    the challenger answers in the shadow step, unseen by callers. Each step lasts at least `bake` and is
+    judged once both models have answered `minimum_requests` requests; if that takes longer than `patience`,
+    the rollout fails. The challenger is rolled back if more than `maximum_error_rate` of its requests fail,
+    if its latency is more than `maximum_latency_ratio` times the champion's, or if the predictions on the
+    same requests differ by more than `maximum_prediction_shift` of their range on average. In the
+    environments of `approval` a person approves the release first.
+    """
 
     steps: tuple[Annotated[int, Field(gt=0, le=100)], ...] = (2, 25, 75, 100)
     shadow_share: Share = 1.0
@@ -26,5 +36,5 @@ class Rollout(Declaration):
     @model_validator(mode="after")
     def _ends_at_full_weight(self) -> Self:
         if list(self.steps) != sorted(set(self.steps)) or self.steps[-1:] != (100,):
-            raise ValueError(f"steps must rise and end at 100 %, not {self.steps}")
+            raise ValueError(f"steps must rise and end at 100, not {self.steps}")
         return self

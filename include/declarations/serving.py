@@ -1,4 +1,4 @@
-"""In which form a model answers its callers."""
+"""Serving: the runtime and the size limit of a model."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ Module = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")]
 
 class Serving(Declaration):
     """
-    `onnx` exports the model to an ONNX graph, which answers alone; `python` serves the estimator itself.
+    Runtime of the model server: `python` serves the estimator, `onnx` an ONNX graph that is exported from it.
 
-    A graph that answers a row otherwise than the estimator by more than `tolerance`, in the units of the
-    prediction, is refused when the model is trained. A model larger than `maximum_megabytes` is refused too.
+    Training fails if the graph's prediction differs from the estimator's by more than `tolerance`, in the
+    unit of the prediction, or if the package is larger than `maximum_megabytes`.
     """
 
     runtime: Literal["python", "onnx"] = "python"

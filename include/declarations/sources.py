@@ -1,4 +1,4 @@
-"""Where a dataset comes from."""
+"""Sources of datasets: files, PostgreSQL queries and HTTP services."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Path = Annotated[str, Field(pattern=r"^[^\s]*\{partition\}[^\s]*$")]
 
 class FileSource(Declaration):
     """
-    Files that land below the landing folder or bucket, one per partition; `.gz` at the end means gzip.
+    Files below the landing folder or bucket, one per partition; a path that ends with `.gz` is gzip.
 
     `{partition}` in `path` is the day as YYYY-MM-DD, or the hour as YYYY-MM-DDTHH.
     """
@@ -28,11 +28,12 @@ class FileSource(Declaration):
 
 class PostgresSource(Declaration):
     """
-    A query that returns the rows of one partition, from `:start` to before `:end` (moments in UTC).
+    A query that returns the rows of one partition: from `:start` (inclusive) to `:end` (exclusive), in UTC.
 
-    With `watermark`, a column of the query that grows with every change, a run also takes again the earlier
-    partitions in which rows changed since the last one. A change is looked at once it is older than `settle`:
-    choose more than the longest transaction upstream lasts, since one begun earlier may be committed later.
+    `watermark` names a column of the query that grows with every change: a run then also reads again the
+    earlier partitions in which rows changed since the last run. A change is read once it is older than
+    `settle`, which must be longer than the longest transaction of the source, since transactions commit out
+    of order.
     """
 
     kind: Literal["postgres"] = "postgres"
@@ -45,12 +46,14 @@ class PostgresSource(Declaration):
     def _is_of_one_partition(self) -> Self:
         lacking = [name for name in (":start", ":end") if name not in self.query]
         if lacking:
-            raise ValueError(f"query: it has no {' and no '.join(lacking)}, so it is not of one partition")
+            raise ValueError(
+                f"query: {' and '.join(lacking)} is missing; the query must select the rows of one partition"
+            )
         return self
 
 
 class HttpSource(Declaration):
-    """A service that answers `GET <path>` with the file of a partition, and 404 until there is one."""
+    """A service that returns a partition's file for `GET <path>`, and 404 while there is none yet."""
 
     kind: Literal["http"] = "http"
     conn_id: str = Field(min_length=1)

@@ -1,4 +1,4 @@
-"""How an estimator is fitted, and how its parameters are chosen."""
+"""Training and hyper-parameter tuning."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ class Training(Declaration):
     """
     How the estimator of `build_model()` is fitted.
 
-    `seed` fills every `random_state` that is left open. `class_weights` are "balanced", or one weight for
-    each class in order. With `half_life_days` a row counts half as much as one that is so many days younger.
-    `early_stopping` ends boosting after so many rounds without a better loss on the validation days; the test
-    days are never seen. What does not converge is noted with the run, or refused.
+    `seed` is used for every `random_state` that is None. `class_weights` is "balanced" or one weight per
+    class, in the order of the classes. With `half_life_days`, the weight of a row halves every so many days
+    of age. `early_stopping` is the number of boosting rounds without a better loss on the validation days
+    after which fitting stops; test days are never used. If the estimator does not converge, the run notes it
+    (`convergence="note"`) or training fails (`"require"`).
     """
 
     seed: int = Field(default=0, ge=0, lt=2**31)
@@ -33,9 +34,9 @@ class Training(Declaration):
 
 
 class Integer(Declaration):
-    """A whole number to choose, both ends included; `log` looks as closely at small ones as at large ones."""
+    """An integer parameter from `low` to `high`, both inclusive; `log` searches on a logarithmic scale."""
 
-    kind: Literal["whole"] = "whole"
+    kind: Literal["integer"] = "integer"
     low: int
     high: int
     log: bool = False
@@ -47,7 +48,7 @@ class Integer(Declaration):
 
 
 class Real(Declaration):
-    """A number to choose, both ends included; `log` looks as closely at small ones as at large ones."""
+    """A real parameter from `low` to `high`, both inclusive; `log` searches on a logarithmic scale."""
 
     kind: Literal["real"] = "real"
     low: float
@@ -61,9 +62,9 @@ class Real(Declaration):
 
 
 class Categorical(Declaration):
-    """One of several values."""
+    """A parameter that takes one of `values`."""
 
-    kind: Literal["choice"] = "choice"
+    kind: Literal["categorical"] = "categorical"
     values: tuple[Plain, ...] = Field(min_length=2)
 
 
@@ -72,11 +73,11 @@ AnyParameter = Annotated[Integer | Real | Categorical, Field(discriminator="kind
 
 class Tuning(Declaration):
     """
-    Choose the parameters of `build_model(**parameters)` on days before the test days.
+    Search for the parameters of `build_model(**parameters)` on days before the test days.
 
-    Each of `trials` is measured by `metric` on `folds` windows of `fold_days`, each after the days that it
-    was fitted on. `workers` processes of this machine share the work, or those of the Dask cluster whose
-    scheduler is at `dask`. After `timeout` no further trial begins.
+    Each of `trials` trials is scored by `metric` (by default the use case's) on `folds` windows of
+    `fold_days` days, each after the days that the trial is fitted on. Trials run in `workers` processes of
+    this machine, or on the Dask cluster whose scheduler is at `dask`. No trial starts after `timeout`.
     """
 
     parameters: Mapping[Name, AnyParameter] = Field(min_length=1)

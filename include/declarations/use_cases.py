@@ -1,4 +1,4 @@
-"""What a team declares of one model."""
+"""Use cases: one model, from its features to its callers."""
 
 from __future__ import annotations
 
@@ -14,18 +14,22 @@ from include.declarations.release import Rollout
 from include.declarations.serving import Module, Serving
 from include.declarations.training import Training, Tuning
 
-ONE_NUMBER = frozenset(
+# Gates that need one number per row.
+SCALAR_GATES = frozenset(
     {"calibration", "fairness", "robustness", "leakage", "golden_predictions", "business_value"}
 )
+
+MIN_CLASSES = 3
 
 
 class Label(Declaration):
     """
-    What is predicted: a column of a dataset that lands later, or whether it exceeds `above`.
+    Target of a model: a column of a dataset that lands later.
 
-    Of several `classes`, in order, it is the one that the column names, or between which of the `bands` it
-    lies: `bands=(15, 60)` makes three, up to 15, above 15, and above 60.
-    A day is learnt from once `minimum_completeness` of its rows have their label.
+    With `above`, the target of a binary task is whether the column is above it. A multiclass task has
+    `classes`, in order: the column holds their names, or `bands` divide a number: `bands=(15, 60)` gives
+    three classes, up to 15, above 15 up to 60, and above 60. A day is used for training once the share
+    `minimum_completeness` (0 to 1) of its rows has its label.
     """
 
     dataset: Name
@@ -36,23 +40,27 @@ class Label(Declaration):
     minimum_completeness: Share = 0.9
 
     @model_validator(mode="after")
-    def _is_one_thing(self) -> Self:
+    def _is_consistent(self) -> Self:
         require_unique(self.classes, "classes")
         if self.above is not None and self.classes:
-            raise ValueError("above makes two classes without a name: declare either above, or classes")
+            raise ValueError("above makes two classes without names: declare above or classes, not both")
         if self.bands and list(self.bands) != sorted(set(self.bands)):
             raise ValueError(f"bands must rise, not {self.bands}")
         if self.bands and len(self.classes) != len(self.bands) + 1:
-            raise ValueError(f"{len(self.bands)} bands part {len(self.bands) + 1} classes: name each")
+            raise ValueError(
+                f"{len(self.bands)} bands make {len(self.bands) + 1} classes, not {len(self.classes)}: "
+                "name each of them in classes"
+            )
         return self
 
 
 class Split(Declaration):
     """
-    Days at the end of the data, in time order: train < validation < test.
+    Split by time, in days from the end of the data: training, then validation, then test.
 
-    `embargo_days` are left out before validation and before test: on the first of those days the labels of
-    the last days before were not known yet. By default as many as the label lags.
+    `embargo_days` days before validation and before test are not used, since on the first day of each the
+    labels of the days before were not known yet; by default it is the lag of the label's dataset. Training
+    fails with fewer than `minimum_rows` training rows.
     """
 
     validation_days: int = Field(default=14, ge=0)
@@ -63,13 +71,14 @@ class Split(Declaration):
 
 class UseCase(Declaration):
     """
-    One model, from its features to its callers; its module has `build_model()`, an untrained estimator.
+    One model, from its features to its callers; its module defines `build_model()`, an untrained estimator.
 
-    With `tuning`, `build_model(**parameters)` takes what is chosen, and has defaults of its own.
-    `cost` is what a wrong prediction costs the owner; `naive_by` names columns of the feature view, such as
-    the hour: the naive forecast, of doing without a model, is the usual target of each of their values.
-    `code` names further modules and packages of your own that the model is made of, as they are imported;
-    they travel inside the model, as the module of its declaration does.
+    With `tuning`, `build_model(**parameters)` takes the tuned parameters and has a default for each. `cost`
+    is the cost of a wrong prediction. `baseline_by` names columns of the feature view, such as the hour: the
+    baseline prediction is the mean target of each combination of their values in the training rows.
+    `prediction_range` are the least and the greatest prediction that are possible. `code` names further
+    modules and packages that the model is made of, as they are imported; they are packaged with the model, as
+    the module of its declaration is.
     """
 
     name: Name
@@ -98,46 +107,57 @@ class UseCase(Declaration):
     def _is_consistent(self) -> Self:
         require_unique(self.features, "features")
         require_known([self.metric], METRICS[self.task], f"metric of a {self.task} task")
-        if self.task == "binary" and self.label.above is None:
-            raise ValueError("label.above: a classifier needs the value above which the label is true")
-        if self.task == "multiclass" and len(self.label.classes) < 3:
-            raise ValueError("label.classes: a multiclass needs three or more; for two take binary")
-        if self.task != "multiclass" and self.label.classes:
-            raise ValueError(f"label.classes: a {self.task} task has none")
         if self.prediction_range[0] >= self.prediction_range[1]:
             raise ValueError(f"prediction_range {self.prediction_range} is empty")
-        self._can_be_trained()
-        self._can_be_judged()
+        self._check_label()
+        self._check_training()
+        self._check_gates()
+        self._check_cost()
         return self
 
     @property
     def auxiliary_columns(self) -> tuple[str, ...]:
-        """The columns of the feature view that are no features, but that an evaluation looks at."""
-        wanted = (*self.baseline_by, *(column for gate in self.gates for column in gate.columns))
-        return tuple(dict.fromkeys(column for column in wanted if column not in self.features))
+        """Columns of the feature view that are no features but that the baseline or a gate needs."""
+        columns = list(self.baseline_by)
+        for gate in self.gates:
+            columns.extend(gate.columns)
+        return tuple(dict.fromkeys(column for column in columns if column not in self.features))
 
-    def _can_be_judged(self) -> None:
-        require_unique(self.baseline_by, "naive_by")
+    def _check_label(self) -> None:
+        if self.task == "binary" and self.label.above is None:
+            raise ValueError("label.above: a binary task needs the value above which the label is true")
+        if self.task == "multiclass" and len(self.label.classes) < MIN_CLASSES:
+            raise ValueError("label.classes: a multiclass task needs three or more; for two use binary")
+        if self.task != "multiclass" and self.label.classes:
+            raise ValueError(f"label.classes: a {self.task} task has none")
+
+    def _check_gates(self) -> None:
+        require_unique(self.baseline_by, "baseline_by")
         require_unique((f"{gate.name} ({gate.severity})" for gate in self.gates), "gates")
         for gate in self.gates:
             require_known(gate.required_metrics, METRICS[self.task], f"metric of a {self.task} task")
             gate.check(self)
-        one_number = [gate.name for gate in self.gates if gate.kind in ONE_NUMBER]
-        if self.task == "multiclass" and (one_number or self.cost is not None):
+        scalar_gates = [gate.name for gate in self.gates if gate.kind in SCALAR_GATES]
+        if self.task == "multiclass" and scalar_gates:
             raise ValueError(
-                f"{', '.join(one_number) or 'cost'}: is about one number a row, and a multiclass answers a "
-                "probability for each class; use Threshold, Improvement or Overfitting"
+                f"{', '.join(scalar_gates)}: needs one number per row, and a multiclass model predicts a "
+                "probability per class; use Threshold, Improvement or Overfitting"
             )
-        if self.cost is not None and (self.cost.kind == "error") != (self.task == "regression"):
+
+    def _check_cost(self) -> None:
+        if self.cost is None:
+            return
+        if self.task == "multiclass" or (self.cost.kind == "error") != (self.task == "regression"):
             raise ValueError(f"cost: {type(self.cost).__name__} is not for a {self.task} task")
 
-    def _can_be_trained(self) -> None:
+    def _check_training(self) -> None:
         if self.tuning is not None and self.tuning.metric is not None:
             require_known([self.tuning.metric], METRICS[self.task], f"tuning.metric of a {self.task} task")
-        if self.training.class_weights is not None and self.task == "regression":
+        weights = self.training.class_weights
+        if weights is not None and self.task == "regression":
             raise ValueError("training.class_weights: a regression has no classes")
-        classes, weights = len(self.label.classes) or 2, self.training.class_weights
-        if isinstance(weights, tuple) and len(weights) != classes:
-            raise ValueError(f"training.class_weights: give one weight for each of the {classes} classes")
+        n_classes = len(self.label.classes) or 2
+        if isinstance(weights, tuple) and len(weights) != n_classes:
+            raise ValueError(f"training.class_weights: give one weight for each of the {n_classes} classes")
         if self.training.early_stopping is not None and not self.split.validation_days:
-            raise ValueError("training.early_stopping: declare split.validation_days, which it looks at")
+            raise ValueError("training.early_stopping: needs split.validation_days above 0")

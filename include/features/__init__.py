@@ -1,1 +1,1 @@
-"""One feature view, one file: every module here defines `FEATURE_VIEW` and `build(frames, day)`."""
+"""Feature views, one per module: each module defines `FEATURE_VIEW` and `build(frames, day)`."""

@@ -1,4 +1,4 @@
-"""What is known about a flight two hours before it leaves."""
+"""Features of a flight, as known two hours before departure."""
 
 from __future__ import annotations
 
@@ -46,9 +46,14 @@ COLUMNS = [column.name for column in FEATURE_VIEW.columns if column.name != "fli
 
 def build(frames: Mapping[str, pd.DataFrame], day: date) -> pd.DataFrame:
     """
-    Return the features of the flights of `day`, one row each.
+    Return the features of the flights of `day`, one row per flight, sorted by `flight_id`.
 
-    `frames` holds `flights` (of that day) and `weather` (of that day and the one before).
+    Parameters
+    ----------
+    frames
+        `flights` of the day, and `weather` of the day and the day before.
+    day
+        Day of the flights.
     """
     import pandas as pd
 
@@ -56,7 +61,7 @@ def build(frames: Mapping[str, pd.DataFrame], day: date) -> pd.DataFrame:
         prediction_time=lambda rows: rows["scheduled_departure"] - FEATURE_VIEW.horizon
     )
     weather = frames["weather"].rename(columns={"observed_at": "weather_known_at"})
-    known = pd.merge_asof(
+    features = pd.merge_asof(
         flights.sort_values("prediction_time"),
         weather.sort_values("weather_known_at")[["origin", "weather_known_at", *WEATHER]],
         left_on="prediction_time",
@@ -64,6 +69,6 @@ def build(frames: Mapping[str, pd.DataFrame], day: date) -> pd.DataFrame:
         by="origin",
         tolerance=pd.Timedelta(FRESH_FOR),
     )
-    local = known["scheduled_departure"].dt.tz_convert("America/New_York")
-    known = known.assign(hour=local.dt.hour, weekday=local.dt.weekday)
-    return known[COLUMNS].sort_values("flight_id", ignore_index=True)
+    local = features["scheduled_departure"].dt.tz_convert("America/New_York")
+    features = features.assign(hour=local.dt.hour, weekday=local.dt.weekday)
+    return features[COLUMNS].sort_values("flight_id", ignore_index=True)

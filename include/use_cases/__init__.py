@@ -1,1 +1,1 @@
-"""One model, one file: every module here defines `USE_CASE` and `build_model()`."""
+"""Use cases, one per module: each module defines `USE_CASE` and `build_model()`."""

@@ -1,4 +1,4 @@
-"""How many minutes will the flight be in the air?"""
+"""Prediction of the minutes that a flight is in the air."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Will the flight arrive on time, late, or very late?"""
+"""Prediction of the class of delay: on time, late or very late."""
 
 from __future__ import annotations
 

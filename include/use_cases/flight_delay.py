@@ -1,4 +1,4 @@
-"""Will the flight arrive more than a quarter of an hour late?"""
+"""Probability that a flight arrives more than 15 minutes late."""
 
 from __future__ import annotations
 

@@ -19,9 +19,9 @@ DATASET = """
     )
 """
 VIEW = """
-    from include.declarations import Column, FeatureView, Source
+    from include.declarations import Column, FeatureView, ViewSource
     FEATURE_VIEW = FeatureView(
-        name="{name}", owner="ann", description="Sales.", sources=(Source(dataset="sales"),),
+        name="{name}", owner="ann", description="Sales.", sources=(ViewSource(dataset="sales"),),
         entity="id", time="at",
         columns=(Column(name="id", dtype="string"), Column(name="at", dtype="timestamp"),
                  Column(name="size", dtype="number")),
@@ -188,7 +188,7 @@ PROBLEMS = {
     ),
     "a source that lands too late": (
         "features__bad",
-        VIEW.replace('Source(dataset="sales")', 'Source(dataset="results")'),
+        VIEW.replace('ViewSource(dataset="sales")', 'ViewSource(dataset="results")'),
         [
             "sources: a partition of results lands 2 days late, and bad looks back 0 days",
             "set lookback_days to at least 2",
@@ -216,7 +216,7 @@ def test_a_source_that_lands_too_late_is_refused_though_its_rows_say_when_they_w
     told = (
         GOOD["datasets/results.py"].replace("number", "timestamp").replace("key=", 'known_at="price", key=')
     )
-    view = VIEW.format(name="bad").replace('Source(dataset="sales")', 'Source(dataset="results")')
+    view = VIEW.format(name="bad").replace('ViewSource(dataset="sales")', 'ViewSource(dataset="results")')
     (problem,) = found(datasets__results=told, features__bad=view).problems
     assert "a partition of results lands 2 days late, and bad looks back 0 days" in problem
 

@@ -72,7 +72,10 @@ IMPOSSIBLE = {
     ),
     "no gate": (lambda: again(USE_CASE, gates=()), "gates\n"),
     "unknown gate": (lambda: again(USE_CASE, gates=({"kind": "luck", "metric": "r2"},)), "gates.0\n"),
-    "feature twice": (lambda: again(USE_CASE, features=("hour", "hour")), "features: hour named twice"),
+    "feature twice": (
+        lambda: again(USE_CASE, features=("hour", "hour")),
+        "features: hour named more than once",
+    ),
     "no feature": (lambda: again(USE_CASE, features=()), "features\n"),
     "classifier without a bound": (
         lambda: again(USE_CASE, label=Label(dataset="arrivals", column="arr_delay")),
@@ -92,7 +95,7 @@ IMPOSSIBLE = {
     "no gap": (lambda: Overfitting(metric="mae", maximum_gap=0), "maximum_gap\n"),
     "two gates of one name": (
         lambda: again(USE_CASE, gates=(Threshold(metric="roc_auc", minimum=0.6),) * 2),
-        r"gates: threshold_roc_auc \(block\) named twice",
+        r"gates: threshold_roc_auc \(block\) named more than once",
     ),
     "calibrated regression": (
         lambda: again(AIR_TIME, gates=(Calibration(maximum_error=0.1),)),
@@ -164,10 +167,13 @@ IMPOSSIBLE = {
         lambda: again(USE_CASE, gates=USE_CASE.gates[:1], cost=ErrorCost(currency="USD", over=1, under=1)),
         "cost: ErrorCost is not for a binary task",
     ),
-    "slot twice": (lambda: again(USE_CASE, baseline_by=("hour", "hour")), "baseline_by: hour named twice"),
+    "slot twice": (
+        lambda: again(USE_CASE, baseline_by=("hour", "hour")),
+        "baseline_by: hour named more than once",
+    ),
     "steps that fall": (lambda: Rollout(steps=(25, 2, 100)), "steps must rise"),
-    "steps that stop early": (lambda: Rollout(steps=(2, 25)), "end at 100 %"),
-    "no steps": (lambda: Rollout(steps=()), "end at 100 %"),
+    "steps that stop early": (lambda: Rollout(steps=(2, 25)), "end at 100"),
+    "no steps": (lambda: Rollout(steps=()), "end at 100"),
     "step above everything": (lambda: Rollout(steps=(2, 101)), "steps.1\n"),
     "share above 1": (lambda: Rollout(shadow_share=1.5), "shadow_share\n"),
     "baking backwards": (lambda: Rollout(bake=timedelta(seconds=-1)), "bake\n"),
@@ -182,7 +188,7 @@ IMPOSSIBLE = {
     ),
     "column twice": (
         lambda: again(DATASET, columns=(*DATASET.columns, DATASET.columns[0])),
-        "flight_id named twice",
+        "flight_id named more than once",
     ),
     "unknown key": (
         lambda: again(DATASET, key=("flight_di",)),
@@ -197,7 +203,7 @@ IMPOSSIBLE = {
     "path without an hour": (lambda: HttpSource(conn_id="harbour", path="tides.csv"), "path\n"),
     "query of no partition": (
         lambda: PostgresSource(conn_id="shop", query="SELECT * FROM sold WHERE at > :start"),
-        "query: it has no :end",
+        "query: :end is missing",
     ),
     "watermark that is an expression": (
         lambda: PostgresSource(conn_id="shop", query=":start :end", watermark="max(changed)"),
@@ -205,20 +211,23 @@ IMPOSSIBLE = {
     ),
     "column in the partition's place": (
         lambda: again(DATASET, columns=(*DATASET.columns, Column(name="day", dtype="string"))),
-        "columns: day is where the partition's own name stands",
+        "columns: day is reserved for the name of the partition",
     ),
     "column in the hour's place": (
         lambda: again(
             DATASET, granularity="hour", columns=(*DATASET.columns, Column(name="hour", dtype="integer"))
         ),
-        "columns: hour is where",
+        "columns: hour is reserved",
     ),
     "unknown entity": (lambda: again(FEATURE_VIEW, entity="plane"), "entity: unknown plane"),
     "unknown time": (lambda: again(FEATURE_VIEW, time="when"), "time: unknown when"),
-    "time that is none": (lambda: again(FEATURE_VIEW, time="hour"), "time: hour is no timestamp"),
+    "time that is none": (
+        lambda: again(FEATURE_VIEW, time="hour"),
+        "time: hour must be a column of type timestamp",
+    ),
     "entity of numbers": (
         lambda: again(FEATURE_VIEW, entity="distance"),
-        "entity: distance is neither string nor integer",
+        "entity: distance must be a column of type string or integer",
     ),
     "column of no source": (
         lambda: again(FEATURE_VIEW, sources=(ViewSource(dataset="flights", columns=("hours",)),)),
@@ -227,7 +236,7 @@ IMPOSSIBLE = {
     "online for no day": (lambda: Online(days=0), "days\n"),
     "source twice": (
         lambda: again(FEATURE_VIEW, sources=FEATURE_VIEW.sources * 2),
-        "flights, weather named twice",
+        "flights, weather named more than once",
     ),
     "knowing the future": (lambda: again(FEATURE_VIEW, horizon=timedelta(hours=-1)), "horizon\n"),
 }

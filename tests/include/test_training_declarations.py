@@ -67,13 +67,13 @@ MISTAKES = {
     ),
     "early stopping on nothing": (
         lambda: again(USE_CASE, training=Training(early_stopping=5), split=Split(validation_days=0)),
-        "declare split.validation_days",
+        "needs split.validation_days",
     ),
     "bands that fall": (lambda: label(bands=(60, 15), classes=("a", "b", "c")), "bands must rise"),
-    "a class too few": (lambda: label(bands=(15, 60), classes=("a", "b")), "2 bands part 3 classes"),
-    "a class twice": (lambda: label(classes=("a", "b", "a")), "classes: a named twice"),
+    "a class too few": (lambda: label(bands=(15, 60), classes=("a", "b")), "2 bands make 3 classes"),
+    "a class twice": (lambda: label(classes=("a", "b", "a")), "classes: a named more than once"),
     "a class that is no name": (lambda: label(classes=("a", "b", "so late!")), "classes.2\n"),
-    "both kinds of classes": (lambda: label(above=15, classes=("a", "b", "c")), "either above, or classes"),
+    "both kinds of classes": (lambda: label(above=15, classes=("a", "b", "c")), "above or classes, not both"),
     "two of several classes": (
         lambda: again(DELAY_BAND, label=label(classes=("a", "b"))),
         "needs three or more",
@@ -86,11 +86,11 @@ MISTAKES = {
         lambda: again(
             DELAY_BAND, gates=(Fairness(column="carrier", metrics=("accuracy",), maximum_gap=0.1),)
         ),
-        "fairness_carrier: is about one number a row",
+        "fairness_carrier: needs one number per row",
     ),
     "a cost of two decisions": (
         lambda: again(DELAY_BAND, cost=DecisionCost(currency="USD", false_positive=1, false_negative=2)),
-        "cost: is about one number a row",
+        "cost: DecisionCost is not for a multiclass task",
     ),
     "a measure of two classes": (
         lambda: again(DELAY_BAND, gates=(Threshold(metric="brier", maximum=0.2),)),
