@@ -4,6 +4,8 @@ Every error a person is expected to act on.
 AirworthyError
 ├── DeclarationError      a dataset, feature view or use case is declared wrongly
 ├── SettingsError         the environment, a setting or a connection is wrong or missing
+├── ConflictError         an earlier attempt, or another run, used other data, code or parameters
+├── PackagingFailed       a trained model cannot be packaged as its use case declares
 ├── DataError             data cannot be used
 │   ├── PartitionMissing      a partition has not landed or was never published
 │   ├── QualityFailed         a quality gate refused a partition
@@ -33,6 +35,14 @@ class DeclarationError(AirworthyError):
 
 class SettingsError(AirworthyError):
     """The environment, a setting or a connection is wrong or missing."""
+
+
+class ConflictError(AirworthyError):
+    """An earlier attempt, or another run, used other data, code or parameters."""
+
+
+class PackagingFailed(AirworthyError):
+    """A trained model cannot be packaged as its use case declares; trying again does not help."""
 
 
 class DataError(AirworthyError):

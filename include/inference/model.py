@@ -122,7 +122,7 @@ def read_interface(folder: Path) -> Interface:
         )  # fmt: skip
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(
-            f"{folder / 'MLmodel'} lacks {error}: package the model with `packaging.package.save`."
+            f"{folder / 'MLmodel'} lacks {error}: package the model with `packaging.package.save_package`."
         ) from error
     if unknown := sorted(set(columns.values()) - set(DTYPES)):
         raise DataError(f"{folder / 'MLmodel'}: columns of type {', '.join(unknown)} cannot be served.")

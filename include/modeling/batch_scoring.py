@@ -1,4 +1,4 @@
-"""Predict many rows with one version, as its model server would."""
+"""Batch predictions of one model version, computed like those of its model server."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from include.errors import DataError
+from include.inference.scoring_protocol import InvalidPrediction
 from include.modeling.training.fit import feature_columns
 
 if TYPE_CHECKING:
@@ -19,38 +19,57 @@ def score_batch(
     use_case: UseCase, view: FeatureView, model: ServedModel, frame: pd.DataFrame, *, version: int
 ) -> pd.DataFrame:
     """
-    Return entity, time, day, prediction and version for every row of the feature view's `frame`.
+    Predict every row of `frame`.
 
-    Of several classes the prediction is the name of the likeliest, beside a `probability_<class>` of each.
+    Parameters
+    ----------
+    use_case
+        Use case of the model.
+    view
+        Feature view of the rows; it names the entity and the time column.
+    model
+        Loaded model.
+    frame
+        Rows of the feature view (n).
+    version
+        Version of the model.
 
-    :raises DataError: if a feature is missing, or a prediction is not finite or not in the declared range
+    Returns
+    -------
+    DataFrame
+        Entity, time, `day`, `prediction` and `version` (n rows, new index). With several classes,
+        `prediction` is the most probable class, and `probability_<class>` is added for each class.
+
+    Raises
+    ------
+    DataError
+        If a feature is missing.
+    InvalidPrediction
+        If a prediction is not finite, or outside of the declared range.
     """
     predictions = model.predict(feature_columns(use_case, frame))
     low, high = use_case.prediction_range
-    fine = np.isfinite(predictions) & (predictions >= low) & (predictions <= high)
-    wrong = ~fine.reshape(len(frame), -1).all(axis=1)
-    if wrong.any():
-        first = frame.loc[wrong, view.entity].iloc[0]
-        raise DataError(
-            f"{use_case.name} version {version}: {int(wrong.sum())} of {len(frame)} predictions are not in "
-            f"{low:g} to {high:g}, first for {view.entity} {first}. Nothing was scored: look at those rows, "
-            "or roll the version back."
+    valid = np.isfinite(predictions) & (predictions >= low) & (predictions <= high)
+    invalid_rows = ~valid.reshape(len(frame), -1).all(axis=1)
+    if invalid_rows.any():
+        first = frame.loc[invalid_rows, view.entity].iloc[0]
+        raise InvalidPrediction(
+            f"{use_case.name} version {version}: {int(invalid_rows.sum())} of {len(frame)} predictions are "
+            f"not from {low:g} to {high:g}, the first one for {view.entity} {first}. Nothing was scored: "
+            "check those rows, or roll the version back."
         )
     scored = frame[[view.entity, view.time, "day"]]
     if not model.classes:
         return scored.assign(prediction=predictions, version=version).reset_index(drop=True)
-    likeliest = np.asarray(model.classes, dtype=object)[predictions.argmax(axis=1)]
-    columns = {f"probability_{name}": predictions[:, place] for place, name in enumerate(model.classes)}
-    return scored.assign(prediction=likeliest, **columns, version=version).reset_index(drop=True)
+    most_probable = np.asarray(model.classes, dtype=object)[predictions.argmax(axis=1)]
+    probabilities = {f"probability_{name}": predictions[:, code] for code, name in enumerate(model.classes)}
+    return scored.assign(prediction=most_probable, **probabilities, version=version).reset_index(drop=True)
 
 
 def score_summary(scored: pd.DataFrame) -> dict[str, Any]:
-    """Return the mean prediction, or of several classes the share of the rows that is of each."""
+    """Return the mean prediction as `mean`, or for several classes the share of rows of each as `shares`."""
     predictions = scored["prediction"]
-    if not pd.api.types.is_numeric_dtype(predictions):
-        return {
-            "shares": {
-                str(name): float(share) for name, share in predictions.value_counts(normalize=True).items()
-            }
-        }
-    return {"mean": float(predictions.mean())}
+    if pd.api.types.is_numeric_dtype(predictions):
+        return {"mean": float(predictions.mean())}
+    shares = predictions.value_counts(normalize=True)
+    return {"shares": {str(name): float(share) for name, share in shares.items()}}

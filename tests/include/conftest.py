@@ -14,7 +14,7 @@ from mlflow import MlflowClient
 
 from include.certificates.certificate import generate_keys
 from include.modeling.evaluation import isolated_process
-from include.modeling.packaging.package import save
+from include.modeling.packaging.package import save_package
 from include.modeling.registry.registry import Registry
 from include.use_cases.air_time import USE_CASE as AIR_TIME
 from include.use_cases.air_time import build_model as build_air_time
@@ -88,7 +88,7 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def packaged_once(estimators: dict[str, object], tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("packaged") / "model"
-    save(estimators["flight_delay"], FLIGHT_DELAY, make_flights(), folder)
+    save_package(estimators["flight_delay"], FLIGHT_DELAY, make_flights(), folder)
     return folder
 
 

@@ -1,4 +1,4 @@
-"""Turn an estimator into bytes: by skops where it can, by cloudpickle where it must, as ONNX if asked."""
+"""Serialization of estimators: skops if possible, otherwise cloudpickle, and ONNX where it is declared."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import cloudpickle
 import numpy as np
 
 from include.catalog import declaration_module
-from include.errors import DataError, DeclarationError
+from include.errors import DeclarationError, PackagingFailed
 from include.inference.formats import TRUSTED_TYPES
 from include.modeling.evaluation.metrics import predict
 
@@ -30,100 +30,137 @@ if TYPE_CHECKING:
 
     from include.declarations import UseCase
 
-LONG_AGO = (1980, 1, 1, 0, 0, 0)  # the first moment that a zip can name
-ALWAYS = ("mlflow", "numpy", "pandas", "scikit-learn")
+# The earliest time that a ZIP archive can contain.
+ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
+MAX_MESSAGE_LENGTH = 200
+# Packages that every model needs.
+MIN_REQUIREMENTS = ("mlflow", "numpy", "pandas", "scikit-learn")
 
 
 @dataclass(frozen=True, slots=True)
-class Serialized:
-    """An estimator's bytes, their form (skops or cloudpickle) and why not the other one."""
+class SerializedEstimator:
+    """Bytes of an estimator, their form (`skops` or `cloudpickle`), and why skops could not be used."""
 
     content: bytes
     form: str
     reason: str = ""
 
 
-def serialize(estimator: Any, use_case: UseCase, sample: pd.DataFrame) -> Serialized:
+def serialize(estimator: Any, use_case: UseCase, sample: pd.DataFrame) -> SerializedEstimator:
     """
-    Return the estimator as skops keeps it, if what comes back answers `sample` exactly alike; else pickled.
+    Serialize by skops if the restored estimator predicts `sample` identically, otherwise by cloudpickle.
 
-    The same estimator always becomes the same bytes.
+    The same estimator always gives the same bytes.
+
+    Parameters
+    ----------
+    estimator
+        Fitted estimator.
+    use_case
+        Use case whose modules are pickled by value.
+    sample
+        Feature rows to compare the predictions on.
     """
     from skops.io import dumps, loads
 
     try:
-        content = _canonical(dumps(estimator))
+        content = _normalize_archive(dumps(estimator))
         restored = loads(content, trusted=list(TRUSTED_TYPES))
-        expected, found = (predict(each, use_case.task, sample) for each in (estimator, restored))
+        expected = predict(estimator, use_case.task, sample)
+        actual = predict(restored, use_case.task, sample)
+    # skops has no common error for what it cannot serialize: it depends on the code of the estimator.
     except (TypeError, ValueError, AttributeError, ImportError, LookupError) as error:
-        # skops has no common error for what it cannot carry: it depends on the estimator's own code
-        return Serialized(_pickled(estimator, use_case), "cloudpickle", f"{type(error).__name__}: {error}")
-    if not np.array_equal(expected, found):
-        return Serialized(_pickled(estimator, use_case), "cloudpickle", "skops' copy answers otherwise")
-    return Serialized(content, "skops")
+        return SerializedEstimator(
+            _pickle(estimator, use_case), "cloudpickle", f"{type(error).__name__}: {error}"
+        )
+    if not np.array_equal(expected, actual):
+        return SerializedEstimator(
+            _pickle(estimator, use_case), "cloudpickle", "the copy restored by skops predicts differently"
+        )
+    return SerializedEstimator(content, "skops")
 
 
 def own_modules(use_case: UseCase) -> list[ModuleType]:
     """
-    Return the modules that travel with the model: that of its declaration, and those that it names.
+    Return the modules that are stored with the model: that of its declaration, and those in `code`.
 
-    :raises DeclarationError: if one of those cannot be imported
+    Raises
+    ------
+    DeclarationError
+        If a module in `code` cannot be imported.
     """
     modules = [declaration_module("use_cases", use_case.name)]
     for name in use_case.code:
         try:
             modules.append(import_module(name))
         except ImportError as error:
-            raise DeclarationError(f"{use_case.name}: code: {name} cannot be imported: {error}") from error
+            raise DeclarationError(
+                f"{use_case.name}: the module {name} in `code` cannot be imported: {error}. "
+                "Correct its name, or install its package."
+            ) from error
     return modules
 
 
 def requirements(estimator: Any, use_case: UseCase) -> list[str]:
-    """Return the installed versions of what the model needs to be loaded, in the form of pip."""
-    named: set[str] = set()
-    for operation, argument, _ in pickletools.genops(_pickled(estimator, use_case)):
+    """Return pip requirements, with installed versions, of the packages that loading the model imports."""
+    top_level_names: set[str] = set()
+    for operation, argument, _ in pickletools.genops(_pickle(estimator, use_case)):
         if operation.name in {"SHORT_BINUNICODE", "BINUNICODE", "GLOBAL"}:
-            named.add(str(argument).split(".")[0].split(" ")[0])
-    found = _distributions()
-    needed = {found[name][0] for name in named & sys.modules.keys() & found.keys()}
-    return [f"{name}=={version(name)}" for name in sorted(needed.union(ALWAYS), key=str.lower)]
+            top_level_names.add(str(argument).split(".")[0].split(" ")[0])
+    distributions = _distributions()
+    imported = top_level_names & sys.modules.keys() & distributions.keys()
+    packages = {distributions[name][0] for name in imported}
+    return [f"{name}=={version(name)}" for name in sorted(packages.union(MIN_REQUIREMENTS), key=str.lower)]
 
 
 @cache
 def _distributions() -> Mapping[str, list[str]]:
-    return packages_distributions()  # reads the files of all that is installed
+    # Cached, because it reads the metadata of all installed packages.
+    return packages_distributions()
 
 
-def export(estimator: Any, use_case: UseCase, sample: pd.DataFrame) -> bytes:
+def export_onnx(estimator: Any, use_case: UseCase, sample: pd.DataFrame) -> bytes:
     """
-    Return the estimator as an ONNX graph that answers `sample` within the declared tolerance.
+    Convert the estimator to an ONNX graph with one input per feature.
 
-    :raises DataError: if no converter carries it, or naming the largest difference
+    Parameters
+    ----------
+    estimator
+        Fitted estimator.
+    use_case
+        Use case of the estimator.
+    sample
+        Feature rows that give the types of the inputs.
+
+    Raises
+    ------
+    PackagingFailed
+        If skl2onnx cannot convert the estimator.
     """
     from skl2onnx import to_onnx
     from skl2onnx.common.data_types import FloatTensorType, StringTensorType
     from skl2onnx.common.exceptions import MissingConverter, MissingShapeCalculator
 
-    def kind(column: pd.Series[Any]) -> Any:
+    def input_type(column: pd.Series[Any]) -> Any:
         return StringTensorType([None, 1]) if column.dtype == object else FloatTensorType([None, 1])
 
-    remedy = "Declare Serving(runtime='python'), or another estimator."
     options = {"zipmap": False} if use_case.task != "regression" else None
-    inputs = [(name, kind(sample[name])) for name in sample.columns]
+    inputs = [(name, input_type(sample[name])) for name in sample.columns]
     try:
         content: bytes = to_onnx(estimator, initial_types=inputs, options=options).SerializeToString()
+    # All that skl2onnx raises for a model that it cannot convert; none of them is transient.
     except (MissingConverter, MissingShapeCalculator, NotImplementedError, RuntimeError, ValueError) as error:
-        # all that skl2onnx raises of a model that it cannot convert; memory and disk raise none of these
-        message = str(error).splitlines()[0][:200]
-        raise DataError(
-            f"{use_case.name}: there is no ONNX graph of this model: {message} {remedy}"
+        message = str(error).splitlines()[0][:MAX_MESSAGE_LENGTH]
+        raise PackagingFailed(
+            f"{use_case.name}: the model cannot be converted to ONNX: {message} "
+            "Declare Serving(runtime='python'), or another estimator."
         ) from error
     return content
 
 
 @contextmanager
-def by_value(modules: list[ModuleType]) -> Iterator[None]:
-    """Let cloudpickle take the classes of these modules along, instead of their names."""
+def pickle_by_value(modules: list[ModuleType]) -> Iterator[None]:
+    """Pickle the classes of `modules` by value in the block, so that loading does not import them."""
     for module in modules:
         cloudpickle.register_pickle_by_value(module)
     try:
@@ -133,36 +170,38 @@ def by_value(modules: list[ModuleType]) -> Iterator[None]:
             cloudpickle.unregister_pickle_by_value(module)
 
 
-def _pickled(estimator: Any, use_case: UseCase) -> bytes:
-    with by_value(own_modules(use_case)):
+def _pickle(estimator: Any, use_case: UseCase) -> bytes:
+    with pickle_by_value(own_modules(use_case)):
         content: bytes = cloudpickle.dumps(estimator)
     return content
 
 
-def _canonical(archive: bytes) -> bytes:
-    """Return what skops wrote without the moment and the memory addresses that it wrote into it."""
+def _normalize_archive(archive: bytes) -> bytes:
+    """Return the archive of skops with a fixed time and without memory addresses."""
     with ZipFile(io.BytesIO(archive)) as source:
-        names: dict[str, str] = {}
-        schema = _renumbered(json.loads(source.read("schema.json")), {}, names)
+        file_names: dict[str, str] = {}
+        schema = _renumber(json.loads(source.read("schema.json")), {}, file_names)
         target = io.BytesIO()
-        with ZipFile(target, "w", ZIP_DEFLATED) as file:
-            for old, new in names.items():
-                file.writestr(ZipInfo(new, LONG_AGO), source.read(old), ZIP_DEFLATED)
-            file.writestr(ZipInfo("schema.json", LONG_AGO), json.dumps(schema), ZIP_DEFLATED)
+        with ZipFile(target, "w", ZIP_DEFLATED) as normalized:
+            for old, new in file_names.items():
+                normalized.writestr(ZipInfo(new, ZIP_EPOCH), source.read(old), ZIP_DEFLATED)
+            normalized.writestr(ZipInfo("schema.json", ZIP_EPOCH), json.dumps(schema), ZIP_DEFLATED)
     return target.getvalue()
 
 
-def _renumbered(node: Any, ids: dict[int, int], names: dict[str, str]) -> Any:
+def _renumber(node: Any, ids: dict[int, int], file_names: dict[str, str]) -> Any:
+    """Return the schema `node` with consecutive ids and file names; both mappings are extended."""
     if isinstance(node, list):
-        return [_renumbered(each, ids, names) for each in node]
+        return [_renumber(item, ids, file_names) for item in node]
     if not isinstance(node, dict):
         return node
-    new: dict[str, Any] = {}
+    renumbered: dict[str, Any] = {}
     for key, value in node.items():
         if key == "__id__":
-            new[key] = ids.setdefault(value, len(ids) + 1)
+            renumbered[key] = ids.setdefault(value, len(ids) + 1)
         elif key == "file" and "__loader__" in node:
-            new[key] = names.setdefault(value, f"{len(names) + 1}.{value.rpartition('.')[2]}")
+            extension = value.rpartition(".")[2]
+            renumbered[key] = file_names.setdefault(value, f"{len(file_names) + 1}.{extension}")
         else:
-            new[key] = _renumbered(value, ids, names)
-    return new
+            renumbered[key] = _renumber(value, ids, file_names)
+    return renumbered

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from include.certificates.certificate import EVIDENCE as SIGNED
+from include.certificates.certificate import require_digest
 from include.modeling.evaluation.context import ChampionScores, build_context, predict_checked, sample
 from include.modeling.evaluation.isolated_process import isolated_predictor
 from include.modeling.evaluation.plots import draw_evaluation as draw_trial
@@ -55,7 +56,7 @@ def evaluate_candidate(
     asked = feature_columns(use_case, sample(splits.test, FRESH_ROWS))
     with isolated_predictor(asked) as ask:
         folder = registry.fetch(candidate.model_id, site.workdir / "candidate")
-        package.require_model_digest(folder, candidate.digest)
+        require_digest(folder, candidate.digest, f"the candidate of run {candidate.run_id}")
         fresh = ask(folder, candidate.digest)
         champion, theirs = (
             (None, None) if champion_version is None else _champion(site, champion_version, splits.test)

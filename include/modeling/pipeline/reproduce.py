@@ -187,7 +187,7 @@ def _remade(
     snapshot = Snapshot.from_json(json.dumps(about.snapshot))
     splits = split_snapshot(use_case, snapshots.read_snapshot(use_case, snapshot, lake))
     trained = fit_candidate(use_case, build(**about.parameters), splits)
-    packaging.save(trained.estimator, use_case, splits.train, folder)
+    packaging.save_package(trained.estimator, use_case, splits.train, folder)
     return folder, splits.test
 
 

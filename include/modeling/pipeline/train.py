@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from include.errors import SettingsError
+from include.errors import ConflictError
 from include.modeling.packaging import package
 from include.modeling.pipeline.workspace import (
     CURVE,
@@ -35,7 +35,7 @@ def train_candidate(
     """
     Fit, package and log the one model of the run; what an earlier attempt logged completely is kept.
 
-    :raises SettingsError: if the earlier attempt trained on other data, or other code
+    :raises ConflictError: if the earlier attempt trained on other data, or other code
     """
     use_case, registry = site.use_case, site.registry
     logged = registry.logged(run_id)
@@ -45,7 +45,7 @@ def train_candidate(
             trained = fit_candidate(use_case, estimator, splits)
             curve = learning_curve(use_case, trained.estimator, splits.train, splits.validation)
             folder = site.workdir / "model"
-            package.save(trained.estimator, use_case, splits.train, folder)
+            package.save_package(trained.estimator, use_case, splits.train, folder)
         np.save(site.workdir / SEEN_ROWS, row_identities(use_case, splits.train, splits.validation))
         registry.log_file(run_id, site.workdir / SEEN_ROWS)
         if curve is not None:
@@ -62,7 +62,7 @@ def train_candidate(
         tags = provenance.tags | as_tags({"use_case": use_case.name, "seeds": chance})
         logged = registry.log_model(run_id, folder, digest=package.model_digest(folder), tags=tags)
     if logged.tags.get("airworthy.inputs") != provenance.digest:
-        raise SettingsError(
+        raise ConflictError(
             f"The MLflow run {run_id} has a model already, of other data or code. "
             "Clear this task for a run of its own, or trigger a new DAG run."
         )

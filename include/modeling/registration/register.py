@@ -92,7 +92,7 @@ def register_candidate(
     seeds = json.loads(logged.tags.get("airworthy.seeds", "{}")) if logged else {}
     with registry.lock(f"certificate/{candidate.run_id}"):
         folder = registry.fetch(candidate.model_id, site.workdir / "certified")
-        package.require_model_digest(folder, candidate.digest)
+        certificate.require_digest(folder, candidate.digest, f"the candidate of run {candidate.run_id}")
         if not _is_certified(folder, site.trusted):
             signed = registry.files_of(candidate.run_id, folder / certificate.EVIDENCE)
             for page in (model_card.MARKDOWN, model_card.HTML):  # of an earlier registration

@@ -36,7 +36,7 @@ def registered(mlflow_server: str, database: Any, make_model: Any, tmp_path, mon
     rows.loc[0, "temp"] = np.nan
     target = (rows["wind_speed"] > 0).astype(int)
     estimator = build_model().fit(rows[list(USE_CASE.features)], target)
-    package.save(estimator, USE_CASE, rows, folder)
+    package.save_package(estimator, USE_CASE, rows, folder)
     registry = Registry(mlflow_server, database)
     run = registry.run_for("flight_delay", TAGS)
     logged = registry.log_model(run, folder, digest=package.model_digest(folder), tags={})

@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 from include.data.snapshots.target_encoding import encode
 from include.database.tables import inference_log
 from include.inference import model
-from include.modeling.packaging.package import GOLDEN, save
+from include.modeling.packaging.package import GOLDEN, save_package
 from include.serving.model_server.app import ModelServer
 from include.settings import settings
 from include.use_cases.delay_band import USE_CASE, build_model
@@ -30,7 +30,7 @@ def server(make_model, home, database_url, monkeypatch):
     target = encode(USE_CASE.label, delay).astype("int64")
     features = frame[list(USE_CASE.features)]
     folder = home / "packaged"
-    save(build_model(minimum_rows=20).fit(features, target), USE_CASE, frame, folder)
+    save_package(build_model(minimum_rows=20).fit(features, target), USE_CASE, frame, folder)
     make_model.certify(folder, USE_CASE.name)
     return ModelServer(USE_CASE.name, 1, model.load_model(folder, settings().trusted_keys)), folder
 

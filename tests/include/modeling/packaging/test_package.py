@@ -16,24 +16,23 @@ from include.modeling.packaging.package import (
     load_package,
     model_digest,
     packaging_parity,
-    require_model_digest,
-    save,
+    save_package,
 )
 from include.use_cases.air_time import USE_CASE as AIR_TIME
 from include.use_cases.flight_delay import USE_CASE as FLIGHT_DELAY
 
-OWN = """
+OWN_MODULE = """
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 
-class Late(ClassifierMixin, BaseEstimator):
+class HourClassifier(ClassifierMixin, BaseEstimator):
     def predict_proba(self, rows):
         late = rows["hour"].to_numpy() / 24
         return np.column_stack([1 - late, late])
 """
 
 
-def test_the_folder_says_what_goes_in_and_what_comes_out(packaged):
+def test_a_package_describes_inputs_and_outputs(packaged):
     interface = read_interface(packaged)
     assert interface.use_case == "flight_delay"
     assert interface.task == "binary"
@@ -42,7 +41,7 @@ def test_the_folder_says_what_goes_in_and_what_comes_out(packaged):
     assert {interface.columns[name] for name in ("carrier", "hour", "temp")} == {"string", "long", "double"}
 
 
-def test_the_packaged_model_answers_as_the_one_in_memory(packaged, estimators, flights):
+def test_a_loaded_package_predicts_like_the_estimator(packaged, estimators, flights):
     rows = flights(seed=7)[list(FLIGHT_DELAY.features)]
     expected = predict(estimators["flight_delay"], "binary", rows)
     np.testing.assert_array_equal(
@@ -50,23 +49,23 @@ def test_the_packaged_model_answers_as_the_one_in_memory(packaged, estimators, f
     )
 
 
-def test_mlflow_itself_can_load_it(packaged, estimators, flights):
+def test_mlflow_loads_the_package(packaged, estimators, flights):
     rows = flights(days=1)[list(FLIGHT_DELAY.features)]
     expected = predict(estimators["flight_delay"], "binary", rows)
     np.testing.assert_array_equal(mlflow.pyfunc.load_model(str(packaged)).predict(rows)[:, 1], expected)
 
 
-def test_the_golden_rows_are_answered_alike(packaged):
+def test_golden_rows_are_predicted_identically(packaged):
     assert packaging_parity(packaged, load_package(packaged, expected=model_digest(packaged))) == (50, 0.0)
 
 
-def test_the_golden_rows_of_a_regression_are_answered_alike(estimators, flights, tmp_path):
-    save(estimators["air_time"], AIR_TIME, flights(task="regression"), tmp_path / "model")
+def test_golden_rows_of_a_regression_are_predicted_identically(estimators, flights, tmp_path):
+    save_package(estimators["air_time"], AIR_TIME, flights(task="regression"), tmp_path / "model")
     model = load_package(tmp_path / "model", expected=model_digest(tmp_path / "model"))
     assert packaging_parity(tmp_path / "model", model) == (50, 0.0)
 
 
-def test_another_answer_to_the_golden_rows_shows(packaged):
+def test_parity_reports_a_changed_golden_prediction(packaged):
     content = json.loads((packaged / GOLDEN).read_text())
     content["predictions"][3] += 0.25
     (packaged / GOLDEN).write_text(json.dumps(content))
@@ -74,7 +73,7 @@ def test_another_answer_to_the_golden_rows_shows(packaged):
     assert gap == pytest.approx(0.25)
 
 
-def test_a_broken_answer_to_the_golden_rows_shows(packaged):
+def test_parity_reports_predictions_that_are_not_finite(packaged):
     class Broken:
         def predict_proba(self, rows):
             return np.full((len(rows), 2), np.nan)
@@ -83,41 +82,37 @@ def test_a_broken_answer_to_the_golden_rows_shows(packaged):
     assert gap > 1e300
 
 
-def test_the_same_estimator_becomes_the_same_bytes(packaged, estimators, flights, tmp_path):
-    save(estimators["flight_delay"], FLIGHT_DELAY, flights(), tmp_path / "again")
+def test_the_same_estimator_has_the_same_digest(packaged, estimators, flights, tmp_path):
+    save_package(estimators["flight_delay"], FLIGHT_DELAY, flights(), tmp_path / "again")
     assert model_digest(tmp_path / "again") == model_digest(packaged)
 
 
-def test_another_estimator_becomes_another_digest(packaged, flights, tmp_path):
+def test_another_estimator_has_another_digest(packaged, flights, tmp_path):
     from include.use_cases.flight_delay import build_model
 
     frame = flights(seed=1)
     other = build_model().fit(frame[list(FLIGHT_DELAY.features)], frame["target"])
-    save(other, FLIGHT_DELAY, flights(), tmp_path / "other")
+    save_package(other, FLIGHT_DELAY, flights(), tmp_path / "other")
     assert model_digest(tmp_path / "other") != model_digest(packaged)
 
 
-def test_altered_files_are_never_unpickled(packaged):
+def test_altered_files_are_not_unpickled(packaged):
     expected = model_digest(packaged)
     (packaged / "model.pkl").write_bytes(b"cos\nsystem\n(S'touch /tmp/owned'\ntR.")
     with pytest.raises(CertificateInvalid, match=expected):
         load_package(packaged, expected=expected)
 
 
-def test_the_right_files_pass(packaged):
-    require_model_digest(packaged, model_digest(packaged))
-
-
-def test_a_type_that_no_caller_can_send_is_named(estimators, flights, tmp_path):
+def test_a_feature_type_that_requests_lack_is_refused(estimators, flights, tmp_path):
     frame = flights(days=2)
     frame["carrier"] = [{"a": 1}] * len(frame)
     with pytest.raises(DataError, match="carrier"):
-        save(estimators["flight_delay"], FLIGHT_DELAY, frame, tmp_path / "model")
+        save_package(estimators["flight_delay"], FLIGHT_DELAY, frame, tmp_path / "model")
 
 
-def test_a_missing_feature_is_named(estimators, flights, tmp_path):
+def test_a_missing_feature_is_named_in_the_error(estimators, flights, tmp_path):
     with pytest.raises(DataError, match="humid"):
-        save(
+        save_package(
             estimators["flight_delay"],
             FLIGHT_DELAY,
             flights(days=2).drop(columns="humid"),
@@ -125,13 +120,13 @@ def test_a_missing_feature_is_named(estimators, flights, tmp_path):
         )
 
 
-def test_a_use_cases_own_classes_travel_with_its_model(flights, tmp_path, monkeypatch):
+def test_classes_of_the_use_case_module_are_packaged(flights, tmp_path, monkeypatch):
     name = "include.use_cases.own"
     module = types.ModuleType(name)
-    exec(OWN, module.__dict__)
+    exec(OWN_MODULE, module.__dict__)
     monkeypatch.setitem(sys.modules, name, module)
     use_case = FLIGHT_DELAY.model_copy(update={"name": "own", "features": ("hour",)})
-    save(module.Late(), use_case, flights(days=2), tmp_path / "model")
+    save_package(module.HourClassifier(), use_case, flights(days=2), tmp_path / "model")
     monkeypatch.delitem(sys.modules, name)
     model = load_package(tmp_path / "model", expected=model_digest(tmp_path / "model"))
     assert packaging_parity(tmp_path / "model", model) == (50, 0.0)

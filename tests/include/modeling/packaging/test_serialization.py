@@ -18,7 +18,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
 from include.declarations import Serving
-from include.errors import CertificateInvalid, DataError, DeclarationError
+from include.errors import CertificateInvalid, DataError, DeclarationError, PackagingFailed
 from include.inference.onnx_model import OnnxModel
 from include.modeling.evaluation.metrics import predict
 from include.modeling.packaging.package import (
@@ -29,7 +29,7 @@ from include.modeling.packaging.package import (
     load_package,
     model_digest,
     packaging_parity,
-    save,
+    save_package,
 )
 from include.modeling.packaging.serialization import requirements, serialize
 from include.settings import settings
@@ -50,13 +50,14 @@ class Evening(TransformerMixin, BaseEstimator):
     def transform(self, rows):
         return np.cos(rows[["hour"]].to_numpy() * STEP)
 """
-IN_A_STRANGERS_PROCESS = """
+PARITY_PROGRAM = """
 import sys
-sys.modules["include.use_cases"] = sys.modules["own_package"] = None  # importing one of them fails
+# Importing one of these modules fails.
+sys.modules["include.use_cases"] = sys.modules["own_package"] = None
 from pathlib import Path
-from include.modeling.packaging.package import digest, load, parity
+from include.modeling.packaging.package import load_package, model_digest, packaging_parity
 folder = Path(sys.argv[1])
-print(parity(folder, load(folder, expected=digest(folder))))
+print(packaging_parity(folder, load_package(folder, expected=model_digest(folder))))
 """
 
 
@@ -71,7 +72,7 @@ def fitted(estimator, rows, *, one_hot=False):
     return make_pipeline(columns, estimator).fit(rows[list(FLIGHT_DELAY.features)], rows["target"])
 
 
-def described(folder):
+def read_mlmodel(folder):
     return yaml.safe_load((folder / "MLmodel").read_text())
 
 
@@ -85,23 +86,24 @@ def described(folder):
     ],
     ids=lambda estimator: type(estimator).__name__,
 )
-def test_what_skops_can_carry_is_no_pickle_and_the_same_bytes_each_time(flights, estimator):
+def test_skops_serializes_common_estimators_reproducibly(flights, estimator):
     rows = flights(days=20)
-    model, sample = fitted(estimator, rows), rows[list(FLIGHT_DELAY.features)]
-    kept = serialize(model, FLIGHT_DELAY, sample)
-    assert (kept.form, kept.reason) == ("skops", "")
-    assert serialize(model, FLIGHT_DELAY, sample).content == kept.content
+    model = fitted(estimator, rows)
+    sample = rows[list(FLIGHT_DELAY.features)]
+    serialized = serialize(model, FLIGHT_DELAY, sample)
+    assert (serialized.form, serialized.reason) == ("skops", "")
+    assert serialize(model, FLIGHT_DELAY, sample).content == serialized.content
 
 
-def test_our_own_use_cases_need_no_pickle(packaged, estimators, flights, tmp_path):
-    assert described(packaged)["flavors"]["sklearn"]["serialization_format"] == "skops"
-    save(estimators["air_time"], AIR_TIME, flights(task="regression"), tmp_path / "model")
-    assert described(tmp_path / "model")["flavors"]["sklearn"]["serialization_format"] == "skops"
+def test_the_example_use_cases_need_no_pickle(packaged, estimators, flights, tmp_path):
+    assert read_mlmodel(packaged)["flavors"]["sklearn"]["serialization_format"] == "skops"
+    save_package(estimators["air_time"], AIR_TIME, flights(task="regression"), tmp_path / "model")
+    assert read_mlmodel(tmp_path / "model")["flavors"]["sklearn"]["serialization_format"] == "skops"
 
 
 @pytest.fixture
-def own(flights, tmp_path, monkeypatch):
-    """Return the folder of a model that is made of a package of its owner's."""
+def custom_package(flights, tmp_path, monkeypatch):
+    """Return the folder of a model whose classes are in a package that is not installed."""
     package = tmp_path / "own" / "own_package"
     package.mkdir(parents=True)
     (package / "__init__.py").write_text("from own_package.evening import Evening\n")
@@ -116,45 +118,45 @@ def own(flights, tmp_path, monkeypatch):
         update={"name": "own", "features": ("hour",), "code": ("own_package",)}
     )
     model = make_pipeline(Evening(), LogisticRegression()).fit(rows[["hour"]], rows["target"])
-    save(model, use_case, rows, tmp_path / "model")
+    save_package(model, use_case, rows, tmp_path / "model")
     for name in [name for name in sys.modules if name.startswith("own_package")]:
         monkeypatch.delitem(sys.modules, name)
     return tmp_path / "model"
 
 
-def test_a_model_of_its_owners_package_answers_where_that_is_not_installed(own, tmp_path):
-    command = [sys.executable, "-c", IN_A_STRANGERS_PROCESS, str(own)]
-    (tmp_path / "elsewhere").mkdir()
+def test_a_custom_package_is_loaded_where_it_is_not_installed(custom_package, tmp_path):
+    command = [sys.executable, "-c", PARITY_PROGRAM, str(custom_package)]
+    (tmp_path / "cwd").mkdir()
     run = subprocess.run(
         command, capture_output=True, text=True, check=False,
-        cwd=tmp_path / "elsewhere", env={"PYTHONPATH": str(REPOSITORY), "HOME": str(tmp_path)},
+        cwd=tmp_path / "cwd", env={"PYTHONPATH": str(REPOSITORY), "HOME": str(tmp_path)},
     )  # fmt: skip
     assert run.stdout.strip() == "(50, 0.0)", run.stderr
 
 
-def test_the_text_of_its_code_and_the_reason_for_the_pickle_travel_with_it(own):
-    assert "class Evening" in (own / SOURCE / "own_package" / "evening.py").read_text()
-    about = described(own)
-    assert about["flavors"]["sklearn"]["serialization_format"] == "cloudpickle"
-    assert "own_package.evening.Evening" in about["metadata"]["airworthy"]["why_no_skops"]
+def test_source_and_reason_for_the_pickle_are_packaged(custom_package):
+    assert "class Evening" in (custom_package / SOURCE / "own_package" / "evening.py").read_text()
+    description = read_mlmodel(custom_package)
+    assert description["flavors"]["sklearn"]["serialization_format"] == "cloudpickle"
+    assert "own_package.evening.Evening" in description["metadata"]["airworthy"]["why_no_skops"]
 
 
-def test_where_pickles_are_not_allowed_none_is_loaded(own, packaged, monkeypatch):
+def test_a_pickle_is_not_loaded_where_that_is_forbidden(custom_package, packaged, monkeypatch):
     monkeypatch.setenv("AIRWORTHY_ALLOW_PICKLE", "false")
     settings.cache_clear()
     with pytest.raises(CertificateInvalid, match="AIRWORTHY_ALLOW_PICKLE"):
-        load_package(own, expected=model_digest(own))
+        load_package(custom_package, expected=model_digest(custom_package))
     assert load_package(packaged, expected=model_digest(packaged)).estimator is not None
     settings.cache_clear()
 
 
-def test_code_that_cannot_be_imported_is_named(packaged, estimators, flights, tmp_path):
+def test_a_module_that_cannot_be_imported_is_named(packaged, estimators, flights, tmp_path):
     use_case = FLIGHT_DELAY.model_copy(update={"code": ("no_such_package",)})
     with pytest.raises(DeclarationError, match="no_such_package"):
-        save(estimators["flight_delay"], use_case, flights(days=2), tmp_path / "model")
+        save_package(estimators["flight_delay"], use_case, flights(days=2), tmp_path / "model")
 
 
-def test_the_requirements_name_what_the_model_needs_and_no_more(flights):
+def test_requirements_contain_imported_packages_only(flights):
     names = {
         line.split("==")[0]
         for line in requirements(fitted(LGBMClassifier(verbose=-1), flights()), FLIGHT_DELAY)
@@ -163,22 +165,24 @@ def test_the_requirements_name_what_the_model_needs_and_no_more(flights):
     assert not {"xgboost", "great-expectations", "feast", "apache-airflow"} & names
 
 
-def test_rows_of_the_training_travel_as_background(packaged):
+def test_background_rows_are_packaged(packaged):
     content = json.loads((packaged / BACKGROUND).read_text())["dataframe_split"]
     assert content["columns"] == list(FLIGHT_DELAY.features)
     assert len(content["data"]) == 100
 
 
-def test_a_model_that_is_larger_than_declared_is_refused(estimators, flights, tmp_path):
+def test_a_model_larger_than_declared_is_refused(estimators, flights, tmp_path):
     small = FLIGHT_DELAY.model_copy(update={"serving": Serving(maximum_megabytes=0.01)})
-    with pytest.raises(DataError, match=r"has 0\.\d MB, and serving\.maximum_megabytes is 0\.01"):
-        save(estimators["flight_delay"], small, flights(), tmp_path / "model")
+    with pytest.raises(PackagingFailed, match=r"has 0\.\d MB, and serving\.maximum_megabytes is 0\.01"):
+        save_package(estimators["flight_delay"], small, flights(), tmp_path / "model")
 
 
-def test_a_model_of_more_than_500_mb_is_refused_unless_more_is_declared(packaged):
+def test_a_model_above_500_mb_needs_a_declared_maximum(packaged):
     with (packaged / "weights.bin").open("wb") as weights:
         weights.truncate(500_000_000)
-    with pytest.raises(DataError, match=r"has 500\.\d MB, and serving\.maximum_megabytes is 500\. Train a"):
+    with pytest.raises(
+        PackagingFailed, match=r"has 500\.\d MB, and serving\.maximum_megabytes is 500\. Train a smaller"
+    ):
         _check_size(FLIGHT_DELAY, packaged)
     _check_size(FLIGHT_DELAY.model_copy(update={"serving": Serving(maximum_megabytes=600)}), packaged)
 
@@ -186,10 +190,10 @@ def test_a_model_of_more_than_500_mb_is_refused_unless_more_is_declared(packaged
 ONNX = FLIGHT_DELAY.model_copy(update={"serving": Serving(runtime="onnx")})
 
 
-def test_a_graph_serves_alone_and_answers_as_the_model(flights, tmp_path):
+def test_an_onnx_graph_predicts_like_the_classifier(flights, tmp_path):
     rows = flights()
     model = fitted(LogisticRegression(max_iter=500), rows, one_hot=True)
-    save(model, ONNX, rows, tmp_path / "model")
+    save_package(model, ONNX, rows, tmp_path / "model")
     served = load_package(tmp_path / "model", expected=model_digest(tmp_path / "model"))
     assert isinstance(served.estimator, OnnxModel)
     assert packaging_parity(tmp_path / "model", served) == (50, 0.0)
@@ -199,58 +203,58 @@ def test_a_graph_serves_alone_and_answers_as_the_model(flights, tmp_path):
     assert json.loads((tmp_path / "model" / GOLDEN).read_text())["tolerance"] == ONNX.serving.tolerance
 
 
-def test_a_graph_of_a_regression_answers_as_the_model(flights, tmp_path):
+def test_an_onnx_graph_predicts_like_the_regression(flights, tmp_path):
     rows = flights(task="regression")
     use_case = AIR_TIME.model_copy(
         update={"features": FLIGHT_DELAY.features, "serving": Serving(runtime="onnx", tolerance=1e-2)}
     )
     model = fitted(LinearRegression(), rows, one_hot=True)
-    save(model, use_case, rows, tmp_path / "model")
+    save_package(model, use_case, rows, tmp_path / "model")
     served = load_package(tmp_path / "model", expected=model_digest(tmp_path / "model"))
     expected = predict(model, "regression", rows[list(FLIGHT_DELAY.features)])
     np.testing.assert_allclose(served.predict(rows), expected, atol=1e-2)
 
 
-def test_the_same_graph_becomes_the_same_bytes(flights, tmp_path):
+def test_the_same_onnx_graph_has_the_same_digest(flights, tmp_path):
     rows = flights()
     model = fitted(LogisticRegression(max_iter=500), rows, one_hot=True)
-    for name in ("one", "two"):
-        save(model, ONNX, rows, tmp_path / name)
-    assert model_digest(tmp_path / "one") == model_digest(tmp_path / "two")
+    for name in ("first", "second"):
+        save_package(model, ONNX, rows, tmp_path / name)
+    assert model_digest(tmp_path / "first") == model_digest(tmp_path / "second")
 
 
-def test_a_graph_that_answers_otherwise_is_refused_with_the_largest_difference(flights, tmp_path):
+def test_a_different_onnx_graph_is_refused(flights, tmp_path):
     rows = flights()
-    with pytest.raises(DataError, match=r"differs from the model by up to 0\.\d+ on 2000 rows"):
-        save(fitted(RandomForestClassifier(50, random_state=0), rows), ONNX, rows, tmp_path / "model")
+    with pytest.raises(PackagingFailed, match=r"differs from the model by up to 0\.\d+ on 2000 rows"):
+        save_package(fitted(RandomForestClassifier(50, random_state=0), rows), ONNX, rows, tmp_path / "model")
 
 
-def test_a_difference_at_the_tolerance_is_allowed(flights, tmp_path):
+def test_a_difference_equal_to_the_tolerance_is_allowed(flights, tmp_path):
     rows = flights(task="regression")
     model = fitted(RandomForestRegressor(3, random_state=0), rows)
     use_case = AIR_TIME.model_copy(
         update={"features": FLIGHT_DELAY.features, "serving": Serving(runtime="onnx", tolerance=1e6)}
     )
-    save(model, use_case, rows, tmp_path / "model")
+    save_package(model, use_case, rows, tmp_path / "model")
     graph = OnnxModel(tmp_path / "model" / "model.onnx")
     sample = rows[list(FLIGHT_DELAY.features)].head(2000)
     gap = float(np.max(np.abs(graph.predict(sample) - model.predict(sample))))
     assert gap > 0
     exact = use_case.model_copy(update={"serving": Serving(runtime="onnx", tolerance=gap)})
-    save(model, exact, rows, tmp_path / "at_the_border")
+    save_package(model, exact, rows, tmp_path / "equal")
     below = use_case.model_copy(update={"serving": Serving(runtime="onnx", tolerance=gap * 0.999)})
-    with pytest.raises(DataError, match="differs"):
-        save(model, below, rows, tmp_path / "below")
+    with pytest.raises(PackagingFailed, match="differs"):
+        save_package(model, below, rows, tmp_path / "below")
 
 
-def test_an_estimator_without_a_converter_is_refused(estimators, flights, tmp_path):
-    with pytest.raises(DataError, match="there is no ONNX graph"):
-        save(estimators["flight_delay"], ONNX, flights(), tmp_path / "model")
+def test_an_estimator_without_onnx_converter_is_refused(estimators, flights, tmp_path):
+    with pytest.raises(PackagingFailed, match="cannot be converted to ONNX"):
+        save_package(estimators["flight_delay"], ONNX, flights(), tmp_path / "model")
 
 
-def test_a_missing_string_is_named_and_not_guessed(flights, tmp_path):
+def test_a_missing_string_is_refused_by_an_onnx_graph(flights, tmp_path):
     rows = flights()
-    save(fitted(LogisticRegression(max_iter=500), rows, one_hot=True), ONNX, rows, tmp_path / "model")
-    holes = rows.head(3).assign(carrier=[None, "AA", "B6"])
+    save_package(fitted(LogisticRegression(max_iter=500), rows, one_hot=True), ONNX, rows, tmp_path / "model")
+    incomplete = rows.head(3).assign(carrier=[None, "AA", "B6"])
     with pytest.raises(DataError, match="1 rows have no carrier"):
-        load_package(tmp_path / "model", expected=model_digest(tmp_path / "model")).predict(holes)
+        load_package(tmp_path / "model", expected=model_digest(tmp_path / "model")).predict(incomplete)
