@@ -1,4 +1,4 @@
-"""The append-only record of everything that decided about a model."""
+"""The append-only record of decisions about models."""
 
 from __future__ import annotations
 
@@ -25,7 +25,11 @@ Event = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One line of the ledger; `dedup_key` makes the same step, repeated, write it once."""
+    """
+    One row of the ledger.
+
+    A step that gives a `dedup_key` can be repeated: its entry is written once.
+    """
 
     use_case: str
     event: Event
@@ -38,26 +42,29 @@ class Entry:
 
 def append(connection: Connection, entry: Entry) -> None:
     """
-    Write `entry` in the transaction of the change that it records.
+    Write an entry in the transaction of the change that it records.
 
-    :raises ReleaseError: if its `dedup_key` stands in the ledger already for something else
+    Raises
+    ------
+    ReleaseError
+        If its `dedup_key` belongs to an entry of another use case, event or version.
     """
     values = {name: getattr(entry, name) for name in Entry.__slots__} | {"evidence": dict(entry.evidence)}
     statement = insert(ledger).values(values).on_conflict_do_nothing(index_elements=["dedup_key"])
     if connection.execute(statement).rowcount:
         return
-    same = ("use_case", "event", "version")
-    query = select(*(ledger.c[name] for name in same)).where(ledger.c.dedup_key == entry.dedup_key)
-    written = connection.execute(query).one()
-    if tuple(written) != tuple(values[name] for name in same):
+    identity = ("use_case", "event", "version")
+    query = select(*(ledger.c[name] for name in identity)).where(ledger.c.dedup_key == entry.dedup_key)
+    existing = tuple(connection.execute(query).one())
+    if existing != tuple(values[name] for name in identity):
         raise ReleaseError(
-            f"The ledger's key {entry.dedup_key!r} belongs to {tuple(written)} already and cannot record "
-            f"{entry.event!r} of {entry.use_case} version {entry.version}. Put what differs into the key."
+            f"The ledger's key {entry.dedup_key!r} belongs to {existing} already and cannot record "
+            f"{entry.event!r} of {entry.use_case} version {entry.version}. Add what differs to the key."
         )
 
 
 def has(connection: Connection, dedup_key: str) -> bool:
-    """Return whether the step with this key was recorded already."""
+    """Return whether an entry with this `dedup_key` exists."""
     return connection.scalar(select(ledger.c.id).where(ledger.c.dedup_key == dedup_key)) is not None
 
 
@@ -68,7 +75,7 @@ def ledger_entries(connection: Connection, use_case: str, *, limit: int = 100) -
 
 
 def champion_at(connection: Connection, use_case: str, moment: datetime) -> dict[str, Any] | None:
-    """Return the entry that made the champion of `moment`, or None where there was none."""
+    """Return the entry that made the champion of `moment`, or None if there was no champion."""
     query = (
         select(ledger)
         .where(ledger.c.use_case == use_case, ledger.c.at <= moment)
@@ -84,34 +91,46 @@ def refusals_since_promotion(connection: Connection, use_case: str, *, attempt: 
     """
     Return how many attempts failed since the last promotion: refused by a gate, or rejected by a person.
 
-    An attempt that is made again, as `attempt` of its evidence says, counts by how it ended last, and never
-    against itself: leave it out by naming it. What a backfill refuses is evidence about the past, and never
-    was an attempt.
+    Entries with the same `attempt` in their evidence are repetitions, of which the last one counts. Entries
+    of backfills do not count, since they are evidence about the past.
+
+    Parameters
+    ----------
+    connection
+        Connection to the airworthy database.
+    use_case
+        Name of a use case.
+    attempt
+        The current attempt, which is not counted.
     """
-    last = (
+    last_promotion = (
         select(ledger.c.id)
         .where(ledger.c.use_case == use_case, ledger.c.event == "promoted")
         .order_by(ledger.c.id.desc())
         .limit(1)
         .scalar_subquery()
     )
-    ended = select(ledger.c.id, ledger.c.event, ledger.c.evidence["attempt"].astext.label("attempt")).where(
+    attempt_label = ledger.c.evidence["attempt"].astext.label("attempt")
+    results = select(ledger.c.id, ledger.c.event, attempt_label).where(
         ledger.c.use_case == use_case,
         ledger.c.event.in_(("refused", "rejected", "registered")),
         ledger.c.evidence["backfill"].astext.is_distinct_from("true"),
     )
-    since = connection.scalar(select(last)) or 0
-    rows = connection.execute(ended.where(ledger.c.id > since).order_by(ledger.c.id)).all()
-    ends = {row.attempt or row.id: row.event for row in rows}
-    ends.pop(attempt, None)
-    return sum(event != "registered" for event in ends.values())
+    since_id = connection.scalar(select(last_promotion)) or 0
+    rows = connection.execute(results.where(ledger.c.id > since_id).order_by(ledger.c.id)).all()
+    last_events = {row.attempt or row.id: row.event for row in rows}
+    last_events.pop(attempt, None)
+    return sum(event != "registered" for event in last_events.values())
 
 
 def require_registered(connection: Connection, use_case: str, version: int, digest: str) -> None:
     """
-    Let pass the model that was registered as this version.
+    Raise an error unless this version was registered with the model of this digest.
 
-    :raises ReleaseError: if another one was, or none
+    Raises
+    ------
+    ReleaseError
+        If the version was registered with another model, or not registered.
     """
     query = (
         select(ledger.c.evidence["digest"].astext)
@@ -119,14 +138,15 @@ def require_registered(connection: Connection, use_case: str, version: int, dige
         .order_by(ledger.c.id)
         .limit(1)
     )
-    known = connection.scalar(query)
-    if known is None:
+    registered = connection.scalar(query)
+    if registered is None:
         raise ReleaseError(
-            f"The ledger knows of no registration of {use_case} version {version}. Versions come from the "
-            f"training DAG: run {use_case}_training for one."
+            f"The ledger has no registration of {use_case} version {version}. Versions are registered by the "
+            f"training DAG: run {use_case}_training."
         )
-    if known != digest:
+    if registered != digest:
         raise ReleaseError(
-            f"{use_case} version {version} was registered as the model {known}, but MLflow has the model "
-            f"{digest}: somebody exchanged it. Train a new version, and see who may write to MLflow."
+            f"{use_case} version {version} was registered as the model {registered}, but MLflow has "
+            f"the model {digest}: its files were replaced. Train a new version, and check "
+            "who may write to MLflow."
         )

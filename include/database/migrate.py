@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Engine, text
 
+from include.database.locks import lock_transaction
 from include.database.tables import connect
 from include.errors import SettingsError
 
-LOCK = 0x0A1F_0001  # two processes that migrate at once take turns
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+LOCK_KEY = "airworthy/migrations"
 
 
 def upgrade(engine: Engine) -> None:
-    """Apply every migration that is missing, one process at a time."""
+    """Apply the migrations that are missing; processes that start at once take turns."""
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     with engine.begin() as connection:
-        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
+        lock_transaction(connection, LOCK_KEY)
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
 

@@ -1,4 +1,4 @@
-"""The tables of the `airworthy` database, as the migrations leave them."""
+"""The tables of the `airworthy` database, as they are after all migrations."""
 
 from __future__ import annotations
 
@@ -31,11 +31,13 @@ desired_state = Table(
     Column("champion", Integer),
     Column("previous", Integer),
     Column("challenger", Integer),
-    Column("weight", Integer, nullable=False, server_default="0"),  # of 10,000 requests, to the challenger
+    # Of 10,000 requests, how many the challenger answers.
+    Column("weight", Integer, nullable=False, server_default="0"),
     Column("shadow_share", Double, nullable=False, server_default="0"),
     Column("generation", BigInteger, nullable=False, server_default="0"),
     Column("epoch", BigInteger, nullable=False, server_default="0"),
-    Column("owner", Text),  # the attempt that holds the epoch
+    # The attempt that holds the epoch.
+    Column("owner", Text),
     Column("updated_at", DateTime(timezone=True), nullable=False, server_default=_now),
 )
 
@@ -60,7 +62,8 @@ ledger = Table(
     Column("actor", Text, nullable=False),
     Column("reason", Text, nullable=False),
     Column("evidence", JSONB, nullable=False, server_default="{}"),
-    Column("dedup_key", Text, unique=True),  # a killed and repeated step writes one entry
+    # A step that is killed and repeated writes one entry.
+    Column("dedup_key", Text, unique=True),
 )
 
 inference_log = Table(
@@ -69,7 +72,8 @@ inference_log = Table(
     Column("use_case", Text, primary_key=True),
     Column("request_id", Text, primary_key=True),
     Column("version", Integer, primary_key=True),
-    Column("role", Text, primary_key=True),  # champion, challenger, shadow
+    # "champion", "challenger" or "shadow".
+    Column("role", Text, primary_key=True),
     Column("entity_id", Text),
     Column("received_at", DateTime(timezone=True), nullable=False, index=True),
     Column("latency_ms", Double, nullable=False),
@@ -83,8 +87,10 @@ gate_result = Table(
     metadata,
     Column("id", BigInteger, Identity(always=True), primary_key=True),
     Column("at", DateTime(timezone=True), nullable=False, server_default=_now),
-    Column("subject", Text, nullable=False, index=True),  # dataset, feature view or use case
-    Column("run", Text, nullable=False),  # DAG run and try, or whoever asked
+    # Dataset, feature view or use case.
+    Column("subject", Text, nullable=False, index=True),
+    # DAG run and try, or the name of another caller.
+    Column("run", Text, nullable=False),
     Column("partition", Text, nullable=False),
     Column("passed", Boolean, nullable=False),
     Column("rows", BigInteger, nullable=False),
@@ -110,7 +116,8 @@ snapshot = Table(
     "snapshot",
     metadata,
     Column("use_case", Text, primary_key=True),
-    Column("digest", Text, primary_key=True),  # over the rows
+    # Of the rows.
+    Column("digest", Text, primary_key=True),
     Column("feature_version", BigInteger, primary_key=True),
     Column("label_version", BigInteger, primary_key=True),
     Column("feature_view", Text, nullable=False),
@@ -118,14 +125,16 @@ snapshot = Table(
     Column("as_of", Date, nullable=False),
     Column("first_day", Date, nullable=False),
     Column("last_day", Date, nullable=False),
-    Column("excluded_days", JSONB, nullable=False),  # days in the range whose labels were too few
+    # Days between `first_day` and `last_day` whose labels were too few.
+    Column("excluded_days", JSONB, nullable=False),
     Column("rows", BigInteger, nullable=False),
     Column("completeness", Double),
-    Column("run", Text, nullable=False),  # the DAG run that took it first
+    # The first DAG run that created the snapshot.
+    Column("run", Text, nullable=False),
     Column("at", DateTime(timezone=True), nullable=False, server_default=_now),
 )
 
 
 def connect(url: str | URL) -> Engine:
-    """Return an engine that notices a database which was restarted."""
+    """Return an engine that replaces its connections after a restart of the database."""
     return create_engine(url, pool_pre_ping=True, pool_size=2, max_overflow=8, hide_parameters=True)

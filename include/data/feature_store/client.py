@@ -21,6 +21,7 @@ from include.data.feature_store.definitions import (
     names,
 )
 from include.data.lake import dtypes
+from include.database.locks import lock_session
 from include.errors import DataError, ServiceUnavailable
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from include.declarations import FeatureView
 
 SCHEMA = "feast"
-_LOCK = 0x666561737400  # of PostgreSQL's advisory locks: one at a time may change the registry
+_LOCK_KEY = "feature store/registry"
 _OFFLINE, _ONLINE = "include.data.feature_store.offline_store", "include.data.feature_store.online_store"
 
 
@@ -208,8 +209,8 @@ def _config(url: URL) -> RepoConfig:
 @contextmanager
 def _feature_store_lock(url: str | URL) -> Iterator[None]:
     engine = create_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT", hide_parameters=True)
-    with engine.connect() as connection:  # whose end gives the lock back
-        connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _LOCK})
+    with engine.connect() as connection:
+        lock_session(connection, _LOCK_KEY)
         connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
         yield
 

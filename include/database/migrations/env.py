@@ -1,4 +1,4 @@
-"""Run the migrations over the connection that the caller hands in."""
+"""Run the migrations on the connection of the caller."""
 
 from __future__ import annotations
 

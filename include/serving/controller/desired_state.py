@@ -8,10 +8,11 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import create_engine, func, text
+from sqlalchemy import create_engine, func
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DBAPIError
 
+from include.database.locks import try_lock_session
 from include.database.tables import live_state
 from include.release.rollout import read_all_states
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from include.release.rollout import ReleaseState
 
-LOCK = 0x0A1F_0002  # one controller per database
+LOCK_KEY = "serving/controller"  # one controller per database
 POLL = 0.3  # seconds
 # The server lets go of the lock of a controller whose machine or network vanished after 11 s, not two hours.
 OPTIONS = (
@@ -89,7 +90,7 @@ class StateStore:
                 self._stopping.wait(POLL)
 
     def _serve(self, connection: Connection) -> None:
-        while not connection.scalar(text("SELECT pg_try_advisory_lock(:lock)"), {"lock": LOCK}):
+        while not try_lock_session(connection, LOCK_KEY):
             self.states, self.problem = None, "another controller holds this database"
             if self._stopping.wait(POLL):
                 return

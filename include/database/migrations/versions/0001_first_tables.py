@@ -10,14 +10,21 @@ revision = "0001"
 down_revision = None
 
 
-def _moment(name: str) -> sa.Column[object]:
+def _time_column(name: str) -> sa.Column[object]:
     return sa.Column(
         name, sa.DateTime(timezone=True), nullable=False, server_default=sa.func.clock_timestamp()
     )
 
 
 def upgrade() -> None:
-    """Create everything."""
+    """Create the tables and triggers."""
+    _create_states()
+    _create_ledger()
+    _create_inference_log()
+    _create_results()
+
+
+def _create_states() -> None:
     op.create_table(
         "desired_state",
         sa.Column("use_case", sa.Text, primary_key=True),
@@ -29,7 +36,7 @@ def upgrade() -> None:
         sa.Column("generation", sa.BigInteger, nullable=False, server_default="0"),
         sa.Column("epoch", sa.BigInteger, nullable=False, server_default="0"),
         sa.Column("owner", sa.Text),
-        _moment("updated_at"),
+        _time_column("updated_at"),
         sa.CheckConstraint("weight BETWEEN 0 AND 10000", "desired_state_weight"),
         sa.CheckConstraint("shadow_share BETWEEN 0 AND 1", "desired_state_shadow_share"),
         sa.CheckConstraint("weight = 0 OR challenger IS NOT NULL", "desired_state_weight_needs_challenger"),
@@ -40,12 +47,15 @@ def upgrade() -> None:
         sa.Column("generation", sa.BigInteger, nullable=False),
         sa.Column("ready", sa.Boolean, nullable=False),
         sa.Column("detail", JSONB, nullable=False),
-        _moment("reported_at"),
+        _time_column("reported_at"),
     )
+
+
+def _create_ledger() -> None:
     op.create_table(
         "ledger",
         sa.Column("id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
-        _moment("at"),
+        _time_column("at"),
         sa.Column("use_case", sa.Text, nullable=False, index=True),
         sa.Column("event", sa.Text, nullable=False),
         sa.Column("version", sa.Integer),
@@ -62,6 +72,9 @@ def upgrade() -> None:
         "CREATE TRIGGER ledger_is_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON ledger "
         "FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()"
     )
+
+
+def _create_inference_log() -> None:
     op.create_table(
         "inference_log",
         sa.Column("use_case", sa.Text, primary_key=True),
@@ -75,10 +88,13 @@ def upgrade() -> None:
         sa.Column("inputs", JSONB),
         sa.Column("predictions", JSONB),
     )
+
+
+def _create_results() -> None:
     op.create_table(
         "gate_result",
         sa.Column("id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
-        _moment("at"),
+        _time_column("at"),
         sa.Column("subject", sa.Text, nullable=False, index=True),
         sa.Column("run", sa.Text, nullable=False),
         sa.Column("partition", sa.Text, nullable=False),
@@ -90,7 +106,7 @@ def upgrade() -> None:
     op.create_table(
         "monitoring_result",
         sa.Column("id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
-        _moment("at"),
+        _time_column("at"),
         sa.Column("use_case", sa.Text, nullable=False, index=True),
         sa.Column("run", sa.Text, nullable=False, unique=True),
         sa.Column("version", sa.Integer, nullable=False),

@@ -1,4 +1,4 @@
-"""A view with one row for each expectation of every gate."""
+"""A view with one row per expectation of each gate."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ down_revision = "0001"
 
 
 def upgrade() -> None:
-    """Spread the results of a gate, so that a question about them is a plain SELECT."""
+    """Create the view, so that a query of gate results needs no JSON functions."""
     op.execute(
         "CREATE VIEW gate_finding AS "
         "SELECT gate.id AS gate_id, gate.at, gate.subject, gate.run, gate.partition, gate.passed, gate.rows, "

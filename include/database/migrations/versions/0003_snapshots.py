@@ -1,4 +1,4 @@
-"""What was learnt from, so that lineage is a query."""
+"""The table of training snapshots, so that lineage is a query."""
 
 from __future__ import annotations
 

@@ -13,7 +13,6 @@ import httpx
 import mlflow
 import pytest
 
-from include.database import locks
 from include.database.tables import connect
 from include.errors import ServiceUnavailable
 from include.modeling.registry import idempotency
@@ -115,24 +114,3 @@ def test_a_refused_create_is_no_accident(mlflow_server):
 
     with pytest.raises(mlflow.exceptions.MlflowException, match="no such"):
         idempotency.get_or_create(lambda: None, create, "the run")
-
-
-def test_a_lock_is_free_again_once_its_holder_is_gone(database):
-    with locks.advisory_lock(database, "key"):
-        pass
-    with locks.advisory_lock(database, "key", patience="100ms"):
-        pass
-
-
-def test_who_waits_too_long_for_another_attempt_tries_again_later(database):
-    with (
-        locks.advisory_lock(database, "key"),
-        pytest.raises(ServiceUnavailable, match="another attempt"),
-        locks.advisory_lock(database, "key", patience="100ms"),
-    ):
-        pass
-
-
-def test_another_key_is_another_lock(database):
-    with locks.advisory_lock(database, "key"), locks.advisory_lock(database, "other", patience="100ms"):
-        pass

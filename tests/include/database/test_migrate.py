@@ -7,13 +7,13 @@ from include.database.migrate import upgrade
 from include.database.tables import metadata
 
 
-def test_the_migrations_leave_exactly_the_tables_that_the_code_knows(database):
+def test_migrations_create_exactly_the_declared_tables(database):
     with database.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_server_default": True})
         assert compare_metadata(context, metadata) == []
 
 
-def test_migrating_twice_changes_nothing(database):
+def test_second_migration_changes_nothing(database):
     upgrade(database)
     with database.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
