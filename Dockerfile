@@ -41,6 +41,7 @@ USER 10001:10001
 FROM base AS airworthy
 ENV AIRFLOW_HOME=/var/lib/airworthy/airflow
 COPY --from=whole /opt/venv /opt/venv
+COPY --chmod=755 docker/airworthy /usr/local/bin/airworthy
 COPY requirements.txt airflow_settings.yaml ./
 COPY include ./include
 COPY plugins ./plugins

@@ -12,26 +12,26 @@ help: ## show this
 venv: ## create .venv from requirements.txt (PYTHON=… chooses the interpreter)
 	@PYTHON="$(PYTHON)" scripts/venv.sh runtime
 
-$(BIN)/python:
+$(BIN)/airworthy:
 	@PYTHON="$(PYTHON)" scripts/venv.sh runtime
 
 dev:
 	@PYTHON="$(PYTHON)" scripts/venv.sh dev
 
 demo: venv ## set up everything and play the whole life of flight_delay
-	@$(BIN)/python -m include.stack.demo.story
+	@$(BIN)/airworthy demo
 
 up: venv ## start the embedded stack
-	@$(BIN)/python -m include.cli.stack up
+	@$(BIN)/airworthy stack up
 
-status: $(BIN)/python ## show what runs, and whether it works
-	@$(BIN)/python -m include.cli.stack status
+status: $(BIN)/airworthy ## show what runs, and whether it works
+	@$(BIN)/airworthy stack status
 
-down: $(BIN)/python ## stop the embedded stack; its data stays
-	@$(BIN)/python -m include.cli.stack down
+down: $(BIN)/airworthy ## stop the embedded stack; its data stays
+	@$(BIN)/airworthy stack down
 
-materialise: $(BIN)/python ## bring the newest days of every online feature view online
-	@$(BIN)/python -m include.cli.materialise
+materialise: $(BIN)/airworthy ## bring the newest days of every online feature view online
+	@$(BIN)/airworthy materialise
 
 test: dev ## run the tests two files at a time, then those of the whole stack
 	@$(BIN)/python -m pytest tests -m "not system" -n 2 --dist loadfile
@@ -50,7 +50,7 @@ bench: dev ## measure (ONLY=name,… chooses), write $AIRWORTHY_HOME/bench.json
 	@$(BIN)/python -m tests.bench $(if $(ONLY),--only $(ONLY))
 
 env: venv ## write the secrets of docker-compose.yaml into .env, once
-	@$(BIN)/python -m include.stack.compose.env
+	@$(BIN)/airworthy compose env
 
 lock: dev ## resolve requirements*.in anew
 	@UV_SYSTEM_CERTS=true .venv/uv/bin/uv pip compile --quiet --upgrade requirements.in --output-file requirements.txt

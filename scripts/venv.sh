@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Create .venv from the locked requirements: `scripts/venv.sh runtime` or `scripts/venv.sh dev`.
-# Does nothing while the lock and the interpreter are the ones it was made from.
+# The command line `airworthy` is put into .venv/bin.
+# Does nothing while the lock, the interpreter and the scripts are the ones it was made from.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -28,8 +29,8 @@ find_python() {
     "Install one, or name it: make venv PYTHON=/path/to/python3.12"
 }
 
-# What is installed is a function of the lock, the interpreter and this script.
-print_of() { cat "${locks[$1]}" "$0" <(.venv/bin/python -VV 2>&1) | sha256sum | cut -d' ' -f1; }
+# What is installed is a function of the lock, the interpreter, this script and the launcher.
+print_of() { cat "${locks[$1]}" "$0" scripts/airworthy <(.venv/bin/python -VV 2>&1) | sha256sum | cut -d' ' -f1; }
 made_from() { [ -x .venv/bin/python ] && [ "$(cat ".venv/.$1" 2>/dev/null)" = "$(print_of "$1")" ]; }
 
 if made_from dev || { [ "$wanted" = runtime ] && made_from runtime; }; then exit 0; fi
@@ -66,4 +67,5 @@ export UV_SYSTEM_CERTS=${UV_SYSTEM_CERTS:-true} UV_HTTP_TIMEOUT=${UV_HTTP_TIMEOU
 rm -f .venv/.runtime .venv/.dev
 echo "Installing $lock into .venv"
 .venv/uv/bin/uv pip sync --quiet --compile-bytecode --python .venv/bin/python "$lock"
+install -m 755 scripts/airworthy .venv/bin/airworthy
 print_of "$wanted" >".venv/.$wanted"

@@ -1,45 +1,47 @@
-"""Backtests from the command line."""
+"""`airworthy backtest`: the trainings of a range of days as one table and one page."""
 
 from __future__ import annotations
 
-import argparse
-import json
-import sys
-from dataclasses import asdict
 from datetime import date
+from typing import Annotated
 
-from include.catalog import catalog
-from include.modeling.backtest.walk_forward import walk
-from include.modeling.registry.registry import Registry
-from include.settings import settings
+from typer import Option, Typer
+
+from include.cli.options import MODELS, AsJson, Model, parse_day
+from include.cli.output import open_console, print_json, print_text
+
+app = Typer()
 
 
-def main(arguments: list[str]) -> int:
-    """Print the table, and write the page with table and picture behind Airflow's login."""
-    from rich.console import Console
+@app.command(rich_help_panel=MODELS)
+def backtest(
+    model: Model,
+    first: Annotated[date, Option(parser=parse_day, metavar="DAY", help="First as-of day.")],
+    last: Annotated[date, Option(parser=parse_day, metavar="DAY", help="Last as-of day.")],
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """
+    Show how the model of each night did on the days that followed, and write the page with the picture.
 
-    from include.modeling.backtest.report import html, path_of, table
+    The trainings are those of a backfill of MODEL_training. With --json no page is written.
+
+    [bold]Example[/bold]
+      airworthy backtest flight_delay --first 2013-06-01 --last 2013-06-30
+    """
+    from include.catalog import catalog
+    from include.modeling.backtest import report
+    from include.modeling.backtest.walk_forward import walk
+    from include.modeling.registry.registry import Registry
+    from include.settings import settings
     from include.storage import reports
 
-    parser = argparse.ArgumentParser(prog="python -m include.cli.backtest", description=__doc__)
-    parser.add_argument("use_case", choices=sorted(catalog().use_cases))
-    parser.add_argument("--first", type=date.fromisoformat, required=True, help="first as-of day")
-    parser.add_argument("--last", type=date.fromisoformat, required=True, help="last as-of day")
-    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    chosen = parser.parse_args(arguments)
-    use_case = catalog().use_cases[chosen.use_case]
-    found = walk(Registry(settings().mlflow_uri), use_case, chosen.first, chosen.last)
-    if chosen.json:
-        sys.stdout.write(json.dumps(asdict(found), indent=1) + "\n")
-        return 0
-    console = Console(highlight=False)
-    console.print(table(found))
-    console.print(found.summary, markup=False, soft_wrap=True)
-    reports.write_report(settings().lake_uri, {}, path_of(found), html(found))
-    page = f"{settings().airflow_uri}/airworthy/reports/{path_of(found)}"
-    console.print(page, markup=False, soft_wrap=True)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    result = walk(Registry(settings().mlflow_uri), catalog().use_cases[model], first, last)
+    if as_json:
+        print_json(result)
+        return
+    open_console().print(report.table(result))
+    print_text(result.summary)
+    path = report.path_of(result)
+    reports.write_report(settings().lake_uri, {}, path, report.html(result))
+    print_text(f"{settings().airflow_uri}/airworthy/reports/{path}")

@@ -1,174 +1,227 @@
-"""
-`python -m include.cli.lineage`: where did it come from, and where did it go?
-
-- `model flight_delay 3`: what version 3 was made of, from the MLflow run to the files
-- `partition flights 2013-07-01 [--version 4]`: the features, snapshots, models and predictions made of a day
-- `labels flight_delay [--days 14]`: how many of each day's rows have their label by now
-"""
+"""`airworthy lineage`: what a model was made of, what was made of a partition, and which labels landed."""
 
 from __future__ import annotations
 
-import argparse
-import sys
+from dataclasses import asdict
 from datetime import date
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Any
 
-from rich.console import Console
-from rich.table import Table
+from typer import Argument, Option, Typer
 
-from include.catalog import catalog
-from include.database.tables import connect
-from include.errors import SettingsError
-from include.settings import settings
+from include.cli.champion import connect_to_database
+from include.cli.options import AsJson, DatasetName, Model, parse_day
+from include.cli.output import print_json, print_table, print_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from include.data.lake.commit_log import Commit
     from include.data.lake.delta_tables import Lake
     from include.modeling.lineage import ModelLineage, PartitionLineage
     from include.modeling.registry.registry import Registry
 
-CONSOLE = Console(highlight=False, soft_wrap=True)
+COMMIT_COLUMNS = ("commit", "at", "run", "try", "days")
+LABEL_COLUMNS = ("day", "rows", "landed", "with a value", "completeness", "learnt from")
+MAX_SHOWN_FILES = 3
+
+app = Typer(help="Trace models to their data, and data to its models.", no_args_is_help=True)
 
 
-def main(arguments: list[str]) -> int:
-    """Print what was asked for."""
-    parser = argparse.ArgumentParser(prog="python -m include.cli.lineage", description=__doc__)
-    asked = parser.add_subparsers(dest="question", required=True)
-    model = asked.add_parser("model")
-    model.add_argument("use_case", choices=sorted(catalog().use_cases))
-    model.add_argument("version", type=int)
-    partition = asked.add_parser("partition")
-    partition.add_argument("dataset", choices=sorted(catalog().datasets))
-    partition.add_argument("day", type=date.fromisoformat)
-    partition.add_argument("--version", type=int, help="of the dataset's table; by default any")
-    labels = asked.add_parser("labels")
-    labels.add_argument("use_case", choices=sorted(catalog().use_cases))
-    labels.add_argument("--days", type=int, default=14)
-    chosen = parser.parse_args(arguments)
-    {"model": _model, "partition": _partition, "labels": _labels}[chosen.question](chosen)
-    return 0
+@app.command()
+def model(
+    model: Model,
+    version: Annotated[int, Argument(metavar="VERSION", help="A registered version.")],
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """
+    Show what a version was made of: MLflow run, code, snapshot, commits and files.
 
-
-def _places() -> tuple[Lake, Registry]:
-    from include.data.lake.delta_tables import Lake
-    from include.modeling.registry.registry import Registry
-
-    return Lake(settings().lake_uri), Registry(settings().mlflow_uri)
-
-
-def _model(chosen: argparse.Namespace) -> None:
+    [bold]Example[/bold]
+      airworthy lineage model flight_delay 3
+    """
     from include.modeling import lineage
 
-    lake, registry = _places()
-    show_origin(lineage.model_lineage(registry, lake, chosen.use_case, chosen.version))
+    result = lineage.model_lineage(_registry(), _lake(), model, version)
+    if as_json:
+        print_json(model_record(result))
+    else:
+        print_model_lineage(result)
 
 
-def _partition(chosen: argparse.Namespace) -> None:
+@app.command()
+def partition(
+    dataset: DatasetName,
+    day: Annotated[date, Argument(parser=parse_day, metavar="DAY", help="A day, such as 2013-07-01.")],
+    version: Annotated[int | None, Option(help="Of the dataset's table; default: every version.")] = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """
+    Show what was made of a day: features, snapshots, models and predictions.
+
+    [bold]Examples[/bold]
+      airworthy lineage partition flights 2013-07-01
+      airworthy lineage partition arrivals 2013-07-01 --version 4
+    """
     from include.modeling import lineage
 
-    if not settings().database_url:
-        raise SettingsError("There is no database yet: start the stack with `make up`.")
-    lake, registry = _places()
-    with connect(settings().database_url).connect() as connection:
-        show_descendants(
-            lineage.partition_lineage(
-                connection, registry, lake, chosen.dataset, chosen.day, version=chosen.version
-            )
-        )
+    with connect_to_database().connect() as connection:
+        result = lineage.partition_lineage(connection, _registry(), _lake(), dataset, day, version=version)
+    if as_json:
+        print_json(partition_record(result))
+    else:
+        print_partition_lineage(result)
 
 
-def _labels(chosen: argparse.Namespace) -> None:
-    from include.data.snapshots import label_completeness
+@app.command()
+def labels(
+    model: Model,
+    days: Annotated[int, Option(min=1, help="How many of the newest days.")] = 14,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """
+    Show how many of each day's rows have their label by now.
 
-    lake, _ = _places()
-    use_case = catalog().use_cases[chosen.use_case]
+    [bold]Example[/bold]
+      airworthy lineage labels flight_delay --days 30
+    """
+    from include.catalog import catalog
+    from include.data.snapshots.label_completeness import label_completeness
+
+    lake = _lake()
+    use_case = catalog().use_cases[model]
     view = catalog().feature_views[use_case.feature_view]
-    found = label_completeness.label_completeness(use_case, view, lake, lake.days(view.name)[-chosen.days :])
-    least = use_case.label.minimum_completeness
-    _show(
-        f"{use_case.name}: labels of {use_case.label.dataset}, {least:.0%} of a day's rows are asked for",
-        ("day", "rows", "landed", "with a value", "completeness", "learnt from"),
-        (
-            (
-                day,
-                one.rows,
-                one.landed,
-                one.labelled,
-                f"{one.share:.1%}",
-                "yes" if one.share >= least else "no",
-            )
-            for day, one in found.items()
-        ),
-    )
+    minimum = use_case.label.minimum_completeness
+    records = []
+    for day, counts in label_completeness(use_case, view, lake, lake.days(view.name)[-days:]).items():
+        figures = {"day": day, **asdict(counts), "completeness": counts.share}
+        records.append({**figures, "learnt_from": counts.share >= minimum})
+    if as_json:
+        print_json({"use_case": model, "minimum_completeness": minimum, "days": records})
+        return
+    title = f"{model}: labels of {use_case.label.dataset}; {minimum:.0%} of a day's rows must have one"
+    print_table(title, LABEL_COLUMNS, [_label_row(record) for record in records])
 
 
-def show_origin(found: ModelLineage) -> None:
+def model_record(result: ModelLineage) -> dict[str, Any]:
+    """Return what a version was made of as JSON types with stable keys."""
+    partitions = {table: _commit_records(pairs) for table, pairs in result.partitions.items()}
+    return {
+        "use_case": result.use_case,
+        "version": result.version,
+        "run_id": result.run_id,
+        "code_version": result.code_version,
+        "snapshot": asdict(result.snapshot),
+        "partitions": partitions,
+        "files": result.files,
+    }
+
+
+def partition_record(result: PartitionLineage) -> dict[str, Any]:
+    """Return what was made of a day as JSON types with stable keys."""
+    predictions = []
+    for key, rows in sorted(result.predictions.items()):
+        table, day, version = key
+        predictions.append({"table": table, "day": day, "version": version, "rows": rows})
+    return {
+        "dataset": result.dataset,
+        "day": result.day,
+        "commits": _commit_records([(result.day, commit) for commit in result.commits]),
+        "features": _commit_records(result.features),
+        "snapshots": result.snapshots,
+        "models": [asdict(trained) for trained in result.models],
+        "predictions": predictions,
+    }
+
+
+def print_model_lineage(result: ModelLineage) -> None:
     """Print what a version was made of."""
-    taken = found.snapshot
-    share = "" if taken.completeness is None else f", {taken.completeness:.1%} of its labels landed"
-    CONSOLE.print(
-        f"{found.use_case} version {found.version}: MLflow run {found.run_id}, code {found.code_version}"
+    snapshot = result.snapshot
+    share = "" if snapshot.completeness is None else f", {snapshot.completeness:.1%} of its labels landed"
+    excluded = ", ".join(snapshot.excluded_days) or "no day"
+    print_text(
+        f"{result.use_case} version {result.version}: MLflow run {result.run_id}, code {result.code_version}"
     )
-    CONSOLE.print(
-        f"snapshot {taken.digest[:12]} as of {taken.as_of}: {taken.rows:,} rows of {' … '.join(taken.days)}"
-        f"{share}; left out: {', '.join(taken.excluded_days) or 'no day'}"
+    print_text(
+        f"snapshot {snapshot.digest[:12]} as of {snapshot.as_of}: {snapshot.rows:,} rows of "
+        f"{' … '.join(snapshot.days)}{share}; left out: {excluded}"
     )
-    for name, pairs in found.partitions.items():
-        _show(f"{name}", ("commit", "at", "run", "try", "days"), _by_commit(pairs))
-    CONSOLE.print(f"{len(found.files)} files: {', '.join(found.files[:3])}{' …' * (len(found.files) > 3)}")
+    for table, pairs in result.partitions.items():
+        print_table(table, COMMIT_COLUMNS, _commit_rows(pairs))
+    more = " …" if len(result.files) > MAX_SHOWN_FILES else ""
+    print_text(f"{len(result.files)} files: {', '.join(result.files[:MAX_SHOWN_FILES])}{more}")
 
 
-def show_descendants(found: PartitionLineage) -> None:
+def print_partition_lineage(result: PartitionLineage) -> None:
     """Print what was made of a partition."""
-    own = [(found.day, commit) for commit in found.commits]
-    _show(f"{found.dataset} {found.day}", ("commit", "at", "run", "try", "days"), _by_commit(own))
-    for name in sorted({commit.table for _, commit in found.features}):
-        pairs = [pair for pair in found.features if pair[1].table == name]
-        _show(f"features: {name}", ("commit", "at", "run", "try", "days"), _by_commit(pairs))
-    _show(
+    commits = [(result.day, commit) for commit in result.commits]
+    print_table(f"{result.dataset} {result.day}", COMMIT_COLUMNS, _commit_rows(commits))
+    for table in sorted({commit.table for _, commit in result.features}):
+        pairs = [pair for pair in result.features if pair[1].table == table]
+        print_table(f"features: {table}", COMMIT_COLUMNS, _commit_rows(pairs))
+    print_table(
         "snapshots",
         ("use case", "digest", "as of", "rows", "run"),
-        (
+        [
             (row["use_case"], row["digest"][:12], row["as_of"], row["rows"], row["run"])
-            for row in found.snapshots
-        ),
+            for row in result.snapshots
+        ],
     )
-    _show(
+    print_table(
         "models",
         ("use case", "version", "snapshot", "requests answered"),
-        ((one.use_case, one.version, one.snapshot[:12], one.requests) for one in found.models),
+        [(model.use_case, model.version, model.snapshot[:12], model.requests) for model in result.models],
     )
-    _show(
+    print_table(
         "predictions",
         ("table", "day", "model version", "rows"),
-        ((*key, count) for key, count in sorted(found.predictions.items())),
+        [(*key, rows) for key, rows in sorted(result.predictions.items())],
     )
 
 
-def _by_commit(pairs: Iterable[tuple[date, Commit]]) -> list[tuple[object, ...]]:
+def _lake() -> Lake:
+    from include.data.lake.delta_tables import Lake
+    from include.settings import settings
+
+    return Lake(settings().lake_uri)
+
+
+def _registry() -> Registry:
+    from include.modeling.registry.registry import Registry
+    from include.settings import settings
+
+    return Registry(settings().mlflow_uri)
+
+
+def _days_by_commit(pairs: Iterable[tuple[date, Commit]]) -> list[tuple[Commit, list[date]]]:
     days: dict[Commit, list[date]] = {}
     for day, commit in pairs:
         days.setdefault(commit, []).append(day)
-    return [
-        (one.version, f"{one.at:%Y-%m-%d %H:%M:%S}", one.run, one.attempt, _span(of))
-        for one, of in sorted(days.items(), key=lambda item: item[0].version)
-    ]
+    return sorted(days.items(), key=lambda item: (item[0].table, item[0].version))
 
 
-def _span(days: list[date]) -> str:
+def _commit_rows(pairs: Iterable[tuple[date, Commit]]) -> list[tuple[object, ...]]:
+    rows: list[tuple[object, ...]] = []
+    for commit, days in _days_by_commit(pairs):
+        moment = f"{commit.at:%Y-%m-%d %H:%M:%S}"
+        rows.append((commit.version, moment, commit.run, commit.attempt, _day_range(days)))
+    return rows
+
+
+def _commit_records(pairs: Iterable[tuple[date, Commit]]) -> list[dict[str, Any]]:
+    records = []
+    for commit, days in _days_by_commit(pairs):
+        origin = {"table": commit.table, "commit": commit.version, "at": commit.at}
+        records.append({**origin, "run": commit.run, "try": commit.attempt, "days": days})
+    return records
+
+
+def _day_range(days: Sequence[date]) -> str:
     return str(days[0]) if len(days) == 1 else f"{len(days)} from {min(days)} to {max(days)}"
 
 
-def _show(title: str, columns: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> None:
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    for row in rows:
-        table.add_row(*(str(cell) for cell in row))
-    CONSOLE.print(table if table.row_count else f"{title}: none")
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+def _label_row(record: dict[str, Any]) -> list[object]:
+    counts = [record["rows"], record["landed"], record["labelled"]]
+    return [record["day"], *counts, f"{record['completeness']:.1%}", "yes" if record["learnt_from"] else "no"]

@@ -1,116 +1,200 @@
-"""`python -m include.cli.stack up|status|down|env`: the embedded stack from the command line."""
+"""`airworthy stack`: start, show and stop the embedded stack, or run a command in its environment."""
 
 from __future__ import annotations
 
-import argparse
 import os
 import subprocess
-import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Any
 
-from rich.console import Console
-from rich.live import Live
-from rich.table import Table
+from typer import Argument, Exit, Typer
 
-from include.credentials import load_credentials
-from include.errors import AirworthyError, ServiceUnavailable
-from include.settings import Settings, settings
-from include.stack.embedded import environment, lifecycle
-from include.stack.embedded.lifecycle import addresses
-from include.stack.embedded.programs import PROGRAMS
+from include.cli.options import AsJson
+from include.cli.output import open_console, print_json, print_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from rich.table import Table
 
-console = Console(highlight=False, soft_wrap=True)
+    from include.settings import Settings
+    from include.stack.embedded.lifecycle import Status
+
+NOT_WORKING = 1
+NOT_RUNNING = 3
+
+app = Typer(help="Start, show and stop the embedded stack.", no_args_is_help=True)
 
 
-def up(chosen: Settings) -> int:
-    """Start everything and say where it is."""
-    began = time.monotonic()
+@app.command()
+def up(*, as_json: AsJson = False) -> None:
+    """
+    Start every program of the stack and wait until all of them work.
+
+    What runs already is left alone.
+
+    [bold]Examples[/bold]
+      airworthy stack up
+      AIRWORTHY_AIRFLOW_PORT=8180 airworthy stack up --json
+    """
+    from rich.live import Live
+
+    from include.settings import settings
+    from include.stack.embedded import lifecycle
+
+    console = open_console()
+    started_at = time.monotonic()
     with Live(console=console, transient=True, auto_refresh=False) as live:
 
-        def tell(problems: dict[str, str]) -> None:
-            live.update(_progress(problems), refresh=console.is_terminal)
+        def show_progress(problems: dict[str, str]) -> None:
+            live.update(_progress_table(problems), refresh=console.is_terminal and not as_json)
 
-        changed = lifecycle.start_stack(chosen, tell)
+        changed = lifecycle.start_stack(settings(), show_progress)
+    seconds = time.monotonic() - started_at
+    if as_json:
+        print_json({"changed": changed, "seconds": seconds, **_places(settings())})
+        return
     if changed:
-        console.print(f"[green]The stack is up[/green] after {time.monotonic() - began:.0f} s.")
+        console.print(f"[green]The stack is up[/green] after {seconds:.0f} s.")
     else:
         console.print("The stack is already up; nothing was done.")
-    console.print(addresses(chosen))
-    return 0
+    print_text(lifecycle.describe_addresses(settings()))
 
 
-def status(chosen: Settings) -> int:
-    """Show every program; 1 when one does not work, 3 when the stack does not run."""
+@app.command()
+def status(*, as_json: AsJson = False) -> None:
+    """
+    Show each program, its state and its memory.
+
+    Exit code 1: a program does not work. Exit code 3: the stack does not run.
+
+    [bold]Examples[/bold]
+      airworthy stack status
+      airworthy stack status --json
+    """
+    from include.errors import ServiceUnavailable
+    from include.settings import settings
+    from include.stack.embedded import lifecycle
+
     try:
-        found = lifecycle.statuses(chosen)
+        statuses = lifecycle.statuses(settings())
     except ServiceUnavailable:
-        console.print(f"The stack of {chosen.root} does not run. Start it with `make up`.")
-        return 3
+        if as_json:
+            print_json({"running": False, "programs": [], **_places(settings())})
+        else:
+            print_text(f"The stack of {settings().root} does not run. Start it with `make up`.")
+        raise Exit(NOT_RUNNING) from None
+    if as_json:
+        programs = [_program_record(program) for program in statuses]
+        print_json({"running": True, "programs": programs, **_places(settings())})
+    else:
+        open_console().print(_status_table(statuses))
+        print_text(lifecycle.describe_addresses(settings()))
+    if any(program.problem for program in statuses):
+        raise Exit(NOT_WORKING)
+
+
+@app.command()
+def down(*, as_json: AsJson = False) -> None:
+    """
+    Stop every program of the stack; its data stays.
+
+    Exit code 1: a process would not end.
+
+    [bold]Example[/bold]
+      airworthy stack down
+    """
+    from include.settings import settings
+    from include.stack.embedded import lifecycle
+
+    remaining = lifecycle.stop_stack(settings())
+    if as_json:
+        print_json({"home": settings().root, "remaining": [process.pid for process in remaining]})
+    elif remaining:
+        for process in remaining:
+            print_text(f"Process {process.pid} would not end. Try: kill -9 {process.pid}")
+    else:
+        print_text(f"The stack of {settings().root} is down; its data stays.")
+    if remaining:
+        raise Exit(NOT_WORKING)
+
+
+@app.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+def env(
+    command: Annotated[
+        list[str] | None, Argument(metavar="[COMMAND]...", help="What to run; nothing prints the variables.")
+    ] = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """
+    Run a command with the variables of the stack's Airflow, or print those that hold no secret.
+
+    The exit code is that of the command.
+
+    [bold]Examples[/bold]
+      airworthy stack env
+      airworthy stack env airflow dags list
+    """
+    from include.credentials import load_credentials
+    from include.settings import settings
+    from include.stack.embedded import environment
+
+    words = [word for word in command or [] if word != "--"]
+    if words:
+        airflow = environment.environment_of("airflow", settings(), load_credentials(settings().root))
+        process = subprocess.run(words, env=os.environ | airflow, check=False)  # noqa: S603
+        raise Exit(process.returncode)
+    variables = environment.shared(settings())
+    if as_json:
+        print_json(variables)
+        return
+    for name, value in sorted(variables.items()):
+        print_text(f"{name}={value}")
+
+
+def _places(settings: Settings) -> dict[str, Any]:
+    from include.stack.embedded.lifecycle import addresses
+
+    return {"home": settings.root, "addresses": addresses(settings)}
+
+
+def _program_record(program: Status) -> dict[str, Any]:
+    return {
+        "name": program.state.name,
+        "state": program.state.state,
+        "problem": program.problem,
+        "pid": program.state.pid,
+        "seconds": _seconds_up(program),
+        "memory_bytes": program.memory,
+    }
+
+
+def _seconds_up(program: Status) -> int:
+    return int(time.time() - program.state.started_at) if program.state.pid else 0
+
+
+def _status_table(statuses: list[Status]) -> Table:
+    from rich.table import Table
+
     table = Table("program", "state", "pid", "up", "memory", box=None, pad_edge=False)
-    for entry in found:
-        seconds = int(time.time() - entry.state.started_at) if entry.state.pid else 0
+    for program in statuses:
+        minutes, seconds = divmod(_seconds_up(program), 60)
         table.add_row(
-            entry.state.name,
-            f"[red]{entry.problem}[/red]" if entry.problem else "[green]works[/green]",
-            str(entry.state.pid or ""),
-            f"{seconds // 60}:{seconds % 60:02d}",
-            f"{entry.memory / 1024**2:.0f} MB",
+            program.state.name,
+            f"[red]{program.problem}[/red]" if program.problem else "[green]works[/green]",
+            str(program.state.pid or ""),
+            f"{minutes}:{seconds:02d}",
+            f"{program.memory / 1024**2:.0f} MB",
         )
-    console.print(table)
-    console.print(addresses(chosen))
-    return 1 if any(entry.problem for entry in found) else 0
+    return table
 
 
-def down(chosen: Settings) -> int:
-    """Stop everything; 1 when something would not end."""
-    left = lifecycle.stop_stack(chosen)
-    for process in left:
-        console.print(f"[red]Process {process.pid} would not end.[/red] Try: kill -9 {process.pid}")
-    if not left:
-        console.print(f"The stack of {chosen.root} is down; its data stays.")
-    return 1 if left else 0
+def _progress_table(problems: dict[str, str]) -> Table:
+    from rich.table import Table
 
+    from include.stack.embedded.programs import PROGRAMS
 
-def env(chosen: Settings, command: list[str]) -> int:
-    """Run a command as the stack's Airflow would; without one, show the variables that are no secret."""
-    if not command:
-        for name, value in sorted(environment.shared(chosen).items()):
-            console.print(f"{name}={value}")
-        return 0
-    variables = os.environ | environment.environment_of("airflow", chosen, load_credentials(chosen.root))
-    return subprocess.run(command, env=variables, check=False).returncode  # noqa: S603
-
-
-def main(arguments: list[str]) -> int:
-    """Run one command; a problem is printed as it is, without a stack trace."""
-    parser = argparse.ArgumentParser(prog="python -m include.cli.stack", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
-    actions: dict[str, Callable[[Settings], int]] = {"up": up, "status": status, "down": down}
-    for name, action in actions.items():
-        commands.add_parser(name, help=action.__doc__)
-    commands.add_parser("env", help=env.__doc__).add_argument("run", nargs=argparse.REMAINDER)
-    chosen = parser.parse_args(arguments)
-    try:
-        if chosen.command == "env":
-            return env(settings(), [part for part in chosen.run if part != "--"])
-        return actions[chosen.command](settings())
-    except AirworthyError as error:
-        console.print(f"[bold red]{chosen.command} failed.[/bold red]")
-        console.print(str(error), markup=False)
-        return 1
-
-
-def _progress(problems: dict[str, str]) -> Table:
     table = Table(box=None, pad_edge=False, show_header=False)
     for program in PROGRAMS:
         problem = problems.get(program.name, "waits for the database")
         table.add_row(program.name, f"[yellow]{problem}[/yellow]" if problem else "[green]works[/green]")
     return table
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

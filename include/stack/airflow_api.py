@@ -9,7 +9,7 @@ import httpx
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
 
 from include.credentials import admin_login
-from include.errors import ServiceUnavailable
+from include.errors import AirworthyError, ServiceUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from include.settings import Settings
 
 FINAL = ("success", "failed")
+
+
+class RunFailed(AirworthyError):
+    """A DAG run failed."""
 
 
 class AirflowApi:
@@ -74,6 +78,34 @@ class AirflowApi:
                 )
             time.sleep(0.3)
         return state
+
+    def require_success(self, dag_id: str, run_id: str, timeout: float = 600) -> None:
+        """
+        Wait for a run.
+
+        Raises
+        ------
+        RunFailed
+            If it failed, with the reason in the failed task's log.
+        ServiceUnavailable
+            If it has not ended after `timeout` seconds.
+        """
+        if self.wait(dag_id, run_id, timeout) == "success":
+            return
+        tasks = self.task_instances(dag_id, run_id)
+        failed = [task["task_id"] for task in tasks if task["state"] == "failed"]
+        if not failed:
+            raise RunFailed(f"{dag_id} failed without a failed task: {self.link(dag_id, run_id)}")
+        raise RunFailed(self.explain_failure(dag_id, run_id, failed[0]))
+
+    def explain_failure(self, dag_id: str, run_id: str, task_id: str) -> str:
+        """Return why a task failed, as the log of its last try says it, and the run's page."""
+        tries = {task["task_id"]: task["try_number"] for task in self.task_instances(dag_id, run_id)}
+        lines = self.log(dag_id, run_id, task_id, try_number=tries[task_id]).splitlines()
+        errors = [line for line in lines if any(word in line for word in ("Error", "Failed", "Invalid"))]
+        candidates = errors or lines
+        reason = candidates[-1] if candidates else "its log is empty"
+        return f"{dag_id}.{task_id} failed: {reason}\n{self.link(dag_id, run_id)}"
 
     def run(self, dag_id: str, run_id: str) -> dict[str, Any]:
         """Return one run."""

@@ -30,23 +30,23 @@ def demo_seconds(rig: Rig) -> Figure:
         found["seconds"],
         "s",
         "at most 480 from nothing, 300 again",
-        f"include.stack.demo.story, {where}; longest: {slowest}, {found['chapters'][slowest]:.0f} s",
+        f"airworthy demo, {where}; longest: {slowest}, {found['chapters'][slowest]:.0f} s",
     )
 
 
 def _play(rig: Rig) -> Path:
     try:
-        done = _run("include.stack.demo.story", rig)
+        done = _run(rig, "demo")
     finally:
-        _run("include.cli.stack", rig, "down")
+        _run(rig, "stack", "down")
     if done.returncode:
         raise ServiceUnavailable(f"The demo failed:\n{done.stdout[-3000:]}{done.stderr[-1000:]}")
     return rig.settings.root / RECORD
 
 
-def _run(module: str, rig: Rig, *arguments: str) -> subprocess.CompletedProcess[str]:
+def _run(rig: Rig, *arguments: str) -> subprocess.CompletedProcess[str]:
     own = {"PYTHONPATH": str(environment.REPOSITORY)}
     return subprocess.run(
-        [sys.executable, "-m", module, *arguments],
+        [sys.executable, "-m", "include.cli", *arguments],
         cwd=environment.REPOSITORY, env=rig.shared | own, capture_output=True, text=True, check=False,
     )  # fmt: skip

@@ -70,8 +70,8 @@ class Rig:
     @cached_property
     def stack(self) -> Settings:
         """The settings of a stack that is up, whose lake holds two months of flights and their features."""
-        self._run("include.cli.stack", "up", variables=self.shared | PAUSED)
-        self._exit.callback(self._run, "include.cli.stack", "down", variables=self.shared)
+        self._run("include.cli", "stack", "up", variables=self.shared | PAUSED)
+        self._exit.callback(self._run, "include.cli", "stack", "down", variables=self.shared)
         self._unpause()
         self._run("tests.bench.seed", str(FIRST), str(LAST), variables=self.task_variables)
         return self.settings

@@ -30,11 +30,11 @@ def stack_settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 
 @pytest.fixture(scope="session")
 def stack_command(stack_settings: Settings) -> Command:
-    """Run `python -m include.cli.stack …` as a person would, with this stack's settings."""
+    """Run `airworthy stack …` as a person would, with this stack's settings."""
 
     def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-m", "include.cli.stack", *arguments],
+            [sys.executable, "-m", "include.cli", "stack", *arguments],
             env=os.environ | environment.shared(stack_settings) | variables,
             cwd=environment.REPOSITORY,
             capture_output=True,

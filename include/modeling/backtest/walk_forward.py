@@ -1,5 +1,5 @@
 """
-`python -m include.cli.backtest flight_delay --first 2013-06-01 --last 2013-06-30`: night after night.
+`airworthy backtest flight_delay --first 2013-06-01 --last 2013-06-30`: night after night.
 
 Every training as of a day in that range, as a backfill of the training DAG leaves them: how the model did on
 days that followed those it learnt from, and what the gates said. Writes one table and one picture.

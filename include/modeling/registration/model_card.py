@@ -131,12 +131,12 @@ def _limits(about: Certificate, use_case: UseCase) -> list[str]:
 def _approvals(about: Certificate, use_case: UseCase) -> list[str]:
     lines = [f"- {_cell(json.dumps(each, sort_keys=True))}" for each in about.approvals]
     lines = lines or ["No gate needed a person."]
-    command = f"python -m include.cli.history {use_case.name}"
+    command = f"airworthy history {use_case.name}"
     return ["## Approvals", "", *lines, "", f"Those of its release stand in the ledger: `{command}`."]
 
 
 def _reproduction(about: Certificate, version: int) -> list[str]:
-    verify = f"python -m include.cli.verify verify models:/{about.use_case}/{version}"
+    verify = f"airworthy certificate verify models:/{about.use_case}/{version}"
     made_with = {
         "code": about.code_version,
         "lock": about.lock_hash,

@@ -1,10 +1,9 @@
-"""`python -m include.stack.compose.env`: write the secrets of `docker-compose.yaml` into `.env`, once."""
+"""The secrets of docker-compose.yaml, generated into one file."""
 
 from __future__ import annotations
 
 import os
 import secrets
-import sys
 from dataclasses import asdict
 from pathlib import Path
 
@@ -42,10 +41,3 @@ def write_env_file(path: Path = FILE) -> None:
         ) from error
     with os.fdopen(descriptor, "w") as file:
         file.write(lines)
-
-
-if __name__ == "__main__":
-    try:
-        write_env_file()
-    except SettingsError as error:
-        sys.exit(str(error))

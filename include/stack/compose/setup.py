@@ -1,10 +1,9 @@
-"""`python -m include.stack.compose.setup <step>…`: what the services of docker-compose.yaml need to start."""
+"""Steps that prepare the services of docker-compose.yaml: databases, buckets, keys, login, connections."""
 
 from __future__ import annotations
 
 import json
 import os
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,7 @@ from sqlalchemy import URL, create_engine
 
 from include.certificates.keys import generate_keys
 from include.credentials import password_file, write_private
-from include.errors import AirworthyError, SettingsError
+from include.errors import SettingsError
 from include.settings import settings
 from include.stack.embedded import airflow_settings
 from include.stack.embedded.postgres import SUPERUSER, ensure_databases
@@ -82,14 +81,17 @@ def keys() -> None:
     generate_keys(settings().root / "keys")
 
 
-def main(arguments: Iterable[str]) -> None:
+def run_steps(names: Iterable[str]) -> None:
     """
-    Do what is asked, in this order.
+    Run the named steps in this order.
 
-    :raises SettingsError: naming what there is to ask for
+    Raises
+    ------
+    SettingsError
+        If there is no step of a name; the message lists the steps.
     """
     steps = {step.__name__: step for step in (databases, buckets, keys, login, connections)}
-    for name in arguments:
+    for name in names:
         if name not in steps:
             raise SettingsError(f"There is no step {name!r}: choose among {', '.join(steps)}.")
         steps[name]()
@@ -126,10 +128,3 @@ def _variable(name: str) -> str:
     if not value:
         raise SettingsError(f"{name} is not set in the environment.")
     return value
-
-
-if __name__ == "__main__":
-    try:
-        main(sys.argv[1:])
-    except AirworthyError as error:
-        sys.exit(str(error))

@@ -6,7 +6,7 @@ import json
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
@@ -41,10 +41,10 @@ class Step:
 class DemoConsole:
     """Chapters, one after the other, and the table of all of them."""
 
-    def __init__(self) -> None:
-        self.console = Console(highlight=False, soft_wrap=True)
+    def __init__(self, *, stderr: bool = False) -> None:
+        self.console = Console(highlight=False, soft_wrap=True, stderr=stderr)
         if not self.console.is_terminal:
-            self.console = Console(highlight=False, soft_wrap=True, width=WIDTH)
+            self.console = Console(highlight=False, soft_wrap=True, stderr=stderr, width=WIDTH)
         self.chapters: list[Step] = []
         self.began = time.monotonic()
 
@@ -66,12 +66,14 @@ class DemoConsole:
         for finding in chapter.findings:
             self.console.print(f"    {finding}", style="dim")
 
-    def keep(self, path: Path) -> None:
-        """Write down how long it took, and each chapter of it, in seconds."""
+    def record(self) -> dict[str, Any]:
+        """Return how long the demo and each of its steps took, in seconds."""
         chapters = {chapter.title: round(chapter.seconds, 2) for chapter in self.chapters}
-        path.write_text(
-            json.dumps({"seconds": round(self.seconds, 2), "chapters": chapters}, indent=1) + "\n"
-        )
+        return {"seconds": round(self.seconds, 2), "chapters": chapters}
+
+    def keep(self, path: Path) -> None:
+        """Write the record into a file as JSON."""
+        path.write_text(json.dumps(self.record(), indent=1) + "\n")
 
     def fail(self, error: Exception) -> None:
         """Say which step failed, and why."""

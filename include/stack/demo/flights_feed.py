@@ -1,23 +1,20 @@
-"""`python -m include.stack.demo.flights_feed --until 2013-07-08`: land real flights, day by day."""
+"""A feed of real flights, weather and arrivals: land the files of each day."""
 
 from __future__ import annotations
 
-from argparse import ArgumentParser
-from datetime import date, timedelta
+from datetime import timedelta
 from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-
 from include.catalog import catalog
 from include.declarations import FileSource
 from include.errors import DeclarationError, SettingsError
-from include.settings import settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import date
 
     import pandas as pd
 
@@ -100,16 +97,3 @@ def _csv(frame: pd.DataFrame) -> bytes:
     plain = csv.WriteOptions(quoting_style="none")
     csv.write_csv(pa.Table.from_pandas(frame, preserve_index=False), content, plain)
     return content.getvalue()
-
-
-def main() -> None:
-    """Land into the folder of the settings and say how much was new."""
-    parser = ArgumentParser(prog="python -m include.stack.demo.flights_feed", description=__doc__)
-    parser.add_argument("--until", type=date.fromisoformat, required=True, help="the day that it is now")
-    until = parser.parse_args().until
-    folder = settings().landing_uri or str(settings().root / "landing")
-    Console().print(f"{land(folder, until)} files landed below {folder}, as of {until}")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,8 +1,7 @@
-"""`python -m include.stack.demo.story`: the life of one model, through Airflow's API, on real flights."""
+"""The life of one model, through Airflow's API, on real flights."""
 
 from __future__ import annotations
 
-import sys
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -14,19 +13,16 @@ import httpx
 from include import partitions
 from include.catalog import catalog
 from include.errors import AirworthyError
-from include.settings import settings
 from include.stack.airflow_api import FINAL, AirflowApi
-from include.stack.demo.console import DemoConsole
 from include.stack.demo.flights_feed import land
 from include.stack.demo.traffic import Traffic
 from include.stack.embedded import lifecycle
-from include.stack.embedded.lifecycle import addresses
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from include.settings import Settings
-    from include.stack.demo.console import Step
+    from include.stack.demo.console import DemoConsole, Step
 
 USE_CASE = "flight_delay"
 FIRST, LAST = date(2013, 1, 1), date(2013, 6, 30)
@@ -67,16 +63,8 @@ class Demo:
         tasks = self.finish(chapter, dag_id, run_id, timeout)
         failed = [name for name, state in tasks.items() if state == "failed"]
         if failed:
-            raise StepFailed(self.explain(dag_id, run_id, failed[0]))
+            raise StepFailed(self.api.explain_failure(dag_id, run_id, failed[0]))
         return tasks
-
-    def explain(self, dag_id: str, run_id: str, task_id: str) -> str:
-        """Return why a task failed, as the log of its last try says it, and where to read on."""
-        tries = {task["task_id"]: task["try_number"] for task in self.api.task_instances(dag_id, run_id)}
-        lines = self.api.log(dag_id, run_id, task_id, try_number=tries[task_id]).splitlines()
-        said = [line for line in lines if "Error" in line or "Failed" in line or "Invalid" in line] or lines
-        why = said[-1] if said else "its log is empty"
-        return f"{dag_id}.{task_id} failed: {why}\n{self.api.link(dag_id, run_id)}"
 
     def run_since(self, chapter: Step, dag_id: str, known: set[str], timeout: float = 60) -> str | None:
         """Return the run of `dag_id` that is not among the `known` ones; None if none comes."""
@@ -203,7 +191,7 @@ def train_model(stage: Demo, chapter: Step, as_of: date) -> int | None:
         chapter.found("the gate said no: the champion stays, and nobody has to repair anything")
         return None
     if failed:
-        raise StepFailed(stage.explain(dag_id, run_id, failed[0]))
+        raise StepFailed(stage.api.explain_failure(dag_id, run_id, failed[0]))
     version = int(stage.api.xcom(dag_id, run_id, "register"))
     chapter.found(f"certified and registered as version {version}")
     return version
@@ -259,7 +247,7 @@ def run_monitoring(stage: Demo, chapter: Step) -> None:
     tasks = stage.finish(chapter, dag_id, run_id)
     for task_id in ("detect_drift", "decide"):
         if tasks[task_id] != "success":
-            raise StepFailed(stage.explain(dag_id, run_id, task_id))
+            raise StepFailed(stage.api.explain_failure(dag_id, run_id, task_id))
     drift = stage.api.xcom(dag_id, run_id, "detect_drift", "figures")
     decision = stage.api.xcom(dag_id, run_id, "decide")
     chapter.found(f"drift: {drift['outcome']}, {drift['reason']}")
@@ -307,24 +295,22 @@ def _wait_for_partitions(stage: Demo, chapter: Step, keys: Iterable[str]) -> Non
     raise StepFailed(f"{dag_id} did not follow for {', '.join(keys)} within 3 minutes. Is it paused?")
 
 
-def main() -> int:
-    """Start the stack, tell the story, and say where to look further."""
-    narrator = DemoConsole()
+def run_demo(settings: Settings, console: DemoConsole) -> bool:
+    """Start the stack, play the demo, and print where to look further; return whether it succeeded."""
     try:
-        with narrator.chapter("The stack starts") as chapter:
-            lifecycle.start_stack(
-                settings(), lambda left: chapter.progress(", ".join(n for n, p in left.items() if p))
-            )
-        play(Demo(settings(), AirflowApi(settings())), narrator)
+        with console.chapter("The stack starts") as chapter:
+            lifecycle.start_stack(settings, lambda problems: chapter.progress(_unhealthy(problems)))
+        play(Demo(settings, AirflowApi(settings)), console)
     except AirworthyError as error:
-        narrator.fail(error)
-        narrator.console.print(f"Logs are in {settings().root / 'logs'}; `make status` shows what runs.")
-        return 1
-    narrator.keep(settings().root / "demo.json")
-    narrator.table()
-    narrator.console.print(addresses(settings()))
-    return 0
+        console.fail(error)
+        logs = settings.root / "logs"
+        console.console.print(f"Logs are in {logs}; `make status` shows what runs.")
+        return False
+    console.keep(settings.root / "demo.json")
+    console.table()
+    console.console.print(lifecycle.describe_addresses(settings))
+    return True
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def _unhealthy(problems: dict[str, str]) -> str:
+    return ", ".join(name for name, problem in problems.items() if problem)

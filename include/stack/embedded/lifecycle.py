@@ -260,11 +260,23 @@ def _unique(process: psutil.Process) -> int:
         return 0
 
 
-def addresses(chosen: Settings) -> str:
-    """Return where a person looks further, and how they log in."""
+def addresses(settings: Settings) -> dict[str, str]:
+    """Return where the services answer, where their logs are, and the file of Airflow's password."""
+    return {
+        "airflow": settings.airflow_uri,
+        "mlflow": settings.mlflow_uri,
+        "models": f"{settings.gateway_uri}/models",
+        "logs": str(settings.root / "logs"),
+        "password_file": str(password_file(settings.root)),
+    }
+
+
+def describe_addresses(settings: Settings) -> str:
+    """Return the addresses as text, with the login of Airflow."""
+    places = addresses(settings)
     return (
-        f"Airflow  {chosen.airflow_uri}  user admin, password in {password_file(chosen.root)}\n"
-        f"MLflow   {chosen.mlflow_uri}\n"
-        f"Models   {chosen.gateway_uri}/models\n"
-        f"Logs     {chosen.root / 'logs'}"
+        f"Airflow  {places['airflow']}  user admin, password in {places['password_file']}\n"
+        f"MLflow   {places['mlflow']}\n"
+        f"Models   {places['models']}\n"
+        f"Logs     {places['logs']}"
     )

@@ -136,7 +136,7 @@ class Supervisor:
 
 
 def _section(program: Program, settings: Settings) -> str:
-    command = f"{shlex.quote(sys.executable)} -m include.stack.run {program.name}"
+    command = f"{shlex.quote(sys.executable)} -m include.stack {program.name}"
     group = str(program.whole_group).lower()
     return f"""\
 [program:{program.name}]

@@ -19,9 +19,7 @@ from include.certificates.keys import (
     rotate_key,
     trusted_key_ids,
 )
-from include.cli.keys import main
 from include.errors import CertificateInvalid, SettingsError
-from include.settings import settings
 
 
 def test_a_new_signing_key_is_readable_by_its_owner_only(tmp_path):
@@ -117,16 +115,3 @@ def test_an_untrusted_key_cannot_be_revoked(tmp_path, name):
     with pytest.raises(SettingsError, match="not trusted here"):
         revoke_key(tmp_path, name)
     assert read_signing_key(tmp_path / "signing.pem")
-
-
-def test_the_command_rotates_revokes_and_lists_keys(tmp_path, monkeypatch, capsys):
-    monkeypatch.setenv("AIRWORTHY_HOME", str(tmp_path))
-    settings.cache_clear()
-    old = generate_keys(tmp_path / "keys")
-    assert main(["rotate"]) == 0
-    new = next(line.split()[0] for line in capsys.readouterr().out.splitlines() if line.endswith("*"))
-    assert main(["revoke", old]) == 0
-    assert capsys.readouterr().out == f"{new} *\n"
-    assert main(["revoke", new]) == 1
-    assert "Rotate first" in capsys.readouterr().err
-    settings.cache_clear()

@@ -6,18 +6,16 @@ import pandas as pd
 import pytest
 
 from include.certificates.certificate import FILE_NAME, Claims, GateEvidence, issue_certificate, model_digest
-from include.cli.explain import main
 from include.data.lake.delta_tables import Lake
 from include.database.tables import desired_state, inference_log
 from include.modeling.explainability.shapley import Attribution
-from include.settings import settings
 from include.use_cases.flight_delay import USE_CASE as FLIGHT_DELAY
 
 NOW = datetime.datetime(2013, 3, 1, tzinfo=datetime.UTC)
 
 
 @pytest.fixture
-def served(registry, database, packaged, keys, flights, tmp_path, monkeypatch):
+def served(registry, database, packaged, keys, flights, tmp_path, set_settings):
     """Return the champion of `flight_delay`, with a lake of features and an answered request `r-1`."""
     passed = GateEvidence(gate="threshold", outcome="pass", severity="block", reason="good", figures={})
     claims = Claims(
@@ -34,8 +32,8 @@ def served(registry, database, packaged, keys, flights, tmp_path, monkeypatch):
     lake = Lake(str(tmp_path / "lake"))
     days = [day.date() for day in pd.to_datetime(rows["day"].unique())]
     lake.publish("flight_features", rows.drop(columns="target"), days, metadata={})
-    asked = rows[list(FLIGHT_DELAY.features)].head(1).astype(object)
-    inputs = asked.where(asked.notna(), None).to_dict("records")
+    features = rows[list(FLIGHT_DELAY.features)].head(1).astype(object)
+    inputs = features.where(features.notna(), None).to_dict("records")
     with database.begin() as connection:
         connection.execute(desired_state.insert().values(use_case="flight_delay", champion=version))
         connection.execute(
@@ -45,40 +43,43 @@ def served(registry, database, packaged, keys, flights, tmp_path, monkeypatch):
             )
         )  # fmt: skip
     address = database.url.render_as_string(hide_password=False)
-    variables = {"MLFLOW_URI": registry.uri, "DATABASE_URL": address, "LAKE_URI": lake.uri}
-    for name, value in (variables | {"HOME": str(keys.parent)}).items():
-        monkeypatch.setenv(f"AIRWORTHY_{name}", value)
-    monkeypatch.setattr("include.settings.Settings.trusted_keys", keys / "trusted")
-    settings.cache_clear()
-    yield version, rows["flight_id"].iloc[-1]
-    settings.cache_clear()
+    set_settings(mlflow_uri=registry.uri, database_url=address, lake_uri=lake.uri, home=keys.parent)
+    return version, rows["flight_id"].iloc[-1]
 
 
 @pytest.fixture(autouse=True)
-def _cheap(monkeypatch):
-    """Answer without shap, which is slow to be imported and has tests of its own."""
+def _environment(monkeypatch, keys):
+    """Trust the test's keys, and answer without shap, which is slow to import and has tests of its own."""
+    monkeypatch.setattr("include.settings.Settings.trusted_keys", keys / "trusted")
 
-    def attribute(model, usual, rows):
-        return [Attribution(0.25, float(each), {"hour": 0.1}) for each in model.predict(rows)]
+    def attribute(model, background, rows):
+        return [Attribution(0.25, float(value), {"hour": 0.1}) for value in model.predict(rows)]
 
-    monkeypatch.setattr("include.cli.explain.attribute", attribute)
+    monkeypatch.setattr("include.modeling.explainability.shapley.attribute", attribute)
 
 
-def test_the_answer_to_a_request_is_explained(served, capsys):
-    assert main(["flight_delay", "--request", "r-1"]) == 0
-    said = capsys.readouterr().out
-    assert f"flight_delay version {served[0]}: 0." in said
-    assert "hour     +0.100000" in said
+def test_answer_to_a_request_is_explained(served, airworthy):
+    result = airworthy("explain", "flight_delay", "--request", "r-1")
+    assert result.code == 0
+    assert f"flight_delay version {served[0]}: 0." in result.out
+    assert "hour     +0.100000" in result.out
+
+
+def test_explanation_as_json_has_version_and_contributions(served, airworthy):
+    value = airworthy("explain", "flight_delay", "--request", "r-1", "--json").value
+    assert (value["use_case"], value["version"]) == ("flight_delay", served[0])
+    assert [(row["base"], row["contributions"]) for row in value["rows"]] == [(0.25, {"hour": 0.1})]
 
 
 @pytest.mark.parametrize("day", [[], ["--day", "2013-01-02"]])
-def test_what_the_champion_says_of_an_entity_is_explained(served, capsys, day):
-    assert main(["flight_delay", "--entity", served[1], *day]) == 0
-    assert "usually 0.25" in capsys.readouterr().out
+def test_prediction_of_the_champion_for_an_entity_is_explained(served, airworthy, day):
+    result = airworthy("explain", "flight_delay", "--entity", served[1], *day)
+    assert result.code == 0
+    assert "usually 0.25" in result.out
 
 
 @pytest.mark.parametrize(
-    ("asked", "says"),
+    ("arguments", "message"),
     [
         (["--request", "nobody"], "No request nobody to flight_delay"),
         (["--entity", "nobody"], "flight_features has no row of flight_id nobody."),
@@ -86,13 +87,15 @@ def test_what_the_champion_says_of_an_entity_is_explained(served, capsys, day):
         (["--entity", "nobody", "--version", "987654"], "987654"),
     ],
 )
-def test_what_is_not_there_is_named(served, capsys, asked, says):
-    assert main(["flight_delay", *asked]) == 1
-    assert says in capsys.readouterr().err
+def test_missing_request_row_or_version_is_named(served, airworthy, arguments, message):
+    result = airworthy("explain", "flight_delay", *arguments)
+    assert result.code == 1
+    assert message in result.err
 
 
-def test_without_a_champion_a_version_is_asked_for(served, database, capsys):
+def test_use_case_without_a_champion_needs_a_version(served, database, airworthy):
     with database.begin() as connection:
         connection.execute(desired_state.update().values(champion=None))
-    assert main(["flight_delay", "--entity", "any"]) == 1
-    assert "name a version" in capsys.readouterr().err
+    result = airworthy("explain", "flight_delay", "--entity", "any")
+    assert result.code == 1
+    assert "name a version" in result.err

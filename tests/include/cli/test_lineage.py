@@ -1,37 +1,65 @@
 from __future__ import annotations
 
-from datetime import date
-from types import SimpleNamespace
+from datetime import UTC, date, datetime
 
 import pandas as pd
 import pytest
 
-from include.cli import lineage as command
+from include.cli.lineage import model_record, partition_record
+from include.data.lake.commit_log import Commit
 from include.data.lake.delta_tables import Lake
+from include.data.snapshots.snapshot import Snapshot
+from include.modeling.lineage import ModelLineage, PartitionLineage
 
 DAYS = [date(2013, 7, 1), date(2013, 7, 2)]
+COMMIT = Commit("flights", 4, datetime(2013, 7, 3, tzinfo=UTC), "flights_ingestion/1", "1", frozenset(DAYS))
 
 
 @pytest.fixture
-def lake(tmp_path, monkeypatch):
-    monkeypatch.setattr(
-        command, "settings", lambda: SimpleNamespace(lake_uri=str(tmp_path), mlflow_uri="http://127.0.0.1:9")
-    )
-    return Lake(str(tmp_path))
-
-
-def test_labels_shows_which_days_are_learnt_from(lake, capsys):
-    rows = pd.DataFrame({"flight_id": ["a", "b", "c", "d"], "day": [str(day) for day in DAYS for _ in "ab"]})
+def lake(tmp_path, set_settings):
+    """Return a lake with two days of flights; the second lacks half of its labels."""
+    set_settings(lake_uri=tmp_path, mlflow_uri="http://127.0.0.1:9")
+    lake = Lake(str(tmp_path))
+    keys = {
+        "flight_id": ["a", "b", "c", "d"],
+        "day": ["2013-07-01", "2013-07-01", "2013-07-02", "2013-07-02"],
+    }
+    rows = pd.DataFrame(keys)
     lake.publish("flight_features", rows, DAYS, metadata={})
     lake.publish("arrivals", rows.iloc[:3].assign(arr_delay=[1.0, None, 2.0]), DAYS, metadata={})
-    assert command.main(["labels", "flight_delay"]) == 0
-    shown = [line.split() for line in capsys.readouterr().out.splitlines()]
+    return lake
+
+
+def test_labels_show_which_days_are_learnt_from(lake, airworthy):
+    result = airworthy("lineage", "labels", "flight_delay")
+    assert result.code == 0
+    shown = [line.split() for line in result.out.splitlines()]
     assert ["2013-07-01", "2", "2", "1", "100.0%", "yes"] in shown
     assert ["2013-07-02", "2", "1", "1", "50.0%", "no"] in shown
 
 
-@pytest.mark.parametrize("wrong", [["model", "unknown", "1"], ["partition", "flights", "July"], []])
-def test_what_cannot_be_asked_is_refused_with_what_can(wrong, lake, capsys):
-    with pytest.raises(SystemExit):
-        command.main(wrong)
-    assert "usage: python -m include.cli.lineage" in capsys.readouterr().err
+def test_labels_as_json_have_one_object_per_day(lake, airworthy):
+    value = airworthy("lineage", "labels", "flight_delay", "--days", "1", "--json").value
+    assert value["days"] == [
+        {
+            "day": "2013-07-02",
+            "rows": 2,
+            "landed": 1,
+            "labelled": 1,
+            "completeness": 0.5,
+            "learnt_from": False,
+        }
+    ]
+
+
+def test_records_hold_commits_with_their_days():
+    snapshot = Snapshot("late", DAYS[0], "view", 1, "arrivals", 2, ("2013-07-01", "2013-07-02"), 4, "digest")
+    pairs = [(day, COMMIT) for day in DAYS]
+    commit = {"table": "flights", "commit": 4, "at": COMMIT.at, "run": COMMIT.run, "try": "1", "days": DAYS}
+    version = model_record(ModelLineage("late", 3, "run", "code", snapshot, {"flights": pairs}, ["a file"]))
+    assert version["partitions"] == {"flights": [commit]}
+    assert version["snapshot"]["digest"] == "digest"
+    day = PartitionLineage("flights", DAYS[0], [COMMIT], [], [], [], {("scores", DAYS[0], 3): 7})
+    record = partition_record(day)
+    assert record["commits"] == [commit | {"days": DAYS[:1]}]
+    assert record["predictions"] == [{"table": "scores", "day": DAYS[0], "version": 3, "rows": 7}]

@@ -5,11 +5,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from include.cli import history as command
 from include.database.ledger import Entry, append
 from include.release import rollout
 from include.release.champion_history import MOST_STEPS, champion_record, champions
-from include.settings import settings
 
 GATES = [
     {"gate": "threshold_roc_auc", "outcome": "pass", "severity": "block", "reason": "0.71", "figures": {}}
@@ -66,19 +64,3 @@ def test_a_long_story_is_told_from_its_end(database):
     with database.connect() as connection:
         steps = champion_record(connection, name, datetime.now(UTC) + timedelta(seconds=1)).steps
     assert [step["reason"] for step in (steps[0], steps[-1])] == ["5", str(MOST_STEPS + 4)]
-
-
-def test_the_command_tells_who_when_and_why(database, story, monkeypatch, capsys):
-    name, first, _ = story
-    monkeypatch.setenv("AIRWORTHY_DATABASE_URL", database.url.render_as_string(hide_password=False))
-    settings.cache_clear()
-    assert command.main([name, "--at", first.isoformat()]) == 0
-    said = capsys.readouterr().out
-    for part in (
-        "version 1, promoted",
-        "approved by ann: the interval is narrow",
-        "threshold_roc_auc (block)",
-    ):
-        assert part in said
-    assert command.main([name, "--at", "2001-01-01T00:00:00Z"]) == 1
-    settings.cache_clear()

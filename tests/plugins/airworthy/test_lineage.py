@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from airworthy.operators.training import TakeSnapshotOperator
-from include.cli.lineage import show_descendants, show_origin
+from include.cli.lineage import print_model_lineage, print_partition_lineage
 from include.data.lake import commit_log
 from include.data.lake.delta_tables import Lake
 from include.data.snapshots import records
@@ -64,7 +64,7 @@ def test_a_version_leads_to_its_snapshot_the_commits_and_runs_of_each_day_and_th
     assert len(found.partitions["flights"]) == len(told.days("flights"))
     assert len(found.files) == 2 * len(told.days("flights"))
     assert found.files[0].startswith("flight_features/day=2013-01-01/")
-    show_origin(found)
+    print_model_lineage(found)
     assert "flights_ingestion/bulk" in capsys.readouterr().out
 
 
@@ -79,7 +79,7 @@ def test_a_partition_leads_to_features_snapshots_models_and_predictions(
     assert [row["run"] for row in found.snapshots] == [f"{certified.name}_training/manual"]
     assert [(one.version, one.requests) for one in found.models] == [(1, 0), (2, 30)]
     assert dict(found.predictions) == {(f"{certified.name}_predictions", THREE, 1): 1}
-    show_descendants(found)
+    print_partition_lineage(found)
     assert f"{certified.name}_predictions" in capsys.readouterr().out
 
 

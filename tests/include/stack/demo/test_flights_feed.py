@@ -9,7 +9,6 @@ import pandas as pd
 import pytest
 
 from include.catalog import catalog
-from include.settings import settings
 from include.stack.demo import flights_feed
 
 
@@ -60,16 +59,6 @@ def test_arrivals_are_of_the_same_flights(landed):
     flights, arrivals = (pd.read_csv(landed / name / "2013-01-01.csv") for name in ("flights", "arrivals"))
     assert list(arrivals["flight_id"]) == list(flights["flight_id"])
     assert arrivals["arr_delay"].isna().sum() == 11
-
-
-def test_the_command_lands_into_the_folder_of_the_settings(tmp_path, monkeypatch, capsys):
-    monkeypatch.setenv("AIRWORTHY_LANDING_URI", str(tmp_path / "landing"))
-    monkeypatch.setattr(sys, "argv", ["feed", "--until", "2013-01-01"])
-    settings.cache_clear()
-    flights_feed.main()
-    settings.cache_clear()
-    assert "2 files landed" in capsys.readouterr().out
-    assert names(tmp_path / "landing") == ["flights/2013-01-01.csv", "weather/2013-01-01.csv"]
 
 
 def test_importing_the_feed_is_light():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from functools import partial
 from unittest.mock import create_autospec
 
 import pytest
@@ -22,6 +23,7 @@ def api():
     api.trigger.return_value = "manual__1"
     api.link.return_value = "http://airflow/run"
     api.run.return_value = {"state": "failed"}
+    api.explain_failure = partial(AirflowApi.explain_failure, api)
     return api
 
 

@@ -23,7 +23,7 @@ def test_every_program_is_there_and_is_restarted_when_it_dies(rendered):
         section = rendered[f"program:{program.name}"]
         assert section["autorestart"] == "true"
         assert section["killasgroup"] == "true"
-        assert section["command"].endswith(f"-m include.stack.run {program.name}")
+        assert section["command"].endswith(f"-m include.stack {program.name}")
 
 
 def test_only_the_owner_speaks_to_it_and_reads_its_logs(rendered):

@@ -11,7 +11,7 @@ from airworthy.links import BacktestLink
 from airworthy.operators.backtest import BacktestOperator
 from airworthy.operators.gate import ModelGateOperator
 from airworthy.operators.training import EvaluateModelOperator, TakeSnapshotOperator, TrainModelOperator
-from include.cli import backtest
+from include.cli.__main__ import main
 from include.declarations import Threshold
 from include.errors import DataError, GateFailed
 from include.modeling.backtest import walk_forward
@@ -89,14 +89,19 @@ def _the_page_shows_it(operator, use_case, lake):
 
 
 def _the_command_tells_it(use_case, capsys):
-    asked = [use_case.name, "--first", f"{FIRST}", "--last", f"{LAST}"]
+    arguments = ["backtest", use_case.name, "--first", f"{FIRST}", "--last", f"{LAST}"]
+    result = json.loads(_output_of([*arguments, "--json"], capsys))
+    assert result["nights"][3]["state"] == "refused"
+    text = _output_of(arguments, capsys)
+    assert "4 nights" in text
+    assert f"/airworthy/reports/backtests/{use_case.name}/" in text
+
+
+def _output_of(arguments, capsys):
     capsys.readouterr()  # what was logged before
-    assert backtest.main([*asked, "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["nights"][3]["state"] == "refused"
-    assert backtest.main(asked) == 0
-    said = capsys.readouterr().out
-    assert "4 nights" in said
-    assert f"/airworthy/reports/backtests/{use_case.name}/" in said
+    with pytest.raises(SystemExit, match="0"):
+        main(arguments)
+    return capsys.readouterr().out
 
 
 def test_without_any_training_it_says_how_to_backfill(registry, use_case):

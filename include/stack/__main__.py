@@ -1,4 +1,4 @@
-"""`python -m include.stack.run <program>`: become that program, which ends when the supervisor does."""
+"""`python -m include.stack PROGRAM`: become a program of the stack, which ends when the supervisor does."""
 
 from __future__ import annotations
 

@@ -1,0 +1,79 @@
+"""The command line `airworthy`: every command, and what an error turns into."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from typer import Typer
+
+from include.cli import (
+    backtest,
+    certificates,
+    champion,
+    compose,
+    demo,
+    explain,
+    features,
+    lineage,
+    quarantine,
+    stack,
+)
+from include.cli.options import MODELS, OPERATION
+from include.errors import AirworthyError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import NoReturn
+
+HELP = """
+Operate models from raw data to production.
+
+Each command prints text for people, or JSON with --json. `airworthy COMMAND --help` shows examples.
+Settings are AIRWORTHY_* variables; AIRWORTHY_HOME names the folder of all state.
+
+[bold]Exit codes[/bold]
+  0  The command did what it was asked to do.
+  1  It failed, and one message on standard error says why; or the answer is no: a program does not
+     work, a certificate is invalid, there was no champion.
+  2  The command line is wrong; for `certificate verify`: the model could not be verified.
+  3  The stack does not run (`stack status`).
+"""
+
+app = Typer(
+    name="airworthy",
+    help=HELP,
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    add_completion=True,
+)
+app.add_typer(stack.app, name="stack", rich_help_panel=OPERATION)
+app.add_typer(demo.app)
+app.add_typer(compose.app, name="compose", rich_help_panel=OPERATION)
+app.add_typer(certificates.keys_app, name="keys", rich_help_panel=OPERATION)
+app.add_typer(champion.app)
+app.add_typer(lineage.app, name="lineage", rich_help_panel=MODELS)
+app.add_typer(certificates.app, name="certificate", rich_help_panel=MODELS)
+app.add_typer(explain.app)
+app.add_typer(backtest.app)
+app.add_typer(quarantine.app, name="quarantine", rich_help_panel=MODELS)
+app.add_typer(features.app)
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """
+    Run one command and end the process with its exit code.
+
+    An error of the project is printed on standard error, without a traceback, and the code is 1.
+    """
+    try:
+        app(None if arguments is None else list(arguments), prog_name="airworthy")
+    except AirworthyError as error:
+        sys.stderr.write(f"{error}\n")
+        sys.exit(1)
+    sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

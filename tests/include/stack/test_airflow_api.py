@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+from unittest.mock import create_autospec
+
+import pytest
+
+from include.stack.airflow_api import AirflowApi, RunFailed
+
+
+@pytest.fixture
+def api(chosen, monkeypatch):
+    """Return the API of a stack in which every run failed at its task `release`."""
+    api = AirflowApi(chosen)
+    tasks = [{"task_id": "show", "state": "success"}, {"task_id": "release", "state": "failed"}]
+    listed = [{**task, "try_number": 3} for task in tasks]
+    monkeypatch.setattr(api, "wait", create_autospec(api.wait, return_value="failed"))
+    monkeypatch.setattr(api, "task_instances", create_autospec(api.task_instances, return_value=listed))
+    monkeypatch.setattr(
+        api, "log", create_autospec(api.log, return_value="begun\nQualityFailed: no row passes")
+    )
+    return api
+
+
+def test_failed_run_names_the_task_and_the_last_error(api):
+    reason = r"flights_quarantine\.release failed: QualityFailed: no row passes\nhttp://.*/runs/manual__1"
+    with pytest.raises(RunFailed, match=reason):
+        api.require_success("flights_quarantine", "manual__1")
+    api.log.assert_called_once_with("flights_quarantine", "manual__1", "release", try_number=3)
+
+
+def test_successful_run_passes(api):
+    api.wait.return_value = "success"
+    api.require_success("flights_quarantine", "manual__1")
+    api.log.assert_not_called()
