@@ -151,7 +151,7 @@ def _pending_rows(
 
 
 def _print_rows(dataset: str, count: int, frame: pd.DataFrame, key: str, *, as_json: bool) -> None:
-    from include.storage.html_tables import table_text
+    from include.storage.html_tables import format_table
 
     if as_json:
         records = frame.astype(object).where(frame.notna(), None).to_dict("records")
@@ -159,7 +159,7 @@ def _print_rows(dataset: str, count: int, frame: pd.DataFrame, key: str, *, as_j
         return
     print_text(f"{dataset}: {count:,} rejected rows wait")
     if count:
-        print_text(table_text(frame))
+        print_text(format_table(frame))
 
 
 def _require_range(first: date | None, last: date | None) -> None:
