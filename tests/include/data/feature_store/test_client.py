@@ -245,7 +245,7 @@ def test_connections_that_the_database_ended_are_replaced(lake, database_url, po
 
 def test_a_database_that_is_away_is_an_accident(lake):
     publish(lake, DAYS[0], ["Rhine"], 1)
-    with pytest.raises(ServiceUnavailable, match="The feature store's database is away"):
+    with pytest.raises(ServiceUnavailable, match="The feature store's database does not answer"):
         client.materialise(LEVELS, lake, f"postgresql+psycopg2://a:b@127.0.0.1:{free_ports(1)[0]}/c")
 
 

@@ -142,19 +142,20 @@ def test_the_columns_are_the_declared_ones_in_their_order_and_then_the_day(fille
 
 
 def test_an_hour_is_known_from_its_own_start_and_lag(declared):
-    hourly = Dataset(**declared["trips"].model_dump() | {"every": "hour", "lag_days": 1})
+    hourly = Dataset(**declared["trips"].model_dump() | {"granularity": "hour", "lag_days": 1})
     rows = pd.DataFrame({"day": ["2013-01-01"] * 2, "hour": ["05", "23"]})
     moments = [pd.Timestamp("2013-01-02T05:00Z"), pd.Timestamp("2013-01-02T23:00Z")]
     assert features.known_at(hourly, rows).tolist() == moments
 
 
 @pytest.mark.parametrize(
-    "changed", [{"known_at": "at"}, {"known_at": None, "lag_days": 1}, {"known_at": None, "every": "hour"}]
+    "changed",
+    [{"known_at": "at"}, {"known_at": None, "lag_days": 1}, {"known_at": None, "granularity": "hour"}],
 )
 def test_a_build_must_say_when_the_rows_that_it_used_became_known(filled, declared, changed):
     def forgets(frames, day):
         return in_time(frames, day).drop(columns="levels_seen_known_at")
 
     declared["levels_seen"] = Dataset(**declared["levels_seen"].model_dump() | changed)
-    with pytest.raises(DataError, match=r"levels: build\(\) returns no levels_seen_known_at, and only it"):
+    with pytest.raises(DataError, match=r"levels: build\(\) returns no column levels_seen_known_at"):
         features.build_features(VIEW, forgets, filled, DAYS[:1], datasets=declared)

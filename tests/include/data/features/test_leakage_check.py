@@ -21,7 +21,7 @@ DAY = DAYS[1]
 @pytest.fixture(autouse=True)
 def _few_moments(request, monkeypatch):
     if "honest" not in request.node.name:
-        monkeypatch.setattr(leakage_check, "MOMENTS", 6)
+        monkeypatch.setattr(leakage_check, "MAX_PREDICTION_TIMES", 6)
 
 
 def view_with(name, source, **changes):
@@ -107,7 +107,7 @@ def test_the_arrival_as_a_feature_is_caught_with_its_name_source_row_and_times(a
     found = look_at_arrival(arrived)
     assert [(leak.feature, leak.source) for leak in found.leaks] == [("arr_delay", "arrived")]
     leak = found.leaks[0]
-    assert leak.known == "missing"
+    assert leak.value_in_time == "missing"
     took = pd.Timestamp(leak.known_at) - pd.Timestamp(leak.predicted_at)
     assert took == timedelta(hours=5)  # it arrives three hours after a departure that is predicted two before
     assert leak.entity.startswith("2013-01-02-")
@@ -168,10 +168,10 @@ def test_the_same_rows_are_looked_at_each_time_and_no_more_than_there_is_time_fo
     assert leakage_check.check_leakage(VIEW, counted, real_lake, rows, DAYS) == leakage_check.check_leakage(
         VIEW, honest, real_lake, rows, DAYS
     )
-    assert len(built) <= 2 * leakage_check.MOMENTS
+    assert len(built) <= 2 * leakage_check.MAX_PREDICTION_TIMES
     built.clear()
-    monkeypatch.setattr(leakage_check, "MOMENTS", 3)
-    monkeypatch.setattr(leakage_check, "MOST_DAYS", 2)
+    monkeypatch.setattr(leakage_check, "MAX_PREDICTION_TIMES", 3)
+    monkeypatch.setattr(leakage_check, "MAX_DAYS", 2)
     leakage_check.check_leakage(VIEW, counted, real_lake, rows, DAYS)
     assert [built.count(day) for day in DAYS] == [3, 0, 3]
 
@@ -180,7 +180,7 @@ def test_nothing_to_look_at_is_no_proof(real_lake):
     rows = real_lake.read("flight_features", [DAY]).iloc[:0]
     found = leakage_check.check_leakage(VIEW, honest, real_lake, rows, [DAY])
     assert not found.passed
-    with pytest.raises(DataError, match="there was no row to look for leaks in"):
+    with pytest.raises(DataError, match="there was no row to check"):
         found.raise_if_failed(VIEW.name)
 
 

@@ -69,7 +69,7 @@ def test_a_source_that_has_ended_is_not_waited_for(landed):
 
 
 def test_a_day_of_hours_is_ready_with_the_last_of_them(lake, landed):
-    hourly = catalog().datasets["weather"].model_copy(update={"every": "hour"})
+    hourly = catalog().datasets["weather"].model_copy(update={"granularity": "hour"})
     datasets = {**catalog().datasets, "weather": hourly}
     landed("flights", ONE)
 

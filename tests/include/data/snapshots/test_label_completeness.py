@@ -51,7 +51,7 @@ def test_a_day_without_any_label_is_no_more_than_empty(real_lake):
 def test_a_label_counts_once_and_only_for_its_own_day():
     rows = pd.DataFrame({"day": ["a", "a", "b"], "id": ["x", "y", "x"]})
     labels = pd.DataFrame({"day": ["a", "a", "a"], "id": ["x", "x", "z"], "late": [None, None, 3.0]})
-    found = label_completeness.count(rows, labels, "id", "late")
+    found = label_completeness.count_labels(rows, labels, "id", "late")
     assert found == {"a": Completeness(2, 1, 0), "b": Completeness(1, 0, 0)}
 
 

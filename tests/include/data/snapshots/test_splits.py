@@ -36,9 +36,9 @@ def test_validation_can_be_left_out(labelled):
 @pytest.mark.parametrize(
     ("days", "target", "complaint"),
     [
-        (0, (0, 1), "There are 0 days of labelled rows, and 3 are held out"),
-        (3, (0, 1), "There are 3 days of labelled rows, and 3 are held out"),
-        (5, (0, 1), "There are 4 rows to train on, and the use case asks for 6"),
+        (0, (0, 1), "There are 0 days of labelled rows; validation and test need 3"),
+        (3, (0, 1), "There are 3 days of labelled rows; validation and test need 3"),
+        (5, (0, 1), "There are 4 training rows; the use case needs 6"),
         (6, (1, 1), "All 6 training rows have the same class, 1"),
     ],
 )
@@ -89,5 +89,5 @@ def test_the_embargo_is_of_days_of_the_calendar_and_a_day_without_rows_is_one(la
 
 
 def test_an_embargo_that_leaves_nothing_is_an_error_that_names_it(labelled):
-    with pytest.raises(DataError, match=r"There are 6 days .* 3 are held out .* each after an embargo of 2"):
+    with pytest.raises(DataError, match=r"There are 6 days .* need 3, each after an embargo of 2"):
         parts_of(labelled, 6, lag_days=2)

@@ -91,9 +91,9 @@ def test_what_is_published_comes_online_with_its_run(observed, context, database
     rows = Staging(observed.uri).read(frame)
     observed.publish(VIEW.name, rows, [DAY], metadata={})
     materialise = MaterialiseFeaturesOperator(task_id="materialise", feature_view=VIEW.name)
-    assert materialise.execute(ran) == {"rows": 300, "days": [str(DAY)], "forgotten": 0}
+    assert materialise.execute(ran) == {"rows": 300, "days": [str(DAY)], "evicted": 0}
     assert materialise.execute(context({"partition_key": "2013-07-01"})) == {
-        "rows": 0, "days": [], "forgotten": 0,
+        "rows": 0, "days": [], "evicted": 0,
     }  # fmt: skip
     assert materialise.execute(context())["days"] == [str(DAY)]  # by hand, without a day
     with client.open_store(database.url) as opened:

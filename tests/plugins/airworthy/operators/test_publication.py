@@ -59,7 +59,9 @@ def test_labels_say_which_part_of_each_day_has_landed(flown, context, use_case, 
     operator = PublishDatasetOperator(task_id="publish", dataset="arrivals", frame=staged)
     operator.execute(run)
     assert run["ti"].pushed["completeness"][use_case.name] == {str(days[0]): 0.5, str(days[1]): 1.0}
-    told = f"{use_case.name}: 50.0 % of the labels of {days[0]} have landed; it is learnt from at 90 %"
+    told = (
+        f"{use_case.name}: 50.0 % of the labels of {days[0]} have landed; training uses the day from 90 % on"
+    )
     assert told in capsys.readouterr().out
 
 
