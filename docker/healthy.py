@@ -1,4 +1,4 @@
-"""Whether a service works: `healthy.py <url> [<status> | <component of Airflow>]`, or `healthy.py worker`."""
+"""Health check of a container: `healthy.py <url> [<status> | <Airflow component>]` or `healthy.py worker`."""
 
 from __future__ import annotations
 
@@ -9,35 +9,45 @@ import sys
 from urllib.error import HTTPError
 from urllib.request import ProxyHandler, build_opener
 
-PATIENCE = 5  # seconds
+REQUEST_TIMEOUT_S = 5
 
 
-def problem(target: str, wanted: str = "200") -> str:
-    """Return what is wrong with the service; empty when nothing is."""
+def problem(target: str, expected: str = "200") -> str:
+    """
+    Return what is wrong with a service, or an empty string.
+
+    Parameters
+    ----------
+    target
+        URL of the service, or `worker` for the Celery worker of this container.
+    expected
+        HTTP status, or the component whose status must be healthy in Airflow's health report.
+    """
     if target == "worker":
-        return _worker()
-    status, body = _ask(target)
-    if wanted.isdigit():
-        return "" if status == int(wanted) else f"{target} answers {status}, not {wanted}"
-    state = json.loads(body)[wanted]["status"]
-    return "" if state == "healthy" else f"{wanted} is {state}"
+        return _worker_problem()
+    status, body = _get(target)
+    if expected.isdigit():
+        return "" if status == int(expected) else f"{target} answers {status}, not {expected}"
+    state = json.loads(body)[expected]["status"]
+    return "" if state == "healthy" else f"{expected} is {state}"
 
 
-def _ask(url: str) -> tuple[int, bytes]:
+def _get(url: str) -> tuple[int, bytes]:
     opener = build_opener(ProxyHandler({}))
     try:
-        with opener.open(url, timeout=PATIENCE) as answer:
-            return answer.status, answer.read()
+        with opener.open(url, timeout=REQUEST_TIMEOUT_S) as response:
+            return response.status, response.read()
     except HTTPError as error:
         return error.code, b""
 
 
-def _worker() -> str:
+def _worker_problem() -> str:
     from celery import Celery
 
     name = f"celery@{socket.gethostname()}"
     app = Celery(broker=os.environ["AIRFLOW__CELERY__BROKER_URL"])
-    return "" if app.control.ping(destination=[name], timeout=PATIENCE) else f"{name} does not answer"
+    replies = app.control.ping(destination=[name], timeout=REQUEST_TIMEOUT_S)
+    return "" if replies else f"{name} does not answer"
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Fetch a version's files from MLflow over its REST interface, whole or not at all."""
+"""Download of a model version from MLflow's REST interface, without MLflow's client."""
 
 from __future__ import annotations
 
@@ -16,37 +16,54 @@ from include.errors import DataError, ServiceUnavailable
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-MAX_BYTES = 4 * 1024**3
-TIMEOUT = httpx.Timeout(30, connect=3)
-FILE_TIMEOUT = httpx.Timeout(300, connect=3)  # MLflow copies a file, however large, before it sends a byte
+MAX_DOWNLOAD_BYTES = 4 * 1024**3
+REQUEST_TIMEOUT = httpx.Timeout(30, connect=3)
+# MLflow copies a file, however large, before it sends the first byte.
+FILE_TIMEOUT = httpx.Timeout(300, connect=3)
 
 
 def download_version(uri: str, use_case: str, version: int, destination: Path) -> Path:
     """
-    Return `destination`, holding the files of the version; nothing is fetched if it exists.
+    Download the files of a version into `destination`, which appears complete or not at all.
 
-    :raises ServiceUnavailable: if MLflow is away, or lost its way
-    :raises DataError: if the version does not exist, or its files are not where MLflow serves them
-    :raises CertificateInvalid: if they are the files of another model than was registered
+    Nothing is downloaded if `destination` exists.
+
+    Parameters
+    ----------
+    uri
+        Address of the MLflow server.
+    use_case, version
+        Name and version of the registered model.
+    destination
+        Folder of the files; it is returned.
+
+    Raises
+    ------
+    ServiceUnavailable
+        If MLflow cannot be reached, or its response is not valid.
+    DataError
+        If the version does not exist, or MLflow does not serve its files.
+    CertificateInvalid
+        If the files have another digest than the version was registered with.
     """
     if destination.exists():
         return destination
     destination.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=f".{destination.name}.", dir=destination.parent))
     try:
-        with _client(uri) as client:
-            registered = _registered(client, use_case, version)
-            _download(client, _artifacts(client, use_case, version), draft, MAX_BYTES)
+        with _open_client(uri) as client:
+            digest = _registered_digest(client, use_case, version)
+            _download_folder(client, _artifact_path(client, use_case, version), draft, MAX_DOWNLOAD_BYTES)
         if not any(draft.iterdir()):
             raise DataError(
-                f"{use_case} version {version} has no files in MLflow at {uri}. Register it anew."
+                f"{use_case} version {version} has no files in MLflow at {uri}. Register the model again."
             )
-        if registered is not None:
-            certificate.require_digest(draft, registered, f"{use_case} version {version}")
+        if digest is not None:
+            certificate.require_digest(draft, digest, f"{use_case} version {version}")
         draft.rename(destination)
     except (httpx.HTTPError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise ServiceUnavailable(
-            f"MLflow at {uri} does not give {use_case} version {version}: {error}"
+            f"{use_case} version {version} cannot be downloaded from MLflow at {uri}: {error}"
         ) from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)
@@ -55,77 +72,86 @@ def download_version(uri: str, use_case: str, version: int, destination: Path) -
 
 def version_of(uri: str, use_case: str, alias: str) -> int:
     """
-    Return the version that an alias of MLflow stands for now.
+    Return the version that an alias of a registered model names now.
 
-    :raises ServiceUnavailable: if MLflow is away
-    :raises DataError: if there is no such model or alias
+    Raises
+    ------
+    ServiceUnavailable
+        If MLflow cannot be reached, or its response is not valid.
+    DataError
+        If there is no such model or alias.
     """
     try:
-        with _client(uri) as client:
-            found = _get(client, "mlflow/registered-models/alias", {"name": use_case, "alias": alias})
-            return int(found["model_version"]["version"])
+        with _open_client(uri) as client:
+            content = _get(client, "mlflow/registered-models/alias", {"name": use_case, "alias": alias})
+            return int(content["model_version"]["version"])
     except (httpx.HTTPError, ValueError, LookupError, TypeError) as error:
         raise ServiceUnavailable(
-            f"MLflow at {uri} does not say what {use_case}@{alias} is: {error}"
+            f"The version of {use_case}@{alias} cannot be read from MLflow at {uri}: {error}"
         ) from error
 
 
-def _client(uri: str) -> httpx.Client:
-    return httpx.Client(base_url=f"{uri.rstrip('/')}/api/2.0/", timeout=TIMEOUT)
+def _open_client(uri: str) -> httpx.Client:
+    return httpx.Client(base_url=f"{uri.rstrip('/')}/api/2.0/", timeout=REQUEST_TIMEOUT)
 
 
-def _registered(client: httpx.Client, use_case: str, version: int) -> str | None:
-    """Return the digest that the version was registered with."""
-    asked = {"name": use_case, "version": str(version)}
-    about = _get(client, "mlflow/model-versions/get", asked)["model_version"]
-    return {tag["key"]: tag["value"] for tag in about.get("tags", [])}.get("airworthy.digest")
+def _registered_digest(client: httpx.Client, use_case: str, version: int) -> str | None:
+    """Return the digest that the version was registered with, if it has one."""
+    parameters = {"name": use_case, "version": str(version)}
+    content = _get(client, "mlflow/model-versions/get", parameters)["model_version"]
+    tags = {tag["key"]: tag["value"] for tag in content.get("tags", [])}
+    return tags.get("airworthy.digest")
 
 
-def _artifacts(client: httpx.Client, use_case: str, version: int) -> str:
-    """Return the path of the version's files below MLflow's artifact service."""
-    asked = {"name": use_case, "version": str(version)}
-    uri = _get(client, "mlflow/model-versions/get-download-uri", asked)["artifact_uri"]
+def _artifact_path(client: httpx.Client, use_case: str, version: int) -> str:
+    """Return the path of the version's files in MLflow's artifact service."""
+    parameters = {"name": use_case, "version": str(version)}
+    uri = _get(client, "mlflow/model-versions/get-download-uri", parameters)["artifact_uri"]
     if uri.startswith("models:/"):
-        model = _get(client, f"mlflow/logged-models/{quote(uri.removeprefix('models:/'), safe='')}", {})
-        uri = model["model"]["info"]["artifact_uri"]
+        model_id = quote(uri.removeprefix("models:/"), safe="")
+        content = _get(client, f"mlflow/logged-models/{model_id}", {})
+        uri = content["model"]["info"]["artifact_uri"]
     parts = urlsplit(uri)
     if parts.scheme != "mlflow-artifacts":
         raise DataError(
-            f"{use_case} version {version} lies at {uri}, which MLflow does not serve: "
+            f"The files of {use_case} version {version} are at {uri}, which MLflow does not serve: "
             "start it with --serve-artifacts and --artifacts-destination."
         )
     return str(parts.path).strip("/")
 
 
-def _download(client: httpx.Client, path: str, folder: Path, allowed: int) -> int:
-    """Fetch everything below `path`, at most `allowed` bytes; return how many are left of them."""
+def _download_folder(client: httpx.Client, path: str, folder: Path, max_bytes: int) -> int:
+    """Download everything below `path`, at most `max_bytes`; return how many of these bytes are left."""
+    bytes_left = max_bytes
     for entry in _get(client, "mlflow-artifacts/artifacts", {"path": path}).get("files", []):
         name = PurePosixPath(entry["path"]).name
         if name in {"", ".", ".."}:
-            raise DataError(f"MLflow lists a file that is called {entry['path']!r} below {path}.")
+            raise DataError(f"MLflow lists a file with the name {entry['path']!r} below {path}.")
         if entry.get("is_dir"):
             (folder / name).mkdir()
-            allowed = _download(client, f"{path}/{name}", folder / name, allowed)
+            bytes_left = _download_folder(client, f"{path}/{name}", folder / name, bytes_left)
             continue
         with (folder / name).open("wb") as file:
-            for part in _stream(client, f"{path}/{name}"):
-                allowed -= file.write(part)
-                if allowed < 0:
-                    raise DataError(f"{path} has more than {MAX_BYTES} bytes; no model is that large.")
-    return allowed
+            for chunk in _stream_file(client, f"{path}/{name}"):
+                bytes_left -= file.write(chunk)
+                if bytes_left < 0:
+                    raise DataError(f"{path} has more than the accepted {MAX_DOWNLOAD_BYTES} bytes.")
+    return bytes_left
 
 
-def _stream(client: httpx.Client, path: str) -> Iterator[bytes]:
+def _stream_file(client: httpx.Client, path: str) -> Iterator[bytes]:
     address = f"mlflow-artifacts/artifacts/{quote(path)}"
     with client.stream("GET", address, timeout=FILE_TIMEOUT) as response:
         response.raise_for_status()
         yield from response.iter_bytes()
 
 
-def _get(client: httpx.Client, path: str, params: dict[str, str]) -> dict[str, Any]:
-    response = client.get(path, params=params)
+def _get(client: httpx.Client, path: str, parameters: dict[str, str]) -> dict[str, Any]:
+    response = client.get(path, params=parameters)
     if response.status_code in {400, 404}:
-        raise DataError(f"MLflow answered {response.status_code} to {path} {params}: {response.text[:200]}")
+        raise DataError(
+            f"MLflow answered {response.status_code} to {path} {parameters}: {response.text[:200]}"
+        )
     response.raise_for_status()
     content: dict[str, Any] = response.json()
     return content

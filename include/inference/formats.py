@@ -1,4 +1,4 @@
-"""The forms in which a model is kept, and how each becomes something that answers: docs/decisions/0009."""
+"""Serialization formats of a model, and how an estimator is loaded from each: docs/decisions/0009."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 GRAPH = "model.onnx"
-# What skops may build beside what it knows to be harmless. It stands here, and not in the model's own
-# files, as MLflow has it: a list that comes with the model protects nobody.
+# Types that skops may construct in addition to those that it trusts itself. The list is part of our code.
+# MLflow stores it with the model, where it could be altered together with the model.
 TRUSTED_TYPES = (
     "collections.OrderedDict",
     "lightgbm.basic.Booster",
@@ -28,32 +28,46 @@ TRUSTED_TYPES = (
 )
 
 
-def estimator_in(folder: Path, described: Mapping[str, Any]) -> Any:
+def load_estimator(folder: Path, mlmodel: Mapping[str, Any]) -> Any:
     """
-    Return what answers for the model in `folder`, as its MLmodel file describes it.
+    Return the estimator, or the ONNX graph, of a model whose files were verified before.
 
-    Only for files that were checked before: a pickle runs what it finds.
+    Loading a pickle runs the code in it.
 
-    :raises CertificateInvalid: if it is a pickle, and AIRWORTHY_ALLOW_PICKLE says that none may be loaded
-    :raises DataError: if the description names no form that is known
+    Parameters
+    ----------
+    folder
+        Folder of the model.
+    mlmodel
+        Content of its MLmodel file.
+
+    Raises
+    ------
+    CertificateInvalid
+        If the model is a pickle and AIRWORTHY_ALLOW_PICKLE is false.
+    DataError
+        If the MLmodel file names no known format.
     """
     try:
-        if described["metadata"]["airworthy"].get("runtime") == "onnx":
+        if mlmodel["metadata"]["airworthy"].get("runtime") == "onnx":
             return OnnxModel(folder / GRAPH)
-        flavor = described["flavors"]["sklearn"]
-        path, form = folder / flavor["pickled_model"], flavor["serialization_format"]
+        flavor = mlmodel["flavors"]["sklearn"]
+        path = folder / flavor["pickled_model"]
+        serialization_format = flavor["serialization_format"]
     except (KeyError, TypeError, AttributeError) as error:
-        raise DataError(f"{folder / 'MLmodel'} does not say in which form the model is: {error}.") from error
-    if form == "skops":
+        raise DataError(f"{folder / 'MLmodel'} does not name the format of the model: {error}.") from error
+    if serialization_format == "skops":
         from skops.io import load
 
         return load(path, trusted=list(TRUSTED_TYPES))
-    if form != "cloudpickle":
-        raise DataError(f"{folder / 'MLmodel'}: a model in the form {form} cannot be loaded.")
+    if serialization_format != "cloudpickle":
+        raise DataError(
+            f"{folder / 'MLmodel'}: models in the format {serialization_format} cannot be loaded."
+        )
     if not settings().allow_pickle:
         raise CertificateInvalid(
             f"{path} is a pickle, and AIRWORTHY_ALLOW_PICKLE is false here. "
-            "Build the model of what skops can carry, or declare Serving(runtime='onnx')."
+            "Build the model of types that skops supports, or declare Serving(runtime='onnx')."
         )
     with path.open("rb") as file:
         return cloudpickle.load(file)

@@ -1,4 +1,4 @@
-"""Load a certified model without MLflow: the certificate first, and only then the model."""
+"""Loading a certified model without MLflow: its certificate is verified before anything of it runs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import yaml
 
 from include.certificates import certificate
 from include.errors import CertificateInvalid, DataError
-from include.inference.formats import estimator_in
+from include.inference.formats import load_estimator
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,7 +27,7 @@ DTYPES: dict[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Interface:
-    """What goes into a model, what comes out, and for whom it was made."""
+    """The use case and task of a model, its typed feature columns and its valid predictions."""
 
     use_case: str
     task: str
@@ -37,99 +37,117 @@ class Interface:
 
     @property
     def features(self) -> tuple[str, ...]:
-        """The columns' names, in the order of training."""
+        """Names of the feature columns, in the order of training."""
         return tuple(self.columns)
 
 
 @dataclass(frozen=True, slots=True)
 class ServedModel:
-    """A certified model in memory."""
+    """A model in memory: its estimator and its interface."""
 
     estimator: Any
     interface: Interface
 
     @property
     def columns(self) -> dict[str, ColumnType]:
-        """The type of every feature, by name."""
+        """Type of each feature column, by name."""
         return self.interface.columns
 
     @property
     def features(self) -> tuple[str, ...]:
-        """The columns' names, in the order of training."""
+        """Names of the feature columns, in the order of training."""
         return self.interface.features
 
     @property
     def task(self) -> str:
-        """Classification, multiclass or regression."""
+        """Task of the model: binary, multiclass or regression."""
         return self.interface.task
 
     @property
     def prediction_range(self) -> tuple[float, float]:
-        """The lowest and the highest prediction that makes sense."""
+        """Smallest and largest valid prediction."""
         return self.interface.prediction_range
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The names of the classes of a multiclass model, in the order of their probabilities."""
+        """Class names of a multiclass model, in the order of its probabilities."""
         return self.interface.classes
 
     def predict(self, frame: pd.DataFrame) -> np.ndarray:
-        """Return one float per row, the probability of class 1 or the value; of several classes one each."""
+        """
+        Return the predictions for a frame with at least the feature columns (n rows).
+
+        Returns
+        -------
+        np.ndarray
+            Float64 array: values of a regression (n,), probabilities of class 1 of a binary model (n,),
+            or probabilities of all classes of a multiclass model (n, n_classes).
+        """
         rows = frame[list(self.features)]
         if self.task == "regression":
             return np.asarray(self.estimator.predict(rows), dtype=np.float64)
-        answers = np.asarray(self.estimator.predict_proba(rows), dtype=np.float64)
-        return answers if self.task == "multiclass" else answers[:, 1]
+        probabilities = np.asarray(self.estimator.predict_proba(rows), dtype=np.float64)
+        return probabilities if self.task == "multiclass" else probabilities[:, 1]
 
 
 def load_model(folder: Path, trusted: Path, *, use_case: str | None = None) -> ServedModel:
     """
-    Return the model in `folder`, if its certificate holds.
+    Return the model in `folder` after its certificate was verified with the keys in `trusted`.
 
-    :raises CertificateInvalid: before anything of the model is run
-    :raises DataError: if it does not say what goes in and what comes out
+    Raises
+    ------
+    CertificateInvalid
+        If the certificate is not valid, or is one of another use case. Nothing of the model was run then.
+    DataError
+        If the MLmodel file does not describe the model.
     """
-    about = certificate.verify_certificate(folder, trusted, use_case=use_case)
+    verified = certificate.verify_certificate(folder, trusted, use_case=use_case)
     interface = read_interface(folder)
-    if interface.use_case != about.use_case:
+    if interface.use_case != verified.use_case:
         raise CertificateInvalid(
-            f"{folder} is a model of {interface.use_case}, certified for {about.use_case}."
+            f"{folder} is a model of {interface.use_case}, certified for {verified.use_case}."
         )
     return load_unverified(folder)
 
 
 def load_unverified(folder: Path) -> ServedModel:
-    """Return the model in `folder`, whose files were checked before: loading may run what it finds."""
+    """Return the model in `folder`. Its files must have been verified: loading may run code in them."""
     interface = read_interface(folder)
-    return ServedModel(estimator_in(folder, _described(folder)), interface)
+    return ServedModel(load_estimator(folder, _read_mlmodel(folder)), interface)
 
 
 def read_interface(folder: Path) -> Interface:
     """
-    Return what the model in `folder` says of itself, running nothing of it.
+    Return the interface of the model in `folder`; no code of the model is run.
 
-    :raises DataError: if its MLmodel file lacks the signature or Airworthy's metadata
+    Raises
+    ------
+    DataError
+        If its MLmodel file lacks the signature or Airworthy's metadata, or names unsupported column types.
     """
-    described = _described(folder)
+    mlmodel = _read_mlmodel(folder)
     try:
-        inputs = json.loads(described["signature"]["inputs"])
-        about = described["metadata"]["airworthy"]
-        low, high = about["prediction_range"]
-        columns = {column["name"]: cast("ColumnType", column["type"]) for column in inputs}
+        inputs = json.loads(mlmodel["signature"]["inputs"])
+        metadata = mlmodel["metadata"]["airworthy"]
+        low, high = metadata["prediction_range"]
         interface = Interface(
-            about["use_case"], about["task"], columns, (float(low), float(high)),
-            tuple(about.get("classes", ())),
-        )  # fmt: skip
+            use_case=metadata["use_case"],
+            task=metadata["task"],
+            columns={column["name"]: cast("ColumnType", column["type"]) for column in inputs},
+            prediction_range=(float(low), float(high)),
+            classes=tuple(metadata.get("classes", ())),
+        )
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(
             f"{folder / 'MLmodel'} lacks {error}: package the model with `packaging.package.save_package`."
         ) from error
-    if unknown := sorted(set(columns.values()) - set(DTYPES)):
-        raise DataError(f"{folder / 'MLmodel'}: columns of type {', '.join(unknown)} cannot be served.")
+    unsupported = sorted(set(interface.columns.values()) - set(DTYPES))
+    if unsupported:
+        raise DataError(f"{folder / 'MLmodel'}: columns of type {', '.join(unsupported)} cannot be served.")
     return interface
 
 
-def _described(folder: Path) -> dict[str, Any]:
+def _read_mlmodel(folder: Path) -> dict[str, Any]:
     try:
         return cast("dict[str, Any]", yaml.safe_load((folder / "MLmodel").read_text()))
     except (OSError, yaml.YAMLError) as error:

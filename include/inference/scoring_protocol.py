@@ -1,61 +1,45 @@
-"""MLflow's scoring protocol: strict about what comes in, and about our own answers."""
+"""Requests in MLflow's scoring protocol: strict parsing into typed columns."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
-import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import pandas as pd
+from pydantic import AfterValidator, FailFast, Field, TypeAdapter, ValidationError
+from pydantic_core import PydanticCustomError
 
-from include.errors import AirworthyError, DataError
+from include.errors import DataError
 from include.inference.model import DTYPES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from include.inference.model import ColumnType
 
-MAX_BYTES = 2 * 1024 * 1024
+MAX_BODY_BYTES = 2 * 1024 * 1024
 MAX_ROWS = 10_000
-ROUNDING = 1e-6  # of probabilities that add up to 1
+MAX_LISTED_COLUMNS = 20
+MAX_SHOWN_CHARACTERS = 60
 FORMATS = ("dataframe_split", "dataframe_records", "instances", "inputs")
-_TYPES: dict[str, frozenset[type]] = {
-    "boolean": frozenset({bool}),
-    "integer": frozenset({int}),
-    "long": frozenset({int}),
-    "float": frozenset({int, float}),
-    "double": frozenset({int, float}),
-    "string": frozenset({str}),
-    "datetime": frozenset({str}),
-}
-_NULLABLE = frozenset({"float", "double", "datetime"})  # the others have no value that means "missing"
-_LARGEST_FLOAT = float(np.finfo(np.float32).max)
-_BOUNDS = {"integer": 2**31, "long": 2**63}
-
-
-Predictions = list[float] | list[list[float]]
+MAX_FLOAT32 = float(np.finfo(np.float32).max)
 
 
 class BadRequest(DataError):
-    """A request that cannot be answered, with the HTTP status that says so."""
+    """A request that cannot be answered; `status` is the HTTP status of the response."""
 
     def __init__(self, message: str, status: int = 400) -> None:
         super().__init__(message)
         self.status = status
 
 
-class InvalidPrediction(AirworthyError):
-    """The model answered, but not with a prediction."""
-
-
 @dataclass(frozen=True, slots=True)
 class Key:
-    """What a caller may send in place of features: the column that names the entity, and its type."""
+    """The entity column that a caller may send instead of the features, and its type."""
 
     name: str
     kind: ColumnType
@@ -64,9 +48,9 @@ class Key:
 @dataclass(frozen=True, slots=True)
 class Rows:
     """
-    The rows of one request, column by column, checked against the signature; None is a missing value.
+    The checked rows of one request, column by column; None is a missing value.
 
-    With `keys`, of the entities that they are about, columns may lack that have to be looked up.
+    If `keys` holds the entity keys of the rows, columns may be absent: they are looked up by key.
     """
 
     columns: dict[str, list[Any]]
@@ -85,64 +69,59 @@ def parse_request(
     body: bytes, content_type: str, columns: dict[str, ColumnType], key: Key | None = None
 ) -> Rows:
     """
-    Return the rows of a request; one that has the `key` needs no other column.
+    Return the checked rows of a request.
 
-    :raises Refused: naming what is wrong, and where
+    Parameters
+    ----------
+    body, content_type
+        The HTTP request's body (JSON or CSV) and its Content-Type.
+    columns
+        The type of each feature, in the order of training.
+    key
+        The entity column. A request that has it needs no other column.
+
+    Raises
+    ------
+    BadRequest
+        If the request is invalid; the message names the problem, the column and the row.
     """
-    if len(body) > MAX_BYTES:
+    if len(body) > MAX_BODY_BYTES:
         raise BadRequest(
-            f"The body has {len(body)} bytes; at most {MAX_BYTES} are taken. Send fewer rows.", 413
+            f"The body has {len(body)} bytes; at most {MAX_BODY_BYTES} are accepted. Send fewer rows.", 413
         )
-    media = content_type.partition(";")[0].strip().lower()
-    if media in {"text/csv", "application/csv"}:
-        return _checked(*_from_csv(body, columns | ({key.name: key.kind} if key else {})), columns, key)
-    if media in {"", "application/json"}:
-        return _checked(*_from_json(body, columns), columns, key)
-    raise BadRequest(f"Content-Type {media} is not taken; send application/json or text/csv.", 415)
+    media_type = content_type.partition(";")[0].strip().lower()
+    if media_type in {"text/csv", "application/csv"}:
+        key_column = {key.name: key.kind} if key else {}
+        names, rows = _from_csv(body, columns | key_column)
+    elif media_type in {"", "application/json"}:
+        names, rows = _from_json(body, columns)
+    else:
+        raise BadRequest(
+            f"Content-Type {media_type} is not supported; send application/json or text/csv.", 415
+        )
+    return _check_rows(names, rows, columns, key)
 
 
 def frame(requests: Sequence[Rows], columns: dict[str, ColumnType]) -> pd.DataFrame:
-    """Return the rows of all requests as one typed frame."""
+    """Return the rows of all requests as one frame with the dtypes of `columns`."""
     data = {}
     for name, kind in columns.items():
-        values = [value for request in requests for value in request.columns[name]]
-        data[name] = _array(values, kind)
+        values: list[Any] = []
+        for request in requests:
+            values.extend(request.columns[name])
+        data[name] = _typed_array(values, kind)
     return pd.DataFrame(data, copy=False)
-
-
-def check_predictions(
-    predictions: np.ndarray, rows: int, allowed: tuple[float, float], *, classes: int = 0
-) -> Predictions:
-    """
-    Return the predictions of one request: a number per row, or of several `classes` a list of probabilities.
-
-    :raises Nonsense: if they are not finite numbers of that shape within the range that makes sense, or
-        probabilities that do not add up to 1
-    """
-    if predictions.shape != ((rows, classes) if classes else (rows,)):
-        raise InvalidPrediction(f"the model gave an answer of shape {predictions.shape} to {rows} rows")
-    if not np.isfinite(predictions).all():
-        raise InvalidPrediction("the model predicted something that is not a finite number")
-    if predictions.size and not (allowed[0] <= predictions.min() and predictions.max() <= allowed[1]):
-        raise InvalidPrediction(
-            f"the model predicted {predictions.min():g}…{predictions.max():g}, "
-            f"outside of {allowed[0]:g}…{allowed[1]:g}"
-        )
-    if classes and np.abs(predictions.sum(axis=1) - 1).max(initial=0) > ROUNDING:
-        raise InvalidPrediction("the model predicted probabilities that do not add up to 1")
-    answer: Predictions = predictions.tolist()
-    return answer
 
 
 def _from_json(body: bytes, columns: dict[str, ColumnType]) -> tuple[list[str], list[list[Any]]]:
     try:
-        content = json.loads(body, parse_constant=_refuse_constant)
+        content = json.loads(body, parse_constant=_reject_constant)
     except (ValueError, RecursionError) as error:
         raise BadRequest(f"The body is not JSON: {error}.") from error
     if not isinstance(content, dict) or len(content) != 1 or next(iter(content)) not in FORMATS:
-        found = sorted(content) if isinstance(content, dict) else type(content).__name__
+        received = sorted(content) if isinstance(content, dict) else type(content).__name__
         raise BadRequest(
-            f"The body must be an object with exactly one of {', '.join(FORMATS)}; found {found}."
+            f"The body must be an object with exactly one of {', '.join(FORMATS)}; received {received}."
         )
     form, data = next(iter(content.items()))
     if form == "dataframe_split":
@@ -152,19 +131,20 @@ def _from_json(body: bytes, columns: dict[str, ColumnType]) -> tuple[list[str], 
     if not isinstance(data, list):
         raise BadRequest(f"{form} must be a list of rows.")
     if data and isinstance(data[0], list):
-        return list(columns), _lists(data, len(columns), form)
+        return list(columns), _check_widths(data, len(columns), form)
     return _from_records(data, form)
 
 
 def _from_split(data: Any) -> tuple[list[str], list[list[Any]]]:
     if not isinstance(data, dict) or not {"columns", "data"} <= data.keys() <= {"columns", "data", "index"}:
         raise BadRequest("dataframe_split must have columns and data.")
-    names, rows = data["columns"], data["data"]
+    names = data["columns"]
+    rows = data["data"]
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise BadRequest("dataframe_split.columns must be a list of names.")
     if not isinstance(rows, list):
         raise BadRequest("dataframe_split.data must be a list of rows.")
-    return names, _lists(rows, len(names), "dataframe_split.data")
+    return names, _check_widths(rows, len(names), "dataframe_split.data")
 
 
 def _from_columns(data: dict[str, Any]) -> tuple[list[str], list[list[Any]]]:
@@ -177,20 +157,21 @@ def _from_columns(data: dict[str, Any]) -> tuple[list[str], list[list[Any]]]:
 
 def _from_records(data: list[Any], form: str) -> tuple[list[str], list[list[Any]]]:
     if not all(isinstance(row, dict) for row in data):
-        raise BadRequest(f"{form} must hold rows of one kind: objects, or lists.")
+        raise BadRequest(f"{form} must contain rows of one kind: objects, or lists.")
     names = list(data[0]) if data else []
     for number, row in enumerate(data):
         if row.keys() != data[0].keys():
             different = sorted(row.keys() ^ data[0].keys())
             raise BadRequest(f"{form}: row {number} differs from row 0 in {', '.join(different)}.")
-    return names, [[row[name] for name in names] for row in data]
+    return names, [list(map(row.__getitem__, names)) for row in data]
 
 
-def _lists(rows: list[Any], width: int, place: str) -> list[list[Any]]:
+def _check_widths(rows: list[Any], width: int, source: str) -> list[list[Any]]:
+    """Return the rows; raise BadRequest if one of them is not a list of `width` values."""
     for number, row in enumerate(rows):
         if not isinstance(row, list) or len(row) != width:
-            size = len(row) if isinstance(row, list) else type(row).__name__
-            raise BadRequest(f"{place}: row {number} must be a list of {width} values, not {size}.")
+            received = len(row) if isinstance(row, list) else type(row).__name__
+            raise BadRequest(f"{source}: row {number} must be a list of {width} values, not {received}.")
     return rows
 
 
@@ -201,13 +182,14 @@ def _from_csv(body: bytes, columns: dict[str, ColumnType]) -> tuple[list[str], l
         raise BadRequest(f"The body is not CSV in UTF-8: {error}.") from error
     if not lines:
         raise BadRequest("The CSV is empty; its first line names the columns.")
-    names, rows = lines[0], _lists(lines[1:], len(lines[0]), "CSV")
+    names = lines[0]
+    rows = _check_widths(lines[1:], len(names), "CSV")
     kinds = [columns.get(name, "string") for name in names]
-    return names, [[_from_text(text, kind) for text, kind in zip(row, kinds, strict=True)] for row in rows]
+    return names, [list(map(_from_text, row, kinds)) for row in rows]
 
 
 def _from_text(text: str, kind: ColumnType) -> Any:
-    readers: dict[str, Callable[[str], Any]] = {"integer": int, "long": int, "float": float, "double": float}
+    """Return the value of a CSV cell; text that cannot be converted is rejected by `check_column`."""
     if kind == "string":
         return text
     if text == "":
@@ -215,105 +197,131 @@ def _from_text(text: str, kind: ColumnType) -> Any:
     if kind == "boolean":
         return {"true": True, "false": False}.get(text.lower(), text)
     try:
-        return readers.get(kind, str)(text)
+        return _CSV_READERS.get(kind, str)(text)
     except ValueError:
         return text
 
 
 def check_column(name: str, values: Sequence[Any], kind: ColumnType) -> list[Any]:
     """
-    Return the values of a column.
+    Return the values of a column, unchanged.
 
-    :raises Refused: naming the first that is not of its type
+    Raises
+    ------
+    BadRequest
+        If a value is not of type `kind`; the message names the first such value and its row.
     """
-    allowed = _TYPES[kind] | ({type(None)} if kind in _NULLABLE else set())
-    if not set(map(type, values)) <= allowed:
-        row = next(row for row, value in enumerate(values) if type(value) not in allowed)
-        raise BadRequest(f"Column {name}, row {row}: {_shown(values[row])} is not of type {kind}.")
-    problem = _PROBLEMS.get(kind)
-    if problem:
-        for row, value in enumerate(values):
-            if value is not None and problem(value):
-                raise BadRequest(f"Column {name}, row {row}: {_shown(value)} is {problem(value)}.")
-    return list(values)
+    unchanged = list(values)
+    try:
+        _VALIDATORS[kind].validate_python(unchanged)
+    except ValidationError as error:
+        details = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        row = int(details["loc"][0])
+        problem = _describe_problem(details["type"], unchanged[row], kind)
+        raise BadRequest(f"Column {name}, row {row}: {_abbreviate(unchanged[row])} is {problem}.") from error
+    return unchanged
 
 
-def _checked(
+def _describe_problem(error_type: str, value: Any, kind: ColumnType) -> str:
+    """Return in words why pydantic rejected a value."""
+    if error_type in {"greater_than_equal", "less_than_equal"}:
+        return f"too large for type {kind}"
+    if error_type == "float_type" and type(value) is int:
+        return "too large for a number"
+    return _PROBLEMS.get(error_type, f"not of type {kind}")
+
+
+def _check_rows(
     names: list[str], rows: list[list[Any]], columns: dict[str, ColumnType], key: Key | None
 ) -> Rows:
     if not rows:
         raise BadRequest("There is no row to predict.")
     if len(rows) > MAX_ROWS:
         raise BadRequest(
-            f"There are {len(rows)} rows; at most {MAX_ROWS} are taken at once. Send fewer.", 413
+            f"There are {len(rows)} rows; at most {MAX_ROWS} are accepted at once. Send fewer.", 413
         )
-    twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
-    keyed = key is not None and key.name in names
-    problems = {
-        "missing": [name for name in columns if name not in names and not keyed],
-        "unknown": sorted(set(names) - set(columns) - ({key.name} if key else set())),
-        "given twice": twice,
+    _check_names(names, columns, key)
+    values_by_name = dict(zip(names, zip(*rows, strict=True), strict=True))
+    keys = None
+    if key is not None and key.name in values_by_name:
+        keys = check_column(key.name, values_by_name[key.name], key.kind)
+    checked = {
+        name: check_column(name, values_by_name[name], kind)
+        for name, kind in columns.items()
+        if name in values_by_name
     }
-    if found := [f"{', '.join(those[:20])} {what}" for what, those in problems.items() if those]:
-        alone = f", or {key.name} alone" if key else ""
-        raise BadRequest(
-            f"The columns are not the model's: {'; '.join(found)}. It takes {', '.join(columns)}{alone}."
-        )
-    given = dict(zip(names, zip(*rows, strict=True), strict=True))
-    keys = check_column(key.name, given[key.name], key.kind) if key and keyed else None
-    checked = {name: check_column(name, given[name], kind) for name, kind in columns.items() if name in given}
     return Rows(checked, len(rows), keys)
 
 
-def _not_whole(kind: str) -> Callable[[int], str]:
-    bound = _BOUNDS[kind]
-    return lambda value: "" if -bound <= value < bound else f"too large for type {kind}"
+def _check_names(names: list[str], columns: dict[str, ColumnType], key: Key | None) -> None:
+    """Raise BadRequest if a column is missing, unknown or repeated; with the key, none is missing."""
+    key_names = {key.name} if key else set()
+    sent = set(names)
+    missing = [] if sent & key_names else [name for name in columns if name not in sent]
+    unknown = sorted(sent - columns.keys() - key_names)
+    repeated = sorted({name for name in names if names.count(name) > 1}) if len(sent) < len(names) else []
+    if not (missing or unknown or repeated):
+        return
+    problems = {"missing": missing, "unknown": unknown, "given twice": repeated}
+    listed = [
+        f"{', '.join(affected[:MAX_LISTED_COLUMNS])} {problem}"
+        for problem, affected in problems.items()
+        if affected
+    ]
+    key_hint = f", or {key.name} alone" if key else ""
+    raise BadRequest(
+        f"The columns are not the model's: {'; '.join(listed)}. It takes {', '.join(columns)}{key_hint}."
+    )
 
 
-def _not_finite(value: float) -> str:
+def _check_time(value: str) -> str:
     try:
-        return "" if math.isfinite(value) else "not a finite number"
-    except OverflowError:
-        return "too large for a number"
+        timestamp = pd.Timestamp(value)
+    except ValueError as error:
+        raise PydanticCustomError("time_format", "not a time") from error
+    if pd.isna(timestamp):
+        raise PydanticCustomError("time_missing", "not a time")
+    return value
 
 
-def _not_single(value: float) -> str:
-    return _not_finite(value) or ("" if abs(value) <= _LARGEST_FLOAT else "too large for type float")
-
-
-def _not_text(value: str) -> str:
-    if "\x00" in value:
-        return "text with a NUL character"
-    return "" if value.isascii() or value.encode(errors="ignore").decode() == value else "not valid Unicode"
-
-
-def _not_time(value: str) -> str:
-    try:
-        return "not a time" if pd.isna(pd.Timestamp(value)) else ""
-    except ValueError:
-        return "not a time such as 2013-07-01T12:00:00Z"
-
-
-_PROBLEMS: dict[str, Callable[[Any], str]] = {
-    "integer": _not_whole("integer"),
-    "long": _not_whole("long"),
-    "float": _not_single,
-    "double": _not_finite,
-    "string": _not_text,
-    "datetime": _not_time,
+_CSV_READERS: dict[str, type] = {"integer": int, "long": int, "float": float, "double": float}
+_Boolean = Annotated[bool, Field(strict=True)]
+_Int32 = Annotated[int, Field(strict=True, ge=-(2**31), le=2**31 - 1)]
+_Int64 = Annotated[int, Field(strict=True, ge=-(2**63), le=2**63 - 1)]
+_Float32 = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=-MAX_FLOAT32, le=MAX_FLOAT32)]
+_Float64 = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+_String = Annotated[str, Field(strict=True, pattern=r"^[^\x00]*$")]
+_Time = Annotated[str, Field(strict=True), AfterValidator(_check_time)]
+# Only float, double and datetime have a value that means "missing".
+_VALIDATORS: dict[ColumnType, TypeAdapter[Any]] = {
+    "boolean": TypeAdapter(Annotated[list[_Boolean], FailFast()]),
+    "integer": TypeAdapter(Annotated[list[_Int32], FailFast()]),
+    "long": TypeAdapter(Annotated[list[_Int64], FailFast()]),
+    "float": TypeAdapter(Annotated[list[_Float32 | None], FailFast()]),
+    "double": TypeAdapter(Annotated[list[_Float64 | None], FailFast()]),
+    "string": TypeAdapter(Annotated[list[_String], FailFast()]),
+    "datetime": TypeAdapter(Annotated[list[_Time | None], FailFast()]),
+}
+# The texts of pydantic's errors, so that the messages do not change with its version.
+_PROBLEMS = {
+    "finite_number": "not a finite number",
+    "string_pattern_mismatch": "text with a NUL character",
+    "string_unicode": "not valid Unicode",
+    "time_format": "not a time such as 2013-07-01T12:00:00Z",
+    "time_missing": "not a time",
 }
 
 
-def _array(values: list[Any], kind: ColumnType) -> Any:
+def _typed_array(values: list[Any], kind: ColumnType) -> Any:
     if kind == "datetime":
         return pd.to_datetime(pd.Series(values, dtype=object), utc=True, format="ISO8601")
     return np.array(values, dtype=DTYPES[kind])
 
 
-def _refuse_constant(name: str) -> None:
+def _reject_constant(name: str) -> None:
     raise ValueError(f"{name} is not a JSON value; a missing number is null")
 
 
-def _shown(value: Any) -> str:
+def _abbreviate(value: Any) -> str:
     text = repr(value)
-    return text if len(text) <= 60 else f"{text[:60]}…"
+    return text if len(text) <= MAX_SHOWN_CHARACTERS else f"{text[:MAX_SHOWN_CHARACTERS]}…"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from include.inference.scoring_protocol import InvalidPrediction
+from include.inference.predictions import InvalidPrediction
 from include.modeling.training.fit import feature_columns
 
 if TYPE_CHECKING:

@@ -1,18 +1,20 @@
-"""Where the champion sends copies of its requests: written by the controller, read by the model server."""
+"""The target of the champion's copies: written by the controller, read by the model server."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
+
+from include.atomic_files import write_atomically
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
-    """Where `champion` sends `share` of its requests, as the controller wrote it."""
+class ShadowTarget:
+    """`champion` sends the fraction `share` of its requests to `challenger` at `address`."""
 
     champion: int
     challenger: int
@@ -20,12 +22,10 @@ class Target:
     share: float
 
 
-def write_target(file: Path, target: Target | None) -> None:
-    """Tell the champion where to send copies; nowhere, if there is no target."""
-    text = json.dumps({name: getattr(target, name) for name in Target.__slots__}) if target else "null"
+def write_target(file: Path, target: ShadowTarget | None) -> None:
+    """Write the target for the champion to read; None stops the copies."""
+    text = json.dumps(asdict(target) if target else None)
     if file.exists() and file.read_text() == text:
         return
     file.parent.mkdir(parents=True, exist_ok=True)
-    draft = file.with_name(f".{file.name}")
-    draft.write_text(text)
-    draft.replace(file)
+    write_atomically(file, text)

@@ -1,4 +1,4 @@
-"""`python -m include.serving.controller.controller`: make what runs what is desired, again and again."""
+"""The controller: reconciles the running model servers and routes with the desired state."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from include.serving.controller.fleet import Fleet
 from include.serving.controller.status import ControllerStatus, describe_use_cases, next_route
 from include.serving.gateway.config import Route
 from include.serving.gateway.haproxy import Gateway
-from include.serving.shadow_target import Target, write_target
+from include.serving.shadow_target import ShadowTarget, write_target
 from include.settings import settings
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class Controller:
             instance = self._fleet.get(state.use_case, state.challenger)
             if instance and instance.server:
                 address = instance.server.address
-                target = Target(state.champion, state.challenger, address, state.shadow_share)
+                target = ShadowTarget(state.champion, state.challenger, address, state.shadow_share)
         write_target(paths.shadow_file(state.use_case), target)
 
     def _report(self, states: list[ReleaseState], problem: str) -> None:
@@ -150,7 +150,3 @@ def main() -> None:
     server = uvicorn.Server(config)
     threading.Thread(target=server.run, args=([listening],), name="api", daemon=True).start()
     controller.run(stopping)
-
-
-if __name__ == "__main__":
-    main()

@@ -19,7 +19,7 @@ from include.settings import settings
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-MODULE = "include.serving.model_server.app"
+MODULE = "include.serving.model_server"
 # A model that uses every core for one request would slow down all others.
 QUIET = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
 

@@ -126,7 +126,3 @@ def _write(path: Path, text: str) -> None:
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     draft.write_text(text)
     draft.replace(path)
-
-
-if __name__ == "__main__":
-    Gateway().prepare()

@@ -1,8 +1,7 @@
-"""`python -m include.serving.model_server.app`: answer for one version of one model."""
+"""The HTTP application of a model server, which serves one version of one model."""
 
 from __future__ import annotations
 
-import argparse
 import json
 import logging
 import sys
@@ -11,7 +10,6 @@ import uuid
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import uvicorn
@@ -24,14 +22,8 @@ from starlette.routing import Route
 
 from include.errors import AirworthyError
 from include.inference.model import load_model
-from include.inference.scoring_protocol import (
-    MAX_BYTES,
-    BadRequest,
-    InvalidPrediction,
-    Rows,
-    frame,
-    parse_request,
-)
+from include.inference.predictions import InvalidPrediction
+from include.inference.scoring_protocol import MAX_BODY_BYTES, BadRequest, Rows, frame, parse_request
 from include.serving import paths
 from include.serving.model_server import metrics, online_features
 from include.serving.model_server.batching import Batcher
@@ -42,23 +34,30 @@ from include.settings import LOOPBACK, settings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
     from starlette.requests import Request
 
     from include.inference.model import ServedModel
-    from include.inference.scoring_protocol import Predictions
+    from include.inference.predictions import Predictions
     from include.serving.model_server.inference_log import Role
     from include.serving.model_server.online_features import OnlineFeatures
 
-LARGE = 64 * 1024  # bytes; such a body is read in a thread, so that the others do not wait
-AWAY = 503  # what a request needs besides the model
-CODES = {404: "RESOURCE_DOES_NOT_EXIST", AWAY: "TEMPORARILY_UNAVAILABLE"}
-CANNOT_SERVE = 3  # exit code: this version will not load, however often it is tried
+# A larger body is parsed in a thread, so that other requests do not wait.
+LARGE_BODY_BYTES = 64 * 1024
+OK = 200
+# Something that the request needs besides the model cannot be reached.
+UNAVAILABLE = 503
+# Makes the gateway send a challenger's request to the champion.
+TOO_EARLY = 425
+ERROR_CODES = {404: "RESOURCE_DOES_NOT_EXIST", UNAVAILABLE: "TEMPORARILY_UNAVAILABLE"}
+# Exit code of a process whose version cannot be served; a restart does not help.
+CANNOT_SERVE = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a caller gets, and what is kept of it."""
+    """The response to a caller, and what of the request goes to the inference log."""
 
     status: int
     content: dict[str, Any]
@@ -67,7 +66,7 @@ class Answer:
 
 
 class ModelServer:
-    """One version, with everything around it that a request needs."""
+    """One version of a model with its batcher, online features, shadow and inference log."""
 
     def __init__(
         self, use_case: str, version: int, model: ServedModel, features: OnlineFeatures | None = None
@@ -92,20 +91,22 @@ class ModelServer:
         return Starlette(routes=routes, lifespan=self._lifespan)
 
     async def invocations(self, request: Request) -> Response:
-        """Answer one request, keep it, and copy it to the challenger if asked to."""
-        received, began = datetime.now(UTC), time.perf_counter()
+        """Answer one request, log it and, if it is selected, copy it to the challenger."""
+        received_at = datetime.now(UTC)
+        started = time.perf_counter()
         request_id = request.headers.get("x-request-id") or str(uuid.uuid4())
         role = self._role(request)
+        body = b""
         try:
-            body = await _body(request)
+            body = await _read_body(request)
             answer = await self._answer(body, request.headers.get("content-type", ""))
         except BadRequest as error:
-            body, answer = b"", _failure(error.status, "BAD_REQUEST", str(error))
+            answer = _failure(error.status, "BAD_REQUEST", str(error))
         except ClientDisconnect:
             return Response(status_code=499)
-        seconds = time.perf_counter() - began
-        # Whoever comes past the gateway is no caller, but a test; and what is away is no challenger's fault.
-        if role == "champion" or (role and answer.status != AWAY):
+        seconds = time.perf_counter() - started
+        # A request without a role is a test. A service that is away is no failure of a challenger.
+        if role == "champion" or (role and answer.status != UNAVAILABLE):
             self.log.record(
                 Record(
                     use_case=self.use_case,
@@ -113,7 +114,7 @@ class ModelServer:
                     version=self.version,
                     role=role,
                     entity_id=request.headers.get("x-entity-id") or _only_key(answer.rows),
-                    received_at=received,
+                    received_at=received_at,
                     latency_ms=seconds * 1000,
                     status=answer.status,
                     inputs=answer.rows.records() if answer.rows else None,
@@ -122,36 +123,32 @@ class ModelServer:
             )
         metrics.REQUESTS.labels(role or "direct", str(answer.status)).inc()
         metrics.SECONDS.labels(role or "direct").observe(seconds)
-        content = answer.content | {"request_id": request_id}
-        # What a challenger refuses the champion might take: 425 makes the gateway ask the champion.
-        refused = 400 <= answer.status < 500 or answer.status == AWAY
-        status = 425 if role == "challenger" and refused else answer.status
         return JSONResponse(
-            content,
-            status,
+            answer.content | {"request_id": request_id},
+            _http_status(answer.status, role),
             {"X-Request-Id": request_id},
             background=self._copy(role, request, body, request_id),
         )
 
     async def ready(self, _: Request) -> Response:
-        """Say which version answers here."""
+        """Return the name and version of the model that is served."""
         return JSONResponse({"name": self.use_case, "version": self.version})
 
     async def metrics(self, _: Request) -> Response:
-        """Return the counters of this process."""
+        """Return the metrics of this process."""
         return Response(metrics.exposition(), media_type="text/plain; version=0.0.4")
 
     async def _answer(self, body: bytes, content_type: str) -> Answer:
         key = self.features.key if self.features else None
         try:
-            if len(body) > LARGE:
+            if len(body) > LARGE_BODY_BYTES:
                 rows = await run_in_threadpool(parse_request, body, content_type, self.model.columns, key)
             else:
                 rows = parse_request(body, content_type, self.model.columns, key)
             if self.features:
                 rows = await self.features.complete(rows, self.model.columns)
         except BadRequest as error:
-            return _failure(error.status, CODES.get(error.status, "BAD_REQUEST"), str(error))
+            return _failure(error.status, ERROR_CODES.get(error.status, "BAD_REQUEST"), str(error))
         try:
             predictions = await self.batcher.predict(rows)
         except InvalidPrediction as error:
@@ -159,9 +156,10 @@ class ModelServer:
         model: dict[str, Any] = {"name": self.use_case, "version": self.version}
         if self.model.classes:
             model["classes"] = list(self.model.classes)
-        return Answer(200, {"predictions": predictions, "model": model}, rows, predictions)
+        return Answer(OK, {"predictions": predictions, "model": model}, rows, predictions)
 
     def _role(self, request: Request) -> Role | None:
+        """Return the role in which this server was called; None without the gateway."""
         route = request.headers.get("x-airworthy-route", "")
         if route.startswith("challenger="):
             return "challenger" if route == f"challenger={self.version}" else "champion"
@@ -170,12 +168,13 @@ class ModelServer:
     def _copy(
         self, role: Role | None, request: Request, body: bytes, request_id: str
     ) -> BackgroundTask | None:
-        fresh = request.headers.get("x-airworthy-route") == "champion"  # the challenger has not seen it
-        if role != "champion" or not fresh or not body or not self.shadow.wants(request_id):
+        # Any other route of a champion's request means that the challenger has received it before.
+        is_first_attempt = request.headers.get("x-airworthy-route") == "champion"
+        if role != "champion" or not is_first_attempt or not body or not self.shadow.wants(request_id):
             return None
-        kept = {"content-type", "x-entity-id"} & set(request.headers)
-        headers = {name: request.headers[name] for name in kept} | {"x-request-id": request_id}
-        return BackgroundTask(_send, self.shadow, MirroredRequest(body, headers))
+        copied_names = {"content-type", "x-entity-id"} & set(request.headers)
+        headers = {name: request.headers[name] for name in copied_names} | {"x-request-id": request_id}
+        return BackgroundTask(_send_copy, self.shadow, MirroredRequest(body, headers))
 
     @asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
@@ -185,18 +184,26 @@ class ModelServer:
         await run_in_threadpool(self.log.close)
 
 
-async def _send(shadow: Shadow, copy: MirroredRequest) -> None:
+async def _send_copy(shadow: Shadow, copy: MirroredRequest) -> None:
+    """Queue a copy; as a coroutine it runs in the event loop, not in a thread of Starlette's pool."""
     shadow.send(copy)
 
 
-async def _body(request: Request) -> bytes:
-    parts, size = [], 0
+async def _read_body(request: Request) -> bytes:
+    parts = []
+    size = 0
     async for part in request.stream():
         size += len(part)
-        if size > MAX_BYTES:
-            raise BadRequest(f"The body has more than {MAX_BYTES} bytes. Send fewer rows at once.", 413)
+        if size > MAX_BODY_BYTES:
+            raise BadRequest(f"The body has more than {MAX_BODY_BYTES} bytes. Send fewer rows at once.", 413)
         parts.append(part)
     return b"".join(parts)
+
+
+def _http_status(status: int, role: Role | None) -> int:
+    """Return the status to send; 425 for a challenger's refusal, which the champion might not share."""
+    refused = 400 <= status < 500 or status == UNAVAILABLE
+    return TOO_EARLY if role == "challenger" and refused else status
 
 
 def _failure(status: int, code: str, message: str, rows: Rows | None = None) -> Answer:
@@ -204,45 +211,38 @@ def _failure(status: int, code: str, message: str, rows: Rows | None = None) -> 
 
 
 def _only_key(rows: Rows | None) -> str | None:
+    """Return the entity key of a request of one row."""
     return str(rows.keys[0]) if rows and rows.keys and rows.count == 1 else None
 
 
 def warm_up(model: ServedModel) -> None:
-    """Call the model once, so that the first caller does not wait for what loads lazily."""
-    values: dict[str, Any] = {"string": "", "boolean": False, "datetime": "2000-01-01"}
-    rows = Rows({name: [values.get(kind, 0)] for name, kind in model.columns.items()}, 1)
+    """Call the model once, so that the first caller does not wait for lazy imports."""
+    placeholders: dict[str, Any] = {"string": "", "boolean": False, "datetime": "2000-01-01"}
+    columns = {name: [placeholders.get(kind, 0)] for name, kind in model.columns.items()}
     try:
-        model.predict(frame([rows], model.columns))
-    except Exception as error:  # noqa: BLE001  somebody's model, on values it may never have seen
+        model.predict(frame([Rows(columns, 1)], model.columns))
+    except Exception as error:  # noqa: BLE001  a foreign estimator, on values that it may not accept
         logging.getLogger(__name__).info("the warm-up failed: %s", error)
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Load the version and serve it until SIGTERM; return 3 if it cannot be served."""
-    parser = argparse.ArgumentParser(prog="python -m include.serving.model_server.app", description=__doc__)
-    parser.add_argument("--use-case", required=True)
-    parser.add_argument("--version", type=int, required=True)
-    parser.add_argument("--folder", type=Path, required=True)
-    parser.add_argument("--port", type=int, required=True)
-    given = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+def serve_version(use_case: str, version: int, folder: Path, port: int) -> int:
+    """
+    Load a version from `folder` and serve it on `port` until SIGTERM; return the exit code.
+
+    If the version cannot be loaded, write the error as JSON to stderr and return `CANNOT_SERVE`.
+    """
     try:
-        model = load_model(given.folder, settings().trusted_keys, use_case=given.use_case)
+        model = load_model(folder, settings().trusted_keys, use_case=use_case)
     except AirworthyError as error:
         sys.stderr.write(json.dumps({"error": str(error)}) + "\n")
         return CANNOT_SERVE
     warm_up(model)
-    app = ModelServer(
-        given.use_case, given.version, model, online_features.online_features_of(given.use_case)
-    ).app()
-    everywhere = "0.0.0.0"  # noqa: S104  so that the workers of other machines can test it
-    host = LOOPBACK if settings().model_server_host == LOOPBACK else everywhere
+    app = ModelServer(use_case, version, model, online_features.online_features_of(use_case)).app()
+    # Workers on other machines call the server directly to test a version.
+    all_interfaces = "0.0.0.0"  # noqa: S104
+    host = LOOPBACK if settings().model_server_host == LOOPBACK else all_interfaces
     uvicorn.run(
-        app, host=host, port=given.port, access_log=False, log_level="warning",
+        app, host=host, port=port, access_log=False, log_level="warning",
         timeout_keep_alive=75, timeout_graceful_shutdown=10, lifespan="on", http=SingleWriteProtocol,
     )  # fmt: skip
     return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

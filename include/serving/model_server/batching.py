@@ -1,4 +1,4 @@
-"""Answer concurrent requests with one call of the model."""
+"""Batching of concurrent requests into one call of the model."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
-from include.inference.scoring_protocol import MAX_ROWS, InvalidPrediction, check_predictions, frame
+from include.inference.predictions import InvalidPrediction, validate_predictions
+from include.inference.scoring_protocol import MAX_ROWS, frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,26 +17,29 @@ if TYPE_CHECKING:
     import numpy as np
 
     from include.inference.model import ServedModel
-    from include.inference.scoring_protocol import Predictions, Rows
+    from include.inference.predictions import Predictions
+    from include.inference.scoring_protocol import Rows
 
 
 @dataclass(frozen=True, slots=True)
-class _Waiting:
+class _PendingRequest:
+    """The rows of a request, and the future of its predictions."""
+
     rows: Rows
-    answer: asyncio.Future[Predictions]
+    predictions: asyncio.Future[Predictions]
 
 
 class Batcher:
     """
-    Requests that arrive while the model works wait, and are then answered by its next call together.
+    Runs the model in one thread and joins the requests that arrive during a call into the next call.
 
-    Nobody waits for a batch to fill: an idle model answers at once.
+    A request never waits for a batch to fill: if the model is idle, the call starts at once.
     """
 
     def __init__(self, model: ServedModel, *, observe: Callable[[int], None] = lambda _: None) -> None:
         self._model = model
         self._observe = observe
-        self._waiting: list[_Waiting] = []
+        self._pending: list[_PendingRequest] = []
         self._thread = ThreadPoolExecutor(1, "model")
         self._worker: asyncio.Task[None] | None = None
 
@@ -43,67 +47,76 @@ class Batcher:
         """
         Return the predictions of one request.
 
-        :raises Nonsense: if the model failed, or did not answer with predictions
+        Raises
+        ------
+        InvalidPrediction
+            If the model failed, or its output is not a valid prediction.
         """
-        mine = _Waiting(rows, asyncio.get_running_loop().create_future())
-        self._waiting.append(mine)
+        request = _PendingRequest(rows, asyncio.get_running_loop().create_future())
+        self._pending.append(request)
         if self._worker is None or self._worker.done():
             self._worker = asyncio.create_task(self._work())
-        return await mine.answer
+        return await request.predictions
 
     async def _work(self) -> None:
         loop = asyncio.get_running_loop()
-        while self._waiting:
-            batch = self._take()
-            answers = await loop.run_in_executor(self._thread, self._answers, [each.rows for each in batch])
-            for each, answer in zip(batch, answers, strict=True):
-                if each.answer.done():  # the caller went away
+        while self._pending:
+            batch = self._next_batch()
+            rows = [request.rows for request in batch]
+            results = await loop.run_in_executor(self._thread, self._predict_all, rows)
+            for request, result in zip(batch, results, strict=True):
+                # The future of a caller that disconnected is cancelled.
+                if request.predictions.done():
                     continue
-                if isinstance(answer, InvalidPrediction):
-                    each.answer.set_exception(answer)
+                if isinstance(result, InvalidPrediction):
+                    request.predictions.set_exception(result)
                 else:
-                    each.answer.set_result(answer)
+                    request.predictions.set_result(result)
 
-    def _take(self) -> list[_Waiting]:
-        rows = taken = 0
-        for each in self._waiting:
-            rows += each.rows.count
-            if taken and rows > MAX_ROWS:
+    def _next_batch(self) -> list[_PendingRequest]:
+        """Remove and return the oldest requests: at most `MAX_ROWS` rows, but at least one request."""
+        n_rows = 0
+        n_requests = 0
+        for request in self._pending:
+            n_rows += request.rows.count
+            if n_requests and n_rows > MAX_ROWS:
                 break
-            taken += 1
-        batch, self._waiting = self._waiting[:taken], self._waiting[taken:]
+            n_requests += 1
+        batch = self._pending[:n_requests]
+        self._pending = self._pending[n_requests:]
         return batch
 
-    def _answers(self, requests: list[Rows]) -> list[Predictions | InvalidPrediction]:
-        answers = self._call(requests)
+    def _predict_all(self, requests: list[Rows]) -> list[Predictions | InvalidPrediction]:
+        """Return the result of each request; a request that failed in a batch is repeated alone."""
+        results = self._call_model(requests)
         if len(requests) == 1:
-            return answers
-        # asked again alone, so that one request never spoils another's answer
+            return results
         return [
-            self._call([request])[0] if isinstance(answer, InvalidPrediction) else answer
-            for request, answer in zip(requests, answers, strict=True)
+            self._call_model([request])[0] if isinstance(result, InvalidPrediction) else result
+            for request, result in zip(requests, results, strict=True)
         ]
 
-    def _call(self, requests: list[Rows]) -> list[Predictions | InvalidPrediction]:
+    def _call_model(self, requests: list[Rows]) -> list[Predictions | InvalidPrediction]:
         self._observe(sum(request.count for request in requests))
         try:
             predictions = self._model.predict(frame(requests, self._model.columns))
-        except Exception as error:  # noqa: BLE001  somebody's model: whatever it raises is its answer
-            return [InvalidPrediction(f"the model failed with {type(error).__name__}: {error}")] * len(
-                requests
-            )
+        except Exception as error:  # noqa: BLE001  the estimator is foreign code and may raise anything
+            failure = InvalidPrediction(f"the model failed with {type(error).__name__}: {error}")
+            return [failure] * len(requests)
         ends = list(accumulate(request.count for request in requests))
         starts = [0, *ends[:-1]]
-        whole = predictions.shape[:1] == (ends[-1],)
-        parts = [
-            predictions[start:end] if whole else predictions for start, end in zip(starts, ends, strict=True)
-        ]
-        return [self._checked(part, request.count) for part, request in zip(parts, requests, strict=True)]
+        if predictions.shape[:1] == (ends[-1],):
+            parts = [predictions[start:end] for start, end in zip(starts, ends, strict=True)]
+        else:
+            # The number of rows is wrong: the check of each request reports the shape.
+            parts = [predictions] * len(requests)
+        return [self._validate(part, request.count) for part, request in zip(parts, requests, strict=True)]
 
-    def _checked(self, predictions: np.ndarray, rows: int) -> Predictions | InvalidPrediction:
+    def _validate(self, predictions: np.ndarray, n_rows: int) -> Predictions | InvalidPrediction:
+        model = self._model
         try:
-            return check_predictions(
-                predictions, rows, self._model.prediction_range, classes=len(self._model.classes)
+            return validate_predictions(
+                predictions, n_rows, model.prediction_range, n_classes=len(model.classes)
             )
         except InvalidPrediction as error:
             return error

@@ -1,20 +1,19 @@
-"""Write what was asked and answered to Postgres, in batches; to a file while it is away."""
+"""The inference log: requests and predictions in PostgreSQL, or on disk while it cannot be reached."""
 
 from __future__ import annotations
 
-import fcntl
 import json
 import logging
 import os
 import queue
 import threading
 import time
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
 
+from filelock import FileLock
 from sqlalchemy import create_engine
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
@@ -27,21 +26,25 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
-    from include.inference.scoring_protocol import Predictions
+    from include.inference.predictions import Predictions
 
 Role = Literal["champion", "challenger", "shadow"]
 
-INTERVAL = 0.1  # seconds between two batches
-RETRY = 1.0  # seconds until a database that was away is asked again
-MAX_PENDING = 5_000  # records in memory; more go to the file at once
-CHUNK = 500
-CONNECT_TIMEOUT_S = 3.0  # seconds that a database has to answer at the end
+FLUSH_INTERVAL_S = 0.1
+# Pause before a database that could not be reached is tried again.
+RETRY_INTERVAL_S = 1.0
+# Records in memory; further records go to the spool at once.
+MAX_PENDING = 5_000
+CHUNK_ROWS = 500
+# Time to write the last records when the process ends.
+CLOSE_TIMEOUT_S = 3.0
+LOCK_POLL_INTERVAL_S = 0.01
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One request to one version, and its answer; `inputs` is one dictionary per row."""
+    """One request to one version, and its predictions; `inputs` has one dictionary per row."""
 
     use_case: str
     request_id: str
@@ -56,41 +59,45 @@ class Record:
 
 
 class Spool:
-    """Records on disk, one JSON line each, shared by all model servers of a home."""
+    """Records on disk, one JSON document per line, shared by all model servers of a home."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
 
     def append(self, rows: list[dict[str, Any]]) -> None:
-        """Keep rows until somebody takes them."""
-        lines = "".join(
-            json.dumps(row | {"received_at": row["received_at"].isoformat()}) + "\n" for row in rows
-        )
-        with self._alone(), (self.folder / "waiting.jsonl").open("a") as file:
-            file.write(lines)
+        """Add rows to the spool."""
+        lines = [json.dumps(row | {"received_at": row["received_at"].isoformat()}) + "\n" for row in rows]
+        with self._lock(), (self.folder / "waiting.jsonl").open("a") as file:
+            file.write("".join(lines))
 
     def chunks(self) -> Iterator[list[dict[str, Any]]]:
-        """Give everything that waits, piece by piece; a file goes when all of its pieces were consumed."""
-        with self._alone():
+        """
+        Yield all rows in chunks of at most `CHUNK_ROWS`.
+
+        A file is deleted after its last chunk was consumed. If a process dies before that, another one
+        yields all rows of the file again.
+        """
+        with self._lock():
             waiting = self.folder / "waiting.jsonl"
             if waiting.exists():
                 waiting.rename(self.folder / f"{time.time_ns()}.{os.getpid()}.ready")
         for file in sorted(self.folder.glob("*.ready")):
             with file.open() as lines:
-                while chunk := list(islice(lines, CHUNK)):
-                    yield [row for line in chunk if (row := _read(line))]
+                while chunk := list(islice(lines, CHUNK_ROWS)):
+                    rows = map(_parse_line, chunk)
+                    yield [row for row in rows if row is not None]
             file.unlink(missing_ok=True)
 
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        with (self.folder / "lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
+    def _lock(self) -> FileLock:
+        """Return the lock of the folder; the kernel frees it when its process dies."""
+        # No fallback to a lock file without flock: a process that dies would leave it locked.
+        path = self.folder / "lock"
+        return FileLock(path, poll_interval=LOCK_POLL_INTERVAL_S, fallback_to_soft=False)
 
 
 class InferenceLog:
-    """A writer in the background; `record` costs its caller microseconds, whatever the database does."""
+    """Writes records in a background thread; `record` takes microseconds, whatever the database does."""
 
     def __init__(self, url: str, spool: Path) -> None:
         timeouts = {"connect_timeout": 3, "options": "-c statement_timeout=10000"}
@@ -100,60 +107,64 @@ class InferenceLog:
         self._spool = Spool(spool)
         self._queue: queue.SimpleQueue[Record] = queue.SimpleQueue()
         self._stopping = threading.Event()
-        self._writing: list[dict[str, Any]] = []
-        self._away_until = 0.0
+        self._rows_in_flight: list[dict[str, Any]] = []
+        self._retry_at = 0.0
         self._thread = threading.Thread(target=self._run, name="inference-log", daemon=True)
         self._thread.start()
 
     def record(self, record: Record) -> None:
-        """Write a record soon."""
+        """Queue a record; it is written within about `FLUSH_INTERVAL_S`."""
         if self._queue.qsize() < MAX_PENDING:
             self._queue.put(record)
         else:
             self._spool.append([asdict(record)])
 
     def close(self) -> None:
-        """Write everything that waits, to the file if need be."""
+        """Write all queued records to the database or, after `CLOSE_TIMEOUT_S`, to the spool."""
         self._stopping.set()
-        self._thread.join(CONNECT_TIMEOUT_S)
-        if self._thread.is_alive():  # a database that hangs; what it took after all is not taken twice
-            self._spool.append([*self._writing, *self._waiting()])
+        self._thread.join(CLOSE_TIMEOUT_S)
+        if self._thread.is_alive():
+            # The database hangs. Rows that it stored nevertheless are not stored again: the key is unique.
+            self._spool.append([*self._rows_in_flight, *self._take_queued()])
         else:
             self._engine.dispose()
 
     def _run(self) -> None:
-        while not self._stopping.wait(INTERVAL):
+        while not self._stopping.wait(FLUSH_INTERVAL_S):
             self._flush()
         self._flush()
 
-    def _waiting(self) -> list[dict[str, Any]]:
+    def _take_queued(self) -> list[dict[str, Any]]:
         rows = []
         while not self._queue.empty():
             rows.append(asdict(self._queue.get()))
         return rows
 
     def _flush(self) -> None:
-        rows = self._writing = self._waiting()
+        rows = self._take_queued()
+        self._rows_in_flight = rows
         try:
-            self._write(rows)
+            self._write_rows(rows)
         except (OperationalError, InterfaceError) as error:
-            self._away_until = time.monotonic() + RETRY
+            self._retry_at = time.monotonic() + RETRY_INTERVAL_S
             _log.warning(
-                "the database is away, %d records go to %s: %s", len(rows), self._spool.folder, error.orig
-            )
+                "the database cannot be reached, %d records are spooled to %s: %s",
+                len(rows), self._spool.folder, error.orig,
+            )  # fmt: skip
             self._spool.append(rows)
 
-    def _write(self, rows: list[dict[str, Any]]) -> None:
-        if time.monotonic() < self._away_until:
+    def _write_rows(self, rows: list[dict[str, Any]]) -> None:
+        if time.monotonic() < self._retry_at:
             if rows:
                 self._spool.append(rows)
             return
-        for first in range(0, len(rows), CHUNK):
-            self._insert(rows[first : first + CHUNK])
+        for first in range(0, len(rows), CHUNK_ROWS):
+            self._insert(rows[first : first + CHUNK_ROWS])
         for chunk in self._spool.chunks():
             self._insert(chunk)
 
     def _insert(self, rows: list[dict[str, Any]]) -> None:
+        """Insert rows; if the database rejects a row of several, insert each row alone."""
         if not rows:
             return
         try:
@@ -163,15 +174,16 @@ class InferenceLog:
             raise
         except DBAPIError as error:
             if len(rows) == 1:
-                _log.error("a record that the database refuses is lost: %s", error.orig)
+                _log.error("the database rejected a record, which is lost: %s", error.orig)
                 return
             for row in rows:
                 self._insert([row])
 
 
-def _read(line: str) -> dict[str, Any] | None:
+def _parse_line(line: str) -> dict[str, Any] | None:
+    """Return the row of a line; None for the incomplete line of a process that was killed."""
     try:
         row: dict[str, Any] = json.loads(line)
-    except ValueError:  # the half line of a process that was killed
+    except ValueError:
         return None
     return row | {"received_at": datetime.fromisoformat(row["received_at"])}

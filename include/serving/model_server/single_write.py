@@ -1,4 +1,4 @@
-"""Send an answer's head and body at once: a server that is killed has sent all of it, or nothing."""
+"""Responses in one write: a server that is killed has sent a whole response or none of it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class _SingleWriteTransport:
-    """A transport whose writes leave together, at the end of the loop's turn."""
+    """A transport that joins the writes of one iteration of the event loop."""
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
@@ -39,11 +39,12 @@ class _SingleWriteTransport:
 
 class SingleWriteProtocol(HttpToolsProtocol):
     """
-    Uvicorn's protocol, with one write per answer.
+    Uvicorn's HTTP protocol with one write per response.
 
-    Between two writes the gateway would have passed the head on already, and could not ask again.
+    With two writes the gateway could have forwarded the head when the server dies, and then could not
+    retry the request.
     """
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin a connection."""
+        """Start a connection with a transport that joins writes."""
         super().connection_made(_SingleWriteTransport(transport))  # type: ignore[arg-type]

@@ -78,7 +78,7 @@ PROGRAMS = (
     Program("dag-processor", "airflow", _airflow("dag-processor")),
     Program("triggerer", "airflow", _airflow("triggerer", "--skip-serve-logs")),
     Program("haproxy", "airworthy", _haproxy, "USR1", 5, whole_group=False),
-    Program("controller", "airworthy", lambda _: _python("include.serving.controller.controller")),
+    Program("controller", "airworthy", lambda _: _python("include.serving.controller")),
 )
 BY_NAME = {program.name: program for program in PROGRAMS}
 

@@ -1,4 +1,4 @@
-"""Models small enough to be made for every test, as the serving tests make them."""
+"""Fixtures of small models, shared with the tests of serving."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fetching from a real MLflow server what training packaged; a false server only for its faults."""
+"""Downloads from a real MLflow server, and from a fake server for responses that MLflow never gives."""
 
 from __future__ import annotations
 
@@ -29,10 +29,12 @@ TAGS = {"airworthy.dag": "d", "airworthy.run": "r", "airworthy.partition": "p"}
 @pytest.fixture
 def registered(mlflow_server: str, database: Any, make_model: Any, tmp_path, monkeypatch) -> int:
     """Return a version of `flight_delay` that was packaged, certified and registered as training does it."""
-    folder, rng = tmp_path / "packaged", np.random.default_rng(0)
+    folder = tmp_path / "packaged"
+    rng = np.random.default_rng(0)
     rows = pd.DataFrame({name: rng.choice(["A", "B", "C"], 300) for name in CATEGORIES})
     rows = rows.assign(**{name: rng.normal(size=300) for name in NUMBERS})
-    rows["hour"] = rows["weekday"] = rng.integers(0, 7, 300)
+    rows["hour"] = rng.integers(0, 7, 300)
+    rows["weekday"] = rows["hour"]
     rows.loc[0, "temp"] = np.nan
     target = (rows["wind_speed"] > 0).astype(int)
     estimator = build_model().fit(rows[list(USE_CASE.features)], target)
@@ -47,7 +49,7 @@ def registered(mlflow_server: str, database: Any, make_model: Any, tmp_path, mon
     return registry.register("flight_delay", run, logged, {})
 
 
-def test_what_training_registered_is_fetched_loaded_and_answers_its_golden_rows(registered: int) -> None:
+def test_a_registered_version_predicts_its_golden_rows(registered: int) -> None:
     assert prepare("flight_delay", registered)
     folder = paths.model_folder("flight_delay", registered)
     model = load_model(folder, settings().trusted_keys, use_case="flight_delay")
@@ -57,7 +59,7 @@ def test_what_training_registered_is_fetched_loaded_and_answers_its_golden_rows(
     assert model.predict(rows).tolist() == golden["predictions"]
 
 
-def test_a_fetched_version_that_was_altered_is_fetched_anew(registered: int) -> None:
+def test_an_altered_version_is_downloaded_again(registered: int) -> None:
     prepare("flight_delay", registered)
     model = paths.model_folder("flight_delay", registered) / "model.skops"
     model.write_bytes(b"altered")
@@ -67,7 +69,7 @@ def test_a_fetched_version_that_was_altered_is_fetched_anew(registered: int) -> 
     assert model.read_bytes() != b"altered"
 
 
-def test_the_files_of_another_version_do_not_count(registered: int, mlflow_server, tmp_path) -> None:
+def test_files_with_another_digest_are_rejected(registered: int, mlflow_server, tmp_path) -> None:
     client = MlflowClient(mlflow_server)
     client.set_model_version_tag("flight_delay", str(registered), "airworthy.digest", "0" * 64)
     with pytest.raises(CertificateInvalid, match=f"flight_delay version {registered} is the model 0000"):
@@ -75,75 +77,75 @@ def test_the_files_of_another_version_do_not_count(registered: int, mlflow_serve
     assert not (tmp_path / "it").exists()
 
 
-def test_an_alias_stands_for_its_version(registered: int, mlflow_server) -> None:
+def test_an_alias_gives_its_version(registered: int, mlflow_server) -> None:
     Registry(mlflow_server).alias("flight_delay", challenger=registered)
     assert version_of(mlflow_server, "flight_delay", "challenger") == registered
-    with pytest.raises(DataError, match="nobody"):
-        version_of(mlflow_server, "flight_delay", "nobody")
+    with pytest.raises(DataError, match="unknown"):
+        version_of(mlflow_server, "flight_delay", "unknown")
 
 
-def test_a_version_that_does_not_exist_is_named(mlflow_server: str, tmp_path) -> None:
-    with pytest.raises(DataError, match="nobody"):
-        download_version(mlflow_server, "nobody", 7, tmp_path / "7")
+def test_a_version_that_does_not_exist_is_a_data_error(mlflow_server: str, tmp_path) -> None:
+    with pytest.raises(DataError, match="unknown"):
+        download_version(mlflow_server, "unknown", 7, tmp_path / "7")
     assert not list(tmp_path.iterdir())
 
 
-def test_mlflow_that_is_away_is_an_accident(free_port: int, tmp_path) -> None:
+def test_unreachable_mlflow_is_service_unavailable(free_port: int, tmp_path) -> None:
     with pytest.raises(ServiceUnavailable, match="delay version 7"):
         download_version(f"http://127.0.0.1:{free_port}", "delay", 7, tmp_path / "7")
 
 
 @pytest.fixture
-def false_mlflow():
-    """Return the address of a server that answers each path as it is told, and the answers."""
-    answers: dict[str, Any] = {
+def fake_mlflow():
+    """Return the address of a fake MLflow, and its responses by path, which tests may change."""
+    responses: dict[str, Any] = {
         "model-versions/get?": {"model_version": {"version": "7"}},
         "model-versions/get-download-uri": {"artifact_uri": "mlflow-artifacts:/m"},
     }
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            found = next((value for key, value in answers.items() if key in self.path), None)
-            self.send_response(200 if found is not None else 500)
+            content = next((value for key, value in responses.items() if key in self.path), None)
+            self.send_response(200 if content is not None else 500)
             self.end_headers()
-            self.wfile.write(found if isinstance(found, bytes) else json.dumps(found).encode())
+            self.wfile.write(content if isinstance(content, bytes) else json.dumps(content).encode())
 
         def log_message(self, *_: object) -> None: ...
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}", answers
+    yield f"http://127.0.0.1:{server.server_port}", responses
     server.shutdown()
 
 
-def test_a_download_that_breaks_off_leaves_nothing(false_mlflow, tmp_path) -> None:
-    uri, answers = false_mlflow
-    answers["artifacts?path="] = {"files": [{"path": "MLmodel"}, {"path": "model.pkl"}]}
-    answers["artifacts/m/MLmodel"] = b"fine"
+def test_an_interrupted_download_leaves_nothing(fake_mlflow, tmp_path) -> None:
+    uri, responses = fake_mlflow
+    responses["artifacts?path="] = {"files": [{"path": "MLmodel"}, {"path": "model.pkl"}]}
+    responses["artifacts/m/MLmodel"] = b"fine"
     with pytest.raises(ServiceUnavailable, match="500"):
         download_version(uri, "delay", 7, tmp_path / "7")
     assert not list(tmp_path.iterdir())
-    answers["artifacts/m/model.pkl"] = b"fine too"
+    responses["artifacts/m/model.pkl"] = b"fine too"
     assert (download_version(uri, "delay", 7, tmp_path / "7") / "model.pkl").read_bytes() == b"fine too"
 
 
-def test_no_file_is_written_outside_of_the_folder(false_mlflow, tmp_path) -> None:
-    uri, answers = false_mlflow
-    answers["artifacts?path="] = {"files": [{"path": "../.."}]}
+def test_a_file_name_outside_of_the_folder_is_rejected(fake_mlflow, tmp_path) -> None:
+    uri, responses = fake_mlflow
+    responses["artifacts?path="] = {"files": [{"path": "../.."}]}
     with pytest.raises(DataError, match=r"\.\."):
         download_version(uri, "delay", 7, tmp_path / "7")
 
 
-@pytest.mark.parametrize("answer", [{}, {"artifact_uri": None}, b"<html>", []])
-def test_an_answer_that_makes_no_sense_is_an_accident(false_mlflow, tmp_path, answer) -> None:
-    uri, answers = false_mlflow
-    answers["model-versions/get-download-uri"] = answer
+@pytest.mark.parametrize("response", [{}, {"artifact_uri": None}, b"<html>", []])
+def test_an_invalid_response_is_service_unavailable(fake_mlflow, tmp_path, response) -> None:
+    uri, responses = fake_mlflow
+    responses["model-versions/get-download-uri"] = response
     with pytest.raises(ServiceUnavailable):
         download_version(uri, "delay", 7, tmp_path / "7")
 
 
-def test_files_that_mlflow_does_not_serve_are_named(false_mlflow, tmp_path) -> None:
-    uri, answers = false_mlflow
-    answers["model-versions/get-download-uri"] = {"artifact_uri": "s3://bucket/m"}
+def test_files_that_mlflow_does_not_serve_are_listed(fake_mlflow, tmp_path) -> None:
+    uri, responses = fake_mlflow
+    responses["model-versions/get-download-uri"] = {"artifact_uri": "s3://bucket/m"}
     with pytest.raises(DataError, match="s3://bucket/m"):
         download_version(uri, "delay", 7, tmp_path / "7")

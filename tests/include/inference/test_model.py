@@ -9,7 +9,7 @@ from include.serving import paths
 
 
 class Bomb:
-    """Unpickling it leaves a trace."""
+    """An object that creates the file `trace` when it is unpickled."""
 
     def __init__(self, trace) -> None:
         self.trace = trace
@@ -22,14 +22,14 @@ def trusted():
     return paths.settings().trusted_keys
 
 
-def test_a_certified_model_answers(model) -> None:
-    answers = model.predict(pd.DataFrame({"temp": [1.0, 2.0], "carrier": ["UA", "AA"], "hour": [1, 2]}))
-    assert answers.tolist() == [0.5, 0.5]
+def test_a_certified_model_predicts(model) -> None:
+    predictions = model.predict(pd.DataFrame({"temp": [1.0, 2.0], "carrier": ["UA", "AA"], "hour": [1, 2]}))
+    assert predictions.tolist() == [0.5, 0.5]
     assert model.features == ("carrier", "hour", "temp")
     assert model.prediction_range == (0, 1)
 
 
-def test_nothing_of_an_uncertified_model_is_run(make_model, tmp_path) -> None:
+def test_code_of_an_uncertified_model_is_not_run(make_model, tmp_path) -> None:
     trace = tmp_path / "trace"
     folder = make_model("delay", 1, model=Bomb(trace))
     (folder / "certificate.json").unlink()
@@ -38,21 +38,21 @@ def test_nothing_of_an_uncertified_model_is_run(make_model, tmp_path) -> None:
     assert not trace.exists()
     make_model.certify(folder, "delay")
     load_model(folder, trusted())
-    assert trace.exists()  # so the bomb was live
+    assert trace.exists()
 
 
-def test_a_certificate_of_another_use_case_does_not_count(make_model) -> None:
+def test_a_certificate_of_another_use_case_is_rejected(make_model) -> None:
     with pytest.raises(CertificateInvalid, match="delay"):
         load_model(make_model("delay", 1), trusted(), use_case="air_time")
 
 
-def test_a_model_without_a_signature_is_named(make_model) -> None:
+def test_a_model_without_a_signature_is_rejected_by_name(make_model) -> None:
     folder = make_model("delay", 1)
     (folder / "MLmodel").write_text("flavors: {}")
     with pytest.raises(DataError, match="MLmodel lacks"):
         read_interface(folder)
 
 
-def test_columns_that_cannot_be_served_are_named(make_model) -> None:
+def test_unsupported_column_types_are_listed(make_model) -> None:
     with pytest.raises(DataError, match="binary"):
         read_interface(make_model("delay", 1, columns={"blob": "binary"}))

@@ -5,7 +5,7 @@ import pytest
 
 from include.errors import DataError
 from include.features.flight_features import FEATURE_VIEW
-from include.inference.scoring_protocol import InvalidPrediction
+from include.inference.predictions import InvalidPrediction
 from include.modeling.batch_scoring import score_batch
 from include.modeling.packaging.package import load_package, model_digest
 from include.use_cases.flight_delay import USE_CASE

@@ -204,7 +204,7 @@ class Plane:
             return
         with (self.home / "controller.log").open("a") as log:
             self.controller = subprocess.Popen(
-                [sys.executable, "-m", "include.serving.controller.controller"],
+                [sys.executable, "-m", "include.serving.controller"],
                 env=self.environment, cwd=REPOSITORY, stdout=log, stderr=log,
             )  # fmt: skip
 

@@ -32,7 +32,7 @@ def turn(fleet: Fleet, until, seconds: float = 30) -> None:
 
 
 def test_a_version_lives_from_wanted_to_unwanted(fleet) -> None:
-    fleet.want({ONE})
+    fleet.set_desired({ONE})
     assert fleet.servers() == []
     turn(fleet, fleet.ready)
     (server,) = fleet.servers()
@@ -42,16 +42,16 @@ def test_a_version_lives_from_wanted_to_unwanted(fleet) -> None:
     assert fleet.servers() == [server]  # it will be back at the same address
     turn(fleet, fleet.ready)
     assert fleet.servers() == [server]
-    fleet.want(set())
+    fleet.set_desired(set())
     assert fleet.servers() == [server]  # in its grace
     time.sleep(0.4)
-    fleet.want(set())
+    fleet.set_desired(set())
     assert fleet.servers() == []
     turn(fleet, lambda: not list(processes.find_servers()))
 
 
 def test_another_fleet_takes_over_what_runs_and_keeps_addresses_of_what_does_not(fleet) -> None:
-    fleet.want({ONE})
+    fleet.set_desired({ONE})
     turn(fleet, fleet.ready)
     (server,) = fleet.servers()
     pid = fleet.get(*ONE).process.pid
@@ -64,7 +64,7 @@ def test_another_fleet_takes_over_what_runs_and_keeps_addresses_of_what_does_not
 
 
 def test_a_second_process_of_a_version_is_ended(fleet) -> None:
-    fleet.want({ONE})
+    fleet.set_desired({ONE})
     turn(fleet, fleet.ready)
     (server,) = fleet.servers()
     second = processes.start_server(Server("delay", 1, server.port + 1))
@@ -76,13 +76,13 @@ def test_a_second_process_of_a_version_is_ended(fleet) -> None:
 
 def test_a_server_that_cannot_start_says_why_and_is_tried_ever_less(fleet, make_model) -> None:
     make_model("delay", 3, model=Unloadable())
-    fleet.want({("delay", 3)})
+    fleet.set_desired({("delay", 3)})
     turn(fleet, lambda: "no such thing" in fleet.get("delay", 3).reason)
     assert fleet.servers() == []
 
 
 def test_processes_of_other_homes_are_left_alone(home, tmp_path) -> None:
-    about = ["include.serving.model_server.app", "--use-case", "x", "--version", "1", "--port", "1"]
+    about = ["include.serving.model_server", "--use-case", "x", "--version", "1", "--port", "1"]
     other = subprocess.Popen(
         [
             sys.executable,

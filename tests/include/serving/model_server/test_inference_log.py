@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from datetime import UTC, datetime
+from itertools import chain
 
 import pytest
+from filelock import FileLock, Timeout
 from sqlalchemy import create_engine, func, select, text
 
 from include.database.tables import inference_log
@@ -34,7 +35,7 @@ def count(engine) -> int:
 
 
 def allow(database_url: str, *, connections: bool) -> None:
-    """Let the database take connections, or take none and drop those it has: so it is away."""
+    """Make the database accept connections, or reject new ones and end those that exist."""
     address, name = database_url.rsplit("/", 1)
     admin = create_engine(f"{address}/postgres", isolation_level="AUTOCOMMIT")
     with admin.connect() as connection:
@@ -44,12 +45,12 @@ def allow(database_url: str, *, connections: bool) -> None:
     admin.dispose()
 
 
-def test_a_record_is_written_within_a_moment(log, database, wait_for) -> None:
+def test_a_record_is_written_soon(log, database, wait_for) -> None:
     log.record(record(1))
     wait_for(lambda: count(database) == 1, 3)
 
 
-def test_the_same_request_twice_is_one_record(log, database, wait_for) -> None:
+def test_a_repeated_request_is_one_record(log, database, wait_for) -> None:
     for _ in range(3):
         log.record(record(1))
     log.record(record(1, role="shadow", version=2))
@@ -57,14 +58,14 @@ def test_the_same_request_twice_is_one_record(log, database, wait_for) -> None:
     assert count(database) == 2
 
 
-def test_what_waits_is_written_at_the_end(log, database) -> None:
+def test_queued_records_are_written_on_close(log, database) -> None:
     for number in range(1_700):
         log.record(record(number))
     log.close()
     assert count(database) == 1_700
 
 
-def test_while_the_database_is_away_records_wait_on_disk_and_then_arrive_once(
+def test_records_are_spooled_while_the_database_is_away(
     log, database, database_url, tmp_path, wait_for
 ) -> None:
     log.record(record(0))
@@ -81,9 +82,7 @@ def test_while_the_database_is_away_records_wait_on_disk_and_then_arrive_once(
     wait_for(lambda: not [*(tmp_path / "spool").glob("*.jsonl"), *(tmp_path / "spool").glob("*.ready")])
 
 
-def test_a_process_that_ends_while_the_database_is_away_leaves_its_records_to_the_next(
-    database, database_url, tmp_path, wait_for
-) -> None:
+def test_spooled_records_of_an_ended_process_are_written(database, database_url, tmp_path, wait_for) -> None:
     nowhere = database_url.replace("@127.0.0.1:", "@127.0.0.1:1")[: database_url.rfind("/")] + "/nowhere"
     first = InferenceLog(nowhere, tmp_path / "spool")
     first.record(record(1))
@@ -93,13 +92,17 @@ def test_a_process_that_ends_while_the_database_is_away_leaves_its_records_to_th
     second.close()
 
 
-def test_a_database_that_hangs_at_the_end_loses_nothing(
+def test_a_database_that_hangs_on_close_loses_no_record(
     log, database, database_url, tmp_path, wait_for
 ) -> None:
+    def insert_waits() -> bool:
+        with database.connect() as monitor:
+            return monitor.scalar(text("SELECT count(*) FROM pg_locks WHERE NOT granted")) > 0
+
     with database.begin() as connection:
         connection.execute(text("LOCK TABLE inference_log IN ACCESS EXCLUSIVE MODE"))
         log.record(record(1))
-        time.sleep(0.5)  # now it hangs with the first
+        wait_for(insert_waits)
         log.record(record(2))
         log.close()
     second = InferenceLog(database_url, tmp_path / "spool")
@@ -107,7 +110,7 @@ def test_a_database_that_hangs_at_the_end_loses_nothing(
     second.close()
 
 
-def test_one_record_that_the_database_refuses_takes_no_other_with_it(log, database) -> None:
+def test_a_rejected_record_does_not_affect_others(log, database) -> None:
     log.record(record(1))
     log.record(record(2, inputs=[{"x": "\x00"}]))
     log.record(record(3))
@@ -115,20 +118,28 @@ def test_one_record_that_the_database_refuses_takes_no_other_with_it(log, databa
     assert count(database) == 2
 
 
-def test_half_a_line_of_a_killed_process_hides_no_other_line(tmp_path) -> None:
+def test_an_incomplete_line_hides_no_other_line(tmp_path) -> None:
     spool = Spool(tmp_path)
     row = {"request_id": "r", "received_at": datetime.now(UTC)}
     spool.append([row])
     with (tmp_path / "waiting.jsonl").open("a") as file:
         file.write(json.dumps({"half": 1})[:5] + "\n")
     spool.append([row])
-    assert [row for chunk in spool.chunks() for row in chunk] == [row, row]
+    assert list(chain.from_iterable(spool.chunks())) == [row, row]
     assert os.listdir(tmp_path) == ["lock"]  # noqa: PTH208
 
 
-def test_a_spool_keeps_every_row_of_many_chunks_and_gives_it_again_if_it_was_not_taken(tmp_path) -> None:
+def test_a_spool_yields_chunks_again_after_an_interruption(tmp_path) -> None:
     spool = Spool(tmp_path)
     moment = datetime.now(UTC)
     spool.append([{"request_id": str(number), "received_at": moment} for number in range(1_234)])
-    next(spool.chunks())  # and then the process dies
-    assert [int(row["request_id"]) for chunk in spool.chunks() for row in chunk] == list(range(1_234))
+    next(spool.chunks())  # then the process dies
+    rows = chain.from_iterable(spool.chunks())
+    assert [int(row["request_id"]) for row in rows] == list(range(1_234))
+
+
+def test_the_lock_of_a_spool_excludes_other_processes(tmp_path) -> None:
+    spool = Spool(tmp_path)
+    with spool._lock(), pytest.raises(Timeout):
+        FileLock(tmp_path / "lock", timeout=0).acquire()
+    FileLock(tmp_path / "lock", timeout=0).acquire().lock.release()

@@ -6,14 +6,14 @@ from include.serving.model_server.single_write import _SingleWriteTransport
 
 
 class Wire:
-    """Stands where the socket is, and keeps what arrived in one piece."""
+    """A transport that records each write."""
 
     def __init__(self) -> None:
-        self.pieces: list[bytes] = []
+        self.writes: list[bytes] = []
         self.closed = False
 
     def write(self, data: bytes) -> None:
-        self.pieces.append(data)
+        self.writes.append(data)
 
     def close(self) -> None:
         self.closed = True
@@ -22,39 +22,39 @@ class Wire:
         return self.closed
 
 
-def test_head_and_body_leave_in_one_piece():
-    async def answer() -> Wire:
+def test_head_and_body_are_sent_in_one_write():
+    async def write() -> Wire:
         wire = Wire()
-        whole = _SingleWriteTransport(wire)
-        whole.write(b"head")
-        whole.write(b"body")
-        assert wire.pieces == []
+        transport = _SingleWriteTransport(wire)
+        transport.write(b"head")
+        transport.write(b"body")
+        assert wire.writes == []
         await asyncio.sleep(0)
         return wire
 
-    assert asyncio.run(answer()).pieces == [b"headbody"]
+    assert asyncio.run(write()).writes == [b"headbody"]
 
 
-def test_what_was_written_leaves_before_the_connection_is_closed():
-    async def answer() -> Wire:
+def test_pending_data_is_sent_before_the_connection_closes():
+    async def write() -> Wire:
         wire = Wire()
-        whole = _SingleWriteTransport(wire)
-        whole.write(b"last")
-        whole.close()
+        transport = _SingleWriteTransport(wire)
+        transport.write(b"last")
+        transport.close()
         await asyncio.sleep(0)
         return wire
 
-    wire = asyncio.run(answer())
-    assert (wire.pieces, wire.is_closing()) == ([b"last"], True)
+    wire = asyncio.run(write())
+    assert (wire.writes, wire.is_closing()) == ([b"last"], True)
 
 
-def test_nothing_is_sent_twice():
-    async def answer() -> Wire:
+def test_each_part_is_sent_once():
+    async def write() -> Wire:
         wire = Wire()
-        whole = _SingleWriteTransport(wire)
-        for part in (b"one", b"two"):
-            whole.write(part)
+        transport = _SingleWriteTransport(wire)
+        for part in (b"first", b"second"):
+            transport.write(part)
             await asyncio.sleep(0)
         return wire
 
-    assert asyncio.run(answer()).pieces == [b"one", b"two"]
+    assert asyncio.run(write()).writes == [b"first", b"second"]
