@@ -55,7 +55,7 @@ def test_rows_are_what_the_model_may_know_and_the_label(real_lake, delay, real_f
     )
 
 
-def test_a_column_that_gates_look_at_comes_along_though_it_is_no_feature(real_lake, delay):
+def test_snapshot_includes_auxiliary_columns_of_gates(real_lake, delay):
     gate = Fairness(column="origin", metrics=("roc_auc",), maximum_gap=0.2)
     features = tuple(name for name in delay.features if name not in ("origin", "hour"))
     judged = delay.model_copy(update={"features": features, "gates": (gate,), "baseline_by": ("hour",)})
@@ -116,7 +116,7 @@ def test_travels_as_json(real_lake, delay):
             Snapshot.from_json(text)
 
 
-def test_equal_rows_have_equal_hashes_and_a_changed_value_changes_its_row():
+def test_row_hashes_are_equal_exactly_for_equal_rows():
     frame = pd.DataFrame({"id": ["a", "b", "a"], "x": [1.0, np.nan, 1.0]})
     first, second, third = snapshots.row_hashes(frame)
     assert (first == third, first == second) == (True, False)
