@@ -56,9 +56,7 @@ def test_model_lineage_names_snapshot_commits_runs_and_files(traced_lake, regist
     again(traced_lake, "flights", THREE)  # what came later is not what it was made of
     traced = lineage.model_lineage(registry, traced_lake, certified.name, 1)
     assert traced.snapshot == snapshots.create(certified, traced_lake, None)
-    runs = {
-        name: {(item.run, item.attempt) for _, item in pairs} for name, pairs in traced.partitions.items()
-    }
+    runs = {name: runs_of(pairs) for name, pairs in traced.partitions.items()}
     assert runs == {
         "flight_features": {("flight_features/bulk", "1")},
         "arrivals": {("arrivals/bulk", "1")},

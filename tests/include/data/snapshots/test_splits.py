@@ -37,7 +37,7 @@ def test_validation_can_be_left_out(labelled):
 
 
 @pytest.mark.parametrize(
-    ("days", "target", "complaint"),
+    ("days", "target", "message"),
     [
         (0, (0, 1), "There are 0 days of labelled rows; validation and test need 3"),
         (3, (0, 1), "There are 3 days of labelled rows; validation and test need 3"),
