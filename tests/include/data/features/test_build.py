@@ -24,7 +24,7 @@ VIEW = FeatureView(
     columns=(
         Column(name="id", dtype="string"),
         Column(name="leaves", dtype="timestamp"),
-        Column(name="seen", dtype="string"),
+        Column(name="level_days", dtype="string"),
     ),
 )
 
@@ -54,18 +54,18 @@ def filled(lake):
     keys = [day.isoformat() for day in DAYS]
     moments = pd.to_datetime(keys, utc=True) + pd.Timedelta(hours=12)
     lake.publish("trips", pd.DataFrame({"id": keys, "leaves": moments, "day": keys}), DAYS, metadata={})
-    frames_by_day = pd.DataFrame({"id": keys[:4], "at": moments[:4], "day": keys[:4]})
-    lake.publish("levels_seen", frames_by_day, DAYS[:4], metadata={})
+    levels = pd.DataFrame({"id": keys[:4], "at": moments[:4], "day": keys[:4]})
+    lake.publish("levels_seen", levels, DAYS[:4], metadata={})
     return lake
 
 
 def build_with(known_at):
     def build(frames, day):
-        frames_by_day = ",".join(sorted(frames["levels_seen"]["day"]))
+        level_days = ",".join(sorted(frames["levels_seen"]["day"]))
         return (
             frames["trips"]
             .drop(columns="day")
-            .assign(frames_by_day=frames_by_day, levels_seen_known_at=known_at(frames["trips"]["leaves"]))
+            .assign(level_days=level_days, levels_seen_known_at=known_at(frames["trips"]["leaves"]))
         )
 
     return build
@@ -76,7 +76,7 @@ in_time = build_with(lambda leaves: leaves - HOUR)
 
 def test_build_reads_the_day_and_its_declared_lookback(filled, declared):
     rows = features.build_features(VIEW, in_time, filled, DAYS, datasets=declared)
-    assert dict(zip(rows["day"], rows["seen"], strict=True)) == {
+    assert dict(zip(rows["day"], rows["level_days"], strict=True)) == {
         "2013-01-01": "2013-01-01",
         "2013-01-02": "2013-01-01,2013-01-02",
         "2013-01-03": "2013-01-01,2013-01-02,2013-01-03",
@@ -88,7 +88,7 @@ def test_build_reads_the_day_and_its_declared_lookback(filled, declared):
 def test_build_reads_of_a_late_source_only_landed_days(filled, declared):
     declared["levels_seen"] = Dataset(**declared["levels_seen"].model_dump() | {"lag_days": 1})
     rows = features.build_features(VIEW, in_time, filled, DAYS, datasets=declared)
-    assert dict(zip(rows["day"], rows["seen"], strict=True)) == {
+    assert dict(zip(rows["day"], rows["level_days"], strict=True)) == {
         "2013-01-01": "",
         "2013-01-02": "2013-01-01",
         "2013-01-03": "2013-01-01,2013-01-02",
@@ -96,7 +96,7 @@ def test_build_reads_of_a_late_source_only_landed_days(filled, declared):
         "2013-01-05": "2013-01-03,2013-01-04",
     }
     single = features.build_features(VIEW, in_time, filled, DAYS[:1], datasets=declared)
-    assert single["seen"].tolist() == [""]
+    assert single["level_days"].tolist() == [""]
 
 
 def test_one_day_at_a_time_gives_what_a_bulk_run_gives(filled, declared):
