@@ -1,19 +1,21 @@
 """
 ### Deployment
 
-Bring a certified candidate to its callers: staging, shadow, approval, canary steps, promotion.
-Whatever happens on the way, `restore` runs at the end: unless the candidate was promoted, the champion has
-all traffic again and the candidate is retired. To abort a rollout, mark the run as failed.
+Roll out a certified candidate: staging, shadow, approval, canary steps, promotion. The task `restore` always
+runs at the end: unless the candidate was promoted, it gives all traffic to the champion and removes the
+candidate. To abort a rollout, mark the run as failed.
 
 **If it is red:**
 
-- `begin`: the certificate does not fit the model, or another rollout is under way.
-- `stage`: the candidate cannot be loaded or answers wrongly; callers never saw it.
-- `shadow`, `canary_…`: it did worse than the champion, or there was too little traffic to tell.
-  The message has the figures; callers are with the champion again. Nothing is to be repaired in a hurry.
-- `approve`: a person said no, or the requester tried to approve.
-- `promote`: the switch is recorded; see whether the controller runs, then clear the task.
-- `restore`: the champion may not have all traffic. **Clear it at once**, and see whether PostgreSQL answers.
+- `begin`: the certificate does not match the model, or another rollout is in progress. The message names it.
+- `stage`: the candidate's server did not start, or its predictions differ from the evaluation. Callers are
+  not affected. See the server's log.
+- `shadow`, `canary_…`: the candidate was worse than the champion, or had too little traffic to decide. The
+  message has the figures. The champion has all traffic again, so nothing is urgent.
+- `approve`: a person rejected the release, or the requester tried to approve it. The ledger has the reason.
+- `promote`: the promotion is recorded, but the gateway does not serve it. Check that the controller runs,
+  then clear the task.
+- `restore`: the champion may not have all traffic. **Clear it at once**, and check that PostgreSQL answers.
 """
 
 from __future__ import annotations
@@ -42,29 +44,30 @@ def deployment_dag(use_case: UseCase) -> DAG:
 
     @dag(
         dag_id=f"{use_case.name}_deployment",
-        schedule=frozenset({assets.candidate(use_case.name)}),  # a list is hashed anew for every edge
+        # Airflow hashes a list again for every edge of the DAG.
+        schedule=frozenset({assets.candidate(use_case.name)}),
         start_date=START,
         catchup=False,
         max_active_runs=1,
         default_args=default_args(use_case.owner),
         tags=["deployment", use_case.name],
-        description=f"Stage, shadow and canary a candidate of {use_case.name}, then promote it or go back.",
+        description=f"Stage, shadow and canary a candidate of {use_case.name}, then promote or restore.",
         doc_md=__doc__,
         **DAG_DEFAULTS,
     )
     def deployment() -> None:
         begin = BeginRolloutOperator(task_id="begin", use_case=use_case.name)
         begin.is_setup = True
-        on: dict[str, Any] = {"use_case": use_case.name, "hold": begin.output}
-        stage = StageModelOperator(task_id="stage", **on)
-        shadow = ShiftTrafficOperator(task_id="shadow", shadow_share=use_case.rollout.shadow_share, **on)
-        approve = ReleaseApprovalOperator(task_id="approve", **on)
+        common: dict[str, Any] = {"use_case": use_case.name, "lease": begin.output}
+        stage = StageModelOperator(task_id="stage", **common)
+        shadow = ShiftTrafficOperator(task_id="shadow", shadow_share=use_case.rollout.shadow_share, **common)
+        approve = ReleaseApprovalOperator(task_id="approve", **common)
         canary = [
-            ShiftTrafficOperator(task_id=f"canary_{percent}", percent=percent, **on)
+            ShiftTrafficOperator(task_id=f"canary_{percent}", percent=percent, **common)
             for percent in use_case.rollout.steps
         ]
-        promote = PromoteModelOperator(task_id="promote", **on)
-        restore = RestoreChampionOperator(task_id="restore", **on)
+        promote = PromoteModelOperator(task_id="promote", **common)
+        restore = RestoreChampionOperator(task_id="restore", **common)
         chain(begin, stage, shadow, approve, *canary, promote, restore.as_teardown(setups=begin))
 
     version = Param(None, type=["null", "integer"], minimum=1, description="Version to deploy")

@@ -1,15 +1,16 @@
 """
 ### Monitoring
 
-Look at what callers sent, what they were answered, and the labels that landed since; then make one decision:
-retrain, roll back, alert, freeze releases, or nothing. Every decision stands in the ledger with its evidence.
+Measure the champion's drift, label quality and service level, then make one decision: retrain, roll back,
+alert, freeze releases, or nothing. Each decision is in the ledger with its evidence.
 
 **If it is red:**
 
-- `detect_drift`: the served requests or the champion's training rows could not be read.
-- `decide`: PostgreSQL or the lake is away; it is tried again by itself.
-- `act`: **a person is asked for**: the message says what was found. The link *Drift report* of `detect_drift`
-  shows the inputs; the ledger shows earlier decisions.
+- `detect_drift`: the served requests or the champion's training rows cannot be read. Check PostgreSQL and the
+  lake, then clear the task.
+- `decide`: PostgreSQL or the lake did not answer after several retries. Clear the task when they do.
+- `act`: **a person has to act.** The message says why. The link *Drift report* of `detect_drift` shows the
+  inputs, the ledger shows earlier decisions.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def monitoring_dag(use_case: UseCase) -> DAG:
         max_active_runs=1,
         default_args=default_args(use_case.owner),
         tags=["monitoring", use_case.name],
-        description=f"Is the champion of {use_case.name} still fit to fly?",
+        description=f"Measure the champion of {use_case.name} and decide whether to retrain or roll back.",
         doc_md=__doc__,
         **DAG_DEFAULTS,
     )

@@ -1,9 +1,10 @@
 """
 ### Rollback
 
-One click back to the previous champion, by a person who says why. It ends any rollout that is under way.
+Make the previous champion the champion again. Trigger the DAG with the reason; any rollout in progress ends.
 
-**If it is red:** there is no previous champion (see the ledger), or PostgreSQL is away. Callers go on.
+**If it is red:** the ledger names no previous champion, or PostgreSQL does not answer. The champion has not
+changed and still serves. Without a previous champion, deploy the version that should serve.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def rollback_dag(use_case: UseCase) -> DAG:
     def rollback() -> None:
         RollBackOperator(task_id="roll_back", use_case=use_case.name, reason="{{ params.reason }}")
 
-    reason = Param(type="string", minLength=3, description="Why, for the ledger")
+    reason = Param(type="string", minLength=3, description="Reason, for the ledger")
     return with_params(rollback(), {"reason": reason})
 
 

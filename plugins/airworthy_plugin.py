@@ -1,4 +1,4 @@
-"""The only file that Airflow's plugin loader runs; `.airflowignore` hides the rest."""
+"""Airflow plugin; `.airflowignore` excludes all other files from the plugin loader."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from include.settings import settings
 
 
 class AirworthyPlugin(AirflowPlugin):
-    """Registers links on tasks, timetables, the page that serves reports, and the menu's entry to MLflow."""
+    """Register task links, timetables, the application that serves reports, and MLflow's menu entry."""
 
     name = "airworthy"
     operator_extra_links = [

@@ -1,1 +1,1 @@
-"""What is measured after release, and what is decided from it."""
+"""Monitoring of champions: drift, label quality and service level, and the decision that follows."""

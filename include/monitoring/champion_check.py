@@ -1,4 +1,4 @@
-"""Everything that is measured of a champion in one monitoring run."""
+"""Measurements of a champion in one monitoring run: drift, label quality, service level."""
 
 from __future__ import annotations
 
@@ -29,12 +29,13 @@ if TYPE_CHECKING:
     from include.monitoring.windows import Window
     from include.release.rollout import ReleaseState
 
-EARLIER_WINDOWS = 3  # looked at again in each run, for labels that come late
+# Earlier windows whose label quality is measured again in each run, because labels land late.
+N_EARLIER_WINDOWS = 3
 
 
 @dataclass(frozen=True, slots=True)
 class ChampionContext:
-    """The champion that is looked at, and the rows that it learned from."""
+    """The champion of a use case; `reference` are its training rows (features and `target`)."""
 
     use_case: UseCase
     state: ReleaseState
@@ -45,78 +46,98 @@ class ChampionContext:
 def champion_context(
     use_case: UseCase, state: ReleaseState, certificate: Certificate, lake: Lake
 ) -> ChampionContext:
-    """Return the champion's training rows, read again as its certificate names them."""
+    """
+    Read the champion's training rows from the snapshot that its certificate names.
+
+    Raises
+    ------
+    DataError
+        If the rows are not those of the snapshot any more.
+    """
     snapshot = Snapshot.from_json(json.dumps(certificate.snapshot))
-    return ChampionContext(use_case, state, snapshot, snapshots.read_snapshot(use_case, snapshot, lake))
+    reference = snapshots.read_snapshot(use_case, snapshot, lake)
+    return ChampionContext(use_case, state, snapshot, reference)
 
 
 def read_window(
-    about: ChampionContext, connection: Connection, lake: Lake, *, end: datetime | None = None
+    champion: ChampionContext, connection: Connection, lake: Lake, *, end: datetime | None = None
 ) -> Window:
-    """Return what callers asked in the window before `end`, or the scored partitions."""
-    view = catalog().feature_views[about.use_case.feature_view]
-    return windows.read_requests(connection, lake, about.use_case, view, end=end)
-
-
-def check_drift(about: ChampionContext, seen: Window) -> Drift:
-    """Compare what was asked with what was learned from."""
-    view = catalog().feature_views[about.use_case.feature_view]
-    columns = [column for column in view.columns if column.name in about.use_case.features]
-    return drift.measure_drift(about.reference, seen.inputs, columns=columns, policy=about.use_case.drift)
-
-
-def check_quality(about: ChampionContext, seen: Window, connection: Connection, lake: Lake) -> Quality:
     """
-    Compare what was answered with the labels that landed since.
+    Return the requests in the window before `end`, or the newest scored partitions if there are none.
 
-    The windows before `seen` are looked at again, since their labels go on landing: judged is the newest of
-    whose labels enough are there.
+    Parameters
+    ----------
+    end
+        End of the window; by default the moment up to which the inference log is complete.
     """
-    use_case, label = about.use_case, about.use_case.label
+    view = catalog().feature_views[champion.use_case.feature_view]
+    return windows.read_newest_window(connection, lake, champion.use_case, view, end=end)
+
+
+def check_drift(champion: ChampionContext, window: Window) -> Drift:
+    """Compare the inputs in the window with the champion's training rows."""
+    use_case = champion.use_case
     view = catalog().feature_views[use_case.feature_view]
-    landed = lake.read(label.dataset, columns=[view.entity, "day", label.column])
-    naive = label_quality.baseline_loss(use_case, about.reference["target"])
+    columns = [column for column in view.columns if column.name in use_case.features]
+    return drift.measure_drift(champion.reference, window.inputs, columns=columns, policy=use_case.drift)
+
+
+def check_quality(champion: ChampionContext, window: Window, connection: Connection, lake: Lake) -> Quality:
+    """
+    Compare the champion's predictions with the labels that have landed since.
+
+    Labels land late, so the windows before `window` are measured again. The result is that of the newest
+    window with enough labels; its `windows` are the results of all windows, newest first.
+    """
+    use_case = champion.use_case
+    label = use_case.label
+    view = catalog().feature_views[use_case.feature_view]
+    labels = lake.read(label.dataset, columns=[view.entity, "day", label.column])
+    baseline = label_quality.baseline_constant(use_case, champion.reference["target"])
     due = windows.watermark(connection) - timedelta(days=catalog().datasets[label.dataset].lag_days)
-    measured = []
-    earlier = windows.before(connection, lake, use_case, view, seen, most=EARLIER_WINDOWS)
-    for each in (seen, *earlier):
-        ours = each.predictions[each.predictions["version"] == about.state.champion]
-        joined = label_quality.join_labels(ours, landed, use_case, entity=view.entity)
-        found = label_quality.measure_quality(joined.assign(due=joined["at"] <= due), use_case, naive=naive)
-        measured.append(replace(found, window=(each.start, each.end)))
-    judged = next((one for one in measured if one.outcome != "inconclusive"), measured[0])
-    return replace(judged, windows=tuple(measured))
+    earlier_windows = windows.read_earlier_windows(
+        connection, lake, use_case, view, window, limit=N_EARLIER_WINDOWS
+    )
+    results = []
+    for past_window in (window, *earlier_windows):
+        predictions = past_window.predictions
+        predictions = predictions[predictions["version"] == champion.state.champion]
+        joined = label_quality.join_labels(predictions, labels, use_case, entity=view.entity)
+        joined = joined.assign(due=joined["at"] <= due)
+        result = label_quality.measure_quality(joined, use_case, baseline=baseline)
+        results.append(replace(result, window=(past_window.start, past_window.end)))
+    conclusive = [result for result in results if result.outcome != "inconclusive"]
+    newest = conclusive[0] if conclusive else results[0]
+    return replace(newest, windows=tuple(results))
 
 
-def check_service(about: ChampionContext, connection: Connection, *, end: datetime) -> ServiceLevel:
-    """Compare what callers got with what they were promised, up to `end`."""
-    return slo.measure_service(connection, about.use_case.name, about.use_case.slo, end=end)
+def check_service(champion: ChampionContext, connection: Connection, *, end: datetime) -> ServiceLevel:
+    """Compare availability and latency up to `end` with the use case's service level objective."""
+    return slo.measure_service(connection, champion.use_case.name, champion.use_case.slo, end=end)
 
 
 def collect_signals(
-    about: ChampionContext,
-    outcome: DriftOutcome,
-    found: Quality,
-    served: ServiceLevel,
+    champion: ChampionContext,
+    drift_outcome: DriftOutcome,
+    quality: Quality,
+    service: ServiceLevel,
     *,
     connection: Connection,
     lake: Lake,
 ) -> Signals:
-    """Return what the governor decides by; `outcome` is the drift's."""
-    last = date.fromisoformat(about.snapshot.days[1])
-    newer = [day for day in lake.days(about.use_case.label.dataset) if day > last]
-    rows = len(lake.read(about.use_case.label.dataset, newer, columns=["day"])) if newer else 0
-    promotion = ledger.champion_at(connection, about.use_case.name, _now(connection))
+    """Return what the governor's decision depends on."""
+    use_case = champion.use_case
+    last_day = date.fromisoformat(champion.snapshot.days[1])
+    newer_days = [day for day in lake.days(use_case.label.dataset) if day > last_day]
+    new_rows = len(lake.read(use_case.label.dataset, newer_days, columns=["day"])) if newer_days else 0
+    now = windows.watermark(connection) + windows.LOG_LAG
+    promotion = ledger.champion_at(connection, use_case.name, now)
     return Signals(
-        version=about.state.champion or 0,
-        drift=outcome,
-        quality=found.outcome,
-        service=served.outcome,
-        new_labelled_rows=rows,
+        version=champion.state.champion or 0,
+        drift=drift_outcome,
+        quality=quality.outcome,
+        service=service.outcome,
+        new_labelled_rows=new_rows,
         promoted_at=promotion["at"] if promotion else None,
-        previous=about.state.previous,
+        previous=champion.state.previous,
     )
-
-
-def _now(connection: Connection) -> datetime:
-    return windows.watermark(connection) + windows.LAG

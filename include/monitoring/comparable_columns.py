@@ -1,4 +1,4 @@
-"""Columns as two samples can be compared: numbers, or text; what is neither is missing."""
+"""Columns of two samples, converted so that they can be compared: numbers, or text."""
 
 from __future__ import annotations
 
@@ -15,48 +15,55 @@ if TYPE_CHECKING:
     from include.declarations import Column
 
 SEED = 20_130_701
-LARGEST = 1e14  # Evidently draws a constant c from c - 0.5 to c + 0.5, which has no room beyond
-LONGEST = 200
-NUMBERS = frozenset({"number", "integer"})
-# What callers sent ends up in a page that people open: no value may become markup.
-HARMLESS = str.maketrans("<>", "()")
+# Evidently draws a constant c from c - 0.5 to c + 0.5. Above this limit the two bounds are the same number.
+MAX_NUMBER = 1e14
+MAX_TEXT_LENGTH = 200
+NUMERIC_TYPES = frozenset({"number", "integer"})
+# The values were sent by callers and are shown on a page: none of them may become markup.
+ESCAPED_MARKUP = str.maketrans("<>", "()")
 
 
-def comparable(frame: pd.DataFrame, columns: Sequence[Column], *, maximum_rows: int) -> pd.DataFrame:
+def select_comparable(frame: pd.DataFrame, columns: Sequence[Column], *, maximum_rows: int) -> pd.DataFrame:
     """
-    Return at most `maximum_rows` rows, the same ones each time, with exactly `columns`.
+    Return exactly `columns` of at most `maximum_rows` rows, with a fixed random sample of larger frames.
 
-    A column that is not there is all missing, and so is what is infinite or of another type than declared.
+    Values that are infinite or of another type than declared are missing; so is a column that `frame` lacks.
 
-    :raises DataError: if a column stands in the frame twice
+    Returns
+    -------
+    pandas.DataFrame
+        float64 for numeric columns, object (str or None) for the others.
+
+    Raises
+    ------
+    DataError
+        If `frame` has two columns with the same name.
     """
-    twice = sorted(set(map(str, frame.columns[frame.columns.duplicated()])))
-    if twice:
-        raise DataError(f"Column {', '.join(twice)} stands twice in the rows to compare. Select each once.")
+    duplicates = sorted(set(map(str, frame.columns[frame.columns.duplicated()])))
+    if duplicates:
+        raise DataError(
+            f"Column {', '.join(duplicates)} stands twice in the rows to compare. Select each column once."
+        )
     if len(frame) > maximum_rows:
         frame = frame.sample(maximum_rows, random_state=SEED)
-    return pd.DataFrame(
-        {
-            column.name: _numbers(frame[column.name])
-            if column.dtype in NUMBERS
-            else _categories(frame[column.name])
-            for column in columns
-            if column.name in frame
-        },
-        columns=[column.name for column in columns],
-        index=frame.index,
-    ).reset_index(drop=True)
+    values = {column.name: _convert(frame[column.name], column) for column in columns if column.name in frame}
+    names = [column.name for column in columns]
+    return pd.DataFrame(values, columns=names, index=frame.index).reset_index(drop=True)
 
 
-def _numbers(values: pd.Series) -> pd.Series:
+def _convert(values: pd.Series, column: Column) -> pd.Series:
+    return _to_numbers(values) if column.dtype in NUMERIC_TYPES else _to_categories(values)
+
+
+def _to_numbers(values: pd.Series) -> pd.Series:
     if not pd.api.types.is_numeric_dtype(values):
         is_number = values.map(lambda value: isinstance(value, (int, float, np.number)))
         values = values.where(is_number.astype(bool))
     numbers = pd.to_numeric(values, errors="coerce").astype("float64")
-    # Values that differ in their last digits only leave no room for a histogram's bins.
-    return numbers.where(numbers.abs() < LARGEST).astype("float32").astype("float64")
+    # float32 first: values that differ in their last digits only leave no room for a histogram's bins.
+    return numbers.where(numbers.abs() < MAX_NUMBER).astype("float32").astype("float64")
 
 
-def _categories(values: pd.Series) -> pd.Series:
-    text = values.astype(object).map(lambda value: str(value)[:LONGEST].translate(HARMLESS))
+def _to_categories(values: pd.Series) -> pd.Series:
+    text = values.astype(object).map(lambda value: str(value)[:MAX_TEXT_LENGTH].translate(ESCAPED_MARKUP))
     return text.where(values.notna(), None)

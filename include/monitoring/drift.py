@@ -1,21 +1,21 @@
-"""Whether the inputs still look like the ones the model learned from; Evidently measures and draws."""
+"""Drift of the inputs: distances between training rows and current rows, measured by Evidently."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from html import escape
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
 from evidently import DataDefinition, Dataset, Report
 from evidently.presets import DataDriftPreset
+from jinja2 import Environment, FileSystemLoader
 from scipy.spatial.distance import jensenshannon
 from scipy.stats import wasserstein_distance
 
 from include.errors import DataError
-from include.monitoring.comparable_columns import NUMBERS, SEED, comparable
-from include.monitoring.figures import jsonable
+from include.monitoring.comparable_columns import NUMERIC_TYPES, SEED, select_comparable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,18 +24,25 @@ if TYPE_CHECKING:
 
 DriftOutcome = Literal["drift", "no_drift", "inconclusive"]
 
-EFFECT = 0.1  # Evidently's own threshold of both distances
-SHUFFLES = 20  # the largest of so many distances by chance is about its 95th percentile
-UNUSABLE = 0.1  # a share of unusable values that changes by more than this is drift
+# Evidently's default threshold for both distances.
+MIN_THRESHOLD = 0.1
+# The largest of 20 distances between random samples estimates their 95th percentile.
+N_SHUFFLES = 20
+# A change of the share of unusable values by more than this is drift.
+MAX_UNUSABLE_CHANGE = 0.1
+
+_TEMPLATES = Environment(
+    loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Drift:
     """
-    What was measured; `share` is that of the drifted columns, `html` the page for people.
+    Result of a comparison; `share` is the share of drifted columns, `html` a page that shows them.
 
-    `per_column` holds for each column `drifted`, `reason`, `distance`, `threshold` and the shares of unusable
-    values, as valid JSON. `sampled` says that not every row was looked at.
+    `per_column` has for each column `drifted`, `reason`, `distance`, `threshold` and the shares of unusable
+    values, and is valid JSON. `sampled` is True if not all rows were compared.
     """
 
     outcome: DriftOutcome
@@ -47,13 +54,9 @@ class Drift:
     sampled: bool
     html: str
 
-    def as_json(self) -> dict[str, Any]:
-        """Return everything but the page."""
-        return {name: value for name, value in jsonable(self).items() if name != "html"}
-
     @property
     def drifted(self) -> bool:
-        """Whether there is drift; False also where there were too few rows to tell, see `outcome`."""
+        """True if there is drift; False also if there were too few rows to decide, see `outcome`."""
         return self.outcome == "drift"
 
 
@@ -61,48 +64,78 @@ def measure_drift(
     reference: pd.DataFrame, current: pd.DataFrame, *, columns: Sequence[Column], policy: DriftPolicy
 ) -> Drift:
     """
-    Compare `current` with `reference`, column by column; timestamps are left out, for they always drift.
+    Compare `current` with `reference` column by column.
 
-    Distances, not p-values, so that the answer does not depend on how many rows there are: Wasserstein's
-    (over the reference's deviation) for numbers, Jensen and Shannon's for categories. A column drifts from
-    0.1 on, if that is also more than chance does to so many rows. A column that vanished, went silent,
-    changed its type or filled with infinities drifts too: Evidently alone stays silent or crashes.
+    Timestamps are left out because they always drift. Distances are used instead of p-values, so that the
+    result does not depend on the number of rows: the Wasserstein distance over the standard deviation of the
+    reference for numbers, the Jensen-Shannon distance for categories. A column drifts if its distance is at
+    least 0.1 and larger than between random samples of the same sizes. A column also drifts if the share of
+    unusable values (missing, infinite or of another type) changes, which Evidently does not detect.
 
-    :raises DataError: if the reference lacks a column, or a column stands twice in a frame
+    Parameters
+    ----------
+    reference
+        Training rows with at least `columns`.
+    current
+        Rows to compare; a missing column counts as unusable.
+
+    Raises
+    ------
+    DataError
+        If the reference lacks a column, or a frame has two columns with the same name.
     """
-    columns = [column for column in columns if column.dtype != "timestamp"]
-    absent = [column.name for column in columns if column.name not in reference]
-    if absent or not columns:
+    columns = _select_columns(reference, columns)
+    n_reference = len(reference)
+    n_current = len(current)
+    if min(n_reference, n_current) < policy.minimum_rows:
+        reason = (
+            f"{n_current} rows against {n_reference} of the reference, "
+            f"{policy.minimum_rows} of each are needed"
+        )
+        page = _render_page(reason, {}, "")
+        return Drift("inconclusive", reason, 0.0, {}, n_reference, n_current, sampled=False, html=page)
+    old = select_comparable(reference, columns, maximum_rows=policy.maximum_rows)
+    new = select_comparable(current, columns, maximum_rows=policy.maximum_rows)
+    per_column, evidently_page = _compare_columns(old, new, columns)
+    drifted = [name for name, figures in per_column.items() if figures["drifted"]]
+    share = len(drifted) / len(columns)
+    reason = f"{len(drifted)} of {len(columns)} columns drifted"
+    if drifted:
+        reason = f"{reason}: {', '.join(drifted)}"
+    sampled = max(n_reference, n_current) > policy.maximum_rows
+    rows = f"a fixed random sample of at most {policy.maximum_rows:,}" if sampled else "all"
+    note = f"{reason}. Compared {rows} of {n_reference:,} reference rows and {n_current:,} current rows."
+    outcome: DriftOutcome = "drift" if share >= policy.columns_share else "no_drift"
+    page = _render_page(note, per_column, evidently_page)
+    return Drift(outcome, reason, share, per_column, n_reference, n_current, sampled=sampled, html=page)
+
+
+def _select_columns(reference: pd.DataFrame, columns: Sequence[Column]) -> list[Column]:
+    """Return the columns to compare; raise DataError if the reference lacks one, or none is left."""
+    selected = [column for column in columns if column.dtype != "timestamp"]
+    absent = [column.name for column in selected if column.name not in reference]
+    if absent or not selected:
         raise DataError(
             f"The reference has no column {', '.join(absent)}. Compare with rows of the snapshot."
         )
-    rows = (len(reference), len(current))
-    if min(rows) < policy.minimum_rows:
-        reason = (
-            f"{rows[1]} rows against {rows[0]} of the reference, {policy.minimum_rows} of each are needed"
-        )
-        return Drift("inconclusive", reason, 0.0, {}, *rows, sampled=False, html=_page(reason, {}, ""))
-    old, new = (
-        comparable(frame, columns, maximum_rows=policy.maximum_rows) for frame in (reference, current)
-    )
-    sampled = max(rows) > policy.maximum_rows
-    per_column, drawing = _compare(old, new, columns)
-    drifted = [name for name, figures in per_column.items() if figures["drifted"]]
-    share = len(drifted) / len(columns)
-    reason = f"{len(drifted)} of {len(columns)} columns drifted" + ": " * bool(drifted) + ", ".join(drifted)
-    looked = f"a fixed random sample of at most {policy.maximum_rows:,}" if sampled else "all"
-    note = f"{reason}. Looked at {looked} of {rows[0]:,} reference rows and {rows[1]:,} current rows."
-    outcome: DriftOutcome = "drift" if share >= policy.columns_share else "no_drift"
-    page = _page(note, per_column, drawing)
-    return Drift(outcome, reason, share, per_column, *rows, sampled=sampled, html=page)
+    return selected
 
 
-def _compare(
+def _compare_columns(
     old: pd.DataFrame, new: pd.DataFrame, columns: Sequence[Column]
 ) -> tuple[dict[str, dict[str, Any]], str]:
-    both = [c for c in columns if old[c.name].notna().any() and new[c.name].notna().any()]
-    thresholds = {c.name: _threshold(old[c.name].dropna(), new[c.name].dropna(), c) for c in both}
-    distances, drawing = _evidently(old, new, both, thresholds) if both else ({}, "")
+    """Return the figures of each column, and Evidently's page (empty if no column has values in both)."""
+    measurable = [
+        column for column in columns if old[column.name].notna().any() and new[column.name].notna().any()
+    ]
+    thresholds = {
+        column.name: _chance_threshold(old[column.name].dropna(), new[column.name].dropna(), column)
+        for column in measurable
+    }
+    distances: dict[str, float | None] = {}
+    page = ""
+    if measurable:
+        distances, page = _run_evidently(old, new, measurable, thresholds)
     per_column: dict[str, dict[str, Any]] = {}
     for column in columns:
         figures = {
@@ -111,19 +144,18 @@ def _compare(
             "unusable_reference": float(old[column.name].isna().mean()),
             "unusable_current": float(new[column.name].isna().mean()),
         }
-        reason = _reason(figures)
+        reason = _drift_reason(figures)
         per_column[column.name] = {"drifted": reason is not None, "reason": reason} | figures
-    return per_column, drawing
+    return per_column, page
 
 
-def _evidently(
+def _run_evidently(
     old: pd.DataFrame, new: pd.DataFrame, columns: Sequence[Column], thresholds: dict[str, float]
 ) -> tuple[dict[str, float | None], str]:
     names = [column.name for column in columns]
-    numbers = [column.name for column in columns if column.dtype in NUMBERS]
-    definition = DataDefinition(
-        numerical_columns=numbers, categorical_columns=[name for name in names if name not in numbers]
-    )
+    numbers = [column.name for column in columns if column.dtype in NUMERIC_TYPES]
+    categories = [name for name in names if name not in numbers]
+    definition = DataDefinition(numerical_columns=numbers, categorical_columns=categories)
     preset = DataDriftPreset(
         columns=names,
         num_method="wasserstein",
@@ -133,55 +165,52 @@ def _evidently(
     )
     frames = [Dataset.from_pandas(frame[names], definition) for frame in (new, old)]
     snapshot = Report([preset]).run(*frames)
-    values = {
-        metric["config"]["column"]: float(metric["value"])
-        for metric in snapshot.dict()["metrics"]
-        if metric["config"]["type"].endswith(":ValueDrift")
-    }
-    finite = {name: value if np.isfinite(value) else None for name, value in values.items()}
-    return finite, snapshot.get_html_str(as_iframe=False)
+    distances: dict[str, float | None] = {}
+    for metric in snapshot.dict()["metrics"]:
+        if metric["config"]["type"].endswith(":ValueDrift"):
+            distance = float(metric["value"])
+            distances[metric["config"]["column"]] = distance if np.isfinite(distance) else None
+    return distances, snapshot.get_html_str(as_iframe=False)
 
 
-def _threshold(old: pd.Series, new: pd.Series, column: Column) -> float:
-    """Return 0.1, or what random splits of all the values into two such samples reach if that is more."""
+def _chance_threshold(old: pd.Series, new: pd.Series, column: Column) -> float:
+    """Return the largest distance between random splits of all values, but at least 0.1."""
     pool = pd.concat([old, new], ignore_index=True)
-    is_number = column.dtype in NUMBERS
+    is_number = column.dtype in NUMERIC_TYPES
     values = pool.to_numpy() if is_number else pd.factorize(pool)[0]
-    kinds = 0 if is_number else int(values.max()) + 1
+    n_categories = 0 if is_number else int(values.max()) + 1
     generator = np.random.default_rng(SEED)
-    chance = 0.0
-    for _ in range(SHUFFLES):
+    largest = 0.0
+    for _ in range(N_SHUFFLES):
         left, right = np.split(generator.permutation(values), [len(old)])
         if is_number:
             distance = wasserstein_distance(left, right) / max(float(np.std(left)), 0.001)
         else:
-            shares = [np.bincount(side, minlength=kinds) / len(side) for side in (left, right)]
-            distance = jensenshannon(*shares)
-        chance = max(chance, float(distance))
-    return max(EFFECT, chance * 1.01)
+            left_shares = np.bincount(left, minlength=n_categories) / len(left)
+            right_shares = np.bincount(right, minlength=n_categories) / len(right)
+            distance = jensenshannon(left_shares, right_shares)
+        largest = max(largest, float(distance))
+    return max(MIN_THRESHOLD, largest * 1.01)
 
 
-def _reason(figures: dict[str, Any]) -> str | None:
-    before, now = figures["unusable_reference"], figures["unusable_current"]
-    if abs(now - before) > UNUSABLE:
-        return f"{now:.0%} of the values are missing, infinite or of another type, {before:.0%} were"
+def _drift_reason(figures: dict[str, Any]) -> str | None:
+    before = figures["unusable_reference"]
+    now = figures["unusable_current"]
+    if abs(now - before) > MAX_UNUSABLE_CHANGE:
+        return f"{now:.0%} of the values are missing, infinite or of another type, before {before:.0%}"
     if figures["threshold"] is None:
         return None
     if figures["distance"] is None:
-        return "its distance could not be calculated"
+        return "the distance could not be calculated"
     if figures["distance"] >= figures["threshold"]:
-        return f"distance {figures['distance']:.3f}, from {figures['threshold']:.3f} on it is drift"
+        return f"distance {figures['distance']:.3f}, drift starts at {figures['threshold']:.3f}"
     return None
 
 
-def _page(note: str, per_column: dict[str, dict[str, Any]], drawing: str) -> str:
-    lines = "".join(
-        f"<li><b>{escape(name)}</b>: {escape(figures['reason'])}</li>"
-        for name, figures in per_column.items()
-        if figures["drifted"]
-    )
-    style = "font-family: sans-serif; margin: 2em"
-    ours = f'<section style="{style}"><p>{escape(note)}</p><ul>{lines}</ul></section>'
-    if not drawing:
-        return f'<!DOCTYPE html><html lang="en"><meta charset="utf-8"><body>{ours}</body></html>'
-    return drawing.replace("<body>", f"<body>{ours}", 1)
+def _render_page(note: str, per_column: dict[str, dict[str, Any]], evidently_page: str) -> str:
+    reasons = {name: figures["reason"] for name, figures in per_column.items() if figures["drifted"]}
+    template = _TEMPLATES.get_template("drift_report.html.jinja")
+    summary = template.render(note=note, reasons=reasons, whole_page=not evidently_page)
+    if not evidently_page:
+        return summary
+    return evidently_page.replace("<body>", f"<body>{summary}", 1)

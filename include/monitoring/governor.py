@@ -1,4 +1,4 @@
-"""One decision per monitoring run: retrain, alert, freeze, roll back, or nothing; each with its evidence."""
+"""The decision of a monitoring run (retrain, alert, freeze, roll back or nothing) and its record."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+from pydantic_core import to_jsonable_python
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
 from include.database.ledger import Entry, append
 from include.database.tables import monitoring_result
-from include.monitoring.figures import jsonable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,36 +24,42 @@ if TYPE_CHECKING:
 
 Action = Literal["retrain", "alert", "freeze", "roll_back", "nothing"]
 
+# History that a decision depends on.
 MONTH = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True)
 class Signals:
-    """What this run found out about the champion, in the words of the measurements' own outcomes."""
+    """
+    Outcomes of the measurements of one run.
+
+    `new_labelled_rows` counts labels of days after the champion's snapshot. `previous` is the version that
+    was champion before.
+    """
 
     version: int
     drift: Literal["drift", "no_drift", "inconclusive"]
     quality: Literal["good", "lost", "inconclusive"]
     service: Literal["met", "broken", "inconclusive"]
-    new_labelled_rows: int  # since the champion's snapshot
+    new_labelled_rows: int
     promoted_at: datetime | None = None
-    previous: int | None = None  # the champion to go back to
+    previous: int | None = None
 
     @property
     def fired(self) -> tuple[str, ...]:
-        """The signals that ask for a better model."""
-        found = {"drift": self.drift == "drift", "quality": self.quality == "lost"}
-        return tuple(name for name, bad in found.items() if bad)
+        """Names of the signals that ask for a better model."""
+        conditions = {"drift": self.drift == "drift", "quality": self.quality == "lost"}
+        return tuple(name for name, is_met in conditions.items() if is_met)
 
     @property
     def unobservable(self) -> bool:
-        """Whether neither inputs nor labels could be judged."""
+        """True if neither drift nor label quality has an outcome."""
         return self.drift == "inconclusive" and self.quality == "inconclusive"
 
 
 @dataclass(frozen=True, slots=True)
 class PastCheck:
-    """An earlier run: what it found, and what was decided."""
+    """Signals and decision of an earlier run."""
 
     at: datetime
     version: int
@@ -63,7 +70,7 @@ class PastCheck:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What to do, and why."""
+    """What to do, the reason, and the figures behind it (valid JSON)."""
 
     action: Action
     reason: str
@@ -72,92 +79,101 @@ class Decision:
 
 def decide(signals: Signals, policy: RetrainPolicy, history: Sequence[PastCheck], now: datetime) -> Decision:
     """
-    Return the one decision of this run; `history` are the earlier runs of the last month, in any order.
+    Return the decision of this run.
 
-    Service first: a broken promise soon after a promotion goes back, and later it freezes releases. Then
-    the model: a signal must fire in `k` of the last `n` checks of this version since its last retraining.
-    A retraining is held back by the cool-down, by the month's budget, and where it would learn nothing new.
+    The service level comes first. If it is broken, roll back within `policy.cooldown` after a promotion, and
+    freeze releases later. Otherwise, retrain if a signal fired in `policy.k` of the last `policy.n` checks of
+    this version since its last retraining. A retraining waits for the cooldown; if there are no new labels or
+    the month's budget is used up, a person is alerted instead.
+
+    Parameters
+    ----------
+    history
+        Earlier runs of the last 30 days, in any order.
     """
-    recent = signals.promoted_at is not None and now - signals.promoted_at < policy.cooldown
     checks = _since_retraining(signals, history)[: policy.n - 1]
-    counts = {
-        name: (name in signals.fired) + sum(name in check.fired for check in checks)
-        for name in ("drift", "quality")
-    }
-    evidence: dict[str, Any] = jsonable(signals) | {
-        "fired": list(signals.fired), "unobservable": signals.unobservable, "counts": counts,
+    counts = {name: _count_fired(name, signals, checks) for name in ("drift", "quality")}
+    evidence: dict[str, Any] = _to_json(signals) | {
+        "fired": list(signals.fired),
+        "unobservable": signals.unobservable,
+        "counts": counts,
         "checks": len(checks) + 1,
-    }  # fmt: skip
+    }
+    action, reason = _choose_action(signals, policy, history, now, checks, counts)
+    return Decision(action, reason, evidence)
 
-    def decision(action: Action, reason: str) -> Decision:
-        return Decision(action, reason, evidence)
 
-    if signals.service == "broken" and recent and signals.previous is not None:
-        return decision(
-            "roll_back", f"the promise to callers broke soon after version {signals.version} came"
-        )
+def _count_fired(name: str, signals: Signals, checks: Sequence[PastCheck]) -> int:
+    return (name in signals.fired) + sum(name in check.fired for check in checks)
+
+
+def _choose_action(
+    signals: Signals,
+    policy: RetrainPolicy,
+    history: Sequence[PastCheck],
+    now: datetime,
+    checks: Sequence[PastCheck],
+    counts: Mapping[str, int],
+) -> tuple[Action, str]:
     if signals.service == "broken":
-        return decision("freeze", "the promise to callers is broken: no release until the budget recovers")
-    reached = [f"{name} in {count} of {len(checks) + 1} checks" for name, count in counts.items()
-               if count >= policy.k and name in signals.fired]  # fmt: skip
-    if reached:
-        return decision(*_retrain(signals, policy, history, now, ", ".join(reached)))
+        is_recent = signals.promoted_at is not None and now - signals.promoted_at < policy.cooldown
+        if is_recent and signals.previous is not None:
+            reason = f"the service level broke within {policy.cooldown} after version {signals.version}"
+            return "roll_back", f"{reason} was promoted"
+        return "freeze", "the service level is broken: no release until the error budget recovers"
+    frequent = [
+        f"{name} in {count} of {len(checks) + 1} checks"
+        for name, count in counts.items()
+        if count >= policy.k and name in signals.fired
+    ]
+    if frequent:
+        return _choose_retraining(signals, policy, history, now, ", ".join(frequent))
     if signals.fired:
-        return decision(
-            "nothing", f"{' and '.join(signals.fired)} fired, {policy.k} of {policy.n} are needed"
-        )
-    if (
-        signals.unobservable
-        and signals.unobservable + sum(check.unobservable for check in checks) >= policy.k
-    ):
-        return decision("alert", "too few rows and labels to judge anything: monitoring is blind")
-    return decision("nothing", "no signal fired")
+        return "nothing", f"{' and '.join(signals.fired)} fired, {policy.k} of {policy.n} are needed"
+    n_unobservable = signals.unobservable + sum(check.unobservable for check in checks)
+    if signals.unobservable and n_unobservable >= policy.k:
+        return "alert", "too few rows and labels to measure drift or label quality"
+    return "nothing", "no signal fired"
 
 
-def _retrain(
-    signals: Signals, policy: RetrainPolicy, history: Sequence[PastCheck], now: datetime, why: str
+def _choose_retraining(
+    signals: Signals, policy: RetrainPolicy, history: Sequence[PastCheck], now: datetime, reason: str
 ) -> tuple[Action, str]:
     retrained = sorted(check.at for check in history if check.action == "retrain" and check.at > now - MONTH)
     if retrained and now - retrained[-1] < policy.cooldown:
-        return (
-            "nothing",
-            f"{why}; retrained at {retrained[-1]:%Y-%m-%d %H:%M}, cooling down {policy.cooldown}",
-        )
+        last = f"{retrained[-1]:%Y-%m-%d %H:%M}"
+        return "nothing", f"{reason}; retrained at {last}, cooling down for {policy.cooldown}"
     if signals.new_labelled_rows <= 0:
-        return "alert", f"{why}; retraining would not help: no labelled row since the champion's snapshot"
+        return "alert", f"{reason}; retraining would not help: no labelled row since the champion's snapshot"
     if len(retrained) >= policy.budget_per_month:
-        return "alert", f"{why}; this month's {policy.budget_per_month} retrainings are used up"
-    return "retrain", why
+        return "alert", f"{reason}; the budget of {policy.budget_per_month} retrainings a month is used up"
+    return "retrain", reason
 
 
 def _since_retraining(signals: Signals, history: Sequence[PastCheck]) -> list[PastCheck]:
     """Return the checks of this version since its last retraining, newest first."""
-    found: list[PastCheck] = []
+    checks: list[PastCheck] = []
     for check in sorted(history, key=lambda check: check.at, reverse=True):
         if check.action == "retrain" or check.version != signals.version:
             break
-        found.append(check)
-    return found
+        checks.append(check)
+    return checks
 
 
 def past_checks(connection: Connection, use_case: str, *, now: datetime) -> list[PastCheck]:
-    """Return the recorded checks of the last month, newest first."""
+    """Return the recorded checks of the last 30 days, newest first."""
     table = monitoring_result
     query = (
         select(table.c.at, table.c.version, table.c.decision, table.c.figures)
         .where(table.c.use_case == use_case, table.c.at > now - MONTH, table.c.at <= now)
         .order_by(table.c.id.desc())
     )
-    return [
-        PastCheck(
-            row.at,
-            row.version,
-            row.decision,
-            tuple(row.figures["decision"]["evidence"]["fired"]),
-            row.figures["decision"]["evidence"]["unobservable"],
-        )
-        for row in connection.execute(query)
-    ]
+    checks = []
+    for row in connection.execute(query):
+        evidence = row.figures["decision"]["evidence"]
+        fired = tuple(evidence["fired"])
+        checks.append(PastCheck(row.at, row.version, row.decision, fired, evidence["unobservable"]))
+    return checks
 
 
 def record_check(
@@ -171,24 +187,53 @@ def record_check(
     actor: str = "monitoring",
 ) -> Decision:
     """
-    Write the run's result and its ledger entry in one transaction, once per run.
+    Write the result of a run and its ledger entry in one transaction, once per run.
 
-    A run that was killed and repeated may see other figures: what was decided first counts, and is returned.
+    Parameters
+    ----------
+    run
+        Key of the DAG run: `<dag>/<run>`.
+    window
+        Start and end of the time window that was measured.
+    figures
+        The measurements; dataclasses, dates, numpy values and NaN (written as null) are allowed.
+
+    Returns
+    -------
+    Decision
+        The recorded decision. A repeated run may measure other figures: its first decision counts.
     """
     key = f"{use_case}/{run}"
+    version = decision.evidence["version"]
     values = {
-        "use_case": use_case, "run": key, "version": decision.evidence["version"], "window_start": window[0],
-        "window_end": window[1], "decision": decision.action,
-        "figures": jsonable(figures) | {"decision": jsonable(decision)},
-    }  # fmt: skip
-    entry = Entry(
-        use_case, "decided", actor, f"{decision.action}: {decision.reason}", decision.evidence["version"],
-        decision.evidence, f"decided/{key}",
-    )  # fmt: skip
+        "use_case": use_case,
+        "run": key,
+        "version": version,
+        "window_start": window[0],
+        "window_end": window[1],
+        "decision": decision.action,
+        "figures": _to_json(figures) | {"decision": _to_json(decision)},
+    }
+    reason = f"{decision.action}: {decision.reason}"
+    entry = Entry(use_case, "decided", actor, reason, version, decision.evidence, f"decided/{key}")
     with engine.begin() as connection:
         statement = insert(monitoring_result).values(values).on_conflict_do_nothing(index_elements=["run"])
         if connection.execute(statement).rowcount:
             append(connection, entry)
             return decision
-        written = select(monitoring_result.c.figures["decision"]).where(monitoring_result.c.run == key)
-        return Decision(**connection.execute(written).scalar_one())
+        recorded = select(monitoring_result.c.figures["decision"]).where(monitoring_result.c.run == key)
+        return Decision(**connection.execute(recorded).scalar_one())
+
+
+def _to_json(value: Any) -> dict[str, Any]:
+    """Return a dataclass or mapping as JSON for PostgreSQL, which has no NaN: it becomes null."""
+    json: dict[str, Any] = to_jsonable_python(
+        value, inf_nan_mode="null", timedelta_mode="float", fallback=_numpy_to_python
+    )
+    return json
+
+
+def _numpy_to_python(value: Any) -> Any:
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} cannot be written as JSON.")

@@ -1,4 +1,4 @@
-"""Labels land late: how many are there, and what the predictions were worth where they are."""
+"""Label quality: the share of labels that have landed, and the skill of the predictions that have one."""
 
 from __future__ import annotations
 
@@ -19,23 +19,26 @@ if TYPE_CHECKING:
 
     from include.declarations import UseCase
 
+    # Share of each class, shape (n_classes,).
     Shares = npt.NDArray[np.float64]
 
 QualityOutcome = Literal["good", "lost", "inconclusive"]
 
 MINIMUM_LABELS = 100
-NOTHING = 1e-12  # a loss that only rounding leaves
+# A smaller loss is a rounding error.
+EPSILON = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
 class Quality:
     """
-    What the labels say of a version's predictions.
+    Quality of a version's predictions by the labels that have landed.
 
-    `predictions` are those whose label was due or has landed; `completeness` is the share of them whose label
-    has landed, also as known to be none; `labelled` of them have a value. `skill` is 1 - loss / loss of the
-    naive forecast, a yardstick that does not move with the model: 1 is perfect, 0 no better than a constant.
-    `window` is when they were predicted, and `windows` are all that were looked at, newest first.
+    `predictions` counts those whose label was due or has landed. `completeness` is the share of them whose
+    label has landed, with or without a value; `labelled` counts those with a value. `skill` is
+    1 - loss / baseline loss: 1 is perfect, 0 is no better than a constant. `figures` are the metrics.
+    `window` is the start and end of the time window of the predictions; `windows` are the results of all
+    windows that were measured, newest first.
     """
 
     outcome: QualityOutcome
@@ -53,96 +56,133 @@ def join_labels(
     predictions: pd.DataFrame, labels: pd.DataFrame, use_case: UseCase, *, entity: str
 ) -> pd.DataFrame:
     """
-    Return `predictions` with columns `target`, missing where no label is, and `landed`, true where one is.
+    Join predictions with the labels that have landed.
 
-    A prediction that names its `day` takes the label of that day; else, or if the entity was predicted for no
-    other day, the newest of the entity's labels, however late it was published. Of an entity that was asked
-    for several times the last prediction counts (by `at`, where it is known).
+    A prediction gets the label of its `day`. If there is none, and the entity was predicted on no other day,
+    it gets the entity's newest label. Of several predictions for an entity (and day) the last counts, in the
+    order of `at` if there is one.
 
-    :raises DataError: if an entity has two labels on one day
+    Parameters
+    ----------
+    predictions
+        Columns `entity` and `prediction`, optionally `day` and `at`. Rows without an entity are dropped.
+    labels
+        Columns `entity` and the label, optionally `day`.
+    entity
+        Name of the entity's column.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The predictions with `target` (float64, NaN without a label) and `landed` (bool).
+
+    Raises
+    ------
+    DataError
+        If an entity has several labels on one day.
     """
     key = [entity, "day"] if "day" in labels else [entity]
-    twice = labels[entity][labels.duplicated(key)]
-    if not twice.empty:
+    duplicates = labels[entity][labels.duplicated(key)]
+    if not duplicates.empty:
         raise DataError(
-            f"{use_case.label.dataset}: {entity} {twice.iloc[0]!r} has several labels. "
+            f"{use_case.label.dataset}: {entity} {duplicates.iloc[0]!r} has several labels. "
             "Its partitions overlap: run their ingestion again."
         )
-    asked = predictions[predictions[entity].notna()]
-    asked = asked.sort_values("at", kind="stable") if "at" in asked else asked
-    asked = asked.drop_duplicates([name for name in (entity, "day") if name in asked], keep="last")
-    values = _values(labels, use_case)
-    by_day = values.sort_values("day", kind="stable") if "day" in values else values
+    predicted = _last_predictions(predictions, entity)
+    targets = _encode_labels(labels, use_case)
+    by_day = targets.sort_values("day", kind="stable") if "day" in targets else targets
     newest = by_day.drop_duplicates(entity, keep="last").set_index(entity)["target"]
-    ambiguous = asked[entity].duplicated(keep=False)
-    target = asked[entity].map(newest).mask(ambiguous)
-    landed = asked[entity].isin(newest.index) & ~ambiguous
-    if "day" in asked and "day" in values:
-        own = asked[[entity, "day"]].merge(values, on=[entity, "day"], how="left", indicator="where")
-        of_day = (own["where"] == "both").to_numpy()
-        target = target.mask(of_day, pd.Series(own["target"].to_numpy(), index=asked.index))
-        landed = landed | of_day
-    return asked.assign(target=target.astype("float64"), landed=landed)
+    on_several_days = predicted[entity].duplicated(keep=False)
+    target = predicted[entity].map(newest).mask(on_several_days)
+    landed = predicted[entity].isin(newest.index) & ~on_several_days
+    if "day" in predicted and "day" in targets:
+        keys = predicted[[entity, "day"]]
+        same_day = keys.merge(targets, on=[entity, "day"], how="left", indicator="origin")
+        has_same_day = (same_day["origin"] == "both").to_numpy()
+        target = target.mask(has_same_day, pd.Series(same_day["target"].to_numpy(), index=predicted.index))
+        landed = landed | has_same_day
+    return predicted.assign(target=target.astype("float64"), landed=landed)
 
 
-def _values(labels: pd.DataFrame, use_case: UseCase) -> pd.DataFrame:
+def _last_predictions(predictions: pd.DataFrame, entity: str) -> pd.DataFrame:
+    predicted = predictions[predictions[entity].notna()]
+    if "at" in predicted:
+        predicted = predicted.sort_values("at", kind="stable")
+    key = [name for name in (entity, "day") if name in predicted]
+    return predicted.drop_duplicates(key, keep="last")
+
+
+def _encode_labels(labels: pd.DataFrame, use_case: UseCase) -> pd.DataFrame:
     target = encode(use_case.label, labels[use_case.label.column])
     return labels.drop(columns=use_case.label.column).assign(target=target)
 
 
-def baseline_loss(use_case: UseCase, target: pd.Series) -> float | Shares:
+def baseline_constant(use_case: UseCase, target: pd.Series) -> float | Shares:
     """
-    Return the constant that is the best forecast without a model: from the champion's training labels.
+    Return the constant prediction with the smallest loss on the champion's training labels.
 
-    Of several classes it is the share of each.
+    It is the median for MAE, the mean for RMSE and binary classifiers, and for multiclass the share of each
+    class, shape (n_classes,).
     """
     if use_case.task == "multiclass":
-        count = len(use_case.label.classes)
-        return np.bincount(target.astype("int64"), minlength=count) / max(len(target), 1)
-    return float(target.median() if _loss(use_case) == "mae" else target.mean())
+        n_classes = len(use_case.label.classes)
+        return np.bincount(target.astype("int64"), minlength=n_classes) / max(len(target), 1)
+    return float(target.median() if _loss_name(use_case) == "mae" else target.mean())
 
 
 def measure_quality(
-    joined: pd.DataFrame, use_case: UseCase, *, naive: float | Shares, minimum_labels: int = MINIMUM_LABELS
+    joined: pd.DataFrame, use_case: UseCase, *, baseline: float | Shares, minimum_labels: int = MINIMUM_LABELS
 ) -> Quality:
     """
-    Return completeness and quality of what `join` returned; `naive` is the `naive_forecast`.
+    Return completeness and skill of joined predictions.
 
-    A row whose `due` is false is left out until its label lands. Quality is lost when the predictions are
-    worth no more than the naive forecast, and inconclusive while too few labels have landed.
+    Quality is `lost` if the skill is not above 0. It is `inconclusive` if too few labels have landed, or if
+    the baseline has no loss.
+
+    Parameters
+    ----------
+    joined
+        Result of `join_labels`, optionally with a column `due` (bool); rows that are neither due nor landed
+        are left out.
+    baseline
+        Result of `baseline_constant`.
+    minimum_labels
+        Number of labels with a value that are needed.
     """
     if "due" in joined:
         joined = joined[joined["due"] | joined["landed"]]
     labelled = joined[joined["target"].notna()]
     completeness = float(joined["landed"].mean()) if len(joined) else 0.0
     counts = (len(joined), len(labelled), completeness)
-    least = use_case.label.minimum_completeness
-    if len(joined) and completeness < least:
+    minimum = use_case.label.minimum_completeness
+    if len(joined) and completeness < minimum:
         reason = (
             f"waiting: {completeness:.1%} of the labels of {len(joined)} predictions have landed, "
-            f"{least:.0%} are needed"
+            f"{minimum:.0%} are needed"
         )
         return Quality("inconclusive", reason, *counts, skill=None, figures={})
     if len(labelled) < minimum_labels:
         reason = f"{len(labelled)} of {len(joined)} predictions have a label, {minimum_labels} are needed"
         return Quality("inconclusive", reason, *counts, skill=None, figures={})
     target = labelled["target"].to_numpy(dtype=np.float64)
-    figures = compute_metrics(use_case, np.asarray(labelled["prediction"].tolist(), dtype=np.float64), target)
-    loss = _loss(use_case)
-    constant = np.broadcast_to(naive, (len(target), *np.shape(naive)))
-    yardstick = compute_metrics(use_case, constant, target)[loss]
-    if yardstick < NOTHING:
-        reason = f"all {len(labelled)} labels are {target[0]:g}: nothing to forecast, so no skill to measure"
+    predictions = np.asarray(labelled["prediction"].tolist(), dtype=np.float64)
+    figures = compute_metrics(use_case, predictions, target)
+    loss_name = _loss_name(use_case)
+    constant = np.broadcast_to(baseline, (len(target), *np.shape(baseline)))
+    loss_of_baseline = compute_metrics(use_case, constant, target)[loss_name]
+    if loss_of_baseline < EPSILON:
+        reason = f"all {len(labelled)} labels are {target[0]:g}: the baseline is perfect, there is no skill"
         return Quality("inconclusive", reason, *counts, skill=None, figures=figures)
-    skill = 1 - figures[loss] / yardstick
+    loss = figures[loss_name]
+    skill = 1 - loss / loss_of_baseline
     reason = (
-        f"skill {skill:.3f} ({loss} {figures[loss]:.4g}, naive {yardstick:.4g}) on {len(labelled)} labels, "
-        f"{completeness:.1%} landed"
+        f"skill {skill:.3f} ({loss_name} {loss:.4g}, baseline {loss_of_baseline:.4g}) "
+        f"on {len(labelled)} labels, {completeness:.1%} landed"
     )
     return Quality("good" if skill > 0 else "lost", reason, *counts, skill=skill, figures=figures)
 
 
-def _loss(use_case: UseCase) -> Literal["brier", "log_loss", "rmse", "mae"]:
+def _loss_name(use_case: UseCase) -> Literal["brier", "log_loss", "rmse", "mae"]:
     if use_case.task == "multiclass":
         return "log_loss"
     if use_case.task == "binary":

@@ -1,4 +1,4 @@
-"""What callers were promised, what they got, and how much of the error budget is left."""
+"""Service level of a use case compared with its objective, and the error budget that is left."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 
 SloOutcome = Literal["met", "broken", "inconclusive"]
 
-# A caller sees one answer: the champion's, if the challenger failed first, after the time of both.
-# What the caller did wrong (4xx) spends nobody's budget, and copies to a shadow are answered to nobody.
-_CALLS = text("""
+# A caller gets one response: if the challenger failed first, the champion's, after the latency of both.
+# Requests that were refused (4xx) are the caller's mistake and do not use the error budget. Copies to a
+# shadow are not returned to callers.
+_COUNT_CALLS = text("""
 WITH call AS (
   SELECT request_id, bool_or(status BETWEEN 200 AND 299) AS answered,
          bool_or(status BETWEEN 400 AND 499) AS refused, sum(latency_ms) AS latency_ms
@@ -39,10 +40,11 @@ FROM call
 @dataclass(frozen=True, slots=True)
 class ServiceLevel:
     """
-    The service of one window; latencies in ms, None without an answered request.
+    Service level in one time window.
 
-    `budget_left` is the share of the failures allowed in the window that were not yet used: 1 is untouched,
-    0 is spent, and below 0 it is overdrawn.
+    `refused` requests had a status 4xx and are not part of `requests`. Latency percentiles are in ms, or None
+    if no request was answered. `budget_left` is the unused share of the failures that the objective allows:
+    1 is unused, 0 is used up, below 0 is exceeded.
     """
 
     outcome: SloOutcome
@@ -57,10 +59,11 @@ class ServiceLevel:
 
 
 def measure_service(connection: Connection, use_case: str, slo: Slo, *, end: datetime) -> ServiceLevel:
-    """Return how callers were served in the `slo.window_days` before `end`."""
+    """Return the service level in the `slo.window_days` before `end`."""
     window = {"use_case": use_case, "start": end - timedelta(days=slo.window_days), "finish": end}
-    row = connection.execute(_CALLS, window).mappings().one()
-    requests, failed = row["requests"], row["failed"]
+    row = connection.execute(_COUNT_CALLS, window).mappings().one()
+    requests = row["requests"]
+    failed = row["failed"]
     if not requests:
         reason = f"no request in {slo.window_days} days"
         return ServiceLevel("inconclusive", reason, availability=None, budget_left=1.0, **row)
@@ -80,8 +83,8 @@ def measure_service(connection: Connection, use_case: str, slo: Slo, *, end: dat
     )
 
 
-def _budget_left(failed: int, requests: int, promised: float) -> float:
-    allowed = (1 - promised) * requests
+def _budget_left(failed: int, requests: int, objective: float) -> float:
+    allowed = (1 - objective) * requests
     if allowed:
         return 1 - failed / allowed
     return 0.0 if failed else 1.0

@@ -1,4 +1,4 @@
-"""What monitoring looks at: the requests that were served, or, where nobody asks, the scored partitions."""
+"""Time windows of monitoring: served requests, or scored partitions if there are no requests."""
 
 from __future__ import annotations
 
@@ -21,22 +21,21 @@ if TYPE_CHECKING:
     from include.data.lake.delta_tables import Lake
     from include.declarations import FeatureView, UseCase
 
-LAG = timedelta(
-    seconds=5
-)  # the inference log writes ten times a second; what is newer may still be on its way
-MOST_REQUESTS = 100_000
-PREDICTIONS = ("prediction", "version", "at")
+# The inference log is written ten times a second. Newer requests may not have been written yet.
+LOG_LAG = timedelta(seconds=5)
+MAX_REQUESTS = 100_000
+PREDICTION_COLUMNS = ("prediction", "version", "at")
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
     """
-    Rows from `start` to before `end`, and where they came from.
+    Inputs and predictions from `start` to before `end`.
 
-    `inputs` has the use case's features. `answers` has the view's entity, `prediction` (of several classes a
-    list of probabilities), `version` and `at`, the moment of the request or the partition; for requests row
-    by row beside `inputs`, for partitions only what was scored, with its `day`. `requests` is how many there
-    were, also those that were not read.
+    `inputs` has one column per feature of the use case. `predictions` has the entity, `prediction` (for
+    multiclass a list of probabilities), `version` and `at`, the time of the request or partition. Its rows
+    match those of `inputs` for requests; for partitions it has the scored rows only, with their `day`.
+    `requests` counts all requests in the window, also those that were not read.
     """
 
     source: Literal["requests", "partitions"]
@@ -50,121 +49,143 @@ class Window:
 def watermark(connection: Connection) -> datetime:
     """Return the moment up to which the inference log is complete, by the database's clock."""
     moment: datetime = connection.execute(select(func.clock_timestamp())).scalar_one()
-    return moment - LAG
+    return moment - LOG_LAG
 
 
-def read_requests(
+def read_newest_window(
     connection: Connection, lake: Lake, use_case: UseCase, view: FeatureView, *, end: datetime | None = None
 ) -> Window:
     """
-    Return the requests of the `drift.window_days` before `end` (the watermark), or the newest partitions.
+    Return the requests in the `drift.window_days` before `end`, or the newest partitions if there are none.
 
-    :raises PartitionMissing: if there are neither requests nor partitions of the feature view
+    Parameters
+    ----------
+    end
+        End of the window; the watermark if None or later.
+
+    Raises
+    ------
+    PartitionMissing
+        If there are neither requests nor partitions of the feature view.
     """
-    end = min(end, watermark(connection)) if end else watermark(connection)
+    complete_until = watermark(connection)
+    end = min(end, complete_until) if end else complete_until
     start = end - timedelta(days=use_case.drift.window_days)
-    served = requests(connection, use_case, view, start=start, end=end)
-    if served.requests:
-        return served
-    return window_partitions(lake, use_case, view, lake.days(view.name)[-use_case.drift.window_days :])
+    window = read_requests(connection, use_case, view, start=start, end=end)
+    if window.requests:
+        return window
+    return read_partitions(lake, use_case, view, lake.days(view.name)[-use_case.drift.window_days :])
 
 
-def requests(
+def read_requests(
     connection: Connection,
     use_case: UseCase,
     view: FeatureView,
     *,
     start: datetime,
     end: datetime,
-    most: int = MOST_REQUESTS,
+    limit: int = MAX_REQUESTS,
 ) -> Window:
     """
-    Return what callers asked and got; of more than `most` requests always the same ones, whatever their time.
+    Return successful requests and their predictions, without copies to a shadow.
 
-    Copies to a shadow and failures are left out. An entity is known for rows that carry its key, and for
-    requests of one row that named it.
+    Of more than `limit` requests it reads a fixed random sample, by the hash of the request id. The entity is
+    known for rows that have its key, and for requests of one row that named it in their header.
     """
     log = inference_log.c
-    where = (
+    conditions = (
         log.use_case == use_case.name,
         log.role != "shadow",
         log.status.between(200, 299),
         log.received_at >= start,
         log.received_at < end,
     )
-    count = connection.execute(select(func.count()).where(*where)).scalar_one()
+    n_requests = connection.execute(select(func.count()).where(*conditions)).scalar_one()
     query = (
         select(log.entity_id, log.version, log.inputs, log.predictions, log.received_at)
-        .where(*where)
+        .where(*conditions)
         .order_by(func.md5(log.request_id), log.received_at)
-        .limit(most)
+        .limit(limit)
     )
     inputs: list[dict[str, Any]] = []
-    answers: list[tuple[str | None, float, int, datetime]] = []
-    for named, version, rows, predictions, at in connection.execute(query):
+    predicted: list[tuple[str | None, float, int, datetime]] = []
+    for entity_of_request, version, rows, predictions, at in connection.execute(query):
         for row, prediction in zip(rows or (), predictions or (), strict=False):
             inputs.append(row)
-            entity = row.get(view.entity) or (named if len(rows) == 1 else None)
-            answers.append((entity, prediction, version, at))
+            entity = row.get(view.entity) or (entity_of_request if len(rows) == 1 else None)
+            predicted.append((entity, prediction, version, at))
     return Window(
         "requests",
         start,
         end,
-        _features(pd.DataFrame.from_records(inputs), use_case),
-        pd.DataFrame.from_records(answers, columns=[view.entity, *PREDICTIONS]),
-        count,
+        _select_features(pd.DataFrame.from_records(inputs), use_case),
+        pd.DataFrame.from_records(predicted, columns=[view.entity, *PREDICTION_COLUMNS]),
+        n_requests,
     )
 
 
-def window_partitions(lake: Lake, use_case: UseCase, view: FeatureView, days: Collection[date]) -> Window:
+def read_partitions(lake: Lake, use_case: UseCase, view: FeatureView, days: Collection[date]) -> Window:
     """
-    Return the features of these days, and the batch predictions where there are some.
+    Return the features of `days`, and the batch predictions of those days that were scored.
 
-    :raises PartitionMissing: if there is no day, or one was never published
+    Raises
+    ------
+    PartitionMissing
+        If `days` is empty, or a day was never published.
     """
     if not days:
         raise PartitionMissing(
-            f"There is no partition of {view.name} to look at. Run the DAG {view.name}_features."
+            f"There is no partition of {view.name} to monitor. Run the DAG {view.name}_features."
         )
-    inputs = lake.read(view.name, days)
+    inputs = _select_features(lake.read(view.name, days), use_case)
+    predictions = _read_batch_predictions(lake, use_case, view, days)
+    start = datetime.combine(min(days), time(), UTC)
+    end = datetime.combine(max(days), time(), UTC) + timedelta(days=1)
+    return Window("partitions", start, end, inputs, predictions, requests=0)
+
+
+def _read_batch_predictions(
+    lake: Lake, use_case: UseCase, view: FeatureView, days: Collection[date]
+) -> pd.DataFrame:
     table = f"{use_case.name}_predictions"
-    scored = sorted(set(days) & set(lake.days(table)))
+    scored_days = sorted(set(days) & set(lake.days(table)))
     probabilities = [f"probability_{name}" for name in use_case.label.classes]
     columns = [view.entity, *(probabilities or ["prediction"]), "version", "day"]
-    answers = lake.read(table, scored, columns=columns) if scored else pd.DataFrame(columns=columns)
-    if probabilities:  # as a request is answered
-        rows = answers[probabilities].to_numpy(dtype="float64").tolist()
-        answers = answers.drop(columns=probabilities).assign(
-            prediction=pd.Series(rows, answers.index, object)
-        )
-    answers = answers.assign(at=pd.to_datetime(answers["day"], utc=True))
-    start, last = (datetime.combine(day, time(), UTC) for day in (min(days), max(days)))
-    inputs = _features(inputs, use_case)
-    return Window("partitions", start, last + timedelta(days=1), inputs, answers, requests=0)
+    if scored_days:
+        predictions = lake.read(table, scored_days, columns=columns)
+    else:
+        predictions = pd.DataFrame(columns=columns)
+    if probabilities:
+        # One list of probabilities per row, as in the inference log.
+        rows = predictions[probabilities].to_numpy(dtype="float64").tolist()
+        predictions = predictions.drop(columns=probabilities)
+        predictions = predictions.assign(prediction=pd.Series(rows, predictions.index, object))
+    return predictions.assign(at=pd.to_datetime(predictions["day"], utc=True))
 
 
-def before(
-    connection: Connection, lake: Lake, use_case: UseCase, view: FeatureView, seen: Window, *, most: int
+def read_earlier_windows(
+    connection: Connection, lake: Lake, use_case: UseCase, view: FeatureView, window: Window, *, limit: int
 ) -> Iterator[Window]:
     """
-    Return `most` windows of the same length before `seen`, newest first.
+    Yield at most `limit` windows of the same length before `window`, newest first.
 
-    Each has the requests of its time; where there are none, and none in `seen`, the partitions before those
-    that were looked at, as far as there are any.
+    Each has the requests of its time. If there are none, and `window` is of partitions, it has the partitions
+    before those that were read already, as long as there are any.
     """
     length = timedelta(days=use_case.drift.window_days)
-    end = seen.end if seen.source == "requests" else watermark(connection)
-    days = [day for day in lake.days(view.name) if day < seen.start.date()]
-    for number in range(1, most + 1):
-        back = number * length
-        served = requests(connection, use_case, view, start=end - back - length, end=end - back)
-        if served.requests or seen.source == "requests":
-            yield served
+    end = window.end if window.source == "requests" else watermark(connection)
+    days = [day for day in lake.days(view.name) if day < window.start.date()]
+    for number in range(1, limit + 1):
+        window_end = end - number * length
+        earlier = read_requests(connection, use_case, view, start=window_end - length, end=window_end)
+        if earlier.requests or window.source == "requests":
+            yield earlier
         elif days:
-            days, earlier = days[: -length.days], days[-length.days :]
-            yield window_partitions(lake, use_case, view, earlier)
+            newest_days = days[-length.days :]
+            days = days[: -length.days]
+            yield read_partitions(lake, use_case, view, newest_days)
 
 
-def _features(rows: pd.DataFrame, use_case: UseCase) -> pd.DataFrame:
-    # A feature that nobody sent must stay missing, so that drift sees it.
+def _select_features(rows: pd.DataFrame, use_case: UseCase) -> pd.DataFrame:
+    # A feature that was never sent must stay missing, so that drift detection reports it.
     return rows[[name for name in use_case.features if name in rows]]

@@ -1,1 +1,1 @@
-"""Who may fly: the ledger, the desired state and the judgement of a rollout."""
+"""Releases of model versions: desired state, smoke test, rollout status and analysis, champion history."""

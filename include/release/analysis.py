@@ -1,4 +1,4 @@
-"""Judge a challenger by what its callers saw: errors, latency, and other answers to the same requests."""
+"""Compare a challenger with the champion by error rate, latency and predictions for the same requests."""
 
 from __future__ import annotations
 
@@ -19,56 +19,63 @@ if TYPE_CHECKING:
 RolloutStage = Literal["shadow", "canary"]
 AnalysisOutcome = Literal["promote", "roll_back", "inconclusive"]
 
-LATENCY_FLOOR_MS = 10.0  # a difference that no caller notices never stops a rollout
-TAIL_REQUESTS = 200  # below this the 99th percentile is one or two requests, a start or a pause
+# A difference below this is not noticed by callers and never stops a rollout.
+LATENCY_FLOOR_MS = 10.0
+# With fewer requests the 99th percentile is one or two requests: a server start or a pause.
+MIN_TAIL_REQUESTS = 200
+MAX_PAIRS = 5_000
 
-_ROLE = text("""
+_COUNT_REQUESTS = text("""
 SELECT count(*) AS requests,
        count(*) FILTER (WHERE status NOT BETWEEN 200 AND 299 AND status NOT BETWEEN 400 AND 499) AS errors,
        count(*) FILTER (WHERE status BETWEEN 400 AND 499) AS refused,
        percentile_cont(0.5) WITHIN GROUP (ORDER BY latency_ms) FILTER (WHERE answered) AS p50,
        percentile_cont(0.99) WITHIN GROUP (ORDER BY latency_ms) FILTER (WHERE answered) AS p99
 FROM (SELECT status, latency_ms, status BETWEEN 200 AND 299 AS answered FROM inference_log
-      WHERE use_case = :use_case AND version = :version AND role = :role AND received_at >= :since) AS seen
+      WHERE use_case = :use_case AND version = :version AND role = :role AND received_at >= :since) AS request
 """)
 
-# Each request counts once, however many rows it carries. Answers of another length are compared by nobody:
-# they count as `unlike`, and so do rows with another number of classes. Of several classes the difference
-# is half of what their probabilities differ by: the share of probability that has moved.
-_PAIRS = text("""
+# Each request counts once, however many rows it has. Predictions are compared if both lists have the same
+# length, types and number of classes; otherwise the request counts as a shape mismatch. The shift of a
+# multiclass prediction is half of the sum of the absolute differences: the probability mass that moved.
+_COMPARE_PAIRS = text("""
 WITH pair AS (
-  SELECT theirs.predictions AS ours, mine.predictions AS new
-  FROM inference_log AS mine
-  JOIN inference_log AS theirs USING (use_case, request_id)
-  WHERE use_case = :use_case AND mine.version = :challenger AND mine.role = 'shadow'
-    AND theirs.version = :champion AND theirs.role = 'champion' AND mine.received_at >= :since
-    AND mine.status BETWEEN 200 AND 299 AND theirs.status BETWEEN 200 AND 299
-    AND jsonb_typeof(mine.predictions) = 'array' AND jsonb_typeof(theirs.predictions) = 'array'
-  ORDER BY mine.received_at DESC LIMIT :most
+  SELECT by_champion.predictions AS old, by_shadow.predictions AS new
+  FROM inference_log AS by_shadow
+  JOIN inference_log AS by_champion USING (use_case, request_id)
+  WHERE use_case = :use_case AND by_shadow.version = :challenger AND by_shadow.role = 'shadow'
+    AND by_champion.version = :champion AND by_champion.role = 'champion' AND by_shadow.received_at >= :since
+    AND by_shadow.status BETWEEN 200 AND 299 AND by_champion.status BETWEEN 200 AND 299
+    AND jsonb_typeof(by_shadow.predictions) = 'array' AND jsonb_typeof(by_champion.predictions) = 'array'
+  ORDER BY by_shadow.received_at DESC LIMIT :max_pairs
 )
-SELECT count(*) FILTER (WHERE alike) AS pairs,
-       count(*) FILTER (WHERE NOT alike) AS unlike,
-       avg(shift) FILTER (WHERE alike) AS shift
+SELECT count(*) FILTER (WHERE comparable) AS pairs,
+       count(*) FILTER (WHERE NOT comparable) AS shape_mismatches,
+       avg(shift) FILTER (WHERE comparable) AS shift
 FROM pair CROSS JOIN LATERAL (
-  SELECT jsonb_array_length(ours) = jsonb_array_length(new)
+  SELECT jsonb_array_length(old) = jsonb_array_length(new)
          AND coalesce(bool_and(jsonb_typeof(a) = jsonb_typeof(b) AND CASE jsonb_typeof(a)
            WHEN 'array' THEN jsonb_typeof(b) = 'array' AND jsonb_array_length(a) = jsonb_array_length(b)
-           ELSE true END), true) AS alike
-  FROM ROWS FROM (jsonb_array_elements(ours), jsonb_array_elements(new)) AS both_of(a, b)
+           ELSE true END), true) AS comparable
+  FROM ROWS FROM (jsonb_array_elements(old), jsonb_array_elements(new)) AS predictions_of_both(a, b)
 ) AS shape CROSS JOIN LATERAL (
-  SELECT avg(CASE WHEN NOT alike THEN NULL WHEN jsonb_typeof(a) = 'array' THEN (
+  SELECT avg(CASE WHEN NOT comparable THEN NULL WHEN jsonb_typeof(a) = 'array' THEN (
     SELECT sum(abs(p::float8 - q::float8)) / 2
     FROM ROWS FROM (jsonb_array_elements_text(a), jsonb_array_elements_text(b)) AS classes(p, q)
   ) WHEN jsonb_typeof(a) = 'number' THEN abs(a::float8 - b::float8) END) AS shift
-  FROM ROWS FROM (jsonb_array_elements(ours), jsonb_array_elements(new)) AS both_of(a, b)
+  FROM ROWS FROM (jsonb_array_elements(old), jsonb_array_elements(new)) AS predictions_of_both(a, b)
 ) AS difference
 """)
-MOST_PAIRS = 5_000
 
 
 @dataclass(frozen=True, slots=True)
 class RequestCounts:
-    """What one version did in a window; latencies in ms, of the requests that it answered."""
+    """
+    Requests of one version in a time window.
+
+    `errors` are requests with a status outside 2xx and 4xx, `refused` those with a status 4xx.
+    `p50` and `p99` are latency percentiles in ms of the requests with a status 2xx.
+    """
 
     requests: int = 0
     errors: int = 0
@@ -76,18 +83,19 @@ class RequestCounts:
     p50: float | None = None
     p99: float | None = None
 
-    def rate(self, count: int, *, of_at_least: int = 1) -> float:
-        """Return `count` as a share of the requests, as if there had been `of_at_least` of them."""
-        return count / max(self.requests, of_at_least)
+    def rate(self, count: int, *, min_requests: int = 1) -> float:
+        """Return `count` as a share of the requests, or of `min_requests` if there were fewer."""
+        return count / max(self.requests, min_requests)
 
 
 @dataclass(frozen=True, slots=True)
 class Observation:
     """
-    Both versions over one window.
+    Requests of champion and challenger in one time window.
 
-    `shift` is the mean absolute difference of the predictions on `pairs` requests, as a share of the
-    use case's `prediction_range`; `unlike` requests got answers of different lengths or classes.
+    `prediction_shift` is the mean absolute difference of the predictions for the same `pairs` requests, as a
+    share of the width of the use case's `prediction_range`. `shape_mismatches` counts the requests with
+    predictions of different length, type or number of classes.
     """
 
     champion: RequestCounts | None
@@ -100,7 +108,7 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """A judgement with the sentence and the figures that explain it."""
+    """Outcome of an analysis, the reason in one sentence, and the figures behind it."""
 
     outcome: AnalysisOutcome
     reason: str
@@ -111,32 +119,48 @@ def observe(
     connection: Connection, use_case: UseCase, champion: int | None, challenger: int, *, since: datetime
 ) -> Observation:
     """
-    Return what the inference log says of both versions from `since` on.
+    Read from the inference log what both versions did from `since` on.
 
-    Where the champion has too little traffic left to compare with (at 75 or 100 %), its figures are those
-    since the rollout began; so are the pairs, in any step.
-    A request that the challenger failed and the champion answered stands there twice, and counts for each.
+    If the champion has fewer than `minimum_requests` in the window (at 75 or 100 % for the challenger), its
+    requests since the start of the rollout are read instead. Pairs are always read since the start of the
+    rollout. A request that failed at the challenger and was answered by the champion counts for both.
+
+    Parameters
+    ----------
+    champion
+        Version of the champion, or None for the first model of the use case.
+    challenger
+        Version that is rolled out.
     """
-
-    def traffic(version: int, role: str, begin: datetime) -> RequestCounts:
-        where = {"use_case": use_case.name, "version": version, "role": role, "since": begin}
-        return RequestCounts(**connection.execute(_ROLE, where).mappings().one())
-
-    ours, shadow = traffic(challenger, "challenger", since), traffic(challenger, "shadow", since)
+    by_challenger = _count_requests(connection, use_case, challenger, "challenger", since)
+    by_shadow = _count_requests(connection, use_case, challenger, "shadow", since)
     if champion is None:
-        return Observation(None, ours, shadow)
-    began = _began(connection, use_case.name, challenger, since)
-    theirs = traffic(champion, "champion", since)
-    if theirs.requests < use_case.rollout.minimum_requests:
-        theirs = traffic(champion, "champion", began)
-    where = {"use_case": use_case.name, "champion": champion, "challenger": challenger, "since": began}
-    found = connection.execute(_PAIRS, where | {"most": MOST_PAIRS}).mappings().one()
-    width = use_case.prediction_range[1] - use_case.prediction_range[0]
-    shift = None if found["shift"] is None else found["shift"] / width
-    return Observation(theirs, ours, shadow, found["pairs"], found["unlike"], shift)
+        return Observation(None, by_challenger, by_shadow)
+    began = _rollout_start(connection, use_case.name, challenger, since)
+    by_champion = _count_requests(connection, use_case, champion, "champion", since)
+    if by_champion.requests < use_case.rollout.minimum_requests:
+        by_champion = _count_requests(connection, use_case, champion, "champion", began)
+    parameters = {
+        "use_case": use_case.name,
+        "champion": champion,
+        "challenger": challenger,
+        "since": began,
+        "max_pairs": MAX_PAIRS,
+    }
+    row = connection.execute(_COMPARE_PAIRS, parameters).mappings().one()
+    low, high = use_case.prediction_range
+    shift = None if row["shift"] is None else row["shift"] / (high - low)
+    return Observation(by_champion, by_challenger, by_shadow, row["pairs"], row["shape_mismatches"], shift)
 
 
-def _began(connection: Connection, use_case: str, version: int, since: datetime) -> datetime:
+def _count_requests(
+    connection: Connection, use_case: UseCase, version: int, role: str, since: datetime
+) -> RequestCounts:
+    parameters = {"use_case": use_case.name, "version": version, "role": role, "since": since}
+    return RequestCounts(**connection.execute(_COUNT_REQUESTS, parameters).mappings().one())
+
+
+def _rollout_start(connection: Connection, use_case: str, version: int, since: datetime) -> datetime:
     staged = select(func.max(ledger.c.at)).where(
         ledger.c.use_case == use_case, ledger.c.version == version, ledger.c.event == "staged"
     )
@@ -145,82 +169,89 @@ def _began(connection: Connection, use_case: str, version: int, since: datetime)
 
 def analyse(observation: Observation, rollout: Rollout, *, stage: RolloutStage) -> Analysis:
     """
-    Return whether the challenger may go on, must go back, or was seen too little to say.
+    Return `promote`, `roll_back`, or `inconclusive` if there was too little traffic to decide.
 
-    A clear failure is not waited for: errors that would exceed the limit even if every request still
-    missing succeeded roll back at once.
+    Errors that exceed the limit even if all requests up to `minimum_requests` succeed roll back at once.
     """
-    seen = observation.shadow if stage == "shadow" else observation.challenger
+    candidate = observation.shadow if stage == "shadow" else observation.challenger
     figures = asdict(observation) | {"stage": stage}
-    found = (
-        _errors(observation.champion, seen, rollout),
-        _answers(observation, rollout),
-        _latency(observation.champion, seen, rollout),
+    checks = (
+        _check_errors(observation.champion, candidate, rollout),
+        _check_prediction_shift(observation, rollout),
+        _check_latency(observation.champion, candidate, rollout),
     )
-    problems = [problem for problem in found if problem]
+    problems = [problem for problem in checks if problem]
     if problems:
         return Analysis("roll_back", "; ".join(problems), figures)
-    missing = _missing(observation, seen, rollout, stage)
+    missing = _find_missing_data(observation, candidate, rollout, stage)
     if missing:
         return Analysis("inconclusive", missing, figures)
-    return Analysis("promote", f"{seen.requests} requests, nothing worse than what is allowed", figures)
+    return Analysis("promote", f"{candidate.requests} requests, all limits are kept", figures)
 
 
-def _errors(champion: RequestCounts | None, seen: RequestCounts, rollout: Rollout) -> str | None:
+def _check_errors(champion: RequestCounts | None, candidate: RequestCounts, rollout: Rollout) -> str | None:
     limit = rollout.maximum_error_rate
-    errors = seen.rate(seen.errors, of_at_least=rollout.minimum_requests)
-    if errors > limit:
-        return f"{seen.errors} of {seen.requests} requests failed, {limit:.2%} are allowed"
-    # What the caller did wrong is refused by both; what one refuses is its own fault.
-    refused = seen.rate(seen.refused, of_at_least=rollout.minimum_requests)
-    usual = champion.rate(champion.refused) if champion else 0.0
-    if refused - usual > limit:
-        return f"{refused:.2%} of the requests were refused, by the champion {usual:.2%}"
+    error_rate = candidate.rate(candidate.errors, min_requests=rollout.minimum_requests)
+    if error_rate > limit:
+        return f"{candidate.errors} of {candidate.requests} requests failed, {limit:.2%} are allowed"
+    # A mistake of the caller is refused by both versions. What only the challenger refuses is its own fault.
+    refused = candidate.rate(candidate.refused, min_requests=rollout.minimum_requests)
+    refused_by_champion = champion.rate(champion.refused) if champion else 0.0
+    if refused - refused_by_champion > limit:
+        return f"{refused:.2%} of the requests were refused, {refused_by_champion:.2%} by the champion"
     return None
 
 
-def _latency(champion: RequestCounts | None, seen: RequestCounts, rollout: Rollout) -> str | None:
-    if champion is None or min(seen.requests, champion.requests) < rollout.minimum_requests:
+def _check_latency(champion: RequestCounts | None, candidate: RequestCounts, rollout: Rollout) -> str | None:
+    if champion is None:
         return None
-    enough_for_tail = min(seen.requests, champion.requests) >= TAIL_REQUESTS
-    for name in ("p50", "p99") if enough_for_tail else ("p50",):
-        mine, theirs = getattr(seen, name), getattr(champion, name)
-        if mine is None or theirs is None:
+    fewest = min(candidate.requests, champion.requests)
+    if fewest < rollout.minimum_requests:
+        return None
+    percentiles = ("p50", "p99") if fewest >= MIN_TAIL_REQUESTS else ("p50",)
+    for name in percentiles:
+        latency = getattr(candidate, name)
+        champion_latency = getattr(champion, name)
+        if latency is None or champion_latency is None:
             continue
-        allowed = max(theirs * rollout.maximum_latency_ratio, theirs + LATENCY_FLOOR_MS)
-        if mine > allowed:
-            return f"latency {name} is {mine:.1f} ms, {allowed:.1f} ms are allowed (champion {theirs:.1f} ms)"
+        limit = max(champion_latency * rollout.maximum_latency_ratio, champion_latency + LATENCY_FLOOR_MS)
+        if latency > limit:
+            return (
+                f"latency {name} is {latency:.1f} ms, {limit:.1f} ms are allowed "
+                f"(champion {champion_latency:.1f} ms)"
+            )
     return None
 
 
-def _answers(observation: Observation, rollout: Rollout) -> str | None:
+def _check_prediction_shift(observation: Observation, rollout: Rollout) -> str | None:
     if observation.shape_mismatches:
         return (
-            f"{observation.shape_mismatches} answers have another number of predictions than the champion's"
+            f"{observation.shape_mismatches} responses have another number of predictions or classes "
+            "than the champion's"
         )
     if observation.prediction_shift is None or observation.pairs < rollout.minimum_requests:
         return None
     if observation.prediction_shift > rollout.maximum_prediction_shift:
         return (
-            f"predictions on the same {observation.pairs} requests differ by "
+            f"predictions for the same {observation.pairs} requests differ by "
             f"{observation.prediction_shift:.1%} of their range on average, "
             f"{rollout.maximum_prediction_shift:.1%} are allowed"
         )
     return None
 
 
-def _missing(
-    observation: Observation, seen: RequestCounts, rollout: Rollout, stage: RolloutStage
+def _find_missing_data(
+    observation: Observation, candidate: RequestCounts, rollout: Rollout, stage: RolloutStage
 ) -> str | None:
-    least = rollout.minimum_requests
-    if seen.requests < least:
-        return f"{seen.requests} of the {least} requests that a judgement needs"
+    minimum = rollout.minimum_requests
+    if candidate.requests < minimum:
+        return f"{candidate.requests} of the {minimum} requests that the analysis needs"
     if observation.champion is None:
         return None
-    if observation.champion.requests < least:
+    if observation.champion.requests < minimum:
         return (
-            f"the champion answered {observation.champion.requests} requests, {least} are needed to compare"
+            f"the champion answered {observation.champion.requests} requests, {minimum} are needed to compare"
         )
-    if stage == "shadow" and observation.pairs < least:
-        return f"{observation.pairs} requests were answered by both, {least} are needed to compare"
+    if stage == "shadow" and observation.pairs < minimum:
+        return f"{observation.pairs} requests were answered by both versions, {minimum} are needed to compare"
     return None

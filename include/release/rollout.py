@@ -1,4 +1,4 @@
-"""The desired state of a use case, and the only ways in which it may change."""
+"""The desired state of a use case and the transactions that change it, each with its ledger entry."""
 
 from __future__ import annotations
 
@@ -15,13 +15,20 @@ from include.errors import ReleaseError, StaleEpoch
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
+# The challenger's weight when it answers all requests.
 FULL_WEIGHT = 10_000
 NO_CHALLENGER: dict[str, Any] = {"challenger": None, "weight": 0, "shadow_share": 0.0, "owner": None}
 
 
 @dataclass(frozen=True, slots=True)
 class ReleaseState:
-    """What should be true of one use case; `weight` is the challenger's share of 10,000 requests."""
+    """
+    Desired state of one use case.
+
+    `weight` of 10,000 requests go to the challenger. `shadow_share` (0 to 1) of the champion's requests are
+    copied to it. `generation` grows with each change that the controller must carry out, `epoch` with each
+    attempt that takes or ends a rollout. `owner` is the DAG run that owns the rollout.
+    """
 
     use_case: str
     champion: int | None = None
@@ -36,7 +43,7 @@ class ReleaseState:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The right to change one use case's state, until somebody begins anew."""
+    """Permission to change the state of a use case during a rollout; a newer epoch ends it."""
 
     use_case: str
     version: int
@@ -45,23 +52,23 @@ class Lease:
 
 
 def read_state(connection: Connection, use_case: str) -> ReleaseState:
-    """Return the desired state; a use case that nobody touched has an empty one."""
+    """Return the desired state of a use case; it is empty if no version was ever rolled out."""
     row = (
         connection.execute(select(desired_state).where(desired_state.c.use_case == use_case))
         .mappings()
         .first()
     )
-    return _state(row) if row else ReleaseState(use_case)
+    return _to_state(row) if row else ReleaseState(use_case)
 
 
 def read_all_states(connection: Connection) -> list[ReleaseState]:
-    """Return every desired state, by name."""
+    """Return the desired states of all use cases, ordered by name."""
     rows = connection.execute(select(desired_state).order_by(desired_state.c.use_case)).mappings()
-    return [_state(row) for row in rows]
+    return [_to_state(row) for row in rows]
 
 
 def is_live(connection: Connection, use_case: str) -> bool:
-    """Return whether the controller reported the latest generation as ready."""
+    """Return whether the controller has reported the newest generation as ready."""
     query = (
         select(live_state.c.ready)
         .join(desired_state, desired_state.c.use_case == live_state.c.use_case)
@@ -72,142 +79,173 @@ def is_live(connection: Connection, use_case: str) -> bool:
 
 def begin(engine: Engine, use_case: str, version: int, *, owner: str, actor: str) -> Lease:
     """
-    Take the use case for one rollout of `version` as the challenger, fencing out whoever had it.
+    Make `version` the challenger and return a lease on the use case; older leases become invalid.
 
-    The same `owner` (the DAG run) beginning again resumes: its traffic stays as it is.
+    If the same `owner` (DAG run) begins again with the same version, the challenger keeps its traffic.
 
-    :raises ReleaseError: if another owner's rollout is under way, or `version` is the champion already
+    Raises
+    ------
+    ReleaseError
+        If another owner's rollout is in progress, or `version` is already the champion.
     """
     with engine.begin() as connection:
         connection.execute(insert(desired_state).values(use_case=use_case).on_conflict_do_nothing())
-        now = _locked(connection, use_case)
-        if now.champion == version:
+        state = _lock_state(connection, use_case)
+        if state.champion == version:
             raise ReleaseError(
                 f"{use_case} version {version} is the champion already; there is nothing to roll out."
             )
-        if now.challenger is not None and now.owner != owner:
+        if state.challenger is not None and state.owner != owner:
             raise ReleaseError(
-                f"{use_case} version {now.challenger} is being rolled out by {now.owner}. "
-                "Wait for it, or clear its `restore` task to end it."
+                f"{use_case} version {state.challenger} is being rolled out by {state.owner}. "
+                "Wait until that run ends, or clear its task `restore` to end the rollout."
             )
-        changes: dict[str, Any] = {"epoch": now.epoch + 1, "owner": owner}
-        if now.challenger != version:
+        changes: dict[str, Any] = {"epoch": state.epoch + 1, "owner": owner}
+        if state.challenger != version:
             changes |= {"challenger": version, "weight": 0, "shadow_share": 0.0}
-            changes["generation"] = now.generation + 1
-        _change(connection, use_case, changes)
+            changes["generation"] = state.generation + 1
+        _update_state(connection, use_case, changes)
         key = f"begin/{use_case}/{owner}/{version}"
         append(connection, Entry(use_case, "staged", actor, "rollout begins", version, dedup_key=key))
-        return Lease(use_case, version, now.epoch + 1, actor)
+        return Lease(use_case, version, state.epoch + 1, actor)
 
 
 def shift(
-    engine: Engine, hold: Lease, *, weight: int, shadow_share: float, reason: str, key: str
+    engine: Engine, lease: Lease, *, weight: int, shadow_share: float, reason: str, key: str
 ) -> ReleaseState:
     """
-    Send `weight` of 10,000 requests to the challenger and copies of `shadow_share` of the champion's.
+    Send `weight` of 10,000 requests to the challenger, and copies of `shadow_share` of the champion's.
 
-    A challenger's traffic only grows: a step that is repeated late, when more is flowing, changes nothing.
+    The weight never decreases: if it is higher already, because an earlier step is repeated late, nothing
+    changes. The ledger entry is written once per `key`.
 
-    :raises StaleEpoch: if a newer attempt owns the rollout
+    Raises
+    ------
+    ReleaseError
+        If `weight` is not in 0 to 10,000, or `shadow_share` not in 0 to 1.
+    StaleEpoch
+        If a newer attempt owns the rollout.
     """
     if not 0 <= weight <= FULL_WEIGHT or not 0 <= shadow_share <= 1:
         raise ReleaseError(
             f"weight {weight} is not in 0…{FULL_WEIGHT}, or shadow_share {shadow_share} not in 0…1"
         )
     with engine.begin() as connection:
-        now = _held(connection, hold)
-        if now.weight > weight:
-            return now
-        if (now.weight, now.shadow_share) != (weight, shadow_share):
+        state = _lock_leased_state(connection, lease)
+        if state.weight > weight:
+            return state
+        if (state.weight, state.shadow_share) != (weight, shadow_share):
             split = {"weight": weight, "shadow_share": shadow_share}
-            _change(connection, hold.use_case, split | {"generation": now.generation + 1})
+            _update_state(connection, lease.use_case, split | {"generation": state.generation + 1})
         event: Any = "shadowed" if weight == 0 and shadow_share else "shifted"
         evidence = {"weight": weight, "shadow_share": shadow_share}
-        append(connection, Entry(hold.use_case, event, hold.actor, reason, hold.version, evidence, key))
-        return read_state(connection, hold.use_case)
+        append(connection, Entry(lease.use_case, event, lease.actor, reason, lease.version, evidence, key))
+        return read_state(connection, lease.use_case)
 
 
-def promote(engine: Engine, hold: Lease, *, reason: str, evidence: dict[str, Any]) -> ReleaseState:
+def promote(engine: Engine, lease: Lease, *, reason: str, evidence: dict[str, Any]) -> ReleaseState:
     """
-    Make the challenger the champion; repeated, it changes nothing.
+    Make the challenger the champion; if this lease has promoted it already, change nothing.
 
-    :raises ReleaseError: if a champion exists and the challenger does not carry all of its traffic
-    :raises StaleEpoch: if a newer attempt owns the rollout
+    Raises
+    ------
+    ReleaseError
+        If there is a champion and the challenger does not have all of the traffic.
+    StaleEpoch
+        If a newer attempt owns the rollout.
     """
     with engine.begin() as connection:
-        now = _locked(connection, hold.use_case)
-        if now.champion == hold.version and now.epoch == hold.epoch:
-            return now
-        now = _held(connection, hold)
-        if now.champion is not None and now.weight != FULL_WEIGHT:
+        state = _lock_state(connection, lease.use_case)
+        if state.champion == lease.version and state.epoch == lease.epoch:
+            return state
+        state = _lock_leased_state(connection, lease)
+        if state.champion is not None and state.weight != FULL_WEIGHT:
             raise ReleaseError(
-                f"{hold.use_case} version {hold.version} carries {now.weight / 100:g} % of the traffic; "
-                "only a challenger that carries all of it is promoted."
+                f"{lease.use_case} version {lease.version} has {state.weight / 100:g} % of the traffic. "
+                "A challenger is promoted only after it has had all of it."
             )
-        changes = {"champion": hold.version, "previous": now.champion, "generation": now.generation + 1}
-        _change(connection, hold.use_case, NO_CHALLENGER | changes)
-        key = f"promote/{hold.use_case}/{hold.version}/{hold.epoch}"
-        append(connection, Entry(hold.use_case, "promoted", hold.actor, reason, hold.version, evidence, key))
-        return read_state(connection, hold.use_case)
+        changes = {
+            "champion": lease.version,
+            "previous": state.champion,
+            "generation": state.generation + 1,
+        }
+        _update_state(connection, lease.use_case, NO_CHALLENGER | changes)
+        key = f"promote/{lease.use_case}/{lease.version}/{lease.epoch}"
+        entry = Entry(lease.use_case, "promoted", lease.actor, reason, lease.version, evidence, key)
+        append(connection, entry)
+        return read_state(connection, lease.use_case)
 
 
 def restore(engine: Engine, use_case: str, version: int, *, owner: str, actor: str, reason: str) -> bool:
-    """Give the champion all traffic back and retire `owner`'s challenger; return whether there was one."""
+    """
+    Give the champion all traffic and remove the challenger.
+
+    Returns
+    -------
+    bool
+        False, without any change, if `version` of `owner` is not the challenger.
+    """
     with engine.begin() as connection:
-        now = _locked(connection, use_case)
-        if now.challenger != version or now.owner != owner:
+        state = _lock_state(connection, use_case)
+        if state.challenger != version or state.owner != owner:
             return False
-        changes = {"epoch": now.epoch + 1, "generation": now.generation + 1}
-        _change(connection, use_case, NO_CHALLENGER | changes)
-        append(connection, Entry(use_case, "restored", actor, reason, version, {"weight": now.weight}))
+        changes = {"epoch": state.epoch + 1, "generation": state.generation + 1}
+        _update_state(connection, use_case, NO_CHALLENGER | changes)
+        append(connection, Entry(use_case, "restored", actor, reason, version, {"weight": state.weight}))
         return True
 
 
 def roll_back(engine: Engine, use_case: str, *, actor: str, reason: str, key: str) -> ReleaseState:
     """
-    Make the previous champion the champion again, ending any rollout; the same `key` does it once.
+    Make the previous champion the champion again and end any rollout; the same `key` does it once.
 
-    The version that is left is no place to go back to: two clicks must not bring it back.
+    Afterwards there is no previous champion, so that a second rollback cannot restore the bad version.
 
-    :raises ReleaseError: if there is no previous champion
+    Raises
+    ------
+    ReleaseError
+        If there is no previous champion.
     """
     with engine.begin() as connection:
-        now = _locked(connection, use_case)
+        state = _lock_state(connection, use_case)
         dedup_key = f"rollback/{use_case}/{key}"
         if has(connection, dedup_key):
-            return now
-        if now.previous is None:
+            return state
+        if state.previous is None:
             raise ReleaseError(
                 f"{use_case} has no previous champion to go back to. Deploy the version that should serve."
             )
-        changes = {"champion": now.previous, "previous": None}
-        changes |= {"epoch": now.epoch + 1, "generation": now.generation + 1}
-        _change(connection, use_case, NO_CHALLENGER | changes)
-        evidence = {"from": now.champion}
-        append(connection, Entry(use_case, "rolled_back", actor, reason, now.previous, evidence, dedup_key))
+        changes = {"champion": state.previous, "previous": None}
+        changes |= {"epoch": state.epoch + 1, "generation": state.generation + 1}
+        _update_state(connection, use_case, NO_CHALLENGER | changes)
+        evidence = {"from": state.champion}
+        entry = Entry(use_case, "rolled_back", actor, reason, state.previous, evidence, dedup_key)
+        append(connection, entry)
         return read_state(connection, use_case)
 
 
-def _state(row: Any) -> ReleaseState:
+def _to_state(row: Any) -> ReleaseState:
     return ReleaseState(**{name: row[name] for name in ReleaseState.__slots__})
 
 
-def _locked(connection: Connection, use_case: str) -> ReleaseState:
+def _lock_state(connection: Connection, use_case: str) -> ReleaseState:
     query = select(desired_state).where(desired_state.c.use_case == use_case).with_for_update()
     row = connection.execute(query).mappings().first()
-    return _state(row) if row else ReleaseState(use_case)
+    return _to_state(row) if row else ReleaseState(use_case)
 
 
-def _held(connection: Connection, hold: Lease) -> ReleaseState:
-    now = _locked(connection, hold.use_case)
-    if now.epoch != hold.epoch or now.challenger != hold.version:
+def _lock_leased_state(connection: Connection, lease: Lease) -> ReleaseState:
+    """Lock and return the state; raise StaleEpoch if the lease is no longer valid."""
+    state = _lock_state(connection, lease.use_case)
+    if state.epoch != lease.epoch or state.challenger != lease.version:
         raise StaleEpoch(
-            f"{hold.use_case}: this attempt holds epoch {hold.epoch} of version {hold.version}, but now it "
-            f"is epoch {now.epoch} and challenger {now.challenger}. A newer attempt owns the rollout."
+            f"{lease.use_case}: this attempt has epoch {lease.epoch} and version {lease.version}, but the "
+            f"state has epoch {state.epoch} and challenger {state.challenger}. "
+            "A newer attempt owns the rollout."
         )
-    return now
+    return state
 
 
-def _change(connection: Connection, use_case: str, changes: dict[str, Any]) -> None:
+def _update_state(connection: Connection, use_case: str, changes: dict[str, Any]) -> None:
     values = changes | {"updated_at": func.clock_timestamp()}
     connection.execute(update(desired_state).where(desired_state.c.use_case == use_case).values(values))

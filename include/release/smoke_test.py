@@ -1,4 +1,4 @@
-"""Ask a staged version its golden rows before anybody depends on it."""
+"""Smoke test of a staged version: its server must predict the golden rows as the model did in evaluation."""
 
 from __future__ import annotations
 
@@ -15,16 +15,19 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import timedelta
 
-TOLERANCE = 1e-9  # of the larger value, and never less than this: batches may add numbers in another order
-REQUESTS = 50
-CLIENTS = 4
-Numbers = tuple[float, ...]
-TIMEOUT = 5.0  # seconds
+# Relative and absolute: the server may add numbers in another order when it predicts several rows at once.
+DEFAULT_TOLERANCE = 1e-9
+DEFAULT_REQUESTS = 50
+N_CLIENTS = 4
+REQUEST_TIMEOUT_S = 5.0
+
+# The value of a regression or binary classifier, or the probability of each class.
+Prediction = tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class SmokeResult:
-    """Whether the version may see traffic; latencies in `figures` are in ms."""
+    """Result of a smoke test; the latencies in `figures` are in ms."""
 
     passed: bool
     reason: str
@@ -37,44 +40,57 @@ def run_smoke_test(
     golden: Mapping[str, Any],
     *,
     tolerance: float | None = None,
-    requests: int = REQUESTS,
+    requests: int = DEFAULT_REQUESTS,
     maximum_p99: timedelta | None = None,
 ) -> SmokeResult:
     """
-    Compare what the server at `base_url` answers with what the model answered in evaluation.
+    Compare the predictions of the server at `base_url` with those that the model made in evaluation.
 
-    `golden` is the model's `golden.json`: `dataframe_split` with columns and data, `predictions`, and the
-    `tolerance` where it is wider than usual. The rows are sent at once, and then one by one in `requests`
-    requests from four clients.
+    All golden rows are sent in one request, and then single rows in `requests` requests from four clients.
+
+    Parameters
+    ----------
+    golden
+        The model's `golden.json`: `dataframe_split` with `columns` and `data`, `predictions`, and optionally
+        `tolerance`.
+    tolerance
+        Relative and absolute tolerance of a prediction; by default that of `golden`, else 1e-9.
+    maximum_p99
+        Limit of the latency's 99th percentile in the single-row requests.
     """
-    rows, expected = golden["dataframe_split"], golden["predictions"]
-    tolerance = golden.get("tolerance", TOLERANCE) if tolerance is None else tolerance
+    rows = golden["dataframe_split"]
+    expected = golden["predictions"]
+    if tolerance is None:
+        tolerance = golden.get("tolerance", DEFAULT_TOLERANCE)
     if not expected:
-        return SmokeResult(False, "there are no golden rows to ask for", {})
+        return SmokeResult(False, "the certificate has no golden rows to test with", {})
     address = f"{base_url.rstrip('/')}/models/{use_case}/invocations"
-    limits = httpx.Limits(max_connections=CLIENTS)
-    with httpx.Client(timeout=TIMEOUT, limits=limits, trust_env=False) as client:
-        found = _ask(client, address, rows)
-        if isinstance(found, str):
-            return SmokeResult(False, found, {})
-        wrong = _difference(found, expected, tolerance)
-        if wrong:
-            return SmokeResult(False, wrong, {"rows": len(expected)})
+    limits = httpx.Limits(max_connections=N_CLIENTS)
+    with httpx.Client(timeout=REQUEST_TIMEOUT_S, limits=limits, trust_env=False) as client:
+        problem = _check_rows(client, address, rows, expected, tolerance)
+        if problem:
+            return SmokeResult(False, problem, {"rows": len(expected)})
 
-        def single(number: int) -> tuple[float, str | None]:
+        def request_row(number: int) -> tuple[float, str | None]:
             row = number % len(expected)
+            single_row = {"columns": rows["columns"], "data": [rows["data"][row]]}
             began = time.perf_counter()
-            answer = _ask(client, address, {"columns": rows["columns"], "data": [rows["data"][row]]})
-            seconds = time.perf_counter() - began
-            problem = answer if isinstance(answer, str) else _difference(answer, [expected[row]], tolerance)
-            return 1000 * seconds, problem
+            problem = _check_rows(client, address, single_row, [expected[row]], tolerance)
+            return 1000 * (time.perf_counter() - began), problem
 
-        with ThreadPoolExecutor(CLIENTS) as pool:
-            answers = list(pool.map(single, range(max(requests, 2))))
-    return _result(answers, rows=len(expected), maximum_p99=maximum_p99)
+        with ThreadPoolExecutor(N_CLIENTS) as pool:
+            timings = list(pool.map(request_row, range(max(requests, 2))))
+    return _summarise_load(timings, n_rows=len(expected), maximum_p99=maximum_p99)
 
 
-def _ask(client: httpx.Client, address: str, rows: Mapping[str, Any]) -> list[Numbers] | str:
+def _check_rows(
+    client: httpx.Client,
+    address: str,
+    rows: Mapping[str, Any],
+    expected: Sequence[float | list[float]],
+    tolerance: float,
+) -> str | None:
+    """Send `rows` in one request and return what is wrong with the response, or None."""
     try:
         response = client.post(address, json={"dataframe_split": rows})
     except httpx.TransportError as error:
@@ -82,54 +98,69 @@ def _ask(client: httpx.Client, address: str, rows: Mapping[str, Any]) -> list[Nu
     if response.status_code != httpx.codes.OK:
         return f"{address} answered {response.status_code}: {response.text[:300]}"
     try:
-        return [_numbers(value) for value in response.json()["predictions"]]
+        predictions = [_to_prediction(value) for value in response.json()["predictions"]]
     except (ValueError, KeyError, TypeError):
         return f"{address} answered no list of numbers under `predictions`: {response.text[:300]}"
+    return _describe_difference(predictions, [_to_prediction(value) for value in expected], tolerance)
 
 
-def _numbers(value: Any) -> Numbers:
-    """Return a prediction as numbers: one, or one for each class."""
-    return tuple(float(each) for each in value) if isinstance(value, list) else (float(value),)
+def _to_prediction(value: Any) -> Prediction:
+    if isinstance(value, list):
+        return tuple(float(probability) for probability in value)
+    return (float(value),)
 
 
-def _difference(found: Sequence[Numbers], expected: Sequence[Any], tolerance: float) -> str | None:
-    if len(found) != len(expected):
-        return f"{len(found)} predictions for {len(expected)} rows"
-    pairs = [(one, _numbers(other)) for one, other in zip(found, expected, strict=True)]
-    wrong = [row for row, pair in enumerate(pairs) if not _same(*pair, tolerance)]
-    if not wrong:
+def _describe_difference(
+    predictions: Sequence[Prediction], expected: Sequence[Prediction], tolerance: float
+) -> str | None:
+    if len(predictions) != len(expected):
+        return f"{len(predictions)} predictions for {len(expected)} rows"
+    different = [
+        row
+        for row, (prediction, reference) in enumerate(zip(predictions, expected, strict=True))
+        if not _is_close(prediction, reference, tolerance)
+    ]
+    if not different:
         return None
-    one, other = (", ".join(f"{number:.9g}" for number in each) for each in pairs[wrong[0]])
+    row = different[0]
     return (
-        f"{len(wrong)} of {len(expected)} golden rows are answered differently than in evaluation, "
-        f"row {wrong[0]} with {one} instead of {other}"
+        f"{len(different)} of {len(expected)} golden rows are predicted differently than in evaluation, "
+        f"row {row} as {_format_prediction(predictions[row])} instead of {_format_prediction(expected[row])}"
     )
 
 
-def _same(one: Numbers, other: Numbers, tolerance: float) -> bool:
-    return len(one) == len(other) and all(
-        math.isclose(*pair, rel_tol=tolerance, abs_tol=tolerance) for pair in zip(one, other, strict=True)
+def _is_close(prediction: Prediction, reference: Prediction, tolerance: float) -> bool:
+    return len(prediction) == len(reference) and all(
+        math.isclose(value, other, rel_tol=tolerance, abs_tol=tolerance)
+        for value, other in zip(prediction, reference, strict=True)
     )
 
 
-def _result(
-    answers: Sequence[tuple[float, str | None]], *, rows: int, maximum_p99: timedelta | None
+def _format_prediction(prediction: Prediction) -> str:
+    return ", ".join(f"{value:.9g}" for value in prediction)
+
+
+def _summarise_load(
+    timings: Sequence[tuple[float, str | None]], *, n_rows: int, maximum_p99: timedelta | None
 ) -> SmokeResult:
-    centiles = statistics.quantiles((latency for latency, _ in answers), n=100, method="inclusive")
-    problems = [problem for _, problem in answers if problem]
+    """Return the result of the single-row requests, given latency in ms and problem of each."""
+    percentiles = statistics.quantiles((latency for latency, _ in timings), n=100, method="inclusive")
+    problems = [problem for _, problem in timings if problem]
     figures: dict[str, float | int | str] = {
-        "rows": rows,
-        "requests": len(answers),
+        "rows": n_rows,
+        "requests": len(timings),
         "failures": len(problems),
-        "latency_p50": centiles[49],
-        "latency_p99": centiles[98],
+        "latency_p50": percentiles[49],
+        "latency_p99": percentiles[98],
     }
     if problems:
         reason = (
-            f"under load {len(problems)} of {len(answers)} requests failed, the first with: {problems[0]}"
+            f"{len(problems)} of {len(timings)} requests under load failed, the first with: {problems[0]}"
         )
         return SmokeResult(False, reason, figures)
-    if maximum_p99 and centiles[98] > 1000 * maximum_p99.total_seconds():
-        limit = 1000 * maximum_p99.total_seconds()
-        return SmokeResult(False, f"latency p99 is {centiles[98]:.1f} ms, {limit:g} ms are allowed", figures)
-    return SmokeResult(True, f"all {rows} golden rows answered as in evaluation", figures)
+    if maximum_p99:
+        limit_ms = 1000 * maximum_p99.total_seconds()
+        if percentiles[98] > limit_ms:
+            reason = f"latency p99 is {percentiles[98]:.1f} ms, {limit_ms:g} ms are allowed"
+            return SmokeResult(False, reason, figures)
+    return SmokeResult(True, f"all {n_rows} golden rows are predicted as in evaluation", figures)

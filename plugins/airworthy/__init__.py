@@ -1,1 +1,1 @@
-"""How Airflow talks to the project's world."""
+"""Airflow extensions: hooks, operators, sensors, triggers, timetables, links and pages."""

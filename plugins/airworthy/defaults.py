@@ -1,4 +1,4 @@
-"""What every DAG and task of the project shares."""
+"""Defaults of all DAGs and tasks, and parameters that several DAGs have."""
 
 from __future__ import annotations
 
@@ -20,57 +20,60 @@ if TYPE_CHECKING:
 
 START = datetime(2013, 1, 1)
 
-# Airflow's own defaults, looked up once: Airflow looks each of them up anew for every DAG.
+# Airflow reads these options again for each DAG; passing them as arguments saves parsing time.
 DAG_DEFAULTS: dict[str, Any] = {
     "max_active_tasks": conf.getint("core", "max_active_tasks_per_dag"),
     "max_consecutive_failed_dag_runs": conf.getint("core", "max_consecutive_failed_dag_runs_per_dag"),
     "disable_bundle_versioning": conf.getboolean("dag_processor", "disable_bundle_versioning"),
 }
 
-# A decision stays the same however often it is retried; an accident may not.
-RETRY_ACCIDENTS_ONLY = ExceptionRetryPolicy(
+# The result of a check does not change when it is repeated; a service may be available again.
+RETRY_UNAVAILABLE_SERVICES = ExceptionRetryPolicy(
     [
-        RetryRule(ServiceUnavailable, RetryAction.RETRY, reason="an accident"),
-        RetryRule(AirworthyError, RetryAction.FAIL, reason="a decision"),
+        RetryRule(ServiceUnavailable, RetryAction.RETRY, reason="a service is unavailable"),
+        RetryRule(AirworthyError, RetryAction.FAIL, reason="a retry would not change the result"),
     ]
 )
 
 
 def default_args(owner: str) -> dict[str, Any]:
-    """Return the `default_args` of a DAG owned by `owner`."""
+    """Return the `default_args` of a DAG with this owner."""
     return {
         "owner": owner,
         "retries": 3,
         "retry_delay": timedelta(seconds=10),
         "retry_exponential_backoff": True,
         "max_retry_delay": timedelta(minutes=5),
-        "retry_policy": RETRY_ACCIDENTS_ONLY,
+        "retry_policy": RETRY_UNAVAILABLE_SERVICES,
     }
 
 
 def with_params(dag: DAG, params: Mapping[str, Param]) -> DAG:
     """
-    Return the DAG with its parameters, declared once its tasks are there.
+    Add parameters to a DAG after its tasks were created, and return the DAG.
 
-    A run's parameters are the DAG's. Declared before, Airflow copies them into every task and, for a DAG with
-    a schedule, checks the schema of each against JSON Schema's own: half of what parsing the DAG takes.
+    Parameters that are passed to the DAG's constructor are copied into each task, and their schemas are
+    validated for each DAG with a schedule. That takes half of the DAG's parsing time.
     """
     dag.params.update(params)
     return dag
 
 
 def is_needed(dag_id: str) -> bool:
-    """Return whether this process needs the DAG: a worker asks for one, and need not build the others."""
+    """Return whether to build the DAG: a worker needs only the DAG of its task."""
     return get_parsing_context().dag_id in (None, dag_id)
 
 
 def day_range(granularity: Granularity = "day") -> dict[str, Param]:
-    """Return the parameters of a DAG that can run over a range of days, or hours."""
-    hour = {"pattern": r"^\d{4}-\d\d-\d\d(T\d\d)?$", "examples": ["2013-07-01T05"]}
-    form: Any = {"type": ["null", "string"], **({"format": "date"} if granularity == "day" else hour)}
+    """Return the parameters `first` and `last` of a DAG that can run over a range of days or hours."""
+    schema: dict[str, Any] = {"type": ["null", "string"]}
+    if granularity == "day":
+        schema["format"] = "date"
+    else:
+        schema |= {"pattern": r"^\d{4}-\d\d-\d\d(T\d\d)?$", "examples": ["2013-07-01T05"]}
     return {
-        "first": Param(None, description=f"First {granularity} of a bulk run", **form),
+        "first": Param(None, description=f"First {granularity} of a bulk run", **schema),
         "last": Param(
-            None, description=f"Last {granularity} of a bulk run; the first alone if empty", **form
+            None, description=f"Last {granularity} of a bulk run; only the first if empty", **schema
         ),
     }

@@ -1,4 +1,4 @@
-"""Buttons on a task in Airflow's UI that lead to its evidence."""
+"""Links from a task in Airflow's UI to its evidence."""
 
 from __future__ import annotations
 
@@ -11,65 +11,65 @@ if TYPE_CHECKING:
 
 
 def report_url(path: str) -> str:
-    """Return where the browser finds a report of the lake; `airworthy_plugin` serves it behind the login."""
+    """Return the address of a report of the lake, which `airworthy_plugin` serves to logged-in users."""
     return f"{conf.get('api', 'base_url', fallback='').rstrip('/')}/airworthy/reports/{path}"
 
 
-class _Evidence(BaseOperatorLink):
-    """A link whose address the operator learned while it ran, kept in its attribute `evidence_url`."""
+class _EvidenceLink(BaseOperatorLink):
+    """Link to the address in the operator's attribute `evidence_url`, which is known after it has run."""
 
     def get_link(self, operator: Any, *, ti_key: TaskInstanceKey) -> str:
-        """Return the address; called in the task's process when it ends, however it ends."""
+        """Return the address; Airflow calls this in the task's process, also after a failure."""
         return getattr(operator, "evidence_url", "")
 
 
-class DataDocsLink(_Evidence):
-    """To the validation's page."""
+class DataDocsLink(_EvidenceLink):
+    """Link to the page of a validation."""
 
     name = "Data docs"
 
 
-class RefusedRowsLink(_Evidence):
-    """To the table of refused rows."""
+class RefusedRowsLink(_EvidenceLink):
+    """Link to the table of refused rows."""
 
     name = "Refused rows"
 
 
-class MlflowRunLink(_Evidence):
-    """To the run in MLflow."""
+class MlflowRunLink(_EvidenceLink):
+    """Link to the run in MLflow."""
 
     name = "MLflow run"
 
 
-class MlflowPageLink(_Evidence):
-    """To an experiment, a run or a model in MLflow."""
+class MlflowPageLink(_EvidenceLink):
+    """Link to an experiment, a run or a model in MLflow."""
 
     name = "MLflow"
 
 
 class ModelCardLink(BaseOperatorLink):
-    """To the card of the version that was registered."""
+    """Link to the model card of the registered version."""
 
     name = "Model card"
 
     def get_link(self, operator: Any, *, ti_key: TaskInstanceKey) -> str:
-        """Return the address; called in the task's process when it ends."""
+        """Return the address; Airflow calls this in the task's process."""
         return getattr(operator, "card_url", "")
 
 
-class DriftReportLink(_Evidence):
-    """To Evidently's report."""
+class DriftReportLink(_EvidenceLink):
+    """Link to the drift report."""
 
     name = "Drift report"
 
 
-class BacktestLink(_Evidence):
-    """To the page of a walk-forward backtest."""
+class BacktestLink(_EvidenceLink):
+    """Link to the page of a walk-forward backtest."""
 
     name = "Backtest"
 
 
-class ModelsLink(_Evidence):
-    """To what the gateway says of the use case's models."""
+class ModelsLink(_EvidenceLink):
+    """Link to the gateway's page with the served versions."""
 
     name = "Serving now"

@@ -1,4 +1,4 @@
-"""What a task may know about the run it is part of."""
+"""Facts about the DAG run of a task: keys, actor, partitions, and the version to deploy."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from airflow.sdk import conf
 
-from include import partitions as names
+from include import partitions
 from include.errors import DataError, ReleaseError
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def run_key(context: Context) -> str:
-    """Return `<dag>/<run>`: the same on every try."""
+    """Return `<dag>/<run>`, which is the same for every try."""
     run = context["dag_run"]
     return f"{run.dag_id}/{run.run_id}"
 
@@ -38,25 +38,29 @@ def actor(context: Context) -> str:
 
 
 def is_backfill(context: Context) -> bool:
-    """Return whether the run re-creates the past, and must not change the present."""
+    """Return whether the run belongs to a backfill, which must not change the present."""
     return context["dag_run"].run_type == "backfill"
 
 
 def is_scheduled(context: Context) -> bool:
-    """Return whether nobody asked for the run but the clock."""
+    """Return whether the run was started by its schedule."""
     return context["dag_run"].run_type == "scheduled"
 
 
-def as_of(context: Context, asked: str) -> date | None:
-    """Return the day before which a training's data ends: as asked for, of a backfill its own; or None."""
-    if asked:
-        return date.fromisoformat(asked)
+def as_of(context: Context, requested: str) -> date | None:
+    """
+    Return the day before which the training data ends, or None for the newest data.
+
+    It is `requested` (ISO 8601) unless empty; for a backfill the day of its logical date.
+    """
+    if requested:
+        return date.fromisoformat(requested)
     moment = context["dag_run"].logical_date
     return moment.date() if is_backfill(context) and moment else None
 
 
 def tags(context: Context, use_case: UseCase, snapshot: Snapshot, made_from: Provenance) -> dict[str, str]:
-    """Return what finds the MLflow run of this DAG run again, and what tells a person about it."""
+    """Return the tags of the MLflow run: those of the attempt, and what the model is trained from."""
     return attempt_tags(context) | {
         "airworthy.use_case": use_case.name,
         "airworthy.owner": use_case.owner,
@@ -69,11 +73,11 @@ def tags(context: Context, use_case: UseCase, snapshot: Snapshot, made_from: Pro
 
 
 def attempt_tags(context: Context) -> dict[str, str]:
-    """Return which attempt of which task of which run this is, and the way from MLflow to the DAG run."""
-    run, task = context["dag_run"], context["ti"]
-    place = (
-        f"{conf.get('api', 'base_url', fallback='').rstrip('/')}/dags/{run.dag_id}/runs/{quote(run.run_id)}"
-    )
+    """Return MLflow tags that identify the attempt of the task, and a link to the DAG run as the note."""
+    run = context["dag_run"]
+    task = context["ti"]
+    base_url = conf.get("api", "base_url", fallback="").rstrip("/")
+    run_url = f"{base_url}/dags/{run.dag_id}/runs/{quote(run.run_id)}"
     return {
         "airworthy.dag": run.dag_id,
         "airworthy.run": run.run_id,
@@ -83,77 +87,87 @@ def attempt_tags(context: Context) -> dict[str, str]:
         "airworthy.task": task.task_id,
         "airworthy.map_index": str(task.map_index),
         "airworthy.try": str(task.try_number),
-        "mlflow.note.content": f"DAG run [{run.dag_id} {run.run_id}]({place})",
+        "mlflow.note.content": f"DAG run [{run.dag_id} {run.run_id}]({run_url})",
     }
 
 
 def partition_key(context: Context) -> str:
     """
-    Return the run's partition key, or the range that a bulk run's `first` and `last` name.
+    Return the run's partition key, or `<first>..<last>` from the parameters of a bulk run.
 
-    :raises DataError: if the run names neither
+    :raises DataError: if the run has neither, or the key is not valid
     """
-    if key := context["dag_run"].partition_key:
-        return key
-    first, last = context["params"].get("first"), context["params"].get("last")
+    run_partition = context["dag_run"].partition_key
+    if run_partition:
+        return run_partition
+    first = context["params"].get("first")
+    last = context["params"].get("last")
     if not first:
         raise DataError(
             "This run has no partition. Trigger it with `first` and `last`, or backfill the days."
         )
     key = first if last in {None, "", first} else f"{first}..{last}"
-    names.parse_key(key)  # a mistake is named here
+    # Raises DataError for an invalid parameter.
+    partitions.parse_key(key)
     return key
 
 
 def run_days(context: Context) -> list[date]:
-    """Return the days that the run's partition is, or lies in, oldest first."""
-    return names.parse_key(partition_key(context))
+    """Return the days of the run's partition, or the day of its hour, oldest first."""
+    return partitions.parse_key(partition_key(context))
 
 
 def run_partitions(context: Context, granularity: Granularity) -> list[Partition]:
     """
-    Return the days, or hours, of the run's partition, oldest first.
+    Return the days or hours of the run's partition, oldest first.
 
-    :raises DataError: if one of them has not begun yet
+    :raises DataError: if one of them has not started yet
     """
-    found = names.parse_partition(partition_key(context), granularity)
-    names.require_started(found, datetime.now(UTC))
-    return found
+    selected = partitions.parse_partition(partition_key(context), granularity)
+    partitions.require_started(selected, datetime.now(UTC))
+    return selected
 
 
 def moves_watermark(context: Context) -> bool:
-    """Return whether the run goes with time: a backfill, or a bulk run, looks back."""
+    """Return whether the run advances watermarks; backfills and bulk runs do not."""
     return not is_backfill(context) and context["dag_run"].partition_key is not None
 
 
-def announce_candidate(context: Context, asset: Asset) -> None:
-    """Name the partition of a bulk run on `asset`; that of an ordinary run is known to Airflow already."""
+def announce_partitions(context: Context, asset: Asset) -> None:
+    """Add the partitions of a bulk run to the event of `asset`; Airflow adds those of other runs itself."""
     if context["dag_run"].partition_key is None:
         context["outlet_events"][asset].add_partitions(partition_key(context))
 
 
 def candidate_version(context: Context) -> int:
     """
-    Return the version that the run is about: `version` of its parameters, or of the newest asset event.
+    Return the version to deploy: the parameter `version`, or the newest of the triggering asset events.
 
-    :raises ReleaseError: if neither names one
+    :raises ReleaseError: if neither names a version
     """
-    if version := context["params"].get("version"):
+    version = context["params"].get("version")
+    if version:
         return int(version)
-    candidates = _candidates(context)
+    candidates = _announced_candidates(context)
     if not candidates:
         raise ReleaseError("No version to deploy: trigger this DAG with the parameter `version`.")
     return max(candidates)
 
 
 def requester(context: Context) -> str:
-    """Return who wants the version released: whoever triggered this run, or the training that made it."""
-    asked = context["dag_run"].triggering_user_name
-    return asked or _candidates(context).get(candidate_version(context)) or actor(context)
+    """Return who requested the release: the user who triggered this run or its training, else the DAG."""
+    user = context["dag_run"].triggering_user_name
+    if user:
+        return user
+    return _announced_candidates(context).get(candidate_version(context)) or actor(context)
 
 
-def _candidates(context: Context) -> dict[int, str]:
-    """Return the versions that the asset events announced, and who asked for each."""
-    events: list[Any] = [event for found in context["triggering_asset_events"].values() for event in found]
-    about = [event.extra for event in events if "version" in (event.extra or {})]
-    return {int(extra["version"]): str(extra.get("requested_by") or "") for extra in about}
+def _announced_candidates(context: Context) -> dict[int, str]:
+    """Return the versions of the triggering asset events, each with the user who requested it, or ''."""
+    candidates: dict[int, str] = {}
+    for events in context["triggering_asset_events"].values():
+        for event in events:
+            extra: dict[str, Any] = event.extra or {}
+            if "version" in extra:
+                candidates[int(extra["version"])] = str(extra.get("requested_by") or "")
+    return candidates

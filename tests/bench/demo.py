@@ -1,4 +1,4 @@
-"""The duration of the demo."""
+"""How long a newcomer waits."""
 
 from __future__ import annotations
 
@@ -16,22 +16,21 @@ if TYPE_CHECKING:
 
     from tests.bench.rig import Rig
 
-# The record that the demo writes to its home.
-RECORD = "demo.json"
+RECORD = "demo.json"  # what the demo itself wrote into its home
 
 
 def demo_seconds(rig: Rig) -> Figure:
-    """Return the duration that the demo recorded in this home; without a record, run it in a new home."""
+    """Return what the demo of this home recorded; without a record, play it in a home of its own."""
     recorded = rig.home / RECORD
     where = f"as recorded in {recorded}" if recorded.exists() else "played in an empty home"
-    record = json.loads((recorded if recorded.exists() else _play(rig)).read_text())
-    slowest = max(record["chapters"], key=record["chapters"].get)
+    found = json.loads((recorded if recorded.exists() else _play(rig)).read_text())
+    slowest = max(found["chapters"], key=found["chapters"].get)
     return Figure(
         "demo_seconds",
-        record["seconds"],
+        found["seconds"],
         "s",
         "at most 480 from nothing, 300 again",
-        f"airworthy demo, {where}; longest: {slowest}, {record['chapters'][slowest]:.0f} s",
+        f"airworthy demo, {where}; longest: {slowest}, {found['chapters'][slowest]:.0f} s",
     )
 
 

@@ -1,4 +1,4 @@
-"""The cost of the checks in multiples of the libraries that they call."""
+"""What our checks, scores and evaluations cost beyond the libraries that they stand on."""
 
 from __future__ import annotations
 
@@ -21,62 +21,59 @@ if TYPE_CHECKING:
 TURNS = 3
 DAY = date(2013, 7, 1)
 GATE_ROWS = 1_000_000
-# A monitoring run samples larger windows to this size.
-DRIFT_ROWS = 5_000
+DRIFT_ROWS = 5_000  # what a monitoring run looks at: a larger window is sampled to this
 
 
 def gate_vs_gx_ratio(_: Rig) -> Figure:
-    """Compare the checks of a partition with the same expectations, run by Great Expectations alone."""
+    """Compare the gate of a partition with Great Expectations, called bare on the same frame."""
     from include.data.validation import partition_checks
 
-    columns = _columns()
-    frame = _make_frame(GATE_ROWS)
+    columns, frame = _columns(), _frame(GATE_ROWS)
     checks = _bare_expectations(columns)
 
-    def validate() -> None:
+    def ours() -> None:
         report = partition_checks.validate_partition(
             frame, columns, key=("id",), volume=(1, 2 * GATE_ROWS), days=[DAY], quarantine_limit=0.01
         )
         report.raise_if_failed("bench")
 
-    gate, bare = _measure_in_turns(validate, lambda: _great_expectations(frame, checks))
+    gate, bare = _in_turns(ours, lambda: _great_expectations(frame, checks))
     return Figure(
         "gate_vs_gx_ratio",
         gate / bare,
         "ratio",
-        "Great Expectations alone",
+        "Great Expectations, bare",
         f"{GATE_ROWS:,} rows, {len(checks)} expectations: {gate:.2f} s against {bare:.2f} s, median",
     )
 
 
 def drift_vs_evidently_ratio(_: Rig) -> Figure:
-    """Compare the drift check with Evidently's preset on the same frames."""
+    """Compare the drift check with Evidently's preset, called bare on the same frames."""
     from include.monitoring import drift
 
     columns = [column for column in _columns() if column.name != "id"]
-    names = [column.name for column in columns]
-    old = _make_frame(DRIFT_ROWS, seed=1)[names]
-    new = _make_frame(DRIFT_ROWS, seed=2)[names]
+    frames = [_frame(DRIFT_ROWS, seed) for seed in (1, 2)]
     policy = DriftPolicy(maximum_rows=DRIFT_ROWS)
-    check, bare = _measure_in_turns(
+    old, new = [frame[[column.name for column in columns]] for frame in frames]
+    ours, bare = _in_turns(
         lambda: drift.measure_drift(old, new, columns=columns, policy=policy),
         lambda: _evidently(old, new, columns),
     )
     return Figure(
         "drift_vs_evidently_ratio",
-        check / bare,
+        ours / bare,
         "ratio",
-        "Evidently's DataDriftPreset alone",
-        f"two frames of {DRIFT_ROWS:,} rows and {len(columns)} columns, with the page: {check:.2f} s against "
+        "Evidently's DataDriftPreset, bare",
+        f"two frames of {DRIFT_ROWS:,} rows and {len(columns)} columns, with the page: {ours:.2f} s against "
         f"{bare:.2f} s, median of {TURNS}",
     )
 
 
-def _measure_in_turns(first: Callable[[], Any], second: Callable[[], Any]) -> tuple[float, float]:
-    """Return the median seconds of each; the first turn warms up and is not counted."""
+def _in_turns(ours: Callable[[], Any], theirs: Callable[[], Any]) -> tuple[float, float]:
+    """Return the median seconds of each; they are run once before it counts."""
     seconds: list[list[float]] = [[], []]
     for turn in range(TURNS + 1):
-        for side, action in enumerate((first, second)):
+        for side, action in enumerate((ours, theirs)):
             began = time.perf_counter()
             action()
             if turn:
@@ -86,27 +83,27 @@ def _measure_in_turns(first: Callable[[], Any], second: Callable[[], Any]) -> tu
 
 def _columns() -> list[Column]:
     numbers = [
-        Column(name=f"number_{number}", dtype="number", minimum=-1_000, maximum=1_000) for number in range(6)
+        Column(name=f"number_{place}", dtype="number", minimum=-1_000, maximum=1_000) for place in range(6)
     ]
-    kinds = [Column(name=f"kind_{number}", dtype="string", allowed=("a", "b", "c")) for number in range(2)]
+    kinds = [Column(name=f"kind_{place}", dtype="string", allowed=("a", "b", "c")) for place in range(2)]
     return [Column(name="id", dtype="string"), *numbers, *kinds]
 
 
-def _make_frame(rows: int, seed: int = 0) -> pd.DataFrame:
+def _frame(rows: int, seed: int = 0) -> pd.DataFrame:
     random = np.random.default_rng(seed)
     values: dict[str, Any] = {
         "day": str(DAY),
         "id": np.char.add("f", np.arange(rows).astype(str)).astype(object),
     }
-    values |= {f"number_{number}": random.normal(size=rows) for number in range(6)}
+    values |= {f"number_{place}": random.normal(size=rows) for place in range(6)}
     values |= {
-        f"kind_{number}": random.choice(np.array(["a", "b", "c"], dtype=object), rows) for number in range(2)
+        f"kind_{place}": random.choice(np.array(["a", "b", "c"], dtype=object), rows) for place in range(2)
     }
     return pd.DataFrame(values)
 
 
 def _bare_expectations(columns: list[Column]) -> list[Any]:
-    """Return the expectations that validation derives from the declaration."""
+    """Return the very expectations that the gate derives from the declaration."""
     from include.data.validation import expectations
 
     checks = expectations.row_checks(columns, ("id",)) + expectations.table_checks(("id",), [str(DAY)])
@@ -114,7 +111,7 @@ def _bare_expectations(columns: list[Column]) -> list[Any]:
 
 
 def _great_expectations(frame: pd.DataFrame, checks: list[Any]) -> None:
-    """Validate the frame as the documentation of Great Expectations does."""
+    """Do what Great Expectations' documentation does."""
     import great_expectations as gx
     from great_expectations.data_context.types.base import ProgressBarsConfig
 

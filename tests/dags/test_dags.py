@@ -26,7 +26,7 @@ HEAVY = [
     "feast",
     "boto3",
 ]
-# Airflow is imported once, and each file is run in a fork of its own.
+# Airflow is imported once; each file runs in its own fork.
 IMPORTS = f"""
 import json, os, runpy, sys
 from pathlib import Path
@@ -40,7 +40,7 @@ for path in sorted(Path("dags").glob("*.py")):
         os._exit(0)
     os.wait()
 """
-STORIES = {
+TASK_ORDERS = {
     "flights_ingestion": "wait > extract > validate > publish",
     "flight_features_features": "build > check_leakage > validate > publish > materialise",
     "flight_features_materialisation": "materialise",
@@ -65,46 +65,44 @@ def bag():
 
 @pytest.fixture(scope="session")
 def imported():
-    """Return, by DAG file, what it imports that takes long."""
+    """Return the slow modules that each DAG file imports, by the name of the file."""
     environment = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'plugins'}"}
     ran = subprocess.run(
         [sys.executable, "-c", IMPORTS], cwd=ROOT, capture_output=True, text=True, check=True, env=environment
     )
-    answers = [line.split(maxsplit=1)[1] for line in ran.stdout.splitlines() if line.startswith("IMPORTED ")]
-    return dict(json.loads(answer) for answer in answers)
+    lines = [line for line in ran.stdout.splitlines() if line.startswith("IMPORTED ")]
+    return dict(json.loads(line.split(maxsplit=1)[1]) for line in lines)
 
 
-def expected():
-    found = catalog()
-    return {
-        *(f"{name}_{stage}" for name in found.datasets for stage in ("ingestion", "quarantine")),
-        *(f"{name}_features" for name in found.feature_views),
-        *(f"{name}_materialisation" for name, view in found.feature_views.items() if view.online),
-        *(
-            f"{name}_{stage}"
-            for name in found.use_cases
-            for stage in ("training", "deployment", "scoring", "monitoring", "rollback")
-        ),
-        "backtest",
-        "maintenance",
-        "reproduction",
-    }
+def expected_dags():
+    declared = catalog()
+    names = {"backtest", "maintenance", "reproduction"}
+    for dataset in declared.datasets:
+        names |= {f"{dataset}_ingestion", f"{dataset}_quarantine"}
+    for name, view in declared.feature_views.items():
+        names.add(f"{name}_features")
+        if view.online:
+            names.add(f"{name}_materialisation")
+    for use_case in declared.use_cases:
+        stages = ("training", "deployment", "scoring", "monitoring", "rollback")
+        names |= {f"{use_case}_{stage}" for stage in stages}
+    return names
 
 
 def test_every_declaration_has_its_dags_and_no_other(bag):
     assert bag.import_errors == {}
-    assert set(bag.dags) == expected()
+    assert set(bag.dags) == expected_dags()
 
 
-def test_every_dag_tells_the_person_on_call_what_red_means(bag):
+def test_every_dag_documents_its_failures(bag):
     assert [dag.dag_id for dag in bag.dags.values() if "If it is red" not in (dag.doc_md or "")] == []
 
 
-def test_every_task_named_in_a_dags_advice_exists(bag):
+def test_every_task_in_a_dags_documentation_exists(bag):
     for dag in bag.dags.values():
         advice = [line.split("`")[1] for line in dag.doc_md.splitlines() if line.startswith("- `")]
-        known = " ".join(dag.task_ids)
-        assert [name for name in advice if name.rstrip("…") not in known] == [], dag.dag_id
+        task_ids = " ".join(dag.task_ids)
+        assert [name for name in advice if name.rstrip("…") not in task_ids] == [], dag.dag_id
 
 
 def test_every_dag_has_an_owner_a_description_and_tags(bag):
@@ -114,30 +112,33 @@ def test_every_dag_has_an_owner_a_description_and_tags(bag):
         assert dag.owner not in ("", "airflow")
 
 
-def test_every_task_retries_accidents_only(bag):
+def test_every_task_has_a_retry_policy(bag):
     for dag in bag.dags.values():
         for task in dag.tasks:
             assert task.retries > 0, task
             assert task.retry_policy is not None, task
 
 
-def test_the_default_parameters_of_a_dag_with_a_schedule_are_valid(bag):
-    scheduled = [dag for dag in bag.dags.values() if dag.timetable.can_be_scheduled]
-    valid = {name for dag in scheduled for name in dag.params.validate()}
+def test_default_parameters_of_scheduled_dags_are_valid(bag):
+    valid = set()
+    for dag in bag.dags.values():
+        if dag.timetable.can_be_scheduled:
+            valid.update(dag.params.validate())
     assert valid == {"as_of", "first", "last", "version"}
 
 
-def test_a_dags_parameters_are_not_copied_into_its_tasks(bag):
-    assert [task for dag in bag.dags.values() for task in dag.tasks if task.params] == []
+def test_parameters_of_a_dag_are_not_copied_into_its_tasks(bag):
+    for dag in bag.dags.values():
+        assert [task.task_id for task in dag.tasks if task.params] == [], dag.dag_id
 
 
-@pytest.mark.parametrize(("dag_id", "story"), STORIES.items())
-def test_the_tasks_tell_the_story(bag, dag_id, story):
-    assert " > ".join(task.task_id for task in bag.dags[dag_id].topological_sort()) == story
+@pytest.mark.parametrize(("dag_id", "task_order"), TASK_ORDERS.items())
+def test_tasks_are_in_order(bag, dag_id, task_order):
+    assert " > ".join(task.task_id for task in bag.dags[dag_id].topological_sort()) == task_order
 
 
 @pytest.mark.parametrize("path", sorted(DAGS.glob("*.py")), ids=lambda path: path.stem)
-def test_a_dag_file_fits_in_its_room(path):
+def test_dag_file_has_at_most_100_lines(path):
     assert len(path.read_text().splitlines()) <= 100
 
 
@@ -146,7 +147,7 @@ def test_parsing_imports_nothing_heavy(imported, path):
     assert imported[path.stem] == []
 
 
-def test_a_worker_builds_only_the_dag_it_runs(monkeypatch):
+def test_worker_builds_only_the_dag_of_its_task(monkeypatch):
     from airflow.sdk.definitions.context import Context  # noqa: F401  the parsing context lives beside it
 
     monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_DAG_ID", "air_time_training")

@@ -1,4 +1,4 @@
-"""A place to run operators in: connections, a context, a lake with 20 days, certified versions."""
+"""Fixtures to run operators: connections, a context, a lake with 20 days, certified versions."""
 
 from __future__ import annotations
 
@@ -39,12 +39,13 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
 FEATURES = ("carrier", "distance", "hour", "wind_speed")
-GATEWAY = "http://127.0.0.1:9"  # nothing listens there
+# Nothing listens on this port.
+GATEWAY = "http://127.0.0.1:9"
 
 
 @dataclass
 class Task:
-    """What an operator sees of its task instance; what it pushes must be JSON, as for Airflow's XComs."""
+    """Task instance as an operator sees it; pushed values must be JSON, as in Airflow."""
 
     task_id: str = "some_task"
     try_number: int = 1
@@ -58,7 +59,7 @@ class Task:
 
 @pytest.fixture
 def context() -> Callable[..., dict[str, Any]]:
-    """Return a way to make the context of a task; `run` changes the DAG run, the rest the context."""
+    """Return a function that makes a task's context; `run` changes the DAG run, the rest the context."""
 
     def make(run: dict[str, Any] | None = None, **changes: Any) -> dict[str, Any]:
         task = Task()
@@ -96,7 +97,7 @@ def _environment(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture
 def lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lake:
-    """Return the empty lake of the connection `lake_default`; its landing folder is `landing` beside it."""
+    """Return the empty lake of the connection `lake_default`, beside the folder `landing`."""
     extra = {"lake_uri": str(tmp_path / "lake"), "landing_uri": str(tmp_path / "landing")}
     monkeypatch.setenv("AIRFLOW_CONN_LAKE_DEFAULT", json.dumps({"conn_type": "generic", "extra": extra}))
     return Lake(extra["lake_uri"])
@@ -120,7 +121,7 @@ def registry(mlflow_server: str, database: Engine, monkeypatch: pytest.MonkeyPat
 
 
 def small(name: str, **changes: Any) -> UseCase:
-    """Return a classifier of late flights that is fitted in a moment."""
+    """Return the declaration of a small classifier of late flights."""
     values = {
         "name": name, "owner": "ann", "description": "Late?", "task": "binary",
         "feature_view": "flight_features", "features": FEATURES, "metric": "roc_auc",
@@ -150,7 +151,7 @@ def _add_module(use_case: UseCase, patch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def declare(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[UseCase], UseCase]]:
-    """Return a way to declare a use case beside the project's own, as a file in its package would."""
+    """Return a function that adds a use case to the catalog, as a file in its package would."""
     discovered = include.catalog.discover("include")
 
     def declare(use_case: UseCase) -> UseCase:
@@ -166,13 +167,14 @@ def declare(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[UseCase], Use
 
 @pytest.fixture
 def use_case(declare: Callable[[UseCase], UseCase]) -> UseCase:
-    """Return a declared use case of this test's own, of which nothing was trained yet."""
+    """Return a declared use case without any trained version."""
     return declare(small(f"late_{uuid.uuid4().hex[:8]}"))
 
 
 @pytest.fixture(scope="session")
 def _tables(tmp_path_factory: pytest.TempPathFactory) -> Lake:
-    lake, rows = Lake(str(tmp_path_factory.mktemp("tables"))), make_flights(days=20)
+    lake = Lake(str(tmp_path_factory.mktemp("tables")))
+    rows = make_flights(days=20)
     days = [day.date() for day in pd.to_datetime(rows["day"].unique())]
     arrivals = rows[["flight_id", "day"]].assign(arr_delay=60.0 * rows["target"])
     lake.publish("flight_features", rows.drop(columns="target"), days, metadata={})
@@ -182,7 +184,7 @@ def _tables(tmp_path_factory: pytest.TempPathFactory) -> Lake:
 
 @pytest.fixture
 def flown(lake: Lake, _tables: Lake) -> Lake:
-    """Return the lake with 20 days of features and arrivals, from 1 January on."""
+    """Return the lake with features and arrivals of 20 days from 1 January on."""
     shutil.copytree(_tables.uri, lake.uri, dirs_exist_ok=True)
     return lake
 
@@ -191,12 +193,11 @@ def flown(lake: Lake, _tables: Lake) -> Lake:
 def _certified(
     mlflow_server: str, home: Path, _tables: Lake, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[UseCase]:
-    use_case, registry = small(f"certified_{uuid.uuid4().hex[:8]}"), Registry(mlflow_server)
+    use_case = small(f"certified_{uuid.uuid4().hex[:8]}")
+    registry = Registry(mlflow_server)
     snapshot = snapshots.create(use_case, _tables, None)
-    frame, about = (
-        snapshots.read_snapshot(use_case, snapshot, _tables),
-        provenance(json.loads(snapshot.to_json())),
-    )
+    frame = snapshots.read_snapshot(use_case, snapshot, _tables)
+    made_from = provenance(json.loads(snapshot.to_json()))
     with pytest.MonkeyPatch.context() as patch:
         _add_module(use_case, patch)
         patch.setattr(evaluate, "isolated_predictor", at_once)
@@ -204,10 +205,10 @@ def _certified(
             site = workspace.Workspace(registry, use_case, tmp_path_factory.mktemp(run), home / "keys")
             tags = {"airworthy.dag": "training", "airworthy.run": run, "airworthy.partition": ""}
             run_id = registry.run_for(use_case.name, tags)
-            made = train.train_candidate(site, build_model(), frame, run_id=run_id, provenance=about)
+            made = train.train_candidate(site, build_model(), frame, run_id=run_id, provenance=made_from)
             evidence = evaluate.evaluate_candidate(site, made, frame)
             verdicts = gates.judge_gates(use_case, evidence)
-            register.register_candidate(site, made, verdicts, evidence=evidence, provenance=about)
+            register.register_candidate(site, made, verdicts, evidence=evidence, provenance=made_from)
         yield use_case
 
 
@@ -220,18 +221,21 @@ def certified(_certified: UseCase, declare: Callable[[UseCase], UseCase], regist
 @pytest.fixture
 def champion(certified: UseCase, database: Engine) -> UseCase:
     """Return the certified use case with version 1 as its champion."""
-    hold = rollout.begin(database, certified.name, 1, owner="earlier", actor="ann")
-    rollout.promote(database, hold, reason="the first", evidence={})
+    lease = rollout.begin(database, certified.name, 1, owner="earlier", actor="ann")
+    rollout.promote(database, lease, reason="the first", evidence={})
     return certified
 
 
 @pytest.fixture
 def follow(database: Engine) -> Callable[..., None]:
-    """Return a controller that reports the desired state of a use case as live, or why it is not."""
+    """Return a function that reports the desired state of a use case as the controller does."""
 
     def report(use_case: str, *, ready: bool = True, reason: str = "", **servers: str) -> None:
-        """`v1="127.0.0.1:9000"` names the server of version 1."""
-        detail = {"servers": {name[1:]: {"address": at} for name, at in servers.items()}, "reason": reason}
+        """Report the state; `v1="127.0.0.1:9000"` is the server of version 1."""
+        detail = {
+            "servers": {name[1:]: {"address": address} for name, address in servers.items()},
+            "reason": reason,
+        }
         with database.begin() as connection:
             values = {
                 "use_case": use_case,
@@ -247,20 +251,20 @@ def follow(database: Engine) -> Callable[..., None]:
 
 @pytest.fixture
 def serve(database: Engine) -> Callable[..., None]:
-    """Return a way to log requests as a model server does, one for each of `rows`."""
+    """Return a function that logs one request per row, as a model server does."""
 
     def log(
         use_case: str, version: int, role: str, *, rows: Sequence[dict[str, Any]] = ({},) * 30, **changes: Any
     ) -> None:
         row = {
             "use_case": use_case, "version": version, "role": role, "latency_ms": 4.0, "status": 200,
-            "received_at": rollout_status.now(database), "predictions": [0.5],
+            "received_at": rollout_status.database_time(database), "predictions": [0.5],
         }  # fmt: skip
         sent = [
             {"request_id": f"{number}", "entity_id": f"{number}", "inputs": [inputs]}
             for number, inputs in enumerate(rows)
         ]
         with database.begin() as connection:
-            connection.execute(inference_log.insert(), [row | each | changes for each in sent])
+            connection.execute(inference_log.insert(), [row | request | changes for request in sent])
 
     return log

@@ -14,27 +14,30 @@ from airworthy_plugin import AirworthyPlugin
 PLUGINS = Path(__file__).parents[2] / "plugins"
 
 
-def test_every_link_of_an_operator_is_registered_or_the_ui_cannot_show_it():
-    modules = [
-        import_module(f"airworthy.operators.{found.name}")
-        for found in iter_modules(airworthy.operators.__path__)
-    ]
-    operators = [
-        kind for module in modules for _, kind in getmembers(module, isclass)
-        if issubclass(kind, BaseOperator) and kind.__module__.startswith("airworthy.")
-    ]  # fmt: skip
-    used = {
-        type(link).__name__ for kind in operators for link in kind.operator_extra_links
-        if type(link).__module__ == "airworthy.links"
-    }  # fmt: skip
-    assert used == {type(link).__name__ for link in AirworthyPlugin.operator_extra_links}
+def is_own_operator(member):
+    return isclass(member) and issubclass(member, BaseOperator) and member.__module__.startswith("airworthy.")
 
 
-def test_airflow_is_shown_no_other_file_than_the_plugin():
-    ignored = (PLUGINS / ".airflowignore").read_text().split()
-    loaded = [
-        path.relative_to(PLUGINS).as_posix()
-        for path in PLUGINS.rglob("*.py")
-        if not any(fnmatch(f"{path.relative_to(PLUGINS)}", f"{pattern.rstrip('/')}/*") for pattern in ignored)
-    ]
-    assert loaded == ["airworthy_plugin.py"]
+def links_of_operators():
+    """Return the names of the project's links that an operator has."""
+    names = set()
+    for info in iter_modules(airworthy.operators.__path__):
+        module = import_module(f"airworthy.operators.{info.name}")
+        for _, operator in getmembers(module, is_own_operator):
+            links = [type(link) for link in operator.operator_extra_links]
+            names.update(link.__name__ for link in links if link.__module__ == "airworthy.links")
+    return names
+
+
+def test_every_link_of_an_operator_is_registered():
+    assert links_of_operators() == {type(link).__name__ for link in AirworthyPlugin.operator_extra_links}
+
+
+def is_ignored(path, patterns):
+    return any(fnmatch(path, f"{pattern.rstrip('/')}/*") for pattern in patterns)
+
+
+def test_plugin_loader_sees_only_the_plugin_file():
+    patterns = (PLUGINS / ".airflowignore").read_text().split()
+    paths = [path.relative_to(PLUGINS).as_posix() for path in PLUGINS.rglob("*.py")]
+    assert [path for path in paths if not is_ignored(path, patterns)] == ["airworthy_plugin.py"]

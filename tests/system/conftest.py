@@ -1,4 +1,4 @@
-"""The embedded stack on ports of its own, once for the session, with the project's DAGs and `probe_dag`."""
+"""The whole embedded stack, once for the session on ports of its own: the project's DAGs, and a small one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from include.stack.embedded import environment, processes
 from tests.conftest import free_ports
 
 NAMES = ("airflow_port", "mlflow_port", "gateway_port", "postgres_port", "controller_port", "features_port")
-COMMAND_TIMEOUT_S = 420
+PATIENCE = 420
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -30,7 +30,7 @@ def stack_settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 
 @pytest.fixture(scope="session")
 def stack_command(stack_settings: Settings) -> Command:
-    """Return a function that runs `airworthy stack …` with the settings of this stack."""
+    """Run `airworthy stack …` as a person would, with this stack's settings."""
 
     def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -39,7 +39,7 @@ def stack_command(stack_settings: Settings) -> Command:
             cwd=environment.REPOSITORY,
             capture_output=True,
             text=True,
-            timeout=COMMAND_TIMEOUT_S,
+            timeout=PATIENCE,
             check=False,
         )
 
@@ -48,7 +48,7 @@ def stack_command(stack_settings: Settings) -> Command:
 
 @pytest.fixture(scope="session")
 def stack(stack_settings: Settings, stack_command: Command) -> Iterator[Settings]:
-    """Start the stack and return its settings."""
+    """Return the settings of a stack that is up."""
     dags = stack_settings.root / "dags"
     dags.mkdir(parents=True)
     (dags / "probe.py").write_text((Path(__file__).parent / "probe_dag.py").read_text())

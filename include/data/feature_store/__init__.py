@@ -1,3 +1,3 @@
-"""Feature store: Feast with historical features from the lake and online features in PostgreSQL."""
+"""Features through Feast: past ones out of the lake, present ones out of PostgreSQL."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Reach the gateway that answers callers."""
+"""Hook for the gateway that serves predictions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,14 @@ from include.errors import SettingsError
 
 
 class GatewayHook(BaseHook):
-    """Turns a connection (its host is the gateway's whole URI) into addresses."""
+    """
+    Return addresses of the gateway.
+
+    The connection's host is the whole URI of the gateway. `public_uri` in its extra is the URI for browsers,
+    if it is another one.
+
+    :param gateway_conn_id: connection of the gateway
+    """
 
     conn_name_attr = "gateway_conn_id"
     default_conn_name = "gateway_default"
@@ -21,19 +28,23 @@ class GatewayHook(BaseHook):
 
     @cached_property
     def uri(self) -> str:
-        """The gateway's address."""
+        """
+        URI of the gateway.
+
+        :raises SettingsError: if the connection has no host
+        """
         host = self.get_connection(self.gateway_conn_id).host
         if not host:
             raise SettingsError(
-                f"Connection {self.gateway_conn_id} has no host: give the gateway's whole URI."
+                f"Connection {self.gateway_conn_id} has no host. Set it to the whole URI of the gateway."
             )
         return str(host).rstrip("/")
 
     def page(self, use_case: str) -> str:
-        """Return where a person sees what is served of a use case."""
+        """Return the address of the page with the served versions of a use case."""
         public = self.get_connection(self.gateway_conn_id).extra_dejson.get("public_uri") or self.uri
         return f"{public}/models/{use_case}"
 
     def invocations(self, use_case: str) -> str:
-        """Return where predictions of a use case are asked for."""
+        """Return the address for prediction requests of a use case."""
         return f"{self.uri}/models/{use_case}/invocations"

@@ -27,19 +27,19 @@ class ReleaseApprovalOperator(ApprovalOperator):
 
     Example::
 
-        ReleaseApprovalOperator(task_id="approve", use_case="flight_delay", hold=begin.output)
+        ReleaseApprovalOperator(task_id="approve", use_case="flight_delay", lease=begin.output)
 
     :param use_case: a declared use case
-    :param hold: what `BeginRolloutOperator` returned (templated)
+    :param lease: what `BeginRolloutOperator` returned (templated)
     """
 
-    template_fields: Sequence[str] = ("subject", "body", "hold")
+    template_fields: Sequence[str] = ("subject", "body", "lease")
 
     def __init__(
         self,
         *,
         use_case: str,
-        hold: dict[str, Any] | XComArg,
+        lease: dict[str, Any] | XComArg,
         airworthy_conn_id: str = AirworthyDatabaseHook.default_conn_name,
         **kwargs: Any,
     ) -> None:
@@ -49,7 +49,7 @@ class ReleaseApprovalOperator(ApprovalOperator):
             **kwargs,
         )
         self.use_case = use_case
-        self.hold: Any = hold
+        self.lease: Any = lease
         self.airworthy_conn_id = airworthy_conn_id
 
     def execute(self, context: Context) -> Any:
@@ -67,20 +67,22 @@ class ReleaseApprovalOperator(ApprovalOperator):
         answer = super(ApprovalOperator, self).execute_complete(context, event)
         who = (answer.get("responded_by_user") or {}).get("name") or "nobody"
         approved = answer["chosen_options"] == [self.APPROVE]
-        requester = self.hold["actor"]
+        requester = self.lease["actor"]
         verdict: Any = "approved" if approved and who != requester else "rejected"
         reason = (
             f"{who} requested it and may not approve it"
             if approved and who == requester
             else f"{who} decided"
         )
-        key = f"{run_context.run_key(context)}/{self.hold['epoch']}/{self.task_id}"
+        key = f"{run_context.run_key(context)}/{self.lease['epoch']}/{self.task_id}"
         with AirworthyDatabaseHook(self.airworthy_conn_id).engine.begin() as connection:
             append(
-                connection, Entry(self.use_case, verdict, who, reason, self.hold["version"], dedup_key=key)
+                connection, Entry(self.use_case, verdict, who, reason, self.lease["version"], dedup_key=key)
             )
         if verdict == "rejected":
-            raise RolloutFailed(f"{self.use_case} version {self.hold['version']} was not approved: {reason}.")
+            raise RolloutFailed(
+                f"{self.use_case} version {self.lease['version']} was not approved: {reason}."
+            )
         return answer
 
 

@@ -104,16 +104,16 @@ class ModelOperator(BaseOperator):
 
 
 class ReleaseOperator(BaseOperator):
-    """What the operators of a rollout share: the use case, the hold on it, and who they talk to."""
+    """What the operators of a rollout share: the use case, its lease, and the connections."""
 
-    template_fields: Sequence[str] = ("use_case", "hold")
+    template_fields: Sequence[str] = ("use_case", "lease")
     operator_extra_links = (ModelsLink(),)
 
     def __init__(
         self,
         *,
         use_case: str,
-        hold: dict[str, Any] | XComArg | None = None,
+        lease: dict[str, Any] | XComArg | None = None,
         airworthy_conn_id: str = AirworthyDatabaseHook.default_conn_name,
         mlflow_conn_id: str = ModelRegistryHook.default_conn_name,
         gateway_conn_id: str = GatewayHook.default_conn_name,
@@ -121,7 +121,7 @@ class ReleaseOperator(BaseOperator):
     ) -> None:
         super().__init__(**kwargs)
         self.use_case = use_case
-        self.hold: Any = hold
+        self.lease: Any = lease
         self.airworthy_conn_id = airworthy_conn_id
         self.mlflow_conn_id = mlflow_conn_id
         self.gateway_conn_id = gateway_conn_id
@@ -141,11 +141,11 @@ class ReleaseOperator(BaseOperator):
         """What the gateway says of the use case."""
         return GatewayHook(self.gateway_conn_id).page(self.use_case)
 
-    def held(self) -> Lease:
-        """Return the hold that `begin` took."""
+    def parse_lease(self) -> Lease:
+        """Return the lease that `BeginRolloutOperator` returned as XCom."""
         from include.release.rollout import Lease
 
-        return Lease(**self.hold)
+        return Lease(**self.lease)
 
     def verified(self, version: int) -> Certificate:
         """

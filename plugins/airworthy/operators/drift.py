@@ -1,4 +1,4 @@
-"""Find out whether the world still looks like the one that the champion learned from."""
+"""Operator that compares served requests with the champion's training data, and the base of monitoring."""
 
 from __future__ import annotations
 
@@ -25,30 +25,32 @@ if TYPE_CHECKING:
 
 
 class MonitoringOperator(ModelOperator):
-    """What the operators that watch a champion share."""
+    """Base class of the operators that monitor a champion."""
 
     template_fields: Sequence[str] = ("use_case",)
 
-    def subject(self, connection: Connection, lake: Lake) -> ChampionContext:
-        """Return the champion and the rows it learned from; without a champion the run is skipped."""
+    def read_champion(self, connection: Connection, lake: Lake) -> ChampionContext:
+        """Return the champion and its training rows; skip the task if there is no champion."""
         from include.modeling.registration.versions import verify_version
         from include.monitoring import champion_check
         from include.release import rollout
 
         state = rollout.read_state(connection, self.use_case)
         if state.champion is None:
-            raise AirflowSkipException(f"{self.use_case} has no champion yet: nothing to watch.")
-        registry, trusted = self.mlflow.registry, settings().trusted_keys
-        certificate = verify_version(registry, self.use_case, state.champion, trusted=trusted)
+            raise AirflowSkipException(f"{self.use_case} has no champion yet: there is nothing to monitor.")
+        certificate = verify_version(
+            self.mlflow.registry, self.use_case, state.champion, trusted=settings().trusted_keys
+        )
         return champion_check.champion_context(catalog().use_cases[self.use_case], state, certificate, lake)
 
 
 class DriftDetectionOperator(MonitoringOperator):
     """
-    Compare what callers sent with what the champion learned from, with Evidently.
+    Compare the served requests with the rows that the champion was trained on, by Evidently.
 
-    The XCom is `drift`, `no_drift` or `inconclusive`, `figures` has the rest, and «Drift report» the page.
-    Drift does not fail the task: the governor decides what follows from it.
+    The XCom is `drift`, `no_drift` or `inconclusive`. The XCom `figures` has the reason and the columns, and
+    the link «Drift report» leads to the page. Drift does not fail the task: `DecideOperator` decides what
+    follows from it.
 
     Example::
 
@@ -67,22 +69,30 @@ class DriftDetectionOperator(MonitoringOperator):
 
         hook = LakeHook(self.lake_conn_id)
         with self.engine.connect() as connection:
-            subject = self.subject(connection, hook.lake)
-            seen = champion_check.read_window(subject, connection, hook.lake)
-        found = champion_check.check_drift(subject, seen)
+            champion = self.read_champion(connection, hook.lake)
+            window = champion_check.read_window(champion, connection, hook.lake)
+        drift = champion_check.check_drift(champion, window)
         run = re.sub(r"[^A-Za-z0-9_-]", "_", context["dag_run"].run_id)
         path = f"drift/{self.use_case}/run_{run}.html"
-        reports.write_report(hook.uri, hook.storage_options, path, found.html)
+        reports.write_report(hook.uri, hook.storage_options, path, drift.html)
         self.evidence_url = report_url(path)
         figures = {
-            "outcome": found.outcome,
-            "reason": found.reason,
-            "share": found.share,
-            "rows": found.rows_current,
-            "source": seen.source,
-            "end": seen.end.isoformat(),
-            "columns": {name: column["drifted"] for name, column in found.per_column.items()},
+            "outcome": drift.outcome,
+            "reason": drift.reason,
+            "share": drift.share,
+            "rows": drift.rows_current,
+            "source": window.source,
+            "end": window.end.isoformat(),
+            "columns": {name: column["drifted"] for name, column in drift.per_column.items()},
         }
         context["ti"].xcom_push("figures", figures)
-        self.log.info("%s on %d rows: %s", found.outcome, found.rows_current, found.reason)
-        return found.outcome
+        self.log.info(
+            "%s version %s: %s on %d rows from %s: %s",
+            self.use_case,
+            champion.state.champion,
+            drift.outcome,
+            drift.rows_current,
+            window.source,
+            drift.reason,
+        )
+        return drift.outcome

@@ -1,4 +1,4 @@
-"""Operators of feature views: build the rows, check them for leakage, write them to the online store."""
+"""Compute a feature view's rows from its datasets, prove that they know no future, and bring them online."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 class BuildFeaturesOperator(BaseOperator):
     """
-    Build the rows of a feature view for the run's days; the XCom is the URI of the staged frame.
+    Build the rows of a feature view for the run's days, as they could be known then; the XCom is their URI.
 
     Example::
 
@@ -36,7 +36,7 @@ class BuildFeaturesOperator(BaseOperator):
         self.lake_conn_id = lake_conn_id
 
     def execute(self, context: Context) -> str:
-        """Return the URI of the staged frame."""
+        """Return the staged features' URI."""
         from include.data.features import build as features
 
         hook = LakeHook(self.lake_conn_id)
@@ -48,7 +48,7 @@ class BuildFeaturesOperator(BaseOperator):
 
 class CheckLeakageOperator(BaseOperator):
     """
-    Rebuild a sample of the staged rows from data known at prediction time, and fail if a feature differs.
+    Build some of the staged rows again from what was known at their time, and fail if a feature differs.
 
     The evidence is a row in `gate_result`, written before the task fails.
 
@@ -78,29 +78,26 @@ class CheckLeakageOperator(BaseOperator):
         self.airworthy_conn_id = airworthy_conn_id
 
     def execute(self, context: Context) -> int:
-        """Return the number of rows that were rebuilt."""
+        """Return how many rows were built again."""
         from include.data.features import leakage_check
         from include.data.validation import gate_results
 
-        hook = LakeHook(self.lake_conn_id)
-        view = catalog().feature_views[self.feature_view]
+        hook, view = LakeHook(self.lake_conn_id), catalog().feature_views[self.feature_view]
         build = declaration_module("features", self.feature_view).build
         rows = hook.staging.read(self.frame)
-        check = leakage_check.check_leakage(view, build, hook.lake, rows, run_context.run_days(context))
+        found = leakage_check.check_leakage(view, build, hook.lake, rows, run_context.run_days(context))
         engine = AirworthyDatabaseHook(self.airworthy_conn_id).engine
-        run = run_context.attempt_key(context)
-        partition = run_context.partition_key(context)
-        gate_results.record_gate_result(engine, self.feature_view, run, partition, check.results())
-        check.raise_if_failed(self.feature_view)
-        return check.rows
+        run, partition = run_context.attempt_key(context), run_context.partition_key(context)
+        gate_results.record_gate_result(engine, self.feature_view, run, partition, found.results())
+        found.raise_if_failed(self.feature_view)
+        return found.rows
 
 
 class MaterialiseFeaturesOperator(BaseOperator):
     """
-    Write the run's days of a feature view to the online store, if they are among its newest days.
+    Bring the run's days of a feature view online, if they are among its newest; repeated, it changes nothing.
 
-    A run without days writes all of the newest days. A second run changes nothing. The XCom holds the number
-    of rows, the days, and the number of older values that were deleted.
+    A run that names no day brings all of the newest online. The XCom tells how many rows of which days.
 
     Example::
 
@@ -125,15 +122,12 @@ class MaterialiseFeaturesOperator(BaseOperator):
         self.airworthy_conn_id = airworthy_conn_id
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Return the number of rows and the days that were written."""
+        """Return how many rows of which days are online now."""
         from include.data.feature_store.client import materialise
 
-        view = catalog().feature_views[self.feature_view]
-        lake = LakeHook(self.lake_conn_id).lake
+        view, lake = catalog().feature_views[self.feature_view], LakeHook(self.lake_conn_id).lake
         url = AirworthyDatabaseHook(self.airworthy_conn_id).engine.url
-        has_days = context["dag_run"].partition_key or context["params"].get("first")
-        result = materialise(view, lake, url, run_context.run_days(context) if has_days else None)
-        self.log.info(
-            "%s: wrote %d rows of %s online", view.name, result.rows, ", ".join(result.days) or "no day"
-        )
-        return {"rows": result.rows, "days": list(result.days), "evicted": result.evicted}
+        named = context["dag_run"].partition_key or context["params"].get("first")
+        done = materialise(view, lake, url, run_context.run_days(context) if named else None)
+        self.log.info("%s: %d rows of %s are online", view.name, done.rows, ", ".join(done.days) or "no day")
+        return {"rows": done.rows, "days": list(done.days), "forgotten": done.evicted}

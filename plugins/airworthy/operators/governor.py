@@ -1,4 +1,4 @@
-"""Turn what was measured into one decision, and act on it."""
+"""Operators that make the monitoring decision and carry it out."""
 
 from __future__ import annotations
 
@@ -20,21 +20,22 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context, XComArg
 
-FOLLOWS = {"retrain": "training", "roll_back": "rollback"}
+# The DAG that carries out an action; the other actions need a person.
+FOLLOW_UP_DAGS = {"retrain": "training", "roll_back": "rollback"}
 
 
 class DecideOperator(MonitoringOperator):
     """
-    Weigh drift, labels and service against the use case's policies; the XCom is the decision.
+    Decide by drift, label quality and service level what to do; the XCom is the decision.
 
-    Whatever it is, "nothing" too, it goes to the ledger with its evidence, once per run.
+    Each decision is written to the ledger with its evidence, once per run, also if it is `nothing`.
 
     Example::
 
         DecideOperator(task_id="decide", use_case="flight_delay", drift=XComArg(detect, "figures"))
 
     :param use_case: a declared use case
-    :param drift: the figures that `DriftDetectionOperator` pushed (templated)
+    :param drift: the XCom `figures` of `DriftDetectionOperator` (templated)
     """
 
     template_fields: Sequence[str] = ("use_case", "drift")
@@ -45,46 +46,56 @@ class DecideOperator(MonitoringOperator):
         self.drift: Any = drift
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Return the decision."""
+        """Return the decision: `action`, `reason` and `evidence`."""
         from include.monitoring import champion_check, governor
-        from include.monitoring.figures import jsonable
-        from include.release.rollout_status import now
+        from include.release.rollout_status import database_time
 
-        lake, moment = LakeHook(self.lake_conn_id).lake, now(self.engine)
-        end = datetime.fromisoformat(self.drift["end"])
+        lake = LakeHook(self.lake_conn_id).lake
+        moment = database_time(self.engine)
+        window_end = datetime.fromisoformat(self.drift["end"])
         with self.engine.connect() as connection:
-            about = self.subject(connection, lake)
-            seen = champion_check.read_window(about, connection, lake, end=end)
-            quality = champion_check.check_quality(about, seen, connection, lake)
-            service = champion_check.check_service(about, connection, end=moment)
+            champion = self.read_champion(connection, lake)
+            window = champion_check.read_window(champion, connection, lake, end=window_end)
+            quality = champion_check.check_quality(champion, window, connection, lake)
+            service = champion_check.check_service(champion, connection, end=moment)
             signals = champion_check.collect_signals(
-                about, self.drift["outcome"], quality, service, connection=connection, lake=lake
+                champion, self.drift["outcome"], quality, service, connection=connection, lake=lake
             )
             history = governor.past_checks(connection, self.use_case, now=moment)
-        decision = governor.decide(signals, catalog().use_cases[self.use_case].retrain, history, moment)
-        decided = governor.record_check(
+        policy = catalog().use_cases[self.use_case].retrain
+        decision = governor.record_check(
             self.engine,
             self.use_case,
-            decision,
+            governor.decide(signals, policy, history, moment),
             run=run_context.run_key(context),
-            window=(seen.start, seen.end),
+            window=(window.start, window.end),
             figures={"drift": self.drift, "quality": quality, "service": service},
             actor=run_context.actor(context),
         )
-        self.log.info("%s: %s; quality: %s", decided.action, decided.reason, quality.reason)
-        return dict(jsonable(asdict(decided)))
+        self.log.info(
+            "%s version %s: %s: %s; label quality: %s; service: %s",
+            self.use_case,
+            champion.state.champion,
+            decision.action,
+            decision.reason,
+            quality.reason,
+            service.reason,
+        )
+        return asdict(decision)
 
 
 class ActOperator(TriggerDagRunOperator):
     """
-    Set off the DAG that a decision asks for; fail where it asks for a person; skip where for nothing.
+    Trigger the DAG that carries out a decision.
+
+    The task is skipped if there is nothing to do. It fails if the decision is for a person to act on.
 
     Example::
 
         ActOperator(task_id="act", use_case="flight_delay", decision=decide.output)
 
     :param use_case: a declared use case
-    :param decision: what `DecideOperator` returned (templated)
+    :param decision: the XCom of `DecideOperator` (templated)
     """
 
     template_fields: Sequence[str] = (*TriggerDagRunOperator.template_fields, "decision")
@@ -100,12 +111,19 @@ class ActOperator(TriggerDagRunOperator):
         self.decision: Any = decision
 
     def execute(self, context: Context) -> None:
-        """Act on the decision."""
-        action, reason = self.decision["action"], self.decision["reason"]
+        """
+        Trigger the DAG.
+
+        :raises AttentionNeeded: if a person has to act
+        """
+        action = self.decision["action"]
+        reason = self.decision["reason"]
         if action == "nothing":
             raise AirflowSkipException(f"Nothing to do: {reason}.")
-        if action not in FOLLOWS:
-            raise AttentionNeeded(f"{self.use_case}: {action}: {reason}. See the drift report and ledger.")
-        self.trigger_dag_id = f"{self.use_case}_{FOLLOWS[action]}"
+        if action not in FOLLOW_UP_DAGS:
+            raise AttentionNeeded(
+                f"{self.use_case}: {action}: {reason}. See the drift report and the ledger."
+            )
+        self.trigger_dag_id = f"{self.use_case}_{FOLLOW_UP_DAGS[action]}"
         self.conf = {"reason": reason} if action == "roll_back" else {}
         super().execute(context)

@@ -148,4 +148,4 @@ class PublishPartitionOperator(BaseOperator):
     def announce(self, context: Context, lake: Lake) -> None:
         """Tell those who follow the outlets which partitions are new."""
         for asset in self.outlets:
-            run_context.announce_candidate(context, asset)
+            run_context.announce_partitions(context, asset)

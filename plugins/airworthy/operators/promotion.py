@@ -1,4 +1,4 @@
-"""Make a challenger the champion."""
+"""Operator that makes a challenger the champion."""
 
 from __future__ import annotations
 
@@ -12,49 +12,57 @@ from include.errors import ServiceUnavailable
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-INLINE_WAIT = 2.0  # seconds; the controller follows within one, or something is wrong
+# The controller usually follows within one second.
+INLINE_WAIT = 2.0  # seconds
+LIVE_TIMEOUT = timedelta(minutes=3)
 
 
 class PromoteModelOperator(ReleaseOperator):
     """
-    Verify the version once more, make the challenger the champion, and wait until it answers callers.
+    Verify the version's certificate again, make it the champion, and wait until the gateway serves it.
 
-    MLflow's aliases `champion`, `challenger` and `previous` follow what the ledger says.
+    The MLflow aliases `champion`, `challenger` and `previous` are updated from the desired state.
 
     Example::
 
-        PromoteModelOperator(task_id="promote", use_case="flight_delay", hold=begin.output)
+        PromoteModelOperator(task_id="promote", use_case="flight_delay", lease=begin.output)
 
     :param use_case: a declared use case
-    :param hold: what `BeginRolloutOperator` returned (templated)
+    :param lease: the XCom of `BeginRolloutOperator` (templated)
     """
 
     def execute(self, context: Context) -> int:
-        """Switch, then wait until it is live, in the triggerer if that takes long."""
+        """Promote the version, and wait until it is live, in the triggerer if that takes long."""
         from include.release import rollout, rollout_status
 
-        hold = self.held()
-        certificate = self.verified(hold.version)
+        lease = self.parse_lease()
+        certificate = self.verified(lease.version)
         evidence = {"certificate": certificate.model_digest, "run": certificate.run_id}
-        rollout.promote(self.engine, hold, reason="every step of the rollout passed", evidence=evidence)
+        rollout.promote(self.engine, lease, reason="every step of the rollout passed", evidence=evidence)
         self.show_aliases()
+        self.log.info("%s version %d is the champion; waiting for the gateway", self.use_case, lease.version)
         trigger = RolloutTrigger(
             use_case=self.use_case,
-            version=hold.version,
-            since=rollout_status.now(self.engine).isoformat(),
+            version=lease.version,
+            since=rollout_status.database_time(self.engine).isoformat(),
             airworthy_conn_id=self.airworthy_conn_id,
-            patience=timedelta(minutes=3).total_seconds(),
+            patience=LIVE_TIMEOUT.total_seconds(),
         )
-        event = trigger.at_once(self.engine, INLINE_WAIT)
+        event = trigger.wait_inline(self.engine, INLINE_WAIT)
         if event is None:
-            self.defer(trigger=trigger, method_name="promoted")
-        return self.promoted(context, event)
+            self.defer(trigger=trigger, method_name="confirm_live")
+        return self.confirm_live(context, event)
 
-    def promoted(self, context: Context, event: dict[str, Any]) -> int:
-        """Return the version that answers callers now."""
+    def confirm_live(self, context: Context, event: dict[str, Any]) -> int:
+        """
+        Return the version that is served now.
+
+        :param event: the event of the `RolloutTrigger`
+        :raises ServiceUnavailable: if the gateway does not serve the version yet
+        """
         if not event["live"]:
             raise ServiceUnavailable(
-                f"{self.use_case}: the promotion is recorded, but the gateway does not follow: "
+                f"{self.use_case}: the promotion is recorded, but the gateway does not serve it: "
                 f"{event['reason']}. See the controller's log."
             )
-        return self.held().version
+        return self.parse_lease().version

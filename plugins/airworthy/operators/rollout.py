@@ -1,4 +1,4 @@
-"""Begin and end a rollout: between the two, one attempt owns the use case."""
+"""Operators that begin a rollout, end it, and roll back to the previous champion."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 
 class BeginRolloutOperator(ReleaseOperator):
     """
-    Verify the candidate's certificate and take the use case for its rollout; the XCom is the hold.
+    Verify the candidate's certificate and make the candidate the challenger of its use case.
 
-    Skips the rollout of a version that is the champion already.
+    The XCom is a lease, which the other tasks of the rollout need. The task is skipped if the version is the
+    champion already.
 
     Example::
 
@@ -30,42 +31,53 @@ class BeginRolloutOperator(ReleaseOperator):
     """
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Return the hold."""
+        """Return the lease."""
         from include.release import rollout
 
         version = run_context.candidate_version(context)
         with self.engine.connect() as connection:
-            if rollout.read_state(connection, self.use_case).champion == version:
-                raise AirflowSkipException(f"{self.use_case} version {version} is the champion already.")
+            champion = rollout.read_state(connection, self.use_case).champion
+        if champion == version:
+            raise AirflowSkipException(f"{self.use_case} version {version} is the champion already.")
         self.verified(version)
-        owner, actor = run_context.run_key(context), run_context.requester(context)
-        return asdict(rollout.begin(self.engine, self.use_case, version, owner=owner, actor=actor))
+        owner = run_context.run_key(context)
+        requester = run_context.requester(context)
+        lease = rollout.begin(self.engine, self.use_case, version, owner=owner, actor=requester)
+        self.log.info("%s version %d is the challenger, without traffic yet", self.use_case, version)
+        return asdict(lease)
 
 
 class RestoreChampionOperator(ReleaseOperator):
     """
-    Unless the challenger was promoted, give the champion all traffic back and retire the challenger.
+    Give the champion all traffic and remove the challenger, unless the challenger was promoted.
 
     Example::
 
-        RestoreChampionOperator(task_id="restore", use_case="flight_delay", hold=begin.output).as_teardown()
+        RestoreChampionOperator(task_id="restore", use_case="flight_delay", lease=begin.output).as_teardown()
 
     :param use_case: a declared use case
-    :param hold: what `BeginRolloutOperator` returned (templated)
+    :param lease: the XCom of `BeginRolloutOperator` (templated)
     """
 
     def execute(self, context: Context) -> bool:
-        """Return whether there was a challenger to retire."""
+        """Return True if there was a challenger to remove."""
         from include.release import rollout
 
-        reason = "the rollout ended without a promotion"
-        owner, actor, version = run_context.run_key(context), run_context.actor(context), self.held().version
-        retired = rollout.restore(
-            self.engine, self.use_case, version, owner=owner, actor=actor, reason=reason
+        version = self.parse_lease().version
+        restored = rollout.restore(
+            self.engine,
+            self.use_case,
+            version,
+            owner=run_context.run_key(context),
+            actor=run_context.actor(context),
+            reason="the rollout ended without a promotion",
         )
-        if retired:
+        if restored:
             self.show_aliases()
-        return retired
+            self.log.warning(
+                "%s version %d was not promoted; the champion has all traffic", self.use_case, version
+            )
+        return restored
 
 
 class RollBackOperator(ReleaseOperator):
@@ -77,7 +89,7 @@ class RollBackOperator(ReleaseOperator):
         RollBackOperator(task_id="roll_back", use_case="flight_delay", reason="{{ params.reason }}")
 
     :param use_case: a declared use case
-    :param reason: why, for the ledger (templated)
+    :param reason: reason for the ledger (templated)
     """
 
     template_fields: Sequence[str] = ("use_case", "reason")
@@ -87,10 +99,16 @@ class RollBackOperator(ReleaseOperator):
         self.reason = reason
 
     def execute(self, context: Context) -> int | None:
-        """Return the version that is the champion now."""
+        """Return the version of the champion after the rollback."""
         from include.release import rollout
 
-        key, actor = run_context.run_key(context), run_context.actor(context)
-        state = rollout.roll_back(self.engine, self.use_case, actor=actor, reason=self.reason, key=key)
+        state = rollout.roll_back(
+            self.engine,
+            self.use_case,
+            actor=run_context.actor(context),
+            reason=self.reason,
+            key=run_context.run_key(context),
+        )
         self.show_aliases()
+        self.log.info("%s: version %s is the champion again", self.use_case, state.champion)
         return state.champion

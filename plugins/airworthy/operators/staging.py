@@ -1,4 +1,4 @@
-"""Prove that a candidate answers before anybody depends on it."""
+"""Operator that waits for a candidate's model server and runs the smoke test."""
 
 from __future__ import annotations
 
@@ -14,20 +14,23 @@ from include.settings import settings
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-INLINE_WAIT = 8.0  # seconds that most servers start in; what takes longer is awaited in the triggerer
+# Most servers start within this time; for slower ones the task is deferred.
+INLINE_WAIT = 8.0  # seconds
 
 
 class StageModelOperator(ReleaseOperator):
     """
-    Wait until the candidate's server is ready, then ask it the golden rows of its certificate, under load.
+    Wait until the candidate's model server is ready, then compare its predictions for the golden rows.
+
+    The golden rows come from the candidate's certificate. They are also sent under load.
 
     Example::
 
-        StageModelOperator(task_id="stage", use_case="flight_delay", hold=begin.output)
+        StageModelOperator(task_id="stage", use_case="flight_delay", lease=begin.output)
 
     :param use_case: a declared use case
-    :param hold: what `BeginRolloutOperator` returned (templated)
-    :param patience: how long the server may take to be ready
+    :param lease: the XCom of `BeginRolloutOperator` (templated)
+    :param patience: how long the server may take until it is ready
     """
 
     def __init__(self, *, patience: timedelta = timedelta(minutes=3), **kwargs: Any) -> None:
@@ -35,35 +38,44 @@ class StageModelOperator(ReleaseOperator):
         self.patience = patience
 
     def execute(self, context: Context) -> dict[str, float | int | str]:
-        """Wait for the server, in the triggerer if it takes long, and test it."""
-        from include.release.rollout_status import now
+        """Wait for the server, in the triggerer if it takes long, and return the smoke test's figures."""
+        from include.release.rollout_status import database_time
 
         trigger = RolloutTrigger(
             use_case=self.use_case,
-            version=self.held().version,
-            since=now(self.engine).isoformat(),
+            version=self.parse_lease().version,
+            since=database_time(self.engine).isoformat(),
             airworthy_conn_id=self.airworthy_conn_id,
             patience=self.patience.total_seconds(),
         )
-        event = trigger.at_once(self.engine, INLINE_WAIT)
+        event = trigger.wait_inline(self.engine, INLINE_WAIT)
         if event is None:
             self.defer(trigger=trigger, method_name="smoke_test")
         return self.smoke_test(context, event)
 
     def smoke_test(self, context: Context, event: dict[str, Any]) -> dict[str, float | int | str]:
-        """Return the figures of the smoke test, or fail with what the candidate answered."""
-        from include.modeling.registration.versions import golden_of_version
-        from include.release import smoke_test as smoke
+        """
+        Return the figures of the smoke test.
 
-        version = self.held().version
+        :param event: the event of the `RolloutTrigger`
+        :raises RolloutFailed: if the server did not start, or the smoke test failed
+        """
+        from include.modeling.registration.versions import golden_of_version
+        from include.release.smoke_test import run_smoke_test
+
+        version = self.parse_lease().version
         if not event["live"]:
-            reason = event["reason"] or f"no answer within {self.patience}"
+            reason = event["reason"] or f"no response within {self.patience}"
             raise RolloutFailed(
                 f"{self.use_case} version {version} cannot be served: {reason}. See its server's log."
             )
-        rows = golden_of_version(self.registry, self.use_case, version, trusted=settings().trusted_keys)
+        golden = golden_of_version(self.registry, self.use_case, version, trusted=settings().trusted_keys)
         limit = timedelta(milliseconds=catalog().use_cases[self.use_case].slo.latency_p99_ms)
-        result = smoke.run_smoke_test(f"http://{event['address']}", self.use_case, rows, maximum_p99=limit)
+        result = run_smoke_test(f"http://{event['address']}", self.use_case, golden, maximum_p99=limit)
         if not result.passed:
-            raise RolloutFailed(f"{self.use_case} version {version} failed its smoke test: {result.reason}.")
+            raise RolloutFailed(
+                f"{self.use_case} version {version} failed its smoke test: {result.reason}. "
+                "It never got traffic. See its server's log."
+            )
+        self.log.info("%s version %d: %s", self.use_case, version, result.reason)
         return result.figures

@@ -1,4 +1,4 @@
-"""Move traffic to a challenger, and judge what it does with it."""
+"""Operator that sends traffic to a challenger and analyses its responses."""
 
 from __future__ import annotations
 
@@ -14,25 +14,28 @@ from include.errors import RolloutFailed
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-INLINE_WAIT = 2.0  # seconds that a step without a bake is awaited before it is left to the triggerer
-ALONE = "there is no champion yet: nobody to compare with"
+# A step without bake time is awaited for this long before the task is deferred.
+INLINE_WAIT = 2.0  # seconds
+NO_CHAMPION = "no champion yet: there is nothing to compare the challenger with"
 
 
 class ShiftTrafficOperator(ReleaseOperator):
     """
-    Give the challenger a share of the requests, wait in the triggerer while it bakes, and judge it.
+    Send a share of the requests to the challenger, wait for the bake time, and compare it with the champion.
 
-    The rollout's declaration says how long it bakes, how many requests count as enough, and what fails it.
+    Bake time, minimum number of requests and limits come from the `rollout` of the use case's declaration.
+    The task waits in the triggerer. It fails if the challenger is worse or had too little traffic. Without a
+    champion, traffic is not split and the task succeeds.
 
     Example::
 
-        ShiftTrafficOperator(task_id="canary_25", use_case="flight_delay", hold=begin.output, percent=25)
-        ShiftTrafficOperator(task_id="shadow", use_case="flight_delay", hold=begin.output, shadow_share=1.0)
+        ShiftTrafficOperator(task_id="canary_25", use_case="flight_delay", lease=begin.output, percent=25)
+        ShiftTrafficOperator(task_id="shadow", use_case="flight_delay", lease=begin.output, shadow_share=1.0)
 
     :param use_case: a declared use case
-    :param hold: what `BeginRolloutOperator` returned (templated)
-    :param percent: share of the requests that the challenger answers
-    :param shadow_share: share of the champion's requests that are copied to the challenger
+    :param lease: the XCom of `BeginRolloutOperator` (templated)
+    :param percent: share of the requests that the challenger answers, in percent
+    :param shadow_share: share of the champion's requests that are copied to the challenger, from 0 to 1
     """
 
     def __init__(self, *, percent: int = 0, shadow_share: float = 0.0, **kwargs: Any) -> None:
@@ -42,59 +45,75 @@ class ShiftTrafficOperator(ReleaseOperator):
 
     @property
     def stage(self) -> Literal["shadow", "canary"]:
-        """What kind of step this is."""
+        """`canary` if the challenger answers requests, `shadow` if it only gets copies."""
         return "canary" if self.percent else "shadow"
 
     def execute(self, context: Context) -> str | dict[str, Any]:
-        """Shift the traffic and wait in the triggerer; without a champion there is nothing to shift."""
+        """Return the figures of the step, or a remark if there is no champion."""
         from include.release import rollout
 
         with self.engine.connect() as connection:
             champion = rollout.read_state(connection, self.use_case).champion
-        return ALONE if champion is None else self._shift(context)
+        if champion is None:
+            return NO_CHAMPION
+        return self._shift(context)
 
     def _shift(self, context: Context) -> dict[str, Any]:
         from include.release import rollout, rollout_status
 
-        hold, policy = self.held(), catalog().use_cases[self.use_case].rollout
-        since = rollout_status.now(self.engine)
-        key = f"{run_context.run_key(context)}/{hold.epoch}/{self.task_id}"
-        reason = f"{self.stage} at {self.percent or round(100 * self.shadow_share)} %"
+        lease = self.parse_lease()
+        policy = catalog().use_cases[self.use_case].rollout
+        since = rollout_status.database_time(self.engine).isoformat()
         rollout.shift(
             self.engine,
-            hold,
+            lease,
             weight=100 * self.percent,
             shadow_share=self.shadow_share,
-            reason=reason,
-            key=key,
+            reason=f"{self.stage} at {self.percent or round(100 * self.shadow_share)} %",
+            key=f"{run_context.run_key(context)}/{lease.epoch}/{self.task_id}",
         )
         trigger = RolloutTrigger(
             use_case=self.use_case,
-            version=hold.version,
-            since=since.isoformat(),
+            version=lease.version,
+            since=since,
             airworthy_conn_id=self.airworthy_conn_id,
             patience=policy.patience.total_seconds(),
             bake=policy.bake.total_seconds(),
             stage=self.stage,
         )
-        event = trigger.at_once(self.engine, INLINE_WAIT)
+        event = trigger.wait_inline(self.engine, INLINE_WAIT)
         if event is None:
-            self.defer(trigger=trigger, method_name="judge", kwargs={"since": since.isoformat()})
-        return self.judge(context, event, since=since.isoformat())
+            self.defer(trigger=trigger, method_name="analyse_step", kwargs={"since": since})
+        return self.analyse_step(context, event, since=since)
 
-    def judge(self, context: Context, event: dict[str, Any], since: str) -> dict[str, Any]:
-        """Return the figures of the step, or fail with what the challenger did worse."""
+    def analyse_step(self, context: Context, event: dict[str, Any], since: str) -> dict[str, Any]:
+        """
+        Return the figures of the step.
+
+        :param event: the event of the `RolloutTrigger`
+        :param since: start of the step in ISO 8601
+        :raises RolloutFailed: if the challenger is worse, had too little traffic, or is not live
+        """
         from include.release.rollout_status import analyse_stage
 
-        hold, use_case = self.held(), catalog().use_cases[self.use_case]
+        version = self.parse_lease().version
+        use_case = catalog().use_cases[self.use_case]
         began = datetime.fromisoformat(since)
         with self.engine.connect() as connection:
-            verdict = analyse_stage(connection, use_case, hold.version, since=began, stage=self.stage)
-        self.log.info("%s: %s %s", verdict.outcome, verdict.reason, verdict.figures)
-        if not event["live"] or verdict.outcome != "promote":
-            reason = verdict.reason if event["live"] else event["reason"]
+            analysis = analyse_stage(connection, use_case, version, since=began, stage=self.stage)
+        self.log.info(
+            "%s version %d, %s: %s: %s %s",
+            self.use_case,
+            version,
+            self.task_id,
+            analysis.outcome,
+            analysis.reason,
+            analysis.figures,
+        )
+        if not event["live"] or analysis.outcome != "promote":
+            reason = analysis.reason if event["live"] else event["reason"]
             raise RolloutFailed(
-                f"{self.use_case} version {hold.version} at {self.task_id}: {verdict.outcome}: {reason}. "
-                "The champion gets all traffic back."
+                f"{self.use_case} version {version} at {self.task_id}: {analysis.outcome}: {reason}. "
+                "The task `restore` gives all traffic back to the champion."
             )
-        return verdict.figures
+        return analysis.figures

@@ -1,4 +1,4 @@
-"""Watch a rollout without holding a worker."""
+"""Trigger that waits for a step of a rollout without occupying a worker."""
 
 from __future__ import annotations
 
@@ -17,17 +17,27 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from include.release.analysis import AnalysisOutcome, RolloutStage
-    from include.release.rollout_status import Progress
+    from include.release.rollout_status import RolloutStatus
 
 POLL_INTERVAL_S = 0.5
-BUSY_POLL_S = 0.05  # seconds, for somebody who waits beside it
+# Used while a worker waits for the result.
+BUSY_POLL_INTERVAL_S = 0.05
 
 
 class RolloutTrigger(BaseTrigger):
     """
-    Fires once the desired state is live, has baked, and, where there is a `stage` to judge, can be judged.
+    Fire once the desired state is live, the bake time is over, and the analysis of `stage` has an outcome.
 
-    A challenger that has to go back is not waited for. After `patience` seconds it fires as things are.
+    The trigger fires at once if the analysis says `roll_back`, and after `patience` seconds in any case. The
+    event is the rollout status as a dictionary: `live`, `reason`, `address`.
+
+    :param use_case: a declared use case
+    :param version: version whose model server is awaited
+    :param since: start of the step in ISO 8601; earlier requests are not analysed
+    :param airworthy_conn_id: connection of the airworthy database
+    :param patience: seconds after which the trigger fires with the current status
+    :param bake: seconds that the state must stay live
+    :param stage: `shadow` or `canary` to analyse the challenger; None only waits until the state is live
     """
 
     def __init__(
@@ -50,55 +60,60 @@ class RolloutTrigger(BaseTrigger):
         self.stage = stage
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Return what the triggerer needs to make this trigger again."""
+        """Return the import path and the arguments from which the triggerer builds this trigger again."""
         names = ("use_case", "version", "since", "airworthy_conn_id", "patience", "bake", "stage")
         return f"{__name__}.{type(self).__name__}", {name: getattr(self, name) for name in names}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Ask the database twice a second."""
+        """Poll the database twice a second and yield one event."""
         from airworthy.hooks.airworthy_database import url_of
         from include.database.tables import connect
 
         engine = connect(url_of(await BaseHook.aget_connection(self.airworthy_conn_id)))
         try:
-            found, _ = await self._watch(engine, self.patience, POLL_INTERVAL_S)
-            yield TriggerEvent(asdict(found))
+            status, _ = await self._poll(engine, self.patience, POLL_INTERVAL_S)
+            yield TriggerEvent(asdict(status))
         finally:
             engine.dispose()
 
-    def at_once(self, engine: Engine, seconds: float) -> dict[str, Any] | None:
+    def wait_inline(self, engine: Engine, seconds: float) -> dict[str, Any] | None:
         """
         Return the event if it comes within `seconds`, else None.
 
-        A deferred task sleeps through some seconds of the triggerer's loops and is started a second time,
-        which takes more of a worker than to wait a moment.
+        Waiting for a moment costs a worker less than deferring: a deferred task waits for several loops of
+        the triggerer and then starts a second time.
         """
         if self.bake > seconds:
             return None
-        found, settled = asyncio.run(self._watch(engine, min(seconds, self.patience), BUSY_POLL_S))
-        return asdict(found) if settled else None
+        timeout = min(seconds, self.patience)
+        status, settled = asyncio.run(self._poll(engine, timeout, BUSY_POLL_INTERVAL_S))
+        return asdict(status) if settled else None
 
-    async def _watch(self, engine: Engine, patience: float, pause: float) -> tuple[Progress, bool]:
-        """Return how things are, True once there is nothing to wait for and False after `patience`."""
-        started, live_since = time.monotonic(), None
+    async def _poll(self, engine: Engine, timeout: float, interval: float) -> tuple[RolloutStatus, bool]:
+        """Return the status, with True once the step is settled or False after `timeout` seconds."""
+        started = time.monotonic()
+        live_since = None
         while True:
-            found, outcome = await asyncio.to_thread(self._look, engine)
+            status, outcome = await asyncio.to_thread(self._read_status, engine)
             moment = time.monotonic()
-            live_since = (live_since or moment) if found.live else None
+            live_since = (live_since or moment) if status.live else None
             baked = live_since is not None and moment - live_since >= self.bake
             settled = outcome == "roll_back" or (baked and outcome == "promote")
-            if settled or moment - started > patience:
-                return found, settled
-            await asyncio.sleep(pause)
+            if settled or moment - started > timeout:
+                return status, settled
+            await asyncio.sleep(interval)
 
-    def _look(self, engine: Engine) -> tuple[Progress, AnalysisOutcome]:
+    def _read_status(self, engine: Engine) -> tuple[RolloutStatus, AnalysisOutcome]:
         from include.catalog import catalog
-        from include.release.rollout_status import analyse_stage, progress
+        from include.release.rollout_status import analyse_stage, read_rollout_status
 
         with engine.connect() as connection:
-            found = progress(connection, self.use_case, self.version)
-            if self.stage is None or not found.live:
-                return found, "promote" if found.live else "inconclusive"
-            use_case, since = catalog().use_cases[self.use_case], datetime.fromisoformat(self.since)
-            judgement = analyse_stage(connection, use_case, self.version, since=since, stage=self.stage)
-        return found, judgement.outcome
+            status = read_rollout_status(connection, self.use_case, self.version)
+            if not status.live:
+                return status, "inconclusive"
+            if self.stage is None:
+                return status, "promote"
+            use_case = catalog().use_cases[self.use_case]
+            since = datetime.fromisoformat(self.since)
+            analysis = analyse_stage(connection, use_case, self.version, since=since, stage=self.stage)
+        return status, analysis.outcome

@@ -1,1 +1,1 @@
-"""What the project adds to Airflow's pages."""
+"""Web applications that Airflow's API server mounts."""

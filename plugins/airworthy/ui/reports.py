@@ -1,4 +1,4 @@
-"""Serve the lake's reports (data docs, drift) to people who are logged in to Airflow."""
+"""Web application that serves the lake's reports (data docs, drift) to users logged in to Airflow."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from fastapi import FastAPI
 
-# Reports are made of data that somebody else sent: they may show, and do nothing else.
+# Reports contain data from outside: the browser must not let them send requests or read cookies.
 HEADERS = {
     "Content-Security-Policy": "sandbox allow-scripts; default-src 'none'; img-src data:; font-src data:; "
     "style-src 'unsafe-inline'; script-src 'unsafe-inline' 'unsafe-eval' blob:; worker-src blob:",
@@ -19,7 +19,7 @@ HEADERS = {
 
 
 @cache
-def _app() -> FastAPI:
+def _build_app() -> FastAPI:
     from fastapi import Depends, FastAPI, HTTPException, Response
 
     from airflow.api_fastapi.auth.managers.models.resource_details import AccessView
@@ -30,9 +30,9 @@ def _app() -> FastAPI:
     from include.storage import reports
 
     app = FastAPI(title="Airworthy", docs_url=None, redoc_url=None, openapi_url=None)
-    visitor = Depends(requires_access_view(AccessView.WEBSITE))
+    require_login = Depends(requires_access_view(AccessView.WEBSITE))
 
-    @app.get("/reports/{path:path}", dependencies=[visitor])
+    @app.get("/reports/{path:path}", dependencies=[require_login])
     def report(path: str) -> Response:
         hook = LakeHook()
         try:
@@ -47,5 +47,5 @@ def _app() -> FastAPI:
 async def reports_app(
     scope: dict[str, Any], receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Any]
 ) -> None:
-    """Answer a request; the application is built at the first one, so that loading the plugin is free."""
-    await _app()(scope, receive, send)
+    """ASGI entry point; builds the application at the first request, so that loading the plugin is fast."""
+    await _build_app()(scope, receive, send)

@@ -28,49 +28,49 @@ def service(database, *rows, slo=SLO):
         return measure_service(connection, "delay", slo, end=NOW)
 
 
-def test_a_kept_promise_is_met_with_its_budget_untouched(database):
-    found = service(database, *(row(n) for n in range(10)))
-    assert (found.outcome, found.availability, found.budget_left) == ("met", 1, 1)
-    assert (found.latency_p50, found.latency_p99) == (5, 5)
+def test_met_objective_leaves_the_whole_budget(database):
+    level = service(database, *(row(n) for n in range(10)))
+    assert (level.outcome, level.availability, level.budget_left) == ("met", 1, 1)
+    assert (level.latency_p50, level.latency_p99) == (5, 5)
 
 
 @pytest.mark.parametrize(("failures", "outcome", "left"), [(1, "met", 0.5), (2, "met", 0), (4, "broken", -1)])
-def test_failures_spend_the_budget(database, failures, outcome, left):
-    found = service(database, *(row(n, 503 if n < failures else 200) for n in range(20)))
-    assert found.outcome == outcome
-    assert found.budget_left == pytest.approx(left)
+def test_failures_use_the_budget(database, failures, outcome, left):
+    level = service(database, *(row(n, 503 if n < failures else 200) for n in range(20)))
+    assert level.outcome == outcome
+    assert level.budget_left == pytest.approx(left)
 
 
-def test_slow_answers_break_the_promise_too(database):
-    found = service(database, *(row(n, latency_ms=101.0) for n in range(10)))
-    assert found.outcome == "broken"
-    assert "101 ms, 100 ms promised" in found.reason
+def test_slow_responses_break_the_objective(database):
+    level = service(database, *(row(n, latency_ms=101.0) for n in range(10)))
+    assert level.outcome == "broken"
+    assert "101 ms, 100 ms promised" in level.reason
 
 
-def test_a_request_that_the_champion_answered_after_the_challenger_failed_is_one_slower_answer(database):
+def test_request_answered_after_a_failure_is_one_slow_response(database):
     failed = row(1, 500, version=2, role="challenger", latency_ms=20.0)
-    found = service(database, failed, row(1, latency_ms=5.0))
-    assert (found.requests, found.failed, found.latency_p50) == (1, 0, 25)
+    level = service(database, failed, row(1, latency_ms=5.0))
+    assert (level.requests, level.failed, level.latency_p50) == (1, 0, 25)
 
 
-def test_what_callers_did_wrong_and_shadows_spend_nothing(database):
+def test_refused_requests_and_shadows_use_no_budget(database):
     copies = (row(n, 500, role="shadow", version=2) for n in range(3))
-    found = service(database, row(1), row(2, 422), *copies)
-    assert (found.requests, found.failed, found.refused) == (1, 0, 1)
+    level = service(database, row(1), row(2, 422), *copies)
+    assert (level.requests, level.failed, level.refused) == (1, 0, 1)
 
 
-def test_without_requests_nothing_is_known(database):
-    found = service(
+def test_service_without_requests_is_inconclusive(database):
+    level = service(
         database,
         row(1, received_at=NOW - timedelta(days=29)),
         row(2, use_case="other"),
         row(3, received_at=NOW),
     )
-    assert (found.outcome, found.requests, found.availability) == ("inconclusive", 0, None)
+    assert (level.outcome, level.requests, level.availability) == ("inconclusive", 0, None)
 
 
-def test_a_promise_of_everything_has_no_budget_to_spend(database):
+def test_objective_of_all_requests_has_no_budget(database):
     slo = SLO.model_copy(update={"availability": 1.0})
     assert service(database, row(1), slo=slo).budget_left == 1
-    found = service(database, row(2, 500), slo=slo)
-    assert (found.outcome, found.budget_left) == ("broken", 0)
+    level = service(database, row(2, 500), slo=slo)
+    assert (level.outcome, level.budget_left) == ("broken", 0)

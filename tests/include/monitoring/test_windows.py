@@ -39,9 +39,9 @@ def log(database, *rows):
         connection.execute(inference_log.insert(), rows)
 
 
-def read(database, lake, **knobs):
+def read(database, lake, **options):
     with database.connect() as connection:
-        return windows.read_requests(connection, lake, USE_CASE, VIEW, **knobs)
+        return windows.read_newest_window(connection, lake, USE_CASE, VIEW, **options)
 
 
 def publish(lake, days):
@@ -49,18 +49,18 @@ def publish(lake, days):
     lake.publish("flight_features", pd.DataFrame(rows), days, metadata={})
 
 
-def test_reads_what_was_asked_and_answered_row_beside_row(database, lake):
+def test_rows_of_inputs_and_predictions_match(database, lake):
     log(database, row(1), row(2, version=2, role="challenger"))
-    found = read(database, lake)
-    assert (found.source, found.requests) == ("requests", 2)
-    assert sorted(found.inputs["distance"]) == [101, 102]
-    together = pd.concat([found.inputs, found.predictions], axis=1).sort_values("distance")
+    window = read(database, lake)
+    assert (window.source, window.requests) == ("requests", 2)
+    assert sorted(window.inputs["distance"]) == [101, 102]
+    together = pd.concat([window.inputs, window.predictions], axis=1).sort_values("distance")
     assert together["flight_id"].tolist() == ["f1", "f2"]
     assert together["prediction"].tolist() == [11, 12]
     assert together["version"].tolist() == [1, 2]
 
 
-def test_leaves_out_shadows_failures_other_models_and_other_times(database, lake):
+def test_shadows_failures_and_other_times_are_left_out(database, lake):
     log(
         database,
         row(1),
@@ -73,7 +73,7 @@ def test_leaves_out_shadows_failures_other_models_and_other_times(database, lake
     assert read(database, lake).inputs["distance"].tolist() == [101]
 
 
-def test_what_may_still_be_on_its_way_is_left_to_the_next_run(database, lake):
+def test_requests_after_the_watermark_are_left_out(database, lake):
     with database.connect() as connection:
         edge = windows.watermark(connection)
     log(
@@ -81,100 +81,104 @@ def test_what_may_still_be_on_its_way_is_left_to_the_next_run(database, lake):
         row(1, received_at=edge - timedelta(seconds=1)),
         row(2, received_at=edge + timedelta(seconds=4)),
     )
-    found = read(database, lake, end=edge + timedelta(days=1))
-    assert found.requests == 1
-    assert found.end < edge + timedelta(seconds=4)
+    window = read(database, lake, end=edge + timedelta(days=1))
+    assert window.requests == 1
+    assert window.end < edge + timedelta(seconds=4)
 
 
-def test_a_request_of_many_rows_gives_all_of_them_without_an_entity(database, lake):
+def test_request_of_many_rows_has_no_entity(database, lake):
     many = [{"carrier": "UA", "distance": float(n)} for n in range(3)]
     log(database, row(1, inputs=many, predictions=[1, 2, 3]))
-    found = read(database, lake)
-    assert (len(found.inputs), found.requests) == (3, 1)
-    assert found.predictions["flight_id"].isna().all()
+    window = read(database, lake)
+    assert (len(window.inputs), window.requests) == (3, 1)
+    assert window.predictions["flight_id"].isna().all()
 
 
-def test_rows_that_carry_their_own_key_are_known_in_a_request_of_many_too(database, lake):
+def test_rows_with_a_key_have_an_entity(database, lake):
     many = [{"flight_id": f"key{n}", "carrier": "UA", "distance": float(n)} for n in range(3)]
     log(database, row(1, inputs=many, predictions=[1, 2, 3]))
-    found = read(database, lake)
-    assert found.predictions["flight_id"].tolist() == ["key0", "key1", "key2"]
-    assert list(found.inputs.columns) == ["carrier", "distance"]
+    window = read(database, lake)
+    assert window.predictions["flight_id"].tolist() == ["key0", "key1", "key2"]
+    assert list(window.inputs.columns) == ["carrier", "distance"]
 
 
-def test_the_windows_before_are_as_long_and_end_where_the_next_begins(database, lake):
+def test_earlier_windows_have_the_same_length(database, lake):
     log(database, row(1), row(2, received_at=NOW - timedelta(days=3)))
     with database.connect() as connection:
-        seen = windows.read_requests(connection, lake, USE_CASE, VIEW)
-        earlier = list(windows.before(connection, lake, USE_CASE, VIEW, seen, most=2))
-    assert [each.predictions["flight_id"].tolist() for each in (seen, *earlier)] == [["f1"], ["f2"], []]
-    assert (earlier[0].end, earlier[0].end - earlier[0].start) == (seen.start, timedelta(days=2))
+        newest = windows.read_newest_window(connection, lake, USE_CASE, VIEW)
+        earlier = list(windows.read_earlier_windows(connection, lake, USE_CASE, VIEW, newest, limit=2))
+    assert [past.predictions["flight_id"].tolist() for past in (newest, *earlier)] == [["f1"], ["f2"], []]
+    assert (earlier[0].end, earlier[0].end - earlier[0].start) == (newest.start, timedelta(days=2))
 
 
-def test_the_partitions_before_are_those_of_as_many_days(database, lake):
+def test_earlier_partitions_have_as_many_days(database, lake):
     days = [date(2013, 7, day) for day in (1, 2, 3, 4, 5)]
     publish(lake, days)
     with database.connect() as connection:
-        seen = windows.read_requests(connection, lake, USE_CASE, VIEW)
-        earlier = list(windows.before(connection, lake, USE_CASE, VIEW, seen, most=4))
-    assert [each.start.day for each in (seen, *earlier)] == [4, 2, 1]
+        newest = windows.read_newest_window(connection, lake, USE_CASE, VIEW)
+        earlier = list(windows.read_earlier_windows(connection, lake, USE_CASE, VIEW, newest, limit=4))
+    assert [past.start.day for past in (newest, *earlier)] == [4, 2, 1]
 
 
-def test_requests_of_earlier_are_looked_at_though_nobody_asked_lately(database, lake):
+def test_earlier_requests_are_read_before_partitions(database, lake):
     publish(lake, [date(2013, 7, 1)])
     log(database, row(1, received_at=NOW - timedelta(days=3)))
     with database.connect() as connection:
-        seen = windows.read_requests(connection, lake, USE_CASE, VIEW)
-        (earlier,) = windows.before(connection, lake, USE_CASE, VIEW, seen, most=1)
-    assert (seen.source, earlier.source, earlier.requests) == ("partitions", "requests", 1)
+        newest = windows.read_newest_window(connection, lake, USE_CASE, VIEW)
+        (earlier,) = windows.read_earlier_windows(connection, lake, USE_CASE, VIEW, newest, limit=1)
+    assert (newest.source, earlier.source, earlier.requests) == ("partitions", "requests", 1)
 
 
-def test_of_too_many_requests_it_reads_the_same_ones_each_time(database):
+def test_too_many_requests_are_sampled_reproducibly(database):
     log(database, *(row(n, received_at=NOW - timedelta(seconds=100 + n)) for n in range(50)))
-    span = {"start": NOW - timedelta(days=1), "end": NOW, "most": 10}
+    span = {"start": NOW - timedelta(days=1), "end": NOW, "limit": 10}
     with database.connect() as connection:
-        first = windows.requests(connection, USE_CASE, VIEW, **span)
-        second = windows.requests(connection, USE_CASE, VIEW, **span)
+        first = windows.read_requests(connection, USE_CASE, VIEW, **span)
+        second = windows.read_requests(connection, USE_CASE, VIEW, **span)
     assert (len(first.inputs), first.requests) == (10, 50)
     pd.testing.assert_frame_equal(first.inputs, second.inputs)
 
 
-def test_a_feature_that_nobody_sent_stays_away_so_that_drift_sees_it(database, lake):
+def test_feature_that_was_not_sent_stays_missing(database, lake):
     log(database, row(1, inputs=[{"carrier": "UA", "unknown": 1}]))
     assert list(read(database, lake).inputs) == ["carrier"]
 
 
-def test_where_nobody_asks_the_newest_partitions_are_read(database, lake):
+def test_newest_partitions_are_read_without_requests(database, lake):
     days = [date(2013, 7, n) for n in (1, 2, 4)]
     publish(lake, days)
-    found = read(database, lake)
-    assert (found.source, len(found.inputs), list(found.inputs)) == ("partitions", 2, ["carrier", "distance"])
-    assert (found.start, found.end) == (datetime(2013, 7, 2, tzinfo=UTC), datetime(2013, 7, 5, tzinfo=UTC))
-    assert found.predictions.empty
+    window = read(database, lake)
+    assert (window.source, len(window.inputs), list(window.inputs)) == (
+        "partitions",
+        2,
+        ["carrier", "distance"],
+    )
+    assert (window.start, window.end) == (datetime(2013, 7, 2, tzinfo=UTC), datetime(2013, 7, 5, tzinfo=UTC))
+    assert window.predictions.empty
 
 
-def test_the_batch_predictions_of_these_days_are_the_answers(database, lake):
+def test_batch_predictions_of_the_days_are_read(database, lake):
     publish(lake, [date(2013, 7, 1), date(2013, 7, 2)])
     scored = pd.DataFrame(
         {"flight_id": ["2013-07-02-1"], "prediction": [5.0], "version": [3], "day": "2013-07-02"}
     )
     lake.publish("air_time_predictions", scored, [date(2013, 7, 2)], metadata={})
-    answers = read(database, lake).predictions
+    predictions = read(database, lake).predictions
     scored = {"flight_id": "2013-07-02-1", "prediction": 5.0, "version": 3, "day": "2013-07-02"}
-    assert answers.to_dict("records") == [scored | {"at": pd.Timestamp("2013-07-02", tz="UTC")}]
+    assert predictions.to_dict("records") == [scored | {"at": pd.Timestamp("2013-07-02", tz="UTC")}]
 
 
-def test_without_requests_and_partitions_it_says_what_to_run(database, lake):
+def test_missing_partitions_name_the_dag_to_run(database, lake):
     with pytest.raises(PartitionMissing, match="flight_features"):
         read(database, lake)
 
 
-def test_batch_predictions_of_several_classes_are_as_a_request_is_answered(lake):
+def test_multiclass_batch_predictions_are_lists(lake):
     day = date(2013, 1, 2)
     publish(lake, [day])
     shares = dict(zip(("on_time", "late", "very_late"), (0.7, 0.2, 0.1), strict=True))
     columns = {f"probability_{name}": share for name, share in shares.items()}
     scored = {"flight_id": f"{day}-1", "prediction": "on_time", **columns, "version": 3, "day": f"{day}"}
     lake.publish("delay_band_predictions", pd.DataFrame([scored]), [day], metadata={})
-    found = windows.window_partitions(lake, DELAY_BAND, VIEW, [day])
-    assert found.predictions["prediction"].tolist() == [[0.7, 0.2, 0.1]]
+    window = windows.read_partitions(lake, DELAY_BAND, VIEW, [day])
+    assert window.predictions["prediction"].tolist() == [[0.7, 0.2, 0.1]]

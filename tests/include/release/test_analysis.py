@@ -29,7 +29,7 @@ def challenger(**changes):
 
 
 @pytest.mark.parametrize("stage", ["shadow", "canary"])
-def test_promotes_a_challenger_that_is_as_good(stage):
+def test_challenger_as_good_as_the_champion_is_promoted(stage):
     assert verdict(GOOD, stage).outcome == "promote"
 
 
@@ -45,7 +45,7 @@ def test_promotes_a_challenger_that_is_as_good(stage):
     ],
     ids=["too few", "no canary", "no shadow", "no champion traffic", "no pairs", "first model unseen"],
 )
-def test_no_data_is_not_a_pass(observation, stage, reason):
+def test_too_little_traffic_is_inconclusive(observation, stage, reason):
     analysis = verdict(observation, stage)
     assert analysis.outcome == "inconclusive"
     assert reason in analysis.reason
@@ -66,7 +66,7 @@ def test_no_data_is_not_a_pass(observation, stage, reason):
         (Observation(None, replace(FINE, errors=11), RequestCounts()), "canary", "11 of 1000"),
     ],
 )
-def test_rolls_back_what_is_worse_and_says_why(observation, stage, reason):
+def test_worse_challenger_is_rolled_back_with_the_reason(observation, stage, reason):
     analysis = verdict(observation, stage)
     assert analysis.outcome == "roll_back"
     assert reason in analysis.reason
@@ -88,11 +88,11 @@ def test_rolls_back_what_is_worse_and_says_why(observation, stage, reason):
     ids=["errors allowed", "one error", "callers' mistakes", "under the floor", "tail of few", "noise",
          "shift allowed", "shift of few", "first model"],
 )  # fmt: skip
-def test_keeps_quiet_about_what_is_allowed(observation):
+def test_challenger_within_the_limits_is_promoted(observation):
     assert verdict(observation).outcome == "promote"
 
 
-def test_names_every_problem_at_once():
+def test_reason_names_every_problem():
     reason = verdict(replace(challenger(errors=500, p50=900.0), prediction_shift=0.5)).reason
     assert reason.count(";") == 2
 
@@ -103,10 +103,10 @@ def test_names_every_problem_at_once():
     errors=st.integers(0, 500),
     refused=st.integers(0, 9),
 )
-def test_more_errors_never_turn_a_refusal_into_a_pass(requests, more, errors, refused):
-    seen = RequestCounts(requests=requests, errors=min(errors, requests), refused=refused, p50=4, p99=9)
-    worse = replace(seen, errors=min(seen.errors + more, requests))
-    if verdict(replace(GOOD, challenger=seen)).outcome == "roll_back":
+def test_more_errors_never_turn_a_rollback_into_a_promotion(requests, more, errors, refused):
+    counts = RequestCounts(requests=requests, errors=min(errors, requests), refused=refused, p50=4, p99=9)
+    worse = replace(counts, errors=min(counts.errors + more, requests))
+    if verdict(replace(GOOD, challenger=counts)).outcome == "roll_back":
         assert verdict(replace(GOOD, challenger=worse)).outcome == "roll_back"
 
 
@@ -127,62 +127,62 @@ def log(database, rows):
 USE_CASE = FLIGHT_DELAY.model_copy(update={"name": "delay", "rollout": ROLLOUT})
 
 
-def seen(database, since=BEGIN, use_case=USE_CASE, champion=1):
+def observed(database, since=BEGIN, use_case=USE_CASE, champion=1):
     with database.connect() as connection:
         return observe(connection, use_case, champion, 2, since=since)
 
 
-def test_observes_both_versions_of_this_use_case_only(database):
+def test_observe_counts_only_the_use_case_and_its_two_versions(database):
     log(database, [row(n, 1, "champion", latency_ms=float(n)) for n in range(1, 102)])
     log(database, [row(n, 2, "challenger", latency_ms=2.0 * n) for n in range(1, 12)])
     log(database, [row(n, 2, "challenger", use_case="other", status=500) for n in range(9)])
     log(database, [row(n, 3, "challenger", status=500) for n in range(9)])
-    observation = seen(database)
+    observation = observed(database)
     assert observation.champion == RequestCounts(requests=101, p50=51.0, p99=100.0)
     assert observation.challenger == RequestCounts(requests=11, p50=12.0, p99=pytest.approx(21.8))
     assert observation.shadow == RequestCounts()
 
 
-def test_a_request_failed_by_the_challenger_and_answered_by_the_champion_counts_for_each(database):
+def test_request_failed_by_the_challenger_counts_for_both(database):
     log(database, [row(n, 2, "challenger", status=500, predictions=None, latency_ms=900) for n in range(3)])
     log(database, [row(n, 1, "champion") for n in range(3)])
-    observation = seen(database)
+    observation = observed(database)
     assert (observation.challenger.errors, observation.challenger.p50) == (3, None)
     assert (observation.champion.requests, observation.champion.errors) == (3, 0)
     assert observation.pairs == 0
 
 
-def test_tells_what_the_caller_did_wrong_from_what_failed(database):
+def test_status_4xx_is_refused_and_not_an_error(database):
     log(
         database, [row(n, 2, "challenger", status=status) for n, status in enumerate((200, 422, 503, 0, 302))]
     )
-    challenger = seen(database).challenger
+    challenger = observed(database).challenger
     assert (challenger.requests, challenger.refused, challenger.errors) == (5, 1, 3)
 
 
-def test_compares_the_answers_to_the_same_requests_each_once(database):
+def test_predictions_are_compared_once_per_request(database):
     log(database, [row(1, 1, "champion", predictions=[0.1]), row(1, 2, "shadow", predictions=[0.4])])
     log(
         database, [row(2, 1, "champion", predictions=[0.5] * 99), row(2, 2, "shadow", predictions=[0.6] * 99)]
     )
     log(database, [row(3, 1, "champion", status=500, predictions=None), row(3, 2, "shadow", predictions=[9])])
     log(database, [row(4, 2, "shadow", predictions=[9])])
-    observation = seen(database)
+    observation = observed(database)
     assert observation.pairs == 2
     assert observation.prediction_shift == pytest.approx((0.3 + 0.1) / 2)
     assert observation.shape_mismatches == 0
 
 
-def test_answers_of_another_length_are_unlike_not_missing(database):
+def test_predictions_of_another_length_are_a_shape_mismatch(database):
     log(database, [row(1, 1, "champion", predictions=[1, 2]), row(1, 2, "shadow", predictions=[1])])
-    observation = seen(database)
+    observation = observed(database)
     assert (observation.pairs, observation.shape_mismatches) == (0, 1)
 
 
-def test_the_shift_is_a_share_of_the_predictions_range(database):
+def test_prediction_shift_is_a_share_of_the_prediction_range(database):
     log(database, [row(1, 1, "champion", predictions=[100]), row(1, 2, "shadow", predictions=[160])])
     minutes = USE_CASE.model_copy(update={"prediction_range": (0, 1000)})
-    assert seen(database, use_case=minutes).prediction_shift == pytest.approx(0.06)
+    assert observed(database, use_case=minutes).prediction_shift == pytest.approx(0.06)
 
 
 def staged(database, moment):
@@ -191,7 +191,7 @@ def staged(database, moment):
         connection.execute(ledger.insert(), entry | {"at": moment})
 
 
-def test_where_the_champion_has_no_traffic_left_its_earlier_figures_are_the_yardstick(database):
+def test_champion_without_traffic_is_observed_since_the_start(database):
     staged(database, BEGIN - timedelta(days=9))
     staged(database, BEGIN)
     log(database, [row(n, 1, "champion", received_at=BEGIN - timedelta(days=1)) for n in range(500, 600)])
@@ -199,45 +199,39 @@ def test_where_the_champion_has_no_traffic_left_its_earlier_figures_are_the_yard
     log(database, [row(n, 2, "shadow", predictions=[0.6]) for n in range(150)])
     log(database, [row(n, 2, "challenger", status=500) for n in range(150, 200)])
     log(database, [row(n, 2, "challenger") for n in range(200, 400)])
-    observation = seen(database, since=BEGIN + timedelta(seconds=200))
+    observation = observed(database, since=BEGIN + timedelta(seconds=200))
     assert (observation.champion.requests, observation.pairs) == (150, 150)
     assert (observation.challenger.requests, observation.challenger.errors) == (200, 0)
     assert verdict(observation).outcome == "promote"
 
 
-def test_a_champion_with_enough_traffic_is_compared_over_the_same_window(database):
+def test_champion_with_enough_traffic_is_observed_in_the_window(database):
     staged(database, BEGIN)
     log(database, [row(n, 1, "champion") for n in range(300)])
-    assert seen(database, since=BEGIN + timedelta(seconds=200)).champion.requests == 100
+    assert observed(database, since=BEGIN + timedelta(seconds=200)).champion.requests == 100
 
 
-def test_a_first_model_is_observed_without_a_champion(database):
+def test_first_model_is_observed_without_a_champion(database):
     log(database, [row(1, 2, "challenger")])
-    observation = seen(database, champion=None)
+    observation = observed(database, champion=None)
     assert observation.champion is None
     assert observation.challenger.requests == 1
 
 
-def test_of_several_classes_the_shift_is_the_probability_that_moved(database):
-    ours, new = [[0.7, 0.2, 0.1], [0.5, 0.5, 0.0]], [[0.6, 0.3, 0.1], [0.5, 0.2, 0.3]]
-    pair = (row(1, 1, "champion", predictions=ours), row(1, 2, "shadow", predictions=new))
-    log(database, pair)
-    found = seen(database)
-    assert (found.pairs, found.shape_mismatches, found.prediction_shift) == (
-        1,
-        0,
-        pytest.approx((0.1 + 0.3) / 2),
-    )
+def test_multiclass_shift_is_the_probability_mass_that_moved(database):
+    old = [[0.7, 0.2, 0.1], [0.5, 0.5, 0.0]]
+    new = [[0.6, 0.3, 0.1], [0.5, 0.2, 0.3]]
+    log(database, [row(1, 1, "champion", predictions=old), row(1, 2, "shadow", predictions=new)])
+    observation = observed(database)
+    assert (observation.pairs, observation.shape_mismatches) == (1, 0)
+    assert observation.prediction_shift == pytest.approx((0.1 + 0.3) / 2)
 
 
 @pytest.mark.parametrize("other", [[[0.5, 0.5]], [0.5], [[0.2, 0.3, 0.5]] * 2])
-def test_answers_of_other_classes_are_unlike(database, other):
+def test_predictions_of_other_classes_are_a_shape_mismatch(database, other):
     log(
         database,
         [row(1, 1, "champion", predictions=[[0.2, 0.3, 0.5]]), row(1, 2, "shadow", predictions=other)],
     )
-    assert (seen(database).pairs, seen(database).shape_mismatches, seen(database).prediction_shift) == (
-        0,
-        1,
-        None,
-    )
+    observation = observed(database)
+    assert (observation.pairs, observation.shape_mismatches, observation.prediction_shift) == (0, 1, None)

@@ -7,7 +7,7 @@ import pytest
 
 from include.database.ledger import Entry, append
 from include.release import rollout
-from include.release.champion_history import MOST_STEPS, champion_record, champions
+from include.release.champion_history import MAX_STEPS, champion_record, champions
 
 GATES = [
     {"gate": "threshold_roc_auc", "outcome": "pass", "severity": "block", "reason": "0.71", "figures": {}}
@@ -20,35 +20,35 @@ def write(engine, use_case, event, version, actor="the DAG", reason="", **eviden
 
 
 @pytest.fixture
-def story(database):
-    """Return a use case whose version 1, then 2 became champion, and a moment in the reign of each."""
+def promotions(database):
+    """Return a use case whose version 1, then 2 became champion, and a moment of each as champion."""
     name = "flight_delay"
     write(database, name, "registered", 1, gates=GATES)
-    hold = rollout.begin(database, name, 1, owner="run-1", actor="nightly")
+    lease = rollout.begin(database, name, 1, owner="run-1", actor="nightly")
     write(database, name, "approved", 1, actor="ann", reason="the interval is narrow")
-    rollout.promote(database, hold, reason="every step passed", evidence={"run": "r1"})
+    rollout.promote(database, lease, reason="every step passed", evidence={"run": "r1"})
     first = datetime.now(UTC)
     write(database, name, "registered", 2)
-    hold = rollout.begin(database, name, 2, owner="run-2", actor="nightly")
-    rollout.shift(database, hold, weight=10_000, shadow_share=0, reason="100 %", key=f"{name}/100")
-    rollout.promote(database, hold, reason="better", evidence={})
+    lease = rollout.begin(database, name, 2, owner="run-2", actor="nightly")
+    rollout.shift(database, lease, weight=10_000, shadow_share=0, reason="100 %", key=f"{name}/100")
+    rollout.promote(database, lease, reason="better", evidence={})
     return name, first, datetime.now(UTC) + timedelta(seconds=1)
 
 
-def test_the_champion_of_a_moment_comes_with_its_gates_approvals_and_steps(database, story):
-    name, first, _ = story
+def test_champion_record_has_gates_approvals_and_steps(database, promotions):
+    name, first, _ = promotions
     with database.connect() as connection:
-        found = champion_record(connection, name, first)
-    assert (found.made["version"], found.made["reason"]) == (1, "every step passed")
-    assert [step["event"] for step in found.steps] == ["registered", "staged", "approved"]
-    assert found.gates == GATES
-    assert [(entry["actor"], entry["reason"]) for entry in found.approvals] == [
+        record = champion_record(connection, name, first)
+    assert (record.made["version"], record.made["reason"]) == (1, "every step passed")
+    assert [step["event"] for step in record.steps] == ["registered", "staged", "approved"]
+    assert record.gates == GATES
+    assert [(entry["actor"], entry["reason"]) for entry in record.approvals] == [
         ("ann", "the interval is narrow")
     ]
 
 
-def test_a_later_moment_has_a_later_champion(database, story):
-    name, first, second = story
+def test_later_moment_has_the_later_champion(database, promotions):
+    name, first, second = promotions
     with database.connect() as connection:
         assert champion_record(connection, name, second).made["version"] == 2
         assert champion_record(connection, name, first - timedelta(days=1)) is None
@@ -56,11 +56,11 @@ def test_a_later_moment_has_a_later_champion(database, story):
         assert len(champions(connection, name, limit=1)) == 1
 
 
-def test_a_long_story_is_told_from_its_end(database):
+def test_long_history_keeps_the_newest_steps(database):
     name = f"long_{uuid.uuid4().hex[:8]}"
-    for number in range(MOST_STEPS + 5):
+    for number in range(MAX_STEPS + 5):
         write(database, name, "decided", 1, reason=str(number))
     write(database, name, "promoted", 1)
     with database.connect() as connection:
         steps = champion_record(connection, name, datetime.now(UTC) + timedelta(seconds=1)).steps
-    assert [step["reason"] for step in (steps[0], steps[-1])] == ["5", str(MOST_STEPS + 4)]
+    assert [step["reason"] for step in (steps[0], steps[-1])] == ["5", str(MAX_STEPS + 4)]

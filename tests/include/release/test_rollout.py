@@ -30,19 +30,19 @@ def begin(database, name, version, owner="run-a"):
     return rollout.begin(database, name, version, owner=owner, actor="ann")
 
 
-def shift(database, hold, weight, share=0.0, key=None):
-    key = key or f"{hold.use_case}/{hold.version}/{hold.epoch}/{weight}/{share}"
-    return rollout.shift(database, hold, weight=weight, shadow_share=share, reason="step", key=key)
+def shift(database, lease, weight, share=0.0, key=None):
+    key = key or f"{lease.use_case}/{lease.version}/{lease.epoch}/{weight}/{share}"
+    return rollout.shift(database, lease, weight=weight, shadow_share=share, reason="step", key=key)
 
 
-def promote(database, hold):
-    return rollout.promote(database, hold, reason="better", evidence={})
+def promote(database, lease):
+    return rollout.promote(database, lease, reason="better", evidence={})
 
 
 def release(database, name, version):
-    hold = begin(database, name, version, owner=f"run-{version}")
-    shift(database, hold, FULL_WEIGHT)
-    return promote(database, hold)
+    lease = begin(database, name, version, owner=f"run-{version}")
+    shift(database, lease, FULL_WEIGHT)
+    return promote(database, lease)
 
 
 def state(database, name):
@@ -61,129 +61,135 @@ def name():
 
 
 class Rollouts(RuleBasedStateMachine):
-    """Any order of steps by two runs, their killed attempts, and a person who rolls back."""
+    """Steps of two runs, of their repeated attempts, and rollbacks by a person, in any order."""
 
     database = None
 
     def __init__(self):
         super().__init__()
         self.name = next(NAMES)
-        self.holds = []
+        self.leases = []
         self.keys = []
         self.before = ReleaseState(self.name)
 
-    def valid(self, hold):
-        now = state(self.database, self.name)
-        return hold.epoch == now.epoch and hold.version == now.challenger
+    def current(self):
+        return state(self.database, self.name)
 
-    def refused(self, step, error=ReleaseError):
-        was = state(self.database, self.name), written(self.database, self.name)
+    def stored(self):
+        return (self.current(), written(self.database, self.name))
+
+    def valid(self, lease):
+        now = self.current()
+        return lease.epoch == now.epoch and lease.version == now.challenger
+
+    def rejected(self, step, error=ReleaseError):
+        before = self.stored()
         with pytest.raises(error):
             step()
-        assert (state(self.database, self.name), written(self.database, self.name)) == was
+        assert self.stored() == before
 
     def repeated(self, step):
         step()
-        was = state(self.database, self.name), written(self.database, self.name)
+        before = self.stored()
         step()
-        assert (state(self.database, self.name), written(self.database, self.name)) == was
+        assert self.stored() == before
 
     @rule(version=VERSIONS, owner=OWNERS)
     def begin(self, version, owner):
-        now = state(self.database, self.name)
+        now = self.current()
         taken = now.challenger is not None and now.owner != owner
         if now.champion == version or taken:
-            self.refused(lambda: begin(self.database, self.name, version, owner))
+            self.rejected(lambda: begin(self.database, self.name, version, owner))
             return
-        self.holds.append(begin(self.database, self.name, version, owner))
-        after = state(self.database, self.name)
+        self.leases.append(begin(self.database, self.name, version, owner))
+        after = self.current()
         assert (after.challenger, after.owner, after.epoch) == (version, owner, now.epoch + 1)
         if now.challenger == version:
             assert (after.weight, after.shadow_share, after.generation) == (
                 now.weight, now.shadow_share, now.generation,
             )  # fmt: skip
 
-    @precondition(lambda self: self.holds)
+    @precondition(lambda self: self.leases)
     @rule(data=st.data(), weight=st.sampled_from([0, 200, FULL_WEIGHT]), share=st.sampled_from([0.0, 0.5]))
     def shift(self, data, weight, share):
-        hold = data.draw(st.sampled_from(self.holds))
-        if self.valid(hold):
-            now = state(self.database, self.name)
-            self.repeated(lambda: shift(self.database, hold, weight, share))
-            after = state(self.database, self.name)
+        lease = data.draw(st.sampled_from(self.leases))
+        if self.valid(lease):
+            now = self.current()
+            self.repeated(lambda: shift(self.database, lease, weight, share))
+            after = self.current()
             late = now.weight > weight
             assert after == now if late else (after.weight, after.shadow_share) == (weight, share)
         else:
-            self.refused(lambda: shift(self.database, hold, weight, share), StaleEpoch)
+            self.rejected(lambda: shift(self.database, lease, weight, share), StaleEpoch)
 
-    @precondition(lambda self: self.holds)
+    @precondition(lambda self: self.leases)
     @rule(data=st.data())
     def promote(self, data):
-        hold = data.draw(st.sampled_from(self.holds))
-        now = state(self.database, self.name)
-        if self.valid(hold) and (now.champion is None or now.weight == FULL_WEIGHT):
-            self.repeated(lambda: promote(self.database, hold))
-            after = state(self.database, self.name)
-            assert (after.champion, after.previous) == (hold.version, now.champion)
-        elif now.champion == hold.version and now.epoch == hold.epoch:
-            assert promote(self.database, hold) == now
+        lease = data.draw(st.sampled_from(self.leases))
+        now = self.current()
+        if self.valid(lease) and (now.champion is None or now.weight == FULL_WEIGHT):
+            self.repeated(lambda: promote(self.database, lease))
+            after = self.current()
+            assert (after.champion, after.previous) == (lease.version, now.champion)
+        elif now.champion == lease.version and now.epoch == lease.epoch:
+            assert promote(self.database, lease) == now
         else:
-            self.refused(lambda: promote(self.database, hold))
+            self.rejected(lambda: promote(self.database, lease))
 
     @rule(version=VERSIONS, owner=OWNERS)
     def restore(self, version, owner):
-        now = state(self.database, self.name)
+        now = self.current()
         ended = rollout.restore(
             self.database, self.name, version, owner=owner, actor="ann", reason="teardown"
         )
         assert ended is (now.challenger == version and now.owner == owner)
-        after = state(self.database, self.name)
+        after = self.current()
         assert after.champion == now.champion
         assert after.challenger is None if ended else after == now
 
     @rule()
     def roll_back(self):
-        now = state(self.database, self.name)
+        now = self.current()
         key = f"click {len(self.keys)}"
-        step = self.person_clicks(key)
+        step = self.rollback_step(key)
         if now.previous is None:
-            self.refused(step)
+            self.rejected(step)
             return
         self.repeated(step)
         self.keys.append(key)
-        after = state(self.database, self.name)
+        after = self.current()
         assert (after.champion, after.challenger, after.weight) == (now.previous, None, 0)
 
     @precondition(lambda self: self.keys)
     @rule(data=st.data())
-    def click_again_on_an_old_rollback(self, data):
-        now = state(self.database, self.name)
-        self.person_clicks(data.draw(st.sampled_from(self.keys)))()
-        assert state(self.database, self.name) == now
+    def repeat_an_old_rollback(self, data):
+        now = self.current()
+        self.rollback_step(data.draw(st.sampled_from(self.keys)))()
+        assert self.current() == now
 
-    def person_clicks(self, key):
+    def rollback_step(self, key):
         return lambda: rollout.roll_back(self.database, self.name, actor="ann", reason="worse", key=key)
 
     @invariant()
-    def counters_never_fall(self):
-        now = state(self.database, self.name)
+    def counters_never_decrease(self):
+        now = self.current()
         assert now.epoch >= self.before.epoch
         assert now.generation >= self.before.generation
         split = ("champion", "challenger", "weight", "shadow_share")
         if any(getattr(now, field) != getattr(self.before, field) for field in split):
-            assert now.generation > self.before.generation, "the controller would not notice"
+            assert now.generation > self.before.generation, "the controller would not see the change"
         self.before = now
 
     @invariant()
-    def the_ledger_knows_the_champion(self):
-        now = state(self.database, self.name)
+    def ledger_names_the_champion(self):
+        now = self.current()
         with self.database.connect() as connection:
             moment = connection.exec_driver_sql("SELECT clock_timestamp()").scalar()
             entry = champion_at(connection, self.name, moment)
         assert (entry and entry["version"]) == now.champion
 
 
-def test_any_order_of_steps_keeps_the_promises(database):
+def test_any_order_of_steps_keeps_the_invariants(database):
     class OnPostgres(Rollouts):
         pass
 
@@ -197,38 +203,38 @@ def test_any_order_of_steps_keeps_the_promises(database):
     )
 
 
-def test_a_first_model_needs_no_traffic_and_the_next_one_all_of_it(database, name):
-    hold = begin(database, name, 1)
-    assert promote(database, hold).champion == 1
-    hold = begin(database, name, 2)
-    shift(database, hold, 7_500)
+def test_promotion_needs_all_traffic_except_for_a_first_model(database, name):
+    lease = begin(database, name, 1)
+    assert promote(database, lease).champion == 1
+    lease = begin(database, name, 2)
+    shift(database, lease, 7_500)
     with pytest.raises(ReleaseError, match="75 %"):
-        promote(database, hold)
-    shift(database, hold, FULL_WEIGHT)
-    after = promote(database, hold)
+        promote(database, lease)
+    shift(database, lease, FULL_WEIGHT)
+    after = promote(database, lease)
     assert (after.champion, after.previous, after.challenger, after.owner) == (2, 1, None, None)
 
 
-def test_a_killed_attempt_resumes_with_its_traffic_and_fences_out_its_elder(database, name):
+def test_repeated_begin_keeps_traffic_and_fences_the_older_lease(database, name):
     promote(database, begin(database, name, 1))
-    elder = begin(database, name, 2, "run-b")
-    shift(database, elder, 2_500, 1.0)
-    younger = begin(database, name, 2, "run-b")
+    older = begin(database, name, 2, "run-b")
+    shift(database, older, 2_500, 1.0)
+    newer = begin(database, name, 2, "run-b")
     now = state(database, name)
     assert (now.weight, now.shadow_share) == (2_500, 1.0)
     with pytest.raises(StaleEpoch, match="A newer attempt owns the rollout"):
-        shift(database, elder, FULL_WEIGHT)
-    assert shift(database, younger, 7_500).weight == 7_500
+        shift(database, older, FULL_WEIGHT)
+    assert shift(database, newer, 7_500).weight == 7_500
 
 
-def test_a_step_that_is_repeated_late_takes_no_traffic_away_and_writes_nothing(database, name):
-    hold = begin(database, name, 1)
-    shift(database, hold, 7_500)
-    assert shift(database, hold, 200, key="again").weight == 7_500
+def test_step_repeated_late_changes_nothing(database, name):
+    lease = begin(database, name, 1)
+    shift(database, lease, 7_500)
+    assert shift(database, lease, 200, key="again").weight == 7_500
     assert written(database, name) == ["staged", "shifted"]
 
 
-def test_of_two_runs_that_begin_at_once_one_gets_the_rollout(database, name):
+def test_concurrent_runs_get_one_rollout(database, name):
     def attempt(owner):
         try:
             return begin(database, name, 7, owner)
@@ -237,37 +243,37 @@ def test_of_two_runs_that_begin_at_once_one_gets_the_rollout(database, name):
 
     with ThreadPoolExecutor(8) as pool:
         outcomes = list(pool.map(attempt, [f"run-{number}" for number in range(8)]))
-    won = [outcome for outcome in outcomes if not isinstance(outcome, ReleaseError)]
-    assert len(won) == 1
-    assert state(database, name).epoch == won[0].epoch
+    winners = [outcome for outcome in outcomes if not isinstance(outcome, ReleaseError)]
+    assert len(winners) == 1
+    assert state(database, name).epoch == winners[0].epoch
     assert written(database, name) == ["staged"]
 
 
-def test_of_two_attempts_of_one_run_that_begin_at_once_only_the_younger_may_act(database, name):
+def test_concurrent_attempts_leave_one_valid_lease(database, name):
     with ThreadPoolExecutor(2) as pool:
-        holds = list(pool.map(lambda _: begin(database, name, 7), range(2)))
-    elder, younger = sorted(holds, key=lambda hold: hold.epoch)
-    assert elder.epoch < younger.epoch
+        leases = list(pool.map(lambda _: begin(database, name, 7), range(2)))
+    older, newer = sorted(leases, key=lambda lease: lease.epoch)
+    assert older.epoch < newer.epoch
     with pytest.raises(StaleEpoch):
-        shift(database, elder, 200)
-    assert shift(database, younger, 200).weight == 200
+        shift(database, older, 200)
+    assert shift(database, newer, 200).weight == 200
     assert written(database, name) == ["staged", "shifted"]
 
 
-def test_a_second_version_of_the_same_run_is_written_too(database, name):
+def test_second_version_of_a_run_is_staged_in_the_ledger(database, name):
     begin(database, name, 1)
     begin(database, name, 2)
     assert written(database, name) == ["staged", "staged"]
 
 
 @pytest.mark.parametrize(("weight", "share"), [(-1, 0), (FULL_WEIGHT + 1, 0), (0, 1.1), (0, -0.1)])
-def test_an_impossible_split_is_refused(database, name, weight, share):
-    hold = begin(database, name, 1)
+def test_split_outside_the_limits_is_rejected(database, name, weight, share):
+    lease = begin(database, name, 1)
     with pytest.raises(ReleaseError, match="not in"):
-        shift(database, hold, weight, share)
+        shift(database, lease, weight, share)
 
 
-def test_the_key_of_a_rollback_counts_even_after_the_next_rollout(database, name):
+def test_rollback_key_is_used_once_across_rollouts(database, name):
     release(database, name, 1)
     release(database, name, 2)
 
@@ -279,7 +285,7 @@ def test_the_key_of_a_rollback_counts_even_after_the_next_rollout(database, name
     assert click("run-1").champion == 3
 
 
-def test_two_clicks_on_rollback_do_not_bring_the_bad_version_back(database, name):
+def test_second_rollback_does_not_restore_the_bad_version(database, name):
     release(database, name, 1)
     release(database, name, 2)
     rollout.roll_back(database, name, actor="ann", reason="worse", key="first click")
@@ -288,14 +294,14 @@ def test_two_clicks_on_rollback_do_not_bring_the_bad_version_back(database, name
     assert state(database, name).champion == 1
 
 
-def test_a_use_case_that_nobody_touched_is_empty_and_has_nothing_to_restore(database, name):
+def test_unused_use_case_has_an_empty_state(database, name):
     assert state(database, name) == ReleaseState(name)
     assert not rollout.restore(database, name, 1, owner="run-a", actor="ann", reason="teardown")
     with pytest.raises(ReleaseError, match="no previous champion"):
         rollout.roll_back(database, name, actor="ann", reason="worse", key="click")
 
 
-def test_is_live_only_when_the_newest_generation_was_reported_ready(database, name):
+def test_is_live_needs_the_newest_generation_to_be_ready(database, name):
     def report(generation, ready):
         values = {"use_case": name, "generation": generation, "ready": ready, "detail": {}}
         statement = insert(live_state).values(values)
@@ -311,11 +317,11 @@ def test_is_live_only_when_the_newest_generation_was_reported_ready(database, na
     assert report(generation, ready=True)
 
 
-def test_reads_every_use_case_by_name(database):
+def test_all_states_are_ordered_by_name(database):
     names = [next(NAMES), next(NAMES)]
-    for each in reversed(names):
-        begin(database, each, 1)
+    for use_case in reversed(names):
+        begin(database, use_case, 1)
     with database.connect() as connection:
-        found = [each.use_case for each in rollout.read_all_states(connection)]
-    assert set(names) <= set(found)
-    assert found == sorted(found)
+        use_cases = [release_state.use_case for release_state in rollout.read_all_states(connection)]
+    assert set(names) <= set(use_cases)
+    assert use_cases == sorted(use_cases)

@@ -16,7 +16,7 @@ GOLDEN = {
 }
 
 
-def right(values):
+def respond_correctly(values):
     return 200, json.dumps({"predictions": [value / 10 for value in values]})
 
 
@@ -31,9 +31,11 @@ def serve():
 
             def do_POST(self):
                 rows = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["dataframe_split"]
-                status, body = answer([row[0] for row in rows["data"]])
-                if self.path != "/models/delay/invocations":
-                    status, body = 404, "no such path"
+                if self.path == "/models/delay/invocations":
+                    status, body = answer([row[0] for row in rows["data"]])
+                else:
+                    status = 404
+                    body = "no such path"
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
@@ -53,17 +55,17 @@ def serve():
         server.server_close()
 
 
-def test_passes_a_version_that_answers_as_in_evaluation(serve):
-    result = run_smoke_test(serve(right), "delay", GOLDEN, requests=20)
+def test_version_that_predicts_as_in_evaluation_passes(serve):
+    result = run_smoke_test(serve(respond_correctly), "delay", GOLDEN, requests=20)
     assert result.passed, result.reason
     assert (result.figures["rows"], result.figures["requests"], result.figures["failures"]) == (3, 20, 0)
     assert 0 < result.figures["latency_p50"] <= result.figures["latency_p99"]
 
 
 @pytest.mark.parametrize(("tolerance", "passes"), [({}, False), ({"tolerance": 1e-5}, True)])
-def test_golden_rows_may_bring_a_wider_tolerance(serve, tolerance, passes):
-    almost = serve(lambda values: right([value + 1e-6 for value in values]))
-    assert run_smoke_test(almost, "delay", GOLDEN | tolerance, requests=2).passed is passes
+def test_tolerance_of_the_golden_rows_is_used(serve, tolerance, passes):
+    address = serve(lambda values: respond_correctly([value + 1e-6 for value in values]))
+    assert run_smoke_test(address, "delay", GOLDEN | tolerance, requests=2).passed is passes
 
 
 def late_failure():
@@ -71,62 +73,62 @@ def late_failure():
 
     def answer(values):
         calls.append(values)
-        return (500, "out of memory") if len(calls) == 10 else right(values)
+        return (500, "out of memory") if len(calls) == 10 else respond_correctly(values)
 
     return answer
 
 
-def confused_by_batches(values):
-    return right(values if len(values) > 1 else [9.0])
+def fail_on_single_rows(values):
+    return respond_correctly(values if len(values) > 1 else [9.0])
 
 
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
         (
-            lambda values: right([*values[:2], 3.0001]),
-            "1 of 3 golden rows .* row 2 with 0.30001 instead of 0.3",
+            lambda values: respond_correctly([*values[:2], 3.0001]),
+            "1 of 3 golden rows .* row 2 as 0.30001 instead of 0.3",
         ),
-        (lambda values: right(values[:-1]), "2 predictions for 3 rows"),
+        (lambda values: respond_correctly(values[:-1]), "2 predictions for 3 rows"),
         (lambda values: (200, '{"predictions": [NaN, NaN, NaN]}'), "3 of 3 golden rows"),
         (lambda values: (200, '{"predictions": ["late", "late", "late"]}'), "no list of numbers"),
         (lambda values: (200, '{"answers": []}'), "no list of numbers"),
         (lambda values: (200, "<html>"), "no list of numbers"),
         (lambda values: (503, "starting"), "answered 503: starting"),
-        (late_failure(), "under load 1 of 20 requests failed, the first with: .*500: out of memory"),
-        (confused_by_batches, "under load 20 of 20 requests failed"),
+        (late_failure(), "1 of 20 requests under load failed, the first with: .*500: out of memory"),
+        (fail_on_single_rows, "20 of 20 requests under load failed"),
     ],
 )
-def test_fails_a_version_that_does_not_and_says_how(serve, answer, reason):
+def test_version_that_responds_wrongly_fails_with_the_reason(serve, answer, reason):
     result = run_smoke_test(serve(answer), "delay", GOLDEN, requests=20)
     assert not result.passed
     assert re.search(reason, result.reason), result.reason
 
 
-def test_the_difference_that_is_tolerated_can_be_chosen(serve):
-    address = serve(lambda values: right([value * 1.001 for value in values]))
+def test_tolerance_argument_is_used(serve):
+    address = serve(lambda values: respond_correctly([value * 1.001 for value in values]))
     assert run_smoke_test(address, "delay", GOLDEN, requests=2, tolerance=0.01).passed
 
 
-def test_a_version_slower_than_allowed_fails(serve):
-    address = serve(right)
+def test_version_slower_than_the_limit_fails(serve):
+    address = serve(respond_correctly)
     assert run_smoke_test(address, "delay", GOLDEN, requests=10, maximum_p99=timedelta(seconds=5)).passed
     result = run_smoke_test(address, "delay", GOLDEN, requests=10, maximum_p99=timedelta(microseconds=1))
     assert "latency p99" in result.reason
     assert not result.passed
 
 
-def test_nobody_there_is_a_failure_with_the_address(free_port):
+def test_unreachable_server_fails_with_its_address(free_port):
     result = run_smoke_test(f"http://127.0.0.1:{free_port}", "delay", GOLDEN)
     assert not result.passed
     assert f"127.0.0.1:{free_port}" in result.reason
 
 
-def test_without_golden_rows_nothing_is_proven():
+def test_version_without_golden_rows_fails():
     result = run_smoke_test(
         "http://127.0.0.1:1", "delay", {"dataframe_split": {"columns": []}, "predictions": []}
     )
-    assert (result.passed, result.reason) == (False, "there are no golden rows to ask for")
+    assert (result.passed, result.reason) == (False, "the certificate has no golden rows to test with")
 
 
 SHARES = {**GOLDEN, "predictions": [[0.1, 0.9], [0.2, 0.8], [0.3, 0.7]]}
@@ -136,8 +138,8 @@ def shares(values, *, off=0.0):
     return 200, json.dumps({"predictions": [[value / 10, 1 - value / 10 + off] for value in values]})
 
 
-def test_probabilities_of_several_classes_are_compared_one_by_one(serve):
+def test_probabilities_of_each_class_are_compared(serve):
     assert run_smoke_test(serve(shares), "delay", SHARES).passed
     wrong = run_smoke_test(serve(lambda values: shares(values, off=0.01)), "delay", SHARES)
-    assert "row 0 with 0.1, 0.91 instead of 0.1, 0.9" in wrong.reason
-    assert not run_smoke_test(serve(right), "delay", SHARES).passed
+    assert "row 0 as 0.1, 0.91 instead of 0.1, 0.9" in wrong.reason
+    assert not run_smoke_test(serve(respond_correctly), "delay", SHARES).passed

@@ -13,24 +13,25 @@ from include.errors import DataError, ReleaseError
 ASSET = Asset(name="flights", uri="x-airworthy://datasets/flights")
 
 
-def test_a_run_is_the_same_on_every_try_and_an_attempt_is_not(context):
-    first, second = context(), context()
+def test_attempt_key_has_the_try_and_run_key_has_not(context):
+    first = context()
+    second = context()
     second["ti"].try_number = 2
     assert run_context.run_key(first) == run_context.run_key(second) == "some_dag/manual__2013-07-01"
     assert run_context.attempt_key(second) == "some_dag/manual__2013-07-01/2"
 
 
-def test_an_mlflow_run_is_tagged_with_what_made_it_and_leads_back_to_airflow(context, monkeypatch):
+def test_tags_name_run_and_data_and_link_to_airflow(context, monkeypatch):
     monkeypatch.setenv("AIRFLOW__API__BASE_URL", "http://airflow:8080/")
     run = context({"run_id": "manual__2013-07-01T00:00:00+00:00", "clear_number": 1, "run_type": "backfill"})
     run["ti"].try_number = 3
     snapshot = SimpleNamespace(as_of=date(2013, 7, 1), days=("2013-01-01", "2013-06-30"), digest="abc")
     made_from = SimpleNamespace(code_version="c0de", lock_hash="10c4")
-    found = run_context.tags(run, SimpleNamespace(name="late", owner="ann"), snapshot, made_from)
-    assert found.pop("mlflow.note.content").endswith(
+    tags = run_context.tags(run, SimpleNamespace(name="late", owner="ann"), snapshot, made_from)
+    assert tags.pop("mlflow.note.content").endswith(
         "(http://airflow:8080/dags/some_dag/runs/manual__2013-07-01T00%3A00%3A00%2B00%3A00)"
     )
-    assert {name.removeprefix("airworthy."): value for name, value in found.items()} == {
+    assert {name.removeprefix("airworthy."): value for name, value in tags.items()} == {
         "dag": "some_dag", "run": "manual__2013-07-01T00:00:00+00:00", "run_type": "backfill",
         "partition": "", "clear_number": "1", "task": "some_task", "map_index": "-1", "try": "3",
         "use_case": "late", "owner": "ann", "as_of": "2013-07-01", "days": "2013-01-01..2013-06-30",
@@ -39,7 +40,7 @@ def test_an_mlflow_run_is_tagged_with_what_made_it_and_leads_back_to_airflow(con
 
 
 @pytest.mark.parametrize(("user", "actor"), [("ann", "ann"), (None, "airflow:some_dag")])
-def test_the_actor_is_who_triggered_the_run(context, user, actor):
+def test_actor_is_who_triggered_the_run(context, user, actor):
     assert run_context.actor(context({"triggering_user_name": user})) == actor
 
 
@@ -53,16 +54,16 @@ def test_the_actor_is_who_triggered_the_run(context, user, actor):
         ({}, {"first": "2013-07-01", "last": "2013-07-03"}, "2013-07-01..2013-07-03"),
     ],
 )
-def test_the_partition_is_the_runs_own_or_the_range_that_was_asked_for(context, run, params, key):
+def test_partition_is_the_runs_own_or_the_requested_range(context, run, params, key):
     assert run_context.partition_key(context(run, params=params)) == key
 
 
-def test_a_run_without_a_partition_is_told_how_to_get_one(context):
+def test_run_without_a_partition_is_an_error(context):
     with pytest.raises(DataError, match="`first` and `last`"):
         run_context.run_days(context(params={"first": None, "last": None}))
 
 
-def test_a_day_of_an_hourly_dataset_is_24_partitions_and_an_hour_is_one(context):
+def test_day_of_an_hourly_dataset_is_24_partitions(context):
     assert len(run_context.run_partitions(context({"partition_key": "2013-07-01"}), "hour")) == 24
     assert run_context.run_partitions(context({"partition_key": "2013-07-01T05"}), "hour") == [
         datetime(2013, 7, 1, 5, tzinfo=UTC)
@@ -79,24 +80,24 @@ def test_a_day_of_an_hourly_dataset_is_24_partitions_and_an_hour_is_one(context)
         ({"partition_key": None, "run_type": "manual"}, False),
     ],
 )
-def test_only_a_run_that_goes_with_time_moves_a_watermark(context, run, moves):
+def test_only_runs_with_a_partition_move_watermarks(context, run, moves):
     assert run_context.moves_watermark(context(run)) is moves
 
 
-def test_a_bulk_run_announces_its_range(context):
+def test_bulk_run_announces_its_range(context):
     bulk = context(params={"first": "2013-07-01", "last": "2013-07-03"})
-    run_context.announce_candidate(bulk, ASSET)
+    run_context.announce_partitions(bulk, ASSET)
     assert bulk["outlet_events"][ASSET].partition_keys == {"2013-07-01..2013-07-03"}
 
 
-def test_the_partition_of_an_ordinary_run_is_airflows_to_announce(context):
+def test_partition_of_other_runs_is_not_announced_again(context):
     run = context({"partition_key": "2013-07-01"})
-    run_context.announce_candidate(run, ASSET)
+    run_context.announce_partitions(run, ASSET)
     assert run["outlet_events"][ASSET].partition_keys == set()
 
 
 @pytest.mark.parametrize(
-    ("kind", "asked", "found"),
+    ("run_type", "requested", "as_of"),
     [
         ("manual", "2013-03-01", date(2013, 3, 1)),
         ("backfill", "2013-03-01", date(2013, 3, 1)),
@@ -104,9 +105,9 @@ def test_the_partition_of_an_ordinary_run_is_airflows_to_announce(context):
         ("scheduled", "", None),
     ],
 )
-def test_a_training_is_as_of_what_was_asked_and_a_backfill_as_of_its_date(context, kind, asked, found):
-    run = context({"run_type": kind, "logical_date": datetime(2013, 7, 2, tzinfo=UTC)})
-    assert run_context.as_of(run, asked) == found
+def test_as_of_is_the_requested_day_or_the_backfills(context, run_type, requested, as_of):
+    run = context({"run_type": run_type, "logical_date": datetime(2013, 7, 2, tzinfo=UTC)})
+    assert run_context.as_of(run, requested) == as_of
 
 
 def events(*versions):
@@ -116,7 +117,7 @@ def events(*versions):
 @pytest.mark.parametrize(
     ("params", "versions", "version"), [({"version": 4}, (9,), 4), ({}, (8, None, 9), 9), ({}, (3,), 3)]
 )
-def test_deploys_the_version_that_was_asked_for_or_the_newest_announced(context, params, versions, version):
+def test_candidate_is_the_parameter_or_the_newest_announced(context, params, versions, version):
     run = context(params=params, triggering_asset_events=events(*versions))
     assert run_context.candidate_version(run) == version
 
@@ -128,13 +129,13 @@ def test_deploys_the_version_that_was_asked_for_or_the_newest_announced(context,
         ({}, {"version": 3, "requested_by": "ann"}, "ann"),
         ({"dag_id": "air_time_deployment"}, {"version": 3}, "airflow:air_time_deployment"),
     ],
-    ids=["who triggered it", "who asked for the training", "nobody"],
+    ids=["user of the run", "user of the training", "no user"],
 )
-def test_a_release_is_requested_by_a_person_where_there_is_one(context, run, extra, requester):
+def test_requester_is_a_person_if_there_is_one(context, run, extra, requester):
     caused = {ASSET: [SimpleNamespace(extra=extra)]}
     assert run_context.requester(context(run, params={}, triggering_asset_events=caused)) == requester
 
 
-def test_a_deployment_without_a_version_is_refused(context):
+def test_deployment_without_a_version_is_an_error(context):
     with pytest.raises(ReleaseError, match="parameter `version`"):
         run_context.candidate_version(context(params={"version": None}, triggering_asset_events=events(None)))

@@ -13,8 +13,8 @@ from include.serving.controller.history_api import routes
 
 @pytest.fixture
 def ask(database):
-    hold = rollout.begin(database, "delay", 7, owner="run", actor="nightly")
-    rollout.promote(database, hold, reason="better", evidence={"run": "r"})
+    lease = rollout.begin(database, "delay", 7, owner="run", actor="nightly")
+    rollout.promote(database, lease, reason="better", evidence={"run": "r"})
     client = TestClient(Starlette(routes=routes(database)))
     return lambda query="": client.get(f"/models/delay/history{query}")
 

@@ -15,7 +15,7 @@ from include.errors import GateFailed, RolloutFailed
 from include.release import rollout
 from include.settings import settings
 
-HOLD = {"use_case": "flight_delay", "version": 2, "epoch": 5, "actor": "ann"}
+LEASE = {"use_case": "flight_delay", "version": 2, "epoch": 5, "actor": "ann"}
 REQUESTED_BY_ANN = {"triggering_user_name": "ann"}
 
 
@@ -23,7 +23,7 @@ REQUESTED_BY_ANN = {"triggering_user_name": "ann"}
 def approve():
     """Return the operator in a DAG, with a task after it that its parent class would skip."""
     with DAG("deployment", schedule=None):
-        operator = ReleaseApprovalOperator(task_id="approve", use_case="flight_delay", hold=HOLD)
+        operator = ReleaseApprovalOperator(task_id="approve", use_case="flight_delay", lease=LEASE)
         operator >> EmptyOperator(task_id="canary_2")
     return operator
 
@@ -104,7 +104,7 @@ def test_a_rejection_ends_the_rollout_and_is_recorded(approve, database, context
 
 def test_who_asked_for_the_training_may_not_approve_the_deployment_that_followed(approve, database, context):
     with pytest.raises(RolloutFailed, match="ann requested it"):
-        approve.execute_complete(context(), answer("ann"))  # an asset event set it off; the hold names ann
+        approve.execute_complete(context(), answer("ann"))  # an asset event set it off; the lease names ann
     assert [entry[0] for entry in told(database)] == ["rejected"]
 
 
@@ -175,7 +175,7 @@ def test_who_trained_it_may_not_approve_it_where_the_environment_asks_for_two(
 
 
 def test_an_approval_of_a_comparison_with_a_champion_of_yesterday_counts_for_nothing(database, context):
-    hold = rollout.begin(database, "flight_delay", 7, owner="another", actor="ann")
-    rollout.promote(database, hold, reason="meanwhile", evidence={})
+    lease = rollout.begin(database, "flight_delay", 7, owner="another", actor="ann")
+    rollout.promote(database, lease, reason="meanwhile", evidence={})
     with pytest.raises(GateFailed, match="not compared with version 7, the champion by now"):
         asked(QUESTION).execute_complete(context(), answer("bob"))

@@ -1,4 +1,4 @@
-"""Drift, the decision, and what follows from it; batch scoring with the same champion."""
+"""Operators of monitoring and batch scoring with PostgreSQL, MLflow and a Delta lake."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ DRIFTED = FINE | {"outcome": "drift", "share": 0.5}
 
 
 @pytest.fixture
-def asked(champion, flown, serve, database):
-    """Return a way to log 300 requests of an hour ago, made of the rows that the champion learned from."""
+def requests(champion, flown, serve, database):
+    """Return a function that logs 300 requests of an hour ago, made of the champion's training rows."""
 
     def log(**changes):
         rows = flown.read("flight_features", columns=list(FEATURES)).sample(300, random_state=0)
         sent = json.loads(rows.assign(**changes).to_json(orient="records"))
-        moment = rollout_status.now(database) - timedelta(hours=1)
+        moment = rollout_status.database_time(database) - timedelta(hours=1)
         serve(champion.name, 1, "champion", rows=sent, received_at=moment)
 
     return log
@@ -46,8 +46,8 @@ def detect(champion, run):
     return operator, operator.execute(run)
 
 
-def test_requests_as_in_training_are_no_drift(champion, asked, context):
-    asked()
+def test_requests_like_the_training_rows_are_no_drift(champion, requests, context):
+    requests()
     run = context()
     _, outcome = detect(champion, run)
     figures = run["ti"].pushed["figures"]
@@ -56,8 +56,8 @@ def test_requests_as_in_training_are_no_drift(champion, asked, context):
     assert set(figures["columns"]) == set(FEATURES)
 
 
-def test_drift_does_not_fail_the_task_and_names_its_columns(champion, asked, context):
-    asked(distance=4_000.0, hour=3)
+def test_drift_names_its_columns_without_failing(champion, requests, context):
+    requests(distance=4_000.0, hour=3)
     run = context()
     _, outcome = detect(champion, run)
     drifted = {name for name, drifted in run["ti"].pushed["figures"]["columns"].items() if drifted}
@@ -72,27 +72,27 @@ def test_drift_does_not_fail_the_task_and_names_its_columns(champion, asked, con
         ("~ann's.try", "run__ann_s_try.html"),
     ],
 )
-def test_the_drift_report_is_a_page_behind_a_link(champion, asked, lake, context, run_id, page):
-    asked()
+def test_drift_report_is_a_page_with_a_link(champion, requests, lake, context, run_id, page):
+    requests()
     operator, _ = detect(champion, context({"run_id": run_id}))
     path = f"drift/{champion.name}/{page}"
     assert "<html" in reports.read_report(lake.uri, {}, path)
     assert DriftReportLink().get_link(operator, ti_key=None).endswith(f"/airworthy/reports/{path}")
 
 
-def test_without_requests_the_newest_partitions_are_looked_at(champion, flown, context):
+def test_drift_of_partitions_is_measured_without_requests(champion, flown, context):
     run = context()
     detect(champion, run)
     assert run["ti"].pushed["figures"]["source"] == "partitions"
 
 
-def test_without_a_champion_there_is_nothing_to_watch(certified, flown, context):
+def test_monitoring_without_a_champion_is_skipped(certified, flown, context):
     with pytest.raises(AirflowSkipException, match="no champion yet"):
         detect(certified, context())
 
 
 def decide(champion, run, database, drift):
-    figures = drift | {"end": rollout_status.now(database).isoformat()}
+    figures = drift | {"end": rollout_status.database_time(database).isoformat()}
     return DecideOperator(task_id="decide", use_case=champion.name, drift=figures).execute(run)
 
 
@@ -103,8 +103,8 @@ def recorded(database, champion):
     return results, [entry for entry in entries if entry["event"] == "decided"]
 
 
-def test_doing_nothing_is_a_decision_with_evidence(champion, asked, database, context):
-    asked()
+def test_decision_to_do_nothing_has_evidence(champion, requests, database, context):
+    requests()
     decision = decide(champion, context(), database, FINE)
     assert (decision["action"], decision["evidence"]["drift"]) == ("nothing", "no_drift")
     assert json.loads(json.dumps(decision)) == decision
@@ -114,8 +114,8 @@ def test_doing_nothing_is_a_decision_with_evidence(champion, asked, database, co
     assert entry["reason"].startswith("nothing: ")
 
 
-def test_a_repeated_run_keeps_what_it_decided_first(champion, asked, database, declare, context):
-    asked()
+def test_repeated_run_keeps_its_first_decision(champion, requests, database, declare, context):
+    requests()
     eager = declare(champion.model_copy(update={"retrain": RetrainPolicy(k=1, n=1)}))
     run = context()
     first = decide(eager, run, database, FINE)
@@ -124,8 +124,8 @@ def test_a_repeated_run_keeps_what_it_decided_first(champion, asked, database, d
     assert (len(results), len(entries)) == (1, 1)
 
 
-def test_drift_with_new_labels_asks_for_a_retraining(champion, asked, flown, database, declare, context):
-    asked()
+def test_drift_with_new_labels_retrains(champion, requests, flown, database, declare, context):
+    requests()
     eager = declare(champion.model_copy(update={"retrain": RetrainPolicy(k=1, n=1)}))
     rows = flown.read("arrivals", [date(2013, 1, 20)])
     rows = rows.assign(day="2013-01-21", flight_id=rows["flight_id"] + "-later")
@@ -133,8 +133,8 @@ def test_drift_with_new_labels_asks_for_a_retraining(champion, asked, flown, dat
     assert decide(eager, context(), database, DRIFTED)["action"] == "retrain"
 
 
-def test_drift_without_anything_new_to_learn_asks_for_a_person(champion, asked, database, declare, context):
-    asked()
+def test_drift_without_new_labels_alerts(champion, requests, database, declare, context):
+    requests()
     eager = declare(champion.model_copy(update={"retrain": RetrainPolicy(k=1, n=1)}))
     decision = decide(eager, context(), database, DRIFTED)
     assert (decision["action"], decision["evidence"]["new_labelled_rows"]) == ("alert", 0)
@@ -152,8 +152,9 @@ def act(action):
         ("roll_back", "flight_delay_rollback", {"reason": "drift in 2 of 3 checks"}),
     ],
 )
-def test_a_decision_sets_off_its_dag_once_per_run(context, action, dag, conf):
-    operator, run = act(action), context()
+def test_decision_triggers_its_dag_once_per_run(context, action, dag, conf):
+    operator = act(action)
+    run = context()
     operator.render_template_fields(run | {"run_id": run["dag_run"].run_id})
     with pytest.raises(DagRunTriggerException) as triggered:
         operator.execute(run)
@@ -162,13 +163,13 @@ def test_a_decision_sets_off_its_dag_once_per_run(context, action, dag, conf):
     assert triggered.value.skip_when_already_exists
 
 
-def test_nothing_to_do_is_skipped(context):
+def test_decision_to_do_nothing_is_skipped(context):
     with pytest.raises(AirflowSkipException, match="Nothing to do: drift in 2 of 3 checks"):
         act("nothing").execute(context())
 
 
 @pytest.mark.parametrize("action", ["alert", "freeze"])
-def test_what_needs_a_person_fails_with_the_reason(context, action):
+def test_decision_for_a_person_fails_with_the_reason(context, action):
     with pytest.raises(AttentionNeeded, match=f"flight_delay: {action}: drift in 2 of 3 checks"):
         act(action).execute(context())
 
@@ -177,7 +178,7 @@ def score(use_case, run):
     return BatchScoringOperator(task_id="score", use_case=use_case.name).execute(run)
 
 
-def test_a_partition_is_scored_with_the_champion(champion, flown, context):
+def test_partition_is_scored_with_the_champion(champion, flown, context):
     run = context({"partition_key": "2013-01-05"})
     scored = Staging(flown.uri).read(score(champion, run))
     assert set(scored.columns) >= {"flight_id", "day", "prediction", "version"}
@@ -186,18 +187,18 @@ def test_a_partition_is_scored_with_the_champion(champion, flown, context):
     assert scored["prediction"].between(0, 1).all()
 
 
-def test_scoring_a_partition_again_says_the_same(champion, flown, context):
-    first, second = (
-        Staging(flown.uri).read(score(champion, context({"partition_key": "2013-01-05"}))) for _ in range(2)
-    )
+def test_partition_scored_again_has_the_same_predictions(champion, flown, context):
+    staging = Staging(flown.uri)
+    first = staging.read(score(champion, context({"partition_key": "2013-01-05"})))
+    second = staging.read(score(champion, context({"partition_key": "2013-01-05"})))
     assert first.equals(second)
 
 
-def test_without_a_champion_there_is_nothing_to_score_with(certified, flown, context):
+def test_scoring_without_a_champion_is_skipped(certified, flown, context):
     with pytest.raises(AirflowSkipException, match="no champion yet"):
         score(certified, context({"partition_key": "2013-01-05"}))
 
 
-def test_a_partition_without_features_cannot_be_scored(champion, flown, context):
+def test_partition_without_features_cannot_be_scored(champion, flown, context):
     with pytest.raises(PartitionMissing, match="2013-12-24"):
         score(champion, context({"partition_key": "2013-12-24"}))

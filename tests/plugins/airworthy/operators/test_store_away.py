@@ -11,7 +11,7 @@ from airflow.sdk import RetryAction
 from airflow.sdk.exceptions import TaskDeferred
 
 from airworthy import assets
-from airworthy.defaults import RETRY_ACCIDENTS_ONLY
+from airworthy.defaults import RETRY_UNAVAILABLE_SERVICES
 from airworthy.hooks.lake import LakeHook
 from airworthy.operators.data_validation import DataValidationOperator
 from airworthy.operators.ingestion import ExtractPartitionOperator, PublishPartitionOperator
@@ -77,7 +77,7 @@ def steps(context):
 
 
 def decision(error):
-    return RETRY_ACCIDENTS_ONLY.evaluate(error, 1, 3).action
+    return RETRY_UNAVAILABLE_SERVICES.evaluate(error, 1, 3).action
 
 
 def test_each_step_fails_as_an_accident_while_the_store_is_away_and_is_green_afterwards(

@@ -64,8 +64,8 @@ def events(database, use_case):
 
 
 def promote(database, use_case, version):
-    hold = rollout.begin(database, use_case.name, version, owner="earlier", actor="ann")
-    rollout.promote(database, hold, reason="the first", evidence={})
+    lease = rollout.begin(database, use_case.name, version, owner="earlier", actor="ann")
+    rollout.promote(database, lease, reason="the first", evidence={})
 
 
 def test_the_whole_way_makes_one_run_and_one_version_however_often(

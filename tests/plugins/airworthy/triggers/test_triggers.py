@@ -1,4 +1,4 @@
-"""The triggers, as the triggerer runs them: made again from JSON, against the real database and files."""
+"""Triggers built from their serialised form, with PostgreSQL and files."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from include.release import rollout, rollout_status
 
 
 def fired(trigger):
-    """Return what the trigger says, made again from what it serialised to."""
+    """Return the event of the trigger that is built from its serialised form."""
     path, stored = trigger.serialize()
     assert path == f"{type(trigger).__module__}.{type(trigger).__name__}"
     again = type(trigger)(**json.loads(json.dumps(stored)))
@@ -51,37 +51,36 @@ def landing_trigger(*days, patience=30.0):
     return LandingTrigger("flights", [*days], "lake_default", poll_interval=0.05, patience=patience)
 
 
-def test_fires_when_everything_has_landed(land):
+def test_landing_trigger_fires_if_all_files_are_there(land):
     land("2013-07-01")
-    found = {"missing": [], "place": "", "problem": "", "hopeless": False}
-    assert fired(landing_trigger("2013-07-01")) == found
+    event = fired(landing_trigger("2013-07-01"))
+    assert event == {"missing": [], "place": "", "problem": "", "hopeless": False}
 
 
-def test_fires_as_soon_as_the_last_file_lands(land):
+def test_landing_trigger_fires_when_the_last_file_lands(land):
     land("2013-07-01")
     timer = later(lambda: land("2013-07-02"))
     assert fired(landing_trigger("2013-07-01", "2013-07-02"))["missing"] == []
     timer.join()
 
 
-def test_gives_up_naming_what_is_missing_and_where_it_should_be(land, lake):
+def test_landing_trigger_times_out_with_the_missing_file(land, lake):
     land("2013-07-01")
     event = fired(landing_trigger("2013-07-01", "2013-07-02", patience=0.1))
-    place = Landing(str(Path(lake.uri).parent / "landing")).location(
-        catalog().datasets["flights"], date(2013, 7, 2)
-    )
-    assert event == {"missing": ["2013-07-02"], "place": place, "problem": "", "hopeless": False}
+    landing = Landing(str(Path(lake.uri).parent / "landing"))
+    expected = landing.location(catalog().datasets["flights"], date(2013, 7, 2))
+    assert event == {"missing": ["2013-07-02"], "place": expected, "problem": "", "hopeless": False}
 
 
 @pytest.fixture
 def watch(use_case, database, monkeypatch):
-    """Return a trigger that watches version 2 replace version 1 of the use case."""
+    """Return a function that builds a trigger for the rollout of version 2 over version 1."""
     monkeypatch.setattr(rollout_trigger, "POLL_INTERVAL_S", 0.02)
     first = rollout.begin(database, use_case.name, 1, owner="earlier", actor="ann")
     rollout.promote(database, first, reason="the first", evidence={})
-    hold = rollout.begin(database, use_case.name, 2, owner="now", actor="ann")
-    rollout.shift(database, hold, weight=2_500, shadow_share=0, reason="canary", key="canary")
-    since = rollout_status.now(database).isoformat()
+    lease = rollout.begin(database, use_case.name, 2, owner="now", actor="ann")
+    rollout.shift(database, lease, weight=2_500, shadow_share=0, reason="canary", key="canary")
+    since = rollout_status.database_time(database).isoformat()
 
     def make(**changes):
         return RolloutTrigger(use_case.name, 2, since, "airworthy_db", **{"patience": 30.0} | changes)
@@ -89,41 +88,42 @@ def watch(use_case, database, monkeypatch):
     return make
 
 
-def test_fires_when_what_is_desired_is_live(watch, follow, use_case):
+def test_rollout_trigger_fires_if_the_state_is_live(watch, follow, use_case):
     follow(use_case.name, v2="127.0.0.1:9002")
     assert fired(watch()) == {"live": True, "reason": "", "address": "127.0.0.1:9002"}
 
 
-def test_fires_as_soon_as_the_controller_has_followed(watch, follow, use_case):
+def test_rollout_trigger_fires_when_the_state_gets_live(watch, follow, use_case):
     timer = later(lambda: follow(use_case.name))
     assert fired(watch())["live"] is True
     timer.join()
 
 
-def test_after_its_patience_it_fires_as_things_are(watch):
+def test_rollout_trigger_times_out_with_the_status(watch):
     event = fired(watch(patience=0.1))
-    assert (event["live"], event["reason"]) == (False, "the controller has not followed yet")
+    assert event["live"] is False
+    assert event["reason"].startswith("the controller has not reported generation")
 
 
-def test_what_the_controller_could_not_bring_up_comes_with_its_reason(watch, follow, use_case):
+def test_status_has_the_reason_of_the_controller(watch, follow, use_case):
     follow(use_case.name, ready=False, reason="the port is taken")
     assert fired(watch(patience=0.1)) == {"live": False, "reason": "the port is taken", "address": None}
 
 
-def test_an_older_generation_is_not_what_is_desired(watch, follow, use_case, database):
+def test_older_generation_is_not_live(watch, follow, use_case, database):
     follow(use_case.name)
     rollout.begin(database, use_case.name, 3, owner="now", actor="ann")
     assert fired(watch(patience=0.1))["live"] is False
 
 
-def test_what_is_live_bakes(watch, follow, use_case):
+def test_live_state_bakes(watch, follow, use_case):
     follow(use_case.name)
     began = time.monotonic()
     fired(watch(bake=0.4))
     assert time.monotonic() - began >= 0.4
 
 
-def test_a_canary_is_watched_until_it_can_be_judged(watch, follow, serve, use_case):
+def test_canary_is_watched_until_it_has_enough_requests(watch, follow, serve, use_case):
     follow(use_case.name)
     serve(use_case.name, 1, "champion")
     timer = later(lambda: serve(use_case.name, 2, "challenger"))
@@ -131,7 +131,7 @@ def test_a_canary_is_watched_until_it_can_be_judged(watch, follow, serve, use_ca
     timer.join()
 
 
-def test_a_canary_that_nobody_asks_is_watched_for_all_of_its_patience(watch, follow, serve, use_case):
+def test_canary_without_requests_times_out(watch, follow, serve, use_case):
     follow(use_case.name)
     serve(use_case.name, 1, "champion")
     began = time.monotonic()
@@ -139,7 +139,7 @@ def test_a_canary_that_nobody_asks_is_watched_for_all_of_its_patience(watch, fol
     assert time.monotonic() - began >= 0.4
 
 
-def test_a_challenger_that_has_to_go_back_is_not_waited_for(watch, follow, serve, use_case):
+def test_failing_challenger_does_not_bake(watch, follow, serve, use_case):
     follow(use_case.name)
     serve(use_case.name, 1, "champion")
     serve(use_case.name, 2, "challenger", status=500)
@@ -148,16 +148,16 @@ def test_a_challenger_that_has_to_go_back_is_not_waited_for(watch, follow, serve
     assert time.monotonic() - began < 20
 
 
-def test_what_comes_at_once_needs_no_triggerer(watch, follow, use_case, database):
+def test_inline_wait_returns_the_event(watch, follow, use_case, database):
     timer = later(lambda: follow(use_case.name, v2="127.0.0.1:9002"))
-    event = watch().at_once(database, 30.0)
+    event = watch().wait_inline(database, 30.0)
     assert event == {"live": True, "reason": "", "address": "127.0.0.1:9002"}
     timer.join()
 
 
-def test_what_takes_longer_is_left_to_the_triggerer(watch, follow, use_case, database):
-    assert watch().at_once(database, 0.1) is None
+def test_inline_wait_returns_none_after_its_time(watch, follow, use_case, database):
+    assert watch().wait_inline(database, 0.1) is None
     follow(use_case.name)
     began = time.monotonic()
-    assert watch(bake=60.0).at_once(database, 30.0) is None
+    assert watch(bake=60.0).wait_inline(database, 30.0) is None
     assert time.monotonic() - began < 5

@@ -1,4 +1,4 @@
-"""The reports' page, as the browser asks for it; the auth manager is Airflow's own."""
+"""Reports application with Airflow's own auth manager."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def browser(lake):
 
 @pytest.fixture
 def log_in():
-    """Return a way to be logged in with a role; the role is checked as Airflow checks it."""
+    """Return a function that logs in a user with a role, which Airflow checks."""
     create_auth_manager()
-    application = page._app()
+    application = page._build_app()
 
     def with_role(role):
         user = SimpleAuthManagerUser(username="ann", role=role)
@@ -36,27 +36,27 @@ def log_in():
     application.dependency_overrides.clear()
 
 
-def test_a_stranger_sees_nothing(browser):
+def test_report_needs_a_login(browser):
     assert browser.get(f"/reports/{PATH}").status_code == 401
 
 
-def test_a_stranger_does_not_learn_which_reports_there_are(browser):
+def test_missing_report_is_not_revealed_without_a_login(browser):
     assert browser.get("/reports/nothing.html").status_code == 401
 
 
-def test_a_user_without_a_role_sees_nothing(browser, log_in):
+def test_user_without_a_role_is_forbidden(browser, log_in):
     log_in(None)
     assert browser.get(f"/reports/{PATH}").status_code == 403
 
 
-def test_a_viewer_sees_the_report(browser, log_in):
+def test_viewer_sees_the_report(browser, log_in):
     log_in("viewer")
-    answer = browser.get(f"/reports/{PATH}")
-    assert (answer.status_code, answer.text) == (200, PAGE)
-    assert answer.headers["content-type"].startswith("text/html")
+    response = browser.get(f"/reports/{PATH}")
+    assert (response.status_code, response.text) == (200, PAGE)
+    assert response.headers["content-type"].startswith("text/html")
 
 
-def test_a_report_may_show_and_do_nothing_else(browser, log_in):
+def test_report_is_sandboxed(browser, log_in):
     log_in("viewer")
     headers = browser.get(f"/reports/{PATH}").headers
     rules = dict(rule.strip().partition(" ")[::2] for rule in headers["content-security-policy"].split(";"))
@@ -70,11 +70,11 @@ def test_a_report_may_show_and_do_nothing_else(browser, log_in):
 @pytest.mark.parametrize(
     "path", ["nothing.html", "../secrets.html", "..%2F..%2Fsecrets.html", "%2Fetc%2Fpasswd"]
 )
-def test_what_is_no_report_is_not_found(browser, log_in, path):
+def test_other_paths_are_not_found(browser, log_in, path):
     log_in("viewer")
     assert browser.get(f"/reports/{path}").status_code == 404
 
 
-def test_the_documentation_of_the_interface_is_not_served(browser, log_in):
+def test_api_documentation_is_not_served(browser, log_in):
     log_in("viewer")
     assert {browser.get(path).status_code for path in ("/docs", "/redoc", "/openapi.json")} == {404}

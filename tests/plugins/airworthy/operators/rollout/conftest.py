@@ -1,4 +1,4 @@
-"""A second version, who holds its rollout, and an owner who no longer trusts the key."""
+"""Fixtures of a rollout of version 2: its run, its lease, and an untrusted key."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from tests.plugins.airworthy.operators.rollout.steps import (
 
 
 @pytest.fixture(autouse=True)
-def _impatient(monkeypatch):
+def _defer_soon(monkeypatch):
     for module in (promoting, staging, traffic):
         monkeypatch.setattr(module, "INLINE_WAIT", 0.1)
 
 
 @pytest.fixture
 def certified(certified, database, registry):
-    """Return the use case whose versions the ledger knows."""
+    """Return the use case with both versions registered in the ledger."""
     with database.begin() as connection:
         for version in (1, 2):
-            about = {"digest": registry.tags_of(certified.name, version)[DIGEST]}
-            entry = ledger.Entry(certified.name, "registered", "ann", "passed", version, about)
+            evidence = {"digest": registry.tags_of(certified.name, version)[DIGEST]}
+            entry = ledger.Entry(certified.name, "registered", "ann", "passed", version, evidence)
             ledger.append(connection, entry)
     return certified
 
@@ -39,13 +39,13 @@ def second(context):
 
 
 @pytest.fixture
-def hold(champion, second):
+def lease(champion, second):
     return begin(champion, second)
 
 
 @pytest.fixture
 def distrust(tmp_path, monkeypatch):
-    """Return a way to believe other keys than those that certified the versions."""
+    """Return a function that replaces the trusted keys."""
 
     def change():
         generate_keys(tmp_path / "keys")

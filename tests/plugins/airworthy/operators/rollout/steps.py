@@ -1,4 +1,4 @@
-"""The steps of a rollout as short calls; the controller is a function that reports."""
+"""Short calls of the rollout operators, and what they wrote."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ def begin(use_case, run):
     return BeginRolloutOperator(task_id="begin", use_case=use_case.name).execute(run)
 
 
-def shift(use_case, hold, **share):
-    return ShiftTrafficOperator(task_id="canary", use_case=use_case.name, hold=hold, **share)
+def shift(use_case, lease, **share):
+    return ShiftTrafficOperator(task_id="canary", use_case=use_case.name, lease=lease, **share)
 
 
-def promotion(use_case, hold):
-    return PromoteModelOperator(task_id="promote", use_case=use_case.name, hold=hold)
+def promotion(use_case, lease):
+    return PromoteModelOperator(task_id="promote", use_case=use_case.name, lease=lease)
 
 
-def restore(use_case, hold, run):
-    return RestoreChampionOperator(task_id="restore", use_case=use_case.name, hold=hold).execute(run)
+def restore(use_case, lease, run):
+    return RestoreChampionOperator(task_id="restore", use_case=use_case.name, lease=lease).execute(run)
 
 
 def deferred(operator, run):
-    with pytest.raises(TaskDeferred) as found:
+    with pytest.raises(TaskDeferred) as deferral:
         operator.execute(run)
-    return found.value
+    return deferral.value
 
 
 def state(database, use_case):
@@ -43,7 +43,7 @@ def state(database, use_case):
         return rollout.read_state(connection, use_case.name)
 
 
-def told(database, use_case):
+def ledger_events(database, use_case):
     """Return the events of the ledger after the registrations, oldest first."""
     with database.connect() as connection:
         events = [entry["event"] for entry in reversed(ledger.ledger_entries(connection, use_case.name))]

@@ -1,4 +1,4 @@
-"""Promote, once and for good."""
+"""PromoteModelOperator with PostgreSQL and MLflow."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from tests.plugins.airworthy.operators.rollout.steps import (
     NOT_LIVE,
     begin,
     deferred,
+    ledger_events,
     promotion,
     shift,
     state,
-    told,
 )
 
 
-def test_a_certificate_that_is_no_longer_believed_is_not_promoted(champion, database, hold, second, distrust):
-    deferred(shift(champion, hold, percent=100), second)
+def test_version_with_an_untrusted_certificate_is_not_promoted(champion, database, lease, second, distrust):
+    deferred(shift(champion, lease, percent=100), second)
     distrust()
     with pytest.raises(CertificateInvalid, match="unknown"):
-        promotion(champion, hold).execute(second)
+        promotion(champion, lease).execute(second)
     assert state(database, champion).champion == 1
 
 
-def test_a_challenger_with_all_of_the_traffic_is_promoted(champion, database, registry, hold, second):
-    deferred(shift(champion, hold, percent=100), second)
-    waiting = deferred(promotion(champion, hold), second)
-    assert waiting.method_name == "promoted"
+def test_challenger_with_all_traffic_is_promoted(champion, database, registry, lease, second):
+    deferred(shift(champion, lease, percent=100), second)
+    waiting = deferred(promotion(champion, lease), second)
+    assert waiting.method_name == "confirm_live"
     assert (waiting.trigger.stage, waiting.trigger.bake) == (None, 0)
     now = state(database, champion)
     assert (now.champion, now.previous, now.challenger) == (2, 1, None)
@@ -45,43 +45,41 @@ def test_a_challenger_with_all_of_the_traffic_is_promoted(champion, database, re
     assert entry["evidence"]["certificate"] == certificate.model_digest
 
 
-def test_a_promotion_tried_again_is_recorded_once(champion, database, hold, second):
-    deferred(shift(champion, hold, percent=100), second)
+def test_repeated_promotion_is_recorded_once(champion, database, lease, second):
+    deferred(shift(champion, lease, percent=100), second)
     for _ in range(2):
-        deferred(promotion(champion, hold), second)
-    assert told(database, champion)[-1] == "promoted"
-    assert told(database, champion).count("promoted") == 2  # the first champion's, and this one
+        deferred(promotion(champion, lease), second)
+    assert ledger_events(database, champion)[-1] == "promoted"
+    assert ledger_events(database, champion).count("promoted") == 2  # the first champion's, and this one
 
 
-def test_a_challenger_with_a_quarter_of_the_traffic_is_not_promoted(champion, database, hold, second):
-    deferred(shift(champion, hold, percent=25), second)
+def test_challenger_with_part_of_the_traffic_is_not_promoted(champion, database, lease, second):
+    deferred(shift(champion, lease, percent=25), second)
     with pytest.raises(ReleaseError, match="25 % of the traffic"):
-        promotion(champion, hold).execute(second)
+        promotion(champion, lease).execute(second)
     assert state(database, champion).champion == 1
 
 
-def test_a_version_that_is_not_the_model_of_its_registration_is_neither_begun_nor_promoted(
-    champion, database, hold, second, monkeypatch
-):
-    deferred(shift(champion, hold, percent=100), second)
-    ours = versions.verify_version
+def test_exchanged_model_is_neither_begun_nor_promoted(champion, database, lease, second, monkeypatch):
+    deferred(shift(champion, lease, percent=100), second)
+    verify_version = versions.verify_version
 
     def exchanged(registry, use_case, version, **where):
-        return ours(registry, use_case, 1, **where).model_copy(update={"model_digest": "0" * 64})
+        return verify_version(registry, use_case, 1, **where).model_copy(update={"model_digest": "0" * 64})
 
     monkeypatch.setattr(versions, "verify_version", exchanged)
-    for step in (lambda: begin(champion, second), lambda: promotion(champion, hold).execute(second)):
+    for step in (lambda: begin(champion, second), lambda: promotion(champion, lease).execute(second)):
         with pytest.raises(ReleaseError, match=r"version 2 was registered as the model .* the model 0000"):
             step()
     assert state(database, champion).champion == 1
 
 
-def test_a_promotion_is_done_when_callers_are_answered_by_it(champion, hold, second):
-    assert promotion(champion, hold).promoted(second, dict(LIVE)) == 2
+def test_live_promotion_returns_its_version(champion, lease, second):
+    assert promotion(champion, lease).confirm_live(second, dict(LIVE)) == 2
 
 
-def test_a_promotion_that_is_live_at_once_is_not_deferred(champion, hold, second, follow, monkeypatch):
-    deferred(shift(champion, hold, percent=100), second)
+def test_promotion_that_is_live_at_once_is_not_deferred(champion, lease, second, follow, monkeypatch):
+    deferred(shift(champion, lease, percent=100), second)
     monkeypatch.setattr(promoting, "INLINE_WAIT", 30.0)
     switch = rollout.promote
 
@@ -90,9 +88,9 @@ def test_a_promotion_that_is_live_at_once_is_not_deferred(champion, hold, second
         follow(champion.name, v2="127.0.0.1:9002")
 
     monkeypatch.setattr(rollout, "promote", switch_and_follow)
-    assert promotion(champion, hold).execute(second) == 2
+    assert promotion(champion, lease).execute(second) == 2
 
 
-def test_a_gateway_that_does_not_follow_is_an_accident(champion, hold, second):
+def test_promotion_that_is_not_live_is_retried(champion, lease, second):
     with pytest.raises(ServiceUnavailable, match="the server of version 2 died"):
-        promotion(champion, hold).promoted(second, dict(NOT_LIVE))
+        promotion(champion, lease).confirm_live(second, dict(NOT_LIVE))

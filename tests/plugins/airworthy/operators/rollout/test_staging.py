@@ -1,4 +1,4 @@
-"""Stage a candidate and test its server."""
+"""StageModelOperator with a model server on localhost."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from tests.plugins.airworthy.operators.rollout.steps import (
 )
 
 
-def stage(use_case, hold):
-    return StageModelOperator(task_id="stage", use_case=use_case.name, hold=hold)
+def stage(use_case, lease):
+    return StageModelOperator(task_id="stage", use_case=use_case.name, lease=lease)
 
 
 @pytest.fixture
 def server():
-    """Return a way to start a server that answers each row with the prediction at the same place."""
+    """Return a function that starts a server with these predictions, by row as JSON."""
     started = []
 
     def start(predictions, columns):
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self):
-                asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["dataframe_split"]
-                rows = [json.dumps(row) for row in asked["data"]]
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                rows = [json.dumps(row) for row in json.loads(body)["dataframe_split"]["data"]]
                 body = json.dumps({"predictions": [predictions[row] for row in rows]}).encode()
                 self.send_response(200)
                 self.send_header("Content-Length", str(len(body)))
@@ -54,36 +54,36 @@ def server():
 
 @pytest.fixture
 def golden(champion, registry):
-    """Return the golden rows of version 2, as JSON text → prediction."""
+    """Return the predictions for the golden rows of version 2, by row as JSON."""
     rows = versions.golden_of_version(registry, champion.name, 2, trusted=settings().trusted_keys)
     keys = [json.dumps(row) for row in rows["dataframe_split"]["data"]]
     return dict(zip(keys, rows["predictions"], strict=True))
 
 
-def test_staging_waits_for_the_server_in_the_triggerer(champion, hold, second):
-    waiting = deferred(stage(champion, hold), second)
+def test_staging_waits_in_the_triggerer(champion, lease, second):
+    waiting = deferred(stage(champion, lease), second)
     assert waiting.method_name == "smoke_test"
     assert (waiting.trigger.version, waiting.trigger.stage, waiting.trigger.patience) == (2, None, 180)
 
 
-def test_a_server_that_is_ready_at_once_is_tested_at_once(champion, hold, second, server, golden, follow):
+def test_server_that_is_ready_is_tested_without_deferring(champion, lease, second, server, golden, follow):
     follow(champion.name, v2=server(golden, champion.features))
-    assert stage(champion, hold).execute(second)["failures"] == 0
+    assert stage(champion, lease).execute(second)["failures"] == 0
 
 
-def test_a_candidate_that_answers_as_certified_passes(champion, hold, second, server, golden):
+def test_candidate_with_certified_predictions_passes(champion, lease, second, server, golden):
     event = {"live": True, "reason": "", "address": server(golden, champion.features)}
-    figures = stage(champion, hold).smoke_test(second, event)
+    figures = stage(champion, lease).smoke_test(second, event)
     assert (figures["rows"], figures["failures"]) == (50, 0)
 
 
-def test_a_candidate_that_answers_otherwise_fails(champion, hold, second, server, golden):
+def test_candidate_with_other_predictions_fails(champion, lease, second, server, golden):
     wrong = {row: prediction / 2 for row, prediction in golden.items()}
     event = {"live": True, "reason": "", "address": server(wrong, champion.features)}
-    with pytest.raises(RolloutFailed, match="golden rows are answered differently"):
-        stage(champion, hold).smoke_test(second, event)
+    with pytest.raises(RolloutFailed, match="golden rows are predicted differently"):
+        stage(champion, lease).smoke_test(second, event)
 
 
-def test_a_candidate_that_does_not_come_up_fails_with_the_reason(champion, hold, second):
+def test_candidate_that_does_not_start_fails(champion, lease, second):
     with pytest.raises(RolloutFailed, match="cannot be served: the server of version 2 died"):
-        stage(champion, hold).smoke_test(second, dict(NOT_LIVE))
+        stage(champion, lease).smoke_test(second, dict(NOT_LIVE))
