@@ -11,8 +11,9 @@ AirworthyError
 │   ├── QualityFailed         a quality gate refused a partition
 │   └── StaleAttempt          a newer try of the run has published already
 ├── RunDeleted            an MLflow run that a task needs was deleted
-├── TrainingFailed        an estimator could not be fitted, or does not answer as it should
-├── NotReproduced         a version, made again, answers otherwise
+├── ModelError            a model raises, or returns something that is no prediction
+│   └── TrainingFailed        an estimator could not be fitted, or its predictions are invalid
+├── NotReproduced         a version, trained again, predicts differently
 ├── GateFailed            a candidate did not earn its promotion
 ├── CertificateInvalid    a model's certificate is missing, forged, or of another model
 ├── ReleaseError          the desired state cannot change as asked
@@ -65,12 +66,16 @@ class RunDeleted(AirworthyError):
     """An MLflow run that a task needs was deleted."""
 
 
-class TrainingFailed(AirworthyError):
-    """An estimator could not be fitted, or does not answer as it should."""
+class ModelError(AirworthyError):
+    """A model raises, or returns something that is no prediction; trying again does not help."""
+
+
+class TrainingFailed(ModelError):
+    """An estimator could not be fitted, or its predictions are invalid."""
 
 
 class NotReproduced(AirworthyError):
-    """A version that was made again from its lineage answers otherwise, or cannot be made."""
+    """A version that was trained again from its lineage predicts differently, or cannot be trained."""
 
 
 class GateFailed(AirworthyError):

@@ -99,14 +99,14 @@ def packaged(packaged_once: Path, tmp_path: Path) -> Path:
 
 
 @contextmanager
-def at_once(rows: pd.DataFrame) -> Iterator[isolated_process.Ask]:
-    """Let a packaged model answer here: a process of its own takes seconds, and has tests of its own."""
-    yield lambda folder, digest: lambda: isolated_process.answer(folder, digest, rows)
+def predict_in_process(rows: pd.DataFrame) -> Iterator[isolated_process.StartPrediction]:
+    """Measure a packaged model in this process: an isolated one takes seconds, and has its own tests."""
+    yield lambda package: lambda: isolated_process.measure_package(package, rows)
 
 
 @pytest.fixture
 def registry(mlflow_server: str, database: Engine, monkeypatch: pytest.MonkeyPatch) -> Registry:
-    monkeypatch.setattr("include.modeling.pipeline.evaluate.isolated_predictor", at_once)
+    monkeypatch.setattr("include.modeling.pipeline.evaluate.isolated_predictor", predict_in_process)
     return Registry(mlflow_server, database)
 
 

@@ -1,4 +1,4 @@
-"""What could be forecast without a model: what is usual in a slot, such as at this hour."""
+"""Baseline: predictions without a model, from the targets of similar training rows."""
 
 from __future__ import annotations
 
@@ -8,45 +8,60 @@ import numpy as np
 import pandas as pd
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from include.declarations import UseCase
     from include.modeling.evaluation.bootstrap import Values
 
-EPSILON = 20  # rows of a slot; the usual of fewer is chance
+# The mean of fewer rows of a slot is chance.
+MIN_SLOT_ROWS = 20
 
 
 def baseline_predictions(use_case: UseCase, train: pd.DataFrame, *frames: pd.DataFrame) -> list[Values]:
     """
-    Return for each of `frames` the usual target of each row's slot in `train`, by `naive_by` of the use case.
+    Return for each frame the mean target of each row's slot in `train`, by `baseline_by` of the use case.
 
-    Usual is the mean, or the median where the absolute error counts, or of several classes the share of each.
-    A slot that is rare in training, or not there, takes what is usual over all.
+    It is the median where the metric is the mean absolute error, and of several classes the share of each.
+    A slot with fewer than `MIN_SLOT_ROWS` training rows has the mean of all training rows.
+
+    Parameters
+    ----------
+    use_case : UseCase
+    train : DataFrame, shape (n_train, n_columns)
+        Training rows with the columns `target` and those of `baseline_by`.
+    *frames : DataFrame, shape (n, n_columns)
+        Rows to predict.
+
+    Returns
+    -------
+    list of arrays, shape (n,) or (n, n_classes)
     """
-    if use_case.task == "multiclass":
-        shares = [_forecast(use_case, each, *frames) for each in _one_against_all(use_case, train)]
-        return [np.column_stack(of_frame) for of_frame in zip(*shares, strict=True)]
-    return _forecast(use_case, train, *frames)
+    if use_case.task != "multiclass":
+        return _predict_by_slot(use_case, train, *frames)
+    shares = []
+    for code, _ in enumerate(use_case.label.classes):
+        is_class = (train["target"] == code).astype(np.float64)
+        shares.append(_predict_by_slot(use_case, train.assign(target=is_class), *frames))
+    return [np.column_stack(columns) for columns in zip(*shares, strict=True)]
 
 
-def _one_against_all(use_case: UseCase, train: pd.DataFrame) -> Iterator[pd.DataFrame]:
-    for place, _ in enumerate(use_case.label.classes):
-        yield train.assign(target=(train["target"] == place).astype(np.float64))
-
-
-def _forecast(use_case: UseCase, train: pd.DataFrame, *frames: pd.DataFrame) -> list[Values]:
-    usual = "median" if use_case.metric == "mae" else "mean"
-    overall = float(train["target"].agg(usual))
+def _predict_by_slot(use_case: UseCase, train: pd.DataFrame, *frames: pd.DataFrame) -> list[Values]:
+    statistic = "median" if use_case.metric == "mae" else "mean"
+    overall = float(train["target"].agg(statistic))
     if not use_case.baseline_by:
         return [np.full(len(frame), overall) for frame in frames]
-    by = list(use_case.baseline_by)
-    slots = train.groupby(by, observed=True)["target"].agg([usual, "size"])
-    known = slots.loc[slots["size"] >= EPSILON, usual]
-    return [_look_up(known, frame, by, overall) for frame in frames]
+    columns = list(use_case.baseline_by)
+    slots = train.groupby(columns, observed=True)["target"].agg([statistic, "size"])
+    values = slots.loc[slots["size"] >= MIN_SLOT_ROWS, statistic]
+    return [_look_up(values, frame, columns, overall) for frame in frames]
 
 
-def _look_up(known: pd.Series[float], frame: pd.DataFrame, by: Sequence[str], overall: float) -> Values:
-    keys = pd.Index(frame[by[0]]) if len(by) == 1 else pd.MultiIndex.from_frame(frame[list(by)])
-    places = known.index.get_indexer(keys)
-    values = np.append(known.to_numpy(dtype=np.float64), overall)
-    return np.asarray(values[places])  # -1, of what is not there, is the last
+def _look_up(values: pd.Series[float], frame: pd.DataFrame, columns: Sequence[str], default: float) -> Values:
+    if len(columns) == 1:
+        keys = pd.Index(frame[columns[0]])
+    else:
+        keys = pd.MultiIndex.from_frame(frame[list(columns)])
+    positions = values.index.get_indexer(keys)
+    # The position -1 of an absent slot indexes the last value.
+    with_default = np.append(values.to_numpy(dtype=np.float64), default)
+    return np.asarray(with_default[positions])

@@ -1,4 +1,4 @@
-"""Every metric as a function of how often each day counts: exact, and cheap to draw again and again."""
+"""Each metric as a function of the days' weights: exact, and cheap to resample."""
 
 from __future__ import annotations
 
@@ -6,123 +6,208 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from include.modeling.evaluation import bootstrap_multiclass
-from include.modeling.evaluation.bootstrap import weighted
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import numpy.typing as npt
+
     from include.declarations import Metric
-    from include.modeling.evaluation.bootstrap import DayBootstrap, Measure, Values
+    from include.modeling.evaluation.bootstrap import DayBootstrap, DayStatistic, Values
 
-EPSILON = float(np.finfo(np.float64).eps)  # scikit-learn clips probabilities here too
-STEPS = 400  # thresholds of a precision-recall curve
+# scikit-learn clips probabilities at the same value.
+EPSILON = float(np.finfo(np.float64).eps)
+# Of a precision-recall curve; neighbouring predictions share a threshold beyond that.
+MAX_THRESHOLDS = 400
 
 
-def resample_metric(metric: Metric, target: Values, predictions: Values, days: DayBootstrap) -> Measure:
+def resample_metric(metric: Metric, target: Values, predictions: Values, days: DayBootstrap) -> DayStatistic:
     """
-    Return `metric` of these predictions as a function of the days' weights (resamples x days).
+    Return `metric` as a function of the days' weights.
 
-    It costs one pass over the rows; afterwards a resample costs as much as there are days. A metric that is
-    a mean over the rows needs an entry in `LOSSES` only.
+    The rows are read once; a resample then costs as much as there are days. A metric that is a mean over the
+    rows needs an entry in `LOSSES` only.
+
+    Parameters
+    ----------
+    metric : Metric
+    target : array of float, shape (n,)
+    predictions : array of float, shape (n,) or (n, n_classes)
+    days : DayBootstrap
+        Days of the n rows.
     """
     if predictions.ndim == 2:
-        return bootstrap_multiclass.resample_multiclass_metric(
-            metric, target, predictions, days, binary=_roc_auc
-        )
+        return _resample_multiclass(metric, target, predictions, days)
     if metric == "roc_auc":
-        return _roc_auc(target, predictions, days)
+        return _resample_roc_auc(target, predictions, days)
     if metric == "average_precision":
-        return _average_precision(target, predictions, days)
+        return _resample_average_precision(target, predictions, days)
     if metric == "r2":
-        return _r2(target, predictions, days)
-    mean = mean_of(LOSSES["mse" if metric == "rmse" else metric](target, predictions), days)
-    return (lambda weights: np.sqrt(mean(weights))) if metric == "rmse" else mean
+        return _resample_r2(target, predictions, days)
+    if metric == "rmse":
+        mean_squares = resample_mean(_squares(target, predictions), days)
+        return lambda weights: np.sqrt(mean_squares(weights))
+    return resample_mean(LOSSES[metric](target, predictions), days)
 
 
-def ratio(part: Values, whole: Values) -> Values:
-    """Return the quotient, where there is one."""
-    quotient: Values = np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0)
-    return quotient
+def resample_mean(values: Values, days: DayBootstrap) -> DayStatistic:
+    """Return the mean of a figure of each row, shape (n,), as a function of the days' weights."""
+    sums = sum_by_day(values, days)
+    rows = sum_by_day(np.ones(len(values)), days)
+    return lambda weights: _weigh(weights, sums) / _weigh(weights, rows)
 
 
-def mean_of(values: Values, days: DayBootstrap) -> Measure:
-    """Return the mean of a figure of each row, as a function of the days' weights."""
-    total, rows = days.sums(values), days.sums(np.ones(len(values)))
-    return lambda weights: weighted(weights, total) / weighted(weights, rows)
+def sum_by_day(values: Values, days: DayBootstrap) -> Values:
+    """Return the sum per day: of shape (n,) as (n_days,), of shape (n_figures, n) as (n_figures, n_days)."""
+    if values.ndim == 1:
+        return np.bincount(days.codes, values, minlength=days.count).astype(np.float64)
+    return np.stack([sum_by_day(row, days) for row in values])
 
 
 def log_losses(target: Values, predictions: Values) -> Values:
-    """Return the log loss of each row."""
+    """Return the log loss of each row, shape (n,)."""
     bounded = np.clip(predictions, EPSILON, 1 - EPSILON)
     return -np.where(target == 1, np.log(bounded), np.log1p(-bounded))
 
 
 def _squares(target: Values, predictions: Values) -> Values:
-    squared: Values = (predictions - target) ** 2
-    return squared
+    squares: Values = (predictions - target) ** 2
+    return squares
 
 
 LOSSES: dict[str, Callable[[Values, Values], Values]] = {
     "log_loss": log_losses,
     "brier": _squares,
-    "mse": _squares,
     "mae": lambda target, predictions: np.abs(predictions - target),
 }
 
 
-def _r2(target: Values, predictions: Values, days: DayBootstrap) -> Measure:
+def _weigh(weights: Values, sums: Values) -> Values:
+    """Return the sum of a figure in each resample, shape (n_resamples,), from its sums per day."""
+    # Not `@`: on so few columns the threads of BLAS cost more than the sums.
+    resamples: Values = np.einsum("kd,d->k", weights, sums)
+    return resamples
+
+
+def _divide(part: Values, whole: Values) -> Values:
+    """Return the quotients, NaN where the divisor is 0."""
+    quotients: Values = np.divide(part, whole, out=np.full(np.shape(whole), np.nan), where=whole > 0)
+    return quotients
+
+
+def _resample_r2(target: Values, predictions: Values, days: DayBootstrap) -> DayStatistic:
     centred = target - target.mean()
-    rows, sums, squares, errors = days.sums(
-        np.stack([np.ones(len(target)), centred, centred**2, _squares(target, predictions)])
-    )
+    figures = np.stack([np.ones(len(target)), centred, centred**2, _squares(target, predictions)])
+    rows, sums, squares, errors = sum_by_day(figures, days)
 
     def r2(weights: Values) -> Values:
-        count = weighted(weights, rows)
-        spread = weighted(weights, squares) - weighted(weights, sums) ** 2 / count
-        explained: Values = 1 - weighted(weights, errors) / spread
+        spread = _weigh(weights, squares) - _weigh(weights, sums) ** 2 / _weigh(weights, rows)
+        explained: Values = 1 - _weigh(weights, errors) / spread
         return explained
 
     return r2
 
 
-def _roc_auc(target: Values, predictions: Values, days: DayBootstrap) -> Measure:
-    """Count for each pair of days how often a positive row of one is above a negative one of the other."""
-    positive = target == 1
-    order = np.argsort(predictions[positive], kind="stable")
-    scores, of_day = predictions[positive][order], days.places[positive][order]
+def _resample_roc_auc(target: Values, predictions: Values, days: DayBootstrap) -> DayStatistic:
+    """Count for each pair of days how often a positive row of one ranks above a negative row of the other."""
+    is_positive = target == 1
+    order = np.argsort(predictions[is_positive], kind="stable")
+    scores = predictions[is_positive][order]
+    score_days = days.codes[is_positive][order]
     wins = np.zeros((days.count, days.count))
     for day in range(days.count):
-        negative = np.sort(predictions[~positive & (days.places == day)])
-        above = np.searchsorted(negative, scores, "left") + np.searchsorted(negative, scores, "right")
-        wins[:, day] = np.bincount(of_day, above / 2, minlength=days.count)
-    positives, negatives = days.sums(positive.astype(float)), days.sums((~positive).astype(float))
+        negative = np.sort(predictions[~is_positive & (days.codes == day)])
+        # The mean of both sides counts a tie as half a win.
+        ranks = np.searchsorted(negative, scores, "left") + np.searchsorted(negative, scores, "right")
+        wins[:, day] = np.bincount(score_days, ranks / 2, minlength=days.count)
+    positives = sum_by_day(is_positive.astype(np.float64), days)
+    negatives = sum_by_day((~is_positive).astype(np.float64), days)
 
     def roc_auc(weights: Values) -> Values:
-        pairs = weighted(weights, positives) * weighted(weights, negatives)
+        pairs = _weigh(weights, positives) * _weigh(weights, negatives)
         won = np.einsum("kd,de,ke->k", weights, wins, weights, optimize=True)
-        return ratio(won, pairs)
+        return _divide(won, pairs)
 
     return roc_auc
 
 
-def _average_precision(target: Values, predictions: Values, days: DayBootstrap) -> Measure:
-    """Of more than `STEPS` different predictions, neighbours share a threshold."""
-    different = np.unique(predictions)
-    if len(different) > STEPS:
-        different = np.unique(np.quantile(predictions, np.linspace(0, 1, STEPS)))
-    step = len(different) - 1 - np.clip(np.searchsorted(different, predictions, "right") - 1, 0, None)
-    cells, shape = step * days.count + days.places, (len(different), days.count)
-    size = len(different) * days.count
+def _resample_average_precision(target: Values, predictions: Values, days: DayBootstrap) -> DayStatistic:
+    """Count rows and hits of each pair of threshold and day, from the highest threshold down."""
+    thresholds = np.unique(predictions)
+    if len(thresholds) > MAX_THRESHOLDS:
+        thresholds = np.unique(np.quantile(predictions, np.linspace(0, 1, MAX_THRESHOLDS)))
+    positions = np.clip(np.searchsorted(thresholds, predictions, "right") - 1, 0, None)
+    cells = (len(thresholds) - 1 - positions) * days.count + days.codes
+    shape = (len(thresholds), days.count)
+    size = len(thresholds) * days.count
     rows = np.bincount(cells, minlength=size).reshape(shape).astype(np.float64)
     hits = np.bincount(cells, target, minlength=size).reshape(shape)
 
     def average_precision(weights: Values) -> Values:
-        found = np.cumsum(np.einsum("kd,sd->ks", weights, hits, optimize=True), axis=1)
-        chosen = np.cumsum(np.einsum("kd,sd->ks", weights, rows, optimize=True), axis=1)
-        precision = np.divide(found, chosen, out=np.zeros_like(found), where=chosen > 0)
-        gained = np.diff(found, axis=1, prepend=0.0)
-        total = found[:, -1]
-        return ratio(np.sum(precision * gained, axis=1), total)
+        true_positives = np.cumsum(np.einsum("kd,sd->ks", weights, hits, optimize=True), axis=1)
+        selected = np.cumsum(np.einsum("kd,sd->ks", weights, rows, optimize=True), axis=1)
+        precision = np.divide(true_positives, selected, out=np.zeros_like(true_positives), where=selected > 0)
+        gained = np.diff(true_positives, axis=1, prepend=0.0)
+        return _divide(np.sum(precision * gained, axis=1), true_positives[:, -1])
 
     return average_precision
+
+
+def _resample_multiclass(
+    metric: Metric, target: Values, predictions: Values, days: DayBootstrap
+) -> DayStatistic:
+    """Return a metric of predictions of shape (n, n_classes)."""
+    if metric == "roc_auc":
+        return _resample_mean_roc_auc(target, predictions, days)
+    if metric == "log_loss":
+        of_target = predictions[np.arange(len(target)), target.astype(np.intp)]
+        return resample_mean(-np.log(np.clip(of_target, EPSILON, 1.0)), days)
+    classes = predictions.argmax(axis=1)
+    if metric == "accuracy":
+        return resample_mean((classes == target).astype(np.float64), days)
+    resample = _resample_balanced_accuracy if metric == "balanced_accuracy" else _resample_f1_macro
+    return resample(target, classes, predictions.shape[1], days)
+
+
+def _resample_mean_roc_auc(target: Values, predictions: Values, days: DayBootstrap) -> DayStatistic:
+    """Return the mean ROC AUC of each class against all others."""
+    statistics = [
+        _resample_roc_auc((target == code).astype(np.float64), predictions[:, code], days)
+        for code in range(predictions.shape[1])
+    ]
+    return lambda weights: np.mean([statistic(weights) for statistic in statistics], axis=0)
+
+
+def _resample_balanced_accuracy(
+    target: Values, classes: npt.NDArray[np.intp], n_classes: int, days: DayBootstrap
+) -> DayStatistic:
+    hits = _class_sums(np.where(classes == target, target, -1), n_classes, days)
+    actual = _class_sums(target, n_classes, days)
+
+    def balanced_accuracy(weights: Values) -> Values:
+        recalls = [
+            _divide(_weigh(weights, hits[code]), _weigh(weights, actual[code])) for code in range(n_classes)
+        ]
+        return np.asarray(np.nanmean(recalls, axis=0))
+
+    return balanced_accuracy
+
+
+def _resample_f1_macro(
+    target: Values, classes: npt.NDArray[np.intp], n_classes: int, days: DayBootstrap
+) -> DayStatistic:
+    hits = _class_sums(np.where(classes == target, target, -1), n_classes, days)
+    selected = _class_sums(target, n_classes, days) + _class_sums(classes, n_classes, days)
+
+    def f1_macro(weights: Values) -> Values:
+        scores = [
+            _divide(2 * _weigh(weights, hits[code]), _weigh(weights, selected[code]))
+            for code in range(n_classes)
+        ]
+        return np.asarray(np.mean(np.nan_to_num(scores), axis=0))
+
+    return f1_macro
+
+
+def _class_sums(codes: Values | npt.NDArray[np.intp], n_classes: int, days: DayBootstrap) -> Values:
+    """Return the rows of each class per day, shape (n_classes, n_days)."""
+    return np.stack([sum_by_day((codes == code).astype(np.float64), days) for code in range(n_classes)])

@@ -1,35 +1,62 @@
-"""How much better a challenger is than the champion on the same rows, and how sure that is."""
+"""Comparison of a candidate with the champion on the same test rows."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from include.declarations import GREATER_IS_BETTER
+from include.declarations import GREATER_IS_BETTER, Improvement
 from include.modeling.evaluation.bootstrap_metrics import resample_metric
-from include.modeling.evaluation.metrics import MEASURES
+from include.modeling.evaluation.evidence import ChampionComparison, Gain
+from include.modeling.evaluation.metrics import METRIC_FUNCTIONS, compute_metrics
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from include.declarations import Metric
     from include.modeling.evaluation.bootstrap import DayBootstrap, Values
+    from include.modeling.evaluation.context import EvaluationContext
 
 
-@dataclass(frozen=True, slots=True)
-class Gain:
+def compare_with_champion(
+    context: EvaluationContext, metrics: Mapping[str, float], overlap: int | None
+) -> ChampionComparison | None:
     """
-    How much better the challenger is, in units of the metric; positive is better whatever the metric.
+    Return the champion's metrics on the test rows, and the gains that the gates ask for.
 
-    With `confidence` the true gain is at least `lower`, and with the same confidence at most `upper`, as far
-    as the `days` of the test rows can tell.
+    Parameters
+    ----------
+    context : EvaluationContext
+    metrics : mapping of str to float
+        Metrics of the candidate on the test rows.
+    overlap : int or None
+        Test rows that the champion was trained on; None if its training rows are unknown.
+
+    Returns
+    -------
+    ChampionComparison or None
+        None without a champion.
     """
-
-    metric: str
-    value: float
-    lower: float
-    upper: float
-    confidence: float
-    days: int
-    method: str
+    champion = context.champion
+    if champion is None:
+        return None
+    champion_metrics = compute_metrics(context.use_case, champion.predictions, context.test.target)
+    gains = []
+    for gate in context.use_case.gates:
+        if not isinstance(gate, Improvement):
+            continue
+        if gate.metric in metrics and gate.metric in champion_metrics:
+            gain = paired_gain(
+                gate.metric,
+                context.test.target,
+                context.test.predictions,
+                champion.predictions,
+                confidence=gate.confidence,
+                days=context.days,
+            )
+            gains.append(gain)
+    return ChampionComparison(
+        version=champion.version, metrics=champion_metrics, gains=tuple(gains), overlap=overlap
+    )
 
 
 def paired_gain(
@@ -42,14 +69,29 @@ def paired_gain(
     days: DayBootstrap,
 ) -> Gain:
     """
-    Compare two models' predictions of the same rows, paired: the days are drawn again, the same for both.
+    Return the gain of one model on another, from resampled days that are the same for both.
 
-    Efron and Tibshirani 1993, with blocks of days in place of rows.
+    Paired bootstrap (Efron and Tibshirani 1993), with blocks of days in place of rows.
+
+    Parameters
+    ----------
+    metric : Metric
+    target : array of float, shape (n,)
+    challenger, champion : array of float, shape (n,) or (n, n_classes)
+        Predictions of the same n rows.
+    confidence : float
+        Probability of each bound.
+    days : DayBootstrap
+        Days of the n rows.
     """
     sign = 1 if metric in GREATER_IS_BETTER else -1
-    new, old = (resample_metric(metric, target, predictions, days) for predictions in (challenger, champion))
-    value = sign * (float(MEASURES[metric](target, challenger)) - float(MEASURES[metric](target, champion)))
-    lower, upper = days.interval(
-        lambda weights: sign * (new(weights) - old(weights)), confidence=confidence, value=value
-    )
+    new = resample_metric(metric, target, challenger, days)
+    old = resample_metric(metric, target, champion, days)
+    function = METRIC_FUNCTIONS[metric]
+    value = sign * (float(function(target, challenger)) - float(function(target, champion)))
+
+    def gain(weights: Values) -> Values:
+        return sign * (new(weights) - old(weights))
+
+    lower, upper = days.interval(gain, confidence=confidence, value=value)
     return Gain(metric, value, lower, upper, confidence, days.count, f"paired {days.method}")

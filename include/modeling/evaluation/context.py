@@ -1,21 +1,20 @@
-"""A candidate on trial: its model, rows it has seen and rows it has not, and its answers to them."""
+"""Evaluation context: a candidate, its predictions of each split, and what it is compared with."""
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from include.errors import AirworthyError, DataError
+from include.errors import ModelError
 from include.modeling.evaluation.baseline import baseline_predictions
 from include.modeling.evaluation.bootstrap import DayBootstrap
-from include.modeling.evaluation.costs import DEFAULT_THRESHOLD, best_threshold
-from include.modeling.transient_errors import translate_transient
+from include.modeling.evaluation.costs import choose_threshold
+from include.modeling.evaluation.estimator_errors import estimator_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     import numpy.typing as npt
@@ -27,21 +26,27 @@ if TYPE_CHECKING:
     from include.modeling.evaluation.bootstrap import Values
     from include.modeling.evaluation.isolated_process import ProcessMeasurement
 
-SAMPLE = 50_000  # rows of train and validation: enough for their metrics, whatever they hold
+# Rows of the training and of the validation split that are scored: enough for their metrics.
+MAX_ROWS = 50_000
 
 
 @dataclass(frozen=True, slots=True)
 class ScoredSplit:
-    """Rows, what became of them, and what the candidate said."""
+    """
+    One split: features `frame` (n rows), `target` (n,), `predictions` (n,) or (n, n_classes).
+
+    `total_rows` is the size of the whole split, of which the n rows may be a sample.
+    """
 
     frame: pd.DataFrame
     target: Values
     predictions: Values
+    total_rows: int
 
 
 @dataclass(frozen=True, slots=True)
 class ChampionScores:
-    """The champion, and its answers to the candidate's test rows."""
+    """The champion, and its predictions of the candidate's test rows."""
 
     version: int
     model: ServedModel
@@ -52,11 +57,22 @@ class ChampionScores:
 @dataclass(frozen=True, slots=True)
 class EvaluationContext:
     """
-    All that gates may look at.
+    All that gates may measure.
 
-    `train` and `validation` are at most `SAMPLE` rows each, always the same ones; `test` is whole. `naive`
-    and `naive_threshold` are of the forecast without a model. `fresh` and `champions` wait for what the
-    packaged models answered in a process of their own.
+    Attributes
+    ----------
+    train, validation : ScoredSplit
+        At most `MAX_ROWS` rows each, always the same; no validation split is None.
+    test : ScoredSplit
+        All test rows.
+    days : DayBootstrap
+        Days of the test rows.
+    threshold, baseline_threshold : float
+        Probability from which a row is acted on: by the model, and by the baseline.
+    baseline : array of float
+        Baseline predictions of the test rows.
+    isolated, champion_isolated : callable or None
+        Wait for the measurement of the packaged model in an isolated process.
     """
 
     use_case: UseCase
@@ -73,22 +89,45 @@ class EvaluationContext:
     isolated: Callable[[], ProcessMeasurement] | None = None
     champion_isolated: Callable[[], ProcessMeasurement] | None = None
 
+    @property
+    def scored_splits(self) -> dict[str, ScoredSplit]:
+        """The splits by name."""
+        splits = {"train": self.train, "validation": self.validation, "test": self.test}
+        return {name: split for name, split in splits.items() if split is not None}
+
+    @property
+    def selection(self) -> ScoredSplit:
+        """The rows on which thresholds are chosen: validation, or training where there is none."""
+        return self.validation or self.train
+
 
 def build_context(
-    use_case: UseCase, model: ServedModel, folder: Path, splits: Splits, **more: Any
+    use_case: UseCase,
+    model: ServedModel,
+    folder: Path,
+    splits: Splits,
+    *,
+    champion: ChampionScores | None = None,
+    isolated: Callable[[], ProcessMeasurement] | None = None,
+    champion_isolated: Callable[[], ProcessMeasurement] | None = None,
 ) -> EvaluationContext:
     """
-    Ask the model everything that several gates look at; `more` are further fields of the trial.
+    Predict each split once, with the model and with the baseline, and choose the thresholds.
 
-    :raises DataError: if it answers something that is no prediction
+    Raises
+    ------
+    ModelError
+        If the model raises, or returns something that is no prediction.
+    ServiceUnavailable
+        If memory, disk, a worker or a connection failed.
     """
-    train, test = (
-        score_split(use_case, model, frame) for frame in (sample(splits.train, SAMPLE), splits.test)
-    )
-    chosen_on, validation = train, None
+    train = score_split(use_case, model, splits.train, MAX_ROWS)
+    test = score_split(use_case, model, splits.test)
+    validation = None
     if len(splits.validation):
-        validation = chosen_on = score_split(use_case, model, sample(splits.validation, SAMPLE))
-    naive, naive_chosen = baseline_predictions(use_case, splits.train, splits.test, chosen_on.frame)
+        validation = score_split(use_case, model, splits.validation, MAX_ROWS)
+    selection = validation or train
+    baseline, baseline_selection = baseline_predictions(use_case, splits.train, splits.test, selection.frame)
     return EvaluationContext(
         use_case=use_case,
         model=model,
@@ -97,70 +136,59 @@ def build_context(
         validation=validation,
         test=test,
         days=DayBootstrap.of(splits.test["day"]),
-        threshold=_threshold(use_case, chosen_on.target, chosen_on.predictions),
-        baseline=naive,
-        baseline_threshold=_threshold(use_case, chosen_on.target, naive_chosen),
-        **more,
+        threshold=choose_threshold(use_case.cost, selection.target, selection.predictions),
+        baseline=baseline,
+        baseline_threshold=choose_threshold(use_case.cost, selection.target, baseline_selection),
+        champion=champion,
+        isolated=isolated,
+        champion_isolated=champion_isolated,
     )
 
 
-def score_split(use_case: UseCase, model: ServedModel, frame: pd.DataFrame) -> ScoredSplit:
-    """Return these rows with the model's answers."""
-    answers = predict_checked(use_case, model, frame)
-    return ScoredSplit(frame, frame["target"].to_numpy(dtype=np.float64), answers)
+def score_split(
+    use_case: UseCase, model: ServedModel, frame: pd.DataFrame, max_rows: int | None = None
+) -> ScoredSplit:
+    """Return the rows of a split, or a sample of `max_rows`, with the model's predictions."""
+    rows = frame if max_rows is None else sample(frame, max_rows)
+    predictions = predict_checked(use_case, model, rows)
+    return ScoredSplit(rows, rows["target"].to_numpy(dtype=np.float64), predictions, len(frame))
 
 
 def predict_checked(use_case: UseCase, model: ServedModel, frame: pd.DataFrame) -> Values:
     """
-    Return one number for each row, or of several classes one for each of them.
+    Return the predictions of `frame` (n rows), of shape (n,) or of several classes (n, n_classes).
 
-    :raises DataError: if the model raises, or answers anything else
-    :raises ServiceUnavailable: if memory, disk, a worker or a connection failed it
+    Raises
+    ------
+    ModelError
+        If the model raises, or returns another shape or values that are not finite.
+    ServiceUnavailable
+        If memory, disk, a worker or a connection failed.
     """
-    with estimator_errors(use_case, f"{len(frame)} rows"):
-        answers = np.asarray(model.predict(frame), dtype=np.float64)
-    wrong = int(np.count_nonzero(~np.isfinite(answers)))
-    classes = len(use_case.label.classes)
-    if answers.shape != ((len(frame), classes) if classes else (len(frame),)) or wrong:
-        what = f"{wrong} of them are not finite" if wrong else f"they have the shape {answers.shape}"
-        raise DataError(
-            f"{use_case.name}: the answers to {len(frame)} rows are no predictions: {what}. "
-            "Correct build_model(), or look at the rows of the snapshot."
+    action = f"{use_case.name}: the prediction of {len(frame)} rows"
+    remedy = "Correct build_model(), for instance how it takes missing and unknown values."
+    with estimator_errors(action, remedy=remedy):
+        predictions = np.asarray(model.predict(frame), dtype=np.float64)
+    n_classes = len(use_case.label.classes)
+    expected_shape = (len(frame), n_classes) if n_classes else (len(frame),)
+    n_invalid = int(np.count_nonzero(~np.isfinite(predictions)))
+    problem = None
+    if n_invalid:
+        problem = f"{n_invalid} values are not finite"
+    elif predictions.shape != expected_shape:
+        problem = f"the shape is {predictions.shape}, expected is {expected_shape}"
+    if problem:
+        raise ModelError(
+            f"{action} is invalid: {problem}. Correct build_model(), or look at the rows of the snapshot."
         )
-    return answers
+    return predictions
 
 
-@contextmanager
-def estimator_errors(use_case: UseCase, what: str) -> Iterator[None]:
-    """
-    Tell what a team's estimator raises from what only happened to it, while it is asked `what`.
-
-    :raises DataError: quoting the estimator
-    :raises ServiceUnavailable: in place of an accident, which says nothing of the model
-    """
-    try:
-        with translate_transient(f"{use_case.name}: the prediction of {what}"):
-            yield
-    except AirworthyError:
-        raise
-    except Exception as error:  # anybody's estimator may raise anything, and does so the next time too
-        raise DataError(
-            f"{use_case.name}: the model cannot answer {what}: {type(error).__name__}: {error}. "
-            "Correct build_model(), for instance how it takes missing and unknown values."
-        ) from error
+def sample(frame: pd.DataFrame, max_rows: int) -> pd.DataFrame:
+    """Return at most `max_rows` rows, evenly spaced, always the same ones."""
+    return frame if len(frame) <= max_rows else frame.iloc[evenly_spaced(len(frame), max_rows)]
 
 
-def sample(frame: pd.DataFrame, rows: int) -> pd.DataFrame:
-    """Return at most so many rows, evenly spread, always the same ones."""
-    return frame if len(frame) <= rows else frame.iloc[evenly_spaced(len(frame), rows)]
-
-
-def evenly_spaced(count: int, rows: int) -> npt.NDArray[np.intp]:
-    """Return the places of at most `rows` of `count` rows, evenly spread."""
-    return np.linspace(0, count - 1, min(rows, count)).astype(np.intp)
-
-
-def _threshold(use_case: UseCase, target: Values, answers: Values) -> float:
-    if use_case.cost is None or use_case.cost.kind == "error":
-        return DEFAULT_THRESHOLD
-    return best_threshold(use_case.cost, target, answers)
+def evenly_spaced(count: int, max_rows: int) -> npt.NDArray[np.intp]:
+    """Return the positions of at most `max_rows` of `count` rows."""
+    return np.linspace(0, count - 1, min(max_rows, count)).astype(np.intp)

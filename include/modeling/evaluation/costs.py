@@ -1,4 +1,4 @@
-"""What predictions cost in the owner's currency, and from which probability on it pays to act."""
+"""Costs of predictions in the owner's currency, and the threshold from which acting pays."""
 
 from __future__ import annotations
 
@@ -10,44 +10,63 @@ if TYPE_CHECKING:
     from include.declarations import AnyCost, DecisionCost
     from include.modeling.evaluation.bootstrap import Values
 
-DEFAULT_THRESHOLD = 0.5  # the threshold where nobody said what a wrong decision costs
+# Where no cost of a wrong decision is declared.
+DEFAULT_THRESHOLD = 0.5
 PER_ROWS = 1_000
 
 
-def cost_of(cost: AnyCost, target: Values, predictions: Values, threshold: float | None) -> Values:
-    """Return what each row costs, benefits counting as negative costs."""
+def row_costs(cost: AnyCost, target: Values, predictions: Values, threshold: float | None) -> Values:
+    """
+    Return the cost of each row, shape (n,); benefits are negative costs.
+
+    Parameters
+    ----------
+    cost : AnyCost
+    target, predictions : array of float, shape (n,)
+    threshold : float or None
+        Probability from which a row is acted on; None for `DEFAULT_THRESHOLD`, unused by an error cost.
+    """
     if cost.kind == "error":
         gap = predictions - target
         return np.where(gap > 0, gap * cost.over, -gap * cost.under)
-    acted, passed = _both(cost, target)
+    acted, passed = _decision_costs(cost, target)
     return np.where(predictions >= (DEFAULT_THRESHOLD if threshold is None else threshold), acted, passed)
 
 
+def choose_threshold(cost: AnyCost | None, target: Values, predictions: Values) -> float:
+    """Return the cheapest threshold on these rows; `DEFAULT_THRESHOLD` without a cost of decisions."""
+    if cost is None or cost.kind == "error":
+        return DEFAULT_THRESHOLD
+    return best_threshold(cost, target, predictions)
+
+
 def best_threshold(cost: DecisionCost, target: Values, predictions: Values) -> float:
-    """Return the probability from which on acting cost least on these rows, above all of them if never."""
-    thresholds, totals = _totals(cost, target, predictions)
+    """Return the cheapest threshold on these rows; above all predictions if acting never pays."""
+    thresholds, totals = _total_costs(cost, target, predictions)
     return float(thresholds[np.argmin(totals)])
 
 
-def curve(cost: DecisionCost, target: Values, predictions: Values) -> tuple[Values, Values]:
-    """Return every threshold that makes a difference, falling, and the cost per thousand rows at each."""
-    thresholds, totals = _totals(cost, target, predictions)
+def cost_curve(cost: DecisionCost, target: Values, predictions: Values) -> tuple[Values, Values]:
+    """Return every distinct threshold, falling, and the cost per `PER_ROWS` rows at each."""
+    thresholds, totals = _total_costs(cost, target, predictions)
     return thresholds, totals / len(target) * PER_ROWS
 
 
-def _totals(cost: DecisionCost, target: Values, predictions: Values) -> tuple[Values, Values]:
+def _total_costs(cost: DecisionCost, target: Values, predictions: Values) -> tuple[Values, Values]:
     order = np.argsort(-predictions, kind="stable")
     ranked = predictions[order]
-    acted, passed = _both(cost, target[order])
+    acted, passed = _decision_costs(cost, target[order])
     totals = np.concatenate([[passed.sum()], passed.sum() + np.cumsum(acted - passed)])
-    ends = np.append(np.flatnonzero(np.diff(ranked) != 0), len(ranked) - 1)
+    # Equal predictions are acted on together: only the last of them is a threshold.
+    last_positions = np.append(np.flatnonzero(np.diff(ranked) != 0), len(ranked) - 1)
     above_all = float(np.nextafter(ranked[0], np.inf))
-    return np.concatenate([[above_all], ranked[ends]]), totals[np.append(0, ends + 1)]
+    thresholds = np.concatenate([[above_all], ranked[last_positions]])
+    return thresholds, totals[np.append(0, last_positions + 1)]
 
 
-def _both(cost: DecisionCost, target: Values) -> tuple[Values, Values]:
-    """Return what each row costs if it is acted on, and if not."""
-    positive = target == 1
-    acted = np.where(positive, -cost.benefit_true_positive, cost.false_positive)
-    passed = np.where(positive, cost.false_negative, -cost.benefit_true_negative)
+def _decision_costs(cost: DecisionCost, target: Values) -> tuple[Values, Values]:
+    """Return the cost of each row if it is acted on, and if it is not."""
+    is_positive = target == 1
+    acted = np.where(is_positive, -cost.benefit_true_positive, cost.false_positive)
+    passed = np.where(is_positive, cost.false_negative, -cost.benefit_true_negative)
     return acted, passed

@@ -1,13 +1,13 @@
-"""What is known about a candidate when its gates judge it: figures only, so it travels as JSON."""
+"""Evidence of an evaluation: the figures that the gates judge, as JSON between tasks."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict
 
 from include.data.snapshots.leakage_history import LeakageRecord
-from include.modeling.evaluation.comparison import Gain
 
 Figure = float | int | str
 
@@ -16,11 +16,29 @@ class _Figures(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Gain:
+    """
+    How much better the challenger is, in units of the metric; positive is better for every metric.
+
+    With `confidence` the true gain is at least `lower`, and with the same confidence at most `upper`, as far
+    as the `days` of the test rows can tell.
+    """
+
+    metric: str
+    value: float
+    lower: float
+    upper: float
+    confidence: float
+    days: int
+    method: str
+
+
 class ChampionComparison(_Figures):
     """
     The champion on the candidate's test rows.
 
-    `overlap` is how many of those rows the champion was trained on; None if nobody knows its training rows.
+    `overlap` counts those rows that the champion was trained on; None if its training rows are unknown.
     """
 
     version: int
@@ -31,9 +49,9 @@ class ChampionComparison(_Figures):
 
 class Measurement(_Figures):
     """
-    What was measured for one gate: figures, the same for each of several items, or why it could not be.
+    Measurement of one gate on `rows` rows: figures, items of the same figures, or the problem.
 
-    `rows` is on how many rows.
+    `problem` is why the gate could not be measured.
     """
 
     figures: Mapping[str, Figure] = {}
@@ -44,10 +62,11 @@ class Measurement(_Figures):
 
 class CostComparison(_Figures):
     """
-    What predictions cost, per thousand test rows: with the model, with the naive forecast, and with neither.
+    Costs per 1,000 test rows: with the model, with the baseline, and without either.
 
     `threshold` is the probability from which a row is acted on, chosen on validation rows; each alternative
-    has the threshold that is best for itself. The bounds are those of what is saved against the better one.
+    has the threshold that is best for itself. `lower` and `upper` bound what is `saved` against the cheaper
+    alternative, each with `confidence`.
     """
 
     currency: str
@@ -63,14 +82,38 @@ class CostComparison(_Figures):
 
 class Evidence(_Figures):
     """
-    The candidate's metrics and rows per split (train, validation, test), and what the gates compare.
+    Figures of a candidate.
 
-    `sampled` says on how many rows a split was measured where not on all; `intervals` are those of the test
-    metrics, 95 % between their bounds, over `days` test days; `naive` are the metrics of the naive forecast
-    on the test rows, and `skill` what the use case's metric gains on it. `overlap` counts test rows that are
-    training rows too; `answers` is the range of the predictions on the test rows; `refusals` counts failed
-    attempts since the last promotion; `leakage` is what the features' own checks said of the snapshot's days,
-    None if nobody looked; `measured` holds what each gate asked for, by its key.
+    Attributes
+    ----------
+    metrics : mapping
+        Metrics by split (train, validation, test).
+    rows : mapping
+        Rows of each whole split.
+    overlap : int
+        Test rows that are training rows too.
+    prediction_range : tuple of float
+        Lowest and highest prediction of a test row.
+    days : int
+        Test days.
+    sampled : mapping
+        Rows that a split was measured on, where these are not all.
+    intervals : mapping
+        95 % interval of each test metric.
+    baseline : mapping
+        Metrics of the baseline on the test rows.
+    skill : float or None
+        Share of the way from the baseline to perfect predictions, in the use case's metric.
+    costs : CostComparison or None
+        None if the use case declares no cost.
+    champion : ChampionComparison or None
+        None without a champion.
+    refusals : int
+        Failed attempts since the last promotion.
+    leakage : LeakageRecord or None
+        What the features' own checks found on the snapshot's days; None if that was not looked up.
+    measurements : mapping
+        Measurement of each gate, by its key.
     """
 
     metrics: Mapping[str, Mapping[str, float]]

@@ -1,4 +1,9 @@
-"""Packaged models in processes that know nothing of their training."""
+"""
+Predictions of packaged models in isolated processes, with their cost.
+
+ProcessPoolExecutor does not fit: BrokenProcessPool does not tell a process that was killed (an accident) from
+one that crashed (the model's fault), and its workers import the parent's main module, which counts as memory.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +25,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from include.certificates import certificate
-from include.errors import DataError, ServiceUnavailable
-from include.inference import model as loading
+from include.errors import ModelError, ServiceUnavailable
+from include.inference import model as inference
 from include.modeling.transient_errors import translate_transient
 
 if TYPE_CHECKING:
@@ -29,21 +34,30 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    Ask = Callable[[Path, str], Callable[[], "ProcessMeasurement"]]
+    WaitForMeasurement = Callable[[], "ProcessMeasurement"]
+    StartPrediction = Callable[[Path], WaitForMeasurement]
 
 PROJECT = Path(__file__).parents[3]
-TIMEOUT_S = 120.0  # seconds
-CALLS = 60
-WARM_UP = 3
-MEGABYTE = 1e6
-PEAK, NOW = "VmHWM:", "VmRSS:"
-LINE_PREFIX = '{"number": '  # how a line begins that no model has printed
-ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}  # as it is served
+TIMEOUT_S = 120.0
+N_CALLS = 60
+N_WARM_UP_CALLS = 3
+BYTES_PER_MB = 1e6
+# Fields of /proc/self/status: the peak of the resident memory, and the resident memory now.
+PEAK_MEMORY = "VmHWM:"
+MEMORY = "VmRSS:"
+# Start of the lines that hold a result; no model prints such a line.
+LINE_PREFIX = '{"number": '
+# As in a model server.
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessMeasurement:
-    """What the process answered to the rows, and what that took: ms for one row, and MB."""
+    """
+    Predictions of an isolated process and its cost.
+
+    The cost is the single-row latency p50 and p99 in ms, and the size of the files and the peak RSS in MB.
+    """
 
     predictions: tuple[Any, ...]
     latency_p50_ms: float
@@ -53,16 +67,18 @@ class ProcessMeasurement:
 
 
 @contextmanager
-def isolated_predictor(rows: pd.DataFrame) -> Iterator[Ask]:
+def isolated_predictor(rows: pd.DataFrame) -> Iterator[StartPrediction]:
     """
-    Give a way to let models in folders answer `rows`, each in a new process, while the caller goes on.
+    Yield a function that starts the prediction of `rows` by a packaged model in a new process.
 
-    Ask for all models first: each asking gives a function that waits for the answers. It raises `DataError`
-    where the model has none, and `ServiceUnavailable` where memory or the machine's time ran out. The
-    processes have one clean parent, which has imported libraries and nothing else: they begin sooner.
+    Start all models first: each start returns a function that waits for the measurement. It raises ModelError
+    if the model cannot predict, and ServiceUnavailable if memory or time ran out. The processes are forked
+    from one parent that has imported libraries and no data, so that they start sooner.
+
+    The package must have been verified: loading it runs what it contains.
     """
-    with TemporaryDirectory(prefix="fresh-") as place:
-        file = Path(place) / "rows.pickle"
+    with TemporaryDirectory(prefix="isolated-") as folder:
+        file = Path(folder) / "rows.pickle"
         file.write_bytes(pickle.dumps(rows))
         process = subprocess.Popen(  # noqa: S603  our own interpreter and module
             [sys.executable, "-m", "include.modeling.evaluation.isolated_process", str(file)],
@@ -72,27 +88,30 @@ def isolated_predictor(rows: pd.DataFrame) -> Iterator[Ask]:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            start_new_session=True,  # so that parent and children end together
+            # One process group, which `_kill` ends as a whole.
+            start_new_session=True,
         )
-        asked = 0
-        said = cache(lambda: _read_output(process))
+        n_started = 0
+        read_results = cache(lambda: _read_output(process))
 
-        def ask(folder: Path, digest: str) -> Callable[[], ProcessMeasurement]:
-            nonlocal asked
-            number, asked = asked, asked + 1
+        def start(package: Path) -> WaitForMeasurement:
+            nonlocal n_started
+            number = n_started
+            n_started += 1
             if process.stdin is not None:
-                with suppress(BrokenPipeError):  # it has ended, and whoever waits is told why
-                    process.stdin.write(json.dumps([str(folder), digest]) + "\n")
+                # A process that has ended is reported when its results are read.
+                with suppress(BrokenPipeError):
+                    process.stdin.write(json.dumps(str(package)) + "\n")
                     process.stdin.flush()
-            return lambda: _answers(said(), number)
+            return lambda: _measurement(read_results(), number)
 
         try:
-            yield ask
+            yield start
         finally:
-            _end(process)
+            _kill(process)
 
 
-def _end(process: subprocess.Popen[str]) -> None:
+def _kill(process: subprocess.Popen[str]) -> None:
     if process.poll() is None:
         os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
@@ -107,98 +126,103 @@ def _read_output(process: subprocess.Popen[str]) -> list[dict[str, Any]]:
             "the model hangs. Try again when the machine is less busy."
         ) from error
     if process.returncode:
-        reason = errors.strip().splitlines()[-1:] or [f"it ended with {process.returncode}"]
-        raise ServiceUnavailable(f"A fresh process could not begin: {reason[0]}. Try again.")
+        last_lines = errors.strip().splitlines()[-1:] or [f"it ended with {process.returncode}"]
+        raise ServiceUnavailable(f"The isolated process could not start: {last_lines[0]}. Try again.")
     return [json.loads(line) for line in output.splitlines() if line.startswith(LINE_PREFIX)]
 
 
-def _answers(said: list[dict[str, Any]], number: int) -> ProcessMeasurement:
-    nothing: dict[str, Any] = {"problem": "it said nothing"}
-    found = next((each for each in said if each["number"] == number), nothing)
-    if "accident" in found:
-        raise ServiceUnavailable(found["accident"])
-    if "problem" in found:
-        raise DataError(f"a fresh process cannot answer: {found['problem']}")
-    return ProcessMeasurement(**found["answers"] | {"predictions": tuple(found["answers"]["predictions"])})
+def _measurement(results: list[dict[str, Any]], number: int) -> ProcessMeasurement:
+    result = next((result for result in results if result["number"] == number), None)
+    if result is None:
+        raise ModelError("the model cannot predict in an isolated process: there is no result")
+    if "accident" in result:
+        raise ServiceUnavailable(result["accident"])
+    if "problem" in result:
+        raise ModelError(f"the model cannot predict in an isolated process: {result['problem']}")
+    figures = result["measurement"]
+    return ProcessMeasurement(**figures | {"predictions": tuple(figures["predictions"])})
 
 
-def answer(folder: Path, digest: str, rows: pd.DataFrame) -> ProcessMeasurement:
-    """Load the model of this digest and answer rows, all at once and then some of them one by one."""
-    certificate.require_digest(folder, digest, "The candidate")
-    model = loading.load_unverified(folder)
+def measure_package(package: Path, rows: pd.DataFrame) -> ProcessMeasurement:
+    """Load a verified package, and predict the rows at once and then some of them one by one."""
+    model = inference.load_unverified(package)
     predictions = model.predict(rows)
-    ones = [rows.iloc[place : place + 1] for place in range(min(CALLS, len(rows)))]
+    single_rows = [rows.iloc[number : number + 1] for number in range(min(N_CALLS, len(rows)))]
     seconds = []
-    for one in (*ones[:WARM_UP], *ones):
-        began = time.perf_counter()
-        model.predict(one)
-        seconds.append(time.perf_counter() - began)
-    median, worst = np.quantile(seconds[WARM_UP:], [0.5, 0.99]) * 1_000
+    for row in (*single_rows[:N_WARM_UP_CALLS], *single_rows):
+        start = time.perf_counter()
+        model.predict(row)
+        seconds.append(time.perf_counter() - start)
+    p50, p99 = np.quantile(seconds[N_WARM_UP_CALLS:], [0.5, 0.99]) * 1_000
     return ProcessMeasurement(
         predictions=tuple(predictions.tolist()),
-        latency_p50_ms=float(median),
-        latency_p99_ms=float(worst),
-        size_mb=size_of(folder) / MEGABYTE,
-        memory_mb=memory(PEAK),
+        latency_p50_ms=float(p50),
+        latency_p99_ms=float(p99),
+        size_mb=package_size(package) / BYTES_PER_MB,
+        memory_mb=process_memory(PEAK_MEMORY),
     )
 
 
-def size_of(folder: Path) -> int:
-    """Return the bytes of a model's files, evidence and certificate aside."""
-    beside = {certificate.EVIDENCE, certificate.FILE_NAME}
-    files = (path for path in folder.rglob("*") if path.relative_to(folder).parts[0] not in beside)
-    return sum(path.stat().st_size for path in files if path.is_file())
+def package_size(package: Path) -> int:
+    """Return the bytes of a model's files, without evidence and certificate."""
+    excluded = {certificate.EVIDENCE, certificate.FILE_NAME}
+    paths = (path for path in package.rglob("*") if path.relative_to(package).parts[0] not in excluded)
+    return sum(path.stat().st_size for path in paths if path.is_file())
 
 
-def memory(what: str) -> float:
-    """Return how many MB this process has or had at most: getrusage counts what its parent had, too."""
+def process_memory(field: str) -> float:
+    """Return `PEAK_MEMORY` or `MEMORY` of this process in MB."""
     status = Path("/proc/self/status")
-    if not status.exists():  # no Linux
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / MEGABYTE
-    found = next(line for line in status.read_text().splitlines() if line.startswith(what))
-    return float(found.split()[1]) * 1_024 / MEGABYTE
+    if not status.exists():
+        # Other systems than Linux. The figure includes what the parent had at the fork.
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / BYTES_PER_MB
+    line = next(line for line in status.read_text().splitlines() if line.startswith(field))
+    return float(line.split()[1]) * 1_024 / BYTES_PER_MB
 
 
-def measure_model(folder: Path, digest: str, rows: pd.DataFrame) -> dict[str, Any]:
-    """Return the answers of a model as plain values, or why there are none: an accident, or its own fault."""
+def measure_result(package: Path, rows: pd.DataFrame) -> dict[str, Any]:
+    """Return a `measurement` as plain values, an `accident`, or a `problem` of the model."""
     try:
-        with translate_transient("a fresh process"):
-            return {"answers": asdict(answer(folder, digest, rows))}
+        with translate_transient("The prediction in an isolated process"):
+            return {"measurement": asdict(measure_package(package, rows))}
     except ServiceUnavailable as error:
         return {"accident": str(error)}
-    except Exception as error:  # noqa: BLE001  what else a package raises, unpacked or asked, is its own fault
+    except Exception as error:  # noqa: BLE001  whatever else a package raises is its own fault
         return {"problem": f"{type(error).__name__}: {error}"}
 
 
-def _run_child(number: int, folder: Path, digest: str, rows: pd.DataFrame) -> None:
-    """Write what `attempt` returns, from a child of its own, or what ended that."""
-    if any(folder.glob("*.skops")):
-        import skops.io  # noqa: F401  dear: once for all models of that form, and before the fork
-    imported = memory(PEAK)
+def _run_child(number: int, package: Path, rows: pd.DataFrame) -> None:
+    """Write the result of a package from a child process, or how the child ended."""
+    if any(package.glob("*.skops")):
+        # Slow to import: once for all models of this format, before the fork.
+        import skops.io  # noqa: F401
+    memory_before = process_memory(PEAK_MEMORY)
     child = os.fork()
     if not child:
-        shared = imported - memory(NOW)  # what this child did not have to read in once more
-        found = measure_model(folder, digest, rows)
-        if "answers" in found:
-            found["answers"]["memory_mb"] += max(shared, 0.0)
-        _say({"number": number} | found)
+        # Memory of the imports that the child shares with its parent.
+        shared = memory_before - process_memory(MEMORY)
+        result = measure_result(package, rows)
+        if "measurement" in result:
+            result["measurement"]["memory_mb"] += max(shared, 0.0)
+        _write({"number": number} | result)
         os._exit(0)
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     if status:
-        what = "accident" if status == -signal.SIGKILL else "problem"  # so ends what takes too much memory
-        _say({"number": number, what: f"it ended with {status}"})
+        # The kernel kills what takes too much memory.
+        kind = "accident" if status == -signal.SIGKILL else "problem"
+        _write({"number": number, kind: f"it ended with {status}"})
 
 
-def _say(found: dict[str, Any]) -> None:
-    print("\n" + json.dumps(found), flush=True)  # noqa: T201  a line of its own, whatever a model printed
+def _write(result: dict[str, Any]) -> None:
+    # On a line of its own, whatever a model has printed.
+    print("\n" + json.dumps(result), flush=True)  # noqa: T201
 
 
 def main(file: str) -> None:
-    """Answer the rows in a file that the parent process wrote, with each model that it names."""
-    rows = pickle.loads(Path(file).read_bytes())  # noqa: S301  nobody else could write there
+    """Measure each package that standard input names, on the rows in a file of the parent process."""
+    rows = pickle.loads(Path(file).read_bytes())  # noqa: S301  the parent's own temporary folder
     for number, line in enumerate(sys.stdin):
-        folder, digest = json.loads(line)
-        _run_child(number, Path(folder), digest, rows)
+        _run_child(number, Path(json.loads(line)), rows)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What a model is worth on rows it has not seen."""
+"""Metrics of predictions, as scikit-learn defines them."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn import metrics
 
-from include.declarations import METRICS
-from include.errors import DataError
+from include.declarations import GREATER_IS_BETTER, METRICS
+from include.errors import DataError, ModelError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -20,20 +20,55 @@ if TYPE_CHECKING:
 
     Values = npt.NDArray[np.float64]
 
-MEASURES: Mapping[Metric, Callable[[Values, Values], float]] = {
-    "roc_auc": lambda target, predictions: _roc_auc(target, predictions),
-    "average_precision": metrics.average_precision_score,
-    "log_loss": lambda target, predictions: metrics.log_loss(
-        target, predictions, labels=_classes(predictions)
-    ),
-    "accuracy": lambda target, predictions: float(np.mean(predictions.argmax(axis=1) == target)),
-    "balanced_accuracy": lambda target, predictions: metrics.recall_score(
+
+def _area_under_roc(target: Values, predictions: Values) -> float:
+    """Return the ROC AUC; of several classes the mean over each against all others."""
+    if predictions.ndim == 1:
+        return float(metrics.roc_auc_score(target, predictions))
+    areas = [
+        metrics.roc_auc_score(target == code, predictions[:, code]) for code in _class_codes(predictions)
+    ]
+    return float(np.mean(areas))
+
+
+def _log_loss(target: Values, predictions: Values) -> float:
+    return float(metrics.log_loss(target, predictions, labels=_class_codes(predictions)))
+
+
+def _brier(target: Values, predictions: Values) -> float:
+    return float(np.mean((predictions - target) ** 2))
+
+
+def _accuracy(target: Values, predictions: Values) -> float:
+    return float(np.mean(predictions.argmax(axis=1) == target))
+
+
+def _balanced_accuracy(target: Values, predictions: Values) -> float:
+    recall = metrics.recall_score(
         target, predictions.argmax(axis=1), average="macro", labels=np.unique(target), zero_division=0
-    ),
-    "f1_macro": lambda target, predictions: metrics.f1_score(
-        target, predictions.argmax(axis=1), average="macro", labels=_classes(predictions), zero_division=0
-    ),
-    "brier": lambda target, predictions: float(np.mean((predictions - target) ** 2)),
+    )
+    return float(recall)
+
+
+def _f1_macro(target: Values, predictions: Values) -> float:
+    score = metrics.f1_score(
+        target, predictions.argmax(axis=1), average="macro", labels=_class_codes(predictions), zero_division=0
+    )
+    return float(score)
+
+
+def _class_codes(predictions: Values) -> list[int]:
+    return list(range(predictions.shape[1] if predictions.ndim == 2 else 2))
+
+
+METRIC_FUNCTIONS: Mapping[Metric, Callable[[Values, Values], float]] = {
+    "roc_auc": _area_under_roc,
+    "average_precision": metrics.average_precision_score,
+    "log_loss": _log_loss,
+    "accuracy": _accuracy,
+    "balanced_accuracy": _balanced_accuracy,
+    "f1_macro": _f1_macro,
+    "brier": _brier,
     "rmse": metrics.root_mean_squared_error,
     "mae": metrics.mean_absolute_error,
     "r2": metrics.r2_score,
@@ -42,14 +77,14 @@ NEEDS_ALL_CLASSES: frozenset[Metric] = frozenset({"roc_auc", "average_precision"
 
 
 def predict(estimator: Any, task: Task, frame: pd.DataFrame) -> Values:
-    """Return one number a row, the probability of class 1 or the value; of several classes one for each."""
-    answer = estimator.predict(frame) if task == "regression" else estimator.predict_proba(frame)
-    return as_predictions(answer, task)
+    """Return predictions of an estimator, of shape (n,) or of several classes (n, n_classes)."""
+    output = estimator.predict(frame) if task == "regression" else estimator.predict_proba(frame)
+    return as_predictions(output, task)
 
 
-def as_predictions(answer: Any, task: Task) -> Values:
-    """Return what an estimator answered as predictions: of two columns of probabilities the second."""
-    values = np.asarray(answer, dtype=np.float64)
+def as_predictions(output: Any, task: Task) -> Values:
+    """Return the output of an estimator as predictions: of a binary classifier the second column."""
+    values = np.asarray(output, dtype=np.float64)
     if task == "multiclass":
         return values
     return values[:, 1] if task == "binary" else values.reshape(len(values))
@@ -59,43 +94,58 @@ def compute_metrics(use_case: UseCase, predictions: Values, target: Values | pd.
     """
     Return every metric of the use case's task that is defined on these rows.
 
-    Ranking metrics are left out when a class is not there, r2 when there are fewer than two rows,
-    log_loss when an answer is no probability.
+    Ranking metrics are undefined when a class is absent, R² on fewer than two rows, and the log loss when a
+    prediction is no probability.
 
-    :raises DataError: if there is no row, or a prediction is not a finite number
+    Parameters
+    ----------
+    use_case : UseCase
+    predictions : array of float, shape (n,) or (n, n_classes)
+    target : array or Series, shape (n,)
+
+    Raises
+    ------
+    DataError
+        If there are no rows.
+    ModelError
+        If a prediction is not finite.
     """
     truth = np.asarray(target, dtype=np.float64)
-    if not len(truth) or not np.isfinite(predictions).all():
-        wrong = int(np.count_nonzero(~np.isfinite(predictions)))
-        raise DataError(
-            f"{use_case.name}: {wrong} of {len(truth)} predictions are not finite numbers; "
-            "nothing can be measured. Look at the estimator and at the rows of the snapshot."
+    if not len(truth):
+        raise DataError(f"{use_case.name}: there are no rows to measure. Look at the rows of the snapshot.")
+    n_invalid = int(np.count_nonzero(~np.isfinite(predictions)))
+    if n_invalid:
+        raise ModelError(
+            f"{use_case.name}: {n_invalid} of the predictions of {len(truth)} rows are not finite. "
+            "Look at the estimator and at the rows of the snapshot."
         )
-    classes, one_row = len(use_case.label.classes) or 2, len(truth) < 2
+    n_classes = len(use_case.label.classes) or 2
     defined = METRICS[use_case.task]
-    if len(np.unique(truth)) < classes:
+    if len(np.unique(truth)) < n_classes:
         defined -= NEEDS_ALL_CLASSES
-    if one_row:
+    if len(truth) < 2:
         defined -= {"r2"}
+    # The gate prediction_range reports what is no probability.
     if use_case.task != "regression" and (predictions.min() < 0 or predictions.max() > 1):
-        defined -= {"log_loss"}  # the gate prediction_range says so
-    return {metric: float(MEASURES[metric](truth, predictions)) for metric in sorted(defined)}
+        defined -= {"log_loss"}
+    return {metric: float(METRIC_FUNCTIONS[metric](truth, predictions)) for metric in sorted(defined)}
 
 
-def _classes(predictions: Values) -> list[int]:
-    return list(range(predictions.shape[1] if predictions.ndim == 2 else 2))
+def skill_score(metric: Metric, model: Mapping[str, float], baseline: Mapping[str, float]) -> float | None:
+    """
+    Return the model's share of the way from the baseline's metric to the perfect one.
+
+    It is 1 for a perfect model and 0 for one as good as the baseline; None where it is undefined.
+    """
+    if metric not in model or metric not in baseline:
+        return None
+    perfect = 1.0 if metric in GREATER_IS_BETTER else 0.0
+    distance = perfect - baseline[metric]
+    return (model[metric] - baseline[metric]) / distance if distance else None
 
 
-def _roc_auc(target: Values, predictions: Values) -> float:
-    """Of several classes the mean over each against all others."""
-    if predictions.ndim == 1:
-        return float(metrics.roc_auc_score(target, predictions))
-    each = (metrics.roc_auc_score(target == place, predictions[:, place]) for place in _classes(predictions))
-    return float(np.mean(list(each)))
-
-
-def bins_of(answers: Values, count: int) -> np.ndarray:
-    """Return the bin of each row: equally many rows in each, ties together."""
-    edges = np.unique(np.quantile(answers, np.linspace(0, 1, count + 1)[1:-1]))
-    _, bins = np.unique(np.searchsorted(edges, answers, "right"), return_inverse=True)
+def equal_count_bins(values: Values, n_bins: int) -> npt.NDArray[np.intp]:
+    """Return the bin of each value, shape (n,): about equally many in each, equal values together."""
+    edges = np.unique(np.quantile(values, np.linspace(0, 1, n_bins + 1)[1:-1]))
+    _, bins = np.unique(np.searchsorted(edges, values, "right"), return_inverse=True)
     return np.asarray(bins)

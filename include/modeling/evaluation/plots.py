@@ -1,4 +1,4 @@
-"""Pictures of an evaluation, for people who would rather look than read."""
+"""Plots of an evaluation on the test rows, drawn by scikit-learn's displays where these exist."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from include.modeling.evaluation.costs import curve
-from include.modeling.evaluation.metrics import bins_of
+from include.modeling.evaluation.costs import cost_curve
+from include.modeling.evaluation.metrics import equal_count_bins
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,137 +16,152 @@ if TYPE_CHECKING:
     from include.modeling.evaluation.bootstrap import Values
     from include.modeling.evaluation.context import EvaluationContext
 
-POINTS = 500
-INCHES = (5.6, 4.2)
-DOTS = 90  # an inch
+    Plot = Callable[[Any, EvaluationContext], None]
+
+MAX_POINTS = 500
+N_BINS = 15
+SIZE_INCHES = (5.6, 4.2)
+DOTS_PER_INCH = 90
+REFERENCE_LINE = {"linestyle": ":", "color": "grey"}
 
 
-def draw_evaluation(trial: EvaluationContext, folder: Path) -> list[Path]:
-    """Write the pictures of a trial's test rows as PNG files; return where they are."""
-    pictures: dict[str, Callable[[Any, EvaluationContext], None]] = {
-        "residuals": _residuals,
-        "reliability": _predicted,
-    }
-    if trial.use_case.task == "binary":
-        pictures = {"reliability": _reliability}
-        if len(np.unique(trial.test.target)) > 1:
-            pictures |= {"roc": _roc, "precision_recall": _precision_recall}
-        if trial.use_case.cost is not None:
-            pictures["cost"] = _cost
-    if trial.use_case.task == "multiclass":
-        pictures = {"confusion": _confusion}
+def draw_evaluation(context: EvaluationContext, folder: Path) -> list[Path]:
+    """Write the plots of the test rows as PNG files into `folder`; return their paths."""
     paths = []
-    for name, paint in pictures.items():
-        paths.append(folder / f"{name}.png")
-        _save(paint, trial, paths[-1])
+    for name, plot in _plots_of(context).items():
+        path = folder / f"{name}.png"
+        _save(plot, context, path)
+        paths.append(path)
     return paths
 
 
-def _save(paint: Callable[[Any, EvaluationContext], None], trial: EvaluationContext, path: Path) -> None:
+def _plots_of(context: EvaluationContext) -> dict[str, Plot]:
+    """Return the plots of the task by file name."""
+    if context.use_case.task == "multiclass":
+        return {"confusion": _plot_confusion}
+    if context.use_case.task == "regression":
+        return {"residuals": _plot_residuals, "reliability": _plot_mean_actual}
+    plots: dict[str, Plot] = {"reliability": _plot_calibration}
+    if len(np.unique(context.test.target)) > 1:
+        plots |= {"roc": _plot_roc, "precision_recall": _plot_precision_recall}
+    if context.use_case.cost is not None:
+        plots["cost"] = _plot_cost
+    return plots
+
+
+def _save(plot: Plot, context: EvaluationContext, path: Path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=INCHES, dpi=DOTS, layout="tight")
+    figure = Figure(figsize=SIZE_INCHES, dpi=DOTS_PER_INCH, layout="tight")
     FigureCanvasAgg(figure)
     axes = figure.subplots()
-    paint(axes, trial)
+    plot(axes, context)
     axes.grid(alpha=0.3)
     if axes.get_legend_handles_labels()[1]:
         axes.legend(fontsize="small")
     figure.savefig(path)
 
 
-def _roc(axes: Any, trial: EvaluationContext) -> None:
-    for label, answers in _models(trial).items():
-        wrong, right = _rates(trial.test.target, answers)
-        axes.plot(wrong, right, label=label)
-    axes.plot([0, 1], [0, 1], ":", color="grey")
-    axes.set(title="ROC", xlabel="false positive rate", ylabel="true positive rate")
+def _plot_roc(axes: Any, context: EvaluationContext) -> None:
+    from sklearn.metrics import RocCurveDisplay
+
+    for name, predictions in _predictions_by_model(context).items():
+        RocCurveDisplay.from_predictions(context.test.target, predictions, name=name, ax=axes)
+    axes.plot([0, 1], [0, 1], **REFERENCE_LINE)
+    axes.set_title("ROC")
 
 
-def _precision_recall(axes: Any, trial: EvaluationContext) -> None:
-    for label, answers in _models(trial).items():
-        order = np.argsort(-answers, kind="stable")
-        hits = np.cumsum(trial.test.target[order])
-        places = _thin(len(hits))
-        axes.plot(hits[places] / hits[-1], hits[places] / (places + 1), label=label)
-    axes.axhline(trial.test.target.mean(), linestyle=":", color="grey")
-    axes.set(title="Precision and recall", xlabel="recall", ylabel="precision", ylim=(0, 1.02))
+def _plot_precision_recall(axes: Any, context: EvaluationContext) -> None:
+    from sklearn.metrics import PrecisionRecallDisplay
+
+    for name, predictions in _predictions_by_model(context).items():
+        PrecisionRecallDisplay.from_predictions(
+            context.test.target, predictions, name=name, ax=axes, drop_intermediate=True
+        )
+    axes.axhline(context.test.target.mean(), **REFERENCE_LINE)
+    axes.set_title("Precision and recall")
 
 
-def _reliability(axes: Any, trial: EvaluationContext) -> None:
-    for label, answers in _models(trial).items():
-        axes.plot(*_means(answers, trial.test.target), "o-", markersize=3, label=label)
-    top = float(trial.test.predictions.max())
-    axes.plot([0, top], [0, top], ":", color="grey")
-    axes.set(title="Calibration", xlabel="predicted probability", ylabel="share that is positive")
+def _plot_calibration(axes: Any, context: EvaluationContext) -> None:
+    from sklearn.calibration import CalibrationDisplay
+
+    for name, predictions in _predictions_by_model(context).items():
+        # The gate prediction_range reports what is no probability; the display would raise.
+        CalibrationDisplay.from_predictions(
+            context.test.target,
+            np.clip(predictions, 0.0, 1.0),
+            n_bins=N_BINS,
+            strategy="quantile",
+            name=name,
+            ax=axes,
+            ref_line=False,
+            markersize=3,
+        )
+    highest = float(np.clip(context.test.predictions.max(), 0.0, 1.0))
+    axes.plot([0, highest], [0, highest], **REFERENCE_LINE)
+    axes.set_title("Calibration")
 
 
-def _predicted(axes: Any, trial: EvaluationContext) -> None:
-    for label, answers in _models(trial).items():
-        axes.plot(*_means(answers, trial.test.target), "o-", markersize=3, label=label)
-    ends = [float(trial.test.predictions.min()), float(trial.test.predictions.max())]
-    axes.plot(ends, ends, ":", color="grey")
+def _plot_mean_actual(axes: Any, context: EvaluationContext) -> None:
+    """Plot the mean of target and predictions per bin; scikit-learn's display shows single rows only."""
+    target = context.test.target
+    for name, predictions in _predictions_by_model(context).items():
+        bins = equal_count_bins(predictions, N_BINS)
+        rows = np.bincount(bins)
+        means = np.bincount(bins, predictions) / rows
+        axes.plot(means, np.bincount(bins, target) / rows, "o-", markersize=3, label=name)
+    ends = [float(context.test.predictions.min()), float(context.test.predictions.max())]
+    axes.plot(ends, ends, **REFERENCE_LINE)
     axes.set(title="Predicted and actual", xlabel="predicted", ylabel="actual mean")
 
 
-def _residuals(axes: Any, trial: EvaluationContext) -> None:
-    gaps = trial.test.target - trial.test.predictions
-    low, high = np.quantile(gaps, [0.005, 0.995])
-    axes.hist(np.clip(gaps, low, high), bins=60)
-    axes.axvline(0, linestyle=":", color="grey")
-    axes.set(title="Residuals", xlabel="actual - predicted", ylabel="rows")
+def _plot_residuals(axes: Any, context: EvaluationContext) -> None:
+    from sklearn.metrics import PredictionErrorDisplay
+
+    PredictionErrorDisplay.from_predictions(
+        context.test.target,
+        context.test.predictions,
+        kind="residual_vs_predicted",
+        subsample=MAX_POINTS,
+        random_state=0,
+        scatter_kwargs={"s": 6, "alpha": 0.5},
+        ax=axes,
+    )
+    axes.set_title("Residuals")
 
 
-def _confusion(axes: Any, trial: EvaluationContext) -> None:
-    names, said = trial.use_case.label.classes, trial.test.predictions.argmax(axis=1)
-    counts = np.zeros((len(names), len(names)))
-    np.add.at(counts, (trial.test.target.astype(np.intp), said), 1)
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    for row, column in np.ndindex(counts.shape):
-        text = f"{counts[row, column]:,.0f}\n{shares[row, column]:.0%}"
-        axes.text(column, row, text, ha="center", va="center", fontsize="small")
+def _plot_confusion(axes: Any, context: EvaluationContext) -> None:
+    from sklearn.metrics import ConfusionMatrixDisplay, confusion_matrix
+
+    names = context.use_case.label.classes
+    codes = range(len(names))
+    target = context.test.target.astype(np.intp)
+    predicted = context.test.predictions.argmax(axis=1)
+    counts = confusion_matrix(target, predicted, labels=codes)
+    shares = confusion_matrix(target, predicted, labels=codes, normalize="true")
+    display = ConfusionMatrixDisplay(shares, display_labels=names)
+    display.plot(ax=axes, cmap="Blues", im_kw={"vmin": 0, "vmax": 1}, colorbar=False)
+    for cell, text in np.ndenumerate(display.text_):
+        text.set_text(f"{counts[cell]:,}\n{shares[cell]:.0%}")
     axes.set(title="Confusion", xlabel="predicted", ylabel="actual")
-    axes.set_xticks(range(len(names)), names)
-    axes.set_yticks(range(len(names)), names)
 
 
-def _cost(axes: Any, trial: EvaluationContext) -> None:
-    cost = trial.use_case.cost
+def _plot_cost(axes: Any, context: EvaluationContext) -> None:
+    cost = context.use_case.cost
     if cost is None or cost.kind == "error":
         return
-    for label, answers in _models(trial).items():
-        thresholds, costs = curve(cost, trial.test.target, answers)
-        places = _thin(len(costs))
-        axes.plot(thresholds[places], costs[places], label=label)
-    axes.axvline(trial.threshold, linestyle=":", color="grey", label=f"chosen: {trial.threshold:.3f}")
-    axes.set(title="Cost over threshold", xlabel="threshold", ylabel=f"{cost.currency} per 1,000 rows")
+    for name, predictions in _predictions_by_model(context).items():
+        thresholds, costs = cost_curve(cost, context.test.target, predictions)
+        points = np.unique(np.linspace(0, len(costs) - 1, min(len(costs), MAX_POINTS)).astype(np.intp))
+        axes.plot(thresholds[points], costs[points], label=name)
+    axes.axvline(context.threshold, **REFERENCE_LINE, label=f"chosen: {context.threshold:.3f}")
+    axes.set(title="Cost by threshold", xlabel="threshold", ylabel=f"{cost.currency} per 1,000 rows")
     axes.set_xlim(0, 1)
 
 
-def _models(trial: EvaluationContext) -> dict[str, Values]:
-    models = {"candidate": trial.test.predictions}
-    if trial.champion is not None:
-        models[f"champion {trial.champion.version}"] = trial.champion.predictions
-    return models | {"naive": trial.baseline}
-
-
-def _rates(target: Values, answers: Values) -> tuple[Values, Values]:
-    order = np.argsort(-answers, kind="stable")
-    hits, misses = np.cumsum(target[order]), np.cumsum(1 - target[order])
-    ends = np.append(np.flatnonzero(np.diff(answers[order])), len(order) - 1)
-    places = np.append(0, ends[_thin(len(ends))])
-    wrong, right = misses[places] / misses[-1], hits[places] / hits[-1]
-    wrong[0], right[0] = 0, 0
-    return wrong, right
-
-
-def _means(answers: Values, target: Values) -> tuple[Values, Values]:
-    bins = bins_of(answers, 15)
-    rows = np.bincount(bins)
-    return np.bincount(bins, answers) / rows, np.bincount(bins, target) / rows
-
-
-def _thin(count: int) -> np.ndarray:
-    return np.unique(np.linspace(0, count - 1, min(count, POINTS)).astype(np.intp))
+def _predictions_by_model(context: EvaluationContext) -> dict[str, Values]:
+    predictions = {"candidate": context.test.predictions}
+    if context.champion is not None:
+        predictions[f"champion {context.champion.version}"] = context.champion.predictions
+    return predictions | {"baseline": context.baseline}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from include.errors import DataError
+from include.errors import ModelError
 from include.inference import scoring_protocol
 from include.modeling.packaging.package import BACKGROUND
 
@@ -48,10 +48,10 @@ def attribute(
     contributions add up to the prediction that callers get. One row costs `2 * features * rounds` times the
     rows of `usual`, in predictions.
 
-    :raises DataError: for a model of several classes, whose answer is no single number
+    :raises ModelError: for a model of several classes, whose answer is no single number
     """
     if model.classes:
-        raise DataError(
+        raise ModelError(
             f"A prediction of {model.interface.use_case} is a probability for each of "
             f"{', '.join(model.classes)}: it cannot be attributed as one number. "
             "Its importance.png shows what the model depends on."

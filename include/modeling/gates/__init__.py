@@ -1,12 +1,16 @@
-"""Judge a candidate: evidence in, verdicts out; every gate speaks, none hides another."""
+"""Promotion gates: measure a candidate, then judge the evidence; each gate gives one verdict."""
 
 from __future__ import annotations
 
-from include.modeling.gates.runner import judge_gates, measure_gates
-from include.modeling.gates.verdict import SAME_ANSWER, Verdict, VerdictOutcome, failed, inconclusive
+from include.modeling.gates.base import PromotionGate, Verdict, VerdictOutcome, failed, inconclusive
+from include.modeling.gates.mandatory import MAX_PREDICTION_GAP
+from include.modeling.gates.runner import GATES, MANDATORY, judge_gates, measure_gates
 
 __all__ = [
-    "SAME_ANSWER",
+    "GATES",
+    "MANDATORY",
+    "MAX_PREDICTION_GAP",
+    "PromotionGate",
     "Verdict",
     "VerdictOutcome",
     "failed",

@@ -1,4 +1,4 @@
-"""Judge whether a probability means what it says."""
+"""Gate on the calibration of predicted probabilities."""
 
 from __future__ import annotations
 
@@ -6,57 +6,86 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from include.declarations import Calibration
+from include.modeling.evaluation.bootstrap_metrics import sum_by_day
 from include.modeling.evaluation.evidence import Measurement
-from include.modeling.evaluation.metrics import bins_of
-from include.modeling.gates.verdict import measurement_of, verdict
+from include.modeling.evaluation.metrics import equal_count_bins
+from include.modeling.gates.base import PromotionGate
 
 if TYPE_CHECKING:
-    from include.declarations import Calibration
-    from include.modeling.evaluation.bootstrap import Values
+    from collections.abc import Mapping
+
+    import numpy.typing as npt
+
+    from include.modeling.evaluation.bootstrap import DayBootstrap, Values
     from include.modeling.evaluation.context import EvaluationContext
-    from include.modeling.evaluation.evidence import Evidence
-    from include.modeling.gates.verdict import Verdict, VerdictOutcome
+    from include.modeling.evaluation.evidence import Evidence, Figure
+    from include.modeling.gates.base import Verdict, VerdictOutcome
 
 
-def measure(gate: Calibration, trial: EvaluationContext) -> Measurement:
-    """Return the expected calibration error over bins of equally many rows (Nguyen and O'Connor 2015)."""
-    answers, target, days = trial.test.predictions, trial.test.target, trial.days
-    bins = bins_of(answers, gate.bins)
-    count = int(bins.max()) + 1
-    rows, predicted, positive = (
-        np.stack([days.sums(np.where(bins == each, figure, 0.0)) for each in range(count)])
-        for figure in (np.ones(len(answers)), answers, target)
+class CalibrationGate(PromotionGate[Calibration]):
+    """Among the rows with a predicted probability p, about the share p is positive."""
+
+    def measure(self, context: EvaluationContext) -> Measurement:
+        """Return the expected calibration error over bins of equally many rows (Nguyen and O'Connor 2015)."""
+        predictions = context.test.predictions
+        target = context.test.target
+        bins = equal_count_bins(predictions, self.declared.bins)
+        rows = _sums_by_bin(np.ones(len(target)), bins, context.days)
+        predicted = _sums_by_bin(predictions, bins, context.days)
+        positive = _sums_by_bin(target, bins, context.days)
+
+        def calibration_error(weights: Values) -> Values:
+            gaps = np.abs(weights @ (predicted - positive).T).sum(axis=1)
+            errors: Values = gaps / (weights @ rows.T).sum(axis=1)
+            return errors
+
+        error = float(calibration_error(context.days.ones)[0])
+        lower, upper = context.days.interval(
+            calibration_error, confidence=self.declared.confidence, value=error
+        )
+        figures: dict[str, Figure] = {
+            "error": error,
+            "lower": max(lower, 0.0),
+            "upper": upper,
+            "brier": float(np.mean((predictions - target) ** 2)),
+        }
+        items = _describe_bins(rows.sum(axis=1), predicted.sum(axis=1), positive.sum(axis=1))
+        return Measurement(figures=figures, items=items, rows=len(predictions))
+
+    def judge(self, evidence: Evidence) -> Verdict:
+        """Pass an error up to the maximum; fail if the lower bound of the error is above it."""
+        measurement = self.measurement(evidence)
+        maximum = self.declared.maximum_error
+        error = float(measurement.figures["error"])
+        lower = float(measurement.figures["lower"])
+        upper = float(measurement.figures["upper"])
+        outcome: VerdictOutcome = "pass" if error <= maximum else "inconclusive"
+        if lower > maximum:
+            outcome = "fail"
+        worst = max(measurement.items, key=_bin_gap)
+        reason = (
+            f"the mean calibration error is {error:.4f} ({lower:.4f} to {upper:.4f}), {maximum:g} allowed; "
+            f"worst where {worst['predicted']:.3f} is predicted and {worst['observed']:.3f} observed, "
+            f"in {worst['rows']} rows"
+        )
+        return self.verdict(outcome, reason, {**measurement.figures, "maximum_error": maximum})
+
+
+def _sums_by_bin(values: Values, bins: npt.NDArray[np.intp], days: DayBootstrap) -> Values:
+    """Return the sum of `values` for each bin and day, shape (n_bins, n_days)."""
+    numbers = range(int(bins.max()) + 1)
+    return np.stack([sum_by_day(np.where(bins == number, values, 0.0), days) for number in numbers])
+
+
+def _describe_bins(
+    rows: Values, predicted: Values, positive: Values
+) -> tuple[Mapping[str, Figure | None], ...]:
+    return tuple(
+        {"rows": int(count), "predicted": float(mass / count), "observed": float(hits / count)}
+        for count, mass, hits in zip(rows, predicted, positive, strict=True)
     )
 
-    def error(weights: Values) -> Values:
-        gaps: Values = np.abs(weights @ (predicted - positive).T).sum(axis=1) / (weights @ rows.T).sum(axis=1)
-        return gaps
 
-    (value,) = error(days.ones)
-    lower, upper = days.interval(error, confidence=gate.confidence, value=float(value))
-    brier = float(np.mean((answers - target) ** 2))
-    sums = [figure.sum(axis=1) for figure in (rows, predicted, positive)]
-    items = tuple(
-        {"rows": int(n), "predicted": float(p / n), "observed": float(y / n)}
-        for n, p, y in zip(*sums, strict=True)
-    )
-    figures = {"error": float(value), "lower": max(lower, 0.0), "upper": upper, "brier": brier}
-    return Measurement(figures=figures, items=items, rows=len(answers))
-
-
-def judge(gate: Calibration, evidence: Evidence) -> Verdict:
-    """Pass an error up to the maximum; fail one that is surely above it."""
-    found = measurement_of(gate, evidence)
-    error, lower, upper = (float(found.figures[name]) for name in ("error", "lower", "upper"))
-    worst = max(
-        found.items, key=lambda item: abs(float(item["predicted"] or 0) - float(item["observed"] or 0))
-    )
-    outcome: VerdictOutcome = "pass" if error <= gate.maximum_error else "inconclusive"
-    if lower > gate.maximum_error:
-        outcome = "fail"
-    reason = (
-        f"probabilities are off by {error:.4f} on average ({lower:.4f} to {upper:.4f}), "
-        f"{gate.maximum_error:g} allowed; worst where {worst['predicted']:.3f} is predicted and "
-        f"{worst['observed']:.3f} happens, in {worst['rows']} rows"
-    )
-    return verdict(gate, outcome, reason, {**found.figures, "maximum_error": gate.maximum_error})
+def _bin_gap(item: Mapping[str, Figure | None]) -> float:
+    return abs(float(item["predicted"] or 0) - float(item["observed"] or 0))

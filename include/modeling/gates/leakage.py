@@ -1,121 +1,177 @@
-"""Judge whether features know the target: by what one tells alone, and by what their own check has found."""
+"""Gate on features that know the target: by their own predictive power, and by their view's check."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from sklearn import metrics
 
+from include.declarations import Leakage
 from include.modeling.evaluation.context import sample
 from include.modeling.evaluation.evidence import Measurement
-from include.modeling.gates.verdict import measurement_of, verdict
+from include.modeling.gates.base import PromotionGate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from include.declarations import Leakage
+    from include.data.snapshots.leakage_history import LeakageRecord
     from include.modeling.evaluation.bootstrap import Values
     from include.modeling.evaluation.context import EvaluationContext
     from include.modeling.evaluation.evidence import Evidence, Figure
-    from include.modeling.gates.verdict import Verdict, VerdictOutcome
+    from include.modeling.gates.base import Verdict, VerdictOutcome
 
-    Figures = dict[str, Figure]
-    Finding = tuple[VerdictOutcome, str, Mapping[str, Figure]]
-
-ROWS = 20_000
-BINS = 64
-WORST: list[VerdictOutcome] = ["fail", "inconclusive", "pass"]
+MAX_ROWS = 20_000
+MAX_BINS = 64
+WORST_FIRST: list[VerdictOutcome] = ["fail", "inconclusive", "pass"]
 
 
-def measure(gate: Leakage, trial: EvaluationContext) -> Measurement:
-    """Return how well each feature tells the target alone: its mean per bin in training, on test rows."""
-    train, test = sample(trial.train.frame, ROWS), sample(trial.test.frame, ROWS)
-    targets = [part["target"].to_numpy(dtype=np.float64) for part in (train, test)]
-    items = tuple(
-        {"feature": name, "score": _score(trial.use_case.task, train[name], test[name], *targets)}
-        for name in trial.use_case.features
-    )
-    return Measurement(items=items, rows=len(test))
+class PartialVerdict(NamedTuple):
+    """Outcome of one half of the gate, with its reason and figures."""
+
+    outcome: VerdictOutcome
+    reason: str
+    figures: Mapping[str, Figure]
 
 
-def _score(
-    task: str, train: pd.Series[Any], test: pd.Series[Any], known: Values, target: Values
+class LeakageGate(PromotionGate[Leakage]):
+    """No single feature predicts the target too well, and the features passed their view's own check."""
+
+    def measure(self, context: EvaluationContext) -> Measurement:
+        """Return the score of each feature alone, on a sample of the test rows."""
+        train = sample(context.train.frame, MAX_ROWS)
+        test = sample(context.test.frame, MAX_ROWS)
+        train_target = train["target"].to_numpy(dtype=np.float64)
+        test_target = test["target"].to_numpy(dtype=np.float64)
+        items = tuple(
+            {
+                "feature": name,
+                "score": score_feature(
+                    self.use_case.task, train[name], test[name], train_target, test_target
+                ),
+            }
+            for name in self.use_case.features
+        )
+        return Measurement(items=items, rows=len(test))
+
+    def judge(self, evidence: Evidence) -> Verdict:
+        """
+        Fail if a feature predicts too well and is not exempt, or did not pass its view's own check.
+
+        Days without a check make the verdict inconclusive: they may leak.
+        """
+        measurement = self.measurement(evidence)
+        features = {str(item["feature"]) for item in measurement.items}
+        power = _judge_scores(self.declared, measurement)
+        history = _judge_history(evidence.leakage, features)
+        outcome = min(power.outcome, history.outcome, key=WORST_FIRST.index)
+        figures: dict[str, Figure] = {
+            "rows": measurement.rows,
+            "maximum": self.declared.maximum,
+            **history.figures,
+            **power.figures,
+        }
+        return self.verdict(outcome, f"{history.reason}; {power.reason}", figures)
+
+
+def score_feature(
+    task: str, train: pd.Series[Any], test: pd.Series[Any], train_target: Values, test_target: Values
 ) -> float | None:
-    if task == "binary" and len(np.unique(target)) < 2:
+    """
+    Return the ROC AUC, or of other tasks R², of the mean target per bin of one feature.
+
+    Parameters
+    ----------
+    task : str
+        Task of the use case.
+    train, test : Series, shape (n_train,) and (n_test,)
+        Values of the feature.
+    train_target, test_target : array of float, shape (n_train,) and (n_test,)
+
+    Returns
+    -------
+    float or None
+        None where the score is undefined: one class only, or one row.
+    """
+    if task == "binary" and len(np.unique(test_target)) < 2:
         return None
-    seen, asked, count = _cells(train, test)
-    rows = np.bincount(seen, minlength=count)
-    usual = np.bincount(seen, known, minlength=count) / np.maximum(rows, 1)
-    guesses = np.where(rows > 0, usual, known.mean())[asked]
+    train_bins, test_bins, n_bins = _bin_values(train, test)
+    rows = np.bincount(train_bins, minlength=n_bins)
+    means = np.bincount(train_bins, train_target, minlength=n_bins) / np.maximum(rows, 1)
+    guesses = np.where(rows > 0, means, train_target.mean())[test_bins]
     if task == "binary":
-        return float(metrics.roc_auc_score(target, guesses))
-    return float(metrics.r2_score(target, guesses)) if len(target) > 1 else None
+        return float(metrics.roc_auc_score(test_target, guesses))
+    return float(metrics.r2_score(test_target, guesses)) if len(test_target) > 1 else None
 
 
-def _cells(train: pd.Series[Any], test: pd.Series[Any]) -> tuple[Any, Any, int]:
-    """Return the cell of each row: a value of a category or of few numbers, else a bin; 0 is missing."""
-    if pd.api.types.is_numeric_dtype(train) and train.nunique() > BINS:
-        both = [part.to_numpy(dtype=np.float64) for part in (train, test)]
-        edges = np.unique(np.nanquantile(both[0], np.linspace(0, 1, BINS + 1)[1:-1]))
-        cells = [np.where(np.isnan(part), 0, np.searchsorted(edges, part, "right") + 1) for part in both]
-        return cells[0], cells[1], len(edges) + 2
-    values = pd.Index(train.dropna().unique())
-    seen, asked = (values.get_indexer(pd.Index(part)) + 1 for part in (train, test))
-    return seen, asked, len(values) + 1
-
-
-def judge(gate: Leakage, evidence: Evidence) -> Verdict:
+def _bin_values(train: pd.Series[Any], test: pd.Series[Any]) -> tuple[Any, Any, int]:
     """
-    Fail if a feature that is not exempt tells too much, or did not pass its view's own check; name them.
+    Return the bin of each row and the number of bins; the bin 0 holds missing values.
 
-    Days that nobody checked leave it open: that nothing is on record is no proof that nothing leaks.
+    Each category, and each of few numbers, is a bin; many numbers are cut at their training quantiles.
     """
-    found = measurement_of(gate, evidence)
-    alone, record = _alone(gate, found), _on_record(evidence, {str(item["feature"]) for item in found.items})
-    outcome = min(alone[0], record[0], key=WORST.index)
-    figures: dict[str, Figure] = {"rows": found.rows, "maximum": gate.maximum, **record[2], **alone[2]}
-    return verdict(gate, outcome, f"{record[1]}; {alone[1]}", figures)
+    if pd.api.types.is_numeric_dtype(train) and train.nunique() > MAX_BINS:
+        train_values = train.to_numpy(dtype=np.float64)
+        edges = np.unique(np.nanquantile(train_values, np.linspace(0, 1, MAX_BINS + 1)[1:-1]))
+        test_values = test.to_numpy(dtype=np.float64)
+        return _bin_numbers(train_values, edges), _bin_numbers(test_values, edges), len(edges) + 2
+    distinct = pd.Index(train.dropna().unique())
+    train_bins = distinct.get_indexer(pd.Index(train)) + 1
+    test_bins = distinct.get_indexer(pd.Index(test)) + 1
+    return train_bins, test_bins, len(distinct) + 1
 
 
-def _alone(gate: Leakage, found: Measurement) -> Finding:
-    """Return whether one feature alone tells too much."""
-    scores = {str(item["feature"]): float(item["score"]) for item in found.items if item["score"] is not None}
-    too_good = {
+def _bin_numbers(values: Values, edges: Values) -> Any:
+    return np.where(np.isnan(values), 0, np.searchsorted(edges, values, "right") + 1)
+
+
+def _judge_scores(gate: Leakage, measurement: Measurement) -> PartialVerdict:
+    """Return whether a single feature predicts the target too well."""
+    scores = {
+        str(item["feature"]): float(item["score"]) for item in measurement.items if item["score"] is not None
+    }
+    leaking = {
         name: score for name, score in scores.items() if score > gate.maximum and name not in gate.exempt
     }
-    if too_good:
-        said = ", ".join(f"{name} ({score:.3f})" for name, score in too_good.items())
+    if leaking:
+        names = ", ".join(f"{name} ({score:.3f})" for name, score in leaking.items())
         reason = (
-            f"alone, {said} tells the target of {found.rows} test rows too well, {gate.maximum:g} is "
-            "allowed: was it known before the event?"
+            f"alone, {names} predicts the target of {measurement.rows} test rows too well, "
+            f"{gate.maximum:g} is allowed: was it known before the event?"
         )
-        return "fail", reason, scores
+        return PartialVerdict("fail", reason, scores)
     if not scores:
-        return "inconclusive", "the test rows have one class only", scores
+        return PartialVerdict("inconclusive", "the test rows have one class only", scores)
     best = max(scores, key=scores.__getitem__)
     reason = f"the best single feature, {best}, reaches {scores[best]:.3f}, {gate.maximum:g} is allowed"
-    return "pass", f"{reason}{', and it is exempt' if best in gate.exempt else ''}", scores
+    if best in gate.exempt:
+        reason += ", and it is exempt"
+    return PartialVerdict("pass", reason, scores)
 
 
-def _on_record(evidence: Evidence, features: set[str]) -> Finding:
-    """Return what the feature view's own check said of the days that the model learns from."""
-    found = evidence.leakage
-    if found is None:
-        return "inconclusive", "nobody asked what its features' own check said: clear `evaluate`", {}
-    view = found.feature_view
-    figures: Figures = {"days_checked": found.passed, "days_unchecked": found.unchecked_days}
-    used = {name: said for name, said in found.leaks.items() if name in features}
-    if used:
-        return "fail", f"{view} did not pass its own check: {'; '.join(used.values())}", figures
-    if found.unchecked:
+def _judge_history(record: LeakageRecord | None, features: set[str]) -> PartialVerdict:
+    """Return what the feature view's own checks found on the days that the model learns from."""
+    if record is None:
+        reason = "the checks of the features were not looked up: clear `evaluate`"
+        return PartialVerdict("inconclusive", reason, {})
+    view = record.feature_view
+    figures: dict[str, Figure] = {
+        "days_checked": record.passed,
+        "days_unchecked": record.unchecked_days,
+    }
+    leaks = [message for name, message in record.leaks.items() if name in features]
+    if leaks:
+        return PartialVerdict("fail", f"{view} did not pass its own check: {'; '.join(leaks)}", figures)
+    if record.unchecked:
         reason = (
-            f"{found.unchecked_days} days of {view} ({', '.join(found.unchecked)}) were published without "
+            f"{record.unchecked_days} days of {view} ({', '.join(record.unchecked)}) were published without "
             f"their own check: run {view}_features for them"
         )
-        return "inconclusive", reason, figures
-    if found.leaks:
-        others = ", ".join(found.leaks)
-        return "pass", f"only {others} of {view} leaks, and this model does not use it", figures
-    return "pass", f"all {found.passed} days of {view} passed their own check", figures
+        return PartialVerdict("inconclusive", reason, figures)
+    if record.leaks:
+        others = ", ".join(record.leaks)
+        return PartialVerdict(
+            "pass", f"only {others} of {view} leaks, and this model does not use it", figures
+        )
+    return PartialVerdict("pass", f"all {record.passed} days of {view} passed their own check", figures)

@@ -1,40 +1,125 @@
-"""Judge what no owner has to ask for: no test row was trained on, and no prediction is impossible."""
+"""Gates that apply to every use case: overlap, prediction range, golden rows and parity."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from include.modeling.gates.verdict import verdict
+import numpy as np
+
+from include.declarations import Gate
+from include.errors import ModelError
+from include.modeling.evaluation.context import evenly_spaced
+from include.modeling.evaluation.estimator_errors import estimator_errors
+from include.modeling.evaluation.evidence import Measurement
+from include.modeling.gates.base import PromotionGate
+from include.modeling.packaging import package
 
 if TYPE_CHECKING:
-    from include.declarations import UseCase
+    from include.modeling.evaluation.context import EvaluationContext
     from include.modeling.evaluation.evidence import Evidence, Figure
-    from include.modeling.gates.verdict import Verdict
+    from include.modeling.gates.base import Verdict
+
+MAX_PREDICTION_GAP = 1e-9
+PARITY_ROWS = 500
 
 
-def overlap(evidence: Evidence) -> Verdict:
-    """Fail if a test row was in the training rows of the candidate or of its champion."""
-    figures: dict[str, Figure] = {"own": evidence.overlap, "test_rows": evidence.rows["test"]}
-    if evidence.overlap:
-        reason = f"the candidate was trained on {evidence.overlap} of its {evidence.rows['test']} test rows"
-        return verdict("overlap", "fail", reason, figures)
-    if evidence.champion is None:
-        return verdict("overlap", "pass", "no test row was trained on", figures)
-    figures["champion"] = evidence.champion.version
-    if evidence.champion.overlap is None:
-        reason = f"the training rows of champion {evidence.champion.version} are not known any more"
-        return verdict("overlap", "inconclusive", reason, figures)
-    figures["champions"] = evidence.champion.overlap
-    if evidence.champion.overlap:
-        reason = f"champion {evidence.champion.version} was trained on {evidence.champion.overlap} test rows"
-        return verdict("overlap", "fail", reason, figures)
-    return verdict("overlap", "pass", "neither model has seen a test row", figures)
+class OverlapGate(PromotionGate[Gate]):
+    """No test row is a training row of the candidate or of its champion."""
+
+    def judge(self, evidence: Evidence) -> Verdict:
+        """Fail if a test row was trained on; inconclusive if the champion's rows are unknown."""
+        figures: dict[str, Figure] = {"own": evidence.overlap, "test_rows": evidence.rows["test"]}
+        if evidence.overlap:
+            reason = (
+                f"the candidate was trained on {evidence.overlap} of its {evidence.rows['test']} test rows"
+            )
+            return self.verdict("fail", reason, figures)
+        champion = evidence.champion
+        if champion is None:
+            return self.verdict("pass", "no test row was trained on", figures)
+        figures["champion"] = champion.version
+        if champion.overlap is None:
+            reason = f"the training rows of champion {champion.version} are not known any more"
+            return self.verdict("inconclusive", reason, figures)
+        figures["champions"] = champion.overlap
+        if champion.overlap:
+            reason = f"champion {champion.version} was trained on {champion.overlap} test rows"
+            return self.verdict("fail", reason, figures)
+        return self.verdict("pass", "neither model was trained on a test row", figures)
 
 
-def prediction_range(use_case: UseCase, evidence: Evidence) -> Verdict:
-    """Fail if a prediction of a test row lies outside of what the use case declares possible."""
-    (low, high), (lowest, highest) = use_case.prediction_range, evidence.prediction_range
-    inside = low <= lowest and highest <= high
-    reason = f"predictions lie in {lowest:.4g} to {highest:.4g}; {low:g} to {high:g} is declared"
-    figures = {"lowest": lowest, "highest": highest, "minimum": low, "maximum": high}
-    return verdict("prediction_range", "pass" if inside else "fail", reason, figures)
+class PredictionRangeGate(PromotionGate[Gate]):
+    """Every prediction of a test row lies in the declared range."""
+
+    def judge(self, evidence: Evidence) -> Verdict:
+        """Fail if the lowest or the highest prediction is outside the declared range."""
+        minimum, maximum = self.use_case.prediction_range
+        lowest, highest = evidence.prediction_range
+        reason = f"predictions lie in {lowest:.4g} to {highest:.4g}; {minimum:g} to {maximum:g} is declared"
+        figures = {"lowest": lowest, "highest": highest, "minimum": minimum, "maximum": maximum}
+        is_inside = minimum <= lowest and highest <= maximum
+        return self.verdict("pass" if is_inside else "fail", reason, figures)
+
+
+class GoldenRowsGate(PromotionGate[Gate]):
+    """The packaged model predicts its golden rows as the estimator did in training."""
+
+    def measure(self, context: EvaluationContext) -> Measurement:
+        """
+        Return the largest difference on the golden rows of the package, sent as in a request.
+
+        Raises
+        ------
+        ModelError
+            If the model cannot predict them.
+        """
+        remedy = "Train the model again; see `packaging` if it happens again."
+        with estimator_errors(f"{self.use_case.name}: the prediction of the golden rows", remedy=remedy):
+            rows, gap = package.packaging_parity(context.folder, context.model)
+        return Measurement(figures={"largest_gap": gap}, rows=rows)
+
+    def judge(self, evidence: Evidence) -> Verdict:
+        """Fail if a prediction differs by more than rounding."""
+        measurement = self.measurement(evidence)
+        gap = float(measurement.figures["largest_gap"])
+        reason = f"in a request, it differs by {gap:.3g} from training on {measurement.rows} golden rows"
+        return _judge_gap(self, measurement.rows, gap, reason)
+
+
+class ParityGate(PromotionGate[Gate]):
+    """The packaged model predicts alike in an isolated process and in the evaluation."""
+
+    needs_process = True
+
+    def measure(self, context: EvaluationContext) -> Measurement:
+        """
+        Return the largest difference on `PARITY_ROWS` test rows.
+
+        Raises
+        ------
+        ModelError
+            If the model cannot predict in an isolated process.
+        """
+        if context.isolated is None:
+            raise ModelError("no isolated process was started")
+        rows = evenly_spaced(len(context.test.predictions), PARITY_ROWS)
+        expected = context.test.predictions[rows]
+        predictions = np.asarray(context.isolated().predictions, dtype=np.float64)
+        gap = float(np.finfo(np.float64).max)
+        if predictions.shape == expected.shape and np.isfinite(predictions).all():
+            gap = float(np.abs(predictions - expected).max(initial=0.0))
+        return Measurement(figures={"largest_gap": gap}, rows=len(expected))
+
+    def judge(self, evidence: Evidence) -> Verdict:
+        """Fail if a prediction differs by more than rounding."""
+        measurement = self.measurement(evidence)
+        gap = float(measurement.figures["largest_gap"])
+        reason = f"in an isolated process it differs by {gap:.3g} on {measurement.rows} test rows"
+        return _judge_gap(self, measurement.rows, gap, reason)
+
+
+def _judge_gap(gate: PromotionGate[Gate], rows: int, gap: float, reason: str) -> Verdict:
+    """Pass if there are rows, and no prediction differs by more than `MAX_PREDICTION_GAP`."""
+    figures: dict[str, Figure] = {"rows": rows, "largest_gap": gap, "allowed": MAX_PREDICTION_GAP}
+    is_same = rows > 0 and gap <= MAX_PREDICTION_GAP
+    return gate.verdict("pass" if is_same else "fail", reason, figures)

@@ -1,12 +1,14 @@
-"""The gates on one page: Markdown for people, JSON for whatever counts."""
+"""Report of the gates: one page of Markdown, and the same figures as JSON."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from include.modeling.gates.verdict import failed, inconclusive
+from jinja2 import Environment
+from pydantic_core import to_jsonable_python
+
+from include.modeling.gates.base import failed, inconclusive
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,27 +16,72 @@ if TYPE_CHECKING:
 
     from include.declarations import UseCase
     from include.modeling.evaluation.evidence import Evidence
-    from include.modeling.gates.verdict import Verdict
+    from include.modeling.gates.base import Verdict
 
-MARKDOWN, JSON = "gates.md", "gates.json"
+MARKDOWN = "gates.md"
+JSON = "gates.json"
 SIGNS = {"pass": "✓ pass", "fail": "✗ fail", "inconclusive": "? inconclusive"}
-ORDER = {"fail": 0, "inconclusive": 1, "pass": 2}
+RANKS = {"fail": 0, "inconclusive": 1, "pass": 2}
+SUMMARIES = {
+    "refused": "**Refused**: a blocking gate failed; the champion stays.",
+    "undecided": "**Undecided**: no blocking gate failed, but one is inconclusive. A person decides.",
+    "passed": "**Passed** every blocking gate.",
+}
+PAGE = """\
+# {{ use_case.name }}: gates
+
+{{ summary }}
+
+| gate | verdict | severity | why |
+|---|---|---|---|
+{% for verdict in verdicts %}
+| {{ verdict.gate }} | {{ signs[verdict.outcome] }} | {{ verdict.severity }} | {{ verdict.reason | cell }} |
+{% endfor %}
+{% if evidence %}
+
+| {{ header | join(" | ") }} |
+{{ "|---" * header | length }}|
+{% for row in metric_rows %}
+| {{ row | join(" | ") }} |
+{% endfor %}
+
+Rows: {{ split_sizes | join(", ") }}; {{ evidence.days }} test days.
+
+{% if evidence.skill is not none %}
+Skill against the baseline (by {{ slots }}): {{ "{:.1%}".format(evidence.skill) }} of {{ use_case.metric }}.
+{% endif %}
+{% if evidence.costs %}
+{{ costs }}
+{% endif %}
+{% endif %}
+"""
+
+
+def _cell(text: str) -> str:
+    """Return text that does not break a row of a Markdown table."""
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+# Markdown has nothing to escape as HTML.
+_ENVIRONMENT = Environment(trim_blocks=True, keep_trailing_newline=True)  # noqa: S701
+_ENVIRONMENT.filters["cell"] = _cell
+_TEMPLATE = _ENVIRONMENT.from_string(PAGE)
 
 
 def write_report_files(
     folder: Path, use_case: UseCase, evidence: Evidence | None, verdicts: Sequence[Verdict]
 ) -> list[Path]:
-    """Write both forms of the report; return where they are."""
-    page, data = folder / MARKDOWN, folder / JSON
+    """Write both forms of the report into `folder`; return their paths."""
+    page = folder / MARKDOWN
     page.write_text(report_markdown(use_case, evidence, verdicts))
-    measured = {} if evidence is None else evidence.model_dump(mode="json")["measured"]
     content = {
         "use_case": use_case.name,
         "conclusion": conclusion(verdicts),
-        "verdicts": [asdict(verdict) for verdict in verdicts],
-        "measured": measured,
+        "verdicts": verdicts,
+        "measurements": evidence.measurements if evidence else {},
     }
-    data.write_text(json.dumps(content, indent=1, allow_nan=False))
+    data = folder / JSON
+    data.write_text(json.dumps(to_jsonable_python(content), indent=1, allow_nan=False))
     return [page, data]
 
 
@@ -47,66 +94,70 @@ def conclusion(verdicts: Sequence[Verdict]) -> str:
 
 def report_markdown(use_case: UseCase, evidence: Evidence | None, verdicts: Sequence[Verdict]) -> str:
     """Return one page: the conclusion, every gate with its reason, and the figures behind them."""
-    said = {
-        "refused": "**Refused**: a blocking gate said no; the champion stays.",
-        "undecided": "**Undecided**: no blocking gate said no, but one could not tell. A person decides.",
-        "passed": "**Passed** every blocking gate.",
-    }[conclusion(verdicts)]
-    lines = [
-        f"# {use_case.name}: gates",
-        "",
-        said,
-        "",
-        "| gate | verdict | severity | why |",
-        "|---|---|---|---|",
-    ]
-    ranked = sorted(verdicts, key=lambda v: (ORDER[v.outcome], v.severity != "block"))
-    lines += [f"| {v.gate} | {SIGNS[v.outcome]} | {v.severity} | {_cell(v.reason)} |" for v in ranked]
+    ranked = sorted(verdicts, key=lambda verdict: (RANKS[verdict.outcome], verdict.severity != "block"))
+    values: dict[str, Any] = {
+        "use_case": use_case,
+        "evidence": evidence,
+        "verdicts": ranked,
+        "signs": SIGNS,
+        "summary": SUMMARIES[conclusion(verdicts)],
+        "slots": ", ".join(use_case.baseline_by) or "nothing, the same for all rows",
+    }
     if evidence is not None:
-        lines += ["", *_metrics(evidence), "", *_worth(use_case, evidence)]
-    return "\n".join(lines) + "\n"
+        values |= {
+            "header": _metric_header(evidence),
+            "metric_rows": _metric_rows(evidence),
+            "split_sizes": _split_sizes(evidence),
+            "costs": _describe_costs(evidence),
+        }
+    return _TEMPLATE.render(values)
 
 
-def _metrics(evidence: Evidence) -> list[str]:
-    champion = evidence.champion
-    heads = [*evidence.metrics, "95 % interval of the test", "naive forecast"]
-    heads += [f"champion {champion.version} on the test rows"] if champion else []
-    lines = ["| metric | " + " | ".join(heads) + " |", "|---" * (len(heads) + 1) + "|"]
-    for metric in sorted({name for values in evidence.metrics.values() for name in values}):
-        cells = [_number(values.get(metric)) for values in evidence.metrics.values()]
-        interval = evidence.intervals.get(metric)
-        cells.append(f"{interval[0]:.4f} to {interval[1]:.4f}" if interval else "")
-        cells.append(_number(evidence.baseline.get(metric)))
-        cells += [_number(champion.metrics.get(metric))] if champion else []
-        lines.append(f"| {metric} | " + " | ".join(cells) + " |")
-    rows = ", ".join(
-        f"{count:,} {name}"
-        + (f" (measured on {evidence.sampled[name]:,})" if name in evidence.sampled else "")
-        for name, count in evidence.rows.items()
+def _metric_header(evidence: Evidence) -> list[str]:
+    header = ["metric", *evidence.metrics, "95 % interval of the test", "baseline"]
+    if evidence.champion:
+        header.append(f"champion {evidence.champion.version} on the test rows")
+    return header
+
+
+def _metric_rows(evidence: Evidence) -> list[list[str]]:
+    names: set[str] = set()
+    for values in evidence.metrics.values():
+        names |= values.keys()
+    rows = []
+    for name in sorted(names):
+        row = [name, *(_number(values.get(name)) for values in evidence.metrics.values())]
+        interval = evidence.intervals.get(name)
+        row.append(f"{interval[0]:.4f} to {interval[1]:.4f}" if interval else "")
+        row.append(_number(evidence.baseline.get(name)))
+        if evidence.champion:
+            row.append(_number(evidence.champion.metrics.get(name)))
+        rows.append(row)
+    return rows
+
+
+def _split_sizes(evidence: Evidence) -> list[str]:
+    sizes = []
+    for name, count in evidence.rows.items():
+        size = f"{count:,} {name}"
+        if name in evidence.sampled:
+            size += f" (measured on {evidence.sampled[name]:,})"
+        sizes.append(size)
+    return sizes
+
+
+def _describe_costs(evidence: Evidence) -> str:
+    costs = evidence.costs
+    if costs is None:
+        return ""
+    threshold = ""
+    if costs.threshold is not None:
+        threshold = f", acting from a probability of {costs.threshold:.3f} on"
+    return (
+        f"Cost per 1,000 test rows{threshold}: {costs.model:,.2f} {costs.currency} with the model, "
+        f"{costs.baseline:,.2f} with the baseline, {costs.without:,.2f} with neither."
     )
-    return [*lines, "", f"Rows: {rows}; {evidence.days} test days."]
-
-
-def _worth(use_case: UseCase, evidence: Evidence) -> list[str]:
-    slots = ", ".join(use_case.baseline_by) or "nothing, the same for all rows"
-    lines = []
-    if evidence.skill is not None:
-        lines.append(
-            f"Skill against the naive forecast (by {slots}): {evidence.skill:.1%} of {use_case.metric}."
-        )
-    found = evidence.costs
-    if found is not None:
-        at = "" if found.threshold is None else f", acting from a probability of {found.threshold:.3f} on"
-        lines.append(
-            f"Cost per 1,000 test rows{at}: {found.model:,.2f} {found.currency} with the model, "
-            f"{found.baseline:,.2f} with the naive forecast, {found.without:,.2f} with neither."
-        )
-    return lines
 
 
 def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.4f}"
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")

@@ -1,120 +1,174 @@
-"""Judge whether spoilt inputs make a model swing, stop, or answer nonsense."""
+"""Gate on predictions of perturbed rows: noise, missing values, unseen categories and extremes."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from include.declarations import GREATER_IS_BETTER
-from include.errors import DataError
+from include.declarations import GREATER_IS_BETTER, Robustness
+from include.errors import DataError, ModelError
 from include.modeling.evaluation.context import evenly_spaced, predict_checked
 from include.modeling.evaluation.evidence import Measurement
 from include.modeling.evaluation.metrics import compute_metrics
-from include.modeling.gates.verdict import measurement_of, verdict
+from include.modeling.gates.base import PromotionGate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from include.declarations import Robustness
     from include.modeling.evaluation.bootstrap import Values
     from include.modeling.evaluation.context import EvaluationContext
     from include.modeling.evaluation.evidence import Evidence, Figure
-    from include.modeling.gates.verdict import Verdict
+    from include.modeling.gates.base import Verdict
+
+    Item = Mapping[str, Figure | None]
 
 UNSEEN = "never seen in training"
-FAR = 10  # times the range of the training rows
+# Distance of an extreme value, in ranges of the training rows.
+EXTREME_RANGES = 10
 
 
-def measure(gate: Robustness, trial: EvaluationContext) -> Measurement:
-    """Ask a bounded number of test rows again, one column spoilt at a time."""
-    places = evenly_spaced(len(trial.test.predictions), gate.rows)
-    rows, answers = trial.test.frame.iloc[places], trial.test.predictions[places]
-    spoilt = _spoilt(gate, trial.train.frame, rows)
-    items = tuple(_asked(gate, trial, rows, answers, how) for how in spoilt)
-    return Measurement(items=items, rows=len(rows))
+class Perturbation(NamedTuple):
+    """One column of the rows with other values."""
+
+    kind: str
+    column: str
+    values: Any
 
 
-def _spoilt(gate: Robustness, train: pd.DataFrame, rows: pd.DataFrame) -> Iterator[tuple[str, str, Any]]:
+class RobustnessGate(PromotionGate[Robustness]):
+    """Predictions of perturbed rows stay possible, and change little."""
+
+    def measure(self, context: EvaluationContext) -> Measurement:
+        """
+        Return what each perturbation of a bounded number of test rows changes, one column at a time.
+
+        Raises
+        ------
+        DataError
+            If noise or extremes are declared for a column that is not numeric.
+        """
+        positions = evenly_spaced(len(context.test.predictions), self.declared.rows)
+        rows = context.test.frame.iloc[positions]
+        predictions = context.test.predictions[positions]
+        perturbations = _perturb(self.declared, context.train.frame, rows)
+        items = tuple(
+            self._measure_change(context, rows, predictions, perturbation) for perturbation in perturbations
+        )
+        return Measurement(items=items, rows=len(rows))
+
+    def judge(self, evidence: Evidence) -> Verdict:
+        """Fail if noise flips too many decisions, a loss is too large, or a prediction is impossible."""
+        measurement = self.measurement(evidence)
+        violations: list[str] = []
+        for item in measurement.items:
+            violations += _violations(self.declared, item)
+        flips = [float(item["flips"] or 0) for item in measurement.items if item["kind"] == "noise"]
+        losses = [float(item["loss"]) for item in measurement.items if item["loss"] is not None]
+        largest_flips = max(flips, default=0.0)
+        largest_loss = max(losses, default=0.0)
+        figures: dict[str, Figure] = {
+            "rows": measurement.rows,
+            "perturbations": len(measurement.items),
+            "largest_flips": largest_flips,
+            "largest_loss": largest_loss,
+        }
+        reason = "; ".join(violations) or (
+            f"noise flips at most {largest_flips:.1%} of the decisions, and the largest loss of the metric "
+            f"is {largest_loss:.4f}, in {len(measurement.items)} perturbations"
+        )
+        reason += f" (on {measurement.rows} rows)"
+        return self.verdict("fail" if violations else "pass", reason, figures)
+
+    def _measure_change(
+        self,
+        context: EvaluationContext,
+        rows: pd.DataFrame,
+        before: Values,
+        perturbation: Perturbation,
+    ) -> Item:
+        """Return flips, loss and impossible predictions of one perturbation, or the model's problem."""
+        kind, column, values = perturbation
+        item: dict[str, Figure | None] = {"kind": kind, "column": column, "problem": None}
+        try:
+            after = predict_checked(self.use_case, context.model, rows.assign(**{column: values}))
+        except ModelError as error:
+            return item | {"problem": str(error), "flips": None, "loss": None, "outside": None}
+        if self.use_case.task == "binary":
+            flips = (after >= context.threshold) != (before >= context.threshold)
+        else:
+            flips = np.abs(after - before) > (self.declared.tolerance or np.inf)
+        minimum, maximum = self.use_case.prediction_range
+        return item | {
+            "flips": float(flips.mean()),
+            "loss": self._loss(before, after, rows["target"]),
+            "outside": int(np.count_nonzero((after < minimum) | (after > maximum))),
+        }
+
+    def _loss(self, before: Values, after: Values, target: pd.Series[Any]) -> float | None:
+        """Return by how much the use case's metric gets worse; None where it is undefined."""
+        metric = self.use_case.metric
+        metric_before = compute_metrics(self.use_case, before, target).get(metric)
+        metric_after = compute_metrics(self.use_case, after, target).get(metric)
+        if metric_before is None or metric_after is None:
+            return None
+        if metric in GREATER_IS_BETTER:
+            return metric_before - metric_after
+        return metric_after - metric_before
+
+
+def _perturb(gate: Robustness, train: pd.DataFrame, rows: pd.DataFrame) -> Iterator[Perturbation]:
     """
-    Yield how, which column, and what stands in it then.
+    Yield the declared perturbations of `rows`; the extremes are relative to the range in `train`.
 
-    :raises DataError: if a column is no number, and can have neither noise nor extremes
+    Raises
+    ------
+    DataError
+        If noise or extremes are declared for a column that is not numeric.
     """
     texts = [name for name in (*gate.noise, *gate.extremes) if not pd.api.types.is_numeric_dtype(train[name])]
     if texts:
         raise DataError(
-            f"{', '.join(texts)} is no number, and has neither noise nor extremes. Declare it under "
+            f"{', '.join(texts)} is not numeric, and has neither noise nor extremes. Declare it under "
             "`missing` or `unseen` of the gate robustness."
         )
     random = np.random.default_rng(0)
     for column, error in gate.noise.items():
         noisy = rows[column] + random.uniform(-error, error, len(rows))
-        whole = pd.api.types.is_integer_dtype(rows[column])
-        yield "noise", column, noisy.round().astype(rows[column].dtype) if whole else noisy
+        if pd.api.types.is_integer_dtype(rows[column]):
+            noisy = noisy.round().astype(rows[column].dtype)
+        yield Perturbation("noise", column, noisy)
     for column in gate.missing:
-        yield "missing", column, np.nan if pd.api.types.is_numeric_dtype(rows[column]) else None
+        missing = np.nan if pd.api.types.is_numeric_dtype(rows[column]) else None
+        yield Perturbation("missing", column, missing)
     for column in gate.unseen:
-        yield "unseen", column, UNSEEN
+        yield Perturbation("unseen", column, UNSEEN)
     for column in gate.extremes:
-        low, high = train[column].min(), train[column].max()
-        for value in (low - FAR * (high - low), high + FAR * (high - low)):
-            yield "extreme", column, value
+        lowest = train[column].min()
+        highest = train[column].max()
+        distance = EXTREME_RANGES * (highest - lowest)
+        yield Perturbation("extreme", column, lowest - distance)
+        yield Perturbation("extreme", column, highest + distance)
 
 
-def _asked(
-    gate: Robustness, trial: EvaluationContext, rows: pd.DataFrame, before: Values, how: tuple[str, str, Any]
-) -> Mapping[str, Figure | None]:
-    kind, column, values = how
-    use_case = trial.use_case
-    item: dict[str, Figure | None] = {"kind": kind, "column": column, "problem": None}
-    try:
-        after = predict_checked(use_case, trial.model, rows.assign(**{column: values}))
-    except DataError as error:
-        return item | {"problem": str(error), "flips": None, "loss": None, "outside": None}
-    if use_case.task == "binary":
-        flips = (after >= trial.threshold) != (before >= trial.threshold)
-    else:
-        flips = np.abs(after - before) > (gate.tolerance or np.inf)
-    low, high = use_case.prediction_range
-    outside = int(np.count_nonzero((after < low) | (after > high)))
-    then, now = (
-        compute_metrics(use_case, given, rows["target"]).get(use_case.metric) for given in (before, after)
-    )
-    loss = None
-    if then is not None and now is not None:
-        loss = then - now if use_case.metric in GREATER_IS_BETTER else now - then
-    return item | {"flips": float(flips.mean()), "loss": loss, "outside": outside}
-
-
-def judge(gate: Robustness, evidence: Evidence) -> Verdict:
-    """Fail if noise flips too much, anything costs too much, or an answer is nonsense; name the columns."""
-    found = measurement_of(gate, evidence)
-    wrong = [said for item in found.items for said in _wrong(gate, item)]
-    flips = [float(item["flips"] or 0) for item in found.items if item["kind"] == "noise"]
-    losses = [float(item["loss"]) for item in found.items if item["loss"] is not None]
-    figures: dict[str, Figure] = {"rows": found.rows, "asked": len(found.items)}
-    figures |= {"largest_flips": max(flips, default=0.0), "largest_loss": max(losses, default=0.0)}
-    reason = "; ".join(wrong) or (
-        f"noise flips at most {figures['largest_flips']:.1%} of the decisions, and nothing costs more than "
-        f"{figures['largest_loss']:.4f}, in {len(found.items)} ways"
-    )
-    return verdict(gate, "fail" if wrong else "pass", f"{reason} (on {found.rows} rows)", figures)
-
-
-def _wrong(gate: Robustness, item: Mapping[str, Figure | None]) -> Iterator[str]:
-    what = {
-        "noise": f"noise of {gate.noise.get(str(item['column']), 0):g} in {item['column']}",
-        "missing": f"a missing {item['column']}",
-        "unseen": f"an unseen {item['column']}",
-        "extreme": f"an extreme {item['column']}",
-    }[str(item["kind"])]
+def _violations(gate: Robustness, item: Item) -> Iterator[str]:
+    """Yield a message for each limit that a perturbation exceeds."""
+    description = _describe_perturbation(gate, item)
     if item["problem"]:
-        yield f"{what}: {item['problem']}"
+        yield f"{description}: {item['problem']}"
     if item["outside"]:
-        yield f"{what} makes {item['outside']} answers leave the declared range"
+        yield f"{description} moves {item['outside']} predictions out of the declared range"
     if item["kind"] == "noise" and float(item["flips"] or 0) > gate.maximum_flips:
-        yield f"{what} flips {item['flips']:.1%} of the decisions, {gate.maximum_flips:.1%} allowed"
+        yield (f"{description} flips {item['flips']:.1%} of the decisions, {gate.maximum_flips:.1%} allowed")
     if gate.maximum_loss is not None and float(item["loss"] or 0) > gate.maximum_loss:
-        yield f"{what} costs {item['loss']:.4f} of the metric, {gate.maximum_loss:g} allowed"
+        yield f"{description} costs {item['loss']:.4f} of the metric, {gate.maximum_loss:g} allowed"
+
+
+def _describe_perturbation(gate: Robustness, item: Item) -> str:
+    kind = str(item["kind"])
+    column = str(item["column"])
+    if kind == "noise":
+        return f"noise of {gate.noise.get(column, 0):g} in {column}"
+    articles = {"missing": "a", "unseen": "an", "extreme": "an"}
+    return f"{articles[kind]} {kind} {column}"

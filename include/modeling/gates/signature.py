@@ -1,55 +1,80 @@
-"""Judge whether callers can go on as before: what the champion takes, the candidate takes too."""
+"""Gate on the signature: a request that is valid for the champion is valid for the candidate."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from include.declarations import Gate
 from include.modeling.evaluation.evidence import Measurement
-from include.modeling.gates.verdict import measurement_of, verdict
+from include.modeling.gates.base import PromotionGate
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
-    from include.declarations import SignatureCompatibility
+    from include.inference.model import ServedModel
     from include.modeling.evaluation.context import EvaluationContext
     from include.modeling.evaluation.evidence import Evidence
-    from include.modeling.gates.verdict import Verdict
+    from include.modeling.gates.base import Verdict
 
-WIDER: Mapping[str, frozenset[str]] = {  # what is valid for the first is valid for these too
+# Of each column type: the types that accept all of its values.
+WIDER_TYPES: Mapping[str, frozenset[str]] = {
     "integer": frozenset({"long", "float", "double"}),
     "long": frozenset({"double"}),
     "float": frozenset({"double"}),
 }
 
 
-def measure(trial: EvaluationContext) -> Measurement:
-    """Return what callers of the champion may send, and the candidate would refuse."""
-    if trial.champion is None:
-        return Measurement()
-    theirs, ours = trial.champion.model.columns, trial.model.columns
-    gone = [{"column": name, "why": "is not taken any more"} for name in theirs if name not in ours]
-    new = [{"column": name, "why": "is asked for now"} for name in ours if name not in theirs]
-    changed = [
-        {"column": name, "why": f"was {theirs[name]}, and has to be {kind} now"}
-        for name, kind in ours.items()
-        if name in theirs and kind != theirs[name] and kind not in WIDER.get(theirs[name], ())
-    ]
-    task = trial.champion.model.task
-    other = [{"column": "the answer", "why": f"was that of a {task}"}] if task != trial.model.task else []
-    was, now = trial.champion.model.classes, trial.model.classes
-    if not other and was != now:
-        other = [{"column": "the answer", "why": f"had the classes {', '.join(was)}, not {', '.join(now)}"}]
-    figures = {"champion": trial.champion.version}
-    return Measurement(figures=figures, items=(*gone, *new, *changed, *other), rows=len(theirs))
+class SignatureGate(PromotionGate[Gate]):
+    """The candidate accepts the champion's columns, and predicts what the champion predicts."""
+
+    def measure(self, context: EvaluationContext) -> Measurement:
+        """Return the differences because of which a request to the champion would be refused."""
+        champion = context.champion
+        if champion is None:
+            return Measurement()
+        differences = (
+            *_compare_columns(champion.model, context.model),
+            *_compare_predictions(champion.model, context.model),
+        )
+        items = tuple({"column": column, "why": why} for column, why in differences)
+        return Measurement(
+            figures={"champion": champion.version}, items=items, rows=len(champion.model.columns)
+        )
+
+    def judge(self, evidence: Evidence) -> Verdict:
+        """Fail if a request that is valid for the champion would be refused."""
+        measurement = self.measurement(evidence)
+        champion = measurement.figures.get("champion")
+        if champion is None:
+            return self.verdict("pass", "there is no champion yet, and so no caller", {})
+        differences = [f"{item['column']} {item['why']}" for item in measurement.items]
+        figures = {**measurement.figures, "broken": len(differences)}
+        if differences:
+            reason = f"callers of champion {champion} would be refused: {'; '.join(differences)}"
+            return self.verdict("fail", reason, figures)
+        reason = f"every request to champion {champion} stays valid ({measurement.rows} columns)"
+        return self.verdict("pass", reason, figures)
 
 
-def judge(gate: SignatureCompatibility | str, evidence: Evidence) -> Verdict:
-    """Fail if a request that is valid for the champion would be refused."""
-    found = measurement_of("signature", evidence)
-    if "champion" not in found.figures:
-        return verdict(gate, "pass", "there is no champion yet, and so no caller", {})
-    broken = [f"{item['column']} {item['why']}" for item in found.items]
-    reason = f"callers of champion {found.figures['champion']} would be refused: {'; '.join(broken)}"
-    if not broken:
-        reason = f"whatever champion {found.figures['champion']} takes is valid ({found.rows} columns)"
-    return verdict(gate, "fail" if broken else "pass", reason, {**found.figures, "broken": len(broken)})
+def _compare_columns(champion: ServedModel, candidate: ServedModel) -> Iterator[tuple[str, str]]:
+    """Yield the columns that are missing, new or of a narrower type, with the reason."""
+    for name in champion.columns:
+        if name not in candidate.columns:
+            yield name, "is not accepted any more"
+    for name in candidate.columns:
+        if name not in champion.columns:
+            yield name, "is required now"
+    for name, required in candidate.columns.items():
+        accepted = champion.columns.get(name, required)
+        if required != accepted and required not in WIDER_TYPES.get(accepted, ()):
+            yield name, f"was {accepted}, and has to be {required} now"
+
+
+def _compare_predictions(champion: ServedModel, candidate: ServedModel) -> Iterator[tuple[str, str]]:
+    """Yield the difference in task or classes, with the reason."""
+    if champion.task != candidate.task:
+        yield "the prediction", f"was that of a {champion.task}"
+    elif champion.classes != candidate.classes:
+        before = ", ".join(champion.classes)
+        after = ", ".join(candidate.classes)
+        yield "the prediction", f"had the classes {before}, not {after}"

@@ -12,7 +12,7 @@ from include.certificates import certificate
 from include.certificates.certificate import Claims, GateEvidence
 from include.errors import CertificateInvalid, GateFailed, SettingsError
 from include.inference import model as loading
-from include.modeling.gates import SAME_ANSWER, failed, inconclusive, report
+from include.modeling.gates import MAX_PREDICTION_GAP, failed, inconclusive, report
 from include.modeling.packaging import package
 from include.modeling.pipeline.workspace import EVIDENCE
 from include.modeling.registration import model_card
@@ -106,7 +106,7 @@ def register_candidate(
             )
             registry.add_certificate(candidate.model_id, folder)
         _, gap = package.packaging_parity(folder, loading.load_model(folder, site.trusted, use_case=name))
-        if gap > SAME_ANSWER:
+        if gap > MAX_PREDICTION_GAP:
             raise GateFailed(f"{name}: served, it differs by {gap:.3g} from training. Not registered.")
         model = Logged(candidate.model_id, candidate.digest)
         gates = as_tags({f"gate.{verdict.gate}": verdict.outcome for verdict in verdicts})

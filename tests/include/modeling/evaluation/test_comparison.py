@@ -12,7 +12,7 @@ from include.declarations import GREATER_IS_BETTER, METRICS
 from include.modeling.evaluation.bootstrap import DayBootstrap
 from include.modeling.evaluation.bootstrap_metrics import log_losses, resample_metric
 from include.modeling.evaluation.comparison import paired_gain
-from include.modeling.evaluation.metrics import MEASURES
+from include.modeling.evaluation.metrics import METRIC_FUNCTIONS
 
 ALL = sorted(METRICS["binary"] | METRICS["regression"])
 
@@ -21,7 +21,8 @@ def rows(metric, count=3_000, seed=0, better=0.2, days=20):
     """Return target, challenger, champion and days; a larger `better` is a worse champion."""
     rng = np.random.default_rng(seed)
     truth = rng.normal(size=count)
-    new, old = truth + rng.normal(size=count), truth + rng.normal(size=count) * (1 + better)
+    new = truth + rng.normal(size=count)
+    old = truth + rng.normal(size=count) * (1 + better)
     of_day = DayBootstrap.of(np.arange(count) * days // count)
     if metric in METRICS["regression"]:
         return truth * 10, new * 10, old * 10, of_day
@@ -35,42 +36,43 @@ def compared(metric, *, confidence=0.95, **how):
 
 
 @pytest.mark.parametrize("metric", ALL)
-def test_the_gain_is_the_difference_of_the_metrics(metric):
+def test_gain_is_the_difference_of_the_metrics(metric):
     target, new, old, _ = rows(metric)
-    difference = MEASURES[metric](target, new) - MEASURES[metric](target, old)
+    difference = METRIC_FUNCTIONS[metric](target, new) - METRIC_FUNCTIONS[metric](target, old)
     expected = difference if metric in GREATER_IS_BETTER else -difference
     assert compared(metric).value == pytest.approx(expected, abs=1e-12)
 
 
 @pytest.mark.parametrize("metric", ALL)
-def test_a_clearly_better_model_gains_with_confidence(metric):
+def test_gain_of_a_better_model_is_above_zero(metric):
     assert compared(metric, better=0.6).lower > 0
 
 
 @pytest.mark.parametrize("metric", ALL)
-def test_a_clearly_worse_model_loses_with_confidence(metric):
+def test_gain_of_a_worse_model_is_below_zero(metric):
     target, new, old, days = rows(metric, better=0.6)
     assert paired_gain(metric, target, old, new, confidence=0.95, days=days).upper < 0
 
 
 @pytest.mark.parametrize("metric", ALL)
-def test_a_model_gains_nothing_on_itself(metric):
+def test_gain_of_a_model_on_itself_is_zero(metric):
     target, new, _, days = rows(metric)
-    found = paired_gain(metric, target, new, new, confidence=0.95, days=days)
-    assert (found.value, found.lower, found.upper) == (0, 0, 0)
+    gain = paired_gain(metric, target, new, new, confidence=0.95, days=days)
+    assert (gain.value, gain.lower, gain.upper) == (0, 0, 0)
 
 
 @pytest.mark.parametrize("metric", ALL)
-def test_more_confidence_asks_for_a_wider_interval(metric):
-    low, high = (compared(metric, confidence=level) for level in (0.8, 0.99))
+def test_interval_is_wider_with_more_confidence(metric):
+    low = compared(metric, confidence=0.8)
+    high = compared(metric, confidence=0.99)
     assert high.lower < low.lower < low.upper < high.upper
 
 
 @pytest.mark.parametrize("metric", ["log_loss", "roc_auc", "r2"])
-def test_the_interval_holds_the_true_gain_as_often_as_it_says(metric):
+def test_interval_contains_the_true_gain_with_its_confidence(metric):
     truth = np.mean([compared(metric, count=20_000, seed=seed).value for seed in (900, 901, 902)])
     bounds = [compared(metric, confidence=0.9, count=400, seed=seed) for seed in range(60)]
-    assert np.mean([found.lower <= truth for found in bounds]) == pytest.approx(0.9, abs=0.12)
+    assert np.mean([gain.lower <= truth for gain in bounds]) == pytest.approx(0.9, abs=0.12)
 
 
 def of_good_and_bad_days(seed, days=14, a_day=50):
@@ -81,16 +83,14 @@ def of_good_and_bad_days(seed, days=14, a_day=50):
     return np.zeros(days * a_day), new, old, np.repeat(np.arange(days), a_day)
 
 
-def test_rows_of_one_day_are_not_taken_for_independent():
+def test_rows_of_one_day_are_not_taken_as_independent():
     *models, days = of_good_and_bad_days(1, a_day=500)
-    by_day, by_row = (
-        paired_gain("mae", *models, confidence=0.95, days=DayBootstrap.of(each))
-        for each in (days, np.arange(len(days)))
-    )
+    by_day = paired_gain("mae", *models, confidence=0.95, days=DayBootstrap.of(days))
+    by_row = paired_gain("mae", *models, confidence=0.95, days=DayBootstrap.of(np.arange(len(days))))
     assert by_day.upper - by_day.lower > 3 * (by_row.upper - by_row.lower)
 
 
-def test_good_and_bad_days_are_taken_for_a_gain_no_more_often_than_promised():
+def test_varying_days_are_seldom_taken_for_a_gain():
     lower = []
     for seed in range(100):
         *models, days = of_good_and_bad_days(seed)
@@ -98,44 +98,47 @@ def test_good_and_bad_days_are_taken_for_a_gain_no_more_often_than_promised():
     assert np.mean(np.array(lower) <= 0) >= 0.82
 
 
-def test_blocks_of_neighbours_make_every_resample_as_long_as_the_window():
+def test_resamples_have_as_many_days_as_the_window():
     days = DayBootstrap.of(np.repeat(np.arange(14), 3))
     assert days.block == 2
     assert set(days.weights.sum(axis=1)) == {14.0}
     assert days.weights.mean(axis=0) == pytest.approx(1, abs=0.1)
 
 
-def test_the_same_rows_give_the_same_interval():
+def test_interval_of_the_same_rows_is_the_same():
     assert compared("mae") == compared("mae")
 
 
 @pytest.mark.parametrize("metric", ["log_loss", "mae", "roc_auc", "r2", "average_precision"])
-def test_two_hundred_thousand_rows_are_compared_within_two_seconds(metric):
+def test_comparison_of_200000_rows_takes_under_two_cpu_seconds(metric):
     target, new, old, days = rows(metric, 200_000, days=14)
     started = time.process_time()
     paired_gain(metric, target, new, old, confidence=0.95, days=days)
     assert time.process_time() - started < 2
 
 
-def test_certain_and_wrong_predictions_cost_what_scikit_learn_says():
-    target, predictions = np.array([1.0, 0.0, 1.0, 0.0]), np.array([0.0, 1.0, 1.0, 0.3])
-    assert log_losses(target, predictions).mean() == pytest.approx(MEASURES["log_loss"](target, predictions))
+def test_log_loss_of_certain_errors_is_that_of_scikit_learn():
+    target = np.array([1.0, 0.0, 1.0, 0.0])
+    predictions = np.array([0.0, 1.0, 1.0, 0.3])
+    assert log_losses(target, predictions).mean() == pytest.approx(
+        METRIC_FUNCTIONS["log_loss"](target, predictions)
+    )
 
 
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 4), st.integers(0, 2)), min_size=4, max_size=40))
-def test_ties_count_as_scikit_learn_counts_them_whatever_the_days(drawn):
+def test_ties_count_as_in_scikit_learn(drawn):
     target, scores, of_day = (np.array(column, dtype=float) for column in zip(*drawn, strict=True))
     target[:2] = 0, 1
     days = DayBootstrap.of(of_day)
     for metric, score in (("roc_auc", roc_auc_score), ("average_precision", average_precision_score)):
-        (found,) = resample_metric(metric, target, scores, days)(days.ones)
-        assert found == pytest.approx(score(target, scores), abs=1e-9)
+        (value,) = resample_metric(metric, target, scores, days)(days.ones)
+        assert value == pytest.approx(score(target, scores), abs=1e-9)
 
 
 @pytest.mark.parametrize("metric", ALL)
-def test_a_day_drawn_twice_counts_as_if_its_rows_were_there_twice(metric):
+def test_day_of_weight_two_counts_as_repeated_rows(metric):
     target, new, _, days = rows(metric, 60, days=3)
-    twice = np.concatenate([np.arange(60), np.flatnonzero(days.places == 1)])
-    (found,) = resample_metric(metric, target, new, days)(np.array([[1.0, 2.0, 1.0]]))
-    assert found == pytest.approx(MEASURES[metric](target[twice], new[twice]), abs=1e-9)
+    repeated = np.concatenate([np.arange(60), np.flatnonzero(days.codes == 1)])
+    (value,) = resample_metric(metric, target, new, days)(np.array([[1.0, 2.0, 1.0]]))
+    assert value == pytest.approx(METRIC_FUNCTIONS[metric](target[repeated], new[repeated]), abs=1e-9)

@@ -11,9 +11,9 @@ import numpy as np
 import psutil
 import pytest
 
-from include.errors import DataError, ServiceUnavailable
+from include.errors import ModelError, ServiceUnavailable
+from include.inference.model import load_unverified
 from include.modeling.evaluation import isolated_process
-from include.modeling.packaging.package import load_package, model_digest
 from include.use_cases.flight_delay import USE_CASE
 
 
@@ -22,79 +22,80 @@ def rows(flights):
     return flights(days=3)[list(USE_CASE.features)]
 
 
-def test_a_process_that_knows_nothing_of_the_training_answers_alike_and_says_what_it_took(packaged, rows):
-    expected_digest, ballast = model_digest(packaged), np.ones(60_000_000)  # of the caller's memory: 480 MB
-    with isolated_process.isolated_predictor(rows) as ask:
-        answers, exchanged = ask(packaged, expected_digest), ask(packaged, "of other files")
-        found = answers()
-        with pytest.raises(DataError, match=r"a fresh process cannot answer: .*exchanged"):
-            exchanged()
-    expected = load_package(packaged, expected=expected_digest).predict(rows)
-    assert np.array_equal(found.predictions, expected)
-    assert 0 < found.latency_p50_ms <= found.latency_p99_ms
-    assert 50 < found.memory_mb < ballast.nbytes / 1e6
-    assert found.size_mb == pytest.approx(isolated_process.size_of(packaged) / 1e6)
+def test_process_predicts_alike_and_measures_its_cost(packaged, tmp_path, rows):
+    # 480 MB of the caller's memory, which must not count.
+    ballast = np.ones(60_000_000)
+    with isolated_process.isolated_predictor(rows) as start:
+        wait = start(packaged)
+        wait_for_missing = start(tmp_path / "missing")
+        measurement = wait()
+        with pytest.raises(ModelError, match=r"cannot predict in an isolated process: .*missing"):
+            wait_for_missing()
+    expected = load_unverified(packaged).predict(rows)
+    assert np.array_equal(measurement.predictions, expected)
+    assert 0 < measurement.latency_p50_ms <= measurement.latency_p99_ms
+    assert 50 < measurement.memory_mb < ballast.nbytes / 1e6
+    assert measurement.size_mb == pytest.approx(isolated_process.package_size(packaged) / 1e6)
 
 
-def test_rows_that_the_model_cannot_answer_are_told_with_its_own_words(packaged, rows):
-    found = isolated_process.measure_model(packaged, model_digest(packaged), rows.drop(columns="hour"))
-    assert found["problem"].startswith("KeyError")
-    assert "hour" in found["problem"]
+def test_rows_that_the_model_cannot_predict_are_a_problem(packaged, rows):
+    result = isolated_process.measure_result(packaged, rows.drop(columns="hour"))
+    assert result["problem"].startswith("KeyError")
+    assert "hour" in result["problem"]
 
 
-def test_memory_that_runs_out_is_an_accident_and_no_fault_of_the_package(packaged, rows, monkeypatch):
-    def greedy(_):
+def test_memory_that_runs_out_is_an_accident(packaged, rows, monkeypatch):
+    def exhaust(_):
         raise MemoryError("Unable to allocate 9 GiB")
 
-    monkeypatch.setattr(isolated_process.loading, "load_unverified", greedy)
-    found = isolated_process.measure_model(packaged, model_digest(packaged), rows)
-    assert "a fresh process was cut short: MemoryError" in found["accident"]
+    monkeypatch.setattr(isolated_process.inference, "load_unverified", exhaust)
+    result = isolated_process.measure_result(packaged, rows)
+    assert "The prediction in an isolated process was cut short: MemoryError" in result["accident"]
 
 
 @pytest.mark.parametrize(
-    ("signal_", "error"), [(signal.SIGKILL, ServiceUnavailable), (signal.SIGSEGV, DataError)]
+    ("signal_", "error"), [(signal.SIGKILL, ServiceUnavailable), (signal.SIGSEGV, ModelError)]
 )
-def test_a_process_that_was_killed_is_an_accident_and_one_that_crashes_is_not(
-    rows, monkeypatch, tmp_path, capfd, signal_, error
-):
+def test_killed_process_is_an_accident_and_a_crash_is_not(rows, monkeypatch, tmp_path, capfd, signal_, error):
     def end(*_):
         faulthandler.disable()
         os.kill(os.getpid(), signal_)
 
-    monkeypatch.setattr(isolated_process, "measure_model", end)
-    isolated_process._run_child(0, tmp_path, "", rows)
-    said = json.loads(capfd.readouterr().out)
+    monkeypatch.setattr(isolated_process, "measure_result", end)
+    isolated_process._run_child(0, tmp_path, rows)
+    result = json.loads(capfd.readouterr().out)
     with pytest.raises(error, match=f"it ended with -{signal_.value}"):
-        isolated_process._answers([said], 0)
+        isolated_process._measurement([result], 0)
 
 
-def test_a_machine_too_busy_to_answer_is_an_accident_and_leaves_no_process(packaged, rows, monkeypatch):
+def test_timeout_is_an_accident_and_leaves_no_process(packaged, rows, monkeypatch):
     monkeypatch.setattr(isolated_process, "TIMEOUT_S", 0.01)
-    others = psutil.Process().children()  # the servers of the session
-    with isolated_process.isolated_predictor(rows) as ask:
+    # The servers of the test session.
+    others = psutil.Process().children()
+    with isolated_process.isolated_predictor(rows) as start:
         with pytest.raises(ServiceUnavailable, match="too busy"):
-            ask(packaged, model_digest(packaged))()
-        (child,) = (each for each in psutil.Process().children() if each not in others)
+            start(packaged)()
+        (child,) = (process for process in psutil.Process().children() if process not in others)
     assert not child.is_running()
 
 
-def test_a_process_that_cannot_begin_is_an_accident(packaged, rows, monkeypatch):
-    monkeypatch.setattr(isolated_process, "PROJECT", packaged)  # where there is no module to run
+def test_process_that_cannot_start_is_an_accident(packaged, rows, monkeypatch):
+    monkeypatch.setattr(isolated_process, "PROJECT", packaged)
     with (
-        isolated_process.isolated_predictor(rows) as ask,
-        pytest.raises(ServiceUnavailable, match=r"could not begin: .*include"),
+        isolated_process.isolated_predictor(rows) as start,
+        pytest.raises(ServiceUnavailable, match=r"could not start: .*include"),
     ):
-        ask(packaged, model_digest(packaged))()
+        start(packaged)()
 
 
-def test_what_a_model_prints_is_no_answer(packaged, rows, tmp_path, monkeypatch, capfd):
+def test_output_of_a_model_is_no_result(packaged, rows, tmp_path, monkeypatch, capfd):
     (tmp_path / "rows").write_bytes(pickle.dumps(rows))
 
     def chatty(number, *_):
         sys.stdout.write(f'{{"progress": 1}}\n{json.dumps({"number": number})}\n')
 
     monkeypatch.setattr(isolated_process, "_run_child", chatty)
-    monkeypatch.setattr("sys.stdin", [json.dumps([str(packaged), "digest"])] * 2)
+    monkeypatch.setattr("sys.stdin", [json.dumps(str(packaged))] * 2)
     isolated_process.main(str(tmp_path / "rows"))
     lines = capfd.readouterr().out.splitlines()
     assert [line for line in lines if line.startswith(isolated_process.LINE_PREFIX)] == [
@@ -103,30 +104,31 @@ def test_what_a_model_prints_is_no_answer(packaged, rows, tmp_path, monkeypatch,
     ]
 
 
-def test_what_a_model_prints_does_not_hide_its_answer(rows, tmp_path, monkeypatch, capfd):
+def test_output_of_a_model_does_not_hide_its_result(rows, tmp_path, monkeypatch, capfd):
     def chatty(*_):
-        sys.stdout.write("loading…")  # and no end of the line
-        return {"problem": "no answer today"}
+        # Without an end of the line.
+        sys.stdout.write("loading…")
+        return {"problem": "the file is broken"}
 
-    monkeypatch.setattr(isolated_process, "measure_model", chatty)
-    isolated_process._run_child(0, tmp_path, "", rows)
-    said = [
+    monkeypatch.setattr(isolated_process, "measure_result", chatty)
+    isolated_process._run_child(0, tmp_path, rows)
+    results = [
         json.loads(line)
         for line in capfd.readouterr().out.splitlines()
         if line.startswith(isolated_process.LINE_PREFIX)
     ]
-    with pytest.raises(DataError, match="no answer today"):
-        isolated_process._answers(said, 0)
+    with pytest.raises(ModelError, match="the file is broken"):
+        isolated_process._measurement(results, 0)
 
 
-def test_a_model_whose_process_says_nothing_has_no_answers():
-    with pytest.raises(DataError, match="a fresh process cannot answer: it said nothing"):
-        isolated_process._answers([], 0)
+def test_process_without_a_result_is_a_problem():
+    with pytest.raises(ModelError, match="cannot predict in an isolated process: there is no result"):
+        isolated_process._measurement([], 0)
 
 
-def test_evidence_and_certificate_are_no_part_of_the_size(packaged):
-    before = isolated_process.size_of(packaged)
+def test_size_excludes_evidence_and_certificate(packaged):
+    size = isolated_process.package_size(packaged)
     (packaged / "evidence").mkdir()
     (packaged / "evidence" / "roc.png").write_bytes(b"x" * 1_000)
     (packaged / "certificate.json").write_bytes(b"x" * 1_000)
-    assert isolated_process.size_of(packaged) == before
+    assert isolated_process.package_size(packaged) == size

@@ -4,26 +4,26 @@ import numpy as np
 import pytest
 
 from include.declarations import METRICS
-from include.errors import DataError
+from include.errors import DataError, ModelError
 from include.modeling.evaluation.metrics import compute_metrics, predict
 from include.use_cases.air_time import USE_CASE as AIR_TIME
 from include.use_cases.flight_delay import USE_CASE as FLIGHT_DELAY
 
 
-def test_every_metric_of_the_task_is_measured():
+def test_metrics_are_those_of_the_task():
     target = np.array([0, 1, 1, 0])
     assert compute_metrics(FLIGHT_DELAY, np.array([0.1, 0.9, 0.4, 0.5]), target).keys() == METRICS["binary"]
     assert compute_metrics(AIR_TIME, np.array([1.0, 2.0, 3.0, 4.0]), target).keys() == METRICS["regression"]
 
 
 def test_metrics_of_known_predictions():
-    measured = compute_metrics(FLIGHT_DELAY, np.array([0.2, 0.6]), np.array([0, 1]))
-    assert measured == pytest.approx(
+    metrics = compute_metrics(FLIGHT_DELAY, np.array([0.2, 0.6]), np.array([0, 1]))
+    assert metrics == pytest.approx(
         {"roc_auc": 1.0, "average_precision": 1.0, "brier": 0.1, "log_loss": -(np.log(0.8) + np.log(0.6)) / 2}
     )
 
 
-def test_ranking_is_undefined_on_one_class():
+def test_ranking_metrics_are_undefined_on_one_class():
     assert compute_metrics(FLIGHT_DELAY, np.array([0.2, 0.6]), np.array([1, 1])).keys() == {
         "brier",
         "log_loss",
@@ -34,14 +34,18 @@ def test_r2_is_undefined_on_one_row():
     assert compute_metrics(AIR_TIME, np.array([1.0]), np.array([2.0])) == {"rmse": 1.0, "mae": 1.0}
 
 
-@pytest.mark.parametrize("predictions", [[0.5, np.nan], [0.5, np.inf], []])
-def test_nothing_is_measured_on_nonsense(predictions):
-    with pytest.raises(DataError, match="flight_delay"):
+@pytest.mark.parametrize(
+    ("predictions", "error"),
+    [([0.5, np.nan], ModelError), ([0.5, np.inf], ModelError), ([], DataError)],
+    ids=["nan", "infinite", "no rows"],
+)
+def test_metrics_of_invalid_predictions_are_refused(predictions, error):
+    with pytest.raises(error, match="flight_delay"):
         compute_metrics(FLIGHT_DELAY, np.array(predictions), np.zeros(len(predictions)))
 
 
 @pytest.mark.parametrize("name", ["flight_delay", "air_time"])
-def test_a_prediction_is_one_number_a_row(estimators, flights, name):
+def test_prediction_is_one_number_per_row(estimators, flights, name):
     use_case = {"flight_delay": FLIGHT_DELAY, "air_time": AIR_TIME}[name]
     rows = flights(days=2)[list(use_case.features)]
     predictions = predict(estimators[name], use_case.task, rows)

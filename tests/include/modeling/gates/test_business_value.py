@@ -10,18 +10,18 @@ COST = DecisionCost(currency="EUR", false_positive=10, false_negative=40)
 GATE = BusinessValue()
 
 
-def test_a_sound_model_saves_money_against_the_naive_forecast(verdict_of):
-    found = verdict_of(GATE, cost=COST)
-    assert found.outcome == "pass"
-    assert "EUR on 1,000 rows against the naive forecast" in found.reason
+def test_sound_model_saves_against_the_baseline(verdict_of):
+    verdict = verdict_of(GATE, cost=COST)
+    assert verdict.outcome == "pass"
+    assert "EUR per 1,000 rows against the baseline" in verdict.reason
 
 
-def test_a_model_that_knows_less_than_the_hour_costs_money(verdict_of):
-    found = verdict_of(GATE, lambda frame: np.full(len(frame), 0.4), cost=COST)
-    assert (found.outcome, found.figures["saved"] < 0) == ("fail", True)
+def test_constant_model_costs_more_than_the_baseline(verdict_of):
+    verdict = verdict_of(GATE, lambda frame: np.full(len(frame), 0.4), cost=COST)
+    assert (verdict.outcome, verdict.figures["saved"] < 0) == ("fail", True)
 
 
-def test_a_model_as_good_as_the_naive_forecast_is_worth_nothing_for_sure(verdict_of):
+def test_model_as_good_as_the_baseline_fails(verdict_of):
     gate = BusinessValue(minimum_per_thousand=1)
     slots = {}
 
@@ -33,26 +33,28 @@ def test_a_model_as_good_as_the_naive_forecast_is_worth_nothing_for_sure(verdict
         slots.update(train.groupby("hour")["target"].mean())
         return frame
 
-    found = verdict_of(gate, same, rows=rows, cost=COST)
-    assert found.outcome == "fail"
-    assert found.figures["saved"] == pytest.approx(0)
+    verdict = verdict_of(gate, same, rows=rows, cost=COST)
+    assert verdict.outcome == "fail"
+    assert verdict.figures["saved"] == pytest.approx(0)
 
 
-def test_what_is_required_may_be_saved_exactly_and_in_between_a_person_decides(verdict_of):
-    found = verdict_of(GATE, cost=COST).figures
+def test_minimum_at_the_lower_bound_passes_and_between_is_open(verdict_of):
+    figures = verdict_of(GATE, cost=COST).figures
     for required, outcome in (
-        (found["lower"], "pass"), (found["saved"], "inconclusive"), (found["upper"] + 1, "fail"),
-    ):  # fmt: skip
+        (figures["lower"], "pass"),
+        (figures["saved"], "inconclusive"),
+        (figures["upper"] + 1, "fail"),
+    ):
         assert verdict_of(BusinessValue(minimum_per_thousand=required), cost=COST).outcome == outcome
 
 
-def test_a_regression_pays_by_the_minute(verdict_of):
+def test_regression_costs_are_per_unit_of_error(verdict_of):
     cost = ErrorCost(currency="USD", over=1, under=3)
-    found = verdict_of(GATE, minutes, task="regression", cost=cost)
-    assert (found.outcome, found.figures["model"] < found.figures["naive"]) == ("pass", True)
+    verdict = verdict_of(GATE, minutes, task="regression", cost=cost)
+    assert (verdict.outcome, verdict.figures["model"] < verdict.figures["baseline"]) == ("pass", True)
 
 
-def test_too_few_days_cannot_tell(verdict_of):
+def test_too_few_test_days_are_inconclusive(verdict_of):
     def rows(frame):
         return frame[frame["day"] < "2013-02-15"]
 

@@ -8,8 +8,8 @@ from tests.include.modeling.gates.conftest import COLUMNS, Model, sound
 GATE = SignatureCompatibility()
 
 
-def before(**columns):
-    """Return a champion with other columns; None is one that it does not have."""
+def champion_with(**columns):
+    """Return a champion with changed columns; None removes one."""
     changed = {name: kind for name, kind in (COLUMNS | columns).items() if kind is not None}
     champion = Model(lambda rows: [0.5] * len(rows), columns=changed)
     champion.predict = lambda frame: sound(frame)
@@ -19,39 +19,39 @@ def before(**columns):
 @pytest.mark.parametrize(
     ("champion", "words"),
     [
-        (before(visib="double"), "visib is not taken any more"),
-        (before(temp=None), "temp is asked for now"),
-        (before(hour="double"), "hour was double, and has to be long now"),
-        (before(hour="string"), "hour was string, and has to be long now"),
+        (champion_with(visib="double"), "visib is not accepted any more"),
+        (champion_with(temp=None), "temp is required now"),
+        (champion_with(hour="double"), "hour was double, and has to be long now"),
+        (champion_with(hour="string"), "hour was string, and has to be long now"),
     ],
-    ids=["gone", "new", "narrower", "other"],
+    ids=["missing", "new", "narrower", "other"],
 )
-def test_what_callers_would_be_refused_for_is_named(verdict_of, champion, words):
-    found = verdict_of(GATE, champion=champion)
-    assert (found.outcome, words in found.reason) == ("fail", True)
-    assert "champion 3" in found.reason
+def test_difference_that_refuses_callers_is_named(verdict_of, champion, words):
+    verdict = verdict_of(GATE, champion=champion)
+    assert (verdict.outcome, words in verdict.reason) == ("fail", True)
+    assert "champion 3" in verdict.reason
 
 
 @pytest.mark.parametrize(
     "champion",
-    [before(), before(hour="integer"), before(temp="float"), before(temp="long")],
+    [champion_with(), champion_with(hour="integer"), champion_with(temp="float"), champion_with(temp="long")],
     ids=["same", "wider whole numbers", "wider numbers", "any number"],
 )
-def test_callers_that_can_go_on_do_not_notice(verdict_of, champion):
+def test_columns_that_accept_all_requests_pass(verdict_of, champion):
     assert verdict_of(GATE, champion=champion).outcome == "pass"
 
 
-def test_another_kind_of_answer_is_a_break(verdict_of):
-    champion = before()
+def test_other_task_fails(verdict_of):
+    champion = champion_with()
     champion.task = "regression"
-    assert "the answer was that of a regression" in verdict_of(GATE, champion=champion).reason
+    assert "the prediction was that of a regression" in verdict_of(GATE, champion=champion).reason
 
 
-def test_other_classes_are_a_break(verdict_of):
-    champion = before()
+def test_other_classes_fail(verdict_of):
+    champion = champion_with()
     champion.classes = ("early", "late")
-    assert "the answer had the classes early, late" in verdict_of(GATE, champion=champion).reason
+    assert "the prediction had the classes early, late" in verdict_of(GATE, champion=champion).reason
 
 
-def test_the_first_model_has_no_callers(verdict_of):
+def test_first_model_passes(verdict_of):
     assert verdict_of(GATE).outcome == "pass"

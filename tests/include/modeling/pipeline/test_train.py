@@ -14,7 +14,7 @@ from include.declarations import Improvement, Split, Threshold
 from include.errors import CertificateInvalid, GateFailed, SettingsError
 from include.modeling import gates
 from include.modeling.evaluation.evidence import Evidence
-from include.modeling.gates.performance import improvement
+from include.modeling.gates.performance import ImprovementGate
 from include.modeling.pipeline import evaluate, train
 from include.modeling.pipeline.workspace import TrainedCandidate, Workspace
 from include.modeling.registration import register, versions
@@ -25,7 +25,7 @@ from include.release.rollout import ReleaseState
 from include.use_cases.air_time import USE_CASE as AIR_TIME
 from include.use_cases.flight_delay import USE_CASE as FLIGHT_DELAY
 from include.use_cases.flight_delay import build_model
-from tests.include.conftest import at_once, make_flights
+from tests.include.conftest import make_flights, predict_in_process
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -119,7 +119,7 @@ def lived(mlflow_server, keys, tmp_path_factory):
         return Workspace(registry, own(FLIGHT_DELAY), tmp_path_factory.mktemp("lived"), keys)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(evaluate, "isolated_predictor", at_once)
+        patch.setattr(evaluate, "isolated_predictor", predict_in_process)
         return Lived(frame, run_id, *life(again, frame, run_id))
 
 
@@ -144,7 +144,7 @@ def test_a_registered_model_answers_as_it_did_in_evaluation(lived, keys, tmp_pat
     test = lived.frame[lived.frame["day"] >= "2013-02-20"]
     assert len(test) == lived.evidence.rows["test"]
     answers = held.model.predict(test)
-    assert (answers.min(), answers.max()) == lived.evidence.answers
+    assert (answers.min(), answers.max()) == lived.evidence.prediction_range
 
 
 def test_every_step_tried_again_ends_at_the_same_version(again, flights, new_run):
@@ -255,8 +255,8 @@ def test_a_champion_compared_with_its_own_copy_gains_nothing(again, flights, new
     *_, version = life(again, frame, new_run())
     candidate = train.train_candidate(again(), small(), frame, run_id=new_run(), provenance=made_of(frame))
     evidence = evaluate.evaluate_candidate(again(), candidate, frame, champion_version=version)
-    gate = Improvement(metric="log_loss", minimum_gain=0.001)
-    assert improvement(gate, evidence).outcome == "fail"
+    gate = ImprovementGate(Improvement(metric="log_loss", minimum_gain=0.001), own(FLIGHT_DELAY))
+    assert gate.judge(evidence).outcome == "fail"
 
 
 def test_a_regression_takes_the_same_path(

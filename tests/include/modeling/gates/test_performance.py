@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import pytest
+
+from include.declarations import Improvement, Overfitting, Threshold
+from include.modeling.gates.performance import ImprovementGate, OverfittingGate, ThresholdGate
+from include.use_cases.flight_delay import USE_CASE
+from tests.include.modeling.gates.conftest import EVIDENCE, against_champion
+
+
+def improvement(evidence, **limits):
+    return ImprovementGate(Improvement(metric="log_loss", **limits), USE_CASE).judge(evidence)
+
+
+def overfitting(evidence, **limits):
+    return OverfittingGate(Overfitting(**limits), USE_CASE).judge(evidence)
+
+
+def threshold(**limits):
+    return ThresholdGate(Threshold(**limits), USE_CASE).judge(EVIDENCE)
+
+
+@pytest.mark.parametrize(
+    ("bounds", "outcome"),
+    [
+        ({"minimum": 0.69}, "pass"), ({"minimum": 0.7}, "pass"), ({"minimum": 0.71}, "fail"),
+        ({"maximum": 0.71}, "pass"), ({"maximum": 0.7}, "pass"), ({"maximum": 0.69}, "fail"),
+        ({"minimum": 0.6, "maximum": 0.8}, "pass"),
+    ],
+)  # fmt: skip
+def test_threshold_includes_its_bounds(bounds, outcome):
+    assert threshold(metric="roc_auc", **bounds).outcome == outcome
+
+
+def test_threshold_of_an_undefined_metric_fails():
+    verdict = threshold(metric="average_precision", minimum=0.1)
+    assert (verdict.outcome, "undefined" in verdict.reason) == ("fail", True)
+
+
+@pytest.mark.parametrize(
+    ("lower", "upper", "outcome"),
+    [
+        (0.021, 0.03, "pass"), (0.02, 0.03, "pass"), (0.019, 0.03, "inconclusive"),
+        (0.01, 0.02, "inconclusive"), (0.01, 0.0199, "fail"), (-0.03, -0.01, "fail"),
+    ],
+)  # fmt: skip
+def test_improvement_is_judged_by_the_bounds_of_the_gain(lower, upper, outcome):
+    evidence = against_champion(lower=lower, upper=upper)
+    assert improvement(evidence, minimum_gain=0.02).outcome == outcome
+
+
+@pytest.mark.parametrize(
+    ("refusals", "outcome"), [(0, "pass"), (4, "pass"), (5, "inconclusive"), (30, "fail")]
+)
+def test_improvement_requires_more_after_each_refusal(refusals, outcome):
+    evidence = against_champion(refusals=refusals)
+    assert improvement(evidence, minimum_gain=0.002, penalty_per_attempt=0.002).outcome == outcome
+
+
+def test_improvement_shows_the_penalty_per_attempt():
+    verdict = improvement(against_champion(refusals=3), minimum_gain=0.002, penalty_per_attempt=0.002)
+    assert (verdict.figures["required"], verdict.figures["refusals"]) == (0.008, 3)
+    assert "0.002 for each failed attempt since the last promotion: 3" in verdict.reason
+
+
+@pytest.mark.parametrize(("days", "outcome"), [(4, "inconclusive"), (5, "pass")])
+def test_improvement_on_too_few_days_is_inconclusive(days, outcome):
+    assert improvement(against_champion(days=days), minimum_gain=0.002).outcome == outcome
+
+
+def test_improvement_of_the_first_model_passes():
+    verdict = improvement(EVIDENCE, minimum_gain=1)
+    assert (verdict.outcome, verdict.reason) == ("pass", "there is no champion yet")
+
+
+@pytest.mark.parametrize("other", [{"metric": "brier"}, {"confidence": 0.8}])
+def test_improvement_without_its_comparison_fails(other):
+    assert improvement(against_champion(**other)).outcome == "fail"
+
+
+@pytest.mark.parametrize(
+    ("metric", "maximum_gap", "outcome"),
+    [
+        ("roc_auc", 0.06, "pass"), ("roc_auc", 0.75 - 0.7, "pass"), ("roc_auc", 0.04, "fail"),
+        ("log_loss", 0.06, "pass"), ("log_loss", 0.45 - 0.4, "pass"), ("log_loss", 0.04, "fail"),
+        ("brier", 0.5, "fail"),
+    ],
+)  # fmt: skip
+def test_overfitting_gap_is_limited(metric, maximum_gap, outcome):
+    assert overfitting(EVIDENCE, metric=metric, maximum_gap=maximum_gap).outcome == outcome
+
+
+def test_better_test_metric_is_no_overfitting():
+    swapped = {"train": EVIDENCE.metrics["test"], "test": EVIDENCE.metrics["train"]}
+    evidence = EVIDENCE.model_copy(update={"metrics": swapped})
+    assert overfitting(evidence, metric="log_loss", maximum_gap=0.001).outcome == "pass"
