@@ -64,7 +64,9 @@ def test_bands_include_their_upper_ends():
 def test_column_may_name_the_class():
     label = Label(dataset="arrivals", column="outcome", classes=("landed", "diverted", "cancelled"))
     assert encode(label, pd.Series(["cancelled", None, "landed"])).tolist()[::2] == [2, 0]
-    with pytest.raises(DataError, match="outcome names lost, and the declared classes are landed, diverted"):
+    with pytest.raises(
+        DataError, match="outcome has values lost that are not among the declared classes landed, diverted"
+    ):
         encode(label, pd.Series(["lost", "landed"]))
 
 
