@@ -1,14 +1,18 @@
-"""The gate that every partition passes: evidence first, quarantine second, the verdict last."""
+"""The quality gate: validates partitions, records the evidence, and quarantines rejected rows."""
 
 from __future__ import annotations
 
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from include import partitions
 from include.data.quarantine import queue as quarantine
 from include.data.quarantine import withdrawal
-from include.data.validation import distribution, freshness, gate_results, partition_checks
+from include.data.validation import gate_results
+from include.data.validation.batch import Batch
+from include.data.validation.distribution import read_history, stability_checks
+from include.data.validation.freshness import FreshnessCheck
+from include.data.validation.page import render_quality_page
+from include.data.validation.runner import PartitionRules, validate_partition
 from include.declarations import Dataset
 from include.storage import reports
 
@@ -19,8 +23,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from include.data.lake.delta_tables import Lake
-    from include.data.validation.partition_checks import ExtraCheck, PartitionReport
-    from include.data.validation.results import Outcome
+    from include.data.validation.results import Check, PartitionReport
     from include.declarations import FeatureView
     from include.partitions import Partition
 
@@ -35,46 +38,50 @@ def run_quality_gate(
     run: str,
 ) -> PartitionReport:
     """
-    Validate `frame`, record what was found, and put refused rows into the quarantine table.
+    Validate rows against their declaration; write the evidence first, then the quarantine, then the verdict.
 
-    The report says whether the rest may be published; its page lies at `page_path(declared.name, days)`.
+    A run that was killed anywhere may run again.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        Rows (n, columns) with their partition in the column `day`, of an hourly dataset in `hour`, too.
+    days : list of Partition
+        Partitions of the run.
+    run : str
+        DAG run and try.
+
+    Returns
+    -------
+    PartitionReport
+        Accepted and rejected rows, and whether the accepted ones may be published. The page of the results is
+        at `page_path(declared.name, days)`.
     """
     queue = quarantine.Quarantine(declared, lake, engine)
     released = withdrawal.released_keys(queue, days)
-    report = partition_checks.validate_partition(
-        frame,
-        declared.columns,
-        key=queue.key,
-        volume=declared.volume,
-        days=days,
-        quarantine_limit=declared.quarantine_limit if isinstance(declared, Dataset) else 0.0,
-        further=[*of_history(declared, lake, days), released.check],
-    )
+    checks = [*history_checks(declared, lake, days), *released.checks()]
+    report = validate_partition(Batch.of(frame, days), PartitionRules.of(declared), checks)
     gate_results.record_gate_result(engine, declared.name, run, partitions.format_key(days), report)
-    reports.write_report(lake.uri, lake.storage_options, page_path(declared.name, days), report.page())
+    page = render_quality_page(report, declared.name)
+    reports.write_report(lake.uri, lake.storage_options, page_path(declared.name, days), page)
     if report.passed:
-        withdrawal.record_withdrawal(queue, released, report.accepted, days, run)
+        withdrawal.record_withdrawal(queue, released, report.accepted_batch, run)
     quarantine.store_rejected(queue, report, days, run=run)
     return report
 
 
-def of_history(declared: Dataset | FeatureView, lake: Lake, days: Sequence[Partition]) -> list[ExtraCheck]:
-    """Return what a dataset promises of a partition's moments, and of its likeness to those before."""
+def history_checks(declared: Dataset | FeatureView, lake: Lake, days: Sequence[Partition]) -> list[Check]:
+    """Return the declared checks of a dataset's freshness, and of its likeness to the partitions before."""
     if not isinstance(declared, Dataset):
         return []
-    checks: list[ExtraCheck] = []
-    if (promise := declared.freshness) is not None:
-
-        def fresh(rows: pd.DataFrame, at: Any, days: Sequence[Partition]) -> list[Outcome]:
-            return [freshness.fresh(promise, rows[promise.column], at, days)]
-
-        checks.append(fresh)
+    checks: list[Check] = []
+    if declared.freshness is not None:
+        checks.append(FreshnessCheck(declared.freshness))
     if declared.stability is not None:
-        past = distribution.read_history(lake, declared, days)
-        checks.append(partial(distribution.compare, declared.stability, past))
+        checks += stability_checks(declared.stability, read_history(lake, declared, days))
     return checks
 
 
 def page_path(subject: str, days: list[Partition]) -> str:
-    """Return where the report of a partition lies below the lake's reports."""
+    """Return the path of the page of a partition below the lake's reports."""
     return f"quality/{subject}/{partitions.format_key(days)}.html"

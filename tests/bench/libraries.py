@@ -26,15 +26,15 @@ DRIFT_ROWS = 5_000  # what a monitoring run looks at: a larger window is sampled
 
 def gate_vs_gx_ratio(_: Rig) -> Figure:
     """Compare the gate of a partition with Great Expectations, called bare on the same frame."""
-    from include.data.validation import partition_checks
+    from include.data.validation.batch import Batch
+    from include.data.validation.runner import PartitionRules, validate_partition
 
     columns, frame = _columns(), _frame(GATE_ROWS)
     checks = _bare_expectations(columns)
+    rules = PartitionRules(tuple(columns), ("id",), (1, 2 * GATE_ROWS), quarantine_limit=0.01)
 
     def ours() -> None:
-        report = partition_checks.validate_partition(
-            frame, columns, key=("id",), volume=(1, 2 * GATE_ROWS), days=[DAY], quarantine_limit=0.01
-        )
+        report = validate_partition(Batch.of(frame, [DAY]), rules)
         report.raise_if_failed("bench")
 
     gate, bare = _in_turns(ours, lambda: _great_expectations(frame, checks))
@@ -103,11 +103,17 @@ def _frame(rows: int, seed: int = 0) -> pd.DataFrame:
 
 
 def _bare_expectations(columns: list[Column]) -> list[Any]:
-    """Return the very expectations that the gate derives from the declaration."""
-    from include.data.validation import expectations
+    """Return the expectations that say the same as the declaration."""
+    import great_expectations.expectations as gxe
 
-    checks = expectations.row_checks(columns, ("id",)) + expectations.table_checks(("id",), [str(DAY)])
-    return [check.expectation for check in checks]
+    from include.data.validation.row_checks import value_checks
+
+    return [
+        *[check.expectation for check in value_checks(columns, ("id",))],
+        gxe.ExpectCompoundColumnsToBeUnique(column_list=["day", "id"], ignore_row_if="any_value_is_missing"),
+        gxe.ExpectColumnValuesToNotBeNull(column="day"),
+        gxe.ExpectColumnValuesToBeInSet(column="day", value_set=[str(DAY)]),
+    ]
 
 
 def _great_expectations(frame: pd.DataFrame, checks: list[Any]) -> None:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
     from include.data.lake.delta_tables import Lake
-    from include.data.validation.partition_checks import PartitionReport
+    from include.data.validation.results import PartitionReport
     from include.declarations import FeatureView
     from include.partitions import Partition
 
@@ -92,7 +92,7 @@ def pending(queue: Quarantine, choice: RowFilter | None = None) -> pd.DataFrame:
         if (choice.first or date.min) <= partitions.day_of(one) <= (choice.last or choice.first or date.max)
     ]
     if not found:
-        return pd.DataFrame(columns=["day", *refused.ABOUT, refused.ROW], dtype=object)
+        return pd.DataFrame(columns=["day", *refused.RECORD_COLUMNS, refused.ROW], dtype=object)
     rows = queue.lake.read(queue.table, found)
     if choice.ids:
         rows = rows[rows[ROW_ID].isin(list(choice.ids))]
@@ -110,7 +110,7 @@ def pending_summary(rows: pd.DataFrame) -> pd.DataFrame:
 def readable(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the rows for people: the id and the reasons first, then what came."""
     first = ["day", ROW_ID, REASONS]
-    rest = [name for name in rows.columns if name not in (*first, *refused.ABOUT, refused.ROW)]
+    rest = [name for name in rows.columns if name not in (*first, *refused.RECORD_COLUMNS, refused.ROW)]
     return rows[[*first, *rest, refused.REFUSED_AT, refused.REFUSED_BY]]
 
 
@@ -123,10 +123,9 @@ def store_rejected(
     Rows that wait there from earlier make room only for a partition that passed: it takes the place of
     theirs. The ledger says so before they go.
     """
-    place = PartitionSet.of(days)
-    mine = report.quarantined
-    mine = mine[place.partition_of(mine).isin(place.names)] if report.refused else mine
-    fresh = refused.to_record(mine, place, run=run, at=datetime.now(UTC))
+    rejected = report.rejected_batch
+    requested = rejected.select(rejected.is_requested)
+    fresh = refused.to_record(requested, run=run, at=datetime.now(UTC))
     there = sorted(set(queue.lake.partitions(queue.table)) & set(days))
     if fresh.empty and not (there and report.passed):
         return

@@ -9,12 +9,12 @@ import pandas as pd
 
 from include import partitions
 from include.data.lake import partition_columns
-from include.data.lake.partition_columns import PartitionSet
 from include.data.quarantine import queue as quarantine
 from include.data.quarantine import rows as refused
 from include.data.quarantine.rows import ROW_ID
-from include.data.validation.expectations import exception
-from include.data.validation.row_checks import FAILED, REASONS, check_rows
+from include.data.validation.batch import Batch
+from include.data.validation.row_checks import FAILED, REASONS
+from include.data.validation.runner import validate_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
@@ -95,18 +95,20 @@ def _review(queue: Quarantine, day: Partition, rows: pd.DataFrame) -> Review:
     """Judge the rows by themselves, then against each other and the published partition."""
     if day not in queue.lake.partitions(queue.name):
         return _none(rows, UNPUBLISHED.format(partitions.format_partition(day)))
-    declared, key, place = queue.declared, list(queue.key), PartitionSet.of([day])
-    judged = check_rows(refused.from_record(rows), declared.columns, key=key, place=place)
-    if not judged.whole:
-        lacking = [c.name for c in declared.columns if c.name not in judged.accepted.columns]
+    declared, key = queue.declared, list(queue.key)
+    judged = validate_rows(Batch.of(refused.from_record(rows), [day]), declared.columns, key)
+    if not judged.has_all_columns:
+        lacking = [c.name for c in declared.columns if c.name not in judged.accepted.frame.columns]
         return _none(rows, "; ".join(f"there is no column {name}" for name in lacking))
-    if unchecked := [why for _, outcome in judged.outcomes if (why := exception(outcome))]:
+    if unchecked := [result.error for result in judged.results if result.error]:
         return _none(rows, f"could not be checked: {unchecked[0]}")
-    clear = judged.accepted.assign(**{ROW_ID: rows[ROW_ID].to_numpy()[~judged.refused.mask]})
-    mended = judged.refused.rejected(rows.reset_index(drop=True))
+    ids = rows[ROW_ID].to_numpy()
+    accepted = judged.accepted.frame
+    clear = accepted.assign(**{ROW_ID: ids[accepted.index]})
+    mended = judged.rejected.frame
     kept = {
         one: (failed, why)
-        for one, failed, why in zip(mended[ROW_ID], mended[FAILED], mended[REASONS], strict=True)
+        for one, failed, why in zip(ids[mended.index], mended[FAILED], mended[REASONS], strict=True)
     }
     published = queue.lake.read(queue.name, [day])
     clashing = _clashes(queue, clear, _alike(published, clear, key))

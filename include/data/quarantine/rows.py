@@ -1,4 +1,4 @@
-"""A refused row as it is kept: readable text, the row exactly as it came, and a name that stays the same."""
+"""Records of rejected rows: readable text, the row exactly as it came, and a stable id."""
 
 from __future__ import annotations
 
@@ -13,52 +13,67 @@ import pandas as pd
 from include.data.validation.row_checks import FAILED, REASONS
 
 if TYPE_CHECKING:
-    from include.data.lake.partition_columns import PartitionSet
+    from include.data.validation.batch import Batch
 
-ROW_ID, ROW = "_row_id", "_row"
-REFUSED_BY, REFUSED_AT = "_refused_by", "_refused_at"
-ABOUT = (ROW_ID, FAILED, REASONS, REFUSED_BY, REFUSED_AT)
-_OURS = {*ABOUT, ROW}
+ROW_ID = "_row_id"
+ROW = "_row"
+REFUSED_BY = "_refused_by"
+REFUSED_AT = "_refused_at"
+RECORD_COLUMNS = (ROW_ID, FAILED, REASONS, REFUSED_BY, REFUSED_AT)
+_NOT_CONTENT = {*RECORD_COLUMNS, ROW}
 
 
-def to_record(rows: pd.DataFrame, place: PartitionSet, *, run: str, at: datetime) -> pd.DataFrame:
+def to_record(batch: Batch, *, run: str, at: datetime) -> pd.DataFrame:
     """
-    Return refused rows with `_row_id`, `_failed`, `_reasons`, `_refused_by` and `_refused_at`, all as text.
+    Return rejected rows with `_row_id`, `_failed`, `_reasons`, `_refused_by` and `_refused_at`, all as text.
 
-    `_row` is the row as it came, as JSON. The id is a hash of that, of the partition, and of which of several
-    equal rows it is: a row that is refused again has the same.
+    `_row` is the row as it came, as JSON. The id is a hash of that JSON, of the partition, and of the ordinal
+    among equal rows: a row that is rejected again has the same id.
     """
+    rows = batch.frame
     if rows.empty:
         return rows.iloc[:0].astype(object)
-    content = [column for column in rows.columns if column not in _OURS]
-    names = list(place.partition_of(rows))
-    records = rows[content].astype(object).to_dict("records")
-    originals = [json.dumps({str(name): _encoded(value) for name, value in one.items()}) for one in records]
+    content = [column for column in rows.columns if column not in _NOT_CONTENT]
+    originals = [_serialise_row(row) for row in rows[content].astype(object).to_dict("records")]
     text: pd.DataFrame = rows[content].astype(object)
     text = text.apply(lambda column: column.map(str, na_action="ignore"))
-    ours: dict[str, Any] = {
+    record: dict[str, Any] = {
+        ROW_ID: _row_ids(batch.partition_names, originals),
         FAILED: rows[FAILED],
         REASONS: rows[REASONS],
         REFUSED_BY: run,
         REFUSED_AT: at.isoformat(timespec="seconds"),
         ROW: originals,
     }
-    return text.assign(**{ROW_ID: _ids(names, originals)}, **ours).reset_index(drop=True)
+    return text.assign(**record).reset_index(drop=True)
 
 
-def from_record(kept: pd.DataFrame) -> pd.DataFrame:
+def from_record(records: pd.DataFrame) -> pd.DataFrame:
     """Return the rows as they came, numbered from 0."""
-    rows = [{name: _decoded(value) for name, value in json.loads(row).items()} for row in kept[ROW]]
-    return pd.DataFrame(rows, dtype=object)
+    return pd.DataFrame([_parse_row(row) for row in records[ROW]], dtype=object)
 
 
-def _ids(names: list[str], originals: list[str]) -> list[str]:
-    seen: dict[tuple[str, str], int] = {}
+def ids_digest(ids: list[str]) -> str:
+    """Return a hash of several row ids."""
+    return hashlib.sha256("\n".join(ids).encode()).hexdigest()[:16]
+
+
+def _row_ids(names: list[str], originals: list[str]) -> list[str]:
+    ordinals: dict[tuple[str, str], int] = {}
     ids = []
-    for one in zip(names, originals, strict=True):
-        ordinal = seen[one] = seen.get(one, -1) + 1
-        ids.append(hashlib.sha256("\n".join((*one, str(ordinal))).encode()).hexdigest()[:16])
+    for content in zip(names, originals, strict=True):
+        ordinal = ordinals.get(content, -1) + 1
+        ordinals[content] = ordinal
+        ids.append(ids_digest([*content, str(ordinal)]))
     return ids
+
+
+def _serialise_row(row: dict[Any, Any]) -> str:
+    return json.dumps({str(name): _encoded(value) for name, value in row.items()})
+
+
+def _parse_row(text: str) -> dict[str, Any]:
+    return {name: _decoded(value) for name, value in json.loads(text).items()}
 
 
 def _encoded(value: Any) -> Any:
@@ -81,9 +96,5 @@ def _decoded(value: Any) -> Any:
     ((kind, text),) = value.items()
     if kind == "moment":
         return pd.Timestamp(text)
+    # A value of an undeclared type stays of no declared type.
     return date.fromisoformat(text) if kind == "day" else [text]
-
-
-def ids_digest(ids: list[str]) -> str:
-    """Return one name for several rows."""
-    return hashlib.sha256("\n".join(ids).encode()).hexdigest()[:16]

@@ -1,86 +1,100 @@
-"""Released rows that a partition does not have any more once it is judged anew: never without a word."""
+"""Withdrawal: released rows that a newer run of their partition does not have any more."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
-from include.data.lake import partition_columns
-from include.data.lake.partition_columns import PartitionSet
+from include.data.lake.partition_columns import parse_partition_name
 from include.data.quarantine import queue as quarantine
 from include.data.quarantine.queue import Quarantine, ReviewAction
 from include.data.quarantine.release import still_released
 from include.data.quarantine.rows import ROW_ID
-from include.data.validation.expectations import OF_DAYS, Check, make_result
+from include.data.validation.results import partition_result
 from include.data.validation.row_checks import REASONS
 from include.partitions import format_partition
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from include.data.validation.results import Outcome
+    from include.data.validation.batch import Batch
+    from include.data.validation.results import Check, CheckResult
     from include.partitions import Partition
 
 
 @dataclass(frozen=True)
 class ReleasedKeys:
-    """The keys of the rows that people released into these partitions, by partition and row id."""
+    """
+    Keys of the rows that were released into some partitions.
+
+    Attributes
+    ----------
+    key : tuple of str
+        Key columns of the dataset.
+    keys : mapping of str to mapping of str to list of str
+        By partition name and row id: the values of the key.
+    """
 
     key: tuple[str, ...]
     keys: Mapping[str, Mapping[str, list[str]]]
 
-    def missing(self, accepted: pd.DataFrame, partitions: Sequence[Partition]) -> dict[str, dict[str, str]]:
-        """Return, by partition and row id, the keys that none of the accepted rows has."""
-        place, found = PartitionSet.of(partitions), {}
-        names = place.partition_of(accepted) if self.keys else pd.Series(dtype=object)
+    def missing(self, accepted: Batch) -> dict[str, dict[str, str]]:
+        """Return, by partition name and row id, the keys that no accepted row has."""
+        missing: dict[str, dict[str, str]] = {}
+        names = np.asarray(accepted.partitions.names, dtype=object)
         for partition, released in self.keys.items():
-            there = set(accepted.loc[names == partition, list(self.key)].astype(str).itertuples(index=False))
-            gone = {one: ", ".join(key) for one, key in released.items() if tuple(key) not in there}
-            if gone:
-                found[partition] = gone
-        return found
+            is_inside = np.isin(accepted.positions, np.flatnonzero(names == partition))
+            rows = accepted.frame.loc[is_inside, list(self.key)].astype(str)
+            existing = set(rows.itertuples(index=False, name=None))
+            absent = {
+                row_id: ", ".join(key) for row_id, key in released.items() if tuple(key) not in existing
+            }
+            if absent:
+                missing[partition] = absent
+        return missing
 
-    def check(self, accepted: pd.DataFrame, _: Any, partitions: Sequence[Partition]) -> list[Outcome]:
-        """Return the warning that belongs into the evidence."""
-        if not self.keys:
-            return []
-        missing = self.missing(accepted, partitions)
-        gone = [(day, key) for day, keys in missing.items() for key in keys.values()]
-        outcome = make_result(
+    def checks(self) -> list[Check]:
+        """Return the check that the partitions still have these rows; none if no row was released."""
+        return [WithdrawalCheck(self)] if self.keys else []
+
+
+@dataclass(frozen=True)
+class WithdrawalCheck:
+    """Every released row is among the accepted rows."""
+
+    released: ReleasedKeys
+
+    def run(self, batch: Batch) -> CheckResult:
+        """Return a warning with the keys of the released rows that are missing."""
+        absent: list[tuple[str, str]] = []
+        for partition, keys in self.released.missing(batch).items():
+            absent += [(partition, key) for key in keys.values()]
+        return partition_result(
             "expect_column_distinct_values_to_contain_set",
-            ", ".join(self.key),
-            success=not gone,
+            ", ".join(self.released.key),
+            absent,
+            message="rows that were released from the quarantine are not in the partition any more",
             severity="warning",
-            value_set=[key for _, key in gone],
-            result={
-                "unexpected_count": len(gone),
-                "partial_unexpected_list": [key for _, key in gone],
-                "unexpected_index_list": [day for day, _ in gone],
-            },
+            parameters={"value_set": [key for _, key in absent]},
         )
-        told = "rows that were released from the quarantine are not in the partition any more"
-        return [(Check(None, OF_DAYS, told), outcome)]
 
 
 def released_keys(queue: Quarantine, days: Sequence[Partition]) -> ReleasedKeys:
-    """Return what was released into these partitions and not withdrawn since."""
+    """Return the keys that were released into these partitions and not withdrawn since."""
     entries = quarantine.find_actions(
         queue.engine, queue.name, partitions=[format_partition(day) for day in days]
     )
     return ReleasedKeys(queue.key, still_released(entries))
 
 
-def record_withdrawal(
-    queue: Quarantine, earlier: ReleasedKeys, accepted: pd.DataFrame, days: Sequence[Partition], run: str
-) -> None:
-    """Write down which released rows a newer run of their partition leaves out."""
-    for day, gone in earlier.missing(accepted, days).items():
-        rows = pd.DataFrame({ROW_ID: list(gone), REASONS: "not among the rows that pass today"})
-        who = run.rpartition("/")[0] or run
-        decision = ReviewAction(f"airflow:{who.partition('/')[0]}", who)
+def record_withdrawal(queue: Quarantine, released: ReleasedKeys, accepted: Batch, run: str) -> None:
+    """Record in the ledger which released rows a newer run of their partition leaves out."""
+    for day, absent in released.missing(accepted).items():
+        rows = pd.DataFrame({ROW_ID: list(absent), REASONS: "not among the rows that pass today"})
+        dag_run = run.rpartition("/")[0] or run
+        action = ReviewAction(f"airflow:{dag_run.partition('/')[0]}", dag_run)
         with queue.engine.begin() as connection:
-            quarantine.log_action(
-                connection, queue, "withdraw", partition_columns.parse_partition_name(day), rows, decision
-            )
+            quarantine.log_action(connection, queue, "withdraw", parse_partition_name(day), rows, action)

@@ -1,4 +1,4 @@
-"""Which part of some data is meant: a year, a month, a day, or the rows with a value in a column."""
+"""Selection of a part of some data: a year, a month, a day, or the rows with a value in a column."""
 
 from __future__ import annotations
 
@@ -15,40 +15,56 @@ from include.errors import DataError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-CALENDAR = ("year", "month", "day")
+    from include.partitions import Partition
+
+CALENDAR_PARAMETERS = ("year", "month", "day")
 
 
 @dataclass(frozen=True)
-class Batch:
-    """The rows with these values, from the first to the last of these days, or of all days."""
+class BatchFilter:
+    """
+    Rows with the given values, from the first to the last of some days.
+
+    Attributes
+    ----------
+    values : mapping of str to object
+        Value by column.
+    first, last : date or None
+        First and last day, both included; None for all days.
+    """
 
     values: Mapping[str, Any] = field(default_factory=dict)
     first: date | None = None
     last: date | None = None
 
     @property
-    def days(self) -> list[date] | None:
-        """Every day that is meant, or None for all."""
+    def days(self) -> list[Partition] | None:
+        """Every selected day, or None for all days."""
         if self.first is None or self.last is None:
             return None
         return [self.first + timedelta(days=n) for n in range((self.last - self.first).days + 1)]
 
     def __str__(self) -> str:
-        parts = [f"{name}={value}" for name, value in self.values.items()]
+        """Return the partition key and the values."""
         days = self.days
-        return ", ".join([*([partitions.format_key(days)] if days else []), *parts]) or "everything"
+        parts = [partitions.format_key(days)] if days else []
+        parts += [f"{name}={value}" for name, value in self.values.items()]
+        return ", ".join(parts) or "everything"
 
-    def without_days(self) -> Batch:
-        """Return the same of all days: for rows that are of the right ones already."""
-        return Batch(self.values)
+    def without_days(self) -> BatchFilter:
+        """Return the filter for all days, for rows of the right days."""
+        return BatchFilter(self.values)
 
     def select(self, frame: pd.DataFrame, time: str | None) -> pd.DataFrame:
         """
-        Return the rows of `frame` that are meant; `time` is its column of days or moments.
+        Return the selected rows of `frame`; `time` is its column of days or moments.
 
-        :raises DataError: if it lacks a column that is named
+        Raises
+        ------
+        DataError
+            If the frame lacks a column of the filter.
         """
-        self.refuse_unknown([str(name) for name in frame.columns], time)
+        self.require_columns([str(name) for name in frame.columns], time)
         for name, value in self.values.items():
             frame = frame[(frame[name] == value) | (frame[name].astype(str) == str(value))]
         if self.first is None or self.last is None:
@@ -58,31 +74,37 @@ class Batch:
         return frame[(moments >= begin) & (moments < end)]
 
     def condition(self, time: str | None) -> str:
-        """Return the same in SQL, with every value quoted."""
-        parts = [f"{_name(name)} = {_quoted(value)}" for name, value in self.values.items()]
+        """Return the filter as an SQL condition with quoted values, empty for all rows."""
+        parts = [f"{_quote_name(name)} = {_quote_value(value)}" for name, value in self.values.items()]
         if self.first is not None and time is not None:
             begin, end = self.span()
-            parts.append(f"{_name(time)} >= {_quoted(begin.isoformat())}")
-            parts.append(f"{_name(time)} < {_quoted(end.isoformat())}")
+            parts.append(f"{_quote_name(time)} >= {_quote_value(begin.isoformat())}")
+            parts.append(f"{_quote_name(time)} < {_quote_value(end.isoformat())}")
         return " AND ".join(parts)
 
     def span(self) -> tuple[datetime, datetime]:
-        """Return the first moment that is meant, and the first after."""
-        first, last = self.first or date.min, self.last or date.max
+        """Return the first selected moment, and the first moment after the selected days."""
+        first = self.first or date.min
+        last = self.last or date.max
         return partitions.start_of(first), partitions.end_of(last)
 
-    def refuse_unknown(self, columns: list[str], time: str | None) -> None:
+    def require_columns(self, columns: list[str], time: str | None) -> None:
         """
-        Do nothing if the data has every column that is named.
+        Raise DataError if the data lacks a column of the filter.
 
-        :raises DataError: naming those that it lacks
+        Raises
+        ------
+        DataError
+            With the names of the missing columns.
         """
         if self.first is not None and time is None:
             raise DataError(
                 "gx_batch_parameters name days: give the operator `time`, the column that has them."
             )
-        named = [*self.values, *([time] if self.first is not None and time else [])]
-        unknown = sorted(set(named) - set(columns))
+        needed = set(self.values)
+        if self.first is not None and time:
+            needed.add(time)
+        unknown = sorted(needed - set(columns))
         if unknown:
             raise DataError(
                 f"gx_batch_parameters: the data has no column {', '.join(unknown)}; "
@@ -90,29 +112,35 @@ class Batch:
             )
 
 
-def batch(parameters: Mapping[str, Any] | None, *, time: str | None) -> Batch:
+def parse_batch_parameters(parameters: Mapping[str, Any] | None, *, time: str | None) -> BatchFilter:
     """
-    Return what parameters in the manner of Great Expectations mean.
+    Return the filter that batch parameters in the form of Great Expectations describe.
 
-    `year`, `month` and `day` are the calendar's where `time` names a column of it, `partition` is a key such
+    `year`, `month` and `day` are parts of the calendar if there is a column `time`, `partition` is a key such
     as `2013-07-01..2013-07-07`; every other name is a column with its value.
 
-    :raises DataError: if there is no such day
+    Raises
+    ------
+    DataError
+        If there is no such day.
     """
-    given = dict(parameters or {})
+    values = dict(parameters or {})
     try:
-        if key := given.pop("partition", None):
-            days = partitions.parse_key(str(key))
-            return Batch(given, days[0], days[-1])
-        if time is None or "year" not in given:
-            return Batch(given)
-        year, month, day = (int(given.pop(name)) if given.get(name) else None for name in CALENDAR)
-        return Batch(given, *_bounds(int(year or 0), month, day))
+        partition_key = values.pop("partition", None)
+        if partition_key:
+            days = partitions.parse_key(str(partition_key))
+            return BatchFilter(values, days[0], days[-1])
+        if time is None or "year" not in values:
+            return BatchFilter(values)
+        calendar = {name: values.pop(name) for name in CALENDAR_PARAMETERS if name in values}
+        numbers = {name: int(value) for name, value in calendar.items() if value}
+        first, last = _calendar_bounds(numbers.get("year", 0), numbers.get("month"), numbers.get("day"))
+        return BatchFilter(values, first, last)
     except (TypeError, ValueError) as error:
         raise DataError(f"gx_batch_parameters {dict(parameters or {})} name no day: {error}.") from error
 
 
-def _bounds(year: int, month: int | None, day: int | None) -> tuple[date, date]:
+def _calendar_bounds(year: int, month: int | None, day: int | None) -> tuple[date, date]:
     if month is None:
         return date(year, 1, 1), date(year, 12, 31)
     if day is None:
@@ -120,10 +148,10 @@ def _bounds(year: int, month: int | None, day: int | None) -> tuple[date, date]:
     return date(year, month, day), date(year, month, day)
 
 
-def _name(column: str) -> str:
+def _quote_name(column: str) -> str:
     return '"' + column.replace('"', '""') + '"'
 
 
-def _quoted(value: Any) -> str:
+def _quote_value(value: Any) -> str:
     text = value.astimezone(UTC).isoformat() if isinstance(value, datetime) else str(value)
     return "'" + text.replace("'", "''") + "'"

@@ -1,4 +1,4 @@
-"""Whether a partition resembles those before it: in its number of rows, and in its values' distribution."""
+"""Checks that a partition resembles those before it: in its number of rows and in its distributions."""
 
 from __future__ import annotations
 
@@ -12,101 +12,229 @@ import numpy as np
 import pandas as pd
 
 from include.data.lake.partition_columns import PartitionSet
-from include.data.validation.expectations import OF_DAYS, Check, make_result
+from include.data.validation.results import partition_result
 from include.partitions import format_partition
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from include.data.lake.delta_tables import Lake
-    from include.data.validation.results import Outcome
-    from include.declarations import Dataset, Severity, Stability
+    from include.data.validation.batch import Batch
+    from include.data.validation.results import Check, CheckResult
+    from include.declarations import Dataset, Stability
     from include.partitions import Partition
 
     Array = np.ndarray[Any, Any]
     Profile = Counter[Any] | Array
     Profiles = Mapping[str, Profile]
 
-REFERENCE_ROWS = 500_000  # read at most about so many, spread over the partitions
+# Rows of the reference that are read at most, about; they are spread over the partitions.
+REFERENCE_ROWS = 500_000
+# Values of one partition and column that are compared at most, about.
 COMPARED_ROWS = 100_000
-ENOUGH_ROWS = 200  # with fewer, chance alone makes an index of 0.1
+# With fewer rows, chance alone makes an index of 0.1.
+ENOUGH_ROWS = 200
 CATEGORIES = 20
 NULL = -1
 
 
 @dataclass(frozen=True)
 class History:
-    """What was published before: how many rows each partition has, and what some of them hold."""
+    """
+    Published partitions before those that are validated.
+
+    Attributes
+    ----------
+    counts : mapping of Partition to int
+        Number of rows of every partition.
+    profiles : mapping of Partition to mapping of str to Profile
+        Profile by column, of some of the partitions.
+    """
 
     counts: Mapping[Partition, int] = field(default_factory=dict)
     profiles: Mapping[Partition, Profiles] = field(default_factory=dict, repr=False)
 
+    def counts_with(self, batch: Batch) -> dict[Partition, int]:
+        """Return the number of rows of the published partitions and of those of the batch."""
+        rows = zip(batch.partitions.partitions, batch.count_rows().tolist(), strict=True)
+        return dict(self.counts) | dict(rows)
+
+
+@dataclass(frozen=True)
+class RowCountCheck:
+    """Each partition has `stability.volume` times the median number of rows of the partitions before it."""
+
+    stability: Stability
+    history: History
+
+    def run(self, batch: Batch) -> CheckResult | None:
+        """Return the partitions with too few or too many rows, or None if none could be compared."""
+        if self.stability.volume is None:
+            return None
+        minimum, maximum = self.stability.volume
+        counts = self.history.counts_with(batch)
+        references = _references(self.stability, counts, batch)
+        failed = []
+        for partition, earlier in references.items():
+            median_rows = median(counts[day] for day in earlier)
+            rows = counts[partition]
+            if not minimum * median_rows <= rows <= maximum * median_rows:
+                failed.append((format_partition(partition), f"{rows:,} rows, usually {median_rows:,.0f}"))
+        if not references:
+            return None
+        return partition_result(
+            "expect_column_values_to_be_between",
+            "rows_against_usual",
+            failed,
+            message=f"a partition has not {minimum:g} to {maximum:g} times the usual rows",
+            severity=self.stability.severity,
+            parameters={"min_value": minimum, "max_value": maximum},
+        )
+
+
+@dataclass(frozen=True)
+class DistributionCheck:
+    """The population stability index of `column` against the partitions before is at most `maximum_psi`."""
+
+    stability: Stability
+    history: History
+    column: str
+
+    def run(self, batch: Batch) -> CheckResult | None:
+        """Return the partitions with too high an index, or None if none could be compared."""
+        counts = self.history.counts_with(batch)
+        profiles = self._profiles(batch)
+        sizes = _sizes(self.history, batch, self.column)
+        indices: dict[str, float] = {}
+        for partition, earlier in _references(self.stability, counts, batch).items():
+            if _compared_rows(sizes, partition, earlier) < ENOUGH_ROWS:
+                continue
+            reference = merged([profiles[day] for day in earlier if day in profiles])
+            indices[format_partition(partition)] = population_stability_index(reference, profiles[partition])
+        if not indices:
+            return None
+        maximum = self.stability.maximum_psi
+        return partition_result(
+            "expect_column_values_to_be_between",
+            f"stability_index_of_{self.column}",
+            [(day, round(index, 3)) for day, index in indices.items() if index > maximum],
+            message=f"{self.column} is distributed otherwise than in the partitions before",
+            severity=self.stability.severity,
+            parameters={"max_value": maximum},
+        )
+
+    def _profiles(self, batch: Batch) -> dict[Partition, Profile]:
+        published = {
+            day: profiles[self.column]
+            for day, profiles in self.history.profiles.items()
+            if self.column in profiles
+        }
+        values = batch.frame[self.column]
+        validated = {
+            partition: profile(values[batch.positions == position])
+            for position, partition in enumerate(batch.partitions.partitions)
+        }
+        return published | validated
+
+
+@dataclass(frozen=True)
+class ReferenceSizeCheck:
+    """There are enough partitions before each partition, with enough rows, to compare it with."""
+
+    stability: Stability
+    history: History
+
+    def run(self, batch: Batch) -> CheckResult | None:
+        """Return what was not compared, for information, or None if everything was."""
+        not_compared = self._not_compared(batch)
+        if not not_compared:
+            return None
+        minimum = self.stability.minimum_partitions
+        return partition_result(
+            "expect_column_values_to_be_between",
+            "partitions_before",
+            not_compared,
+            message=(
+                f"there is too little to compare with ({minimum} partitions are needed, "
+                f"{ENOUGH_ROWS} rows of a distribution): what is usual was not checked"
+            ),
+            severity="info",
+            parameters={"min_value": minimum},
+        )
+
+    def _not_compared(self, batch: Batch) -> list[tuple[str, str]]:
+        counts = self.history.counts_with(batch)
+        references = _references(self.stability, counts, batch)
+        sizes = {column: _sizes(self.history, batch, column) for column in self.stability.columns}
+        not_compared = []
+        for partition in batch.partitions.partitions:
+            if partition not in references:
+                n_earlier = len(_partitions_before(counts, partition, self.stability.partitions))
+                not_compared.append((format_partition(partition), f"{n_earlier} partitions before it"))
+                continue
+            for column in self.stability.columns:
+                rows = _compared_rows(sizes[column], partition, references[partition])
+                if rows < ENOUGH_ROWS:
+                    not_compared.append(
+                        (f"{format_partition(partition)}, {column}", f"{rows} rows to compare")
+                    )
+        return not_compared
+
+
+def stability_checks(stability: Stability, history: History) -> list[Check]:
+    """
+    Return the checks that compare each partition with those before it.
+
+    Those are the published ones and the earlier ones of the same run, never the partition itself.
+    """
+    distributions = [DistributionCheck(stability, history, column) for column in stability.columns]
+    return [
+        RowCountCheck(stability, history),
+        *distributions,
+        ReferenceSizeCheck(stability, history),
+    ]
+
 
 def read_history(lake: Lake, dataset: Dataset, partitions: Collection[Partition]) -> History:
-    """Return what the lake has of the partitions before each of `partitions`, and not of themselves."""
-    usual = dataset.stability
-    if usual is None:
+    """Return the published partitions before each of `partitions`, without those themselves."""
+    stability = dataset.stability
+    if stability is None:
         return History()
     newest = max(partitions)
-    counts = {day: rows for day, rows in lake.counts(dataset.name).items() if day < newest}
-    counts = {day: rows for day, rows in counts.items() if day not in set(partitions)}
-    needed = {day for one in partitions for day in _before(counts, one, usual.partitions)}
-    if not usual.columns or len(needed) < usual.minimum_partitions:
+    excluded = set(partitions)
+    counts = {
+        day: rows for day, rows in lake.counts(dataset.name).items() if day < newest and day not in excluded
+    }
+    needed: set[Partition] = set()
+    for partition in partitions:
+        needed.update(_partitions_before(counts, partition, stability.partitions))
+    if not stability.columns or len(needed) < stability.minimum_partitions:
         return History(counts)
-    chosen = _thinned(sorted(needed, reverse=True), counts, usual.minimum_partitions)
-    parts = _read(lake, dataset, chosen)
-    return History(counts, parts)
-
-
-def compare(
-    usual: Stability,
-    past: History,
-    accepted: pd.DataFrame,
-    places: Array,
-    partitions: Sequence[Partition],
-) -> list[Outcome]:
-    """
-    Return how each partition compares with those before it; `places[n]` is the partition of row n.
-
-    The partitions before are the published ones and the earlier ones of the same run, never the partition
-    itself. Where they are too few, or their rows, the outcome says so and is for information.
-    """
-    looked_at = accepted[list(usual.columns)]
-    own = {day: _profiles(looked_at[places == place]) for place, day in enumerate(partitions)}
-    sizes = np.bincount(places[places >= 0], minlength=len(partitions))
-    counts = dict(past.counts) | {day: int(sizes[place]) for place, day in enumerate(partitions)}
-    profiles = dict(past.profiles) | own
-    found = _Found(usual)
-    for day in sorted(partitions):
-        before = _before(counts, day, usual.partitions)
-        if len(before) < usual.minimum_partitions:
-            found.unknown[format_partition(day)] = f"{len(before)} partitions before it"
-            continue
-        found.volume(day, counts[day], median(counts[one] for one in before))
-        for column in usual.columns:
-            found.distribution(day, column, [profiles[one] for one in before if one in profiles], own[day])
-    return found.outcomes()
+    chosen = _thinned(sorted(needed, reverse=True), counts, stability.minimum_partitions)
+    return History(counts, _read_profiles(lake, dataset.name, stability.columns, chosen))
 
 
 def population_stability_index(reference: Profile, current: Profile) -> float:
     """
     Return the population stability index of `current` against `reference`.
 
-    Numbers are put into the reference's tenths, other values into its 20 most frequent and the rest; nulls
-    are a class of their own. Below 0.1 nothing happened, above 0.25 another population answers (Siddiqi,
-    Credit Risk Scorecards, 2006).
+    Numbers are put into the deciles of the reference, other values into its 20 most frequent and the rest;
+    nulls are a class of their own. Below 0.1 nothing happened, above 0.25 the population is another one
+    (Siddiqi, Credit Risk Scorecards, 2006).
     """
     if isinstance(reference, Counter):
-        kinds = [kind for kind, _ in reference.most_common(CATEGORIES) if kind is not None]
-        old, new = (_by_kind(counts, kinds) for counts in (reference, Counter(current)))
+        categories = [value for value, _ in reference.most_common(CATEGORIES) if value is not None]
+        old = _shares_by_category(reference, categories)
+        new = _shares_by_category(Counter(current), categories)
     else:
-        edges = _tenths(reference)
-        old, new = (_by_tenth(values, edges) for values in (reference, np.asarray(current, dtype=float)))
+        edges = _deciles(reference)
+        old = _shares_by_decile(reference, edges)
+        new = _shares_by_decile(np.asarray(current, dtype=float), edges)
     return float(np.sum((new - old) * np.log(new / old)))
 
 
 def profile(values: pd.Series[Any]) -> Profile:
-    """Return what is compared of a column: its numbers, or how often each other value occurs."""
+    """Return what is compared of a column: its numbers (n,), or how often each other value occurs."""
     if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
         thinned = values.iloc[:: max(1, len(values) // COMPARED_ROWS)]
         numbers: Array = thinned.to_numpy(dtype=float, na_value=np.nan)
@@ -117,80 +245,40 @@ def profile(values: pd.Series[Any]) -> Profile:
 
 
 def merged(profiles: Sequence[Profile]) -> Profile:
-    """Return the profile of all of the rows."""
+    """Return the profile of all rows of several profiles."""
     if isinstance(profiles[0], Counter):
-        return sum((Counter(one) for one in profiles), start=Counter())
-    return np.concatenate([np.asarray(one, dtype=float) for one in profiles])
+        return sum((Counter(part) for part in profiles), start=Counter())
+    return np.concatenate([np.asarray(part, dtype=float) for part in profiles])
 
 
-class _Found:
-    """What the comparisons of all partitions said."""
-
-    def __init__(self, usual: Stability) -> None:
-        self.usual = usual
-        self.unknown: dict[str, str] = {}
-        self.volumes: dict[str, str] = {}
-        self.indices: dict[str, dict[str, float]] = {column: {} for column in usual.columns}
-        self.compared = 0
-
-    def volume(self, day: Partition, rows: int, usually: float) -> None:
-        self.compared += 1
-        low, high = self.usual.volume or (0.0, math.inf)
-        if not low * usually <= rows <= high * usually:
-            self.volumes[format_partition(day)] = f"{rows:,} rows, usually {usually:,.0f}"
-
-    def distribution(self, day: Partition, column: str, before: Sequence[Profiles], now: Profiles) -> None:
-        old = [one[column] for one in before if column in one]
-        rows = min(sum(_size(one) for one in old), _size(now[column]))
-        if rows < ENOUGH_ROWS:
-            self.unknown[f"{format_partition(day)}, {column}"] = f"{rows} rows to compare"
-        else:
-            self.indices[column][format_partition(day)] = population_stability_index(merged(old), now[column])
-
-    def outcomes(self) -> list[Outcome]:
-        """Return one outcome for the volume, one per column, and one for what could not be compared."""
-        usual, found = self.usual, []
-        if usual.volume is not None and self.compared:
-            told = "a partition has not {:g} to {:g} times the usual rows".format(*usual.volume)
-            bounds = dict(zip(("min_value", "max_value"), usual.volume, strict=True))
-            found.append(_outcome("rows_against_usual", told, self.volumes, usual.severity, **bounds))
-        for column, indices in self.indices.items():
-            if indices:
-                high = {day: round(index, 3) for day, index in indices.items() if index > usual.maximum_psi}
-                told = f"{column} is distributed otherwise than in the partitions before"
-                bound = {"max_value": usual.maximum_psi}
-                found.append(_outcome(f"stability_index_of_{column}", told, high, usual.severity, **bound))
-        if self.unknown:
-            told = (
-                f"there is too little to compare with ({usual.minimum_partitions} partitions are needed, "
-                f"{ENOUGH_ROWS} rows of a distribution): what is usual was not checked"
-            )
-            bound = {"min_value": usual.minimum_partitions}  # the page cannot be drawn without one
-            found.append(_outcome("partitions_before", told, self.unknown, "info", **bound))
-        return found
+def _references(
+    stability: Stability, counts: Mapping[Partition, int], batch: Batch
+) -> dict[Partition, list[Partition]]:
+    """Return the partitions before each partition of the batch that has enough of them."""
+    references = {}
+    for partition in batch.partitions.partitions:
+        earlier = _partitions_before(counts, partition, stability.partitions)
+        if len(earlier) >= stability.minimum_partitions:
+            references[partition] = earlier
+    return references
 
 
-def _outcome(
-    measured: str, told: str, failed: Mapping[str, Any], severity: Severity, **bounds: Any
-) -> Outcome:
-    result = {
-        "unexpected_count": len(failed),
-        "partial_unexpected_list": list(failed.values()),
-        "unexpected_index_list": list(failed),
+def _partitions_before(days: Iterable[Partition], partition: Partition, count: int) -> list[Partition]:
+    return sorted(day for day in days if day < partition)[-count:]
+
+
+def _sizes(history: History, batch: Batch, column: str) -> dict[Partition, int]:
+    """Return the number of rows that there are to compare of each partition."""
+    published = {
+        day: _size(profiles[column]) for day, profiles in history.profiles.items() if column in profiles
     }
-    outcome = make_result(
-        "expect_column_values_to_be_between",
-        measured,
-        success=not failed,
-        result=result,
-        severity=severity,
-        **bounds,
-    )
-    return Check(None, OF_DAYS, told), outcome
+    rows = zip(batch.partitions.partitions, batch.count_rows().tolist(), strict=True)
+    return published | dict(rows)
 
 
-def _before(days: Iterable[Partition], day: Partition, count: int) -> list[Partition]:
-    return sorted(one for one in days if one < day)[-count:]
+def _compared_rows(sizes: Mapping[Partition, int], partition: Partition, earlier: Sequence[Partition]) -> int:
+    """Return the number of rows on the smaller side of a comparison."""
+    return min(sum(sizes.get(day, 0) for day in earlier), sizes[partition])
 
 
 def _thinned(
@@ -201,40 +289,38 @@ def _thinned(
     return list(newest_first[::step])
 
 
-def _read(lake: Lake, dataset: Dataset, partitions: Sequence[Partition]) -> dict[Partition, Profiles]:
-    columns = [*(dataset.stability.columns if dataset.stability else ())]
-    place = PartitionSet.of(partitions)
-    rows = lake.read(dataset.name, partitions, columns=[*dict.fromkeys((*place.columns, *columns))])
-    by_name = {
-        str(key): _profiles(part[columns]) for key, part in rows.groupby(place.partition_of(rows), sort=False)
-    }
-    return {day: by_name[format_partition(day)] for day in partitions if format_partition(day) in by_name}
+def _read_profiles(
+    lake: Lake, table: str, columns: Sequence[str], partitions: Sequence[Partition]
+) -> dict[Partition, Profiles]:
+    requested = PartitionSet.of(partitions)
+    rows = lake.read(table, partitions, columns=[*dict.fromkeys((*requested.columns, *columns))])
+    profiles: dict[str, Profiles] = {}
+    for day, part in rows.groupby(requested.partition_of(rows), sort=False):
+        profiles[str(day)] = {column: profile(part[column]) for column in columns}
+    return {day: profiles[format_partition(day)] for day in partitions if format_partition(day) in profiles}
 
 
-def _profiles(rows: pd.DataFrame) -> Profiles:
-    return {str(column): profile(rows[column]) for column in rows.columns}
+def _size(values: Profile) -> int:
+    return values.total() if isinstance(values, Counter) else len(values)
 
 
-def _size(one: Profile) -> int:
-    return one.total() if isinstance(one, Counter) else len(one)
+def _deciles(values: Array) -> Array:
+    finite = values[np.isfinite(values)]
+    return np.unique(np.quantile(finite, np.arange(0.1, 1, 0.1))) if finite.size else finite
 
 
-def _tenths(known: Array) -> Array:
-    known = known[np.isfinite(known)]
-    return np.unique(np.quantile(known, np.arange(0.1, 1, 0.1))) if known.size else known
+def _shares_by_decile(values: Array, edges: Array) -> Array:
+    classes = np.where(np.isnan(values), NULL, np.searchsorted(edges, values, side="right"))
+    return _shares(np.bincount(classes + 1, minlength=len(edges) + 2))
 
 
-def _by_tenth(values: Array, edges: Array) -> Array:
-    places = np.where(np.isnan(values), NULL, np.searchsorted(edges, values, side="right"))
-    return _shares(np.bincount(places + 1, minlength=len(edges) + 2))
-
-
-def _by_kind(counts: Counter[Any], kinds: Sequence[Any]) -> Array:
-    named = [counts[None], *(counts[kind] for kind in kinds)]
+def _shares_by_category(counts: Counter[Any], categories: Sequence[Any]) -> Array:
+    named = [counts[None], *(counts[category] for category in categories)]
     return _shares(np.asarray([*named, counts.total() - sum(named)]))
 
 
 def _shares(counts: Array) -> Array:
-    seen = counts + 0.5  # nothing is impossible, only not seen yet
-    shares: Array = seen / seen.sum()
+    # Half a row more in each class: a class without rows is not impossible, and log(0) is not finite.
+    smoothed = counts + 0.5
+    shares: Array = smoothed / smoothed.sum()
     return shares

@@ -1,4 +1,4 @@
-"""The record of what every quality gate found."""
+"""The table `gate_result`: one row for each run of a gate."""
 
 from __future__ import annotations
 
@@ -15,17 +15,28 @@ if TYPE_CHECKING:
 
 
 def record_gate_result(
-    engine: Engine, subject: str, run: str, partition: str, found: ValidationResult
+    engine: Engine, subject: str, run: str, partition: str, validation: ValidationResult
 ) -> None:
-    """Write down what `run` found in a partition of `subject`, whether it passed or not."""
+    """
+    Insert the results of a gate, whether it passed or not.
+
+    Parameters
+    ----------
+    subject : str
+        Dataset, feature view, or task of a user's DAG.
+    run : str
+        DAG run and try.
+    partition : str
+        Key of the validated partitions.
+    """
     values = {
         "subject": subject,
         "run": run,
         "partition": partition,
-        "passed": found.passed,
-        "rows": found.rows,
-        "quarantined": found.refused,
-        "results": found.as_json()["results"],
+        "passed": validation.passed,
+        "rows": validation.rows,
+        "quarantined": validation.rejected,
+        "results": validation.as_json()["results"],
     }
     with engine.begin() as connection:
         connection.execute(insert(gate_result).values(values))

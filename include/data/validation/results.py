@@ -1,29 +1,67 @@
-"""What a gate found: one result per expectation, whether it blocks, and a sentence for a person."""
+"""Results of checks and of validations: which rows failed, whether that blocks, and what to do."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Protocol
 
-from great_expectations.core import ExpectationValidationResult
-
-from include.data.validation import expectations
-from include.data.validation.expectations import OF_DAYS, OF_ROWS, Check
 from include.errors import QualityFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-Outcome = tuple[Check, ExpectationValidationResult]
+    import numpy as np
+    import pandas as pd
 
-EXAMPLES = 3
-LONGEST = 120  # letters of an example
+    from include.data.validation.batch import Batch
+    from include.declarations import Severity
+
+    Array = np.ndarray[Any, Any]
+
+MAX_EXAMPLES = 3
+MAX_EXAMPLE_LENGTH = 120
+# The keys of a result in the table `gate_result`: the view `gate_finding` reads them.
+RECORDED_FIELDS = (
+    "expectation",
+    "column",
+    "severity",
+    "success",
+    "failed_rows",
+    "examples",
+    "message",
+    "blocking",
+)
 
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """What became of one expectation; a failure that is `blocking` refuses everything."""
+    """
+    Result of one check.
+
+    Attributes
+    ----------
+    expectation : str
+        What was expected, in the vocabulary of Great Expectations: `expect_column_values_to_not_be_null`.
+    column : str
+        Checked column, or columns, or measured quantity.
+    failed_rows : int
+        Number of rows, or of partitions, that failed.
+    message : str
+        What is wrong; empty if the check passed.
+    blocking : bool
+        Whether the failure rejects all rows.
+    parameters : mapping of str to object
+        Limits of the check.
+    checked_rows : int or None
+        Number of values that were checked, if the check counts them.
+    observed : object
+        Measured value, if the check compares one.
+    row_numbers : numpy.ndarray or None
+        int64 (failed_rows,): numbers of the rows that failed, if they can be rejected one by one.
+    error : str
+        Why the check could not be run; empty if it was run.
+    """
 
     expectation: str
     column: str
@@ -33,55 +71,120 @@ class CheckResult:
     examples: tuple[Any, ...]
     message: str
     blocking: bool = False
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    checked_rows: int | None = None
+    observed: Any = None
+    row_numbers: Array | None = field(default=None, repr=False, compare=False)
+    error: str = ""
 
     @property
     def name(self) -> str:
-        """The expectation with its column, as people name it."""
+        """The expectation with its column."""
         return f"{self.expectation}({self.column})"
+
+    def blocking_if_critical(self) -> CheckResult:
+        """Return the result as one that blocks if it is a critical failure."""
+        return replace(self, blocking=self.blocking or (not self.success and self.severity == "critical"))
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the recorded fields as plain JSON."""
+        record = {name: getattr(self, name) for name in RECORDED_FIELDS}
+        return record | {"examples": [json_value(example) for example in self.examples]}
+
+
+class Check(Protocol):
+    """A rule that the rows of a batch must satisfy."""
+
+    def run(self, batch: Batch) -> CheckResult | None:
+        """Return the result, or None if the batch has nothing that the rule could be applied to."""
+
+
+def row_result(
+    expectation: str,
+    column: str,
+    failed_values: pd.Series[Any],
+    *,
+    message: str,
+    checked_rows: int,
+    severity: Severity = "critical",
+    parameters: Mapping[str, Any] | None = None,
+) -> CheckResult:
+    """Return the result of a check of single rows; the index of `failed_values` numbers the rows."""
+    success = failed_values.empty
+    return CheckResult(
+        expectation=expectation,
+        column=column,
+        severity=severity,
+        success=success,
+        failed_rows=len(failed_values),
+        examples=tuple(str(value) for value in failed_values.iloc[:MAX_EXAMPLES]),
+        message="" if success else message,
+        parameters=parameters or {},
+        checked_rows=checked_rows,
+        row_numbers=failed_values.index.to_numpy(),
+    )
+
+
+def partition_result(
+    expectation: str,
+    column: str,
+    failed: Sequence[tuple[str, Any]],
+    *,
+    message: str,
+    severity: Severity = "critical",
+    parameters: Mapping[str, Any] | None = None,
+    observed: Any = None,
+) -> CheckResult:
+    """Return the result of a check of partitions; `failed` holds partition names with a value of each."""
+    success = not failed
+    return CheckResult(
+        expectation=expectation,
+        column=column,
+        severity=severity,
+        success=success,
+        failed_rows=len(failed),
+        examples=tuple(f"{name}: {_format_value(value)}" for name, value in failed[:MAX_EXAMPLES]),
+        message="" if success else message,
+        blocking=not success and severity == "critical",
+        parameters=parameters or {},
+        observed=observed,
+    )
 
 
 @dataclass(frozen=True)
 class ValidationResult:
-    """What was found among `rows` rows; `evidence` is what Great Expectations draws its page from."""
+    """Results of all checks of `rows` rows; `passed` is False if one of them blocks."""
 
     passed: bool
     rows: int
     results: tuple[CheckResult, ...]
-    evidence: tuple[ExpectationValidationResult, ...] = field(repr=False, default=())
 
     @property
-    def refused(self) -> int:
-        """How many rows wait in the quarantine."""
+    def rejected(self) -> int:
+        """Number of rows in quarantine."""
         return 0
 
     @property
     def failed(self) -> dict[str, list[str]]:
-        """The names of the expectations that failed, by severity."""
-        found: dict[str, list[str]] = {}
+        """Names of the failed checks by severity."""
+        names: dict[str, list[str]] = {}
         for result in self.results:
             if not result.success:
-                found.setdefault(result.severity, []).append(result.name)
-        return found
-
-    def page(self, name: str = "quality") -> str:
-        """Return the evidence as a page of HTML."""
-        return expectations.data_docs_page(self.evidence, passed=self.passed, name=name)
+                names.setdefault(result.severity, []).append(result.name)
+        return names
 
     def as_json(self) -> dict[str, Any]:
-        """Return what was found as plain JSON: numbers that are none become text."""
+        """Return all results as plain JSON; a number that is not finite becomes text."""
         return {
             "passed": self.passed,
             "rows": self.rows,
-            "quarantined": self.refused,
-            "results": [
-                asdict(result) | {"examples": [json_value(example) for example in result.examples]}
-                for result in self.results
-            ],
+            "quarantined": self.rejected,
+            "results": [result.as_json() for result in self.results],
         }
 
     def figures(self) -> dict[str, Any]:
-        """Return what the next tasks may want to know."""
-        return {"rows": self.rows, "quarantined": self.refused, "failed": self.failed}
+        """Return the numbers of rows and of quarantined rows, and the failed checks, for later tasks."""
+        return {"rows": self.rows, "quarantined": self.rejected, "failed": self.failed}
 
     def remarks(self) -> list[str]:
         """Return a sentence for each failure that does not block."""
@@ -93,9 +196,12 @@ class ValidationResult:
 
     def raise_if_failed(self, subject: str) -> None:
         """
-        Do nothing if nothing blocks.
+        Raise QualityFailed if a check blocks.
 
-        :raises QualityFailed: naming what failed, on how many rows, for example which, and what to do
+        Raises
+        ------
+        QualityFailed
+            With the failed checks, the number of rows, examples and the remedy.
         """
         if self.passed:
             return
@@ -105,8 +211,8 @@ class ValidationResult:
             for result in self.results
             if not (result.success or result.blocking) and result.severity == "critical"
         ]
-        found = "; ".join(sentence(result) for result in (*blocking, *causes))
-        raise QualityFailed(f"{subject}: {self._verdict()} {found}. {self._remedy()}")
+        failures = "; ".join(sentence(result) for result in (*blocking, *causes))
+        raise QualityFailed(f"{subject}: {self._verdict()} {failures}. {self._remedy()}")
 
     def _verdict(self) -> str:
         return f"{self.rows:,} rows did not pass."
@@ -115,54 +221,74 @@ class ValidationResult:
         return "Have the data corrected and clear this task, or correct the expectation if the data is right."
 
 
-def to_check_result(one: Check, outcome: ExpectationValidationResult) -> CheckResult:
-    """Return what became of one expectation: what could not be checked has failed, and blocks."""
-    unchecked = expectations.exception(outcome)
-    success = bool(outcome.success) and unchecked is None
-    severity = severity_of(outcome)
-    kwargs, details = outcome.expectation_config.kwargs, outcome.result
-    examples = (details.get("partial_unexpected_list") or [])[:EXAMPLES]
-    if one.scope == OF_DAYS and details.get("unexpected_index_list"):
-        examples = [
-            f"{day}: {value:g}" if isinstance(value, float | int) else f"{day}: {value}"
-            for day, value in zip(details["unexpected_index_list"], examples, strict=False)
-        ]
-    message = f"{one.failure_message} could not be checked: {unchecked}" if unchecked else one.failure_message
-    return CheckResult(
-        expectation=outcome.expectation_config.type,
-        column=kwargs.get("column") or ", ".join(kwargs.get("column_list", ())),
-        severity=severity,
-        success=success,
-        failed_rows=int(details.get("unexpected_count") or 0),
-        examples=tuple(examples),
-        message="" if success else message,
-        blocking=bool(unchecked) or (not success and severity == "critical" and one.scope != OF_ROWS),
-    )
+@dataclass(frozen=True)
+class PartitionReport(ValidationResult):
+    """
+    Results of the checks of some partitions.
+
+    Attributes
+    ----------
+    accepted_batch : Batch
+        Accepted rows: the partition columns and the declared columns in their types.
+    rejected_batch : Batch
+        Rejected rows as they came, with the names of the failed checks and the reasons.
+    """
+
+    accepted_batch: Batch = field(repr=False)
+    rejected_batch: Batch = field(repr=False)
+
+    @property
+    def accepted(self) -> pd.DataFrame:
+        """Accepted rows."""
+        return self.accepted_batch.frame
+
+    @property
+    def quarantined(self) -> pd.DataFrame:
+        """Rejected rows."""
+        return self.rejected_batch.frame
+
+    @property
+    def rejected(self) -> int:
+        """Number of rows in quarantine."""
+        return len(self.quarantined)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return all results, and the number of accepted rows, as plain JSON."""
+        return super().as_json() | {"accepted": len(self.accepted)}
+
+    def _verdict(self) -> str:
+        return f"refused {self.rows:,} rows, nothing was published."
+
+    def _remedy(self) -> str:
+        return (
+            "Have the source corrected and run the partition again, "
+            "or correct the declaration if the data is right."
+        )
 
 
-def severity_of(outcome: ExpectationValidationResult) -> str:
-    """Return what a failure of the expectation means: critical, warning or info."""
-    return str(outcome.expectation_config.severity.value)
+def passed(results: Sequence[CheckResult]) -> bool:
+    """Return whether no result blocks."""
+    return not any(result.blocking for result in results)
 
 
 def sentence(result: CheckResult) -> str:
-    """Return the failure with the number of rows and three examples."""
+    """Return the failure with the number of rows and examples."""
+    text = f"{result.name}: {result.message}"
+    if not result.examples:
+        return text
     examples = ", ".join(str(json_value(example)) for example in result.examples)
-    return f"{result.name}: {result.message}" + (
-        f" ({result.failed_rows:,} times, for example {examples})" if examples else ""
-    )
+    return f"{text} ({result.failed_rows:,} times, for example {examples})"
 
 
 def json_value(value: Any) -> Any:
-    """Return a value that JSON can hold, and a page can show."""
+    """Return the value if JSON has it, else its text, shortened."""
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     if isinstance(value, int | float | bool | None):
         return value
     text = str(value)
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
+    return text if len(text) <= MAX_EXAMPLE_LENGTH else f"{text[:MAX_EXAMPLE_LENGTH]}…"
 
 
-def passed(results: Sequence[CheckResult]) -> bool:
-    """Return whether nothing blocks."""
-    return not any(result.blocking for result in results)
+def _format_value(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,4 +1,4 @@
-"""A table or query checked where it lies: the database counts, and hands over three examples."""
+"""Validation of a table or query in PostgreSQL: the database counts, and returns three examples."""
 
 from __future__ import annotations
 
@@ -9,57 +9,58 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
-from include.data.validation import expectations as gate
-from include.data.validation.results import EXAMPLES
-from include.data.validation.suites import missing_columns, to_validation_result
+from include.data.validation.expectations import create_context, to_check_result, validate_gx_batch
+from include.data.validation.results import MAX_EXAMPLES, CheckResult
+from include.data.validation.row_checks import missing_column_result
+from include.data.validation.suites import to_validation_result
 from include.errors import DataError, ServiceUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
     from sqlalchemy import URL
 
-    from include.data.validation.batch_filter import Batch
+    from include.data.validation.batch_filter import BatchFilter
+    from include.data.validation.expectations import ExpectationCheck
     from include.data.validation.results import ValidationResult
     from include.data.validation.suites import Suite
+    from include.declarations import Column
 
-# PostgreSQL's numbers of its types, as far as a declaration knows them.
+# Names of PostgreSQL's type numbers (pg_type.oid); a declaration has the first five of the names.
 TYPES = {
     16: "boolean", 20: "integer", 21: "integer", 23: "integer", 25: "string", 1042: "string", 1043: "string",
     700: "number", 701: "number", 1700: "number", 1184: "timestamp",
     1114: "timestamp without time zone", 1082: "date", 114: "json", 3802: "json", 2950: "uuid", 1083: "time",
 }  # fmt: skip
-# Great Expectations compiles a query's text more than once: `%` would double, and `:x` become a parameter.
+# Great Expectations compiles the text of a query more than once: `%` would be doubled, and `:x` would become
+# a parameter.
 _LITERAL = re.compile(r"(?<![\w&])'((?:[^']|'')*)'")
 
 
-def validate_query(url: URL, query: str, suite: Suite, *, part: Batch, time: str | None) -> ValidationResult:
+def validate_query(
+    url: URL, query: str, suite: Suite, *, batch_filter: BatchFilter, time: str | None
+) -> ValidationResult:
     """
-    Return what the rows of `query` keep, in PostgreSQL.
+    Validate the rows of `query` that `batch_filter` selects, in PostgreSQL.
 
-    :raises DataError: if the query is none, or lacks a column that `part` names
-    :raises ServiceUnavailable: if the database is away
+    Raises
+    ------
+    DataError
+        If the query cannot be run, or lacks a column of the filter.
+    ServiceUnavailable
+        If the database cannot be reached.
     """
-    inner = query.strip().rstrip(";")
-    names = _columns(url, inner)
-    part.refuse_unknown(list(names), time)
-    condition = part.condition(time)
-    whole = _around(inner, f"WHERE {condition}" if condition else "")
-    known = missing_columns(suite.columns, names)
-    wrong = {outcome.expectation_config.kwargs["column"] for _, outcome in known if not outcome.success}
-    derived, own = suite.declared_checks_without(wrong), suite.user_checks()
-    source = gate.context().data_sources.add_postgres(
-        "database",
-        connection_string=url.render_as_string(hide_password=False),
-        create_temp_table=False,
-    )
-    asset = source.add_query_asset("rows", query=_plain(whole))
-    batch = asset.add_batch_definition_whole_table("all").get_batch()
-    shown = {"result_format": "BASIC", "partial_unexpected_count": EXAMPLES}
-    with _never_whole(_plain(whole)):
-        results = gate.run_on_batch(batch, derived + own, shown)
-    rows = int(results[0].result.get("observed_value") or 0)
-    return to_validation_result(rows, known, list(zip(derived + own, results, strict=True)), own)
+    source_query = query.strip().rstrip(";")
+    column_types = _column_types(url, source_query)
+    batch_filter.require_columns(list(column_types), time)
+    condition = batch_filter.condition(time)
+    selected = _literals_as_code_points(_subquery(source_query, f"WHERE {condition}" if condition else ""))
+    type_results = _check_column_types(suite.columns, column_types)
+    wrong = {result.column for result in type_results if not result.success}
+    results = _run_in_database(url, selected, suite.declared_checks_without(wrong) + suite.user_checks())
+    # The first declared check counts the rows.
+    n_rows = int(results[0].observed or 0)
+    return to_validation_result(n_rows, [*type_results, *results])
 
 
 def query_of_table(table: str) -> str:
@@ -68,46 +69,90 @@ def query_of_table(table: str) -> str:
     return f"SELECT * FROM {name}"  # noqa: S608  an identifier, quoted
 
 
+def _check_column_types(
+    columns: Sequence[Column], column_types: Mapping[str, str | None]
+) -> list[CheckResult]:
+    """Return whether each declared column is there, and whether it has the declared type."""
+    return [
+        _check_column_type(column, column_types[column.name])
+        if column.name in column_types
+        else missing_column_result(column.name)
+        for column in columns
+    ]
+
+
+def _check_column_type(column: Column, column_type: str | None) -> CheckResult:
+    is_integer_for_number = (column_type, column.dtype) == ("integer", "number")
+    success = column_type in (column.dtype, None) or is_integer_for_number
+    message = f"{column.name} is no {column.dtype}, its values are of type {column_type}"
+    return CheckResult(
+        expectation="expect_column_values_to_be_of_type",
+        column=column.name,
+        severity="critical",
+        success=success,
+        failed_rows=0,
+        examples=(),
+        message="" if success else message,
+        parameters={"type_": column.dtype},
+    )
+
+
+def _run_in_database(url: URL, query: str, checks: Sequence[ExpectationCheck]) -> list[CheckResult]:
+    source = create_context().data_sources.add_postgres(
+        "database",
+        connection_string=url.render_as_string(hide_password=False),
+        create_temp_table=False,
+    )
+    asset = source.add_query_asset("rows", query=query)
+    gx_batch = asset.add_batch_definition_whole_table("all").get_batch()
+    with _without_rows_of(query):
+        outcomes = validate_gx_batch(
+            gx_batch, checks, {"result_format": "BASIC", "partial_unexpected_count": MAX_EXAMPLES}
+        )
+    return [to_check_result(check, outcome) for check, outcome in zip(checks, outcomes, strict=True)]
+
+
 @contextmanager
-def _never_whole(query: str) -> Iterator[None]:
+def _without_rows_of(query: str) -> Iterator[None]:
     """Fetch no row of `query` itself, which Great Expectations runs to learn the names of its columns."""
 
-    def without_rows(*call: Any) -> tuple[str, Any]:
-        statement, parameters = call[2], call[3]
-        return (f"{statement} LIMIT 0" if statement.strip() == query.strip() else statement), parameters
+    def add_limit(*call: Any) -> tuple[str, Any]:
+        statement = call[2]
+        limited = f"{statement} LIMIT 0" if statement.strip() == query.strip() else statement
+        return limited, call[3]
 
-    event.listen(Engine, "before_cursor_execute", without_rows, retval=True)
+    event.listen(Engine, "before_cursor_execute", add_limit, retval=True)
     try:
         yield
     finally:
-        event.remove(Engine, "before_cursor_execute", without_rows)
+        event.remove(Engine, "before_cursor_execute", add_limit)
 
 
-def _plain(query: str) -> str:
-    """Return the same query without `%` and `:` in its texts: they are written as their numbers."""
+def _literals_as_code_points(query: str) -> str:
+    """Return the query with `%` and `:` in its string literals written as Unicode escapes."""
 
-    def written(found: re.Match[str]) -> str:
-        inside = found[1]
-        if "%" not in inside and ":" not in inside:
-            return found[0]
-        coded = inside.replace("\\", "\\\\").replace("%", "\\0025").replace(":", "\\003A")
-        return f"U&'{coded}'"
+    def escape_literal(match: re.Match[str]) -> str:
+        content = match[1]
+        if "%" not in content and ":" not in content:
+            return match[0]
+        escaped = content.replace("\\", "\\\\").replace("%", "\\0025").replace(":", "\\003A")
+        return f"U&'{escaped}'"
 
-    return _LITERAL.sub(written, query)
-
-
-def _around(query: str, rest: str) -> str:
-    return f"SELECT * FROM ({query}) AS source {rest}"  # noqa: S608  the user's own query; values are quoted
+    return _LITERAL.sub(escape_literal, query)
 
 
-def _columns(url: URL, query: str) -> dict[str, str | None]:
-    """Return the columns of a query and what they are called in a declaration; None for an unknown type."""
+def _subquery(query: str, clause: str) -> str:
+    return f"SELECT * FROM ({query}) AS source {clause}"  # noqa: S608  the user's own query; values are quoted
+
+
+def _column_types(url: URL, query: str) -> dict[str, str | None]:
+    """Return the type of each column of a query as declarations name it; None for an unknown type."""
     engine = create_engine(url, hide_parameters=True)
     try:
         with engine.connect() as connection:
-            cursor = connection.execute(text(_plain(_around(query, "LIMIT 0")))).cursor
-            found: list[Any] = list(cursor.description or ()) if cursor else []
-            return {one.name: TYPES.get(one.type_code) for one in found}
+            cursor = connection.execute(text(_literals_as_code_points(_subquery(query, "LIMIT 0")))).cursor
+            columns: list[Any] = list(cursor.description or ()) if cursor else []
+            return {column.name: TYPES.get(column.type_code) for column in columns}
     except OperationalError as error:
         raise ServiceUnavailable(f"{url.host}:{url.port}/{url.database} is away: {error.orig}") from error
     except ProgrammingError as error:

@@ -1,4 +1,4 @@
-"""Let only data through that its declaration describes."""
+"""Operator that validates the partitions of a run against their declaration."""
 
 from __future__ import annotations
 
@@ -23,8 +23,9 @@ class DataValidationOperator(BaseOperator):
     """
     Validate a staged frame with Great Expectations against the declaration of `subject`.
 
-    Refused rows go to the table `<subject>_quarantine` with the reasons; the XCom is the URI of the rest.
-    Evidence is written before the task fails: a row in `gate_result`, and the page behind «Data docs».
+    Rejected rows go to the table `<subject>_quarantine` with the reasons; the XCom is the URI of the accepted
+    rows. Evidence is written before the task fails: a row in `gate_result`, and the page of the link
+    «Data docs».
 
     Example::
 
@@ -53,10 +54,11 @@ class DataValidationOperator(BaseOperator):
         self.airworthy_conn_id = airworthy_conn_id
 
     def execute(self, context: Context) -> str:
-        """Return the URI of the accepted rows, or fail with what was wrong."""
+        """Return the URI of the accepted rows; raise QualityFailed if the partitions may not be published."""
         from include.data.quality_gate import page_path, run_quality_gate
 
-        declared, hook = catalog().declaration(self.subject), LakeHook(self.lake_conn_id)
+        declared = catalog().declaration(self.subject)
+        hook = LakeHook(self.lake_conn_id)
         days = run_context.run_partitions(
             context, declared.granularity if isinstance(declared, Dataset) else "day"
         )

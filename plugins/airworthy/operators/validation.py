@@ -1,4 +1,4 @@
-"""Great Expectations in anybody's DAG: a frame, a Delta table, or a query that stays in its database."""
+"""Operators that validate a frame, a Delta table or a query of PostgreSQL with Great Expectations."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context, XComArg
 
-    from include.data.validation.batch_filter import Batch
+    from include.data.validation.batch_filter import BatchFilter
     from include.data.validation.results import ValidationResult
     from include.data.validation.suites import Suite
     from include.declarations import Column
@@ -27,19 +27,20 @@ if TYPE_CHECKING:
 
 class ValidationOperator(BaseOperator):
     """
-    What the three operators share: what the data is to keep, and what becomes of the answer.
+    Base of the operators that validate data of any kind.
 
-    A failed critical expectation fails the task, once everybody can see why: a row in `gate_result`, the page
-    behind «Data docs», and the XCom `figures`. A warning is logged and fails nothing. What could not be
-    checked, for want of rows, of values or because it raised, has failed.
+    A failed critical expectation fails the task after the evidence is written: a row in `gate_result`, the
+    page of the link «Data docs», and the XCom `figures`. A failed warning is logged and does not fail the
+    task. An expectation that could not be checked, because there were no rows or no values or because it
+    raised, has failed.
 
     :param columns: declared columns: their types, nulls, ranges, sets
-    :param expectations: function that returns Great Expectations' suite or list of expectations; it is called
-        when the task runs, so that parsing stays free
-    :param key: columns that tell the rows apart
-    :param batch_parameters: which part is meant (templated): `year`, `month`, `day` or `partition` of the
-        column `time`, or a value of any column; `params["gx_batch_parameters"]` of the run takes precedence
-    :param time: the column of days or moments that those parameters are about
+    :param expectations: function that returns a suite or a list of expectations of Great Expectations; it is
+        called when the task runs, so that parsing the DAG does not import Great Expectations
+    :param key: columns that identify a row
+    :param batch_parameters: part of the data (templated): `year`, `month`, `day` or `partition` of the column
+        `time`, or a value of any column; `params["gx_batch_parameters"]` of the run takes precedence
+    :param time: column of days or moments that those parameters refer to
     """
 
     template_fields: Sequence[str] = ("batch_parameters",)
@@ -68,37 +69,43 @@ class ValidationOperator(BaseOperator):
         self.airworthy_conn_id = airworthy_conn_id
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Return how many rows there were, and the names of what failed without blocking."""
-        from include.data.validation import gate_results
+        """Record the evidence, and return the number of rows and the names of the failed checks."""
+        from include.data.validation.gate_results import record_gate_result
+        from include.data.validation.page import render_quality_page
         from include.storage import reports
 
-        part, subject = self.batch(context), f"{context['dag_run'].dag_id}.{self.task_id}"
-        found = self.validate(context, part)
-        engine, hook = AirworthyDatabaseHook(self.airworthy_conn_id).engine, LakeHook(self.lake_conn_id)
-        gate_results.record_gate_result(engine, subject, run_context.attempt_key(context), str(part), found)
-        path = "/".join(_path(name) for name in ("quality", subject, context["dag_run"].run_id))
-        reports.write_report(hook.uri, hook.storage_options, f"{path}.html", found.page(subject))
-        self.evidence_url = report_url(f"{path}.html")
-        context["ti"].xcom_push("figures", found.figures())
-        for remark in found.remarks():
+        batch_filter = self.batch_filter(context)
+        subject = f"{context['dag_run'].dag_id}.{self.task_id}"
+        result = self.validate(context, batch_filter)
+        engine = AirworthyDatabaseHook(self.airworthy_conn_id).engine
+        hook = LakeHook(self.lake_conn_id)
+        record_gate_result(engine, subject, run_context.attempt_key(context), str(batch_filter), result)
+        steps = ("quality", subject, context["dag_run"].run_id)
+        path = "/".join(_path_step(step) for step in steps) + ".html"
+        reports.write_report(hook.uri, hook.storage_options, path, render_quality_page(result, subject))
+        self.evidence_url = report_url(path)
+        context["ti"].xcom_push("figures", result.figures())
+        for remark in result.remarks():
             self.log.warning("%s: %s", subject, remark)
-        found.raise_if_failed(subject)
-        return found.figures()
+        result.raise_if_failed(subject)
+        return result.figures()
 
     @abstractmethod
-    def validate(self, context: Context, part: Batch) -> ValidationResult:
-        """Return what was found in the part of the data that is meant."""
+    def validate(self, context: Context, batch_filter: BatchFilter) -> ValidationResult:
+        """Return the results of the selected part of the data."""
 
-    def batch(self, context: Context) -> Batch:
-        """Return which part of the data is meant."""
-        from include.data.validation.batch_filter import batch
+    def batch_filter(self, context: Context) -> BatchFilter:
+        """Return which part of the data is validated."""
+        from include.data.validation.batch_filter import parse_batch_parameters
 
-        given = context["params"].get("gx_batch_parameters") or self.batch_parameters
-        return batch(json.loads(given) if isinstance(given, str) else given, time=self.time)
+        parameters = context["params"].get("gx_batch_parameters") or self.batch_parameters
+        if isinstance(parameters, str):
+            parameters = json.loads(parameters)
+        return parse_batch_parameters(parameters, time=self.time)
 
     @property
     def suite(self) -> Suite:
-        """What the data is to keep."""
+        """The rules for the data."""
         from include.data.validation.suites import Suite
 
         return Suite(self.columns, self.expectations or (), self.key)
@@ -106,7 +113,7 @@ class ValidationOperator(BaseOperator):
 
 class ValidateFrameOperator(ValidationOperator):
     """
-    Validate a frame: a Parquet file, or what a function returns when the task runs.
+    Validate a frame: a Parquet file, or the result of a function that is called when the task run_context.
 
     Example::
 
@@ -124,24 +131,25 @@ class ValidateFrameOperator(ValidationOperator):
         super().__init__(**kwargs)
         self.frame: Any = frame
 
-    def validate(self, context: Context, part: Batch) -> ValidationResult:
-        """Read the frame and check the part of it that is meant."""
+    def validate(self, context: Context, batch_filter: BatchFilter) -> ValidationResult:
+        """Read the frame and validate the selected rows."""
         from include.data.validation.suites import validate_frame
 
-        given = self.frame(context) if callable(self.frame) else self.frame
-        frame = LakeHook(self.lake_conn_id).read_parquet(given) if isinstance(given, str) else given
-        return validate_frame(part.select(frame, self.time), self.suite)
+        frame = self.frame(context) if callable(self.frame) else self.frame
+        if isinstance(frame, str):
+            frame = LakeHook(self.lake_conn_id).read_parquet(frame)
+        return validate_frame(batch_filter.select(frame, self.time), self.suite)
 
 
 class ValidateTableOperator(ValidationOperator):
     """
-    Validate a Delta table, or some of its days, at a version or the newest.
+    Validate a Delta table, or some of its days, at a given version or the newest.
 
     Example::
 
         ValidateTableOperator(task_id="check", table="flights", days="{{ ds }}", key=("flight_id",))
 
-    :param table: name of a table in the lake, or a whole address (templated)
+    :param table: name of a table in the lake, or its URI (templated)
     :param days: partition key such as `2013-07-01..2013-07-07`; empty for all days (templated)
     :param version: version of the table; empty for the newest (templated)
     """
@@ -154,24 +162,25 @@ class ValidateTableOperator(ValidationOperator):
         self.days = days
         self.version = version
 
-    def validate(self, context: Context, part: Batch) -> ValidationResult:
-        """Read the rows of the days that are meant and check them."""
+    def validate(self, context: Context, batch_filter: BatchFilter) -> ValidationResult:
+        """Read the rows of the selected days and validate them."""
         from include import partitions
         from include.data.validation.suites import validate_frame
 
         lake, name = LakeHook(self.lake_conn_id).lake_of(self.table)
         days = partitions.parse_key(self.days) if self.days else None
-        if part.days:  # a month may have days that are not there
-            days = sorted(set(part.days) & set(lake.days(name))) or part.days
+        # A month may have days that were never published; if none of them was, the lake names the first.
+        if batch_filter.days:
+            days = sorted(set(batch_filter.days) & set(lake.days(name))) or batch_filter.days
         version = int(self.version) if self.version != "" else None
         rows = lake.read(name, days, version=version)
-        read = part.without_days() if self.time == "day" else part
-        return validate_frame(read.select(rows, self.time), self.suite)
+        row_filter = batch_filter.without_days() if self.time == "day" else batch_filter
+        return validate_frame(row_filter.select(rows, self.time), self.suite)
 
 
 class ValidateQueryOperator(ValidationOperator):
     """
-    Validate a table or query of PostgreSQL where it is: nothing is fetched but three examples.
+    Validate a table or query in PostgreSQL; only three examples are fetched.
 
     Example::
 
@@ -181,7 +190,7 @@ class ValidateQueryOperator(ValidationOperator):
 
     :param conn_id: Airflow's connection to the database
     :param table: table, or `schema.table` (templated)
-    :param query: a SELECT in its stead (templated)
+    :param query: SELECT statement, instead of `table` (templated)
     """
 
     template_fields: Sequence[str] = ("table", "query", *ValidationOperator.template_fields)
@@ -193,14 +202,14 @@ class ValidateQueryOperator(ValidationOperator):
         self.table = table
         self.query = query
 
-    def validate(self, context: Context, part: Batch) -> ValidationResult:
-        """Have the database check the rows that are meant."""
+    def validate(self, context: Context, batch_filter: BatchFilter) -> ValidationResult:
+        """Let the database validate the selected rows."""
         from include.data.validation import sql
 
         url = url_of(LakeHook.get_connection(self.conn_id))
         query = self.query or sql.query_of_table(self.table)
-        return sql.validate_query(url, query, self.suite, part=part, time=self.time)
+        return sql.validate_query(url, query, self.suite, batch_filter=batch_filter, time=self.time)
 
 
-def _path(name: str) -> str:
+def _path_step(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9_.=+-]", "_", name)

@@ -8,9 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from include.data.quality_gate import of_history
-from include.data.validation import distribution, freshness, partition_checks
+from include.data.quality_gate import history_checks
+from include.data.validation import distribution
+from include.data.validation.batch import Batch
 from include.data.validation.distribution import History, population_stability_index, profile
+from include.data.validation.freshness import FreshnessCheck
+from include.data.validation.page import render_quality_page
+from include.data.validation.runner import PartitionRules, validate_partition
 from include.declarations import Column, Dataset, FileSource, Freshness, Stability
 
 FIRST = date(2013, 1, 1)
@@ -41,18 +45,18 @@ def declared(**changes):
         "name": "cars", "owner": "ann", "description": "Cars.", "key": ("id",), "first_partition": FIRST,
         "columns": (Column(name="id", dtype="string"), SPEED, KIND, SEEN),
         "source": FileSource(path="cars/{partition}.csv"),
-        "usual": Stability(partitions=10, minimum_partitions=3, volume=(0.6, 1.6), columns=("speed", "kind")),
+        "stability": Stability(
+            partitions=10, minimum_partitions=3, volume=(0.6, 1.6), columns=("speed", "kind")
+        ),
     }  # fmt: skip
     return Dataset(**values | changes)
 
 
 def judge(frame, lake, *numbers, dataset=None, limit=0.5):
     dataset, days = dataset or declared(), [day(number) for number in numbers]
-    report = partition_checks.validate_partition(
-        frame, dataset.columns, key=dataset.key, volume=dataset.volume, days=days, quarantine_limit=limit,
-        further=of_history(dataset, lake, days),
-    )  # fmt: skip
-    assert "Data documentation" in report.page()
+    rules = PartitionRules(dataset.columns, dataset.key, dataset.volume, limit)
+    report = validate_partition(Batch.of(frame, days), rules, history_checks(dataset, lake, days))
+    assert "Data documentation" in render_quality_page(report, "cars")
     return report
 
 
@@ -159,7 +163,7 @@ def test_nothing_but_nulls_before_is_another_distribution_and_no_error():
     assert population_stability_index(profile(nulls), profile(nulls)) == pytest.approx(0, abs=0.01)
 
 
-FRESH = {"freshness": Freshness(column="seen", within=timedelta(hours=3)), "usual": None}
+FRESH = {"freshness": Freshness(column="seen", within=timedelta(hours=3)), "stability": None}
 
 
 def seen(*moments):
@@ -206,11 +210,8 @@ def test_of_hours_each_is_judged_by_its_own_end():
         }
     )  # fmt: skip
     promise = Freshness(column="seen", within=timedelta(minutes=30))
-    report = partition_checks.validate_partition(
-        frame, (Column(name="id", dtype="string"), SEEN), key=("id",), volume=(1, 9), days=hours,
-        quarantine_limit=0,
-        further=[lambda rows, places, days: [freshness.fresh(promise, rows["seen"], places, days)]],
-    )  # fmt: skip
+    rules = PartitionRules((Column(name="id", dtype="string"), SEEN), key=("id",), volume=(1, 9))
+    report = validate_partition(Batch.of(frame, hours), rules, [FreshnessCheck(promise)])
     assert failures(report)["critical"].examples == ("2013-01-01T05: 2013-01-01 04:55:00+00:00",)
     assert list(report.accepted["hour"]) == ["04", "05"]
 
@@ -218,10 +219,8 @@ def test_of_hours_each_is_judged_by_its_own_end():
 def test_a_row_of_another_hour_refuses_the_partition():
     hour = datetime(2013, 1, 1, 4, tzinfo=UTC)
     frame = pd.DataFrame({"id": ["a", "b"], "day": "2013-01-01", "hour": ["04", "05"]})
-    report = partition_checks.validate_partition(
-        frame, (Column(name="id", dtype="string"),), key=("id",), volume=(1, 9), days=[hour],
-        quarantine_limit=0,
-    )  # fmt: skip
+    rules = PartitionRules((Column(name="id", dtype="string"),), key=("id",), volume=(1, 9))
+    report = validate_partition(Batch.of(frame, [hour]), rules)
     assert failures(report)["critical"].message == "a row is of an hour that was not asked for"
 
 

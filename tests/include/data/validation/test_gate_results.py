@@ -6,7 +6,9 @@ import numpy as np
 import pandas as pd
 from sqlalchemy import select
 
-from include.data.validation import gate_results, partition_checks
+from include.data.validation import gate_results
+from include.data.validation.batch import Batch
+from include.data.validation.runner import PartitionRules, validate_partition
 from include.database.tables import gate_result
 from include.declarations import Column
 
@@ -14,9 +16,8 @@ from include.declarations import Column
 def test_what_a_gate_found_is_written_down_with_its_run(database):
     frame = pd.DataFrame({"id": ["a", "b"], "speed": [np.inf, 1.0], "day": "2013-01-01"})
     columns = (Column(name="id", dtype="string"), Column(name="speed", dtype="number"))
-    report = partition_checks.validate_partition(
-        frame, columns, key=("id",), volume=(1, 9), days=[date(2013, 1, 1)], quarantine_limit=0.4
-    )
+    rules = PartitionRules(columns, key=("id",), volume=(1, 9), quarantine_limit=0.4)
+    report = validate_partition(Batch.of(frame, [date(2013, 1, 1)]), rules)
     gate_results.record_gate_result(database, "weather", "nightly/1", "2013-01-01", report)
     with database.connect() as connection:
         row = connection.execute(select(gate_result)).mappings().one()

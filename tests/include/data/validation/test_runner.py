@@ -8,11 +8,14 @@ import pandas as pd
 import pytest
 
 from include.catalog import catalog
-from include.data.validation import partition_checks
+from include.data.validation.batch import Batch
+from include.data.validation.page import render_quality_page
+from include.data.validation.runner import PartitionRules, validate_partition
 from include.declarations import Column
 from include.errors import DataError, QualityFailed
 
 DAYS = [date(2013, 1, 1), date(2013, 1, 2)]
+REAL_DAYS = [date(2013, 1, day) for day in (1, 2, 3)]
 COLUMNS = (
     Column(name="id", dtype="string"),
     Column(name="speed", dtype="number", minimum=0, maximum=150),
@@ -43,9 +46,7 @@ def good():
 
 
 def judge(frame, *, columns=COLUMNS, key=("id",), volume=(5, 12), limit=0.2):
-    return partition_checks.validate_partition(
-        frame, columns, key=key, volume=volume, days=DAYS, quarantine_limit=limit
-    )
+    return validate_partition(Batch.of(frame, DAYS), PartitionRules(columns, key, volume, limit))
 
 
 def put(column, row, value):
@@ -98,7 +99,7 @@ def test_a_bad_row_is_quarantined_as_it_came_with_the_reason(good, spoil, reason
     pd.testing.assert_frame_equal(report.quarantined.drop(columns=["_reasons", "_failed"]), frame.iloc[[3]])
     assert list(report.accepted["id"]) == [name for name in good["id"] if name != "f3"]
     json.dumps(report.as_json(), allow_nan=False)
-    assert "speed" in report.page()
+    assert "speed" in render_quality_page(report, "flights")
 
 
 def test_a_row_with_several_faults_is_quarantined_once_with_all_reasons(good):
@@ -180,10 +181,7 @@ def test_real_weather_passes_but_for_the_wind_of_a_thousand_miles_an_hour(real_f
     declared = catalog().datasets["weather"]
     frame = real_frames["weather"]
     frame = frame.assign(wind_speed=frame["wind_speed"].mask(frame.index == 7, 1048.36058))
-    report = partition_checks.validate_partition(
-        frame, declared.columns, key=declared.key, volume=declared.volume,
-        days=[date(2013, 1, day) for day in (1, 2, 3)], quarantine_limit=declared.quarantine_limit,
-    )  # fmt: skip
+    report = validate_partition(Batch.of(frame, REAL_DAYS), PartitionRules.of(declared))
     report.raise_if_failed("weather")
     assert list(report.quarantined["_reasons"]) == ["wind_speed is not between 0 and 150"]
 
@@ -191,8 +189,5 @@ def test_real_weather_passes_but_for_the_wind_of_a_thousand_miles_an_hour(real_f
 @pytest.mark.parametrize("name", ["flights", "arrivals"])
 def test_real_days_pass_whole(real_frames, name):
     declared = catalog().datasets[name]
-    report = partition_checks.validate_partition(
-        real_frames[name], declared.columns, key=declared.key, volume=declared.volume,
-        days=[date(2013, 1, day) for day in (1, 2, 3)], quarantine_limit=declared.quarantine_limit,
-    )  # fmt: skip
+    report = validate_partition(Batch.of(real_frames[name], REAL_DAYS), PartitionRules.of(declared))
     assert (report.passed, len(report.quarantined)) == (True, 0)
