@@ -1,18 +1,23 @@
-"""The secrets of one embedded stack: generated once, kept in one file that only its owner reads."""
+"""The secrets of one embedded stack: generated once, kept in a file that only its owner can read."""
 
 from __future__ import annotations
 
 import json
-import os
 import secrets
 import stat
 from base64 import urlsafe_b64encode
 from dataclasses import asdict, dataclass, field, fields
-from pathlib import Path
-from tempfile import mkstemp
+from typing import TYPE_CHECKING
+
+from dotenv import dotenv_values
+
+from include.atomic_files import write_atomically
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 FILE = "secrets.env"
-PRIVATE = 0o600
+OWNER_ONLY = 0o600
 
 
 def _password() -> str:
@@ -20,7 +25,8 @@ def _password() -> str:
 
 
 def _signing_secret() -> str:
-    return secrets.token_urlsafe(64)  # as long as the hash that Airflow signs with
+    # As long as the hash that Airflow signs with.
+    return secrets.token_urlsafe(64)
 
 
 def _fernet_key() -> str:
@@ -41,24 +47,26 @@ class Credentials:
 
 
 def load_credentials(home: Path) -> Credentials:
-    """Return the stack's credentials; what is missing is generated and kept, what is there stays."""
-    known = _read_file(home)
+    """Return the stack's credentials; those that are missing are generated and written into the file."""
+    file = home / FILE
+    existing = _read_file(home)
     names = {entry.name for entry in fields(Credentials)}
-    credentials, file = Credentials(**{name: known[name] for name in names & known.keys()}), home / FILE
-    if names - known.keys():
-        write_private(file, "".join(f"{name.upper()}={one}\n" for name, one in asdict(credentials).items()))
-    elif stat.S_IMODE(file.stat().st_mode) != PRIVATE:
-        file.chmod(PRIVATE)
+    credentials = Credentials(**{name: existing[name] for name in names & existing.keys()})
+    if names - existing.keys():
+        lines = [f"{name.upper()}={value}\n" for name, value in asdict(credentials).items()]
+        write_private(file, "".join(lines))
+    elif stat.S_IMODE(file.stat().st_mode) != OWNER_ONLY:
+        file.chmod(OWNER_ONLY)
     return credentials
 
 
 def database_password(home: Path) -> str:
-    """Return the password of the role `airworthy`; empty before the stack was first started."""
+    """Return the password of the role `airworthy`; empty before the first start of the stack."""
     return _read_file(home).get("airworthy_password", "")
 
 
 def admin_login(home: Path) -> tuple[str, str]:
-    """Return name and password of the UI's administrator, who may change the latter in the file."""
+    """Return name and password of the UI's administrator; the password is read from its file."""
     path = password_file(home)
     if not path.exists():
         write_private(path, json.dumps({"admin": _password()}) + "\n")
@@ -67,27 +75,16 @@ def admin_login(home: Path) -> tuple[str, str]:
 
 
 def password_file(home: Path) -> Path:
-    """Return where the passwords of Airflow's users lie, in the format of its simple auth manager."""
+    """Return the file of the passwords of Airflow's users, in the format of its simple auth manager."""
     return home / "airflow" / "passwords.json"
 
 
 def write_private(path: Path, text: str) -> None:
-    """Replace a file by one that only its owner reads, whole or not at all, whoever else does so too."""
+    """Replace a file, in one step, by one that only its owner can read; its folder is made if missing."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = mkstemp(dir=path.parent, prefix=f".{path.name}.")  # one of its own, of mode 600
-    new = Path(name)
-    try:
-        with os.fdopen(descriptor, "w") as file:
-            file.write(text)
-        new.replace(path)
-    finally:
-        new.unlink(missing_ok=True)
+    write_atomically(path, text, mode=OWNER_ONLY)
 
 
 def _read_file(home: Path) -> dict[str, str]:
-    try:
-        lines = (home / FILE).read_text().splitlines()
-    except FileNotFoundError:
-        return {}
-    pairs = (line.partition("=") for line in lines if "=" in line)
-    return {name.lower(): value for name, _, value in pairs}
+    values = dotenv_values(home / FILE, interpolate=False)
+    return {name.lower(): value for name, value in values.items() if value is not None}

@@ -1,4 +1,4 @@
-"""The one place where the environment becomes settings."""
+"""The settings of the project, read from `AIRWORTHY_*` variables."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LOOPBACK = "127.0.0.1"
 
 
 class Settings(BaseSettings):
-    """`AIRWORTHY_*` variables; what is not given follows from `home` and the ports."""
+    """`AIRWORTHY_*` variables; values that are not set are derived from `home` and the ports."""
 
     model_config = SettingsConfigDict(
         env_prefix="AIRWORTHY_", frozen=True, extra="ignore", env_ignore_empty=True, hide_input_in_errors=True
@@ -32,9 +32,12 @@ class Settings(BaseSettings):
     controller_port: int = Field(8091, ge=1024, le=65535)
     features_port: int = Field(8092, ge=1024, le=65535)
     model_server_ports: tuple[int, int] = (9000, 9099)
-    allow_pickle: bool = True  # false: where models are loaded, only forms that run no code of their own
-    model_server_host: str = LOOPBACK  # another name is one under which the workers reach the model servers
-    features_host: str = LOOPBACK  # where the feature server listens
+    # False: model servers load only formats that cannot run code.
+    allow_pickle: bool = True
+    # The host name under which the workers reach the model servers.
+    model_server_host: str = LOOPBACK
+    # The address that the feature server listens on.
+    features_host: str = LOOPBACK
     database_url: str = Field(default_factory=lambda data: _embedded_database(data), repr=False)
     airflow_uri: str = Field(default_factory=lambda data: _local(data, "airflow_port"))
     gateway_uri: str = Field(default_factory=lambda data: _local(data, "gateway_port"))
@@ -56,17 +59,17 @@ class Settings(BaseSettings):
 
     @property
     def trusted_keys(self) -> Path:
-        """The folder of the public keys whose certificates are believed."""
+        """The folder of the public keys whose certificates are trusted."""
         return self.root / "keys" / "trusted"
 
     @property
     def signing_key(self) -> Path:
-        """The private key that signs certificates; only Airflow's side reads it."""
+        """The private key that signs certificates; the serving processes never read it."""
         return self.root / "keys" / "signing.pem"
 
     @property
     def ports(self) -> dict[str, int]:
-        """Every port the embedded stack listens on, by the variable that sets it."""
+        """Every port that the embedded stack listens on, by the variable that sets it."""
         programs = ("airflow", "mlflow", "gateway", "postgres", "controller", "features")
         names = tuple(f"{program}_port" for program in programs)
         return {f"AIRWORTHY_{name.upper()}": getattr(self, name) for name in names}
@@ -77,15 +80,20 @@ def settings() -> Settings:
     """
     Return the settings of this process.
 
-    :raises SettingsError: naming the variable and what it may be
+    Raises
+    ------
+    SettingsError
+        If a variable has a wrong value; the message names it and the allowed values.
     """
     try:
         return Settings()
     except ValidationError as error:
-        problems = "; ".join(
-            f"AIRWORTHY_{'.'.join(map(str, p['loc'])).upper()}: {p['msg']}" for p in error.errors()
-        )
-        raise SettingsError(f"{problems}. Correct the variable, or unset it for the default.") from error
+        problems = []
+        for detail in error.errors():
+            path = ".".join(str(part) for part in detail["loc"])
+            problems.append(f"AIRWORTHY_{path.upper()}: {detail['msg']}")
+        text = "; ".join(problems)
+        raise SettingsError(f"{text}. Correct the variable, or unset it for the default.") from error
 
 
 def _local(data: dict[str, Any], port: str) -> str:
@@ -97,9 +105,10 @@ def _below(data: dict[str, Any], folder: str) -> str:
 
 
 def _embedded_database(data: dict[str, Any]) -> str:
-    """Return the address of the embedded database; empty before the stack was first started."""
+    """Return the address of the embedded database; empty before the first start of the stack."""
+    # A wrong home or port is reported by its own field.
     if not {"home", "postgres_port"} <= data.keys():
-        return ""  # these are reported by themselves
+        return ""
     password = database_password(data["home"])
     port = data["postgres_port"]
     return f"postgresql+psycopg2://airworthy:{password}@127.0.0.1:{port}/airworthy" if password else ""

@@ -50,8 +50,8 @@ def setup(
     [bold]Example[/bold]
       airworthy compose setup buckets
     """
-    from include.stack.compose.setup import run_steps
+    from include.stack.compose.setup import run_setup
 
-    run_steps(steps)
+    run_setup(steps)
     if as_json:
         print_json({"steps": steps})

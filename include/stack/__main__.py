@@ -1,4 +1,4 @@
-"""`python -m include.stack PROGRAM`: become a program of the stack, which ends when the supervisor does."""
+"""`python -m include.stack PROGRAM`: replace this process by a program of the embedded stack."""
 
 from __future__ import annotations
 
@@ -6,39 +6,45 @@ import ctypes
 import os
 import signal
 import sys
+from typing import TYPE_CHECKING
 
 from include.credentials import load_credentials
-from include.settings import Settings, settings
 from include.stack.embedded import environment
-from include.stack.embedded.processes import find_processes, kill
+from include.stack.embedded.processes import find_processes, kill_processes
 from include.stack.embedded.programs import BY_NAME
 
+if TYPE_CHECKING:
+    from include.settings import Settings
+
 PR_SET_PDEATHSIG = 1
-UNMANAGED = {"postgres", "controller"}  # a new one knows best what of the old one's children may live
+# Programs whose former children may live on: they decide themselves which of them end.
+UNMANAGED = {"postgres", "controller"}
 
 
-def exec_program(name: str, chosen: Settings) -> None:
+def exec_program(name: str, settings: Settings) -> None:
     """
-    Replace this process by the program, with its secrets in its environment and none on its command line.
+    Replace this process by the program `name`, which ends when the supervisor does.
 
-    What a killed predecessor left (executor workers amid a task) is ended first, so that no two run at once.
+    Its secrets are in its environment, never on its command line. Processes that a killed predecessor left,
+    such as executor workers, are killed first, so that no two of them work at once.
     """
     program = BY_NAME[name]
-    marks = {environment.STACK_MARK: str(chosen.root), environment.PROGRAM_MARK: name}
-    variables = (
-        os.environ | environment.environment_of(program.kind, chosen, load_credentials(chosen.root)) | marks
-    )
+    own = environment.environment_of(program.kind, settings, load_credentials(settings.root))
+    marks = {environment.STACK_MARK: str(settings.root), environment.PROGRAM_MARK: name}
+    variables = os.environ | own | marks
     if name not in UNMANAGED:
-        kill(find_processes(chosen.root, name))
+        kill_processes(find_processes(settings.root, name))
     if name == "haproxy":
         from include.serving.gateway.haproxy import Gateway
 
         Gateway().prepare()
     os.chdir(environment.REPOSITORY)
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-    command = program.command(chosen)
+    command = program.command(settings)
     os.execvpe(command[0], command, variables)  # noqa: S606
 
 
 if __name__ == "__main__":
+    from include.settings import settings
+
     exec_program(sys.argv[1], settings())

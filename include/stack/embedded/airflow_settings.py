@@ -1,4 +1,4 @@
-"""Apply `airflow_settings.yaml` (Astro's format) through Airflow's API; what is there is set again."""
+"""Apply `airflow_settings.yaml`, a file in Astro's format, through Airflow's API."""
 
 from __future__ import annotations
 
@@ -26,22 +26,30 @@ VARIABLE = re.compile(r"\$\{(\w+)\}")
 
 def apply(settings: Settings, file: Path = FILE) -> None:
     """
-    Set every connection, pool and variable that the file names.
+    Create or replace every connection, pool and variable that the file names.
 
-    :raises SettingsError: when the file cannot be used, or names a variable that is not set
-    :raises ServiceUnavailable: when Airflow refuses an entry
+    Raises
+    ------
+    SettingsError
+        If the file cannot be read, or names a variable that is not set.
+    ServiceUnavailable
+        If Airflow does not answer, or refuses an entry.
     """
-    api, wanted = AirflowApi(settings), read_settings(file, airflow_variables(settings))
-    _set(api, "connections", [_connection(entry) for entry in wanted.get("connections") or []])
-    _set(api, "pools", [_pool(entry) for entry in wanted.get("pools") or []])
-    _set(api, "variables", [_variable(entry) for entry in wanted.get("variables") or []])
+    api = AirflowApi(settings)
+    section = read_settings(file, airflow_variables(settings))
+    _overwrite(api, "connections", [_to_connection(entry) for entry in section.get("connections") or []])
+    _overwrite(api, "pools", [_to_pool(entry) for entry in section.get("pools") or []])
+    _overwrite(api, "variables", [_to_variable(entry) for entry in section.get("variables") or []])
 
 
 def read_settings(file: Path, variables: Mapping[str, str]) -> dict[str, Any]:
     """
-    Return the file's section `airflow` with every `${NAME}` replaced by what the environment says.
+    Return the section `airflow` of the file, with every `${NAME}` replaced by its value in `variables`.
 
-    :raises SettingsError: naming the file, and the variable or the line
+    Raises
+    ------
+    SettingsError
+        If the file cannot be read, has no such section, or names a variable without a value.
     """
     try:
         content = yaml.safe_load(file.read_text())
@@ -54,7 +62,7 @@ def read_settings(file: Path, variables: Mapping[str, str]) -> dict[str, Any]:
 
 
 def airflow_variables(settings: Settings) -> dict[str, str]:
-    """Return what the file may name: the settings, and where the project's database is."""
+    """Return the variables that the file may name: the settings, and the project's database."""
     url = settings.database_url or environment.database_url(
         "airworthy", settings, load_credentials(settings.root)
     )
@@ -81,7 +89,7 @@ def _expand(value: Any, variables: Mapping[str, str], file: Path) -> Any:
     return VARIABLE.sub(lambda match: variables[match[1]], value)
 
 
-def _connection(entry: dict[str, Any]) -> dict[str, Any]:
+def _to_connection(entry: dict[str, Any]) -> dict[str, Any]:
     extra = entry.get("conn_extra")
     port = entry.get("conn_port")
     return {
@@ -96,7 +104,7 @@ def _connection(entry: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _pool(entry: dict[str, Any]) -> dict[str, Any]:
+def _to_pool(entry: dict[str, Any]) -> dict[str, Any]:
     return {
         "name": entry["pool_name"],
         "slots": int(entry["pool_slot"]),
@@ -105,11 +113,11 @@ def _pool(entry: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _variable(entry: dict[str, Any]) -> dict[str, Any]:
+def _to_variable(entry: dict[str, Any]) -> dict[str, Any]:
     return {"key": entry["variable_name"], "value": entry["variable_value"]}
 
 
-def _set(api: AirflowApi, kind: str, entities: list[dict[str, Any]]) -> None:
+def _overwrite(api: AirflowApi, kind: str, entities: list[dict[str, Any]]) -> None:
     if not entities:
         return
     action = {"action": "create", "action_on_existence": "overwrite", "entities": entities}

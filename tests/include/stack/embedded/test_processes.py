@@ -36,22 +36,24 @@ def start(tmp_path):
         process.wait()
 
 
-def pids(found) -> set[int]:
-    return {process.pid for process in found}
+def pids(listed) -> set[int]:
+    return {process.pid for process in listed}
 
 
-def test_the_processes_of_a_stack_are_found_and_those_of_another_are_not(tmp_path, start):
-    mine, other = start(), start(home=tmp_path / "another")
-    assert pids(processes.find_processes(tmp_path)) == {mine.pid}
+def test_processes_of_one_stack_are_found(tmp_path, start):
+    own = start()
+    other = start(home=tmp_path / "another")
+    assert pids(processes.find_processes(tmp_path)) == {own.pid}
     assert other.poll() is None
 
 
-def test_those_of_one_program_can_be_told_apart(tmp_path, start):
-    scheduler, _ = start(), start(program="triggerer")
+def test_processes_of_one_program_are_found(tmp_path, start):
+    scheduler = start()
+    start(program="triggerer")
     assert pids(processes.find_processes(tmp_path, "scheduler")) == {scheduler.pid}
 
 
-def test_an_orphan_in_a_session_of_its_own_is_found_and_ended(tmp_path, start):
+def test_orphan_in_another_session_is_found_and_ended(tmp_path, start):
     parent = start([sys.executable, "-c", ORPHAN])
     orphan = int(parent.stdout.readline())
     parent.wait()
@@ -60,20 +62,21 @@ def test_an_orphan_in_a_session_of_its_own_is_found_and_ended(tmp_path, start):
     assert not psutil.pid_exists(orphan)
 
 
-def test_the_caller_and_its_parents_are_left_alone(tmp_path, start):
-    count = f"from include.stack.embedded import processes; print(len(processes.find({str(tmp_path)!r})))"
-    caller = start([sys.executable, "-c", count])
+def test_caller_and_its_parents_are_left_alone(tmp_path, start):
+    code = "from include.stack.embedded.processes import find_processes\n"
+    code += f"print(len(find_processes({str(tmp_path)!r})))"
+    caller = start([sys.executable, "-c", code])
     assert caller.communicate()[0].strip() == b"0"
 
 
-def test_what_does_not_listen_is_made_to_end(start):
+def test_process_that_ignores_sigterm_is_killed(start):
     stubborn = start(STUBBORN)
     stubborn.stdout.readline()  # it ignores SIGTERM from here on
-    assert processes.end_processes([psutil.Process(stubborn.pid)], patience=0.3) == []
+    assert processes.end_processes([psutil.Process(stubborn.pid)], timeout=0.3) == []
     assert not psutil.pid_exists(stubborn.pid)
 
 
-def test_what_is_already_gone_is_no_problem(start):
+def test_process_that_has_ended_is_no_problem(start):
     process = start()
     handle = psutil.Process(process.pid)
     process.kill()
