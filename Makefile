@@ -1,4 +1,4 @@
-# What people, hooks and CI call. `make` alone shows what there is.
+# The targets for people, hooks and CI. `make` alone lists them.
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
@@ -6,7 +6,7 @@ BIN := .venv/bin
 
 .PHONY: help venv dev demo up status down materialise test check compose-test bench env lock
 
-help: ## show this
+help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 venv: ## create .venv from requirements.txt (PYTHON=… chooses the interpreter)
@@ -18,22 +18,22 @@ $(BIN)/airworthy:
 dev:
 	@PYTHON="$(PYTHON)" scripts/venv.sh dev
 
-demo: venv ## set up everything and play the whole life of flight_delay
+demo: venv ## set up everything and run the whole life of flight_delay
 	@$(BIN)/airworthy demo
 
 up: venv ## start the embedded stack
 	@$(BIN)/airworthy stack up
 
-status: $(BIN)/airworthy ## show what runs, and whether it works
+status: $(BIN)/airworthy ## show each program and its state
 	@$(BIN)/airworthy stack status
 
 down: $(BIN)/airworthy ## stop the embedded stack; its data stays
 	@$(BIN)/airworthy stack down
 
-materialise: $(BIN)/airworthy ## bring the newest days of every online feature view online
+materialise: $(BIN)/airworthy ## copy the newest days into the online store
 	@$(BIN)/airworthy materialise
 
-test: dev ## run the tests two files at a time, then those of the whole stack
+test: dev ## run the tests in two processes, then those of the whole stack
 	@$(BIN)/python -m pytest tests -m "not system" -n 2 --dist loadfile
 	@$(BIN)/python -m pytest tests -m system
 
@@ -43,7 +43,7 @@ check: dev ## lint, format, types, layers
 	@$(BIN)/mypy include plugins/airworthy dags
 	@PYTHONPATH=.:plugins $(BIN)/lint-imports
 
-compose-test: dev ## play the composed services' life (needs a Docker Engine)
+compose-test: dev ## test the composed services (needs a Docker Engine)
 	@$(BIN)/python -m pytest tests/system/compose.py --timeout 1800 $(ARGS)
 
 bench: dev ## measure (ONLY=name,… chooses), write $AIRWORTHY_HOME/bench.json

@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # Create .venv from the locked requirements: `scripts/venv.sh runtime` or `scripts/venv.sh dev`.
-# The command line `airworthy` is put into .venv/bin.
-# Does nothing while the lock, the interpreter and the scripts are the ones it was made from.
+# It installs the command line `airworthy` too, and does nothing unless the lock, the interpreter or a script changed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -29,7 +28,7 @@ find_python() {
     "Install one, or name it: make venv PYTHON=/path/to/python3.12"
 }
 
-# What is installed is a function of the lock, the interpreter, this script and the launcher.
+# The result depends on the lock, the interpreter, this script and the launcher alone.
 print_of() { cat "${locks[$1]}" "$0" scripts/airworthy <(.venv/bin/python -VV 2>&1) | sha256sum | cut -d' ' -f1; }
 made_from() { [ -x .venv/bin/python ] && [ "$(cat ".venv/.$1" 2>/dev/null)" = "$(print_of "$1")" ]; }
 
@@ -58,7 +57,7 @@ bootstrap_uv() {
 
 [ "$(.venv/uv/bin/uv --version 2>/dev/null | cut -d' ' -f2)" = "$uv_version" ] || { rm -rf .venv/uv && bootstrap_uv; }
 
-# uv does not read pip's configuration: hand on the index and the certificates that this machine chose.
+# uv does not read pip's configuration: pass on the index and the certificates of this machine.
 index=$("$python" -m pip config get global.index-url 2>/dev/null || .venv/uv/bin/python -m pip config get global.index-url 2>/dev/null || true)
 index=${PIP_INDEX_URL:-$index}
 if [ -n "$index" ]; then export UV_DEFAULT_INDEX=${UV_DEFAULT_INDEX:-$index}; fi

@@ -1,1 +1,1 @@
-"""The command line."""
+"""The command line `airworthy`, one module per group of commands."""

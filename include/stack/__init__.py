@@ -1,1 +1,1 @@
-"""The embedded default: every process of the project on one machine."""
+"""The stack: all processes of the project on one machine, or the setup of the composed services."""

@@ -1,1 +1,1 @@
-"""Docker Compose: environment and one-time setup of its services."""
+"""The secrets and the one-time setup of the services in docker-compose.yaml."""

@@ -1,1 +1,1 @@
-"""The demo: the life of flight_delay under live traffic."""
+"""The demo: the life of the model flight_delay under live traffic."""
