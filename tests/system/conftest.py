@@ -1,4 +1,4 @@
-"""The whole embedded stack, once for the session on ports of its own: the project's DAGs, and a small one."""
+"""The embedded stack on ports of its own, once for the session, with the project's DAGs and `probe_dag`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from include.stack.embedded import environment, processes
 from tests.conftest import free_ports
 
 NAMES = ("airflow_port", "mlflow_port", "gateway_port", "postgres_port", "controller_port", "features_port")
-PATIENCE = 420
+COMMAND_TIMEOUT_S = 420
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -29,17 +30,17 @@ def stack_settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 
 
 @pytest.fixture(scope="session")
-def stack_command(stack_settings: Settings) -> Command:
-    """Run `airworthy stack …` as a person would, with this stack's settings."""
+def command(stack_settings: Settings) -> Command:
+    """Return a function that runs `airworthy …` with the settings of this stack."""
 
     def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-m", "include.cli", "stack", *arguments],
+            [sys.executable, "-m", "include.cli", *arguments],
             env=os.environ | environment.shared(stack_settings) | variables,
             cwd=environment.REPOSITORY,
             capture_output=True,
             text=True,
-            timeout=PATIENCE,
+            timeout=COMMAND_TIMEOUT_S,
             check=False,
         )
 
@@ -47,8 +48,14 @@ def stack_command(stack_settings: Settings) -> Command:
 
 
 @pytest.fixture(scope="session")
+def stack_command(command: Command) -> Command:
+    """Return a function that runs `airworthy stack …` with the settings of this stack."""
+    return partial(command, "stack")
+
+
+@pytest.fixture(scope="session")
 def stack(stack_settings: Settings, stack_command: Command) -> Iterator[Settings]:
-    """Return the settings of a stack that is up."""
+    """Start the stack and return its settings."""
     dags = stack_settings.root / "dags"
     dags.mkdir(parents=True)
     (dags / "probe.py").write_text((Path(__file__).parent / "probe_dag.py").read_text())

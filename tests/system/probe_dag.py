@@ -1,4 +1,4 @@
-"""A DAG for the tests of the stack: what a task finds in its process, and one run a day."""
+"""DAGs for the tests of the stack: the process of a task, one run a day, and a task that is killed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ START = pendulum.datetime(2013, 1, 1, tz="UTC")
 
 @dag(schedule=None, start_date=START)
 def probe():
-    """Push what the process has, and print a line."""
+    """Push the modules, threads and connections of the process, and print a line."""
 
     @task
     def look() -> dict[str, object]:
@@ -52,14 +52,14 @@ def probe_daily():
 
 @dag(schedule=None, start_date=START)
 def probe_slow():
-    """Hold a worker until somebody kills it."""
+    """Run in the first try until the worker is killed."""
 
     @task(retries=3, retry_delay=0)
     def wait(ti=None) -> int:
-        import time
+        import threading
 
         if ti.try_number == 1:
-            time.sleep(600)
+            threading.Event().wait(600)
         return ti.try_number
 
     wait()

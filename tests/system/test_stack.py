@@ -1,3 +1,5 @@
+"""The programs of the embedded stack: start, status, restart after a kill, and stop."""
+
 from __future__ import annotations
 
 import os
@@ -17,56 +19,57 @@ from tests.conftest import wait_until
 pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
 
 
-def marked(stack, program=None) -> list[psutil.Process]:
+def list_processes(stack, program=None) -> list[psutil.Process]:
     return processes.find_processes(stack.root, program)
 
 
-def test_status_shows_every_program_at_work(stack, stack_command):
-    wait_until(lambda: stack_command("status").returncode == 0, 60, "every program at work")
+def test_status_reports_that_every_program_works(stack, stack_command):
+    wait_until(lambda: stack_command("status").returncode == 0, 60, "every program to work")
     shown = stack_command("status").stdout
     assert shown.count("works") == len(PROGRAMS), shown
 
 
-def test_a_second_up_does_nothing_and_says_so(stack, stack_command):
+def test_second_up_changes_nothing(stack, stack_command):
     before = {name: state.pid for name, state in Supervisor(stack).states().items()}
-    again = stack_command("up")
-    assert again.returncode == 0
-    assert "already up" in again.stdout
+    process = stack_command("up")
+    assert process.returncode == 0
+    assert "already up" in process.stdout
     assert {name: state.pid for name, state in Supervisor(stack).states().items()} == before
 
 
-def test_everything_listens_on_the_loopback_only(stack):
-    pids = {process.pid for process in marked(stack)} | {postgres(stack).pid}
-    found = {
+def test_programs_listen_on_the_loopback_only(stack):
+    pids = {process.pid for process in list_processes(stack)} | {postgres(stack).pid}
+    addresses = {
         connection.laddr.ip
         for connection in psutil.net_connections("inet")
         if connection.pid in pids and connection.status == psutil.CONN_LISTEN
     }
-    assert found == {"127.0.0.1"}
+    assert addresses == {"127.0.0.1"}
 
 
-def test_no_secret_stands_on_a_command_line_or_in_a_log(stack):
+def test_command_lines_and_logs_contain_no_secret(stack):
     credentials = load_credentials(stack.root)
     secrets = [getattr(credentials, name) for name in credentials.__slots__]
-    lines = [" ".join(process.cmdline()) for process in marked(stack)]
+    lines = [" ".join(process.cmdline()) for process in list_processes(stack)]
     logs = [log.read_text(errors="replace") for log in (stack.root / "logs").glob("*.log")]
     assert lines
     assert logs
-    assert not [secret for secret in secrets for text in lines + logs if secret in text]
+    text = "\n".join(lines + logs)
+    assert not [secret for secret in secrets if secret in text]
 
 
-def test_a_task_finds_the_libraries_imported_the_connections_and_no_stray_thread(airflow, stack):
+def test_task_has_imports_and_connections_and_one_thread(airflow, stack):
     run = airflow.trigger("probe")
     assert airflow.wait("probe", run, 120) == "success"
-    found = airflow.xcom("probe", run, "look")
-    assert found["warm"] == ["evidently", "great_expectations", "mlflow", "sklearn"]
-    assert found["native_threads"] == found["threads"] == 1
-    assert (found["mlflow"], found["lake"]) == (stack.mlflow_uri, stack.lake_uri)
-    assert found["home"] == str(stack.root)
+    pushed = airflow.xcom("probe", run, "look")
+    assert pushed["warm"] == ["evidently", "great_expectations", "mlflow", "sklearn"]
+    assert pushed["native_threads"] == pushed["threads"] == 1
+    assert (pushed["mlflow"], pushed["lake"]) == (stack.mlflow_uri, stack.lake_uri)
+    assert pushed["home"] == str(stack.root)
     assert "the probe was here" in airflow.log("probe", run, "look")
 
 
-def test_a_backfill_runs_one_partition_a_day(airflow):
+def test_backfill_runs_one_partition_a_day(airflow):
     backfill = airflow.backfill("probe_daily", date(2013, 1, 3), date(2013, 1, 5))
     wait_until(lambda: airflow.backfill_done(backfill), 180, "the backfill")
     runs = [run for run in airflow.runs("probe_daily") if run["run_type"] == "backfill"]
@@ -74,50 +77,56 @@ def test_a_backfill_runs_one_partition_a_day(airflow):
     assert {run["state"] for run in runs} == {"success"}
 
 
-def test_nothing_is_wrong_with_the_dags(airflow):
+def test_dags_have_no_import_errors(airflow):
     assert airflow.import_errors() == []
 
 
-def test_a_value_that_no_task_pushed_is_none(airflow):
+def test_xcom_that_was_not_pushed_is_none(airflow):
     run = airflow.trigger("probe")
     airflow.wait("probe", run, 120)
     assert airflow.xcom("probe", run, "look", "no-such-key") is None
 
 
 @pytest.mark.parametrize("name", ["haproxy", "mlflow"])
-def test_what_is_killed_comes_back(stack, stack_command, name):
+def test_killed_program_is_restarted(stack, stack_command, name):
     before = Supervisor(stack).states()[name].pid
     os.kill(before, signal.SIGKILL)
-    wait_until(lambda: Supervisor(stack).states()[name].pid not in (0, before), 60, f"{name}'s return")
-    wait_until(lambda: stack_command("status").returncode == 0, 120, "everything at work again")
+    wait_until(
+        lambda: Supervisor(stack).states()[name].pid not in (0, before), 60, f"a new process of {name}"
+    )
+    wait_until(lambda: stack_command("status").returncode == 0, 120, "every program to work again")
 
 
-def test_a_killed_scheduler_leaves_no_worker_and_its_task_is_tried_again(airflow, stack):
+def test_task_of_a_killed_scheduler_is_retried(airflow, stack):
     run = airflow.trigger("probe_slow")
     wait_until(
         lambda: airflow.task_instances("probe_slow", run)[0]["state"] == "running", 120, "the first try"
     )
-    old = marked(stack, "scheduler")
+    processes_before = list_processes(stack, "scheduler")
     os.kill(Supervisor(stack).states()["scheduler"].pid, signal.SIGKILL)
-    wait_until(lambda: not any(process.is_running() for process in old), 60, "the end of the old workers")
+    wait_until(
+        lambda: not any(process.is_running() for process in processes_before),
+        60,
+        "the end of the old workers",
+    )
     assert airflow.wait("probe_slow", run, 240) == "success"
     assert airflow.xcom("probe_slow", run, "wait") > 1
 
 
-def test_down_leaves_nothing_even_when_the_supervisor_was_killed(stack, stack_command):
-    everything = [*marked(stack), psutil.Process(postgres(stack).pid)]
-    supervisor = next(process for process in everything if "supervisor.supervisord" in process.cmdline())
+def test_down_ends_all_processes_of_a_killed_supervisor(stack, stack_command):
+    started = [*list_processes(stack), psutil.Process(postgres(stack).pid)]
+    supervisor = next(process for process in started if "supervisor.supervisord" in process.cmdline())
     supervisor.kill()
     assert stack_command("down").returncode == 0
-    assert marked(stack) == []
-    assert not [process for process in everything if process.is_running()]
+    assert list_processes(stack) == []
+    assert not [process for process in started if process.is_running()]
     for port in stack.ports.values():
         socket.create_server(("127.0.0.1", port)).close()
     assert stack_command("status").returncode == 3
 
 
-def test_a_stack_that_was_killed_comes_up_again_with_its_data(stack, stack_command, airflow):
+def test_killed_stack_starts_again_with_its_data(stack, stack_command, airflow):
     dags = {"AIRFLOW__CORE__DAGS_FOLDER": str(stack.root / "dags")}
-    again = stack_command("up", **dags)
-    assert again.returncode == 0, again.stdout
+    process = stack_command("up", **dags)
+    assert process.returncode == 0, process.stdout
     assert airflow.runs("probe")
