@@ -58,9 +58,7 @@ def test_an_unknown_name_is_refused_with_those_that_there_are(capsys):
 
 def test_the_demo_is_only_read_unless_it_is_asked_for(tmp_path):
     assert "demo_seconds" not in unasked(tmp_path)
-    (tmp_path / "demo.json").write_text(
-        json.dumps({"seconds": 321.0, "steps": {"The stack starts": 20.0}})
-    )
+    (tmp_path / "demo.json").write_text(json.dumps({"seconds": 321.0, "steps": {"The stack starts": 20.0}}))
     assert "demo_seconds" in unasked(tmp_path)
     rig = Rig(tmp_path)
     assert MEASUREMENTS["demo_seconds"](rig).value == 321.0
