@@ -1,1 +1,1 @@
-"""Inference: what training packages and serving loads, and the scoring protocol."""
+"""Inference without MLflow: downloading, loading and calling models, used by packaging and serving."""

@@ -1,1 +1,1 @@
-"""The processes that answer callers."""
+"""Serving: the gateway, the model servers and the controller that runs them."""

@@ -1,4 +1,4 @@
-"""Where the serving plane keeps its sockets, models, routes and logs."""
+"""Paths of the serving plane: sockets, models, routes, spool and logs."""
 
 from __future__ import annotations
 
@@ -11,17 +11,24 @@ from pathlib import Path
 from include.errors import SettingsError
 from include.settings import settings
 
-LONGEST_SOCKET = 90  # the kernel's limit is 107, and HAProxy binds a longer name first and renames it
+# Linux accepts 107 bytes, and HAProxy first binds a longer, temporary name.
+MAX_SOCKET_BYTES = 90
 
 
 def socket_path(name: str) -> Path:
     """
-    Return where the Unix socket `name` lies: below the home, or in a short private folder if that is odd.
+    Return the path of the Unix socket `name` and create its folder.
 
-    :raises SettingsError: if the short folder belongs to somebody else
+    The folder is `run` in the home or, if its path is too long or has special characters, a private
+    folder with a short name in the system's temporary folder.
+
+    Raises
+    ------
+    SettingsError
+        If the short folder belongs to another user or is open to others.
     """
     path = settings().root / "run" / name
-    if len(os.fsencode(path)) <= LONGEST_SOCKET and re.fullmatch(r"[\w./-]+", str(path), re.ASCII):
+    if len(os.fsencode(path)) <= MAX_SOCKET_BYTES and re.fullmatch(r"[\w./-]+", str(path), re.ASCII):
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
     key = hashlib.sha256(os.fsencode(settings().root)).hexdigest()[:12]
@@ -39,20 +46,20 @@ def haproxy_folder() -> Path:
 
 
 def model_folder(use_case: str, version: int) -> Path:
-    """Return where the files of a version are kept."""
+    """Return the folder of a version's files."""
     return settings().root / "models" / use_case / str(version)
 
 
 def shadow_file(use_case: str) -> Path:
-    """Return the file that says where the champion of a use case sends copies."""
+    """Return the file that names the target of the champion's copies."""
     return settings().root / "run" / "shadow" / f"{use_case}.json"
 
 
 def spool_folder() -> Path:
-    """Return where the inference log waits while the database is away."""
+    """Return the folder of the inference log's records while the database cannot be reached."""
     return settings().root / "spool" / "inference_log"
 
 
 def log_file(use_case: str, version: int) -> Path:
-    """Return where a model server writes what it has to say."""
+    """Return the log file of a model server."""
     return settings().root / "logs" / "model_servers" / f"{use_case}.{version}.log"

@@ -1,1 +1,1 @@
-"""The controller: starts, watches and stops model servers until live and desired state agree."""
+"""The controller: starts, probes and ends model servers until the live state is the desired state."""

@@ -1,4 +1,4 @@
-"""What the controller tells whoever asks: which models there are, how they are, and their metrics."""
+"""The HTTP application of the controller: models, health, readiness and metrics."""
 
 from __future__ import annotations
 
@@ -22,31 +22,35 @@ if TYPE_CHECKING:
     from include.serving.controller.status import ControllerStatus
     from include.serving.gateway.config import Server
 
-SCRAPE_TIMEOUT = 1.0  # seconds
+SCRAPE_TIMEOUT_S = 1.0
 
 
-def controller_app(view: Callable[[], ControllerStatus], further: Iterable[BaseRoute] = ()) -> Starlette:
-    """Return the ASGI application; `view` gives the controller's latest picture, `further` more routes."""
+def controller_app(
+    status: Callable[[], ControllerStatus], more_routes: Iterable[BaseRoute] = ()
+) -> Starlette:
+    """Return the ASGI application; `status` returns the controller's latest status."""
 
     async def models(_: Request) -> Response:
-        return JSONResponse({"models": list(view().models.values())})
+        return JSONResponse({"models": list(status().models.values())})
 
     async def model(request: Request) -> Response:
-        name, known = request.path_params["use_case"], view().models
-        if name in known:
-            return JSONResponse(known[name])
+        name = request.path_params["use_case"]
+        all_models = status().models
+        if name in all_models:
+            return JSONResponse(all_models[name])
         content = {"error_code": "RESOURCE_DOES_NOT_EXIST", "message": f"There is no model {name}."}
-        return JSONResponse(content | {"models": sorted(known)}, 404)
+        return JSONResponse(content | {"models": sorted(all_models)}, 404)
 
     async def healthz(_: Request) -> Response:
         return JSONResponse({"healthy": True})
 
     async def readyz(_: Request) -> Response:
-        now = view()
-        return JSONResponse({"ready": now.ready, "problems": now.problems}, 200 if now.ready else 503)
+        current = status()
+        content = {"ready": current.ready, "problems": current.problems}
+        return JSONResponse(content, 200 if current.ready else 503)
 
     async def metrics(_: Request) -> Response:
-        content = await _scrape(view().servers)
+        content = await _scrape(status().servers)
         return Response(content, media_type="text/plain; version=0.0.4")
 
     routes = [
@@ -56,34 +60,36 @@ def controller_app(view: Callable[[], ControllerStatus], further: Iterable[BaseR
         Route("/readyz", readyz),
         Route("/metrics", metrics),
     ]
-    return Starlette(routes=[*routes, *further])
+    return Starlette(routes=[*routes, *more_routes])
 
 
 async def _scrape(servers: Iterable[Server]) -> bytes:
-    servers = list(servers)
-    async with httpx.AsyncClient(timeout=SCRAPE_TIMEOUT) as client:
-        texts = await asyncio.gather(*(_metrics(client, server) for server in servers))
+    """Return the metrics of all model servers as Prometheus text."""
+    scraped = list(servers)
+    async with httpx.AsyncClient(timeout=SCRAPE_TIMEOUT_S) as client:
+        texts = await asyncio.gather(*(_fetch_metrics(client, server) for server in scraped))
     registry = CollectorRegistry()
-    registry.register(_Merged(zip(servers, texts, strict=True)))
+    registry.register(_MergedMetrics(zip(scraped, texts, strict=True)))
     return generate_latest(registry)
 
 
-async def _metrics(client: httpx.AsyncClient, server: Server) -> str:
+async def _fetch_metrics(client: httpx.AsyncClient, server: Server) -> str:
+    """Return the metrics of a model server; empty, and so `up` is 0, if it does not answer."""
     try:
         response = await client.get(f"http://{server.address}/metrics")
         return response.raise_for_status().text
     except httpx.HTTPError:
-        return ""  # airworthy_model_server_up says so
+        return ""
 
 
-class _Merged:
-    """The metrics of many model servers as one, each sample with the names of its use case and version."""
+class _MergedMetrics:
+    """A collector of the metrics of several model servers, with labels for use case and version."""
 
     def __init__(self, texts: Iterable[tuple[Server, str]]) -> None:
         self._texts = list(texts)
 
     def collect(self) -> Iterator[Metric]:
-        """Give every family once."""
+        """Yield each metric family once."""
         up = Metric("airworthy_model_server_up", "Whether the model server answered the scrape", "gauge")
         families: dict[str, Metric] = {up.name: up}
         for server, text in self._texts:

@@ -1,4 +1,4 @@
-"""The controller: reconciles the running model servers and routes with the desired state."""
+"""The controller: reconciles model servers, routes and shadows with the desired state."""
 
 from __future__ import annotations
 
@@ -12,98 +12,109 @@ import uvicorn
 from include.database.tables import connect
 from include.errors import ServiceUnavailable
 from include.serving import paths
-from include.serving.controller import api, history_api
+from include.serving.controller.api import controller_app
 from include.serving.controller.desired_state import LiveState, StateStore
 from include.serving.controller.fleet import Fleet
-from include.serving.controller.status import ControllerStatus, describe_use_cases, next_route
+from include.serving.controller.history_api import history_routes
+from include.serving.controller.status import ControllerStatus, describe_use_case, next_route
 from include.serving.gateway.config import Route
 from include.serving.gateway.haproxy import Gateway
 from include.serving.shadow_target import ShadowTarget, write_target
 from include.settings import settings
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from include.release.rollout import ReleaseState
 
-IDLE_POLL_S = 0.3  # seconds between two looks when nothing happens
-BUSY_POLL_S = 0.05  # seconds while something starts
+# Time between two steps if all instances are ready, and if one is starting.
+IDLE_POLL_S = 0.3
+BUSY_POLL_S = 0.05
 _log = logging.getLogger(__name__)
 
 
 class Controller:
     """Reconciles model servers, HAProxy and shadows with the rows of `desired_state`."""
 
-    def __init__(self, bond: StateStore, fleet: Fleet, gateway: Gateway) -> None:
-        self.view = ControllerStatus()
-        self._bond = bond
+    def __init__(self, store: StateStore, fleet: Fleet, gateway: Gateway) -> None:
+        self.status = ControllerStatus()
+        self._store = store
         self._fleet = fleet
         self._gateway = gateway
         self._adopted = False
-        self._complaint = ""
+        self._logged_problem = ""
 
     def run(self, stopping: threading.Event) -> None:
-        """Reconcile until `stopping`; then end the model servers."""
+        """Reconcile until `stopping` is set; then end the model servers."""
         self._gateway.prepare()
-        self._bond.start()
+        self._store.start()
         while not stopping.is_set():
             self.step()
-            self._bond.changed.wait(IDLE_POLL_S if self._fleet.settled else BUSY_POLL_S)
-            self._bond.changed.clear()
+            self._store.changed.wait(IDLE_POLL_S if self._fleet.settled else BUSY_POLL_S)
+            self._store.changed.clear()
         self._fleet.stop()
-        self._bond.close()
+        self._store.close()
 
     def step(self) -> None:
-        """Go one step towards what is desired; without the lock, do nothing."""
-        states = self._bond.states
+        """Go one step towards the desired state; do nothing while another controller has the lock."""
+        states = self._store.states
         if states is None:
-            self.view = ControllerStatus(problems=(self._bond.problem,))
+            self.status = ControllerStatus(problems=(self._store.problem,))
             return
         if not self._adopted:
             self._fleet.adopt(self._gateway.servers())
             self._adopted = True
-        before = self._gateway.routes()
-        self._fleet.set_desired(_needed(states, before))
+        current_routes = self._gateway.routes()
+        self._fleet.set_desired(_needed_versions(states, current_routes))
         self._fleet.step()
-        problem = self._route(states, before)
+        problem = self._update_gateway(states, current_routes)
+        self._log_problem(problem)
+        for state in states:
+            write_target(paths.shadow_file(state.use_case), self._shadow_target(state))
         self._report(states, problem)
 
-    def _route(self, states: list[ReleaseState], before: dict[str, Route]) -> str:
-        """Set servers, routes and shadows; return what HAProxy has against it."""
+    def _update_gateway(self, states: list[ReleaseState], current_routes: dict[str, Route]) -> str:
+        """Set HAProxy's servers and routes; return its first problem, or an empty string."""
         problem = ""
         try:
             self._gateway.set_servers(self._fleet.servers())
         except ServiceUnavailable as error:
             problem = str(error)
-        known = set(self._gateway.servers())
+        servers = self._gateway.servers()
         routes = {}
         for state in states:
-            routable = {server.version for server in known if server.use_case == state.use_case}
-            routes[state.use_case] = next_route(state, before.get(state.use_case, Route()), routable)
+            routable = {server.version for server in servers if server.use_case == state.use_case}
+            current = current_routes.get(state.use_case, Route())
+            routes[state.use_case] = next_route(state, current, routable)
         try:
             self._gateway.set_routes(routes)
         except ServiceUnavailable as error:
             problem = problem or str(error)
-        for state in states:
-            self._shadow(state)
-        if problem != self._complaint:
-            self._complaint = problem
-            _log.warning("%s", problem or "HAProxy routes as it should again")
         return problem
 
-    def _shadow(self, state: ReleaseState) -> None:
-        target = None
-        if state.challenger is not None and state.champion is not None and state.shadow_share > 0:
-            instance = self._fleet.get(state.use_case, state.challenger)
-            if instance and instance.server:
-                address = instance.server.address
-                target = ShadowTarget(state.champion, state.challenger, address, state.shadow_share)
-        write_target(paths.shadow_file(state.use_case), target)
+    def _log_problem(self, problem: str) -> None:
+        """Log a problem of the gateway once, and once that it is solved."""
+        if problem != self._logged_problem:
+            self._logged_problem = problem
+            _log.warning("%s", problem or "HAProxy accepts servers and routes again")
+
+    def _shadow_target(self, state: ReleaseState) -> ShadowTarget | None:
+        """Return the target of the champion's copies; None without shadowing or a ready challenger."""
+        if state.champion is None or state.challenger is None or state.shadow_share <= 0:
+            return None
+        instance = self._fleet.get(state.use_case, state.challenger)
+        if instance is None or instance.server is None:
+            return None
+        return ShadowTarget(state.champion, state.challenger, instance.server.address, state.shadow_share)
 
     def _report(self, states: list[ReleaseState], problem: str) -> None:
-        routes, models = self._gateway.routes(), {}
+        """Report the live state of each use case and replace the status."""
+        routes = self._gateway.routes()
+        models = {}
         for state in states:
             route = routes.get(state.use_case, Route())
-            ready, detail = describe_use_cases(state, route, self._fleet.get, problem)
-            self._bond.report(state.use_case, LiveState(state.generation, ready, detail))
+            ready, detail = describe_use_case(state, route, self._fleet.get, problem)
+            self._store.report(state.use_case, LiveState(state.generation, ready, detail))
             models[state.use_case] = {
                 "name": state.use_case,
                 "champion": route.champion,
@@ -114,25 +125,26 @@ class Controller:
                 "ready": ready,
                 **detail,
             }
-        problems = tuple(each for each in (problem, self._bond.problem) if each)
-        self.view = ControllerStatus(models, tuple(self._fleet.ready()), problems, ready=not problem)
+        problems = tuple(text for text in (problem, self._store.problem) if text)
+        self.status = ControllerStatus(models, tuple(self._fleet.ready()), problems, ready=not problem)
 
 
-def _needed(states: list[ReleaseState], routes: dict[str, Route]) -> set[tuple[str, int]]:
-    """Return the versions that are desired, and those that answer until the desired ones can."""
-    names = {state.use_case for state in states}
-    needed = {(state.use_case, version) for state in states for version in (state.champion, state.challenger)}
-    needed |= {
-        (name, version)
-        for name, route in routes.items()
-        if name in names
-        for version in (route.champion, route.challenger)
+def _needed_versions(states: list[ReleaseState], routes: dict[str, Route]) -> set[tuple[str, int]]:
+    """Return the desired versions, and those in the current routes, which serve until others are ready."""
+    return {
+        (use_case, version) for use_case, version in _named_versions(states, routes) if version is not None
     }
-    return {(name, version) for name, version in needed if version is not None}
+
+
+def _named_versions(states: list[ReleaseState], routes: dict[str, Route]) -> Iterator[tuple[str, int | None]]:
+    for state in states:
+        route = routes.get(state.use_case, Route())
+        for version in (state.champion, state.challenger, route.champion, route.challenger):
+            yield state.use_case, version
 
 
 def main() -> None:
-    """Run until SIGTERM or SIGINT."""
+    """Run the controller until SIGTERM or SIGINT."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     stopping = threading.Event()
@@ -140,13 +152,14 @@ def main() -> None:
         signal.signal(number, lambda *_: stopping.set())
     controller = Controller(StateStore(settings().database_url), Fleet(), Gateway())
     config = uvicorn.Config(
-        api.controller_app(lambda: controller.view, history_api.routes(connect(settings().database_url))),
+        controller_app(lambda: controller.status, history_routes(connect(settings().database_url))),
         host="127.0.0.1",
         port=settings().controller_port,
         access_log=False,
         log_level="warning",
     )
-    listening = config.bind_socket()  # ends this process if the port is taken
+    # Ends this process if the port is in use.
+    listening = config.bind_socket()
     server = uvicorn.Server(config)
     threading.Thread(target=server.run, args=([listening],), name="api", daemon=True).start()
     controller.run(stopping)

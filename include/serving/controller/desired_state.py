@@ -1,4 +1,4 @@
-"""The controller's bond to Postgres: the lock, what is desired, and what is live; in a thread of its own."""
+"""The controller's access to PostgreSQL: its lock, the desired state and the live state."""
 
 from __future__ import annotations
 
@@ -21,20 +21,23 @@ if TYPE_CHECKING:
 
     from include.release.rollout import ReleaseState
 
-LOCK_KEY = "serving/controller"  # one controller per database
-POLL = 0.3  # seconds
-# The server lets go of the lock of a controller whose machine or network vanished after 11 s, not two hours.
-OPTIONS = (
+# One controller per database.
+LOCK_KEY = "serving/controller"
+POLL_INTERVAL_S = 0.3
+# A report that did not change is written again after this time.
+HEARTBEAT_INTERVAL_S = 10.0
+CLOSE_TIMEOUT_S = 5.0
+# PostgreSQL frees the lock of a controller whose machine or network failed after 11 s instead of two hours.
+CONNECTION_OPTIONS = (
     "-c statement_timeout=5000 "
     "-c tcp_keepalives_idle=5 -c tcp_keepalives_interval=2 -c tcp_keepalives_count=3"
 )
-HEARTBEAT = 10.0  # seconds after which a report is written again, though nothing changed
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class LiveState:
-    """What is live of one use case."""
+    """The live state of one use case: the generation that is reached, and the details."""
 
     generation: int
     ready: bool
@@ -43,9 +46,10 @@ class LiveState:
 
 class StateStore:
     """
-    Reads and reports in a thread, so that a database which is away, or hangs, never stops the controller.
+    Reads the desired state and writes the live state in a thread of its own.
 
-    `states` is None until the lock was taken once; afterwards it is what was last read.
+    A database that cannot be reached, or hangs, therefore never blocks the controller. `states` is None
+    until the lock was taken; afterwards it is what was read last.
     """
 
     def __init__(self, url: str) -> None:
@@ -54,45 +58,48 @@ class StateStore:
         self.changed = threading.Event()
         self._engine = create_engine(
             url, pool_size=1, max_overflow=0, isolation_level="AUTOCOMMIT", hide_parameters=True,
-            connect_args={"connect_timeout": 3, "options": OPTIONS},
+            connect_args={"connect_timeout": 3, "options": CONNECTION_OPTIONS},
         )  # fmt: skip
         self._reports: dict[str, LiveState] = {}
         self._written: dict[str, tuple[LiveState, float]] = {}
-        self._wake, self._stopping = threading.Event(), threading.Event()
-        self._thread = threading.Thread(target=self._run, name="bond", daemon=True)
+        self._wake = threading.Event()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="state-store", daemon=True)
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._thread.start()
 
     def report(self, use_case: str, report: LiveState) -> None:
-        """Write down soon what is live."""
-        before = self._reports.get(use_case)
+        """Queue the live state of a use case for writing."""
+        previous = self._reports.get(use_case)
         self._reports[use_case] = report
-        if report != before:
+        if report != previous:
             self._wake.set()
 
     def close(self) -> None:
-        """Write the last reports and let go of the lock."""
+        """Write the last reports and release the lock."""
         self._stopping.set()
         self._wake.set()
-        self._thread.join(5)
+        self._thread.join(CLOSE_TIMEOUT_S)
         self._engine.dispose()
 
     def _run(self) -> None:
         while not self._stopping.is_set():
             try:
                 with self._engine.connect() as connection:
-                    self._serve(connection)
+                    self._synchronize(connection)
             except DBAPIError as error:
-                self.problem = f"the database is away: {error.orig}".strip()
-                _log.warning("%s; what runs goes on", self.problem)
-                self._stopping.wait(POLL)
+                self.problem = f"the database cannot be reached: {error.orig}".strip()
+                _log.warning("%s; the model servers go on", self.problem)
+                self._stopping.wait(POLL_INTERVAL_S)
 
-    def _serve(self, connection: Connection) -> None:
+    def _synchronize(self, connection: Connection) -> None:
+        """Take the lock, then read and write until the store is closed."""
         while not try_lock_session(connection, LOCK_KEY):
-            self.states, self.problem = None, "another controller holds this database"
-            if self._stopping.wait(POLL):
+            self.states = None
+            self.problem = "another controller uses this database"
+            if self._stopping.wait(POLL_INTERVAL_S):
                 return
         while True:
             states = read_all_states(connection)
@@ -100,20 +107,25 @@ class StateStore:
                 self.states = states
                 self.changed.set()
             self.problem = ""
-            self._write(connection)
+            self._write_reports(connection)
             if self._stopping.is_set():
                 return
-            self._wake.wait(POLL)
+            self._wake.wait(POLL_INTERVAL_S)
             self._wake.clear()
 
-    def _write(self, connection: Connection) -> None:
+    def _write_reports(self, connection: Connection) -> None:
+        """Write the reports that changed, or that were written `HEARTBEAT_INTERVAL_S` ago."""
         now = time.monotonic()
         for use_case, report in list(self._reports.items()):
-            written, at = self._written.get(use_case, (None, 0.0))
-            if report == written and now - at < HEARTBEAT:
+            written, written_at = self._written.get(use_case, (None, 0.0))
+            if report == written and now - written_at < HEARTBEAT_INTERVAL_S:
                 continue
-            values = {"generation": report.generation, "ready": report.ready, "detail": report.detail}
-            values["reported_at"] = func.clock_timestamp()
+            values = {
+                "generation": report.generation,
+                "ready": report.ready,
+                "detail": report.detail,
+                "reported_at": func.clock_timestamp(),
+            }
             statement = insert(live_state).values(use_case=use_case, **values)
             connection.execute(statement.on_conflict_do_update(index_elements=["use_case"], set_=values))
             self._written[use_case] = (report, now)

@@ -1,4 +1,4 @@
-"""`GET /models/<use case>/history`: who was champion, and why, told to whoever may ask the gateway."""
+"""The endpoint `GET /models/<use case>/history`: the champions of a use case, and why each was promoted."""
 
 from __future__ import annotations
 
@@ -20,56 +20,59 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
 MAX_ENTRIES = 200
+DEFAULT_ENTRIES = "20"
 QUERY_TIMEOUT = "2s"
 
 
-class _Refused(Exception):
-    """A question that makes no sense; the message says why."""
+class _InvalidParameter(Exception):
+    """A query parameter is not valid; the message names it and the accepted form."""
 
 
-def routes(engine: Engine) -> list[Route]:
-    """Return the route, which reads the ledger of the database behind `engine`."""
+def history_routes(engine: Engine) -> list[Route]:
+    """Return the route of the endpoint, which reads the ledger in the database of `engine`."""
 
     async def history(request: Request) -> Response:
         use_case = request.path_params["use_case"]
         try:
-            content = await run_in_threadpool(_answer, engine, use_case, request.query_params)
-        except _Refused as error:
+            content = await run_in_threadpool(_read_history, engine, use_case, request.query_params)
+        except _InvalidParameter as error:
             return JSONResponse({"error_code": "INVALID_PARAMETER_VALUE", "message": str(error)}, 400)
         except OperationalError:
             message = "The ledger cannot be read now; try again."
             return JSONResponse({"error_code": "TEMPORARILY_UNAVAILABLE", "message": message}, 503)
         if content is None:
-            message = f"{use_case} had no champion then."
+            message = f"{use_case} had no champion at that time."
             return JSONResponse({"error_code": "RESOURCE_DOES_NOT_EXIST", "message": message}, 404)
         return JSONResponse({"name": use_case} | content)
 
     return [Route("/models/{use_case}/history", history)]
 
 
-def _answer(engine: Engine, use_case: str, asked: Mapping[str, str]) -> dict[str, Any] | None:
-    at, limit = _moment(asked.get("at")), _limit(asked.get("limit", "20"))
+def _read_history(engine: Engine, use_case: str, parameters: Mapping[str, str]) -> dict[str, Any] | None:
+    at = _parse_at(parameters.get("at"))
+    limit = _parse_limit(parameters.get("limit", DEFAULT_ENTRIES))
     with engine.connect() as connection:
         connection.execute(text(f"SET LOCAL statement_timeout = '{QUERY_TIMEOUT}'"))
         if at is None:
             return {"champions": champions(connection, use_case, limit=limit)}
-        found = champion_record(connection, use_case, at)
-        return None if found is None else {"at": at.isoformat(), "champion": found.as_json()}
+        record = champion_record(connection, use_case, at)
+        return None if record is None else {"at": at.isoformat(), "champion": record.as_json()}
 
 
-def _moment(value: str | None) -> datetime | None:
+def _parse_at(value: str | None) -> datetime | None:
     if value is None:
         return None
     try:
-        moment = datetime.fromisoformat(value.replace(" ", "+"))  # an address turns + into a space
+        # In a URL + stands for a space.
+        at = datetime.fromisoformat(value.replace(" ", "+"))
     except ValueError as error:
-        raise _Refused(f"at={value}: give a moment such as 2026-05-03T12:00:00Z.") from error
-    if moment.tzinfo is None:
-        raise _Refused(f"at={value} has no time zone; write 2026-05-03T12:00:00Z.")
-    return moment
+        raise _InvalidParameter(f"at={value}: give a time such as 2026-05-03T12:00:00Z.") from error
+    if at.tzinfo is None:
+        raise _InvalidParameter(f"at={value} has no time zone; write 2026-05-03T12:00:00Z.")
+    return at
 
 
-def _limit(value: str) -> int:
+def _parse_limit(value: str) -> int:
     if not value.isascii() or not value.isdecimal() or not 1 <= int(value) <= MAX_ENTRIES:
-        raise _Refused(f"limit={value}: give 1 to {MAX_ENTRIES}.")
+        raise _InvalidParameter(f"limit={value}: give 1 to {MAX_ENTRIES}.")
     return int(value)

@@ -1,4 +1,4 @@
-"""One version on its way to its callers: fetched, checked, started, ready, and up again after each fall."""
+"""The life of one version's model server: downloaded, verified, started, ready, restarted after failures."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from include.certificates import certificate
 from include.errors import AirworthyError, CertificateInvalid
 from include.inference.download import download_version
+from include.processes import end_processes
 from include.serving import paths
 from include.serving.controller import processes
 from include.serving.gateway.config import Server
@@ -22,116 +23,160 @@ if TYPE_CHECKING:
 
     import psutil
 
-START_TIMEOUT_S = 60.0  # seconds until a server that starts must be ready
-PROBE_INTERVAL_S = 2.0  # seconds between two looks at a ready server
-MAX_FAILED_PROBES = 5  # looks without an answer until a server that hangs is replaced
-STEADY = 30.0  # seconds without a fall after which the earlier ones are forgotten
-LONGEST_PAUSE = 30.0
+# A server that is not ready after this time is replaced.
+START_TIMEOUT_S = 60.0
+PROBE_INTERVAL_S = 2.0
+PROBE_TIMEOUT_S = 2.0
+# A ready server that fails so many probes in a row is replaced.
+MAX_FAILED_PROBES = 5
+# Earlier failures are forgotten when a server was ready for this time.
+STEADY_S = 30.0
+MAX_PAUSE_S = 30.0
 
 
 class Instance:
     """
-    A version's model server; `step` moves it on and never blocks.
+    The model server of one version; `step` takes its next action and never blocks.
 
-    `server` is None until it was ready once. From then on it stays the same while a fallen process is
-    replaced on its port, and so does everything that points there.
+    `server` is None until the server was ready once. Afterwards it stays the same while a process that
+    ended is replaced on the same port, so that routes to it stay valid.
+
+    Parameters
+    ----------
+    use_case, version
+        Name and version of the model.
+    pool
+        Runs downloads and probes.
+    server
+        Address that HAProxy knows already, if an earlier controller assigned one.
     """
 
     def __init__(self, use_case: str, version: int, pool: Executor, server: Server | None = None) -> None:
         self.use_case = use_case
         self.version = version
         self.ready = False
-        self.reason = "it is being fetched"
+        self.reason = "it is being downloaded"
         self.server = server
         self.process: psutil.Process | None = None
-        self.unwanted_since: float | None = None
-        self._place = server
+        self.undesired_since: float | None = None
         self._pool = pool
+        self._address = server
         self._prepared = False
-        self._work: Future[bool] | None = None
-        self._falls = 0
-        self._since = self._next = time.monotonic()
-        self._blind = 0
+        self._task: Future[bool] | None = None
+        self._failures = 0
+        self._failed_probes = 0
+        # Start of the process, or the moment at which it became ready.
+        self._state_since = time.monotonic()
+        self._next_action_at = self._state_since
 
     @property
     def port(self) -> int | None:
-        """The port that is kept for it."""
-        return self._place.port if self._place else None
+        """The port that is reserved for the version."""
+        return self._address.port if self._address else None
 
     def adopt(self, server: Server, process: psutil.Process) -> None:
         """Take over a process that an earlier controller started."""
-        self._place, self.process, self._prepared = server, process, True
-        self.reason = "it was found running"
+        self._address = server
+        self.process = process
+        self._prepared = True
+        self.reason = "it was started by an earlier controller"
 
     def step(self, choose_port: Callable[[], int]) -> None:
-        """Do what is next, if its time has come."""
+        """Take the next action, if it is due; `choose_port` returns a free port."""
         if self.process is not None and processes.has_ended(self.process):
-            self._on_failure(
-                f"its process ended: {_said(processes.last_log_line(self._place))}" if self._place else ""
-            )
-        if self._work is not None and not self._work.done():
+            self._on_process_ended()
+        if self._task is not None and not self._task.done():
             return
-        work, self._work = self._work, None
+        task = self._task
+        self._task = None
         if self.process is not None:
-            self._probe(work)
-        elif not self._prepared and work is not None:
-            self._on_prepared(work)
-        elif time.monotonic() >= self._next:
+            self._probe(task)
+        elif not self._prepared and task is not None:
+            self._on_prepared(task)
+        elif time.monotonic() >= self._next_action_at:
             self._start(choose_port)
 
     def _start(self, choose_port: Callable[[], int]) -> None:
+        """Prepare the version or, if it is prepared, start its process."""
         if not self._prepared:
-            self._work = self._pool.submit(prepare, self.use_case, self.version)
+            self._task = self._pool.submit(prepare_version, self.use_case, self.version)
             return
         try:
-            if self._place is None or self._falls > 1:
-                self._place = Server(self.use_case, self.version, choose_port())
-            self.process = processes.start_server(self._place)
+            # After repeated failures the port may be the problem.
+            if self._address is None or self._failures > 1:
+                self._address = Server(self.use_case, self.version, choose_port())
+            self.process = processes.start_server(self._address)
         except (AirworthyError, OSError) as error:
             self._on_failure(str(error))
             return
-        self._since, self._next = time.monotonic(), 0.0
-        if not self._falls:
+        self._state_since = time.monotonic()
+        self._next_action_at = 0.0
+        if not self._failures:
             self.reason = "its server is starting"
 
-    def _on_prepared(self, prepared: Future[bool]) -> None:
-        if error := prepared.exception():
+    def _on_prepared(self, task: Future[bool]) -> None:
+        error = task.exception()
+        if error:
             self._on_failure(str(error))
         else:
             self._prepared = True
 
-    def _probe(self, seen: Future[bool] | None) -> None:
+    def _probe(self, task: Future[bool] | None) -> None:
+        """Evaluate the last probe, replace a server that hangs, and start the next probe."""
         now = time.monotonic()
-        if seen is not None and seen.result():
-            if not self.ready:
-                self._since = now
-            self.ready, self.reason, self.server, self._blind = True, "", self._place, 0
-            if now - self._since > STEADY:
-                self._falls = 0
-        elif seen is not None:
-            self._blind += 1
-        hangs = self._blind >= MAX_FAILED_PROBES if self.ready else now - self._since > START_TIMEOUT_S
-        if hangs and self.process is not None:
-            processes.end_server([self.process], patience=0)
+        if task is not None and task.result():
+            self._on_ready(now)
+        elif task is not None:
+            self._failed_probes += 1
+        if self._hangs(now):
+            if self.process is not None:
+                end_processes([self.process], timeout_s=0)
             self._on_failure("its server did not answer")
-        elif self._place is not None and now >= self._next:
-            self._next = now + PROBE_INTERVAL_S if self.ready else 0.0
-            self._work = self._pool.submit(answers, self._place)
+        elif self._address is not None and now >= self._next_action_at:
+            self._next_action_at = now + PROBE_INTERVAL_S if self.ready else 0.0
+            self._task = self._pool.submit(is_ready, self._address)
+
+    def _on_ready(self, now: float) -> None:
+        if not self.ready:
+            self._state_since = now
+        self.ready = True
+        self.reason = ""
+        self.server = self._address
+        self._failed_probes = 0
+        if now - self._state_since > STEADY_S:
+            self._failures = 0
+
+    def _hangs(self, now: float) -> bool:
+        if self.ready:
+            return self._failed_probes >= MAX_FAILED_PROBES
+        return now - self._state_since > START_TIMEOUT_S
+
+    def _on_process_ended(self) -> None:
+        line = processes.last_log_line(self._address) if self._address else ""
+        self._on_failure(f"its process ended: {_error_in(line)}")
 
     def _on_failure(self, reason: str) -> None:
-        """Note why, and when to try again: at once after the first fall, later after each further one."""
-        self.ready, self.reason, self.process, self._work, self._blind = False, reason, None, None, 0
-        self._prepared = self._prepared and self._falls == 0  # whatever falls again is checked again
-        pause = min(2.0 ** (self._falls - 1), LONGEST_PAUSE) if self._falls else 0.0
-        self._falls += 1
-        self._next = time.monotonic() + pause
+        """Record a failure and schedule the restart after 0, 1, 2, 4 … 30 s."""
+        self.ready = False
+        self.reason = reason
+        self.process = None
+        self._task = None
+        self._failed_probes = 0
+        # After a second failure the files are verified again.
+        self._prepared = self._prepared and self._failures == 0
+        pause = min(2.0 ** (self._failures - 1), MAX_PAUSE_S) if self._failures else 0.0
+        self._failures += 1
+        self._next_action_at = time.monotonic() + pause
 
 
-def prepare(use_case: str, version: int) -> bool:
+def prepare_version(use_case: str, version: int) -> bool:
     """
-    Fetch a version's files and check its certificate.
+    Download the files of a version and verify its certificate; return True.
 
-    :raises CertificateInvalid: and removes the files, so that the next attempt fetches them anew
+    Raises
+    ------
+    CertificateInvalid
+        If the certificate is not valid. The files are deleted, so that the next attempt downloads them.
     """
     folder = download_version(settings().mlflow_uri, use_case, version, paths.model_folder(use_case, version))
     try:
@@ -142,21 +187,21 @@ def prepare(use_case: str, version: int) -> bool:
     return True
 
 
-def answers(server: Server) -> bool:
-    """Return whether this version, and no other, is ready at its address."""
-    connection = http.client.HTTPConnection(server.address, timeout=2)
+def is_ready(server: Server) -> bool:
+    """Return whether exactly this version is ready at its address."""
+    connection = http.client.HTTPConnection(server.address, timeout=PROBE_TIMEOUT_S)
     try:
         connection.request("GET", "/readyz")
-        told = json.loads(connection.getresponse().read())
-        return bool(told == {"name": server.use_case, "version": server.version})
+        content = json.loads(connection.getresponse().read())
+        return bool(content == {"name": server.use_case, "version": server.version})
     except (OSError, http.client.HTTPException, ValueError):
         return False
     finally:
         connection.close()
 
 
-def _said(line: str) -> str:
-    """Return the reason in a model server's last line, which is JSON if it knew why it ended."""
+def _error_in(line: str) -> str:
+    """Return the error in the last line of a log, which is JSON if the model server could not start."""
     try:
         return str(json.loads(line)["error"])
     except (ValueError, KeyError, TypeError):

@@ -1,4 +1,4 @@
-"""The model servers' processes: start them, find those of a controller that was killed, end them."""
+"""The processes of the model servers: starting them and finding those of an earlier controller."""
 
 from __future__ import annotations
 
@@ -17,15 +17,17 @@ from include.serving.gateway.config import Server
 from include.settings import settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
 MODULE = "include.serving.model_server"
-# A model that uses every core for one request would slow down all others.
-QUIET = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+# A model that uses all cores for one request would slow down all other model servers.
+VARIABLES = {
+    "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1",
+}  # fmt: skip
 
 
 def start_server(server: Server) -> psutil.Process:
-    """Start a model server in its own process group, so that it outlives a controller that is killed."""
+    """Start a model server in a session of its own, so that it survives a killed controller."""
     log = paths.log_file(server.use_case, server.version)
     log.parent.mkdir(parents=True, exist_ok=True)
     command = [
@@ -36,29 +38,32 @@ def start_server(server: Server) -> psutil.Process:
         log.replace(log.with_suffix(".previous.log"))
     with log.open("w") as output:
         return psutil.Popen(
-            command, env=os.environ | QUIET, start_new_session=True,
+            command, env=os.environ | VARIABLES, start_new_session=True,
             stdin=subprocess.DEVNULL, stdout=output, stderr=output,
         )  # fmt: skip
 
 
 def find_servers() -> Iterator[tuple[Server, psutil.Process]]:
     """
-    Give every model server of this home and user that runs, from the table of processes.
+    Yield each running model server of this home and user, read from the table of processes.
 
-    Unlike pid files it has no moment at which a process exists and is not written down.
+    A pid file would miss a process that was started just before the controller was killed.
     """
     models = f"{settings().root / 'models'}{os.sep}"
     for process in psutil.process_iter(["cmdline", "uids", "status"]):
-        about, uids = process.info["cmdline"] or [], process.info["uids"]
-        if MODULE not in about or uids is None or uids.real != os.getuid():
+        command = process.info["cmdline"] or []
+        uids = process.info["uids"]
+        if MODULE not in command or uids is None or uids.real != os.getuid():
             continue
-        given = dict(pairwise(about))
-        if process.info["status"] != psutil.STATUS_ZOMBIE and given.get("--folder", "").startswith(models):
-            yield Server(given["--use-case"], int(given["--version"]), int(given["--port"])), process
+        if process.info["status"] == psutil.STATUS_ZOMBIE:
+            continue
+        options = dict(pairwise(command))
+        if options.get("--folder", "").startswith(models):
+            yield Server(options["--use-case"], int(options["--version"]), int(options["--port"])), process
 
 
 def has_ended(process: psutil.Process) -> bool:
-    """Return whether a process is over; one of our own children is laid to rest."""
+    """Return whether a process has ended; a child of this process is reaped."""
     try:
         process.wait(0)
     except psutil.TimeoutExpired:
@@ -66,50 +71,36 @@ def has_ended(process: psutil.Process) -> bool:
     return True
 
 
-def end_server(processes: Iterable[psutil.Process], patience: float = 10) -> None:
-    """End processes: kindly, and after `patience` seconds by force."""
-    running = list(processes)
-    for process in running:
-        _signal(process, force=False)
-    _, stubborn = psutil.wait_procs(running, timeout=patience)
-    for process in stubborn:
-        _signal(process, force=True)
-    psutil.wait_procs(stubborn, timeout=5)
-
-
-def _signal(process: psutil.Process, *, force: bool) -> None:
-    try:
-        if force:
-            process.kill()
-        else:
-            process.terminate()
-            process.resume()  # a stopped process would never hear of it
-    except psutil.NoSuchProcess:
-        pass
-
-
 def last_log_line(server: Server) -> str:
-    """Return the last line that a model server wrote."""
+    """Return the last line of a model server's log."""
     log = paths.log_file(server.use_case, server.version)
     lines = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
-    return lines[-1] if lines else "it said nothing"
+    return lines[-1] if lines else "its log is empty"
 
 
 def free_port(taken: set[int]) -> int:
     """
-    Return a port of the model servers' range that nobody uses.
+    Return a port of the configured range that is neither in `taken` nor in use.
 
-    :raises ServiceUnavailable: if there is none
+    Raises
+    ------
+    ServiceUnavailable
+        If there is none.
     """
     first, last = settings().model_server_ports
     for port in range(first, last + 1):
-        if port in taken:
-            continue
-        with socket.socket() as trial:
-            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                trial.bind(("127.0.0.1", port))
-            except OSError:
-                continue
+        if port not in taken and _can_bind(port):
             return port
-    raise ServiceUnavailable(f"All ports {first} to {last} are taken: widen AIRWORTHY_MODEL_SERVER_PORTS.")
+    raise ServiceUnavailable(
+        f"All ports from {first} to {last} are in use: widen AIRWORTHY_MODEL_SERVER_PORTS."
+    )
+
+
+def _can_bind(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True

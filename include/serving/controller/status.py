@@ -1,8 +1,8 @@
-"""From what is desired and what runs: the next route, and what is live."""
+"""The next route and the live state of a use case, from the desired state and the running servers."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from include.serving.gateway.config import Route, Server
@@ -17,49 +17,68 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ControllerStatus:
-    """The controller's picture of the world, replaced as a whole at each look."""
+    """The controller's view of models, servers and problems, replaced as a whole in each step."""
 
     models: dict[str, dict[str, Any]] = field(default_factory=dict)
     servers: tuple[Server, ...] = ()
-    problems: tuple[str, ...] = ("the controller has just begun",)
+    problems: tuple[str, ...] = ("the controller is starting",)
     ready: bool = False
 
 
-def next_route(state: ReleaseState, now: Route, routable: Collection[int]) -> Route:
-    """Return the best route towards `state`: who is not there yet waits, and the champion until now stays."""
+def next_route(state: ReleaseState, current: Route, routable: Collection[int]) -> Route:
+    """
+    Return the route that is closest to `state` and uses only versions in `routable`.
+
+    Until the desired champion is routable, the champion of the `current` route stays.
+    """
     champion = state.champion
     if champion is not None and champion not in routable:
-        champion = now.champion
+        champion = current.champion
     if champion is None or state.challenger not in routable or state.challenger == champion:
         return Route(champion)
     return Route(champion, state.challenger, state.weight)
 
 
-def wanted_route(state: ReleaseState) -> Route:
-    """Return the route that `state` asks for when everything runs."""
+def desired_route(state: ReleaseState) -> Route:
+    """Return the route of `state` when all its versions are routable."""
     if state.champion is None or state.challenger is None:
         return Route(state.champion)
     return Route(state.champion, state.challenger, state.weight)
 
 
-def describe_use_cases(
+def describe_use_case(
     state: ReleaseState, route: Route, get: Callable[[str, int], Instance | None], problem: str
 ) -> tuple[bool, dict[str, Any]]:
-    """Return whether `state` is live, and the details: a server each, the route, and why it is not."""
+    """
+    Return whether `state` is live, and the details for `live_state`.
+
+    Parameters
+    ----------
+    state
+        Desired state of the use case.
+    route
+        Its route in the gateway.
+    get
+        Returns the instance of a use case and version.
+    problem
+        Problem of the gateway, or an empty string.
+    """
     servers: dict[str, dict[str, Any]] = {}
     reasons = [problem] if problem else []
     for role, version in (("champion", state.champion), ("challenger", state.challenger)):
         if version is None:
             continue
-        instance = get(state.use_case, version)
-        reason = instance.reason if instance else "it is not started yet"
-        server = instance.server if instance else None
-        address = f"{settings().model_server_host}:{server.port}" if server else None
-        servers[str(version)] = {"role": role, "address": address, "ready": not reason, "reason": reason}
+        servers[str(version)] = _describe_server(role, get(state.use_case, version))
+        reason = servers[str(version)]["reason"]
         if reason:
             reasons.append(f"version {version}: {reason}")
-    if not reasons and route != wanted_route(state):
-        reasons.append("the gateway does not route so yet")
-    detail = {"servers": servers, "reason": "; ".join(reasons)}
-    detail["route"] = {name: getattr(route, name) for name in Route.__slots__}
-    return not reasons, detail
+    if not reasons and route != desired_route(state):
+        reasons.append("the gateway does not have this route yet")
+    return not reasons, {"servers": servers, "reason": "; ".join(reasons), "route": asdict(route)}
+
+
+def _describe_server(role: str, instance: Instance | None) -> dict[str, Any]:
+    reason = instance.reason if instance else "it is not started yet"
+    server = instance.server if instance else None
+    address = f"{settings().model_server_host}:{server.port}" if server else None
+    return {"role": role, "address": address, "ready": not reason, "reason": reason}

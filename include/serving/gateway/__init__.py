@@ -1,1 +1,1 @@
-"""The gateway: HAProxy and its configuration."""
+"""The gateway: HAProxy, its configuration and its commands."""

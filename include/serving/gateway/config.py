@@ -1,60 +1,24 @@
-"""What HAProxy is told: the configuration, from the running servers, and the map, from the routes."""
+"""HAProxy's configuration, rendered from the running servers, and its map, rendered from the routes."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from dataclasses import astuple, dataclass
-from itertools import groupby, permutations
+from itertools import permutations
 from pathlib import Path
-from string import Template
 from typing import TYPE_CHECKING
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
 MAP = "routes.map"
 NO_BACKEND = "none"
-ALL_USE_CASES = "*"  # the map's key for the names of all use cases; no use case can be called so
-_SERVERS = "# servers: "
-_FRONTEND = Template((Path(__file__).parent / "haproxy.cfg.template").read_text())
-
-# A champion that died is asked again through the frontend `again`, on a new connection: only there
-# does HAProxy pause between retries, and so its callers wait until the controller has replaced it.
-_CHAMPION = """
-backend {name}
-  http-request set-header X-Airworthy-Route champion
-  http-request set-header X-Airworthy-Again {name}.again
-  balance first
-  option redispatch 1
-  retries 2
-  retry-on conn-failure empty-response
-  server champion {champion} id 1
-  server again "unix@${{AIRWORTHY_AGAIN}}" id 2
-
-backend {name}.again
-  option http-server-close
-  retries 20
-  retry-on conn-failure empty-response
-  server champion {champion}
-"""
-# `balance first` asks the challenger, and on a retry the other one: the champion. A challenger that hangs
-# holds at most `maxconn` callers, and after a row of errors is left out until it is ready again.
-_CHALLENGER = """
-backend {name}
-  http-request set-header X-Airworthy-Route challenger={version}
-  balance first
-  option redispatch 1
-  retries 3
-  retry-on conn-failure empty-response response-timeout junk-response 425 500 502 503 504
-  timeout connect 100ms
-  timeout server 500ms
-  timeout queue 20ms
-  option httpchk GET /readyz
-  default-server inter 1s fall 2 rise 2 observe layer7 error-limit 20 on-error mark-down
-  server challenger {challenger} id 1 maxconn 64 check
-  server champion {champion} id 2
-"""
+# Key of the map's list of all use cases; it is no valid name of a use case.
+ALL_USE_CASES = "*"
+SERVERS_COMMENT = "# servers: "
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -73,7 +37,7 @@ class Server:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Who answers a use case's requests; `weight` of 10,000 go to the challenger."""
+    """The versions that serve a use case; `weight` of 10,000 requests go to the challenger."""
 
     champion: int | None = None
     challenger: int | None = None
@@ -83,66 +47,81 @@ class Route:
 def render_config(
     servers: Collection[Server], *, stats_socket: Path, again_socket: Path, ports: tuple[int, int]
 ) -> str:
-    """Return a configuration that can route to any server; `ports` are the gateway's and the controller's."""
-    backends = []
-    for use_case, group in groupby(sorted(servers), key=lambda server: server.use_case):
-        present = list(group)
-        backends += [
-            _CHAMPION.format(name=champion_backend(use_case, server.version), champion=server.address)
-            for server in present
-        ]
-        backends += [
-            _CHALLENGER.format(
-                name=challenger_backend(use_case, challenger.version, champion.version),
-                version=challenger.version,
-                challenger=challenger.address,
-                champion=champion.address,
-            )
-            for challenger, champion in permutations(present, 2)
-        ]
-    body = "".join(backends)
-    values = {"stats_socket": _quoted(stats_socket), "gateway_port": ports[0], "controller_port": ports[1]}
-    values |= {"again_socket": _quoted(again_socket)}
-    values |= {"map": MAP, "servers": json.dumps([astuple(server) for server in sorted(servers)])}
-    digest = hashlib.sha256((_FRONTEND.substitute(values, digest="") + body).encode()).hexdigest()[:16]
-    return _FRONTEND.substitute(values, digest=digest) + body
+    """
+    Return a configuration with the backends for every route between `servers`.
+
+    Parameters
+    ----------
+    servers
+        The model servers.
+    stats_socket
+        Socket of HAProxy's commands.
+    again_socket
+        Socket of the frontend that repeats the requests of a champion.
+    ports
+        Ports of the gateway and of the controller.
+    """
+    in_order = sorted(servers)
+    pairs = [pair for pair in permutations(in_order, 2) if pair[0].use_case == pair[1].use_case]
+    gateway_port, controller_port = ports
+    values = {
+        "servers": in_order,
+        "pairs": pairs,
+        "server_list": json.dumps([astuple(server) for server in in_order]),
+        "map_file": MAP,
+        "stats_socket": stats_socket,
+        "again_socket": again_socket,
+        "gateway_port": gateway_port,
+        "controller_port": controller_port,
+    }
+    without_digest = _TEMPLATE.render(values, digest="")
+    digest = hashlib.sha256(without_digest.encode()).hexdigest()[:16]
+    return _TEMPLATE.render(values, digest=digest)
 
 
 def digest_of(config: str) -> str:
-    """Return the digest that a configuration carries, as HAProxy tells it back in `show info`."""
+    """Return the digest in a configuration, which HAProxy returns in `show info`."""
     return next(line.split()[1] for line in config.splitlines() if line.strip().startswith("description "))
 
 
 def parse_servers(config: str) -> list[Server]:
     """Return the servers that a configuration was rendered for."""
-    line = next((line for line in config.splitlines() if line.startswith(_SERVERS)), f"{_SERVERS}[]")
-    return [Server(*fields) for fields in json.loads(line.removeprefix(_SERVERS))]
+    for line in config.splitlines():
+        if line.startswith(SERVERS_COMMENT):
+            return [Server(*fields) for fields in json.loads(line.removeprefix(SERVERS_COMMENT))]
+    return []
 
 
 def map_entries(routes: dict[str, Route]) -> dict[str, str]:
-    """Return the map's entries: one a use case, so that a switch is one atomic change."""
-    entries = {use_case: _entry(use_case, route) for use_case, route in routes.items()}
-    return {ALL_USE_CASES: json.dumps(sorted(routes), separators=(",", ":"))} | entries
+    """Return the entries of the map: one per use case, so that changing a route is atomic."""
+    all_use_cases = json.dumps(sorted(routes), separators=(",", ":"))
+    return {ALL_USE_CASES: all_use_cases} | {
+        use_case: _map_value(use_case, route) for use_case, route in routes.items()
+    }
 
 
 def render_map(entries: dict[str, str]) -> str:
-    """Return the map as the file that HAProxy reads when it starts."""
+    """Return the content of the map file, which HAProxy reads when it starts."""
     return "".join(f"{key} {value}\n" for key, value in entries.items())
 
 
 def parse_map(text: str) -> dict[str, str]:
-    """Return the entries of a map's file."""
-    lines = (line.split(maxsplit=1) for line in text.splitlines() if line.strip())
-    return {line[0]: line[1] for line in lines}
+    """Return the entries of a map file."""
+    entries = {}
+    for line in text.splitlines():
+        if line.strip():
+            key, value = line.split(maxsplit=1)
+            entries[key] = value
+    return entries
 
 
 def parse_routes(entries: dict[str, str]) -> dict[str, Route]:
-    """Return the routes that the map's entries stand for."""
+    """Return the routes by use case from the entries of the map."""
     routes = {}
     for use_case, value in entries.items():
         if use_case != ALL_USE_CASES:
             champion, challenger, weight = value.split("|")
-            routes[use_case] = Route(_version(champion), _version(challenger), int(weight))
+            routes[use_case] = Route(_version_in(champion), _version_in(challenger), int(weight))
     return routes
 
 
@@ -152,23 +131,38 @@ def champion_backend(use_case: str, version: int) -> str:
 
 
 def challenger_backend(use_case: str, version: int, champion: int) -> str:
-    """Return the name of the backend of a challenger with a champion behind it."""
+    """Return the name of the backend of a challenger that falls back to a champion."""
     return f"{use_case}.v{version}.over.v{champion}"
 
 
-def _entry(use_case: str, route: Route) -> str:
-    champion = challenger = NO_BACKEND
-    if route.champion is not None:
-        champion = champion_backend(use_case, route.champion)
-        if route.challenger is not None:
-            challenger = challenger_backend(use_case, route.challenger, route.champion)
-    return f"{champion}|{challenger}|{route.weight if challenger != NO_BACKEND else 0}"
+def _map_value(use_case: str, route: Route) -> str:
+    if route.champion is None:
+        return f"{NO_BACKEND}|{NO_BACKEND}|0"
+    champion = champion_backend(use_case, route.champion)
+    if route.challenger is None:
+        return f"{champion}|{NO_BACKEND}|0"
+    challenger = challenger_backend(use_case, route.challenger, route.champion)
+    return f"{champion}|{challenger}|{route.weight}"
 
 
-def _version(backend: str) -> int | None:
+def _version_in(backend: str) -> int | None:
     return None if backend == NO_BACKEND else int(backend.split(".")[1].removeprefix("v"))
 
 
-def _quoted(value: object) -> str:
-    """Return a value as HAProxy reads it from its configuration."""
+def _quote_argument(value: object) -> str:
+    """Return a value as a quoted argument of HAProxy's configuration."""
     return json.dumps(str(value), ensure_ascii=False).replace("$", "\\$")
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent), undefined=StrictUndefined, autoescape=False,  # noqa: S701
+        keep_trailing_newline=True, trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters["quoted"] = _quote_argument
+    environment.globals["champion_backend"] = champion_backend
+    environment.globals["challenger_backend"] = challenger_backend
+    return environment
+
+
+_TEMPLATE = _environment().get_template("haproxy.cfg.jinja")

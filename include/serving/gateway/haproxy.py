@@ -1,15 +1,23 @@
-"""Tell HAProxy what to route where: files first, then the running process, so a restart changes nothing."""
+"""The running HAProxy: files first and then the process, so that a restart changes nothing."""
 
 from __future__ import annotations
 
-import os
 import socket
-import time
 from typing import TYPE_CHECKING
 
+from tenacity import (
+    RetryError,
+    Retrying,
+    retry_if_exception_type,
+    retry_if_result,
+    stop_after_delay,
+    wait_fixed,
+)
+
+from include.atomic_files import write_atomically
 from include.errors import ServiceUnavailable
 from include.serving import paths
-from include.serving.gateway import config as routing
+from include.serving.gateway import config
 from include.settings import settings
 
 if TYPE_CHECKING:
@@ -18,111 +26,137 @@ if TYPE_CHECKING:
 
     from include.serving.gateway.config import Route, Server
 
-RELOAD_TIMEOUT_S = 5.0  # seconds
+COMMAND_TIMEOUT_S = 2.0
+RELOAD_TIMEOUT_S = 5.0
+RELOAD_POLL_INTERVAL_S = 0.02
+RECEIVE_BYTES = 65_536
 
 
 def command() -> list[str]:
-    """Return how the supervisor starts HAProxy."""
+    """Return the command line of HAProxy for the supervisor."""
     master = f"{paths.socket_path('haproxy-master.sock')},mode,600"
     return ["haproxy", "-W", "-S", master, "-f", str(paths.haproxy_folder() / "haproxy.cfg")]
 
 
 class Gateway:
-    """The HAProxy of this home."""
+    """The HAProxy of this home: its configuration, its map and its sockets."""
 
     def __init__(self) -> None:
         self.config = paths.haproxy_folder() / "haproxy.cfg"
-        self.map = paths.haproxy_folder() / routing.MAP
+        self.map = paths.haproxy_folder() / config.MAP
         self.stats = paths.socket_path("haproxy.sock")
         self.master = paths.socket_path("haproxy-master.sock")
 
     def prepare(self) -> None:
-        """Write the files that HAProxy needs to start; where there are some, servers and routes stay."""
+        """Write the files that HAProxy needs to start; existing servers and routes are kept."""
         self.config.parent.mkdir(parents=True, exist_ok=True)
         if not self.map.exists():
-            _write(self.map, routing.render_map(routing.map_entries({})))
-        _write(self.config, self._rendered(self.servers() if self.config.exists() else ()))
+            write_atomically(self.map, config.render_map(config.map_entries({})))
+        servers = self.servers() if self.config.exists() else []
+        write_atomically(self.config, self._render(servers))
 
     def routes(self) -> dict[str, Route]:
-        """Return the routes as they were last set."""
-        return routing.parse_routes(routing.parse_map(self.map.read_text()))
+        """Return the routes that were set last."""
+        return config.parse_routes(config.parse_map(self.map.read_text()))
 
     def servers(self) -> list[Server]:
-        """Return the servers that the configuration on disk can route to."""
-        return routing.parse_servers(self.config.read_text())
+        """Return the servers that the configuration file can route to."""
+        return config.parse_servers(self.config.read_text())
 
     def set_servers(self, servers: Collection[Server]) -> None:
         """
-        Make HAProxy able to route to `servers`, by a seamless reload if it is not yet.
+        Make HAProxy able to route to `servers`; reload it, without an interruption, if it is not yet.
 
-        :raises ServiceUnavailable: if HAProxy is away or does not take the configuration; the old one stays
+        Raises
+        ------
+        ServiceUnavailable
+            If HAProxy cannot be reached or does not accept the configuration; the old file is restored.
         """
-        config, before = self._rendered(servers), self.config.read_text()
-        if config != before:
-            _write(self.config, config)
-        wanted = routing.digest_of(config)
-        if self._digest() == wanted:
+        text = self._render(servers)
+        previous_text = self.config.read_text()
+        if text != previous_text:
+            write_atomically(self.config, text)
+        digest = config.digest_of(text)
+        if self._running_digest() == digest:
             return
-        _ask(self.master, "reload")
-        deadline = time.monotonic() + RELOAD_TIMEOUT_S
-        while time.monotonic() < deadline:
-            try:
-                if self._digest() == wanted:
-                    return
-            except ServiceUnavailable:  # between two workers
-                pass
-            time.sleep(0.02)
-        _write(self.config, before)
-        raise ServiceUnavailable(f"HAProxy did not take {self.config} on reload; see its log.")
+        _send_command(self.master, "reload")
+        if not self._wait_until_running(digest):
+            write_atomically(self.config, previous_text)
+            raise ServiceUnavailable(f"HAProxy did not accept {self.config} on reload; see its log.")
 
     def set_routes(self, routes: dict[str, Route]) -> None:
         """
-        Make HAProxy route like this, at once and after its restart.
+        Make HAProxy use these routes now and after a restart.
 
-        :raises ServiceUnavailable: if HAProxy is away; it will route so when it comes back
+        Raises
+        ------
+        ServiceUnavailable
+            If HAProxy cannot be reached or rejects a change; it reads the routes when it starts.
         """
-        entries = routing.map_entries(routes)
-        if (text := routing.render_map(entries)) != self.map.read_text():
-            _write(self.map, text)
-        # `show map` gives lines of an address, a key and a value
-        shown = (
-            line.split(maxsplit=2)[1:] for line in _ask(self.stats, f"show map {routing.MAP}").splitlines()
-        )
-        running = {line[0]: line[1] for line in shown if line}
+        entries = config.map_entries(routes)
+        text = config.render_map(entries)
+        if text != self.map.read_text():
+            write_atomically(self.map, text)
+        running = self._running_entries()
         changes = [
-            f"{'set' if key in running else 'add'} map {routing.MAP} {key} {value}"
+            f"{'set' if key in running else 'add'} map {config.MAP} {key} {value}"
             for key, value in entries.items()
             if running.get(key) != value
         ]
-        changes += [f"del map {routing.MAP} {key}" for key in running.keys() - entries.keys()]
+        changes += [f"del map {config.MAP} {key}" for key in running.keys() - entries.keys()]
         for change in changes:
-            if answer := _ask(self.stats, change):
-                raise ServiceUnavailable(f"HAProxy answered {answer!r} to `{change}`.")
+            problem = _send_command(self.stats, change)
+            if problem:
+                raise ServiceUnavailable(f"HAProxy answered {problem!r} to `{change}`.")
 
-    def _rendered(self, servers: Collection[Server]) -> str:
-        ports = (settings().gateway_port, settings().controller_port)
-        again = paths.socket_path("haproxy-again.sock")
-        return routing.render_config(servers, stats_socket=self.stats, again_socket=again, ports=ports)
+    def _render(self, servers: Collection[Server]) -> str:
+        return config.render_config(
+            servers,
+            stats_socket=self.stats,
+            again_socket=paths.socket_path("haproxy-again.sock"),
+            ports=(settings().gateway_port, settings().controller_port),
+        )
 
-    def _digest(self) -> str | None:
-        for line in _ask(self.stats, "show info").splitlines():
+    def _running_entries(self) -> dict[str, str]:
+        """Return the entries of the running map."""
+        entries = {}
+        # Each line has an address, the key and the value.
+        for line in _send_command(self.stats, f"show map {config.MAP}").splitlines():
+            if line.strip():
+                _, key, value = line.split(maxsplit=2)
+                entries[key] = value
+        return entries
+
+    def _running_digest(self) -> str | None:
+        """Return the digest of the configuration that HAProxy runs."""
+        for line in _send_command(self.stats, "show info").splitlines():
             if line.startswith("description:"):
                 return line.partition(":")[2].strip()
         return None
 
+    def _wait_until_running(self, digest: str) -> bool:
+        """Wait until HAProxy runs the configuration with `digest`; return False after `RELOAD_TIMEOUT_S`."""
+        # Between two workers, HAProxy does not answer.
+        retrying = Retrying(
+            stop=stop_after_delay(RELOAD_TIMEOUT_S),
+            wait=wait_fixed(RELOAD_POLL_INTERVAL_S),
+            retry=retry_if_exception_type(ServiceUnavailable)
+            | retry_if_result(lambda running: running != digest),
+        )
+        try:
+            retrying(self._running_digest)
+        except RetryError:
+            return False
+        return True
 
-def _ask(path: Path, order: str) -> str:
+
+def _send_command(path: Path, line: str) -> str:
+    """Send a command to a socket of HAProxy and return its answer."""
     try:
         with socket.socket(socket.AF_UNIX) as connection:
-            connection.settimeout(2)
+            connection.settimeout(COMMAND_TIMEOUT_S)
             connection.connect(str(path))
-            connection.sendall(f"{order}\n".encode())
-            return b"".join(iter(lambda: connection.recv(65536), b"")).decode().strip()
+            connection.sendall(f"{line}\n".encode())
+            return b"".join(iter(lambda: connection.recv(RECEIVE_BYTES), b"")).decode().strip()
     except OSError as error:
         raise ServiceUnavailable(f"HAProxy does not answer on {path}: {error}. Is it running?") from error
-
-
-def _write(path: Path, text: str) -> None:
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.write_text(text)
-    draft.replace(path)

@@ -1,1 +1,1 @@
-"""The model server: answers requests for one version."""
+"""The model server: serves one version of one model over HTTP."""

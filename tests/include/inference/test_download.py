@@ -19,7 +19,7 @@ from include.inference.scoring_protocol import frame, parse_request
 from include.modeling.packaging import package
 from include.modeling.registry.registry import Registry
 from include.serving import paths
-from include.serving.controller.instance import prepare
+from include.serving.controller.instance import prepare_version
 from include.settings import settings
 from include.use_cases.flight_delay import CATEGORIES, NUMBERS, USE_CASE, build_model
 
@@ -50,7 +50,7 @@ def registered(mlflow_server: str, database: Any, make_model: Any, tmp_path, mon
 
 
 def test_a_registered_version_predicts_its_golden_rows(registered: int) -> None:
-    assert prepare("flight_delay", registered)
+    assert prepare_version("flight_delay", registered)
     folder = paths.model_folder("flight_delay", registered)
     model = load_model(folder, settings().trusted_keys, use_case="flight_delay")
     golden = json.loads((folder / package.GOLDEN).read_text())
@@ -60,12 +60,12 @@ def test_a_registered_version_predicts_its_golden_rows(registered: int) -> None:
 
 
 def test_an_altered_version_is_downloaded_again(registered: int) -> None:
-    prepare("flight_delay", registered)
+    prepare_version("flight_delay", registered)
     model = paths.model_folder("flight_delay", registered) / "model.skops"
     model.write_bytes(b"altered")
     with pytest.raises(CertificateInvalid, match=r"model\.skops changed"):
-        prepare("flight_delay", registered)
-    assert prepare("flight_delay", registered)
+        prepare_version("flight_delay", registered)
+    assert prepare_version("flight_delay", registered)
     assert model.read_bytes() != b"altered"
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from include.errors import CertificateInvalid, DataError
 from include.inference.model import load_model, read_interface
-from include.serving import paths
+from include.settings import settings
 
 
 class Bomb:
@@ -16,10 +16,6 @@ class Bomb:
 
     def __reduce__(self):
         return (type(self.trace).touch, (self.trace,))
-
-
-def trusted():
-    return paths.settings().trusted_keys
 
 
 def test_a_certified_model_predicts(model) -> None:
@@ -34,16 +30,16 @@ def test_code_of_an_uncertified_model_is_not_run(make_model, tmp_path) -> None:
     folder = make_model("delay", 1, model=Bomb(trace))
     (folder / "certificate.json").unlink()
     with pytest.raises(CertificateInvalid, match=r"certificate\.json is missing"):
-        load_model(folder, trusted())
+        load_model(folder, settings().trusted_keys)
     assert not trace.exists()
     make_model.certify(folder, "delay")
-    load_model(folder, trusted())
+    load_model(folder, settings().trusted_keys)
     assert trace.exists()
 
 
 def test_a_certificate_of_another_use_case_is_rejected(make_model) -> None:
     with pytest.raises(CertificateInvalid, match="delay"):
-        load_model(make_model("delay", 1), trusted(), use_case="air_time")
+        load_model(make_model("delay", 1), settings().trusted_keys, use_case="air_time")
 
 
 def test_a_model_without_a_signature_is_rejected_by_name(make_model) -> None:

@@ -8,25 +8,25 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from include.release import rollout
-from include.serving.controller.history_api import routes
+from include.serving.controller.history_api import history_routes
 
 
 @pytest.fixture
 def ask(database):
     lease = rollout.begin(database, "delay", 7, owner="run", actor="nightly")
     rollout.promote(database, lease, reason="better", evidence={"run": "r"})
-    client = TestClient(Starlette(routes=routes(database)))
+    client = TestClient(Starlette(routes=history_routes(database)))
     return lambda query="": client.get(f"/models/delay/history{query}")
 
 
-def test_the_changes_of_champion_are_listed(ask):
+def test_the_champions_are_listed(ask):
     (entry,) = ask().json()["champions"]
     assert (entry["version"], entry["event"], entry["actor"]) == (7, "promoted", "nightly")
 
 
-@pytest.mark.parametrize("moment", ["2100-01-01T00:00:00Z", "2100-01-01T00:00:00+02:00"])
-def test_the_champion_of_a_moment_is_told_with_its_steps(ask, moment):
-    content = ask(f"?at={moment}").json()
+@pytest.mark.parametrize("at", ["2100-01-01T00:00:00Z", "2100-01-01T00:00:00+02:00"])
+def test_the_champion_at_a_time_has_its_steps(ask, at):
+    content = ask(f"?at={at}").json()
     assert content["name"] == "delay"
     champion = content["champion"]
     assert (champion["version"], champion["by"], champion["reason"]) == (7, "nightly", "better")
@@ -34,15 +34,15 @@ def test_the_champion_of_a_moment_is_told_with_its_steps(ask, moment):
     assert datetime.fromisoformat(champion["since"]) <= datetime.now(UTC)
 
 
-def test_before_the_first_champion_there_was_none(ask):
+def test_before_the_first_champion_is_404(ask):
     response = ask("?at=2001-01-01T00:00:00Z")
-    assert (response.status_code, response.json()["message"]) == (404, "delay had no champion then.")
+    assert (response.status_code, response.json()["message"]) == (404, "delay had no champion at that time.")
 
 
 @pytest.mark.parametrize(
-    ("query", "says"),
+    ("query", "message"),
     [
-        ("?at=yesterday", "give a moment"),
+        ("?at=yesterday", "give a time"),
         ("?at=2026-05-03T12:00:00", "no time zone"),
         ("?limit=0", "1 to 200"),
         ("?limit=201", "1 to 200"),
@@ -50,13 +50,13 @@ def test_before_the_first_champion_there_was_none(ask):
         ("?limit=-1", "1 to 200"),
     ],
 )
-def test_a_question_that_makes_no_sense_is_refused_with_the_reason(ask, query, says):
+def test_an_invalid_parameter_is_rejected(ask, query, message):
     response = ask(query)
     assert response.status_code == 400
-    assert says in response.json()["message"]
+    assert message in response.json()["message"]
 
 
-def test_a_database_that_is_away_is_no_error_of_the_caller(free_port):
-    engine = create_engine(f"postgresql+psycopg2://nobody@127.0.0.1:{free_port}/nothing")
-    response = TestClient(Starlette(routes=routes(engine))).get("/models/delay/history")
+def test_an_unreachable_database_is_503(free_port):
+    engine = create_engine(f"postgresql+psycopg2://user@127.0.0.1:{free_port}/nothing")
+    response = TestClient(Starlette(routes=history_routes(engine))).get("/models/delay/history")
     assert response.status_code == 503

@@ -1,24 +1,13 @@
 from __future__ import annotations
 
 import asyncio
-import threading
-import time
-from contextlib import contextmanager
-from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import httpx
-import pandas as pd
 import pytest
-import uvicorn
 from sqlalchemy import select
 
-from include.catalog import catalog
-from include.data.feature_store import client as store
-from include.data.feature_store import server
-from include.data.lake.delta_tables import Lake
 from include.database import tables
-from include.declarations import Column, FeatureView, Online, ViewSource
 from include.inference.model import load_model
 from include.inference.scoring_protocol import BadRequest, Key, Rows, parse_request
 from include.serving.model_server import online_features
@@ -26,72 +15,8 @@ from include.serving.model_server.app import ModelServer
 from include.serving.model_server.online_features import OnlineFeatures
 from include.settings import settings
 from tests.conftest import free_ports
-from tests.contracts.frames import generate
 from tests.include.serving.conftest import COLUMNS
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-DAY = date(2013, 7, 1)
-FLIGHTS = catalog().feature_views["flight_features"]
-VIEW = FeatureView(
-    name="sights",
-    owner="ann",
-    description="Facts of a flight.",
-    sources=(ViewSource(dataset="seen"),),
-    entity="flight_id",
-    time="leaves",
-    columns=(
-        Column(name="flight_id", dtype="string"),
-        Column(name="leaves", dtype="timestamp"),
-        Column(name="carrier", dtype="string", nullable=True),
-        Column(name="hour", dtype="integer"),
-        Column(name="temp", dtype="number", nullable=True),
-    ),
-    online=Online(days=2),
-)
-SEEN = pd.DataFrame(
-    {
-        "flight_id": ["one", "two", "three"],
-        "leaves": pd.to_datetime(["2013-07-01T10:00Z"] * 3).as_unit("us"),
-        "carrier": ["UA", "B6", None],
-        "hour": [6, 7, 8],
-        "temp": [61.1, None, 0.1 + 0.2],
-        "seen_known_at": pd.to_datetime(["2013-07-01T00:00Z"] * 3).as_unit("us"),
-        "day": str(DAY),
-    }
-)
-
-
-@contextmanager
-def serving(application: Any, port: int) -> Iterator[str]:
-    process = uvicorn.Server(uvicorn.Config(application, port=port, log_level="warning", lifespan="on"))
-    thread = threading.Thread(target=process.run, daemon=True)
-    thread.start()
-    try:
-        while not process.started:
-            time.sleep(0.01)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.should_exit = True
-        thread.join()
-
-
-@pytest.fixture(scope="module")
-def feature_server(postgres: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Return the address of Feast's server, with three flights online."""
-    url = postgres.url("features")
-    lake = Lake(str(tmp_path_factory.mktemp("lake")))
-    lake.publish(VIEW.name, SEEN, [DAY], metadata={})
-    store.materialise(VIEW, lake, url, [DAY])
-    lake.publish(FLIGHTS.name, generate(FLIGHTS.columns, 5, DAY).assign(day=str(DAY)), [DAY], metadata={})
-    store.materialise(FLIGHTS, lake, url, [DAY])
-    with (
-        store.open_store(url) as opened,
-        serving(server.feature_server_app(opened), free_ports(1)[0]) as address,
-    ):
-        store.look_up(opened, VIEW, ["one"])
-        yield address
+from tests.include.serving.model_server.conftest import VIEW, serving
 
 
 class Sum:
@@ -269,31 +194,3 @@ def test_flight_delay_has_online_features_by_flight_id() -> None:
     assert features is not None
     assert features.key == Key("flight_id", "string")
     assert online_features.online_features_of("delay") is None
-
-
-@pytest.fixture
-def gateway(feature_server: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Return a running plane that serves a declared use case with online features."""
-    monkeypatch.setenv("AIRWORTHY_FEATURES_URI", feature_server)
-    plane = request.getfixturevalue("plane")
-    for version in (1, 2):
-        plane.make("flight_delay", version, answer=version / 10)
-    plane.settle("flight_delay", seconds=60, champion=1, previous=None, challenger=2, weight=10_000)
-    return plane
-
-
-def test_a_key_through_the_gateway_is_looked_up(gateway: Any, wait_for: Any) -> None:
-    def by_key(key: str) -> httpx.Response:
-        for _ in range(50):  # a look-up may exceed the time limit on a busy machine
-            answer = gateway.ask("flight_delay", dataframe_records=[{"flight_id": key}])
-            if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
-                break
-        return answer
-
-    wait_for(lambda: by_key(f"flight_id-{DAY}-1").json()["predictions"] == [0.2], 30, gateway.logs)
-    unknown = by_key("unknown")
-    assert unknown.status_code == 404
-    assert "of flight_id unknown is not online" in unknown.json()["message"]
-    wait_for(lambda: gateway.logged("entity_id = 'flight_id-2013-07-01-1'"), 10, gateway.logs)
-    row = gateway.logged("entity_id = 'flight_id-2013-07-01-1'")[-1]
-    assert set(row["inputs"][0]) == set(COLUMNS)

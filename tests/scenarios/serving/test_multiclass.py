@@ -1,4 +1,4 @@
-"""A model of several classes, packaged by training, served and written down."""
+"""A multiclass model: packaged, served and logged."""
 
 from __future__ import annotations
 
@@ -35,15 +35,16 @@ def server(make_model, home, database_url, monkeypatch):
     return ModelServer(USE_CASE.name, 1, model.load_model(folder, settings().trusted_keys)), folder
 
 
-def test_callers_get_a_probability_for_each_class_and_their_names(server, database):
+def test_a_response_has_class_names_and_probabilities(server, database):
     model_server, folder = server
     golden = json.loads((folder / GOLDEN).read_text())
     with TestClient(model_server.app()) as client:
         body = {"dataframe_split": golden["dataframe_split"]}
-        answer = client.post("/invocations", json=body, headers={"X-Airworthy-Route": "champion"}).json()
-    assert answer["model"] == {"name": "delay_band", "version": 1, "classes": CLASSES}
-    np.testing.assert_allclose(answer["predictions"], golden["predictions"])
-    assert np.shape(answer["predictions"]) == (50, 3)
+        headers = {"X-Airworthy-Route": "champion"}
+        content = client.post("/invocations", json=body, headers=headers).json()
+    assert content["model"] == {"name": "delay_band", "version": 1, "classes": CLASSES}
+    np.testing.assert_allclose(content["predictions"], golden["predictions"])
+    assert np.shape(content["predictions"]) == (50, 3)
     with database.connect() as connection:
-        (kept,) = connection.execute(select(inference_log.c.predictions)).scalars()
-    assert kept == answer["predictions"]
+        (logged,) = connection.execute(select(inference_log.c.predictions)).scalars()
+    assert logged == content["predictions"]

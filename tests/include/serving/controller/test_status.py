@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+from include.release.rollout import ReleaseState
+from include.serving.controller.status import describe_use_case, next_route
+from include.serving.gateway.config import Route, Server
+
+
+def test_the_old_champion_serves_until_the_new_one_is_ready() -> None:
+    state = ReleaseState("delay", champion=4, previous=3)
+    assert next_route(state, Route(3), {3}) == Route(3)
+    assert next_route(state, Route(3), {3, 4}) == Route(4)
+
+
+def test_a_challenger_that_is_not_ready_gets_no_traffic() -> None:
+    state = ReleaseState("delay", champion=3, challenger=4, weight=2500)
+    assert next_route(state, Route(3), {3}) == Route(3)
+    assert next_route(state, Route(3), {3, 4}) == Route(3, 4, 2500)
+
+
+def test_a_use_case_is_live_when_servers_and_route_agree(home) -> None:
+    state = ReleaseState("delay", champion=3)
+    ready = SimpleNamespace(reason="", server=Server("delay", 3, 9000))
+    is_live, detail = describe_use_case(state, Route(3), lambda *_: ready, "")
+    assert is_live
+    assert detail["reason"] == ""
+    assert detail["route"] == {"champion": 3, "challenger": None, "weight": 0}
+    is_live, detail = describe_use_case(state, Route(2), lambda *_: ready, "")
+    assert (is_live, detail["reason"]) == (False, "the gateway does not have this route yet")
+
+
+def test_a_server_that_is_not_started_is_reported(home) -> None:
+    state = ReleaseState("delay", champion=3)
+    is_live, detail = describe_use_case(state, Route(3), lambda *_: None, "")
+    assert (is_live, detail["reason"]) == (False, "version 3: it is not started yet")
+    assert detail["servers"]["3"]["address"] is None

@@ -1,0 +1,22 @@
+from __future__ import annotations
+
+import json
+
+from include.serving.shadow_target import ShadowTarget, write_target
+
+
+def test_a_target_is_written_and_removed(tmp_path) -> None:
+    file = tmp_path / "shadow" / "delay.json"
+    write_target(file, ShadowTarget(1, 2, "127.0.0.1:9000", 0.5))
+    content = {"champion": 1, "challenger": 2, "address": "127.0.0.1:9000", "share": 0.5}
+    assert json.loads(file.read_text()) == content
+    write_target(file, None)
+    assert json.loads(file.read_text()) is None
+
+
+def test_an_unchanged_target_is_not_written_again(tmp_path) -> None:
+    file = tmp_path / "delay.json"
+    write_target(file, None)
+    inode = file.stat().st_ino
+    write_target(file, None)
+    assert file.stat().st_ino == inode
