@@ -1,19 +1,19 @@
 """
 ### Features
 
-Compute a feature view for every day for which all of its datasets are there, as it could be known then.
-A day that is published again is computed again, once; days can also be backfilled.
+Compute a feature view for each day whose datasets are all published, from data known at prediction time.
+When a dataset's day is published again, the view's day is computed again, once. Days can be backfilled.
 
 **If it is red:**
 
-- `build`: a dataset's day is missing (ingest it first), or a value was used before it was known (a bug in the
-  feature view's `build`: the message names the rows).
-- `check_leakage`: a feature comes out as another one when it is built only from what was known in time; the
-  message names the feature, its source, a row and the times. Correct `build`. Nothing was published.
-- `validate`: the features are not what was declared; the link *Data docs* shows how. Nothing was published.
-- `publish`: the store is away or full; clear it when the cause is gone.
-- `materialise`: the features are published, but callers who send only a key do not get them yet. Clear it, or
-  trigger `<feature_view>_materialisation`.
+- `build`: a day of a dataset is missing (ingest it first), or a value was used before it was known (a fault
+  in the feature view's `build()`; the message names the rows).
+- `check_leakage`: a feature changes when it is built only from data known in time. The message names the
+  feature, its source, a row and the times. Correct `build()`. Nothing was published.
+- `validate`: the features break the declaration; the link *Data docs* shows where. Nothing was published.
+- `publish`: the lake's storage does not answer or is full. Clear the task when that is solved.
+- `materialise`: the features are published, but requests that hold only a key get older features. Clear the
+  task, or trigger `<feature_view>_materialisation`.
 """
 
 from __future__ import annotations

@@ -1,13 +1,14 @@
 """
 ### Materialisation
 
-Bring the newest days of a feature view online again, so that callers may send only an entity's key. Every
-run of `<feature_view>_features` does so for its own days; this is for a database that lost them. `first` and
-`last` choose some of the days.
+Write the newest days of a feature view to the online store again, for requests that hold only a key.
+Each run of `<feature_view>_features` does this for its own days; use this DAG after the database lost them.
+`first` and `last` choose some of the days.
 
 **If it is red:**
 
-- `materialise`: the database or the lake is away; clear it when the cause is gone. Nothing newer was lost.
+- `materialise`: the database or the lake's storage does not answer. Clear the task when that is solved. Newer
+  values are never replaced by older ones.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ def materialisation_dag(view: FeatureView) -> DAG:
         max_active_runs=1,
         default_args=default_args(view.owner),
         tags=["materialisation", view.name],
-        description=f"Bring the newest days of {view.name} online.",
+        description=f"Write the newest days of {view.name} to the online store.",
         doc_md=__doc__,
     )
     def materialisation() -> None:

@@ -20,21 +20,23 @@ from include.modeling.evaluation.metrics import predict
 from tests.contracts.frames import generate
 
 DAY = date(2013, 7, 1)
-FOUND = catalog()
-KINDS = {"datasets": FOUND.datasets, "features": FOUND.feature_views, "use_cases": FOUND.use_cases}
-EVERYTHING = [(kind, name) for kind, declared in KINDS.items() for name in declared]
-every_view = pytest.mark.parametrize("view", FOUND.feature_views.values(), ids=lambda view: view.name)
-every_case = pytest.mark.parametrize("case", FOUND.use_cases.values(), ids=lambda case: case.name)
+CATALOG = catalog()
+KINDS = {"datasets": CATALOG.datasets, "features": CATALOG.feature_views, "use_cases": CATALOG.use_cases}
+DECLARATIONS = []
+for kind_name, declared_of_kind in KINDS.items():
+    DECLARATIONS += [(kind_name, name) for name in declared_of_kind]
+every_view = pytest.mark.parametrize("view", CATALOG.feature_views.values(), ids=lambda view: view.name)
+every_case = pytest.mark.parametrize("case", CATALOG.use_cases.values(), ids=lambda case: case.name)
 
 
-@pytest.mark.parametrize(("kind", "name"), EVERYTHING, ids=lambda part: part)
+@pytest.mark.parametrize(("kind", "name"), DECLARATIONS, ids=lambda part: part)
 def test_a_declaration_is_named_after_its_file(kind, name):
     declared = KINDS[kind][name]
     assert declared.name == name
     assert inspect.getfile(declaration_module(kind, name)).endswith(f"/include/{kind}/{name}.py")
 
 
-@pytest.mark.parametrize(("kind", "name"), EVERYTHING, ids=lambda part: part)
+@pytest.mark.parametrize(("kind", "name"), DECLARATIONS, ids=lambda part: part)
 def test_a_declaration_has_an_owner_and_says_what_it_is(kind, name):
     declared = KINDS[kind][name]
     assert declared.owner.strip()
@@ -42,16 +44,16 @@ def test_a_declaration_has_an_owner_and_says_what_it_is(kind, name):
 
 
 def test_no_two_declarations_share_a_name():
-    names = [name for _, name in EVERYTHING]
+    names = [name for _, name in DECLARATIONS]
     assert sorted(names) == sorted(set(names))
 
 
 def test_every_dataset_lands_in_a_place_of_its_own():
-    paths = [Landing("/landing").location(dataset, DAY) for dataset in FOUND.datasets.values()]
+    paths = [Landing("/landing").location(dataset, DAY) for dataset in CATALOG.datasets.values()]
     assert len(set(paths)) == len(paths)
 
 
-@pytest.mark.parametrize("dataset", FOUND.datasets.values(), ids=lambda dataset: dataset.name)
+@pytest.mark.parametrize("dataset", CATALOG.datasets.values(), ids=lambda dataset: dataset.name)
 def test_every_day_of_a_dataset_lands_in_a_place_of_its_own(dataset):
     landing = Landing("/landing")
     assert landing.location(dataset, DAY) != landing.location(dataset, DAY + timedelta(days=1))
@@ -64,21 +66,21 @@ class Tables:
     count: int = 300
 
     def read(self, table, days):
-        columns = FOUND.datasets[table].columns
+        columns = CATALOG.datasets[table].columns
         return pd.concat(generate(columns, self.count, day).assign(day=f"{day}") for day in sorted(days))
 
 
 @every_view
-def test_a_feature_view_builds_exactly_the_columns_that_it_declares(view):
+def test_feature_view_build_returns_declared_columns(view):
     build = declaration_module("features", view.name).build
-    built = features.build_features(view, build, Tables(), [DAY], datasets=FOUND.datasets)
+    built = features.build_features(view, build, Tables(), [DAY], datasets=CATALOG.datasets)
     assert [*built.columns] == [*(column.name for column in view.columns), "day"]
     assert len(built) > 0
     assert built[view.entity].is_unique
 
 
 @every_view
-def test_building_features_changes_none_of_the_frames_it_is_given(view):
+def test_feature_view_build_leaves_its_inputs_unchanged(view):
     frames = {source.dataset: Tables().read(source.dataset, [DAY]) for source in view.sources}
     before = {name: frame.copy() for name, frame in frames.items()}
     declaration_module("features", view.name).build(frames, DAY)
@@ -88,26 +90,26 @@ def test_building_features_changes_none_of_the_frames_it_is_given(view):
 
 @every_case
 def test_no_feature_comes_from_the_dataset_of_the_label(case):
-    key = set(FOUND.datasets[case.label.dataset].key)
-    landed_late = {column.name for column in FOUND.datasets[case.label.dataset].columns} - key
+    key = set(CATALOG.datasets[case.label.dataset].key)
+    landed_late = {column.name for column in CATALOG.datasets[case.label.dataset].columns} - key
     assert set(case.features) & landed_late == set()
-    view = FOUND.feature_views[case.feature_view]
+    view = CATALOG.feature_views[case.feature_view]
     assert {column.name for column in view.columns} & landed_late == set()
 
 
 @every_case
 def test_a_label_can_be_joined_by_the_entity_of_the_features(case):
-    assert FOUND.feature_views[case.feature_view].entity in FOUND.datasets[case.label.dataset].key
+    assert CATALOG.feature_views[case.feature_view].entity in CATALOG.datasets[case.label.dataset].key
 
 
 @every_case
 def test_no_feature_tells_the_rows_apart_or_is_a_moment(case):
-    view = FOUND.feature_views[case.feature_view]
+    view = CATALOG.feature_views[case.feature_view]
     assert {view.entity, view.time} & set(case.features) == set()
 
 
 @every_case
-def test_every_model_is_a_new_untrained_one_with_the_methods_of_its_task(case):
+def test_build_model_returns_new_estimator_with_task_methods(case):
     build = declaration_module("use_cases", case.name).build_model
     model = build()
     needed = "predict" if case.task == "regression" else "predict_proba"
@@ -117,23 +119,23 @@ def test_every_model_is_a_new_untrained_one_with_the_methods_of_its_task(case):
 
 
 @every_case
-def test_a_model_learns_from_what_the_feature_view_declares_and_predicts_in_its_range(case):
-    view = FOUND.feature_views[case.feature_view]
+def test_model_fitted_on_declared_columns_predicts_in_range(case):
+    view = CATALOG.feature_views[case.feature_view]
     rows = generate(view.columns, 400, DAY)[list(case.features)]
-    labels = generate(FOUND.datasets[case.label.dataset].columns, 400, DAY)[case.label.column]
+    labels = generate(CATALOG.datasets[case.label.dataset].columns, 400, DAY)[case.label.column]
     target = encode(case.label, labels.astype(float).fillna(labels.astype(float).median()))
     model = declaration_module("use_cases", case.name).build_model().fit(rows, target)
-    answers = predict(model, case.task, rows)
+    predictions = predict(model, case.task, rows)
     low, high = case.prediction_range
-    assert answers.shape == ((400, len(case.label.classes)) if case.label.classes else (400,))
-    assert np.isfinite(answers).all()
-    assert (answers >= low).all()
-    assert (answers <= high).all()
+    assert predictions.shape == ((400, len(case.label.classes)) if case.label.classes else (400,))
+    assert np.isfinite(predictions).all()
+    assert (predictions >= low).all()
+    assert (predictions <= high).all()
 
 
 @every_case
 def test_a_model_answers_values_that_it_has_never_seen(case):
-    view = FOUND.feature_views[case.feature_view]
+    view = CATALOG.feature_views[case.feature_view]
     rows, later = (generate(view.columns, 400, day)[list(case.features)] for day in (DAY, date(2014, 1, 1)))
     target = pd.Series(np.arange(400) % max(len(case.label.classes), 2))
     model = declaration_module("use_cases", case.name).build_model().fit(rows, target)
@@ -173,14 +175,14 @@ def with_a_third(tmp_path, monkeypatch):
 
 
 def test_a_third_model_is_one_file(with_a_third):
-    found = discover(with_a_third)
-    assert found.problems == ()
-    assert set(found.use_cases) == {*FOUND.use_cases, "departure_delay"}
+    discovered = discover(with_a_third)
+    assert discovered.problems == ()
+    assert set(discovered.use_cases) == {*CATALOG.use_cases, "departure_delay"}
     assert callable(declaration_module("use_cases", "departure_delay", with_a_third).build_model().fit)
 
 
-def test_what_is_declared_already_is_not_touched_by_a_third_model(with_a_third):
-    found = discover(with_a_third)
-    assert found.datasets == FOUND.datasets
-    assert found.feature_views == FOUND.feature_views
-    assert {name: found.use_cases[name] for name in FOUND.use_cases} == FOUND.use_cases
+def test_third_model_leaves_existing_declarations_unchanged(with_a_third):
+    discovered = discover(with_a_third)
+    assert discovered.datasets == CATALOG.datasets
+    assert discovered.feature_views == CATALOG.feature_views
+    assert {name: discovered.use_cases[name] for name in CATALOG.use_cases} == CATALOG.use_cases

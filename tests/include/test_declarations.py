@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from datetime import date, timedelta
 
 import pytest
@@ -47,7 +48,7 @@ def again(declaration, **changes):
     return type(declaration)(**(fields | changes))
 
 
-@pytest.mark.parametrize("declaration", [DATASET, FEATURE_VIEW, USE_CASE], ids=lambda each: each.name)
+@pytest.mark.parametrize("declaration", [DATASET, FEATURE_VIEW, USE_CASE], ids=lambda declared: declared.name)
 def test_what_is_declared_is_valid_frozen_and_travels_as_json(declaration):
     assert again(declaration) == declaration
     assert type(declaration).model_validate_json(declaration.model_dump_json()) == declaration
@@ -249,7 +250,7 @@ def test_what_is_impossible_is_refused_by_name(case):
         declare()
 
 
-def test_there_is_an_impossible_case_for_every_kind_of_declaration():
+def test_every_declaration_class_has_an_impossible_case():
     kinds = (
         Dataset,
         FeatureView,
@@ -270,7 +271,7 @@ def test_there_is_an_impossible_case_for_every_kind_of_declaration():
     assert {kind.__name__ for kind in kinds} <= titles
 
 
-def test_a_feature_view_tells_when_each_source_was_known_and_where_a_column_comes_from():
+def test_feature_view_names_known_at_and_sources_of_columns():
     moments = {column.name: column for column in FEATURE_VIEW.columns if column.name.endswith("_known_at")}
     assert {name: column.dtype for name, column in moments.items()} == {
         "flights_known_at": "timestamp",
@@ -284,11 +285,14 @@ def test_a_feature_view_tells_when_each_source_was_known_and_where_a_column_come
 
 
 @pytest.mark.parametrize(("lookback", "lag"), [(0, 0), (2, 0), (2, 1), (1, 1), (0, 1)])
-def test_a_day_is_built_from_those_days_whose_readers_it_is_among(lookback, lag):
+def test_days_of_and_readers_of_are_inverse(lookback, lag):
     source = ViewSource(dataset="weather", lookback_days=lookback)
     days = [date(2013, 1, 10) + timedelta(days=n) for n in range(8)]
-    read = {(day, built) for built in days for day in source.days_of(built, lag_days=lag)}
-    readers = {(day, built) for day in days for built in source.readers_of(day, lag_days=lag)}
-    inside = {(day, built) for day in days for built in days}
+    read = set()
+    readers = set()
+    for day in days:
+        read |= {(source_day, day) for source_day in source.days_of(day, lag_days=lag)}
+        readers |= {(day, reader) for reader in source.readers_of(day, lag_days=lag)}
+    inside = set(itertools.product(days, days))
     assert read & inside == readers & inside
     assert len(source.days_of(days[0], lag_days=lag)) == max(lookback - lag + 1, 0)

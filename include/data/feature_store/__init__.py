@@ -1,3 +1,3 @@
-"""Features through Feast: past ones out of the lake, present ones out of PostgreSQL."""
+"""Feature store: Feast with historical features from the lake and online features in PostgreSQL."""
 
 from __future__ import annotations

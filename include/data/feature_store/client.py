@@ -1,4 +1,4 @@
-"""Open Feast on our stores: register views, bring rows online, and read what was known in the past."""
+"""Client of the feature store: register views, materialise them online, read features."""
 
 from __future__ import annotations
 
@@ -35,13 +35,15 @@ if TYPE_CHECKING:
     from include.declarations import FeatureView
 
 SCHEMA = "feast"
+# Key of the advisory lock: one process at a time may change the registry.
 _LOCK_KEY = "feature store/registry"
-_OFFLINE, _ONLINE = "include.data.feature_store.offline_store", "include.data.feature_store.online_store"
+_OFFLINE = "include.data.feature_store.offline_store"
+_ONLINE = "include.data.feature_store.online_store"
 
 
 @dataclass(frozen=True, slots=True)
 class MaterialisationResult:
-    """How many rows of which days are online now, and how many values were forgotten for them."""
+    """Number of rows and days that were written online, and number of older values that were deleted."""
 
     rows: int
     days: tuple[str, ...]
@@ -57,62 +59,72 @@ def historical(
     columns: Sequence[str] | None = None,
 ) -> pd.DataFrame:
     """
-    Return `entities` with the `columns` of a view, by default all, as they stood at each row's time.
+    Join features to entities, each as of the time of its row (point-in-time join).
 
-    `entities` has the view's entity and time. Its rows stay as many, and in their order; what was not known
-    is null. A version of the view's table may be named.
+    Parameters
+    ----------
+    view
+        Declaration of the feature view.
+    lake
+        Lake with the view's table.
+    entities
+        Frame (n rows) with the view's entity and time.
+    version
+        Version of the view's table; by default the newest.
+    columns
+        Columns of the view; by default all.
 
-    :raises PartitionMissing: if the view was never published
-    :raises DataError: if a column does not exist, or an entity row has no time
+    Returns
+    -------
+    pandas.DataFrame
+        `entities` (n rows, same order) with the columns; null where nothing was known at that time.
+
+    Raises
+    ------
+    PartitionMissing
+        If the view was never published.
+    DataError
+        If a column does not exist, or an entity row has no time.
     """
-    wanted = [name for name in (columns or names(view)) if name not in entities.columns]
-    unknown = sorted(set(wanted) - set(names(view)))
+    requested = [name for name in (columns or names(view)) if name not in entities.columns]
+    unknown = sorted(set(requested) - set(names(view)))
     if unknown:
         raise DataError(f"{view.name} has no column {', '.join(unknown)}; it has {', '.join(names(view))}.")
     if entities[view.time].isna().any():
-        raise DataError(f"{view.name}: an entity row has no {view.time}, so nothing was known at it.")
-    if not wanted:
+        raise DataError(
+            f"{view.name}: an entity row has no {view.time}. Give each row the time of its event."
+        )
+    if not requested:
         return entities.reset_index(drop=True)
     versions = {} if version is None else {view.name: version}
-    store: Any = FeatureStore(
-        config=RepoConfig(
-            project=PROJECT,
-            provider="local",
-            registry={
-                "registry_store_type": f"{_OFFLINE}.MemoryRegistryStore",
-                "path": "unused",
-                "cache_ttl_seconds": 0,
-            },
-            offline_store={
-                "type": f"{_OFFLINE}.LakeOfflineStore",
-                "lake": lake,
-                "versions": versions,
-            },
-            online_store=None,
-            entity_key_serialization_version=3,
-        )
-    )
+    store: Any = FeatureStore(config=_historical_config(lake, versions))
     store.apply(definitions(view, lake.uri), skip_feature_view_validation=True)
-    asked = entities[[view.entity]].assign(**{ENTITY_TIME: entities[view.time]})
-    job = store.get_historical_features(asked, [f"{view.name}:{name}" for name in wanted])
-    found = dtypes.to_frame(job.to_arrow().select(wanted))
-    return entities.reset_index(drop=True).join(found)
+    spine = entities[[view.entity]].assign(**{ENTITY_TIME: entities[view.time]})
+    job = store.get_historical_features(spine, [f"{view.name}:{name}" for name in requested])
+    features = dtypes.to_frame(job.to_arrow().select(requested))
+    return entities.reset_index(drop=True).join(features)
 
 
 @contextmanager
 def open_store(url: str | URL) -> Iterator[Any]:
     """
-    Give Feast on the registry and the online store of a database, which get a schema of their own.
+    Open a Feast store whose registry and online store are in the schema `feast` of a database.
 
-    :raises ServiceUnavailable: if the database is away
+    Raises
+    ------
+    ServiceUnavailable
+        If the database does not answer.
     """
     store: Any = FeatureStore(config=_config(make_url(url)))
     try:
-        with _feature_store_lock(url):  # it makes its tables when it is opened
+        # Opening the registry creates its tables.
+        with _feature_store_lock(url):
             store.registry  # noqa: B018
         yield store
     except (OperationalError, psycopg.OperationalError, PoolTimeout) as error:
-        raise ServiceUnavailable(f"The feature store's database is away: {error}. Try again.") from error
+        raise ServiceUnavailable(
+            f"The feature store's database does not answer: {error}. Check that PostgreSQL runs."
+        ) from error
     finally:
         store.provider.online_store.close_pool()
         if store._registry is not None:
@@ -120,62 +132,83 @@ def open_store(url: str | URL) -> Iterator[Any]:
 
 
 def register_views(store: Any, views: Collection[FeatureView], lake_uri: str) -> None:
-    """Tell Feast's registry what these views are, unless it knows; the tables that they need are made."""
-    known = {view.name: view for view in store.registry.list_feature_views(PROJECT)}
+    """Register new and changed views in Feast's registry, and create the online tables that they need."""
+    registered = {view.name: view for view in store.registry.list_feature_views(PROJECT)}
     for view in views:
-        wanted = definitions(view, lake_uri)
-        if _same(known.get(view.name), wanted[-1]):
+        declared = definitions(view, lake_uri)
+        if _is_registered(declared[-1], registered.get(view.name)):
             continue
         with _feature_store_lock(store.registry.write_engine.url):
-            store.apply(wanted, skip_feature_view_validation=True)
+            store.apply(declared, skip_feature_view_validation=True)
 
 
 def materialise(
     view: FeatureView, lake: Lake, url: str | URL, days: Collection[date] | None = None
 ) -> MaterialisationResult:
     """
-    Bring those of `days`, by default all, online that are among the newest; repeated, it changes nothing.
+    Write the rows of `days`, by default all, to the online store if they are among the newest `online.days`.
 
-    What is read is the newest version of the lake; whoever read an earlier one cannot undo it. Entities of
-    days that are no longer among the newest are forgotten, and so are those that a day no longer has.
+    Rows are read from the newest version of the view's table; a write from an older version cannot replace
+    them. Entities of days that are no longer among the newest are deleted, and entities that a day no longer
+    has. A second call with the same data changes nothing.
 
-    :raises DataError: if the view is not online
-    :raises ServiceUnavailable: if the database is away
+    Raises
+    ------
+    DataError
+        If the view is not declared online.
+    ServiceUnavailable
+        If the database does not answer.
     """
     if view.online is None:
         raise DataError(f"{view.name} is not online: declare online=Online(days=…) in its file.")
     with open_store(url) as store:
         register_views(store, [view], lake.uri)
         with store.registry.write_engine.connect() as connection:
-            moment = connection.execute(select(func.clock_timestamp())).scalar_one()
-        kept = lake.days(view.name)[-view.online.days :]
-        newest = kept if days is None else sorted(set(kept) & set(days))
-        if not newest:
+            published_at = connection.execute(select(func.clock_timestamp())).scalar_one()
+        online_days = lake.days(view.name)[-view.online.days :]
+        written_days = online_days if days is None else sorted(set(online_days) & set(days))
+        if not written_days:
             return MaterialisationResult(0, (), 0)
-        rows = lake.read(view.name, newest, columns=[view.entity, view.time, *names(view)])
-        store.write_to_online_store(view.name, rows.assign(**{PUBLISHED_AT: moment}))
-        forgotten = store.provider.online_store.evict(
+        rows = lake.read(view.name, written_days, columns=[view.entity, view.time, *names(view)])
+        store.write_to_online_store(view.name, rows.assign(**{PUBLISHED_AT: published_at}))
+        evicted = store.provider.online_store.evict(
             store.config,
             store.get_feature_view(view.name),
-            days=newest,
-            oldest=kept[0],
-            since=moment,
+            days=written_days,
+            oldest=online_days[0],
+            since=published_at,
         )
-    return MaterialisationResult(len(rows), tuple(map(str, newest)), forgotten)
+    return MaterialisationResult(len(rows), tuple(map(str, written_days)), evicted)
 
 
 def look_up(store: Any, view: FeatureView, keys: Sequence[Any]) -> pd.DataFrame:
-    """Return the online features of these entities, row by row; null where there are none."""
-    answer = store.get_online_features(
+    """Return the online features of `keys` (n rows, same order); null where there are none."""
+    response = store.get_online_features(
         [f"{view.name}:{name}" for name in names(view)], [{view.entity: key} for key in keys]
     )
-    return dtypes.to_frame(answer.to_arrow())
+    return dtypes.to_frame(response.to_arrow())
 
 
 def sentinel_key(view: FeatureView) -> str | int:
-    """Return a key of the right type that no entity has."""
+    """Return a key in the type of the view's entity that no entity has."""
     types = {column.name: column.dtype for column in view.columns}
     return "" if types[view.entity] == "string" else -1
+
+
+def _historical_config(lake: Lake, versions: dict[str, int]) -> RepoConfig:
+    """Return a configuration with a registry in memory and the lake as offline store."""
+    return RepoConfig(
+        project=PROJECT,
+        provider="local",
+        registry={
+            "registry_store_type": f"{_OFFLINE}.MemoryRegistryStore",
+            "path": "unused",
+            "cache_ttl_seconds": 0,
+        },
+        offline_store={"type": f"{_OFFLINE}.LakeOfflineStore", "lake": lake, "versions": versions},
+        online_store=None,
+        entity_key_serialization_version=3,
+    )
 
 
 def _config(url: URL) -> RepoConfig:
@@ -208,6 +241,7 @@ def _config(url: URL) -> RepoConfig:
 
 @contextmanager
 def _feature_store_lock(url: str | URL) -> Iterator[None]:
+    """Hold the advisory lock of the registry; closing the connection frees it."""
     engine = create_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT", hide_parameters=True)
     with engine.connect() as connection:
         lock_session(connection, _LOCK_KEY)
@@ -215,9 +249,15 @@ def _feature_store_lock(url: str | URL) -> Iterator[None]:
         yield
 
 
-def _same(known: Any, wanted: Any) -> bool:
-    return known is not None and {
-        (field.name, str(field.dtype)) for field in (*known.features, *known.entity_columns)
-    } == {(field.name, str(field.dtype)) for field in wanted.schema} and (
-        known.description, known.owner, known.online, known.batch_source.path
-    ) == (wanted.description, wanted.owner, wanted.online, wanted.batch_source.path)  # fmt: skip
+def _is_registered(declared: Any, registered: Any) -> bool:
+    """Return whether Feast's registered view, None where there is none, equals the declared one."""
+    if registered is None:
+        return False
+    registered_fields = {
+        (field.name, str(field.dtype)) for field in (*registered.features, *registered.entity_columns)
+    }
+    if registered_fields != {(field.name, str(field.dtype)) for field in declared.schema}:
+        return False
+    return all(
+        getattr(registered, name) == getattr(declared, name) for name in ("description", "owner", "online")
+    ) and bool(registered.batch_source.path == declared.batch_source.path)

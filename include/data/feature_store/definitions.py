@@ -1,4 +1,4 @@
-"""What Feast knows of a feature view, derived from its declaration."""
+"""Feast's definitions of a feature view, derived from its declaration."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ if TYPE_CHECKING:
 
 PROJECT = "airworthy"
 DAY = "day"
-PUBLISHED_AT = "published_at"  # of the rows online: of two values of one event the later published one counts
-ENTITY_TIME = "event_timestamp"  # Feast's name for the moment that is asked about
+# Publication time of an online row: of two values of one event, the later published one counts.
+PUBLISHED_AT = "published_at"
+# Feast's name for the time of an entity row.
+ENTITY_TIME = "event_timestamp"
 _TYPES = {
     "string": String,
     "integer": Int64,
@@ -29,7 +31,7 @@ Definition = Project | Entity | FeatureView
 
 
 def definitions(view: declarations.FeatureView, lake_uri: str) -> list[Definition]:
-    """Return Feast's project, entity and feature view of a declared view, a Delta table in the lake."""
+    """Return Feast's project, entity and feature view for a declared view, whose source is a Delta table."""
     types = {column.name: column.dtype for column in view.columns}
     entity = Entity(name=view.entity, join_keys=[view.entity], value_type=_KEYS[types[view.entity]])
     source = FileSource(
@@ -46,7 +48,8 @@ def definitions(view: declarations.FeatureView, lake_uri: str) -> list[Definitio
         description=view.description,
         owner=view.owner,
         entities=[entity],
-        ttl=timedelta(0),  # a value counts until there is a newer one
+        # Zero means no expiry: a value counts until there is a newer one.
+        ttl=timedelta(0),
         schema=[*fields, Field(name=DAY, dtype=String)],
         source=source,
         online=view.online is not None,
@@ -55,6 +58,6 @@ def definitions(view: declarations.FeatureView, lake_uri: str) -> list[Definitio
 
 
 def names(view: declarations.FeatureView) -> list[str]:
-    """Return what Feast can answer of a view: its columns without the entity and the event's time."""
+    """Return the columns that Feast serves: those of the view without entity and event time, and `day`."""
     others = {view.entity, view.time}
     return [*(column.name for column in view.columns if column.name not in others), DAY]

@@ -1,4 +1,4 @@
-"""Feast's offline store on the lake: a Delta table at one version, joined as of each row's moment."""
+"""Feast's offline store on the lake: point-in-time joins on one version of a Delta table."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class LakeOfflineStoreConfig(FeastConfigBaseModel):
-    """The lake, and the version at which each feature view is read; the newest, if it names none."""
+    """Lake, and table versions by feature view; a view without one is read at its newest version."""
 
     type: str = "include.data.feature_store.offline_store.LakeOfflineStore"
     lake: Any
@@ -36,10 +36,10 @@ class LakeOfflineStoreConfig(FeastConfigBaseModel):
 
 class LakeOfflineStore(OfflineStore):
     """
-    Reads feature views from the lake.
+    Offline store that reads feature views from the lake.
 
-    Unlike Feast's file store it returns one row for each that is asked for, with nulls where nothing was
-    known, also for rows that are asked for twice.
+    Unlike Feast's file store, it returns one row per entity row, with nulls where nothing was known, and
+    keeps duplicate entity rows.
     """
 
     @staticmethod
@@ -52,9 +52,9 @@ class LakeOfflineStore(OfflineStore):
         project: str,
         full_feature_names: bool = False,
     ) -> RetrievalJob:
-        """Return a job that joins to `entity_df` the newest row of each view up to its `event_timestamp`."""
+        """Return a job that joins the newest row of each view up to `event_timestamp` to `entity_df`."""
         if not isinstance(entity_df, pd.DataFrame) or full_feature_names:
-            raise DataError("Features are asked of the lake with a frame of entities, by their short names.")
+            raise DataError("entity_df must be a data frame, and full_feature_names is not supported.")
         entities: pd.DataFrame = entity_df
         store = config.offline_store
 
@@ -63,47 +63,47 @@ class LakeOfflineStore(OfflineStore):
             for view in feature_views:
                 prefix = f"{view.name}:"
                 names = [ref.removeprefix(prefix) for ref in feature_refs if ref.startswith(prefix)]
-                found = _as_of(view, store.lake, store.versions.get(view.name), entities, names)
+                features = _join_as_of(view, store.lake, store.versions.get(view.name), entities, names)
                 for name in names:
-                    table = table.append_column(name, found[name])
+                    table = table.append_column(name, features[name])
             return table
 
         return LakeRetrievalJob(job)
 
 
 class MemoryRegistryStore(RegistryStore):
-    """A registry that nobody shares: the past is read by what is declared now."""
+    """A registry in memory, used by one process: historical reads need no shared registry."""
 
     def __init__(self, registry_config: RegistryConfig, repo_path: Path | None) -> None:
         self._content = Registry()
 
     def get_registry_proto(self) -> Registry:
-        """Return what was put there."""
+        """Return the stored registry."""
         return self._content
 
     def update_registry_proto(self, registry_proto: Registry) -> None:
-        """Put something there."""
+        """Store a registry."""
         self._content = registry_proto
 
     def teardown(self) -> None:
-        """Leave nothing behind."""
+        """Delete the stored registry."""
         self._content = Registry()
 
 
 class LakeRetrievalJob(RetrievalJob):
-    """The join, done when its result is asked for."""
+    """A join that runs when its result is read."""
 
     def __init__(self, job: Callable[[], pa.Table]) -> None:
         self._job = job
 
     @property
     def full_feature_names(self) -> bool:
-        """Features have their short names."""
+        """Always False: features have their short names."""
         return False
 
     @property
     def on_demand_feature_views(self) -> list[Any]:
-        """There are none."""
+        """Always empty."""
         return []
 
     def _to_arrow_internal(self, timeout: int | None = None) -> pa.Table:
@@ -114,20 +114,23 @@ class LakeRetrievalJob(RetrievalJob):
         return frame
 
 
-def _as_of(view: Any, lake: Lake, version: int | None, entities: pd.DataFrame, names: list[str]) -> pa.Table:
-    """Return one row per entity row: the newest of the same key whose time is not later, else nulls."""
-    keys, time = list(view.join_keys), view.batch_source.timestamp_field
+def _join_as_of(
+    view: Any, lake: Lake, version: int | None, entities: pd.DataFrame, names: list[str]
+) -> pa.Table:
+    """Return per entity row the newest row of the same key that is not later, or nulls: (n, len(names))."""
+    keys = list(view.join_keys)
+    time = view.batch_source.timestamp_field
     rows = lake.read(view.name, version=version, columns=[*dict.fromkeys([*keys, time, *names])])
-    known = rows[[*keys, time]].assign(place=np.arange(len(rows))).sort_values(time, kind="stable")
-    asked = entities[[*keys, ENTITY_TIME]].assign(order=np.arange(len(entities)))
-    asked[ENTITY_TIME] = asked[ENTITY_TIME].astype(known[time].dtype)
-    found = pd.merge_asof(
-        asked.sort_values(ENTITY_TIME, kind="stable"),
-        known,
+    features = rows[[*keys, time]].assign(place=np.arange(len(rows))).sort_values(time, kind="stable")
+    spine = entities[[*keys, ENTITY_TIME]].assign(order=np.arange(len(entities)))
+    spine[ENTITY_TIME] = spine[ENTITY_TIME].astype(features[time].dtype)
+    joined = pd.merge_asof(
+        spine.sort_values(ENTITY_TIME, kind="stable"),
+        features,
         left_on=ENTITY_TIME,
         right_on=time,
         by=keys,
         tolerance=view.ttl or None,
     ).sort_values("order")
-    places = pa.array(found["place"].astype("Int64"), type=pa.int64())
-    return pa.Table.from_pandas(rows[names], preserve_index=False).take(places)
+    positions = pa.array(joined["place"].astype("Int64"), type=pa.int64())
+    return pa.Table.from_pandas(rows[names], preserve_index=False).take(positions)

@@ -1,4 +1,4 @@
-"""Feast's online store in PostgreSQL, in which no older value ever replaces a newer one."""
+"""Feast's online store in PostgreSQL; an older value never replaces a newer one."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from feast import Entity, FeatureView, RepoConfig
     from psycopg import Connection
 
-CONNECTIONS = 8
-PATIENCE = 2.0  # seconds that a caller waits for a connection
+MAX_CONNECTIONS = 8
+CONNECTION_TIMEOUT_S = 2.0
 _COLUMNS = ("entity_key", "feature_name", "value", "value_text", "event_ts", "created_ts")
 
 _CREATE = """
@@ -35,15 +35,15 @@ CREATE TABLE IF NOT EXISTS {table} (
 );
 CREATE INDEX IF NOT EXISTS {index} ON {table} (value_text) WHERE feature_name = 'day';
 """
-# In the order of their keys, so that two writers wait for each other and never for themselves.
+# Rows are written in the order of their keys, so that two writers cannot deadlock.
 _UPSERT = """
-INSERT INTO {table} AS known ({columns}) SELECT {columns} FROM incoming ORDER BY entity_key, feature_name
+INSERT INTO {table} AS stored ({columns}) SELECT {columns} FROM incoming ORDER BY entity_key, feature_name
 ON CONFLICT (entity_key, feature_name) DO UPDATE SET
     (value, value_text, event_ts, created_ts)
     = (EXCLUDED.value, EXCLUDED.value_text, EXCLUDED.event_ts, EXCLUDED.created_ts)
-WHERE (known.event_ts, known.created_ts) <= (EXCLUDED.event_ts, EXCLUDED.created_ts)
+WHERE (stored.event_ts, stored.created_ts) <= (EXCLUDED.event_ts, EXCLUDED.created_ts)
 """
-_FORGET = """
+_EVICT = """
 DELETE FROM {table} WHERE entity_key IN (
     SELECT entity_key FROM {table} WHERE feature_name = 'day'
     AND (value_text < %s OR value_text = ANY(%s) AND created_ts < %s)
@@ -52,16 +52,17 @@ DELETE FROM {table} WHERE entity_key IN (
 
 
 class NewestOnlineStoreConfig(PostgreSQLOnlineStoreConfig):
-    """Where the database is."""
+    """Connection settings of the online store."""
 
     type: str = "include.data.feature_store.online_store.NewestOnlineStore"  # type: ignore[assignment]
 
 
 class NewestOnlineStore(PostgreSQLOnlineStore):
     """
-    Feast's store, with a write that compares times, and connections that survive the database's restart.
+    Feast's PostgreSQL store with a write that compares times, and connections that survive a database
+    restart.
 
-    Feast's own overwrites whatever is there, row by row, and after an error never gives a connection back.
+    Feast's own write replaces newer values, row by row, and it does not return a connection after an error.
     """
 
     def __init__(self) -> None:
@@ -74,8 +75,8 @@ class NewestOnlineStore(PostgreSQLOnlineStore):
                 _get_conninfo(config.online_store),
                 kwargs=_get_conn_kwargs(config.online_store) | {"connect_timeout": 5},
                 min_size=0,
-                max_size=CONNECTIONS,
-                timeout=PATIENCE,
+                max_size=MAX_CONNECTIONS,
+                timeout=CONNECTION_TIMEOUT_S,
                 check=ConnectionPool.check_connection,
                 open=True,
             )
@@ -84,7 +85,7 @@ class NewestOnlineStore(PostgreSQLOnlineStore):
             yield connection
 
     def close_pool(self) -> None:
-        """Close every connection."""
+        """Close all connections."""
         if self._pool is not None:
             self._pool.close()
             self._pool = None
@@ -96,7 +97,7 @@ class NewestOnlineStore(PostgreSQLOnlineStore):
         data: Sequence[tuple[Any, dict[str, Any], datetime, datetime | None]],
         progress: Callable[[int], Any] | None,
     ) -> None:
-        """Write rows, all of them or none, each unless there is a newer one of its entity."""
+        """Write rows in one transaction; a row is skipped if its entity has a newer one."""
         version = config.entity_key_serialization_version
         copy = sql.SQL("COPY incoming ({}) FROM STDIN").format(_names(_COLUMNS))
         with self._get_conn(config) as connection, connection.cursor() as cursor:
@@ -118,14 +119,14 @@ class NewestOnlineStore(PostgreSQLOnlineStore):
         self, config: RepoConfig, table: FeatureView, *, days: Collection[date], oldest: date, since: datetime
     ) -> int:
         """
-        Delete the entities of days before `oldest`, and those that `days` no longer have.
+        Delete entities of days before `oldest`, and entities of `days` that were not written since `since`.
 
-        The latter were written before `since`, and not again. Return the number of values.
+        Return the number of deleted values.
         """
         name = sql.Identifier(_table_id(config.project, table))
         with self._get_conn(config) as connection, connection.cursor() as cursor:
             cursor.execute(
-                sql.SQL(_FORGET).format(table=name), (str(oldest), [str(day) for day in days], since)
+                sql.SQL(_EVICT).format(table=name), (str(oldest), [str(day) for day in days], since)
             )
             return cursor.rowcount
 
@@ -138,11 +139,11 @@ class NewestOnlineStore(PostgreSQLOnlineStore):
         entities_to_keep: Sequence[Entity],
         partial: bool,
     ) -> None:
-        """Make the tables that lack, and drop those of views that are gone."""
+        """Create missing tables, and drop those of deleted views."""
         with self._get_conn(config) as connection, connection.cursor() as cursor:
             for view in tables_to_delete:
-                gone = sql.Identifier(_table_id(config.project, view))
-                cursor.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(gone))
+                table = sql.Identifier(_table_id(config.project, view))
+                cursor.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(table))
             for view in tables_to_keep:
                 name = _table_id(config.project, view)
                 names = {"table": sql.Identifier(name), "index": sql.Identifier(f"{name}_{DAY}")}

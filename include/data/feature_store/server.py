@@ -1,4 +1,4 @@
-"""`python -m include.data.feature_store.server`: Feast's feature server, of which only reading is left."""
+"""`python -m include.data.feature_store.server`: Feast's feature server with its read endpoints only."""
 
 from __future__ import annotations
 
@@ -18,30 +18,34 @@ from include.settings import settings
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-# Feast's server also takes writes, from anybody who reaches it.
-READING = frozenset({"/get-online-features", "/health"})
-REFRESH = 10  # seconds until a view that was registered meanwhile is known
+# Feast's server also has endpoints that write, without authentication.
+READ_ENDPOINTS = frozenset({"/get-online-features", "/health"})
+# Interval after which the server reads newly registered views.
+REGISTRY_REFRESH_S = 10
 
 
-def feature_server_app(opened: Any) -> FastAPI:
-    """Return Feast's application on an opened store, without the ways to write."""
+def feature_server_app(store: Any) -> FastAPI:
+    """Return Feast's application on an opened store, without the endpoints that write."""
     no_security_manager()  # type: ignore[no-untyped-call]
-    served: FastAPI = get_app(opened, REFRESH)
-    served.router.routes = [each for each in served.router.routes if getattr(each, "path", "") in READING]
+    served: FastAPI = get_app(store, REGISTRY_REFRESH_S)
+    served.router.routes = [
+        route for route in served.router.routes if getattr(route, "path", "") in READ_ENDPOINTS
+    ]
     return served
 
 
 def main() -> int:
-    """Register what is declared to be online, and answer until SIGTERM."""
+    """Register the online views and serve them until SIGTERM; return the exit code."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     online = [view for view in catalog().feature_views.values() if view.online]
     try:
-        with client.open_store(settings().database_url) as opened:
-            client.register_views(opened, online, settings().lake_uri)
-            for view in online:  # so that the first caller does not wait for what loads lazily
-                client.look_up(opened, view, [client.sentinel_key(view)])
+        with client.open_store(settings().database_url) as store:
+            client.register_views(store, online, settings().lake_uri)
+            # A first look-up loads what Feast loads lazily, so that the first caller does not wait.
+            for view in online:
+                client.look_up(store, view, [client.sentinel_key(view)])
             uvicorn.run(
-                feature_server_app(opened),
+                feature_server_app(store),
                 host=settings().features_host,
                 port=settings().features_port,
                 access_log=False,

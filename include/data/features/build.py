@@ -1,4 +1,4 @@
-"""Build a feature view's rows from its datasets, each with the moments at which its sources became known."""
+"""Build the rows of a feature view from its datasets, with the time at which each source was known."""
 
 from __future__ import annotations
 
@@ -29,18 +29,40 @@ def build_features(
     datasets: Mapping[str, Dataset] | None = None,
 ) -> pd.DataFrame:
     """
-    Return the rows of `view` for these days, each built from its sources as far as they look back.
+    Build the rows of a feature view for some days.
 
-    Of a dataset that lands `lag_days` late, the newest days are left out, so that a day is built of the same
-    in the past and in service. A source has to be there for every day that is read, except before its first
-    and after its last partition.
+    Of a dataset that lands `lag_days` late, the newest days are not read, so that past days and the current
+    day are built from the same inputs. Each source must be published for every day that is read, except
+    before its first and after its last partition.
 
-    :raises PartitionMissing: if a day of a source was never published
-    :raises DataError: if a feature was not known `horizon` before the event
+    Parameters
+    ----------
+    view
+        Declaration of the feature view.
+    module_build
+        `build(frames, day)` of the declaration's module.
+    lake
+        Lake with the tables of the view's datasets.
+    days
+        Days to build.
+    datasets
+        Declared datasets by name; by default those of the catalogue.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per entity and day: `day`, the declared columns, then other columns that `build` returned.
+
+    Raises
+    ------
+    PartitionMissing
+        If a day of a source was never published.
+    DataError
+        If a value was not known `horizon` before the event.
     """
     declared = datasets if datasets is not None else catalog().datasets
     parts = [
-        _built(view, module_build, frames, day, declared)
+        _build_day(view, module_build, frames, day, declared)
         for day, frames in source_windows(view, lake, days, datasets=declared)
     ]
     rows = pd.concat(parts, ignore_index=True)
@@ -52,32 +74,33 @@ def source_windows(
     view: FeatureView, lake: Lake, days: Collection[date], *, datasets: Mapping[str, Dataset]
 ) -> Iterator[tuple[date, dict[str, pd.DataFrame]]]:
     """
-    Give each day, oldest first, with what `build` sees of each source on it.
+    Yield each day, ascending, with the frame of each dataset that `build` gets for it.
 
-    :raises PartitionMissing: if a day of a source was never published
+    Raises
+    ------
+    PartitionMissing
+        If a day of a source was never published.
     """
-    found = {source.dataset: _by_day(lake, source, datasets[source.dataset], days) for source in view.sources}
+    rows_by_day = {
+        source.dataset: _read_by_day(lake, source, datasets[source.dataset], days) for source in view.sources
+    }
     for day in sorted(days):
-        yield (
-            day,
-            {
-                source.dataset: _window(
-                    found[source.dataset], source.days_of(day, lag_days=datasets[source.dataset].lag_days)
-                )
-                for source in view.sources
-            },
-        )
+        frames = {}
+        for source in view.sources:
+            source_days = source.days_of(day, lag_days=datasets[source.dataset].lag_days)
+            frames[source.dataset] = _concat_days(rows_by_day[source.dataset], source_days)
+        yield day, frames
 
 
 def known_at(dataset: Dataset, rows: pd.DataFrame) -> pd.Series[pd.Timestamp]:
-    """Return when each row of a dataset became known: as it says itself, else when its partition landed."""
+    """Return when each row became known (n,): its `known_at` column, or partition start plus lag."""
     if dataset.known_at is not None:
         return rows[dataset.known_at]
-    names = rows["day"] if dataset.granularity == "day" else rows["day"] + "T" + rows["hour"]
-    return pd.to_datetime(names, utc=True).dt.as_unit("us") + timedelta(days=dataset.lag_days)
+    starts = rows["day"] if dataset.granularity == "day" else rows["day"] + "T" + rows["hour"]
+    return pd.to_datetime(starts, utc=True).dt.as_unit("us") + timedelta(days=dataset.lag_days)
 
 
-def _built(
+def _build_day(
     view: FeatureView,
     module_build: Build,
     frames: Mapping[str, pd.DataFrame],
@@ -91,37 +114,40 @@ def _built(
         dataset = datasets[source.dataset]
         if dataset.known_at is not None or dataset.lag_days or dataset.granularity == "hour":
             raise DataError(
-                f"{view.name}: build() returns no {source.known_at}, and only it knows which rows of "
-                f"{source.dataset} it used. Return their newest moment in include/features/{view.name}.py, "
-                "null where it used none."
+                f"{view.name}: build() returns no column {source.known_at}, so it is not known which rows of "
+                f"{source.dataset} were used. Return the time of the newest row that was used, or null, in "
+                f"include/features/{view.name}.py."
             )
         newest = known_at(dataset, frames[source.dataset]).max()
-        moments = pd.Series(newest, index=rows.index, dtype="datetime64[us, UTC]")
-        rows = rows.assign(**{source.known_at: moments})
+        known_times = pd.Series(newest, index=rows.index, dtype="datetime64[us, UTC]")
+        rows = rows.assign(**{source.known_at: known_times})
     declared = [column.name for column in view.columns if column.name in rows.columns]
     others = [name for name in rows.columns if name not in declared]
     return rows[[*declared, *others]].assign(day=day.isoformat())
 
 
-def _by_day(
+def _read_by_day(
     lake: Lake, source: ViewSource, dataset: Dataset, days: Collection[date]
 ) -> dict[str, pd.DataFrame]:
+    """Return the rows of the source by day; the key "" holds the frame without rows."""
     last = dataset.last_partition or date.max
-    wanted = {each for day in days for each in source.days_of(day, lag_days=dataset.lag_days)}
-    there = [day for day in wanted if dataset.first_partition <= day <= last]
-    rows = lake.read(dataset.name, there) if there else _nothing(dataset)
-    found = {str(day): part for day, part in rows.groupby("day", sort=False)}
-    return found | {"": rows.iloc[:0]}
+    source_days: set[date] = set()
+    for day in days:
+        source_days.update(source.days_of(day, lag_days=dataset.lag_days))
+    existing = [day for day in source_days if dataset.first_partition <= day <= last]
+    rows = lake.read(dataset.name, existing) if existing else _empty_frame(dataset)
+    by_day = {str(day): part for day, part in rows.groupby("day", sort=False)}
+    return by_day | {"": rows.iloc[:0]}
 
 
-def _nothing(dataset: Dataset) -> pd.DataFrame:
-    """Return no rows of a dataset, of which there may be no table yet."""
+def _empty_frame(dataset: Dataset) -> pd.DataFrame:
+    """Return a frame without rows in the types of a dataset; its table need not exist."""
     empty = dtypes.to_frame(dtypes.arrow_schema(dataset.columns).empty_table())
     parts = ["day", "hour"] if dataset.granularity == "hour" else ["day"]
     return empty.assign(**dict.fromkeys(parts, pd.Series(dtype=object)))
 
 
-def _window(by_day: Mapping[str, pd.DataFrame], days: Collection[date]) -> pd.DataFrame:
+def _concat_days(by_day: Mapping[str, pd.DataFrame], days: Collection[date]) -> pd.DataFrame:
     parts = [by_day[str(day)] for day in days if str(day) in by_day]
     if len(parts) == 1:
         return parts[0].reset_index(drop=True)
@@ -133,12 +159,12 @@ def _check_point_in_time(view: FeatureView, rows: pd.DataFrame) -> None:
         late = rows[rows[source.known_at] > rows[view.time] - view.horizon]
         if late.empty:
             continue
-        shown = ", ".join(
+        examples = ", ".join(
             f"{row[view.entity]} (known at {row[source.known_at]}, event at {row[view.time]})"
             for _, row in late.head(3).iterrows()
         )
         raise DataError(
             f"{view.name}: {len(late)} of {len(rows)} rows have features from the future: values of "
-            f"{source.dataset} later than {view.horizon} before their {view.time}: {shown}. "
+            f"{source.dataset} that were not known {view.horizon} before {view.time}: {examples}. "
             f"Correct build() in include/features/{view.name}.py."
         )

@@ -1,4 +1,4 @@
-"""Prove that no feature uses what became known later: build it again from what was known, and compare."""
+"""Leakage check: features are rebuilt from the data known at prediction time and compared."""
 
 from __future__ import annotations
 
@@ -25,24 +25,27 @@ if TYPE_CHECKING:
     Frames = Mapping[str, pd.DataFrame]
 
 GATE = "expect_features_to_be_known_in_time"
-MOMENTS = 24  # prediction moments of a partition that are looked at, the same ones each time
-MOST_DAYS = 24  # of a bulk run, in which that many moments are spread over all days
+UNKNOWN_TIME = "an unknown time"
+# Prediction times per partition that are checked, always the same ones.
+MAX_PREDICTION_TIMES = 24
+# Days of a bulk run that are checked; the prediction times are spread over them.
+MAX_DAYS = 24
 
 
 @dataclass(frozen=True, slots=True)
 class Leak:
     """
-    A feature that is another one without what became known after the prediction; the first of its rows.
+    A feature whose value changes without data from after the prediction time; described by its first row.
 
-    `value` was published, `known` is what could be known at `predicted_at`; `known_at` is when the source
-    had told enough for `value`.
+    `value` was published; `value_in_time` is the value from data known at `predicted_at`; `known_at` is the
+    time from which the source had enough data for `value`. `rows` is the number of rows that differ.
     """
 
     feature: str
     source: str
     entity: str
     value: str
-    known: str
+    value_in_time: str
     predicted_at: str
     known_at: str
     rows: int
@@ -51,24 +54,24 @@ class Leak:
         return (
             f"{self.feature} leaks from {self.source} in {self.rows} rows, such as {self.entity}: it is "
             f"{self.value}, known at {self.known_at}, but at the time of prediction, {self.predicted_at}, it "
-            f"was {self.known}"
+            f"was {self.value_in_time}"
         )
 
 
 @dataclass(frozen=True, slots=True)
 class LeakageCheck:
-    """The leaks of some partitions, and how many of their rows were built again."""
+    """Leaks of some partitions, and the number of rows that were rebuilt."""
 
     leaks: tuple[Leak, ...]
     rows: int
 
     @property
     def passed(self) -> bool:
-        """Whether something was looked at, and no leak was found."""
+        """Whether at least one row was rebuilt and none differs."""
         return self.rows > 0 and not self.leaks
 
     def results(self) -> ValidationResult:
-        """Return what was found as the evidence of a gate."""
+        """Return the leaks as the result of a quality gate."""
         from include.data.validation.results import CheckResult, ValidationResult
 
         def result(feature: str, message: str, rows: int, *examples: str) -> CheckResult:
@@ -76,22 +79,22 @@ class LeakageCheck:
 
         results = [result(leak.feature, str(leak), leak.rows, leak.entity) for leak in self.leaks]
         if not results:
-            results = [result("", "" if self.rows else "there was no row to look for leaks in", 0)]
+            results = [result("", "" if self.rows else "there was no row to check", 0)]
         return ValidationResult(self.passed, self.rows, tuple(results))
 
     def raise_if_failed(self, view: str) -> None:
         """
-        Do nothing if no feature knows the future.
+        Raise DataError if a feature leaks or no row was checked.
 
-        :raises DataError: naming each feature that does, its source, a row, and the times
+        The message names each feature that leaks, its source, a row, and the times.
         """
         if self.leaks:
             raise DataError(
-                f"{view}: {'; '.join(map(str, self.leaks))}. Nothing was published. Let build() in "
-                f"include/features/{view}.py use of each source only the rows that were known in time."
+                f"{view}: {'; '.join(map(str, self.leaks))}. Nothing was published. Change build() in "
+                f"include/features/{view}.py to use only rows that were known in time."
             )
         if not self.rows:
-            raise DataError(f"{view}: there was no row to look for leaks in. Build the features first.")
+            raise DataError(f"{view}: there was no row to check for leaks. Build the features first.")
 
 
 def check_leakage(
@@ -104,31 +107,34 @@ def check_leakage(
     datasets: Mapping[str, Dataset] | None = None,
 ) -> LeakageCheck:
     """
-    Return which features of `rows`, built for `days`, are others without what became known too late.
+    Rebuild a sample of `rows` from data known at prediction time, and return the features that differ.
 
-    For some prediction moments of each day every source is cut to what was known by then, and the rows of
-    that moment are built again. A feature must come out as it stands in `rows`.
+    For some prediction times of each day, every source is cut to the rows known by then and the rows of that
+    time are rebuilt; each feature must equal its value in `rows`.
 
-    :raises PartitionMissing: if a day of a source was never published
+    Raises
+    ------
+    PartitionMissing
+        If a day of a source was never published.
     """
     declared = datasets if datasets is not None else catalog().datasets
     by_day = dict(tuple(rows.groupby("day", sort=True)))
-    wanted = _spread(sorted(day for day in days if str(day) in by_day), MOST_DAYS)
-    most = max(2, 2 * MOMENTS // max(len(wanted), 2))
+    checked_days = _evenly_spaced(sorted(day for day in days if str(day) in by_day), MAX_DAYS)
+    max_times = max(2, 2 * MAX_PREDICTION_TIMES // max(len(checked_days), 2))
     leaks: dict[str, Leak] = {}
-    looked_at = 0
-    for day, frames in source_windows(view, lake, wanted, datasets=declared):
-        published = _of_some_moments(by_day[str(day)], view, most)
-        looked_at += len(published)
+    n_rows = 0
+    for day, frames in source_windows(view, lake, checked_days, datasets=declared):
+        published = _sample_times(by_day[str(day)], view, max_times)
+        n_rows += len(published)
         for leak in _DayCheck(view, build, declared, day, frames).leaks(published):
-            seen = leaks.get(leak.feature)
-            leaks[leak.feature] = replace(seen, rows=seen.rows + leak.rows) if seen else leak
-    return LeakageCheck(tuple(leaks.values()), looked_at)
+            earlier = leaks.get(leak.feature)
+            leaks[leak.feature] = replace(earlier, rows=earlier.rows + leak.rows) if earlier else leak
+    return LeakageCheck(tuple(leaks.values()), n_rows)
 
 
 @dataclass(frozen=True, slots=True)
 class _DayCheck:
-    """One day of a view, to be built from less than there is."""
+    """One day of a view with the frames of its sources, which can be rebuilt from fewer rows."""
 
     view: FeatureView
     build: Build
@@ -137,76 +143,90 @@ class _DayCheck:
     frames: Frames
 
     def leaks(self, published: pd.DataFrame) -> Iterator[Leak]:
-        """Give each feature that comes out as another one where only what was known is used."""
+        """Yield each feature that differs when only data known at prediction time is used."""
         sources = [source.dataset for source in self.view.sources]
-        again = pd.concat(
-            self._rebuild(dict.fromkeys(sources, moment), part)
-            for moment, part in published.groupby(published[self.view.time] - self.view.horizon)
+        rebuilt = pd.concat(
+            self._rebuild(dict.fromkeys(sources, predicted_at), part)
+            for predicted_at, part in published.groupby(published[self.view.time] - self.view.horizon)
         ).reindex(published.index)
         for column in self.view.features:
-            differs = _differ(published[column.name], again[column.name], column.dtype)
+            differs = _differ(published[column.name], rebuilt[column.name], column.dtype)
             if not differs.any():
                 continue
             first = published[differs].iloc[[0]]
-            moment = first[self.view.time].iloc[0] - self.view.horizon
-            source, since = self._origin(column.name, column.dtype, first, moment)
+            predicted_at = first[self.view.time].iloc[0] - self.view.horizon
+            source, known_since = self._find_source(column.name, column.dtype, first, predicted_at)
             yield Leak(
                 feature=column.name,
                 source=source,
                 entity=str(first[self.view.entity].iloc[0]),
-                value=_shown(first[column.name].iloc[0]),
-                known=_shown(again[column.name][differs].iloc[0]),
-                predicted_at=str(moment),
-                known_at=since,
+                value=_describe(first[column.name].iloc[0]),
+                value_in_time=_describe(rebuilt[column.name][differs].iloc[0]),
+                predicted_at=str(predicted_at),
+                known_at=known_since,
                 rows=int(differs.sum()),
             )
 
-    def _origin(self, feature: str, dtype: str, row: pd.DataFrame, moment: pd.Timestamp) -> tuple[str, str]:
-        """Return the source that alone makes the difference, and when it had told enough for the value."""
+    def _find_source(
+        self, feature: str, dtype: str, row: pd.DataFrame, predicted_at: pd.Timestamp
+    ) -> tuple[str, str]:
+        """Return the source that alone causes the difference, and when it had enough data for the value."""
         candidates = self.view.sources_of(feature)
-        for source in (*candidates, *(each for each in self.view.sources if each not in candidates)):
-            alone = self._rebuild({source.dataset: moment}, row)
-            if not _differ(row[feature], alone[feature], dtype).any():
-                continue
-            times = known_at(self.datasets[source.dataset], self.frames[source.dataset])
-            later = sorted(times[times > moment].unique())
-            low, high = 0, len(later) - 1
-            while low < high:
-                middle = (low + high) // 2
-                enough = self._rebuild({source.dataset: later[middle]}, row)
-                same = not _differ(row[feature], enough[feature], dtype).any()
-                low, high = (low, middle) if same else (middle + 1, high)
-            return source.dataset, str(later[low]) if later else "an unknown time"
-        return " and ".join(source.dataset for source in candidates), "an unknown time"
+        others = [source for source in self.view.sources if source not in candidates]
+        for source in (*candidates, *others):
+            rebuilt = self._rebuild({source.dataset: predicted_at}, row)
+            if _differ(row[feature], rebuilt[feature], dtype).any():
+                return source.dataset, self._known_since(source.dataset, feature, dtype, row, predicted_at)
+        return " and ".join(source.dataset for source in candidates), UNKNOWN_TIME
+
+    def _known_since(
+        self, dataset: str, feature: str, dtype: str, row: pd.DataFrame, predicted_at: pd.Timestamp
+    ) -> str:
+        """Find the earliest time from which the dataset's rows give the published value, by bisection."""
+        times = known_at(self.datasets[dataset], self.frames[dataset])
+        later = sorted(times[times > predicted_at].unique())
+        if not later:
+            return UNKNOWN_TIME
+        low = 0
+        high = len(later) - 1
+        while low < high:
+            middle = (low + high) // 2
+            rebuilt = self._rebuild({dataset: later[middle]}, row)
+            if _differ(row[feature], rebuilt[feature], dtype).any():
+                low = middle + 1
+            else:
+                high = middle
+        return str(later[low])
 
     def _rebuild(self, until: Mapping[str, pd.Timestamp], published: pd.DataFrame) -> pd.DataFrame:
-        """Return the published rows as they are built from sources that end at these moments, row by row."""
+        """Return the published rows (n, in order) rebuilt from the rows of each source known by its time."""
         cut = dict(self.frames)
-        for name, moment in until.items():
-            in_time = known_at(self.datasets[name], cut[name]) <= moment
+        for name, last_known in until.items():
+            in_time = known_at(self.datasets[name], cut[name]) <= last_known
             cut[name] = cut[name][in_time.to_numpy()].reset_index(drop=True)
         built = self.build(cut, self.day).drop_duplicates(self.view.entity).set_index(self.view.entity)
-        found = built.reindex(published[self.view.entity])
-        return found.set_axis(published.index)
+        return built.reindex(published[self.view.entity]).set_axis(published.index)
 
 
-def _of_some_moments(rows: pd.DataFrame, view: FeatureView, most: int) -> pd.DataFrame:
-    chosen = rows[rows[view.time].isin(_spread(sorted(rows[view.time].unique()), most))]
-    return chosen.reset_index(drop=True)
+def _sample_times(rows: pd.DataFrame, view: FeatureView, max_times: int) -> pd.DataFrame:
+    times = _evenly_spaced(sorted(rows[view.time].unique()), max_times)
+    return rows[rows[view.time].isin(times)].reset_index(drop=True)
 
 
-def _spread(values: list[Any], most: int) -> list[Any]:
-    """Return at most `most` of the values, evenly spread, the first and the last among them."""
-    if len(values) <= most:
+def _evenly_spaced(values: list[Any], size: int) -> list[Any]:
+    """Return at most `size` of the values, evenly spaced, including the first and the last."""
+    if len(values) <= size:
         return values
-    return [values[place] for place in np.linspace(0, len(values) - 1, most).round().astype(int)]
+    return [values[position] for position in np.linspace(0, len(values) - 1, size).round().astype(int)]
 
 
-def _differ(published: pd.Series[Any], again: pd.Series[Any], dtype: str) -> np.ndarray[Any, Any]:
-    one, other = (dtypes.coerce(values, dtype)[0].astype(object) for values in (published, again))
-    both_missing = one.isna() & other.isna()
-    return ~((one == other).fillna(False).astype(bool) | both_missing).to_numpy()
+def _differ(published: pd.Series[Any], rebuilt: pd.Series[Any], dtype: str) -> np.ndarray[Any, Any]:
+    """Return a boolean mask (n,) of the rows whose values differ; two missing values are equal."""
+    left = dtypes.coerce(published, dtype)[0].astype(object)
+    right = dtypes.coerce(rebuilt, dtype)[0].astype(object)
+    both_missing = left.isna() & right.isna()
+    return ~((left == right).fillna(False).astype(bool) | both_missing).to_numpy()
 
 
-def _shown(value: Any) -> str:
+def _describe(value: Any) -> str:
     return "missing" if pd.isna(value) else str(value)

@@ -1,4 +1,4 @@
-"""For which days a feature view has everything that it is built from."""
+"""Days for which all inputs of a feature view are published."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """Days that can be built, and of the others, by day, the partitions that are not there yet."""
+    """Days that can be built, ascending; and, by day, the missing partitions of those that cannot."""
 
     ready: list[date]
     waiting: dict[date, list[str]]
@@ -25,24 +25,29 @@ def dependent_days(
     view: FeatureView, dataset: str, days: Collection[date], lake: Lake, *, datasets: Mapping[str, Dataset]
 ) -> Readiness:
     """
-    Return the days of `view` that read these days of `dataset`, by whether all of their inputs are there.
+    Return the days of `view` that read these days of `dataset`, ready or waiting.
 
-    A day further on that reads back to one of these counts only once it is complete: it is not waited for.
+    A later day that only looks back to one of these days is ready once all of its inputs are published; until
+    then it is not reported as waiting.
     """
-    source, lag = next(each for each in view.sources if each.dataset == dataset), datasets[dataset].lag_days
-    later = {reader for day in days for reader in source.readers_of(day, lag_days=lag)}
-    there = {source.dataset: set(lake.days(source.dataset)) for source in view.sources}
-    lacking = {day: list(_lacking(view, day, there, datasets)) for day in sorted(later)}
-    ready = [day for day, missing in lacking.items() if not missing]
-    return Readiness(ready, {day: missing for day, missing in lacking.items() if missing and day in days})
+    lag_days = datasets[dataset].lag_days
+    source = next(source for source in view.sources if source.dataset == dataset)
+    dependent: set[date] = set()
+    for day in days:
+        dependent.update(source.readers_of(day, lag_days=lag_days))
+    published = {source.dataset: set(lake.days(source.dataset)) for source in view.sources}
+    missing = {day: list(_missing_inputs(view, day, published, datasets)) for day in sorted(dependent)}
+    ready = [day for day, partitions in missing.items() if not partitions]
+    waiting = {day: partitions for day, partitions in missing.items() if partitions and day in days}
+    return Readiness(ready, waiting)
 
 
-def _lacking(
-    view: FeatureView, day: date, there: Mapping[str, set[date]], datasets: Mapping[str, Dataset]
+def _missing_inputs(
+    view: FeatureView, day: date, published: Mapping[str, set[date]], datasets: Mapping[str, Dataset]
 ) -> Iterator[str]:
     for source in view.sources:
         dataset = datasets[source.dataset]
-        for wanted in source.days_of(day, lag_days=dataset.lag_days):
-            exists = dataset.first_partition <= wanted <= (dataset.last_partition or date.max)
-            if exists and wanted not in there[source.dataset]:
-                yield f"{source.dataset} {wanted}"
+        for source_day in source.days_of(day, lag_days=dataset.lag_days):
+            exists = dataset.first_partition <= source_day <= (dataset.last_partition or date.max)
+            if exists and source_day not in published[source.dataset]:
+                yield f"{source.dataset} {source_day}"

@@ -1,4 +1,4 @@
-"""How many of a day's rows have their label by now."""
+"""Completeness of labels: the share of each day's rows whose label has landed."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class Completeness:
     """
-    Of `rows` of a feature view, `landed` have a row in the label's dataset, and `labelled` a value there.
+    Numbers of rows of a feature view: all, with a row in the label's dataset, and with a label value.
 
-    A label that is known to be none, such as the delay of a cancelled flight, has landed.
+    A row whose label is null in the label's dataset, such as the delay of a cancelled flight, has landed.
     """
 
     rows: int
@@ -29,7 +29,7 @@ class Completeness:
 
     @property
     def share(self) -> float:
-        """Which part has landed; of no rows at all, nothing has."""
+        """Share of the rows that landed, between 0 and 1; 0 without rows."""
         return self.landed / self.rows if self.rows else 0.0
 
 
@@ -42,28 +42,30 @@ def label_completeness(
     versions: tuple[int | None, int | None] = (None, None),
 ) -> dict[date, Completeness]:
     """
-    Return the completeness of the labels of each of these days that has features, in order.
+    Return the completeness of the labels of each of `days` that has features, by ascending day.
 
-    `versions` are those of the feature view's table and of the label's, by default the newest.
+    `versions` are the versions of the feature view's table and of the label's table, by default the newest.
     """
     label = use_case.label
     with_features = sorted(set(days) & set(lake.days(view.name, version=versions[0])))
     if not with_features:
         return {}
     with_labels = set(lake.days(label.dataset, version=versions[1]))
-    wanted = [day for day in with_features if day in with_labels]
+    label_days = [day for day in with_features if day in with_labels]
     rows = lake.read(view.name, with_features, version=versions[0], columns=["day", view.entity])
     labels = (
-        lake.read(label.dataset, wanted, version=versions[1], columns=["day", view.entity, label.column])
-        if wanted
+        lake.read(label.dataset, label_days, version=versions[1], columns=["day", view.entity, label.column])
+        if label_days
         else rows.iloc[:0].assign(**{label.column: None})
     )
-    found = count(rows, labels, view.entity, label.column)
-    return {day: found[day.isoformat()] for day in with_features}
+    counts = count_labels(rows, labels, view.entity, label.column)
+    return {day: counts[day.isoformat()] for day in with_features}
 
 
-def count(rows: pd.DataFrame, labels: pd.DataFrame, entity: str, column: str) -> Mapping[str, Completeness]:
-    """Return the completeness by the column `day` of `rows`; a label is of the same day and `entity`."""
+def count_labels(
+    rows: pd.DataFrame, labels: pd.DataFrame, entity: str, column: str
+) -> Mapping[str, Completeness]:
+    """Return the completeness by `day` of `rows`; a label has the same day and `entity` as its row."""
     landed = labels.drop_duplicates(["day", entity])
     joined = rows.merge(landed, on=["day", entity], how="left", indicator="where")
     parts = joined.assign(landed=joined["where"] == "both", labelled=joined[column].notna())

@@ -1,4 +1,4 @@
-"""What is on record about the days that a model learns from: were their features checked for leakage?"""
+"""Recorded leakage checks of the days that a model is trained on."""
 
 from __future__ import annotations
 
@@ -26,9 +26,10 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class LeakageRecord:
     """
-    How many days of a feature view passed, how many nobody checked, and a sentence for each leaking feature.
+    Recorded leakage checks: number of days that passed, days without a check, and a message per leaking
+    feature.
 
-    `unchecked` names the stretches of days that nobody checked, such as `2013-01-01..2013-01-31`.
+    `unchecked` names the ranges of days without a check, such as `2013-01-01..2013-01-31`.
     """
 
     feature_view: str
@@ -40,12 +41,13 @@ class LeakageRecord:
 
 def of_snapshot(engine: Engine, lake: Lake, snapshot: Snapshot) -> LeakageRecord:
     """
-    Return what the checks said of the days of a snapshot's features, each as it was published by then.
+    Return the recorded leakage checks of the days of a snapshot's features, as published at its version.
 
-    The verdict on a day is the last one of the DAG run that published it. Who published it past its DAG has
-    left none, and a check that had no row to look at is none either.
+    The result for a day is the last one of the DAG run that published it. A day has no result if it was
+    published without its DAG, or if the check had no row.
     """
-    view, version = snapshot.feature_view, snapshot.feature_version
+    view = snapshot.feature_view
+    version = snapshot.feature_version
     first, last = (date.fromisoformat(day) for day in snapshot.days)
     days = [
         day
@@ -53,26 +55,29 @@ def of_snapshot(engine: Engine, lake: Lake, snapshot: Snapshot) -> LeakageRecord
         if first <= day <= last and str(day) not in snapshot.excluded_days
     ]
     commits = commit_log.list_commits(lake, view)
-    makers = {day: commit_log.producing_commit(commits, day, version=version) for day in days}
-    verdicts = _verdicts(engine, view, {maker.run for maker in makers.values() if maker and maker.run})
-    passed, unchecked = 0, []
+    producers = {day: commit_log.producing_commit(commits, day, version=version) for day in days}
+    runs = {commit.run for commit in producers.values() if commit and commit.run}
+    results = _last_results(engine, view, runs)
+    n_passed = 0
+    unchecked = []
     leaks: dict[str, str] = {}
-    for day, maker in makers.items():
-        verdict = verdicts.get(maker.run if maker else "")
-        found = {} if verdict is None else _leaks(verdict["results"])
-        if verdict is not None and verdict["passed"]:
-            passed += 1
-        elif found:
-            leaks = found | leaks
+    for day, commit in producers.items():
+        result = results.get(commit.run if commit else "")
+        day_leaks = {} if result is None else _leaks(result["results"])
+        if result is not None and result["passed"]:
+            n_passed += 1
+        elif day_leaks:
+            leaks = day_leaks | leaks
         else:
             unchecked.append(day)
-    stretches = tuple(partitions.format_key(stretch) for stretch in partitions.contiguous_ranges(unchecked))
-    return LeakageRecord(view, passed, len(unchecked), stretches, leaks)
+    ranges = tuple(partitions.format_key(days) for days in partitions.contiguous_ranges(unchecked))
+    return LeakageRecord(view, n_passed, len(unchecked), ranges, leaks)
 
 
-def _verdicts(engine: Engine, view: str, runs: Collection[str]) -> dict[str, Mapping[str, Any]]:
-    """Return the last verdict of each of these DAG runs."""
-    run = func.regexp_replace(gate_result.c.run, "/[^/]*$", "")  # whichever try it was
+def _last_results(engine: Engine, view: str, runs: Collection[str]) -> dict[str, Mapping[str, Any]]:
+    """Return the last result of each of these DAG runs, by run."""
+    # The column holds run and try; the try is cut off.
+    run = func.regexp_replace(gate_result.c.run, "/[^/]*$", "")
     query = (
         select(run.label("run"), gate_result.c.passed, gate_result.c.results)
         .where(gate_result.c.subject == view, run.in_(sorted(runs)))

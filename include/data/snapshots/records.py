@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def record_snapshot(engine: Engine, snapshot: Snapshot, *, run: str) -> None:
-    """Keep that a run took a snapshot; the same one taken again is kept once, with its first run."""
+    """Insert a snapshot with the run that created it; an existing record of the same snapshot stays."""
     values = {name: value for name, value in asdict(snapshot).items() if name != "days"}
     values["run"] = run
     values["excluded_days"] = list(snapshot.excluded_days)

@@ -1,4 +1,4 @@
-"""Name the exact rows that a model is made of, and read them again."""
+"""Snapshots: the exact rows of a training, which can be read again."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from pydantic import TypeAdapter, ValidationError
 
 from include.catalog import catalog
-from include.data.snapshots import label_completeness as completeness
+from include.data.snapshots.label_completeness import label_completeness
 from include.data.snapshots.target_encoding import encode
 from include.errors import DataError, PartitionMissing
 
@@ -55,42 +56,43 @@ class Snapshot:
     @classmethod
     def from_json(cls, text: str) -> Snapshot:
         """
-        Return the snapshot that `to_json` wrote.
-
-        :raises DataError: if it is none
+        Return the snapshot that `to_json` wrote; raise DataError if `text` is not one.
         """
         try:
-            values = json.loads(text)
-            first, last = values["days"]
-            exact = {"as_of": date.fromisoformat(values["as_of"]), "days": (first, last)}
-            return cls(**values | exact | {"excluded_days": tuple(values.get("excluded_days", ()))})
-        except (ValueError, TypeError, KeyError) as error:
-            raise DataError(f"This is no snapshot: {text[:200]!r} ({error}). Take a new one.") from error
+            return TypeAdapter(cls).validate_json(text)
+        except ValidationError as error:
+            raise DataError(f"{text[:200]!r} is not a snapshot: {error}. Create a new one.") from error
 
 
 def create(use_case: UseCase, lake: Lake, as_of: date | None, *, declared: Catalog | None = None) -> Snapshot:
     """
-    Return the snapshot of what could be learnt on the morning of `as_of`, by default with the newest labels.
+    Create a snapshot of the data that was available on the morning of `as_of`, by default with the newest
+    labels.
 
-    Its days are those before `as_of` that have features, and of whose rows enough have labels that had landed
-    by then: at least `minimum_completeness` of the label.
+    Its days are those before `as_of` that have features and for which the share of rows whose labels had
+    landed by then is at least `minimum_completeness` of the label.
 
-    :raises PartitionMissing: if there is no such day
+    Raises
+    ------
+    PartitionMissing
+        If there is no such day.
     """
-    known = declared or catalog()
-    view = known.feature_views[use_case.feature_view]
-    lag = timedelta(days=max(known.datasets[use_case.label.dataset].lag_days, 1))
+    declarations = declared or catalog()
+    view = declarations.feature_views[use_case.feature_view]
+    lag = timedelta(days=max(declarations.datasets[use_case.label.dataset].lag_days, 1))
     versions = (_version(lake, view.name), _version(lake, use_case.label.dataset))
-    found = completeness.label_completeness(
-        use_case, view, lake, lake.days(view.name, version=versions[0]), versions=versions
-    )
-    enough = {day for day, counted in found.items() if counted.share >= use_case.label.minimum_completeness}
-    if as_of is None and enough:
-        as_of = max(enough) + lag
-    due = [day for day in found if as_of and day + lag <= as_of]
-    days = [day for day in due if day in enough]
+    feature_days = lake.days(view.name, version=versions[0])
+    completeness = label_completeness(use_case, view, lake, feature_days, versions=versions)
+    minimum = use_case.label.minimum_completeness
+    labelled = {day for day, counts in completeness.items() if counts.share >= minimum}
+    if as_of is None and labelled:
+        as_of = max(labelled) + lag
+    due = [day for day in completeness if as_of and day + lag <= as_of]
+    days = [day for day in due if day in labelled]
     if as_of is None or not days:
-        raise PartitionMissing(_nothing_to_learn(use_case, as_of, found))
+        raise PartitionMissing(_explain_no_days(use_case, as_of, completeness))
+    n_landed = sum(completeness[day].landed for day in days)
+    n_rows = sum(completeness[day].rows for day in days)
     snapshot = Snapshot(
         use_case=use_case.name,
         as_of=as_of,
@@ -101,8 +103,8 @@ def create(use_case: UseCase, lake: Lake, as_of: date | None, *, declared: Catal
         days=(days[0].isoformat(), days[-1].isoformat()),
         rows=0,
         digest="",
-        completeness=sum(found[day].landed for day in days) / sum(found[day].rows for day in days),
-        excluded_days=tuple(day.isoformat() for day in due if day not in enough),
+        completeness=n_landed / n_rows,
+        excluded_days=tuple(day.isoformat() for day in due if day not in labelled),
     )
     frame = _rows(use_case, snapshot, lake, view)
     return replace(snapshot, rows=len(frame), digest=_digest(frame))
@@ -112,27 +114,32 @@ def read_snapshot(
     use_case: UseCase, snapshot: Snapshot, lake: Lake, *, declared: Catalog | None = None
 ) -> pd.DataFrame:
     """
-    Return the rows of a snapshot by day and entity: entity, time, `day`, the features and `target`.
+    Return the rows of a snapshot, sorted by day and entity: entity, time, `day`, features and `target`.
 
-    :raises DataError: if they are not the rows that were taken, or the snapshot is of another use case
+    Raises
+    ------
+    DataError
+        If the rows differ from those that the snapshot names, or it belongs to another use case.
     """
     if snapshot.use_case != use_case.name:
-        raise DataError(f"The snapshot is of {snapshot.use_case}, not of {use_case.name}.")
+        raise DataError(
+            f"The snapshot belongs to {snapshot.use_case}, not to {use_case.name}. Create a new one."
+        )
     view = (declared or catalog()).feature_views[snapshot.feature_view]
     frame = _rows(use_case, snapshot, lake, view)
     digest = _digest(frame)
     if digest != snapshot.digest:
         raise DataError(
-            f"{use_case.name}: the rows of the snapshot as of {snapshot.as_of} are not those that were "
-            f"taken: {len(frame):,} with digest {digest[:12]}, not {snapshot.rows:,} with "
-            f"{snapshot.digest[:12]}. "
-            "The features, the label or the tables' files were changed: take a new snapshot."
+            f"{use_case.name}: the rows of the snapshot as of {snapshot.as_of} have changed: "
+            f"{len(frame):,} rows with digest {digest[:12]}, not {snapshot.rows:,} rows with digest "
+            f"{snapshot.digest[:12]}. The declared features, the label or the tables' files were changed: "
+            "create a new snapshot."
         )
     return frame
 
 
 def row_hashes(frame: pd.DataFrame) -> np.ndarray[Any, np.dtype[np.uint64]]:
-    """Return one number per row, the same wherever and whenever the same values are hashed."""
+    """Return a hash (n,) of each row's values, the same on every machine and in every process."""
     return np.asarray(pd.util.hash_pandas_object(frame, index=False), dtype=np.uint64)
 
 
@@ -143,13 +150,13 @@ def _version(lake: Lake, table: str) -> int:
     return version
 
 
-def _nothing_to_learn(use_case: UseCase, as_of: date | None, found: Mapping[date, Completeness]) -> str:
-    best = max((counted.share for counted in found.values()), default=0.0)
+def _explain_no_days(use_case: UseCase, as_of: date | None, completeness: Mapping[date, Completeness]) -> str:
+    best = max((counts.share for counts in completeness.values()), default=0.0)
     return (
         f"{use_case.name}: no day has both {use_case.feature_view} and {use_case.label.dataset}"
         f"{f' as of {as_of}' if as_of else ''}, with labels for at least "
         f"{use_case.label.minimum_completeness:.0%} of its rows "
-        f"(the best of {len(found)} days has {best:.0%}). "
+        f"(the best of {len(completeness)} days has {best:.0%}). "
         "Ingest the datasets and build the features first."
     )
 
@@ -163,8 +170,8 @@ def _rows(use_case: UseCase, snapshot: Snapshot, lake: Lake, view: FeatureView) 
         joined = features.merge(labels, on=["day", view.entity], validate="one_to_one")
     except pd.errors.MergeError as error:
         raise DataError(
-            f"{use_case.name}: {view.entity} is there more than once a day in {view.name} or "
-            f"{snapshot.label_dataset}, so rows and labels cannot be joined. Correct and republish them."
+            f"{use_case.name}: {view.entity} occurs more than once per day in {view.name} or "
+            f"{snapshot.label_dataset}, so labels cannot be joined to rows. Correct and republish them."
         ) from error
     joined = joined.sort_values(["day", view.entity], ignore_index=True)
     target = encode(use_case.label, joined[TARGET])
@@ -172,19 +179,20 @@ def _rows(use_case: UseCase, snapshot: Snapshot, lake: Lake, view: FeatureView) 
 
 
 def _features(use_case: UseCase, snapshot: Snapshot, lake: Lake, view: FeatureView) -> pd.DataFrame:
-    """Return entity, time, `day`, features and what gates look at, as of then: a row per entity and day."""
-    from include.data.feature_store.client import historical  # Feast takes seconds to import
+    """Return entity, time, `day`, features and auxiliary columns: one row per entity and day."""
+    # Feast takes seconds to import.
+    from include.data.feature_store.client import historical
 
     entities = _read(lake, view.name, snapshot.feature_version, snapshot, [view.entity, view.time, "day"])
-    wanted = (*use_case.features, *use_case.auxiliary_columns)
-    return historical(view, lake, entities, version=snapshot.feature_version, columns=wanted)
+    columns = (*use_case.features, *use_case.auxiliary_columns)
+    return historical(view, lake, entities, version=snapshot.feature_version, columns=columns)
 
 
 def _read(lake: Lake, table: str, version: int, snapshot: Snapshot, columns: list[str]) -> pd.DataFrame:
     first, last = (date.fromisoformat(day) for day in snapshot.days)
     days = [day for day in lake.days(table, version=version) if first <= day <= last]
-    wanted = [day for day in days if day.isoformat() not in snapshot.excluded_days]
-    return lake.read(table, wanted, version=version, columns=columns)
+    included = [day for day in days if day.isoformat() not in snapshot.excluded_days]
+    return lake.read(table, included, version=version, columns=columns)
 
 
 def _digest(frame: pd.DataFrame) -> str:

@@ -1,4 +1,4 @@
-"""Cut rows by time: a model is judged on days after those that it was made of."""
+"""Splits by time into training, validation and test rows."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Splits:
-    """Rows to fit, to choose and to judge a model; their days do not overlap and are in this order."""
+    """Rows for fitting, for choosing and for testing a model: disjoint days, in this order."""
 
     train: pd.DataFrame
     validation: pd.DataFrame
@@ -25,12 +25,16 @@ class Splits:
 
 def split_rows(frame: pd.DataFrame, split: Split, *, lag_days: int) -> Splits:
     """
-    Return the last `test_days` days as test, the `validation_days` before as validation, the rest as train.
+    Split rows by day: the last `test_days` are test, the `validation_days` before validation, the rest
+    training.
 
-    Before validation and before test `embargo_days` are left out, by default the `lag_days` of the label: on
-    the morning of the first day that follows, their labels had not landed.
+    `embargo_days` before validation and before test are not used, by default the label's `lag_days`: on the
+    morning of the first day after them, their labels had not landed.
 
-    :raises DataError: if there are too few days or rows, or training or test rows have one class only
+    Raises
+    ------
+    DataError
+        If there are too few days or rows, or the training or test rows have only one class.
     """
     embargo = lag_days if split.embargo_days is None else split.embargo_days
     days = sorted(frame["day"].unique())
@@ -40,9 +44,9 @@ def split_rows(frame: pd.DataFrame, split: Split, *, lag_days: int) -> Splits:
     train = _before(early, validation[0], embargo) if validation else early
     if not train or len(validation) < split.validation_days:
         raise DataError(
-            f"There are {len(days)} days of labelled rows, and {split.validation_days + split.test_days} are "
-            f"held out for validation and test, each after an embargo of {embargo}. "
-            "Publish more days, or ask for fewer in the use case's `split`."
+            f"There are {len(days)} days of labelled rows; validation and test need "
+            f"{split.validation_days + split.test_days}, each after an embargo of {embargo}, and training "
+            "needs at least one more. Publish more days, or lower the days in the use case's `split`."
         )
     train_rows, validation_rows, test_rows = (
         frame[frame["day"].isin(part)] for part in (train, validation, test)
@@ -50,8 +54,8 @@ def split_rows(frame: pd.DataFrame, split: Split, *, lag_days: int) -> Splits:
     parts = Splits(train_rows, validation_rows, test_rows)
     if len(parts.train) < split.minimum_rows:
         raise DataError(
-            f"There are {len(parts.train):,} rows to train on, and the use case asks for "
-            f"{split.minimum_rows:,}. Publish more days, or lower `split.minimum_rows`."
+            f"There are {len(parts.train):,} training rows; the use case needs {split.minimum_rows:,}. "
+            "Publish more days, or lower `split.minimum_rows`."
         )
     for name, part in (("training", parts.train), ("test", parts.test)):
         if pd.api.types.is_integer_dtype(part["target"]) and part["target"].nunique() < 2:
@@ -63,6 +67,6 @@ def split_rows(frame: pd.DataFrame, split: Split, *, lag_days: int) -> Splits:
 
 
 def _before(days: list[str], first: str, embargo: int) -> list[str]:
-    """Return those of `days` that end at least `embargo` whole days before `first` begins."""
+    """Return the `days` that lie more than `embargo` days before the day `first`."""
     end = date.fromisoformat(first) - timedelta(days=embargo)
     return [day for day in days if date.fromisoformat(day) < end]

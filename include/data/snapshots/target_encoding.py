@@ -1,4 +1,4 @@
-"""What a label's column says, as the number that a model learns."""
+"""Encoding of a label's column as the numeric target of a model."""
 
 from __future__ import annotations
 
@@ -15,22 +15,28 @@ if TYPE_CHECKING:
 
 def encode(label: Label, values: pd.Series) -> pd.Series:
     """
-    Return the target of each value, missing where it is: a number, 1 above `above`, or the class's place.
+    Return the target (n,) as float64, NaN where the label is missing.
 
-    :raises DataError: if a value names none of the declared classes
+    The target is 1.0 or 0.0 with `above`, the index of the class with `bands` or `classes`, else the number.
+
+    Raises
+    ------
+    DataError
+        If a value is not one of the declared classes.
     """
     if label.bands:
         numbers = values.astype("float64")
-        places = pd.Series(np.searchsorted(label.bands, numbers), index=values.index, dtype="float64")
-        return places.where(numbers.notna())
+        classes = pd.Series(np.searchsorted(label.bands, numbers), index=values.index, dtype="float64")
+        return classes.where(numbers.notna())
     if label.classes:
-        strange = sorted({str(value) for value in values.dropna().unique()} - set(label.classes))
-        if strange:
+        unknown = sorted({str(value) for value in values.dropna().unique()} - set(label.classes))
+        if unknown:
             raise DataError(
-                f"{label.dataset}: {label.column} names {', '.join(strange[:5])}, and the declared classes "
-                f"are {', '.join(label.classes)}. Declare what is missing in `label.classes`."
+                f"{label.dataset}: {label.column} has values {', '.join(unknown[:5])} that are not among the "
+                f"declared classes {', '.join(label.classes)}. Add them to `label.classes`."
             )
-        return values.map({name: float(place) for place, name in enumerate(label.classes)}).astype("float64")
+        codes = {name: float(code) for code, name in enumerate(label.classes)}
+        return values.map(codes).astype("float64")
     numbers = values.astype("float64")
     if label.above is not None:
         return (numbers > label.above).astype("float64").where(numbers.notna())

@@ -1,4 +1,4 @@
-"""Compute a feature view's rows from its datasets, prove that they know no future, and bring them online."""
+"""Operators of feature views: build the rows, check them for leakage, write them to the online store."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 class BuildFeaturesOperator(BaseOperator):
     """
-    Build the rows of a feature view for the run's days, as they could be known then; the XCom is their URI.
+    Build the rows of a feature view for the run's days; the XCom is the URI of the staged frame.
 
     Example::
 
@@ -36,7 +36,7 @@ class BuildFeaturesOperator(BaseOperator):
         self.lake_conn_id = lake_conn_id
 
     def execute(self, context: Context) -> str:
-        """Return the staged features' URI."""
+        """Return the URI of the staged frame."""
         from include.data.features import build as features
 
         hook = LakeHook(self.lake_conn_id)
@@ -48,7 +48,7 @@ class BuildFeaturesOperator(BaseOperator):
 
 class CheckLeakageOperator(BaseOperator):
     """
-    Build some of the staged rows again from what was known at their time, and fail if a feature differs.
+    Rebuild a sample of the staged rows from data known at prediction time, and fail if a feature differs.
 
     The evidence is a row in `gate_result`, written before the task fails.
 
@@ -78,26 +78,29 @@ class CheckLeakageOperator(BaseOperator):
         self.airworthy_conn_id = airworthy_conn_id
 
     def execute(self, context: Context) -> int:
-        """Return how many rows were built again."""
+        """Return the number of rows that were rebuilt."""
         from include.data.features import leakage_check
         from include.data.validation import gate_results
 
-        hook, view = LakeHook(self.lake_conn_id), catalog().feature_views[self.feature_view]
+        hook = LakeHook(self.lake_conn_id)
+        view = catalog().feature_views[self.feature_view]
         build = declaration_module("features", self.feature_view).build
         rows = hook.staging.read(self.frame)
-        found = leakage_check.check_leakage(view, build, hook.lake, rows, run_context.run_days(context))
+        check = leakage_check.check_leakage(view, build, hook.lake, rows, run_context.run_days(context))
         engine = AirworthyDatabaseHook(self.airworthy_conn_id).engine
-        run, partition = run_context.attempt_key(context), run_context.partition_key(context)
-        gate_results.record_gate_result(engine, self.feature_view, run, partition, found.results())
-        found.raise_if_failed(self.feature_view)
-        return found.rows
+        run = run_context.attempt_key(context)
+        partition = run_context.partition_key(context)
+        gate_results.record_gate_result(engine, self.feature_view, run, partition, check.results())
+        check.raise_if_failed(self.feature_view)
+        return check.rows
 
 
 class MaterialiseFeaturesOperator(BaseOperator):
     """
-    Bring the run's days of a feature view online, if they are among its newest; repeated, it changes nothing.
+    Write the run's days of a feature view to the online store, if they are among its newest days.
 
-    A run that names no day brings all of the newest online. The XCom tells how many rows of which days.
+    A run without days writes all of the newest days. A second run changes nothing. The XCom holds the number
+    of rows, the days, and the number of older values that were deleted.
 
     Example::
 
@@ -122,12 +125,15 @@ class MaterialiseFeaturesOperator(BaseOperator):
         self.airworthy_conn_id = airworthy_conn_id
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Return how many rows of which days are online now."""
+        """Return the number of rows and the days that were written."""
         from include.data.feature_store.client import materialise
 
-        view, lake = catalog().feature_views[self.feature_view], LakeHook(self.lake_conn_id).lake
+        view = catalog().feature_views[self.feature_view]
+        lake = LakeHook(self.lake_conn_id).lake
         url = AirworthyDatabaseHook(self.airworthy_conn_id).engine.url
-        named = context["dag_run"].partition_key or context["params"].get("first")
-        done = materialise(view, lake, url, run_context.run_days(context) if named else None)
-        self.log.info("%s: %d rows of %s are online", view.name, done.rows, ", ".join(done.days) or "no day")
-        return {"rows": done.rows, "days": list(done.days), "forgotten": done.evicted}
+        has_days = context["dag_run"].partition_key or context["params"].get("first")
+        result = materialise(view, lake, url, run_context.run_days(context) if has_days else None)
+        self.log.info(
+            "%s: wrote %d rows of %s online", view.name, result.rows, ", ".join(result.days) or "no day"
+        )
+        return {"rows": result.rows, "days": list(result.days), "evicted": result.evicted}

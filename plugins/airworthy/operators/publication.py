@@ -1,4 +1,4 @@
-"""Publish a dataset's partition, and set off what is complete with it."""
+"""Publication of datasets, and the asset events that follow from it."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 class PublishDatasetOperator(PublishPartitionOperator):
     """
-    Replace the run's days of a dataset, and announce every day for which a feature view now has all inputs.
+    Replace the run's days of a dataset, and send an asset event for each day whose inputs are complete.
 
-    A day is announced once: when the last of its inputs is published, and again whenever one of them is
-    published anew. A day that lacks another input sets nothing off; the log names what is missing.
-    Of labels the XCom `completeness` says which part of each day's rows have theirs by now.
+    A feature view's day is announced when the last of its inputs is published, and again whenever one of them
+    is published again. A day with a missing input is not announced; the log names what is missing. For a
+    dataset of labels, the XCom `completeness` holds the share of each day's rows whose label has landed.
 
     Example::
 
@@ -43,7 +43,7 @@ class PublishDatasetOperator(PublishPartitionOperator):
         )
 
     def announce(self, context: Context, lake: Lake) -> None:
-        """Tell those who follow the dataset, and each feature view which of its days are complete."""
+        """Send the asset events of the dataset and of each feature view that reads it."""
         run_context.announce_partitions(context, assets.dataset(self.table))
         for view in _readers(self.table):
             context["outlet_events"][assets.inputs_asset(view.name)].add_partitions(
@@ -53,55 +53,70 @@ class PublishDatasetOperator(PublishPartitionOperator):
             context["ti"].xcom_push("completeness", complete)
 
     def _labels(self, context: Context, lake: Lake) -> dict[str, dict[str, float]]:
-        """Return, by use case and day, which part of the rows have their label now, if this is the label."""
+        """Return the share of rows whose label has landed, by use case and day; empty for other datasets."""
         from include.data.snapshots import label_completeness
 
         shares = {}
         for use_case in catalog().use_cases.values():
             if use_case.label.dataset != self.table:
                 continue
-            view, least = catalog().feature_views[use_case.feature_view], use_case.label.minimum_completeness
-            found = label_completeness.label_completeness(use_case, view, lake, run_context.run_days(context))
-            shares[use_case.name] = {str(day): one.share for day, one in found.items()}
-            for day in (day for day, one in found.items() if one.share < least):
-                self.log.warning(
-                    "%s: %.1f %% of the labels of %s have landed; it is learnt from at %.0f %%",
-                    use_case.name, 100 * found[day].share, day, 100 * least,
-                )  # fmt: skip
+            view = catalog().feature_views[use_case.feature_view]
+            minimum = use_case.label.minimum_completeness
+            completeness = label_completeness.label_completeness(
+                use_case, view, lake, run_context.run_days(context)
+            )
+            shares[use_case.name] = {str(day): counts.share for day, counts in completeness.items()}
+            for day, counts in completeness.items():
+                if counts.share < minimum:
+                    self.log.warning(
+                        "%s: %.1f %% of the labels of %s have landed; training uses the day from %.0f %% on",
+                        use_case.name, 100 * counts.share, day, 100 * minimum,
+                    )  # fmt: skip
         return shares
 
     def _complete(self, context: Context, lake: Lake, view: FeatureView) -> list[str]:
         from include.data.features import readiness
 
         days = run_context.run_days(context)
-        found = readiness.dependent_days(view, self.table, days, lake, datasets=catalog().datasets)
-        for day, missing in found.waiting.items():
+        dependent = readiness.dependent_days(view, self.table, days, lake, datasets=catalog().datasets)
+        for day, missing in dependent.waiting.items():
             self.log.info("%s of %s waits for %s", view.name, day, ", ".join(missing))
         if context["dag_run"].partition_key is None:
-            ready = [partitions.format_key(stretch) for stretch in partitions.contiguous_ranges(found.ready)]
+            ready = _format_ranges(dependent.ready)
         else:
-            ready = [str(day) for day in found.ready]
+            ready = [str(day) for day in dependent.ready]
         return ready or [f"{INCOMPLETE} {run_context.partition_key(context)}"]
 
 
 def outlets(dataset: str) -> list[Asset]:
-    """Return the assets that change with a dataset: itself, and the inputs of each view that reads it."""
+    """Return the assets that change with a dataset: its own, and the inputs of each view that reads it."""
     return [assets.dataset(dataset), *(assets.inputs_asset(view.name) for view in _readers(dataset))]
 
 
 def publish_asset_event(context: Context, dataset: str, changed: Sequence[Partition], lake: Lake) -> None:
-    """Name these partitions on the assets of a dataset, each stretch of days once."""
+    """Send asset events for changed partitions of a dataset, one for each contiguous range."""
     from include.data.features import readiness
 
-    events, days = context["outlet_events"], sorted({partitions.day_of(one) for one in changed})
-    keys = [partitions.format_key(stretch) for stretch in partitions.contiguous_ranges(changed)]
+    events = context["outlet_events"]
+    days = sorted({partitions.day_of(partition) for partition in changed})
+    keys = _format_ranges(changed)
     events[assets.dataset(dataset)].add_partitions(keys)
     for view in _readers(dataset):
-        found = readiness.dependent_days(view, dataset, days, lake, datasets=catalog().datasets)
-        ready = [partitions.format_key(stretch) for stretch in partitions.contiguous_ranges(found.ready)]
+        dependent = readiness.dependent_days(view, dataset, days, lake, datasets=catalog().datasets)
+        ready = _format_ranges(dependent.ready)
         events[assets.inputs_asset(view.name)].add_partitions(ready or [f"{INCOMPLETE} {keys[0]}"])
 
 
+def _format_ranges(changed: Sequence[Partition]) -> list[str]:
+    return [
+        partitions.format_key(partition_range) for partition_range in partitions.contiguous_ranges(changed)
+    ]
+
+
 def _readers(dataset: str) -> list[FeatureView]:
-    views = catalog().feature_views.values()
-    return [view for view in views if dataset in {source.dataset for source in view.sources}]
+    """Return the feature views that read a dataset."""
+    readers = []
+    for view in catalog().feature_views.values():
+        if dataset in {source.dataset for source in view.sources}:
+            readers.append(view)
+    return readers

@@ -88,7 +88,7 @@ def test_a_publisher_killed_at_any_moment_leaves_each_day_once_and_whole(place, 
     moments = random.Random(seed)
     for kill in range(8 if place.options else 20):
         arguments = (lake.uri, place.options, f"run{kill}")
-        process = processes.Process(target=publisher.publish_for_ever, args=arguments, daemon=True)
+        process = processes.Process(target=publisher.publish_until_killed, args=arguments, daemon=True)
         process.start()
         before = lake.version("things")
         while lake.version("things") == before:  # so that it dies at work, not on its way there

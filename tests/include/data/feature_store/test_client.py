@@ -31,7 +31,7 @@ def flown(tmp_path_factory, real_frames):
     return lake
 
 
-def test_a_thousand_random_rows_have_the_same_features_offline_and_online(flown, database_url):
+def test_thousand_random_rows_equal_offline_and_online(flown, database_url):
     client.materialise(VIEW, flown, database_url, DAYS)
     rows = flown.read(VIEW.name)
     entities = rows[[VIEW.entity, VIEW.time]].sample(1_000, random_state=7)
@@ -92,12 +92,12 @@ def ask(*rows):
 
 
 def online(database_url, *rivers):
-    """Return the level of each river, as it is online."""
+    """Return the level of row river, as it is online."""
     with client.open_store(database_url) as opened:
-        found = client.look_up(opened, LEVELS, list(rivers))
+        features = client.look_up(opened, LEVELS, list(rivers))
     return {
         river: level if level is not pd.NA else None
-        for river, level in zip(rivers, found["level"], strict=True)
+        for river, level in zip(rivers, features["level"], strict=True)
     }
 
 
@@ -112,7 +112,7 @@ def test_the_past_is_joined_as_of_each_row_s_moment(lake):
     assert client.historical(LEVELS, lake, rows, columns=["level"])["level"].tolist() == [0, 1, 2]
 
 
-def test_each_row_that_is_asked_for_comes_back_in_its_place_with_nulls_where_nothing_was_known(lake):
+def test_historical_keeps_row_order_with_nulls_where_unknown(lake):
     publish(lake, DAYS[0], ["Rhine", "Elbe"], 7)
     rows = ask(
         ("Nile", "2013-01-02T00:00:00Z"),
@@ -121,16 +121,16 @@ def test_each_row_that_is_asked_for_comes_back_in_its_place_with_nulls_where_not
         ("Rhine", "2012-12-31T00:00:00Z"),  # and one before the first value
         ("Elbe", "2013-01-02T00:00:00Z"),
     ).set_index(pd.Index([9, 3, 3, 1, 0]))
-    found = client.historical(LEVELS, lake, rows)
-    assert list(found["river"]) == list(rows["river"])
-    assert found["level"].astype(object).where(found["level"].notna(), None).tolist() == [
+    features = client.historical(LEVELS, lake, rows)
+    assert list(features["river"]) == list(rows["river"])
+    assert features["level"].astype(object).where(features["level"].notna(), None).tolist() == [
         None,
         7,
         7,
         None,
         None,
     ]
-    assert {name: str(dtype) for name, dtype in found.dtypes.items()} == {
+    assert {name: str(dtype) for name, dtype in features.dtypes.items()} == {
         "river": "object", "at": MOMENT, "level": "Int64", "flow": "float64", "open": "boolean",
         "town": "object", "gauges_known_at": MOMENT, "day": "object",
     }  # fmt: skip
@@ -161,7 +161,7 @@ def test_what_cannot_be_asked_is_named(lake):
         client.historical(LEVELS, lake, rows.assign(at=pd.NaT))
 
 
-def test_the_newest_days_are_online_and_those_before_them_are_forgotten(lake, database_url):
+def test_materialise_keeps_newest_days_and_deletes_older_ones(lake, database_url):
     for day, river in zip(DAYS, ("Rhine", "Elbe", "Oder"), strict=True):
         publish(lake, day, [river])
         assert client.materialise(LEVELS, lake, database_url, [day]).rows == 1
@@ -187,9 +187,9 @@ def test_a_day_that_is_published_again_replaces_what_it_had(lake, database_url):
     assert (first.rows, first.evicted) == (2, len(names(LEVELS)))  # Elbe's
     assert client.materialise(LEVELS, lake, database_url).evicted == 0
     with client.open_store(database_url) as opened:
-        found = client.look_up(opened, LEVELS, ["Rhine", "Elbe", "Oder"])
-    assert found["level"].tolist()[0] == 5
-    assert found["day"].tolist() == ["2013-01-01", None, "2013-01-01"]
+        features = client.look_up(opened, LEVELS, ["Rhine", "Elbe", "Oder"])
+    assert features["level"].tolist()[0] == 5
+    assert features["day"].tolist() == ["2013-01-01", None, "2013-01-01"]
 
 
 def test_whoever_read_an_earlier_version_cannot_undo_a_later_one(lake, database_url, monkeypatch):
@@ -214,10 +214,10 @@ def test_the_registry_tells_people_and_tools_what_there_is(flown, database_url):
         before = opened.get_feature_view("levels").last_updated_timestamp
         client.register_views(opened, [VIEW, LEVELS], flown.uri)
         assert opened.get_feature_view("levels").last_updated_timestamp == before
-        found = opened.get_feature_view(VIEW.name)
-        assert (found.owner, found.description) == (VIEW.owner, VIEW.description)
-        assert found.batch_source.path == f"{flown.uri}/flight_features"
-        assert {field.name for field in found.features} == set(names(VIEW))
+        features = opened.get_feature_view(VIEW.name)
+        assert (features.owner, features.description) == (VIEW.owner, VIEW.description)
+        assert features.batch_source.path == f"{flown.uri}/flight_features"
+        assert {field.name for field in features.features} == set(names(VIEW))
         changed = LEVELS.model_copy(update={"description": "Levels of all rivers."})
         client.register_views(opened, [changed], flown.uri)
         assert opened.get_feature_view("levels").description == "Levels of all rivers."
@@ -227,7 +227,7 @@ def test_many_may_open_an_empty_database_at_once(lake, database_url):
     publish(lake, DAYS[0], ["Rhine"], 1)
     with ThreadPoolExecutor(4) as pool:
         done = list(pool.map(lambda _: client.materialise(LEVELS, lake, database_url), range(4)))
-    assert {each.rows for each in done} == {1}
+    assert {row.rows for row in done} == {1}
     assert online(database_url, "Rhine") == {"Rhine": 1}
 
 
@@ -245,7 +245,7 @@ def test_connections_that_the_database_ended_are_replaced(lake, database_url, po
 
 def test_a_database_that_is_away_is_an_accident(lake):
     publish(lake, DAYS[0], ["Rhine"], 1)
-    with pytest.raises(ServiceUnavailable, match="The feature store's database is away"):
+    with pytest.raises(ServiceUnavailable, match="The feature store's database does not answer"):
         client.materialise(LEVELS, lake, f"postgresql+psycopg2://a:b@127.0.0.1:{free_ports(1)[0]}/c")
 
 

@@ -24,7 +24,7 @@ VIEW = FeatureView(
     columns=(
         Column(name="id", dtype="string"),
         Column(name="leaves", dtype="timestamp"),
-        Column(name="seen", dtype="string"),
+        Column(name="level_days", dtype="string"),
     ),
 )
 
@@ -54,18 +54,18 @@ def filled(lake):
     keys = [day.isoformat() for day in DAYS]
     moments = pd.to_datetime(keys, utc=True) + pd.Timedelta(hours=12)
     lake.publish("trips", pd.DataFrame({"id": keys, "leaves": moments, "day": keys}), DAYS, metadata={})
-    seen = pd.DataFrame({"id": keys[:4], "at": moments[:4], "day": keys[:4]})
-    lake.publish("levels_seen", seen, DAYS[:4], metadata={})
+    levels = pd.DataFrame({"id": keys[:4], "at": moments[:4], "day": keys[:4]})
+    lake.publish("levels_seen", levels, DAYS[:4], metadata={})
     return lake
 
 
 def build_with(known_at):
     def build(frames, day):
-        seen = ",".join(sorted(frames["levels_seen"]["day"]))
+        level_days = ",".join(sorted(frames["levels_seen"]["day"]))
         return (
             frames["trips"]
             .drop(columns="day")
-            .assign(seen=seen, levels_seen_known_at=known_at(frames["trips"]["leaves"]))
+            .assign(level_days=level_days, levels_seen_known_at=known_at(frames["trips"]["leaves"]))
         )
 
     return build
@@ -74,9 +74,9 @@ def build_with(known_at):
 in_time = build_with(lambda leaves: leaves - HOUR)
 
 
-def test_each_day_sees_itself_and_as_many_days_before_as_declared(filled, declared):
+def test_build_reads_the_day_and_its_declared_lookback(filled, declared):
     rows = features.build_features(VIEW, in_time, filled, DAYS, datasets=declared)
-    assert dict(zip(rows["day"], rows["seen"], strict=True)) == {
+    assert dict(zip(rows["day"], rows["level_days"], strict=True)) == {
         "2013-01-01": "2013-01-01",
         "2013-01-02": "2013-01-01,2013-01-02",
         "2013-01-03": "2013-01-01,2013-01-02,2013-01-03",
@@ -85,18 +85,18 @@ def test_each_day_sees_itself_and_as_many_days_before_as_declared(filled, declar
     }
 
 
-def test_of_a_source_that_lands_late_a_day_sees_what_has_landed_by_then(filled, declared):
+def test_build_reads_of_a_late_source_only_landed_days(filled, declared):
     declared["levels_seen"] = Dataset(**declared["levels_seen"].model_dump() | {"lag_days": 1})
     rows = features.build_features(VIEW, in_time, filled, DAYS, datasets=declared)
-    assert dict(zip(rows["day"], rows["seen"], strict=True)) == {
+    assert dict(zip(rows["day"], rows["level_days"], strict=True)) == {
         "2013-01-01": "",
         "2013-01-02": "2013-01-01",
         "2013-01-03": "2013-01-01,2013-01-02",
         "2013-01-04": "2013-01-02,2013-01-03",
         "2013-01-05": "2013-01-03,2013-01-04",
     }
-    alone = features.build_features(VIEW, in_time, filled, DAYS[:1], datasets=declared)
-    assert alone["seen"].tolist() == [""]
+    single = features.build_features(VIEW, in_time, filled, DAYS[:1], datasets=declared)
+    assert single["level_days"].tolist() == [""]
 
 
 def test_one_day_at_a_time_gives_what_a_bulk_run_gives(filled, declared):
@@ -128,7 +128,7 @@ def test_nothing_known_is_not_from_the_future(filled, declared):
     )
 
 
-def test_what_lands_whole_is_known_from_its_partitions_start_and_lag(filled, declared):
+def test_known_at_without_column_is_start_plus_lag(filled, declared):
     rows = features.build_features(VIEW, in_time, filled, DAYS[:2], datasets=declared)
     assert rows["trips_known_at"].tolist() == [pd.Timestamp(day, tz="UTC") for day in DAYS[:2]]
     late = Dataset(**declared["trips"].model_dump() | {"lag_days": 1})
@@ -136,25 +136,26 @@ def test_what_lands_whole_is_known_from_its_partitions_start_and_lag(filled, dec
     assert sorted(moments) == [DAYS[1], DAYS[2]]
 
 
-def test_the_columns_are_the_declared_ones_in_their_order_and_then_the_day(filled, declared):
+def test_build_orders_columns_as_declared_then_day(filled, declared):
     rows = features.build_features(VIEW, in_time, filled, DAYS[:1], datasets=declared)
     assert [*rows.columns] == [*(column.name for column in VIEW.columns), "day"]
 
 
 def test_an_hour_is_known_from_its_own_start_and_lag(declared):
-    hourly = Dataset(**declared["trips"].model_dump() | {"every": "hour", "lag_days": 1})
+    hourly = Dataset(**declared["trips"].model_dump() | {"granularity": "hour", "lag_days": 1})
     rows = pd.DataFrame({"day": ["2013-01-01"] * 2, "hour": ["05", "23"]})
     moments = [pd.Timestamp("2013-01-02T05:00Z"), pd.Timestamp("2013-01-02T23:00Z")]
     assert features.known_at(hourly, rows).tolist() == moments
 
 
 @pytest.mark.parametrize(
-    "changed", [{"known_at": "at"}, {"known_at": None, "lag_days": 1}, {"known_at": None, "every": "hour"}]
+    "changed",
+    [{"known_at": "at"}, {"known_at": None, "lag_days": 1}, {"known_at": None, "granularity": "hour"}],
 )
-def test_a_build_must_say_when_the_rows_that_it_used_became_known(filled, declared, changed):
+def test_build_without_known_at_column_is_refused(filled, declared, changed):
     def forgets(frames, day):
         return in_time(frames, day).drop(columns="levels_seen_known_at")
 
     declared["levels_seen"] = Dataset(**declared["levels_seen"].model_dump() | changed)
-    with pytest.raises(DataError, match=r"levels: build\(\) returns no levels_seen_known_at, and only it"):
+    with pytest.raises(DataError, match=r"levels: build\(\) returns no column levels_seen_known_at"):
         features.build_features(VIEW, forgets, filled, DAYS[:1], datasets=declared)

@@ -21,14 +21,14 @@ DAY = DAYS[1]
 @pytest.fixture(autouse=True)
 def _few_moments(request, monkeypatch):
     if "honest" not in request.node.name:
-        monkeypatch.setattr(leakage_check, "MOMENTS", 6)
+        monkeypatch.setattr(leakage_check, "MAX_PREDICTION_TIMES", 6)
 
 
 def view_with(name, source, **changes):
     """Return the project's view with one more feature from one more source."""
     columns = tuple(column for column in VIEW.columns if not column.name.endswith("_known_at"))
     columns += (Column(name=name, dtype="number", nullable=True),)
-    sources = tuple(each for each in VIEW.sources if each.dataset != source.dataset)
+    sources = tuple(name for name in VIEW.sources if name.dataset != source.dataset)
     return FeatureView(
         **VIEW.model_dump(exclude={"columns", "sources"}) | changes,
         columns=columns,
@@ -96,48 +96,49 @@ def with_weather_to_come(frames, day):
 
 def test_honest_features_of_real_flights_are_let_through(real_lake):
     rows = real_lake.read("flight_features")
-    found = leakage_check.check_leakage(VIEW, honest, real_lake, rows, DAYS)
-    assert found.passed
-    assert found.leaks == ()
-    assert found.rows > 100
-    found.raise_if_failed(VIEW.name)
+    check = leakage_check.check_leakage(VIEW, honest, real_lake, rows, DAYS)
+    assert check.passed
+    assert check.leaks == ()
+    assert check.rows > 100
+    check.raise_if_failed(VIEW.name)
 
 
-def test_the_arrival_as_a_feature_is_caught_with_its_name_source_row_and_times(arrived):
-    found = look_at_arrival(arrived)
-    assert [(leak.feature, leak.source) for leak in found.leaks] == [("arr_delay", "arrived")]
-    leak = found.leaks[0]
-    assert leak.known == "missing"
+def test_arrival_as_feature_is_reported_with_source_and_times(arrived):
+    check = look_at_arrival(arrived)
+    assert [(leak.feature, leak.source) for leak in check.leaks] == [("arr_delay", "arrived")]
+    leak = check.leaks[0]
+    assert leak.value_in_time == "missing"
     took = pd.Timestamp(leak.known_at) - pd.Timestamp(leak.predicted_at)
     assert took == timedelta(hours=5)  # it arrives three hours after a departure that is predicted two before
     assert leak.entity.startswith("2013-01-02-")
     with pytest.raises(
         DataError, match=r"arr_delay leaks from arrived in \d+ rows, such as 2013-01-02-\S+: it is"
     ):
-        found.raise_if_failed("flight_features")
+        check.raise_if_failed("flight_features")
 
 
-def test_arrivals_that_land_a_day_late_are_not_there_to_leak_but_are_found_where_somebody_put_them(real_lake):
-    view, build = arrival_of("arrivals"), with_arrival_of("arrivals")
+def test_late_arrivals_cannot_leak_unless_published_early(real_lake):
+    view = arrival_of("arrivals")
+    build = with_arrival_of("arrivals")
     assert look(view, build, real_lake).passed
     own = real_lake.read("flight_features", [DAY]).merge(
         real_lake.read("arrivals")[["flight_id", "arr_delay"]], on="flight_id"
     )
-    found = look(view, build, real_lake, own)
-    assert [(leak.feature, leak.known_at) for leak in found.leaks] == [("arr_delay", "an unknown time")]
+    check = look(view, build, real_lake, own)
+    assert [(leak.feature, leak.known_at) for leak in check.leaks] == [("arr_delay", "an unknown time")]
 
 
-def test_weather_from_the_future_is_caught_though_the_row_claims_to_be_of_before(real_lake):
+def test_future_weather_is_reported_despite_its_known_at(real_lake):
     def claims(frames, day):
         return with_weather_to_come(frames, day).assign(
             weather_known_at=lambda rows: rows["scheduled_departure"] - VIEW.horizon
         )
 
-    found = look(VIEW, claims, real_lake)
-    assert {leak.source for leak in found.leaks} == {"weather"}
-    assert {"temp", "pressure", "wind_speed"} <= {leak.feature for leak in found.leaks}
-    assert {"carrier", "hour"}.isdisjoint({leak.feature for leak in found.leaks})
-    temp = next(leak for leak in found.leaks if leak.feature == "temp")
+    check = look(VIEW, claims, real_lake)
+    assert {leak.source for leak in check.leaks} == {"weather"}
+    assert {"temp", "pressure", "wind_speed"} <= {leak.feature for leak in check.leaks}
+    assert {"carrier", "hour"}.isdisjoint({leak.feature for leak in check.leaks})
+    temp = next(leak for leak in check.leaks if leak.feature == "temp")
     between = pd.Timestamp(temp.known_at) - pd.Timestamp(temp.predicted_at)
     assert timedelta(0) < between <= VIEW.horizon
 
@@ -147,17 +148,17 @@ def test_the_mean_of_the_whole_day_is_the_future_of_its_morning(real_lake):
         return honest(frames, day).assign(mean_temp=frames["weather"]["temp"].mean())
 
     weather = ViewSource(dataset="weather", lookback_days=1, columns=("mean_temp", "temp"))
-    found = look(view_with("mean_temp", weather), build, real_lake)
-    assert {(leak.feature, leak.source) for leak in found.leaks} == {("mean_temp", "weather")}
+    check = look(view_with("mean_temp", weather), build, real_lake)
+    assert {(leak.feature, leak.source) for leak in check.leaks} == {("mean_temp", "weather")}
 
 
-def test_a_row_that_is_published_otherwise_than_it_is_built_is_a_leak_of_unknown_time(real_lake):
+def test_row_that_differs_from_its_build_leaks_at_unknown_time(real_lake):
     rows = real_lake.read("flight_features", [DAY]).assign(distance=1.0)
-    found = look(VIEW, honest, real_lake, rows)
-    assert [(leak.feature, leak.known_at) for leak in found.leaks] == [("distance", "an unknown time")]
+    check = look(VIEW, honest, real_lake, rows)
+    assert [(leak.feature, leak.known_at) for leak in check.leaks] == [("distance", "an unknown time")]
 
 
-def test_the_same_rows_are_looked_at_each_time_and_no_more_than_there_is_time_for(real_lake, monkeypatch):
+def test_check_samples_the_same_bounded_rows_each_time(real_lake, monkeypatch):
     built = []
 
     def counted(frames, day):
@@ -168,28 +169,28 @@ def test_the_same_rows_are_looked_at_each_time_and_no_more_than_there_is_time_fo
     assert leakage_check.check_leakage(VIEW, counted, real_lake, rows, DAYS) == leakage_check.check_leakage(
         VIEW, honest, real_lake, rows, DAYS
     )
-    assert len(built) <= 2 * leakage_check.MOMENTS
+    assert len(built) <= 2 * leakage_check.MAX_PREDICTION_TIMES
     built.clear()
-    monkeypatch.setattr(leakage_check, "MOMENTS", 3)
-    monkeypatch.setattr(leakage_check, "MOST_DAYS", 2)
+    monkeypatch.setattr(leakage_check, "MAX_PREDICTION_TIMES", 3)
+    monkeypatch.setattr(leakage_check, "MAX_DAYS", 2)
     leakage_check.check_leakage(VIEW, counted, real_lake, rows, DAYS)
     assert [built.count(day) for day in DAYS] == [3, 0, 3]
 
 
 def test_nothing_to_look_at_is_no_proof(real_lake):
     rows = real_lake.read("flight_features", [DAY]).iloc[:0]
-    found = leakage_check.check_leakage(VIEW, honest, real_lake, rows, [DAY])
-    assert not found.passed
-    with pytest.raises(DataError, match="there was no row to look for leaks in"):
-        found.raise_if_failed(VIEW.name)
+    check = leakage_check.check_leakage(VIEW, honest, real_lake, rows, [DAY])
+    assert not check.passed
+    with pytest.raises(DataError, match="there was no row to check"):
+        check.raise_if_failed(VIEW.name)
 
 
 def test_what_was_found_is_evidence_for_the_record(arrived):
-    found = look_at_arrival(arrived).results()
-    assert (found.passed, found.failed) == (
+    check = look_at_arrival(arrived).results()
+    assert (check.passed, check.failed) == (
         False,
         {"critical": ["expect_features_to_be_known_in_time(arr_delay)"]},
     )
-    assert "arr_delay leaks from arrived" in found.as_json()["results"][0]["message"]
+    assert "arr_delay leaks from arrived" in check.as_json()["results"][0]["message"]
     fine = look(VIEW, honest, arrived).results()
     assert (fine.passed, fine.failed, fine.rows > 0) == (True, {}, True)

@@ -32,7 +32,7 @@ def test_the_last_input_of_a_day_makes_it_ready(landed):
     assert landed("weather", ONE).ready == [ONE]
 
 
-def test_a_day_that_is_published_again_is_ready_again_though_its_siblings_are_not(landed):
+def test_republished_day_is_ready_again_without_its_siblings(landed):
     landed("flights", ONE)
     landed("weather", ONE)
     assert landed("flights", ONE).ready == [ONE]
@@ -54,7 +54,7 @@ def test_a_later_day_is_not_waited_for(landed):
     assert landed("weather", ONE).waiting == {}
 
 
-def test_a_source_that_lands_late_is_not_waited_for_on_its_own_day_and_leads_to_the_later_one(lake, landed):
+def test_late_source_makes_the_later_day_ready_not_its_own(lake, landed):
     late = catalog().datasets["weather"].model_copy(update={"lag_days": 1})
     datasets = {**catalog().datasets, "weather": late}
     landed("weather", ONE)
@@ -69,7 +69,7 @@ def test_a_source_that_has_ended_is_not_waited_for(landed):
 
 
 def test_a_day_of_hours_is_ready_with_the_last_of_them(lake, landed):
-    hourly = catalog().datasets["weather"].model_copy(update={"every": "hour"})
+    hourly = catalog().datasets["weather"].model_copy(update={"granularity": "hour"})
     datasets = {**catalog().datasets, "weather": hourly}
     landed("flights", ONE)
 

@@ -27,11 +27,11 @@ def lose(real_lake):
     return publish
 
 
-def test_a_day_is_complete_when_every_flight_has_arrived_or_is_known_not_to(real_lake, real_frames):
-    found = label_completeness.label_completeness(DELAY, VIEW, real_lake, [ONE])[ONE]
+def test_day_is_complete_when_all_flights_arrived_or_cancelled(real_lake, real_frames):
+    completeness = label_completeness.label_completeness(DELAY, VIEW, real_lake, [ONE])[ONE]
     cancelled = real_frames["arrivals"].query("day == '2013-01-01'")["arr_delay"].isna().sum()
-    assert found.share == 1
-    assert found.rows - found.labelled == cancelled > 0
+    assert completeness.share == 1
+    assert completeness.rows - completeness.labelled == cancelled > 0
 
 
 def test_labels_that_have_not_landed_are_missing(real_lake, lose):
@@ -44,18 +44,18 @@ def test_labels_that_have_not_landed_are_missing(real_lake, lose):
 def test_a_day_without_any_label_is_no_more_than_empty(real_lake):
     rows = real_lake.read("flight_features", [ONE]).assign(day=str(FOUR))
     real_lake.publish("flight_features", rows, [FOUR], metadata={})
-    found = label_completeness.label_completeness(DELAY, VIEW, real_lake, [THREE, FOUR])
-    assert (found[THREE].share, found[FOUR].share) == (1, 0)
+    completeness = label_completeness.label_completeness(DELAY, VIEW, real_lake, [THREE, FOUR])
+    assert (completeness[THREE].share, completeness[FOUR].share) == (1, 0)
 
 
 def test_a_label_counts_once_and_only_for_its_own_day():
     rows = pd.DataFrame({"day": ["a", "a", "b"], "id": ["x", "y", "x"]})
     labels = pd.DataFrame({"day": ["a", "a", "a"], "id": ["x", "x", "z"], "late": [None, None, 3.0]})
-    found = label_completeness.count(rows, labels, "id", "late")
-    assert found == {"a": Completeness(2, 1, 0), "b": Completeness(1, 0, 0)}
+    completeness = label_completeness.count_labels(rows, labels, "id", "late")
+    assert completeness == {"a": Completeness(2, 1, 0), "b": Completeness(1, 0, 0)}
 
 
-def test_a_day_with_too_few_labels_is_not_learnt_from_and_the_snapshot_says_so(real_lake, lose):
+def test_day_with_too_few_labels_is_excluded_by_the_snapshot(real_lake, lose):
     lose(TWO, 0.89)
     snapshot = snapshots.create(DELAY, real_lake, None)
     assert (snapshot.days, snapshot.excluded_days) == (("2013-01-01", "2013-01-03"), ("2013-01-02",))
@@ -63,7 +63,7 @@ def test_a_day_with_too_few_labels_is_not_learnt_from_and_the_snapshot_says_so(r
     assert set(snapshots.read_snapshot(DELAY, snapshot, real_lake)["day"]) == {"2013-01-01", "2013-01-03"}
 
 
-def test_a_day_with_just_enough_is_learnt_from_and_the_snapshot_says_how_many(real_lake, lose):
+def test_day_with_just_enough_labels_is_used_by_the_snapshot(real_lake, lose):
     lose(TWO, 0.91)
     snapshot = snapshots.create(DELAY, real_lake, None)
     assert snapshot.excluded_days == ()

@@ -55,10 +55,10 @@ def test_rows_are_what_the_model_may_know_and_the_label(real_lake, delay, real_f
     )
 
 
-def test_a_column_that_gates_look_at_comes_along_though_it_is_no_feature(real_lake, delay):
+def test_snapshot_includes_auxiliary_columns_of_gates(real_lake, delay):
     gate = Fairness(column="origin", metrics=("roc_auc",), maximum_gap=0.2)
     features = tuple(name for name in delay.features if name not in ("origin", "hour"))
-    judged = delay.model_copy(update={"features": features, "gates": (gate,), "naive_by": ("hour",)})
+    judged = delay.model_copy(update={"features": features, "gates": (gate,), "baseline_by": ("hour",)})
     frame = snapshots.read_snapshot(judged, snapshots.create(judged, real_lake, None), real_lake)
     assert {"origin", "hour"} <= set(frame.columns)
     assert frame["origin"].notna().all()
@@ -94,17 +94,17 @@ def test_other_rows_than_those_that_were_taken_are_refused(real_lake, delay):
     snapshot = snapshots.create(delay, real_lake, None)
     newer = real_lake.publish("arrivals", real_lake.read("arrivals", [TWO]).iloc[1:], [TWO], metadata={})
     with pytest.raises(
-        DataError, match="flight_delay: the rows of the snapshot as of 2013-01-04 are not those"
+        DataError, match="flight_delay: the rows of the snapshot as of 2013-01-04 have changed"
     ):
         snapshots.read_snapshot(delay, replace(snapshot, label_version=newer), real_lake)
-    with pytest.raises(DataError, match="The snapshot is of flight_delay, not of air_time"):
+    with pytest.raises(DataError, match="The snapshot belongs to flight_delay, not to air_time"):
         snapshots.read_snapshot(catalog().use_cases["air_time"], snapshot, real_lake)
 
 
 def test_an_entity_twice_a_day_is_an_error_and_no_double_row(real_lake, delay):
     rows = real_lake.read("arrivals", [TWO])
     real_lake.publish("arrivals", pd.concat([rows, rows.dropna().iloc[:1]]), [TWO], metadata={})
-    with pytest.raises(DataError, match="flight_id is there more than once a day"):
+    with pytest.raises(DataError, match="flight_id occurs more than once per day"):
         snapshots.create(delay, real_lake, None)
 
 
@@ -112,11 +112,11 @@ def test_travels_as_json(real_lake, delay):
     snapshot = snapshots.create(delay, real_lake, TWO)
     assert Snapshot.from_json(snapshot.to_json()) == snapshot
     for text in ("", "[]", "{}", snapshot.to_json().replace("digest", "digset")):
-        with pytest.raises(DataError, match="This is no snapshot"):
+        with pytest.raises(DataError, match="is not a snapshot"):
             Snapshot.from_json(text)
 
 
-def test_equal_rows_have_equal_hashes_and_a_changed_value_changes_its_row():
+def test_row_hashes_are_equal_exactly_for_equal_rows():
     frame = pd.DataFrame({"id": ["a", "b", "a"], "x": [1.0, np.nan, 1.0]})
     first, second, third = snapshots.row_hashes(frame)
     assert (first == third, first == second) == (True, False)

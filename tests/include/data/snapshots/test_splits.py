@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -15,7 +16,9 @@ NO_LAG = {"lag_days": 0}
 def labelled():
     def build(days=6, target=(0, 1)):
         keys = [f"2013-01-{day + 1:02}" for day in range(days)]
-        return pd.DataFrame({"day": [key for key in keys for _ in target], "target": list(target) * days})
+        return pd.DataFrame(
+            {"day": np.repeat(keys, len(target)).astype(object), "target": list(target) * days}
+        )
 
     return build
 
@@ -34,16 +37,16 @@ def test_validation_can_be_left_out(labelled):
 
 
 @pytest.mark.parametrize(
-    ("days", "target", "complaint"),
+    ("days", "target", "message"),
     [
-        (0, (0, 1), "There are 0 days of labelled rows, and 3 are held out"),
-        (3, (0, 1), "There are 3 days of labelled rows, and 3 are held out"),
-        (5, (0, 1), "There are 4 rows to train on, and the use case asks for 6"),
+        (0, (0, 1), "There are 0 days of labelled rows; validation and test need 3"),
+        (3, (0, 1), "There are 3 days of labelled rows; validation and test need 3"),
+        (5, (0, 1), "There are 4 training rows; the use case needs 6"),
         (6, (1, 1), "All 6 training rows have the same class, 1"),
     ],
 )
-def test_too_little_to_learn_from_is_an_error(labelled, days, target, complaint):
-    with pytest.raises(DataError, match=complaint):
+def test_too_little_to_learn_from_is_an_error(labelled, days, target, message):
+    with pytest.raises(DataError, match=message):
         split_rows(labelled(days, target), SPLIT, **NO_LAG)
 
 
@@ -64,13 +67,14 @@ def parts_of(labelled, days, **knobs):
         Split(**{"validation_days": 2, "test_days": 1, "minimum_rows": 1} | knobs),
         lag_days=lag,
     )
-    return [
-        sorted(int(day[-2:]) for day in part["day"].unique())
-        for part in (parts.train, parts.validation, parts.test)
-    ]
+    return [day_numbers(part) for part in (parts.train, parts.validation, parts.test)]
 
 
-def test_days_whose_labels_had_not_landed_are_left_out_before_validation_and_before_test(labelled):
+def day_numbers(part):
+    return sorted(int(day[-2:]) for day in part["day"].unique())
+
+
+def test_embargo_excludes_days_without_landed_labels(labelled):
     assert parts_of(labelled, 9) == [[1, 2, 3, 4], [6, 7], [9]]
     assert parts_of(labelled, 9, lag_days=2) == [[1, 2], [5, 6], [9]]
 
@@ -80,7 +84,7 @@ def test_a_use_case_may_declare_its_own_embargo(labelled):
     assert parts_of(labelled, 9, embargo_days=3, validation_days=0) == [[1, 2, 3, 4, 5], [], [9]]
 
 
-def test_the_embargo_is_of_days_of_the_calendar_and_a_day_without_rows_is_one(labelled):
+def test_embargo_counts_calendar_days_without_rows_too(labelled):
     frame = labelled(9)
     parts = split_rows(
         frame[frame["day"] != "2013-01-08"], Split(validation_days=0, test_days=1, minimum_rows=1), lag_days=1
@@ -88,6 +92,6 @@ def test_the_embargo_is_of_days_of_the_calendar_and_a_day_without_rows_is_one(la
     assert parts.train["day"].max() == "2013-01-07"
 
 
-def test_an_embargo_that_leaves_nothing_is_an_error_that_names_it(labelled):
-    with pytest.raises(DataError, match=r"There are 6 days .* 3 are held out .* each after an embargo of 2"):
+def test_embargo_that_leaves_no_training_day_is_an_error(labelled):
+    with pytest.raises(DataError, match=r"There are 6 days .* need 3, each after an embargo of 2"):
         parts_of(labelled, 6, lag_days=2)

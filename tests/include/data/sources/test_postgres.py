@@ -20,7 +20,7 @@ QUERY = (
 
 @pytest.fixture(scope="module")
 def shop(postgres):
-    found = create_engine(postgres.url("upstream"))
+    found = create_engine(postgres.create_database("upstream"))
     with found.begin() as connection:
         connection.execute(
             text(

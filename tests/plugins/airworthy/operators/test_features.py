@@ -56,15 +56,15 @@ def test_honest_features_pass_and_leave_evidence(observed, context, database):
     ran = context(RUN)
     frame = BuildFeaturesOperator(task_id="build", feature_view=VIEW.name).execute(ran)
     assert check(ran, frame) > 10
-    found = evidence(database)
-    assert (found["subject"], found["partition"], found["passed"]) == (VIEW.name, str(DAY), True)
-    assert found["results"][0]["expectation"] == "expect_features_to_be_known_in_time"
+    result = evidence(database)
+    assert (result["subject"], result["partition"], result["passed"]) == (VIEW.name, str(DAY), True)
+    assert result["results"][0]["expectation"] == "expect_features_to_be_known_in_time"
     ran["ti"].try_number = 2
     version = PublishPartitionOperator(task_id="publish", table=VIEW.name, frame=frame).execute(ran)
     days = (str(DAY), str(DAY))
     snapshot = Snapshot("late", DAY, VIEW.name, version, "arrivals", 0, days, 300, "digest")
-    known = leakage_history.of_snapshot(database, observed, snapshot)
-    assert known == LeakageRecord(VIEW.name, passed=1)
+    history = leakage_history.of_snapshot(database, observed, snapshot)
+    assert history == LeakageRecord(VIEW.name, passed=1)
 
 
 def test_a_leak_fails_by_name_after_its_evidence_was_written(observed, context, database, monkeypatch):
@@ -79,10 +79,10 @@ def test_a_leak_fails_by_name_after_its_evidence_was_written(observed, context, 
     frame = BuildFeaturesOperator(task_id="build", feature_view=VIEW.name).execute(ran)
     with pytest.raises(DataError, match=r"flight_features: temp leaks from weather in \d+ rows"):
         check(ran, frame)
-    found = evidence(database)
-    assert found["passed"] is False
-    assert found["results"][0]["column"] == "temp"
-    assert "leaks from weather" in found["results"][0]["message"]
+    result = evidence(database)
+    assert result["passed"] is False
+    assert result["results"][0]["column"] == "temp"
+    assert "leaks from weather" in result["results"][0]["message"]
 
 
 def test_what_is_published_comes_online_with_its_run(observed, context, database):
@@ -91,11 +91,11 @@ def test_what_is_published_comes_online_with_its_run(observed, context, database
     rows = Staging(observed.uri).read(frame)
     observed.publish(VIEW.name, rows, [DAY], metadata={})
     materialise = MaterialiseFeaturesOperator(task_id="materialise", feature_view=VIEW.name)
-    assert materialise.execute(ran) == {"rows": 300, "days": [str(DAY)], "forgotten": 0}
+    assert materialise.execute(ran) == {"rows": 300, "days": [str(DAY)], "evicted": 0}
     assert materialise.execute(context({"partition_key": "2013-07-01"})) == {
-        "rows": 0, "days": [], "forgotten": 0,
+        "rows": 0, "days": [], "evicted": 0,
     }  # fmt: skip
     assert materialise.execute(context())["days"] == [str(DAY)]  # by hand, without a day
     with client.open_store(database.url) as opened:
-        found = client.look_up(opened, VIEW, rows[VIEW.entity].tolist()[:5])
-    assert found["distance"].tolist() == rows["distance"].tolist()[:5]
+        result = client.look_up(opened, VIEW, rows[VIEW.entity].tolist()[:5])
+    assert result["distance"].tolist() == rows["distance"].tolist()[:5]

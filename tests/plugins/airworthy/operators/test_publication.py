@@ -21,10 +21,10 @@ def publish(lake, context):
         frame = f"{dataset}.parquet"
         rows = pd.DataFrame({"id": "x", "day": [str(day) for day in days]})
         operator = PublishDatasetOperator(task_id="publish", dataset=dataset, frame=frame)
-        about = context(run, params={"first": str(days[0]), "last": str(days[-1])})
+        task_context = context(run, params={"first": str(days[0]), "last": str(days[-1])})
         operator.frame = LakeHook().staging.write("some run", dataset, rows)
-        operator.execute(about)
-        return about["outlet_events"][INPUTS].partition_keys
+        operator.execute(task_context)
+        return task_context["outlet_events"][INPUTS].partition_keys
 
     return run
 
@@ -40,7 +40,7 @@ def test_a_run_of_one_day_announces_each_day_that_it_completes(publish):
     assert publish("weather", [DAYS[1]], {"partition_key": "2013-07-01"}) == {"2013-07-01", "2013-07-02"}
 
 
-def test_a_day_that_lacks_its_siblings_sets_nothing_off_and_says_what_for(publish, capsys):
+def test_day_without_all_inputs_is_not_announced_but_logged(publish, capsys):
     assert publish("flights", [DAYS[1]], {"partition_key": "2013-07-01"}) == {"incomplete 2013-07-01"}
     assert (
         "flight_features of 2013-07-01 waits for weather 2013-06-30, weather 2013-07-01"
@@ -59,8 +59,10 @@ def test_labels_say_which_part_of_each_day_has_landed(flown, context, use_case, 
     operator = PublishDatasetOperator(task_id="publish", dataset="arrivals", frame=staged)
     operator.execute(run)
     assert run["ti"].pushed["completeness"][use_case.name] == {str(days[0]): 0.5, str(days[1]): 1.0}
-    told = f"{use_case.name}: 50.0 % of the labels of {days[0]} have landed; it is learnt from at 90 %"
-    assert told in capsys.readouterr().out
+    message = (
+        f"{use_case.name}: 50.0 % of the labels of {days[0]} have landed; training uses the day from 90 % on"
+    )
+    assert message in capsys.readouterr().out
 
 
 def test_labels_may_come_before_any_feature(lake, context):
@@ -71,6 +73,6 @@ def test_labels_may_come_before_any_feature(lake, context):
     assert all(days == {} for days in run["ti"].pushed["completeness"].values())
 
 
-def test_a_dataset_that_no_feature_view_reads_is_announced_by_itself():
+def test_dataset_without_feature_view_is_announced_alone():
     operator = PublishDatasetOperator(task_id="publish", dataset="arrivals", frame="some frame")
     assert operator.outlets == [assets.dataset("arrivals")]
