@@ -1,4 +1,4 @@
-"""Real things for every test: PostgreSQL, a migrated database, MLflow, an object store, free ports."""
+"""Services that tests share: PostgreSQL, a migrated database, MLflow, an object store, free ports."""
 
 from __future__ import annotations
 
@@ -26,33 +26,36 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-os.environ["MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD"] = "false"  # as in the stack
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that spin starve each other on a busy machine
+# As in the stack.
+os.environ["MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD"] = "false"
+# OpenMP threads that spin while they wait starve each other on a busy machine.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 PASSWORD = "only-for-tests"
-ARTIFACTS = "mlflow"  # the folder of the bucket that MLflow's files go to
-FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+# The folder of the bucket for the artifacts of MLflow.
+ARTIFACTS = "mlflow"
+UNSAFE_BUT_FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 
 @dataclass(frozen=True)
 class PostgresServer:
-    """A running server of this test session; databases are made fresh and never shared."""
+    """The PostgreSQL server of the test session; each database is new and used by one test or service."""
 
     server: Postgres
     admin: Engine
 
-    def url(self, name: str = "test", template: str = "template0") -> str:
-        """Make a fresh database whose name begins with `name` and return its SQLAlchemy address."""
+    def create_database(self, name: str = "test", template: str = "template0") -> str:
+        """Create a database whose name begins with `name` and return its SQLAlchemy URL."""
         database = f"{name}_{uuid.uuid4().hex[:12]}"
         with self.admin.connect() as connection:
             connection.execute(text(f'CREATE DATABASE "{database}" TEMPLATE "{template}"'))
-        return self.address(database)
+        return self.url(database)
 
-    def address(self, database: str) -> str:
+    def url(self, database: str) -> str:
         return self.server.url(database, SUPERUSER, PASSWORD).render_as_string(hide_password=False)
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 60, what: str = "") -> None:
-    """Return as soon as the condition holds; fail the test naming `what` when it does not in time."""
+def wait_until(condition: Callable[[], object], seconds: float = 60, what: str = "") -> None:
+    """Wait until the condition holds; fail the test and name `what` after `seconds`."""
     end = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > end:
@@ -61,7 +64,7 @@ def wait_until(condition: Callable[[], bool], seconds: float = 60, what: str = "
 
 
 def free_ports(count: int) -> list[int]:
-    """Return ports nobody listens on now, all different."""
+    """Return `count` different TCP ports that are free now."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     ports = [server.getsockname()[1] for server in sockets]
     for server in sockets:
@@ -81,19 +84,20 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServe
     log = server.folder.parent / "log"
     admin = server.admin(PASSWORD)
     with log.open("w") as output:
-        process = subprocess.Popen(server.command(**FAST), stdout=output, stderr=output)
+        process = subprocess.Popen(server.command(**UNSAFE_BUT_FAST), stdout=output, stderr=output)
     try:
-        wait_until(lambda: _answers(admin), 20, f"PostgreSQL, see {log}")
+        wait_until(lambda: _accepts_connections(admin), 20, f"PostgreSQL, see {log}")
         yield PostgresServer(server, admin)
     finally:
         admin.dispose()
-        process.send_signal(signal.SIGINT)  # PostgreSQL's fast shutdown
+        # SIGINT is the fast shutdown of PostgreSQL.
+        process.send_signal(signal.SIGINT)
         process.wait(30)
 
 
 @pytest.fixture(scope="session")
 def migrated_template(postgres: PostgresServer) -> str:
-    url = postgres.url("airworthy_template")
+    url = postgres.create_database("airworthy_template")
     engine = connect(url)
     upgrade(engine)
     engine.dispose()
@@ -102,13 +106,13 @@ def migrated_template(postgres: PostgresServer) -> str:
 
 @pytest.fixture
 def database_url(postgres: PostgresServer, migrated_template: str) -> str:
-    """Return the address of a fresh, migrated airworthy database."""
-    return postgres.url("airworthy", migrated_template)
+    """Return the URL of a new, migrated airworthy database."""
+    return postgres.create_database("airworthy", migrated_template)
 
 
 @pytest.fixture
 def database(database_url: str) -> Iterator[Engine]:
-    """Return an engine on a fresh, migrated airworthy database."""
+    """Return an engine of a new, migrated airworthy database."""
     engine = connect(database_url)
     yield engine
     engine.dispose()
@@ -118,13 +122,14 @@ def database(database_url: str) -> Iterator[Engine]:
 def mlflow_server(
     postgres: PostgresServer, object_store: store.ObjectStore, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
-    """Return the address of a real MLflow server; its artifacts pass through it to the object store."""
-    folder, port = tmp_path_factory.mktemp("mlflow"), free_ports(1)[0]
-    secrets = {"MLFLOW_BACKEND_STORE_URI": postgres.url("mlflow"), **object_store.variables()}
-    process = _start_mlflow(folder, port, f"s3://{object_store.bucket}/{ARTIFACTS}", secrets)
+    """Return the URL of an MLflow server that writes artifacts to the object store."""
+    folder = tmp_path_factory.mktemp("mlflow")
+    port = free_ports(1)[0]
+    secrets = {"MLFLOW_BACKEND_STORE_URI": postgres.create_database("mlflow"), **object_store.variables()}
+    process = start_mlflow(folder, port, f"s3://{object_store.bucket}/{ARTIFACTS}", secrets)
     uri = f"http://127.0.0.1:{port}"
     try:
-        wait_until(lambda: _healthy(f"{uri}/health", process), 120, f"MLflow, see {folder / 'log'}")
+        wait_until(lambda: is_healthy(f"{uri}/health", process), 120, f"MLflow, see {folder / 'log'}")
         yield uri
     finally:
         os.killpg(process.pid, signal.SIGTERM)
@@ -133,30 +138,37 @@ def mlflow_server(
 
 @pytest.fixture(scope="session")
 def object_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[store.ObjectStore]:
-    """Return an S3 endpoint with an empty bucket: `AIRWORTHY_TEST_S3_ENDPOINT`, or moto's server."""
-    named = os.environ.get(store.ENDPOINT)
-    with (
-        store.given() if named else store.simulated(tmp_path_factory.mktemp("s3"), free_ports(1)[0]) as found
-    ):
-        yield found
+    """Return an S3 endpoint with an empty bucket: `AIRWORTHY_TEST_S3_ENDPOINT`, else moto's server."""
+    if os.environ.get(store.ENDPOINT):
+        endpoint = store.use_endpoint()
+    else:
+        endpoint = store.run_moto(tmp_path_factory.mktemp("s3"), free_ports(1)[0])
+    with endpoint as object_store:
+        yield object_store
 
 
-def _start_mlflow(
-    folder: Path, port: int, artifacts: str, secrets: dict[str, str], *, within: Sequence[str] = ()
+def start_mlflow(
+    folder: Path, port: int, artifacts: str, secrets: dict[str, str], *, prefix: Sequence[str] = ()
 ) -> subprocess.Popen[bytes]:
+    """Start an MLflow server that logs to `folder`; `prefix` is a command that runs it."""
     command = [
-        *within, "setpriv", "--pdeathsig=TERM", sys.executable, "-m", "mlflow", "server",
+        *prefix, "setpriv", "--pdeathsig=TERM", sys.executable, "-m", "mlflow", "server",
         "--host=127.0.0.1", f"--port={port}", "--workers=1",
         f"--artifacts-destination={artifacts}",
     ]  # fmt: skip
-    quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    quiet_settings = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
     with (folder / "log").open("w") as output:
         return subprocess.Popen(
-            command, stdout=output, stderr=output, env=os.environ | quiet | secrets, start_new_session=True
+            command,
+            stdout=output,
+            stderr=output,
+            env=os.environ | quiet_settings | secrets,
+            start_new_session=True,
         )
 
 
-def _healthy(url: str, process: subprocess.Popen[bytes]) -> bool:
+def is_healthy(url: str, process: subprocess.Popen[bytes]) -> bool:
+    """Return whether `url` responds with success; fail the test if its process has ended."""
     if process.poll() is not None:
         pytest.fail(f"the process behind {url} ended with {process.returncode}")
     try:
@@ -165,7 +177,7 @@ def _healthy(url: str, process: subprocess.Popen[bytes]) -> bool:
         return False
 
 
-def _answers(engine: Engine) -> bool:
+def _accepts_connections(engine: Engine) -> bool:
     try:
         with create_engine(engine.url).connect() as connection:
             return bool(connection.scalar(text("SELECT true")))

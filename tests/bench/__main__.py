@@ -1,4 +1,4 @@
-"""`python -m tests.bench [--only name,…]`: measure, print a table, write `$AIRWORTHY_HOME/bench.json`."""
+"""`python -m tests.bench [--only name,…]`: measure, print a table and write `$AIRWORTHY_HOME/bench.json`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rich.console import Console
 
 from include.settings import settings
 from tests.bench.figures import table, write
-from tests.bench.measurements import MEASUREMENTS, unasked
+from tests.bench.measurements import MEASUREMENTS, default_names
 from tests.bench.rig import Rig
 
 if TYPE_CHECKING:
@@ -27,8 +27,9 @@ console = Console(
 
 
 def measure(names: Sequence[str], rig: Rig) -> tuple[list[Figure], dict[str, str]]:
-    """Return what was found, and why the rest was not; one failure does not stop the others."""
-    figures, failures = [], {}
+    """Return the figures, and the error of each measurement that failed; the others go on."""
+    figures = []
+    failures = {}
     for name in names:
         try:
             with console.status(name):
@@ -46,17 +47,17 @@ def measure(names: Sequence[str], rig: Rig) -> tuple[list[Figure], dict[str, str
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Measure; 1 when something could not be."""
+    """Run the measurements; return 1 if one of them failed."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--only", default="", help=f"some of {', '.join(MEASUREMENTS)}")
     parser.add_argument("--keep", action="store_true", help="leave the temporary folder behind")
-    chosen = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     home = settings().root
-    names = [name for name in chosen.only.split(",") if name] or unasked(home)
+    names = [name for name in options.only.split(",") if name] or default_names(home)
     unknown = sorted(set(names) - set(MEASUREMENTS))
     if unknown:
         parser.error(f"no measurement {', '.join(unknown)}; there are {', '.join(MEASUREMENTS)}")
-    rig = Rig(home, keep=chosen.keep)
+    rig = Rig(home, keep=options.keep)
     try:
         figures, failures = measure(names, rig)
     finally:

@@ -1,4 +1,4 @@
-"""`python -m tests.bench.bare`: what the tasks call, in one process that has its imports done."""
+"""`python -m tests.bench.bare`: the core calls of the tasks, in one process that has done its imports."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from include.modeling import batch_scoring, gates
 from include.modeling.pipeline import evaluate, train, workspace
 from include.modeling.pipeline.workspace import Workspace
 from include.modeling.registration import register, versions
-from include.modeling.registry import load_version as champion
+from include.modeling.registry import load_version
 from include.modeling.registry.provenance import provenance
 from include.modeling.registry.registry import Registry
 from include.release import rollout, rollout_status, smoke_test
@@ -39,17 +39,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from include.inference.model import ServedModel
-    from include.release.rollout_status import RolloutStatus
+    from include.modeling.evaluation.evidence import Evidence
+    from include.release.rollout_status import Progress
 
-PATIENCE = 180.0
-POLL = 0.02  # seconds; the bare process waits for the controller as impatiently as anybody could
+ROLLOUT_TIMEOUT_S = 180.0
+# Short, so that waiting for the controller adds nothing to the measured time.
+POLL_INTERVAL_S = 0.02
 ACTOR = "bench"
 TURNS = 3
-REPEATED = 4  # times the two months, for a batch worth measuring
+# A batch holds the two months this many times.
+REPETITIONS = 4
 
 
 class Steps:
-    """The connections, and how long each step took."""
+    """The steps of a training and of a deployment, and the seconds that each took."""
 
     def __init__(self, use_case: str, run: str) -> None:
         self.use_case = catalog().use_cases[use_case]
@@ -67,73 +70,99 @@ class Steps:
         self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - began
 
     def train(self, as_of: date) -> int:
-        """Return the version, after snapshot, training, evaluation, gates and registration."""
-        case, name = self.use_case, self.use_case.name
+        """Run snapshot, training, evaluation, gates and registration; return the version."""
+        name = self.use_case.name
         with TemporaryDirectory() as folder:
-            site = Workspace(self.registry, case, Path(folder), settings().signing_key.parent)
+            keys = settings().signing_key.parent
+            candidate_workspace = Workspace(self.registry, self.use_case, Path(folder), keys)
             with self.step("snapshot"):
-                snapshot = snapshots.create(case, self.lake, as_of)
+                snapshot = snapshots.create(self.use_case, self.lake, as_of)
             with self.step("train"):
-                about = provenance(json.loads(snapshot.to_json()))
-                tags = {"airworthy.dag": "bare", "airworthy.run": self.run, "airworthy.partition": ""}
-                run_id = self.registry.run_for(name, tags | {"airworthy.use_case": name})
-                frame = snapshots.read_snapshot(case, snapshot, self.lake)
-                estimator = declaration_module("use_cases", name).build_model()
-                trained = train.train_candidate(site, estimator, frame, run_id=run_id, provenance=about)
-            with self.step("evaluate"):
-                rival = self.champion()
-                with self.engine.connect() as connection:
-                    refusals = ledger.refusals_since_promotion(connection, name)
-                found = evaluate.evaluate_candidate(
-                    site,
-                    trained,
+                data_provenance = provenance(json.loads(snapshot.to_json()))
+                frame = snapshots.read_snapshot(self.use_case, snapshot, self.lake)
+                trained = train.train_candidate(
+                    candidate_workspace,
+                    declaration_module("use_cases", name).build_model(),
                     frame,
-                    champion_version=rival,
-                    refusals=refusals,
-                    leakage=leakage_history.of_snapshot(self.engine, self.lake, snapshot),
+                    run_id=self._start_run(),
+                    provenance=data_provenance,
                 )
+            with self.step("evaluate"):
+                evidence = self._evaluate(candidate_workspace, trained, frame, snapshot)
             with self.step("gate"):
-                verdicts = gates.judge_gates(case, found)
-                register.record_verdicts(site, trained, verdicts)
+                verdicts = gates.judge_gates(self.use_case, evidence)
+                register.record_verdicts(candidate_workspace, trained, verdicts)
                 register.require_passed(trained, verdicts)
             with self.step("register"):
                 version = register.register_candidate(
-                    site, trained, verdicts, evidence=found, provenance=about
+                    candidate_workspace, trained, verdicts, evidence=evidence, provenance=data_provenance
                 )
-                self._enter(version, trained.digest)
+                self._log_registration(version, trained.digest)
         return version
 
+    def _start_run(self) -> str:
+        tags = {"airworthy.dag": "bare", "airworthy.run": self.run, "airworthy.partition": ""}
+        name = self.use_case.name
+        return self.registry.run_for(name, tags | {"airworthy.use_case": name})
+
+    def _evaluate(
+        self,
+        candidate_workspace: Workspace,
+        trained: workspace.TrainedCandidate,
+        frame: pd.DataFrame,
+        snapshot: snapshots.Snapshot,
+    ) -> Evidence:
+        with self.engine.connect() as connection:
+            refusals = ledger.refusals_since_promotion(connection, self.use_case.name)
+        return evaluate.evaluate_candidate(
+            candidate_workspace,
+            trained,
+            frame,
+            champion_version=self.champion(),
+            refusals=refusals,
+            leakage=leakage_history.of_snapshot(self.engine, self.lake, snapshot),
+        )
+
     def deploy(self, version: int) -> None:
-        """Stage, shadow, canary, promote; a first version has nobody to be compared with."""
-        name, registry, policy = self.use_case.name, self.registry, self.use_case.rollout
+        """Stage, shadow, canary and promote a version; a first version skips shadow and canary."""
+        name = self.use_case.name
         with self.step("begin"):
-            versions.verify_version(registry, name, version, trusted=self.trusted)
+            versions.verify_version(self.registry, name, version, trusted=self.trusted)
             lease = rollout.begin(self.engine, name, version, owner=self.run, actor=ACTOR)
         with self.step("stage"):
-            address = self.until(version).address
-            golden = versions.golden_of_version(registry, name, version, trusted=self.trusted)
-            limit = timedelta(milliseconds=self.use_case.slo.latency_p99_ms)
-            result = smoke_test.run_smoke_test(f"http://{address}", name, golden, maximum_p99=limit)
-            if not result.passed:
-                raise SystemExit(result.reason)
+            self._run_smoke_test(version)
         if self.champion() is not None:
             with self.step("shadow"):
-                self._shift(lease, 0, policy.shadow_share)
+                self._shift(lease, 0, self.use_case.rollout.shadow_share)
             with self.step("canary"):
-                for percent in policy.steps:
+                for percent in self.use_case.rollout.steps:
                     self._shift(lease, percent, 0.0)
         with self.step("promote"):
-            versions.verify_version(registry, name, version, trusted=self.trusted)
-            rollout.promote(self.engine, lease, reason="measured", evidence={})
-            with self.engine.connect() as connection:
-                versions.project_aliases(registry, rollout.read_state(connection, name))
-            self.until(version)
+            self._promote(lease)
         with self.step("restore"):
             rollout.restore(self.engine, name, version, owner=self.run, actor=ACTOR, reason="measured")
 
-    def _enter(self, version: int, digest: str) -> None:
-        key, about = f"{self.run}/register", {"digest": digest}
-        entry = Entry(self.use_case.name, "registered", ACTOR, "measured", version, about, key)
+    def _run_smoke_test(self, version: int) -> None:
+        name = self.use_case.name
+        address = self.until(version).address
+        golden = versions.golden_of_version(self.registry, name, version, trusted=self.trusted)
+        limit = timedelta(milliseconds=self.use_case.slo.latency_p99_ms)
+        result = smoke_test.run_smoke_test(f"http://{address}", name, golden, maximum_p99=limit)
+        if not result.passed:
+            raise SystemExit(result.reason)
+
+    def _promote(self, lease: rollout.Lease) -> None:
+        name = self.use_case.name
+        versions.verify_version(self.registry, name, lease.version, trusted=self.trusted)
+        rollout.promote(self.engine, lease, reason="measured", evidence={})
+        with self.engine.connect() as connection:
+            versions.project_aliases(self.registry, rollout.read_state(connection, name))
+        self.until(lease.version)
+
+    def _log_registration(self, version: int, digest: str) -> None:
+        key = f"{self.run}/register"
+        details = {"digest": digest}
+        entry = Entry(self.use_case.name, "registered", ACTOR, "measured", version, details, key)
         with self.engine.begin() as connection:
             ledger.append(connection, entry)
 
@@ -143,32 +172,34 @@ class Steps:
 
     def _shift(self, lease: rollout.Lease, percent: int, shadow_share: float) -> None:
         stage: Any = "canary" if percent else "shadow"
-        since = rollout_status.database_time(self.engine)
+        since = rollout_status.now(self.engine)
         key = f"{self.run}/{lease.epoch}/{stage}_{percent}"
         rollout.shift(
             self.engine, lease, weight=100 * percent, shadow_share=shadow_share, reason="measured", key=key
         )
 
-        def judged() -> bool:
+        def is_promotable() -> bool:
             with self.engine.connect() as connection:
-                found = rollout_status.analyse_stage(
+                analysis = rollout_status.analyse_stage(
                     connection, self.use_case, lease.version, since=since, stage=stage
                 )
-            if found.outcome == "roll_back":
-                raise SystemExit(found.reason)
-            return found.outcome == "promote"
+            if analysis.outcome == "roll_back":
+                raise SystemExit(analysis.reason)
+            return analysis.outcome == "promote"
 
-        self.until(lease.version, judged)
+        self.until(lease.version, is_promotable)
 
-    def until(self, version: int, also: Callable[[], bool] = lambda: True) -> RolloutStatus:
-        end = time.monotonic() + PATIENCE
+    def until(self, version: int, also: Callable[[], bool] = lambda: True) -> Progress:
+        end = time.monotonic() + ROLLOUT_TIMEOUT_S
         while time.monotonic() < end:
             with self.engine.connect() as connection:
-                found = rollout_status.read_rollout_status(connection, self.use_case.name, version)
-            if found.live and also():
-                return found
-            time.sleep(POLL)
-        raise SystemExit(f"{self.use_case.name} version {version} did not come live in {PATIENCE:g} s")
+                progress = rollout_status.progress(connection, self.use_case.name, version)
+            if progress.live and also():
+                return progress
+            time.sleep(POLL_INTERVAL_S)
+        raise SystemExit(
+            f"{self.use_case.name} version {version} did not come live in {ROLLOUT_TIMEOUT_S:g} s"
+        )
 
 
 def lifecycle(*, use_case: str, as_of: str, run: str) -> dict[str, Any]:
@@ -181,7 +212,7 @@ def lifecycle(*, use_case: str, as_of: str, run: str) -> dict[str, Any]:
 
 
 def canary(*, use_case: str, version: int, percent: int, run: str) -> dict[str, Any]:
-    """Give an older version a share of the traffic; 0 ends it."""
+    """Send a share of the traffic to an older version; 0 ends the canary."""
     steps = Steps(use_case, run)
     if percent:
         lease = rollout.begin(steps.engine, use_case, version, owner=run, actor=ACTOR)
@@ -194,72 +225,76 @@ def canary(*, use_case: str, version: int, percent: int, run: str) -> dict[str, 
             reason="measured",
             key=f"{run}/{percent}",
         )
-        found = steps.until(version)
-        return asdict(found)
+        return asdict(steps.until(version))
     rollout.restore(steps.engine, use_case, version, owner=run, actor=ACTOR, reason="measured")
     return {}
 
 
 def fetch(*, use_case: str, folder: str) -> dict[str, Any]:
-    """Fetch the champion's files into `folder`; nothing is answered where there is none."""
+    """Download the champion into `folder` and return its version and address; empty without a champion."""
     steps = Steps(use_case, "fetch")
     version = steps.champion()
     if version is None:
         return {}
-    champion.load_version(steps.registry, use_case, version, folder=Path(folder), trusted=steps.trusted)
+    load_version.load_version(steps.registry, use_case, version, folder=Path(folder), trusted=steps.trusted)
     with steps.engine.connect() as connection:
-        return {
-            "version": version,
-            **asdict(rollout_status.read_rollout_status(connection, use_case, version)),
-        }
+        return {"version": version, **asdict(rollout_status.progress(connection, use_case, version))}
 
 
 def score(*, use_case: str) -> dict[str, Any]:
-    """Score a month as the scoring task does, and with the estimator alone."""
+    """Score a batch as the scoring task does, and by the estimator's predict alone."""
     steps = Steps(use_case, "score")
-    case, view = steps.use_case, catalog().feature_views[steps.use_case.feature_view]
+    case = steps.use_case
+    view = catalog().feature_views[case.feature_view]
     frame = steps.lake.read(view.name)
-    frame = pd.concat([frame] * REPEATED, ignore_index=True)
+    frame = pd.concat([frame] * REPETITIONS, ignore_index=True)
     model = _champion(steps)
     features = frame[list(case.features)]
-    ours, alone = _in_turns(
+    scoring_s, predict_s = _measure_in_turns(
         lambda: batch_scoring.score_batch(case, view, model, frame, version=1),
         lambda: model.estimator.predict(features),
     )
-    return {"rows": len(frame), "ours": ours, "model": alone, "turns": TURNS}
+    return {"rows": len(frame), "scoring": scoring_s, "predict": predict_s, "turns": TURNS}
 
 
 def evaluation(*, use_case: str) -> dict[str, Any]:
-    """Evaluate the champion's own run anew against the champion, and only predict what that needs."""
+    """Evaluate the run of the champion against the champion, and measure its predictions alone."""
     steps = Steps(use_case, "evaluation")
-    case, version = steps.use_case, steps.champion()
+    case = steps.use_case
+    version = steps.champion()
     if version is None:
         return {}
     with TemporaryDirectory() as folder:
-        held = champion.load_version(
+        loaded = load_version.load_version(
             steps.registry, use_case, version, folder=Path(folder) / "model", trusted=steps.trusted
         )
-        about = held.certificate
-        logged = steps.registry.logged(about.run_id)
+        certificate = loaded.certificate
+        logged = steps.registry.logged(certificate.run_id)
         if logged is None:
             return {}
-        trained = workspace.TrainedCandidate(use_case, about.run_id, logged.model_id, logged.digest)
-        snapshot = snapshots.Snapshot.from_json(json.dumps(about.snapshot, default=str))
-        judged_case = judged.judged(case)
-        few = snapshots.read_snapshot(case, snapshot, steps.lake)
-        frame = judged.enlarged(case, few, catalog())
+        trained = workspace.TrainedCandidate(use_case, certificate.run_id, logged.model_id, logged.digest)
+        snapshot = snapshots.Snapshot.from_json(json.dumps(certificate.snapshot, default=str))
+        case_with_gates = judged.with_all_gates(case)
+        rows = snapshots.read_snapshot(case, snapshot, steps.lake)
+        frame = judged.enlarge(case, rows, catalog())
         test = workspace.split_snapshot(case, frame).test
-        scoring_alone, bootstrap = judged.needed(case, held.model, test)
+        predict, bootstrap = judged.needed_work(case, loaded.model, test)
 
-        def whole(rows: pd.DataFrame) -> None:
-            judged.evaluate(steps.registry, judged_case, trained, rows, version)
+        def evaluate_rows(rows: pd.DataFrame) -> None:
+            judged.evaluate(steps.registry, case_with_gates, trained, rows, version)
 
-        ours, alone = _in_turns(lambda: whole(frame), scoring_alone)
-        fixed, _ = _in_turns(lambda: whole(few), lambda: None)
-        resampled, _ = _in_turns(bootstrap, lambda: None)
-    found = {"rows": len(test), "ours": ours, "scoring": alone, "bootstrap": resampled}
-    found |= {"fixed": fixed, "few": len(workspace.split_snapshot(case, few).test)}
-    return found | {"gates": len(judged.GATES), "turns": TURNS}
+        evaluation_s, predict_s = _measure_in_turns(lambda: evaluate_rows(frame), predict)
+        small_evaluation_s, bootstrap_s = _measure_in_turns(lambda: evaluate_rows(rows), bootstrap)
+    return {
+        "rows": len(test),
+        "evaluation": evaluation_s,
+        "predict": predict_s,
+        "bootstrap": bootstrap_s,
+        "small_rows": len(workspace.split_snapshot(case, rows).test),
+        "small_evaluation": small_evaluation_s,
+        "gates": len(judged.GATES),
+        "turns": TURNS,
+    }
 
 
 def _champion(steps: Steps) -> ServedModel:
@@ -267,20 +302,21 @@ def _champion(steps: Steps) -> ServedModel:
     if version is None:
         raise SystemExit(f"{steps.use_case.name} has no champion")
     with TemporaryDirectory() as folder:
-        return champion.load_version(
+        return load_version.load_version(
             steps.registry, steps.use_case.name, version, folder=Path(folder) / "model", trusted=steps.trusted
         ).model
 
 
-def _in_turns(ours: Callable[[], Any], alone: Callable[[], Any]) -> tuple[float, float]:
-    seconds: list[list[float]] = [[], []]
-    for turn in range(TURNS + 1):  # the first one warms up
-        for side, action in enumerate((ours, alone)):
+def _measure_in_turns(*actions: Callable[[], object]) -> list[float]:
+    """Return the median seconds of each action; the first turn warms up and is not counted."""
+    seconds: list[list[float]] = [[] for _ in actions]
+    for turn in range(TURNS + 1):
+        for action, values in zip(actions, seconds, strict=True):
             began = time.perf_counter()
             action()
             if turn:
-                seconds[side].append(time.perf_counter() - began)
-    return statistics.median(seconds[0]), statistics.median(seconds[1])
+                values.append(time.perf_counter() - began)
+    return [statistics.median(values) for values in seconds]
 
 
 VERBS: dict[str, Callable[..., dict[str, Any]]] = {
@@ -293,11 +329,13 @@ VERBS: dict[str, Callable[..., dict[str, Any]]] = {
 }
 
 if __name__ == "__main__":
-    answers, sys.stdout = sys.stdout, sys.stderr  # MLflow prints
+    # MLflow prints to the standard output, which carries the responses.
+    responses = sys.stdout
+    sys.stdout = sys.stderr
     for line in sys.stdin:
         request = json.loads(line)
         try:
-            answer = VERBS[request.pop("verb")](**request)
+            response = VERBS[request.pop("verb")](**request)
         except (AirworthyError, SystemExit) as error:
-            answer = {"error": f"{type(error).__name__}: {error}"}
-        print(json.dumps(answer), file=answers, flush=True)
+            response = {"error": f"{type(error).__name__}: {error}"}
+        print(json.dumps(response), file=responses, flush=True)

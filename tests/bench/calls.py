@@ -1,4 +1,4 @@
-"""Callers with one connection each, light enough not to be what is measured."""
+"""Threads that send one-row requests, each over one connection, and the latencies of the responses."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from include.errors import ServiceUnavailable
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-TIMEOUT = 10.0
+TIMEOUT_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where one-row requests go: `bodies` are sent one after the other, over and over."""
+class Endpoint:
+    """A host and port, a path and the bodies of one-row requests, which are sent in turn."""
 
-    address: str  # host:port
+    address: str
     path: str
     bodies: Sequence[bytes]
 
 
 @dataclass
-class Answers:
-    """How long each answer took, in ms, and how long all of them together, in s."""
+class Latencies:
+    """The latency of each response in ms, and the duration of all requests in s."""
 
     latencies: list[float] = field(default_factory=list)
     seconds: float = 0.0
@@ -41,18 +41,22 @@ class Answers:
         return len(self.latencies) / self.seconds
 
 
-def call(place: Place, *, seconds: float, callers: int = 1, rate: float | None = None) -> Answers:
+def call(endpoint: Endpoint, *, seconds: float, callers: int = 1, rate: float | None = None) -> Latencies:
     """
-    Return what `callers` saw in `seconds`: as fast as they can, or together `rate` requests a second.
+    Send requests from `callers` threads for `seconds`, at most `rate` a second, and return their latencies.
 
-    :raises ServiceUnavailable: at the first answer that is not a 200
+    Raises
+    ------
+    ServiceUnavailable
+        If the status of a response is not 200.
     """
-    answers, problems = Answers(), []
+    result = Latencies()
+    problems: list[Exception] = []
     end = time.perf_counter() + seconds
 
     def caller(number: int) -> None:
         try:
-            answers.latencies.extend(_call_until(end, place, number, callers, rate))
+            result.latencies.extend(_call_until(end, endpoint, number, callers, rate))
         except (OSError, http.client.HTTPException, ServiceUnavailable) as error:
             problems.append(error)
 
@@ -63,26 +67,29 @@ def call(place: Place, *, seconds: float, callers: int = 1, rate: float | None =
     for thread in threads:
         thread.join()
     if problems:
-        raise ServiceUnavailable(f"{place.address}{place.path}: {problems[0]}")
-    answers.seconds = time.perf_counter() - began
-    return answers
+        raise ServiceUnavailable(f"{endpoint.address}{endpoint.path}: {problems[0]}")
+    result.seconds = time.perf_counter() - began
+    return result
 
 
-def _call_until(end: float, place: Place, number: int, callers: int, rate: float | None) -> list[float]:
-    connection = http.client.HTTPConnection(place.address, timeout=TIMEOUT)
+def _call_until(end: float, endpoint: Endpoint, number: int, callers: int, rate: float | None) -> list[float]:
+    connection = http.client.HTTPConnection(endpoint.address, timeout=TIMEOUT_S)
     pause = callers / rate if rate else 0.0
-    due, latencies, turn = time.perf_counter() + number * pause / callers, [], number
+    due = time.perf_counter() + number * pause / callers
+    latencies = []
+    turn = number
     while (now := time.perf_counter()) < end:
         if due > now:
             time.sleep(due - now)
-        began = due if rate else time.perf_counter()  # a late start is part of what the caller waited
+        # A request that starts late has been waiting since it was due.
+        began = due if rate else time.perf_counter()
         due += pause
         headers = {"Content-Type": "application/json", "X-Entity-Id": str(turn)}
-        connection.request("POST", place.path, place.bodies[turn % len(place.bodies)], headers)
+        connection.request("POST", endpoint.path, endpoint.bodies[turn % len(endpoint.bodies)], headers)
         response = connection.getresponse()
         content = response.read()
         if response.status != http.client.OK:
-            raise ServiceUnavailable(f"answered {response.status}: {content[:200]!r}")
+            raise ServiceUnavailable(f"status {response.status}: {content[:200]!r}")
         latencies.append(1000 * (time.perf_counter() - began))
         turn += callers
     connection.close()

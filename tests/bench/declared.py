@@ -1,4 +1,4 @@
-"""Use cases for measuring: `air_time` under another name, released as soon as one request was seen."""
+"""Use cases for the measurements: `air_time` under another name, promoted after one request."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-STEPS = (25, 50, 75, 100)  # as many as usual; at 2 % the wait for one caller would be what is measured
-MODULE = '''"""air_time, for measuring: no bake, and a judgement after one request."""
+# Large first steps: at 2 % the wait for one request would dominate the measurement.
+STEPS = (25, 50, 75, 100)
+MODULE = '''"""air_time for the measurements: no bake, and an analysis after one request."""
 
 from __future__ import annotations
 
@@ -38,5 +39,5 @@ build_model = air_time.build_model
 
 
 def declare(name: str, project: Path) -> None:
-    """Add one use case to the project at `project`: one file, as for any model."""
+    """Add one use case to the project in the folder `project`."""
     (project / "include" / "use_cases" / f"{name}.py").write_text(MODULE.format(name=name, steps=STEPS))

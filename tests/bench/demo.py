@@ -1,4 +1,4 @@
-"""How long a newcomer waits."""
+"""The duration of the demo."""
 
 from __future__ import annotations
 
@@ -16,21 +16,22 @@ if TYPE_CHECKING:
 
     from tests.bench.rig import Rig
 
-RECORD = "demo.json"  # what the demo itself wrote into its home
+# The record that the demo writes to its home.
+RECORD = "demo.json"
 
 
 def demo_seconds(rig: Rig) -> Figure:
-    """Return what the demo of this home recorded; without a record, play it in a home of its own."""
+    """Return the duration that the demo recorded in this home; without a record, run it in a new home."""
     recorded = rig.home / RECORD
     where = f"as recorded in {recorded}" if recorded.exists() else "played in an empty home"
-    found = json.loads((recorded if recorded.exists() else _play(rig)).read_text())
-    slowest = max(found["chapters"], key=found["chapters"].get)
+    record = json.loads((recorded if recorded.exists() else _play(rig)).read_text())
+    slowest = max(record["steps"], key=record["steps"].get)
     return Figure(
         "demo_seconds",
-        found["seconds"],
+        record["seconds"],
         "s",
         "at most 480 from nothing, 300 again",
-        f"airworthy demo, {where}; longest: {slowest}, {found['chapters'][slowest]:.0f} s",
+        f"airworthy demo, {where}; longest: {slowest}, {record['chapters'][slowest]:.0f} s",
     )
 
 

@@ -1,4 +1,4 @@
-"""What was measured: as a table for people, and as `bench.json` for whatever compares."""
+"""The results of the measurements, as a table and as `bench.json`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One measurement: `against` is what it is held to, `how` what was done, with which sizes."""
+    """One measurement: `against` is its limit or reference, `how` describes the work and its size."""
 
     name: str
     value: float
@@ -25,7 +25,7 @@ class Figure:
 
 
 def table(figures: Iterable[Figure], failures: dict[str, str]) -> Table:
-    """Return everything that was measured, and what could not be."""
+    """Return a table of the figures and of the measurements that failed."""
     drawn = Table("measurement", "value", "unit", "against", "how")
     drawn.columns[1].justify = "right"
     for figure in figures:

@@ -1,4 +1,4 @@
-"""An evaluation with every gate that a regression can have, on 200,000 test rows."""
+"""An evaluation of a regression with all of its gates on 200,000 test rows."""
 
 from __future__ import annotations
 
@@ -66,41 +66,45 @@ GATES = (
 )
 
 
-def judged(case: UseCase) -> UseCase:
-    """Return the use case with all of these gates."""
+def with_all_gates(case: UseCase) -> UseCase:
+    """Return the use case with these gates instead of its own."""
     return case.model_copy(update={"gates": GATES})
 
 
-def enlarged(case: UseCase, frame: pd.DataFrame, known: Catalog) -> pd.DataFrame:
-    """Return the rows with enough copies of the test rows, each a flight of its own."""
+def enlarge(case: UseCase, frame: pd.DataFrame, declarations: Catalog) -> pd.DataFrame:
+    """Return the rows with copies of the test rows; each copy has an entity of its own."""
     parts = workspace.split_snapshot(case, frame)
-    entity, copies = known.feature_views[case.feature_view].entity, TEST_ROWS // len(parts.test) + 1
-    more = [parts.test.assign(**{entity: parts.test[entity] + f"/{copy}"}) for copy in range(copies)]
-    test = pd.concat(more, ignore_index=True).head(TEST_ROWS)
+    entity = declarations.feature_views[case.feature_view].entity
+    copies = TEST_ROWS // len(parts.test) + 1
+    test_parts = [parts.test.assign(**{entity: parts.test[entity] + f"/{copy}"}) for copy in range(copies)]
+    test = pd.concat(test_parts, ignore_index=True).head(TEST_ROWS)
     return pd.concat([parts.train, parts.validation, test], ignore_index=True)
 
 
 def evaluate(
-    registry: Registry, case: UseCase, trained: TrainedCandidate, frame: pd.DataFrame, rival: int
+    registry: Registry, case: UseCase, trained: TrainedCandidate, frame: pd.DataFrame, champion_version: int
 ) -> None:
-    """Evaluate as the task does, and let every gate speak."""
+    """Evaluate as the task does and judge every gate."""
     with TemporaryDirectory() as workdir:
-        site = Workspace(registry, case, Path(workdir), settings().signing_key.parent)
-        evidence = evaluation.evaluate_candidate(site, trained, frame, champion_version=rival)
+        candidate_workspace = Workspace(registry, case, Path(workdir), settings().signing_key.parent)
+        evidence = evaluation.evaluate_candidate(
+            candidate_workspace, trained, frame, champion_version=champion_version
+        )
         verdicts = gates.judge_gates(case, evidence)
-    unjudged = [verdict.reason for verdict in verdicts if verdict.reason.startswith("could not be judged")]
-    if unjudged:
-        raise SystemExit("; ".join(unjudged))
+    failures = [verdict.reason for verdict in verdicts if verdict.reason.startswith("could not be judged")]
+    if failures:
+        raise SystemExit("; ".join(failures))
 
 
-def needed(case: UseCase, model: ServedModel, test: pd.DataFrame) -> tuple[Callable[[], object], ...]:
-    """Return the predictions of the test rows, and the bootstrap, as functions to measure."""
+def needed_work(case: UseCase, model: ServedModel, test: pd.DataFrame) -> tuple[Callable[[], object], ...]:
+    """Return two functions to measure: the predictions of the test rows, and the bootstrap."""
     target = test["target"].to_numpy(dtype=float)
-    answers, days = model.predict(test), DayBootstrap.of(test["day"])
+    predictions = model.predict(test)
+    days = DayBootstrap.of(test["day"])
 
     def bootstrap() -> None:
         for metric in METRICS[case.task]:
-            days.interval(resample_metric(metric, target, answers, days), confidence=0.975, value=0.0)
-        paired_gain(case.metric, target, answers, answers, confidence=0.95, days=days)
+            days.interval(resample_metric(metric, target, predictions, days), confidence=0.975, value=0.0)
+        paired_gain(case.metric, target, predictions, predictions, confidence=0.95, days=days)
 
     return lambda: model.predict(test), bootstrap

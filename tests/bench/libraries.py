@@ -1,4 +1,4 @@
-"""What our checks, scores and evaluations cost beyond the libraries that they stand on."""
+"""The cost of the checks in multiples of the libraries that they call."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 TURNS = 3
 DAY = date(2013, 7, 1)
 GATE_ROWS = 1_000_000
-DRIFT_ROWS = 5_000  # what a monitoring run looks at: a larger window is sampled to this
+# A monitoring run samples larger windows to this size.
+DRIFT_ROWS = 5_000
 
 
 def gate_vs_gx_ratio(_: Rig) -> Figure:
@@ -29,51 +30,53 @@ def gate_vs_gx_ratio(_: Rig) -> Figure:
     from include.data.validation.batch import Batch
     from include.data.validation.runner import PartitionRules, validate_partition
 
-    columns, frame = _columns(), _frame(GATE_ROWS)
+    columns = _columns()
+    frame = _make_frame(GATE_ROWS)
     checks = _bare_expectations(columns)
     rules = PartitionRules(tuple(columns), ("id",), (1, 2 * GATE_ROWS), quarantine_limit=0.01)
 
-    def ours() -> None:
+    def validate_rows() -> None:
         report = validate_partition(Batch.of(frame, [DAY]), rules)
         report.raise_if_failed("bench")
 
-    gate, bare = _in_turns(ours, lambda: _great_expectations(frame, checks))
+    gate, bare = _measure_in_turns(validate_rows, lambda: _great_expectations(frame, checks))
     return Figure(
         "gate_vs_gx_ratio",
         gate / bare,
         "ratio",
-        "Great Expectations, bare",
+        "Great Expectations alone",
         f"{GATE_ROWS:,} rows, {len(checks)} expectations: {gate:.2f} s against {bare:.2f} s, median",
     )
 
 
 def drift_vs_evidently_ratio(_: Rig) -> Figure:
-    """Compare the drift check with Evidently's preset, called bare on the same frames."""
+    """Compare the drift check with Evidently's preset on the same frames."""
     from include.monitoring import drift
 
     columns = [column for column in _columns() if column.name != "id"]
-    frames = [_frame(DRIFT_ROWS, seed) for seed in (1, 2)]
+    names = [column.name for column in columns]
+    old = _make_frame(DRIFT_ROWS, seed=1)[names]
+    new = _make_frame(DRIFT_ROWS, seed=2)[names]
     policy = DriftPolicy(maximum_rows=DRIFT_ROWS)
-    old, new = [frame[[column.name for column in columns]] for frame in frames]
-    ours, bare = _in_turns(
+    check, bare = _measure_in_turns(
         lambda: drift.measure_drift(old, new, columns=columns, policy=policy),
         lambda: _evidently(old, new, columns),
     )
     return Figure(
         "drift_vs_evidently_ratio",
-        ours / bare,
+        check / bare,
         "ratio",
-        "Evidently's DataDriftPreset, bare",
-        f"two frames of {DRIFT_ROWS:,} rows and {len(columns)} columns, with the page: {ours:.2f} s against "
+        "Evidently's DataDriftPreset alone",
+        f"two frames of {DRIFT_ROWS:,} rows and {len(columns)} columns, with the page: {check:.2f} s against "
         f"{bare:.2f} s, median of {TURNS}",
     )
 
 
-def _in_turns(ours: Callable[[], Any], theirs: Callable[[], Any]) -> tuple[float, float]:
-    """Return the median seconds of each; they are run once before it counts."""
+def _measure_in_turns(first: Callable[[], Any], second: Callable[[], Any]) -> tuple[float, float]:
+    """Return the median seconds of each; the first turn warms up and is not counted."""
     seconds: list[list[float]] = [[], []]
     for turn in range(TURNS + 1):
-        for side, action in enumerate((ours, theirs)):
+        for side, action in enumerate((first, second)):
             began = time.perf_counter()
             action()
             if turn:
@@ -83,21 +86,21 @@ def _in_turns(ours: Callable[[], Any], theirs: Callable[[], Any]) -> tuple[float
 
 def _columns() -> list[Column]:
     numbers = [
-        Column(name=f"number_{place}", dtype="number", minimum=-1_000, maximum=1_000) for place in range(6)
+        Column(name=f"number_{number}", dtype="number", minimum=-1_000, maximum=1_000) for number in range(6)
     ]
-    kinds = [Column(name=f"kind_{place}", dtype="string", allowed=("a", "b", "c")) for place in range(2)]
+    kinds = [Column(name=f"kind_{number}", dtype="string", allowed=("a", "b", "c")) for number in range(2)]
     return [Column(name="id", dtype="string"), *numbers, *kinds]
 
 
-def _frame(rows: int, seed: int = 0) -> pd.DataFrame:
+def _make_frame(rows: int, seed: int = 0) -> pd.DataFrame:
     random = np.random.default_rng(seed)
     values: dict[str, Any] = {
         "day": str(DAY),
         "id": np.char.add("f", np.arange(rows).astype(str)).astype(object),
     }
-    values |= {f"number_{place}": random.normal(size=rows) for place in range(6)}
+    values |= {f"number_{number}": random.normal(size=rows) for number in range(6)}
     values |= {
-        f"kind_{place}": random.choice(np.array(["a", "b", "c"], dtype=object), rows) for place in range(2)
+        f"kind_{number}": random.choice(np.array(["a", "b", "c"], dtype=object), rows) for number in range(2)
     }
     return pd.DataFrame(values)
 
@@ -117,7 +120,7 @@ def _bare_expectations(columns: list[Column]) -> list[Any]:
 
 
 def _great_expectations(frame: pd.DataFrame, checks: list[Any]) -> None:
-    """Do what Great Expectations' documentation does."""
+    """Validate the frame as the documentation of Great Expectations does."""
     import great_expectations as gx
     from great_expectations.data_context.types.base import ProgressBarsConfig
 

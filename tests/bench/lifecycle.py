@@ -1,4 +1,4 @@
-"""What Airflow adds to the making and releasing of a model."""
+"""The time that Airflow adds to training and deployment."""
 
 from __future__ import annotations
 
@@ -20,69 +20,83 @@ if TYPE_CHECKING:
     from tests.bench.rig import Rig
 
 ROUNDS = 3
-RATE = 20.0  # requests a second while both sides work
-PATIENCE = 300.0
-POLL = 1.0  # seconds; looking on must not slow down what is looked at: the end is what Airflow wrote down
+# Requests a second during both measurements.
+RATE = 20.0
+RUN_TIMEOUT_S = 300.0
+# Long, so that polling costs little: the end of a run is the time that Airflow recorded.
+POLL_INTERVAL_S = 1.0
 
 
 def lifecycle_overhead_ratio(rig: Rig) -> Figure:
-    """Compare the two DAGs with the same calls in a bare process, round by round in turns."""
-    rig.stack  # noqa: B018  everything is up before the first round
+    """Compare the two DAGs with the same calls in one process; the rounds alternate."""
+    rig.stack  # noqa: B018  starts the stack before the first round
     days = [LAST + timedelta(days=1 - back) for back in range(ROUNDS, -1, -1)]
-    dags, bare = [], []
-    for number, as_of in enumerate(days):  # the first round makes the first champions, and is not counted
-        bare.append(_bare(rig, as_of, number))
-        dags.append(_dags(rig, as_of))
-    _keep(rig, {"bare": bare, "dags": dags})
-    ours, theirs = (statistics.median(one["seconds"] for one in found[1:]) for found in (dags, bare))
+    dags: list[dict[str, Any]] = []
+    bare: list[dict[str, Any]] = []
+    for number, as_of in enumerate(days):
+        bare.append(_run_bare(rig, as_of, number))
+        dags.append(_run_dags(rig, as_of))
+    _write_rounds(rig, {"bare": bare, "dags": dags})
+    dags_s = _median_seconds(dags)
+    bare_s = _median_seconds(bare)
     return Figure(
         "lifecycle_overhead_ratio",
-        ours / theirs,
+        dags_s / bare_s,
         "ratio",
         "at most 1.5",
-        f"training and deployment DAG as a challenger, no bake: {ours:.1f} s; the same calls in one process, "
-        f"imports done: {theirs:.1f} s; medians of {ROUNDS}, {len(rig.days)} days, {RATE:g} requests/s",
+        f"training and deployment DAG as a challenger, no bake: {dags_s:.1f} s; the same calls in one "
+        f"process, imports done: {bare_s:.1f} s; medians of {ROUNDS}, {len(rig.days)} days, "
+        f"{RATE:g} requests/s",
     )
 
 
-def _bare(rig: Rig, as_of: date, number: int) -> dict[str, Any]:
+def _median_seconds(rounds: list[dict[str, Any]]) -> float:
+    """Return the median seconds of all rounds but the first, which has no champion to compare with."""
+    return statistics.median(result["seconds"] for result in rounds[1:])
+
+
+def _run_bare(rig: Rig, as_of: date, number: int) -> dict[str, Any]:
     with _callers(rig, BARE_CASE):
         return rig.bare.ask("lifecycle", use_case=BARE_CASE, as_of=str(as_of), run=f"bench/{number}")
 
 
-def _dags(rig: Rig, as_of: date) -> dict[str, Any]:
-    api, known = rig.airflow, {run["dag_run_id"] for run in rig.airflow.runs(f"{DAG_CASE}_deployment")}
+def _run_dags(rig: Rig, as_of: date) -> dict[str, Any]:
+    api = rig.airflow
+    earlier = {run["dag_run_id"] for run in api.runs(f"{DAG_CASE}_deployment")}
     with _callers(rig, DAG_CASE):
-        began, end = time.time(), time.monotonic() + PATIENCE
+        began = time.time()
+        end = time.monotonic() + RUN_TIMEOUT_S
         training = api.trigger(f"{DAG_CASE}_training", {"as_of": str(as_of)})
         _succeed(rig, f"{DAG_CASE}_training", training)
-        while not (new := [r for r in api.runs(f"{DAG_CASE}_deployment") if r["dag_run_id"] not in known]):
+        while not (new := [r for r in api.runs(f"{DAG_CASE}_deployment") if r["dag_run_id"] not in earlier]):
             if time.monotonic() > end:
-                raise ServiceUnavailable(f"{DAG_CASE}_deployment did not follow within {PATIENCE:g} s.")
-            time.sleep(POLL)
+                raise ServiceUnavailable(f"{DAG_CASE}_deployment did not start within {RUN_TIMEOUT_S:g} s.")
+            time.sleep(POLL_INTERVAL_S)
         deployment = new[0]["dag_run_id"]
         _succeed(rig, f"{DAG_CASE}_deployment", deployment)
     ended = _moment(api.run(f"{DAG_CASE}_deployment", deployment)["end_date"])
     runs = {f"{DAG_CASE}_training": training, f"{DAG_CASE}_deployment": deployment}
-    tasks = [task for dag_id, run_id in runs.items() for task in api.task_instances(dag_id, run_id)]
-    ordered = sorted(tasks, key=lambda task: str(task["end_date"]))
-    return {
-        "seconds": ended - began,
-        "tasks": {
-            task["task_id"]: [round(_moment(task[when]) - began, 2) for when in ("start_date", "end_date")]
-            for task in ordered
-        },
-    }
+    tasks: list[dict[str, Any]] = []
+    for dag_id, run_id in runs.items():
+        tasks += api.task_instances(dag_id, run_id)
+    tasks.sort(key=lambda task: str(task["end_date"]))
+    return {"seconds": ended - began, "tasks": {task["task_id"]: _span(task, began) for task in tasks}}
+
+
+def _span(task: dict[str, Any], began: float) -> list[float]:
+    """Return start and end of a task in seconds after `began`."""
+    return [round(_moment(task[field]) - began, 2) for field in ("start_date", "end_date")]
 
 
 def _succeed(rig: Rig, dag_id: str, run_id: str) -> None:
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + RUN_TIMEOUT_S
     while (state := rig.airflow.run(dag_id, run_id)["state"]) not in FINAL_STATES and time.monotonic() < end:
-        time.sleep(POLL)
+        time.sleep(POLL_INTERVAL_S)
     if state != "success":
         states = {t["task_id"]: t["state"] for t in rig.airflow.task_instances(dag_id, run_id)}
-        failed = next((name for name, found in states.items() if found == "failed"), next(iter(states)))
-        raise ServiceUnavailable(f"{dag_id}: {states}\n{rig.airflow.log(dag_id, run_id, failed)[-3000:]}")
+        failed = [name for name, task_state in states.items() if task_state == "failed"]
+        task_id = (failed or list(states))[0]
+        raise ServiceUnavailable(f"{dag_id}: {states}\n{rig.airflow.log(dag_id, run_id, task_id)[-3000:]}")
 
 
 def _callers(rig: Rig, use_case: str) -> Traffic:
@@ -93,7 +107,7 @@ def _moment(text: str | None) -> float:
     return datetime.fromisoformat(text).timestamp() if text else float("nan")
 
 
-def _keep(rig: Rig, found: dict[str, Any]) -> None:
-    """Write down where the time went, for whoever wants the ratio lower."""
+def _write_rounds(rig: Rig, rounds: dict[str, Any]) -> None:
+    """Write the seconds of every task and step of all rounds."""
     rig.home.mkdir(parents=True, exist_ok=True)
-    (rig.home / "bench-lifecycle.json").write_text(json.dumps(found, indent=1) + "\n")
+    (rig.home / "bench-lifecycle.json").write_text(json.dumps(rounds, indent=1) + "\n")

@@ -1,4 +1,4 @@
-"""Every measurement by its name, in the order in which they are taken."""
+"""The measurements by name, in the order in which they run."""
 
 from __future__ import annotations
 
@@ -43,6 +43,6 @@ MEASUREMENTS: dict[str, Callable[[Rig], Figure]] = {
 }
 
 
-def unasked(home: Path) -> list[str]:
-    """Return what is measured unless names are given: all, but a demo only where one was played already."""
+def default_names(home: Path) -> list[str]:
+    """Return the measurements that run by default: all, but the demo only if `home` has a record of one."""
     return [name for name in MEASUREMENTS if name != demo_seconds.__name__ or (home / RECORD).exists()]

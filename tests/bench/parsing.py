@@ -1,4 +1,4 @@
-"""What a declaration costs each time that Airflow reads the DAG files."""
+"""The cost of a declaration each time that Airflow parses the DAG files."""
 
 from __future__ import annotations
 
@@ -78,7 +78,8 @@ def parse_ms_per_use_case(rig: Rig) -> Figure:
     bare = _bare(rig.folder / "bare", first)
     pairs = [(_total(_parse(project, rig)), _total(_parse(bare, rig))) for _ in range(TURNS)]
     total, floor = (sorted(turns)[TURNS // 2] for turns in zip(*pairs, strict=True))
-    dags, tasks = sum(len(file.tasks) for file in first), sum(sum(file.tasks) for file in first)
+    dags = sum(len(file.tasks) for file in first)
+    tasks = sum(sum(file.tasks) for file in first)
     return Figure(
         "parse_ms_per_use_case",
         total / USE_CASES,
@@ -114,15 +115,15 @@ def _parse(project: Path, rig: Rig) -> list[Parsed]:
         "PYTHONDONTWRITEBYTECODE": "",
         "PYTHONPATH": os.pathsep.join((str(project), f"{project}/plugins")),
     }
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", PROBE],
         cwd=str(project), env=variables, capture_output=True, text=True, check=False,
     )  # fmt: skip
-    lines = [line for line in done.stdout.splitlines() if line.startswith("PARSED ")]
-    if done.returncode or not lines:
-        raise ServiceUnavailable(f"The DAG files could not be parsed:\n{done.stderr[-3000:]}")
-    found = json.loads(lines[0].removeprefix("PARSED "))
-    problems = [problem for *_, errors in found for problem in errors]
-    if problems:
-        raise ServiceUnavailable(f"A DAG file has an import error:\n{problems[0][-3000:]}")
-    return [Parsed(file, taken, tasks) for file, taken, tasks, _ in found]
+    lines = [line for line in process.stdout.splitlines() if line.startswith("PARSED ")]
+    if process.returncode or not lines:
+        raise ServiceUnavailable(f"The DAG files could not be parsed:\n{process.stderr[-3000:]}")
+    files = json.loads(lines[0].removeprefix("PARSED "))
+    for _, _, _, import_errors in files:
+        if import_errors:
+            raise ServiceUnavailable(f"A DAG file has an import error:\n{import_errors[0][-3000:]}")
+    return [Parsed(file, taken, tasks) for file, taken, tasks, _ in files]

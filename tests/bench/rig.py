@@ -1,4 +1,4 @@
-"""What the measurements share: a clone of the project, a stack in a temporary home, flights in its lake."""
+"""Resources of the measurements: a clone of the project, a stack in a temporary home, flights in its lake."""
 
 from __future__ import annotations
 
@@ -30,25 +30,31 @@ if TYPE_CHECKING:
 
 PORTS = ("airflow_port", "mlflow_port", "gateway_port", "postgres_port", "controller_port", "features_port")
 CLONED = ("dags", "plugins", "include", "tests/bench", "requirements.txt", "airflow_settings.yaml")
-PAUSED = {"AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "true"}  # no nightly training beside the measured one
-NIGHTLY_SECONDS = 8.0  # within which Airflow starts last night's run of a DAG that is unpaused
-DAG_CASE, BARE_CASE = "bench_dag", "bench_bare"
-PATIENCE = 120.0
-FIRST, LAST = date(2013, 1, 1), date(2013, 2, 28)
+# No nightly training runs beside the measured one.
+PAUSED = {"AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "true"}
+# Airflow starts the last scheduled run of a DAG within this time after the DAG is unpaused.
+NIGHTLY_SECONDS = 8.0
+POLL_INTERVAL_S = 0.5
+DAG_CASE = "bench_dag"
+BARE_CASE = "bench_bare"
+AIRFLOW_TIMEOUT_S = 120.0
+FIRST = date(2013, 1, 1)
+LAST = date(2013, 2, 28)
 
 
 class Rig:
-    """Everything that is dear and wanted by more than one measurement; made when first asked for."""
+    """Resources that several measurements share; each is created at its first use."""
 
     def __init__(self, home: Path, *, keep: bool = False) -> None:
-        self.home = home  # of the person who measures: where results are written
+        # The results are written here.
+        self.home = home
         self.folder = Path(mkdtemp(prefix="airworthy-bench-"))
         self._keep = keep
         self._exit = ExitStack()
         self._exit.callback(self._clear)
 
     def close(self) -> None:
-        """End everything that was started."""
+        """Stop what was started."""
         self._exit.close()
 
     def _clear(self) -> None:
@@ -62,14 +68,14 @@ class Rig:
 
     @cached_property
     def settings(self) -> Settings:
-        """Ports that are free, and a home below the temporary folder."""
+        """Settings with free ports and a home below the temporary folder."""
         ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
         low = free_ports(1)[0]
         return Settings(home=self.folder / "home", model_server_ports=(low, low + 50), **ports)
 
     @cached_property
     def stack(self) -> Settings:
-        """The settings of a stack that is up, whose lake holds two months of flights and their features."""
+        """The settings of a running stack; its lake holds two months of flights and their features."""
         self._run("include.cli", "stack", "up", variables=self.shared | PAUSED)
         self._exit.callback(self._run, "include.cli", "stack", "down", variables=self.shared)
         self._unpause()
@@ -83,7 +89,7 @@ class Rig:
 
     @cached_property
     def bare(self) -> Bare:
-        """A Python process with the tasks' environment and its imports done."""
+        """A Python process with the environment of a task and its imports process."""
         variables = self.stack and self.task_variables
         process = subprocess.Popen(
             [sys.executable, "-m", "tests.bench.bare"],
@@ -95,8 +101,9 @@ class Rig:
 
     @cached_property
     def rows(self) -> list[dict[str, Any]]:
-        """A day of flights as callers send them."""
-        use_case, lake = catalog().use_cases["air_time"], Lake(self.stack.lake_uri)
+        """The flights of one day as callers send them."""
+        use_case = catalog().use_cases["air_time"]
+        lake = Lake(self.stack.lake_uri)
         frame = lake.read(use_case.feature_view, [LAST], columns=["flight_id", *use_case.features])
         return [dict(row) for row in frame.dropna().astype(object).to_dict("records")]
 
@@ -116,45 +123,48 @@ class Rig:
 
     @property
     def task_variables(self) -> dict[str, str]:
-        """Return what a task of this stack sees."""
+        """Return the environment of a task of this stack."""
         credentials = load_credentials(self.settings.root)
         return (
             os.environ | environment.environment_of("airflow", self.settings, credentials) | self._python_path
         )
 
     def _unpause(self) -> None:
-        """Let only those DAGs run that are measured; last night's training finds no data yet, and skips."""
+        """Unpause the measured DAGs and wait for the last scheduled training, which skips without data."""
         names = {f"{DAG_CASE}_training", f"{DAG_CASE}_deployment"}
         names |= {f"{name}_ingestion" for name in catalog().datasets}
         names |= {f"{name}_features" for name in catalog().feature_views}
-        api, end = AirflowApi(self.settings), time.monotonic() + PATIENCE
+        api = AirflowApi(self.settings)
+        end = time.monotonic() + AIRFLOW_TIMEOUT_S
         while names - {dag["dag_id"] for dag in api.dags()}:
             if time.monotonic() > end:
-                raise ServiceUnavailable(f"Airflow does not know {names}: {api.import_errors()}")
-            time.sleep(0.5)
+                raise ServiceUnavailable(f"Airflow does not list {names}: {api.import_errors()}")
+            time.sleep(POLL_INTERVAL_S)
         for name in sorted(names):
             api.patch(f"/dags/{name}", {"is_paused": False})
         time.sleep(NIGHTLY_SECONDS)
         for run in api.runs(f"{DAG_CASE}_training"):
-            api.wait(f"{DAG_CASE}_training", run["dag_run_id"], PATIENCE)
+            api.wait(f"{DAG_CASE}_training", run["dag_run_id"], AIRFLOW_TIMEOUT_S)
 
     def _run(self, module: str, *arguments: str, variables: dict[str, str]) -> None:
-        done = subprocess.run(
+        process = subprocess.run(
             [sys.executable, "-m", module, *arguments],
             cwd=self.clone, env=variables, capture_output=True, text=True, check=False,
         )  # fmt: skip
-        if done.returncode:
-            raise ServiceUnavailable(f"{module} {' '.join(arguments)} failed:\n{done.stdout}{done.stderr}")
+        if process.returncode:
+            raise ServiceUnavailable(
+                f"{module} {' '.join(arguments)} failed:\n{process.stdout}{process.stderr}"
+            )
 
 
 class Bare:
-    """The bare process: a request is one line of JSON, and so is its answer."""
+    """The bare process; requests and responses are lines of JSON."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
 
     def ask(self, verb: str, **request: Any) -> dict[str, Any]:
-        """Return the answer; one request at a time."""
+        """Send a request and return the response."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps({"verb": verb, **request}) + "\n")
@@ -164,13 +174,13 @@ class Bare:
             raise ServiceUnavailable(
                 f"The bare process ended with {self._process.wait(10)}; see its trace above."
             )
-        answer: dict[str, Any] = json.loads(line)
-        if "error" in answer:
-            raise ServiceUnavailable(f"{verb}: {answer['error']}")
-        return answer
+        response: dict[str, Any] = json.loads(line)
+        if "error" in response:
+            raise ServiceUnavailable(f"{verb}: {response['error']}")
+        return response
 
     def close(self) -> None:
-        """Let it end."""
+        """Close its input and wait for its end; kill it after 20 s."""
         if self._process.stdin is not None:
             self._process.stdin.close()
         try:
@@ -180,9 +190,10 @@ class Bare:
 
 
 def clone(folder: Path, use_cases: Sequence[str]) -> Path:
-    """Copy the project into `folder`, declare use cases in it, and commit: tasks ask git what they run."""
+    """Copy the project into `folder`, declare use cases in it, and commit: tasks ask git for the version."""
     for name in CLONED:
-        source, copy = environment.REPOSITORY / name, folder / name
+        source = environment.REPOSITORY / name
+        copy = folder / name
         copy.parent.mkdir(parents=True, exist_ok=True)
         if source.is_dir():
             shutil.copytree(source, copy, ignore=shutil.ignore_patterns("__pycache__"))

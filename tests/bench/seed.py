@@ -21,10 +21,11 @@ RUN = "bench/seed"
 
 
 def main(first: str, last: str) -> None:
-    """Publish what the ingestion DAGs would publish."""
+    """Publish the days as the ingestion and feature DAGs do."""
     days = partitions.parse_key(f"{first}..{last}")
     land(settings().landing_uri, days[-1] + timedelta(days=1))
-    lake, landing = Lake(settings().lake_uri), Landing(settings().landing_uri)
+    lake = Lake(settings().lake_uri)
+    landing = Landing(settings().landing_uri)
     engine = connect(settings().database_url)
     for dataset in catalog().datasets.values():
         report = run_quality_gate(
@@ -35,8 +36,8 @@ def main(first: str, last: str) -> None:
     for view in catalog().feature_views.values():
         build = declaration_module("features", view.name).build
         rows = features.build_features(view, build, lake, days)
-        found = leakage_check.check_leakage(view, build, lake, rows, days)
-        gate_results.record_gate_result(engine, view.name, f"{RUN}/1", f"{first}..{last}", found.results())
+        leakage = leakage_check.check_leakage(view, build, lake, rows, days)
+        gate_results.record_gate_result(engine, view.name, f"{RUN}/1", f"{first}..{last}", leakage.results())
         report = run_quality_gate(view, rows, days, lake=lake, engine=engine, run=f"{RUN}/1")
         report.raise_if_failed(view.name)
         lake.publish(view.name, report.accepted, days, metadata={"run": RUN, "try": "1"})

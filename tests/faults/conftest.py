@@ -1,3 +1,5 @@
+"""A proxy in front of the object store, and tables that are reached through it."""
+
 from __future__ import annotations
 
 from datetime import date
@@ -20,26 +22,26 @@ COMMIT = r"PUT .*_delta_log/\d+\.json"
 
 @pytest.fixture
 def proxy(object_store: ObjectStore) -> Iterator[Proxy]:
-    """Return a proxy in front of the object store, that does as it is told."""
+    """Return a proxy in front of the object store that injects the faults of a test."""
     with Proxy(object_store.endpoint) as proxy:
         yield proxy
 
 
 @pytest.fixture
 def lake_through(proxy: Proxy, object_store: ObjectStore) -> Callable[..., Lake]:
-    """Return a way to reach one empty lake through the proxy, with other options."""
+    """Return a function that opens one empty lake through the proxy, with other options."""
     address = object_store.address()
 
-    def reach(**options: str) -> Lake:
+    def open_lake(**options: str) -> Lake:
         return Lake(address, object_store.options(proxy.uri, **options))
 
-    return reach
+    return open_lake
 
 
 @pytest.fixture
 def rows() -> Callable[..., pd.DataFrame]:
-    def make(value: float = 1.0, day: date = DAY, count: int = 3) -> pd.DataFrame:
+    def make_rows(value: float = 1.0, day: date = DAY, count: int = 3) -> pd.DataFrame:
         names = [f"{day}/{number}" for number in range(count)]
         return pd.DataFrame({"id": names, "value": value, "day": day.isoformat()})
 
-    return make
+    return make_rows

@@ -1,4 +1,4 @@
-"""`python -m tests.faults.full_disk <lake>`: publish while no file may grow, then when it may again."""
+"""`python -m tests.faults.full_disk <lake>`: publish under a limit on file sizes, then without it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from include.storage.staging import Staging
 from tests.faults.publisher import DAYS
 
 SMALL, BIG = DAYS[:2]
-MOST_BYTES = 100_000
+MAX_FILE_BYTES = 100_000
 
 
 def rows(day: object, count: int) -> pd.DataFrame:
@@ -21,10 +21,12 @@ def rows(day: object, count: int) -> pd.DataFrame:
 
 
 def main(uri: str) -> None:
-    """Print what each attempt said."""
-    lake, staging, everything = Lake(uri), Staging(uri), resource.RLIM_INFINITY
+    """Print the error of each attempt under the limit, then its result without the limit."""
+    lake = Lake(uri)
+    staging = Staging(uri)
+    unlimited = resource.RLIM_INFINITY
     lake.publish("things", rows(SMALL, 3), [SMALL], metadata={"run": "before", "try": "1"})
-    resource.setrlimit(resource.RLIMIT_FSIZE, (MOST_BYTES, everything))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (MAX_FILE_BYTES, unlimited))
     attempts = (
         lambda: lake.publish("things", rows(BIG, 50_000), [BIG], metadata={"run": "big", "try": "1"}),
         lambda: staging.write("run", "extracted", rows(BIG, 50_000)),
@@ -34,8 +36,8 @@ def main(uri: str) -> None:
             attempt()
         except ServiceUnavailable as error:
             print(str(error).replace("\n", " "))  # noqa: T201
-    lake.publish("things", rows(SMALL, 2), [SMALL], metadata={"run": "beside", "try": "1"})
-    resource.setrlimit(resource.RLIMIT_FSIZE, (everything, everything))
+    lake.publish("things", rows(SMALL, 2), [SMALL], metadata={"run": "small", "try": "1"})
+    resource.setrlimit(resource.RLIMIT_FSIZE, (unlimited, unlimited))
     for attempt in attempts:
         print(attempt())  # noqa: T201
 

@@ -1,4 +1,4 @@
-"""A proxy in front of an HTTP server that refuses, loses and cuts as a test asks it to."""
+"""A proxy in front of an HTTP server that injects faults."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
 
     from tests.faults.relay import Kind
 
-EVER = 1_000_000
+UNLIMITED = 1_000_000
 
 
 class Proxy:
     """
-    Forwards to `target`; `uri` stays the same over `stop` and `start`.
+    Forward requests to `target`; `uri` stays the same after `stop` and `start`.
 
-    `busy` answers 503, `cut` closes the connection after half of the body, `lose` lets the server do what is
-    asked and closes the connection instead of answering, `hang` never answers.
+    `busy` responds with 503, `cut` closes the connection after half of the request body, `lose` forwards the
+    request and closes the connection instead of responding, `hang` never responds.
     """
 
     def __init__(self, target: str) -> None:
@@ -46,17 +46,17 @@ class Proxy:
         self._relay.start()
 
     def stop(self) -> None:
-        """Refuse connections from now on, and cut those there are."""
+        """Refuse new connections and close the open ones."""
         self._relay.stop()
 
-    def inject(self, kind: Kind, where: str = "", times: int = EVER, *, stop: bool = False) -> None:
-        """Do this to the next `times` requests whose `METHOD path` matches; `stop` at the first of them."""
+    def inject(self, kind: Kind, where: str = "", times: int = UNLIMITED, *, stop: bool = False) -> None:
+        """Apply a fault to the next `times` requests whose `METHOD path` matches; `stop` at the first."""
         self._relay.inject(kind, where, times, stop)
 
     def heal(self) -> None:
         self._relay.heal()
 
     def statuses(self, where: str = "") -> list[int]:
-        """Return what the requests got that matched, 0 for no answer."""
-        seen: list[tuple[str, int]] = self._relay.seen()  # type: ignore[assignment]
-        return [status for request, status in seen if re.search(where, request)]
+        """Return the status of each request that matches, 0 where there was no response."""
+        requests: list[tuple[str, int]] = self._relay.requests()  # type: ignore[assignment]
+        return [status for request, status in requests if re.search(where, request)]

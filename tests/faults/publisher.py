@@ -1,4 +1,4 @@
-"""A process that publishes in a loop until it is killed."""
+"""A process that publishes one day after another until it is killed."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def rows(day: date, mark: str) -> pd.DataFrame:
     return pd.DataFrame({"id": names, "mark": mark, "day": day.isoformat()})
 
 
-def publish_for_ever(uri: str, options: dict[str, str], run: str) -> None:
-    """Publish one day after the other; each publication is a try of its own."""
+def publish_until_killed(uri: str, options: dict[str, str], run: str) -> None:
+    """Publish the days in turn; each publication has its own try number."""
     lake = Lake(uri, options)
     for number in itertools.count(1):
         day = DAYS[number % len(DAYS)]

@@ -1,7 +1,7 @@
 """
-`python -m tests.faults.relay <target>`: an HTTP server that forwards, or loses and cuts as it is told.
+`python -m tests.faults.relay <target>`: an HTTP server that forwards requests and injects faults.
 
-A process of its own: parts of Delta's file system hold the GIL while they wait for an answer.
+It is a separate process because parts of Delta's file system hold the GIL while they wait for a response.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ BUSY = b"<Error><Code>SlowDown</Code><Message>Reduce your request rate.</Message
 
 @dataclass
 class Fault:
-    """What happens to the next `times` requests whose `METHOD path` matches."""
+    """A fault of the next `times` requests whose `METHOD path` matches; `stop` refuses connections, too."""
 
     kind: Kind
     where: str
     times: int
     stop: bool
 
-    def meets(self, request: str) -> bool:
+    def matches(self, request: str) -> bool:
         if self.times < 1 or not re.search(self.where, request):
             return False
         self.times -= 1
@@ -39,13 +39,14 @@ class Fault:
 
 
 class Relay:
-    """Forwards to `target`; what is public is called from the tests' process."""
+    """Forward requests to `target`; the process of the tests calls the public methods."""
 
     def __init__(self, target: str) -> None:
         parts = urlsplit(target)
         self._target = (str(parts.hostname), int(parts.port or 80))
         self._faults: list[Fault] = []
-        self._seen: list[tuple[str, int]] = []  # `METHOD path` and the status it got, 0 for none
+        # `METHOD path` and the status of its response, 0 for none.
+        self._requests: list[tuple[str, int]] = []
         self._port = 0
         self._server: _Server | None = None
         self._lock = threading.Lock()
@@ -53,7 +54,7 @@ class Relay:
         self._closing = threading.Event()
 
     def start(self) -> int:
-        """Listen, always on the same port, and return it."""
+        """Listen on one port, the same after each `stop`, and return it."""
         if self._server is None:
             self._closing.clear()
             self._server = _Server(("127.0.0.1", self._port), _Handler)
@@ -63,15 +64,16 @@ class Relay:
         return self._port
 
     def stop(self) -> None:
-        """Refuse connections from now on, and cut those there are."""
+        """Refuse new connections and close the open ones."""
         with self._lock:
-            server, self._server = self._server, None
+            server = self._server
+            self._server = None
         if server:
             self._closing.set()
             server.shutdown()
             server.server_close()
             for connection in list(self._open):
-                _cut(connection)
+                _shut_down(connection)
 
     def inject(self, kind: Kind, where: str, times: int, stop: bool) -> None:
         with self._lock:
@@ -81,12 +83,12 @@ class Relay:
         with self._lock:
             self._faults.clear()
 
-    def seen(self) -> list[tuple[str, int]]:
-        return list(self._seen)
+    def requests(self) -> list[tuple[str, int]]:
+        return list(self._requests)
 
-    def _fault(self, request: str) -> Fault | None:
+    def take_fault(self, request: str) -> Fault | None:
         with self._lock:
-            return next((fault for fault in self._faults if fault.meets(request)), None)
+            return next((fault for fault in self._faults if fault.matches(request)), None)
 
 
 class _Server(ThreadingHTTPServer):
@@ -96,7 +98,7 @@ class _Server(ThreadingHTTPServer):
     block_on_close = False
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A connection that broke is what this is for."""
+        """Print nothing: the broken connections are the faults."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -115,53 +117,60 @@ class _Handler(BaseHTTPRequestHandler):
         super().finish()
 
     def forward(self) -> None:
-        relay, request = self.server.relay, f"{self.command} {self.path}"
-        length, fault = int(self.headers.get("Content-Length") or 0), relay._fault(request)
+        relay = self.server.relay
+        fault = relay.take_fault(f"{self.command} {self.path}")
+        length = int(self.headers.get("Content-Length") or 0)
         kind = fault.kind if fault else ""
         body = self.rfile.read(length // 2 if kind == "cut" else length)
         if fault and fault.stop:
             relay.stop()
         if kind == "busy":
-            self.answer(503, [("Content-Type", "application/xml")], BUSY)
+            self.respond(503, [("Content-Type", "application/xml")], BUSY)
             return
         if kind == "hang":
-            relay._closing.wait(60)
+            relay._closing.wait()
         if kind in ("cut", "hang"):
             self.drop()
             return
         headers = {name: value for name, value in self.headers.items() if name.lower() not in HOP_BY_HOP}
         self.upstream.request(self.command, self.path, body=body or None, headers=headers)
-        answer = self.upstream.getresponse()
-        content = answer.read()
+        response = self.upstream.getresponse()
+        content = response.read()
         if kind == "lose":
             self.drop()
         else:
-            self.answer(answer.status, answer.getheaders(), content)
+            self.respond(response.status, response.getheaders(), content)
 
-    do_GET = do_HEAD = do_PUT = do_PATCH = do_POST = do_DELETE = forward
+    do_GET = forward
+    do_HEAD = forward
+    do_PUT = forward
+    do_PATCH = forward
+    do_POST = forward
+    do_DELETE = forward
 
-    def answer(self, status: int, headers: list[tuple[str, str]], content: bytes) -> None:
-        self.server.relay._seen.append((f"{self.command} {self.path}", status))
+    def respond(self, status: int, headers: list[tuple[str, str]], content: bytes) -> None:
+        self.server.relay._requests.append((f"{self.command} {self.path}", status))
         self.send_response_only(status)
-        kept = [pair for pair in headers if pair[0].lower() not in HOP_BY_HOP | {"content-length"}]
         length = {name.lower(): value for name, value in headers}.get("content-length")
-        for name, value in kept:
-            self.send_header(name, value)
+        for name, value in headers:
+            if name.lower() not in HOP_BY_HOP | {"content-length"}:
+                self.send_header(name, value)
         self.send_header("Content-Length", length if self.command == "HEAD" and length else str(len(content)))
         self.end_headers()
         self.wfile.write(content)
 
     def drop(self) -> None:
-        self.server.relay._seen.append((f"{self.command} {self.path}", 0))
+        self.server.relay._requests.append((f"{self.command} {self.path}", 0))
         self.close_connection = True
-        _cut(self.connection)
+        _shut_down(self.connection)
 
 
-def _cut(connection: socket.socket) -> None:
+def _shut_down(connection: socket.socket) -> None:
     try:
         connection.shutdown(socket.SHUT_RDWR)
     except OSError:
-        return  # the other side was quicker
+        # The other side has closed it already.
+        return
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A real S3 endpoint over HTTP: the one that the environment names, or moto's server."""
+"""An S3 endpoint over HTTP: the one that the environment names, or moto's server."""
 
 from __future__ import annotations
 
@@ -19,13 +19,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-ENDPOINT, KEY, SECRET = (f"AIRWORTHY_TEST_S3_{part}" for part in ("ENDPOINT", "KEY", "SECRET"))
-EVERYTHING = '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}'
+ENDPOINT = "AIRWORTHY_TEST_S3_ENDPOINT"
+KEY = "AIRWORTHY_TEST_S3_KEY"
+SECRET = "AIRWORTHY_TEST_S3_SECRET"
+ALLOW_ALL_POLICY = (
+    '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}'
+)
 
 
 @dataclass(frozen=True)
 class ObjectStore:
-    """An endpoint with a bucket of this session's own."""
+    """An endpoint and a bucket that only this test session uses."""
 
     endpoint: str
     key: str
@@ -33,7 +37,7 @@ class ObjectStore:
     bucket: str = field(default_factory=lambda: f"airworthy-test-{uuid.uuid4().hex[:12]}")
 
     def options(self, endpoint: str = "", **changes: str) -> dict[str, str]:
-        """Return Delta's options; `endpoint` is a proxy's."""
+        """Return the storage options of Delta; `endpoint` may be that of a proxy."""
         return {
             "AWS_ENDPOINT_URL": endpoint or self.endpoint,
             "AWS_ACCESS_KEY_ID": self.key,
@@ -44,11 +48,11 @@ class ObjectStore:
         }
 
     def variables(self) -> dict[str, str]:
-        """Return the same for a process' environment."""
+        """Return the same options as environment variables of a process."""
         return {**self.options(), "AWS_DEFAULT_REGION": "us-east-1", "AWS_EC2_METADATA_DISABLED": "true"}
 
     def address(self) -> str:
-        """Return an address below which there is nothing yet."""
+        """Return an address below which there are no objects."""
         return f"s3://{self.bucket}/{uuid.uuid4().hex[:12]}"
 
     def client(self, service: str = "s3") -> Any:
@@ -65,12 +69,15 @@ class ObjectStore:
         """Return the names of all objects below an address, relative to it."""
         prefix = address.removeprefix(f"s3://{self.bucket}/") + "/"
         pages = self.client().get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
-        return [entry["Key"].removeprefix(prefix) for page in pages for entry in page.get("Contents", [])]
+        names: list[str] = []
+        for page in pages:
+            names += [entry["Key"].removeprefix(prefix) for entry in page.get("Contents", [])]
+        return names
 
 
 @contextmanager
-def given() -> Iterator[ObjectStore]:
-    """Yield the endpoint that the environment names, with a bucket that is emptied afterwards."""
+def use_endpoint() -> Iterator[ObjectStore]:
+    """Yield the endpoint that the environment names, with a bucket that is deleted afterwards."""
     store = ObjectStore(os.environ[ENDPOINT], os.environ[KEY], os.environ[SECRET])
     bucket = boto3.resource(
         "s3",
@@ -89,17 +96,17 @@ def given() -> Iterator[ObjectStore]:
 
 
 @contextmanager
-def simulated(folder: Path, port: int) -> Iterator[ObjectStore]:
-    """Yield moto's server, which knows its users and their secrets."""
+def run_moto(folder: Path, port: int) -> Iterator[ObjectStore]:
+    """Start moto's server, which checks credentials, and yield it with an empty bucket."""
     endpoint = f"http://127.0.0.1:{port}"
     command = ["setpriv", "--pdeathsig=TERM", sys.executable, "-m", "moto.server", "--port", str(port)]
     with (folder / "log").open("w") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output)
     try:
         _wait(endpoint, process, folder / "log")
-        users = ObjectStore(endpoint, "nobody", "nothing").client("iam")
+        users = ObjectStore(endpoint, "unauthenticated", "unauthenticated").client("iam")
         users.create_user(UserName="airworthy")
-        users.put_user_policy(UserName="airworthy", PolicyName="everything", PolicyDocument=EVERYTHING)
+        users.put_user_policy(UserName="airworthy", PolicyName="everything", PolicyDocument=ALLOW_ALL_POLICY)
         access = users.create_access_key(UserName="airworthy")["AccessKey"]
         store = ObjectStore(endpoint, access["AccessKeyId"], access["SecretAccessKey"])
         httpx.post(f"{endpoint}/moto-api/reset-auth", content=b"0").raise_for_status()
@@ -119,4 +126,4 @@ def _wait(endpoint: str, process: subprocess.Popen[bytes], log: Path) -> None:
             time.sleep(0.05)
         else:
             return
-    raise RuntimeError(f"moto does not answer: {log.read_text()}")
+    raise RuntimeError(f"moto does not respond: {log.read_text()}")

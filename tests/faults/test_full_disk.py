@@ -1,4 +1,4 @@
-"""A full disk: nothing half-published, other partitions unharmed, and on it goes when there is space."""
+"""A full disk: no partial publication, no damage to other partitions, and a retry that succeeds."""
 
 from __future__ import annotations
 
@@ -15,20 +15,22 @@ from include.storage import reports
 from tests.faults.full_disk import BIG, SMALL
 
 
-def test_no_space_left_is_said_and_nothing_is_half_published(tmp_path):
+def test_publication_on_a_full_disk_fails_and_changes_nothing(tmp_path):
     command = [sys.executable, "-m", "tests.faults.full_disk", str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2], check=False)
-    assert done.returncode == 0, done.stderr
-    published, staged, version, path = done.stdout.splitlines()
-    for said in (published, staged):
-        assert said.startswith(f"No space left on {tmp_path}: free some and clear the task.")
+    process = subprocess.run(
+        command, capture_output=True, text=True, cwd=Path(__file__).parents[2], check=False
+    )
+    assert process.returncode == 0, process.stderr
+    publish_error, staging_error, version, path = process.stdout.splitlines()
+    for message in (publish_error, staging_error):
+        assert message.startswith(f"No space left on {tmp_path}: free some and clear the task.")
     lake = Lake(str(tmp_path))
     assert lake.counts("things") == {SMALL: 2, BIG: 50_000}
     assert (lake.version("things"), len(lake.read("things"))) == (int(version), 50_002)
     assert [file.name for file in (tmp_path / path).parent.iterdir()] == ["extracted.parquet"]
 
 
-def test_a_page_on_a_full_disk_leaves_the_one_that_was_there(tmp_path):
+def test_report_on_a_full_disk_leaves_the_old_report(tmp_path):
     reports.write_report(str(tmp_path), {}, "page.html", "<p>old")
     full = tmp_path / "_reports" / f".page.html.{os.getpid()}"
     full.symlink_to("/dev/full")
@@ -38,6 +40,6 @@ def test_a_page_on_a_full_disk_leaves_the_one_that_was_there(tmp_path):
     assert [file.name for file in full.parent.iterdir()] == ["page.html"]
 
 
-def test_a_folder_in_which_nobody_may_write_is_a_setting_to_correct():
+def test_read_only_folder_raises_settings_error():
     with pytest.raises(SettingsError, match="/sys/lake may not be used: correct its permissions"):
         reports.write_report("/sys/lake", {}, "page.html", "<p>")

@@ -1,4 +1,4 @@
-"""The disk of MLflow's artefacts runs full: an accident, nothing is half there, and on it goes with room."""
+"""A full disk of MLflow's artifacts: a transient error, no partial artifacts, and a retry that succeeds."""
 
 from __future__ import annotations
 
@@ -8,33 +8,36 @@ import subprocess
 import uuid
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
 
 from include.certificates.certificate import FILE_NAME, model_digest
 from include.errors import ServiceUnavailable
 from include.modeling.registry.registry import Registry
-from tests.conftest import _healthy, _start_mlflow, free_ports, wait_until
+from tests.conftest import free_ports, is_healthy, start_mlflow, wait_until
 from tests.include.conftest import estimators, packaged, packaged_once
 
 __all__ = ["estimators", "packaged", "packaged_once"]
-LEFT = 32_000  # bytes: room for small files, and for the first half of the others
-NAMESPACE = ["unshare", "--map-root-user", "--mount"]
+# Room for small files and for the first half of the others.
+FREE_BYTES = 32_000
+UNSHARE = ["unshare", "--map-root-user", "--mount"]
 
 
 class Store:
-    """An MLflow whose artefacts lie on a disk of 8 MB; where none may be mounted, its files may not grow."""
+    """An MLflow with artifacts on a disk of 8 MB, or under a limit on file sizes where mounting is denied."""
 
     def __init__(self, folder, database):
-        self.disk, port = folder / "artifacts", free_ports(1)[0]
+        self.disk = folder / "artifacts"
+        port = free_ports(1)[0]
         self.disk.mkdir()
-        self.is_mounted = subprocess.run([*NAMESPACE, "true"], check=False).returncode == 0
-        mounting = [*NAMESPACE, "sh", "-c", f'mount -t tmpfs -o size=8m full {self.disk} && exec "$@"', "sh"]
+        self.is_mounted = subprocess.run([*UNSHARE, "true"], check=False).returncode == 0
+        mounting = [*UNSHARE, "sh", "-c", f'mount -t tmpfs -o size=8m full {self.disk} && exec "$@"', "sh"]
         secrets = {"MLFLOW_BACKEND_STORE_URI": database}
-        within = mounting if self.is_mounted else []
-        self.process = _start_mlflow(folder, port, str(self.disk), secrets, within=within)
+        prefix = mounting if self.is_mounted else []
+        self.process = start_mlflow(folder, port, str(self.disk), secrets, prefix=prefix)
         self.uri = f"http://127.0.0.1:{port}"
-        wait_until(lambda: _healthy(f"{self.uri}/health", self.process), 120, f"MLflow, see {folder}")
+        wait_until(lambda: is_healthy(f"{self.uri}/health", self.process), 120, f"MLflow, see {folder}")
 
     @property
     def _ballast(self):
@@ -42,18 +45,18 @@ class Store:
 
     def fill(self):
         if not self.is_mounted:
-            self._allow(LEFT)
+            self._limit_file_size(FREE_BYTES)
             return
         disk = os.statvfs(self._ballast.parent)
-        self._ballast.write_bytes(bytes(disk.f_bavail * disk.f_frsize - LEFT))
+        self._ballast.write_bytes(bytes(disk.f_bavail * disk.f_frsize - FREE_BYTES))
 
     def free(self):
         if not self.is_mounted:
-            self._allow(psutil.RLIM_INFINITY)
+            self._limit_file_size(psutil.RLIM_INFINITY)
             return
         self._ballast.unlink()
 
-    def _allow(self, size):
+    def _limit_file_size(self, size):
         server = psutil.Process(self.process.pid)
         for process in (server, *server.children(recursive=True)):
             process.rlimit(psutil.RLIMIT_FSIZE, (size, psutil.RLIM_INFINITY))
@@ -61,7 +64,7 @@ class Store:
 
 @pytest.fixture(scope="module")
 def store(postgres, tmp_path_factory):
-    store = Store(tmp_path_factory.mktemp("mlflow"), postgres.url("mlflow_full"))
+    store = Store(tmp_path_factory.mktemp("mlflow"), postgres.create_database("mlflow_full"))
     yield store
     os.killpg(store.process.pid, signal.SIGTERM)
     store.process.wait(60)
@@ -69,7 +72,8 @@ def store(postgres, tmp_path_factory):
 
 @pytest.fixture
 def registry(store, database, monkeypatch):
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")  # a cut upload cuts its connection too
+    # One retry: an upload that fails breaks its connection, too.
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     return Registry(store.uri, database)
 
 
@@ -79,16 +83,14 @@ def run_id(registry):
     return registry.run_for("late", tags)
 
 
-def large(path):
+def write_large_file(path):
     path.parent.mkdir(exist_ok=True)
-    path.write_bytes(os.urandom(400_000))
+    path.write_bytes(np.random.default_rng(0).bytes(400_000))
 
 
-def test_a_model_and_a_file_without_room_are_finished_by_the_next_try(
-    store, registry, run_id, packaged, tmp_path
-):
-    large(packaged / "weights.bin")
-    large(tmp_path / "curve.png")
+def test_model_and_file_on_a_full_disk_are_logged_by_a_retry(store, registry, run_id, packaged, tmp_path):
+    write_large_file(packaged / "weights.bin")
+    write_large_file(tmp_path / "curve.png")
     store.fill()
     for _ in range(2):
         with pytest.raises(ServiceUnavailable, match="did not do it"):
@@ -104,11 +106,9 @@ def test_a_model_and_a_file_without_room_are_finished_by_the_next_try(
     assert len(registry._client.search_logged_models([registry.experiment("late")], **of_run)) == 1
 
 
-def test_a_certificate_without_room_certifies_nothing_until_all_of_its_evidence_is_there(
-    store, registry, run_id, packaged, tmp_path
-):
+def test_certificate_on_a_full_disk_is_absent_until_complete(store, registry, run_id, packaged, tmp_path):
     model = registry.log_model(run_id, packaged, digest=model_digest(packaged), tags={})
-    large(packaged / "evidence" / "seen_rows.npy")
+    write_large_file(packaged / "evidence" / "seen_rows.npy")
     (packaged / FILE_NAME).write_text("signed")
     store.fill()
     with pytest.raises(ServiceUnavailable, match="did not do it"):

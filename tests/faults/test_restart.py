@@ -1,4 +1,4 @@
-"""PostgreSQL restarted in the middle: no evidence is lost, none is there twice, and the work goes on."""
+"""PostgreSQL restarted during the work: no evidence is lost or duplicated, and a retry succeeds."""
 
 from __future__ import annotations
 
@@ -26,34 +26,35 @@ from tests.faults.conftest import DAY
 READINGS = Dataset(
     name="readings",
     owner="test",
-    description="A sensor's.",
+    description="Readings of a sensor.",
     source=FileSource(path="readings/{partition}.csv"),
     columns=(Column(name="id", dtype="string"), Column(name="value", dtype="number")),
     key=("id",),
     first_partition=DAY,
 )
-HOWS = [pytest.param(signal.SIGINT, id="restart"), pytest.param(signal.SIGQUIT, id="crash")]
+SIGNALS = [pytest.param(signal.SIGINT, id="restart"), pytest.param(signal.SIGQUIT, id="crash")]
 
 
 class Server:
-    """A PostgreSQL of this module's own, to be restarted as often as one likes."""
+    """A PostgreSQL of this module that can be restarted."""
 
     def __init__(self, folder):
-        self.folder, self.postgres = folder, Postgres(folder / "data", free_ports(1)[0])
+        self.folder = folder
+        self.postgres = Postgres(folder / "data", free_ports(1)[0])
         self.postgres.initialise(PASSWORD)
         self.admin = self.postgres.admin(PASSWORD)
 
     def start(self):
         with (self.folder / "log").open("a") as log:
             self.process = subprocess.Popen(self.postgres.command(fsync="off"), stdout=log, stderr=log)
-        wait_until(self.answers, 30, f"PostgreSQL, see {self.folder / 'log'}")
+        wait_until(self.accepts_connections, 30, f"PostgreSQL, see {self.folder / 'log'}")
 
-    def stop(self, how=signal.SIGINT):
-        """`SIGINT` ends every connection politely, `SIGQUIT` as a crash does."""
-        self.process.send_signal(how)
+    def stop(self, signal_number=signal.SIGINT):
+        """Stop the server: `SIGINT` is a fast shutdown, `SIGQUIT` acts as a crash."""
+        self.process.send_signal(signal_number)
         self.process.wait(30)
 
-    def answers(self):
+    def accepts_connections(self):
         try:
             with self.admin.connect():
                 return True
@@ -61,25 +62,26 @@ class Server:
             return False
 
     @contextmanager
-    def restarted_when_it_waits_for(self, table, engine, how):
-        """Restart while the work waits, in the middle of its transaction, for a table that is locked."""
-        held = engine.connect()
-        held.exec_driver_sql(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
-        stop = threading.Thread(target=self._stop_when_one_waits, args=(how,))
+    def restarted_at_a_locked_table(self, table, engine, signal_number):
+        """Restart the server while the work waits for a locked table in its transaction."""
+        locker = engine.connect()
+        locker.exec_driver_sql(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
+        stop = threading.Thread(target=self._stop_when_a_lock_is_awaited, args=(signal_number,))
         stop.start()
         try:
             yield
         finally:
             stop.join()
-            self.start()  # from here: it ends with the thread that started it
-            held.invalidate()
-            held.close()
+            # Started by this thread: the server ends with the thread that started it.
+            self.start()
+            locker.invalidate()
+            locker.close()
 
-    def _stop_when_one_waits(self, how):
+    def _stop_when_a_lock_is_awaited(self, signal_number):
         waits = text("SELECT count(*) > 0 FROM pg_locks WHERE NOT granted")
         with self.admin.connect() as watch:
-            wait_until(lambda: watch.scalar(waits), 30, "somebody to wait for the lock")
-        self.stop(how)
+            wait_until(lambda: watch.scalar(waits), 30, "a session that waits for the lock")
+        self.stop(signal_number)
 
 
 @pytest.fixture(scope="module")
@@ -107,52 +109,48 @@ def recorded(engine):
         return sorted(connection.scalars(select(gate_result.c.run)))
 
 
-@pytest.mark.parametrize("how", HOWS)
-def test_a_connection_that_was_open_before_a_restart_is_replaced(server, engine, rows, tmp_path, how):
+@pytest.mark.parametrize("signal_number", SIGNALS)
+def test_connection_opened_before_a_restart_is_replaced(server, engine, rows, tmp_path, signal_number):
     lake = Lake(str(tmp_path))
     for number in (1, 2):
         run_quality_gate(READINGS, rows(), [DAY], lake=lake, engine=engine, run=f"nightly/{number}")
-        server.stop(how)
+        server.stop(signal_number)
         server.start()
     assert recorded(engine) == ["nightly/1", "nightly/2"]
 
 
-def test_while_it_is_away_validation_fails_as_an_accident_and_nothing_is_admitted(
-    server, engine, rows, tmp_path
-):
-    lake, refused = Lake(str(tmp_path)), rows().assign(value="a lot")
+def test_validation_fails_and_publishes_nothing_while_it_is_down(server, engine, rows, tmp_path):
+    lake = Lake(str(tmp_path))
+    rejected = rows().assign(value="a lot")
     server.stop()
     try:
         with pytest.raises(DBAPIError, match="Connection refused"):
-            run_quality_gate(READINGS, refused, [DAY], lake=lake, engine=engine, run="nightly/1")
+            run_quality_gate(READINGS, rejected, [DAY], lake=lake, engine=engine, run="nightly/1")
         assert lake.version("readings_quarantine") is None
     finally:
         server.start()
-    run_quality_gate(READINGS, refused, [DAY], lake=lake, engine=engine, run="nightly/2")
+    run_quality_gate(READINGS, rejected, [DAY], lake=lake, engine=engine, run="nightly/2")
     assert recorded(engine) == ["nightly/2"]
     assert len(lake.read("readings_quarantine")) == 3
 
 
-@pytest.mark.parametrize("how", HOWS)
-def test_restarted_in_the_middle_of_validation_the_next_try_leaves_evidence_once(
-    server, engine, rows, tmp_path, how
-):
-    lake, refused = Lake(str(tmp_path)), rows().assign(value="a lot")
-    with server.restarted_when_it_waits_for("gate_result", engine, how), pytest.raises(DBAPIError):
-        run_quality_gate(READINGS, refused, [DAY], lake=lake, engine=engine, run="nightly/1")
+@pytest.mark.parametrize("signal_number", SIGNALS)
+def test_retry_after_a_restart_in_validation_records_once(server, engine, rows, tmp_path, signal_number):
+    lake = Lake(str(tmp_path))
+    rejected = rows().assign(value="a lot")
+    with server.restarted_at_a_locked_table("gate_result", engine, signal_number), pytest.raises(DBAPIError):
+        run_quality_gate(READINGS, rejected, [DAY], lake=lake, engine=engine, run="nightly/1")
     assert recorded(engine) == []
     assert lake.version("readings_quarantine") is None
-    run_quality_gate(READINGS, refused, [DAY], lake=lake, engine=engine, run="nightly/2")
+    run_quality_gate(READINGS, rejected, [DAY], lake=lake, engine=engine, run="nightly/2")
     assert recorded(engine) == ["nightly/2"]
     assert len(lake.read("readings_quarantine")) == 3
 
 
-@pytest.mark.parametrize("how", HOWS)
-def test_restarted_in_the_middle_of_a_promotion_it_happened_wholly_or_not_and_the_next_try_does_it_once(
-    server, engine, how
-):
+@pytest.mark.parametrize("signal_number", SIGNALS)
+def test_retry_after_a_restart_in_a_promotion_promotes_once(server, engine, signal_number):
     lease = rollout.begin(engine, "delay", 1, owner="deployment/1", actor="ann")
-    with server.restarted_when_it_waits_for("ledger", engine, how), pytest.raises(DBAPIError):
+    with server.restarted_at_a_locked_table("ledger", engine, signal_number), pytest.raises(DBAPIError):
         rollout.promote(engine, lease, reason="better", evidence={})
     with engine.connect() as connection:
         assert rollout.read_state(connection, "delay").champion is None

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from tests.bench import __main__ as bench
 from tests.bench.figures import Figure, table, write
-from tests.bench.measurements import MEASUREMENTS, unasked
+from tests.bench.measurements import MEASUREMENTS, default_names
 from tests.bench.rig import Rig
 
 FIGURE = Figure("some_ratio", 1.23456, "ratio", "at most 1.5", "twice")
@@ -57,9 +57,9 @@ def test_an_unknown_name_is_refused_with_those_that_there_are(capsys):
 
 
 def test_the_demo_is_only_read_unless_it_is_asked_for(tmp_path):
-    assert "demo_seconds" not in unasked(tmp_path)
+    assert "demo_seconds" not in default_names(tmp_path)
     (tmp_path / "demo.json").write_text(json.dumps({"seconds": 321.0, "steps": {"The stack starts": 20.0}}))
-    assert "demo_seconds" in unasked(tmp_path)
+    assert "demo_seconds" in default_names(tmp_path)
     rig = Rig(tmp_path)
     assert MEASUREMENTS["demo_seconds"](rig).value == 321.0
     rig.close()

@@ -209,7 +209,7 @@ class Plane:
 @pytest.fixture(scope="module")
 def plane(postgres: Any, migrated_template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plane]:
     """Return a running plane, with two versions of `delay` to serve."""
-    url = postgres.url("airworthy", migrated_template)
+    url = postgres.create_database("airworthy", migrated_template)
     engine = tables.connect(url)
     with home_at(tmp_path_factory.mktemp("plane") / "home", AIRWORTHY_DATABASE_URL=url) as folder:
         built = Plane(folder, engine, dict(os.environ), Maker(folder))

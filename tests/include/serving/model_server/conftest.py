@@ -69,7 +69,7 @@ def serving(application: Any, port: int) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def feature_server(postgres: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Return the address of Feast's server, with three flights online."""
-    url = postgres.url("features")
+    url = postgres.create_database("features")
     lake = Lake(str(tmp_path_factory.mktemp("lake")))
     lake.publish(VIEW.name, SEEN, [DAY], metadata={})
     store.materialise(VIEW, lake, url, [DAY])

@@ -71,7 +71,7 @@ def test_a_refused_login_is_not_waited_for(service, upstream, lake, database, in
 @pytest.fixture
 def shop(postgres, connection):
     """Return a way to write rows into somebody's database: of a day, changed at a moment."""
-    engine = create_engine(postgres.url("shop"))
+    engine = create_engine(postgres.create_database("shop"))
     url = engine.url
     parts = {"host": url.host, "port": url.port, "schema": url.database}
     connection("shop", conn_type="postgres", login=url.username, password=url.password, **parts)
