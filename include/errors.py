@@ -5,14 +5,14 @@ AirworthyError
 ├── DeclarationError      a dataset, feature view or use case is declared wrongly
 ├── SettingsError         the environment, a setting or a connection is wrong or missing
 ├── ConflictError         an earlier attempt, or another run, used other data, code or parameters
-├── PackagingFailed       a trained model cannot be packaged as its use case declares
 ├── DataError             data cannot be used
 │   ├── PartitionMissing      a partition has not landed or was never published
 │   ├── QualityFailed         a quality gate refused a partition
 │   └── StaleAttempt          a newer try of the run has published already
 ├── RunDeleted            an MLflow run that a task needs was deleted
 ├── ModelError            a model raises, or returns something that is no prediction
-│   └── TrainingFailed        an estimator could not be fitted, or its predictions are invalid
+│   ├── TrainingFailed        an estimator could not be fitted, or its predictions are invalid
+│   └── PackagingFailed       a trained model cannot be packaged as its use case declares
 ├── NotReproduced         a version, trained again, predicts differently
 ├── GateFailed            a candidate did not earn its promotion
 ├── CertificateInvalid    a model's certificate is missing, forged, or of another model
@@ -42,10 +42,6 @@ class ConflictError(AirworthyError):
     """An earlier attempt, or another run, used other data, code or parameters."""
 
 
-class PackagingFailed(AirworthyError):
-    """A trained model cannot be packaged as its use case declares; trying again does not help."""
-
-
 class DataError(AirworthyError):
     """Data cannot be used."""
 
@@ -72,6 +68,10 @@ class ModelError(AirworthyError):
 
 class TrainingFailed(ModelError):
     """An estimator could not be fitted, or its predictions are invalid."""
+
+
+class PackagingFailed(ModelError):
+    """A trained model cannot be packaged as its use case declares."""
 
 
 class NotReproduced(AirworthyError):

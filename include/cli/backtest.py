@@ -31,17 +31,17 @@ def backtest(
     """
     from include.catalog import catalog
     from include.modeling.backtest import report
-    from include.modeling.backtest.walk_forward import walk
+    from include.modeling.backtest.walk_forward import run_backtest
     from include.modeling.registry.registry import Registry
     from include.settings import settings
     from include.storage import reports
 
-    result = walk(Registry(settings().mlflow_uri), catalog().use_cases[model], first, last)
+    result = run_backtest(Registry(settings().mlflow_uri), catalog().use_cases[model], first, last)
     if as_json:
         print_json(result)
         return
-    open_console().print(report.table(result))
+    open_console().print(report.terminal_table(result))
     print_text(result.summary)
-    path = report.path_of(result)
-    reports.write_report(settings().lake_uri, {}, path, report.html(result))
+    path = report.report_path(result)
+    reports.write_report(settings().lake_uri, {}, path, report.render_page(result))
     print_text(f"{settings().airflow_uri}/airworthy/reports/{path}")

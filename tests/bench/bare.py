@@ -28,7 +28,7 @@ from include.modeling.pipeline import evaluate, train, workspace
 from include.modeling.pipeline.workspace import Workspace
 from include.modeling.registration import register, versions
 from include.modeling.registry import load_version
-from include.modeling.registry.provenance import provenance
+from include.modeling.registry.provenance import current_provenance
 from include.modeling.registry.registry import Registry
 from include.release import rollout, rollout_status, smoke_test
 from include.settings import settings
@@ -78,7 +78,7 @@ class Steps:
             with self.step("snapshot"):
                 snapshot = snapshots.create(self.use_case, self.lake, as_of)
             with self.step("train"):
-                data_provenance = provenance(json.loads(snapshot.to_json()))
+                data_provenance = current_provenance(json.loads(snapshot.to_json()))
                 frame = snapshots.read_snapshot(self.use_case, snapshot, self.lake)
                 trained = train.train_candidate(
                     candidate_workspace,
@@ -269,7 +269,7 @@ def evaluation(*, use_case: str) -> dict[str, Any]:
             steps.registry, use_case, version, folder=Path(folder) / "model", trusted=steps.trusted
         )
         certificate = loaded.certificate
-        logged = steps.registry.logged(certificate.run_id)
+        logged = steps.registry.logged_model(certificate.run_id)
         if logged is None:
             return {}
         trained = workspace.TrainedCandidate(use_case, certificate.run_id, logged.model_id, logged.digest)

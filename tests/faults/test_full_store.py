@@ -93,17 +93,17 @@ def test_model_and_file_on_a_full_disk_are_logged_by_a_retry(store, registry, ru
     write_large_file(tmp_path / "curve.png")
     store.fill()
     for _ in range(2):
-        with pytest.raises(ServiceUnavailable, match="did not do it"):
+        with pytest.raises(ServiceUnavailable, match="did not complete the request"):
             registry.log_model(run_id, packaged, digest=model_digest(packaged), tags={})
-        with pytest.raises(ServiceUnavailable, match="did not do it"):
+        with pytest.raises(ServiceUnavailable, match="did not complete the request"):
             registry.log_file(run_id, tmp_path / "curve.png")
-        assert registry.logged(run_id) is None
+        assert registry.logged_model(run_id) is None
     store.free()
     registry.log_file(run_id, tmp_path / "curve.png")
     model = registry.log_model(run_id, packaged, digest=model_digest(packaged), tags={})
-    assert model_digest(registry.fetch(model.model_id, tmp_path / "fetched")) == model.digest
+    assert model_digest(registry.fetch_model(model.model_id, tmp_path / "fetched")) == model.digest
     of_run = {"filter_string": f"source_run_id = '{run_id}'"}
-    assert len(registry._client.search_logged_models([registry.experiment("late")], **of_run)) == 1
+    assert len(registry._client.search_logged_models([registry.ensure_experiment("late")], **of_run)) == 1
 
 
 def test_certificate_on_a_full_disk_is_absent_until_complete(store, registry, run_id, packaged, tmp_path):
@@ -111,9 +111,9 @@ def test_certificate_on_a_full_disk_is_absent_until_complete(store, registry, ru
     write_large_file(packaged / "evidence" / "seen_rows.npy")
     (packaged / FILE_NAME).write_text("signed")
     store.fill()
-    with pytest.raises(ServiceUnavailable, match="did not do it"):
+    with pytest.raises(ServiceUnavailable, match="did not complete the request"):
         registry.add_certificate(model.model_id, packaged)
-    assert not (registry.fetch(model.model_id, tmp_path / "unsigned") / FILE_NAME).exists()
+    assert not (registry.fetch_model(model.model_id, tmp_path / "unsigned") / FILE_NAME).exists()
     store.free()
     registry.add_certificate(model.model_id, packaged)
     version = registry.register("late", run_id, model, {})

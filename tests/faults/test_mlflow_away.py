@@ -76,7 +76,7 @@ class Training:
         self.version = self.registry.register(self.name, self.run_id, self.model, {})
 
     def set_alias(self):
-        self.registry.alias(self.name, challenger=self.version)
+        self.registry.set_aliases(self.name, challenger=self.version)
 
     def finish(self):
         self.registry.finish(self.run_id)

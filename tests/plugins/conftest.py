@@ -26,7 +26,7 @@ from include.declarations import Label, Rollout, Split, Threshold, UseCase
 from include.modeling import gates
 from include.modeling.pipeline import evaluate, train, workspace
 from include.modeling.registration import register
-from include.modeling.registry.provenance import provenance
+from include.modeling.registry.provenance import current_provenance
 from include.modeling.registry.registry import Registry
 from include.release import rollout, rollout_status
 from include.settings import settings
@@ -197,7 +197,7 @@ def _certified(
     registry = Registry(mlflow_server)
     snapshot = snapshots.create(use_case, _tables, None)
     frame = snapshots.read_snapshot(use_case, snapshot, _tables)
-    made_from = provenance(json.loads(snapshot.to_json()))
+    made_from = current_provenance(json.loads(snapshot.to_json()))
     with pytest.MonkeyPatch.context() as patch:
         _add_module(use_case, patch)
         patch.setattr(evaluate, "isolated_predictor", predict_in_process)

@@ -1,19 +1,21 @@
-"""A backtest as one table and one picture, for a terminal and for a browser."""
+"""Report of a backtest: one table and one figure, for a terminal and for a browser."""
 
 from __future__ import annotations
 
 import base64
-import io
 from datetime import date
-from html import escape
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jinja2 import Environment, FileSystemLoader
 from rich.table import Table
+
+from include.modeling.evaluation.figures import render_png
 
 if TYPE_CHECKING:
     from include.modeling.backtest.walk_forward import Backtest, NightlyResult
 
-HEADS = (
+COLUMNS = (
     "as of",
     "gates",
     "train rows",
@@ -21,102 +23,105 @@ HEADS = (
     "days to",
     "metric",
     "95 %",
-    "naive",
+    "baseline",
     "champion",
     "runs",
 )
 COLOURS = {"passed": "#2a7f3f", "refused": "#b3261e", "undecided": "#b58900", "not judged": "#777777"}
-_PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>
-body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 75em; margin: 2em auto; padding: 0 1em; }}
-table {{ border-collapse: collapse; }}
-td, th {{ border: 1px solid #ccc; padding: .2em .6em; text-align: left; }}
-img {{ max-width: 100%; }}
-</style></head><body>
-<h1>{title}</h1>
-<p>{summary}</p>
-<img alt="The metric of every night" src="data:image/png;base64,{picture}">
-<table><tr>{heads}</tr>
-{rows}
-</table>
-</body></html>
-"""
+FIGURE_DPI = 100
 
 
-def path_of(found: Backtest) -> str:
-    """Return where the page lies among the lake's reports."""
-    return f"backtests/{found.use_case}/{found.nights[0].as_of}_{found.nights[-1].as_of}.html"
+def report_path(backtest: Backtest) -> str:
+    """Return the path of the page among the reports of the lake."""
+    first = backtest.nights[0].as_of
+    last = backtest.nights[-1].as_of
+    return f"backtests/{backtest.use_case}/{first}_{last}.html"
 
 
-def cells(night: NightlyResult) -> tuple[str, ...]:
-    """Return a night as a row of text, by `HEADS`."""
-    verdict = night.state + (f": {', '.join(night.failed)}" if night.failed else "")
-    interval = "" if night.interval is None else f"{night.interval[0]:.4f} to {night.interval[1]:.4f}"
-    champion = ""
-    if night.champion_metric is not None:
-        champion = f"{night.champion_metric:.4f}{'*' * bool(night.champion_saw)} (version {night.champion})"
-    judged = f"{night.last_day} ({night.test_days})" if night.test_days else night.last_day
-    rows = (f"{night.train_rows:,}", f"{night.test_rows:,}") if night.test_rows else ("", "")
-    figures = (_figure(night.metric), interval, _figure(night.naive), champion)
-    return (night.as_of, verdict, *rows, judged, *figures, f"{night.runs}")
-
-
-def table(found: Backtest) -> Table:
-    """Return the table for a terminal."""
-    drawn = Table(*HEADS, box=None, pad_edge=False, title=f"{found.use_case}: {found.metric}")
-    for night in found.nights:
-        drawn.add_row(*cells(night))
-    return drawn
-
-
-def html(found: Backtest) -> str:
-    """Return the page: the summary, the picture and the table."""
-    rows = ["".join(f"<td>{escape(cell)}</td>" for cell in cells(night)) for night in found.nights]
-    title = f"{found.use_case}: {found.metric}, trained anew every night"
-    return _PAGE.format(
-        title=escape(title),
-        summary=escape(found.summary),
-        picture=base64.b64encode(picture(found)).decode(),
-        heads="".join(f"<th>{head}</th>" for head in HEADS),
-        rows="\n".join(f"<tr>{row}</tr>" for row in rows),
+def format_night(night: NightlyResult) -> tuple[str, ...]:
+    """Return a night as texts, one for each of `COLUMNS`."""
+    return (
+        night.as_of,
+        night.state + (f": {', '.join(night.failed)}" if night.failed else ""),
+        f"{night.train_rows:,}" if night.test_rows else "",
+        f"{night.test_rows:,}" if night.test_rows else "",
+        f"{night.last_day} ({night.test_days})" if night.test_days else night.last_day,
+        _format_number(night.metric),
+        "" if night.interval is None else f"{night.interval[0]:.4f} to {night.interval[1]:.4f}",
+        _format_number(night.baseline),
+        _format_champion(night),
+        f"{night.runs}",
     )
 
 
-def picture(found: Backtest) -> bytes:
-    """Return a PNG: each night's metric with its interval, the naive forecast and the champion."""
+def terminal_table(backtest: Backtest) -> Table:
+    """Return the table for a terminal."""
+    table = Table(*COLUMNS, box=None, pad_edge=False, title=f"{backtest.use_case}: {backtest.metric}")
+    for night in backtest.nights:
+        table.add_row(*format_night(night))
+    return table
+
+
+def render_page(backtest: Backtest) -> str:
+    """Return the HTML page with the summary, the figure and the table; all texts are escaped."""
+    environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True)
+    return environment.get_template("report.html.jinja").render(
+        title=f"{backtest.use_case}: {backtest.metric} of nightly trainings",
+        summary=backtest.summary,
+        figure=base64.b64encode(draw_nights(backtest)).decode(),
+        columns=COLUMNS,
+        rows=[format_night(night) for night in backtest.nights],
+    )
+
+
+def draw_nights(backtest: Backtest) -> bytes:
+    """Return a PNG of each night's metric with its interval, the baseline and the champion."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10, 4.5), layout="constrained")
     axes = figure.subplots()
     for state, colour in COLOURS.items():
-        _points(axes, [night for night in found.judged if night.state == state], state, colour)
-    for name, style in (("naive", ":"), ("champion_metric", "--")):
-        nights = [night for night in found.judged if getattr(night, name) is not None]
+        _draw_points(axes, [night for night in backtest.judged if night.state == state], state, colour)
+    for field, label, style in (("baseline", "baseline", ":"), ("champion_metric", "champion", "--")):
+        nights = [night for night in backtest.judged if getattr(night, field) is not None]
         if nights:
-            values = [getattr(night, name) for night in nights]
-            axes.plot(_days(nights), values, style, color="black", alpha=0.6, label=name.partition("_")[0])
-    axes.set(ylabel=f"{found.metric} on the days after training", xlabel="as of")
+            values = [getattr(night, field) for night in nights]
+            axes.plot(_as_of_days(nights), values, style, color="black", alpha=0.6, label=label)
+    axes.set(ylabel=f"{backtest.metric} on the days after training", xlabel="as of")
     axes.grid(alpha=0.3)
     axes.legend(fontsize="small")
     figure.autofmt_xdate()
-    page = io.BytesIO()
-    figure.savefig(page, format="png", dpi=100, metadata={"Software": None})
-    return page.getvalue()
+    return render_png(figure, dpi=FIGURE_DPI)
 
 
-def _points(axes: Any, nights: list[NightlyResult], state: str, colour: str) -> None:
+def _draw_points(axes: Any, nights: list[NightlyResult], state: str, colour: str) -> None:
     if not nights:
         return
-    values = [night.metric or 0.0 for night in nights]
-    bounds = [night.interval or (value, value) for night, value in zip(nights, values, strict=True)]
-    below = [max(value - low, 0.0) for value, (low, _) in zip(values, bounds, strict=True)]
-    above = [max(high - value, 0.0) for value, (_, high) in zip(values, bounds, strict=True)]
-    axes.errorbar(_days(nights), values, yerr=[below, above], fmt="o", capsize=3, color=colour, label=state)
+    values = []
+    below = []
+    above = []
+    for night in nights:
+        value = night.metric or 0.0
+        low, high = night.interval or (value, value)
+        values.append(value)
+        below.append(max(value - low, 0.0))
+        above.append(max(high - value, 0.0))
+    axes.errorbar(
+        _as_of_days(nights), values, yerr=[below, above], fmt="o", capsize=3, color=colour, label=state
+    )
 
 
-def _days(nights: list[NightlyResult]) -> Any:  # dates, which matplotlib's stubs do not know
+# Matplotlib's type stubs do not know dates.
+def _as_of_days(nights: list[NightlyResult]) -> Any:
     return [date.fromisoformat(night.as_of) for night in nights]
 
 
-def _figure(value: float | None) -> str:
+def _format_champion(night: NightlyResult) -> str:
+    if night.champion_metric is None:
+        return ""
+    mark = "*" if night.champion_overlap else ""
+    return f"{night.champion_metric:.4f}{mark} (version {night.champion})"
+
+
+def _format_number(value: float | None) -> str:
     return "" if value is None else f"{value:.4f}"

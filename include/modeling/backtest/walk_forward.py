@@ -1,13 +1,9 @@
-"""
-`airworthy backtest flight_delay --first 2013-06-01 --last 2013-06-30`: night after night.
-
-Every training as of a day in that range, as a backfill of the training DAG leaves them: how the model did on
-days that followed those it learnt from, and what the gates said. Writes one table and one picture.
-"""
+"""Walk-forward backtest: results of the trainings as of each day of a range, as a backfill leaves them."""
 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -19,7 +15,7 @@ from include.errors import DataError
 from include.modeling.evaluation.evidence import Evidence
 from include.modeling.gates import report as gate_report
 from include.modeling.pipeline.workspace import EVIDENCE
-from include.modeling.registry.tracking import SUPERSEDED_BY, Tracking
+from include.modeling.registry.run_keys import SUPERSEDED_BY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,18 +23,40 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
     from include.declarations import UseCase
+    from include.modeling.registry.tracking import Tracking
 
-MOST_RUNS = 10_000
+MAX_RUNS = 10_000
 NightState = Literal["passed", "refused", "undecided", "not judged", "no run"]
 
 
 @dataclass(frozen=True, slots=True)
 class NightlyResult:
     """
-    One training as of a day; `runs` says how many there were of it, and the newest counts.
+    Result of the newest training as of one day.
 
-    `interval` is that of 95 % of the metric on the `test_rows` of the `test_days` days to `last_day`; the
-    champion is that of the moment the training ran, with how many of those rows it had learnt from.
+    Parameters
+    ----------
+    as_of
+        Day of the training, as an ISO date.
+    state
+        Conclusion of the gates; `not judged` without gates, `no run` without a training.
+    runs
+        Number of trainings as of this day.
+    run_id
+        MLflow run of the newest training.
+    last_day
+        Last of the test days.
+    test_days, train_rows, test_rows
+        Number of test days, and of rows.
+    metric, interval
+        Metric on the test rows, and its 95 % interval.
+    baseline
+        Metric of the baseline on the test rows.
+    champion, champion_metric, champion_overlap
+        Version of the champion at the time of the training, its metric on the test rows, and how many of
+        these rows it was trained on.
+    failed
+        Names of the failed gates.
     """
 
     as_of: str
@@ -51,16 +69,16 @@ class NightlyResult:
     test_rows: int = 0
     metric: float | None = None
     interval: tuple[float, float] | None = None
-    naive: float | None = None
+    baseline: float | None = None
     champion: int | None = None
     champion_metric: float | None = None
-    champion_saw: int | None = None
+    champion_overlap: int | None = None
     failed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Backtest:
-    """The nights of a range, every day of it, and what they come to."""
+    """Results of every day of a range."""
 
     use_case: str
     metric: str
@@ -68,77 +86,84 @@ class Backtest:
 
     @property
     def judged(self) -> list[NightlyResult]:
-        """The nights with a metric."""
+        """Nights with a metric."""
         return [night for night in self.nights if night.metric is not None]
 
     @property
-    def better_than_naive(self) -> int:
-        """On how many nights the model was better than the naive forecast."""
+    def better_than_baseline(self) -> int:
+        """Number of nights on which the model was better than the baseline."""
         sign = 1 if self.metric in GREATER_IS_BETTER else -1
         return sum(
-            sign * (night.metric or 0) > sign * night.naive
+            sign * (night.metric or 0) > sign * night.baseline
             for night in self.judged
-            if night.naive is not None
+            if night.baseline is not None
         )
 
     @property
     def summary(self) -> str:
-        """A few sentences that name what is missing, too."""
-        counts: dict[str, int] = {}
-        for night in self.nights:
-            counts[night.state] = counts.get(night.state, 0) + 1
+        """Summary in a few sentences, which also name what is missing."""
+        counts = Counter(night.state for night in self.nights)
         states = ", ".join(f"{count} {state}" for state, count in counts.items())
-        lines = [f"{len(self.nights)} nights: {states}."]
+        sentences = [f"{len(self.nights)} nights: {states}."]
         values = [night.metric for night in self.judged if night.metric is not None]
         if values:
             mean = sum(values) / len(values)
-            lines.append(
-                f"{self.metric}: {mean:.4f} in the mean, {min(values):.4f} to {max(values):.4f}; better than "
-                f"the naive forecast on {self.better_than_naive} of {len(values)} nights."
+            sentences.append(
+                f"{self.metric}: mean {mean:.4f}, from {min(values):.4f} to {max(values):.4f}; better than "
+                f"the baseline on {self.better_than_baseline} of {len(values)} nights."
             )
         if any(night.test_days > 1 for night in self.judged):
-            lines.append("Neighbouring nights share test days: they are not independent of each other.")
-        if any(night.champion_saw for night in self.judged):
-            lines.append("A champion marked * had learnt from some of the test rows: its metric flatters.")
-        return " ".join(lines)
+            sentences.append("Neighbouring nights share test days, so they are not independent.")
+        if any(night.champion_overlap for night in self.judged):
+            sentences.append(
+                "A champion marked with * was trained on some of the test rows: its metric is too good."
+            )
+        return " ".join(sentences)
 
 
-def walk(tracking: Tracking, use_case: UseCase, first: date, last: date) -> Backtest:
+def run_backtest(tracking: Tracking, use_case: UseCase, first: date, last: date) -> Backtest:
     """
-    Return the trainings of a use case as of every day from `first` to `last`.
+    Return the results of the trainings as of every day from `first` to `last`.
 
-    :raises DataError: if there is none at all
+    Raises
+    ------
+    DataError
+        If there is no training as of any of the days.
     """
-    found: dict[str, list[Run]] = {}
-    for run in tracking.runs(use_case.name, "tags.`airworthy.as_of` LIKE '____-%'", newest=MOST_RUNS):
+    runs_by_day: dict[str, list[Run]] = {}
+    query = "tags.`airworthy.as_of` LIKE '____-%'"
+    for run in tracking.search_runs(use_case.name, query, newest=MAX_RUNS):
         if SUPERSEDED_BY not in run.data.tags:
-            found.setdefault(run.data.tags["airworthy.as_of"], []).append(run)
-    days = [f"{first + timedelta(days=n)}" for n in range((last - first).days + 1)]
-    if not any(day in found for day in days):
+            runs_by_day.setdefault(run.data.tags["airworthy.as_of"], []).append(run)
+    n_days = (last - first).days + 1
+    days = [f"{first + timedelta(days=offset)}" for offset in range(n_days)]
+    if not any(day in runs_by_day for day in days):
         raise DataError(
             f"{use_case.name} has no training as of {first} to {last} in MLflow. Backfill them first: "
             f"airflow backfill create --dag-id {use_case.name}_training --from-date {first} --to-date {last}"
         )
-    nights = (_night(tracking, use_case, day, found.get(day, [])) for day in days)
+    nights = [_nightly_result(tracking, use_case, day, runs_by_day.get(day, [])) for day in days]
     return Backtest(use_case.name, use_case.metric, tuple(nights))
 
 
-def _night(tracking: Tracking, use_case: UseCase, day: str, runs: Sequence[Run]) -> NightlyResult:
+def _nightly_result(tracking: Tracking, use_case: UseCase, day: str, runs: Sequence[Run]) -> NightlyResult:
+    """Return the result of the first of `runs`, which are sorted by time, newest first."""
     if not runs:
         return NightlyResult(day, "no run")
-    run_id, tags = runs[0].info.run_id, runs[0].data.tags
-    last_day = tags.get("airworthy.days", "").partition("..")[2]
+    run_id = runs[0].info.run_id
+    last_day = runs[0].data.tags.get("airworthy.days", "").partition("..")[2]
     with TemporaryDirectory() as folder:
-        kept = tracking.file(run_id, EVIDENCE, Path(folder))
-        gates = tracking.file(run_id, gate_report.JSON, Path(folder))
-        if kept is None:
+        evidence_path = tracking.fetch_file(run_id, EVIDENCE, Path(folder))
+        if evidence_path is None:
             return NightlyResult(day, "not judged", len(runs), run_id, last_day)
-        evidence = Evidence.model_validate_json(kept.read_bytes())
-        said: dict[str, Any] = json.loads(gates.read_bytes()) if gates else {}
-    champion, metric = evidence.champion, use_case.metric
+        evidence = Evidence.model_validate_json(evidence_path.read_bytes())
+        gates_path = tracking.fetch_file(run_id, gate_report.JSON, Path(folder))
+        gates: dict[str, Any] = json.loads(gates_path.read_bytes()) if gates_path else {}
+    champion = evidence.champion
+    metric = use_case.metric
     return NightlyResult(
         as_of=day,
-        state=said.get("conclusion", "not judged"),
+        state=gates.get("conclusion", "not judged"),
         runs=len(runs),
         run_id=run_id,
         last_day=last_day,
@@ -147,9 +172,11 @@ def _night(tracking: Tracking, use_case: UseCase, day: str, runs: Sequence[Run])
         test_rows=evidence.rows.get("test", 0),
         metric=evidence.metrics["test"].get(metric),
         interval=evidence.intervals.get(metric),
-        naive=evidence.baseline.get(metric),
+        baseline=evidence.baseline.get(metric),
         champion=champion.version if champion else None,
         champion_metric=champion.metrics.get(metric) if champion else None,
-        champion_saw=champion.overlap if champion else None,
-        failed=tuple(gate["gate"] for gate in said.get("verdicts", ()) if gate["outcome"] == "fail"),
+        champion_overlap=champion.overlap if champion else None,
+        failed=tuple(
+            verdict["gate"] for verdict in gates.get("verdicts", ()) if verdict["outcome"] == "fail"
+        ),
     )

@@ -80,7 +80,7 @@ def evaluate_candidate(
     splits = split_snapshot(use_case, frame)
     parity_rows = feature_columns(use_case, sample(splits.test, PARITY_ROWS))
     with isolated_predictor(parity_rows) as start_isolated:
-        package = workspace.registry.fetch(candidate.model_id, workspace.workdir / "candidate")
+        package = workspace.registry.fetch_model(candidate.model_id, workspace.workdir / "candidate")
         # Once for both processes that load the model.
         certificate.require_digest(package, candidate.digest, f"the candidate of run {candidate.run_id}")
         isolated = start_isolated(package)

@@ -250,7 +250,7 @@ def _keep(site: Workspace, result: Reproduction) -> None:
     (site.workdir / PAGE).write_text(reproduction_markdown(result))
     for name in (FILE, PAGE):
         site.registry.log_file(result.run_id, site.workdir / name)
-    site.registry.version_tags(
+    site.registry.set_version_tags(
         result.use_case,
         result.version,
         as_tags({"reproduction": f"{result.outcome}: {result.reason}"[:5000]}),

@@ -38,7 +38,7 @@ def train_candidate(
     :raises ConflictError: if the earlier attempt trained on other data, or other code
     """
     use_case, registry = site.use_case, site.registry
-    logged = registry.logged(run_id)
+    logged = registry.logged_model(run_id)
     if logged is None:
         splits = split_snapshot(use_case, frame)
         with measure_usage() as usage:

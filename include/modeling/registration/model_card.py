@@ -1,169 +1,172 @@
-"""The model card of a version (Mitchell et al., 2019): its certificate and evidence, for people to read."""
+"""Model card of a version (Mitchell et al., 2019), rendered from its certificate and evidence."""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from jinja2 import Environment, FileSystemLoader, select_autoescape
+from markupsafe import Markup
 
 from include.certificates.certificate import EVIDENCE
 from include.modeling.evaluation.evidence import Evidence
 from include.modeling.explainability.importance import EXPLANATIONS
-from include.modeling.gates import report
+from include.modeling.gates.report import report_markdown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Mapping, Sequence
 
     from include.certificates.certificate import Certificate
     from include.declarations import UseCase
 
-MARKDOWN, HTML = "model_card.md", "model_card.html"
-MOST_ITEMS = 30
-_PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>
-body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 60em; margin: 2em auto; padding: 0 1em; }}
-table {{ border-collapse: collapse; }}
-td, th {{ border: 1px solid #ccc; padding: .2em .6em; text-align: left; }}
-</style></head><body>
-{body}
-</body></html>
-"""
+MARKDOWN = "model_card.md"
+HTML = "model_card.html"
+MAX_ITEMS = 30
 
 
 def write_model_card(
-    model: Path, about: Certificate, use_case: UseCase, version: int, folder: Path
+    model: Path, certificate: Certificate, use_case: UseCase, version: int, folder: Path
 ) -> list[Path]:
-    """Write the card of the verified model in the folder `model` into `folder`: Markdown, and HTML."""
+    """
+    Write the card of a version as Markdown and as HTML.
+
+    skops.card needs the loaded estimator and describes it only; this card describes the certificate.
+
+    Parameters
+    ----------
+    model
+        Folder of the verified model, with its evidence.
+    certificate
+        Certificate of the model.
+    use_case
+        Use case of the model.
+    version
+        Registered version.
+    folder
+        Folder to write to.
+
+    Returns
+    -------
+    list of Path
+        Paths of the Markdown file and of the HTML page.
+    """
     from markdown_it import MarkdownIt
 
-    text = card_markdown(model, about, use_case, version)
-    body = MarkdownIt("commonmark", {"html": False}).enable("table").render(text)
-    pages = {MARKDOWN: text, HTML: _PAGE.format(title=f"{use_case.name} version {version}", body=body)}
-    for name, content in pages.items():
-        (folder / name).write_text(content)
-    return [folder / name for name in pages]
+    text = card_markdown(model, certificate, use_case, version)
+    # HTML in the Markdown is escaped, so its output may be inserted as it is.
+    body = Markup(MarkdownIt("commonmark", {"html": False}).enable("table").render(text))  # noqa: S704
+    template = _template_environment().get_template("model_card.html.jinja")
+    page = template.render(title=f"{use_case.name} version {version}", body=body)
+    (folder / MARKDOWN).write_text(text)
+    (folder / HTML).write_text(page)
+    return [folder / MARKDOWN, folder / HTML]
 
 
-def card_summary(about: Certificate, use_case: UseCase) -> str:
-    """Return a few lines for the registry's page; the card itself lies in the run."""
-    metric = about.metrics.get(use_case.metric)
+def card_summary(certificate: Certificate, use_case: UseCase) -> str:
+    """Return the description of a version that MLflow shows; it names the run that contains the card."""
+    metric = certificate.metrics.get(use_case.metric)
     measured = "" if metric is None else f", {use_case.metric} {metric:.4f} on the test rows"
-    warnings = [gate.gate for gate in about.gates if gate.outcome != "pass"]
+    not_passed = [gate.gate for gate in certificate.gates if gate.outcome != "pass"]
     return (
         f"{use_case.description} Owner: {use_case.owner}{measured}. "
-        f"{len(about.gates)} gates, not passed: {', '.join(warnings) or 'none'}. "
-        f"Model card: `{HTML}` among the artifacts of run `{about.run_id}`."
+        f"{len(certificate.gates)} gates, not passed: {', '.join(not_passed) or 'none'}. "
+        f"Model card: `{HTML}` among the artifacts of run `{certificate.run_id}`."
     )
 
 
-def card_markdown(model: Path, about: Certificate, use_case: UseCase, version: int) -> str:
-    """Return the card as Markdown."""
-    file = model / EVIDENCE / "evidence.json"
-    evidence = Evidence.model_validate_json(file.read_bytes()) if file.exists() else None
-    gates: Sequence[Any] = about.gates
-    judged = report.report_markdown(use_case, evidence, gates).splitlines()[1:]
-    sections = [
-        [f"# {use_case.name} version {version}", "", use_case.description, "", *_identity(about, use_case)],
-        ["## Data", "", *_pairs(about.snapshot | {"features": ", ".join(use_case.features)})],
-        ["## Metrics, cost and gates", *judged],
-        _measured(evidence),
-        _importance(model / EVIDENCE / EXPLANATIONS, use_case),
-        _limits(about, use_case),
-        _approvals(about, use_case),
-        _reproduction(about, version),
-    ]
-    return "\n\n".join("\n".join(lines) for lines in sections if lines) + "\n"
-
-
-def _identity(about: Certificate, use_case: UseCase) -> list[str]:
-    return _pairs(
-        {
-            "owner": use_case.owner,
-            "task": f"{use_case.task} of {use_case.label.dataset}.{use_case.label.column}",
-            "answers in": use_case.serving.runtime,
-            "certified": f"{about.issued_at:%Y-%m-%d %H:%M} UTC, key {about.key_id}",
-            "model": about.model_digest,
-            "run": about.run_id,
-            "parameters": json.dumps(about.parameters, sort_keys=True)
-            if about.parameters
-            else "the defaults",
-        }
-    )
-
-
-def _measured(evidence: Evidence | None) -> list[str]:
-    lines: list[str] = []
-    for name, found in (evidence.measurements if evidence else {}).items():
-        if not found.items and not found.problem:
-            continue
-        lines += ["", f"### {name}", "", *([found.problem, ""] if found.problem else [])]
-        lines += _table(found.items[:MOST_ITEMS])
-        if len(found.items) > MOST_ITEMS:
-            lines += ["", f"… and {len(found.items) - MOST_ITEMS} more, in the evidence."]
-    return ["## Slices, features and disturbances", *lines] if lines else []
-
-
-def _importance(file: Path, use_case: UseCase) -> list[str]:
-    if not file.exists():
-        return []
-    found = json.loads(file.read_bytes())
-    told = (
-        f"How much worse {use_case.metric} becomes when a feature is shuffled, on {found['rows']} test rows:"
-    )
-    return ["## What it depends on", "", told, "", *_table(found["importance"])]
-
-
-def _limits(about: Certificate, use_case: UseCase) -> list[str]:
+def card_markdown(model: Path, certificate: Certificate, use_case: UseCase, version: int) -> str:
+    """Return the card as Markdown; the parameters are those of `write_model_card`."""
+    path = model / EVIDENCE / "evidence.json"
+    evidence = Evidence.model_validate_json(path.read_bytes()) if path.exists() else None
+    gates: Sequence[Any] = certificate.gates
+    gate_lines = report_markdown(use_case, evidence, gates).splitlines()[1:]
     low, high = use_case.prediction_range
-    lines = [
-        f"- It answers from {low:g} to {high:g}; anything else counts as an error.",
-        f"- It learned from `{use_case.feature_view}` in the days above; later ones are watched for drift.",
-        "- Contributions of features explain the model, not the world.",
-    ]
-    lines += [
-        f"- {gate.gate} did not pass ({gate.severity}, {gate.outcome}): {_cell(gate.reason)}"
-        for gate in about.gates
-        if gate.outcome != "pass"
-    ]
-    return ["## Limits", "", *lines]
+    environment = _template_environment()
+    return environment.get_template("model_card.md.jinja").render(
+        certificate=certificate,
+        use_case=use_case,
+        version=version,
+        identity=_identity(certificate, use_case),
+        data=certificate.snapshot | {"features": ", ".join(use_case.features)},
+        gate_report="\n".join(gate_lines),
+        measurements=_measurements(evidence),
+        importance=_importance(model / EVIDENCE / EXPLANATIONS),
+        limits=f"{low:g} to {high:g}",
+        not_passed=[gate for gate in certificate.gates if gate.outcome != "pass"],
+        approvals=[json.dumps(approval, sort_keys=True) for approval in certificate.approvals],
+        inputs=_inputs(certificate),
+    )
 
 
-def _approvals(about: Certificate, use_case: UseCase) -> list[str]:
-    lines = [f"- {_cell(json.dumps(each, sort_keys=True))}" for each in about.approvals]
-    lines = lines or ["No gate needed a person."]
-    command = f"airworthy history {use_case.name}"
-    return ["## Approvals", "", *lines, "", f"Those of its release stand in the ledger: `{command}`."]
+def _template_environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=select_autoescape(["html.jinja"]),
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["cell"] = _format_cell
+    return environment
 
 
-def _reproduction(about: Certificate, version: int) -> list[str]:
-    verify = f"airworthy certificate verify models:/{about.use_case}/{version}"
-    made_with = {
-        "code": about.code_version,
-        "lock": about.lock_hash,
-        "seeds": json.dumps(about.seeds, sort_keys=True),
+def _identity(certificate: Certificate, use_case: UseCase) -> dict[str, str]:
+    parameters = json.dumps(certificate.parameters, sort_keys=True) if certificate.parameters else ""
+    return {
+        "owner": use_case.owner,
+        "task": f"{use_case.task} of {use_case.label.dataset}.{use_case.label.column}",
+        "runtime": use_case.serving.runtime,
+        "certified": f"{certificate.issued_at:%Y-%m-%d %H:%M} UTC, key {certificate.key_id}",
+        "model": certificate.model_digest,
+        "run": certificate.run_id,
+        "parameters": parameters or "the defaults",
     }
+
+
+def _inputs(certificate: Certificate) -> dict[str, str]:
+    return {
+        "code": certificate.code_version,
+        "lock": certificate.lock_hash,
+        "seeds": json.dumps(certificate.seeds, sort_keys=True),
+    }
+
+
+def _measurements(evidence: Evidence | None) -> list[dict[str, Any]]:
+    """Return the measurements with items or a problem, with the first `MAX_ITEMS` items as a table."""
+    if evidence is None:
+        return []
     return [
-        *("## How to make it again", "", *_pairs(made_with), ""),
-        *(f"Environment: {', '.join(f'{name} {found}' for name, found in about.environment.items())}.", ""),
-        "```sh",
-        verify,
-        "```",
+        {
+            "name": name,
+            "problem": measurement.problem,
+            "table": _table(measurement.items[:MAX_ITEMS]),
+            "n_hidden": max(len(measurement.items) - MAX_ITEMS, 0),
+        }
+        for name, measurement in evidence.measurements.items()
+        if measurement.items or measurement.problem
     ]
 
 
-def _pairs(values: Mapping[str, Any]) -> list[str]:
-    return ["| | |", "|---|---|", *(f"| {_cell(name)} | {_cell(value)} |" for name, value in values.items())]
+def _importance(path: Path) -> dict[str, Any] | None:
+    if not path.exists():
+        return None
+    content = json.loads(path.read_bytes())
+    return {"n_rows": content["rows"], "table": _table(content["importance"])}
 
 
-def _table(rows: Iterable[Mapping[str, Any]]) -> list[str]:
-    rows = list(rows)
-    heads = list(dict.fromkeys(name for row in rows for name in row))
-    if not heads:
-        return []
-    lines = ["| " + " | ".join(map(_cell, heads)) + " |", "|---" * len(heads) + "|"]
-    return lines + ["| " + " | ".join(_cell(row.get(head, "")) for head in heads) + " |" for row in rows]
+def _table(items: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the columns of all items, and the cells of each item; missing cells are empty."""
+    columns: dict[str, None] = {}
+    for item in items:
+        columns.update(dict.fromkeys(item))
+    rows = []
+    for item in items:
+        rows.append([item.get(column, "") for column in columns])
+    return {"columns": list(columns), "rows": rows}
 
 
-def _cell(value: object) -> str:
+def _format_cell(value: object) -> str:
+    """Return a value as text that does not break a row of a Markdown table."""
     text = f"{value:.4g}" if isinstance(value, float) else str(value)
     return text.replace("|", "\\|").replace("\n", " ")

@@ -1,23 +1,23 @@
-"""Certify a candidate that its gates let pass, and register it: one version, however often it is tried."""
+"""Certification and registration of a candidate that passed its gates, as one version for all attempts."""
 
 from __future__ import annotations
 
 import json
 import platform
 from dataclasses import asdict
-from importlib.metadata import version as version_of
+from importlib.metadata import version as installed_version
 from typing import TYPE_CHECKING
 
 from include.certificates import certificate
 from include.certificates.certificate import Claims, GateEvidence
-from include.errors import CertificateInvalid, GateFailed, SettingsError
-from include.inference import model as loading
+from include.errors import CertificateInvalid, ConflictError, GateFailed
+from include.inference.model import load_model
 from include.modeling.gates import MAX_PREDICTION_GAP, failed, inconclusive, report
 from include.modeling.packaging import package
 from include.modeling.pipeline.workspace import EVIDENCE
 from include.modeling.registration import model_card
 from include.modeling.registry.provenance import Provenance
-from include.modeling.registry.registry import Logged, as_tags
+from include.modeling.registry.registry import ModelReference, as_tags
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -36,9 +36,12 @@ def record_verdicts(
     evidence: Evidence | None = None,
 ) -> str:
     """
-    Keep the verdicts with the run, where people look for them, and end it: nothing is measured after.
+    Log the verdicts to the run of the candidate, and finish the run.
 
-    Return the page that people read, as Markdown.
+    Returns
+    -------
+    str
+        Report of the gates as Markdown.
     """
     tags = {f"gate.{verdict.gate}": verdict.outcome for verdict in verdicts}
     site.registry.log(candidate.run_id, tags=as_tags(tags))
@@ -53,19 +56,24 @@ def require_passed(
     candidate: TrainedCandidate, verdicts: Sequence[Verdict], approvals: Sequence[Mapping[str, str]] = ()
 ) -> None:
     """
-    Let pass what every blocking gate let pass, or a person where a gate could not decide.
+    Raise GateFailed if a blocking gate failed, or was inconclusive and not approved.
 
-    An approval names the `gate` that it is about.
-
-    :raises GateFailed: with the reason of every blocking gate that failed, or that nobody decided
+    Parameters
+    ----------
+    candidate
+        Candidate of the verdicts.
+    verdicts
+        Verdicts of all gates.
+    approvals
+        Approvals of people; `gate` names the inconclusive gate that is approved.
     """
     approved = {approval.get("gate") for approval in approvals}
-    open_questions = (verdict for verdict in inconclusive(verdicts) if verdict.gate not in approved)
-    refused = (*failed(verdicts), *open_questions)
-    if refused:
-        reasons = "; ".join(f"{verdict.gate}: {verdict.outcome}: {verdict.reason}" for verdict in refused)
+    not_approved = [verdict for verdict in inconclusive(verdicts) if verdict.gate not in approved]
+    blocking = (*failed(verdicts), *not_approved)
+    if blocking:
+        reasons = "; ".join(f"{verdict.gate}: {verdict.outcome}: {verdict.reason}" for verdict in blocking)
         raise GateFailed(
-            f"{candidate.use_case} is not good enough: {reasons}. The champion stays. "
+            f"{candidate.use_case}: the candidate did not pass its gates: {reasons}. The champion stays. "
             f"See {report.MARKDOWN} and {EVIDENCE} of the MLflow run {candidate.run_id}."
         )
 
@@ -80,46 +88,96 @@ def register_candidate(
     approvals: Sequence[Mapping[str, str]] = (),
 ) -> int:
     """
-    Certify the candidate, load it as serving will, and return its version in the registry.
+    Certify the candidate, load it like the model server, register it, and return its version.
 
-    :raises GateFailed: if a blocking gate refused it, or it answers otherwise when it is served
-    :raises SettingsError: if it was trained on another snapshot than that of `provenance`
+    Parameters
+    ----------
+    provenance
+        Provenance of this process; its snapshot must be that of the training.
+
+    Raises
+    ------
+    GateFailed
+        If the gates do not allow it, or the loaded model predicts differently from training.
+    ConflictError
+        If the candidate was trained on another snapshot.
     """
     require_passed(candidate, verdicts, approvals)
-    registry, name = site.registry, site.use_case.name
+    registry = site.registry
+    name = site.use_case.name
     provenance = training_provenance(registry, candidate, provenance)
-    logged = registry.logged(candidate.run_id)
-    seeds = json.loads(logged.tags.get("airworthy.seeds", "{}")) if logged else {}
     with registry.lock(f"certificate/{candidate.run_id}"):
-        folder = registry.fetch(candidate.model_id, site.workdir / "certified")
+        folder = registry.fetch_model(candidate.model_id, site.workdir / "certified")
         certificate.require_digest(folder, candidate.digest, f"the candidate of run {candidate.run_id}")
         if not _is_certified(folder, site.trusted):
-            signed = registry.files_of(candidate.run_id, folder / certificate.EVIDENCE)
-            for page in (model_card.MARKDOWN, model_card.HTML):  # of an earlier registration
-                (signed / page).unlink(missing_ok=True)
             claims = _claims(site, candidate, verdicts, evidence, provenance)
-            approved = tuple(dict(each) for each in approvals)
-            claims = claims.model_copy(update={"approvals": approved, "seeds": seeds})
-            path = folder / certificate.FILE_NAME
-            path.write_bytes(
-                certificate.issue_certificate(folder, claims, key_path=site.keys / "signing.pem")
-            )
-            registry.add_certificate(candidate.model_id, folder)
-        _, gap = package.packaging_parity(folder, loading.load_model(folder, site.trusted, use_case=name))
+            approved = tuple(dict(approval) for approval in approvals)
+            _certify(site, candidate, folder, claims.model_copy(update={"approvals": approved}))
+        _, gap = package.packaging_parity(folder, load_model(folder, site.trusted, use_case=name))
         if gap > MAX_PREDICTION_GAP:
-            raise GateFailed(f"{name}: served, it differs by {gap:.3g} from training. Not registered.")
-        model = Logged(candidate.model_id, candidate.digest)
+            raise GateFailed(
+                f"{name}: the loaded model differs by {gap:.3g} from training, so it is not registered. "
+                "Check the packages of this environment and build_model()."
+            )
+        model = ModelReference(candidate.model_id, candidate.digest)
         gates = as_tags({f"gate.{verdict.gate}": verdict.outcome for verdict in verdicts})
-        version = registry.register(name, candidate.run_id, model, _lineage(provenance) | gates)
+        version = registry.register(name, candidate.run_id, model, _lineage_tags(provenance) | gates)
         _publish_card(site, folder, version)
         return version
 
 
+def training_provenance(
+    registry: Registry, candidate: TrainedCandidate, provenance: Provenance
+) -> Provenance:
+    """
+    Return the provenance that was recorded in training, since the code may have been deployed anew since.
+
+    Parameters
+    ----------
+    registry
+        Registry of the candidate.
+    candidate
+        Trained candidate.
+    provenance
+        Provenance of this process; its snapshot must be that of the training.
+
+    Raises
+    ------
+    ConflictError
+        If the candidate was trained on another snapshot.
+    """
+    tags = _logged_tags(registry, candidate)
+    recorded = Provenance(
+        snapshot=provenance.snapshot,
+        code_version=tags.get("airworthy.code_version", ""),
+        lock_hash=tags.get("airworthy.lock_hash", ""),
+        parameters=json.loads(tags.get("airworthy.parameters", "{}")),
+    )
+    if tags.get("airworthy.inputs") != recorded.digest:
+        raise ConflictError(
+            f"The model of the MLflow run {candidate.run_id} was not trained on the snapshot that its "
+            "certificate would name. Trigger a new DAG run."
+        )
+    return recorded
+
+
+def _certify(site: Workspace, candidate: TrainedCandidate, folder: Path, claims: Claims) -> None:
+    """Add the evidence of the run and a signed certificate to the model in `folder`, and upload both."""
+    evidence = site.registry.fetch_files(candidate.run_id, folder / certificate.EVIDENCE)
+    # A card of an earlier registration is no evidence.
+    for page in (model_card.MARKDOWN, model_card.HTML):
+        (evidence / page).unlink(missing_ok=True)
+    content = certificate.issue_certificate(folder, claims, key_path=site.keys / "signing.pem")
+    (folder / certificate.FILE_NAME).write_bytes(content)
+    site.registry.add_certificate(candidate.model_id, folder)
+
+
 def _publish_card(site: Workspace, model: Path, version: int) -> None:
-    about = certificate.verify_certificate(model, site.trusted, use_case=site.use_case.name)
-    for path in model_card.write_model_card(model, about, site.use_case, version, site.workdir):
-        site.registry.log_file(about.run_id, path)
-    site.registry.describe(site.use_case.name, version, model_card.card_summary(about, site.use_case))
+    verified = certificate.verify_certificate(model, site.trusted, use_case=site.use_case.name)
+    for path in model_card.write_model_card(model, verified, site.use_case, version, site.workdir):
+        site.registry.log_file(verified.run_id, path)
+    summary = model_card.card_summary(verified, site.use_case)
+    site.registry.describe_version(site.use_case.name, version, summary)
 
 
 def _claims(
@@ -129,23 +187,30 @@ def _claims(
     evidence: Evidence,
     provenance: Provenance,
 ) -> Claims:
+    tags = _logged_tags(site.registry, candidate)
     return Claims(
         use_case=site.use_case.name,
         snapshot=dict(provenance.snapshot),
         code_version=provenance.code_version,
         lock_hash=provenance.lock_hash,
         parameters=dict(provenance.parameters),
+        seeds=json.loads(tags.get("airworthy.seeds", "{}")),
         run_id=candidate.run_id,
         metrics=dict(evidence.metrics["test"]),
         gates=tuple(GateEvidence(**asdict(verdict)) for verdict in verdicts),
-        environment=_environment(),
+        environment=_package_versions(),
     )
 
 
-def _lineage(provenance: Provenance) -> dict[str, str]:
-    of_code = {"code_version": provenance.code_version, "lock_hash": provenance.lock_hash}
-    of_data = {f"snapshot.{name}": value for name, value in provenance.snapshot.items()}
-    return as_tags(of_code | of_data | provenance.chosen)
+def _logged_tags(registry: Registry, candidate: TrainedCandidate) -> Mapping[str, str]:
+    logged = registry.logged_model(candidate.run_id)
+    return logged.tags if logged else {}
+
+
+def _lineage_tags(provenance: Provenance) -> dict[str, str]:
+    code = {"code_version": provenance.code_version, "lock_hash": provenance.lock_hash}
+    data = {f"snapshot.{name}": value for name, value in provenance.snapshot.items()}
+    return as_tags(code | data | provenance.parameter_tags)
 
 
 def _is_certified(folder: Path, trusted: Path) -> bool:
@@ -156,27 +221,6 @@ def _is_certified(folder: Path, trusted: Path) -> bool:
     return True
 
 
-def _environment() -> dict[str, str]:
-    versions = {name: version_of(name) for name in package.REQUIREMENTS}
+def _package_versions() -> dict[str, str]:
+    versions = {name: installed_version(name) for name in package.REQUIREMENTS}
     return {"python": platform.python_version(), **versions}
-
-
-def training_provenance(
-    registry: Registry, candidate: TrainedCandidate, provenance: Provenance
-) -> Provenance:
-    """
-    Return what the candidate was made from: the code may have been deployed anew since.
-
-    :raises SettingsError: if it was not the snapshot of `provenance`
-    """
-    logged = registry.logged(candidate.run_id)
-    tags = logged.tags if logged else {}
-    code, lock = tags.get("airworthy.code_version", ""), tags.get("airworthy.lock_hash", "")
-    parameters = json.loads(tags.get("airworthy.parameters", "{}"))
-    found = Provenance(provenance.snapshot, code, lock, parameters)
-    if tags.get("airworthy.inputs") != found.digest:
-        raise SettingsError(
-            f"The model of the MLflow run {candidate.run_id} was not trained on the snapshot that its "
-            "certificate would name. Trigger a new DAG run."
-        )
-    return found

@@ -1,4 +1,4 @@
-"""What a release asks of a registered version: is it certified, and what must it answer."""
+"""Certificate and golden predictions of a registered version, and the aliases of a release."""
 
 from __future__ import annotations
 
@@ -18,9 +18,14 @@ if TYPE_CHECKING:
 
 def verify_version(registry: Registry, use_case: str, version: int, *, trusted: Path) -> Certificate:
     """
-    Return the certificate of a version, fetched and checked file by file.
+    Download a version, verify its certificate and all of its files, and return the certificate.
 
-    :raises CertificateInvalid: if nobody trusted certified exactly these files for this use case
+    Raises
+    ------
+    ReleaseError
+        If the version does not exist.
+    CertificateInvalid
+        If no trusted key certified exactly these files for this use case.
     """
     with TemporaryDirectory() as folder:
         model = registry.download(use_case, version, Path(folder) / "model")
@@ -28,7 +33,21 @@ def verify_version(registry: Registry, use_case: str, version: int, *, trusted: 
 
 
 def golden_of_version(registry: Registry, use_case: str, version: int, *, trusted: Path) -> dict[str, Any]:
-    """Return rows (`dataframe_split`) and the `predictions` that a certified version must always give."""
+    """
+    Return the golden rows of a certified version.
+
+    Returns
+    -------
+    dict
+        Rows as `dataframe_split`, and the `predictions` that the version must always give.
+
+    Raises
+    ------
+    ReleaseError
+        If the version does not exist.
+    CertificateInvalid
+        If no trusted key certified exactly these files for this use case.
+    """
     with TemporaryDirectory() as folder:
         model = registry.download(use_case, version, Path(folder) / "model")
         certificate.verify_certificate(model, trusted, use_case=use_case)
@@ -37,7 +56,7 @@ def golden_of_version(registry: Registry, use_case: str, version: int, *, truste
 
 
 def project_aliases(registry: Registry, state: ReleaseState) -> None:
-    """Make MLflow's aliases say what the desired state says."""
-    registry.alias(
+    """Set MLflow's aliases `champion`, `challenger` and `previous` to the desired state."""
+    registry.set_aliases(
         state.use_case, champion=state.champion, challenger=state.challenger, previous=state.previous
     )

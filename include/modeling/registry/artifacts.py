@@ -1,4 +1,4 @@
-"""Files in MLflow's artifact store: fetched whole or not at all, and certificates put beside a model."""
+"""Artifacts of MLflow: complete downloads of folders, and uploads of certificates."""
 
 from __future__ import annotations
 
@@ -12,7 +12,18 @@ from include.certificates.certificate import EVIDENCE, FILE_NAME
 
 
 def fetch_artifacts(uri: str, location: str, folder: Path) -> Path:
-    """Fetch everything at `location` of the MLflow at `uri` into `folder`, which appears complete."""
+    """
+    Download all artifacts at `location` to `folder`, which is replaced only after a complete download.
+
+    Parameters
+    ----------
+    uri
+        Address of MLflow.
+    location
+        Artifact URI of a run or a logged model.
+    folder
+        Folder to create or replace; it is returned.
+    """
     folder.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
@@ -25,9 +36,13 @@ def fetch_artifacts(uri: str, location: str, folder: Path) -> Path:
 
 
 def add_certificate(uri: str, location: str, folder: Path) -> None:
-    """Put the certificate in `folder` beside the model at `location`, its evidence before it."""
-    store = get_artifact_repository(location, tracking_uri=uri)
-    store.delete_artifacts(EVIDENCE)  # of an attempt that ended before it had signed
+    """
+    Upload the evidence and then the certificate in `folder` to the model at `location`.
+
+    Evidence of an earlier attempt that ended before its certificate was uploaded is deleted first.
+    """
+    repository = get_artifact_repository(location, tracking_uri=uri)
+    repository.delete_artifacts(EVIDENCE)
     if (folder / EVIDENCE).is_dir():
-        store.log_artifacts(str(folder / EVIDENCE), EVIDENCE)
-    store.log_artifact(str(folder / FILE_NAME))
+        repository.log_artifacts(str(folder / EVIDENCE), EVIDENCE)
+    repository.log_artifact(str(folder / FILE_NAME))

@@ -1,12 +1,12 @@
-"""Load a registered version as the model server does: fetched, its certificate checked, then unpickled."""
+"""Loading of a registered version as the model server does it: download, verify the certificate, unpickle."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from include.certificates import certificate
-from include.inference import model as loading
+from include.certificates.certificate import verify_certificate
+from include.inference.model import load_model
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,11 +29,28 @@ def load_version(
     registry: Registry, use_case: str, version: int, *, folder: Path, trusted: Path
 ) -> LoadedVersion:
     """
-    Return a version of the use case, fetched into `folder`.
+    Load a version of the use case.
 
-    :raises ReleaseError: if there is no such version
-    :raises CertificateInvalid: if nobody trusted certified exactly these files for this use case
+    Parameters
+    ----------
+    registry
+        Registry of the version.
+    use_case
+        Name of the registered model.
+    version
+        Version to load.
+    folder
+        Folder to download the version to.
+    trusted
+        Folder of the trusted public keys.
+
+    Raises
+    ------
+    ReleaseError
+        If the version does not exist.
+    CertificateInvalid
+        If no trusted key certified exactly these files for this use case.
     """
     registry.download(use_case, version, folder)
-    about = certificate.verify_certificate(folder, trusted, use_case=use_case)
-    return LoadedVersion(version, loading.load_model(folder, trusted, use_case=use_case), about)
+    certificate = verify_certificate(folder, trusted, use_case=use_case)
+    return LoadedVersion(version, load_model(folder, trusted, use_case=use_case), certificate)

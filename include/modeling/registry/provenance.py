@@ -1,4 +1,4 @@
-"""Which code and which locked environment a model is made with."""
+"""Provenance of a model: its snapshot, code version, locked environment and tuned parameters."""
 
 from __future__ import annotations
 
@@ -18,36 +18,26 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 REPOSITORY = Path(__file__).parents[3]
-VARIABLE = "AIRWORTHY_CODE_VERSION"  # set where the code runs without its repository, as in an image
-
-
-def provenance(snapshot: Mapping[str, Any]) -> Provenance:
-    """Return what a model of this snapshot is made from, here and now."""
-    return Provenance(snapshot=snapshot, code_version=code_version(), lock_hash=lock_hash())
-
-
-@cache
-def code_version() -> str:
-    """Return the commit, `-dirty` behind it when files differ from it; `unknown` without a repository."""
-    if version := os.environ.get(VARIABLE):
-        return version
-    git = which("git")
-    if git is None or not (REPOSITORY / ".git").exists():
-        return "unknown"
-    command = [git, "-C", str(REPOSITORY), "describe", "--always", "--abbrev=40", "--dirty"]
-    asked = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  fixed words
-    return asked.stdout.strip() or "unknown"
-
-
-@cache
-def lock_hash() -> str:
-    """Return the sha256 of the locked requirements."""
-    return hashlib.sha256((REPOSITORY / "requirements.txt").read_bytes()).hexdigest()
+# Set where the code runs without its repository, as in an image.
+CODE_VERSION_VARIABLE = "AIRWORTHY_CODE_VERSION"
 
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """What a model is made from: snapshot (as a plain dict), code, locked environment, tuned parameters."""
+    """
+    Inputs of a model.
+
+    Parameters
+    ----------
+    snapshot
+        Snapshot as a JSON object.
+    code_version
+        Commit of the code.
+    lock_hash
+        SHA-256 of the locked requirements.
+    parameters
+        Tuned parameters; empty without tuning.
+    """
 
     snapshot: Mapping[str, Any]
     code_version: str
@@ -56,16 +46,40 @@ class Provenance:
 
     @property
     def digest(self) -> str:
-        """The sha256 over all of it."""
+        """SHA-256 over all inputs."""
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True, default=str).encode()).hexdigest()
 
     @property
     def tags(self) -> dict[str, str]:
-        """What a run and its model carry of it."""
-        about = {"code_version": self.code_version, "lock_hash": self.lock_hash, "inputs": self.digest}
-        return as_tags(about | self.chosen)
+        """Tags of a run and its model."""
+        values = {"code_version": self.code_version, "lock_hash": self.lock_hash, "inputs": self.digest}
+        return as_tags(values | self.parameter_tags)
 
     @property
-    def chosen(self) -> dict[str, str]:
-        """The tuned parameters as JSON, where there are any."""
+    def parameter_tags(self) -> dict[str, str]:
+        """Tuned parameters as JSON under the key `parameters`; empty without tuning."""
         return {"parameters": json.dumps(dict(self.parameters))} if self.parameters else {}
+
+
+def current_provenance(snapshot: Mapping[str, Any]) -> Provenance:
+    """Return the provenance of a model that is trained on `snapshot` by this process."""
+    return Provenance(snapshot=snapshot, code_version=code_version(), lock_hash=lock_hash())
+
+
+@cache
+def code_version() -> str:
+    """Return the commit, with `-dirty` appended if files differ from it; `unknown` without a repository."""
+    if version := os.environ.get(CODE_VERSION_VARIABLE):
+        return version
+    git = which("git")
+    if git is None or not (REPOSITORY / ".git").exists():
+        return "unknown"
+    command = [git, "-C", str(REPOSITORY), "describe", "--always", "--abbrev=40", "--dirty"]
+    process = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  fixed words
+    return process.stdout.strip() or "unknown"
+
+
+@cache
+def lock_hash() -> str:
+    """Return the SHA-256 of the locked requirements."""
+    return hashlib.sha256((REPOSITORY / "requirements.txt").read_bytes()).hexdigest()

@@ -1,4 +1,4 @@
-"""The models and versions in MLflow, made once each however often a task is tried."""
+"""Models and versions in MLflow: each is created once, and found again by later attempts."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlflow.exceptions import MlflowException
 
-from include.certificates import certificate
+from include.certificates.certificate import require_digest
 from include.errors import ReleaseError
 from include.modeling.registry import artifacts
 from include.modeling.registry.idempotency import (
@@ -16,7 +16,7 @@ from include.modeling.registry.idempotency import (
     post,
     translate_mlflow_errors,
 )
-from include.modeling.registry.tracking import KEY, Tracking
+from include.modeling.registry.tracking import Tracking
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -25,19 +25,20 @@ if TYPE_CHECKING:
     from mlflow.entities import LoggedModel, Run
     from mlflow.entities.model_registry import ModelVersion
 
-__all__ = ["DIGEST", "KEY", "Logged", "Registry", "as_tags"]
+__all__ = ["DIGEST", "ModelReference", "Registry", "as_tags"]
 
 DIGEST = "airworthy.digest"
-MOST_VERSIONS = 1_000
-SNAPSHOT_TABLES = (  # the tags of a version that name a table, and its version
+MAX_VERSIONS = 1_000
+# Tags of a version that name a table of its snapshot, and the version of that table.
+SNAPSHOT_TABLES = (
     ("airworthy.snapshot.feature_view", "airworthy.snapshot.feature_version"),
     ("airworthy.snapshot.label_dataset", "airworthy.snapshot.label_version"),
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Logged:
-    """A model whose files are all in MLflow, the digest over them, and its tags."""
+class ModelReference:
+    """A completely logged model: its id in MLflow, the digest of its files, and its tags."""
 
     model_id: str
     digest: str
@@ -45,29 +46,52 @@ class Logged:
 
 
 class Registry(Tracking):
-    """MLflow at `uri` with its logged models and registered versions, made once each as its runs are."""
+    """Experiments, runs, logged models and registered versions of an MLflow server."""
 
-    def logged(self, run_id: str) -> Logged | None:
+    def logged_model(self, run_id: str) -> ModelReference | None:
         """
-        Return the run's model if all of its files are in MLflow.
+        Return the model of a run; None if there is none, or it is not completely logged.
 
-        :raises RunDeleted: if somebody deleted the run
+        Raises
+        ------
+        RunDeleted
+            If the run was deleted.
         """
         with translate_mlflow_errors(self.uri):
-            model = self._model_of(self._active(run_id))
+            model = self._model_of_run(self._active_run(run_id))
         if model is None or model.status != "READY":
             return None
-        return _complete(model)
+        return _reference(model)
 
-    def log_model(self, run_id: str, folder: Path, *, digest: str, tags: Mapping[str, str]) -> Logged:
+    def log_model(self, run_id: str, folder: Path, *, digest: str, tags: Mapping[str, str]) -> ModelReference:
         """
-        Put the model folder into MLflow as the one model of the run.
+        Log the model folder as the only model of the run.
 
-        Return what an earlier attempt logged completely, or else the model in `folder`. A half-written one is
-        written over.
+        A model that an earlier attempt logged completely is kept; an incomplete one is overwritten.
+
+        Parameters
+        ----------
+        run_id
+            Run of the model.
+        folder
+            Model folder.
+        digest
+            Digest of the files in `folder`.
+        tags
+            Tags of the model.
+
+        Returns
+        -------
+        ModelReference
+            The model in `folder`, or the one that an earlier attempt logged completely.
+
+        Raises
+        ------
+        RunDeleted
+            If the run was deleted.
         """
         with translate_mlflow_errors(self.uri), self.lock(f"model/{run_id}"):
-            run = self._active(run_id)
+            run = self._active_run(run_id)
             body = {
                 "experiment_id": run.info.experiment_id,
                 "name": run.data.tags.get("airworthy.use_case", "candidate"),
@@ -75,53 +99,65 @@ class Registry(Tracking):
                 "tags": [{"key": key, "value": value} for key, value in tags.items()],
             }
             model: LoggedModel = get_or_create(
-                lambda: self._model_of(run),
+                lambda: self._model_of_run(run),
                 lambda: post(self.uri, "logged-models", body),
                 f"the model of run {run_id}",
             )
             if model.status == "READY":
-                return _complete(model)
+                return _reference(model)
             self._client.log_model_artifacts(model.model_id, str(folder))
             self._client.set_logged_model_tags(model.model_id, {**tags, DIGEST: digest})
             self._client.finalize_logged_model(model.model_id, "READY")
-        return Logged(model.model_id, digest, dict(tags))
+        return ModelReference(model.model_id, digest, dict(tags))
 
-    def fetch(self, model_id: str, folder: Path) -> Path:
-        """Fetch every file of a logged model into `folder`, which appears complete or not at all."""
+    def fetch_model(self, model_id: str, folder: Path) -> Path:
+        """Download all files of a logged model; `folder` is replaced only after a complete download."""
         with translate_mlflow_errors(self.uri):
-            return artifacts.fetch_artifacts(
-                self.uri, self._client.get_logged_model(model_id).artifact_location, folder
-            )
+            location = self._client.get_logged_model(model_id).artifact_location
+            return artifacts.fetch_artifacts(self.uri, location, folder)
 
     def add_certificate(self, model_id: str, folder: Path) -> None:
-        """Put the certificate in `folder` beside the files of a logged model, its evidence before it."""
+        """Upload the evidence and then the certificate in `folder` to the files of a logged model."""
         with translate_mlflow_errors(self.uri):
             location = self._client.get_logged_model(model_id).artifact_location
             artifacts.add_certificate(self.uri, location, folder)
 
-    def describe(self, use_case: str, version: int, text: str) -> None:
-        """Write the description of a version that MLflow's pages show, as Markdown."""
+    def describe_version(self, use_case: str, version: int, text: str) -> None:
+        """Set the description of a version, in Markdown."""
         with translate_mlflow_errors(self.uri):
             self._client.update_model_version(use_case, str(version), text)
 
-    def register(self, use_case: str, run_id: str, logged: Logged, tags: Mapping[str, str]) -> int:
-        """Return the version of this model, made where it is not there: one for a run and a digest."""
-        carried = {**tags, DIGEST: logged.digest, "airworthy.run_id": run_id}
+    def register(self, use_case: str, run_id: str, model: ModelReference, tags: Mapping[str, str]) -> int:
+        """
+        Return the version of a model; it is created if necessary, one for each run and digest.
+
+        Parameters
+        ----------
+        use_case
+            Name of the registered model.
+        run_id
+            Run of the model.
+        model
+            Logged model.
+        tags
+            Tags of a new version.
+        """
+        all_tags = {**tags, DIGEST: model.digest, "airworthy.run_id": run_id}
         body = {
             "name": use_case,
-            "source": f"models:/{logged.model_id}",
+            "source": f"models:/{model.model_id}",
             "run_id": run_id,
-            "model_id": logged.model_id,
-            "tags": [{"key": key, "value": value} for key, value in carried.items()],
+            "model_id": model.model_id,
+            "tags": [{"key": key, "value": value} for key, value in all_tags.items()],
         }
 
         def find() -> int | None:
-            found = self._client.search_model_versions(f"name = '{use_case}' AND run_id = '{run_id}'")
-            same = [int(version.version) for version in found if version.tags.get(DIGEST) == logged.digest]
+            versions = self._client.search_model_versions(f"name = '{use_case}' AND run_id = '{run_id}'")
+            same = [int(version.version) for version in versions if version.tags.get(DIGEST) == model.digest]
             return min(same, default=None)
 
         def create() -> None:
-            self._ensure_registered(use_case)
+            self._ensure_registered_model(use_case)
             post(self.uri, "model-versions/create", body)
 
         with translate_mlflow_errors(self.uri), self.lock(f"versions/{use_case}"):
@@ -129,104 +165,141 @@ class Registry(Tracking):
 
     def download(self, use_case: str, version: int, destination: Path) -> Path:
         """
-        Fetch every file of a version into `destination`, which appears complete or not at all.
+        Download all files of a version to `destination`, which is replaced only after a complete download.
 
-        :raises ReleaseError: if there is no such version
-        :raises CertificateInvalid: if its files are those of another model than was registered
+        Raises
+        ------
+        ReleaseError
+            If the version does not exist.
+        CertificateInvalid
+            If the files are not those of the registered model.
         """
         try:
             with translate_mlflow_errors(self.uri):
-                registered = self._client.get_model_version(use_case, str(version)).tags.get(DIGEST)
-                uri = self._client.get_model_version_download_uri(use_case, str(version))
-                artifacts.fetch_artifacts(self.uri, uri, destination)
+                digest = self._client.get_model_version(use_case, str(version)).tags.get(DIGEST)
+                location = self._client.get_model_version_download_uri(use_case, str(version))
+                artifacts.fetch_artifacts(self.uri, location, destination)
         except MlflowException as error:
-            raise ReleaseError(f"{use_case} version {version} cannot be fetched: {error}") from error
-        if registered is not None:
-            certificate.require_digest(destination, registered, f"{use_case} version {version}")
+            raise ReleaseError(
+                f"{use_case} version {version} cannot be downloaded: {error}. Check the version in MLflow."
+            ) from error
+        if digest is not None:
+            require_digest(destination, digest, f"{use_case} version {version}")
         return destination
 
     def tags_of(self, use_case: str, version: int) -> dict[str, str]:
-        """Return the tags of a version: its lineage."""
+        """Return the tags of a version, which contain its lineage."""
         with translate_mlflow_errors(self.uri):
             return dict(self._client.get_model_version(use_case, str(version)).tags)
 
     def versions_of_table(self, table: str) -> set[int]:
-        """Return the versions of a table of the lake that the snapshots of registered models name."""
-        named: set[int] = set()
-        for subject, version in SNAPSHOT_TABLES:
-            for found in self._versions_with(subject, table):
-                if number := found.tags.get(version):
-                    named.add(int(number))
-        return named
+        """Return the versions of a table that are in the snapshots of registered models."""
+        table_versions: set[int] = set()
+        for table_tag, version_tag in SNAPSHOT_TABLES:
+            for model_version in self._versions_with_tag(table_tag, table):
+                if number := model_version.tags.get(version_tag):
+                    table_versions.add(int(number))
+        return table_versions
 
-    def version_tags(self, use_case: str, version: int, tags: Mapping[str, str]) -> None:
-        """Write tags on a version."""
+    def set_version_tags(self, use_case: str, version: int, tags: Mapping[str, str]) -> None:
+        """Set tags of a version."""
         with translate_mlflow_errors(self.uri):
             for key, value in tags.items():
                 self._client.set_model_version_tag(use_case, str(version), key, value)
 
-    def alias(self, use_case: str, **aliases: int | None) -> None:
+    def set_aliases(self, use_case: str, **aliases: int | None) -> None:
         """
-        Make MLflow's aliases say what the desired state says; None takes an alias away.
+        Set aliases of a registered model; None deletes the alias.
 
-        They are for people to see: nothing here reads them, since they have no compare-and-swap.
+        MLflow has no compare-and-swap for aliases, so no decision is based on them: they only show the
+        desired state to people.
+
+        Raises
+        ------
+        SettingsError
+            If MLflow refuses an alias, or a version does not exist.
         """
-        told = permanent_errors(f"the aliases {aliases} of {use_case}")
-        with translate_mlflow_errors(self.uri), told, self.lock(f"aliases/{use_case}"):
-            now = self._client.get_registered_model(use_case).aliases
+        refused = permanent_errors(f"the aliases {aliases} of {use_case}")
+        with translate_mlflow_errors(self.uri), refused, self.lock(f"aliases/{use_case}"):
+            current = self._client.get_registered_model(use_case).aliases
             for name, version in aliases.items():
-                if version is None and name in now:
+                if version is None and name in current:
                     self._client.delete_registered_model_alias(use_case, name)
-                elif version is not None and now.get(name) != str(version):
+                elif version is not None and current.get(name) != str(version):
                     self._client.set_registered_model_alias(use_case, name, str(version))
 
-    def versions(self, model: str, query: str = "") -> list[dict[str, Any]]:
-        """Return version, run, aliases and tags of the versions that MLflow's filter finds, newest first."""
-        wanted = f"name = '{model}'" + (f" AND {query}" if query else "")
-        order = ["version_number DESC"]
+    def search_versions(self, model: str, query: str = "") -> list[dict[str, Any]]:
+        """
+        Return versions of a registered model, newest first.
+
+        Parameters
+        ----------
+        model
+            Name of the registered model.
+        query
+            MLflow's filter.
+
+        Returns
+        -------
+        list of dict
+            `version`, `run_id`, `aliases` and `tags` of each version.
+
+        Raises
+        ------
+        SettingsError
+            If MLflow refuses the filter.
+        """
+        full_query = f"name = '{model}'" + (f" AND {query}" if query else "")
         with translate_mlflow_errors(self.uri), permanent_errors(f"the search for versions by {query!r}"):
-            found = self._client.search_model_versions(wanted, max_results=MOST_VERSIONS, order_by=order)
-            aliases = self._client.get_registered_model(model).aliases if found else {}
+            versions = self._client.search_model_versions(
+                full_query, max_results=MAX_VERSIONS, order_by=["version_number DESC"]
+            )
+            aliases = self._client.get_registered_model(model).aliases if versions else {}
         return [
             {
-                "version": int(one.version),
-                "run_id": one.run_id,
-                "aliases": sorted(alias for alias, named in aliases.items() if named == one.version),
-                "tags": dict(one.tags),
+                "version": int(version.version),
+                "run_id": version.run_id,
+                "aliases": _aliases_of(version.version, aliases),
+                "tags": dict(version.tags),
             }
-            for one in found
+            for version in versions
         ]
 
-    def _versions_with(self, tag: str, value: str) -> Iterator[ModelVersion]:
+    def _versions_with_tag(self, tag: str, value: str) -> Iterator[ModelVersion]:
         token: str | None = None
         while True:
             with translate_mlflow_errors(self.uri):
                 page = self._client.search_model_versions(f"tags.`{tag}` = '{value}'", page_token=token)
             yield from page
-            if not (token := page.token):
+            token = page.token
+            if not token:
                 return
 
-    def _ensure_registered(self, use_case: str) -> None:
+    def _ensure_registered_model(self, use_case: str) -> None:
         try:
             self._client.create_registered_model(use_case)
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
 
-    def _model_of(self, run: Run) -> LoggedModel | None:
-        found = self._client.search_logged_models(
+    def _model_of_run(self, run: Run) -> LoggedModel | None:
+        models = self._client.search_logged_models(
             [run.info.experiment_id],
             filter_string=f"source_run_id = '{run.info.run_id}'",
             order_by=[{"field_name": "creation_timestamp", "ascending": True}],
             max_results=1,
         )
-        return found[0] if found else None
-
-
-def _complete(model: LoggedModel) -> Logged:
-    return Logged(model.model_id, model.tags[DIGEST], dict(model.tags))
+        return models[0] if models else None
 
 
 def as_tags(values: Mapping[str, Any]) -> dict[str, str]:
-    """Return values as tags of a run, model or version, each name below `airworthy.`."""
+    """Return values as tags of a run, model or version, with the prefix `airworthy.`."""
     return {f"airworthy.{name}": str(value) for name, value in values.items()}
+
+
+def _reference(model: LoggedModel) -> ModelReference:
+    return ModelReference(model.model_id, model.tags[DIGEST], dict(model.tags))
+
+
+def _aliases_of(version: str, aliases: Mapping[str, str]) -> list[str]:
+    return sorted(alias for alias, aliased in aliases.items() if aliased == version)

@@ -1,8 +1,7 @@
-"""Experiments and runs in MLflow: one run for each thing that was run, found again by whoever tries again."""
+"""Experiments and runs in MLflow: each is created once, and found again by later attempts."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import time
@@ -16,13 +15,21 @@ from mlflow.entities import Metric, Param, RunTag, ViewType
 from mlflow.exceptions import MlflowException
 
 from include.database.locks import advisory_lock
-from include.errors import RunDeleted, SettingsError
-from include.modeling.registry import artifacts
+from include.errors import ConflictError, RunDeleted, SettingsError
+from include.modeling.registry.artifacts import fetch_artifacts
 from include.modeling.registry.idempotency import (
     get_or_create,
     permanent_errors,
-    post,
+    post_run,
     translate_mlflow_errors,
+)
+from include.modeling.registry.run_keys import (
+    KEY,
+    SUPERSEDED_BY,
+    is_superseded,
+    predecessor_tags,
+    run_key,
+    run_origin,
 )
 
 if TYPE_CHECKING:
@@ -32,21 +39,28 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
     from sqlalchemy import Engine
 
+# Tags that identify the DAG run of an MLflow run.
 IDENTITY = ("airworthy.dag", "airworthy.run", "airworthy.partition")
 CLEARED = "airworthy.clear_number"
-KEY, PARENT = "airworthy.key", "mlflow.parentRunId"
-SUPERSEDES, SUPERSEDED_BY = "airworthy.supersedes", "airworthy.superseded_by"
-REPLACES = "airworthy.replaces_deleted"
+PARENT = "mlflow.parentRunId"
+# MLflow's limit.
+MAX_PARAMETER_LENGTH = 6_000
+MAX_RUNS = 1_000
 
 log = logging.getLogger(__name__)
 
 
 class Tracking:
     """
-    MLflow at `uri`, with creates that happen once.
+    Experiments and runs of an MLflow server.
 
-    `engine` reaches the airworthy database, whose advisory locks keep two attempts that run side by side
-    from creating at the same moment; without it only one process may create.
+    Parameters
+    ----------
+    uri
+        Address of MLflow.
+    engine
+        Airworthy database, whose advisory locks prevent that concurrent attempts create the same object.
+        Without it, only one process at a time may create objects.
     """
 
     def __init__(self, uri: str, engine: Engine | None = None) -> None:
@@ -58,76 +72,105 @@ class Tracking:
         return MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
 
     def lock(self, subject: str) -> AbstractContextManager[None]:
-        """Return a lock on `subject` that one process holds at a time."""
+        """Return an exclusive lock on `subject` across processes."""
         return advisory_lock(self._engine, f"registry/{subject}")
 
-    def experiment(self, name: str, tags: Mapping[str, str] | None = None) -> str:
+    def ensure_experiment(self, name: str, tags: Mapping[str, str] | None = None) -> str:
         """
-        Return the id of the experiment `name`, made where it is not there; it carries `tags`.
+        Return the id of the experiment `name`; it is created if necessary, and `tags` are set.
 
-        :raises SettingsError: if somebody deleted it
+        Raises
+        ------
+        SettingsError
+            If the experiment was deleted.
         """
         with translate_mlflow_errors(self.uri):
-            found = self._client.get_experiment_by_name(name)
-            if found is None:
+            experiment = self._client.get_experiment_by_name(name)
+            if experiment is None:
                 try:
                     self._client.create_experiment(name)
                 except MlflowException as error:
                     if error.error_code != "RESOURCE_ALREADY_EXISTS":
                         raise
-                found = self._client.get_experiment_by_name(name)
-            if found.lifecycle_stage == "deleted":
+                experiment = self._client.get_experiment_by_name(name)
+            if experiment.lifecycle_stage == "deleted":
                 raise SettingsError(
                     f"The MLflow experiment {name} was deleted. Restore it: "
-                    f"mlflow experiments restore --experiment-id {found.experiment_id}"
+                    f"mlflow experiments restore --experiment-id {experiment.experiment_id}"
                 )
             for tag, value in (tags or {}).items():
-                if found.tags.get(tag) != value:
-                    self._client.set_experiment_tag(found.experiment_id, tag, value)
-        return str(found.experiment_id)
+                if experiment.tags.get(tag) != value:
+                    self._client.set_experiment_tag(experiment.experiment_id, tag, value)
+        return str(experiment.experiment_id)
 
     def run_for(self, use_case: str, tags: Mapping[str, str]) -> str:
         """
-        Return the id of the one MLflow run of a DAG run, in the experiment named after the use case.
+        Return the id of the MLflow run of a DAG run, in the experiment of the use case.
 
-        `airworthy.dag`, `airworthy.run` and `airworthy.partition` in `tags` say which; other tags are
-        written beside them, anew by each attempt. A run that was cleared, as `airworthy.clear_number` says,
-        has a new one that supersedes the old.
+        The run is created if necessary. If the DAG run was cleared, a new MLflow run supersedes the earlier
+        one.
 
-        :raises SettingsError: if a tag is missing
+        Parameters
+        ----------
+        use_case
+            Name of the experiment.
+        tags
+            Tags of the run, set again by each attempt. `airworthy.dag`, `airworthy.run` and
+            `airworthy.partition` identify the DAG run; `airworthy.clear_number` says how often it was
+            cleared.
+
+        Raises
+        ------
+        SettingsError
+            If an identifying tag is missing.
         """
         missing = [name for name in IDENTITY if name not in tags]
         if missing:
-            raise SettingsError(f"{use_case}: a run is found by its tags; give {', '.join(missing)} too.")
+            raise SettingsError(
+                f"{use_case}: an MLflow run is identified by its tags; add the tags {', '.join(missing)}."
+            )
         identity = json.dumps([use_case, *(tags[name] for name in IDENTITY)])
         name = f"{tags['airworthy.dag']} {tags['airworthy.run']}"
-        return self.run(use_case, identity, name, tags, clears=int(tags.get(CLEARED, "0")))
+        return self.ensure_run(use_case, identity, name, tags, clears=int(tags.get(CLEARED, "0")))
 
-    def run(
+    def ensure_run(
         self, experiment: str, identity: str, name: str, tags: Mapping[str, str], *, clears: int = 0
     ) -> str:
         """
-        Return the id of the one run of `identity` in an experiment, made where there is none.
+        Return the id of the run with this identity; it is created if necessary.
 
-        Cleared so many times, it is a new run that supersedes the ones before; they say so too, and end.
-        One that somebody deleted is made anew, and names it.
+        A run that was deleted is replaced by a new one, which names it in a tag.
+
+        Parameters
+        ----------
+        experiment
+            Name of the experiment.
+        identity
+            Text that is the same for all attempts at this run.
+        name
+            Name that MLflow shows.
+        tags
+            Tags to set.
+        clears
+            How often the task was cleared. Each time, a new run supersedes the earlier ones, which are tagged
+            and ended.
         """
-        origin = hashlib.sha256(identity.encode()).hexdigest()
-        key = f"{origin}/{clears}" if clears else origin
-        place = self.experiment(experiment)
+        origin = run_origin(identity)
+        key = run_key(origin, clears)
+        experiment_id = self.ensure_experiment(experiment)
         created = False
 
         def find() -> str | None:
             query = f"tags.`{KEY}` = '{key}'"
-            runs = self._client.search_runs([place], query, max_results=1, order_by=["start_time ASC"])
+            runs = self._client.search_runs(
+                [experiment_id], query, max_results=1, order_by=["start_time ASC"]
+            )
             return runs[0].info.run_id if runs else None
 
         def create() -> None:
             nonlocal created
-            about = {**tags, KEY: key, **_succession(self._earlier(place, origin), key)}
-            pairs = [{"key": tag, "value": value} for tag, value in about.items()]
-            body = {"experiment_id": place, "run_name": name, "start_time": _now(), "tags": pairs}
-            post(self.uri, "runs/create", body)
+            predecessor = predecessor_tags(self._runs_of_origin(experiment_id, origin), key)
+            post_run(self.uri, experiment_id, name, {**tags, KEY: key, **predecessor})
             created = True
 
         with translate_mlflow_errors(self.uri), self.lock(f"run/{origin}"):
@@ -135,17 +178,19 @@ class Tracking:
             if tags and not created:
                 self.log(run_id, tags=tags)
             if clears:
-                self._supersede(run_id, place, origin, key)
+                self._supersede(run_id, experiment_id, origin, key)
         return run_id
 
-    def _earlier(self, place: str, origin: str) -> list[Run]:
-        """Return the runs of one origin that there ever were, newest first."""
-        query, order = f"tags.`{KEY}` LIKE '{origin}%'", ["start_time DESC"]
-        return list(self._client.search_runs([place], query, ViewType.ALL, order_by=order))
+    def _runs_of_origin(self, experiment_id: str, origin: str) -> list[Run]:
+        """Return all runs with the same identity, deleted ones too, newest first."""
+        query = f"tags.`{KEY}` LIKE '{origin}%'"
+        return list(
+            self._client.search_runs([experiment_id], query, ViewType.ALL, order_by=["start_time DESC"])
+        )
 
-    def _supersede(self, run_id: str, place: str, origin: str, key: str) -> None:
-        for run in self._earlier(place, origin):
-            if not _precedes(run, key) or SUPERSEDED_BY in run.data.tags:
+    def _supersede(self, run_id: str, experiment_id: str, origin: str, key: str) -> None:
+        for run in self._runs_of_origin(experiment_id, origin):
+            if not is_superseded(run, key):
                 continue
             log.warning("The MLflow run %s was cleared: %s supersedes it.", run.info.run_id, run_id)
             self._client.set_tag(run.info.run_id, SUPERSEDED_BY, run_id)
@@ -162,124 +207,143 @@ class Tracking:
         tags: Mapping[str, str] | None = None,
     ) -> None:
         """
-        Write everything in one call, of a series one value a step.
+        Log parameters, metrics and tags of a run in one request.
 
-        A parameter that is there already must have the same value.
+        Parameters
+        ----------
+        run_id
+            Run to log to.
+        params
+            Parameters; one that is already logged must have the same value.
+        metrics
+            Values by metric, logged at step 0.
+        series
+            Values by metric and step.
+        tags
+            Tags to set.
 
-        :raises SettingsError: if an earlier attempt logged other parameters
-        :raises RunDeleted: if somebody deleted the run
+        Raises
+        ------
+        ConflictError
+            If an earlier attempt logged other parameters.
+        RunDeleted
+            If the run was deleted.
         """
-        at = _now()
-        steps = {name: {0: value} for name, value in (metrics or {}).items()} | dict(series or {})
-        points = [
-            Metric(name, value, at, step) for name, each in steps.items() for step, value in each.items()
-        ]
         try:
-            with self._using(run_id):
+            with self._translate_deleted_run(run_id):
                 self._client.log_batch(
                     run_id,
-                    metrics=points,
-                    params=[Param(name, str(value)[:6000]) for name, value in (params or {}).items()],
+                    metrics=_metric_points(metrics or {}, series or {}),
+                    params=[
+                        Param(name, str(value)[:MAX_PARAMETER_LENGTH])
+                        for name, value in (params or {}).items()
+                    ],
                     tags=[RunTag(name, value) for name, value in (tags or {}).items()],
                 )
         except MlflowException as error:
             if error.error_code != "INVALID_PARAMETER_VALUE":
                 raise
-            raise SettingsError(
+            raise ConflictError(
                 f"The MLflow run {run_id} has other parameters: {error}. Code or declaration have changed "
                 "since: clear the task that trains, or trigger a new DAG run."
             ) from error
 
     def log_file(self, run_id: str, path: Path) -> None:
-        """Keep a file with the run, under its name."""
-        with self._using(run_id):
+        """Upload a file to the artifacts of a run, under its name."""
+        with self._translate_deleted_run(run_id):
             self._client.log_artifact(run_id, str(path))
 
-    def file(self, run_id: str, name: str, folder: Path) -> Path | None:
-        """Fetch the file `name` of a run into `folder`; None if the run or the file is not there."""
+    def fetch_file(self, run_id: str, name: str, folder: Path) -> Path | None:
+        """Download the file `name` of a run to `folder`; return None if run or file does not exist."""
         with translate_mlflow_errors(self.uri):
             try:
-                kept = self._client.list_artifacts(run_id, str(Path(name).parent).strip("."))
+                files = self._client.list_artifacts(run_id, str(Path(name).parent).strip("."))
             except MlflowException as error:
                 if error.error_code == "RESOURCE_DOES_NOT_EXIST":
                     return None
                 raise
-            if name not in {file.path for file in kept}:  # asked for in vain, S3 is asked for minutes
+            # Checked first, because a download of a missing file from S3 is retried for minutes.
+            if name not in {file.path for file in files}:
                 return None
             return Path(self._client.download_artifacts(run_id, name, str(folder)))
 
-    def files_of(self, run_id: str, folder: Path) -> Path:
-        """Fetch every file of a run into `folder`, which appears complete or not at all."""
+    def fetch_files(self, run_id: str, folder: Path) -> Path:
+        """Download all files of a run to `folder`, which is replaced only after a complete download."""
         with translate_mlflow_errors(self.uri):
-            return artifacts.fetch_artifacts(self.uri, self._client.get_run(run_id).info.artifact_uri, folder)
+            return fetch_artifacts(self.uri, self._client.get_run(run_id).info.artifact_uri, folder)
 
-    def page_of(self, run_id: str) -> str:
-        """Return the route of a run's page in MLflow's UI."""
+    def run_route(self, run_id: str) -> str:
+        """Return the path of the run's page in MLflow's UI."""
         with translate_mlflow_errors(self.uri):
-            experiment = self._client.get_run(run_id).info.experiment_id
-        return f"experiments/{experiment}/runs/{run_id}"
+            experiment_id = self._client.get_run(run_id).info.experiment_id
+        return f"experiments/{experiment_id}/runs/{run_id}"
 
     def finish(self, run_id: str, status: str = "FINISHED") -> None:
-        """End the run as FINISHED, FAILED or KILLED."""
-        with self._using(run_id):
+        """End the run with the status FINISHED, FAILED or KILLED."""
+        with self._translate_deleted_run(run_id):
             self._client.set_terminated(run_id, status)
 
-    def runs(self, experiment: str, query: str = "", *, newest: int = 1_000) -> list[Run]:
-        """Return the newest runs of an experiment that MLflow's filter finds; none without the experiment."""
+    def search_runs(self, experiment: str, query: str = "", *, newest: int = MAX_RUNS) -> list[Run]:
+        """
+        Return the newest runs of an experiment; none if the experiment does not exist.
+
+        Parameters
+        ----------
+        experiment
+            Name of the experiment.
+        query
+            MLflow's filter.
+        newest
+            Maximum number of runs.
+
+        Raises
+        ------
+        SettingsError
+            If MLflow refuses the filter.
+        """
         with translate_mlflow_errors(self.uri), permanent_errors(f"the search for runs by {query!r}"):
-            found = self._client.get_experiment_by_name(experiment)
-            if found is None:
+            existing = self._client.get_experiment_by_name(experiment)
+            if existing is None:
                 return []
-            order = ["start_time DESC"]
             return list(
-                self._client.search_runs([found.experiment_id], query, max_results=newest, order_by=order)
+                self._client.search_runs(
+                    [existing.experiment_id], query, max_results=newest, order_by=["start_time DESC"]
+                )
             )
 
-    def _active(self, run_id: str) -> Run:
-        with self._using(run_id):
+    def _active_run(self, run_id: str) -> Run:
+        with self._translate_deleted_run(run_id):
             run = self._client.get_run(run_id)
         if run.info.lifecycle_stage == "deleted":
-            raise _deleted(run_id)
+            raise _run_deleted(run_id)
         return run
 
     @contextmanager
-    def _using(self, run_id: str) -> Iterator[None]:
+    def _translate_deleted_run(self, run_id: str) -> Iterator[None]:
         try:
             with translate_mlflow_errors(self.uri):
                 yield
         except MlflowException as error:
-            gone = error.error_code == "RESOURCE_DOES_NOT_EXIST"
-            if not gone and "must be in the 'active' state" not in str(error):
+            is_missing = error.error_code == "RESOURCE_DOES_NOT_EXIST"
+            if not is_missing and "must be in the 'active' state" not in str(error):
                 raise
-            raise _deleted(run_id) from error
+            raise _run_deleted(run_id) from error
 
 
-def _succession(earlier: list[Run], key: str) -> dict[str, str]:
-    """Return what a run with this key says of the one before it; `earlier` has the newest first."""
-    for run in earlier:
-        if _clears(run.data.tags[KEY]) > _clears(key):  # an attempt that was late
-            continue
-        if run.info.lifecycle_stage == "deleted":
-            log.warning("The MLflow run %s was deleted: it is made anew.", run.info.run_id)
-            return {REPLACES: run.info.run_id}
-        return {SUPERSEDES: run.info.run_id}
-    return {}
+def _metric_points(metrics: Mapping[str, float], series: Mapping[str, Mapping[int, float]]) -> list[Metric]:
+    timestamp = _now_ms()
+    points = [Metric(name, value, timestamp, 0) for name, value in metrics.items() if name not in series]
+    for name, values in series.items():
+        points.extend(Metric(name, value, timestamp, step) for step, value in values.items())
+    return points
 
 
-def _precedes(run: Run, key: str) -> bool:
-    return run.info.lifecycle_stage != "deleted" and _clears(run.data.tags[KEY]) < _clears(key)
-
-
-def _clears(key: str) -> int:
-    return int(key.partition("/")[2] or 0)
-
-
-def _deleted(run_id: str) -> RunDeleted:
+def _run_deleted(run_id: str) -> RunDeleted:
     return RunDeleted(
         f"The MLflow run {run_id} was deleted, and this task needs it. Restore it (mlflow runs restore "
-        f"--run-id {run_id}) and clear this task; or clear the task that made it, for a new one."
+        f"--run-id {run_id}) and clear this task; or clear the task that created it, for a new run."
     )
 
 
-def _now() -> int:
+def _now_ms() -> int:
     return int(time.time() * 1000)

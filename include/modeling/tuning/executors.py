@@ -1,4 +1,4 @@
-"""Share trials: in this process, between processes of this machine, or over a Dask cluster."""
+"""Executors of trials: this process, several processes of this machine, or a Dask cluster."""
 
 from __future__ import annotations
 
@@ -19,60 +19,75 @@ if TYPE_CHECKING:
     from include.declarations import Tuning
     from include.modeling.tuning.trial import TrialJob
 
-Ask = Callable[[Sequence[tuple[int, Mapping[str, Any]]]], Iterator[tuple[int, TrialResult]]]
+# Takes numbered parameters, and yields each numbered result as soon as its trial has ended.
+Executor = Callable[[Sequence[tuple[int, Mapping[str, Any]]]], Iterator[tuple[int, TrialResult]]]
 
 WORKER_TIMEOUT_S = 60
-RETRIES = 3  # of a trial whose worker died
+# Restarts of a trial whose Dask worker died.
+MAX_RETRIES = 3
 
 
 @contextmanager
-def trial_executor(tuning: Tuning, work: TrialJob, folder: Path) -> Iterator[Ask]:
+def trial_executor(tuning: Tuning, job: TrialJob, folder: Path) -> Iterator[Executor]:
     """
-    Give a way to measure numbered parameters, each outcome as soon as it is there; `folder` is for scratch.
+    Provide an executor of trials as `tuning` declares.
 
-    :raises ServiceUnavailable: if the cluster is away, or a process of this machine died
-    :raises SettingsError: if a worker of the cluster runs other code or libraries
+    Parameters
+    ----------
+    tuning
+        Declared Dask cluster or number of worker processes.
+    job
+        Inputs of the trials.
+    folder
+        Folder for temporary files.
+
+    Raises
+    ------
+    ServiceUnavailable
+        If the cluster does not answer, or a worker process of this machine died.
+    SettingsError
+        If a worker of the cluster has another code version or other requirements.
     """
     if tuning.dask is not None:
-        with _cluster(tuning.dask) as client:
-            yield _on_dask(client, tuning.dask, work)
+        with _connect(tuning.dask) as client:
+            yield _on_dask(client, tuning.dask, job)
     elif tuning.workers > 1:
-        path = folder / "work.pickle"
-        path.write_bytes(work.to_bytes())
+        path = folder / "job.pickle"
+        path.write_bytes(job.to_bytes())
         yield _on_joblib(tuning.workers, path)
     else:
-        yield lambda batch: ((number, run_trial(work, parameters)) for number, parameters in batch)
+        yield lambda batch: ((number, run_trial(job, parameters)) for number, parameters in batch)
 
 
-def _on_joblib(count: int, path: Path) -> Ask:
-    def ask(batch: Sequence[tuple[int, Mapping[str, Any]]]) -> Iterator[tuple[int, TrialResult]]:
+def _on_joblib(n_workers: int, path: Path) -> Executor:
+    def execute(batch: Sequence[tuple[int, Mapping[str, Any]]]) -> Iterator[tuple[int, TrialResult]]:
         from joblib import Parallel, delayed
         from joblib.externals.loky.process_executor import BrokenProcessPool
 
-        shared = Parallel(n_jobs=count, backend="loky", return_as="generator_unordered")
+        parallel = Parallel(n_jobs=n_workers, backend="loky", return_as="generator_unordered")
         try:
-            yield from shared(delayed(_numbered)(str(path), *trial) for trial in batch)
+            yield from parallel(delayed(_run_numbered)(str(path), *trial) for trial in batch)
         except BrokenProcessPool as error:
             raise ServiceUnavailable(
-                f"A process that measured trials died: {error}. The trials that had ended are kept; with "
-                "too little memory declare fewer `tuning.workers`."
+                f"A worker process of the trials died: {error}. The results of ended trials are stored; if "
+                "memory was exhausted, declare fewer `tuning.workers`."
             ) from error
 
-    return ask
+    return execute
 
 
-def _numbered(path: str, number: int, parameters: Mapping[str, Any]) -> tuple[int, TrialResult]:
-    return number, run_trial(_read(path), parameters)
+def _run_numbered(path: str, number: int, parameters: Mapping[str, Any]) -> tuple[int, TrialResult]:
+    return number, run_trial(_load_job(path), parameters)
 
 
 @lru_cache(maxsize=1)
-def _read(path: str) -> TrialJob:
-    work: TrialJob = cloudpickle.loads(Path(path).read_bytes())
-    return work
+def _load_job(path: str) -> TrialJob:
+    job: TrialJob = cloudpickle.loads(Path(path).read_bytes())
+    return job
 
 
 @contextmanager
-def _cluster(address: str) -> Iterator[Client]:
+def _connect(address: str) -> Iterator[Client]:
     from distributed import Client
 
     try:
@@ -91,29 +106,31 @@ def _cluster(address: str) -> Iterator[Client]:
         yield client
 
 
-def _on_dask(client: Client, address: str, work: TrialJob) -> Ask:
-    # As a task, not scattered: when the worker that holds the rows dies, another one gets them again.
-    rows = client.submit(cloudpickle.loads, work.to_bytes(), pure=False)
-    ours = _code()
+def _on_dask(client: Client, address: str, job: TrialJob) -> Executor:
+    # The job is the result of a task and not scattered, so that it is computed again when the worker that
+    # holds it dies.
+    job_future = client.submit(cloudpickle.loads, job.to_bytes(), pure=False)
+    local_code = _code()
 
-    def ask(batch: Sequence[tuple[int, Mapping[str, Any]]]) -> Iterator[tuple[int, TrialResult]]:
+    def execute(batch: Sequence[tuple[int, Mapping[str, Any]]]) -> Iterator[tuple[int, TrialResult]]:
         from distributed import as_completed
 
-        client.replicate([rows])  # to who is there by now: trials go where the rows are
+        # Dask runs tasks where their inputs are, so every worker that has joined by now needs the job.
+        client.replicate([job_future])
         futures: dict[Future[Any], int] = {
-            client.submit(_run_remote, rows, parameters, pure=False, retries=RETRIES): number
+            client.submit(_run_remote, job_future, parameters, pure=False, retries=MAX_RETRIES): number
             for number, parameters in batch
         }
         for future in as_completed(list(futures), loop=client.loop):
-            outcome, theirs = _result(future)
-            if theirs != ours:
+            result, worker_code = _result(future)
+            if worker_code != local_code:
                 raise SettingsError(
-                    f"A worker of {address} runs {theirs}, and this task {ours}. Deploy the "
-                    "same code and locked requirements on the cluster."
+                    f"A worker of {address} has {worker_code}, and this task {local_code}. Deploy the same "
+                    "code and locked requirements on the cluster."
                 )
-            yield futures[future], outcome
+            yield futures[future], result
 
-    return ask
+    return execute
 
 
 def _result(future: Future[Any]) -> tuple[TrialResult, str]:
@@ -122,16 +139,19 @@ def _result(future: Future[Any]) -> tuple[TrialResult, str]:
     from distributed.comm.core import CommClosedError
 
     try:
-        outcome, code = future.result()
+        result, worker_code = future.result()
     except KilledWorker as error:
-        return TrialResult((), 0.0, f"it killed its workers, such as by its need of memory: {error}"), _code()
+        problem = f"all workers that ran it died, which happens if it needs too much memory: {error}"
+        return TrialResult((), 0.0, problem), _code()
     except (FutureCancelledError, CommClosedError, OSError) as error:
-        raise ServiceUnavailable(f"Dask's scheduler was lost: {error}. Try again.") from error
-    return outcome, code
+        raise ServiceUnavailable(
+            f"The connection to Dask's scheduler was lost: {error}. Try again."
+        ) from error
+    return result, worker_code
 
 
-def _run_remote(work: TrialJob, parameters: Mapping[str, Any]) -> tuple[TrialResult, str]:
-    return run_trial(work, parameters), _code()
+def _run_remote(job: TrialJob, parameters: Mapping[str, Any]) -> tuple[TrialResult, str]:
+    return run_trial(job, parameters), _code()
 
 
 def _code() -> str:

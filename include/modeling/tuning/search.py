@@ -1,10 +1,9 @@
-"""Choose the parameters of a use case's estimator on days before the test days."""
+"""Search for the best parameters of a use case's estimator, on days before the test days."""
 
 from __future__ import annotations
 
 import hashlib
 import inspect
-import io
 import json
 import time
 from dataclasses import asdict, dataclass
@@ -15,12 +14,13 @@ import pandas as pd
 from include.catalog import catalog
 from include.declarations import GREATER_IS_BETTER
 from include.errors import SettingsError, TrainingFailed
+from include.modeling.evaluation.figures import render_png
 from include.modeling.pipeline.workspace import split_snapshot
 from include.modeling.registry.registry import as_tags
 from include.modeling.training.resource_usage import measure_usage
 from include.modeling.tuning.executors import trial_executor
-from include.modeling.tuning.study import SCORES, Study
-from include.modeling.tuning.trial import TrialJob, folds
+from include.modeling.tuning.study import PROBLEM, SCORES, Study
+from include.modeling.tuning.trial import TrialJob, split_folds
 from include.modeling.tuning.trial_runs import TrialRuns
 
 if TYPE_CHECKING:
@@ -32,14 +32,28 @@ if TYPE_CHECKING:
     from include.declarations import Tuning, UseCase
     from include.modeling.pipeline.workspace import Workspace
     from include.modeling.registry.provenance import Provenance
-    from include.modeling.tuning.executors import Ask
+    from include.modeling.tuning.executors import Executor
 
-CHOSEN, HISTORY = "tuning.json", "tuning.png"
+RESULT_FILE = "tuning.json"
+HISTORY_FILE = "tuning.png"
 
 
 @dataclass(frozen=True, slots=True)
-class Tuned:
-    """The parameters that were chosen: their mean score over the folds, and of how many trials."""
+class TuningResult:
+    """
+    Result of a search.
+
+    Parameters
+    ----------
+    parameters
+        Parameters of the best trial.
+    metric
+        Metric that was optimized.
+    score
+        Mean metric of the best trial over its folds.
+    trials, failed
+        Number of ended trials, and how many of them failed.
+    """
 
     parameters: Mapping[str, Any]
     metric: str
@@ -56,112 +70,142 @@ def tune(
     run_id: str,
     provenance: Provenance,
     engine: Engine,
-) -> Tuned:
+) -> TuningResult:
     """
-    Return the parameters of `build` that do best; each trial is a child of the MLflow run `run_id`.
+    Search for the best parameters of `build`, and log each trial as a child of an MLflow run.
 
-    The trials are kept in the database of `engine`: tried again, those that had ended are not measured anew.
+    Trials are stored in the database: a later attempt does not repeat those that have ended.
 
-    :raises TrainingFailed: if no trial could be measured
-    :raises SettingsError: if an earlier attempt tuned on other data, code or declarations
+    Parameters
+    ----------
+    build
+        Function that returns an estimator for parameters.
+    frame
+        Rows of the snapshot; its test days are not used.
+    run_id
+        MLflow run of the training.
+    engine
+        Database of the trials.
+
+    Raises
+    ------
+    TrainingFailed
+        If no trial could be measured.
+    ConflictError
+        If an earlier attempt used other data, code or declarations.
+    SettingsError
+        If the use case declares no tuning.
     """
     use_case = site.use_case
-    tuning = _declared(use_case)
+    tuning = _require_tuning(use_case)
     metric = tuning.metric or use_case.metric
-    work = _work(use_case, build, split_snapshot(use_case, frame), metric)
+    job = _job(use_case, build, split_snapshot(use_case, frame), metric)
     with site.registry.lock(f"tuning/{run_id}"), measure_usage() as usage:
         name = f"{use_case.name}/{run_id}"
         study = Study(engine, name, tuning, metric=metric, seed=use_case.training.seed)
-        study.require(_inputs(use_case, provenance))
+        study.require_inputs(_inputs_digest(use_case, provenance))
         study.enqueue_defaults(_defaults(build))
-        children = TrialRuns(site.registry, use_case.name, run_id)
-        children.complete(study.ended(), metric)
-        with trial_executor(tuning, work, site.workdir) as ask:
-            _search(study, tuning, ask, children, metric)
-    tuned = _best(study, metric)
-    _keep(site, run_id, study, tuned, usage.figures)
-    return tuned
+        runs = TrialRuns(site.registry, use_case.name, run_id)
+        runs.log_trials(study.ended_trials(), metric)
+        with trial_executor(tuning, job, site.workdir) as execute:
+            _run_trials(study, tuning, execute, runs, metric)
+    result = _best_result(study, metric)
+    _log_result(site, run_id, study, result, usage.figures)
+    return result
 
 
-def _search(study: Study, tuning: Tuning, ask: Ask, children: TrialRuns, metric: str) -> None:
-    """Measure batch after batch: all of a batch has ended before the next one is asked for."""
-    while batch := study.batch(tuning.workers):
-        began = time.monotonic()
-        for number, outcome in ask(batch):
-            children.complete([study.tell(number, outcome)], metric)
-        study.add_elapsed(time.monotonic() - began)
+def _run_trials(study: Study, tuning: Tuning, execute: Executor, runs: TrialRuns, metric: str) -> None:
+    """Run one batch after the other; a batch is chosen only after all trials of the one before have ended."""
+    while batch := study.next_batch(tuning.workers):
+        start = time.monotonic()
+        for number, result in execute(batch):
+            runs.log_trials([study.record_result(number, result)], metric)
+        study.add_elapsed(time.monotonic() - start)
         if tuning.timeout is not None and study.seconds > tuning.timeout.total_seconds():
             return
 
 
-def _best(study: Study, metric: str) -> Tuned:
-    ended, best = study.ended(), study.best()
+def _best_result(study: Study, metric: str) -> TuningResult:
+    ended = study.ended_trials()
+    best = study.best_trial()
     failed = [trial for trial in ended if trial.value is None]
     if best is None:
-        first = failed[0].user_attrs["problem"] if failed else "none was begun"
+        first_problem = failed[0].user_attrs[PROBLEM] if failed else "none was started"
         raise TrainingFailed(
-            f"None of {len(ended)} trials could be measured, the first because: {first}. "
-            "See build_model() and `tuning.parameters`."
+            f"None of {len(ended)} trials could be measured, the first because: {first_problem}. "
+            "Check build_model() and `tuning.parameters`."
         )
-    return Tuned(dict(best.params), metric, float(best.value or 0.0), len(ended), len(failed))
+    return TuningResult(dict(best.params), metric, float(best.value or 0.0), len(ended), len(failed))
 
 
-def _keep(site: Workspace, run_id: str, study: Study, tuned: Tuned, usage: Mapping[str, float]) -> None:
-    """Log what was chosen, and the way there as a picture."""
-    figures = {"best_score": tuned.score, "trials": tuned.trials, "failed": tuned.failed} | dict(usage)
+def _log_result(
+    site: Workspace, run_id: str, study: Study, result: TuningResult, usage: Mapping[str, float]
+) -> None:
+    """Log the chosen parameters and the history of the search."""
+    trials = study.ended_trials()
     history = [
-        {"number": t.number, "score": t.value, "scores": t.user_attrs.get(SCORES)} | {"parameters": t.params}
-        for t in study.ended()
+        {
+            "number": trial.number,
+            "score": trial.value,
+            "scores": trial.user_attrs.get(SCORES),
+            "parameters": trial.params,
+        }
+        for trial in trials
     ]
-    (site.workdir / CHOSEN).write_text(json.dumps(asdict(tuned) | {"history": history}, indent=1))
-    (site.workdir / HISTORY).write_bytes(_draw(tuned, [each["score"] for each in history]))
-    for name in (CHOSEN, HISTORY):
+    content = asdict(result) | {"history": history}
+    (site.workdir / RESULT_FILE).write_text(json.dumps(content, indent=1))
+    (site.workdir / HISTORY_FILE).write_bytes(_draw_history(result, [trial.value for trial in trials]))
+    for name in (RESULT_FILE, HISTORY_FILE):
         site.registry.log_file(run_id, site.workdir / name)
+    figures = {"best_score": result.score, "trials": result.trials, "failed": result.failed, **usage}
     site.registry.log(
         run_id,
         metrics={f"tuning.{name}": float(value) for name, value in figures.items()},
-        tags=as_tags({"tuning.metric": tuned.metric, "parameters": json.dumps(dict(tuned.parameters))}),
+        tags=as_tags({"tuning.metric": result.metric, "parameters": json.dumps(dict(result.parameters))}),
     )
 
 
-def _draw(tuned: Tuned, scores: list[float | None]) -> bytes:
+def _draw_history(result: TuningResult, scores: list[float | None]) -> bytes:
+    # optuna.visualization.matplotlib would change the style of all figures of the process, and is
+    # experimental.
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.subplots()
     series = pd.Series(scores, dtype="float64")
-    best = series.cummax() if tuned.metric in GREATER_IS_BETTER else series.cummin()
+    best = series.cummax() if result.metric in GREATER_IS_BETTER else series.cummin()
     axes.plot(series.index, series, "o", markersize=4, label="trial")
     axes.plot(best.index, best.ffill(), drawstyle="steps-post", label="best so far")
-    axes.set(title=f"{tuned.trials} trials, {tuned.failed} failed", xlabel="trial", ylabel=tuned.metric)
+    axes.set(title=f"{result.trials} trials, {result.failed} failed", xlabel="trial", ylabel=result.metric)
     axes.legend()
-    page = io.BytesIO()
-    figure.savefig(page, format="png", dpi=110, metadata={"Software": None})
-    return page.getvalue()
+    return render_png(figure)
 
 
-def _work(use_case: UseCase, build: Callable[..., Any], splits: Splits, metric: str) -> TrialJob:
+def _job(use_case: UseCase, build: Callable[..., Any], splits: Splits, metric: str) -> TrialJob:
     rows = pd.concat([splits.train, splits.validation])
-    lag = catalog().datasets[use_case.label.dataset].lag_days
-    embargo = lag if use_case.split.embargo_days is None else use_case.split.embargo_days
-    tuning = _declared(use_case)
-    windows = folds(tuning, sorted(rows["day"].unique()), embargo_days=embargo)
+    lag_days = catalog().datasets[use_case.label.dataset].lag_days
+    declared_embargo = use_case.split.embargo_days
+    embargo_days = lag_days if declared_embargo is None else declared_embargo
+    folds = split_folds(_require_tuning(use_case), sorted(rows["day"].unique()), embargo_days=embargo_days)
     columns = ["day", *use_case.features, "target"]
-    return TrialJob(use_case, metric, build, rows[columns].reset_index(drop=True), windows)
+    return TrialJob(use_case, metric, build, rows[columns].reset_index(drop=True), folds)
 
 
-def _declared(use_case: UseCase) -> Tuning:
+def _require_tuning(use_case: UseCase) -> Tuning:
     if use_case.tuning is None:
-        raise SettingsError(f"{use_case.name} declares no `tuning`: there is nothing to choose.")
+        raise SettingsError(f"{use_case.name} declares no `tuning`. Declare it, or do not tune.")
     return use_case.tuning
 
 
-def _inputs(use_case: UseCase, provenance: Provenance) -> str:
+def _inputs_digest(use_case: UseCase, provenance: Provenance) -> str:
     declared = use_case.model_dump_json(include={"tuning", "training", "features", "metric", "split"})
     return hashlib.sha256(f"{provenance.digest} {declared}".encode()).hexdigest()
 
 
 def _defaults(build: Callable[..., Any]) -> dict[str, Any]:
-    empty = inspect.Parameter.empty
-    named = inspect.signature(build).parameters
-    return {name: each.default for name, each in named.items() if each.default is not empty}
+    parameters = inspect.signature(build).parameters.values()
+    return {
+        parameter.name: parameter.default
+        for parameter in parameters
+        if parameter.default is not inspect.Parameter.empty
+    }

@@ -1,4 +1,4 @@
-"""Optuna's studies in PostgreSQL: what was tried survives whoever tried it."""
+"""Optuna studies in PostgreSQL, which later attempts of a tuning continue."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sqlalchemy.exc import OperationalError
 
 from include.database.locks import advisory_lock
 from include.declarations import GREATER_IS_BETTER, Categorical, Integer
-from include.errors import ServiceUnavailable, SettingsError
+from include.errors import ConflictError, ServiceUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,125 +28,166 @@ if TYPE_CHECKING:
     from include.declarations import AnyParameter, Tuning
     from include.modeling.tuning.trial import TrialResult
 
+    NumberedParameters = tuple[int, Mapping[str, Any]]
+
 SCHEMA = "tuning"
-INPUTS, PROBLEM, SCORES, SPENT = "inputs", "problem", "scores", "seconds"
+INPUTS = "inputs"
+PROBLEM = "problem"
+SCORES = "scores"
+SECONDS = "seconds"
+
+log = logging.getLogger(__name__)
 
 
 class Study:
-    """The trials of one training, in the order of their numbers."""
+    """
+    Trials of one tuning, ordered by their numbers.
+
+    Parameters
+    ----------
+    engine
+        Database of the trials.
+    name
+        Name of the study; an existing study is continued.
+    tuning
+        Declared parameters and number of trials.
+    metric
+        Metric that is optimized.
+    seed
+        Seed of the sampler.
+
+    Raises
+    ------
+    ServiceUnavailable
+        If the database does not answer.
+    """
 
     def __init__(self, engine: Engine, name: str, tuning: Tuning, *, metric: str, seed: int) -> None:
-        self._tuning, self._seed = tuning, seed
-        self._higher = metric in GREATER_IS_BETTER
-        self._space = {name: _distribution(each) for name, each in tuning.parameters.items()}
-        direction = StudyDirection.MAXIMIZE if self._higher else StudyDirection.MINIMIZE
+        self._tuning = tuning
+        self._seed = seed
+        self._maximize = metric in GREATER_IS_BETTER
+        self._space = {name: _distribution(parameter) for name, parameter in tuning.parameters.items()}
+        direction = StudyDirection.MAXIMIZE if self._maximize else StudyDirection.MINIMIZE
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         try:
-            self._storage = _storage(engine)
+            self._storage = _open_storage(engine)
             self._study = optuna.create_study(
                 storage=self._storage, study_name=name, direction=direction, load_if_exists=True
             )
         except (OperationalError, StorageInternalError) as error:
-            raise ServiceUnavailable(f"The database of the trials is away: {error}. Try again.") from error
+            raise ServiceUnavailable(
+                f"The database of the trials does not answer: {error}. Try again."
+            ) from error
 
-    def require(self, inputs: str) -> None:
+    def require_inputs(self, inputs: str) -> None:
         """
-        Note what the trials are made of, once.
+        Record the digest of the inputs at the first call, and require the same one later.
 
-        :raises SettingsError: if earlier trials were made of something else
+        Raises
+        ------
+        ConflictError
+            If earlier trials had other inputs.
         """
-        known = self._study.user_attrs.get(INPUTS)
-        if known is None:
+        recorded = self._study.user_attrs.get(INPUTS)
+        if recorded is None:
             self._study.set_user_attr(INPUTS, inputs)
-        elif known != inputs:
-            raise SettingsError(
-                f"{self._study.study_name} has trials already, of other data, code or declarations. "
+        elif recorded != inputs:
+            raise ConflictError(
+                f"{self._study.study_name} has trials with other data, code or declarations. "
                 "Clear this task for a run of its own, or trigger a new DAG run."
             )
 
     def enqueue_defaults(self, defaults: Mapping[str, Any]) -> None:
-        """Have `defaults` tried first, if they lie within what may be chosen."""
-        begun = bool(self._study.get_trials(deepcopy=False))
-        possible = set(self._space) <= set(defaults) and all(
-            _allows(each, defaults[name]) for name, each in self._tuning.parameters.items()
-        )
-        if possible and not begun:
+        """Make `defaults` the first trial if they are in the search space and no trial exists."""
+        has_trials = bool(self._study.get_trials(deepcopy=False))
+        is_complete = set(self._space) <= set(defaults)
+        if has_trials or not is_complete:
+            return
+        if all(_allows(parameter, defaults[name]) for name, parameter in self._tuning.parameters.items()):
             self._study.enqueue_trial({name: defaults[name] for name in self._space})
 
-    def batch(self, count: int) -> list[tuple[int, Mapping[str, Any]]]:
+    def next_batch(self, size: int) -> list[NumberedParameters]:
         """
-        Return up to `count` numbered parameters to measure, or what a killed attempt left unmeasured.
+        Return the parameters of up to `size` trials to run, with their numbers.
 
-        What is asked depends on the trials that have ended and on the seed only.
+        Trials that a killed attempt did not finish are returned first. New parameters depend on the ended
+        trials and on the seed only.
         """
-        if left := self._left_behind():
-            return left
-        ended = len(self.ended())
-        asked: list[tuple[int, Mapping[str, Any]]] = []
-        for place in range(min(count - ended % count, self._tuning.trials - ended)):
-            self._study.sampler = TPESampler(seed=self._seed + ended + place)
+        unfinished = self._unfinished_trials()
+        if unfinished:
+            return unfinished
+        n_ended = len(self.ended_trials())
+        batch: list[NumberedParameters] = []
+        for position in range(min(size - n_ended % size, self._tuning.trials - n_ended)):
+            self._study.sampler = TPESampler(seed=self._seed + n_ended + position)
             trial = self._study.ask(self._space)
-            asked.append((trial.number, trial.params))
-        return asked
+            batch.append((trial.number, trial.params))
+        return batch
 
-    def tell(self, number: int, outcome: TrialResult) -> FrozenTrial:
-        """Keep how a trial ended."""
-        study = self._storage.get_study_id_from_name(self._study.study_name)
-        trial = self._storage.get_trial_id_from_study_id_trial_number(study, number)
-        if outcome.problem:
-            self._storage.set_trial_user_attr(trial, PROBLEM, outcome.problem)
+    def record_result(self, number: int, result: TrialResult) -> FrozenTrial:
+        """Store the result of the trial `number`."""
+        study_id = self._storage.get_study_id_from_name(self._study.study_name)
+        trial_id = self._storage.get_trial_id_from_study_id_trial_number(study_id, number)
+        if result.problem:
+            self._storage.set_trial_user_attr(trial_id, PROBLEM, result.problem)
             return self._study.tell(number, state=TrialState.FAIL)
-        self._storage.set_trial_user_attr(trial, SCORES, list(outcome.scores))
-        return self._study.tell(number, outcome.score)
+        self._storage.set_trial_user_attr(trial_id, SCORES, list(result.scores))
+        return self._study.tell(number, result.score)
 
-    def ended(self) -> Sequence[FrozenTrial]:
-        """Return the trials that were measured, or failed by themselves."""
-        return [
-            trial
-            for trial in self._study.get_trials(deepcopy=False)
-            if trial.state == TrialState.COMPLETE
-            or (trial.state == TrialState.FAIL and PROBLEM in trial.user_attrs)
-        ]
+    def ended_trials(self) -> Sequence[FrozenTrial]:
+        """Return the trials that were measured, or failed with a recorded problem."""
+        return [trial for trial in self._study.get_trials(deepcopy=False) if _has_result(trial)]
 
-    def best(self) -> FrozenTrial | None:
-        """Return the best trial, of equals the first; None if none could be measured."""
-        measured = [trial for trial in self.ended() if trial.value is not None]
+    def best_trial(self) -> FrozenTrial | None:
+        """Return the trial with the best score, the first of equal ones; None if none was measured."""
+        measured = [trial for trial in self.ended_trials() if trial.value is not None]
         return min(measured, key=lambda trial: (self._loss(trial), trial.number), default=None)
 
     @property
     def seconds(self) -> float:
-        """How long all attempts together have been at it."""
-        return float(self._study.user_attrs.get(SPENT, 0.0))
+        """Seconds that all attempts together have taken."""
+        return float(self._study.user_attrs.get(SECONDS, 0.0))
 
     def add_elapsed(self, seconds: float) -> None:
-        """Add to `seconds`."""
-        self._study.set_user_attr(SPENT, self.seconds + seconds)
+        """Add the seconds of this attempt to those of all attempts."""
+        self._study.set_user_attr(SECONDS, self.seconds + seconds)
 
     def _loss(self, trial: FrozenTrial) -> float:
-        value = float(trial.value or 0.0)
-        return -value if self._higher else value
+        score = float(trial.value or 0.0)
+        return -score if self._maximize else score
 
-    def _left_behind(self) -> list[tuple[int, Mapping[str, Any]]]:
-        left: list[tuple[int, Mapping[str, Any]]] = []
+    def _unfinished_trials(self) -> list[NumberedParameters]:
+        unfinished: list[NumberedParameters] = []
         for trial in self._study.get_trials(states=(TrialState.RUNNING,)):
             if set(trial.params) == set(self._space):
-                left.append((trial.number, trial.params))
-            else:  # killed while it was asked for
+                unfinished.append((trial.number, trial.params))
+            else:
+                # The attempt was killed while it chose the parameters.
                 self._study.tell(trial.number, state=TrialState.FAIL)
-        return left
+        return unfinished
 
 
-def _storage(engine: Engine) -> RDBStorage:
-    """Return the storage in a schema of its own; Optuna makes its tables there, one process at a time."""
+def _has_result(trial: FrozenTrial) -> bool:
+    if trial.state == TrialState.FAIL:
+        return PROBLEM in trial.user_attrs
+    return trial.state == TrialState.COMPLETE
+
+
+def _open_storage(engine: Engine) -> RDBStorage:
+    """Return Optuna's storage in its own schema; one process at a time creates or upgrades the tables."""
     url = engine.url.render_as_string(hide_password=False)
     with advisory_lock(engine, f"{SCHEMA}/schema"):
         with engine.begin() as connection:
             connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
-        here = {"options": f"-csearch_path={SCHEMA}"}
-        options = {"connect_args": here, "pool_pre_ping": True, "pool_size": 2, "hide_parameters": True}
-        storage = RDBStorage(url, engine_kwargs=options, skip_compatibility_check=True)
+        engine_options = {
+            "connect_args": {"options": f"-csearch_path={SCHEMA}"},
+            "pool_pre_ping": True,
+            "pool_size": 2,
+            "hide_parameters": True,
+        }
+        storage = RDBStorage(url, engine_kwargs=engine_options, skip_compatibility_check=True)
         if storage.get_current_version() != storage.get_head_version():
-            logging.getLogger(__name__).info("Optuna's tables are brought to %s", storage.get_head_version())
+            log.info("Upgrading Optuna's tables to version %s.", storage.get_head_version())
             storage.upgrade()
     return storage
 

@@ -1,4 +1,4 @@
-"""Measure one choice of parameters on windows of days, each after the days that it is fitted on."""
+"""Trials: cross-validation of one set of parameters on consecutive windows of days."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import cloudpickle
 from include.catalog import declaration_module
 from include.errors import AirworthyError, DataError, ServiceUnavailable
 from include.modeling.evaluation.metrics import compute_metrics, predict
-from include.modeling.training import estimator
+from include.modeling.training.estimator import fit_estimator
 from include.modeling.transient_errors import translate_transient
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     import pandas as pd
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Fold:
-    """Days to fit on, and the later days to measure on."""
+    """Days to fit on, and later days to measure on."""
 
     train: tuple[str, ...]
     validation: tuple[str, ...]
@@ -35,7 +35,22 @@ class Fold:
 
 @dataclass(frozen=True, slots=True)
 class TrialJob:
-    """All that a trial needs, wherever it runs: rows of days before the test days, and how to fit on them."""
+    """
+    Inputs that all trials of a tuning share, in whichever process they run.
+
+    Parameters
+    ----------
+    use_case
+        Use case that is tuned.
+    metric
+        Metric that is optimized.
+    build
+        `build_model` of the use case.
+    rows
+        Rows of all folds: `day`, the features and `target`.
+    folds
+        Folds in the order of time.
+    """
 
     use_case: UseCase
     metric: str
@@ -44,7 +59,7 @@ class TrialJob:
     folds: tuple[Fold, ...]
 
     def to_bytes(self) -> bytes:
-        """Return it as bytes that `cloudpickle.loads` reads; the use case's module travels inside."""
+        """Return the job pickled by cloudpickle, with the module of the use case by value."""
         module = declaration_module("use_cases", self.use_case.name)
         cloudpickle.register_pickle_by_value(module)
         try:
@@ -55,7 +70,7 @@ class TrialJob:
 
 @dataclass(frozen=True, slots=True)
 class TrialResult:
-    """The metric on each fold and the seconds it took; or what went wrong."""
+    """Metric of each fold (n_folds) and seconds of a trial; `problem` says why it failed, if it did."""
 
     scores: tuple[float, ...]
     seconds: float
@@ -63,55 +78,81 @@ class TrialResult:
 
     @property
     def score(self) -> float:
-        """The mean over the folds."""
+        """Mean over the folds."""
         return sum(self.scores) / len(self.scores)
 
 
-def folds(tuning: Tuning, days: list[str], *, embargo_days: int) -> tuple[Fold, ...]:
+def split_folds(tuning: Tuning, days: Sequence[str], *, embargo_days: int) -> tuple[Fold, ...]:
     """
-    Return windows of `fold_days` at the end of `days`, each with all days before it but for the embargo.
+    Split `days` into folds whose validation windows are the last `folds` times `fold_days` days.
 
-    :raises DataError: if there are too few days
+    Each fold is trained on all days before its window, except for the embargo.
+
+    Parameters
+    ----------
+    tuning
+        Declared number and length of the folds.
+    days
+        Sorted days, as ISO dates.
+    embargo_days
+        Days before each window that are not trained on, since their labels were not known yet.
+
+    Raises
+    ------
+    DataError
+        If there are too few days to train the first fold.
     """
-    held_out = tuning.folds * tuning.fold_days
-    found = []
-    for first in range(len(days) - held_out, len(days), tuning.fold_days):
-        last_known = date.fromisoformat(days[max(first, 0)]) - timedelta(days=embargo_days)
-        train = tuple(day for day in days[: max(first, 0)] if date.fromisoformat(day) < last_known)
+    n_held_out = tuning.folds * tuning.fold_days
+    folds = []
+    for start in range(len(days) - n_held_out, len(days), tuning.fold_days):
+        first = max(start, 0)
+        embargo_start = date.fromisoformat(days[first]) - timedelta(days=embargo_days)
+        train = tuple(day for day in days[:first] if date.fromisoformat(day) < embargo_start)
         if not train:
             raise DataError(
                 f"There are {len(days)} days to tune on, and {tuning.folds} folds of {tuning.fold_days} days "
                 f"leave none to fit the first on, after an embargo of {embargo_days}. Publish more days, or "
                 "declare fewer or shorter folds in `tuning`."
             )
-        found.append(Fold(train, tuple(days[first : first + tuning.fold_days])))
-    return tuple(found)
+        folds.append(Fold(train, tuple(days[start : start + tuning.fold_days])))
+    return tuple(folds)
 
 
-def run_trial(work: TrialJob, parameters: Parameters) -> TrialResult:
+def run_trial(job: TrialJob, parameters: Parameters) -> TrialResult:
     """
-    Fit and measure on every fold; where that fails, say why.
+    Fit and measure the estimator with `parameters` on every fold.
 
-    Where `training` declares early stopping, the days of the fold say when: all trials alike.
+    Early stopping, where it is declared, uses the validation days of the fold, in all trials alike.
 
-    :raises ServiceUnavailable: if memory, disk, a worker or a connection failed it: the trial is still open
+    Returns
+    -------
+    TrialResult
+        With a `problem` if the estimator cannot be built, fitted or measured with these parameters.
+
+    Raises
+    ------
+    ServiceUnavailable
+        If memory, disk, a worker process or a connection failed; the trial has no result then.
     """
-    began = time.perf_counter()
+    start = time.perf_counter()
     try:
-        with translate_transient(f"{work.use_case.name}: a trial with {dict(parameters)}"):
-            scores = [_score(work, fold, parameters) for fold in work.folds]
+        with translate_transient(f"{job.use_case.name}: a trial with {dict(parameters)}"):
+            scores = [_score_fold(job, fold, parameters) for fold in job.folds]
     except ServiceUnavailable:
         raise
     except AirworthyError as error:
-        return TrialResult((), time.perf_counter() - began, str(error))
-    except Exception as error:  # noqa: BLE001  whatever else it raises is the problem of these parameters
+        return TrialResult((), time.perf_counter() - start, str(error))
+    # An estimator may raise anything; whatever is not transient is a problem of these parameters.
+    except Exception as error:  # noqa: BLE001
         problem = f"{type(error).__name__}: {error} with {dict(parameters)}"
-        return TrialResult((), time.perf_counter() - began, problem)
-    return TrialResult(tuple(scores), time.perf_counter() - began)
+        return TrialResult((), time.perf_counter() - start, problem)
+    return TrialResult(tuple(scores), time.perf_counter() - start)
 
 
-def _score(work: TrialJob, fold: Fold, parameters: Parameters) -> float:
-    train, validation = (work.rows[work.rows["day"].isin(days)] for days in (fold.train, fold.validation))
-    fitted = estimator.fit_estimator(work.use_case, work.build(**parameters), train, validation)
-    answers = predict(fitted.estimator, work.use_case.task, validation[list(work.use_case.features)])
-    return compute_metrics(work.use_case, answers, validation["target"])[work.metric]
+def _score_fold(job: TrialJob, fold: Fold, parameters: Parameters) -> float:
+    train = job.rows[job.rows["day"].isin(fold.train)]
+    validation = job.rows[job.rows["day"].isin(fold.validation)]
+    fitted = fit_estimator(job.use_case, job.build(**parameters), train, validation)
+    features = validation[list(job.use_case.features)]
+    predictions = predict(fitted.estimator, job.use_case.task, features)
+    return compute_metrics(job.use_case, predictions, validation["target"])[job.metric]

@@ -47,7 +47,7 @@ class ModelRegistryHook(BaseHook):
 
     def run_url(self, run_id: str) -> str:
         """Return where people look at a run."""
-        return self.url(self.registry.page_of(run_id))
+        return self.url(self.registry.run_route(run_id))
 
     def url(self, route: str) -> str:
         """Return where people find a page of MLflow."""

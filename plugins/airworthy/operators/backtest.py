@@ -1,4 +1,4 @@
-"""Show what a backfill of a training DAG found, night after night."""
+"""Operator that reports the results of a backfilled training DAG."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 class BacktestOperator(BaseOperator):
     """
-    Lay out the trainings as of a range of days as one table and plot; the XCom is a summary in words.
+    Report the trainings as of a range of days as one table and figure; the XCom is a summary in words.
 
     Example::
 
@@ -55,14 +55,18 @@ class BacktestOperator(BaseOperator):
         self.mlflow_conn_id = mlflow_conn_id
 
     def execute(self, context: Context) -> str:
-        """Return the summary."""
-        from include.modeling.backtest.report import html, path_of
-        from include.modeling.backtest.walk_forward import walk
+        """Write the report and return its summary."""
+        from include.modeling.backtest.report import render_page, report_path
+        from include.modeling.backtest.walk_forward import run_backtest
         from include.storage import reports
 
-        use_case, hook = catalog().use_cases[self.use_case], LakeHook(self.lake_conn_id)
-        first, last = date.fromisoformat(self.first), date.fromisoformat(self.last)
-        found = walk(ModelRegistryHook(self.mlflow_conn_id).registry, use_case, first, last)
-        reports.write_report(hook.uri, hook.storage_options, path_of(found), html(found))
-        self.evidence_url = report_url(path_of(found))
-        return found.summary
+        use_case = catalog().use_cases[self.use_case]
+        tracking = ModelRegistryHook(self.mlflow_conn_id).registry
+        backtest = run_backtest(
+            tracking, use_case, date.fromisoformat(self.first), date.fromisoformat(self.last)
+        )
+        path = report_path(backtest)
+        lake_hook = LakeHook(self.lake_conn_id)
+        reports.write_report(lake_hook.uri, lake_hook.storage_options, path, render_page(backtest))
+        self.evidence_url = report_url(path)
+        return backtest.summary

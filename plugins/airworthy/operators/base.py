@@ -99,7 +99,7 @@ class ModelOperator(BaseOperator):
 
     def attempt(self, context: Context) -> str:
         """Return what makes two tries the same attempt: the DAG run, and what the model is made of."""
-        logged = self.mlflow.registry.logged(self.candidate_trained().run_id)
+        logged = self.mlflow.registry.logged_model(self.candidate_trained().run_id)
         return f"{run_context.run_key(context)}/{logged.tags['airworthy.inputs'] if logged else ''}"
 
 

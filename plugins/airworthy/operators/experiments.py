@@ -76,7 +76,7 @@ class CreateExperimentOperator(MlflowOperator):
 
     def execute(self, context: Context) -> str:
         """Return the id."""
-        found = self.registry.experiment(self.experiment, self.tags)
+        found = self.registry.ensure_experiment(self.experiment, self.tags)
         self.evidence_url = self.hook.url(f"experiments/{found}")
         return found
 
@@ -124,7 +124,7 @@ class StartRunOperator(MlflowOperator):
         name = self.run_name or f"{run_context.run_key(context)} {task.task_id}"
         tags = run_context.attempt_tags(context) | dict(self.tags or {})
         tags |= {PARENT: self.parent_run_id} if self.parent_run_id else {}
-        run_id = self.registry.run(self.experiment, json.dumps(key), name, tags, clears=clears)
+        run_id = self.registry.ensure_run(self.experiment, json.dumps(key), name, tags, clears=clears)
         self.evidence_url = self.hook.run_url(run_id)
         return run_id
 
@@ -203,7 +203,7 @@ class SearchRunsOperator(MlflowOperator):
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """Return the runs."""
-        found = self.registry.runs(self.experiment, self.query, newest=self.newest)
+        found = self.registry.search_runs(self.experiment, self.query, newest=self.newest)
         return [
             {"run_id": run.info.run_id, "status": run.info.status}
             | {kind: dict(getattr(run.data, kind)) for kind in ("params", "metrics", "tags")}
@@ -234,7 +234,7 @@ class SearchVersionsOperator(MlflowOperator):
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """Return the versions."""
-        found = self.registry.versions(self.model, self.query)
+        found = self.registry.search_versions(self.model, self.query)
         self.evidence_url = self.hook.url(f"models/{self.model}")
         return found
 
@@ -265,7 +265,7 @@ class SetAliasOperator(MlflowOperator):
     def execute(self, context: Context) -> None:
         """Set it or take it away."""
         version = int(self.version) if self.version not in ("", None) else None
-        self.registry.alias(self.model, **{self.alias: version})
+        self.registry.set_aliases(self.model, **{self.alias: version})
         self.evidence_url = self.hook.url(
             f"models/{self.model}" + (f"/versions/{version}" if version else "")
         )

@@ -51,11 +51,11 @@ class RegisterModelOperator(ModelOperator):
         from include.modeling import gates
         from include.modeling.evaluation.evidence import Evidence
         from include.modeling.registration import model_card, register
-        from include.modeling.registry.provenance import provenance
+        from include.modeling.registry.provenance import current_provenance
 
         candidate, evidence = self.candidate_trained(), Evidence(**self.evidence)
         verdicts = gates.judge_gates(catalog().use_cases[self.use_case], evidence)
-        about = provenance(json.loads(self.snapshot))
+        about = current_provenance(json.loads(self.snapshot))
         with self.workspace() as site:
             version = register.register_candidate(
                 site,

@@ -106,11 +106,11 @@ class TrainModelOperator(ModelOperator):
         """Return the reference to the trained model."""
         from include.data.snapshots import snapshot as snapshots
         from include.modeling.pipeline.train import train_candidate
-        from include.modeling.registry.provenance import provenance
+        from include.modeling.registry.provenance import current_provenance
 
         snapshot, use_case = self.snapshot_taken(), catalog().use_cases[self.use_case]
         parameters = self.tuned["parameters"] if self.tuned else {}
-        about = replace(provenance(json.loads(self.snapshot)), parameters=parameters)
+        about = replace(current_provenance(json.loads(self.snapshot)), parameters=parameters)
         with self.workspace() as site:
             run_id = site.registry.run_for(
                 self.use_case, run_context.tags(context, use_case, snapshot, about)

@@ -34,12 +34,12 @@ class TuneModelOperator(ModelOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Return what was chosen."""
         from include.data.snapshots import snapshot as snapshots
-        from include.modeling.registry.provenance import provenance
+        from include.modeling.registry.provenance import current_provenance
         from include.modeling.tuning.search import tune
 
         snapshot, use_case = self.snapshot_taken(), catalog().use_cases[self.use_case]
         build = declaration_module("use_cases", self.use_case).build_model
-        about = provenance(json.loads(self.snapshot))
+        about = current_provenance(json.loads(self.snapshot))
         with self.workspace() as site:
             run_id = site.registry.run_for(
                 self.use_case, run_context.tags(context, use_case, snapshot, about)

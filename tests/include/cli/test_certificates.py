@@ -34,7 +34,7 @@ def registered(registry, packaged, keys, set_settings):
     logged = registry.log_model(run, packaged, digest=model_digest(packaged), tags={})
     registry.add_certificate(logged.model_id, certify(packaged, keys))
     version = registry.register("flight_delay", run, logged, {})
-    registry.alias("flight_delay", champion=version)
+    registry.set_aliases("flight_delay", champion=version)
     set_settings(mlflow_uri=registry.uri)
     return version, lambda: registry.add_certificate(logged.model_id, packaged)
 

@@ -78,7 +78,7 @@ def test_files_with_another_digest_are_rejected(registered: int, mlflow_server, 
 
 
 def test_an_alias_gives_its_version(registered: int, mlflow_server) -> None:
-    Registry(mlflow_server).alias("flight_delay", challenger=registered)
+    Registry(mlflow_server).set_aliases("flight_delay", challenger=registered)
     assert version_of(mlflow_server, "flight_delay", "challenger") == registered
     with pytest.raises(DataError, match="unknown"):
         version_of(mlflow_server, "flight_delay", "unknown")

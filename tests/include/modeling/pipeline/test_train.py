@@ -11,7 +11,7 @@ import pytest
 
 from include.certificates import certificate
 from include.declarations import Improvement, Split, Threshold
-from include.errors import CertificateInvalid, GateFailed, SettingsError
+from include.errors import CertificateInvalid, ConflictError, GateFailed
 from include.modeling import gates
 from include.modeling.evaluation.evidence import Evidence
 from include.modeling.gates.performance import ImprovementGate
@@ -158,7 +158,7 @@ def test_a_certificate_is_not_issued_again(again, flights, new_run, registry, tm
     for name in ("first", "second"):
         candidate, *_ = life(again, flights(), run_id)
         issued.append(
-            (registry.fetch(candidate.model_id, tmp_path / name) / certificate.FILE_NAME).read_bytes()
+            (registry.fetch_model(candidate.model_id, tmp_path / name) / certificate.FILE_NAME).read_bytes()
         )
     assert issued[0] == issued[1]
 
@@ -179,7 +179,7 @@ def test_a_trained_model_is_not_fitted_again(again, flights, new_run):
 def test_a_run_cannot_be_trained_on_something_else(again, flights, new_run, change):
     run_id, frame = new_run(), flights()
     train.train_candidate(again(), small(), frame, run_id=run_id, provenance=made_of(frame))
-    with pytest.raises(SettingsError, match="new DAG run"):
+    with pytest.raises(ConflictError, match="new DAG run"):
         train.train_candidate(again(), small(), frame, run_id=run_id, provenance=made_of(frame, **change))
 
 
@@ -199,7 +199,7 @@ def test_the_certificate_names_the_code_that_trained(again, flights, new_run, re
 
 def test_another_snapshot_is_never_certified(lived, again):
     other = made_of(lived.frame, snapshot={"digest": "other"})
-    with pytest.raises(SettingsError, match="was not trained on the snapshot"):
+    with pytest.raises(ConflictError, match="was not trained on the snapshot"):
         register.register_candidate(
             again(), lived.candidate, lived.verdicts, evidence=lived.evidence, provenance=other
         )
@@ -217,7 +217,9 @@ def test_a_refused_candidate_gets_neither_certificate_nor_version(
         register.register_candidate(
             again(), candidate, verdicts, evidence=evidence, provenance=made_of(frame)
         )
-    assert not (registry.fetch(candidate.model_id, tmp_path / "fetched") / certificate.FILE_NAME).exists()
+    assert not (
+        registry.fetch_model(candidate.model_id, tmp_path / "fetched") / certificate.FILE_NAME
+    ).exists()
 
 
 def test_files_swapped_in_mlflow_are_never_loaded(again, flights, new_run, registry, packaged):

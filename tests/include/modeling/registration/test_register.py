@@ -23,12 +23,12 @@ def verdict(outcome, severity="block"):
     return Verdict("improvement_log_loss", outcome, severity, "gains +0.001", {})
 
 
-def test_what_every_blocking_gate_let_pass_goes_on():
+def test_a_candidate_that_passed_its_blocking_gates_is_accepted():
     require_passed(CANDIDATE, [verdict("pass"), verdict("fail", "warn"), verdict("inconclusive", "info")])
 
 
 @pytest.mark.parametrize("outcome", ["fail", "inconclusive"])
-def test_what_a_blocking_gate_did_not_let_pass_is_refused_with_its_reason(outcome):
+def test_a_blocking_gate_refuses_a_candidate_with_its_reason(outcome):
     with pytest.raises(GateFailed, match=f"improvement_log_loss: {outcome}: gains"):
         require_passed(CANDIDATE, [verdict("pass"), verdict(outcome)])
 
@@ -50,8 +50,10 @@ APPROVAL = {"gate": "threshold_roc_auc", "by": "ann", "at": "2013-03-01", "reaso
 
 @pytest.fixture
 def trained(registry, packaged, keys, tmp_path):
-    """Return a candidate as training and evaluation leave it, and a way to register it."""
-    about = Provenance({"digest": uuid.uuid4().hex, "days": ["2013-01-01", "2013-02-20"]}, "c0de", "10c4")
+    """Return an evaluated candidate, and a function that registers it."""
+    provenance = Provenance(
+        {"digest": uuid.uuid4().hex, "days": ["2013-01-01", "2013-02-20"]}, "c0de", "10c4"
+    )
     tags = {"airworthy.dag": "training", "airworthy.run": uuid.uuid4().hex, "airworthy.partition": ""}
     run_id = registry.run_for("flight_delay", tags)
     for name, content in (("evidence.json", EVIDENCE.model_dump_json()), ("roc.png", "picture")):
@@ -60,49 +62,49 @@ def trained(registry, packaged, keys, tmp_path):
     importance = {"rows": 400, "importance": [{"feature": "wind_speed", "worse": 0.123, "deviation": 0.01}]}
     (tmp_path / "explanations.json").write_text(json.dumps(importance))
     registry.log_file(run_id, tmp_path / "explanations.json")
-    logged = registry.log_model(run_id, packaged, digest=model_digest(packaged), tags=about.tags)
+    logged = registry.log_model(run_id, packaged, digest=model_digest(packaged), tags=provenance.tags)
     candidate = TrainedCandidate("flight_delay", run_id, logged.model_id, logged.digest)
 
-    def again():
+    def register():
         folder = tmp_path / uuid.uuid4().hex
         folder.mkdir()
         site = Workspace(registry, FLIGHT_DELAY, folder, keys)
         return register_candidate(
-            site, candidate, PASSED, evidence=EVIDENCE, provenance=about, approvals=(APPROVAL,)
+            site, candidate, PASSED, evidence=EVIDENCE, provenance=provenance, approvals=(APPROVAL,)
         )
 
-    return candidate, again
+    return candidate, register
 
 
-def card_of(registry, candidate, folder, name="model_card.md"):
-    return registry.file(candidate.run_id, name, folder).read_text()
+def read_card(registry, candidate, folder, name="model_card.md"):
+    return registry.fetch_file(candidate.run_id, name, folder).read_text()
 
 
-def test_the_evidence_travels_signed_with_the_version(registry, trained, keys, tmp_path):
-    candidate, again = trained
-    folder = registry.download("flight_delay", again(), tmp_path / "version")
+def test_the_evidence_of_a_version_is_signed(registry, trained, keys, tmp_path):
+    candidate, register = trained
+    folder = registry.download("flight_delay", register(), tmp_path / "version")
     signed = certificate.verify_certificate(folder, keys / "trusted").files
     assert {"evidence/evidence.json", "evidence/roc.png", "evidence/explanations.json"} <= signed.keys()
     assert (folder / "evidence" / "roc.png").read_text() == "picture"
     assert certificate.verify_certificate(folder, keys / "trusted").model_digest == candidate.digest
 
 
-def test_registering_again_finds_version_certificate_and_card(registry, trained, tmp_path):
-    candidate, again = trained
-    first = again()
+def test_a_second_registration_changes_nothing(registry, trained, tmp_path):
+    candidate, register = trained
+    first = register()
     before = registry.download("flight_delay", first, tmp_path / "first") / certificate.FILE_NAME
-    card = card_of(registry, candidate, tmp_path)
-    assert again() == first
+    card = read_card(registry, candidate, tmp_path)
+    assert register() == first
     after = registry.download("flight_delay", first, tmp_path / "second") / certificate.FILE_NAME
     assert after.read_bytes() == before.read_bytes()
-    assert card_of(registry, candidate, tmp_path) == card
+    assert read_card(registry, candidate, tmp_path) == card
 
 
-def test_the_version_names_data_code_run_and_gates(registry, trained):
-    candidate, again = trained
-    tags = registry.tags_of("flight_delay", again())
-    found = {name: tags[f"airworthy.{name}"] for name in ("run_id", "digest", "code_version", "lock_hash")}
-    assert found == {
+def test_a_version_is_tagged_with_data_code_run_and_gates(registry, trained):
+    candidate, register = trained
+    tags = registry.tags_of("flight_delay", register())
+    lineage = {name: tags[f"airworthy.{name}"] for name in ("run_id", "digest", "code_version", "lock_hash")}
+    assert lineage == {
         "run_id": candidate.run_id, "digest": candidate.digest, "code_version": "c0de", "lock_hash": "10c4",
     }  # fmt: skip
     assert "airworthy.snapshot.digest" in tags
@@ -110,10 +112,10 @@ def test_the_version_names_data_code_run_and_gates(registry, trained):
     assert tags["airworthy.gate.calibration"] == "fail"
 
 
-def test_the_card_says_all_that_people_ask_for(registry, trained, tmp_path):
-    candidate, again = trained
-    version = again()
-    said = card_of(registry, candidate, tmp_path)
+def test_the_card_describes_the_certificate_and_evidence(registry, trained, tmp_path):
+    candidate, register = trained
+    version = register()
+    card = read_card(registry, candidate, tmp_path)
     for part in (
         f"# flight_delay version {version}",
         FLIGHT_DELAY.description,
@@ -127,32 +129,32 @@ def test_the_card_says_all_that_people_ask_for(registry, trained, tmp_path):
         "c0de",
         f"verify models:/flight_delay/{version}",
     ):
-        assert part in said, part
+        assert part in card, part
 
 
-def test_what_comes_from_data_is_text_and_never_markup(registry, trained, tmp_path):
-    candidate, again = trained
-    again()
-    page = card_of(registry, candidate, tmp_path, "model_card.html")
+def test_markup_in_data_is_escaped_in_the_html_card(registry, trained, tmp_path):
+    candidate, register = trained
+    register()
+    page = read_card(registry, candidate, tmp_path, "model_card.html")
     assert "<b>itself" not in page
     assert "too sure | of &lt;b&gt;itself" in page
     assert "<table>" in page
 
 
-def test_the_registry_page_names_owner_metric_and_card(registry, trained):
-    candidate, again = trained
-    version = MlflowClient(registry.uri).get_model_version("flight_delay", str(again()))
+def test_the_description_names_owner_metric_and_run(registry, trained):
+    candidate, register = trained
+    version = MlflowClient(registry.uri).get_model_version("flight_delay", str(register()))
     for part in ("passenger-care", "log_loss 0.5000", "not passed: calibration", candidate.run_id):
         assert part in version.description
 
 
-def test_what_a_gate_could_not_decide_a_person_may():
+def test_an_approved_inconclusive_gate_is_accepted():
     require_passed(CANDIDATE, [verdict("inconclusive")], [{"gate": "improvement_log_loss", "by": "ann"}])
 
 
 @pytest.mark.parametrize(
     ("outcome", "gate"), [("inconclusive", "overlap"), ("fail", "improvement_log_loss")], ids=["other", "no"]
 )
-def test_an_approval_is_of_one_open_question_and_never_of_a_no(outcome, gate):
+def test_an_approval_of_another_or_a_failed_gate_is_ignored(outcome, gate):
     with pytest.raises(GateFailed, match=f"improvement_log_loss: {outcome}"):
         require_passed(CANDIDATE, [verdict(outcome)], [{"gate": gate, "by": "ann"}])

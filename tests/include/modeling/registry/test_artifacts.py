@@ -1,4 +1,4 @@
-"""An artifact store that has no room: that is an accident, and nothing is half there."""
+"""Uploads to an artifact store that is full or busy."""
 
 from __future__ import annotations
 
@@ -32,29 +32,27 @@ def run_id(registry):
     return registry.run_for("flight_delay", tags)
 
 
-def test_a_model_that_does_not_fit_is_an_accident_and_the_next_attempt_finishes_it(
-    store, registry, run_id, packaged
-):
+def test_a_failed_model_upload_is_completed_by_the_next_attempt(store, registry, run_id, packaged):
     store.inject("busy", UPLOADS)
     with pytest.raises(ServiceUnavailable):
         registry.log_model(run_id, packaged, digest=model_digest(packaged), tags={})
-    assert registry.logged(run_id) is None
+    assert registry.logged_model(run_id) is None
     store.heal()
     logged = registry.log_model(run_id, packaged, digest=model_digest(packaged), tags={})
-    assert registry.logged(run_id).model_id == logged.model_id
+    assert registry.logged_model(run_id).model_id == logged.model_id
 
 
-def test_a_certificate_that_does_not_fit_is_an_accident_too(store, registry, run_id, packaged, tmp_path):
+def test_a_failed_certificate_upload_is_transient(store, registry, run_id, packaged, tmp_path):
     logged = registry.log_model(run_id, packaged, digest=model_digest(packaged), tags={})
     (packaged / "certificate.json").write_text("signed")
     store.inject("busy", UPLOADS)
     with pytest.raises(ServiceUnavailable):
         registry.add_certificate(logged.model_id, packaged)
     store.heal()
-    assert not (registry.fetch(logged.model_id, tmp_path / "fetched") / "certificate.json").exists()
+    assert not (registry.fetch_model(logged.model_id, tmp_path / "fetched") / "certificate.json").exists()
 
 
-def test_a_file_of_a_run_that_does_not_fit_is_an_accident_too(store, registry, run_id, packaged):
+def test_a_failed_file_upload_is_transient(store, registry, run_id, packaged):
     store.inject("busy", UPLOADS)
     with pytest.raises(ServiceUnavailable):
         registry.log_file(run_id, packaged / "golden.json")

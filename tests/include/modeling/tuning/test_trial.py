@@ -10,113 +10,117 @@ from hypothesis import strategies as st
 
 from include.declarations import Integer, Training, Tuning
 from include.errors import DataError, ServiceUnavailable
-from include.modeling.tuning.trial import TrialJob, folds, run_trial
-from tests.include.modeling.tunable import USE_CASE, build_model
+from include.modeling.tuning.trial import TrialJob, run_trial, split_folds
+from tests.include.modeling.tuning.tunable import USE_CASE, build_model
 
-ANY = {"depth": Integer(low=1, high=9)}
+PARAMETERS = {"depth": Integer(low=1, high=9)}
 
 
 def days(count, first="2013-01-01"):
     return [f"{day:%Y-%m-%d}" for day in pd.date_range(first, periods=count)]
 
 
-def test_each_fold_is_fitted_on_all_days_before_it():
-    one, two = folds(Tuning(parameters=ANY, folds=2, fold_days=3), days(10), embargo_days=0)
-    assert one == folds(Tuning(parameters=ANY, folds=2, fold_days=3), days(10), embargo_days=0)[0]
-    assert (one.train[-1], one.validation) == ("2013-01-04", ("2013-01-05", "2013-01-06", "2013-01-07"))
-    assert (two.train[-1], two.validation) == ("2013-01-07", ("2013-01-08", "2013-01-09", "2013-01-10"))
-    assert two.train[0] == one.train[0] == "2013-01-01"
+def test_each_fold_is_trained_on_all_days_before_it():
+    first, second = split_folds(Tuning(parameters=PARAMETERS, folds=2, fold_days=3), days(10), embargo_days=0)
+    assert first.train[-1] == "2013-01-04"
+    assert first.validation == ("2013-01-05", "2013-01-06", "2013-01-07")
+    assert second.train[-1] == "2013-01-07"
+    assert second.validation == ("2013-01-08", "2013-01-09", "2013-01-10")
+    assert first.train[0] == second.train[0] == "2013-01-01"
 
 
 @given(
-    count=st.integers(2, 60), folded=st.integers(1, 5), length=st.integers(1, 9), embargo=st.integers(0, 3)
+    n_days=st.integers(2, 60), n_folds=st.integers(1, 5), length=st.integers(1, 9), embargo=st.integers(0, 3)
 )
-def test_no_fold_learns_from_a_day_whose_label_was_not_known(count, folded, length, embargo):
-    tuning = Tuning(parameters=ANY, folds=folded, fold_days=length)
+def test_the_embargo_separates_training_and_validation_days(n_days, n_folds, length, embargo):
+    tuning = Tuning(parameters=PARAMETERS, folds=n_folds, fold_days=length)
     try:
-        found = folds(tuning, days(count), embargo_days=embargo)
+        folds = split_folds(tuning, days(n_days), embargo_days=embargo)
     except DataError:
-        assert folded * length + embargo >= count
+        assert n_folds * length + embargo >= n_days
         return
-    assert [len(fold.validation) for fold in found] == [length] * folded
-    for fold in found:
-        last, first = (date.fromisoformat(day) for day in (fold.train[-1], fold.validation[0]))
-        assert first - last > timedelta(days=embargo)
+    assert [len(fold.validation) for fold in folds] == [length] * n_folds
+    for fold in folds:
+        gap = date.fromisoformat(fold.validation[0]) - date.fromisoformat(fold.train[-1])
+        assert gap > timedelta(days=embargo)
 
 
 def test_too_few_days_are_refused():
     with pytest.raises(DataError, match="6 days to tune on, and 2 folds of 3 days leave none"):
-        folds(Tuning(parameters=ANY, folds=2, fold_days=3), days(6), embargo_days=0)
+        split_folds(Tuning(parameters=PARAMETERS, folds=2, fold_days=3), days(6), embargo_days=0)
 
 
-def test_an_embargo_needs_days_too():
+def test_too_few_days_for_the_embargo_are_refused():
     with pytest.raises(DataError, match="after an embargo of 1"):
-        folds(Tuning(parameters=ANY, folds=2, fold_days=3), days(7), embargo_days=1)
+        split_folds(Tuning(parameters=PARAMETERS, folds=2, fold_days=3), days(7), embargo_days=1)
 
 
 @pytest.fixture
-def work(flights):
+def job(flights):
     rows = flights(days=16)
-    return TrialJob(USE_CASE, "log_loss", build_model, rows, folds(USE_CASE.tuning, days(16), embargo_days=1))
+    return TrialJob(
+        USE_CASE, "log_loss", build_model, rows, split_folds(USE_CASE.tuning, days(16), embargo_days=1)
+    )
 
 
-def test_a_trial_is_scored_once_a_fold(work):
-    good, bad = (run_trial(work, {"strength": 1.0, "by": by}) for by in ("hour", "noise"))
+def test_a_trial_has_one_score_per_fold(job):
+    good = run_trial(job, {"strength": 1.0, "by": "hour"})
+    bad = run_trial(job, {"strength": 1.0, "by": "noise"})
     assert len(good.scores) == 2
     assert good.score == pytest.approx(sum(good.scores) / 2)
     assert good.score < bad.score
 
 
-def test_what_cannot_be_built_or_fitted_is_a_problem_of_its_parameters(work):
-    assert "TypeError: build_model() got an unexpected" in run_trial(work, {"depth": 3}).problem
-    assert "InvalidParameterError" in run_trial(work, {"strength": -1.0}).problem
+def test_an_estimator_error_is_a_problem_of_the_parameters(job):
+    assert "TypeError: build_model() got an unexpected" in run_trial(job, {"depth": 3}).problem
+    assert "InvalidParameterError" in run_trial(job, {"strength": -1.0}).problem
 
 
-def test_a_trial_that_ran_out_of_memory_decides_nothing_about_its_parameters(work):
+def test_a_trial_without_memory_is_retried(job):
     def build_model(**_):
         raise MemoryError("Unable to allocate 9 GiB")
 
-    unlucky = TrialJob(USE_CASE, "log_loss", build_model, work.rows, work.folds)
+    failing_job = TrialJob(USE_CASE, "log_loss", build_model, job.rows, job.folds)
     with pytest.raises(ServiceUnavailable, match=r"a trial with \{'depth': 3\} was cut short: MemoryError"):
-        run_trial(unlucky, {"depth": 3})
+        run_trial(failing_job, {"depth": 3})
 
 
-def test_a_fold_without_both_classes_says_so(work):
-    lost = TrialJob(USE_CASE, "roc_auc", build_model, work.rows.assign(target=1), work.folds)
-    assert "could not be fitted" in run_trial(lost, {}).problem
+def test_a_fold_of_one_class_is_a_problem(job):
+    one_class = TrialJob(USE_CASE, "roc_auc", build_model, job.rows.assign(target=1), job.folds)
+    assert "could not be fitted" in run_trial(one_class, {}).problem
 
 
-def test_early_stopping_looks_at_the_fold_and_not_beyond(work):
+def test_early_stopping_uses_the_validation_days_of_the_fold(job):
     from sklearn.ensemble import HistGradientBoostingClassifier
 
-    seen = []
+    validation_sizes = []
 
-    class Watched(HistGradientBoostingClassifier):
+    class RecordingClassifier(HistGradientBoostingClassifier):
         def fit(self, rows, target, sample_weight=None, *, X_val=None, y_val=None):
-            seen.append(len(X_val))
+            validation_sizes.append(len(X_val))
             return super().fit(rows, target, X_val=X_val, y_val=y_val)
 
     stopping = USE_CASE.model_copy(
         update={"training": Training(early_stopping=2), "features": ("hour", "wind_speed")}
     )
-    found = run_trial(TrialJob(stopping, "log_loss", Watched, work.rows, work.folds), {})
-    assert found.problem == ""
-    assert seen == [3 * 40, 3 * 40]
+    result = run_trial(TrialJob(stopping, "log_loss", RecordingClassifier, job.rows, job.folds), {})
+    assert result.problem == ""
+    assert validation_sizes == [3 * 40, 3 * 40]
 
 
-def test_the_same_parameters_score_the_same(work):
-    assert run_trial(work, {"strength": 0.3}).scores == run_trial(work, {"strength": 0.3}).scores
+def test_the_same_parameters_have_the_same_scores(job):
+    assert run_trial(job, {"strength": 0.3}).scores == run_trial(job, {"strength": 0.3}).scores
 
 
-def test_work_travels_with_the_code_of_its_use_case(work, monkeypatch):
+def test_a_job_is_pickled_with_the_code_of_its_use_case(job, monkeypatch):
     import sys
 
-    import tests.include.modeling.tunable as tunable
+    import tests.include.modeling.tuning.tunable as tunable
 
     monkeypatch.setitem(sys.modules, "include.use_cases.tunable", tunable)
-    content = work.to_bytes()
+    content = job.to_bytes()
     monkeypatch.delattr(tunable, "build_model")
     assert (
         run_trial(cloudpickle.loads(content), {"strength": 0.3}).scores
-        == run_trial(work, {"strength": 0.3}).scores
+        == run_trial(job, {"strength": 0.3}).scores
     )

@@ -19,7 +19,7 @@ from airworthy.operators.experiments import (
     StartRunOperator,
 )
 from include.errors import SettingsError
-from include.modeling.registry.tracking import SUPERSEDES
+from include.modeling.registry.run_keys import SUPERSEDES
 from tests.plugins.airworthy.conftest import Run
 
 
@@ -70,7 +70,7 @@ def test_tried_twice_there_is_one_experiment_and_one_run_of_each_task(play, regi
     first = play(a_dag(name, page))
     second = play(a_dag(name, page), tries=2)
     assert first["begin"] == second["begin"] == second["log"]
-    assert len(registry.runs(name)) == 2
+    assert len(registry.search_runs(name)) == 2
     (found,) = second["found"]
     assert (found["run_id"], found["status"]) == (second["begin"], "FINISHED")
     assert found["params"] == {"depth": "3", "day": "2013-07-01"}
@@ -81,7 +81,7 @@ def test_tried_twice_there_is_one_experiment_and_one_run_of_each_task(play, regi
     child = registry._client.get_run(second["child"])
     assert child.data.tags["mlflow.parentRunId"] == second["begin"]
     assert registry._client.get_experiment(second["experiment"]).tags["team"] == "growth"
-    assert registry.file(second["log"], "page.txt", tmp_path / "back").read_text() == "hello"
+    assert registry.fetch_file(second["log"], "page.txt", tmp_path / "back").read_text() == "hello"
 
 
 def test_a_mapped_task_and_a_cleared_one_have_runs_of_their_own(play, registry, name):

@@ -61,9 +61,9 @@ def test_on_the_same_lock_it_is_the_same_byte_by_byte(again, registry, certified
     assert (changed(found), found["files"]) == (set(), [])
     assert versions_of(registry, certified.name) == before
     assert aliases_of(registry, certified.name) == aliases
-    page = registry.file(found["run_id"], reproduction.PAGE, tmp_path)
+    page = registry.fetch_file(found["run_id"], reproduction.PAGE, tmp_path)
     assert "**Identical**" in page.read_text()
-    assert json.loads(registry.file(found["run_id"], reproduction.FILE, tmp_path).read_text()) == found
+    assert json.loads(registry.fetch_file(found["run_id"], reproduction.FILE, tmp_path).read_text()) == found
     tag = registry.tags_of(certified.name, 1)["airworthy.reproduction"]
     assert tag.startswith(f"identical: {certified.name} version 1")
     with database.connect() as connection:

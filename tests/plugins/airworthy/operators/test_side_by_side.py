@@ -51,7 +51,9 @@ def test_two_trainings_at_once_make_two_versions_of_which_each_is_its_own(
         certificate = versions.verify_version(registry, name, version, trusted=trusted)
         assert certificate.snapshot["as_of"] == AS_OF[run]
         assert (certificate.run_id, certificate.model_digest) == (candidate["run_id"], candidate["digest"])
-    tags = {run.data.tags["airworthy.run"]: run.data.tags["airworthy.as_of"] for run in registry.runs(name)}
+    tags = {
+        run.data.tags["airworthy.run"]: run.data.tags["airworthy.as_of"] for run in registry.search_runs(name)
+    }
     assert tags == {f"manual__{run}": day for run, day in AS_OF.items()}
     with database.connect() as connection:
         assert sorted(entry["version"] for entry in ledger.ledger_entries(connection, name)) == [1, 2]

@@ -1,4 +1,4 @@
-"""A use case whose estimator has parameters, as a file in `include/use_cases` would declare it."""
+"""A use case with tuning, as a module of `include/use_cases` would declare it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def build_model(*, strength=1.0, by="hour"):
         with open(os.environ["TEST_TRACE"], "a") as trace:  # noqa: PTH123
             trace.write(f"{os.getpid()}\n")
     if os.environ.get("TEST_HOLD"):
-        _hold(Path(os.environ["TEST_HOLD"]), Path(os.environ["TEST_TRACE"]))
+        _wait(Path(os.environ["TEST_HOLD"]), Path(os.environ["TEST_TRACE"]))
     if by == "noise":
         steps = make_column_transformer((FunctionTransformer(lambda rows: rows * 0.0), ["hour"]))
     else:
@@ -51,7 +51,7 @@ def build_model(*, strength=1.0, by="hour"):
     return make_pipeline(steps, LogisticRegression(C=strength))
 
 
-def _hold(while_there, trace):
-    """Wait, from the ninth model on (two of each trial), until a test has done what it wants to be done."""
-    while while_there.exists() and len(trace.read_text().split()) > 8:
+def _wait(hold, trace):
+    """Wait until the test deletes the file `hold`; the first eight models (two per trial) do not wait."""
+    while hold.exists() and len(trace.read_text().split()) > 8:
         time.sleep(0.02)
