@@ -21,7 +21,7 @@ def materialise(*, as_json: AsJson = False) -> None:
     from dataclasses import asdict
 
     from include.catalog import catalog
-    from include.data.feature_store.client import materialise as materialise_view
+    from include.data.feature_store.client import materialise_view
     from include.data.lake.delta_tables import Lake
     from include.settings import settings
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from include import partitions
 from include.catalog import catalog, declaration_module
-from include.data.feature_store.client import materialise
+from include.data.feature_store.client import materialise_view
 from include.data.features import build as features
 from include.data.features import leakage_check
 from include.data.lake.delta_tables import Lake
@@ -47,7 +47,7 @@ class Tasks:
             )
             self._check_and_publish(view, rows, day)
             if view.online:
-                materialise(view, self.lake, self.engine.url, [day])
+                materialise_view(view, self.lake, self.engine.url, [day])
 
     def _check_and_publish(self, declared: Any, rows: Any, day: date) -> None:
         run = self._run(declared.name, day)

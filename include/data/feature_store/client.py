@@ -63,10 +63,6 @@ def historical(
 
     Parameters
     ----------
-    view
-        Declaration of the feature view.
-    lake
-        Lake with the view's table.
     entities
         Frame (n rows) with the view's entity and time.
     version
@@ -142,7 +138,7 @@ def register_views(store: Any, views: Collection[FeatureView], lake_uri: str) ->
             store.apply(declared, skip_feature_view_validation=True)
 
 
-def materialise(
+def materialise_view(
     view: FeatureView, lake: Lake, url: str | URL, days: Collection[date] | None = None
 ) -> MaterialisationResult:
     """

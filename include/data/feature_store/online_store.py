@@ -99,7 +99,7 @@ class NewestOnlineStore(PostgreSQLOnlineStore):
     ) -> None:
         """Write rows in one transaction; a row is skipped if its entity has a newer one."""
         version = config.entity_key_serialization_version
-        copy = sql.SQL("COPY incoming ({}) FROM STDIN").format(_names(_COLUMNS))
+        copy = sql.SQL("COPY incoming ({}) FROM STDIN").format(_column_names(_COLUMNS))
         with self._get_conn(config) as connection, connection.cursor() as cursor:
             name = sql.Identifier(_table_id(config.project, table))
             cursor.execute(sql.SQL("CREATE TEMP TABLE incoming (LIKE {}) ON COMMIT DROP").format(name))
@@ -111,7 +111,7 @@ class NewestOnlineStore(PostgreSQLOnlineStore):
                         rows.write_row(
                             (entity, feature, value.SerializeToString(), text, event_time, created)
                         )
-            cursor.execute(sql.SQL(_UPSERT).format(table=name, columns=_names(_COLUMNS)))
+            cursor.execute(sql.SQL(_UPSERT).format(table=name, columns=_column_names(_COLUMNS)))
         if progress:
             progress(len(data))
 
@@ -150,5 +150,5 @@ class NewestOnlineStore(PostgreSQLOnlineStore):
                 cursor.execute(sql.SQL(_CREATE).format(**names))
 
 
-def _names(columns: Sequence[str]) -> sql.Composed:
+def _column_names(columns: Sequence[str]) -> sql.Composed:
     return sql.SQL(", ").join(map(sql.Identifier, columns))

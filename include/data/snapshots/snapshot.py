@@ -106,7 +106,7 @@ def create(use_case: UseCase, lake: Lake, as_of: date | None, *, declared: Catal
         completeness=n_landed / n_rows,
         excluded_days=tuple(day.isoformat() for day in due if day not in labelled),
     )
-    frame = _rows(use_case, snapshot, lake, view)
+    frame = _join_labels(use_case, snapshot, lake, view)
     return replace(snapshot, rows=len(frame), digest=_digest(frame))
 
 
@@ -126,7 +126,7 @@ def read_snapshot(
             f"The snapshot belongs to {snapshot.use_case}, not to {use_case.name}. Create a new one."
         )
     view = (declared or catalog()).feature_views[snapshot.feature_view]
-    frame = _rows(use_case, snapshot, lake, view)
+    frame = _join_labels(use_case, snapshot, lake, view)
     digest = _digest(frame)
     if digest != snapshot.digest:
         raise DataError(
@@ -161,10 +161,10 @@ def _explain_no_days(use_case: UseCase, as_of: date | None, completeness: Mappin
     )
 
 
-def _rows(use_case: UseCase, snapshot: Snapshot, lake: Lake, view: FeatureView) -> pd.DataFrame:
+def _join_labels(use_case: UseCase, snapshot: Snapshot, lake: Lake, view: FeatureView) -> pd.DataFrame:
     features = _features(use_case, snapshot, lake, view)
     label = [view.entity, "day", use_case.label.column]
-    labels = _read(lake, snapshot.label_dataset, snapshot.label_version, snapshot, label)
+    labels = _read_days(lake, snapshot.label_dataset, snapshot.label_version, snapshot, label)
     labels = labels.rename(columns={use_case.label.column: TARGET}).dropna(subset=[TARGET])
     try:
         joined = features.merge(labels, on=["day", view.entity], validate="one_to_one")
@@ -183,12 +183,14 @@ def _features(use_case: UseCase, snapshot: Snapshot, lake: Lake, view: FeatureVi
     # Feast takes seconds to import.
     from include.data.feature_store.client import historical
 
-    entities = _read(lake, view.name, snapshot.feature_version, snapshot, [view.entity, view.time, "day"])
+    entities = _read_days(
+        lake, view.name, snapshot.feature_version, snapshot, [view.entity, view.time, "day"]
+    )
     columns = (*use_case.features, *use_case.auxiliary_columns)
     return historical(view, lake, entities, version=snapshot.feature_version, columns=columns)
 
 
-def _read(lake: Lake, table: str, version: int, snapshot: Snapshot, columns: list[str]) -> pd.DataFrame:
+def _read_days(lake: Lake, table: str, version: int, snapshot: Snapshot, columns: list[str]) -> pd.DataFrame:
     first, last = (date.fromisoformat(day) for day in snapshot.days)
     days = [day for day in lake.days(table, version=version) if first <= day <= last]
     included = [day for day in days if day.isoformat() not in snapshot.excluded_days]

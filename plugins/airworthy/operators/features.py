@@ -126,13 +126,13 @@ class MaterialiseFeaturesOperator(BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Return the number of rows and the days that were written."""
-        from include.data.feature_store.client import materialise
+        from include.data.feature_store.client import materialise_view
 
         view = catalog().feature_views[self.feature_view]
         lake = LakeHook(self.lake_conn_id).lake
         url = AirworthyDatabaseHook(self.airworthy_conn_id).engine.url
         has_days = context["dag_run"].partition_key or context["params"].get("first")
-        result = materialise(view, lake, url, run_context.run_days(context) if has_days else None)
+        result = materialise_view(view, lake, url, run_context.run_days(context) if has_days else None)
         self.log.info(
             "%s: wrote %d rows of %s online", view.name, result.rows, ", ".join(result.days) or "no day"
         )

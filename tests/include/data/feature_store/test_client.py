@@ -32,7 +32,7 @@ def flown(tmp_path_factory, real_frames):
 
 
 def test_thousand_random_rows_equal_offline_and_online(flown, database_url):
-    client.materialise(VIEW, flown, database_url, DAYS)
+    client.materialise_view(VIEW, flown, database_url, DAYS)
     rows = flown.read(VIEW.name)
     entities = rows[[VIEW.entity, VIEW.time]].sample(1_000, random_state=7)
     offline = client.historical(VIEW, flown, entities)
@@ -164,28 +164,28 @@ def test_what_cannot_be_asked_is_named(lake):
 def test_materialise_keeps_newest_days_and_deletes_older_ones(lake, database_url):
     for day, river in zip(DAYS, ("Rhine", "Elbe", "Oder"), strict=True):
         publish(lake, day, [river])
-        assert client.materialise(LEVELS, lake, database_url, [day]).rows == 1
+        assert client.materialise_view(LEVELS, lake, database_url, [day]).rows == 1
     assert online(database_url, "Rhine", "Elbe", "Oder") == {"Rhine": None, "Elbe": 1, "Oder": 1}
 
 
 def test_a_backfill_of_the_past_replaces_nothing_newer(lake, database_url):
     publish(lake, DAYS[2], ["Rhine"], 3)
-    client.materialise(LEVELS, lake, database_url, [DAYS[2]])
+    client.materialise_view(LEVELS, lake, database_url, [DAYS[2]])
     publish(lake, DAYS[1], ["Rhine", "Elbe"], 2)
-    assert client.materialise(LEVELS, lake, database_url, [DAYS[1]]).rows == 2
+    assert client.materialise_view(LEVELS, lake, database_url, [DAYS[1]]).rows == 2
     assert online(database_url, "Rhine") == {"Rhine": 3}
     publish(lake, DAYS[0], ["Rhine"], 1)
-    assert client.materialise(LEVELS, lake, database_url, [DAYS[0]]).days == ()
+    assert client.materialise_view(LEVELS, lake, database_url, [DAYS[0]]).days == ()
     assert online(database_url, "Rhine") == {"Rhine": 3}
 
 
 def test_a_day_that_is_published_again_replaces_what_it_had(lake, database_url):
     publish(lake, DAYS[0], ["Rhine", "Elbe"], 1)
-    client.materialise(LEVELS, lake, database_url, [DAYS[0]])
+    client.materialise_view(LEVELS, lake, database_url, [DAYS[0]])
     publish(lake, DAYS[0], ["Rhine", "Oder"], 5)
-    first = client.materialise(LEVELS, lake, database_url)
+    first = client.materialise_view(LEVELS, lake, database_url)
     assert (first.rows, first.evicted) == (2, len(names(LEVELS)))  # Elbe's
-    assert client.materialise(LEVELS, lake, database_url).evicted == 0
+    assert client.materialise_view(LEVELS, lake, database_url).evicted == 0
     with client.open_store(database_url) as opened:
         features = client.look_up(opened, LEVELS, ["Rhine", "Elbe", "Oder"])
     assert features["level"].tolist()[0] == 5
@@ -200,11 +200,11 @@ def test_whoever_read_an_earlier_version_cannot_undo_a_later_one(lake, database_
         rows = read(self, table, *arguments, **options)
         monkeypatch.undo()
         publish(lake, DAYS[0], ["Rhine"], 2)
-        client.materialise(LEVELS, lake, database_url)
+        client.materialise_view(LEVELS, lake, database_url)
         return rows
 
     monkeypatch.setattr(Lake, "read", meanwhile)
-    client.materialise(LEVELS, lake, database_url)
+    client.materialise_view(LEVELS, lake, database_url)
     assert online(database_url, "Rhine") == {"Rhine": 2}
 
 
@@ -226,14 +226,14 @@ def test_the_registry_tells_people_and_tools_what_there_is(flown, database_url):
 def test_many_may_open_an_empty_database_at_once(lake, database_url):
     publish(lake, DAYS[0], ["Rhine"], 1)
     with ThreadPoolExecutor(4) as pool:
-        done = list(pool.map(lambda _: client.materialise(LEVELS, lake, database_url), range(4)))
+        done = list(pool.map(lambda _: client.materialise_view(LEVELS, lake, database_url), range(4)))
     assert {row.rows for row in done} == {1}
     assert online(database_url, "Rhine") == {"Rhine": 1}
 
 
 def test_connections_that_the_database_ended_are_replaced(lake, database_url, postgres):
     publish(lake, DAYS[0], ["Rhine"], 1)
-    client.materialise(LEVELS, lake, database_url)
+    client.materialise_view(LEVELS, lake, database_url)
     with client.open_store(database_url) as opened:
         assert client.look_up(opened, LEVELS, ["Rhine"])["level"].tolist() == [1]
         database = database_url.rsplit("/", 1)[1]
@@ -246,10 +246,10 @@ def test_connections_that_the_database_ended_are_replaced(lake, database_url, po
 def test_a_database_that_is_away_is_an_accident(lake):
     publish(lake, DAYS[0], ["Rhine"], 1)
     with pytest.raises(ServiceUnavailable, match="The feature store's database does not answer"):
-        client.materialise(LEVELS, lake, f"postgresql+psycopg2://a:b@127.0.0.1:{free_ports(1)[0]}/c")
+        client.materialise_view(LEVELS, lake, f"postgresql+psycopg2://a:b@127.0.0.1:{free_ports(1)[0]}/c")
 
 
 def test_only_what_is_declared_online_goes_online(lake, database_url):
     offline = LEVELS.model_copy(update={"online": None})
     with pytest.raises(DataError, match=r"levels is not online: declare online=Online\(days=…\)"):
-        client.materialise(offline, lake, database_url)
+        client.materialise_view(offline, lake, database_url)

@@ -72,9 +72,9 @@ def feature_server(postgres: Any, tmp_path_factory: pytest.TempPathFactory) -> I
     url = postgres.create_database("features")
     lake = Lake(str(tmp_path_factory.mktemp("lake")))
     lake.publish(VIEW.name, SEEN, [DAY], metadata={})
-    store.materialise(VIEW, lake, url, [DAY])
+    store.materialise_view(VIEW, lake, url, [DAY])
     lake.publish(FLIGHTS.name, generate(FLIGHTS.columns, 5, DAY).assign(day=str(DAY)), [DAY], metadata={})
-    store.materialise(FLIGHTS, lake, url, [DAY])
+    store.materialise_view(FLIGHTS, lake, url, [DAY])
     with (
         store.open_store(url) as opened,
         serving(server.feature_server_app(opened), free_ports(1)[0]) as address,
