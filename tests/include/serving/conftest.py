@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import time
@@ -8,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import cloudpickle
+import httpx
 import pytest
 import yaml
 
@@ -19,6 +21,9 @@ from tests.conftest import free_ports
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from include.serving.model_server.app import ModelServer
+
 
 COLUMNS = {"carrier": "string", "hour": "long", "temp": "double"}
 ROW = {"carrier": "UA", "hour": 7, "temp": 61.5}
@@ -121,6 +126,23 @@ def home(tmp_path: Path) -> Iterator[Path]:
 @pytest.fixture
 def make_model(home: Path) -> Maker:
     return Maker(home)
+
+
+def post_invocation(
+    model_server: ModelServer, headers: dict[str, str] | None = None, **body: Any
+) -> httpx.Response:
+    """Call a model server in this process, then shut it down; `body` is passed to httpx."""
+
+    async def post() -> httpx.Response:
+        app = model_server.app()
+        transport = httpx.ASGITransport(app)
+        async with (
+            app.router.lifespan_context(app),
+            httpx.AsyncClient(transport=transport, base_url="http://server", headers=headers) as client,
+        ):
+            return await client.post("/invocations", **body)
+
+    return asyncio.run(post())
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = 30, describe: Callable[[], str] = str) -> None:

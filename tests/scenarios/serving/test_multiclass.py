@@ -7,7 +7,6 @@ import json
 import numpy as np
 import pytest
 from sqlalchemy import select
-from starlette.testclient import TestClient
 
 from include.data.snapshots.target_encoding import encode
 from include.database.tables import inference_log
@@ -17,6 +16,7 @@ from include.serving.model_server.app import ModelServer
 from include.settings import settings
 from include.use_cases.delay_band import USE_CASE, build_model
 from tests.include.conftest import make_flights
+from tests.include.serving.conftest import post_invocation
 
 CLASSES = ["on_time", "late", "very_late"]
 
@@ -38,10 +38,8 @@ def server(make_model, home, database_url, monkeypatch):
 def test_a_response_has_class_names_and_probabilities(server, database):
     model_server, folder = server
     golden = json.loads((folder / GOLDEN).read_text())
-    with TestClient(model_server.app()) as client:
-        body = {"dataframe_split": golden["dataframe_split"]}
-        headers = {"X-Airworthy-Route": "champion"}
-        content = client.post("/invocations", json=body, headers=headers).json()
+    body = {"dataframe_split": golden["dataframe_split"]}
+    content = post_invocation(model_server, {"X-Airworthy-Route": "champion"}, json=body).json()
     assert content["model"] == {"name": "delay_band", "version": 1, "classes": CLASSES}
     np.testing.assert_allclose(content["predictions"], golden["predictions"])
     assert np.shape(content["predictions"]) == (50, 3)

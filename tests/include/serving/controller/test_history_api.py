@@ -1,22 +1,32 @@
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
+from functools import partial
 
+import httpx
 import pytest
 from sqlalchemy import create_engine
 from starlette.applications import Starlette
-from starlette.testclient import TestClient
 
 from include.release import rollout
 from include.serving.controller.history_api import history_routes
+
+
+def get_history(engine, query: str = "") -> httpx.Response:
+    async def get() -> httpx.Response:
+        transport = httpx.ASGITransport(Starlette(routes=history_routes(engine)))
+        async with httpx.AsyncClient(transport=transport, base_url="http://controller") as client:
+            return await client.get(f"/models/delay/history{query}")
+
+    return asyncio.run(get())
 
 
 @pytest.fixture
 def ask(database):
     lease = rollout.begin(database, "delay", 7, owner="run", actor="nightly")
     rollout.promote(database, lease, reason="better", evidence={"run": "r"})
-    client = TestClient(Starlette(routes=history_routes(database)))
-    return lambda query="": client.get(f"/models/delay/history{query}")
+    return partial(get_history, database)
 
 
 def test_the_champions_are_listed(ask):
@@ -58,5 +68,4 @@ def test_an_invalid_parameter_is_rejected(ask, query, message):
 
 def test_an_unreachable_database_is_503(free_port):
     engine = create_engine(f"postgresql+psycopg2://user@127.0.0.1:{free_port}/nothing")
-    response = TestClient(Starlette(routes=history_routes(engine))).get("/models/delay/history")
-    assert response.status_code == 503
+    assert get_history(engine).status_code == 503

@@ -15,7 +15,7 @@ from include.serving.model_server.app import ModelServer
 from include.serving.model_server.online_features import OnlineFeatures
 from include.settings import settings
 from tests.conftest import free_ports
-from tests.include.serving.conftest import COLUMNS
+from tests.include.serving.conftest import COLUMNS, post_invocation
 from tests.include.serving.model_server.conftest import VIEW, serving
 
 
@@ -40,19 +40,10 @@ def ask(make_model: Any, feature_server: str, database_url: str, monkeypatch: py
     def ask(
         content: Any = None, *, csv: str | None = None, uri: str = feature_server, role: str = "champion"
     ) -> tuple[int, dict[str, Any]]:
-        async def post() -> httpx.Response:
-            model_server = ModelServer("delay", 1, model, OnlineFeatures(uri, VIEW))
-            app = model_server.app()
-            transport = httpx.ASGITransport(app)
-            headers = {"X-Airworthy-Route": role} | ({"Content-Type": "text/csv"} if csv else {})
-            body = {"content": csv} if csv else {"json": content}
-            async with (
-                app.router.lifespan_context(app),
-                httpx.AsyncClient(transport=transport, base_url="http://here", headers=headers) as client,
-            ):
-                return await client.post("/invocations", **body)
-
-        response = asyncio.run(post())
+        model_server = ModelServer("delay", 1, model, OnlineFeatures(uri, VIEW))
+        headers = {"X-Airworthy-Route": role} | ({"Content-Type": "text/csv"} if csv else {})
+        body = {"content": csv} if csv else {"json": content}
+        response = post_invocation(model_server, headers, **body)
         return response.status_code, response.json()
 
     return ask
