@@ -9,8 +9,9 @@ import sys
 from typing import TYPE_CHECKING
 
 from include.credentials import load_credentials
+from include.processes import kill_processes
 from include.stack.embedded import environment
-from include.stack.embedded.processes import find_processes, kill_processes
+from include.stack.embedded.processes import find_processes
 from include.stack.embedded.programs import BY_NAME
 
 if TYPE_CHECKING:

@@ -154,7 +154,7 @@ def _quote_argument(value: object) -> str:
     return json.dumps(str(value), ensure_ascii=False).replace("$", "\\$")
 
 
-def _environment() -> Environment:
+def _jinja_environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), undefined=StrictUndefined, autoescape=False,  # noqa: S701
         keep_trailing_newline=True, trim_blocks=True, lstrip_blocks=True,
@@ -165,4 +165,4 @@ def _environment() -> Environment:
     return environment
 
 
-_TEMPLATE = _environment().get_template("haproxy.cfg.jinja")
+_TEMPLATE = _jinja_environment().get_template("haproxy.cfg.jinja")

@@ -18,9 +18,11 @@ from include.credentials import admin_login, load_credentials, password_file
 from include.database.migrate import upgrade
 from include.database.tables import connect
 from include.errors import ServiceUnavailable
-from include.stack.embedded import environment, health, preflight, processes
+from include.processes import end_processes
+from include.stack.embedded import environment, health, preflight
 from include.stack.embedded.airflow_settings import apply
 from include.stack.embedded.postgres import ensure_databases
+from include.stack.embedded.processes import find_processes
 from include.stack.embedded.programs import PROGRAMS, postgres, program_log
 from include.stack.embedded.supervision import Supervisor, start_supervisor
 from include.stack.polling import wait_for_value
@@ -134,16 +136,16 @@ def _clear(settings: Settings) -> list[psutil.Process]:
     """End every process of the stack that runs, the database last; return those that still run."""
     server = postgres(settings)
     # The supervisor ends first: it would start the programs again.
-    supervisors = [process for process in processes.find_processes(settings.root) if not _program_of(process)]
-    processes.end_processes(supervisors, SUPERVISOR_STOP_TIMEOUT_S)
-    remaining = processes.end_processes(processes.find_processes(settings.root))
+    supervisors = [process for process in find_processes(settings.root) if not _program_of(process)]
+    end_processes(supervisors, timeout_s=SUPERVISOR_STOP_TIMEOUT_S)
+    remaining = end_processes(find_processes(settings.root))
     pid = server.pid
     if pid is not None:
         with suppress(psutil.NoSuchProcess):
             database = psutil.Process(pid)
             database.send_signal(signal.SIGINT)
             _, running = psutil.wait_procs([database], timeout=STOP_TIMEOUT_S)
-            remaining += processes.end_processes(running)
+            remaining += end_processes(running)
     return remaining
 
 

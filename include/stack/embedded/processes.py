@@ -1,9 +1,8 @@
-"""Find every process of a stack, whatever its parent is now, and end it."""
+"""The processes of a stack, whatever their parent is now."""
 
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import psutil
@@ -11,7 +10,6 @@ import psutil
 from include.stack.embedded.environment import PROGRAM_MARK, STACK_MARK
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from pathlib import Path
 
 
@@ -28,40 +26,6 @@ def find_processes(home: Path, program: str | None = None) -> list[psutil.Proces
         for process in psutil.process_iter()
         if process.pid not in own_pids and _is_marked(process, str(home), program)
     ]
-
-
-def end_processes(processes: Iterable[psutil.Process], timeout: float = 10) -> list[psutil.Process]:
-    """
-    Send SIGTERM to processes, then SIGKILL to those that remain.
-
-    Parameters
-    ----------
-    processes
-        Processes of any parent; some may have ended already.
-    timeout
-        Seconds to wait after each of the two signals.
-
-    Returns
-    -------
-    list
-        The processes that still run.
-    """
-    remaining = list(processes)
-    for send_signal in (psutil.Process.terminate, psutil.Process.kill):
-        for process in remaining:
-            with suppress(psutil.NoSuchProcess):
-                send_signal(process)
-        _, remaining = psutil.wait_procs(remaining, timeout=timeout)
-    return remaining
-
-
-def kill_processes(processes: Iterable[psutil.Process]) -> None:
-    """Send SIGKILL to processes that a dead parent left behind, and wait up to 5 s for their end."""
-    orphans = list(processes)
-    for process in orphans:
-        with suppress(psutil.NoSuchProcess):
-            process.kill()
-    psutil.wait_procs(orphans, timeout=5)
 
 
 def _is_marked(process: psutil.Process, home: str, program: str | None) -> bool:

@@ -7,16 +7,11 @@ import sys
 import psutil
 import pytest
 
-from include.stack.embedded import processes
+from include.processes import end_processes
 from include.stack.embedded.environment import PROGRAM_MARK, STACK_MARK
-from tests.conftest import wait_until
+from include.stack.embedded.processes import find_processes
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
-STUBBORN = [
-    sys.executable,
-    "-c",
-    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); time.sleep(60)",
-]
 ORPHAN = f"import subprocess; print(subprocess.Popen({SLEEP!r}, start_new_session=True).pid, flush=True)"
 
 
@@ -43,22 +38,22 @@ def pids(listed) -> set[int]:
 def test_processes_of_one_stack_are_found(tmp_path, start):
     own = start()
     other = start(home=tmp_path / "another")
-    assert pids(processes.find_processes(tmp_path)) == {own.pid}
+    assert pids(find_processes(tmp_path)) == {own.pid}
     assert other.poll() is None
 
 
 def test_processes_of_one_program_are_found(tmp_path, start):
     scheduler = start()
     start(program="triggerer")
-    assert pids(processes.find_processes(tmp_path, "scheduler")) == {scheduler.pid}
+    assert pids(find_processes(tmp_path, "scheduler")) == {scheduler.pid}
 
 
 def test_orphan_in_another_session_is_found_and_ended(tmp_path, start):
     parent = start([sys.executable, "-c", ORPHAN])
     orphan = int(parent.stdout.readline())
     parent.wait()
-    assert pids(processes.find_processes(tmp_path)) == {orphan}
-    assert processes.end_processes(processes.find_processes(tmp_path)) == []
+    assert pids(find_processes(tmp_path)) == {orphan}
+    assert end_processes(find_processes(tmp_path)) == []
     assert not psutil.pid_exists(orphan)
 
 
@@ -67,19 +62,3 @@ def test_caller_and_its_parents_are_left_alone(tmp_path, start):
     code += f"print(len(find_processes({str(tmp_path)!r})))"
     caller = start([sys.executable, "-c", code])
     assert caller.communicate()[0].strip() == b"0"
-
-
-def test_process_that_ignores_sigterm_is_killed(start):
-    stubborn = start(STUBBORN)
-    stubborn.stdout.readline()  # it ignores SIGTERM from here on
-    assert processes.end_processes([psutil.Process(stubborn.pid)], timeout=0.3) == []
-    assert not psutil.pid_exists(stubborn.pid)
-
-
-def test_process_that_has_ended_is_no_problem(start):
-    process = start()
-    handle = psutil.Process(process.pid)
-    process.kill()
-    process.wait()
-    wait_until(lambda: not handle.is_running(), 5, "its end")
-    assert processes.end_processes([handle]) == []
