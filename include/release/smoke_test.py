@@ -67,7 +67,7 @@ def run_smoke_test(
     address = f"{base_url.rstrip('/')}/models/{use_case}/invocations"
     limits = httpx.Limits(max_connections=N_CLIENTS)
     with httpx.Client(timeout=REQUEST_TIMEOUT_S, limits=limits, trust_env=False) as client:
-        problem = _check_rows(client, address, rows, expected, tolerance)
+        problem = _compare_rows(client, address, rows, expected, tolerance)
         if problem:
             return SmokeResult(False, problem, {"rows": len(expected)})
 
@@ -75,7 +75,7 @@ def run_smoke_test(
             row = number % len(expected)
             single_row = {"columns": rows["columns"], "data": [rows["data"][row]]}
             began = time.perf_counter()
-            problem = _check_rows(client, address, single_row, [expected[row]], tolerance)
+            problem = _compare_rows(client, address, single_row, [expected[row]], tolerance)
             return 1000 * (time.perf_counter() - began), problem
 
         with ThreadPoolExecutor(N_CLIENTS) as pool:
@@ -83,7 +83,7 @@ def run_smoke_test(
     return _summarise_load(timings, n_rows=len(expected), maximum_p99=maximum_p99)
 
 
-def _check_rows(
+def _compare_rows(
     client: httpx.Client,
     address: str,
     rows: Mapping[str, Any],

@@ -7,6 +7,7 @@ import shutil
 import sys
 import uuid
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from types import ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -266,5 +267,20 @@ def serve(database: Engine) -> Callable[..., None]:
         ]
         with database.begin() as connection:
             connection.execute(inference_log.insert(), [row | request | changes for request in sent])
+
+    return log
+
+
+@pytest.fixture
+def log_requests(
+    champion: UseCase, flown: Lake, serve: Callable[..., None], database: Engine
+) -> Callable[..., None]:
+    """Return a function that logs 300 requests of an hour ago, made of the champion's training rows."""
+
+    def log(**changes: Any) -> None:
+        rows = flown.read("flight_features", columns=list(FEATURES)).sample(300, random_state=0)
+        sent = json.loads(rows.assign(**changes).to_json(orient="records"))
+        moment = rollout_status.database_time(database) - timedelta(hours=1)
+        serve(champion.name, 1, "champion", rows=sent, received_at=moment)
 
     return log

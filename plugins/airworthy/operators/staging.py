@@ -30,12 +30,12 @@ class StageModelOperator(ReleaseOperator):
 
     :param use_case: a declared use case
     :param lease: the XCom of `BeginRolloutOperator` (templated)
-    :param patience: how long the server may take until it is ready
+    :param start_timeout: how long the server may take until it is ready
     """
 
-    def __init__(self, *, patience: timedelta = timedelta(minutes=3), **kwargs: Any) -> None:
+    def __init__(self, *, start_timeout: timedelta = timedelta(minutes=3), **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.patience = patience
+        self.start_timeout = start_timeout
 
     def execute(self, context: Context) -> dict[str, float | int | str]:
         """Wait for the server, in the triggerer if it takes long, and return the smoke test's figures."""
@@ -46,7 +46,7 @@ class StageModelOperator(ReleaseOperator):
             version=self.parse_lease().version,
             since=database_time(self.engine).isoformat(),
             airworthy_conn_id=self.airworthy_conn_id,
-            patience=self.patience.total_seconds(),
+            timeout=self.start_timeout.total_seconds(),
         )
         event = trigger.wait_inline(self.engine, INLINE_WAIT)
         if event is None:
@@ -65,7 +65,7 @@ class StageModelOperator(ReleaseOperator):
 
         version = self.parse_lease().version
         if not event["live"]:
-            reason = event["reason"] or f"no response within {self.patience}"
+            reason = event["reason"] or f"no response within {self.start_timeout}"
             raise RolloutFailed(
                 f"{self.use_case} version {version} cannot be served: {reason}. See its server's log."
             )

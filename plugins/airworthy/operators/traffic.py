@@ -77,7 +77,7 @@ class ShiftTrafficOperator(ReleaseOperator):
             version=lease.version,
             since=since,
             airworthy_conn_id=self.airworthy_conn_id,
-            patience=policy.patience.total_seconds(),
+            timeout=policy.patience.total_seconds(),
             bake=policy.bake.total_seconds(),
             stage=self.stage,
         )

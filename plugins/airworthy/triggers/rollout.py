@@ -28,14 +28,14 @@ class RolloutTrigger(BaseTrigger):
     """
     Fire once the desired state is live, the bake time is over, and the analysis of `stage` has an outcome.
 
-    The trigger fires at once if the analysis says `roll_back`, and after `patience` seconds in any case. The
+    The trigger fires at once if the analysis says `roll_back`, and after `timeout` seconds in any case. The
     event is the rollout status as a dictionary: `live`, `reason`, `address`.
 
     :param use_case: a declared use case
     :param version: version whose model server is awaited
     :param since: start of the step in ISO 8601; earlier requests are not analysed
     :param airworthy_conn_id: connection of the airworthy database
-    :param patience: seconds after which the trigger fires with the current status
+    :param timeout: seconds after which the trigger fires with the current status
     :param bake: seconds that the state must stay live
     :param stage: `shadow` or `canary` to analyse the challenger; None only waits until the state is live
     """
@@ -46,7 +46,7 @@ class RolloutTrigger(BaseTrigger):
         version: int,
         since: str,
         airworthy_conn_id: str,
-        patience: float,
+        timeout: float,
         bake: float = 0.0,
         stage: RolloutStage | None = None,
     ) -> None:
@@ -55,13 +55,13 @@ class RolloutTrigger(BaseTrigger):
         self.version = version
         self.since = since
         self.airworthy_conn_id = airworthy_conn_id
-        self.patience = patience
+        self.timeout = timeout
         self.bake = bake
         self.stage = stage
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the import path and the arguments from which the triggerer builds this trigger again."""
-        names = ("use_case", "version", "since", "airworthy_conn_id", "patience", "bake", "stage")
+        names = ("use_case", "version", "since", "airworthy_conn_id", "timeout", "bake", "stage")
         return f"{__name__}.{type(self).__name__}", {name: getattr(self, name) for name in names}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
@@ -71,7 +71,7 @@ class RolloutTrigger(BaseTrigger):
 
         engine = connect(url_of(await BaseHook.aget_connection(self.airworthy_conn_id)))
         try:
-            status, _ = await self._poll(engine, self.patience, POLL_INTERVAL_S)
+            status, _ = await self._poll(engine, self.timeout, POLL_INTERVAL_S)
             yield TriggerEvent(asdict(status))
         finally:
             engine.dispose()
@@ -85,7 +85,7 @@ class RolloutTrigger(BaseTrigger):
         """
         if self.bake > seconds:
             return None
-        timeout = min(seconds, self.patience)
+        timeout = min(seconds, self.timeout)
         status, settled = asyncio.run(self._poll(engine, timeout, BUSY_POLL_INTERVAL_S))
         return asdict(status) if settled else None
 

@@ -73,17 +73,18 @@ def test_shadows_failures_and_other_times_are_left_out(database, lake):
     assert read(database, lake).inputs["distance"].tolist() == [101]
 
 
-def test_requests_after_the_watermark_are_left_out(database, lake):
+def test_requests_after_the_watermark_are_left_out(database, lake, monkeypatch):
+    monkeypatch.setattr(windows, "LOG_LAG", timedelta(hours=1))
     with database.connect() as connection:
         edge = windows.watermark(connection)
     log(
         database,
         row(1, received_at=edge - timedelta(seconds=1)),
-        row(2, received_at=edge + timedelta(seconds=4)),
+        row(2, received_at=edge + timedelta(minutes=30)),
     )
     window = read(database, lake, end=edge + timedelta(days=1))
     assert window.requests == 1
-    assert window.end < edge + timedelta(seconds=4)
+    assert window.end < edge + timedelta(minutes=30)
 
 
 def test_request_of_many_rows_has_no_entity(database, lake):

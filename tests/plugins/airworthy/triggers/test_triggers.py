@@ -83,7 +83,7 @@ def watch(use_case, database, monkeypatch):
     since = rollout_status.database_time(database).isoformat()
 
     def make(**changes):
-        return RolloutTrigger(use_case.name, 2, since, "airworthy_db", **{"patience": 30.0} | changes)
+        return RolloutTrigger(use_case.name, 2, since, "airworthy_db", **{"timeout": 30.0} | changes)
 
     return make
 
@@ -100,20 +100,20 @@ def test_rollout_trigger_fires_when_the_state_gets_live(watch, follow, use_case)
 
 
 def test_rollout_trigger_times_out_with_the_status(watch):
-    event = fired(watch(patience=0.1))
+    event = fired(watch(timeout=0.1))
     assert event["live"] is False
     assert event["reason"].startswith("the controller has not reported generation")
 
 
 def test_status_has_the_reason_of_the_controller(watch, follow, use_case):
     follow(use_case.name, ready=False, reason="the port is taken")
-    assert fired(watch(patience=0.1)) == {"live": False, "reason": "the port is taken", "address": None}
+    assert fired(watch(timeout=0.1)) == {"live": False, "reason": "the port is taken", "address": None}
 
 
 def test_older_generation_is_not_live(watch, follow, use_case, database):
     follow(use_case.name)
     rollout.begin(database, use_case.name, 3, owner="now", actor="ann")
-    assert fired(watch(patience=0.1))["live"] is False
+    assert fired(watch(timeout=0.1))["live"] is False
 
 
 def test_live_state_bakes(watch, follow, use_case):
@@ -135,7 +135,7 @@ def test_canary_without_requests_times_out(watch, follow, serve, use_case):
     follow(use_case.name)
     serve(use_case.name, 1, "champion")
     began = time.monotonic()
-    fired(watch(stage="canary", patience=0.4))
+    fired(watch(stage="canary", timeout=0.4))
     assert time.monotonic() - began >= 0.4
 
 
@@ -143,9 +143,8 @@ def test_failing_challenger_does_not_bake(watch, follow, serve, use_case):
     follow(use_case.name)
     serve(use_case.name, 1, "champion")
     serve(use_case.name, 2, "challenger", status=500)
-    began = time.monotonic()
-    assert fired(watch(stage="canary", bake=30.0, patience=50.0))["live"] is True
-    assert time.monotonic() - began < 20
+    # The test's own timeout is much shorter.
+    assert fired(watch(stage="canary", bake=6_000.0, timeout=6_000.0))["live"] is True
 
 
 def test_inline_wait_returns_the_event(watch, follow, use_case, database):
@@ -155,9 +154,9 @@ def test_inline_wait_returns_the_event(watch, follow, use_case, database):
     timer.join()
 
 
-def test_inline_wait_returns_none_after_its_time(watch, follow, use_case, database):
+def test_inline_wait_returns_none_after_its_time(watch, database):
     assert watch().wait_inline(database, 0.1) is None
-    follow(use_case.name)
-    began = time.monotonic()
-    assert watch(bake=60.0).wait_inline(database, 30.0) is None
-    assert time.monotonic() - began < 5
+
+
+def test_inline_wait_does_not_poll_for_a_longer_bake_time(watch):
+    assert watch(bake=60.0).wait_inline(None, 30.0) is None

@@ -63,7 +63,7 @@ def golden(champion, registry):
 def test_staging_waits_in_the_triggerer(champion, lease, second):
     waiting = deferred(stage(champion, lease), second)
     assert waiting.method_name == "smoke_test"
-    assert (waiting.trigger.version, waiting.trigger.stage, waiting.trigger.patience) == (2, None, 180)
+    assert (waiting.trigger.version, waiting.trigger.stage, waiting.trigger.timeout) == (2, None, 180)
 
 
 def test_server_that_is_ready_is_tested_without_deferring(champion, lease, second, server, golden, follow):

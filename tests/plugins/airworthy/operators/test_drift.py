@@ -1,0 +1,62 @@
+"""DriftDetectionOperator with PostgreSQL, MLflow and a Delta lake."""
+
+from __future__ import annotations
+
+import pytest
+
+from airflow.sdk.exceptions import AirflowSkipException
+
+from airworthy.links import DriftReportLink
+from airworthy.operators.drift import DriftDetectionOperator
+from include.storage import reports
+from tests.plugins.conftest import FEATURES
+
+
+def detect(champion, run):
+    operator = DriftDetectionOperator(task_id="detect_drift", use_case=champion.name)
+    return operator, operator.execute(run)
+
+
+def test_requests_like_the_training_rows_are_no_drift(champion, log_requests, context):
+    log_requests()
+    run = context()
+    _, outcome = detect(champion, run)
+    figures = run["ti"].pushed["figures"]
+    assert outcome == figures["outcome"] == "no_drift"
+    assert (figures["rows"], figures["source"]) == (300, "requests")
+    assert set(figures["columns"]) == set(FEATURES)
+
+
+def test_drift_names_its_columns_without_failing(champion, log_requests, context):
+    log_requests(distance=4_000.0, hour=3)
+    run = context()
+    _, outcome = detect(champion, run)
+    drifted = {name for name, drifted in run["ti"].pushed["figures"]["columns"].items() if drifted}
+    assert outcome == "drift"
+    assert drifted == {"distance", "hour"}
+
+
+@pytest.mark.parametrize(
+    ("run_id", "page"),
+    [
+        ("scheduled__2013-07-01T06:00:00+00:00", "run_scheduled__2013-07-01T06_00_00_00_00.html"),
+        ("~ann's.try", "run__ann_s_try.html"),
+    ],
+)
+def test_drift_report_is_a_page_with_a_link(champion, log_requests, lake, context, run_id, page):
+    log_requests()
+    operator, _ = detect(champion, context({"run_id": run_id}))
+    path = f"drift/{champion.name}/{page}"
+    assert "<html" in reports.read_report(lake.uri, {}, path)
+    assert DriftReportLink().get_link(operator, ti_key=None).endswith(f"/airworthy/reports/{path}")
+
+
+def test_drift_of_partitions_is_measured_without_requests(champion, flown, context):
+    run = context()
+    detect(champion, run)
+    assert run["ti"].pushed["figures"]["source"] == "partitions"
+
+
+def test_monitoring_without_a_champion_is_skipped(certified, flown, context):
+    with pytest.raises(AirflowSkipException, match="no champion yet"):
+        detect(certified, context())
