@@ -31,7 +31,7 @@ def demo_seconds(rig: Rig) -> Figure:
         record["seconds"],
         "s",
         "at most 480 from nothing, 300 again",
-        f"airworthy demo, {where}; longest: {slowest}, {record['chapters'][slowest]:.0f} s",
+        f"airworthy demo, {where}; longest: {slowest}, {record['steps'][slowest]:.0f} s",
     )
 
 
