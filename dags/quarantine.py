@@ -1,22 +1,24 @@
 """
 ### Quarantine
 
-Decide about the rows of a dataset that its gate refused. Trigger it with an `action`:
+List, release or discard the rows of a dataset that its quality gate rejected. Trigger it with an `action`:
 
-* `list`: how many rows wait, of which days, and why; `inspect`: every row. See the log of `show` or its link.
-* `release`: judge the chosen rows by today's declaration; those that pass are merged into their partition,
-  and the features follow. The others stay, with their new reasons.
-* `discard`: take the chosen rows out for good; `comment` says why.
+* `list`: the number of pending rows by day and reason; `inspect`: every row. Both are in the log of `show`
+  and on the page of its link.
+* `release`: the selected rows are validated by today's declaration; those that pass are merged into their
+  partition, and the features are built again. The others stay, with their new reasons.
+* `discard`: the selected rows are removed for good; `comment` says why.
 
-`first`, `last`, `rows` (ids) and `reason` (a part of it) choose; empty, all rows are meant. Every row that
-leaves stands in the ledger. A run that was stopped may be cleared: it goes on where it stopped.
+`first`, `last`, `rows` (ids) and `reason` (a part of it) select rows; without them, all rows are selected.
+The ledger records every row that leaves. A run that was stopped may be cleared: it continues where it
+stopped.
 
 **If it is red:**
 
-- `show`: the lake is away.
-- `release`: none of the rows passes today's declaration, or its partition was never published; the message
-  says which. Nothing was changed but their reasons.
-- `discard`: there is no `comment`, or the lake is away.
+- `show`: the lake cannot be reached.
+- `release`: no row passes today's declaration, or its partition was never published; the message says which.
+  Only the reasons of the rows were changed.
+- `discard`: `comment` is missing, or the lake cannot be reached.
 """
 
 from __future__ import annotations
@@ -41,15 +43,15 @@ if TYPE_CHECKING:
 ACTIONS = ["list", "inspect", "release", "discard"]
 
 
-def choice() -> dict[str, Param]:
-    """Return the parameters that say what to do with which rows."""
+def row_params() -> dict[str, Param]:
+    """Return the parameters that select an action and rows."""
     text: Any = {"type": ["null", "string"]}
     return {
-        "action": Param("list", enum=ACTIONS, description="What to do with the chosen rows"),
+        "action": Param("list", enum=ACTIONS, description="What to do with the selected rows"),
         **day_range(),
         "rows": Param([], type="array", items={"type": "string"}, description="Ids of rows; all if empty"),
         "reason": Param(None, **text, description="Only rows with this in a reason"),
-        "comment": Param(None, **text, description="Why, for the ledger; needed to discard"),
+        "comment": Param(None, **text, description="Reason for the ledger; required to discard"),
     }
 
 
@@ -63,7 +65,7 @@ def quarantine_dag(dataset: Dataset) -> DAG:
         max_active_runs=1,
         default_args=default_args(dataset.owner),
         tags=["quarantine", dataset.name],
-        description=f"Look at the refused rows of {dataset.name}, release or discard them.",
+        description=f"List, release or discard the rejected rows of {dataset.name}.",
         doc_md=__doc__,
     )
     def quarantine() -> None:
@@ -72,7 +74,7 @@ def quarantine_dag(dataset: Dataset) -> DAG:
         discard = DiscardQuarantineOperator(task_id="discard", dataset=dataset.name)
         show >> [release, discard]
 
-    return with_params(quarantine(), choice())
+    return with_params(quarantine(), row_params())
 
 
 for dataset in catalog().datasets.values():

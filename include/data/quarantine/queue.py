@@ -1,4 +1,4 @@
-"""The queue of refused rows: kept with their reasons, looked at, released, or discarded."""
+"""The queue of rejected rows: stored with their reasons, listed, released or discarded."""
 
 from __future__ import annotations
 
@@ -10,11 +10,17 @@ import pandas as pd
 from sqlalchemy import select
 
 from include import partitions
-from include.data.lake import partition_columns
-from include.data.lake.partition_columns import PartitionSet
-from include.data.quarantine import rows as refused
-from include.data.quarantine.rows import ROW_ID
-from include.data.validation.row_checks import REASONS
+from include.data.lake.partition_columns import PartitionSet, parse_partition_name
+from include.data.quarantine.rows import (
+    RECORD_COLUMNS,
+    REFUSED_AT,
+    REFUSED_BY,
+    ROW,
+    ROW_ID,
+    ids_digest,
+    to_record,
+)
+from include.data.validation.results import REASONS
 from include.database import ledger
 from include.database.tables import ledger as ledger_table
 from include.declarations import Dataset
@@ -30,19 +36,22 @@ if TYPE_CHECKING:
     from include.declarations import FeatureView
     from include.partitions import Partition
 
-MAX_LOGGED_IDS = 1_000  # so many ids stand in an entry about rows that a newer run replaced
+# Row ids in an entry about rows that a newer run replaced.
+MAX_LOGGED_IDS = 1_000
+# Rows of one decision: the ledger names each of them.
 MAX_ROWS = 100_000
+MIN_COMMENT_LENGTH = 3
 LEDGER_TEXT = {
     "release": "released into the partition",
-    "retain": "kept after all, for they do not pass any more",
+    "retain": "retained after all, because they do not pass any more",
     "discard": "discarded",
-    "withdraw": "that were released are not in the partition any more, which was judged anew",
+    "withdraw": "that were released are not in the partition any more, which was validated again",
 }
 
 
 @dataclass(frozen=True)
 class Quarantine:
-    """The refused rows of one dataset or feature view, and the ledger that knows where each of them went."""
+    """Rejected rows of one dataset or feature view, with the ledger that records what became of them."""
 
     declared: Dataset | FeatureView
     lake: Lake
@@ -50,171 +59,207 @@ class Quarantine:
 
     @property
     def name(self) -> str:
-        """The dataset's name."""
+        """Name of the dataset or feature view."""
         return self.declared.name
 
     @property
     def key(self) -> tuple[str, ...]:
-        """The columns that tell its rows apart."""
+        """Columns that identify a row."""
         return self.declared.key if isinstance(self.declared, Dataset) else (self.declared.entity,)
 
     @property
     def table(self) -> str:
-        """The table in which the rows wait."""
+        """Table of the pending rows."""
         return f"{self.name}_quarantine"
+
+    @property
+    def partition_columns(self) -> list[str]:
+        """Columns that name the partition of a row."""
+        is_hourly = isinstance(self.declared, Dataset) and self.declared.granularity == "hour"
+        return ["day", "hour"] if is_hourly else ["day"]
 
 
 @dataclass(frozen=True)
 class RowFilter:
-    """Which of the waiting rows: all, or those of these days, with these ids, with this in a reason."""
+    """
+    Selection of pending rows; the default selects all.
+
+    Attributes
+    ----------
+    first, last : date or None
+        First and last day, both included; without `last`, the first day alone.
+    ids : sequence of str
+        Row ids.
+    reason : str
+        Part of a reason, in any case.
+    """
 
     first: date | None = None
     last: date | None = None
     ids: Sequence[str] = ()
     reason: str = ""
 
+    def includes(self, day: date) -> bool:
+        """Return whether rows of this day are selected."""
+        last = self.last or self.first or date.max
+        return (self.first or date.min) <= day <= last
+
 
 @dataclass(frozen=True)
 class ReviewAction:
-    """Who wants it, in which run, and why, for the ledger."""
+    """Who decides, in which run, and why, as the ledger records it."""
 
     actor: str
     run: str
     comment: str = ""
 
 
-def pending(queue: Quarantine, choice: RowFilter | None = None) -> pd.DataFrame:
-    """Return the rows that wait, the oldest partition first; the frame is empty where there are none."""
-    choice = choice or RowFilter()
-    found = [
-        one
-        for one in queue.lake.partitions(queue.table)
-        if (choice.first or date.min) <= partitions.day_of(one) <= (choice.last or choice.first or date.max)
+def pending(queue: Quarantine, row_filter: RowFilter | None = None) -> pd.DataFrame:
+    """Return the selected pending rows, the oldest partition first; an empty frame if there are none."""
+    row_filter = row_filter or RowFilter()
+    selected = [
+        partition
+        for partition in queue.lake.partitions(queue.table)
+        if row_filter.includes(partitions.day_of(partition))
     ]
-    if not found:
-        return pd.DataFrame(columns=["day", *refused.RECORD_COLUMNS, refused.ROW], dtype=object)
-    rows = queue.lake.read(queue.table, found)
-    if choice.ids:
-        rows = rows[rows[ROW_ID].isin(list(choice.ids))]
-    if choice.reason:
-        rows = rows[rows[REASONS].str.contains(choice.reason, case=False, regex=False, na=False)]
-    return rows.sort_values([*PartitionSet.of(found).columns, ROW_ID], ignore_index=True)
+    if not selected:
+        return pd.DataFrame(columns=["day", *RECORD_COLUMNS, ROW], dtype=object)
+    rows = queue.lake.read(queue.table, selected)
+    if row_filter.ids:
+        rows = rows[rows[ROW_ID].isin(list(row_filter.ids))]
+    if row_filter.reason:
+        rows = rows[rows[REASONS].str.contains(row_filter.reason, case=False, regex=False, na=False)]
+    return rows.sort_values([*PartitionSet.of(selected).columns, ROW_ID], ignore_index=True)
 
 
 def pending_summary(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return how many rows wait, by day and reason, and since when."""
-    counted = rows.groupby(["day", REASONS]).agg(rows=(ROW_ID, "size"), since=(refused.REFUSED_AT, "min"))
-    return counted.reset_index().rename(columns={REASONS: "reasons"})
+    """Return the number of pending rows by day and reason, and the time of the oldest."""
+    groups = rows.groupby(["day", REASONS])
+    summary = groups.agg(rows=(ROW_ID, "size"), since=(REFUSED_AT, "min"))
+    return summary.reset_index().rename(columns={REASONS: "reasons"})
 
 
 def readable(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows for people: the id and the reasons first, then what came."""
+    """Return the rows for display: the id and the reasons first, then the values."""
     first = ["day", ROW_ID, REASONS]
-    rest = [name for name in rows.columns if name not in (*first, *refused.RECORD_COLUMNS, refused.ROW)]
-    return rows[[*first, *rest, refused.REFUSED_AT, refused.REFUSED_BY]]
+    values = [name for name in rows.columns if name not in (*first, *RECORD_COLUMNS, ROW)]
+    return rows[[*first, *values, REFUSED_AT, REFUSED_BY]]
 
 
 def store_rejected(
     queue: Quarantine, report: PartitionReport, days: Sequence[Partition], *, run: str
 ) -> None:
     """
-    Keep what a gate refused of these partitions; `run` names the run and its try.
+    Store the rejected rows of these partitions.
 
-    Rows that wait there from earlier make room only for a partition that passed: it takes the place of
-    theirs. The ledger says so before they go.
+    If the partitions passed, the rows replace those that were pending from earlier runs, and the ledger
+    records the replacement first; if not, the earlier rows stay.
+
+    Parameters
+    ----------
+    run : str
+        DAG run and try.
     """
-    rejected = report.rejected_batch
-    requested = rejected.select(rejected.is_requested)
-    fresh = refused.to_record(requested, run=run, at=datetime.now(UTC))
-    there = sorted(set(queue.lake.partitions(queue.table)) & set(days))
-    if fresh.empty and not (there and report.passed):
+    rejected = report.rejected_batch.select(report.rejected_batch.is_requested)
+    incoming = to_record(rejected, run=run, at=datetime.now(UTC))
+    existing = sorted(set(queue.lake.partitions(queue.table)) & set(days))
+    if incoming.empty and not (existing and report.passed):
         return
-    earlier = queue.lake.read(queue.table, there) if there else fresh.iloc[:0]
-    known = set(fresh[ROW_ID]) if len(fresh) else set()
-    gone = set(earlier[ROW_ID]) - known if report.passed and len(earlier) else set()
-    if gone:
+    earlier = queue.lake.read(queue.table, existing) if existing else incoming.iloc[:0]
+    incoming_ids = set(incoming[ROW_ID]) if len(incoming) else set()
+    superseded = set(earlier[ROW_ID]) - incoming_ids if report.passed and len(earlier) else set()
+    if superseded:
         with queue.engine.begin() as connection:
-            _supersede(connection, queue, earlier[earlier[ROW_ID].isin(gone)], days, run)
+            _log_superseded(connection, queue, earlier[earlier[ROW_ID].isin(superseded)], days, run)
     if not queue.lake.partitions(queue.table):
-        queue.lake.publish(queue.table, fresh, days, metadata={"run": run})
+        queue.lake.publish(queue.table, incoming, days, metadata={"run": run})
         return
 
     def replace(rows: pd.DataFrame) -> pd.DataFrame:
-        stay = rows[~rows[ROW_ID].isin(gone | known)]
-        return pd.concat([stay, fresh], ignore_index=True) if len(stay) else fresh
+        staying = rows[~rows[ROW_ID].isin(superseded | incoming_ids)]
+        return pd.concat([staying, incoming], ignore_index=True) if len(staying) else incoming
 
     queue.lake.update(queue.table, days, replace, metadata={"run": run})
 
 
-def discard(queue: Quarantine, choice: RowFilter, decision: ReviewAction) -> int:
+def discard_rows(queue: Quarantine, row_filter: RowFilter, action: ReviewAction) -> int:
     """
-    Take the chosen rows out of the queue for good, and return how many there were.
+    Remove the selected rows from the queue for good, and return their number.
 
-    :raises DataError: without a comment, or if there are too many rows for one decision
+    Raises
+    ------
+    DataError
+        Without a comment, or if there are too many rows for one decision.
     """
-    if len(decision.comment.strip()) < 3:
+    if len(action.comment.strip()) < MIN_COMMENT_LENGTH:
         raise DataError(
             f"{queue.name}: say in `comment` why the rows are discarded: it is all that will be left of them."
         )
-    rows = pending(queue, choice)
+    rows = pending(queue, row_filter)
     require_bounded(queue, rows)
     for day, part in by_partition(queue, rows):
         with queue.engine.begin() as connection:
-            log_action(connection, queue, "discard", day, part, decision)
-        remove(queue, day, set(part[ROW_ID]), decision.run)
+            log_action(connection, queue, "discard", day, part, action)
+        _remove(queue, day, set(part[ROW_ID]), action.run)
     return len(rows)
-
-
-def remove(queue: Quarantine, day: Partition, ids: set[str], run: str) -> None:
-    """Take rows out of the queue; those that are gone already are no matter."""
-    queue.lake.update(queue.table, [day], lambda rows: rows[~rows[ROW_ID].isin(ids)], metadata={"run": run})
 
 
 def log_action(
     connection: Connection,
     queue: Quarantine,
-    action: str,
+    kind: str,
     day: Partition,
     rows: pd.DataFrame,
-    decision: ReviewAction,
+    action: ReviewAction,
     **evidence: Any,
 ) -> None:
-    """Write down that the rows of a partition leave the queue; the same step of a run writes it once."""
-    place = partitions.format_partition(day)
-    comment = decision.comment.strip()
+    """
+    Record in the ledger what becomes of rows of a partition; the same step of a run is recorded once.
+
+    Parameters
+    ----------
+    kind : str
+        Key of `LEDGER_TEXT`.
+    rows : pandas.DataFrame
+        Rows with `_row_id` and `_reasons`.
+    """
+    day_name = partitions.format_partition(day)
+    comment = action.comment.strip()
+    reason = f"{len(rows):,} rows of {day_name} {LEDGER_TEXT[kind]}"
+    counts = rows[REASONS].value_counts()
     entry = ledger.Entry(
         queue.name,
         "quarantine",
-        decision.actor,
-        f"{len(rows):,} rows of {place} {LEDGER_TEXT[action]}" + (f": {comment}" if comment else ""),
+        action.actor,
+        f"{reason}: {comment}" if comment else reason,
         evidence={
-            "action": action,
-            "partition": place,
-            "run": decision.run,
+            "action": kind,
+            "partition": day_name,
+            "run": action.run,
             "rows": len(rows),
-            "ids": [str(one) for one in rows[ROW_ID]],
-            "reasons": {str(why): int(count) for why, count in rows[REASONS].value_counts().items()},
+            "ids": [str(row_id) for row_id in rows[ROW_ID]],
+            "reasons": {str(text): int(count) for text, count in counts.items()},
             "table_version": queue.lake.version(queue.table),
             **evidence,
         },
-        dedup_key=dedup_key(queue, action, day, decision.run),
+        dedup_key=_action_key(queue, kind, day, action.run),
     )
     ledger.append(connection, entry)
 
 
 def find_action(
-    connection: Connection, queue: Quarantine, action: str, day: Partition, run: str
+    connection: Connection, queue: Quarantine, kind: str, day: Partition, run: str
 ) -> dict[str, Any] | None:
-    """Return the evidence of what a run has written down already, or None."""
-    key = dedup_key(queue, action, day, run)
-    found = connection.scalar(select(ledger_table.c.evidence).where(ledger_table.c.dedup_key == key))
-    return None if found is None else dict(found)
+    """Return the evidence that a run has recorded already, or None."""
+    key = _action_key(queue, kind, day, run)
+    evidence = connection.scalar(select(ledger_table.c.evidence).where(ledger_table.c.dedup_key == key))
+    return None if evidence is None else dict(evidence)
 
 
 def find_actions(
     engine: Engine, name: str, *, run: str | None = None, partitions: Sequence[str] | None = None
 ) -> list[dict[str, Any]]:
-    """Return what the ledger knows of rows that left a queue, oldest first, by this run or of these days."""
+    """Return the recorded actions on the rows of a queue, oldest first, of this run or these partitions."""
     evidence = ledger_table.c.evidence
     query = select(evidence).where(ledger_table.c.use_case == name, ledger_table.c.event == "quarantine")
     if run is not None:
@@ -222,28 +267,26 @@ def find_actions(
     if partitions is not None:
         query = query.where(evidence["partition"].astext.in_(partitions))
     with engine.connect() as connection:
-        return [dict(found) for found in connection.scalars(query.order_by(ledger_table.c.id))]
-
-
-def dedup_key(queue: Quarantine, action: str, day: Partition, run: str) -> str:
-    """Return what makes a repeated step of a run write one entry."""
-    return f"quarantine/{queue.name}/{partitions.format_partition(day)}/{action}/{run}"
+        return [dict(action) for action in connection.scalars(query.order_by(ledger_table.c.id))]
 
 
 def by_partition(queue: Quarantine, rows: pd.DataFrame) -> list[tuple[Partition, pd.DataFrame]]:
     """Return the rows of each partition, the oldest first."""
-    parts = ["day", "hour"] if getattr(queue.declared, "granularity", "day") == "hour" else ["day"]
-    return [
-        (partition_columns.parse_partition_name("T".join(str(value) for value in values)), part)
-        for values, part in rows.groupby(parts, sort=True)
-    ]
+    groups = []
+    for values, part in rows.groupby(queue.partition_columns, sort=True):
+        name = "T".join(map(str, values))
+        groups.append((parse_partition_name(name), part))
+    return groups
 
 
 def require_bounded(queue: Quarantine, rows: pd.DataFrame) -> None:
     """
-    Do nothing if the ledger can name every row.
+    Raise DataError if there are more rows than one decision can name in the ledger.
 
-    :raises DataError: if there are too many
+    Raises
+    ------
+    DataError
+        With the number of rows and the limit.
     """
     if len(rows) > MAX_ROWS:
         raise DataError(
@@ -252,26 +295,37 @@ def require_bounded(queue: Quarantine, rows: pd.DataFrame) -> None:
         )
 
 
-def _supersede(
+def _remove(queue: Quarantine, day: Partition, ids: set[str], run: str) -> None:
+    """Remove rows from the queue; rows that are not there any more are ignored."""
+    queue.lake.update(queue.table, [day], lambda rows: rows[~rows[ROW_ID].isin(ids)], metadata={"run": run})
+
+
+def _action_key(queue: Quarantine, kind: str, day: Partition, run: str) -> str:
+    """Return the deduplication key of a step of a run."""
+    return f"quarantine/{queue.name}/{partitions.format_partition(day)}/{kind}/{run}"
+
+
+def _log_superseded(
     connection: Connection, queue: Quarantine, rows: pd.DataFrame, days: Sequence[Partition], run: str
 ) -> None:
-    ids = sorted(str(one) for one in rows[ROW_ID])
-    who, span = run.rpartition("/")[0] or run, partitions.format_key(sorted(days))
-    digest = refused.ids_digest(ids)
+    ids = sorted(str(row_id) for row_id in rows[ROW_ID])
+    dag_run = run.rpartition("/")[0] or run
+    span = partitions.format_key(sorted(days))
+    digest = ids_digest(ids)
     entry = ledger.Entry(
         queue.name,
         "quarantine",
         f"airflow:{run.partition('/')[0]}",
-        f"{len(ids):,} rows of {span} superseded: {who} judged the partition anew",
+        f"{len(ids):,} rows of {span} superseded: {dag_run} validated the partition again",
         evidence={
             "action": "supersede",
             "partition": span,
-            "run": who,
+            "run": dag_run,
             "rows": len(ids),
             "ids": ids[:MAX_LOGGED_IDS],
             "digest": digest,
             "table_version": queue.lake.version(queue.table),
         },
-        dedup_key=f"quarantine/{queue.name}/{span}/supersede/{who}/{digest}",
+        dedup_key=f"quarantine/{queue.name}/{span}/supersede/{dag_run}/{digest}",
     )
     ledger.append(connection, entry)

@@ -1,4 +1,4 @@
-"""A refused row's second hearing: judged by today's declaration, merged into its partition if it passes."""
+"""Release: pending rows are validated by today's declaration and merged into their partition if they pass."""
 
 from __future__ import annotations
 
@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from include import partitions
-from include.data.lake import partition_columns
+from include.data.lake.partition_columns import parse_partition_name
 from include.data.quarantine import queue as quarantine
-from include.data.quarantine import rows as refused
-from include.data.quarantine.rows import ROW_ID
+from include.data.quarantine.rows import ROW_ID, from_record
 from include.data.validation.batch import Batch
-from include.data.validation.row_checks import FAILED, REASONS
+from include.data.validation.results import FAILED, REASONS
 from include.data.validation.runner import validate_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from sqlalchemy import Connection
 
@@ -25,122 +24,164 @@ if TYPE_CHECKING:
     from include.declarations import Column
     from include.partitions import Partition
 
-TWICE = "the key ({}) is published already, with other values"
-AMONG = "the key ({}) is there more than once among the refused rows, with other values"
-UNPUBLISHED = "{} was never published: have the partition ingested first, the rows are judged with it"
+KEY_PUBLISHED = "the key ({}) is published already, with other values"
+KEY_REPEATED = "the key ({}) is there more than once among the rejected rows, with other values"
+UNPUBLISHED = "{} was never published: have the partition ingested first, the rows are validated with it"
 TOO_MANY = "with these rows the partition would have more than {:,}"
 
 
 @dataclass(frozen=True)
 class Review:
-    """What became of the chosen rows of one partition: those that are clear, and of the others, why not."""
+    """
+    Validation of the selected rows of one partition.
 
-    releasable: pd.DataFrame = field(repr=False)  # typed, with `_row_id`
-    kept: dict[str, tuple[str, str]]  # by row id: what it failed, and why
-    row_keys: dict[str, list[str]] = field(default_factory=dict)
+    Attributes
+    ----------
+    releasable : pandas.DataFrame
+        Rows that may be published, in their declared types, with the column `_row_id`.
+    retained : mapping of str to tuple of str
+        By row id: the failed checks and the reasons of the other rows.
+    row_keys : mapping of str to list of str
+        By row id: the key of each releasable row.
+    """
+
+    releasable: pd.DataFrame = field(repr=False)
+    retained: Mapping[str, tuple[str, str]]
+    row_keys: Mapping[str, list[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class ReleaseResult:
-    """How many rows were released, why the others were not, and which partitions have new rows."""
+    """
+    Result of a release.
+
+    Attributes
+    ----------
+    released : int
+        Number of released rows.
+    retained : mapping of str to str
+        By row id: why the other rows stay in the queue.
+    partitions : tuple of Partition
+        Partitions that have new rows.
+    """
 
     released: int
-    kept: dict[str, str]
+    retained: Mapping[str, str]
     partitions: tuple[Partition, ...]
 
 
-def release(queue: Quarantine, choice: RowFilter, decision: ReviewAction) -> ReleaseResult:
+def release_rows(queue: Quarantine, row_filter: RowFilter, action: ReviewAction) -> ReleaseResult:
     """
-    Judge the chosen rows by today's declaration, and merge those that pass into their partitions.
+    Validate the selected rows by today's declaration, and merge those that pass into their partitions.
 
-    For each partition: first the ledger, then one commit to the dataset, then the rows leave the queue. A run
-    that was killed in between goes on where it stopped: a row that is published already, exactly as it is,
-    is not published twice, and the ledger has its entry.
+    For each partition the ledger is written first, then the dataset in one commit, then the queue. A run that
+    was killed in between continues where it stopped: a row that is published already, with the same values,
+    is not published again, and the ledger has its entry.
 
-    :raises DataError: if there are more rows than one decision can name
+    Raises
+    ------
+    DataError
+        If there are more rows than one decision can name in the ledger.
     """
-    rows = quarantine.pending(queue, choice)
-    kept: dict[str, str] = {}
+    rows = quarantine.pending(queue, row_filter)
     quarantine.require_bounded(queue, rows)
+    retained: dict[str, str] = {}
     for day, part in quarantine.by_partition(queue, rows):
-        hearing = _review(queue, day, part)
+        review = _review(queue, day, part)
         with queue.engine.begin() as connection:
-            clear = _log_intent(connection, queue, day, part, hearing, decision)
-        if clear:
-            _publish(queue, day, hearing.releasable[hearing.releasable[ROW_ID].isin(clear)], decision)
-        _update_queue(queue, day, clear, hearing.kept, decision)
-        kept |= {one: reason for one, (_, reason) in hearing.kept.items()}
-    done = still_released(quarantine.find_actions(queue.engine, queue.name, run=decision.run))
+            released_ids = _log_intent(connection, queue, day, part, review, action)
+        if released_ids:
+            releasable = review.releasable
+            _publish(queue, day, releasable[releasable[ROW_ID].isin(released_ids)], action)
+        _update_queue(queue, day, released_ids, review.retained, action)
+        retained |= {row_id: reason for row_id, (_, reason) in review.retained.items()}
+    released = still_released(quarantine.find_actions(queue.engine, queue.name, run=action.run))
     return ReleaseResult(
-        released=sum(len(found) for found in done.values()),
-        kept=kept,
-        partitions=tuple(sorted(partition_columns.parse_partition_name(name) for name in done)),
+        released=sum(len(keys) for keys in released.values()),
+        retained=retained,
+        partitions=tuple(sorted(parse_partition_name(name) for name in released)),
     )
 
 
 def still_released(entries: Iterable[dict[str, Any]]) -> dict[str, dict[str, list[str]]]:
-    """Return the keys of the rows that were released and are not withdrawn, by partition and row id."""
-    found: dict[str, dict[str, list[str]]] = {}
+    """Return the keys of the rows that were released and not withdrawn, by partition name and row id."""
+    released: dict[str, dict[str, list[str]]] = {}
     for entry in entries:
-        there = found.setdefault(entry["partition"], {})
+        keys = released.setdefault(entry["partition"], {})
         if entry["action"] == "release":
-            there |= entry["keys"]
+            keys |= entry["keys"]
         elif entry["action"] in ("withdraw", "retain"):
-            for one in entry["ids"]:
-                there.pop(one, None)
-    return {name: keys for name, keys in found.items() if keys}
+            for row_id in entry["ids"]:
+                keys.pop(row_id, None)
+    return {name: keys for name, keys in released.items() if keys}
+
+
+def contents(
+    frame: pd.DataFrame, columns: Sequence[Column], names: Sequence[str] | None = None
+) -> list[tuple[Any, ...]]:
+    """Return the declared values of each row, or those of `names`; equal rows have equal tuples."""
+    chosen = [column for column in columns if names is None or column.name in names]
+    values = [_exact_values(frame[column.name], column.dtype) for column in chosen]
+    return list(zip(*values, strict=True))
 
 
 def _review(queue: Quarantine, day: Partition, rows: pd.DataFrame) -> Review:
-    """Judge the rows by themselves, then against each other and the published partition."""
+    """Validate the rows by themselves, then against each other and the published partition."""
     if day not in queue.lake.partitions(queue.name):
-        return _none(rows, UNPUBLISHED.format(partitions.format_partition(day)))
-    declared, key = queue.declared, list(queue.key)
-    judged = validate_rows(Batch.of(refused.from_record(rows), [day]), declared.columns, key)
-    if not judged.has_all_columns:
-        lacking = [c.name for c in declared.columns if c.name not in judged.accepted.frame.columns]
-        return _none(rows, "; ".join(f"there is no column {name}" for name in lacking))
-    if unchecked := [result.error for result in judged.results if result.error]:
-        return _none(rows, f"could not be checked: {unchecked[0]}")
-    ids = rows[ROW_ID].to_numpy()
-    accepted = judged.accepted.frame
-    clear = accepted.assign(**{ROW_ID: ids[accepted.index]})
-    mended = judged.rejected.frame
-    kept = {
-        one: (failed, why)
-        for one, failed, why in zip(ids[mended.index], mended[FAILED], mended[REASONS], strict=True)
-    }
+        return _retain_all(rows, UNPUBLISHED.format(partitions.format_partition(day)))
+    columns = queue.declared.columns
+    checked = validate_rows(Batch.of(from_record(rows), [day]), columns, queue.key)
+    if checked.missing_columns:
+        return _retain_all(rows, "; ".join(f"there is no column {name}" for name in checked.missing_columns))
+    errors = [result.error for result in checked.results if result.error]
+    if errors:
+        return _retain_all(rows, f"could not be checked: {errors[0]}")
+    row_ids = rows[ROW_ID].to_numpy()
+    accepted = checked.accepted.frame
+    rejected = checked.rejected.frame
+    retained = dict(
+        zip(
+            row_ids[rejected.index.to_numpy()],
+            zip(rejected[FAILED], rejected[REASONS], strict=True),
+            strict=True,
+        )
+    )
+    passing = accepted.assign(**{ROW_ID: row_ids[accepted.index.to_numpy()]})
     published = queue.lake.read(queue.name, [day])
-    clashing = _clashes(queue, clear, _alike(published, clear, key))
-    kept |= {one: ("expect_compound_columns_to_be_unique", why) for one, why in clashing.items()}
-    clear = clear[~clear[ROW_ID].isin(clashing)]
-    most = declared.volume[1]
-    if len(published) + len(clear) > most:
-        return _none(rows, TOO_MANY.format(most))
-    keys = dict(zip(clear[ROW_ID], clear[key].astype(str).to_numpy().tolist(), strict=True))
-    return Review(clear, kept, keys)
+    conflicts = _key_conflicts(queue, passing, _with_shared_key(published, passing, queue.key))
+    for row_id, reason in conflicts.items():
+        retained[row_id] = ("expect_compound_columns_to_be_unique", reason)
+    releasable = passing[~passing[ROW_ID].isin(conflicts)]
+    max_rows = queue.declared.volume[1]
+    if len(published) + len(releasable) > max_rows:
+        return _retain_all(rows, TOO_MANY.format(max_rows))
+    keys = releasable[list(queue.key)].astype(str).to_numpy().tolist()
+    return Review(releasable, retained, dict(zip(releasable[ROW_ID], keys, strict=True)))
 
 
-def _none(rows: pd.DataFrame, why: str) -> Review:
-    kept = {str(one): ("expect_table_to_be_published", why) for one in rows[ROW_ID]}
-    return Review(pd.DataFrame({ROW_ID: pd.Series(dtype=object)}), kept)
+def _retain_all(rows: pd.DataFrame, reason: str) -> Review:
+    retained = {str(row_id): ("expect_table_to_be_published", reason) for row_id in rows[ROW_ID]}
+    return Review(pd.DataFrame({ROW_ID: pd.Series(dtype=object)}), retained)
 
 
-def _clashes(queue: Quarantine, clear: pd.DataFrame, published: pd.DataFrame) -> dict[str, str]:
-    """Return which rows have the key of another row without being equal to it, and why that is too much."""
-    key, columns = list(queue.key), queue.declared.columns
-    there = dict(zip(contents(published, columns, key), contents(published, columns), strict=True))
-    own: dict[tuple[Any, ...], set[tuple[Any, ...]]] = {}
-    told = list(zip(clear[ROW_ID], contents(clear, columns, key), contents(clear, columns), strict=True))
-    for _, name, content in told:
-        own.setdefault(name, set()).add(content)
-    spoken, found = ", ".join(key), {}
-    for one, name, content in told:
-        if there.get(name, content) != content:
-            found[one] = TWICE.format(spoken)
-        elif len(own[name]) > 1:
-            found[one] = AMONG.format(spoken)
-    return found
+def _key_conflicts(queue: Quarantine, passing: pd.DataFrame, published: pd.DataFrame) -> dict[str, str]:
+    """Return the reason for each row whose key belongs to another row with other values."""
+    columns = queue.declared.columns
+    published_keys = contents(published, columns, queue.key)
+    published_rows = dict(zip(published_keys, contents(published, columns), strict=True))
+    keys = contents(passing, columns, queue.key)
+    rows = list(zip(passing[ROW_ID], keys, contents(passing, columns), strict=True))
+    contents_by_key: dict[tuple[Any, ...], set[tuple[Any, ...]]] = {}
+    for _, key, content in rows:
+        contents_by_key.setdefault(key, set()).add(content)
+    key_names = ", ".join(queue.key)
+    conflicts = {}
+    for row_id, key, content in rows:
+        if published_rows.get(key, content) != content:
+            conflicts[row_id] = KEY_PUBLISHED.format(key_names)
+        elif len(contents_by_key[key]) > 1:
+            conflicts[row_id] = KEY_REPEATED.format(key_names)
+    return conflicts
 
 
 def _log_intent(
@@ -148,94 +189,81 @@ def _log_intent(
     queue: Quarantine,
     day: Partition,
     rows: pd.DataFrame,
-    hearing: Review,
-    decision: ReviewAction,
+    review: Review,
+    action: ReviewAction,
 ) -> set[str]:
-    """Write the release down, or find what this run wrote down before; return the ids that may leave."""
-    clear = {str(one) for one in hearing.releasable[ROW_ID]}
-    if (written := quarantine.find_action(connection, queue, "release", day, decision.run)) is not None:
-        undone = rows[rows[ROW_ID].isin(set(written["ids"]) - clear)]
-        if len(undone):
-            quarantine.log_action(connection, queue, "retain", day, undone, decision)
-        return clear & set(written["ids"])
-    if clear:
-        quarantine.log_action(
-            connection,
-            queue,
-            "release",
-            day,
-            rows[rows[ROW_ID].isin(clear)],
-            decision,
-            keys=hearing.row_keys,
-        )
-    return clear
+    """Record the release, or find what this run recorded before; return the ids of the rows to publish."""
+    releasable = {str(row_id) for row_id in review.releasable[ROW_ID]}
+    recorded = quarantine.find_action(connection, queue, "release", day, action.run)
+    if recorded is not None:
+        recorded_ids = set(recorded["ids"])
+        retained = rows[rows[ROW_ID].isin(recorded_ids - releasable)]
+        if len(retained):
+            quarantine.log_action(connection, queue, "retain", day, retained, action)
+        return releasable & recorded_ids
+    if releasable:
+        released = rows[rows[ROW_ID].isin(releasable)]
+        quarantine.log_action(connection, queue, "release", day, released, action, keys=review.row_keys)
+    return releasable
 
 
-def _publish(queue: Quarantine, day: Partition, clear: pd.DataFrame, decision: ReviewAction) -> None:
-    """Add the rows that are not there yet to the partition, in one commit; none if all are there."""
+def _publish(queue: Quarantine, day: Partition, released: pd.DataFrame, action: ReviewAction) -> None:
+    """Add the rows that are not published yet to the partition, in one commit; none if all are."""
     columns = queue.declared.columns
-    rows = clear.assign(_content=pd.Series(contents(clear, columns), index=clear.index, dtype=object))
-    rows = rows.drop_duplicates("_content")
+    content = pd.Series(contents(released, columns), index=released.index, dtype=object)
+    rows = released.assign(_content=content).drop_duplicates("_content")
 
-    def lacking(published: pd.DataFrame) -> pd.DataFrame:
-        there = set(contents(_alike(published, clear, queue.key), columns))
-        return rows[[one not in there for one in rows["_content"]]].drop(columns=["_content", ROW_ID])
+    def unpublished(published: pd.DataFrame) -> pd.DataFrame:
+        existing = set(contents(_with_shared_key(published, released, queue.key), columns))
+        is_new = [content not in existing for content in rows["_content"]]
+        return rows[is_new].drop(columns=["_content", ROW_ID])
 
-    if lacking(queue.lake.read(queue.name, [day])).empty:
+    if unpublished(queue.lake.read(queue.name, [day])).empty:
         return
 
     def merge(published: pd.DataFrame) -> pd.DataFrame:
-        return pd.concat([published, lacking(published)], ignore_index=True)
+        return pd.concat([published, unpublished(published)], ignore_index=True)
 
-    metadata = {"run": decision.run, "released_by": decision.actor}
+    metadata = {"run": action.run, "released_by": action.actor}
     queue.lake.update(queue.name, [day], merge, metadata=metadata)
 
 
-def _alike(published: pd.DataFrame, clear: pd.DataFrame, key: Sequence[str]) -> pd.DataFrame:
-    """Return the published rows that may have the key of a row that is clear."""
-    return published[published[key[0]].isin(clear[key[0]])]
-
-
-def contents(
-    frame: pd.DataFrame, columns: Sequence[Column], names: Sequence[str] | None = None
-) -> list[tuple[Any, ...]]:
-    """Return each row's declared values, or those of `names`, in a form in which equal rows are equal."""
-    exact: dict[str, Callable[[Any], Any]] = {
-        "number": float,
-        "integer": int,
-        "boolean": bool,
-        "string": str,
-        "timestamp": _moment,
-    }
-    wanted = [column for column in columns if names is None or column.name in names]
-    values = [
-        [None if pd.isna(value) else exact[column.dtype](value) for value in frame[column.name]]
-        for column in wanted
-    ]
-    return list(zip(*values, strict=True))
-
-
-def _moment(value: Any) -> int:
-    return int(pd.Timestamp(value).as_unit("us").value)
+def _with_shared_key(published: pd.DataFrame, rows: pd.DataFrame, key: Sequence[str]) -> pd.DataFrame:
+    """Return the published rows that share the first column of the key with one of `rows`."""
+    return published[published[key[0]].isin(rows[key[0]])]
 
 
 def _update_queue(
     queue: Quarantine,
     day: Partition,
-    clear: Collection[str],
-    kept: dict[str, tuple[str, str]],
-    decision: ReviewAction,
+    released_ids: Collection[str],
+    retained: Mapping[str, tuple[str, str]],
+    action: ReviewAction,
 ) -> None:
-    """Take the released rows out of the queue, and give the others their new reasons, in one commit."""
+    """Remove the released rows from the queue and write the new reasons of the others, in one commit."""
 
     def change(rows: pd.DataFrame) -> pd.DataFrame:
-        stay = rows[~rows[ROW_ID].isin(list(clear))]
-        told = [kept.get(one) for one in stay[ROW_ID]]
-        return stay.assign(
-            **{
-                FAILED: [new[0] if new else old for new, old in zip(told, stay[FAILED], strict=True)],
-                REASONS: [new[1] if new else old for new, old in zip(told, stay[REASONS], strict=True)],
-            }
+        staying = rows[~rows[ROW_ID].isin(list(released_ids))]
+        records = zip(staying[ROW_ID], staying[FAILED], staying[REASONS], strict=True)
+        updated = [retained.get(row_id, (failed, reasons)) for row_id, failed, reasons in records]
+        return staying.assign(
+            **{FAILED: [failed for failed, _ in updated], REASONS: [reasons for _, reasons in updated]}
         )
 
-    queue.lake.update(queue.table, [day], change, metadata={"run": decision.run})
+    queue.lake.update(queue.table, [day], change, metadata={"run": action.run})
+
+
+def _exact_values(values: pd.Series[Any], dtype: str) -> list[Any]:
+    converters: dict[str, Callable[[Any], Any]] = {
+        "number": float,
+        "integer": int,
+        "boolean": bool,
+        "string": str,
+        "timestamp": _microseconds,
+    }
+    convert = converters[dtype]
+    return [None if pd.isna(value) else convert(value) for value in values]
+
+
+def _microseconds(value: Any) -> int:
+    return int(pd.Timestamp(value).as_unit("us").value)

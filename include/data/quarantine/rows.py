@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from include.data.validation.row_checks import FAILED, REASONS
+from include.data.validation.results import FAILED, REASONS
 
 if TYPE_CHECKING:
     from include.data.validation.batch import Batch

@@ -13,8 +13,7 @@ from include.data.quarantine import queue as quarantine
 from include.data.quarantine.queue import Quarantine, ReviewAction
 from include.data.quarantine.release import still_released
 from include.data.quarantine.rows import ROW_ID
-from include.data.validation.results import partition_result
-from include.data.validation.row_checks import REASONS
+from include.data.validation.results import REASONS, partition_result
 from include.partitions import format_partition
 
 if TYPE_CHECKING:

@@ -39,11 +39,14 @@ class Batch:
         int64 (n,): position in `partitions.partitions`, -1 for a row of a partition that was not requested.
     partitions : PartitionSet
         The requested partitions in order.
+    incoming_rows : numpy.ndarray
+        int64 (number of partitions,): rows of each requested partition before any row was rejected.
     """
 
     frame: pd.DataFrame = field(repr=False)
     positions: Array = field(repr=False)
     partitions: PartitionSet
+    incoming_rows: Array = field(repr=False)
 
     @classmethod
     def of(cls, frame: pd.DataFrame, partitions: Collection[Partition]) -> Batch:
@@ -65,12 +68,13 @@ class Batch:
         hourly = len(requested.columns) > 1
         names = requested.partition_of(numbered) if hourly else numbered[DAY]
         requested_names = pd.Index(list(requested.names), dtype=object)
-        return cls(numbered, requested_names.get_indexer(pd.Index(names, dtype=object)), requested)
+        positions = requested_names.get_indexer(pd.Index(names, dtype=object))
+        return cls(numbered, positions, requested, _count(positions, len(requested_names)))
 
     @classmethod
     def unpartitioned(cls, frame: pd.DataFrame) -> Batch:
         """Return all rows of `frame` as rows of no partition; the index stays as it is."""
-        return cls(frame, np.full(len(frame), -1), PartitionSet(()))
+        return cls(frame, np.full(len(frame), -1), PartitionSet(()), np.zeros(0, dtype=int))
 
     @property
     def is_requested(self) -> Array:
@@ -96,8 +100,12 @@ class Batch:
 
     def count_rows(self, mask: Array | None = None) -> Array:
         """Return the number of rows, or of rows in `mask` (n,), of each requested partition."""
-        counted = self.is_requested if mask is None else self.is_requested & mask
-        return np.bincount(self.positions[counted], minlength=len(self.partitions.partitions))
+        positions = self.positions if mask is None else self.positions[mask]
+        return _count(positions, len(self.partitions.partitions))
+
+
+def _count(positions: Array, n_partitions: int) -> Array:
+    return np.bincount(positions[positions >= 0], minlength=n_partitions)
 
 
 def _is_numbered(index: pd.Index[Any]) -> bool:

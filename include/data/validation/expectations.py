@@ -117,7 +117,7 @@ def to_check_result(check: ExpectationCheck, outcome: ExpectationValidationResul
         examples=tuple((details.get("partial_unexpected_list") or [])[:MAX_EXAMPLES]),
         message="" if success else message,
         blocking=bool(error) or (is_critical_failure and not check.rejects_rows),
-        parameters=_limits(configuration.kwargs),
+        parameters=_expectation_limits(configuration.kwargs),
         checked_rows=details.get("element_count"),
         observed=details.get("observed_value"),
         row_numbers=np.asarray(row_numbers) if check.rejects_rows and row_numbers else None,
@@ -125,7 +125,7 @@ def to_check_result(check: ExpectationCheck, outcome: ExpectationValidationResul
     )
 
 
-def _limits(kwargs: Mapping[str, Any]) -> dict[str, Any]:
+def _expectation_limits(kwargs: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in kwargs.items() if name not in NOT_PARAMETERS and value is not None}
 
 

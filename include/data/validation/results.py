@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
+# Columns of the rejected rows: the names of the failed checks, and what is wrong.
+FAILED = "_failed"
+REASONS = "_reasons"
 MAX_EXAMPLES = 3
 MAX_EXAMPLE_LENGTH = 120
 # The keys of a result in the table `gate_result`: the view `gate_finding` reads them.

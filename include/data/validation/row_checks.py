@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ import great_expectations.expectations as gxe
 import numpy as np
 import pandas as pd
 
+from include.data.sources.base import MALFORMED
 from include.data.validation.expectations import ExpectationCheck
 from include.data.validation.freshness import format_duration
 from include.data.validation.results import CheckResult, row_result
@@ -26,11 +26,6 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 MAX_FINITE = sys.float_info.max
-# Column with the text of a line that could not be parsed, null in all other rows.
-MALFORMED = "_malformed"
-# Columns of the rejected rows.
-REASONS = "_reasons"
-FAILED = "_failed"
 
 
 @dataclass(frozen=True)
@@ -89,9 +84,9 @@ class PartitionWindowCheck:
     column: Column
 
     def run(self, batch: Batch) -> CheckResult | None:
-        """Return the moments that are too far away; null and rows of other partitions pass."""
+        """Return the moments that are too far away, or None if the column is missing; a null is not."""
         within = self.column.within
-        if within is None:
+        if within is None or self.column.name not in batch.frame.columns:
             return None
         requested = batch.partitions.partitions
         starts = pd.DatetimeIndex([start_of(partition) - within for partition in requested]).as_unit("us")
@@ -151,39 +146,6 @@ def value_checks(columns: Iterable[Column], key: Sequence[str]) -> list[Expectat
         if column.minimum is not None or column.maximum is not None or column.dtype == "number":
             checks.append(_range(column))
     return checks
-
-
-class RejectedRows:
-    """The numbers of the rows that failed a critical check, with the failed checks and the reasons."""
-
-    def __init__(self, n_rows: int) -> None:
-        self.mask = np.zeros(n_rows, dtype=bool)
-        self._failed_checks: dict[int, list[str]] = defaultdict(list)
-        self._reasons: dict[int, list[str]] = defaultdict(list)
-
-    def add(self, results: Iterable[CheckResult]) -> None:
-        """Reject the rows for which a critical check of rows failed."""
-        for result in results:
-            if result.severity != "critical" or result.row_numbers is None:
-                continue
-            self.mask[result.row_numbers] = True
-            for number in result.row_numbers.tolist():
-                self._failed_checks[number].append(result.name)
-                self._reasons[number].append(result.message)
-
-    def accepted(self, batch: Batch) -> Batch:
-        """Return the rows of the whole batch that were not rejected."""
-        return batch.select(~self.mask)
-
-    def rejected(self, batch: Batch) -> Batch:
-        """Return the rejected rows of the whole batch, with the columns `_failed` and `_reasons`."""
-        rejected = batch.select(self.mask)
-        numbers = np.flatnonzero(self.mask).tolist()
-        columns = {
-            FAILED: ["; ".join(self._failed_checks[number]) for number in numbers],
-            REASONS: ["; ".join(self._reasons[number]) for number in numbers],
-        }
-        return rejected.with_frame(rejected.frame.assign(**columns))
 
 
 def _allowed_values(column: Column, allowed: Sequence[str]) -> ExpectationCheck:

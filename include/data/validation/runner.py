@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
+import numpy as np
+
 from include.data.validation.coerce import coerce_batch
-from include.data.validation.expectations import ExpectationCheck, run_expectations
-from include.data.validation.results import PartitionReport, passed
+from include.data.validation.expectations import run_expectations
+from include.data.validation.results import FAILED, REASONS, PartitionReport, passed
 from include.data.validation.row_checks import (
     MalformedLineCheck,
-    RejectedRows,
     type_checks,
     value_checks,
     window_checks,
@@ -19,7 +21,7 @@ from include.data.validation.table_checks import UnexpectedHourCheck, table_chec
 from include.declarations import Dataset
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from include.data.validation.batch import Batch
     from include.data.validation.results import Check, CheckResult
@@ -42,6 +44,10 @@ class PartitionRules:
             return cls(declared.columns, declared.key, declared.volume, declared.quarantine_limit)
         return cls(declared.columns, (declared.entity,), declared.volume)
 
+    def table_checks(self) -> list[Check]:
+        """Return the checks of the accepted rows together."""
+        return table_checks(self.columns, self.key, self.volume, self.quarantine_limit)
+
 
 @dataclass(frozen=True)
 class CheckedRows:
@@ -55,24 +61,54 @@ class CheckedRows:
         Accepted rows in their declared types.
     rejected : Batch
         Rejected rows as they came, with the columns `_failed` and `_reasons`.
-    columns : list of Column
-        Declared columns that the rows have.
-    has_all_columns : bool
-        Whether no declared column is missing.
+    missing_columns : list of str
+        Declared columns that the rows do not have.
     """
 
     results: list[CheckResult]
     accepted: Batch = field(repr=False)
     rejected: Batch = field(repr=False)
-    columns: list[Column]
-    has_all_columns: bool
+    missing_columns: list[str]
+
+
+class RejectedRows:
+    """The rows that failed a critical check, with the names of the checks and the reasons."""
+
+    def __init__(self, n_rows: int) -> None:
+        self.mask = np.zeros(n_rows, dtype=bool)
+        self._failed_checks: dict[int, list[str]] = defaultdict(list)
+        self._reasons: dict[int, list[str]] = defaultdict(list)
+
+    def add(self, results: Iterable[CheckResult]) -> None:
+        """Reject the rows for which a critical check of rows failed."""
+        for result in results:
+            if result.severity != "critical" or result.row_numbers is None:
+                continue
+            self.mask[result.row_numbers] = True
+            for number in result.row_numbers.tolist():
+                self._failed_checks[number].append(result.name)
+                self._reasons[number].append(result.message)
+
+    def accepted(self, batch: Batch) -> Batch:
+        """Return the rows of the whole batch that were not rejected."""
+        return batch.select(~self.mask)
+
+    def rejected(self, batch: Batch) -> Batch:
+        """Return the rejected rows of the whole batch, with the columns `_failed` and `_reasons`."""
+        rejected = batch.select(self.mask)
+        numbers = np.flatnonzero(self.mask).tolist()
+        columns = {
+            FAILED: ["; ".join(self._failed_checks[number]) for number in numbers],
+            REASONS: ["; ".join(self._reasons[number]) for number in numbers],
+        }
+        return rejected.with_frame(rejected.frame.assign(**columns))
 
 
 def validate_partition(
     batch: Batch, rules: PartitionRules, history_checks: Sequence[Check] = ()
 ) -> PartitionReport:
     """
-    Split the rows of a batch into accepted and rejected ones, and say whether they may be published.
+    Split the rows of a batch into accepted and rejected ones, and decide whether they may be published.
 
     A row that fails a critical check of rows, or whose line could not be parsed, is rejected. All rows are
     refused if a column is missing or null throughout, a key occurs twice, a partition has too few or too many
@@ -80,14 +116,11 @@ def validate_partition(
     the accepted rows, blocks.
     """
     rows = validate_rows(batch, rules.columns, rules.key)
-    declared_checks = table_checks(
-        rows.columns, rules.key, rules.volume, rules.quarantine_limit, batch.count_rows()
-    )
     results = [
         *rows.results,
         *run_checks([UnexpectedHourCheck()], batch),
-        *run_checks(declared_checks, rows.accepted),
-        *run_checks(history_checks if rows.has_all_columns else (), rows.accepted),
+        *run_checks(rules.table_checks(), rows.accepted),
+        *run_checks([] if rows.missing_columns else history_checks, rows.accepted),
     ]
     return PartitionReport(
         passed=passed(results),
@@ -102,40 +135,31 @@ def validate_rows(batch: Batch, columns: Sequence[Column], key: Sequence[str]) -
     """
     Coerce the declared columns, check each row, and split the rows into accepted and rejected ones.
 
-    The values of a row that could not be parsed or coerced are not checked: it has its reason already.
+    The values of a row that could not be parsed or coerced are not checked: it has its reason already. All
+    checks of values are one call of Great Expectations, which passes almost any empty frame: none is checked.
     """
     typed, misfits = coerce_batch(batch, columns)
-    existing_columns = [column for column in columns if column.name in misfits]
+    rejected = RejectedRows(len(batch.frame))
     results = [
         *run_checks([MalformedLineCheck(), *type_checks(columns, misfits)], batch),
-        *run_checks(window_checks(existing_columns), typed),
+        *run_checks(window_checks(columns), typed),
     ]
-    rejected = RejectedRows(len(batch.frame))
     rejected.add(results)
-    value_results = run_checks(value_checks(existing_columns, key), rejected.accepted(typed))
-    rejected.add(value_results)
+    readable = rejected.accepted(typed)
+    existing_columns = [column for column in columns if column.name in misfits]
+    if not readable.frame.empty:
+        value_results = run_expectations(readable.frame, value_checks(existing_columns, key))
+        rejected.add(value_results)
+        results += value_results
     return CheckedRows(
-        results=[*results, *value_results],
+        results=results,
         accepted=rejected.accepted(typed),
         rejected=rejected.rejected(batch),
-        columns=existing_columns,
-        has_all_columns=len(existing_columns) == len(columns),
+        missing_columns=[column.name for column in columns if column.name not in misfits],
     )
 
 
 def run_checks(checks: Sequence[Check], batch: Batch) -> list[CheckResult]:
-    """
-    Run checks over a batch and return their results in order.
-
-    All expectations of Great Expectations run in one call, and none of them over an empty batch: Great
-    Expectations passes almost any empty frame, and the check of the volume fails.
-    """
-    expectations = [check for check in checks if isinstance(check, ExpectationCheck)]
-    is_empty = batch.frame.empty
-    expected = iter([] if is_empty else run_expectations(batch.frame, expectations))
-    results = []
-    for check in checks:
-        result = next(expected, None) if isinstance(check, ExpectationCheck) else check.run(batch)
-        if result is not None:
-            results.append(result)
-    return results
+    """Run checks over a batch, and return the results of those that apply to it, in order."""
+    results = [check.run(batch) for check in checks]
+    return [result for result in results if result is not None]

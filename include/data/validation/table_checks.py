@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from include.data.validation.batch import Batch
     from include.data.validation.results import Check, CheckResult
     from include.declarations import Column
-
-    Array = np.ndarray[Any, Any]
 
 # Name of the column of partition positions beside the key, while duplicates are sought.
 POSITION = "_position"
@@ -36,8 +34,8 @@ class UniqueKeyCheck:
     key: tuple[str, ...]
 
     def run(self, batch: Batch) -> CheckResult | None:
-        """Return the rows that share their key with another row of their partition."""
-        if batch.frame.empty:
+        """Return the rows that share their key with another row, or None without the columns of the key."""
+        if batch.frame.empty or not set(self.key) <= set(batch.frame.columns):
             return None
         keys = batch.frame[list(self.key)]
         is_duplicate = keys.assign(**{POSITION: batch.positions}).duplicated(keep=False)
@@ -134,14 +132,14 @@ class VolumeCheck:
 
 @dataclass(frozen=True)
 class QuarantineLimitCheck:
-    """At most the share `limit` of each partition's rows, counted in `all_rows`, was rejected."""
+    """At most the share `limit` of each partition's incoming rows was rejected."""
 
     limit: float
-    all_rows: Array = field(repr=False)
 
     def run(self, batch: Batch) -> CheckResult:
         """Return the partitions with too many rejected rows."""
-        shares = (self.all_rows - batch.count_rows()) / self.all_rows.clip(min=1)
+        rejected_rows = batch.incoming_rows - batch.count_rows()
+        shares = rejected_rows / batch.incoming_rows.clip(min=1)
         share_by_name = zip(batch.partitions.names, shares, strict=True)
         return partition_result(
             "expect_column_values_to_be_between",
@@ -158,8 +156,10 @@ class NullsCheck:
 
     column: Column
 
-    def run(self, batch: Batch) -> CheckResult:
-        """Return the partitions with too many nulls."""
+    def run(self, batch: Batch) -> CheckResult | None:
+        """Return the partitions with too many nulls, or None if the column is missing."""
+        if self.column.name not in batch.frame.columns:
+            return None
         limit = self.column.maximum_nulls
         rows = batch.count_rows()
         nulls = batch.count_rows(batch.frame[self.column.name].isna().to_numpy())
@@ -184,17 +184,14 @@ def describe_null_limit(column: Column) -> str:
 
 
 def table_checks(
-    columns: Sequence[Column], key: Sequence[str], volume: tuple[int, int], limit: float, all_rows: Array
+    columns: Sequence[Column], key: Sequence[str], volume: tuple[int, int], limit: float
 ) -> list[Check]:
-    """Return the checks of the accepted rows; `columns` are the declared columns that they have."""
-    names = {column.name for column in columns}
-    unique_key = [UniqueKeyCheck(tuple(key))] if names.issuperset(key) else []
-    nulls = [NullsCheck(column) for column in columns if column.nullable]
+    """Return the declared checks of the accepted rows together."""
     return [
-        *unique_key,
+        UniqueKeyCheck(tuple(key)),
         MissingDayCheck(),
         UnexpectedDayCheck(),
         VolumeCheck(volume),
-        QuarantineLimitCheck(limit, all_rows),
-        *nulls,
+        QuarantineLimitCheck(limit),
+        *[NullsCheck(column) for column in columns if column.nullable],
     ]

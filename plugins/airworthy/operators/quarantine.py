@@ -1,4 +1,4 @@
-"""Decide about the rows that a gate refused: look at them, release them, or discard them."""
+"""Operators that list, release and discard the rejected rows of a dataset."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
 
     from include.data.quarantine.queue import Quarantine, ReviewAction, RowFilter
 
-PAST = {"release": "released", "discard": "discarded"}
+PAST_TENSE = {"release": "released", "discard": "discarded"}
 
 
 class QuarantineOperator(BaseOperator):
     """
-    What the operators share that look at a dataset's refused rows: which of them the run's parameters choose.
+    Base of the operators for the rejected rows of a dataset, which the parameters of the run select.
 
     :param dataset: a declared dataset
-    :param action: what the run is to do; an operator that does something else is skipped (templated)
+    :param action: action of the run; an operator for another action is skipped (templated)
     """
 
     template_fields: Sequence[str] = ("dataset", "action")
@@ -57,60 +57,62 @@ class QuarantineOperator(BaseOperator):
 
     @cached_property
     def quarantine(self) -> Quarantine:
-        """The dataset's refused rows."""
+        """The rejected rows of the dataset."""
         from include.data.quarantine.queue import Quarantine
 
         engine = AirworthyDatabaseHook(self.airworthy_conn_id).engine
         return Quarantine(catalog().datasets[self.dataset], LakeHook(self.lake_conn_id).lake, engine)
 
-    def chosen(self, context: Context) -> RowFilter:
-        """Return which rows the parameters `first`, `last`, `rows` and `reason` name; all where empty."""
+    def row_filter(self, context: Context) -> RowFilter:
+        """Return the filter of the parameters `first`, `last`, `rows` and `reason`; all rows without them."""
         from include.data.quarantine.queue import RowFilter
 
         params = context["params"]
-        first, last = (date.fromisoformat(day) if day else None for day in map(params.get, ("first", "last")))
+        first = _parse_day(params.get("first"))
+        last = _parse_day(params.get("last"))
         if last and not first:
-            raise DataError(f"{self.dataset}: give `first` too, the day from which on rows are meant.")
+            raise DataError(f"{self.dataset}: give `first`, too: the first selected day.")
         return RowFilter(first, last, tuple(params.get("rows") or ()), params.get("reason") or "")
 
-    def decision(self, context: Context) -> ReviewAction:
-        """Return who decides, and why."""
+    def review_action(self, context: Context) -> ReviewAction:
+        """Return who decides in which run, and the comment."""
         from include.data.quarantine.queue import ReviewAction
 
         comment = context["params"].get("comment") or ""
         return ReviewAction(run_context.actor(context), run_context.run_key(context), comment)
 
     def skip_unless(self, action: str) -> None:
-        """Skip the task if the run is to do something else."""
+        """Raise AirflowSkipException if the run has another action."""
         if self.action != action:
-            raise AirflowSkipException(f"The run is to {self.action}, nothing is {PAST[action]}.")
+            raise AirflowSkipException(f"The run is to {self.action}, nothing is {PAST_TENSE[action]}.")
 
 
 class ShowQuarantineOperator(QuarantineOperator):
     """
-    Show the refused rows that the run's parameters choose: how many and why (`list`), or each of them.
+    Show the rejected rows that the parameters of the run select: a summary (`list`), or every row.
 
-    The table stands in the log and, in full, behind «Refused rows»; the XCom is the number of rows.
+    The table is in the log and, in full, on the page of the link «Refused rows»; the XCom is the number of
+    rows.
 
     Example::
 
         ShowQuarantineOperator(task_id="show", dataset="flights")
 
     :param dataset: a declared dataset
-    :param action: `list` for a summary, else every row is shown (templated)
+    :param action: `list` for a summary, otherwise every row is shown (templated)
     """
 
     def execute(self, context: Context) -> int:
-        """Return how many rows are chosen."""
+        """Return the number of selected rows."""
         from include.data.quarantine import queue as quarantine
         from include.storage import html_tables, reports
 
-        rows = quarantine.pending(self.quarantine, self.chosen(context))
+        rows = quarantine.pending(self.quarantine, self.row_filter(context))
         shown = quarantine.pending_summary(rows) if self.action == "list" else quarantine.readable(rows)
-        title = f"{self.dataset}: {len(rows):,} refused rows wait"
+        title = f"{self.dataset}: {len(rows):,} rejected rows are pending"
         self.log.info("%s\n%s", title, html_tables.format_table(shown))
         path = f"quarantine/{self.dataset}/{re.sub('[^A-Za-z0-9_-]', '_', run_context.run_key(context))}.html"
-        note = "Release or discard them by this DAG's parameters; `rows` takes the ids of the first column."
+        note = "Release or discard them with the parameters of this DAG; `rows` takes the ids in `_row_id`."
         hook = LakeHook(self.lake_conn_id)
         reports.write_report(
             hook.uri, hook.storage_options, path, html_tables.render_table_page(title, note, shown)
@@ -121,59 +123,64 @@ class ShowQuarantineOperator(QuarantineOperator):
 
 class ReleaseQuarantineOperator(QuarantineOperator):
     """
-    Judge the chosen rows by today's declaration, and merge those that pass into their published partitions.
+    Validate the selected rows by today's declaration, and merge those that pass into their partitions.
 
-    What passes leaves the quarantine with an entry in the ledger, and everybody who follows the partitions is
-    told; what does not pass stays, with its new reasons. Nothing passed: the task fails.
+    A row that passes leaves the quarantine with an entry in the ledger, and the asset event of its partition
+    starts the DAGs that depend on it. A row that does not pass stays, with its new reasons. The task fails if
+    no row passes.
 
     Example::
 
         ReleaseQuarantineOperator(task_id="release", dataset="flights")
 
     :param dataset: a declared dataset
-    :param action: does nothing unless this is `release` (templated)
+    :param action: the task is skipped unless this is `release` (templated)
     """
 
     def __init__(self, *, dataset: str, **kwargs: Any) -> None:
         super().__init__(dataset=dataset, outlets=outlets(dataset), **kwargs)
 
     def execute(self, context: Context) -> int:
-        """Return how many rows were released."""
-        from include.data.quarantine import release
+        """Return the number of released rows."""
+        from include.data.quarantine.release import release_rows
 
         self.skip_unless("release")
-        found = release.release(self.quarantine, self.chosen(context), self.decision(context))
-        figures = {"released": found.released, "kept": found.kept}
+        result = release_rows(self.quarantine, self.row_filter(context), self.review_action(context))
+        figures = {"released": result.released, "kept": dict(result.retained)}
         context["ti"].xcom_push("figures", figures)
-        for row, reason in found.kept.items():
+        for row, reason in result.retained.items():
             self.log.warning("%s stays: %s", row, reason)
-        if found.partitions:
-            publish_asset_event(context, self.dataset, found.partitions, self.quarantine.lake)
-            return found.released
-        if not found.kept:
-            raise AirflowSkipException("No row waits that the parameters choose.")
-        reasons = "; ".join(sorted(set(found.kept.values()))[:3])
+        if result.partitions:
+            publish_asset_event(context, self.dataset, result.partitions, self.quarantine.lake)
+            return result.released
+        if not result.retained:
+            raise AirflowSkipException("The parameters select no pending row.")
+        reasons = "; ".join(sorted(set(result.retained.values()))[:3])
         raise QualityFailed(
-            f"{self.dataset}: none of {len(found.kept):,} rows may be released: {reasons}. Correct the "
+            f"{self.dataset}: none of {len(result.retained):,} rows may be released: {reasons}. Correct the "
             "declaration if they are right, have the source corrected if not, or discard them."
         )
 
 
 class DiscardQuarantineOperator(QuarantineOperator):
     """
-    Take the chosen rows out of the quarantine for good; the parameter `comment` says why, for the ledger.
+    Remove the selected rows from the quarantine for good; the ledger records the parameter `comment`.
 
     Example::
 
         DiscardQuarantineOperator(task_id="discard", dataset="flights")
 
     :param dataset: a declared dataset
-    :param action: does nothing unless this is `discard` (templated)
+    :param action: the task is skipped unless this is `discard` (templated)
     """
 
     def execute(self, context: Context) -> int:
-        """Return how many rows were discarded."""
+        """Return the number of discarded rows."""
         from include.data.quarantine import queue as quarantine
 
         self.skip_unless("discard")
-        return quarantine.discard(self.quarantine, self.chosen(context), self.decision(context))
+        return quarantine.discard_rows(self.quarantine, self.row_filter(context), self.review_action(context))
+
+
+def _parse_day(text: str | None) -> date | None:
+    return date.fromisoformat(text) if text else None

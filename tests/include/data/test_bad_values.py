@@ -1,4 +1,4 @@
-"""Whatever an upstream sends: what is wrong is named, nothing is half-published, and nothing is lost."""
+"""Bad values from upstream: each is named, no partition is published in part, and no row is lost."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from include.data.quarantine.queue import Quarantine, pending
 from include.declarations import Column, Dataset, FileSource, Stability
 from include.errors import QualityFailed
 
-FIRST, ROWS = date(2013, 1, 1), 40
+FIRST = date(2013, 1, 1)
+ROWS = 40
 DAYS = [FIRST + timedelta(days=number) for number in range(9)]
 TODAY = DAYS[-1]
 CARS = Dataset(
@@ -40,7 +41,7 @@ def cars(day=TODAY, count=ROWS):
     )
 
 
-def spoilt(column, *bad):
+def perturbed(column, *bad):
     frame = cars().astype(object)
     frame[column] = [*bad, *frame[column][len(bad) :]]
     return frame.infer_objects()
@@ -48,7 +49,7 @@ def spoilt(column, *bad):
 
 @pytest.fixture
 def ingest(lake, database):
-    """Return an ingestion of today; the eight days before are in the lake."""
+    """Return a function that ingests today's cars; the eight days before are published."""
     for_all = pd.concat([cars(day) for day in DAYS[:-1]], ignore_index=True)
     lake.publish("cars", for_all, DAYS[:-1], metadata={})
 
@@ -75,36 +76,37 @@ ROWWISE = {
 
 
 @pytest.mark.parametrize(("column", "bad", "reason"), ROWWISE.values(), ids=ROWWISE)
-def test_a_bad_value_costs_its_row_alone_which_waits_with_the_reason(
-    ingest, lake, database, column, bad, reason
-):
-    ingest(spoilt(column, bad))
-    kept = pending(Quarantine(CARS, lake, database))
-    assert len(kept) == 1
-    assert reason in kept["_reasons"][0]
+def test_bad_value_rejects_its_row_alone_with_the_reason(ingest, lake, database, column, bad, reason):
+    ingest(perturbed(column, bad))
+    rows = pending(Quarantine(CARS, lake, database))
+    assert len(rows) == 1
+    assert reason in rows["_reasons"][0]
     assert len(lake.read("cars", [TODAY])) == ROWS - 1
 
 
-def twice(frame):
+def with_repeated_key(frame):
     return pd.concat([frame, frame.iloc[:1].assign(speed=1.0)], ignore_index=True)
 
 
 WHOLE = {
-    "a key twice": (twice(cars()), r"the key \(id\) is there more than once"),
+    "a key twice": (with_repeated_key(cars()), r"the key \(id\) is there more than once"),
     "half the usual rows": (cars(count=20), "has not 0.6 to 1.6 times the usual rows .*20 rows, usually 40"),
     "ten times the usual rows": (cars(count=400), "times the usual rows .*400 rows, usually 40"),
     "more rows than declared": (cars(count=1_001), "a day does not have 5 to 1000 good rows"),
     "no rows": (cars().iloc[:0], "a day does not have 5 to 1000 good rows .*2013-01-09: 0"),
     "nothing but nulls": (cars().assign(gust=np.nan), "gust has no value but null .*40 nulls of 40"),
     "required, and nothing but nulls": (cars().assign(speed=np.nan), "more than 10.0% of a day's rows"),
-    "too many bad rows": (spoilt("speed", *[999.0] * 9), "more than 10.0% .*speed is not between 0 and 150"),
+    "too many bad rows": (
+        perturbed("speed", *[999.0] * 9),
+        "more than 10.0% .*speed is not between 0 and 150",
+    ),
     "another day": (cars(DAYS[0]), "a row is of a day that was not asked for"),
     "a column missing": (cars().drop(columns="speed"), "there is no column speed"),
 }
 
 
 @pytest.mark.parametrize(("frame", "message"), WHOLE.values(), ids=WHOLE)
-def test_a_bad_partition_is_refused_whole_and_published_once_the_cause_is_gone(ingest, lake, frame, message):
+def test_bad_partition_is_refused_and_published_once_corrected(ingest, lake, frame, message):
     with pytest.raises(QualityFailed, match=rf"^cars: refused .* nothing was published\. .*{message}"):
         ingest(frame)
     assert lake.days("cars") == DAYS[:-1]

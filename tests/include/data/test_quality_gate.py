@@ -1,4 +1,4 @@
-"""The gate of a partition: what it leaves behind, whatever it says."""
+"""The quality gate: evidence, page and quarantine of partitions that pass or fail."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ CAR_FEATURES = FeatureView(
 
 @pytest.fixture
 def gate(lake, database):
-    def judge(frame, declared=CARS, run="ingestion/run/1"):
+    def validate(frame, declared=CARS, run="ingestion/run/1"):
         return run_quality_gate(declared, frame, DAYS, lake=lake, engine=database, run=run)
 
-    return judge
+    return validate
 
 
 def evidence(database):
@@ -52,7 +52,7 @@ def test_good_rows_pass_with_evidence_and_a_page(gate, rows, database, lake):
     assert lake.version("cars_quarantine") is None
 
 
-def test_a_refused_row_waits_in_the_quarantine_with_its_reason(gate, rows, lake):
+def test_rejected_row_is_quarantined_with_its_reason(gate, rows, lake):
     frame = rows(10)
     frame.loc[3, "speed"] = 999.0
     report = gate(frame)
@@ -62,7 +62,7 @@ def test_a_refused_row_waits_in_the_quarantine_with_its_reason(gate, rows, lake)
     assert "speed" in refused["_reasons"]
 
 
-def test_too_many_refused_rows_fail_with_the_same_evidence(gate, rows, database, lake):
+def test_too_many_rejected_rows_fail_with_evidence(gate, rows, database, lake):
     frame = rows(10).assign(speed=999.0)
     assert not gate(frame).passed
     assert [(row["passed"], row["quarantined"]) for row in evidence(database)] == [(False, 20)]
@@ -70,19 +70,19 @@ def test_too_many_refused_rows_fail_with_the_same_evidence(gate, rows, database,
     assert "speed" in reports.read_report(lake.uri, {}, page_path("cars", DAYS))
 
 
-def test_a_corrected_partition_empties_its_quarantine(gate, rows, lake):
+def test_corrected_partition_empties_its_quarantine(gate, rows, lake):
     gate(rows(10).assign(speed=999.0))
     gate(rows(10))
     assert len(lake.read("cars_quarantine")) == 0
 
 
-def test_each_attempt_leaves_evidence_of_its_own(gate, rows, database):
+def test_each_attempt_has_its_own_evidence(gate, rows, database):
     for attempt in (1, 2):
         gate(rows(10), run=f"ingestion/run/{attempt}")
     assert [row["run"] for row in evidence(database)] == ["ingestion/run/1", "ingestion/run/2"]
 
 
-def test_a_feature_view_is_refused_for_one_bad_row(gate, rows):
+def test_feature_view_with_one_bad_row_is_refused(gate, rows):
     moments = pd.Timestamp("2013-01-01T10:00Z").as_unit("us")
     frame = rows(10).assign(at=moments, cars_known_at=moments)
     assert gate(frame, CAR_FEATURES).passed
@@ -90,7 +90,7 @@ def test_a_feature_view_is_refused_for_one_bad_row(gate, rows):
     assert not gate(frame, CAR_FEATURES).passed
 
 
-def test_a_feature_views_key_is_its_entity(gate, rows):
+def test_feature_view_with_a_repeated_entity_is_refused(gate, rows):
     moments = pd.Timestamp("2013-01-01T10:00Z").as_unit("us")
     frame = rows(10).assign(at=moments, cars_known_at=moments)
     frame.loc[1, "id"] = frame.loc[0, "id"]
@@ -104,5 +104,5 @@ def test_a_feature_views_key_is_its_entity(gate, rows):
         (DAYS, "quality/cars/2013-01-01..2013-01-02.html"),
     ],
 )
-def test_the_page_of_a_partition_has_a_place_of_its_own(days, path):
+def test_page_path_names_the_partitions(days, path):
     assert page_path("cars", days) == path

@@ -1,4 +1,4 @@
-"""A dataset of cars, of which some are too fast, and who decides about them."""
+"""A dataset of cars, some of which are too fast, and a decision about them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from datetime import date
 from include.data.quarantine.queue import ReviewAction
 from include.declarations import Column, Dataset, FileSource
 
-ONE, TWO = date(2013, 1, 1), date(2013, 1, 2)
+ONE = date(2013, 1, 1)
+TWO = date(2013, 1, 2)
 
 
 def cars(maximum=100.0, **changes):

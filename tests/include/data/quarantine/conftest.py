@@ -1,4 +1,4 @@
-"""Cars, an ingestion of them, their queue, and what the ledger says of it."""
+"""Cars, their ingestion, their queue of rejected rows, and its entries in the ledger."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def frame(rows):
 
 @pytest.fixture
 def ingest(lake, database):
-    """Return what an ingestion does: it judges, and publishes what passed."""
+    """Return a function that validates rows and publishes the accepted ones."""
 
     def run(frame, declared=None, run="cars_ingestion/first/1", days=(ONE, TWO)):
-        found = run_quality_gate(declared or cars(), frame, list(days), lake=lake, engine=database, run=run)
-        if found.passed:
-            lake.publish("cars", found.accepted, days, metadata={})
-        return found
+        report = run_quality_gate(declared or cars(), frame, list(days), lake=lake, engine=database, run=run)
+        if report.passed:
+            lake.publish("cars", report.accepted, days, metadata={})
+        return report
 
     return run
 

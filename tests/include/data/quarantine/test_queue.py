@@ -1,4 +1,4 @@
-"""Refused rows on their way: kept, looked at, discarded, replaced; never without a word."""
+"""The queue of rejected rows: stored, listed, discarded, superseded, and recorded in the ledger."""
 
 from __future__ import annotations
 
@@ -9,16 +9,13 @@ import pandas as pd
 import pytest
 from sqlalchemy import select
 
-from include.data.quarantine import queue as quarantine
-from include.data.quarantine.queue import RowFilter, pending
+from include.data.quarantine.queue import RowFilter, discard_rows, pending
 from include.database.tables import gate_result
 from include.errors import DataError
 from tests.include.data.quarantine.cars import ONE, TWO, decision
 
 
-def test_a_refused_row_waits_with_a_name_the_failed_expectations_the_reasons_the_run_and_the_time(
-    ingest, frame, queue
-):
+def test_rejected_row_is_pending_with_id_reasons_run_and_time(ingest, frame, queue):
     ingest(frame)
     first = pending(queue()).iloc[0]
     assert len(first["_row_id"]) == 16
@@ -29,7 +26,7 @@ def test_a_refused_row_waits_with_a_name_the_failed_expectations_the_reasons_the
     assert json.loads(first["_row"])["doors"] in (4, None)
 
 
-def test_a_row_has_the_same_name_wherever_it_stands_and_equal_rows_have_different_ones(ingest, frame, queue):
+def test_row_id_is_stable_and_differs_between_equal_rows(ingest, frame, queue):
     twins = pd.concat([frame, frame.iloc[[2]]], ignore_index=True)
     ingest(twins)
     ids = set(pending(queue())["_row_id"])
@@ -39,7 +36,7 @@ def test_a_row_has_the_same_name_wherever_it_stands_and_equal_rows_have_differen
 
 
 @pytest.mark.parametrize(
-    ("choice", "speeds"),
+    ("row_filter", "speeds"),
     [
         (RowFilter(), {"300.0", "301.0", "302.0"}),
         (RowFilter(first=ONE), {"300.0", "301.0"}),
@@ -49,24 +46,24 @@ def test_a_row_has_the_same_name_wherever_it_stands_and_equal_rows_have_differen
         (RowFilter(reason="doors"), set()),
     ],
 )
-def test_rows_are_chosen_by_day_and_reason(ingest, frame, queue, choice, speeds):
+def test_pending_rows_are_selected_by_day_and_reason(ingest, frame, queue, row_filter, speeds):
     ingest(frame)
-    assert set(pending(queue(), choice)["speed"] if speeds else []) == speeds
-    assert len(pending(queue(), choice)) == len(speeds)
+    assert set(pending(queue(), row_filter)["speed"] if speeds else []) == speeds
+    assert len(pending(queue(), row_filter)) == len(speeds)
 
 
-def test_rows_are_chosen_by_name(ingest, frame, queue):
+def test_pending_rows_are_selected_by_id(ingest, frame, queue):
     ingest(frame)
-    one = pending(queue())["_row_id"][1]
-    assert list(pending(queue(), RowFilter(ids=[one]))["_row_id"]) == [one]
+    row_id = pending(queue())["_row_id"][1]
+    assert list(pending(queue(), RowFilter(ids=[row_id]))["_row_id"]) == [row_id]
 
 
-def test_discarding_needs_a_comment(ingest, frame, queue, entries):
+def test_discard_without_a_comment_is_refused(ingest, frame, queue, entries):
     ingest(frame)
     with pytest.raises(DataError, match="cars: say in `comment` why the rows are discarded"):
-        quarantine.discard(queue(), RowFilter(), decision(comment=" "))
+        discard_rows(queue(), RowFilter(), decision(comment=" "))
     assert len(pending(queue())) == 3
-    assert quarantine.discard(queue(), RowFilter(), decision(comment="test drives")) == 3
+    assert discard_rows(queue(), RowFilter(), decision(comment="test drives")) == 3
     assert len(pending(queue())) == 0
     assert [entry["reason"] for entry in entries()] == [
         "2 rows of 2013-01-01 discarded: test drives",
@@ -75,21 +72,17 @@ def test_discarding_needs_a_comment(ingest, frame, queue, entries):
     assert len(queue().lake.read("cars_quarantine", version=entries()[0]["evidence"]["table_version"])) == 3
 
 
-def test_a_corrected_partition_supersedes_its_refused_rows_and_the_ledger_says_by_which_run(
-    ingest, frame, queue, entries
-):
+def test_corrected_partition_supersedes_its_pending_rows(ingest, frame, queue, entries):
     ingest(frame)
     for attempt in (1, 2):
         ingest(frame.assign(speed=1.0), run=f"cars_ingestion/second/{attempt}")
     assert len(pending(queue())) == 0
     (entry,) = entries()
-    assert "superseded: cars_ingestion/second judged the partition anew" in entry["reason"]
+    assert "superseded: cars_ingestion/second validated the partition again" in entry["reason"]
     assert (entry["evidence"]["rows"], len(entry["evidence"]["ids"])) == (3, 3)
 
 
-def test_a_partition_that_is_refused_leaves_the_rows_of_the_published_one_in_the_queue(
-    ingest, frame, queue, entries
-):
+def test_refused_partition_leaves_earlier_pending_rows(ingest, frame, queue, entries):
     ingest(frame)
     worse = frame.assign(speed=999.0)
     assert not ingest(worse, run="cars_ingestion/second/1").passed
@@ -97,7 +90,7 @@ def test_a_partition_that_is_refused_leaves_the_rows_of_the_published_one_in_the
     assert entries() == []
 
 
-def test_the_gate_says_what_it_refused(ingest, frame, database):
+def test_gate_result_counts_the_rejected_rows(ingest, frame, database):
     ingest(frame)
     with database.connect() as connection:
         assert connection.scalar(select(gate_result.c.quarantined)) == 3

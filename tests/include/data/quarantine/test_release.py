@@ -1,4 +1,4 @@
-"""Refused rows that are released: judged again, merged once, and told of."""
+"""The release of rejected rows: validated again, merged once, and recorded."""
 
 from __future__ import annotations
 
@@ -8,37 +8,35 @@ import pytest
 
 from include.data.lake.delta_tables import Lake
 from include.data.quarantine import queue as quarantine
-from include.data.quarantine import release
 from include.data.quarantine.queue import RowFilter, pending
+from include.data.quarantine.release import release_rows
 from include.declarations import Column
 from include.errors import DataError
 from tests.include.data.quarantine.cars import ONE, TWO, cars, decision, published
 
 
-def test_rows_that_pass_today_are_merged_into_their_partitions_and_leave_the_queue(
-    ingest, frame, queue, lake, entries
-):
+def test_passing_rows_are_merged_and_leave_the_queue(ingest, frame, queue, lake, entries):
     ingest(frame)
     versions = lake.version("cars")
-    found = release.release(queue(cars(maximum=300.5)), RowFilter(first=ONE, last=TWO), decision())
-    assert (found.released, found.partitions) == (1, (ONE,))
+    result = release_rows(queue(cars(maximum=300.5)), RowFilter(first=ONE, last=TWO), decision())
+    assert (result.released, result.partitions) == (1, (ONE,))
     assert lake.version("cars") == versions + 1
     assert "2013-01-01-2" in published(lake)
     assert len(published(lake)) == 9
     assert len(published(lake, TWO)) == 9
     left = pending(queue())
     assert set(left["speed"]) == {"301.0", "302.0"}
-    assert list(found.kept.values()) == ["speed is not between -1.79769e+308 and 300.5"] * 2
-    assert set(left["_reasons"]) == set(found.kept.values())
+    assert list(result.retained.values()) == ["speed is not between -1.79769e+308 and 300.5"] * 2
+    assert set(left["_reasons"]) == set(result.retained.values())
     (entry,) = entries()
     assert (entry["actor"], entry["use_case"]) == ("bob", "cars")
     assert entry["reason"] == "1 rows of 2013-01-01 released into the partition: the limit was too low"
     assert entry["evidence"]["keys"] == {entry["evidence"]["ids"][0]: ["2013-01-01-2"]}
 
 
-def test_a_released_row_has_the_values_that_it_came_with(ingest, frame, queue, lake):
+def test_released_row_has_the_values_that_it_came_with(ingest, frame, queue, lake):
     ingest(frame)
-    release.release(queue(cars(maximum=1000)), RowFilter(first=ONE), decision())
+    release_rows(queue(cars(maximum=1000)), RowFilter(first=ONE), decision())
     released = lake.read("cars", [ONE]).set_index("id").loc["2013-01-01-2"]
     assert released["speed"] == 300.0
     assert released["seen"] == pd.Timestamp("2013-01-01T10:00Z")
@@ -46,89 +44,87 @@ def test_a_released_row_has_the_values_that_it_came_with(ingest, frame, queue, l
     assert str(whole["doors"].dtype) == "Int64"
 
 
-def test_a_row_that_was_no_text_does_not_become_text_by_waiting(ingest, frame, queue):
+def test_pending_row_keeps_the_types_of_its_values(ingest, frame, queue):
     ids = frame["id"].astype(object)
     ids[4] = 17
     ingest(frame.assign(id=ids))
-    found = release.release(queue(cars(maximum=1000)), RowFilter(first=ONE), decision())
-    assert list(found.kept.values()) == ["id is no string"]
+    result = release_rows(queue(cars(maximum=1000)), RowFilter(first=ONE), decision())
+    assert list(result.retained.values()) == ["id is no string"]
 
 
-def test_a_key_that_is_published_already_keeps_the_row_in_the_queue(ingest, frame, queue, lake):
+def test_row_with_a_published_key_stays_pending(ingest, frame, queue, lake):
     ids = frame["id"].mask(frame.index == 2, "2013-01-01-5")
     ingest(frame.assign(id=ids))
-    found = release.release(queue(cars(maximum=1000)), RowFilter(first=ONE), decision())
-    assert list(found.kept.values()) == ["the key (id) is published already, with other values"]
+    result = release_rows(queue(cars(maximum=1000)), RowFilter(first=ONE), decision())
+    assert list(result.retained.values()) == ["the key (id) is published already, with other values"]
     assert published(lake).count("2013-01-01-5") == 1
 
 
-def test_two_refused_rows_with_one_key_keep_each_other_in_the_queue(ingest, frame, queue, lake):
+def test_two_rows_with_one_key_stay_pending(ingest, frame, queue, lake):
     ids = frame["id"].mask(frame.index == 2, "2013-01-01-3")
     ingest(frame.assign(id=ids))
-    found = release.release(queue(cars(maximum=1000)), RowFilter(first=ONE), decision())
-    assert len(found.kept) == 2
-    assert "there more than once among the refused rows" in next(iter(found.kept.values()))
+    result = release_rows(queue(cars(maximum=1000)), RowFilter(first=ONE), decision())
+    assert len(result.retained) == 2
+    assert "there more than once among the rejected rows" in next(iter(result.retained.values()))
     assert len(published(lake)) == 8
 
 
 def test_equal_rows_are_released_together_and_published_once(ingest, frame, queue, lake):
     ingest(pd.concat([frame, frame.iloc[[3]]], ignore_index=True))
-    found = release.release(queue(cars(maximum=1000)), RowFilter(first=ONE), decision())
-    assert (found.released, found.kept) == (3, {})
+    result = release_rows(queue(cars(maximum=1000)), RowFilter(first=ONE), decision())
+    assert (result.released, result.retained) == (3, {})
     assert published(lake).count("2013-01-01-3") == 1
     assert len(published(lake)) == 10
 
 
-def test_rows_of_a_partition_that_was_never_published_wait(ingest, frame, queue, lake, entries):
+def test_rows_of_an_unpublished_partition_stay_pending(ingest, frame, queue, lake, entries):
     assert not ingest(frame, cars(quarantine_limit=0)).passed
-    found = release.release(queue(cars(maximum=1000)), RowFilter(), decision())
-    assert found.released == 0
-    assert "2013-01-01 was never published: have the partition ingested first" in str(found.kept)
+    result = release_rows(queue(cars(maximum=1000)), RowFilter(), decision())
+    assert result.released == 0
+    assert "2013-01-01 was never published: have the partition ingested first" in str(result.retained)
     assert entries() == []
     assert len(pending(queue())) == 3
 
 
-def test_a_release_never_exceeds_the_declared_volume(ingest, frame, queue, lake):
+def test_release_above_the_declared_volume_retains_all_rows(ingest, frame, queue, lake):
     ingest(frame)
-    found = release.release(queue(cars(maximum=1000, volume=(1, 9))), RowFilter(first=ONE), decision())
-    assert set(found.kept.values()) == {"with these rows the partition would have more than 9"}
+    result = release_rows(queue(cars(maximum=1000, volume=(1, 9))), RowFilter(first=ONE), decision())
+    assert set(result.retained.values()) == {"with these rows the partition would have more than 9"}
     assert len(published(lake)) == 8
 
 
-def test_a_line_that_could_not_be_read_is_never_released(ingest, frame, queue):
+def test_malformed_line_is_never_released(ingest, frame, queue):
     text = pd.Series(None, index=frame.index, dtype=object)
     text[7] = "2013-01-01-7;oops;;;"
     broken = frame.assign(_malformed=text)
     broken.loc[7, ["id", "speed"]] = [None, np.nan]
     report = ingest(broken)
     assert "_malformed" not in report.accepted
-    kept = pending(queue(), RowFilter(reason="could not be read"))
-    assert list(kept["_reasons"]) == ["the line could not be read"]
-    assert list(kept["_malformed"]) == ["2013-01-01-7;oops;;;"]
-    found = release.release(queue(cars(maximum=1000)), RowFilter(ids=list(kept["_row_id"])), decision())
-    assert "the line could not be read" in next(iter(found.kept.values()))
+    rows = pending(queue(), RowFilter(reason="could not be read"))
+    assert list(rows["_reasons"]) == ["the line could not be read"]
+    assert list(rows["_malformed"]) == ["2013-01-01-7;oops;;;"]
+    result = release_rows(queue(cars(maximum=1000)), RowFilter(ids=list(rows["_row_id"])), decision())
+    assert "the line could not be read" in next(iter(result.retained.values()))
 
 
-def test_a_column_that_was_declared_since_keeps_the_rows(ingest, frame, queue):
+def test_rows_without_a_newly_declared_column_stay_pending(ingest, frame, queue):
     ingest(frame)
     today = cars(maximum=1000)
     today = cars(columns=(*today.columns, Column(name="colour", dtype="string")))
-    found = release.release(queue(today), RowFilter(first=ONE), decision())
-    assert set(found.kept.values()) == {"there is no column colour"}
+    result = release_rows(queue(today), RowFilter(first=ONE), decision())
+    assert set(result.retained.values()) == {"there is no column colour"}
 
 
-def test_a_decision_about_more_rows_than_the_ledger_can_name_is_refused(ingest, frame, queue, monkeypatch):
+def test_release_of_more_rows_than_the_limit_is_refused(ingest, frame, queue, monkeypatch):
     ingest(frame)
     monkeypatch.setattr(quarantine, "MAX_ROWS", 2)
     with pytest.raises(DataError, match="3 rows are more than one decision can name"):
-        release.release(queue(), RowFilter(), decision())
+        release_rows(queue(), RowFilter(), decision())
 
 
-def test_an_ingestion_without_the_released_rows_says_so_in_the_evidence_and_in_the_ledger(
-    ingest, frame, queue, lake, entries, database
-):
+def test_ingestion_without_released_rows_records_a_withdrawal(ingest, frame, queue, lake, entries, database):
     ingest(frame)
-    release.release(queue(cars(maximum=1000)), RowFilter(), decision())
+    release_rows(queue(cars(maximum=1000)), RowFilter(), decision())
     again = ingest(frame, cars(maximum=1000), run="cars_ingestion/second/1")
     assert "warning" not in again.failed
     assert len(published(lake)) == 10
@@ -144,20 +140,18 @@ def test_an_ingestion_without_the_released_rows_says_so_in_the_evidence_and_in_t
     assert len(entries()) == 4
 
 
-def test_a_row_released_while_an_ingestion_publishes_is_merged_into_what_that_one_wrote(
-    ingest, frame, queue, lake, monkeypatch
-):
+def test_release_beside_an_ingestion_merges_into_its_rows(ingest, frame, queue, lake, monkeypatch):
     ingest(frame)
-    amend = Lake.update
+    update = Lake.update
 
     def late(self, table, *args, **kwargs):
-        monkeypatch.setattr(Lake, "update", amend)
+        monkeypatch.setattr(Lake, "update", update)
         newer = lake.read("cars", [ONE]).assign(speed=55.0)
         lake.publish("cars", newer, [ONE], metadata={})
-        return amend(self, table, *args, **kwargs)
+        return update(self, table, *args, **kwargs)
 
     monkeypatch.setattr(Lake, "update", late)
-    release.release(queue(cars(maximum=300.5)), RowFilter(first=ONE), decision())
+    release_rows(queue(cars(maximum=300.5)), RowFilter(first=ONE), decision())
     speeds = lake.read("cars", [ONE]).set_index("id")["speed"]
     assert speeds["2013-01-01-2"] == 300.0
     assert set(speeds.drop("2013-01-01-2")) == {55.0}

@@ -1,4 +1,4 @@
-"""Whether a partition resembles those before it, and whether its moments are of its time."""
+"""Stability against the partitions before, freshness, and moments near their partition."""
 
 from __future__ import annotations
 
@@ -52,8 +52,9 @@ def declared(**changes):
     return Dataset(**values | changes)
 
 
-def judge(frame, lake, *numbers, dataset=None, limit=0.5):
-    dataset, days = dataset or declared(), [day(number) for number in numbers]
+def validate(frame, lake, *numbers, dataset=None, limit=0.5):
+    dataset = dataset or declared()
+    days = [day(number) for number in numbers]
     rules = PartitionRules(dataset.columns, dataset.key, dataset.volume, limit)
     report = validate_partition(Batch.of(frame, days), rules, history_checks(dataset, lake, days))
     assert "Data documentation" in render_quality_page(report, "cars")
@@ -72,16 +73,16 @@ def history(lake):
     return lake
 
 
-def test_a_partition_like_those_before_it_passes_and_says_that_it_was_compared(history):
-    report = judge(cars(5), history, 5)
+def test_partition_like_those_before_it_passes_as_compared(history):
+    report = validate(cars(5), history, 5)
     assert (report.passed, failures(report)) == (True, {})
     compared = {result.column for result in report.results}
     assert {"rows_against_usual", "stability_index_of_speed", "stability_index_of_kind"} <= compared
 
 
 @pytest.mark.parametrize(("count", "share"), [(150, "half"), (3_000, "ten times")])
-def test_half_and_ten_times_the_usual_rows_are_refused_even_inside_the_band(history, count, share):
-    report = judge(cars(5, count), history, 5)
+def test_unusual_number_of_rows_is_refused_within_the_volume(history, count, share):
+    report = validate(cars(5, count), history, 5)
     assert not report.passed, share
     failed = failures(report)["critical"]
     assert failed.message == "a partition has not 0.6 to 1.6 times the usual rows"
@@ -97,68 +98,70 @@ def test_half_and_ten_times_the_usual_rows_are_refused_even_inside_the_band(hist
     ],
     ids=["shifted", "new kinds", "nulls"],
 )
-def test_another_distribution_is_refused(history, changes, column):
-    report = judge(cars(5, **changes), history, 5)
+def test_other_distribution_is_refused(history, changes, column):
+    report = validate(cars(5, **changes), history, 5)
     assert not report.passed
     failed = failures(report)["critical"]
     assert failed.message == f"{column} is distributed otherwise than in the partitions before"
     assert failed.examples[0].startswith("2013-01-06: ")
 
 
-def test_a_warning_about_the_usual_refuses_nothing(history):
-    usual = Stability(partitions=10, minimum_partitions=3, volume=(0.6, 1.6), severity="warning")
-    report = judge(cars(5, 100), history, 5, dataset=declared(stability=usual))
+def test_stability_warning_refuses_nothing(history):
+    stability = Stability(partitions=10, minimum_partitions=3, volume=(0.6, 1.6), severity="warning")
+    report = validate(cars(5, 100), history, 5, dataset=declared(stability=stability))
     assert report.passed
     assert failures(report)["warning"].column == "rows_against_usual"
 
 
-def test_with_too_little_history_the_report_says_so_and_lets_the_partition_through(lake):
+def test_too_little_history_passes_with_information(lake):
     lake.publish("cars", cars(0), [day(0)], metadata={})
-    report = judge(cars(1, 7), lake, 1)
-    said = failures(report)["info"]
-    assert (report.passed, said.blocking) == (True, False)
-    assert said.message.startswith("there is too little to compare with (3 partitions are needed")
-    assert said.examples == ("2013-01-02: 1 partitions before it",)
+    report = validate(cars(1, 7), lake, 1)
+    information = failures(report)["info"]
+    assert (report.passed, information.blocking) == (True, False)
+    assert information.message.startswith("there is too little to compare with (3 partitions are needed")
+    assert information.examples == ("2013-01-02: 1 partitions before it",)
 
 
-def test_with_too_few_rows_a_distribution_is_not_judged_and_the_report_says_so(history):
+def test_too_few_rows_pass_with_information(history):
     days = [day(number) for number in range(5)]
     history.publish("cars", pd.concat([cars(number, 100) for number in range(5)]), days, metadata={})
-    report = judge(cars(5, 100, speed=500.0), history, 5)
+    report = validate(cars(5, 100, speed=500.0), history, 5)
     assert report.passed
     assert failures(report)["info"].examples[0] == "2013-01-06, speed: 100 rows to compare"
 
 
-def test_a_backfill_is_compared_with_what_came_before_it_and_never_with_itself(history):
+def test_backfill_is_compared_with_earlier_partitions_only(history):
     later = [day(number) for number in range(5, 12)]
     history.publish("cars", pd.concat([cars(number, 30) for number in range(5, 12)]), later, metadata={})
-    assert judge(cars(5), history, 5).passed
-    assert judge(cars(4, 300), history, 4).passed
-    assert not judge(cars(4, 30), history, 4).passed
+    assert validate(cars(5), history, 5).passed
+    assert validate(cars(4, 300), history, 4).passed
+    assert not validate(cars(4, 30), history, 4).passed
 
 
-def test_a_bulk_run_compares_its_days_with_its_own_earlier_ones(lake):
+def test_bulk_run_compares_its_days_with_its_earlier_ones(lake):
     parts = [cars(number, 300 if number != 6 else 100) for number in range(9)]
-    report = judge(pd.concat(parts, ignore_index=True), lake, *range(9))
+    report = validate(pd.concat(parts, ignore_index=True), lake, *range(9))
     assert not report.passed
     assert failures(report)["critical"].examples == ("2013-01-07: 100 rows, usually 300",)
 
 
-def test_a_reference_is_read_of_bounded_size_but_of_enough_partitions(history, monkeypatch):
+def test_reference_is_bounded_but_has_enough_partitions(history, monkeypatch):
     monkeypatch.setattr(distribution, "REFERENCE_ROWS", 300)
     past = distribution.read_history(history, declared(), [day(5)])
     assert len(past.profiles) == 5 // (5 // 3)
-    assert judge(cars(5), history, 5).passed
+    assert validate(cars(5), history, 5).passed
 
 
-def test_the_index_is_that_of_the_books():
-    old, new = pd.Series(["a"] * 6_000 + ["b"] * 4_000), pd.Series(["a"] * 4_000 + ["b"] * 6_000)
+def test_index_of_two_categories_equals_the_formula():
+    old = pd.Series(["a"] * 6_000 + ["b"] * 4_000)
+    new = pd.Series(["a"] * 4_000 + ["b"] * 6_000)
     expected = 2 * 0.2 * np.log(6 / 4)
     assert population_stability_index(profile(old), profile(new)) == pytest.approx(expected, rel=0.01)
 
 
-def test_nothing_but_nulls_before_is_another_distribution_and_no_error():
-    nulls, numbers = pd.Series([np.nan] * 500), pd.Series(np.arange(500.0))
+def test_index_against_nulls_alone_is_high_and_finite():
+    nulls = pd.Series([np.nan] * 500)
+    numbers = pd.Series(np.arange(500.0))
     assert population_stability_index(profile(nulls), profile(numbers)) > 1
     assert population_stability_index(profile(nulls), profile(nulls)) == pytest.approx(0, abs=0.01)
 
@@ -166,7 +169,7 @@ def test_nothing_but_nulls_before_is_another_distribution_and_no_error():
 FRESH = {"freshness": Freshness(column="seen", within=timedelta(hours=3)), "stability": None}
 
 
-def seen(*moments):
+def cars_seen_at(*moments):
     return cars(0, len(moments), seen=pd.to_datetime(list(moments), utc=True).as_unit("us"))
 
 
@@ -179,29 +182,33 @@ def seen(*moments):
     ],
     ids=["stale", "future", "none"],
 )
-def test_a_partition_that_is_not_fresh_is_refused(lake, moments, example):
+def test_partition_that_is_not_fresh_is_refused(lake, moments, example):
     loose = Column(name="seen", dtype="timestamp", nullable=True, maximum_nulls=1)
     dataset = declared(columns=(Column(name="id", dtype="string"), loose), **FRESH)
-    report = judge(seen(*moments), lake, 0, dataset=dataset)
+    report = validate(cars_seen_at(*moments), lake, 0, dataset=dataset)
     assert not report.passed
     failed = failures(report)["critical"]
     assert failed.message == "the newest seen is not within 3 hours of the partition's end"
     assert failed.examples == (example,)
 
 
-def test_a_fresh_partition_passes(lake):
-    assert judge(seen("2013-01-01T10:00Z", "2013-01-01T21:00Z"), lake, 0, dataset=declared(**FRESH)).passed
+def test_fresh_partition_passes(lake):
+    assert validate(
+        cars_seen_at("2013-01-01T10:00Z", "2013-01-01T21:00Z"), lake, 0, dataset=declared(**FRESH)
+    ).passed
 
 
-def test_dates_of_another_year_are_quarantined(lake):
-    frame = seen("2013-01-01T10:00Z", "2012-01-01T10:00Z", "2013-01-02T05:59Z", "2013-01-02T06:00Z", None)
-    report = judge(frame, lake, 0, dataset=declared(stability=None), limit=0.9)
+def test_moments_far_from_the_partition_are_quarantined(lake):
+    frame = cars_seen_at(
+        "2013-01-01T10:00Z", "2012-01-01T10:00Z", "2013-01-02T05:59Z", "2013-01-02T06:00Z", None
+    )
+    report = validate(frame, lake, 0, dataset=declared(stability=None), limit=0.9)
     reasons = list(report.quarantined["_reasons"])
     far = "seen is more than 6 hours away from its partition"
     assert (report.passed, reasons) == (True, [far, far, "seen is null"])
 
 
-def test_of_hours_each_is_judged_by_its_own_end():
+def test_freshness_of_an_hour_is_measured_from_its_end():
     hours = [datetime(2013, 1, 1, hour, tzinfo=UTC) for hour in (4, 5)]
     frame = pd.DataFrame(
         {
@@ -216,7 +223,7 @@ def test_of_hours_each_is_judged_by_its_own_end():
     assert list(report.accepted["hour"]) == ["04", "05"]
 
 
-def test_a_row_of_another_hour_refuses_the_partition():
+def test_row_of_another_hour_refuses_the_partition():
     hour = datetime(2013, 1, 1, 4, tzinfo=UTC)
     frame = pd.DataFrame({"id": ["a", "b"], "day": "2013-01-01", "hour": ["04", "05"]})
     rules = PartitionRules((Column(name="id", dtype="string"),), key=("id",), volume=(1, 9))
@@ -224,5 +231,5 @@ def test_a_row_of_another_hour_refuses_the_partition():
     assert failures(report)["critical"].message == "a row is of an hour that was not asked for"
 
 
-def test_no_history_is_needed_where_nothing_is_usual(lake):
+def test_history_without_declared_stability_is_empty(lake):
     assert distribution.read_history(lake, declared(stability=None), [FIRST]) == History()

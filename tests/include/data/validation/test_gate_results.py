@@ -13,7 +13,7 @@ from include.database.tables import gate_result
 from include.declarations import Column
 
 
-def test_what_a_gate_found_is_written_down_with_its_run(database):
+def test_gate_result_is_recorded_with_its_run(database):
     frame = pd.DataFrame({"id": ["a", "b"], "speed": [np.inf, 1.0], "day": "2013-01-01"})
     columns = (Column(name="id", dtype="string"), Column(name="speed", dtype="number"))
     rules = PartitionRules(columns, key=("id",), volume=(1, 9), quarantine_limit=0.4)

@@ -45,11 +45,11 @@ def good():
     )
 
 
-def judge(frame, *, columns=COLUMNS, key=("id",), volume=(5, 12), limit=0.2):
+def validate(frame, *, columns=COLUMNS, key=("id",), volume=(5, 12), limit=0.2):
     return validate_partition(Batch.of(frame, DAYS), PartitionRules(columns, key, volume, limit))
 
 
-def put(column, row, value):
+def with_value(column, row, value):
     def change(frame):
         values = frame[column].astype(object)
         values[row] = value
@@ -58,8 +58,8 @@ def put(column, row, value):
     return change
 
 
-def test_lets_good_rows_through_in_their_declared_types(good):
-    report = judge(good)
+def test_good_rows_are_accepted_in_their_declared_types(good):
+    report = validate(good)
     report.raise_if_failed("flights")
     assert (report.passed, report.rows, len(report.quarantined)) == (True, 20, 0)
     assert [result for result in report.results if not result.success] == []
@@ -72,28 +72,28 @@ def test_lets_good_rows_through_in_their_declared_types(good):
 @pytest.mark.parametrize(
     ("spoil", "reason"),
     [
-        (put("speed", 3, 1048.36), "speed is not between 0 and 150"),
-        (put("speed", 3, np.inf), "speed is not between 0 and 150"),
-        (put("speed", 3, -np.inf), "speed is not between 0 and 150"),
-        (put("gust", 3, np.inf), "gust is not finite"),
-        (put("speed", 3, np.nan), "speed is null"),
-        (put("speed", 3, None), "speed is null"),
-        (put("speed", 3, "fast"), "speed is no number"),
-        (put("speed", 3, True), "speed is no number"),
-        (put("stops", 3, 1.5), "stops is no integer"),
-        (put("stops", 3, 11), "stops is not between 0 and 9"),
-        (put("seen", 3, pd.Timestamp("2013-01-01")), "seen is no timestamp"),
-        (put("seen", 3, pd.NaT), "seen is null"),
-        (put("origin", 3, "SFO"), "origin is none of EWR, JFK"),
-        (put("origin", 3, None), "origin is null"),
-        (put("id", 3, None), "id is null"),
-        (put("id", 3, ["f3"]), "id is no string"),
-        (put("id", 3, 3), "id is no string"),
+        (with_value("speed", 3, 1048.36), "speed is not between 0 and 150"),
+        (with_value("speed", 3, np.inf), "speed is not between 0 and 150"),
+        (with_value("speed", 3, -np.inf), "speed is not between 0 and 150"),
+        (with_value("gust", 3, np.inf), "gust is not finite"),
+        (with_value("speed", 3, np.nan), "speed is null"),
+        (with_value("speed", 3, None), "speed is null"),
+        (with_value("speed", 3, "fast"), "speed is no number"),
+        (with_value("speed", 3, True), "speed is no number"),
+        (with_value("stops", 3, 1.5), "stops is no integer"),
+        (with_value("stops", 3, 11), "stops is not between 0 and 9"),
+        (with_value("seen", 3, pd.Timestamp("2013-01-01")), "seen is no timestamp"),
+        (with_value("seen", 3, pd.NaT), "seen is null"),
+        (with_value("origin", 3, "SFO"), "origin is none of EWR, JFK"),
+        (with_value("origin", 3, None), "origin is null"),
+        (with_value("id", 3, None), "id is null"),
+        (with_value("id", 3, ["f3"]), "id is no string"),
+        (with_value("id", 3, 3), "id is no string"),
     ],
 )
-def test_a_bad_row_is_quarantined_as_it_came_with_the_reason(good, spoil, reason):
+def test_bad_row_is_quarantined_as_it_came_with_the_reason(good, spoil, reason):
     frame = spoil(good)
-    report = judge(frame)
+    report = validate(frame)
     assert report.passed
     assert list(report.quarantined["_reasons"]) == [reason]
     pd.testing.assert_frame_equal(report.quarantined.drop(columns=["_reasons", "_failed"]), frame.iloc[[3]])
@@ -102,15 +102,17 @@ def test_a_bad_row_is_quarantined_as_it_came_with_the_reason(good, spoil, reason
     assert "speed" in render_quality_page(report, "flights")
 
 
-def test_a_row_with_several_faults_is_quarantined_once_with_all_reasons(good):
-    report = judge(put("speed", 3, -1.0)(put("origin", 3, "SFO")(good)).set_index(np.zeros(20, int)))
+def test_row_with_several_faults_is_rejected_once(good):
+    report = validate(
+        with_value("speed", 3, -1.0)(with_value("origin", 3, "SFO")(good)).set_index(np.zeros(20, int))
+    )
     assert list(report.quarantined["_reasons"]) == [
         "speed is not between 0 and 150; origin is none of EWR, JFK"
     ]
 
 
-def test_a_warning_keeps_the_row_and_is_written_down(good):
-    report = judge(put("delay", 3, 600.0)(good))
+def test_warning_keeps_the_row_and_is_recorded(good):
+    report = validate(with_value("delay", 3, 600.0)(good))
     warned = [result for result in report.results if not result.success]
     assert (report.passed, len(report.accepted)) == (True, 20)
     assert [(result.column, result.severity, result.failed_rows, result.examples) for result in warned] == [
@@ -119,7 +121,7 @@ def test_a_warning_keeps_the_row_and_is_written_down(good):
 
 
 @pytest.mark.parametrize(
-    ("spoil", "complaint"),
+    ("spoil", "message"),
     [
         (lambda frame: frame.drop(columns="speed"), r"to_exist\(speed\): there is no column speed"),
         (lambda frame: frame.drop(columns="id"), "there is no column id"),
@@ -132,9 +134,9 @@ def test_a_warning_keeps_the_row_and_is_written_down(good):
             lambda frame: pd.concat([frame, frame.iloc[:3].assign(id=["x", "y", "z"])], ignore_index=True),
             "for example 2013-01-01: 13",
         ),
-        (put("id", 3, "f4"), r"the key \(id\) is there more than once"),
-        (put("day", 3, "2013-01-03"), "a row is of a day that was not asked for"),
-        (put("day", 3, None), "a row has no day"),
+        (with_value("id", 3, "f4"), r"the key \(id\) is there more than once"),
+        (with_value("day", 3, "2013-01-03"), "a row is of a day that was not asked for"),
+        (with_value("day", 3, None), "a row has no day"),
         (lambda frame: frame.assign(speed=frame["speed"].mask(frame.index < 3, -1)), "2013-01-01: 0.3"),
     ],
     ids=[
@@ -142,42 +144,40 @@ def test_a_warning_keeps_the_row_and_is_written_down(good):
         "key twice", "another day", "no day", "too many bad rows in one day of two",
     ],
 )  # fmt: skip
-def test_a_bad_partition_is_refused(good, spoil, complaint):
-    report = judge(spoil(good))
+def test_bad_partition_is_refused(good, spoil, message):
+    report = validate(spoil(good))
     assert not report.passed
-    with pytest.raises(
-        QualityFailed, match=rf"flights: refused \d+ rows, nothing was published.*{complaint}"
-    ):
+    with pytest.raises(QualityFailed, match=rf"flights: refused \d+ rows, nothing was published.*{message}"):
         report.raise_if_failed("flights")
 
 
-def test_the_same_key_on_two_days_is_two_rows(good):
-    assert judge(put("id", 13, "f3")(good)).passed
+def test_same_key_on_two_days_passes(good):
+    assert validate(with_value("id", 13, "f3")(good)).passed
 
 
-def test_the_error_says_how_many_which_and_what_to_do(good):
+def test_error_names_number_examples_and_remedy(good):
     speeds = [*range(200, 208), *range(12)]
     with pytest.raises(QualityFailed) as caught:
-        judge(good.assign(speed=[float(speed) for speed in speeds])).raise_if_failed("weather")
+        validate(good.assign(speed=[float(speed) for speed in speeds])).raise_if_failed("weather")
     assert "speed is not between 0 and 150 (8 times, for example 200.0, 201.0, 202.0)" in str(caught.value)
     assert "Have the source corrected and run the partition again" in str(caught.value)
 
 
-def test_what_cannot_be_checked_is_a_failure(good):
+def test_check_that_cannot_be_run_refuses_the_partition(good):
     silly = (*COLUMNS[:2], Column(name="origin", dtype="string", minimum=3, severity="info"))
-    report = judge(good, columns=silly)
+    report = validate(good, columns=silly)
     with pytest.raises(QualityFailed, match="could not be checked"):
         report.raise_if_failed("flights")
 
 
-def test_needs_to_know_the_day_of_each_row(good):
+def test_rows_without_a_day_column_are_an_error(good):
     with pytest.raises(DataError, match="need a column `day`"):
-        judge(good.drop(columns="day"))
+        validate(good.drop(columns="day"))
     with pytest.raises(DataError, match="each column once"):
-        judge(pd.concat([good, good[["speed"]]], axis=1))
+        validate(pd.concat([good, good[["speed"]]], axis=1))
 
 
-def test_real_weather_passes_but_for_the_wind_of_a_thousand_miles_an_hour(real_frames, good):
+def test_real_weather_passes_except_an_absurd_wind_speed(real_frames, good):
     declared = catalog().datasets["weather"]
     frame = real_frames["weather"]
     frame = frame.assign(wind_speed=frame["wind_speed"].mask(frame.index == 7, 1048.36058))
@@ -187,7 +187,7 @@ def test_real_weather_passes_but_for_the_wind_of_a_thousand_miles_an_hour(real_f
 
 
 @pytest.mark.parametrize("name", ["flights", "arrivals"])
-def test_real_days_pass_whole(real_frames, name):
+def test_real_days_pass_without_rejected_rows(real_frames, name):
     declared = catalog().datasets[name]
     report = validate_partition(Batch.of(real_frames[name], REAL_DAYS), PartitionRules.of(declared))
     assert (report.passed, len(report.quarantined)) == (True, 0)

@@ -1,4 +1,4 @@
-"""The refused rows of a dataset as a person meets them: shown, released, discarded by a run's parameters."""
+"""The operators that list, release and discard rejected rows by the parameters of a run."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ DAY = date(2013, 7, 1)
 
 @pytest.fixture
 def refused(lake, database):
-    """Return the queue of flights: two of 400 were refused on a day that is published, with its weather."""
+    """Return the queue of flights: two of 400 were rejected on a published day, with its weather."""
     frame = generate(FLIGHTS.columns, 400, DAY).assign(day=f"{DAY}")
     frame["distance"] = [9_999.0, 9_998.0, *frame["distance"][2:]]
     report = run_quality_gate(FLIGHTS, frame, [DAY], lake=lake, engine=database, run="flights_ingestion/x/1")
@@ -44,7 +44,7 @@ def refused(lake, database):
 
 @pytest.fixture
 def allowed(declare_dataset):
-    """Declare that a flight may be as long as those that were refused."""
+    """Declare that a flight may be as long as those that were rejected."""
     columns = tuple(
         column.model_copy(update={"maximum": 10_000}) if column.name == "distance" else column
         for column in FLIGHTS.columns
@@ -54,8 +54,8 @@ def allowed(declare_dataset):
 
 def run(kind, context, **params):
     operator = kind(task_id="it", dataset="flights", action=params.get("action", ""))
-    given = {"first": None, "last": None, "rows": [], "reason": None, "comment": None} | params
-    made = context({"triggering_user_name": "bob"}, params=given)
+    parameters = {"first": None, "last": None, "rows": [], "reason": None, "comment": None} | params
+    made = context({"triggering_user_name": "bob"}, params=parameters)
     return operator, made, lambda: operator.execute(made)
 
 
@@ -64,15 +64,15 @@ def events(database):
         return [(row["actor"], row["reason"]) for row in connection.execute(select(ledger)).mappings()]
 
 
-def test_listing_tells_how_many_rows_wait_and_why(refused, context, capsys):
+def test_list_shows_the_number_of_pending_rows_and_reasons(refused, context, capsys):
     _, _, execute = run(ShowQuarantineOperator, context, action="list")
     assert execute() == 2
     log = capsys.readouterr().out
-    assert "flights: 2 refused rows wait" in log
+    assert "flights: 2 rejected rows are pending" in log
     assert "distance is not between 10 and 6000" in log
 
 
-def test_inspecting_shows_each_row_in_the_log_and_on_a_page_behind_a_link(refused, context, lake, capsys):
+def test_inspect_shows_each_row_in_the_log_and_on_the_page(refused, context, lake, capsys):
     operator, _, execute = run(ShowQuarantineOperator, context, action="inspect", first="2013-07-01")
     execute()
     name = pending(refused)["_row_id"][0]
@@ -83,7 +83,7 @@ def test_inspecting_shows_each_row_in_the_log_and_on_a_page_behind_a_link(refuse
     assert "9999.0" in page
 
 
-def test_what_stands_in_a_refused_row_is_shown_and_never_run(refused, context, lake, database):
+def test_values_of_a_rejected_row_are_escaped_on_the_page(refused, context, lake, database):
     frame = generate(FLIGHTS.columns, 400, DAY).assign(day=f"{DAY}")
     frame["origin"] = ["<script>alert(1)</script>", *frame["origin"][1:]]
     run_quality_gate(FLIGHTS, frame, [DAY], lake=lake, engine=database, run="flights_ingestion/y/1")
@@ -94,9 +94,7 @@ def test_what_stands_in_a_refused_row_is_shown_and_never_run(refused, context, l
     assert "<script" not in page
 
 
-def test_released_rows_are_published_told_to_the_ledger_and_followed(
-    refused, context, lake, database, allowed
-):
+def test_released_rows_are_published_recorded_and_announced(refused, context, lake, database, allowed):
     _, made, execute = run(ReleaseQuarantineOperator, context, action="release", comment="new routes")
     assert execute() == 2
     assert len(lake.read("flights", [DAY])) == 400
@@ -106,16 +104,14 @@ def test_released_rows_are_published_told_to_the_ledger_and_followed(
     assert made["outlet_events"][assets.inputs_asset("flight_features")].partition_keys == {"2013-07-01"}
 
 
-def test_a_release_that_was_done_before_its_task_ended_still_tells_those_who_follow(
-    refused, context, allowed
-):
+def test_release_run_again_announces_its_partitions_again(refused, context, allowed):
     for _ in (1, 2):
         _, made, execute = run(ReleaseQuarantineOperator, context, action="release")
         assert execute() == 2
     assert made["outlet_events"][assets.dataset("flights")].partition_keys == {"2013-07-01"}
 
 
-def test_when_nothing_passes_the_release_fails_and_says_what_to_do(refused, context, database):
+def test_release_without_a_passing_row_fails_with_a_remedy(refused, context, database):
     _, made, execute = run(ReleaseQuarantineOperator, context, action="release")
     with pytest.raises(QualityFailed, match=r"none of 2 rows may be released: distance is not.*discard them"):
         execute()
@@ -124,7 +120,7 @@ def test_when_nothing_passes_the_release_fails_and_says_what_to_do(refused, cont
     assert len(pending(refused)) == 2
 
 
-def test_discarding_takes_the_named_rows_out(refused, context, database):
+def test_discard_removes_the_named_rows(refused, context, database):
     name = pending(refused)["_row_id"][0]
     _, _, execute = run(DiscardQuarantineOperator, context, action="discard", rows=[name], comment="a test")
     assert execute() == 1
@@ -132,7 +128,7 @@ def test_discarding_takes_the_named_rows_out(refused, context, database):
     assert events(database) == [("bob", "1 rows of 2013-07-01 discarded: a test")]
 
 
-def test_discarding_without_a_comment_is_refused(refused, context):
+def test_discard_without_a_comment_is_refused(refused, context):
     _, _, execute = run(DiscardQuarantineOperator, context, action="discard")
     with pytest.raises(DataError, match="say in `comment` why"):
         execute()
@@ -140,20 +136,20 @@ def test_discarding_without_a_comment_is_refused(refused, context):
 
 
 @pytest.mark.parametrize("kind", [ReleaseQuarantineOperator, DiscardQuarantineOperator])
-def test_a_run_that_only_looks_changes_nothing(refused, context, kind):
+def test_operator_of_another_action_is_skipped(refused, context, kind):
     _, _, execute = run(kind, context, action="list", comment="just looking")
     with pytest.raises(AirflowSkipException, match="The run is to list"):
         execute()
     assert len(pending(refused)) == 2
 
 
-def test_a_release_that_chooses_nothing_is_skipped(refused, context):
+def test_release_that_selects_no_row_is_skipped(refused, context):
     _, _, execute = run(ReleaseQuarantineOperator, context, action="release", first="2014-01-01")
-    with pytest.raises(AirflowSkipException, match="No row waits"):
+    with pytest.raises(AirflowSkipException, match="The parameters select no pending row"):
         execute()
 
 
-def test_a_last_day_without_a_first_is_a_mistake(refused, context):
+def test_last_day_without_a_first_is_refused(refused, context):
     _, _, execute = run(ShowQuarantineOperator, context, action="list", last="2013-07-01")
-    with pytest.raises(DataError, match="give `first` too"):
+    with pytest.raises(DataError, match="give `first`, too"):
         execute()

@@ -1,4 +1,4 @@
-"""Great Expectations in anybody's DAG: frames, Delta tables, and queries that stay in PostgreSQL."""
+"""The operators that validate frames, Delta tables and queries of PostgreSQL."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def cars(count=20):
     )
 
 
-def spoilt(**columns):
+def perturbed(**columns):
     frame = cars().astype(object)
     for name, values in columns.items():
         frame[name] = [*values, *frame[name][len(values) :]]
@@ -56,7 +56,7 @@ def spoilt(**columns):
 
 @pytest.fixture
 def run(lake, database, context):
-    """Return a way to run an operator; whatever it raises is returned beside what it pushed."""
+    """Return a function that runs an operator and returns its figures and its QualityFailed error."""
 
     def execute(operator, **params):
         made = context(params=params)
@@ -71,7 +71,7 @@ def run(lake, database, context):
 
 @pytest.fixture
 def warehouse(database, monkeypatch):
-    """Return somebody else's database, as the connection `warehouse`, with a table of cars."""
+    """Return a function that fills the table `cars` of a database with the connection `warehouse`."""
     url = database.url
     parts = {"host": url.host, "port": url.port, "schema": url.database}
     parts |= {"login": url.username, "password": url.password}
@@ -88,14 +88,14 @@ def warehouse(database, monkeypatch):
 
 @pytest.fixture
 def operator(lake, warehouse, tmp_path):
-    """Return a way to put rows into a place, and the operator that validates them there."""
+    """Return a function that stores rows and returns the operator that validates them there."""
 
-    def build(place, frame, **rules):
+    def build(storage, frame, **rules):
         rules = RULES | rules
-        if place == "frame":
+        if storage == "frame":
             frame.to_parquet(tmp_path / "cars.parquet")
             return ValidateFrameOperator(task_id="check", frame=str(tmp_path / "cars.parquet"), **rules)
-        if place == "table":
+        if storage == "table":
             lake.publish("cars", frame, [date(2013, 7, 1), date(2013, 7, 2)], metadata={})
             return ValidateTableOperator(task_id="check", table="cars", **rules)
         warehouse(frame)
@@ -104,12 +104,12 @@ def operator(lake, warehouse, tmp_path):
     return build
 
 
-everywhere = pytest.mark.parametrize("place", ["frame", "table", "query"])
+everywhere = pytest.mark.parametrize("storage", ["frame", "table", "query"])
 
 
 @everywhere
-def test_good_rows_pass_and_leave_figures_evidence_a_page_and_a_link(place, run, operator, database, lake):
-    task = operator(place, cars())
+def test_good_rows_pass_with_figures_evidence_page_and_link(storage, run, operator, database, lake):
+    task = operator(storage, cars())
     figures, error = run(task)
     assert (figures, error) == ({"rows": 20, "quarantined": 0, "failed": {}}, "")
     with database.connect() as connection:
@@ -132,49 +132,47 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize("place", ["frame", "query"])
+@pytest.mark.parametrize("storage", ["frame", "query"])
 @pytest.mark.parametrize(("columns", "message"), BAD.values(), ids=BAD)
-def test_bad_rows_fail_the_task_with_the_expectation_the_number_three_examples_and_a_remedy(
-    place, run, operator, columns, message
-):
-    figures, error = run(operator(place, spoilt(**columns).astype({"speed": float})))
+def test_bad_rows_fail_with_number_examples_and_remedy(storage, run, operator, columns, message):
+    figures, error = run(operator(storage, perturbed(**columns).astype({"speed": float})))
     assert figures["failed"]["critical"]
     assert re.search(message, error), error
     assert error.startswith("some_dag.check: 20 rows did not pass.")
     assert error.endswith("or correct the expectation if the data is right.")
 
 
-@pytest.mark.parametrize("place", ["frame", "query"])
-def test_a_warning_fails_nothing_and_is_written_down(place, run, operator):
-    figures, error = run(operator(place, spoilt(gust=[99.0]).astype({"gust": float})))
+@pytest.mark.parametrize("storage", ["frame", "query"])
+def test_warning_does_not_fail_and_is_recorded(storage, run, operator):
+    figures, error = run(operator(storage, perturbed(gust=[99.0]).astype({"gust": float})))
     assert error == ""
     assert figures["failed"] == {"warning": ["expect_column_values_to_be_between(gust)"]}
 
 
-@pytest.mark.parametrize("place", ["frame", "query"])
-def test_no_rows_at_all_are_a_failure(place, run, operator):
-    _, error = run(operator(place, cars().iloc[:0]))
+@pytest.mark.parametrize("storage", ["frame", "query"])
+def test_no_rows_fail(storage, run, operator):
+    _, error = run(operator(storage, cars().iloc[:0]))
     assert "there are no rows" in error
 
 
-@pytest.mark.parametrize("place", ["frame", "query"])
-def test_a_nullable_column_with_no_value_but_null_has_failed(place, run, operator):
+@pytest.mark.parametrize("storage", ["frame", "query"])
+def test_nullable_column_of_nulls_alone_fails(storage, run, operator):
     strict = (*COLUMNS[:2], Column(name="gust", dtype="number", nullable=True))
     frame = cars().assign(gust=np.nan)
-    assert "gust has no value but null" in run(operator(place, frame, columns=strict))[1]
+    assert "gust has no value but null" in run(operator(storage, frame, columns=strict))[1]
     lenient = (*COLUMNS[:2], Column(name="gust", dtype="number", nullable=True, maximum_nulls=1))
-    assert run(operator(place, frame, columns=lenient))[1] == ""
+    assert run(operator(storage, frame, columns=lenient))[1] == ""
 
 
-@pytest.mark.parametrize("place", ["frame", "query"])
-def test_a_missing_column_and_a_wrong_type_are_named(place, run, operator):
+@pytest.mark.parametrize("storage", ["frame", "query"])
+def test_missing_column_and_wrong_type_are_named(storage, run, operator):
     wrong = (Column(name="colour", dtype="string"), Column(name="origin", dtype="number"))
-    _, error = run(operator(place, cars(), columns=wrong, key=()))
+    _, error = run(operator(storage, cars(), columns=wrong, key=()))
     assert "expect_column_to_exist(colour): there is no column colour" in error
     assert "origin is no number" in error
 
 
-def own_rules():
+def user_expectations():
     import great_expectations.expectations as gxe
 
     return [
@@ -184,30 +182,30 @@ def own_rules():
 
 
 @everywhere
-def test_anybodys_expectations_are_checked_when_the_task_runs(place, run, operator):
-    figures, error = run(operator(place, cars(), columns=(), expectations=own_rules))
+def test_user_expectations_are_checked_when_the_task_runs(storage, run, operator):
+    figures, error = run(operator(storage, cars(), columns=(), expectations=user_expectations))
     assert "expect_column_values_to_be_between(speed): does not hold with max_value=15.0 (4 times" in error
     assert figures["failed"]["warning"] == ["expect_column_mean_to_be_between(speed)"]
 
 
-@pytest.mark.parametrize("place", ["frame", "query"])
-def test_anybodys_expectation_that_had_no_value_to_look_at_has_failed(place, run, operator):
+@pytest.mark.parametrize("storage", ["frame", "query"])
+def test_user_expectation_without_a_value_fails(storage, run, operator):
     frame = cars().assign(speed=np.nan)
-    _, error = run(operator(place, frame, columns=(), expectations=own_rules))
+    _, error = run(operator(storage, frame, columns=(), expectations=user_expectations))
     assert "could not be checked: all of 20 values are null" in error
 
 
-@pytest.mark.parametrize("place", ["frame", "query"])
-def test_an_expectation_that_cannot_be_checked_has_failed(place, run, operator):
+@pytest.mark.parametrize("storage", ["frame", "query"])
+def test_expectation_that_cannot_be_checked_fails(storage, run, operator):
     def impossible():
         import great_expectations.expectations as gxe
 
         return gxe.ExpectColumnValuesToBeBetween(column="nowhere", min_value=1, severity="info")
 
-    assert "could not be checked" in run(operator(place, cars(), expectations=impossible))[1]
+    assert "could not be checked" in run(operator(storage, cars(), expectations=impossible))[1]
 
 
-def test_what_is_no_expectation_is_refused(run, operator):
+def test_object_that_is_no_expectation_is_refused(run, operator):
     with pytest.raises(DataError, match=r"is no expectation\. Give instances"):
         run(operator("frame", cars(), expectations=lambda: ["speed > 0"]))
 
@@ -220,37 +218,37 @@ PARTS = {
 
 
 @everywhere
-@pytest.mark.parametrize(("given", "rows"), PARTS.values(), ids=PARTS)
-def test_batch_parameters_choose_a_part(place, run, operator, given, rows):
-    task = operator(place, _dated() if place == "query" else cars(), time="day")
-    assert run(task, gx_batch_parameters=given)[0]["rows"] == rows
+@pytest.mark.parametrize(("parameters", "rows"), PARTS.values(), ids=PARTS)
+def test_batch_parameters_select_a_part(storage, run, operator, parameters, rows):
+    task = operator(storage, _dated() if storage == "query" else cars(), time="day")
+    assert run(task, gx_batch_parameters=parameters)[0]["rows"] == rows
 
 
 def _dated():
     return cars().assign(day=lambda frame: pd.to_datetime(frame["day"]))
 
 
-def test_the_runs_batch_parameters_take_precedence(run, operator):
+def test_batch_parameters_of_the_run_take_precedence(run, operator):
     task = operator("frame", cars(), batch_parameters={"id": "c1"})
     assert run(task)[0]["rows"] == 1
     assert run(task, gx_batch_parameters={"origin": "EWR"})[0]["rows"] == 20
 
 
-@pytest.mark.parametrize("place", ["frame", "query"])
-def test_batch_parameters_that_name_no_column_are_refused(place, run, operator):
+@pytest.mark.parametrize("storage", ["frame", "query"])
+def test_batch_parameters_of_unknown_columns_are_refused(storage, run, operator):
     with pytest.raises(DataError, match="gx_batch_parameters: the data has no column colour; it has id"):
-        run(operator(place, cars()), gx_batch_parameters={"colour": "red"})
+        run(operator(storage, cars()), gx_batch_parameters={"colour": "red"})
     with pytest.raises(DataError, match="name no day"):
-        run(operator(place, cars(), time="day"), gx_batch_parameters={"year": 2013, "month": 13})
+        run(operator(storage, cars(), time="day"), gx_batch_parameters={"year": 2013, "month": 13})
 
 
 @pytest.mark.parametrize("value", ["x' OR 'a'='a", "10:30 :now 50% \\"])
-def test_a_batch_parameter_is_a_value_and_never_sql(run, operator, value):
-    frame = spoilt(id=[value])
+def test_batch_parameter_is_quoted_as_a_value(run, operator, value):
+    frame = perturbed(id=[value])
     assert run(operator("query", frame), gx_batch_parameters={"id": value})[0]["rows"] == 1
 
 
-def test_a_table_is_read_at_a_version_and_on_days(run, operator, lake):
+def test_table_is_read_at_a_version_and_on_days(run, operator, lake):
     operator("table", cars())
     lake.publish("cars", cars().iloc[:4], [date(2013, 7, 1)], metadata={})
     old = ValidateTableOperator(task_id="check", table="cars", version=1, days="2013-07-01", **RULES)
@@ -259,16 +257,18 @@ def test_a_table_is_read_at_a_version_and_on_days(run, operator, lake):
     assert run(new)[0]["rows"] == 4
 
 
-def test_a_frame_may_come_from_a_function_or_lie_below_the_lake(run, lake):
+def test_frame_comes_from_a_function_or_a_staged_file(run, lake):
     from include.storage.staging import Staging
 
     path = Staging(lake.uri).write("some/run", "made", cars())
-    for given in (path, lambda context: cars(), lambda context: path):
-        assert run(ValidateFrameOperator(task_id="check", frame=given, **RULES))[0]["rows"] == 20
+    for frame in (path, lambda context: cars(), lambda context: path):
+        assert run(ValidateFrameOperator(task_id="check", frame=frame, **RULES))[0]["rows"] == 20
 
 
-def test_a_query_fetches_nothing_but_examples(run, operator):
-    task = operator("query", spoilt(speed=[300.0] * 20), query="SELECT * FROM cars WHERE origin LIKE 'EW%'")
+def test_query_fetches_only_examples(run, operator):
+    task = operator(
+        "query", perturbed(speed=[300.0] * 20), query="SELECT * FROM cars WHERE origin LIKE 'EW%'"
+    )
     statements = []
 
     def note(connection, cursor, statement, *_):
@@ -284,7 +284,7 @@ def test_a_query_fetches_nothing_but_examples(run, operator):
     assert [statement for statement, few in about_cars if not few] == []
 
 
-def test_a_query_that_cannot_be_run_and_a_database_that_is_away_are_told_apart(run, warehouse, monkeypatch):
+def test_wrong_query_and_unreachable_database_differ(run, warehouse, monkeypatch):
     wrong = ValidateQueryOperator(
         task_id="check", conn_id="warehouse", query="SELECT * FROM nowhere", **RULES
     )
@@ -296,7 +296,7 @@ def test_a_query_that_cannot_be_run_and_a_database_that_is_away_are_told_apart(r
         run(ValidateQueryOperator(task_id="check", conn_id="warehouse", table="cars", **RULES))
 
 
-def test_in_a_dag_it_is_rendered_with_the_runs_parameters(run, lake, database, context):
+def test_operator_in_a_dag_is_rendered_with_parameters(run, lake, database, context):
     lake.publish("cars", cars(), [date(2013, 7, 1), date(2013, 7, 2)], metadata={})
     with DAG("somebodys", schedule=None, params={"of": Param("2013-07-01", type="string")}) as dag:
         task = ValidateTableOperator(
