@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 BIN := .venv/bin
 
-.PHONY: help venv dev demo up status down materialise test check compose-test bench env lock
+.PHONY: help venv dev demo up status down materialise test coverage check compose-test bench env lock
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,15 @@ materialise: $(BIN)/airworthy ## copy the newest days into the online store
 test: dev ## run the tests in two processes, then those of the whole stack
 	@$(BIN)/python -m pytest tests -m "not system" -n 2 --dist loadfile
 	@$(BIN)/python -m pytest tests -m system
+
+# The rooms that decide about data and models: each needs a branch coverage of 95 %.
+COVERED := release modeling/gates modeling/evaluation data/validation certificates
+
+coverage: dev ## report the branch coverage of the tests, at least 95 % where decisions are made
+	@$(BIN)/coverage erase
+	@$(BIN)/python -m pytest tests -m "not system" -n 2 --dist loadfile --cov --cov-report=
+	@$(BIN)/coverage report
+	@for room in $(COVERED); do $(BIN)/coverage report --include="include/$$room/*" --fail-under=95; done
 
 check: dev ## lint, format, types, layers
 	@$(BIN)/ruff check .

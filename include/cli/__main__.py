@@ -29,17 +29,14 @@ if TYPE_CHECKING:
 HELP = """
 Operate models from raw data to production.
 
-Each command prints text for people, or JSON with --json. The --help of
-a command shows its arguments and examples. Settings are AIRWORTHY_*
-variables; AIRWORTHY_HOME names the folder of all state.
+Each command prints text for people, or JSON with --json. `airworthy COMMAND --help` shows examples.
+Settings are AIRWORTHY_* variables; AIRWORTHY_HOME names the folder of all state.
 
 [bold]Exit codes[/bold]
   0  The command did what it was asked to do.
-  1  It failed, and a message on standard error says why. Or the answer
-     is no: a program does not work, a certificate is invalid, there was
-     no champion.
-  2  The command line is wrong. For `certificate verify`: the model could
-     not be verified.
+  1  It failed, and one message on standard error says why; or the answer is no: a program does not
+     work, a certificate is invalid, there was no champion.
+  2  The command line is wrong; for `certificate verify`: the model could not be verified.
   3  The stack does not run (`stack status`).
 """
 

@@ -37,7 +37,7 @@ def write_secrets(
 @app.command()
 def setup(
     steps: Annotated[
-        list[str], Argument(metavar="STEP", help="databases, buckets, keys, login, connections")
+        list[str], Argument(metavar="STEP...", help="databases, buckets, keys, login, connections")
     ],
     *,
     as_json: AsJson = False,

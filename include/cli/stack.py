@@ -120,7 +120,7 @@ def down(*, as_json: AsJson = False) -> None:
 @app.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
 def env(
     command: Annotated[
-        list[str] | None, Argument(metavar="COMMAND", help="What to run; nothing prints the variables.")
+        list[str] | None, Argument(metavar="[COMMAND]...", help="What to run; nothing prints the variables.")
     ] = None,
     *,
     as_json: AsJson = False,

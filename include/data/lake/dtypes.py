@@ -106,8 +106,8 @@ def _misfits(values: pd.Series[Any], dtype: str) -> Mask:
     if dtype == "integer" and kind == "floating":
         numbers = values.to_numpy(dtype=float, na_value=np.nan)
         return np.asarray(~np.isnan(numbers) & ~(np.isfinite(numbers) & (numbers == np.round(numbers))))
-    fitting = values.map(lambda value: _fits(value, dtype), na_action="ignore").fillna(True)
-    return ~fitting.to_numpy(dtype=bool)
+    fitting = values.map(lambda value: _fits(value, dtype), na_action="ignore")
+    return ~np.where(values.isna(), True, fitting).astype(bool)
 
 
 def _fits(value: object, dtype: str) -> bool:

@@ -39,9 +39,9 @@ def test_a_measurement_that_fails_does_not_stop_the_others(tmp_path, monkeypatch
     monkeypatch.setitem(MEASUREMENTS, "fine", lambda _: FIGURE)
     monkeypatch.setattr(bench, "settings", lambda: type("Settings", (), {"root": tmp_path}))
     assert bench.main(["--only", "broken,fine"]) == 1
-    (found,) = json.loads((tmp_path / "bench.json").read_text())
-    assert found["name"] == "some_ratio"
-    assert "load" in found["how"]
+    (figure,) = json.loads((tmp_path / "bench.json").read_text())
+    assert figure["name"] == "some_ratio"
+    assert "load" in figure["how"]
 
 
 def test_what_can_be_measured_alone_succeeds(tmp_path, monkeypatch):
