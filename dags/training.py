@@ -26,8 +26,8 @@ from airflow.sdk import CronTriggerTimetable, Param, chain, dag
 
 from airworthy.defaults import DAG_DEFAULTS, START, default_args, is_needed, with_params
 from airworthy.operators.approval import CandidateApprovalOperator
+from airworthy.operators.candidate_event import AnnounceCandidateOperator
 from airworthy.operators.gate import ModelGateOperator
-from airworthy.operators.nomination import AnnounceCandidateOperator
 from airworthy.operators.registration import RegisterModelOperator
 from airworthy.operators.training import EvaluateModelOperator, TakeSnapshotOperator, TrainModelOperator
 from airworthy.operators.tuning import TuneModelOperator

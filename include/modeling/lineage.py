@@ -1,4 +1,4 @@
-"""Lineage both ways: what a model version was made of, and what was made of a partition."""
+"""Lineage of model versions back to their partitions, and of partitions forward to models and predictions."""
 
 from __future__ import annotations
 
@@ -28,19 +28,29 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from include.data.lake.delta_tables import Lake
+    from include.declarations import ViewSource
     from include.modeling.registry.registry import Registry
 
 PREFIX = "airworthy.snapshot."
-_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+DAY_PATTERN = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
 @dataclass(frozen=True, slots=True)
 class ModelLineage:
     """
-    What a model version was made of.
+    Inputs of a model version.
 
-    `partitions` has, for each table from the datasets to the features, its days and the commits they were of:
-    of a day that was read at different times there may be two. `files` are those that were read.
+    Parameters
+    ----------
+    use_case, version, run_id, code_version
+        The version, its MLflow run and its code.
+    snapshot
+        Snapshot that it was trained on.
+    partitions
+        For each table, from the datasets to the features: days and the commits that they were read from. A
+        day that was read at different times may have two.
+    files
+        Files of the feature view and the label dataset that were read.
     """
 
     use_case: str
@@ -54,7 +64,7 @@ class ModelLineage:
 
 @dataclass(frozen=True, slots=True)
 class TrainedVersion:
-    """A model version that learnt from a snapshot, and how many requests it has answered since."""
+    """A model version that was trained on a snapshot, and the number of requests that it has answered."""
 
     use_case: str
     version: int
@@ -65,10 +75,22 @@ class TrainedVersion:
 @dataclass(frozen=True, slots=True)
 class PartitionLineage:
     """
-    What was made of one day of a dataset, or of one version of that day.
+    Products of one day of a dataset, or of one version of that day.
 
-    `commits` are those that made the day, oldest first; `features` the commits of feature views that read it;
-    `predictions` the rows by table, day and model version.
+    Parameters
+    ----------
+    dataset, day
+        The day of the dataset.
+    commits
+        Commits that produced the day, oldest first.
+    features
+        Days of feature views that read it, and their commits.
+    snapshots
+        Rows of the table of snapshots that contain it.
+    models
+        Model versions that were trained on these snapshots.
+    predictions
+        Numbers of rows by table, day and model version.
     """
 
     dataset: str
@@ -80,42 +102,52 @@ class PartitionLineage:
     predictions: Counter[tuple[str, date, int]]
 
 
+class _CommitLogs(dict[str, list[Commit]]):
+    """Commits of each table, read once."""
+
+    def __init__(self, lake: Lake) -> None:
+        super().__init__()
+        self._lake = lake
+
+    def __missing__(self, name: str) -> list[Commit]:
+        return self.setdefault(name, commit_log.list_commits(self._lake, name))
+
+
 def model_lineage(registry: Registry, lake: Lake, use_case: str, version: int) -> ModelLineage:
     """
-    Return what a registered version was made of.
+    Return the inputs of a registered version; features were built from their sources as of their commit.
 
-    A feature is of its sources as they stood when its day was built.
-
-    :raises ReleaseError: if there is no such version, or it names no snapshot
+    Raises
+    ------
+    ReleaseError
+        If the version does not exist, or names no snapshot.
     """
-    registered = _registered(registry, use_case, version)
-    tags = dict(registered.tags)
-    snapshot = _snapshot_of(use_case, version, tags)
-    view = catalog().feature_views[snapshot.feature_view]
-    read = ((view.name, snapshot.feature_version), (snapshot.label_dataset, snapshot.label_version))
-    days = _days(snapshot)
-    partitions: dict[str, set[tuple[date, Commit]]] = {
-        name: _makers(commit_log.list_commits(lake, name), days, at) for name, at in read
+    model_version = _model_version(registry, use_case, version)
+    tags = dict(model_version.tags)
+    snapshot = _snapshot_of_tags(use_case, version, tags)
+    logs = _CommitLogs(lake)
+    days = _snapshot_days(snapshot)
+    tables = {
+        snapshot.feature_view: snapshot.feature_version,
+        snapshot.label_dataset: snapshot.label_version,
     }
-    for source in view.sources:
-        found, lag = (
-            commit_log.list_commits(lake, source.dataset),
-            catalog().datasets[source.dataset].lag_days,
-        )
-        partitions.setdefault(source.dataset, set()).update(
-            (day, commit)
-            for built, feature in partitions[view.name]
-            for day in source.days_of(built, lag_days=lag)
-            if (commit := commit_log.producing_commit(found, day, at=feature.at)) is not None
-        )
+    partitions: dict[str, set[tuple[date, Commit]]] = {}
+    files: list[str] = []
+    for name, table_version in tables.items():
+        partitions[name] = _producing_commits(logs[name], days, table_version)
+        files.extend(commit_log.list_files(lake, name, days, version=table_version))
+    features = partitions[snapshot.feature_view]
+    for source in catalog().feature_views[snapshot.feature_view].sources:
+        read_partitions = _partitions_of_source(logs, source, features)
+        partitions.setdefault(source.dataset, set()).update(read_partitions)
     return ModelLineage(
         use_case=use_case,
         version=version,
-        run_id=registered.run_id or "",
+        run_id=model_version.run_id or "",
         code_version=tags.get("airworthy.code_version", ""),
         snapshot=snapshot,
-        partitions={name: sorted(pairs, key=_by_day) for name, pairs in partitions.items()},
-        files=[path for name, at in read for path in commit_log.list_files(lake, name, days, version=at)],
+        partitions={name: sorted(pairs, key=_day_and_version) for name, pairs in partitions.items()},
+        files=files,
     )
 
 
@@ -129,59 +161,75 @@ def partition_lineage(
     version: int | None = None,
 ) -> PartitionLineage:
     """
-    Return what was made of a day of `dataset`, in whatever version, or of how the day was in `version`.
+    Return the products of a day of `dataset`.
 
-    :raises PartitionMissing: if the day was never published, or not by that version
+    Parameters
+    ----------
+    version
+        Version of the table whose state of the day is followed; None follows all states.
+
+    Raises
+    ------
+    PartitionMissing
+        If the day was never published, or not up to that version.
     """
-    logs = _Logs(lake)
-    made = [commit for commit in logs[dataset] if day in commit.days]
+    logs = _CommitLogs(lake)
+    commits = [commit for commit in logs[dataset] if day in commit.days]
     if version is not None:
-        made = [commit for commit in [commit_log.producing_commit(made, day, version=version)] if commit]
-    if not made:
+        producing = commit_log.producing_commit(commits, day, version=version)
+        commits = [producing] if producing else []
+    if not commits:
         until = f" up to version {version}" if version is not None else ""
         raise PartitionMissing(
             f"{dataset}: {day} was never published{until} in the lake {lake.uri}. "
             f"Name another day, or run {dataset}_ingestion."
         )
-    features = list(_features_of(logs, dataset, day, made))
+    features = list(_features_of(logs, dataset, day, commits))
+    labels = [(day, commit) for commit in commits]
     rows = [dict(row) for row in connection.execute(select(table).order_by(table.c.at)).mappings()]
-    labels = [(day, commit) for commit in made]
     snapshots = [
         row
         for row in rows
-        if _holds(row, logs, row["label_dataset"], row["label_version"], labels)
-        or _holds(row, logs, row["feature_view"], row["feature_version"], features)
+        if _contains(row, logs, row["label_dataset"], row["label_version"], labels)
+        or _contains(row, logs, row["feature_view"], row["feature_version"], features)
     ]
-    models = [learner for row in snapshots for learner in _learners(connection, registry, row)]
-    predictions = _predictions(lake, features, models)
-    return PartitionLineage(dataset, day, made, features, snapshots, models, predictions)
+    models: list[TrainedVersion] = []
+    for row in snapshots:
+        models.extend(_trained_versions(connection, registry, row))
+    predictions = _count_predictions(lake, features, models)
+    return PartitionLineage(dataset, day, commits, features, snapshots, models, predictions)
 
 
-class _Logs(dict[str, list[Commit]]):
-    """The commits of each table, read once."""
+def _partitions_of_source(
+    logs: _CommitLogs, source: ViewSource, features: set[tuple[date, Commit]]
+) -> Iterator[tuple[date, Commit]]:
+    """Yield the days of `source`, with their commits, that the feature partitions were built from."""
+    lag_days = catalog().datasets[source.dataset].lag_days
+    for built_day, feature_commit in features:
+        for day in source.days_of(built_day, lag_days=lag_days):
+            commit = commit_log.producing_commit(logs[source.dataset], day, at=feature_commit.at)
+            if commit is not None:
+                yield day, commit
 
-    def __init__(self, lake: Lake) -> None:
-        super().__init__()
-        self._lake = lake
 
-    def __missing__(self, name: str) -> list[Commit]:
-        return self.setdefault(name, commit_log.list_commits(self._lake, name))
-
-
-def _features_of(logs: _Logs, dataset: str, day: date, made: list[Commit]) -> Iterator[tuple[date, Commit]]:
-    """Return the days of feature views that read `day` while it was of one of the commits `made`."""
+def _features_of(
+    logs: _CommitLogs, dataset: str, day: date, commits: list[Commit]
+) -> Iterator[tuple[date, Commit]]:
+    """Yield the days of feature views that read `day` while one of `commits` was its state."""
     for view in catalog().feature_views.values():
-        for source in (each for each in view.sources if each.dataset == dataset):
+        for source in view.sources:
+            if source.dataset != dataset:
+                continue
             readers = source.readers_of(day, lag_days=catalog().datasets[dataset].lag_days)
             for commit in logs[view.name]:
-                if commit_log.producing_commit(logs[dataset], day, at=commit.at) in made:
+                if commit_log.producing_commit(logs[dataset], day, at=commit.at) in commits:
                     yield from ((reader, commit) for reader in readers if reader in commit.days)
 
 
-def _holds(
-    row: dict[str, Any], logs: _Logs, name: str, version: int, pairs: list[tuple[date, Commit]]
+def _contains(
+    row: dict[str, Any], logs: _CommitLogs, name: str, version: int, pairs: list[tuple[date, Commit]]
 ) -> bool:
-    """Return whether a snapshot read one of these days of a table as one of these commits left it."""
+    """Return whether a snapshot read one of these days of a table in the state of its commit."""
     return any(
         commit.table == name
         and row["first_day"] <= day <= row["last_day"]
@@ -191,22 +239,28 @@ def _holds(
     )
 
 
-def _learners(connection: Connection, registry: Registry, row: dict[str, Any]) -> Iterator[TrainedVersion]:
+def _trained_versions(
+    connection: Connection, registry: Registry, row: dict[str, Any]
+) -> Iterator[TrainedVersion]:
     client = MlflowClient(tracking_uri=registry.uri, registry_uri=registry.uri)
     query = f"name = '{row['use_case']}' AND tags.`{PREFIX}digest` = '{row['digest']}'"
     with translate_mlflow_errors(registry.uri):
-        found = list(client.search_model_versions(query))
-    log = inference_log.c
-    for one in sorted(found, key=lambda one: int(one.version)):
-        named = (one.tags.get(f"{PREFIX}feature_version"), one.tags.get(f"{PREFIX}label_version"))
-        if named != (str(row["feature_version"]), str(row["label_version"])):
-            continue  # the same rows, from other versions of the tables
-        answered = (log.use_case == one.name, log.version == int(one.version))
-        requests = connection.scalar(select(func.count()).select_from(inference_log).where(*answered))
-        yield TrainedVersion(one.name, int(one.version), row["digest"], requests or 0)
+        versions = list(client.search_model_versions(query))
+    columns = inference_log.c
+    for version in sorted(versions, key=lambda version: int(version.version)):
+        table_versions = (
+            version.tags.get(f"{PREFIX}feature_version"),
+            version.tags.get(f"{PREFIX}label_version"),
+        )
+        # Other versions of the tables may have the same rows.
+        if table_versions != (str(row["feature_version"]), str(row["label_version"])):
+            continue
+        is_answered = (columns.use_case == version.name, columns.version == int(version.version))
+        n_requests = connection.scalar(select(func.count()).select_from(inference_log).where(*is_answered))
+        yield TrainedVersion(version.name, int(version.version), row["digest"], n_requests or 0)
 
 
-def _registered(registry: Registry, use_case: str, version: int) -> ModelVersion:
+def _model_version(registry: Registry, use_case: str, version: int) -> ModelVersion:
     client = MlflowClient(tracking_uri=registry.uri, registry_uri=registry.uri)
     try:
         with translate_mlflow_errors(registry.uri):
@@ -219,48 +273,48 @@ def _registered(registry: Registry, use_case: str, version: int) -> ModelVersion
         ) from error
 
 
-def _predictions(
+def _count_predictions(
     lake: Lake, features: list[tuple[date, Commit]], models: list[TrainedVersion]
 ) -> Counter[tuple[str, date, int]]:
-    """Return how many rows were scored with these features, or by a model that learnt from them."""
-    learnt = {(learner.use_case, learner.version) for learner in models}
-    counted: Counter[tuple[str, date, int]] = Counter()
+    """Count the rows that were scored with these features, or by these models."""
+    trained = {(model.use_case, model.version) for model in models}
+    counts: Counter[tuple[str, date, int]] = Counter()
     for use_case in catalog().use_cases.values():
-        scored = f"{use_case.name}_predictions"
-        fed = {day.isoformat() for day, commit in features if commit.table == use_case.feature_view}
-        if lake.version(scored) is None:
+        predictions = f"{use_case.name}_predictions"
+        if lake.version(predictions) is None:
             continue
-        rows = lake.read(scored, columns=["day", "version"])
+        feature_days = {day.isoformat() for day, commit in features if commit.table == use_case.feature_view}
+        rows = lake.read(predictions, columns=["day", "version"])
         for (day, version), count in Counter(zip(rows["day"], rows["version"], strict=True)).items():
-            if day in fed or (use_case.name, version) in learnt:
-                counted[scored, date.fromisoformat(day), int(version)] = count
-    return counted
+            if day in feature_days or (use_case.name, version) in trained:
+                counts[predictions, date.fromisoformat(day), int(version)] = count
+    return counts
 
 
-def _makers(found: list[Commit], days: list[date], version: int) -> set[tuple[date, Commit]]:
-    makers = ((day, commit_log.producing_commit(found, day, version=version)) for day in days)
-    return {(day, commit) for day, commit in makers if commit is not None}
+def _producing_commits(commits: list[Commit], days: list[date], version: int) -> set[tuple[date, Commit]]:
+    pairs = ((day, commit_log.producing_commit(commits, day, version=version)) for day in days)
+    return {(day, commit) for day, commit in pairs if commit is not None}
 
 
-def _days(snapshot: Snapshot) -> list[date]:
-    first, last = (date.fromisoformat(day) for day in snapshot.days)
-    days = (first + timedelta(days=n) for n in range((last - first).days + 1))
+def _snapshot_days(snapshot: Snapshot) -> list[date]:
+    first, last = map(date.fromisoformat, snapshot.days)
+    days = (first + timedelta(days=offset) for offset in range((last - first).days + 1))
     return [day for day in days if day.isoformat() not in snapshot.excluded_days]
 
 
-def _by_day(pair: tuple[date, Commit]) -> tuple[date, int]:
+def _day_and_version(pair: tuple[date, Commit]) -> tuple[date, int]:
     return pair[0], pair[1].version
 
 
-def _snapshot_of(use_case: str, version: int, tags: dict[str, str]) -> Snapshot:
+def _snapshot_of_tags(use_case: str, version: int, tags: dict[str, str]) -> Snapshot:
     values = {name.removeprefix(PREFIX): value for name, value in tags.items() if name.startswith(PREFIX)}
     if "digest" not in values:
         raise ReleaseError(
             f"{use_case} version {version} names no snapshot: it was not registered by this project. "
-            "Look at its MLflow run."
+            "Check its MLflow run."
         )
-    first, last = _DAY.findall(values["days"])
-    share = values.get("completeness", "None")
+    first, last = DAY_PATTERN.findall(values["days"])
+    completeness = values.get("completeness", "None")
     return Snapshot(
         use_case=use_case,
         as_of=date.fromisoformat(values["as_of"]),
@@ -271,6 +325,6 @@ def _snapshot_of(use_case: str, version: int, tags: dict[str, str]) -> Snapshot:
         days=(first, last),
         rows=int(values["rows"]),
         digest=values["digest"],
-        completeness=None if share == "None" else float(share),
-        excluded_days=tuple(_DAY.findall(values.get("excluded_days", ""))),
+        completeness=None if completeness == "None" else float(completeness),
+        excluded_days=tuple(DAY_PATTERN.findall(values.get("excluded_days", ""))),
     )

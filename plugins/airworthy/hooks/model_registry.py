@@ -1,4 +1,4 @@
-"""Reach the MLflow server that an Airflow connection names."""
+"""Hook of the model registry: from an Airflow connection to MLflow."""
 
 from __future__ import annotations
 
@@ -17,9 +17,12 @@ if TYPE_CHECKING:
 
 class ModelRegistryHook(BaseHook):
     """
-    Turns a connection into the registry: its host is MLflow's URI, `public_uri` in its extra a browser's.
+    Provide the registry of a connection.
 
-    `engine` reaches the airworthy database, whose locks keep two attempts from creating one thing twice.
+    The host of the connection is MLflow's URI; `public_uri` in its extra is the URI for browsers.
+
+    :param mlflow_conn_id: the connection to MLflow
+    :param engine: the airworthy database, whose locks prevent that concurrent attempts create an object twice
     """
 
     conn_name_attr = "mlflow_conn_id"
@@ -32,24 +35,26 @@ class ModelRegistryHook(BaseHook):
 
     @cached_property
     def uri(self) -> str:
-        """MLflow's address."""
+        """URI of MLflow."""
         host = self.get_connection(self.mlflow_conn_id).host
         if not host:
-            raise SettingsError(f"Connection {self.mlflow_conn_id} has no host: give MLflow's whole URI.")
+            raise SettingsError(
+                f"The connection {self.mlflow_conn_id} has no host. Set its host to the full URI of MLflow."
+            )
         return str(host)
 
     @cached_property
     def registry(self) -> Registry:
-        """The runs and versions, built on first use."""
+        """Registry of runs, models and versions."""
         from include.modeling.registry.registry import Registry
 
         return Registry(self.uri, self.engine)
 
     def run_url(self, run_id: str) -> str:
-        """Return where people look at a run."""
+        """Return the URL of a run's page for browsers."""
         return self.url(self.registry.run_route(run_id))
 
     def url(self, route: str) -> str:
-        """Return where people find a page of MLflow."""
+        """Return the URL of a page of MLflow for browsers."""
         public = self.get_connection(self.mlflow_conn_id).extra_dejson.get("public_uri") or self.uri
         return f"{public}/#/{route}"

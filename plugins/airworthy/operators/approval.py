@@ -1,4 +1,4 @@
-"""Ask a person, where the environment wants one."""
+"""Operators that wait for the approval of a person."""
 
 from __future__ import annotations
 
@@ -18,12 +18,16 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context, XComArg
 
+# Actor in the ledger when the request timed out.
+NO_ANSWER = "nobody"
+
 
 class ReleaseApprovalOperator(ApprovalOperator):
     """
-    Wait for a person's approval in the environments that the rollout names; elsewhere pass at once.
+    Wait for the approval of a release in the environments that `rollout.approval` names; elsewhere succeed at
+    once.
 
-    Whoever asked for the release may not approve it. The answer goes to the ledger.
+    The person who requested the release may not approve it. The answer is recorded in the ledger.
 
     Example::
 
@@ -44,8 +48,8 @@ class ReleaseApprovalOperator(ApprovalOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(
-            subject=f"May {use_case} version {{{{ ti.xcom_pull('begin')['version'] }}}} fly?",
-            body="Its certificate is beside the model in MLflow; `shadow` shows what it did so far.",
+            subject=f"Approve the release of {use_case} version {{{{ ti.xcom_pull('begin')['version'] }}}}?",
+            body="Its certificate is beside the model in MLflow; the task `shadow` shows its results so far.",
             **kwargs,
         )
         self.use_case = use_case
@@ -53,27 +57,24 @@ class ReleaseApprovalOperator(ApprovalOperator):
         self.airworthy_conn_id = airworthy_conn_id
 
     def execute(self, context: Context) -> Any:
-        """Ask, or pass where nobody wants to be asked."""
+        """Ask for the approval where the environment requires it."""
         environment = settings().env
         if environment not in catalog().use_cases[self.use_case].rollout.approval:
-            return f"{environment} asks for no approval"
+            return f"{environment} requires no approval"
         return super().execute(context)
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
-        """Record the answer; a rejection, or an approval by the requester, ends the rollout."""
+        """Record the answer; a rejection, or an approval by the requester, fails the rollout."""
         from include.database.ledger import Entry, append
 
-        # ApprovalOperator itself would skip the tasks downstream, and say nothing to the ledger.
+        # ApprovalOperator itself would skip the downstream tasks, and would not write to the ledger.
         answer = super(ApprovalOperator, self).execute_complete(context, event)
-        who = (answer.get("responded_by_user") or {}).get("name") or "nobody"
+        who = (answer.get("responded_by_user") or {}).get("name") or NO_ANSWER
         approved = answer["chosen_options"] == [self.APPROVE]
         requester = self.lease["actor"]
         verdict: Any = "approved" if approved and who != requester else "rejected"
-        reason = (
-            f"{who} requested it and may not approve it"
-            if approved and who == requester
-            else f"{who} decided"
-        )
+        is_own_request = approved and who == requester
+        reason = f"{who} requested it and may not approve it" if is_own_request else f"{who} decided"
         key = f"{run_context.run_key(context)}/{self.lease['epoch']}/{self.task_id}"
         with AirworthyDatabaseHook(self.airworthy_conn_id).engine.begin() as connection:
             append(
@@ -88,11 +89,11 @@ class ReleaseApprovalOperator(ApprovalOperator):
 
 class CandidateApprovalOperator(ApprovalOperator):
     """
-    Ask a person about a candidate that a blocking gate could not decide on; pass where all is decided.
+    Wait for the approval of a candidate with an inconclusive blocking gate; without one, succeed at once.
 
-    The page of the gates is in front of whoever answers. Without an answer within `response_timeout` the
-    candidate is refused. In the environments of the rollout's `approval`, whoever triggered the training may
-    not approve it. The answer goes to the ledger; the XCom holds an approval for each gate.
+    The form shows the report of the gates. Without an answer within `response_timeout` the candidate is
+    rejected. In the environments that `rollout.approval` names, the person who triggered the training may not
+    approve it. The answer is recorded in the ledger; the XCom holds an approval for each gate.
 
     Example::
 
@@ -114,54 +115,55 @@ class CandidateApprovalOperator(ApprovalOperator):
         airworthy_conn_id: str = AirworthyDatabaseHook.default_conn_name,
         **kwargs: Any,
     ) -> None:
-        patience: dict[str, Any] = {"response_timeout": timedelta(days=1), "defaults": self.REJECT}
-        subject = f"{use_case}: a gate could not decide. May the candidate go on?"
-        super().__init__(subject=subject, body="", **patience | kwargs)
+        timeout: dict[str, Any] = {"response_timeout": timedelta(days=1), "defaults": self.REJECT}
+        subject = f"{use_case}: a blocking gate is inconclusive. Approve the candidate?"
+        super().__init__(subject=subject, body="", **timeout | kwargs)
         self.use_case = use_case
         self.candidate: Any = candidate
         self.question: Any = question
         self.airworthy_conn_id = airworthy_conn_id
 
     def execute(self, context: Context) -> Any:
-        """Ask, or pass where there is nothing to ask."""
+        """Ask for the approval if a gate is inconclusive."""
         if not self.question:
             return []
         self.body = self.question["page"]
         return super().execute(context)
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
-        """Record the answer; whatever is no valid approval ends the run."""
+        """Record the answer; without a valid approval the task fails."""
         from include.database.ledger import Entry, append
 
-        # ApprovalOperator itself would succeed and skip the next task only: those after it could still run.
+        # ApprovalOperator itself would succeed and skip only the next task; later ones could still run.
         answer = super(ApprovalOperator, self).execute_complete(context, event)
-        who = (answer.get("responded_by_user") or {}).get("name") or "nobody"
-        against = self._against(context, who, approved=answer["chosen_options"] == [self.APPROVE])
-        verdict: Any = "rejected" if against else "approved"
-        gates, run_id = self.question["gates"], self.candidate["run_id"]
-        reason = f"{', '.join(gates)} undecided: {against or f'{who} approved'}"
+        who = (answer.get("responded_by_user") or {}).get("name") or NO_ANSWER
+        objection = self._objection(context, who, approved=answer["chosen_options"] == [self.APPROVE])
+        verdict: Any = "rejected" if objection else "approved"
+        gates = self.question["gates"]
+        run_id = self.candidate["run_id"]
+        reason = f"{', '.join(gates)} inconclusive: {objection or f'{who} approved'}"
         key = f"{run_context.run_key(context)}/{run_id}/{self.task_id}/{verdict}"
-        about = {"run_id": run_id, "gates": gates, "attempt": self.question.get("attempt")}
+        evidence = {"run_id": run_id, "gates": gates, "attempt": self.question.get("attempt")}
         with AirworthyDatabaseHook(self.airworthy_conn_id).engine.begin() as connection:
-            append(connection, Entry(self.use_case, verdict, who, reason, evidence=about, dedup_key=key))
-        if against:
+            append(connection, Entry(self.use_case, verdict, who, reason, evidence=evidence, dedup_key=key))
+        if objection:
             raise GateFailed(
                 f"{self.use_case}: the candidate was not approved: {reason}. The champion stays."
             )
         at = answer["responded_at"].isoformat()
         return [{"gate": gate, "by": who, "at": at, "reason": reason} for gate in gates]
 
-    def _against(self, context: Context, who: str, *, approved: bool) -> str:
-        """Return why an answer is no approval, or nothing."""
+    def _objection(self, context: Context, who: str, *, approved: bool) -> str:
+        """Return why the answer is no valid approval; empty if it is one."""
         from include.release import rollout
 
         if not approved:
-            return f"{who} rejected it" if who != "nobody" else "nobody answered in time"
+            return f"{who} rejected it" if who != NO_ANSWER else "there was no answer in time"
         policy = catalog().use_cases[self.use_case].rollout.approval
         if settings().env in policy and who == run_context.actor(context):
             return f"{who} requested it and may not approve it"
         with AirworthyDatabaseHook(self.airworthy_conn_id).engine.connect() as connection:
             champion = rollout.read_state(connection, self.use_case).champion
         if champion != self.question["champion"]:
-            return f"it was not compared with version {champion}, the champion by now"
+            return f"it was not compared with version {champion}, which is the champion now"
         return ""

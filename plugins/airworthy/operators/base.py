@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 class ModelOperator(BaseOperator):
-    """What the operators that make a model share: the use case, references to data and model, connections."""
+    """Base class of operators for one use case: references to data and model, and connections."""
 
     template_fields: Sequence[str] = ("use_case", "snapshot", "candidate", "evidence")
     operator_extra_links: Collection[BaseOperatorLink] = (MlflowRunLink(),)
@@ -62,23 +62,23 @@ class ModelOperator(BaseOperator):
 
     @cached_property
     def engine(self) -> Engine:
-        """The airworthy database."""
+        """Airworthy database."""
         return AirworthyDatabaseHook(self.airworthy_conn_id).engine
 
     @cached_property
     def mlflow(self) -> ModelRegistryHook:
-        """MLflow."""
+        """Hook of MLflow."""
         return ModelRegistryHook(self.mlflow_conn_id, engine=self.engine)
 
     @property
     def evidence_url(self) -> str:
-        """The MLflow run, once there is one."""
+        """URL of the MLflow run; empty before it exists."""
         candidate = self.candidate or {}
         return self.mlflow.run_url(candidate["run_id"]) if "run_id" in candidate else ""
 
     @contextmanager
     def workspace(self) -> Iterator[Workspace]:
-        """Give a place to work in that is gone afterwards."""
+        """Provide a workspace whose folder is deleted afterwards."""
         from include.modeling.pipeline.workspace import Workspace
 
         with TemporaryDirectory(prefix=f"{self.use_case}-") as folder:
@@ -86,19 +86,19 @@ class ModelOperator(BaseOperator):
             yield Workspace(self.mlflow.registry, use_case, Path(folder), settings().signing_key.parent)
 
     def snapshot_taken(self) -> Snapshot:
-        """Return the snapshot that an earlier task took."""
+        """Return the snapshot of an earlier task."""
         from include.data.snapshots.snapshot import Snapshot
 
         return Snapshot.from_json(self.snapshot)
 
     def candidate_trained(self) -> TrainedCandidate:
-        """Return the candidate that an earlier task trained."""
+        """Return the candidate of an earlier task."""
         from include.modeling.pipeline.workspace import TrainedCandidate
 
         return TrainedCandidate(**self.candidate)
 
     def attempt(self, context: Context) -> str:
-        """Return what makes two tries the same attempt: the DAG run, and what the model is made of."""
+        """Return the identity of the attempt: the DAG run and the inputs of the model."""
         logged = self.mlflow.registry.logged_model(self.candidate_trained().run_id)
         return f"{run_context.run_key(context)}/{logged.tags['airworthy.inputs'] if logged else ''}"
 
@@ -128,17 +128,17 @@ class ReleaseOperator(BaseOperator):
 
     @cached_property
     def engine(self) -> Engine:
-        """The airworthy database."""
+        """Airworthy database."""
         return AirworthyDatabaseHook(self.airworthy_conn_id).engine
 
     @cached_property
     def registry(self) -> Registry:
-        """The model registry."""
+        """Model registry."""
         return ModelRegistryHook(self.mlflow_conn_id, engine=self.engine).registry
 
     @property
     def evidence_url(self) -> str:
-        """What the gateway says of the use case."""
+        """URL of the gateway's page of the use case."""
         return GatewayHook(self.gateway_conn_id).page(self.use_case)
 
     def parse_lease(self) -> Lease:
@@ -149,10 +149,10 @@ class ReleaseOperator(BaseOperator):
 
     def verified(self, version: int) -> Certificate:
         """
-        Return the certificate of a version, which is the model that the ledger says was registered.
+        Return the verified certificate of a version that is registered in the ledger.
 
-        :raises CertificateInvalid: if nobody trusted certified exactly these files for this use case
-        :raises ReleaseError: if another model was registered as this version, or none
+        :raises CertificateInvalid: if no trusted key certified exactly these files for this use case
+        :raises ReleaseError: if the ledger has another model for this version, or none
         """
         from include.database import ledger
         from include.modeling.registration.versions import verify_version
@@ -163,7 +163,7 @@ class ReleaseOperator(BaseOperator):
         return certificate
 
     def show_aliases(self) -> None:
-        """Make MLflow's aliases follow the desired state."""
+        """Set MLflow's aliases to the desired state."""
         from include.modeling.registration.versions import project_aliases
         from include.release import rollout
 

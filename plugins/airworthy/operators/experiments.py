@@ -1,4 +1,4 @@
-"""Experiments, runs, versions and aliases of MLflow, for anybody's DAG: each may be tried again."""
+"""Operators of MLflow's experiments, runs, versions and aliases for any DAG; all may be retried."""
 
 from __future__ import annotations
 
@@ -24,9 +24,11 @@ if TYPE_CHECKING:
 
 class MlflowOperator(BaseOperator):
     """
-    What these operators share: the connection to MLflow, and the locks of the airworthy database.
+    Base class: the connections to MLflow and to the locks of the airworthy database.
 
-    `airworthy_conn_id=None` does without the locks: then two attempts at the same moment may create twice.
+    :param mlflow_conn_id: the connection to MLflow :param airworthy_conn_id: the connection to the airworthy
+    database; None does without locks, so that concurrent
+        attempts may create an object twice
     """
 
     operator_extra_links: Collection[BaseOperatorLink] = (MlflowPageLink(),)
@@ -45,26 +47,26 @@ class MlflowOperator(BaseOperator):
 
     @cached_property
     def hook(self) -> ModelRegistryHook:
-        """MLflow."""
+        """Hook of MLflow."""
         engine = AirworthyDatabaseHook(self.airworthy_conn_id).engine if self.airworthy_conn_id else None
         return ModelRegistryHook(self.mlflow_conn_id, engine=engine)
 
     @property
     def registry(self) -> Registry:
-        """MLflow's experiments, runs, models and versions."""
+        """Registry of experiments, runs, models and versions."""
         return self.hook.registry
 
 
 class CreateExperimentOperator(MlflowOperator):
     """
-    Make an experiment, or find the one of that name; the XCom is its id.
+    Create an experiment if it does not exist, and set its tags; the XCom is its id.
 
     Example::
 
         CreateExperimentOperator(task_id="experiment", experiment="churn", tags={"team": "growth"})
 
     :param experiment: name (templated)
-    :param tags: tags that it shall carry (templated)
+    :param tags: tags to set (templated)
     """
 
     template_fields: Sequence[str] = ("experiment", "tags")
@@ -75,27 +77,27 @@ class CreateExperimentOperator(MlflowOperator):
         self.tags = tags
 
     def execute(self, context: Context) -> str:
-        """Return the id."""
-        found = self.registry.ensure_experiment(self.experiment, self.tags)
-        self.evidence_url = self.hook.url(f"experiments/{found}")
-        return found
+        """Create the experiment and return its id."""
+        experiment_id = self.registry.ensure_experiment(self.experiment, self.tags)
+        self.evidence_url = self.hook.url(f"experiments/{experiment_id}")
+        return experiment_id
 
 
 class StartRunOperator(MlflowOperator):
     """
-    Start this task's one run in an experiment, made where it is not there; the XCom is its id.
+    Start the MLflow run of this task in an experiment; the XCom is its id.
 
-    A retry finds the run again. Cleared, the task has a new one that supersedes the old. The run is tagged
-    with dag, run, task, map index, try and partition, and leads back to the DAG run.
+    A retry finds the same run. When the task is cleared, a new run supersedes it. The run is tagged with DAG,
+    run, task, map index, try and partition, and links to the DAG run.
 
     Example::
 
         StartRunOperator(task_id="run", experiment="churn", run_name="{{ ds }}")
 
     :param experiment: name (templated)
-    :param run_name: what people see; by default dag, run and task (templated)
-    :param tags: more tags (templated)
-    :param parent_run_id: the run that it is a child of (templated)
+    :param run_name: name that MLflow shows; by default DAG, run and task (templated)
+    :param tags: additional tags (templated)
+    :param parent_run_id: id of the parent run (templated)
     """
 
     template_fields: Sequence[str] = ("experiment", "run_name", "tags", "parent_run_id")
@@ -116,14 +118,16 @@ class StartRunOperator(MlflowOperator):
         self.parent_run_id: Any = parent_run_id
 
     def execute(self, context: Context) -> str:
-        """Return the id."""
+        """Start the run and return its id."""
         from include.modeling.registry.tracking import PARENT
 
-        task, clears = context["ti"], context["dag_run"].clear_number or 0
+        task = context["ti"]
+        clears = context["dag_run"].clear_number or 0
         key = [self.experiment, run_context.run_key(context), task.task_id, task.map_index]
         name = self.run_name or f"{run_context.run_key(context)} {task.task_id}"
         tags = run_context.attempt_tags(context) | dict(self.tags or {})
-        tags |= {PARENT: self.parent_run_id} if self.parent_run_id else {}
+        if self.parent_run_id:
+            tags[PARENT] = self.parent_run_id
         run_id = self.registry.ensure_run(self.experiment, json.dumps(key), name, tags, clears=clears)
         self.evidence_url = self.hook.run_url(run_id)
         return run_id
@@ -131,14 +135,14 @@ class StartRunOperator(MlflowOperator):
 
 class LogToRunOperator(MlflowOperator):
     """
-    Log parameters, metrics, tags and files to a run in one go, and end it if told to; the XCom is its id.
+    Log parameters, metrics, tags and files to a run, and optionally end it; the XCom is its id.
 
     Example::
 
         LogToRunOperator(task_id="log", run_id=begin.output, metrics={"auc": 0.71}, status="FINISHED")
 
     :param run_id: the run (templated)
-    :param parameters: MLflow's params; one that is there already must be the same (templated)
+    :param parameters: MLflow's params; one that is already logged must have the same value (templated)
     :param metrics: metrics by name (templated)
     :param tags: tags (templated)
     :param files: paths of files (templated)
@@ -167,7 +171,7 @@ class LogToRunOperator(MlflowOperator):
         self.status = status
 
     def execute(self, context: Context) -> str:
-        """Return the run's id."""
+        """Log to the run and return its id."""
         metrics = {name: float(value) for name, value in (self.metrics or {}).items()}
         self.registry.log(self.run_id, params=self.parameters, metrics=metrics, tags=self.tags)
         self.evidence_url = self.hook.run_url(self.run_id)
@@ -180,9 +184,9 @@ class LogToRunOperator(MlflowOperator):
 
 class SearchRunsOperator(MlflowOperator):
     """
-    Find runs; the XCom is a list, newest first.
+    Search runs; the XCom is a list, newest first.
 
-    Each has `run_id`, `status`, `params`, `metrics` and `tags`.
+    Each item has `run_id`, `status`, `params`, `metrics` and `tags`.
 
     Example::
 
@@ -190,7 +194,7 @@ class SearchRunsOperator(MlflowOperator):
 
     :param experiment: name (templated)
     :param query: MLflow's filter (templated)
-    :param newest: how many at most
+    :param newest: maximum number of runs
     """
 
     template_fields: Sequence[str] = ("experiment", "query")
@@ -202,20 +206,25 @@ class SearchRunsOperator(MlflowOperator):
         self.newest = newest
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
-        """Return the runs."""
-        found = self.registry.search_runs(self.experiment, self.query, newest=self.newest)
+        """Search and return the runs."""
+        runs_of_experiment = self.registry.search_runs(self.experiment, self.query, newest=self.newest)
         return [
-            {"run_id": run.info.run_id, "status": run.info.status}
-            | {kind: dict(getattr(run.data, kind)) for kind in ("params", "metrics", "tags")}
-            for run in found
+            {
+                "run_id": run.info.run_id,
+                "status": run.info.status,
+                "params": dict(run.data.params),
+                "metrics": dict(run.data.metrics),
+                "tags": dict(run.data.tags),
+            }
+            for run in runs_of_experiment
         ]
 
 
 class SearchVersionsOperator(MlflowOperator):
     """
-    Find a model's versions; the XCom is a list, newest first.
+    Search versions of a model; the XCom is a list, newest first.
 
-    Each has `version`, `run_id`, `aliases` and `tags`.
+    Each item has `version`, `run_id`, `aliases` and `tags`.
 
     Example::
 
@@ -233,17 +242,17 @@ class SearchVersionsOperator(MlflowOperator):
         self.query = query
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
-        """Return the versions."""
-        found = self.registry.search_versions(self.model, self.query)
+        """Search and return the versions."""
+        versions = self.registry.search_versions(self.model, self.query)
         self.evidence_url = self.hook.url(f"models/{self.model}")
-        return found
+        return versions
 
 
 class SetAliasOperator(MlflowOperator):
     """
-    Let an alias name a version, as stages did before; without a version, take the alias away.
+    Set an alias to a version, as a replacement of stages; without a version, delete the alias.
 
-    The champion of a declared use case is not chosen here: its deployment DAG does that, and mends the alias.
+    It does not choose the champion of a declared use case: its deployment DAG does, and corrects the alias.
 
     Example::
 
@@ -263,9 +272,10 @@ class SetAliasOperator(MlflowOperator):
         self.version: Any = version
 
     def execute(self, context: Context) -> None:
-        """Set it or take it away."""
+        """Set or delete the alias."""
         version = int(self.version) if self.version not in ("", None) else None
         self.registry.set_aliases(self.model, **{self.alias: version})
-        self.evidence_url = self.hook.url(
-            f"models/{self.model}" + (f"/versions/{version}" if version else "")
-        )
+        route = f"models/{self.model}"
+        if version:
+            route += f"/versions/{version}"
+        self.evidence_url = self.hook.url(route)

@@ -1,4 +1,4 @@
-"""Certify a candidate and give it a version."""
+"""Operator that certifies and registers a candidate."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 class RegisterModelOperator(ModelOperator):
     """
-    Sign the certificate of a candidate that passed its gates, and register it; the XCom is its version.
+    Certify and register a candidate that passed its gates; the XCom is its version.
 
-    Tried again, it finds the version that it made.
+    A retry finds the version that an earlier try created.
 
     Example::
 
@@ -29,12 +29,11 @@ class RegisterModelOperator(ModelOperator):
             task_id="register", use_case="flight_delay", snapshot=…, candidate=…, evidence=…
         )
 
-    :param use_case: a declared use case
-    :param snapshot: what `TakeSnapshotOperator` returned (templated)
-    :param candidate: what `TrainModelOperator` returned (templated)
-    :param evidence: what `EvaluateModelOperator` returned (templated)
-    :param approvals: what `CandidateApprovalOperator` returned (templated): without it, what a blocking gate
-        could not decide is refused
+    :param use_case: a declared use case :param snapshot: what `TakeSnapshotOperator` returned (templated)
+    :param candidate: what `TrainModelOperator` returned (templated) :param evidence: what
+    `EvaluateModelOperator` returned (templated) :param approvals: what `CandidateApprovalOperator` returned
+    (templated); without approvals, a candidate with
+        an inconclusive blocking gate is refused
     """
 
     template_fields: Sequence[str] = (*ModelOperator.template_fields, "approvals")
@@ -46,23 +45,23 @@ class RegisterModelOperator(ModelOperator):
         self.card_url = ""
 
     def execute(self, context: Context) -> int:
-        """Return the version."""
+        """Register the candidate and return its version."""
         from include.database.ledger import Entry, append
         from include.modeling import gates
         from include.modeling.evaluation.evidence import Evidence
         from include.modeling.registration import model_card, register
         from include.modeling.registry.provenance import current_provenance
 
-        candidate, evidence = self.candidate_trained(), Evidence(**self.evidence)
+        candidate = self.candidate_trained()
+        evidence = Evidence(**self.evidence)
         verdicts = gates.judge_gates(catalog().use_cases[self.use_case], evidence)
-        about = current_provenance(json.loads(self.snapshot))
         with self.workspace() as site:
             version = register.register_candidate(
                 site,
                 candidate,
                 verdicts,
                 evidence=evidence,
-                provenance=about,
+                provenance=current_provenance(json.loads(self.snapshot)),
                 approvals=self.approvals or (),
             )
         self.card_url = f"{self.evidence_url}/artifacts/{model_card.HTML}"
@@ -70,13 +69,13 @@ class RegisterModelOperator(ModelOperator):
             self.use_case,
             "registered",
             run_context.actor(context),
-            "every blocking gate let it pass",
+            "all blocking gates passed",
             version,
             {
                 "run_id": candidate.run_id,
                 "digest": candidate.digest,
                 "attempt": self.attempt(context),
-                "gates": [asdict(v) for v in verdicts],
+                "gates": [asdict(verdict) for verdict in verdicts],
             },
             f"{run_context.run_key(context)}/{candidate.run_id}/register",
         )

@@ -1,4 +1,4 @@
-"""Make a registered version again, to see whether it can be done."""
+"""Operator that trains a registered version again and compares both."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 
 class ReproduceModelOperator(ModelOperator):
     """
-    Make a version again from its certificate's lineage, and compare it; fail if it answers otherwise.
+    Train a version again from the lineage in its certificate; fail if it predicts differently.
 
-    The XCom `reproduction` holds what differs and what has changed since, before the task fails; the same
-    lies with the version's MLflow run and in the ledger. Nothing is registered, and no alias moves.
+    The XCom `reproduction` holds the differences and what has changed since; it is pushed before the task
+    fails. The same is logged to the version's MLflow run and to the ledger. No version is registered, and no
+    alias is set.
 
     Example::
 
@@ -40,7 +41,7 @@ class ReproduceModelOperator(ModelOperator):
         self.version = version
 
     def execute(self, context: Context) -> None:
-        """Make it again, tell what came of it, and fail if it is not the same."""
+        """Train the version again, record the result, and fail if it differs."""
         from include.modeling.pipeline.reproduce import reproduce
 
         build = declaration_module("use_cases", self.use_case).build_model
@@ -55,11 +56,11 @@ class ReproduceModelOperator(ModelOperator):
     def _record(self, context: Context, result: Reproduction) -> None:
         from include.database.ledger import Entry, append
 
-        cleared = context["dag_run"].clear_number or 0
+        clears = context["dag_run"].clear_number or 0
         entry = Entry(
             result.use_case, "reproduced", run_context.actor(context), result.reason, result.version,
             asdict(result),
-            f"{run_context.run_key(context)}/{cleared}/{result.use_case}/{result.version}/reproduce",
+            f"{run_context.run_key(context)}/{clears}/{result.use_case}/{result.version}/reproduce",
         )  # fmt: skip
         with self.engine.begin() as connection:
             append(connection, entry)

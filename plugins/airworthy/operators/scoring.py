@@ -1,4 +1,4 @@
-"""Predict a whole partition with the version that is serving."""
+"""Operator that scores a partition of features with the champion."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 class BatchScoringOperator(ModelOperator):
     """
-    Score the run's days of the use case's feature view with its champion; the XCom is the staged predictions.
+    Score the days of the run with the champion; the XCom is the path of the staged predictions.
 
-    The model is loaded as its server loads it: fetched, its certificate verified, then unpickled.
-    Without a champion the run is skipped.
+    The model is loaded like by the model server: downloaded, its certificate verified, then unpickled.
+    Without a champion, the task is skipped.
 
     Example::
 
@@ -33,7 +33,7 @@ class BatchScoringOperator(ModelOperator):
     operator_extra_links = ()
 
     def execute(self, context: Context) -> str:
-        """Return the path of the staged predictions."""
+        """Score the rows and return the path of the staged predictions."""
         from include.modeling.batch_scoring import score_batch, score_summary
         from include.modeling.registry import load_version
         from include.release import rollout
@@ -41,15 +41,17 @@ class BatchScoringOperator(ModelOperator):
         with self.engine.connect() as connection:
             version = rollout.read_state(connection, self.use_case).champion
         if version is None:
-            raise AirflowSkipException(f"{self.use_case} has no champion yet: nothing to score with.")
-        hook, use_case = LakeHook(self.lake_conn_id), catalog().use_cases[self.use_case]
-        view, trusted = catalog().feature_views[use_case.feature_view], settings().trusted_keys
+            raise AirflowSkipException(f"{self.use_case} has no champion yet, so nothing is scored.")
+        hook = LakeHook(self.lake_conn_id)
+        use_case = catalog().use_cases[self.use_case]
+        view = catalog().feature_views[use_case.feature_view]
+        trusted = settings().trusted_keys
         frame = hook.lake.read(use_case.feature_view, run_context.run_days(context))
         with self.workspace() as site:
-            held = load_version.load_version(
+            loaded = load_version.load_version(
                 site.registry, self.use_case, version, folder=site.workdir / "model", trusted=trusted
             )
-            scored = score_batch(use_case, view, held.model, frame, version=version)
+            scored = score_batch(use_case, view, loaded.model, frame, version=version)
         figures = {"rows": len(scored), "version": version} | score_summary(scored)
         context["ti"].xcom_push("figures", figures)
         return hook.staging.write(run_context.attempt_key(context), "predictions", scored)

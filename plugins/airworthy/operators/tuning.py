@@ -1,4 +1,4 @@
-"""Choose the parameters that a model is trained with."""
+"""Operator that tunes the parameters of a model."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 class TuneModelOperator(ModelOperator):
     """
-    Try parameters as `tuning` of the use case says, on days before the test days.
+    Search for the best parameters as `tuning` of the use case declares, on days before the test days.
 
-    The XCom holds what was chosen: parameters, metric, score and the number of trials. Each trial is a child
-    of this DAG run's MLflow run. Killed and tried again, trials that had ended are not measured anew.
-    `TrainModelOperator` takes the XCom as `tuned`.
+    The XCom holds the chosen parameters, the metric, its score and the number of trials; `TrainModelOperator`
+    takes it as `tuned`. Each trial is a child of the MLflow run of this DAG run. A retry does not repeat
+    trials that have ended.
 
     Example::
 
@@ -32,19 +32,20 @@ class TuneModelOperator(ModelOperator):
     """
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Return what was chosen."""
+        """Tune the use case and return the result."""
         from include.data.snapshots import snapshot as snapshots
         from include.modeling.registry.provenance import current_provenance
         from include.modeling.tuning.search import tune
 
-        snapshot, use_case = self.snapshot_taken(), catalog().use_cases[self.use_case]
+        snapshot = self.snapshot_taken()
+        use_case = catalog().use_cases[self.use_case]
         build = declaration_module("use_cases", self.use_case).build_model
-        about = current_provenance(json.loads(self.snapshot))
+        provenance = current_provenance(json.loads(self.snapshot))
         with self.workspace() as site:
             run_id = site.registry.run_for(
-                self.use_case, run_context.tags(context, use_case, snapshot, about)
+                self.use_case, run_context.tags(context, use_case, snapshot, provenance)
             )
             self.candidate = {"run_id": run_id}
             frame = snapshots.read_snapshot(use_case, snapshot, LakeHook(self.lake_conn_id).lake)
-            tuned = tune(site, build, frame, run_id=run_id, provenance=about, engine=self.engine)
-        return asdict(tuned)
+            result = tune(site, build, frame, run_id=run_id, provenance=provenance, engine=self.engine)
+        return asdict(result)

@@ -53,8 +53,18 @@ def execute(flown, database, registry, context):
     return execute
 
 
-def test_every_night_is_reported_with_the_days_after_its_training(
-    execute, use_case, declare, context, registry, flown, capsys, monkeypatch
+@pytest.fixture
+def _command_settings(flown, registry, monkeypatch):
+    monkeypatch.setenv("AIRWORTHY_MLFLOW_URI", registry.uri)
+    monkeypatch.setenv("AIRWORTHY_LAKE_URI", flown.uri)
+    settings.cache_clear()
+    yield
+    settings.cache_clear()
+
+
+@pytest.mark.usefixtures("_command_settings")
+def test_every_night_is_reported_with_its_test_days(
+    execute, use_case, declare, context, registry, flown, capsys
 ):
     train(use_case, context, FIRST)
     train(use_case, context, date(2013, 1, 18), gates=False)
@@ -79,9 +89,6 @@ def test_every_night_is_reported_with_the_days_after_its_training(
     operator, summary = execute(demanding)
     assert summary == backtest.summary
     _check_page(operator, use_case, flown)
-    monkeypatch.setenv("AIRWORTHY_MLFLOW_URI", registry.uri)
-    monkeypatch.setenv("AIRWORTHY_LAKE_URI", flown.uri)
-    settings.cache_clear()
     _check_command(use_case, capsys)
 
 

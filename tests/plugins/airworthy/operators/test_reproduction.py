@@ -1,4 +1,4 @@
-"""A certified version is made again, on the same lock and after each thing that can change."""
+"""Reproduction of a certified version, with the same and with changed inputs."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from include.modeling.registry import provenance
 
 
 @pytest.fixture
-def again(flown, database, registry, certified, context):
-    """Return a way to make version 1 again, and the task of the last time."""
+def reproduce(flown, database, registry, certified, context):
+    """Return a function that reproduces a version; its attributes hold the last result and operator."""
 
     def reproduce(version=1):
         run = context({"triggering_user_name": "ann"})
@@ -33,15 +33,15 @@ def again(flown, database, registry, certified, context):
         try:
             operator.execute(run)
         finally:
-            reproduce.found = run["ti"].pushed.get("reproduction")
+            reproduce.result = run["ti"].pushed.get("reproduction")
             reproduce.operator = operator
-        return reproduce.found
+        return reproduce.result
 
     return reproduce
 
 
-def changed(found):
-    return {change["what"] for change in found["changes"]} - {"code, perhaps"}
+def changed_inputs(result):
+    return {change["what"] for change in result["changes"]} - {"code, perhaps"}
 
 
 def versions_of(registry, name):
@@ -52,37 +52,38 @@ def aliases_of(registry, name):
     return registry._client.get_registered_model(name).aliases
 
 
-def test_on_the_same_lock_it_is_the_same_byte_by_byte(again, registry, certified, database, tmp_path):
-    before, aliases = versions_of(registry, certified.name), aliases_of(registry, certified.name)
-    found = again()
-    assert (found["outcome"], found["found"]) == ("identical", found["digest"])
-    assert found["golden"] == {"rows": 50, "differing": 0, "largest": 0.0}
-    assert found["test"] == {"rows": 160, "differing": 0, "largest": 0.0}
-    assert (changed(found), found["files"]) == (set(), [])
+def test_a_version_is_reproduced_byte_by_byte(reproduce, registry, certified, database, tmp_path):
+    before = versions_of(registry, certified.name)
+    aliases = aliases_of(registry, certified.name)
+    result = reproduce()
+    assert (result["outcome"], result["found"]) == ("identical", result["digest"])
+    assert result["golden"] == {"rows": 50, "differing": 0, "largest": 0.0}
+    assert result["test"] == {"rows": 160, "differing": 0, "largest": 0.0}
+    assert (changed_inputs(result), result["files"]) == (set(), [])
     assert versions_of(registry, certified.name) == before
     assert aliases_of(registry, certified.name) == aliases
-    page = registry.fetch_file(found["run_id"], reproduction.PAGE, tmp_path)
+    page = registry.fetch_file(result["run_id"], reproduction.PAGE, tmp_path)
     assert "**Identical**" in page.read_text()
-    assert json.loads(registry.fetch_file(found["run_id"], reproduction.FILE, tmp_path).read_text()) == found
+    assert (
+        json.loads(registry.fetch_file(result["run_id"], reproduction.FILE, tmp_path).read_text()) == result
+    )
     tag = registry.tags_of(certified.name, 1)["airworthy.reproduction"]
     assert tag.startswith(f"identical: {certified.name} version 1")
     with database.connect() as connection:
         (entry,) = ledger.ledger_entries(connection, certified.name)
     assert (entry["event"], entry["actor"], entry["version"]) == ("reproduced", "ann", 1)
     assert entry["evidence"]["outcome"] == "identical"
-    assert MlflowRunLink().get_link(again.operator, ti_key=None).endswith(f"/runs/{found['run_id']}")
+    assert MlflowRunLink().get_link(reproduce.operator, ti_key=None).endswith(f"/runs/{found['run_id']}")
 
 
-def test_tried_again_it_stands_in_the_ledger_once(again, certified, database):
-    again()
-    again()
+def test_a_retry_is_recorded_in_the_ledger_once(reproduce, certified, database):
+    reproduce()
+    reproduce()
     with database.connect() as connection:
         assert len(ledger.ledger_entries(connection, certified.name)) == 1
 
 
-def test_other_code_that_answers_otherwise_is_shown_with_the_rows_and_the_gap(
-    again, certified, monkeypatch, database
-):
+def test_different_predictions_of_changed_code_are_reported(reproduce, certified, monkeypatch, database):
     def build_model():
         return make_pipeline(
             make_column_transformer((StandardScaler(), ["hour"])), LogisticRegression(C=0.01)
@@ -91,50 +92,49 @@ def test_other_code_that_answers_otherwise_is_shown_with_the_rows_and_the_gap(
     monkeypatch.setattr(sys.modules[f"include.use_cases.{certified.name}"], "build_model", build_model)
     monkeypatch.setattr(reproduction, "code_version", lambda: "c0de")
     with pytest.raises(NotReproduced, match=r"160 of 160 test rows \(100.0%\) differ, by up to 0\.\d+.*code"):
-        again()
-    found = again.found
-    assert found["outcome"] == "different"
-    assert "code" in changed(found)
-    assert found["test"]["largest"] > 0.01
-    assert found["files"]
+        reproduce()
+    result = reproduce.result
+    assert result["outcome"] == "different"
+    assert "code" in changed_inputs(result)
+    assert result["test"]["largest"] > 0.01
+    assert result["files"]
     with database.connect() as connection:
         assert ledger.ledger_entries(connection, certified.name)[0]["evidence"]["outcome"] == "different"
 
 
-def test_another_lock_and_other_packages_are_named_though_nothing_differs(
-    again, certified, declare, monkeypatch
-):
-    declare(
-        certified.model_copy(update={"training": Training(seed=7)})
-    )  # since; the certificate names its own
+def test_changed_packages_are_named_without_a_difference(reproduce, certified, declare, monkeypatch):
+    # The seed that was declared since is not used: the certificate names its own.
+    declare(certified.model_copy(update={"training": Training(seed=7)}))
     installed = reproduction.version_of
     monkeypatch.setattr(reproduction, "lock_hash", lambda: "another")
     monkeypatch.setattr(reproduction, "version_of", lambda name: "99" if name == "numpy" else installed(name))
-    found = again()
-    assert (found["outcome"], changed(found)) == ("identical", {"lock", "numpy"})
+    result = reproduce()
+    assert (result["outcome"], changed_inputs(result)) == ("identical", {"lock", "numpy"})
 
 
-def test_other_rows_are_named_and_nothing_is_made_of_them(again, flown):
+def test_changed_rows_are_named_and_not_trained_on(reproduce, flown):
     shutil.rmtree(Path(flown.uri) / "arrivals")
     rows = flown.read("flight_features")
     late = rows[["flight_id", "day"]].assign(arr_delay=60.0)
     days = [date.fromisoformat(day) for day in rows["day"].unique()]
     for day in (days, days[:1]):
-        flown.publish("arrivals", late[late["day"].isin([f"{one}" for one in day])], day, metadata={})
+        flown.publish("arrivals", late[late["day"].isin([f"{item}" for item in day])], day, metadata={})
     with pytest.raises(NotReproduced, match="are not those that were taken"):
-        again()
-    assert (again.found["outcome"], again.found["test"]) == ("impossible", None)
+        reproduce()
+    assert (reproduce.result["outcome"], reproduce.result["test"]) == ("impossible", None)
 
 
-def test_code_that_was_not_committed_is_never_taken_for_the_same(certified, monkeypatch, registry):
-    for version, said in (("abc-dirty", True), ("unknown", True), ("abc", False)):
+def test_code_that_is_not_committed_counts_as_changed(certified, monkeypatch, registry):
+    for version, is_change in (("abc-dirty", True), ("unknown", True), ("abc", False)):
         monkeypatch.setattr(reproduction, "code_version", lambda version=version: version)
-        about = type(
-            "About", (), {"code_version": version, "lock_hash": provenance.lock_hash(), "environment": {}}
+        certificate = type(
+            "CertificateDouble",
+            (),
+            {"code_version": version, "lock_hash": provenance.lock_hash(), "environment": {}},
         )
-        assert bool(reproduction.input_changes(about)) is said
+        assert bool(reproduction.input_changes(certificate)) is is_change
 
 
-def test_a_version_that_is_not_there_is_named(again, certified):
+def test_a_missing_version_is_named_in_the_error(reproduce, certified):
     with pytest.raises(ReleaseError, match=f"{certified.name} version 77"):
-        again(77)
+        reproduce(77)

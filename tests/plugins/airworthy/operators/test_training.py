@@ -12,8 +12,8 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from airworthy import assets
 from airworthy.links import MlflowRunLink, ModelCardLink
+from airworthy.operators.candidate_event import AnnounceCandidateOperator
 from airworthy.operators.gate import ModelGateOperator
-from airworthy.operators.nomination import AnnounceCandidateOperator
 from airworthy.operators.registration import RegisterModelOperator
 from airworthy.operators.training import EvaluateModelOperator, TakeSnapshotOperator, TrainModelOperator
 from include.data.features import leakage_check

@@ -1,4 +1,4 @@
-"""A tuned training, each task by a new operator: what was chosen reaches the model and its version."""
+"""A tuned training: the chosen parameters are those of the model and its version."""
 
 from __future__ import annotations
 
@@ -31,14 +31,15 @@ def build(*, strength=1e-6):
 
 @pytest.fixture
 def tunable(use_case, declare, monkeypatch):
-    """Return a declared use case whose estimator has a parameter to choose."""
+    """Return a declared use case whose estimator has a parameter to tune."""
     tuned = declare(small(use_case.name, tuning=BY_STRENGTH))
     monkeypatch.setattr(sys.modules[f"include.use_cases.{tuned.name}"], "build_model", build)
     return tuned
 
 
-def test_what_was_chosen_reaches_the_model_and_its_version(flown, database, registry, tunable, context):
-    run, name = context(), {"use_case": tunable.name}
+def test_the_chosen_parameters_are_those_of_the_version(flown, database, registry, tunable, context):
+    run = context()
+    name = {"use_case": tunable.name}
     snapshot = TakeSnapshotOperator(task_id="snapshot", **name).execute(run)
     tuned = TuneModelOperator(task_id="tune", snapshot=snapshot, **name).execute(run)
     assert json.loads(json.dumps(tuned)) == tuned
@@ -47,17 +48,15 @@ def test_what_was_chosen_reaches_the_model_and_its_version(flown, database, regi
     parent = registry._client.get_run(candidate["run_id"]).data
     assert parent.params["logisticregression__C"] == "1.0"
     assert parent.metrics["tuning.trials"] == 2
-    made = {**name, "snapshot": snapshot, "candidate": candidate}
-    evidence = EvaluateModelOperator(task_id="evaluate", **made).execute(run)
-    ModelGateOperator(task_id="gate", evidence=evidence, **made).execute(run)
-    version = RegisterModelOperator(task_id="register", evidence=evidence, **made).execute(run)
+    arguments = {**name, "snapshot": snapshot, "candidate": candidate}
+    evidence = EvaluateModelOperator(task_id="evaluate", **arguments).execute(run)
+    ModelGateOperator(task_id="gate", evidence=evidence, **arguments).execute(run)
+    version = RegisterModelOperator(task_id="register", evidence=evidence, **arguments).execute(run)
     tags = registry.tags_of(tunable.name, version)
     assert json.loads(tags["airworthy.parameters"]) == {"strength": 1.0}
 
 
-def test_a_use_case_that_declares_no_tuning_has_nothing_to_choose(
-    flown, database, registry, use_case, context
-):
+def test_a_use_case_without_tuning_is_refused(flown, database, registry, use_case, context):
     snapshot = TakeSnapshotOperator(task_id="snapshot", use_case=use_case.name).execute(context())
     operator = TuneModelOperator(task_id="tune", use_case=use_case.name, snapshot=snapshot)
     with pytest.raises(SettingsError, match="declares no `tuning`"):

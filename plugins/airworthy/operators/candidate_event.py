@@ -1,4 +1,4 @@
-"""Hand a certified version to its deployment."""
+"""Operator that announces a certified version to its deployment."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 class AnnounceCandidateOperator(BaseOperator):
     """
-    Announce a version on the use case's candidate asset, which sets off its deployment.
+    Announce a version by an event of the use case's candidate asset, which triggers its deployment.
 
-    The version of a backfilled run is evidence about the past: it is not announced.
+    The version of a backfill run is evidence about the past, so it is not announced and the task is skipped.
 
     Example::
 
@@ -37,8 +37,10 @@ class AnnounceCandidateOperator(BaseOperator):
         self.version: Any = version
 
     def execute(self, context: Context) -> None:
-        """Announce the version, unless the run is a backfill's."""
+        """Announce the version, unless the run is a backfill."""
         if run_context.is_backfill(context):
-            raise AirflowSkipException(f"Version {self.version} is of a backfill: registered, not deployed.")
-        about: Any = {"version": int(self.version), "requested_by": run_context.actor(context)}
-        context["outlet_events"][assets.candidate(self.use_case)].extra = about
+            raise AirflowSkipException(
+                f"Version {self.version} belongs to a backfill: it is registered, but not deployed."
+            )
+        event: Any = {"version": int(self.version), "requested_by": run_context.actor(context)}
+        context["outlet_events"][assets.candidate(self.use_case)].extra = event
