@@ -1,14 +1,14 @@
 """
 ### Backtest
 
-Lay out what the trainings as of a range of days came to: for every night the metric on the days that followed
-its training, with an interval, beside the naive forecast and the champion, and what the gates said. Backfill
-the training DAG over the range first. The table and the plot are behind the task's link *Backtest*.
+Report the trainings as of a range of days: for every night the metric on the days after the training days,
+with an interval, the baseline, the champion, and the conclusion of the gates. Backfill the training DAG over
+the range first. The task's link *Backtest* opens the table and the figure.
 
 **If it is red:**
 
-- `backtest`: there is no training as of those days, or `first` is after `last`; the message says how to
-  backfill them. Or MLflow or the lake are away; it is tried again by itself.
+- `backtest`: there is no training as of those days, or `first` is after `last`; the message contains the
+  command of the backfill. Or MLflow or the lake do not respond; the task is retried automatically.
 """
 
 from __future__ import annotations
@@ -26,10 +26,12 @@ if TYPE_CHECKING:
 
 
 def backtest_dag() -> DAG:
-    """Build the one DAG that lays out trainings, of whatever use case."""
+    """Build the DAG, which reports trainings of any use case."""
     day: dict[str, Any] = {"type": "string", "format": "date"}
     params = {
-        "use_case": Param(type="string", enum=sorted(catalog().use_cases), description="Whose trainings"),
+        "use_case": Param(
+            type="string", enum=sorted(catalog().use_cases), description="Use case of the trainings"
+        ),
         "first": Param(**day, description="First as-of day"),
         "last": Param(**day, description="Last as-of day"),
     }
@@ -40,12 +42,16 @@ def backtest_dag() -> DAG:
         start_date=START,
         default_args=default_args("platform"),
         tags=["backtest", "models"],
-        description="Lay out the trainings of a range of days as one table and plot.",
+        description="Report the trainings of a range of days as one table and figure.",
         doc_md=__doc__,
     )
     def backtest() -> None:
-        names = ("use_case", "first", "last")
-        BacktestOperator(task_id="backtest", **{name: f"{{{{ params.{name} }}}}" for name in names})
+        BacktestOperator(
+            task_id="backtest",
+            use_case="{{ params.use_case }}",
+            first="{{ params.first }}",
+            last="{{ params.last }}",
+        )
 
     return with_params(backtest(), params)
 

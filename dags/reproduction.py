@@ -1,17 +1,18 @@
 """
 ### Reproduction
 
-Make a registered version again: the rows of its snapshot, today's code with its parameters and seeds, today's
-packages. Then compare the model, and its predictions on golden and test rows, with what was certified.
-Nothing is registered, and no alias moves. What came of it lies with the version's MLflow run
-(`reproduction.md`) and in the ledger.
+Train a registered version again: with the rows of its snapshot, its parameters and seeds, and with the
+present code and packages. Then compare the model, and its predictions on golden and test rows, with the
+certified ones. No version is registered, and no alias is set. The result is logged to the version's MLflow
+run (`reproduction.md`) and to the ledger.
 
 **If it is red:**
 
-- `reproduce`: **the version cannot be made again as it was.** The message says whether the rows are others,
-  or how many predictions differ and by how much, and whether code, lock or packages have changed since. To
-  see whether they are why, check the version's commit out, install its lock, and trigger this again. The
-  version itself stays as good as it was.
+- `reproduce`: **the version cannot be reproduced.** The message says whether the rows have changed, or how
+many
+  predictions differ and by how much, and whether code, lock or packages have changed since. To find out
+  whether they are the cause, check out the version's commit, install its lock, and trigger this DAG again.
+  The version itself is not affected.
 """
 
 from __future__ import annotations
@@ -29,10 +30,12 @@ if TYPE_CHECKING:
 
 
 def reproduction_dag() -> DAG:
-    """Build the one DAG that makes versions again, of whatever use case."""
+    """Build the DAG, which reproduces versions of any use case."""
     params = {
-        "use_case": Param(type="string", enum=sorted(catalog().use_cases), description="Whose version"),
-        "version": Param(type="integer", minimum=1, description="The registered version"),
+        "use_case": Param(
+            type="string", enum=sorted(catalog().use_cases), description="Use case of the version"
+        ),
+        "version": Param(type="integer", minimum=1, description="Registered version"),
     }
 
     @dag(
@@ -41,7 +44,7 @@ def reproduction_dag() -> DAG:
         start_date=START,
         default_args=default_args("platform"),
         tags=["reproduction", "models"],
-        description="Make a registered version again and compare it.",
+        description="Train a registered version again and compare both.",
         doc_md=__doc__,
     )
     def reproduction() -> None:

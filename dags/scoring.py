@@ -1,14 +1,15 @@
 """
 ### Batch scoring
 
-Score every partition of features with the champion, by the code path that also serves it. A partition is
-replaced in one commit, so a run may be repeated; which version scored a row stands in the row.
+Score every partition of features with the champion, loaded like by its model server. A partition is replaced
+in one commit, so a run may be repeated. Each row names the version that scored it.
 
 **If it is red:**
 
-- `score`: the champion could not be loaded (a certificate that does not fit: **tell the platform's owner**),
-  or it predicted nonsense for some rows; the message names the first. Nothing was published.
-- `publish`: the store is away or full; clear it when the cause is gone.
+- `score`: the champion could not be loaded (if its certificate is invalid, **inform the platform's owner**),
+or
+  predictions of some rows are invalid; the message names the first row. Nothing was published.
+- `publish`: the store does not respond, or is full; clear the task when the cause is fixed.
 """
 
 from __future__ import annotations

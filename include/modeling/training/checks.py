@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from include.errors import DataError, ServiceUnavailable, TrainingFailed
-from include.modeling.transient_errors import translate_transient
+from include.errors import DataError, TrainingFailed
+from include.modeling.evaluation.estimator_errors import estimator_errors
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -105,17 +105,10 @@ def check_fitted_estimator(use_case: UseCase, estimator: Any, frame: pd.DataFram
 
 def _predict(use_case: UseCase, estimator: Any, rows: pd.DataFrame, subject: str) -> npt.NDArray[Any]:
     method = "predict" if use_case.task == "regression" else "predict_proba"
-    try:
-        with translate_transient(f"{use_case.name}: {method}() on {subject}"):
-            return np.asarray(getattr(estimator, method)(rows))
-    except ServiceUnavailable:
-        raise
-    # An estimator may raise anything; whatever is not transient would be raised again by a retry.
-    except Exception as error:
-        raise TrainingFailed(
-            f"{use_case.name}: {method}() fails on {subject}: {type(error).__name__}: {error}. Let the "
-            "encoder ignore unknown values, and check build_model()."
-        ) from error
+    action = f"{use_case.name}: {method}() on {subject}"
+    remedy = "Let the encoder ignore unknown values, and check build_model()."
+    with estimator_errors(action, remedy=remedy, error=TrainingFailed):
+        return np.asarray(getattr(estimator, method)(rows))
 
 
 def _check_predictions(use_case: UseCase, predictions: npt.NDArray[Any], n_rows: int) -> None:

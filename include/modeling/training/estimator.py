@@ -11,9 +11,9 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import has_fit_parameter
 
-from include.errors import AirworthyError, DeclarationError, TrainingFailed
+from include.errors import DeclarationError, TrainingFailed
+from include.modeling.evaluation.estimator_errors import estimator_errors
 from include.modeling.training.sample_weights import sample_weights
-from include.modeling.transient_errors import translate_transient
 
 if TYPE_CHECKING:
     import numpy as np
@@ -58,20 +58,13 @@ def fit_estimator(
     ServiceUnavailable
         If memory, disk, a worker process or a connection failed.
     """
+    learner = type(final_estimator(estimator)).__name__
+    action = f"{use_case.name}: the fit of {learner} on {len(train)} rows"
+    remedy = f"Check build_model() in include/use_cases/{use_case.name}.py."
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ConvergenceWarning)
-        try:
-            with translate_transient(f"{use_case.name}: the fit on {len(train)} rows"):
-                _fit(use_case, estimator, train, validation)
-        except AirworthyError:
-            raise
-        # An estimator may raise anything; whatever is not transient would be raised again by a retry.
-        except Exception as error:
-            raise TrainingFailed(
-                f"{use_case.name}: {type(final_estimator(estimator)).__name__} could not be fitted on "
-                f"{len(train)} rows: {type(error).__name__}: {error}. Check build_model() in "
-                f"include/use_cases/{use_case.name}.py."
-            ) from error
+        with estimator_errors(action, remedy=remedy, error=TrainingFailed):
+            _fit(use_case, estimator, train, validation)
     notes = _convergence_notes(caught)
     if notes and use_case.training.convergence == "require":
         raise TrainingFailed(

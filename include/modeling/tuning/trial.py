@@ -11,9 +11,9 @@ import cloudpickle
 
 from include.catalog import declaration_module
 from include.errors import AirworthyError, DataError, ServiceUnavailable
+from include.modeling.evaluation.estimator_errors import estimator_errors
 from include.modeling.evaluation.metrics import compute_metrics, predict
 from include.modeling.training.estimator import fit_estimator
-from include.modeling.transient_errors import translate_transient
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -135,17 +135,14 @@ def run_trial(job: TrialJob, parameters: Parameters) -> TrialResult:
         If memory, disk, a worker process or a connection failed; the trial has no result then.
     """
     start = time.perf_counter()
+    action = f"{job.use_case.name}: a trial with {dict(parameters)}"
     try:
-        with translate_transient(f"{job.use_case.name}: a trial with {dict(parameters)}"):
+        with estimator_errors(action, remedy="Check build_model() and `tuning.parameters`."):
             scores = [_score_fold(job, fold, parameters) for fold in job.folds]
     except ServiceUnavailable:
         raise
     except AirworthyError as error:
         return TrialResult((), time.perf_counter() - start, str(error))
-    # An estimator may raise anything; whatever is not transient is a problem of these parameters.
-    except Exception as error:  # noqa: BLE001
-        problem = f"{type(error).__name__}: {error} with {dict(parameters)}"
-        return TrialResult((), time.perf_counter() - start, problem)
     return TrialResult(tuple(scores), time.perf_counter() - start)
 
 

@@ -95,7 +95,7 @@ def test_an_error_in_fit_is_a_training_failure(flights):
         def fit(self, rows, target):
             raise ZeroDivisionError("no way")
 
-    with pytest.raises(TrainingFailed, match=r"Broken could not be fitted on 40 rows: ZeroDivisionError"):
+    with pytest.raises(TrainingFailed, match="the fit of Broken on 40 rows failed: ZeroDivisionError"):
         fit_candidate(USE_CASE, Broken(), splits(flights(days=1)))
 
 
@@ -125,7 +125,8 @@ def raising_estimators(error):
 def test_a_transient_error_is_retried_and_no_training_failure(flights, error):
     raises_in_fit, raises_in_predict = raising_estimators(error)
     with pytest.raises(
-        ServiceUnavailable, match=r"the fit on 40 rows was cut short: .* nothing about the model"
+        ServiceUnavailable,
+        match=r"the fit of RaisingInFit on 40 rows was cut short: .* nothing about the model",
     ):
         fit_candidate(USE_CASE, raises_in_fit, splits(flights(days=1)))
     with pytest.raises(ServiceUnavailable, match=r"predict_proba\(\) on training rows was cut short"):
@@ -134,11 +135,9 @@ def test_a_transient_error_is_retried_and_no_training_failure(flights, error):
 
 def test_a_missing_file_is_a_training_failure(flights):
     raises_in_fit, raises_in_predict = raising_estimators(FileNotFoundError("/weights.bin"))
-    with pytest.raises(
-        TrainingFailed, match="RaisingInFit could not be fitted on 40 rows: FileNotFoundError"
-    ):
+    with pytest.raises(TrainingFailed, match="the fit of RaisingInFit on 40 rows failed: FileNotFoundError"):
         fit_candidate(USE_CASE, raises_in_fit, splits(flights(days=1)))
-    with pytest.raises(TrainingFailed, match=r"predict_proba\(\) fails on training rows: FileNotFoundError"):
+    with pytest.raises(TrainingFailed, match=r"predict_proba\(\) on training rows failed: FileNotFoundError"):
         fit_candidate(USE_CASE, raises_in_predict, splits(flights(days=1)))
 
 
@@ -216,5 +215,5 @@ def one_hot(handle_unknown):
 def test_an_unknown_category_is_predicted_after_the_fit(flights):
     train = splits(flights(days=3))
     assert fit_candidate(USE_CASE, one_hot("ignore"), train).notes == ()
-    with pytest.raises(TrainingFailed, match=r"predict_proba\(\) fails on an unknown value of carrier"):
+    with pytest.raises(TrainingFailed, match=r"predict_proba\(\) on an unknown value of carrier failed"):
         fit_candidate(USE_CASE, one_hot("error"), train)

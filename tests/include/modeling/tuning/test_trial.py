@@ -87,7 +87,7 @@ def test_a_trial_without_memory_is_retried(job):
 
 def test_a_fold_of_one_class_is_a_problem(job):
     one_class = TrialJob(USE_CASE, "roc_auc", build_model, job.rows.assign(target=1), job.folds)
-    assert "could not be fitted" in run_trial(one_class, {}).problem
+    assert "the fit of LogisticRegression on" in run_trial(one_class, {}).problem
 
 
 def test_early_stopping_uses_the_validation_days_of_the_fold(job):

@@ -73,7 +73,7 @@ def test_a_version_is_reproduced_byte_by_byte(reproduce, registry, certified, da
         (entry,) = ledger.ledger_entries(connection, certified.name)
     assert (entry["event"], entry["actor"], entry["version"]) == ("reproduced", "ann", 1)
     assert entry["evidence"]["outcome"] == "identical"
-    assert MlflowRunLink().get_link(reproduce.operator, ti_key=None).endswith(f"/runs/{found['run_id']}")
+    assert MlflowRunLink().get_link(reproduce.operator, ti_key=None).endswith(f"/runs/{result['run_id']}")
 
 
 def test_a_retry_is_recorded_in_the_ledger_once(reproduce, certified, database):
