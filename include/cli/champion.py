@@ -32,7 +32,7 @@ def champion(
     as_json: AsJson = False,
 ) -> None:
     """
-    Show which version was the champion at a moment, who made it so, and what its gates said.
+    Show which version was the champion at a moment, who made it so, and the results of its gates.
 
     Exit code 1: there was no champion.
 
@@ -114,7 +114,7 @@ def describe_champion(model: str, moment: datetime, record: ChampionRecord | Non
     for step in record.steps:
         lines.append(f"  {step['at']:%Y-%m-%d %H:%M:%S} {step['event']} by {step['actor']}: {step['reason']}")
     if record.gates:
-        lines += ["", "What its gates said:"]
+        lines += ["", "Its gates:"]
     for gate in record.gates:
         lines.append(f"  {gate['outcome']:<13} {gate['gate']} ({gate['severity']}): {gate['reason']}")
     return "\n".join(lines)

@@ -1,7 +1,8 @@
 """
-Airflow reads this at its start: what forks the tasks imports the heavy libraries once, for all of them.
+Preload of heavy libraries: Airflow imports this module when it starts.
 
-Only libraries, never the project's own modules: each task reads those afresh, so an edit counts at once.
+The executor forks a process for each task, so libraries that it has imported cost the tasks nothing. The
+project's own modules are not preloaded, so that every task runs their current source.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 
-__all__: list[str] = []  # nothing here is a setting of Airflow
+# No name of this module is a setting of Airflow.
+__all__: list[str] = []
 
 LIBRARIES = (
     "airflow.dag_processing.dagbag",
@@ -59,6 +61,7 @@ LIBRARIES = (
     "sqlalchemy.dialects.postgresql",
 )
 
-if {"scheduler", "worker"} & set(sys.argv):  # LocalExecutor, CeleryExecutor
+# The scheduler forks the tasks of the LocalExecutor, the worker those of the CeleryExecutor.
+if {"scheduler", "worker"} & set(sys.argv):
     for library in LIBRARIES:
         import_module(library)

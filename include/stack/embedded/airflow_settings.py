@@ -63,9 +63,9 @@ def read_settings(file: Path, variables: Mapping[str, str]) -> dict[str, Any]:
 
 def airflow_variables(settings: Settings) -> dict[str, str]:
     """Return the variables that the file may name: the settings, and the project's database."""
-    url = settings.database_url or environment.database_url(
-        "airworthy", settings, load_credentials(settings.root)
-    )
+    url = settings.database_url
+    if not url:
+        url = environment.database_url("airworthy", settings, load_credentials(settings.root))
     database = make_url(url)
     return environment.shared(settings) | {
         "AIRWORTHY_DATABASE_HOST": str(database.host),

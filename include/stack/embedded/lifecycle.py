@@ -124,7 +124,7 @@ def stop_stack(settings: Settings) -> list[psutil.Process]:
     """Stop the stack, by SIGKILL if need be; return the processes that still run."""
     supervisor = Supervisor(settings)
     if supervisor.running:
-        # If the supervisor is killed meanwhile, `_clear` ends the programs.
+        # If the supervisor is killed while it stops them, `_clear` ends the programs.
         with suppress(OSError, ServiceUnavailable):
             supervisor.stop(*(program.name for program in PROGRAMS if program.name != "postgres"))
             _wait_for_stop(supervisor)
@@ -274,7 +274,7 @@ def _describe_failures(settings: Settings, names: list[str], problems: dict[str,
     parts = []
     for name in names:
         log = program_log(settings, name)
-        parts.append(f"{name} did not come up ({problems[name]}). The end of {log}:\n{tail(log)}")
+        parts.append(f"{name} did not start ({problems[name]}). The end of {log}:\n{tail(log)}")
     return "\n".join(parts)
 
 

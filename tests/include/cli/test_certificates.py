@@ -86,7 +86,7 @@ def test_changed_evidence_of_a_registered_version_is_named(registered, packaged,
     ("address", "message"),
     [
         ("models:/flight_delay/987654", "987654"),
-        ("models:/flight_delay@nobody", "nobody"),
+        ("models:/flight_delay@unknown", "unknown"),
         ("models:/flight_delay", "write models:/flight_delay/3"),
     ],
 )

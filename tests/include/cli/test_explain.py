@@ -81,10 +81,10 @@ def test_prediction_of_the_champion_for_an_entity_is_explained(served, airworthy
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--request", "nobody"], "No request nobody to flight_delay"),
-        (["--entity", "nobody"], "flight_features has no row of flight_id nobody."),
-        (["--entity", "nobody", "--day", "2013-01-01"], "nobody on 2013-01-01"),
-        (["--entity", "nobody", "--version", "987654"], "987654"),
+        (["--request", "unknown"], "No request unknown to flight_delay"),
+        (["--entity", "unknown"], "flight_features has no row of flight_id unknown."),
+        (["--entity", "unknown", "--day", "2013-01-01"], "unknown on 2013-01-01"),
+        (["--entity", "unknown", "--version", "987654"], "987654"),
     ],
 )
 def test_missing_request_row_or_version_is_named(served, airworthy, arguments, message):

@@ -74,10 +74,10 @@ def test_pid_of_another_program_is_not_the_server(tmp_path):
 def test_folder_without_a_cluster_is_named_and_left_alone(tmp_path):
     folder = tmp_path / "data"
     folder.mkdir()
-    (folder / "somebody-elses").touch()
+    (folder / "other-file").touch()
     with pytest.raises(SettingsError, match=f"{folder} exists and is no PostgreSQL cluster"):
         Postgres(folder, 5433).initialise("secret")
-    assert (folder / "somebody-elses").exists()
+    assert (folder / "other-file").exists()
 
 
 def test_interrupted_initialisation_is_done_again(tmp_path):
