@@ -12,7 +12,7 @@ from airworthy.links import (
     MlflowRunLink,
     ModelCardLink,
     ModelsLink,
-    RefusedRowsLink,
+    RejectedRowsLink,
 )
 from airworthy.timetables import DayMapper, PublishedPartitionTimetable
 from airworthy.ui import reports
@@ -31,7 +31,7 @@ class AirworthyPlugin(AirflowPlugin):
         MlflowRunLink(),
         ModelCardLink(),
         ModelsLink(),
-        RefusedRowsLink(),
+        RejectedRowsLink(),
     ]
     timetables = [PublishedPartitionTimetable]
     partition_mappers = [DayMapper]

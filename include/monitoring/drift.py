@@ -96,7 +96,7 @@ def measure_drift(
         return Drift("inconclusive", reason, 0.0, {}, n_reference, n_current, sampled=False, html=page)
     old = select_comparable(reference, columns, maximum_rows=policy.maximum_rows)
     new = select_comparable(current, columns, maximum_rows=policy.maximum_rows)
-    per_column, evidently_page = _compare_columns(old, new, columns)
+    per_column, evidently_page = _measure_columns(old, new, columns)
     drifted = [name for name, figures in per_column.items() if figures["drifted"]]
     share = len(drifted) / len(columns)
     reason = f"{len(drifted)} of {len(columns)} columns drifted"
@@ -121,7 +121,7 @@ def _select_columns(reference: pd.DataFrame, columns: Sequence[Column]) -> list[
     return selected
 
 
-def _compare_columns(
+def _measure_columns(
     old: pd.DataFrame, new: pd.DataFrame, columns: Sequence[Column]
 ) -> tuple[dict[str, dict[str, Any]], str]:
     """Return the figures of each column, and Evidently's page (empty if no column has values in both)."""

@@ -29,10 +29,10 @@ class DataDocsLink(_EvidenceLink):
     name = "Data docs"
 
 
-class RefusedRowsLink(_EvidenceLink):
-    """Link to the table of refused rows."""
+class RejectedRowsLink(_EvidenceLink):
+    """Link to the table of rejected rows."""
 
-    name = "Refused rows"
+    name = "Rejected rows"
 
 
 class MlflowRunLink(_EvidenceLink):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from include.partitions import Granularity, Partition
 
 
-def run_key(context: Context) -> str:
+def dag_run_key(context: Context) -> str:
     """Return `<dag>/<run>`, which is the same for every try."""
     run = context["dag_run"]
     return f"{run.dag_id}/{run.run_id}"
@@ -28,7 +28,7 @@ def run_key(context: Context) -> str:
 
 def attempt_key(context: Context) -> str:
     """Return `<dag>/<run>/<try>`."""
-    return f"{run_key(context)}/{context['ti'].try_number}"
+    return f"{dag_run_key(context)}/{context['ti'].try_number}"
 
 
 def actor(context: Context) -> str:

@@ -75,7 +75,7 @@ class ReleaseApprovalOperator(ApprovalOperator):
         verdict: Any = "approved" if approved and who != requester else "rejected"
         is_own_request = approved and who == requester
         reason = f"{who} requested it and may not approve it" if is_own_request else f"{who} decided"
-        key = f"{run_context.run_key(context)}/{self.lease['epoch']}/{self.task_id}"
+        key = f"{run_context.dag_run_key(context)}/{self.lease['epoch']}/{self.task_id}"
         with AirworthyDatabaseHook(self.airworthy_conn_id).engine.begin() as connection:
             append(
                 connection, Entry(self.use_case, verdict, who, reason, self.lease["version"], dedup_key=key)
@@ -142,7 +142,7 @@ class CandidateApprovalOperator(ApprovalOperator):
         gates = self.question["gates"]
         run_id = self.candidate["run_id"]
         reason = f"{', '.join(gates)} inconclusive: {objection or f'{who} approved'}"
-        key = f"{run_context.run_key(context)}/{run_id}/{self.task_id}/{verdict}"
+        key = f"{run_context.dag_run_key(context)}/{run_id}/{self.task_id}/{verdict}"
         evidence = {"run_id": run_id, "gates": gates, "attempt": self.question.get("attempt")}
         with AirworthyDatabaseHook(self.airworthy_conn_id).engine.begin() as connection:
             append(connection, Entry(self.use_case, verdict, who, reason, evidence=evidence, dedup_key=key))

@@ -100,7 +100,7 @@ class ModelOperator(BaseOperator):
     def attempt(self, context: Context) -> str:
         """Return the identity of the attempt: the DAG run and the inputs of the model."""
         logged = self.mlflow.registry.logged_model(self.candidate_trained().run_id)
-        return f"{run_context.run_key(context)}/{logged.tags['airworthy.inputs'] if logged else ''}"
+        return f"{run_context.dag_run_key(context)}/{logged.tags['airworthy.inputs'] if logged else ''}"
 
 
 class ReleaseOperator(BaseOperator):

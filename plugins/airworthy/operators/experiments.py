@@ -123,8 +123,8 @@ class StartRunOperator(MlflowOperator):
 
         task = context["ti"]
         clears = context["dag_run"].clear_number or 0
-        key = [self.experiment, run_context.run_key(context), task.task_id, task.map_index]
-        name = self.run_name or f"{run_context.run_key(context)} {task.task_id}"
+        key = [self.experiment, run_context.dag_run_key(context), task.task_id, task.map_index]
+        name = self.run_name or f"{run_context.dag_run_key(context)} {task.task_id}"
         tags = run_context.attempt_tags(context) | dict(self.tags or {})
         if self.parent_run_id:
             tags[PARENT] = self.parent_run_id

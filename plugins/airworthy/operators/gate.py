@@ -57,7 +57,7 @@ class ModelGateOperator(ModelOperator):
     def _record_refusal(self, context: Context, reason: str, evidence: dict[str, Any]) -> None:
         from include.database.ledger import Entry, append
 
-        key = f"{run_context.run_key(context)}/{evidence['run_id']}/gate"
+        key = f"{run_context.dag_run_key(context)}/{evidence['run_id']}/gate"
         evidence |= {"attempt": self.attempt(context), "backfill": run_context.is_backfill(context)}
         refusal = Entry(
             self.use_case, "refused", run_context.actor(context), reason, evidence=evidence, dedup_key=key

@@ -67,7 +67,7 @@ class DecideOperator(MonitoringOperator):
             self.engine,
             self.use_case,
             governor.decide(signals, policy, history, moment),
-            run=run_context.run_key(context),
+            run=run_context.dag_run_key(context),
             window=(window.start, window.end),
             figures={"drift": self.drift, "quality": quality, "service": service},
             actor=run_context.actor(context),

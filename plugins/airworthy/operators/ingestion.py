@@ -139,7 +139,7 @@ class PublishPartitionOperator(BaseOperator):
     def execute(self, context: Context) -> int:
         """Return the version of the table after the commit."""
         hook = LakeHook(self.lake_conn_id)
-        metadata = {"run": run_context.run_key(context), "try": str(context["ti"].try_number)}
+        metadata = {"run": run_context.dag_run_key(context), "try": str(context["ti"].try_number)}
         wanted = run_context.run_partitions(context, self.granularity)
         version = hook.lake.publish(self.table, hook.staging.read(self.frame), wanted, metadata=metadata)
         self.announce(context, hook.lake)

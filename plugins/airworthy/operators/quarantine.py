@@ -13,7 +13,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from airworthy import run_context
 from airworthy.hooks.airworthy_database import AirworthyDatabaseHook
 from airworthy.hooks.lake import LakeHook
-from airworthy.links import RefusedRowsLink, report_url
+from airworthy.links import RejectedRowsLink, report_url
 from airworthy.operators.publication import outlets, publish_asset_event
 from include.catalog import catalog
 from include.errors import DataError, QualityFailed
@@ -37,7 +37,7 @@ class QuarantineOperator(BaseOperator):
     """
 
     template_fields: Sequence[str] = ("dataset", "action")
-    operator_extra_links = (RefusedRowsLink(),)
+    operator_extra_links = (RejectedRowsLink(),)
     evidence_url = ""
 
     def __init__(
@@ -79,7 +79,7 @@ class QuarantineOperator(BaseOperator):
         from include.data.quarantine.queue import ReviewAction
 
         comment = context["params"].get("comment") or ""
-        return ReviewAction(run_context.actor(context), run_context.run_key(context), comment)
+        return ReviewAction(run_context.actor(context), run_context.dag_run_key(context), comment)
 
     def skip_unless(self, action: str) -> None:
         """Raise AirflowSkipException if the run has another action."""
@@ -91,7 +91,7 @@ class ShowQuarantineOperator(QuarantineOperator):
     """
     Show the rejected rows that the parameters of the run select: a summary (`list`), or every row.
 
-    The table is in the log and, in full, on the page of the link «Refused rows»; the XCom is the number of
+    The table is in the log and, in full, on the page of the link «Rejected rows»; the XCom is the number of
     rows.
 
     Example::
@@ -111,7 +111,8 @@ class ShowQuarantineOperator(QuarantineOperator):
         shown = quarantine.pending_summary(rows) if self.action == "list" else quarantine.readable(rows)
         title = f"{self.dataset}: {len(rows):,} rejected rows are pending"
         self.log.info("%s\n%s", title, html_tables.format_table(shown))
-        path = f"quarantine/{self.dataset}/{re.sub('[^A-Za-z0-9_-]', '_', run_context.run_key(context))}.html"
+        run = re.sub("[^A-Za-z0-9_-]", "_", run_context.dag_run_key(context))
+        path = f"quarantine/{self.dataset}/{run}.html"
         note = "Release or discard them with the parameters of this DAG; `rows` takes the ids in `_row_id`."
         hook = LakeHook(self.lake_conn_id)
         reports.write_report(

@@ -77,7 +77,7 @@ class RegisterModelOperator(ModelOperator):
                 "attempt": self.attempt(context),
                 "gates": [asdict(verdict) for verdict in verdicts],
             },
-            f"{run_context.run_key(context)}/{candidate.run_id}/register",
+            f"{run_context.dag_run_key(context)}/{candidate.run_id}/register",
         )
         with self.engine.begin() as connection:
             append(connection, entry)

@@ -60,7 +60,7 @@ class ReproduceModelOperator(ModelOperator):
         entry = Entry(
             result.use_case, "reproduced", run_context.actor(context), result.reason, result.version,
             asdict(result),
-            f"{run_context.run_key(context)}/{clears}/{result.use_case}/{result.version}/reproduce",
+            f"{run_context.dag_run_key(context)}/{clears}/{result.use_case}/{result.version}/reproduce",
         )  # fmt: skip
         with self.engine.begin() as connection:
             append(connection, entry)

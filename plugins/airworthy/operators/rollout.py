@@ -40,7 +40,7 @@ class BeginRolloutOperator(ReleaseOperator):
         if champion == version:
             raise AirflowSkipException(f"{self.use_case} version {version} is the champion already.")
         self.verified(version)
-        owner = run_context.run_key(context)
+        owner = run_context.dag_run_key(context)
         requester = run_context.requester(context)
         lease = rollout.begin(self.engine, self.use_case, version, owner=owner, actor=requester)
         self.log.info("%s version %d is the challenger, without traffic yet", self.use_case, version)
@@ -68,7 +68,7 @@ class RestoreChampionOperator(ReleaseOperator):
             self.engine,
             self.use_case,
             version,
-            owner=run_context.run_key(context),
+            owner=run_context.dag_run_key(context),
             actor=run_context.actor(context),
             reason="the rollout ended without a promotion",
         )
@@ -107,7 +107,7 @@ class RollBackOperator(ReleaseOperator):
             self.use_case,
             actor=run_context.actor(context),
             reason=self.reason,
-            key=run_context.run_key(context),
+            key=run_context.dag_run_key(context),
         )
         self.show_aliases()
         self.log.info("%s: version %s is the champion again", self.use_case, state.champion)

@@ -70,7 +70,7 @@ class ShiftTrafficOperator(ReleaseOperator):
             weight=100 * self.percent,
             shadow_share=self.shadow_share,
             reason=f"{self.stage} at {self.percent or round(100 * self.shadow_share)} %",
-            key=f"{run_context.run_key(context)}/{lease.epoch}/{self.task_id}",
+            key=f"{run_context.dag_run_key(context)}/{lease.epoch}/{self.task_id}",
         )
         trigger = RolloutTrigger(
             use_case=self.use_case,

@@ -56,7 +56,7 @@ class TakeSnapshotOperator(ModelOperator):
         snapshot = snapshots.create(use_case, lake, run_context.as_of(context, self.as_of))
         if run_context.is_scheduled(context):
             self._require_news(snapshot)
-        records.record_snapshot(self.engine, snapshot, run=run_context.run_key(context))
+        records.record_snapshot(self.engine, snapshot, run=run_context.dag_run_key(context))
         self._tell(snapshot)
         return snapshot.to_json()
 

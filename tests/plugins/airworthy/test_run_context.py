@@ -17,7 +17,7 @@ def test_attempt_key_has_the_try_and_run_key_has_not(context):
     first = context()
     second = context()
     second["ti"].try_number = 2
-    assert run_context.run_key(first) == run_context.run_key(second) == "some_dag/manual__2013-07-01"
+    assert run_context.dag_run_key(first) == run_context.dag_run_key(second) == "some_dag/manual__2013-07-01"
     assert run_context.attempt_key(second) == "some_dag/manual__2013-07-01/2"
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from airflow.sdk.exceptions import AirflowSkipException
 
 from airworthy import assets
-from airworthy.links import RefusedRowsLink
+from airworthy.links import RejectedRowsLink
 from airworthy.operators.quarantine import (
     DiscardQuarantineOperator,
     ReleaseQuarantineOperator,
@@ -77,7 +77,7 @@ def test_inspect_shows_each_row_in_the_log_and_on_the_page(refused, context, lak
     execute()
     name = pending(refused)["_row_id"][0]
     assert name in capsys.readouterr().out
-    link = RefusedRowsLink().get_link(operator, ti_key=None)
+    link = RejectedRowsLink().get_link(operator, ti_key=None)
     page = reports.read_report(lake.uri, {}, link.partition("/airworthy/reports/")[2])
     assert name in page
     assert "9999.0" in page
