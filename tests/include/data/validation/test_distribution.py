@@ -1,8 +1,8 @@
-"""Stability against the partitions before, freshness, and moments near their partition."""
+"""Stability: comparison of a partition with those before it."""
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 
 import numpy as np
 import pandas as pd
@@ -12,10 +12,9 @@ from include.data.quality_gate import history_checks
 from include.data.validation import distribution
 from include.data.validation.batch import Batch
 from include.data.validation.distribution import History, population_stability_index, profile
-from include.data.validation.freshness import FreshnessCheck
 from include.data.validation.page import render_quality_page
 from include.data.validation.runner import PartitionRules, validate_partition
-from include.declarations import Column, Dataset, FileSource, Freshness, Stability
+from include.declarations import Column, Dataset, FileSource, Stability
 
 FIRST = date(2013, 1, 1)
 SPEED = Column(name="speed", dtype="number")
@@ -164,71 +163,6 @@ def test_index_against_nulls_alone_is_high_and_finite():
     numbers = pd.Series(np.arange(500.0))
     assert population_stability_index(profile(nulls), profile(numbers)) > 1
     assert population_stability_index(profile(nulls), profile(nulls)) == pytest.approx(0, abs=0.01)
-
-
-FRESH = {"freshness": Freshness(column="seen", within=timedelta(hours=3)), "stability": None}
-
-
-def cars_seen_at(*moments):
-    return cars(0, len(moments), seen=pd.to_datetime(list(moments), utc=True).as_unit("us"))
-
-
-@pytest.mark.parametrize(
-    ("moments", "example"),
-    [
-        (["2013-01-01T10:00Z", "2013-01-01T20:59Z"], "2013-01-01: 2013-01-01 20:59:00+00:00"),
-        (["2013-01-01T10:00Z", "2031-01-01T10:00Z"], "2013-01-01: 2031-01-01 10:00:00+00:00"),
-        ([None, None], "2013-01-01: no moment at all"),
-    ],
-    ids=["stale", "future", "none"],
-)
-def test_partition_that_is_not_fresh_is_refused(lake, moments, example):
-    loose = Column(name="seen", dtype="timestamp", nullable=True, maximum_nulls=1)
-    dataset = declared(columns=(Column(name="id", dtype="string"), loose), **FRESH)
-    report = validate(cars_seen_at(*moments), lake, 0, dataset=dataset)
-    assert not report.passed
-    failed = failures(report)["critical"]
-    assert failed.message == "the newest seen is not within 3 hours of the partition's end"
-    assert failed.examples == (example,)
-
-
-def test_fresh_partition_passes(lake):
-    assert validate(
-        cars_seen_at("2013-01-01T10:00Z", "2013-01-01T21:00Z"), lake, 0, dataset=declared(**FRESH)
-    ).passed
-
-
-def test_moments_far_from_the_partition_are_quarantined(lake):
-    frame = cars_seen_at(
-        "2013-01-01T10:00Z", "2012-01-01T10:00Z", "2013-01-02T05:59Z", "2013-01-02T06:00Z", None
-    )
-    report = validate(frame, lake, 0, dataset=declared(stability=None), limit=0.9)
-    reasons = list(report.quarantined["_reasons"])
-    far = "seen is more than 6 hours away from its partition"
-    assert (report.passed, reasons) == (True, [far, far, "seen is null"])
-
-
-def test_freshness_of_an_hour_is_measured_from_its_end():
-    hours = [datetime(2013, 1, 1, hour, tzinfo=UTC) for hour in (4, 5)]
-    frame = pd.DataFrame(
-        {
-            "id": ["a", "b"], "day": "2013-01-01", "hour": ["04", "05"],
-            "seen": pd.to_datetime(["2013-01-01T04:50Z", "2013-01-01T04:55Z"]).as_unit("us"),
-        }
-    )  # fmt: skip
-    promise = Freshness(column="seen", within=timedelta(minutes=30))
-    rules = PartitionRules((Column(name="id", dtype="string"), SEEN), key=("id",), volume=(1, 9))
-    report = validate_partition(Batch.of(frame, hours), rules, [FreshnessCheck(promise)])
-    assert failures(report)["critical"].examples == ("2013-01-01T05: 2013-01-01 04:55:00+00:00",)
-    assert list(report.accepted["hour"]) == ["04", "05"]
-
-
-def test_row_of_another_hour_refuses_the_partition():
-    hour = datetime(2013, 1, 1, 4, tzinfo=UTC)
-    frame = pd.DataFrame({"id": ["a", "b"], "day": "2013-01-01", "hour": ["04", "05"]})
-    rules = PartitionRules((Column(name="id", dtype="string"),), key=("id",), volume=(1, 9))
-    report = validate_partition(Batch.of(frame, [hour]), rules)
-    assert failures(report)["critical"].message == "a row is of an hour that was not asked for"
 
 
 def test_history_without_declared_stability_is_empty(lake):

@@ -1,0 +1,51 @@
+"""Records of rejected rows."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+
+import pandas as pd
+
+from include.data.quarantine.rows import from_record, to_record
+from include.data.validation.batch import Batch
+
+DAY = date(2013, 1, 1)
+NOW = datetime(2013, 1, 2, tzinfo=UTC)
+ROWS = {
+    "text": ["a", "a", None],
+    "number": [1.5, 1.5, 2],
+    "moment": [pd.Timestamp("2013-01-01T10:00Z")] * 3,
+    "date": [DAY] * 3,
+    "list": [["x"]] * 3,
+}
+
+
+def record(**columns):
+    frame = pd.DataFrame(ROWS | columns, dtype=object).assign(day=f"{DAY}", _failed="a", _reasons="b")
+    return to_record(Batch.of(frame, [DAY]), run="run/1", at=NOW)
+
+
+def test_record_is_text_with_run_and_time():
+    row = record().iloc[0]
+    assert (row["text"], row["number"], row["date"]) == ("a", "1.5", "2013-01-01")
+    assert (row["_refused_by"], row["_refused_at"]) == ("run/1", "2013-01-02T00:00:00+00:00")
+
+
+def test_row_ids_are_stable_and_unique():
+    ids = list(record()["_row_id"])
+    assert len(set(ids)) == 3
+    assert list(record()["_row_id"]) == ids
+
+
+def test_rows_of_a_record_have_their_values():
+    rows = from_record(record())
+    assert rows.loc[0, ["text", "number", "moment", "date"]].tolist() == [
+        "a", 1.5, pd.Timestamp("2013-01-01T10:00Z"), DAY,
+    ]  # fmt: skip
+    assert rows.loc[2, "text"] is None
+    assert rows.loc[0, "list"] == ["['x']"]
+
+
+def test_record_of_no_rows_is_empty():
+    frame = pd.DataFrame({"id": [], "day": []})
+    assert to_record(Batch.of(frame, [DAY]), run="run/1", at=NOW).empty

@@ -1,0 +1,82 @@
+"""Checks of single rows."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+import numpy as np
+import pandas as pd
+
+from include.data.validation.batch import Batch
+from include.data.validation.row_checks import (
+    MalformedLineCheck,
+    MissingColumnCheck,
+    PartitionWindowCheck,
+    TypeCheck,
+    type_checks,
+    value_checks,
+    window_checks,
+)
+from include.declarations import Column
+
+DAY = date(2013, 1, 1)
+SPEED = Column(name="speed", dtype="number", minimum=0)
+SEEN = Column(name="seen", dtype="timestamp", within=timedelta(hours=6))
+
+
+def batch(**columns):
+    return Batch.of(pd.DataFrame(columns | {"day": f"{DAY}"}), [DAY])
+
+
+def test_malformed_lines_are_the_failed_rows():
+    result = MalformedLineCheck().run(batch(_malformed=[None, "a;b;c"]))
+    assert (result.row_numbers.tolist(), result.examples) == ([1], ("a;b;c",))
+    assert result.blocking is False
+
+
+def test_malformed_check_of_rows_without_lines_does_not_apply():
+    assert MalformedLineCheck().run(batch(id=["a"])) is None
+
+
+def test_type_check_names_the_values_as_they_came():
+    result = TypeCheck(SPEED, np.array([False, True])).run(batch(speed=["1", "fast"]))
+    assert (result.examples, result.message) == (("fast",), "speed is no number")
+    assert result.parameters == {"type_": "number"}
+
+
+def test_missing_column_blocks():
+    assert MissingColumnCheck("speed").run(batch(id=["a"])).blocking
+    assert MissingColumnCheck("id").run(batch(id=["a"])).success
+
+
+def test_column_that_was_not_coerced_is_checked_for_existence():
+    checks = type_checks([SPEED, SEEN], {"speed": np.array([False])})
+    assert [type(check) for check in checks] == [TypeCheck, MissingColumnCheck]
+
+
+def test_moments_far_from_the_partition_fail():
+    moments = ["2013-01-01T10:00Z", "2012-01-01T10:00Z", "2013-01-02T05:59Z", "2013-01-02T06:00Z", None]
+    values = pd.to_datetime(moments, utc=True).as_unit("us")
+    result = PartitionWindowCheck(SEEN).run(batch(seen=values))
+    assert result.row_numbers.tolist() == [1, 3]
+    assert result.message == "seen is more than 6 hours away from its partition"
+    assert result.parameters["max_value"] == "2013-01-02 06:00:00+00:00"
+
+
+def test_window_check_of_a_missing_column_does_not_apply():
+    assert [check.column for check in window_checks([SPEED, SEEN])] == [SEEN]
+    assert PartitionWindowCheck(SEEN).run(batch(id=["a"])) is None
+
+
+def test_nullable_key_column_must_not_be_null():
+    column = Column(name="id", dtype="string", nullable=True, severity="warning")
+    (check,) = value_checks([column], key=("id",))
+    assert (check.failure_message, check.rejects_rows) == ("id is null", True)
+    assert check.expectation.severity == "critical"
+
+
+def test_number_without_bounds_must_be_finite():
+    column = Column(name="gust", dtype="number", nullable=True, severity="warning")
+    (check,) = value_checks([column], key=())
+    assert check.failure_message == "gust is not finite"
+    assert check.expectation.severity == "critical"

@@ -1,0 +1,101 @@
+"""Checks of the accepted rows together."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+
+import pandas as pd
+import pytest
+
+from include.data.validation.batch import Batch
+from include.data.validation.table_checks import (
+    MissingDayCheck,
+    NullsCheck,
+    QuarantineLimitCheck,
+    UnexpectedDayCheck,
+    UnexpectedHourCheck,
+    UniqueKeyCheck,
+    VolumeCheck,
+)
+from include.declarations import Column
+
+DAYS = [date(2013, 1, 1), date(2013, 1, 2)]
+HOUR = datetime(2013, 1, 1, 4, tzinfo=UTC)
+
+
+def batch(days, **columns):
+    return Batch.of(pd.DataFrame(columns | {"day": days}), DAYS)
+
+
+def summary(result):
+    return result.success, result.blocking, result.failed_rows, result.examples
+
+
+def test_key_twice_in_a_partition_blocks():
+    rows = batch(["2013-01-01", "2013-01-01", "2013-01-02"], id=["a", "a", "a"], n=[1, 1, 1])
+    result = UniqueKeyCheck(("id", "n")).run(rows)
+    assert summary(result) == (False, True, 2, ("a, 1", "a, 1"))
+    assert (result.column, result.message) == ("day, id, n", "the key (id, n) is there more than once")
+
+
+def test_key_on_two_days_and_null_keys_pass():
+    rows = batch(["2013-01-01", "2013-01-02", "2013-01-02", "2013-01-02"], id=["a", "a", None, None])
+    assert UniqueKeyCheck(("id",)).run(rows).success
+
+
+@pytest.mark.parametrize("rows", [batch([]), batch([], id=[]), batch(["2013-01-01"], n=[1])])
+def test_key_check_without_rows_or_key_does_not_apply(rows):
+    assert UniqueKeyCheck(("id",)).run(rows) is None
+
+
+def test_rows_without_a_day_and_of_another_day_block():
+    rows = batch(["2013-01-01", None, "2013-01-03"])
+    assert summary(MissingDayCheck().run(rows)) == (False, True, 1, ("None",))
+    assert summary(UnexpectedDayCheck().run(rows)) == (False, True, 1, ("2013-01-03",))
+
+
+def test_day_checks_without_rows_do_not_apply():
+    assert MissingDayCheck().run(batch([])) is None
+    assert UnexpectedDayCheck().run(batch([])) is None
+
+
+def test_row_of_another_hour_blocks():
+    frame = pd.DataFrame({"day": "2013-01-01", "hour": ["04", "05"]})
+    result = UnexpectedHourCheck().run(Batch.of(frame, [HOUR]))
+    assert summary(result) == (False, True, 1, ("2013-01-01T05",))
+    assert result.message == "a row is of an hour that was not asked for"
+
+
+def test_rows_of_requested_hours_pass():
+    frame = pd.DataFrame({"day": "2013-01-01", "hour": ["04", "04"]})
+    assert UnexpectedHourCheck().run(Batch.of(frame, [HOUR])).success
+
+
+def test_hour_check_of_days_does_not_apply():
+    assert UnexpectedHourCheck().run(batch(["2013-01-01"])) is None
+
+
+def test_volume_outside_its_bounds_blocks():
+    rows = batch(["2013-01-01", "2013-01-01"])
+    assert summary(VolumeCheck((1, 2)).run(rows)) == (False, True, 1, ("2013-01-02: 0",))
+    assert VolumeCheck((0, 2)).run(rows).success
+
+
+def test_rejected_share_above_the_limit_blocks():
+    rows = batch(["2013-01-01", "2013-01-01", "2013-01-02"])
+    accepted = rows.select(pd.Series([True, False, True]).to_numpy())
+    assert summary(QuarantineLimitCheck(0.4).run(accepted)) == (False, True, 1, ("2013-01-01: 0.5",))
+    assert QuarantineLimitCheck(0.5).run(accepted).success
+
+
+@pytest.mark.parametrize(("limit", "success"), [(None, False), (0.5, False), (1.0, True)])
+def test_nulls_above_the_limit_of_a_partition_fail(limit, success):
+    column = Column(name="gust", dtype="number", nullable=True, maximum_nulls=limit, severity="warning")
+    result = NullsCheck(column).run(batch(["2013-01-01", "2013-01-02"], gust=[1.0, None]))
+    examples = () if success else ("2013-01-02: 1 nulls of 1",)
+    assert summary(result) == (success, False, len(examples), examples)
+
+
+def test_nulls_check_of_a_missing_column_does_not_apply():
+    column = Column(name="gust", dtype="number", nullable=True)
+    assert NullsCheck(column).run(batch(["2013-01-01"])) is None
