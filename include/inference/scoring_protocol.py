@@ -99,7 +99,7 @@ def parse_request(
         raise BadRequest(
             f"Content-Type {media_type} is not supported; send application/json or text/csv.", 415
         )
-    return _parse_rows(names, rows, columns, key)
+    return _check_values(names, rows, columns, key)
 
 
 def frame(requests: Sequence[Rows], columns: dict[str, ColumnType]) -> pd.DataFrame:
@@ -231,7 +231,7 @@ def _describe_problem(error_type: str, value: Any, kind: ColumnType) -> str:
     return _PROBLEMS.get(error_type, f"not of type {kind}")
 
 
-def _parse_rows(
+def _check_values(
     names: list[str], rows: list[list[Any]], columns: dict[str, ColumnType], key: Key | None
 ) -> Rows:
     if not rows:
