@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from mlflow.exceptions import MlflowException
 
-from include.certificates.certificate import require_digest
-from include.errors import ReleaseError
+from include.errors import DataError, ReleaseError
+from include.inference.download import download_version
 from include.modeling.registry import artifacts
 from include.modeling.registry.idempotency import (
     get_or_create,
@@ -165,27 +166,26 @@ class Registry(Tracking):
 
     def download(self, use_case: str, version: int, destination: Path) -> Path:
         """
-        Download all files of a version to `destination`, which is replaced only after a complete download.
+        Replace `destination` by all files of a version, downloaded as the model server downloads them.
+
+        The folder appears only after a complete download.
 
         Raises
         ------
         ReleaseError
-            If the version does not exist.
+            If the version does not exist, or MLflow does not serve its files.
         CertificateInvalid
             If the files are not those of the registered model.
+        ServiceUnavailable
+            If MLflow cannot be reached.
         """
+        shutil.rmtree(destination, ignore_errors=True)
         try:
-            with translate_mlflow_errors(self.uri):
-                digest = self._client.get_model_version(use_case, str(version)).tags.get(DIGEST)
-                location = self._client.get_model_version_download_uri(use_case, str(version))
-                artifacts.fetch_artifacts(self.uri, location, destination)
-        except MlflowException as error:
+            return download_version(self.uri, use_case, version, destination)
+        except DataError as error:
             raise ReleaseError(
-                f"{use_case} version {version} cannot be downloaded: {error}. Check the version in MLflow."
+                f"{use_case} version {version} cannot be downloaded: {error} Check the version in MLflow."
             ) from error
-        if digest is not None:
-            require_digest(destination, digest, f"{use_case} version {version}")
-        return destination
 
     def tags_of(self, use_case: str, version: int) -> dict[str, str]:
         """Return the tags of a version, which contain its lineage."""

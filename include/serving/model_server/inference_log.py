@@ -8,6 +8,7 @@ import os
 import queue
 import threading
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from itertools import islice
@@ -78,9 +79,10 @@ class Spool:
         A file is deleted after its last chunk was consumed. If a process dies before that, another one
         yields all rows of the file again.
         """
-        with self._lock():
-            waiting = self.folder / "waiting.jsonl"
-            if waiting.exists():
+        waiting = self.folder / "waiting.jsonl"
+        if waiting.exists():
+            # Another process may have taken the file before the lock was free.
+            with self._lock(), suppress(FileNotFoundError):
                 waiting.rename(self.folder / f"{time.time_ns()}.{os.getpid()}.ready")
         for file in sorted(self.folder.glob("*.ready")):
             with file.open() as lines:
