@@ -57,14 +57,14 @@ Skill against the baseline (by {{ slots }}): {{ "{:.1%}".format(evidence.skill) 
 """
 
 
-def _cell(text: str) -> str:
+def escape_cell(text: str) -> str:
     """Return text that does not break a row of a Markdown table."""
     return text.replace("|", "\\|").replace("\n", " ")
 
 
 # Markdown has nothing to escape as HTML.
 _ENVIRONMENT = Environment(trim_blocks=True, keep_trailing_newline=True)  # noqa: S701
-_ENVIRONMENT.filters["cell"] = _cell
+_ENVIRONMENT.filters["cell"] = escape_cell
 _TEMPLATE = _ENVIRONMENT.from_string(PAGE)
 
 

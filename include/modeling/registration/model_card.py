@@ -12,7 +12,7 @@ from markupsafe import Markup
 from include.certificates.certificate import EVIDENCE
 from include.modeling.evaluation.evidence import Evidence
 from include.modeling.explainability.importance import EXPLANATIONS
-from include.modeling.gates.report import report_markdown
+from include.modeling.gates.report import escape_cell, report_markdown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -167,6 +167,5 @@ def _table(items: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _format_cell(value: object) -> str:
-    """Return a value as text that does not break a row of a Markdown table."""
     text = f"{value:.4g}" if isinstance(value, float) else str(value)
-    return text.replace("|", "\\|").replace("\n", " ")
+    return escape_cell(text)

@@ -24,7 +24,7 @@ def run_origin(identity: str) -> str:
     return hashlib.sha256(identity.encode()).hexdigest()
 
 
-def run_key(origin: str, clears: int) -> str:
+def key_after_clears(origin: str, clears: int) -> str:
     """Return the key of the run after `clears` clears of its task."""
     return f"{origin}/{clears}" if clears else origin
 

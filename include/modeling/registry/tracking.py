@@ -27,8 +27,8 @@ from include.modeling.registry.run_keys import (
     KEY,
     SUPERSEDED_BY,
     is_superseded,
+    key_after_clears,
     predecessor_tags,
-    run_key,
     run_origin,
 )
 
@@ -156,7 +156,7 @@ class Tracking:
             and ended.
         """
         origin = run_origin(identity)
-        key = run_key(origin, clears)
+        key = key_after_clears(origin, clears)
         experiment_id = self.ensure_experiment(experiment)
         created = False
 

@@ -1,4 +1,4 @@
-"""What a training leaves in its MLflow run, and what of its data it refuses."""
+"""Tests of `train_candidate`: the content of the MLflow run, and rows that are refused."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from include.modeling.registry.provenance import Provenance
 from include.use_cases.flight_delay import USE_CASE, build_model
 
 SPLIT = Split(validation_days=5, test_days=10, minimum_rows=100)
-ABOUT = Provenance({"digest": "d", "as_of": "2013-03-02"}, "abc", "def", {"max_iter": 30})
+PROVENANCE = Provenance({"digest": "d", "as_of": "2013-03-02"}, "abc", "def", {"max_iter": 30})
 
 
 @pytest.fixture
@@ -33,14 +33,14 @@ def run_id(registry):
     return registry.run_for("flight_delay", tags)
 
 
-def quick():
+def small_model():
     return build_model().set_params(histgradientboostingclassifier__max_iter=30)
 
 
-def test_a_run_shows_how_the_model_learnt_and_what_that_cost(site, run_id, registry, flights):
+def test_a_run_contains_learning_curve_resources_and_notes(site, run_id, registry, flights):
     frame = flights().assign(visib=3.0)
     train_candidate(
-        site(training=Training(early_stopping=4)), quick(), frame, run_id=run_id, provenance=ABOUT
+        site(training=Training(early_stopping=4)), small_model(), frame, run_id=run_id, provenance=PROVENANCE
     )
     run = registry._client.get_run(run_id).data
     assert {"fit_seconds", "wall_seconds", "cpu_seconds", "peak_memory_mib", "training_rows"} <= set(
@@ -58,6 +58,6 @@ def test_a_run_shows_how_the_model_learnt_and_what_that_cost(site, run_id, regis
     assert "learning_curve.png" in {file.path for file in registry._client.list_artifacts(run_id)}
 
 
-def test_a_window_without_rows_is_refused(site, run_id, flights):
+def test_a_snapshot_without_rows_is_refused(site, run_id, flights):
     with pytest.raises(DataError, match="There are 0 days of labelled rows, and 15 are held out"):
-        train_candidate(site(), quick(), flights(days=1).head(0), run_id=run_id, provenance=ABOUT)
+        train_candidate(site(), small_model(), flights(days=1).head(0), run_id=run_id, provenance=PROVENANCE)
