@@ -24,8 +24,8 @@ def connection(monkeypatch):
 
 
 def test_the_database_of_the_connection_is_reached(database):
-    with AirworthyDatabaseHook().engine.connect() as found:
-        assert found.scalar(text("SELECT current_database()")) == database.url.database
+    with AirworthyDatabaseHook().engine.connect() as connection:
+        assert connection.scalar(text("SELECT current_database()")) == database.url.database
 
 
 def test_a_password_may_hold_any_character():
