@@ -1,21 +1,21 @@
 """
 ### Training
 
-Make a candidate every night, or on demand as of a day: fix the data, train, measure on later rows, ask every
-gate, certify, register. A certified candidate sets off its deployment; a backfilled one stays evidence.
+Train a candidate every night, or on demand as of a day: take a snapshot, train, evaluate on later rows, judge
+by every gate, certify, register. A certified candidate starts its deployment; a backfilled one does not.
 
-**If it is red:**
+**If a task fails:**
 
-- `snapshot`: there are not enough days with labels; see whether the ingestions ran.
-- `train` and, where parameters are tuned, `tune`: the estimator could not be fitted; the message says on
-  what. A tuning that was killed goes on where it was.
-- `evaluate`: MLflow, the lake or the champion's files are away; it is tried again by itself.
-- `gate`: **the model is not good enough, and nothing is broken.** The champion stays. The message and the
+- `snapshot`: there are not enough days with labels; check the runs of the ingestions.
+- `train` and, where parameters are tuned, `tune`: the estimator could not be fitted; the message names the
+  cause. A tuning that was killed continues at its next try.
+- `evaluate`: MLflow, the lake or the champion's files are not available; the task is retried.
+- `gate`: **the model is not good enough; no service is broken.** The champion stays. The message and the
   link *MLflow run* give the figures of every gate.
-- `approve`: a gate could not decide, and a person said no, or nobody answered within a day. The page of the
-  gates is in the question, under *Required actions*. It waits in vain? Answer it; nothing else is held up.
-- `register`: what was packaged answers otherwise than what was trained, or MLflow is away.
-- `nominate`: Airflow could not record the event; clear it.
+- `approve`: a gate was inconclusive, and a person refused, or there was no answer within a day. The page of
+  the gates is in the question, under *Required actions*. Other runs do not wait for the answer.
+- `register`: the packaged model predicts differently than the trained one, or MLflow is not available.
+- `nominate`: Airflow could not record the event; clear the task.
 """
 
 from __future__ import annotations
@@ -67,14 +67,14 @@ def training_dag(use_case: UseCase) -> DAG:
         if use_case.tuning:
             tuned = TuneModelOperator(task_id="tune", use_case=name, snapshot=snapshot.output).output
         train = TrainModelOperator(task_id="train", use_case=name, snapshot=snapshot.output, tuned=tuned)
-        made: dict[str, Any] = {"use_case": name, "snapshot": snapshot.output, "candidate": train.output}
-        evaluate = EvaluateModelOperator(task_id="evaluate", **made)
-        gate = ModelGateOperator(task_id="gate", evidence=evaluate.output, **made)
+        inputs: dict[str, Any] = {"use_case": name, "snapshot": snapshot.output, "candidate": train.output}
+        evaluate = EvaluateModelOperator(task_id="evaluate", **inputs)
+        gate = ModelGateOperator(task_id="gate", evidence=evaluate.output, **inputs)
         approve = CandidateApprovalOperator(
             task_id="approve", use_case=name, candidate=train.output, question=gate.output
         )
         register = RegisterModelOperator(
-            task_id="register", evidence=evaluate.output, approvals=approve.output, **made
+            task_id="register", evidence=evaluate.output, approvals=approve.output, **inputs
         )
         nominate = AnnounceCandidateOperator(task_id="nominate", use_case=name, version=register.output)
         chain(snapshot, train, evaluate, gate, approve, register, nominate)

@@ -1,4 +1,4 @@
-"""The measures of the field, and which task each is of."""
+"""Metrics of each task."""
 
 from __future__ import annotations
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from include.certificates.certificate import Certificate
+
 ColumnType = Literal["boolean", "integer", "long", "float", "double", "string", "datetime"]
 DTYPES: dict[str, str] = {
     "boolean": "bool", "integer": "int32", "long": "int64", "float": "float32", "double": "float64",
@@ -101,7 +103,20 @@ def load_model(folder: Path, trusted: Path, *, use_case: str | None = None) -> S
     DataError
         If the MLmodel file does not describe the model.
     """
-    verified = certificate.verify_certificate(folder, trusted, use_case=use_case)
+    return load_verified(folder, certificate.verify_certificate(folder, trusted, use_case=use_case))
+
+
+def load_verified(folder: Path, verified: Certificate) -> ServedModel:
+    """
+    Return the model in `folder`, whose certificate and files were verified just before.
+
+    Raises
+    ------
+    CertificateInvalid
+        If the model is one of another use case than the certificate.
+    DataError
+        If the MLmodel file does not describe the model.
+    """
     interface = read_interface(folder)
     if interface.use_case != verified.use_case:
         raise CertificateInvalid(

@@ -1,4 +1,4 @@
-"""What a candidate must show before it may carry passengers."""
+"""Promotion gates: checks that a candidate must pass before it is registered."""
 
 from __future__ import annotations
 

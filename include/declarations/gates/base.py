@@ -1,4 +1,4 @@
-"""What all gates share: a name, a severity, and what of the use case they need."""
+"""Base class of the gates, and the part of a use case that they are checked against."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class JudgedUseCase(Protocol):
-    """The part of a use case that a gate checks its own declaration against."""
+    """Part of a use case that a gate is checked against."""
 
     @property
     def task(self) -> Task:
@@ -27,25 +27,29 @@ class JudgedUseCase(Protocol):
 
 
 class Gate(Declaration):
-    """What a candidate must show; `block` stops it, `warn` is written on its certificate."""
+    """
+    A check of a candidate.
+
+    A failed gate of severity `block` refuses the candidate; `warn` and `info` are written on its certificate.
+    """
 
     severity: Literal["block", "warn", "info"] = "block"
     kind: str
 
     @property
     def name(self) -> str:
-        """How its verdict is called; of one severity, two gates of one use case never share it."""
+        """Name of the verdict, unique among the gates of one use case and severity."""
         return self.kind
 
     @property
     def required_metrics(self) -> tuple[Metric, ...]:
-        """The metrics that it asks for; they must be of the use case's task."""
+        """Metrics that the gate needs, which must be those of the use case's task."""
         return ()
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns of the feature view that it looks at."""
+        """Columns of the feature view that the gate needs."""
         return ()
 
     def check(self, use_case: JudgedUseCase) -> None:
-        """Refuse a use case that this gate could never judge."""
+        """Raise ValueError if the gate does not fit the use case."""

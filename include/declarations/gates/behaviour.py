@@ -1,4 +1,4 @@
-"""Gates on how a candidate behaves: towards slices, on spoilt inputs, on known rows, and why."""
+"""Gates on a candidate's behaviour: slices, perturbed rows, leaking features and known rows."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ RATES: tuple[Rate, ...] = ("selection_rate", "true_positive_rate", "false_positi
 
 class Fairness(Gate):
     """
-    The slices by `column` are treated alike: no metric differs by more than `maximum_gap` between two slices,
-    and none is below `minimum_ratio` of its largest (the four-fifths rule is 0.8).
+    No metric differs by more than `maximum_gap` between two slices by `column`, or is below `minimum_ratio`
+    of its largest value (the four-fifths rule is 0.8).
 
-    A slice in which a metric rests on fewer than `minimum_support` rows is named, and not judged.
+    A slice with fewer than `minimum_support` rows for a metric is counted, and not judged.
     """
 
     kind: Literal["fairness"] = "fairness"
@@ -32,18 +32,18 @@ class Fairness(Gate):
 
     @property
     def name(self) -> str:
-        """The slices' column's."""
+        """Kind and column."""
         return f"fairness_{self.column}"
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The slices' column."""
+        """Column of the slices."""
         return (self.column,)
 
     def check(self, use_case: JudgedUseCase) -> None:
-        """Refuse a metric that the task does not have."""
-        there = {*METRICS[use_case.task], *(RATES if use_case.task == "binary" else ())}
-        require_known(self.metrics, there, f"{self.name}: metric of a {use_case.task} task")
+        """Raise ValueError if the task does not have a metric."""
+        defined = {*METRICS[use_case.task], *(RATES if use_case.task == "binary" else ())}
+        require_known(self.metrics, defined, f"{self.name}: metric of a {use_case.task} task")
 
     @model_validator(mode="after")
     def _can_fire(self) -> Self:
@@ -55,12 +55,13 @@ class Fairness(Gate):
 
 class Robustness(Gate):
     """
-    Spoilt inputs change little: `noise` within a column's measurement error (in its unit), `missing` values,
-    `unseen` categories, `extremes` (far beyond the training rows), one column at a time.
+    Perturbed rows change the predictions little, one column at a time.
 
-    Noise flips at most `maximum_flips` of the decisions; where the answer is a number, it flips when it moves
-    by more than `tolerance`. Nothing costs more than `maximum_loss` of the use case's metric, and every
-    answer stays in the declared range. At most `rows` test rows are asked, always the same ones.
+    The perturbations are `noise` within a column's measurement error (in its unit), `missing` values,
+    `unseen` categories, and `extremes` (far outside the training rows). Noise flips at most `maximum_flips`
+    of the decisions; a prediction that is a number flips when it moves by more than `tolerance`. The loss of
+    the use case's metric is at most `maximum_loss`, and every prediction stays in the declared range. At most
+    `rows` test rows are predicted, always the same ones.
     """
 
     kind: Literal["robustness"] = "robustness"
@@ -75,15 +76,15 @@ class Robustness(Gate):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Every column that is spoilt."""
+        """Columns that are perturbed."""
         return tuple(dict.fromkeys((*self.noise, *self.missing, *self.unseen, *self.extremes)))
 
     def check(self, use_case: JudgedUseCase) -> None:
-        """Refuse a column that the model does not see, and a regression without a tolerance."""
+        """Raise ValueError if a column is no feature, or a regression has noise and no tolerance."""
         require_known(self.columns, use_case.features, self.name)
         if use_case.task == "regression" and self.noise and self.tolerance is None:
             raise ValueError(
-                "robustness: tolerance says by how much noise may move the answer of a regression"
+                "robustness: give a tolerance, by which noise may move a prediction of the regression"
             )
 
     @model_validator(mode="after")
@@ -100,10 +101,12 @@ class Robustness(Gate):
 
 class Leakage(Gate):
     """
-    No single feature tells the target too well: alone it has at most `maximum` on the test rows, as ROC AUC
-    of a classifier or R² of a regression, when it is binned and averaged on training rows.
+    No single feature predicts the target too well.
 
-    `exempt` names features that are known to be that good, for an honest reason.
+    Alone it reaches at most `maximum` on the test rows, as ROC AUC of a classifier or R² of a regression,
+    when it is binned and averaged on training rows.
+
+    `exempt` names features that are known to be that good without a leak.
     """
 
     kind: Literal["leakage"] = "leakage"
@@ -111,7 +114,7 @@ class Leakage(Gate):
     exempt: tuple[str, ...] = ()
 
     def check(self, use_case: JudgedUseCase) -> None:
-        """Refuse an exemption of what is no feature."""
+        """Raise ValueError if an exempt name is no feature."""
         require_known(self.exempt, use_case.features, "leakage: exempt")
 
 
@@ -133,13 +136,13 @@ class GoldenCase(Declaration):
 
 
 class GoldenPredictions(Gate):
-    """Rows that everybody knows the answer to are answered so, whatever the metrics say."""
+    """Rows whose prediction is known to lie within bounds."""
 
     kind: Literal["golden_predictions"] = "golden_predictions"
     cases: tuple[GoldenCase, ...] = Field(min_length=1)
 
     def check(self, use_case: JudgedUseCase) -> None:
-        """Refuse a row that is not exactly the features."""
+        """Raise ValueError if the columns of a row are not exactly the features."""
         require_unique([case.name for case in self.cases], "golden_predictions")
         for case in self.cases:
             require_known(case.row, use_case.features, f"golden_predictions: {case.name}")

@@ -1,4 +1,4 @@
-"""Gates on how good a candidate is: by itself, against the champion, and on rows it has not seen."""
+"""Gates on metrics: bounds, gain on the champion, overfitting and calibration."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ class _MetricGate(Gate):
 
     @property
     def name(self) -> str:
-        """The kind's and the metric's."""
+        """Kind and metric."""
         return f"{self.kind}_{self.metric}"
 
     @property
     def required_metrics(self) -> tuple[Metric, ...]:
-        """The one metric."""
+        """Metric of the gate."""
         return (self.metric,)
 
 
@@ -48,8 +48,8 @@ class Improvement(_MetricGate):
     """
     The challenger is better than the champion on the same unseen rows by `minimum_gain`, with `confidence`.
 
-    How sure that is comes from drawing the test days again. Every failed attempt since the last promotion
-    adds `price_per_attempt` to the gain that is asked for.
+    The confidence comes from a bootstrap of the test days. Every failed attempt since the last promotion adds
+    `penalty_per_attempt` to the required gain.
     """
 
     kind: Literal["improvement"] = "improvement"
@@ -67,10 +67,10 @@ class Overfitting(_MetricGate):
 
 class Calibration(Gate):
     """
-    Of the rows given a probability, about that share is positive: the expected calibration error over `bins`
-    of equally many rows is at most `maximum_error`.
+    Among the rows with a predicted probability, about that share is positive: the expected calibration error
+    over `bins` of equally many rows is at most `maximum_error`.
 
-    Above it, but not surely so when the test days are drawn again, the verdict is inconclusive.
+    The verdict is inconclusive if the error is above it, but its lower bound with `confidence` is not.
     """
 
     kind: Literal["calibration"] = "calibration"
@@ -79,6 +79,6 @@ class Calibration(Gate):
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
 
     def check(self, use_case: JudgedUseCase) -> None:
-        """Refuse a regression."""
+        """Raise ValueError if the task is a regression."""
         if use_case.task == "regression":
-            raise ValueError("calibration: a regression answers no probability; use Threshold or Fairness")
+            raise ValueError("calibration: a regression predicts no probability; use Threshold or Fairness")

@@ -1,4 +1,4 @@
-"""Gates on what a candidate costs to run and is worth, and whether callers can go on as before."""
+"""Gates on the cost of running a candidate, its value, and its compatibility with callers."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ Limit = Annotated[float, Field(gt=0)]
 
 class Budget(Gate):
     """
-    A fresh process answers one row within `maximum_latency_ms` (99th percentile), and the model's files and
-    the memory they take stay below their limits; the ratios are to the champion, measured beside it.
+    An isolated process predicts one row within `maximum_latency_ms` (99th percentile), and the size of the
+    model's files and the memory of the process stay within their limits.
+
+    The ratios are to the champion, which is measured in the same way.
     """
 
     kind: Literal["budget"] = "budget"
@@ -27,7 +29,7 @@ class Budget(Gate):
 
     @property
     def compares(self) -> bool:
-        """Whether the champion has to be measured too."""
+        """Whether the champion is measured too."""
         return any((self.maximum_latency_ratio, self.maximum_size_ratio, self.maximum_memory_ratio))
 
     @model_validator(mode="after")
@@ -40,9 +42,9 @@ class Budget(Gate):
 
 class SignatureCompatibility(Gate):
     """
-    Whatever callers send to the champion is valid for the candidate too.
+    Every request that is valid for the champion is valid for the candidate too.
 
-    This gate always stands and blocks; declare it to give it another severity while callers move on.
+    This gate is mandatory and blocks; declare it to give it another severity while callers migrate.
     """
 
     kind: Literal["signature"] = "signature"
@@ -50,8 +52,8 @@ class SignatureCompatibility(Gate):
 
 class BusinessValue(Gate):
     """
-    The candidate saves at least `minimum_per_thousand` of the owner's currency on a thousand rows, with
-    `confidence`, against the better of the naive forecast and of doing without any model.
+    The candidate saves at least `minimum_per_thousand` of the owner's currency per 1,000 rows, with
+    `confidence`, against the cheaper of the baseline and of no model.
     """
 
     kind: Literal["business_value"] = "business_value"
@@ -59,6 +61,6 @@ class BusinessValue(Gate):
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
 
     def check(self, use_case: JudgedUseCase) -> None:
-        """Refuse a use case that does not say what a wrong prediction costs."""
+        """Raise ValueError if the use case declares no cost of a wrong prediction."""
         if use_case.cost is None:
-            raise ValueError("business_value: declare the use case's cost, there is nothing to value with")
+            raise ValueError("business_value: declare the cost of the use case, which gives the value")

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     import numpy.typing as npt
 
     from include.declarations import Metric
     from include.modeling.evaluation.bootstrap import DayBootstrap, DayStatistic, Values
 
+# Probability that a metric lies between both bounds of its interval.
+CONFIDENCE = 0.95
 # scikit-learn clips probabilities at the same value.
 EPSILON = float(np.finfo(np.float64).eps)
 # Of a precision-recall curve; neighbouring predictions share a threshold beyond that.
@@ -47,6 +49,17 @@ def resample_metric(metric: Metric, target: Values, predictions: Values, days: D
         mean_squares = resample_mean(_squares(target, predictions), days)
         return lambda weights: np.sqrt(mean_squares(weights))
     return resample_mean(LOSSES[metric](target, predictions), days)
+
+
+def metric_intervals(
+    metrics: Mapping[str, float], target: Values, predictions: Values, days: DayBootstrap
+) -> dict[str, tuple[float, float]]:
+    """Return the interval of each metric of these predictions, `CONFIDENCE` between its bounds."""
+    statistics = {name: resample_metric(cast("Metric", name), target, predictions, days) for name in metrics}
+    return {
+        name: days.interval(statistics[name], confidence=(1 + CONFIDENCE) / 2, value=value)
+        for name, value in metrics.items()
+    }
 
 
 def resample_mean(values: Values, days: DayBootstrap) -> DayStatistic:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from include.declarations import GREATER_IS_BETTER, Improvement
 from include.modeling.evaluation.bootstrap_metrics import resample_metric
 from include.modeling.evaluation.evidence import ChampionComparison, Gain
-from include.modeling.evaluation.metrics import METRIC_FUNCTIONS, compute_metrics
+from include.modeling.evaluation.metrics import METRIC_FUNCTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 
 
 def compare_with_champion(
-    context: EvaluationContext, metrics: Mapping[str, float], overlap: int | None
+    context: EvaluationContext, metrics: Mapping[str, Mapping[str, float]], overlap: int | None
 ) -> ChampionComparison | None:
     """
-    Return the champion's metrics on the test rows, and the gains that the gates ask for.
+    Return the champion's metrics, and the gains on it that the gates ask for.
 
     Parameters
     ----------
     context : EvaluationContext
-    metrics : mapping of str to float
-        Metrics of the candidate on the test rows.
+    metrics : mapping
+        Metrics on the test rows: `test` of the candidate, `champion` of the champion.
     overlap : int or None
         Test rows that the champion was trained on; None if its training rows are unknown.
 
@@ -39,12 +39,11 @@ def compare_with_champion(
     champion = context.champion
     if champion is None:
         return None
-    champion_metrics = compute_metrics(context.use_case, champion.predictions, context.test.target)
     gains = []
     for gate in context.use_case.gates:
         if not isinstance(gate, Improvement):
             continue
-        if gate.metric in metrics and gate.metric in champion_metrics:
+        if gate.metric in metrics["test"] and gate.metric in metrics["champion"]:
             gain = paired_gain(
                 gate.metric,
                 context.test.target,
@@ -55,7 +54,7 @@ def compare_with_champion(
             )
             gains.append(gain)
     return ChampionComparison(
-        version=champion.version, metrics=champion_metrics, gains=tuple(gains), overlap=overlap
+        version=champion.version, metrics=metrics["champion"], gains=tuple(gains), overlap=overlap
     )
 
 

@@ -14,7 +14,6 @@ from include.modeling.evaluation.costs import choose_threshold
 from include.modeling.evaluation.estimator_errors import estimator_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     import numpy.typing as npt
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from include.declarations import UseCase
     from include.inference.model import ServedModel
     from include.modeling.evaluation.bootstrap import Values
-    from include.modeling.evaluation.isolated_process import ProcessMeasurement
+    from include.modeling.evaluation.isolated_process import WaitForMeasurement
 
 # Rows of the training and of the validation split that are scored: enough for their metrics.
 MAX_ROWS = 50_000
@@ -45,12 +44,20 @@ class ScoredSplit:
 
 
 @dataclass(frozen=True, slots=True)
+class PackagedModel:
+    """A loaded package; `isolated` waits for its measurement in an isolated process, if one was started."""
+
+    folder: Path
+    model: ServedModel
+    isolated: WaitForMeasurement | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ChampionScores:
     """The champion, and its predictions of the candidate's test rows."""
 
     version: int
-    model: ServedModel
-    folder: Path
+    package: PackagedModel
     predictions: Values
 
 
@@ -71,13 +78,10 @@ class EvaluationContext:
         Probability from which a row is acted on: by the model, and by the baseline.
     baseline : array of float
         Baseline predictions of the test rows.
-    isolated, champion_isolated : callable or None
-        Wait for the measurement of the packaged model in an isolated process.
     """
 
     use_case: UseCase
-    model: ServedModel
-    folder: Path
+    package: PackagedModel
     train: ScoredSplit
     validation: ScoredSplit | None
     test: ScoredSplit
@@ -86,8 +90,11 @@ class EvaluationContext:
     baseline: Values
     baseline_threshold: float
     champion: ChampionScores | None = None
-    isolated: Callable[[], ProcessMeasurement] | None = None
-    champion_isolated: Callable[[], ProcessMeasurement] | None = None
+
+    @property
+    def model(self) -> ServedModel:
+        """The candidate's model."""
+        return self.package.model
 
     @property
     def scored_splits(self) -> dict[str, ScoredSplit]:
@@ -103,35 +110,36 @@ class EvaluationContext:
 
 def build_context(
     use_case: UseCase,
-    model: ServedModel,
-    folder: Path,
     splits: Splits,
+    candidate: PackagedModel,
     *,
-    champion: ChampionScores | None = None,
-    isolated: Callable[[], ProcessMeasurement] | None = None,
-    champion_isolated: Callable[[], ProcessMeasurement] | None = None,
+    champion: PackagedModel | None = None,
+    champion_version: int | None = None,
 ) -> EvaluationContext:
     """
-    Predict each split once, with the model and with the baseline, and choose the thresholds.
+    Predict each split once, with the models and with the baseline, and choose the thresholds.
 
     Raises
     ------
     ModelError
-        If the model raises, or returns something that is no prediction.
+        If a model raises, or returns something that is no prediction.
     ServiceUnavailable
         If memory, disk, a worker or a connection failed.
     """
-    train = score_split(use_case, model, splits.train, MAX_ROWS)
-    test = score_split(use_case, model, splits.test)
+    train = score_split(use_case, candidate.model, splits.train, MAX_ROWS)
+    test = score_split(use_case, candidate.model, splits.test)
     validation = None
     if len(splits.validation):
-        validation = score_split(use_case, model, splits.validation, MAX_ROWS)
+        validation = score_split(use_case, candidate.model, splits.validation, MAX_ROWS)
+    champion_scores = None
+    if champion is not None and champion_version is not None:
+        predictions = predict_checked(use_case, champion.model, splits.test)
+        champion_scores = ChampionScores(champion_version, champion, predictions)
     selection = validation or train
     baseline, baseline_selection = baseline_predictions(use_case, splits.train, splits.test, selection.frame)
     return EvaluationContext(
         use_case=use_case,
-        model=model,
-        folder=folder,
+        package=candidate,
         train=train,
         validation=validation,
         test=test,
@@ -139,9 +147,7 @@ def build_context(
         threshold=choose_threshold(use_case.cost, selection.target, selection.predictions),
         baseline=baseline,
         baseline_threshold=choose_threshold(use_case.cost, selection.target, baseline_selection),
-        champion=champion,
-        isolated=isolated,
-        champion_isolated=champion_isolated,
+        champion=champion_scores,
     )
 
 

@@ -33,6 +33,23 @@ def row_costs(cost: AnyCost, target: Values, predictions: Values, threshold: flo
     return np.where(predictions >= (DEFAULT_THRESHOLD if threshold is None else threshold), acted, passed)
 
 
+def costs_without_model(cost: AnyCost, target: Values, *, train: Values, selection: Values) -> Values:
+    """
+    Return the cost of each row without any forecast, shape (n,).
+
+    Decisions are the same for all rows: to act or not, what is cheaper for the targets `selection`. Of
+    numbers, the median of the targets `train` is expected.
+    """
+    if cost.kind == "error":
+        return row_costs(cost, target, np.full(len(target), np.median(train)), None)
+    costs = {}
+    for probability in (1.0, 0.0):
+        same = np.full(len(selection), probability)
+        costs[probability] = row_costs(cost, selection, same, None).mean()
+    cheaper = min(costs, key=costs.__getitem__)
+    return row_costs(cost, target, np.full(len(target), cheaper), None)
+
+
 def choose_threshold(cost: AnyCost | None, target: Values, predictions: Values) -> float:
     """Return the cheapest threshold on these rows; `DEFAULT_THRESHOLD` without a cost of decisions."""
     if cost is None or cost.kind == "error":

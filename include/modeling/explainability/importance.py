@@ -1,15 +1,14 @@
-"""What a model's predictions depend on: over many rows, and for a single one."""
+"""Permutation importance of features, as figures and as a plot."""
 
 from __future__ import annotations
 
-import io
 import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from include.declarations import GREATER_IS_BETTER
+from include.modeling.evaluation.figures import render_png
 from include.modeling.evaluation.metrics import compute_metrics
-from include.modeling.training.fit import feature_columns
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,13 +19,17 @@ if TYPE_CHECKING:
     from include.declarations import UseCase
     from include.inference.model import ServedModel
 
-EXPLANATIONS, PLOT = "explanations.json", "importance.png"
-ROWS, REPEATS = 1_000, 3  # 3,000 predictions a feature, however large the test is
+EXPLANATIONS = "explanations.json"
+PLOT = "importance.png"
+PLOT_DPI = 100
+# 3,000 predictions per feature, however large the test split is.
+MAX_ROWS = 1_000
+N_REPEATS = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Importance:
-    """By how much the metric worsens when a feature's values are shuffled, and the deviation of that."""
+    """How much worse the metric gets when a feature is shuffled: mean and standard deviation."""
 
     feature: str
     worse: float
@@ -34,16 +37,22 @@ class Importance:
 
 
 def write_importance(use_case: UseCase, model: ServedModel, test: pd.DataFrame, folder: Path) -> list[Path]:
-    """Write the importance of every feature on the test rows into `folder`, as figures and as a plot."""
-    found = importance(use_case, model, test)
-    rows = min(len(test), ROWS)
-    content = {"metric": use_case.metric, "rows": rows, "repeats": REPEATS, "method": "permutation"}
-    figures, plot = folder / EXPLANATIONS, folder / PLOT
-    figures.write_text(json.dumps(content | {"importance": [asdict(each) for each in found]}, indent=1))
-    plot.write_bytes(
-        draw_importance(found, f"{use_case.name}: {use_case.metric} without the feature, {rows} rows")
-    )
-    return [figures, plot]
+    """Write the importance of every feature on the test rows into `folder`; return the paths."""
+    importances = importance(use_case, model, test)
+    rows = min(len(test), MAX_ROWS)
+    content = {
+        "metric": use_case.metric,
+        "rows": rows,
+        "repeats": N_REPEATS,
+        "method": "permutation",
+        "importance": [asdict(item) for item in importances],
+    }
+    explanations = folder / EXPLANATIONS
+    explanations.write_text(json.dumps(content, indent=1))
+    plot = folder / PLOT
+    title = f"{use_case.name}: {use_case.metric} without the feature, {rows} rows"
+    plot.write_bytes(draw_importance(importances, title))
+    return [explanations, plot]
 
 
 def importance(
@@ -51,56 +60,77 @@ def importance(
     model: ServedModel,
     test: pd.DataFrame,
     *,
-    rows: int = ROWS,
-    repeats: int = REPEATS,
+    rows: int = MAX_ROWS,
+    repeats: int = N_REPEATS,
     seed: int = 0,
 ) -> list[Importance]:
     """
-    Return the permutation importance (Breiman, Machine Learning 45, 2001) of every feature, greatest first.
+    Return the permutation importance (Breiman 2001) of every feature, greatest first.
 
-    It is 0 where the metric is undefined, as a ranking is when there is one class only.
+    It is 0 where the metric is undefined, as a ranking metric is on rows of one class.
+
+    Parameters
+    ----------
+    use_case
+        Use case with the metric.
+    model
+        Model to predict with.
+    test
+        Rows with the features and the column `target`.
+    rows
+        Rows to sample.
+    repeats
+        How often each feature is shuffled.
+    seed
+        Seed of the sample and of the shuffles.
     """
     from sklearn.inspection import permutation_importance
 
-    sample = test.sample(min(rows, len(test)), random_state=seed)
+    sampled = test.sample(min(rows, len(test)), random_state=seed)
     sign = 1.0 if use_case.metric in GREATER_IS_BETTER else -1.0
 
-    def score(fitted: _Fitted, frame: pd.DataFrame, target: Any) -> float:
-        return sign * compute_metrics(use_case, fitted.model.predict(frame), target).get(use_case.metric, 0.0)
+    def score(adapter: _FittedModel, frame: pd.DataFrame, target: Any) -> float:
+        metrics = compute_metrics(use_case, adapter.model.predict(frame), target)
+        return sign * metrics.get(use_case.metric, 0.0)
 
-    frame = feature_columns(use_case, sample)
-    found = permutation_importance(
-        _Fitted(model), frame, sample["target"], scoring=score, n_repeats=repeats, random_state=seed
+    frame = sampled[list(use_case.features)]
+    result = permutation_importance(
+        _FittedModel(model), frame, sampled["target"], scoring=score, n_repeats=repeats, random_state=seed
     )
-    worse = zip(frame.columns, found.importances_mean, found.importances_std, strict=True)
-    every = [Importance(name, float(mean), float(deviation)) for name, mean, deviation in worse]
-    return sorted(every, key=lambda each: -each.worse)
+    importances = [
+        Importance(name, float(mean), float(deviation))
+        for name, mean, deviation in zip(
+            frame.columns, result.importances_mean, result.importances_std, strict=True
+        )
+    ]
+    return sorted(importances, key=lambda item: -item.worse)
 
 
-def draw_importance(found: Sequence[Importance], title: str) -> bytes:
+def draw_importance(importances: Sequence[Importance], title: str) -> bytes:
     """Return the importance of every feature as a PNG."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7, 1 + 0.3 * len(found)), layout="constrained")
+    figure = Figure(figsize=(7, 1 + 0.3 * len(importances)), layout="constrained")
     axes = figure.add_subplot()
-    names = [each.feature for each in reversed(found)]
+    # The first bar is drawn at the bottom.
+    bars = list(reversed(importances))
     axes.barh(
-        names, [each.worse for each in reversed(found)], xerr=[each.deviation for each in reversed(found)]
+        [item.feature for item in bars],
+        [item.worse for item in bars],
+        xerr=[item.deviation for item in bars],
     )
     axes.set_title(title, fontsize=10)
     axes.set_xlabel("worse by")
     axes.axvline(0, color="black", linewidth=0.8)
-    file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=100, metadata={"Software": None})
-    return file.getvalue()
+    return render_png(figure, dpi=PLOT_DPI)
 
 
 @dataclass(frozen=True, slots=True)
-class _Fitted:
-    """A served model, as scikit-learn wants to see one."""
+class _FittedModel:
+    """Adapter of a served model to scikit-learn's interface of a fitted estimator."""
 
     model: ServedModel
 
-    def fit(self, *_: object) -> _Fitted:
-        """Do nothing: it is fitted."""
+    def fit(self, *_: object) -> _FittedModel:
+        """Return the model, which is fitted already."""
         return self

@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
     from include.inference.model import ServedModel
 
-
-ROUNDS = 10  # permutations there and back, over the background
+# Permutations in both directions over the background.
+N_ROUNDS = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Attribution:
-    """What each feature added to the usual answer `base`, so that it became `prediction`."""
+    """What each feature adds to `base`, the mean prediction of the background, to give `prediction`."""
 
     base: float
     prediction: float
@@ -31,24 +31,43 @@ class Attribution:
 
 
 def background(folder: Path, model: ServedModel) -> pd.DataFrame:
-    """Return the training rows that travel with a verified model: what is usual to it."""
+    """Return the training rows in a verified package, which represent usual inputs."""
     body = (folder / BACKGROUND).read_bytes()
-    return scoring_protocol.frame(
-        [scoring_protocol.parse_request(body, "application/json", model.columns)], model.columns
-    )
+    request = scoring_protocol.parse_request(body, "application/json", model.columns)
+    return scoring_protocol.frame([request], model.columns)
 
 
 def attribute(
-    model: ServedModel, usual: pd.DataFrame, rows: pd.DataFrame, *, rounds: int = ROUNDS, seed: int = 0
+    model: ServedModel,
+    background_rows: pd.DataFrame,
+    rows: pd.DataFrame,
+    *,
+    rounds: int = N_ROUNDS,
+    seed: int = 0,
 ) -> list[Attribution]:
     """
-    Return for each of `rows` what every feature contributed, as Shapley values (Lundberg and Lee, 2017).
+    Return the contribution of every feature to each prediction, as Shapley values (Lundberg and Lee 2017).
 
-    They are estimated by permutations over the rows `usual`, whatever the model is made of; base and
-    contributions add up to the prediction that callers get. One row costs `2 * features * rounds` times the
-    rows of `usual`, in predictions.
+    They are estimated by permutations over the background, for any kind of model; base and contributions add
+    up to the prediction. A row costs `2 * features * rounds * len(background_rows)` predictions.
 
-    :raises ModelError: for a model of several classes, whose answer is no single number
+    Parameters
+    ----------
+    model
+        Model to explain.
+    background_rows : DataFrame, shape (n_background, n_features)
+        Rows that a feature's value is replaced from.
+    rows : DataFrame, shape (n, n_features)
+        Rows to explain.
+    rounds
+        Permutations in both directions.
+    seed
+        Seed of the permutations.
+
+    Raises
+    ------
+    ModelError
+        If the model has several classes: its prediction is no single number.
     """
     if model.classes:
         raise ModelError(
@@ -56,32 +75,39 @@ def attribute(
             f"{', '.join(model.classes)}: it cannot be attributed as one number. "
             "Its importance.png shows what the model depends on."
         )
-    from shap.explainers import Permutation
-    from shap.maskers import Independent
-
     names = list(model.features)
-    known = pd.concat([usual[names], rows[names]], ignore_index=True)
-    codes = np.column_stack([_first_places(known[name]) for name in names]).astype(np.float64)
-
-    def answer(coded: np.ndarray) -> np.ndarray:
-        places = coded.astype(np.int64)
-        columns = {name: known[name].take(places[:, n]).array for n, name in enumerate(names)}
-        return model.predict(pd.DataFrame(columns))
-
-    masker = Independent(codes[: len(usual)], max_samples=len(usual))
-    explainer = Permutation(answer, masker, seed=seed)
-    wanted = codes[len(usual) :]
-    explained = explainer(wanted, max_evals=(2 * len(names) + 1) * rounds, silent=True)
-    predictions, bases = answer(wanted), np.broadcast_to(explained.base_values, len(wanted))
+    values = pd.concat([background_rows[names], rows[names]], ignore_index=True)
+    explanation = _explain(model, values, len(background_rows), rounds, seed)
+    predictions = model.predict(rows)
+    bases = np.broadcast_to(explanation.base_values, len(rows))
     return [
-        Attribution(float(base), float(prediction), dict(zip(names, map(float, values), strict=True)))
-        for base, prediction, values in zip(bases, predictions, explained.values, strict=True)
+        Attribution(float(base), float(prediction), dict(zip(names, map(float, contributions), strict=True)))
+        for base, prediction, contributions in zip(bases, predictions, explanation.values, strict=True)
     ]
 
 
-def _first_places(values: pd.Series[Any]) -> np.ndarray:
-    """Return for each value where it is first: shap subtracts values, and strings have no difference."""
+def _explain(model: ServedModel, values: pd.DataFrame, n_background: int, rounds: int, seed: int) -> Any:
+    """Return shap's explanation of the rows of `values` after the first `n_background` ones."""
+    from shap.explainers import Permutation
+    from shap.maskers import Independent
+
+    # shap subtracts values, which strings do not allow: it gets the first position of each value instead.
+    positions = np.column_stack([_first_positions(values[name]) for name in values]).astype(np.float64)
+
+    def predict_positions(coded: np.ndarray) -> np.ndarray:
+        codes = coded.astype(np.int64)
+        columns = {name: values[name].take(codes[:, index]).array for index, name in enumerate(values)}
+        return model.predict(pd.DataFrame(columns))
+
+    masker = Independent(positions[:n_background], max_samples=n_background)
+    explainer = Permutation(predict_positions, masker, seed=seed)
+    max_evals = (2 * values.shape[1] + 1) * rounds
+    return explainer(positions[n_background:], max_evals=max_evals, silent=True)
+
+
+def _first_positions(values: pd.Series[Any]) -> np.ndarray:
+    """Return for each value the first position of an equal one."""
     codes, _ = pd.factorize(values, use_na_sentinel=False)
     first = np.unique(codes, return_index=True)[1]
-    places: np.ndarray = first[codes]
-    return places
+    positions: np.ndarray = first[codes]
+    return positions

@@ -40,11 +40,13 @@ class BudgetGate(PromotionGate[Budget]):
         ModelError
             If one of them cannot predict there.
         """
-        if context.isolated is None:
+        isolated = context.package.isolated
+        if isolated is None:
             raise ModelError("no isolated process was started")
-        figures = _figures(context.isolated(), "")
-        if self.declared.compares and context.champion_isolated is not None:
-            figures |= _figures(context.champion_isolated(), "champion_")
+        figures = _figures(isolated(), "")
+        champion_isolated = context.champion.package.isolated if context.champion else None
+        if self.declared.compares and champion_isolated is not None:
+            figures |= _figures(champion_isolated(), "champion_")
         return Measurement(figures=figures, rows=1)
 
     def judge(self, evidence: Evidence) -> Verdict:

@@ -12,7 +12,7 @@ from include.modeling.evaluation.context import evenly_spaced
 from include.modeling.evaluation.estimator_errors import estimator_errors
 from include.modeling.evaluation.evidence import Measurement
 from include.modeling.gates.base import PromotionGate
-from include.modeling.packaging import package
+from include.modeling.packaging.package import packaging_parity
 
 if TYPE_CHECKING:
     from include.modeling.evaluation.context import EvaluationContext
@@ -75,7 +75,7 @@ class GoldenRowsGate(PromotionGate[Gate]):
         """
         remedy = "Train the model again; see `packaging` if it happens again."
         with estimator_errors(f"{self.use_case.name}: the prediction of the golden rows", remedy=remedy):
-            rows, gap = package.packaging_parity(context.folder, context.model)
+            rows, gap = packaging_parity(context.package.folder, context.model)
         return Measurement(figures={"largest_gap": gap}, rows=rows)
 
     def judge(self, evidence: Evidence) -> Verdict:
@@ -100,11 +100,12 @@ class ParityGate(PromotionGate[Gate]):
         ModelError
             If the model cannot predict in an isolated process.
         """
-        if context.isolated is None:
+        isolated = context.package.isolated
+        if isolated is None:
             raise ModelError("no isolated process was started")
         rows = evenly_spaced(len(context.test.predictions), PARITY_ROWS)
         expected = context.test.predictions[rows]
-        predictions = np.asarray(context.isolated().predictions, dtype=np.float64)
+        predictions = np.asarray(isolated().predictions, dtype=np.float64)
         gap = float(np.finfo(np.float64).max)
         if predictions.shape == expected.shape and np.isfinite(predictions).all():
             gap = float(np.abs(predictions - expected).max(initial=0.0))

@@ -32,14 +32,13 @@ class SignatureGate(PromotionGate[Gate]):
         champion = context.champion
         if champion is None:
             return Measurement()
+        accepted = champion.package.model
         differences = (
-            *_compare_columns(champion.model, context.model),
-            *_compare_predictions(champion.model, context.model),
+            *_compare_columns(accepted, context.model),
+            *_compare_predictions(accepted, context.model),
         )
         items = tuple({"column": column, "why": why} for column, why in differences)
-        return Measurement(
-            figures={"champion": champion.version}, items=items, rows=len(champion.model.columns)
-        )
+        return Measurement(figures={"champion": champion.version}, items=items, rows=len(accepted.columns))
 
     def judge(self, evidence: Evidence) -> Verdict:
         """Fail if a request that is valid for the champion would be refused."""

@@ -2,44 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from include.certificates import certificate
+from include.certificates.certificate import require_digest
 from include.inference.model import load_unverified
-from include.modeling.evaluation.context import ChampionScores, build_context, predict_checked, sample
+from include.modeling.evaluation.context import PackagedModel, build_context, sample
 from include.modeling.evaluation.isolated_process import isolated_predictor
 from include.modeling.evaluation.plots import draw_evaluation
 from include.modeling.explainability.importance import write_importance
 from include.modeling.gates.mandatory import PARITY_ROWS
 from include.modeling.pipeline.collect_evidence import collect_evidence
-from include.modeling.pipeline.workspace import EVIDENCE, SEEN_ROWS, row_identities, split_snapshot
+from include.modeling.pipeline.workspace import EVIDENCE, count_overlaps, split_snapshot
 from include.modeling.registry.load_version import load_version
 from include.modeling.training.fit import feature_columns
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import numpy.typing as npt
     import pandas as pd
 
     from include.data.snapshots.leakage_history import LeakageRecord
     from include.modeling.evaluation.evidence import Evidence
-    from include.modeling.evaluation.isolated_process import StartPrediction, WaitForMeasurement
+    from include.modeling.evaluation.isolated_process import StartPrediction
     from include.modeling.pipeline.workspace import TrainedCandidate, Workspace
-
-    RowIdentities = npt.NDArray[np.uint64]
-
-
-@dataclass(frozen=True, slots=True)
-class LoadedChampion:
-    """The champion's predictions of the test rows, and what else an evaluation needs of it."""
-
-    scores: ChampionScores
-    seen_rows: RowIdentities | None
-    isolated: WaitForMeasurement | None
 
 
 def evaluate_candidate(
@@ -54,23 +39,12 @@ def evaluate_candidate(
     """
     Measure the packaged candidate and the champion on the same test rows, and log the evidence.
 
-    Parameters
-    ----------
-    workspace : Workspace
-    candidate : TrainedCandidate
-    frame : DataFrame
-        Rows of the snapshot that the candidate was trained on.
-    champion_version : int or None
-        Version to compare with.
-    refusals : int
-        Failed attempts since the last promotion.
-    leakage : LeakageRecord or None
-        What the features' own checks found on the snapshot's days.
+    `frame` holds the rows of the candidate's snapshot; `refusals` and `leakage` are part of the evidence.
 
     Raises
     ------
     CertificateInvalid
-        If the files of the candidate or of the champion were exchanged; none of them is loaded then.
+        If files of the candidate or of the champion were exchanged; they are not loaded then.
     ModelError
         If a model raises, or returns something that is no prediction.
     ServiceUnavailable
@@ -80,68 +54,57 @@ def evaluate_candidate(
     splits = split_snapshot(use_case, frame)
     parity_rows = feature_columns(use_case, sample(splits.test, PARITY_ROWS))
     with isolated_predictor(parity_rows) as start_isolated:
-        package = workspace.registry.fetch_model(candidate.model_id, workspace.workdir / "candidate")
-        # Once for both processes that load the model.
-        certificate.require_digest(package, candidate.digest, f"the candidate of run {candidate.run_id}")
-        isolated = start_isolated(package)
-        champion = None
-        if champion_version is not None:
-            champion = _load_champion(workspace, champion_version, splits.test, start_isolated)
+        package = load_candidate(workspace, candidate, start_isolated)
+        champion = load_champion(workspace, champion_version, start_isolated)
         context = build_context(
-            use_case,
-            load_unverified(package),
-            package,
-            splits,
-            champion=champion.scores if champion else None,
-            isolated=isolated,
-            champion_isolated=champion.isolated if champion else None,
+            use_case, splits, package, champion=champion, champion_version=champion_version
         )
         plots = draw_evaluation(context, workspace.workdir)
-        importance = write_importance(use_case, context.model, splits.test, workspace.workdir)
-        test_rows = row_identities(use_case, splits.test)
-        seen_rows = row_identities(use_case, splits.train, splits.validation)
+        importance = write_importance(use_case, package.model, splits.test, workspace.workdir)
+        overlap, champion_overlap = count_overlaps(use_case, splits, champion.folder if champion else None)
         evidence = collect_evidence(
             context,
-            overlap=_count_common(test_rows, seen_rows),
-            champion_overlap=_champion_overlap(test_rows, champion),
+            overlap=overlap,
+            champion_overlap=champion_overlap,
             refusals=refusals,
             leakage=leakage,
         )
-    _log_evidence(workspace, candidate, evidence, [*plots, *importance])
+    log_evidence(workspace, candidate, evidence, [*plots, *importance])
     return evidence
 
 
-def _load_champion(
-    workspace: Workspace, version: int, test: pd.DataFrame, start_isolated: StartPrediction
-) -> LoadedChampion:
-    """Return the champion with its predictions of the test rows; measure its cost if a gate compares it."""
+def load_candidate(
+    workspace: Workspace, candidate: TrainedCandidate, start_isolated: StartPrediction
+) -> PackagedModel:
+    """Return the candidate after its digest was checked, once for both processes that load it."""
+    folder = workspace.registry.fetch_model(candidate.model_id, workspace.workdir / "candidate")
+    require_digest(folder, candidate.digest, f"the candidate of run {candidate.run_id}")
+    isolated = start_isolated(folder)
+    return PackagedModel(folder, load_unverified(folder), isolated)
+
+
+def load_champion(
+    workspace: Workspace, version: int | None, start_isolated: StartPrediction
+) -> PackagedModel | None:
+    """
+    Return the verified champion; None without a version.
+
+    An isolated process measures it if a gate compares its cost.
+    """
+    if version is None:
+        return None
     use_case = workspace.use_case
-    package = workspace.workdir / "champion"
+    folder = workspace.workdir / "champion"
     loaded = load_version(
-        workspace.registry, use_case.name, version, folder=package, trusted=workspace.trusted
+        workspace.registry, use_case.name, version, folder=folder, trusted=workspace.trusted
     )
     isolated = None
     if any(gate.kind == "budget" and gate.compares for gate in use_case.gates):
-        isolated = start_isolated(package)
-    predictions = predict_checked(use_case, loaded.model, test)
-    # Part of the certified evidence, so that it cannot be shortened.
-    file = package / certificate.EVIDENCE / SEEN_ROWS
-    seen_rows = np.load(file) if file.exists() else None
-    return LoadedChampion(ChampionScores(version, loaded.model, package, predictions), seen_rows, isolated)
+        isolated = start_isolated(folder)
+    return PackagedModel(folder, loaded.model, isolated)
 
 
-def _champion_overlap(test_rows: RowIdentities, champion: LoadedChampion | None) -> int | None:
-    """Return how many test rows the champion was trained on; None if its training rows are unknown."""
-    if champion is None or champion.seen_rows is None:
-        return None
-    return _count_common(test_rows, champion.seen_rows)
-
-
-def _count_common(rows: RowIdentities, others: RowIdentities) -> int:
-    return int(np.isin(rows, others).sum())
-
-
-def _log_evidence(
+def log_evidence(
     workspace: Workspace, candidate: TrainedCandidate, evidence: Evidence, files: list[Path]
 ) -> None:
     """Log metrics, evidence and files with the candidate's run."""

@@ -1,4 +1,4 @@
-"""Make a registered version again from its lineage, and say how it differs from what was certified."""
+"""Reproduction of a registered version from its certificate, and its differences from what was certified."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
+from jinja2 import Environment
 
-from include.certificates.certificate import file_digests
-from include.data.snapshots import snapshot as snapshots
-from include.data.snapshots.snapshot import Snapshot
+from include.certificates.certificate import EVIDENCE, file_digests, model_digest
+from include.data.snapshots.snapshot import Snapshot, read_snapshot
 from include.errors import AirworthyError, NotReproduced, ServiceUnavailable
-from include.modeling.packaging import package as packaging
+from include.inference.model import load_unverified
+from include.modeling.packaging.package import GOLDEN, save_package
 from include.modeling.pipeline.workspace import split_snapshot
-from include.modeling.registry import load_version as champions
+from include.modeling.registry.load_version import load_version
 from include.modeling.registry.provenance import code_version, lock_hash
 from include.modeling.registry.registry import as_tags
 from include.modeling.training.fit import feature_columns, fit_candidate
@@ -27,25 +28,58 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    import numpy.typing as npt
+
     from include.certificates.certificate import Certificate
     from include.data.lake.delta_tables import Lake
     from include.declarations import UseCase
     from include.modeling.pipeline.workspace import Workspace
     from include.modeling.registry.load_version import LoadedVersion
 
-FILE, PAGE = "reproduction.json", "reproduction.md"
+    Predictions = npt.NDArray[np.float64]
+
+JSON = "reproduction.json"
+MARKDOWN = "reproduction.md"
+MAX_TAG_LENGTH = 5_000
 ReproductionOutcome = Literal["identical", "equal", "different", "impossible"]
-MEANING = {
+MEANINGS = {
     "identical": "the model is the same, byte by byte",
     "equal": "every prediction is bit-equal, though the model's files are not",
-    "different": "the model that came of it answers otherwise",
-    "impossible": "it could not be made again",
+    "different": "the reproduced model predicts differently",
+    "impossible": "it could not be reproduced",
 }
+PAGE = """\
+# {{ result.use_case }} version {{ result.version }}, reproduced
+
+**{{ result.outcome | capitalize }}**: {{ meaning }}.{{ " " ~ result.problem if result.problem }}
+
+| predictions | rows | differing | share | largest difference |
+|---|---|---|---|---|
+{% for name, difference in differences %}
+| {{ name }} | {{ "{:,}".format(difference.rows) }} | {{ "{:,}".format(difference.differing) }} | \
+{{ "{:.2%}".format(difference.share) }} | {{ "{:.3g}".format(difference.largest) }} |
+{% endfor %}
+
+| changed since | then | now |
+|---|---|---|
+{% for change in result.changes %}
+| {{ change.what }} | {{ change.then }} | {{ change.now }} |
+{% else %}
+| nothing that is known | | |
+{% endfor %}
+
+Model {{ result.digest }}; reproduced as {{ result.reproduced_digest or "nothing" }}.
+{% if result.files %}
+Files that differ: {{ result.files | join(", ") }}.
+{% endif %}
+"""
+# Markdown has nothing to escape as HTML.
+_TEMPLATE = Environment(trim_blocks=True, keep_trailing_newline=True).from_string(PAGE)  # noqa: S701
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Something that is not as it was when the version was made."""
+    """An input that is not as it was when the version was certified."""
 
     what: str
     then: str
@@ -54,7 +88,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """How many of so many predictions are not bit-equal, and by how much at most."""
+    """How many of the predictions are not bit-equal, and the largest difference."""
 
     rows: int
     differing: int
@@ -62,20 +96,39 @@ class Difference:
 
     @property
     def share(self) -> float:
-        """The share of the rows that differ."""
+        """Share of the rows that differ."""
         return self.differing / self.rows if self.rows else 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Reproduction:
-    """What came of making a version again, and everything that had changed since."""
+    """
+    Result of a reproduction.
+
+    Attributes
+    ----------
+    use_case, version, run_id
+        The certified version and its MLflow run.
+    outcome
+        How the reproduced model relates to the certified one; see `MEANINGS`.
+    digest, reproduced_digest
+        Digests of the certified and of the reproduced model; the latter is empty if there is none.
+    golden, test
+        Differences on the golden rows and on the test rows; None if there is no reproduced model.
+    changes
+        Inputs that have changed since.
+    files
+        Files of the model that differ.
+    problem
+        Why there is no reproduced model.
+    """
 
     use_case: str
     version: int
     run_id: str
     outcome: ReproductionOutcome
     digest: str
-    found: str
+    reproduced_digest: str
     golden: Difference | None = None
     test: Difference | None = None
     changes: tuple[Change, ...] = ()
@@ -84,8 +137,8 @@ class Reproduction:
 
     @property
     def reason(self) -> str:
-        """One sentence for the ledger and for whoever is told."""
-        parts = [f"{self.use_case} version {self.version}: {MEANING[self.outcome]}"]
+        """Summary for the ledger and for messages."""
+        parts = [f"{self.use_case} version {self.version}: {MEANINGS[self.outcome]}"]
         if self.problem:
             parts.append(self.problem)
         if self.test is not None and self.test.differing:
@@ -96,147 +149,175 @@ class Reproduction:
         changed = ", ".join(change.what for change in self.changes) or "nothing that is known"
         return f"{'; '.join(parts)}. Changed since: {changed}."
 
-    def require(self) -> None:
+    def require_equal(self) -> None:
         """
-        Let pass a version whose predictions are bit-equal.
+        Check that all predictions are bit-equal.
 
-        :raises NotReproduced: saying what differs and what has changed
+        Raises
+        ------
+        NotReproduced
+            If they are not, or there is no reproduced model; the message names what has changed.
         """
         if self.outcome not in ("identical", "equal"):
-            raise NotReproduced(f"{self.reason} See {PAGE} of the MLflow run {self.run_id}.")
+            raise NotReproduced(f"{self.reason} See {MARKDOWN} of the MLflow run {self.run_id}.")
 
 
-def reproduce(site: Workspace, build: Callable[..., Any], lake: Lake, version: int) -> Reproduction:
+def reproduce(workspace: Workspace, build: Callable[..., Any], lake: Lake, version: int) -> Reproduction:
     """
-    Make `version` again: its snapshot, today's `build` with its parameters and its seed.
+    Train a version again and compare it with what was certified; nothing is registered.
 
-    Nothing is registered. The result lies with the version's MLflow run, and on the version as a tag.
+    The result is logged with the version's MLflow run, and as a tag of the version.
 
-    :raises ReleaseError: if there is no such version
-    :raises CertificateInvalid: if nobody trusted certified it: its lineage is not to be believed
+    Parameters
+    ----------
+    workspace
+        Use case, registry and an empty folder.
+    build
+        Today's `build_model` of the use case; it gets the certified parameters and seed.
+    lake
+        Tables that the certified snapshot is read from.
+    version
+        Registered version.
+
+    Raises
+    ------
+    ReleaseError
+        If there is no such version.
+    CertificateInvalid
+        If the certificate is invalid: its lineage cannot be trusted.
     """
-    name, registry = site.use_case.name, site.registry
-    held = champions.load_version(
-        registry, name, version, folder=site.workdir / "certified", trusted=site.trusted
+    package = workspace.workdir / "certified"
+    certified = load_version(
+        workspace.registry, workspace.use_case.name, version, folder=package, trusted=workspace.trusted
     )
-    about = held.certificate
-    known: dict[str, Any] = {"use_case": name, "version": version, "run_id": about.run_id}
-    known |= {"digest": about.model_digest, "changes": input_changes(about)}
+    certificate = certified.certificate
+    common: dict[str, Any] = {
+        "use_case": workspace.use_case.name,
+        "version": version,
+        "run_id": certificate.run_id,
+        "digest": certificate.model_digest,
+        "changes": input_changes(certificate),
+    }
     try:
-        result = _compare(site, held, _remade(site, build, lake, about), known)
+        reproduced, test = _train_again(workspace, build, lake, certificate)
+        result = _compare(feature_columns(workspace.use_case, test), certified, package, reproduced, common)
     except ServiceUnavailable:
         raise
-    except AirworthyError as error:  # the rows are others now, or nothing can be learnt from them
-        result = Reproduction(**known, outcome="impossible", found="", problem=str(error))
-    _keep(site, result)
+    except AirworthyError as error:
+        # The rows are others now, or no model can be trained on them.
+        result = Reproduction(**common, outcome="impossible", reproduced_digest="", problem=str(error))
+    _log_result(workspace, result)
     return result
 
 
-def input_changes(about: Certificate) -> tuple[Change, ...]:
-    """Return what of code, lock and packages is not as it was when a version was certified."""
+def input_changes(certificate: Certificate) -> tuple[Change, ...]:
+    """Return which of code, lock and packages are not as they were when a version was certified."""
     code = code_version()
-    found = [
-        Change("code", about.code_version, code),
-        Change("lock", about.lock_hash, lock_hash()),
-        *(Change(package, then, _installed(package)) for package, then in about.environment.items()),
+    inputs = [
+        Change("code", certificate.code_version, code),
+        Change("lock", certificate.lock_hash, lock_hash()),
+        *(Change(name, then, _installed_version(name)) for name, then in certificate.environment.items()),
     ]
-    changed = [change for change in found if change.then != change.now]
-    if about.code_version == code and (code.endswith("-dirty") or code == "unknown"):
-        changed.insert(0, Change("code, perhaps", code, "nobody can say which files it was"))
-    return tuple(changed)
+    changes = [change for change in inputs if change.then != change.now]
+    if certificate.code_version == code and (code.endswith("-dirty") or code == "unknown"):
+        unknown = Change("code, perhaps", code, "the files were not committed, so they are unknown")
+        changes.insert(0, unknown)
+    return tuple(changes)
 
 
-def difference(expected: np.ndarray[Any, Any], found: np.ndarray[Any, Any]) -> Difference:
-    """Return how predictions of one shape differ: `expected` first, one row or several numbers a row."""
+def compare_predictions(expected: Predictions, predictions: Predictions) -> Difference:
+    """
+    Return how predictions of the same rows differ; two NaN are equal.
+
+    Parameters
+    ----------
+    expected, predictions : array of float, shape (n,) or (n, n_classes)
+        Different shapes differ in all rows.
+    """
     rows = len(expected)
-    if expected.shape != found.shape:
-        return Difference(rows, rows, float(np.finfo(np.float64).max))
-    apart = (expected != found) & ~(np.isnan(expected) & np.isnan(found))
-    gap = np.nan_to_num(np.abs(expected - found)[apart], nan=np.finfo(np.float64).max)
-    return Difference(rows, int(apart.reshape(rows, -1).any(axis=1).sum()), float(gap.max(initial=0.0)))
+    largest_float = float(np.finfo(np.float64).max)
+    if expected.shape != predictions.shape:
+        return Difference(rows, rows, largest_float)
+    differs = (expected != predictions) & ~(np.isnan(expected) & np.isnan(predictions))
+    gaps = np.nan_to_num(np.abs(expected - predictions)[differs], nan=largest_float)
+    return Difference(rows, int(differs.reshape(rows, -1).any(axis=1).sum()), float(gaps.max(initial=0.0)))
 
 
 def reproduction_markdown(result: Reproduction) -> str:
-    """Return the page that people read."""
-    lines = [
-        f"# {result.use_case} version {result.version}, made again",
-        "",
-        f"**{result.outcome.capitalize()}**: {MEANING[result.outcome]}. {result.problem}".rstrip(),
-        "",
-        "| predictions | rows | differing | share | largest difference |",
-        "|---|---|---|---|---|",
+    """Return the result as a page of Markdown."""
+    differences = [
+        (name, difference)
+        for name, difference in (("golden rows", result.golden), ("test rows", result.test))
+        if difference is not None
     ]
-    for name, found in (("golden rows", result.golden), ("test rows", result.test)):
-        if found is not None:
-            figures = f"{found.rows:,} | {found.differing:,} | {found.share:.2%} | {found.largest:.3g}"
-            lines.append(f"| {name} | {figures} |")
-    lines += ["", "| changed since | then | now |", "|---|---|---|"]
-    lines += [f"| {change.what} | {change.then} | {change.now} |" for change in result.changes]
-    lines += [] if result.changes else ["| nothing that is known | | |"]
-    lines += ["", f"Model {result.digest}; made again {result.found or 'nothing'}."]
-    lines += [f"Files that differ: {', '.join(result.files)}."] if result.files else []
-    return "\n".join(lines) + "\n"
+    return _TEMPLATE.render(result=result, meaning=MEANINGS[result.outcome], differences=differences)
 
 
-def _remade(
-    site: Workspace, build: Callable[..., Any], lake: Lake, about: Certificate
+def _train_again(
+    workspace: Workspace, build: Callable[..., Any], lake: Lake, certificate: Certificate
 ) -> tuple[Path, pd.DataFrame]:
-    """Return the folder of the model that was made again, and the rows it is tested on."""
-    folder = site.workdir / "again"
-    use_case = _seeded(site.use_case, about.seeds.get("training.seed"))
-    snapshot = Snapshot.from_json(json.dumps(about.snapshot))
-    splits = split_snapshot(use_case, snapshots.read_snapshot(use_case, snapshot, lake))
-    trained = fit_candidate(use_case, build(**about.parameters), splits)
-    packaging.save_package(trained.estimator, use_case, splits.train, folder)
-    return folder, splits.test
+    """Return the package of the reproduced model, and the test rows."""
+    package = workspace.workdir / "reproduced"
+    use_case = _with_seed(workspace.use_case, certificate.seeds.get("training.seed"))
+    snapshot = Snapshot.from_json(json.dumps(certificate.snapshot))
+    splits = split_snapshot(use_case, read_snapshot(use_case, snapshot, lake))
+    trained = fit_candidate(use_case, build(**certificate.parameters), splits)
+    save_package(trained.estimator, use_case, splits.train, package)
+    return package, splits.test
 
 
-def _seeded(use_case: UseCase, seed: int | None) -> UseCase:
-    """Return the use case with the seed that was certified: another one may be declared since."""
+def _with_seed(use_case: UseCase, seed: int | None) -> UseCase:
+    """Return the use case with the certified seed; another one may be declared since."""
     if seed is None:
         return use_case
     return use_case.model_copy(update={"training": use_case.training.model_copy(update={"seed": seed})})
 
 
 def _compare(
-    site: Workspace, held: LoadedVersion, made: tuple[Path, pd.DataFrame], known: Mapping[str, Any]
+    test: pd.DataFrame,
+    certified: LoadedVersion,
+    certified_package: Path,
+    reproduced_package: Path,
+    common: Mapping[str, Any],
 ) -> Reproduction:
-    folder, test = made
-    digest = packaging.model_digest(folder)
-    again = packaging.load_package(folder, expected=digest)
-    certified = site.workdir / "certified"
-    golden = json.loads((certified / packaging.GOLDEN).read_text())
-    rows = feature_columns(site.use_case, test)
-    answers, expected = again.predict(rows), held.model.predict(rows)
-    of_golden = difference(_array(golden["predictions"]), again.predict(_golden_rows(golden, rows)))
-    of_test = difference(expected, answers)
-    same = of_golden.differing == of_test.differing == 0
-    outcome: ReproductionOutcome = "identical" if digest == held.certificate.model_digest else "equal"
+    """Return the result for a reproduced model; `test` holds the features of the test rows."""
+    digest = model_digest(reproduced_package)
+    reproduced = load_unverified(reproduced_package)
+    content = json.loads((certified_package / GOLDEN).read_text())
+    golden = compare_predictions(
+        np.asarray(content["predictions"], dtype=np.float64),
+        reproduced.predict(_golden_rows(content, test)),
+    )
+    test_difference = compare_predictions(certified.model.predict(test), reproduced.predict(test))
+    outcome: ReproductionOutcome = "equal"
+    if golden.differing or test_difference.differing:
+        outcome = "different"
+    elif digest == certified.certificate.model_digest:
+        outcome = "identical"
     return Reproduction(
-        **known,
-        outcome=outcome if same else "different",
-        found=digest,
-        golden=of_golden,
-        test=of_test,
-        files=_files(held.certificate.files, file_digests(folder)),
+        **common,
+        outcome=outcome,
+        reproduced_digest=digest,
+        golden=golden,
+        test=test_difference,
+        files=_different_files(certified.certificate.files, file_digests(reproduced_package)),
     )
 
 
-def _golden_rows(golden: Mapping[str, Any], like: pd.DataFrame) -> pd.DataFrame:
-    rows = pd.DataFrame(**golden["dataframe_split"])
-    return rows.astype({name: kind for name, kind in like.dtypes.items() if name in rows.columns})
+def _golden_rows(content: Mapping[str, Any], like: pd.DataFrame) -> pd.DataFrame:
+    """Return the golden rows with the column types of `like`."""
+    rows = pd.DataFrame(**content["dataframe_split"])
+    return rows.astype({name: dtype for name, dtype in like.dtypes.items() if name in rows.columns})
 
 
-def _array(values: Any) -> np.ndarray[Any, Any]:
-    return np.asarray(values, dtype=np.float64)
+def _different_files(certified: Mapping[str, str], reproduced: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the names of model files whose digests differ, evidence aside."""
+    of_model = {name: digest for name, digest in certified.items() if not name.startswith(f"{EVIDENCE}/")}
+    names = of_model.keys() | reproduced.keys()
+    return tuple(sorted(name for name in names if of_model.get(name) != reproduced.get(name)))
 
 
-def _files(then: Mapping[str, str], now: Mapping[str, str]) -> tuple[str, ...]:
-    of_model = {name: sha256 for name, sha256 in then.items() if not name.startswith("evidence/")}
-    return tuple(sorted(name for name in of_model.keys() | now.keys() if of_model.get(name) != now.get(name)))
-
-
-def _installed(package: str) -> str:
+def _installed_version(package: str) -> str:
     if package == "python":
         return platform.python_version()
     try:
@@ -245,13 +326,12 @@ def _installed(package: str) -> str:
         return "not installed"
 
 
-def _keep(site: Workspace, result: Reproduction) -> None:
-    (site.workdir / FILE).write_text(json.dumps(asdict(result), indent=1))
-    (site.workdir / PAGE).write_text(reproduction_markdown(result))
-    for name in (FILE, PAGE):
-        site.registry.log_file(result.run_id, site.workdir / name)
-    site.registry.set_version_tags(
-        result.use_case,
-        result.version,
-        as_tags({"reproduction": f"{result.outcome}: {result.reason}"[:5000]}),
-    )
+def _log_result(workspace: Workspace, result: Reproduction) -> None:
+    """Log both forms of the result with the version's run, and a summary as its tag."""
+    contents = {JSON: json.dumps(asdict(result), indent=1), MARKDOWN: reproduction_markdown(result)}
+    for name, content in contents.items():
+        path = workspace.workdir / name
+        path.write_text(content)
+        workspace.registry.log_file(result.run_id, path)
+    summary = f"{result.outcome}: {result.reason}"[:MAX_TAG_LENGTH]
+    workspace.registry.set_version_tags(result.use_case, result.version, as_tags({"reproduction": summary}))

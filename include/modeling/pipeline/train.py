@@ -1,4 +1,4 @@
-"""Train a candidate and measure it; each step may be tried again and hands on references only."""
+"""Training of a candidate: fit, package and log the one model of a run."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from include.certificates.certificate import model_digest
 from include.errors import ConflictError
-from include.modeling.packaging import package
+from include.modeling.packaging.package import save_package
 from include.modeling.pipeline.workspace import (
     CURVE,
     SEEN_ROWS,
@@ -27,48 +28,82 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from include.modeling.registry.provenance import Provenance
+    from include.modeling.registry.registry import ModelReference
 
 
 def train_candidate(
-    site: Workspace, estimator: Any, frame: pd.DataFrame, *, run_id: str, provenance: Provenance
+    workspace: Workspace, estimator: Any, frame: pd.DataFrame, *, run_id: str, provenance: Provenance
 ) -> TrainedCandidate:
     """
-    Fit, package and log the one model of the run; what an earlier attempt logged completely is kept.
+    Fit, package and log the one model of the run; a model that an earlier attempt logged is kept.
 
-    :raises ConflictError: if the earlier attempt trained on other data, or other code
+    Parameters
+    ----------
+    workspace
+        Use case, registry and an empty folder.
+    estimator
+        Unfitted estimator.
+    frame
+        Rows of the snapshot.
+    run_id
+        MLflow run of the DAG run.
+    provenance
+        Snapshot, code and parameters that the model is made from.
+
+    Raises
+    ------
+    ConflictError
+        If the earlier attempt used other data, code or parameters.
+    TrainingFailed
+        If the estimator cannot be fitted, or its predictions are invalid.
     """
-    use_case, registry = site.use_case, site.registry
-    logged = registry.logged_model(run_id)
+    logged = workspace.registry.logged_model(run_id)
     if logged is None:
-        splits = split_snapshot(use_case, frame)
-        with measure_usage() as usage:
-            trained = fit_candidate(use_case, estimator, splits)
-            curve = learning_curve(use_case, trained.estimator, splits.train, splits.validation)
-            folder = site.workdir / "model"
-            package.save_package(trained.estimator, use_case, splits.train, folder)
-        np.save(site.workdir / SEEN_ROWS, row_identities(use_case, splits.train, splits.validation))
-        registry.log_file(run_id, site.workdir / SEEN_ROWS)
-        if curve is not None:
-            (site.workdir / CURVE).write_bytes(draw_learning_curve(curve, use_case.name))
-            registry.log_file(run_id, site.workdir / CURVE)
-        registry.log(
-            run_id,
-            params=_parameters(trained.estimator),
-            metrics=trained.figures | usage.figures | (curve.figures if curve else {}),
-            series=curve.series if curve else None,
-            tags=provenance.tags | as_tags({"training.notes": "; ".join(trained.notes)}),
-        )
-        chance = json.dumps(seeds(use_case, trained.estimator))
-        tags = provenance.tags | as_tags({"use_case": use_case.name, "seeds": chance})
-        logged = registry.log_model(run_id, folder, digest=package.model_digest(folder), tags=tags)
+        logged = _train_and_log(workspace, estimator, frame, run_id, provenance)
     if logged.tags.get("airworthy.inputs") != provenance.digest:
         raise ConflictError(
             f"The MLflow run {run_id} has a model already, of other data or code. "
             "Clear this task for a run of its own, or trigger a new DAG run."
         )
-    return TrainedCandidate(use_case.name, run_id, logged.model_id, logged.digest)
+    return TrainedCandidate(workspace.use_case.name, run_id, logged.model_id, logged.digest)
 
 
-def _parameters(estimator: Any) -> dict[str, object]:
-    plain = (bool, int, float, str, type(None))
-    return {name: value for name, value in estimator.get_params().items() if isinstance(value, plain)}
+def _train_and_log(
+    workspace: Workspace, estimator: Any, frame: pd.DataFrame, run_id: str, provenance: Provenance
+) -> ModelReference:
+    use_case = workspace.use_case
+    registry = workspace.registry
+    package = workspace.workdir / "model"
+    splits = split_snapshot(use_case, frame)
+    with measure_usage() as usage:
+        trained = fit_candidate(use_case, estimator, splits)
+        curve = learning_curve(use_case, trained.estimator, splits.train, splits.validation)
+        save_package(trained.estimator, use_case, splits.train, package)
+    seen_rows = workspace.workdir / SEEN_ROWS
+    np.save(seen_rows, row_identities(use_case, splits.train, splits.validation))
+    registry.log_file(run_id, seen_rows)
+    metrics = trained.figures | usage.figures
+    series = None
+    if curve is not None:
+        plot = workspace.workdir / CURVE
+        plot.write_bytes(draw_learning_curve(curve, use_case.name))
+        registry.log_file(run_id, plot)
+        metrics |= curve.figures
+        series = curve.series
+    registry.log(
+        run_id,
+        params=_plain_parameters(trained.estimator),
+        metrics=metrics,
+        series=series,
+        tags=provenance.tags | as_tags({"training.notes": "; ".join(trained.notes)}),
+    )
+    model_tags = {"use_case": use_case.name, "seeds": json.dumps(seeds(use_case, trained.estimator))}
+    return registry.log_model(
+        run_id, package, digest=model_digest(package), tags=provenance.tags | as_tags(model_tags)
+    )
+
+
+def _plain_parameters(estimator: Any) -> dict[str, object]:
+    """Return the parameters of an estimator that are plain values."""
+    plain_types = (bool, int, float, str, type(None))
+    return {name: value for name, value in estimator.get_params().items() if isinstance(value, plain_types)}

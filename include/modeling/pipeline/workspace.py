@@ -1,4 +1,4 @@
-"""The task's working folder and the references that tasks hand on."""
+"""Working folder of a task, and the references that tasks hand on."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from include.catalog import catalog
+from include.certificates.certificate import EVIDENCE as CERTIFIED_EVIDENCE
 from include.data.snapshots.snapshot import row_hashes
 from include.data.snapshots.splits import split_rows
 
@@ -21,13 +22,19 @@ if TYPE_CHECKING:
     from include.declarations import UseCase
     from include.modeling.registry.registry import Registry
 
-
-SEEN_ROWS, EVIDENCE, CURVE = "seen_rows.npy", "evidence.json", "learning_curve.png"
+# Files of a run.
+SEEN_ROWS = "seen_rows.npy"
+EVIDENCE = "evidence.json"
+CURVE = "learning_curve.png"
 
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """Where a use case is worked on: `workdir` is empty and the task's own, `keys` holds `trusted/`."""
+    """
+    Registry, use case and folders of one task.
+
+    `workdir` is empty and belongs to the task; `keys` holds the signing key and the folder `trusted`.
+    """
 
     registry: Registry
     use_case: UseCase
@@ -36,13 +43,13 @@ class Workspace:
 
     @property
     def trusted(self) -> Path:
-        """The folder of the public keys whose certificates are believed."""
+        """Folder of the public keys whose certificates are valid."""
         return self.keys / "trusted"
 
 
 @dataclass(frozen=True, slots=True)
 class TrainedCandidate:
-    """Where a trained model lies; small enough to be handed from task to task."""
+    """Reference to a trained model, which tasks hand on."""
 
     use_case: str
     run_id: str
@@ -51,12 +58,40 @@ class TrainedCandidate:
 
 
 def split_snapshot(use_case: UseCase, frame: pd.DataFrame) -> Splits:
-    """Return the rows to fit, to choose and to judge by, apart by what the label lags."""
+    """Return the training, validation and test rows, separated by the lag of the label."""
     label = catalog().datasets[use_case.label.dataset]
     return split_rows(frame, use_case.split, lag_days=label.lag_days)
 
 
 def row_identities(use_case: UseCase, *frames: pd.DataFrame) -> npt.NDArray[np.uint64]:
-    """Return one hash per row of what it is about: the same whatever its features or their types were."""
+    """Return one hash per row, of entity and day: the same whatever its features and their types are."""
     view = catalog().feature_views[use_case.feature_view]
     return np.concatenate([row_hashes(frame[[view.entity, "day"]].astype(object)) for frame in frames])
+
+
+def count_overlaps(use_case: UseCase, splits: Splits, champion: Path | None) -> tuple[int, int | None]:
+    """
+    Return how many test rows the candidate, and the champion, were trained on.
+
+    Parameters
+    ----------
+    use_case
+        Use case of both.
+    splits
+        Rows of the candidate.
+    champion
+        Verified package of the champion, if there is one.
+
+    Returns
+    -------
+    tuple of int and int or None
+        The second is None if there is no champion, or its training rows are unknown.
+    """
+    test_rows = row_identities(use_case, splits.test)
+    seen_rows = row_identities(use_case, splits.train, splits.validation)
+    overlap = int(np.isin(test_rows, seen_rows).sum())
+    # Part of the certified evidence, so that it cannot be shortened.
+    file = champion / CERTIFIED_EVIDENCE / SEEN_ROWS if champion else None
+    if file is None or not file.exists():
+        return overlap, None
+    return overlap, int(np.isin(test_rows, np.load(file)).sum())

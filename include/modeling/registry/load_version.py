@@ -1,4 +1,4 @@
-"""Loading of a registered version as the model server does it: download, verify the certificate, unpickle."""
+"""Loading of a registered version: download it, verify the certificate, load the model."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from include.certificates.certificate import verify_certificate
-from include.inference.model import load_model
+from include.inference.model import load_verified
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,4 +53,4 @@ def load_version(
     """
     registry.download(use_case, version, folder)
     certificate = verify_certificate(folder, trusted, use_case=use_case)
-    return LoadedVersion(version, load_model(folder, trusted, use_case=use_case), certificate)
+    return LoadedVersion(version, load_verified(folder, certificate), certificate)

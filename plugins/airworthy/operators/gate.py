@@ -1,4 +1,4 @@
-"""Stop a candidate that did not earn its release."""
+"""Operator of the promotion gates."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 class ModelGateOperator(ModelOperator):
     """
-    Put the evidence before every gate of the use case; fail if one that blocks says no.
+    Judge the evidence by every gate of the use case; fail if a blocking gate fails.
 
-    The XCom `verdicts` holds what each gate said, and a refusal stands in the ledger, before the task fails.
-    Where one that blocks cannot decide, the XCom is the question for `CandidateApprovalOperator`; in a
-    backfill nobody is asked, and the candidate is refused.
+    The XCom `verdicts` holds all verdicts, and the ledger the refusal, before the task fails. Where a
+    blocking gate is inconclusive, the XCom is the question for `CandidateApprovalOperator`; in a backfill no
+    person is asked, and the candidate is refused.
 
     Example::
 
@@ -31,28 +31,35 @@ class ModelGateOperator(ModelOperator):
     """
 
     def execute(self, context: Context) -> dict[str, Any] | None:
-        """Return the question for a person, or nothing where all is decided."""
+        """Return the question for a person; None if no gate is inconclusive."""
         from include.errors import GateFailed
         from include.modeling import gates
         from include.modeling.evaluation.evidence import Evidence
         from include.modeling.registration import register
 
-        candidate, evidence = self.candidate_trained(), Evidence(**self.evidence)
+        candidate = self.candidate_trained()
+        evidence = Evidence(**self.evidence)
         verdicts = gates.judge_gates(catalog().use_cases[self.use_case], evidence)
-        with self.workspace() as site:
-            page = register.record_verdicts(site, candidate, verdicts, evidence)
-        said = [asdict(verdict) for verdict in verdicts]
-        context["ti"].xcom_push("verdicts", said)
-        to_ask = [] if run_context.is_backfill(context) else [v.gate for v in gates.inconclusive(verdicts)]
+        with self.workspace() as workspace:
+            page = register.record_verdicts(workspace, candidate, verdicts, evidence)
+        plain_verdicts = [asdict(verdict) for verdict in verdicts]
+        context["ti"].xcom_push("verdicts", plain_verdicts)
+        open_gates: list[str] = []
+        if not run_context.is_backfill(context):
+            open_gates = [verdict.gate for verdict in gates.inconclusive(verdicts)]
         try:
-            register.require_passed(candidate, verdicts, [{"gate": gate} for gate in to_ask])
+            register.require_passed(candidate, verdicts, [{"gate": gate} for gate in open_gates])
         except GateFailed as refusal:
-            self._record_refusal(context, str(refusal), {"run_id": candidate.run_id, "gates": said})
+            self._record_refusal(context, str(refusal), {"run_id": candidate.run_id, "gates": plain_verdicts})
             raise
-        if not to_ask:
+        if not open_gates:
             return None
-        champion = evidence.champion.version if evidence.champion else None
-        return {"gates": to_ask, "page": page, "champion": champion, "attempt": self.attempt(context)}
+        return {
+            "gates": open_gates,
+            "page": page,
+            "champion": evidence.champion.version if evidence.champion else None,
+            "attempt": self.attempt(context),
+        }
 
     def _record_refusal(self, context: Context, reason: str, evidence: dict[str, Any]) -> None:
         from include.database.ledger import Entry, append

@@ -51,7 +51,7 @@ class ReproduceModelOperator(ModelOperator):
         context["ti"].xcom_push("reproduction", asdict(result))
         self._record(context, result)
         self.log.info(result.reason)
-        result.require()
+        result.require_equal()
 
     def _record(self, context: Context, result: Reproduction) -> None:
         from include.database.ledger import Entry, append

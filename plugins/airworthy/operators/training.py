@@ -1,4 +1,4 @@
-"""Fix the data, train on it, measure what came of it, and let its gates speak."""
+"""Operators of snapshot, training and evaluation."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 class TakeSnapshotOperator(ModelOperator):
     """
-    Name the exact rows that a training may use; the XCom is the snapshot, as JSON.
+    Take the snapshot of the exact rows that a training uses; the XCom is the snapshot, as JSON.
 
-    It says how complete its labels are and which days had too few; it is kept in PostgreSQL for lineage.
-    A nightly run that finds nothing newer than what the champion learned from is skipped.
+    It holds how complete its labels are and which days have too few; PostgreSQL keeps it for lineage.
+    A nightly run without newer rows than those of the champion is skipped.
 
     Example::
 
@@ -48,37 +48,39 @@ class TakeSnapshotOperator(ModelOperator):
         from include.data.snapshots import records
         from include.data.snapshots import snapshot as snapshots
 
-        use_case, lake = catalog().use_cases[self.use_case], LakeHook(self.lake_conn_id).lake
-        tables = (use_case.feature_view, use_case.label.dataset)
-        absent = [table for table in tables if lake.version(table) is None]
-        if run_context.is_scheduled(context) and absent:
-            raise AirflowSkipException(f"{absent[0]} was never published: nothing to learn from.")
+        use_case = catalog().use_cases[self.use_case]
+        lake = LakeHook(self.lake_conn_id).lake
+        if run_context.is_scheduled(context):
+            for table in (use_case.feature_view, use_case.label.dataset):
+                if lake.version(table) is None:
+                    raise AirflowSkipException(
+                        f"{table} was never published: there are no rows to learn from."
+                    )
         snapshot = snapshots.create(use_case, lake, run_context.as_of(context, self.as_of))
         if run_context.is_scheduled(context):
-            self._require_news(snapshot)
+            self._skip_without_news(snapshot)
         records.record_snapshot(self.engine, snapshot, run=run_context.dag_run_key(context))
-        self._tell(snapshot)
-        return snapshot.to_json()
-
-    def _tell(self, snapshot: Snapshot) -> None:
         self.log.info(
-            "%d rows of %s; %.1f %% of their labels have landed; days left out for too few labels: %s",
+            "%d rows of %s; %.1f %% of their labels have landed; days excluded for too few labels: %s",
             snapshot.rows,
             " to ".join(snapshot.days),
             100 * (snapshot.completeness or 0),
             ", ".join(snapshot.excluded_days) or "none",
         )
+        return snapshot.to_json()
 
-    def _require_news(self, snapshot: Snapshot) -> None:
+    def _skip_without_news(self, snapshot: Snapshot) -> None:
         from include.release import rollout
 
         with self.engine.connect() as connection:
             champion = rollout.read_state(connection, self.use_case).champion
         if champion is None:
             return
-        known = self.mlflow.registry.tags_of(self.use_case, champion).get("airworthy.snapshot.digest")
-        if known == snapshot.digest:
-            raise AirflowSkipException(f"Nothing is newer than what version {champion} learned from.")
+        tags = self.mlflow.registry.tags_of(self.use_case, champion)
+        if tags.get("airworthy.snapshot.digest") == snapshot.digest:
+            raise AirflowSkipException(
+                f"There are no newer rows than those that version {champion} learned from."
+            )
 
 
 class TrainModelOperator(ModelOperator):
@@ -93,7 +95,7 @@ class TrainModelOperator(ModelOperator):
 
     :param use_case: a declared use case
     :param snapshot: what `TakeSnapshotOperator` returned (templated)
-    :param tuned: what `TuneModelOperator` returned (templated); left out, `build_model()` has its defaults
+    :param tuned: what `TuneModelOperator` returned (templated); without it, `build_model()` has its defaults
     """
 
     template_fields: Sequence[str] = (*ModelOperator.template_fields, "tuned")
@@ -108,25 +110,25 @@ class TrainModelOperator(ModelOperator):
         from include.modeling.pipeline.train import train_candidate
         from include.modeling.registry.provenance import current_provenance
 
-        snapshot, use_case = self.snapshot_taken(), catalog().use_cases[self.use_case]
+        use_case = catalog().use_cases[self.use_case]
+        snapshot = self.snapshot_taken()
         parameters = self.tuned["parameters"] if self.tuned else {}
-        about = replace(current_provenance(json.loads(self.snapshot)), parameters=parameters)
-        with self.workspace() as site:
-            run_id = site.registry.run_for(
-                self.use_case, run_context.tags(context, use_case, snapshot, about)
-            )
+        inputs = replace(current_provenance(json.loads(self.snapshot)), parameters=parameters)
+        with self.workspace() as workspace:
+            tags = run_context.tags(context, use_case, snapshot, inputs)
+            run_id = workspace.registry.run_for(self.use_case, tags)
             self.candidate = {"run_id": run_id}
             frame = snapshots.read_snapshot(use_case, snapshot, LakeHook(self.lake_conn_id).lake)
             estimator = declaration_module("use_cases", self.use_case).build_model(**parameters)
-            trained = train_candidate(site, estimator, frame, run_id=run_id, provenance=about)
-        return asdict(trained)
+            candidate = train_candidate(workspace, estimator, frame, run_id=run_id, provenance=inputs)
+        return asdict(candidate)
 
 
 class EvaluateModelOperator(ModelOperator):
     """
-    Measure a trained model on rows from the future of its training, and the champion on the same rows.
+    Evaluate a trained model and the champion on the same rows, later than those of the training.
 
-    The XCom is the evidence, figures only; the whole of it stays with the MLflow run.
+    The XCom is the evidence, figures only; evidence and plots are logged with the MLflow run.
 
     Example::
 
@@ -145,14 +147,21 @@ class EvaluateModelOperator(ModelOperator):
         from include.modeling.pipeline.evaluate import evaluate_candidate
         from include.release import rollout
 
-        use_case, lake = catalog().use_cases[self.use_case], LakeHook(self.lake_conn_id).lake
-        snapshot, attempt = self.snapshot_taken(), self.attempt(context)
+        lake = LakeHook(self.lake_conn_id).lake
+        snapshot = self.snapshot_taken()
+        attempt = self.attempt(context)
         with self.engine.connect() as connection:
             champion = rollout.read_state(connection, self.use_case).champion
             refusals = ledger.refusals_since_promotion(connection, self.use_case, attempt=attempt)
-        known: dict[str, Any] = {"champion_version": champion, "refusals": refusals}
-        known["leakage"] = leakage_history.of_snapshot(self.engine, lake, snapshot)
-        frame = snapshots.read_snapshot(use_case, snapshot, lake)
-        with self.workspace() as site:
-            found = evaluate_candidate(site, self.candidate_trained(), frame, **known)
-        return found.model_dump(mode="json")
+        leakage = leakage_history.of_snapshot(self.engine, lake, snapshot)
+        frame = snapshots.read_snapshot(catalog().use_cases[self.use_case], snapshot, lake)
+        with self.workspace() as workspace:
+            evidence = evaluate_candidate(
+                workspace,
+                self.candidate_trained(),
+                frame,
+                champion_version=champion,
+                refusals=refusals,
+                leakage=leakage,
+            )
+        return evidence.model_dump(mode="json")

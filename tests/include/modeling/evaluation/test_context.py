@@ -8,12 +8,14 @@ from include.errors import ModelError, ServiceUnavailable
 from include.modeling.evaluation.context import build_context, sample
 from include.use_cases.flight_delay import USE_CASE
 from tests.include.conftest import make_flights
-from tests.include.modeling.gates.conftest import Model, sound, verdicts_of
+from tests.include.modeling.gates.conftest import Model, packaged_model, sound, verdicts_of
 
 
 def context_of(function):
     frame = make_flights(days=6)
-    return build_context(USE_CASE, Model(function), None, Splits(frame[:120], frame[120:160], frame[160:]))
+    return build_context(
+        USE_CASE, Splits(frame[:120], frame[120:160], frame[160:]), packaged_model(Model(function))
+    )
 
 
 def test_context_has_a_prediction_for_each_row():

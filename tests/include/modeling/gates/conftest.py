@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from include.data.snapshots.leakage_history import LeakageRecord
 from include.data.snapshots.splits import Splits
 from include.declarations import DecisionCost, Robustness, Threshold
-from include.modeling.evaluation.context import ChampionScores, build_context
+from include.modeling.evaluation.context import PackagedModel, build_context
 from include.modeling.evaluation.evidence import ChampionComparison, Evidence, Gain, Measurement
 from include.modeling.evaluation.isolated_process import ProcessMeasurement
 from include.modeling.gates import judge_gates
@@ -79,6 +80,12 @@ def process_measurement(predictions: Any, **changes: float) -> ProcessMeasuremen
     return ProcessMeasurement(predictions=tuple(predictions), **figures | changes)
 
 
+def packaged_model(model: Any, measurement: ProcessMeasurement | None = None) -> PackagedModel:
+    """Return a model without files; an isolated process has measured `measurement`."""
+    isolated = None if measurement is None else lambda: measurement
+    return PackagedModel(Path("no files"), model, isolated)
+
+
 def parity_predictions() -> Any:
     """Return the predictions of `sound` for the test rows that an isolated process predicts."""
     frame = make_flights(days=60, a_day=60)
@@ -134,17 +141,12 @@ def verdicts_of(
     train = frame[days < "2013-02-01"]
     validation = frame[(days >= "2013-02-01") & (days < "2013-02-11")]
     test = frame[days >= "2013-02-11"]
-    scores = None
-    if champion is not None:
-        scores = ChampionScores(3, champion, None, champion.predict(test))  # type: ignore[arg-type]
     context = build_context(
         use_case,
-        Model(function, task=task),  # type: ignore[arg-type]
-        None,  # type: ignore[arg-type]
         Splits(train, validation, test),
-        champion=scores,
-        isolated=None if isolated is None else lambda: isolated,
-        champion_isolated=None if champion_isolated is None else lambda: champion_isolated,
+        packaged_model(Model(function, task=task), isolated),
+        champion=packaged_model(champion, champion_isolated) if champion else None,
+        champion_version=3 if champion else None,
     )
     evidence = collect_evidence(context, overlap=0, champion_overlap=0, refusals=0, leakage=leakage)
     return judge_gates(use_case, evidence)
@@ -173,6 +175,6 @@ def evaluated(task: str = "binary", function: Callable[[pd.DataFrame], Any] = so
         frame[(frame["day"] > "2013-01-15") & (frame["day"] <= "2013-01-20")],
         frame[frame["day"] > "2013-01-20"],
     )
-    context = build_context(use_case, Model(function, task=task), None, splits)  # type: ignore[arg-type]
+    context = build_context(use_case, splits, packaged_model(Model(function, task=task)))
     evidence = collect_evidence(context, overlap=0, champion_overlap=None, refusals=0)
     return use_case, context, evidence

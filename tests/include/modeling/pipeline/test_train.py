@@ -1,4 +1,4 @@
-"""The path of a training DAG: train, evaluate, judge, certify and register, against a real MLflow."""
+"""Pipeline of a training DAG: train, evaluate, judge, certify and register, with a real MLflow."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from include.certificates import certificate
 from include.declarations import Improvement, Split, Threshold
-from include.errors import CertificateInvalid, ConflictError, GateFailed
+from include.errors import CertificateInvalid, ConflictError, GateFailed, SettingsError
 from include.modeling import gates
 from include.modeling.evaluation.evidence import Evidence
 from include.modeling.gates.performance import ImprovementGate
@@ -60,21 +60,21 @@ def made_of(frame, **changes):
 
 
 @pytest.fixture
-def site(registry, keys, tmp_path):
+def workspace(registry, keys, tmp_path):
     (tmp_path / "work").mkdir()
     return Workspace(registry, own(FLIGHT_DELAY), tmp_path / "work", keys)
 
 
 @pytest.fixture
-def again(site, tmp_path):
-    """Return a way to get the place of the next task: the same registry, an empty folder."""
+def new_workspace(workspace, tmp_path):
+    """Return a function that makes the workspace of the next task: the same registry, an empty folder."""
 
-    def fresh():
+    def make():
         folder = tmp_path / uuid.uuid4().hex
         folder.mkdir()
-        return replace(site, workdir=folder)
+        return replace(workspace, workdir=folder)
 
-    return fresh
+    return make
 
 
 @pytest.fixture
@@ -86,20 +86,26 @@ def new_run(registry):
     return make
 
 
-def life(again, frame, run_id, *, rival=None, estimator=None):
-    """Return candidate, evidence, verdicts and version, each step where an earlier task has left nothing."""
-    about = made_of(frame)
-    candidate = train.train_candidate(again(), estimator or small(), frame, run_id=run_id, provenance=about)
-    evidence = evaluate.evaluate_candidate(again(), candidate, frame, champion_version=rival)
-    verdicts = gates.judge_gates(again().use_case, evidence)
-    register.record_verdicts(again(), candidate, verdicts)
-    version = register.register_candidate(again(), candidate, verdicts, evidence=evidence, provenance=about)
+def run_pipeline(new_workspace, frame, run_id, *, champion_version=None, estimator=None):
+    """Return candidate, evidence, verdicts and version; each step has an empty folder."""
+    inputs = made_of(frame)
+    candidate = train.train_candidate(
+        new_workspace(), estimator or small(), frame, run_id=run_id, provenance=inputs
+    )
+    evidence = evaluate.evaluate_candidate(
+        new_workspace(), candidate, frame, champion_version=champion_version
+    )
+    verdicts = gates.judge_gates(new_workspace().use_case, evidence)
+    register.record_verdicts(new_workspace(), candidate, verdicts)
+    version = register.register_candidate(
+        new_workspace(), candidate, verdicts, evidence=evidence, provenance=inputs
+    )
     return candidate, evidence, verdicts, version
 
 
 @dataclass(frozen=True)
-class Lived:
-    """A life that has ended, for tests that look at what is left of it and change nothing."""
+class Registered:
+    """Result of a pipeline that has ended, for tests that change nothing."""
 
     frame: pd.DataFrame
     run_id: str
@@ -110,130 +116,147 @@ class Lived:
 
 
 @pytest.fixture(scope="module")
-def lived(mlflow_server, keys, tmp_path_factory):
-    registry, frame = Registry(mlflow_server), make_flights()
+def registered(mlflow_server, keys, tmp_path_factory):
+    registry = Registry(mlflow_server)
+    frame = make_flights()
     run = {"airworthy.dag": "training", "airworthy.run": uuid.uuid4().hex, "airworthy.partition": ""}
     run_id = registry.run_for(FLIGHT_DELAY.name, run)
 
-    def again():
-        return Workspace(registry, own(FLIGHT_DELAY), tmp_path_factory.mktemp("lived"), keys)
+    def new_workspace():
+        return Workspace(registry, own(FLIGHT_DELAY), tmp_path_factory.mktemp("registered"), keys)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(evaluate, "isolated_predictor", predict_in_process)
-        return Lived(frame, run_id, *life(again, frame, run_id))
+        return Registered(frame, run_id, *run_pipeline(new_workspace, frame, run_id))
 
 
-def test_a_first_model_is_certified_and_registered(lived, keys, tmp_path, registry):
-    frame, run_id, candidate = lived.frame, lived.run_id, lived.candidate
-    evidence, verdicts, version = lived.evidence, lived.verdicts, lived.version
-    held = load_version.load_version(
-        registry, "flight_delay", version, folder=tmp_path / "held", trusted=keys / "trusted"
+def test_first_model_is_certified_and_registered(registered, keys, tmp_path, registry):
+    loaded = load_version.load_version(
+        registry, "flight_delay", registered.version, folder=tmp_path / "loaded", trusted=keys / "trusted"
     )
-    assert held.certificate.model_digest == candidate.digest
-    assert held.certificate.snapshot == made_of(frame).snapshot
-    assert held.certificate.seeds == {"training.seed": 0, "histgradientboostingclassifier__random_state": 0}
-    assert held.certificate.run_id == run_id
-    assert held.certificate.metrics == evidence.metrics["test"]
-    assert [gate.gate for gate in held.certificate.gates] == [verdict.gate for verdict in verdicts]
+    assert loaded.certificate.model_digest == registered.candidate.digest
+    assert loaded.certificate.snapshot == made_of(registered.frame).snapshot
+    assert loaded.certificate.seeds == {"training.seed": 0, "histgradientboostingclassifier__random_state": 0}
+    assert loaded.certificate.run_id == registered.run_id
+    assert loaded.certificate.metrics == registered.evidence.metrics["test"]
+    assert [gate.gate for gate in loaded.certificate.gates] == [
+        verdict.gate for verdict in registered.verdicts
+    ]
 
 
-def test_a_registered_model_answers_as_it_did_in_evaluation(lived, keys, tmp_path, registry):
-    held = load_version.load_version(
-        registry, "flight_delay", lived.version, folder=tmp_path / "held", trusted=keys / "trusted"
+def test_registered_model_predicts_as_in_the_evaluation(registered, keys, tmp_path, registry):
+    loaded = load_version.load_version(
+        registry, "flight_delay", registered.version, folder=tmp_path / "loaded", trusted=keys / "trusted"
     )
-    test = lived.frame[lived.frame["day"] >= "2013-02-20"]
-    assert len(test) == lived.evidence.rows["test"]
-    answers = held.model.predict(test)
-    assert (answers.min(), answers.max()) == lived.evidence.prediction_range
+    test = registered.frame[registered.frame["day"] >= "2013-02-20"]
+    assert len(test) == registered.evidence.rows["test"]
+    predictions = loaded.model.predict(test)
+    assert (predictions.min(), predictions.max()) == registered.evidence.prediction_range
 
 
-def test_every_step_tried_again_ends_at_the_same_version(again, flights, new_run):
+def test_repeated_steps_give_the_same_version(new_workspace, flights, new_run):
     run_id = new_run()
-    first, second = (life(again, flights(), run_id) for _ in range(2))
+    first = run_pipeline(new_workspace, flights(), run_id)
+    second = run_pipeline(new_workspace, flights(), run_id)
     assert (first[0], first[3]) == (second[0], second[3])
 
 
-def test_a_certificate_is_not_issued_again(again, flights, new_run, registry, tmp_path):
-    run_id, issued = new_run(), []
+def test_certificate_is_issued_once(new_workspace, flights, new_run, registry, tmp_path):
+    run_id = new_run()
+    issued = []
     for name in ("first", "second"):
-        candidate, *_ = life(again, flights(), run_id)
+        candidate, *_ = run_pipeline(new_workspace, flights(), run_id)
         issued.append(
-            (registry.fetch_model(candidate.model_id, tmp_path / name) / certificate.FILE_NAME).read_bytes()
+            (registry.fetch(candidate.model_id, tmp_path / name) / certificate.FILE_NAME).read_bytes()
         )
     assert issued[0] == issued[1]
 
 
-def test_a_trained_model_is_not_fitted_again(again, flights, new_run):
+def test_trained_model_is_not_fitted_again(new_workspace, flights, new_run):
     class Unfit:
         def fit(self, *_):
             raise AssertionError("fitted again")
 
-    run_id, frame = new_run(), flights()
-    first = train.train_candidate(again(), small(), frame, run_id=run_id, provenance=made_of(frame))
-    assert train.train_candidate(again(), Unfit(), frame, run_id=run_id, provenance=made_of(frame)) == first
+    run_id = new_run()
+    frame = flights()
+    first = train.train_candidate(new_workspace(), small(), frame, run_id=run_id, provenance=made_of(frame))
+    assert (
+        train.train_candidate(new_workspace(), Unfit(), frame, run_id=run_id, provenance=made_of(frame))
+        == first
+    )
 
 
 @pytest.mark.parametrize(
     "change", [{"code_version": "new"}, {"lock_hash": "new"}, {"snapshot": {"digest": "new"}}]
 )
-def test_a_run_cannot_be_trained_on_something_else(again, flights, new_run, change):
-    run_id, frame = new_run(), flights()
-    train.train_candidate(again(), small(), frame, run_id=run_id, provenance=made_of(frame))
-    with pytest.raises(ConflictError, match="new DAG run"):
-        train.train_candidate(again(), small(), frame, run_id=run_id, provenance=made_of(frame, **change))
-
-
-def test_the_certificate_names_the_code_that_trained(again, flights, new_run, registry, tmp_path):
+def test_run_with_other_inputs_is_a_conflict(new_workspace, flights, new_run, change):
+    run_id = new_run()
     frame = flights()
-    candidate = train.train_candidate(again(), small(), frame, run_id=new_run(), provenance=made_of(frame))
-    evidence = evaluate.evaluate_candidate(again(), candidate, frame)
+    train.train_candidate(new_workspace(), small(), frame, run_id=run_id, provenance=made_of(frame))
+    with pytest.raises(ConflictError, match="new DAG run"):
+        train.train_candidate(
+            new_workspace(), small(), frame, run_id=run_id, provenance=made_of(frame, **change)
+        )
+
+
+def test_certificate_names_the_code_of_the_training(new_workspace, flights, new_run, registry, tmp_path):
+    frame = flights()
+    candidate = train.train_candidate(
+        new_workspace(), small(), frame, run_id=new_run(), provenance=made_of(frame)
+    )
+    evidence = evaluate.evaluate_candidate(new_workspace(), candidate, frame)
     verdicts = gates.judge_gates(own(FLIGHT_DELAY), evidence)
     deployed_since = made_of(frame, code_version="newer")
-    site = again()
+    workspace = new_workspace()
     version = register.register_candidate(
-        site, candidate, verdicts, evidence=evidence, provenance=deployed_since
+        workspace, candidate, verdicts, evidence=evidence, provenance=deployed_since
     )
-    found = versions.verify_version(registry, "flight_delay", version, trusted=site.trusted)
-    assert found.code_version == "abc"
+    verified = versions.verify_version(registry, "flight_delay", version, trusted=workspace.trusted)
+    assert verified.code_version == "abc"
 
 
-def test_another_snapshot_is_never_certified(lived, again):
-    other = made_of(lived.frame, snapshot={"digest": "other"})
-    with pytest.raises(ConflictError, match="was not trained on the snapshot"):
+def test_other_snapshot_is_not_certified(registered, new_workspace):
+    other = made_of(registered.frame, snapshot={"digest": "other"})
+    with pytest.raises(SettingsError, match="was not trained on the snapshot"):
         register.register_candidate(
-            again(), lived.candidate, lived.verdicts, evidence=lived.evidence, provenance=other
+            new_workspace(),
+            registered.candidate,
+            registered.verdicts,
+            evidence=registered.evidence,
+            provenance=other,
         )
 
 
-def test_a_refused_candidate_gets_neither_certificate_nor_version(
-    again, flights, new_run, registry, tmp_path
-):
+def test_refused_candidate_is_not_certified(new_workspace, flights, new_run, registry, tmp_path):
     frame = flights()
-    candidate = train.train_candidate(again(), small(), frame, run_id=new_run(), provenance=made_of(frame))
-    evidence = evaluate.evaluate_candidate(again(), candidate, frame)
-    too_much = own(FLIGHT_DELAY, gates=(Threshold(metric="roc_auc", minimum=0.999),))
-    verdicts = gates.judge_gates(too_much, evidence)
+    candidate = train.train_candidate(
+        new_workspace(), small(), frame, run_id=new_run(), provenance=made_of(frame)
+    )
+    evidence = evaluate.evaluate_candidate(new_workspace(), candidate, frame)
+    demanding = own(FLIGHT_DELAY, gates=(Threshold(metric="roc_auc", minimum=0.999),))
+    verdicts = gates.judge_gates(demanding, evidence)
     with pytest.raises(GateFailed, match=r"threshold_roc_auc: fail: roc_auc 0\.\d+ is under the minimum"):
         register.register_candidate(
-            again(), candidate, verdicts, evidence=evidence, provenance=made_of(frame)
+            new_workspace(), candidate, verdicts, evidence=evidence, provenance=made_of(frame)
         )
-    assert not (
-        registry.fetch_model(candidate.model_id, tmp_path / "fetched") / certificate.FILE_NAME
-    ).exists()
+    assert not (registry.fetch(candidate.model_id, tmp_path / "fetched") / certificate.FILE_NAME).exists()
 
 
-def test_files_swapped_in_mlflow_are_never_loaded(again, flights, new_run, registry, packaged):
-    frame, run_id = flights(), new_run()
-    candidate = train.train_candidate(again(), small(), frame, run_id=run_id, provenance=made_of(frame))
+def test_exchanged_files_are_not_loaded(new_workspace, flights, new_run, registry, packaged):
+    frame = flights()
+    run_id = new_run()
+    candidate = train.train_candidate(
+        new_workspace(), small(), frame, run_id=run_id, provenance=made_of(frame)
+    )
     registry._client.log_model_artifacts(candidate.model_id, str(packaged))
     with pytest.raises(CertificateInvalid, match=candidate.digest):
-        evaluate.evaluate_candidate(again(), candidate, frame)
+        evaluate.evaluate_candidate(new_workspace(), candidate, frame)
 
 
-def test_challenger_and_champion_are_compared_on_the_challengers_test_rows(again, flights, new_run):
-    *_, version = life(again, flights(days=40), new_run())
+def test_champion_is_compared_on_the_challengers_test_rows(new_workspace, flights, new_run):
+    *_, version = run_pipeline(new_workspace, flights(days=40), new_run())
     frame = flights(days=80, seed=3)
-    _, evidence, _, newer = life(again, frame, new_run(), rival=version)
+    _, evidence, _, newer = run_pipeline(new_workspace, frame, new_run(), champion_version=version)
     assert newer > version
     assert evidence.champion.version == version
     assert evidence.champion.metrics.keys() == evidence.metrics["test"].keys()
@@ -241,53 +264,58 @@ def test_challenger_and_champion_are_compared_on_the_challengers_test_rows(again
     assert evidence.champion.overlap == 0
 
 
-def test_a_test_row_that_the_champion_was_trained_on_is_found(again, flights, new_run):
-    *_, version = life(again, flights("2013-01-01", 80), new_run())
+def test_test_row_that_the_champion_was_trained_on_blocks(new_workspace, flights, new_run):
+    *_, version = run_pipeline(new_workspace, flights("2013-01-01", 80), new_run())
     frame = flights("2013-01-01", 45)
-    candidate = train.train_candidate(again(), small(), frame, run_id=new_run(), provenance=made_of(frame))
-    evidence = evaluate.evaluate_candidate(again(), candidate, frame, champion_version=version)
+    candidate = train.train_candidate(
+        new_workspace(), small(), frame, run_id=new_run(), provenance=made_of(frame)
+    )
+    evidence = evaluate.evaluate_candidate(new_workspace(), candidate, frame, champion_version=version)
     assert evidence.champion.overlap == evidence.rows["test"]
     assert "overlap" in {
         verdict.gate for verdict in gates.failed(gates.judge_gates(own(FLIGHT_DELAY), evidence))
     }
 
 
-def test_a_champion_compared_with_its_own_copy_gains_nothing(again, flights, new_run):
+def test_copy_of_the_champion_gains_nothing(new_workspace, flights, new_run):
     frame = flights()
-    *_, version = life(again, frame, new_run())
-    candidate = train.train_candidate(again(), small(), frame, run_id=new_run(), provenance=made_of(frame))
-    evidence = evaluate.evaluate_candidate(again(), candidate, frame, champion_version=version)
+    *_, version = run_pipeline(new_workspace, frame, new_run())
+    candidate = train.train_candidate(
+        new_workspace(), small(), frame, run_id=new_run(), provenance=made_of(frame)
+    )
+    evidence = evaluate.evaluate_candidate(new_workspace(), candidate, frame, champion_version=version)
     gate = ImprovementGate(Improvement(metric="log_loss", minimum_gain=0.001), own(FLIGHT_DELAY))
     assert gate.judge(evidence).outcome == "fail"
 
 
-def test_a_regression_takes_the_same_path(
-    site, again, flights, new_run, keys, tmp_path, registry, estimators
-):
+def test_regression_is_registered(new_workspace, flights, new_run, keys, tmp_path, registry, estimators):
     from sklearn.base import clone
 
-    frame, use_case = flights(task="regression"), own(AIR_TIME)
+    frame = flights(task="regression")
+    use_case = own(AIR_TIME)
     run_id = new_run(AIR_TIME)
 
-    def place():
-        return replace(again(), use_case=use_case)
+    def regression_workspace():
+        return replace(new_workspace(), use_case=use_case)
 
-    *_, version = life(place, frame, run_id, estimator=clone(estimators["air_time"]))
-    held = load_version.load_version(
-        registry, "air_time", version, folder=tmp_path / "held", trusted=keys / "trusted"
+    *_, version = run_pipeline(regression_workspace, frame, run_id, estimator=clone(estimators["air_time"]))
+    loaded = load_version.load_version(
+        registry, "air_time", version, folder=tmp_path / "loaded", trusted=keys / "trusted"
     )
-    assert held.model.task == "regression"
+    assert loaded.model.task == "regression"
 
 
-def test_what_travels_between_tasks_is_small_and_plain(lived):
-    candidate, evidence = lived.candidate, lived.evidence
+def test_references_between_tasks_are_small_and_plain(registered):
+    candidate = registered.candidate
+    evidence = registered.evidence
     assert TrainedCandidate(**asdict(candidate)) == candidate
     assert Evidence(**evidence.model_dump(mode="json")) == evidence
     assert len(evidence.model_dump_json()) < 20_000
 
 
-def test_the_run_tells_the_whole_story(lived, registry):
-    run_id, evidence = lived.run_id, lived.evidence
+def test_run_has_metrics_parameters_tags_and_files(registered, registry):
+    run_id = registered.run_id
+    evidence = registered.evidence
     run = registry._client.get_run(run_id)
     assert run.info.status == "FINISHED"
     assert run.data.metrics["test.roc_auc"] == pytest.approx(evidence.metrics["test"]["roc_auc"])
@@ -304,29 +332,29 @@ def test_the_run_tells_the_whole_story(lived, registry):
     }
 
 
-def test_a_version_names_its_data_and_code(lived, registry):
-    tags = registry.tags_of("flight_delay", lived.version)
-    assert tags["airworthy.snapshot.digest"] == made_of(lived.frame).snapshot["digest"]
+def test_version_names_its_data_and_code(registered, registry):
+    tags = registry.tags_of("flight_delay", registered.version)
+    assert tags["airworthy.snapshot.digest"] == made_of(registered.frame).snapshot["digest"]
     assert tags["airworthy.code_version"] == "abc"
 
 
-def test_a_strangers_version_is_not_loaded(lived, registry, tmp_path):
+def test_version_of_an_unknown_key_is_not_loaded(registered, registry, tmp_path):
     certificate.generate_keys(tmp_path / "others")
     others = tmp_path / "others" / "trusted"
     with pytest.raises(CertificateInvalid, match="unknown"):
         load_version.load_version(
-            registry, "flight_delay", lived.version, folder=tmp_path / "x", trusted=others
+            registry, "flight_delay", registered.version, folder=tmp_path / "x", trusted=others
         )
 
 
-def test_staging_gets_rows_and_the_answers_to_expect(lived, keys, registry):
-    rows = versions.golden_of_version(registry, "flight_delay", lived.version, trusted=keys / "trusted")
+def test_golden_rows_have_the_predictions_to_expect(registered, keys, registry):
+    rows = versions.golden_of_version(registry, "flight_delay", registered.version, trusted=keys / "trusted")
     assert rows["dataframe_split"]["columns"] == list(FLIGHT_DELAY.features)
     assert len(rows["predictions"]) == len(rows["dataframe_split"]["data"]) == 50
     assert np.isfinite(rows["predictions"]).all()
 
 
-def test_aliases_show_the_desired_state(lived, registry):
-    versions.project_aliases(registry, ReleaseState("flight_delay", champion=lived.version))
-    found = registry._client.get_registered_model("flight_delay").aliases
-    assert {name: int(number) for name, number in found.items()} == {"champion": lived.version}
+def test_aliases_show_the_desired_state(registered, registry):
+    versions.project_aliases(registry, ReleaseState("flight_delay", champion=registered.version))
+    aliases = registry._client.get_registered_model("flight_delay").aliases
+    assert {name: int(number) for name, number in aliases.items()} == {"champion": registered.version}

@@ -56,16 +56,16 @@ def test_a_version_is_reproduced_byte_by_byte(reproduce, registry, certified, da
     before = versions_of(registry, certified.name)
     aliases = aliases_of(registry, certified.name)
     result = reproduce()
-    assert (result["outcome"], result["found"]) == ("identical", result["digest"])
+    assert (result["outcome"], result["reproduced_digest"]) == ("identical", result["digest"])
     assert result["golden"] == {"rows": 50, "differing": 0, "largest": 0.0}
     assert result["test"] == {"rows": 160, "differing": 0, "largest": 0.0}
     assert (changed_inputs(result), result["files"]) == (set(), [])
     assert versions_of(registry, certified.name) == before
     assert aliases_of(registry, certified.name) == aliases
-    page = registry.fetch_file(result["run_id"], reproduction.PAGE, tmp_path)
+    page = registry.fetch_file(result["run_id"], reproduction.MARKDOWN, tmp_path)
     assert "**Identical**" in page.read_text()
     assert (
-        json.loads(registry.fetch_file(result["run_id"], reproduction.FILE, tmp_path).read_text()) == result
+        json.loads(registry.fetch_file(result["run_id"], reproduction.JSON, tmp_path).read_text()) == result
     )
     tag = registry.tags_of(certified.name, 1)["airworthy.reproduction"]
     assert tag.startswith(f"identical: {certified.name} version 1")
