@@ -54,6 +54,7 @@ class Model:
     task: str = "binary"
     classes: tuple[str, ...] = ()
     n_rows: int = 0
+    isolated: ProcessMeasurement | None = None
 
     def predict(self, frame: pd.DataFrame) -> np.ndarray:
         self.n_rows += len(frame)
@@ -128,7 +129,6 @@ def verdicts_of(
     rows: Callable[[pd.DataFrame], pd.DataFrame] = lambda frame: frame,
     champion: Model | None = None,
     isolated: ProcessMeasurement | None = None,
-    champion_isolated: ProcessMeasurement | None = None,
     leakage: LeakageRecord | None = PASSED,
     **changes: Any,
 ) -> Any:
@@ -145,7 +145,7 @@ def verdicts_of(
         use_case,
         Splits(train, validation, test),
         packaged_model(Model(function, task=task), isolated),
-        champion=packaged_model(champion, champion_isolated) if champion else None,
+        champion=packaged_model(champion, champion.isolated) if champion else None,
         champion_version=3 if champion else None,
     )
     evidence = collect_evidence(context, overlap=0, champion_overlap=0, refusals=0, leakage=leakage)

@@ -31,9 +31,8 @@ def test_latency_ratio_to_the_champion_is_limited(verdict_of, latency, outcome):
     gate = Budget(maximum_latency_ratio=2, maximum_size_ratio=2, maximum_memory_ratio=2)
     verdict = verdict_of(
         gate,
-        champion=Model(sound),
+        champion=Model(sound, isolated=process_measurement([])),
         isolated=process_measurement(parity_predictions(), latency_p50_ms=latency),
-        champion_isolated=process_measurement([]),
     )
     assert verdict.outcome == outcome
 
