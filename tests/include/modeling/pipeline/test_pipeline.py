@@ -9,7 +9,7 @@ import pytest
 
 from include.certificates import certificate
 from include.declarations import Threshold
-from include.errors import CertificateInvalid, GateFailed, SettingsError
+from include.errors import CertificateInvalid, ConflictError, GateFailed
 from include.modeling import gates
 from include.modeling.evaluation.evidence import Evidence
 from include.modeling.pipeline import evaluate, train
@@ -59,7 +59,7 @@ def test_certificate_is_issued_once(new_workspace, flights, new_run, registry, t
     for name in ("first", "second"):
         candidate, *_ = run_pipeline(new_workspace, flights(), run_id)
         issued.append(
-            (registry.fetch(candidate.model_id, tmp_path / name) / certificate.FILE_NAME).read_bytes()
+            (registry.fetch_model(candidate.model_id, tmp_path / name) / certificate.FILE_NAME).read_bytes()
         )
     assert issued[0] == issued[1]
 
@@ -82,7 +82,7 @@ def test_certificate_names_the_code_of_the_training(new_workspace, flights, new_
 
 def test_other_snapshot_is_not_certified(registered, new_workspace):
     other = made_of(registered.frame, snapshot={"digest": "other"})
-    with pytest.raises(SettingsError, match="was not trained on the snapshot"):
+    with pytest.raises(ConflictError, match="was not trained on the snapshot"):
         register.register_candidate(
             new_workspace(),
             registered.candidate,
@@ -104,7 +104,9 @@ def test_refused_candidate_is_not_certified(new_workspace, flights, new_run, reg
         register.register_candidate(
             new_workspace(), candidate, verdicts, evidence=evidence, provenance=made_of(frame)
         )
-    assert not (registry.fetch(candidate.model_id, tmp_path / "fetched") / certificate.FILE_NAME).exists()
+    assert not (
+        registry.fetch_model(candidate.model_id, tmp_path / "fetched") / certificate.FILE_NAME
+    ).exists()
 
 
 def test_regression_is_registered(new_workspace, flights, new_run, keys, tmp_path, registry, estimators):
