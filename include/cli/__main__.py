@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -40,6 +41,14 @@ Settings are AIRWORTHY_* variables; AIRWORTHY_HOME names the folder of all state
   3  The stack does not run (`stack status`).
 """
 
+# Libraries of the commands send no usage data and draw no progress bars, unless the caller wants it.
+LIBRARY_SETTINGS = {
+    "DO_NOT_TRACK": "true",
+    "GX_ANALYTICS_ENABLED": "false",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+}
+
 app = Typer(
     name="airworthy",
     help=HELP,
@@ -67,6 +76,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
     An error of the project is printed on standard error, without a traceback, and the code is 1.
     """
+    for name, value in LIBRARY_SETTINGS.items():
+        os.environ.setdefault(name, value)
     try:
         app(None if arguments is None else list(arguments), prog_name="airworthy")
     except AirworthyError as error:

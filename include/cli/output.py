@@ -10,7 +10,8 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-PIPE_WIDTH = 140  # characters per line where the output is not a terminal
+# Characters per line where the output is not a terminal: wide enough that no cell is folded.
+PIPE_WIDTH = 400
 
 
 def open_console() -> Console:

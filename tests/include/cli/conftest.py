@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from include.cli.__main__ import main
+from include.cli.__main__ import LIBRARY_SETTINGS, main
 from include.settings import settings
 
 if TYPE_CHECKING:
@@ -28,8 +28,12 @@ class CommandResult:
 
 
 @pytest.fixture
-def airworthy(capsys: pytest.CaptureFixture[str]) -> Callable[..., CommandResult]:
+def airworthy(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., CommandResult]:
     """Return a way to run one command of the command line in this process."""
+    for name, value in LIBRARY_SETTINGS.items():
+        monkeypatch.setenv(name, value)
 
     def run(*arguments: object) -> CommandResult:
         capsys.readouterr()
