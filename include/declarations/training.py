@@ -43,7 +43,7 @@ class Integer(Declaration):
 
     @model_validator(mode="after")
     def _can_be_chosen(self) -> Self:
-        _require_range(self.low, self.high, log=self.log)
+        _require_parameter_range(self.low, self.high, log=self.log)
         return self
 
 
@@ -57,7 +57,7 @@ class Real(Declaration):
 
     @model_validator(mode="after")
     def _can_be_chosen(self) -> Self:
-        _require_range(self.low, self.high, log=self.log)
+        _require_parameter_range(self.low, self.high, log=self.log)
         return self
 
 
@@ -90,7 +90,7 @@ class Tuning(Declaration):
     dask: Annotated[str, Field(pattern=r"^(tcp|tls)://.+:\d+$")] | None = None
 
 
-def _require_range(low: float, high: float, *, log: bool) -> None:
+def _require_parameter_range(low: float, high: float, *, log: bool) -> None:
     if not math.isfinite(low) or not low < high:
         raise ValueError(f"low {low} must be below high {high}")
     if log and low <= 0:

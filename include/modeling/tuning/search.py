@@ -110,7 +110,7 @@ def tune(
         with trial_executor(tuning, job, site.workdir) as execute:
             _run_trials(study, tuning, execute, runs, metric)
     result = _best_result(study, metric)
-    _log_result(site, run_id, study, result, usage.figures)
+    _log_study(site, run_id, study, result, usage.figures)
     return result
 
 
@@ -138,7 +138,7 @@ def _best_result(study: Study, metric: str) -> TuningResult:
     return TuningResult(dict(best.params), metric, float(best.value or 0.0), len(ended), len(failed))
 
 
-def _log_result(
+def _log_study(
     site: Workspace, run_id: str, study: Study, result: TuningResult, usage: Mapping[str, float]
 ) -> None:
     """Log the chosen parameters and the history of the search."""

@@ -1,4 +1,4 @@
-"""Whatever is done to the tables afterwards, a snapshot is read as it was taken."""
+"""A snapshot is read as it was created, whatever happens to the tables afterwards."""
 
 from __future__ import annotations
 
@@ -42,16 +42,18 @@ def rows(table, day, seed):
 
 
 def pinned(table, taken):
-    """Return the versions that snapshots name, as the registry tells maintenance."""
+    """Return the table versions that snapshots name, as the registry returns them for maintenance."""
     field = "feature_version" if table == "flight_features" else "label_version"
     return {getattr(snapshot, field) for snapshot, _ in taken}
 
 
 @settings(max_examples=15, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(steps)
-def test_the_same_rows_are_read_after_writes_new_columns_compaction_and_cleaning(done):
+def test_snapshot_rows_stay_equal_after_any_table_changes(done):
     with tempfile.TemporaryDirectory() as folder:
-        lake, taken, width = Lake(folder), [], 0
+        lake = Lake(folder)
+        taken = []
+        width = 0
         for table in TABLES:
             for day in DAYS:
                 lake.publish(table, rows(table, day, 0), [day], metadata={})
@@ -71,7 +73,7 @@ def test_the_same_rows_are_read_after_writes_new_columns_compaction_and_cleaning
             )
 
 
-def test_a_version_that_nothing_pins_is_gone_after_its_retention_and_the_error_says_so(tmp_path):
+def test_unpinned_version_is_an_error_after_its_retention(tmp_path):
     lake = Lake(str(tmp_path))
     for table in TABLES:
         lake.publish(table, pd.concat([rows(table, day, 0) for day in DAYS]), DAYS, metadata={})

@@ -42,7 +42,7 @@ class Run(Task):
 
 
 class Supervisor:
-    """Keeps the state of assets as Airflow's database does: as JSON, by the asset's name."""
+    """Stores the state of assets as JSON by name, as Airflow's database does."""
 
     def __init__(self) -> None:
         self.state: dict[tuple[str, str], str] = {}
@@ -59,14 +59,14 @@ class Supervisor:
 
 @pytest.fixture
 def supervisor(monkeypatch: pytest.MonkeyPatch) -> Supervisor:
-    found = Supervisor()
-    monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", found, raising=False)
-    return found
+    supervisor = Supervisor()
+    monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", supervisor, raising=False)
+    return supervisor
 
 
 @pytest.fixture
 def declare_dataset(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Dataset], Dataset]]:
-    """Return a way to declare a dataset beside the project's own."""
+    """Return a function that adds a dataset to the catalog."""
     discovered = include.catalog.discover("include")
 
     def declare(dataset: Dataset) -> Dataset:
@@ -84,41 +84,45 @@ def ingest(
     context: Callable[..., dict[str, Any]], supervisor: Supervisor
 ) -> Callable[..., dict[tuple[str, str], Any]]:
     """
-    Return a way to run a dataset's whole ingestion DAG, which returns the XComs.
+    Return a function that runs the tasks of a dataset's ingestion DAG and returns the XComs.
 
-    `partition` is an ordinary run's, `params` are a bulk run's. What is deferred waits in a trigger.
+    `partition` is that of an ordinary run, `params` are those of a bulk run. Deferred tasks wait in a trigger.
     """
 
     def run(
         dataset: Dataset, partition: str | None = None, *, run_type: str = "scheduled", **params: str
     ) -> dict[tuple[str, str], Any]:
-        dag, xcoms = ingestion_dag(dataset), {}
+        dag = ingestion_dag(dataset)
+        xcoms: dict[tuple[str, str], Any] = {}
         name = f"{run_type}__{partition or params}"
-        about = {"dag_id": dag.dag_id, "run_id": name, "run_type": run_type, "partition_key": partition}
+        run_fields = {"dag_id": dag.dag_id, "run_id": name, "run_type": run_type, "partition_key": partition}
         for task_id in ("wait", "extract", "validate", "publish", "plan", "advance"):
             if task_id not in dag.task_ids:
                 continue
-            task, ti = dag.get_task(task_id), Run(task_id=task_id, xcoms=xcoms)
+            task = dag.get_task(task_id)
+            ti = Run(task_id=task_id, xcoms=xcoms)
             store = AssetStateStoreAccessors(task.inlets, task.outlets)
-            given = context(about, params=params, ti=ti, task_instance=ti, task=task, asset_state_store=store)
+            task_context = context(
+                run_fields, params=params, ti=ti, task_instance=ti, task=task, asset_state_store=store
+            )
             if task_id == "wait":
                 task.poll_interval = timedelta(seconds=0.1)
-            task.render_template_fields(given)
-            ti.xcom_push("return_value", _executed(task, given))
-            xcoms[task_id, "events"] = given["outlet_events"]
+            task.render_template_fields(task_context)
+            ti.xcom_push("return_value", _execute(task, task_context))
+            xcoms[task_id, "events"] = task_context["outlet_events"]
         return xcoms
 
     return run
 
 
-def _executed(task: Any, given: dict[str, Any]) -> Any:
+def _execute(task: Any, task_context: dict[str, Any]) -> Any:
     try:
-        return task.execute(given)
+        return task.execute(task_context)
     except TaskDeferred as deferred:
         _, stored = deferred.trigger.serialize()
         trigger = type(deferred.trigger)(**json.loads(json.dumps(stored)))
         event = asyncio.run(asyncio.wait_for(_first(trigger), 60))
-        return getattr(task, deferred.method_name)(given, event)
+        return getattr(task, deferred.method_name)(task_context, event)
 
 
 async def _first(trigger: Any) -> Any:
@@ -127,7 +131,7 @@ async def _first(trigger: Any) -> Any:
 
 @pytest.fixture
 def connection(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Return a way to define an Airflow connection."""
+    """Return a function that defines an Airflow connection."""
 
     def define(conn_id: str, **parts: Any) -> None:
         monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", json.dumps(parts))
