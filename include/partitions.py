@@ -1,4 +1,4 @@
-"""The names of partitions: a day, an hour, or a range of either that one bulk run made."""
+"""Partitions of data: days and hours in UTC, their names, and ranges of them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 Granularity: TypeAlias = Literal["day", "hour"]
-Partition: TypeAlias = date  # an hour is the aware `datetime` at which it begins, in UTC
+# A day, or an hour as the aware `datetime` in UTC at which it begins.
+Partition: TypeAlias = date
 
 FORMAT = "%Y-%m-%d"
 HOUR_FORMAT = "%Y-%m-%dT%H"
@@ -24,35 +25,51 @@ def format_partition(partition: Partition) -> str:
 
 
 def format_key(partitions: Sequence[Partition]) -> str:
-    """Return the name of one partition, `2013-01-01..2013-06-30` for all of a range."""
-    first, last = format_partition(partitions[0]), format_partition(partitions[-1])
+    """Return the name of one partition, or `2013-01-01..2013-06-30` for a range."""
+    first = format_partition(partitions[0])
+    last = format_partition(partitions[-1])
     return first if len(partitions) == 1 else f"{first}..{last}"
 
 
 def parse_partition(partition_key: str, granularity: Granularity = "day") -> list[Partition]:
     """
-    Return every partition of a key, oldest first; a day of a dataset that comes by the hour is its 24 hours.
+    Return the partitions of a key, oldest first.
 
-    :raises DataError: if the key is neither a partition nor a range, or an hour where there are only days
+    Parameters
+    ----------
+    partition_key
+        A partition such as `2013-07-01T05`, or a range such as `2013-01-01..2013-06-30`.
+    granularity
+        Granularity of the data; with "hour", a day is its 24 hours.
+
+    Raises
+    ------
+    DataError
+        If the key is neither a partition nor a range, or names hours of data with days.
     """
-    begin, end = _bounds(partition_key)
+    begin, end = _parse_range(partition_key)
     step = STEP[granularity]
     if granularity == "day":
         if isinstance(begin, datetime) or isinstance(end, datetime):
             raise DataError(f"{partition_key!r} names hours, but the data comes by day: give 2013-07-01.")
-        return [begin + n * step for n in range((end - begin) // step + 1)]
-    first, after = start_of(begin), end_of(end)
-    return [first + n * step for n in range((after - first) // step)]
+        return [begin + number * step for number in range((end - begin) // step + 1)]
+    first = start_of(begin)
+    return [first + number * step for number in range((end_of(end) - first) // step)]
 
 
 def parse_key(partition_key: str) -> list[date]:
     """
-    Return every day that a partition key touches, oldest first.
+    Return the days that a partition or range touches, oldest first.
 
-    :raises DataError: if the key is neither a partition nor a range
+    Raises
+    ------
+    DataError
+        If the key is neither a partition nor a range.
     """
-    begin, end = (day_of(bound) for bound in _bounds(partition_key))
-    return [begin + timedelta(days=n) for n in range((end - begin).days + 1)]
+    begin, end = _parse_range(partition_key)
+    first = day_of(begin)
+    n_days = (day_of(end) - first).days + 1
+    return [first + timedelta(days=number) for number in range(n_days)]
 
 
 def day_of(partition: Partition) -> date:
@@ -61,8 +78,8 @@ def day_of(partition: Partition) -> date:
 
 
 def hours_of(day: date) -> list[datetime]:
-    """Return the 24 hours of a day: in UTC no clock is ever changed."""
-    return [start_of(day) + timedelta(hours=n) for n in range(24)]
+    """Return the 24 hours of a day; UTC has no daylight saving time."""
+    return [start_of(day) + timedelta(hours=number) for number in range(24)]
 
 
 def start_of(partition: Partition) -> datetime:
@@ -78,35 +95,38 @@ def end_of(partition: Partition) -> datetime:
 
 
 def contiguous_ranges(partitions: Iterable[Partition]) -> list[list[Partition]]:
-    """Return the partitions as the fewest lists without a gap in between, oldest first."""
-    found: list[list[Partition]] = []
+    """Return the partitions as the fewest lists without gaps, oldest first."""
+    ranges: list[list[Partition]] = []
     for partition in sorted(partitions):
-        if found and start_of(partition) == end_of(found[-1][-1]):
-            found[-1].append(partition)
+        if ranges and start_of(partition) == end_of(ranges[-1][-1]):
+            ranges[-1].append(partition)
         else:
-            found.append([partition])
-    return found
+            ranges.append([partition])
+    return ranges
 
 
 def require_started(partitions: Iterable[Partition], now: datetime) -> None:
     """
-    Do nothing if all of these partitions have begun.
+    Raise an error if one of these partitions has not begun.
 
-    :raises DataError: naming the first that has not
+    Raises
+    ------
+    DataError
+        With the name of the first such partition.
     """
     future = [partition for partition in partitions if start_of(partition) > now]
     if future:
         raise DataError(
             f"{format_partition(future[0])} has not begun yet: it is {now:%Y-%m-%d %H:%M} UTC. "
-            "Run it when it has, or correct the partition."
+            "Run it after it has begun, or correct the partition."
         )
 
 
-def _bounds(partition_key: str) -> tuple[Partition, Partition]:
+def _parse_range(partition_key: str) -> tuple[Partition, Partition]:
     first, _, last = partition_key.partition("..")
     try:
-        begin = _one(first)
-        end = _one(last) if last else begin
+        begin = _parse_bound(first)
+        end = _parse_bound(last) if last else begin
     except ValueError as error:
         raise DataError(
             f"{partition_key!r} is no partition: give 2013-07-01, 2013-07-01T05, "
@@ -117,7 +137,7 @@ def _bounds(partition_key: str) -> tuple[Partition, Partition]:
     return begin, end
 
 
-def _one(text: str) -> Partition:
+def _parse_bound(text: str) -> Partition:
     if "T" in text:
         return datetime.strptime(text, HOUR_FORMAT).replace(tzinfo=UTC)
     return date.fromisoformat(text)

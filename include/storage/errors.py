@@ -1,4 +1,4 @@
-"""What a disk or an object store means when it refuses, and what a person can do about it."""
+"""Errors of disks and object stores, translated into the place, the cause and the remedy."""
 
 from __future__ import annotations
 
@@ -6,136 +6,145 @@ import errno
 import os
 import re
 from contextlib import contextmanager
-from functools import wraps
-from typing import TYPE_CHECKING, Concatenate, ParamSpec, Protocol, TypeVar
+from typing import TYPE_CHECKING
 
 from deltalake.exceptions import CommitFailedError, DeltaError
 
 from include.errors import AirworthyError, ServiceUnavailable, SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
-P = ParamSpec("P")
-R = TypeVar("R")
-
-CONNECTION = "lake_default"
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-_CLOSED = {errno.EACCES, errno.EPERM, errno.EROFS}
-_ENDPOINTS = ("aws_endpoint_url_s3", "aws_endpoint_url", "aws_endpoint", "endpoint_url", "endpoint")
+DEFAULT_CONNECTION = "lake_default"
+MAX_MESSAGE_LENGTH = 400
+_FULL_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_DENIED_ERRNOS = {errno.EACCES, errno.EPERM, errno.EROFS}
+_ENDPOINT_OPTIONS = (
+    "aws_endpoint_url_s3",
+    "aws_endpoint_url",
+    "aws_endpoint",
+    "endpoint_url",
+    "endpoint",
+)
 _ADDRESS = re.compile(r"https?://[^\s/]+")
-_OF_A_STORE = re.compile(r"Generic \w+ error|Error performing|HTTP error|os error \d+|lacked the necessary")
+_FULL_STORE = re.compile(r"507 |InsufficientStorage|QuotaExceeded|No space left")
+_STORE_ERROR = re.compile(r"Generic \w+ error|Error performing|HTTP error|os error \d+|lacked the necessary")
 _OS_ERROR = re.compile(r"os error (\d+)")
-_CODE = re.compile(r"<Code>(\w+)</Code>")
-_ARROW = re.compile(r"\s*(?:\x1b\[\d+m)?↳(?:\x1b\[\d+m)?\s*")  # how Delta draws a chain of causes
-# What no retry mends: the pattern in the store's answer, and what to do.
+_ERROR_CODE = re.compile(r"<Code>(\w+)</Code>")
+_SECRET_OPTION = re.compile(r"(?i)secret|token|password")
+# Delta separates the causes of an error by arrows.
+_CAUSE_ARROW = re.compile(r"\s*(?:\x1b\[\d+m)?↳(?:\x1b\[\d+m)?\s*")
+# Errors that a retry cannot correct: a pattern in the store's answer, and the remedy.
 _REMEDIES = (
-    (r"NoSuchBucket", "has no such bucket: make it, or correct its name"),
-    (r"169\.254\.169\.254|NoCredentials", "was given no credentials: add an access key and its secret"),
+    (r"NoSuchBucket", "has no such bucket: create it, or correct its name"),
+    (r"169\.254\.169\.254|NoCredentials", "received no credentials: add an access key and its secret"),
     (r"scheme is not allowed", "is not reached by TLS: use https://, or allow http with AWS_ALLOW_HTTP=true"),
-    (r"PermanentRedirect|301 Moved|AuthorizationHeaderMalformed", "is of another region: correct AWS_REGION"),
+    (r"PermanentRedirect|301 Moved|AuthorizationHeaderMalformed", "is in another region: correct AWS_REGION"),
     (
         r"necessary privileges|403 Forbidden|401 Unauthorized|ExpiredToken|InvalidToken",
-        "refuses the credentials: correct the access key and its secret, or what they may do",
+        "refuses the credentials: correct the access key and its secret, or their permissions",
     ),
 )
 
 
-class Stored(Protocol):
-    """Something below an address, reached by the options of a connection."""
-
-    @property
-    def uri(self) -> str: ...  # noqa: D102
-    @property
-    def storage_options(self) -> Mapping[str, str]: ...  # noqa: D102
-    @property
-    def connection(self) -> str: ...  # noqa: D102
-
-
-S = TypeVar("S", bound=Stored)
-
-
-def with_translated_errors(method: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S, P], R]:
-    """Let a method raise what `reaching` says."""
-
-    @wraps(method)
-    def wrapped(self: S, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        with translate_storage_errors(self.uri, self.storage_options, self.connection):
-            return method(self, *args, **kwargs)
-
-    return wrapped
-
-
 @contextmanager
 def translate_storage_errors(
-    uri: str, options: Mapping[str, str], connection: str = CONNECTION
+    uri: str, options: Mapping[str, str], connection: str = DEFAULT_CONNECTION
 ) -> Iterator[None]:
     """
-    Turn what a disk or store refuses into an error that names the place and the remedy, never a secret.
+    Translate errors of a disk or an object store; messages contain no secret.
 
-    :raises SettingsError: if trying again would not help: credentials, bucket, region, permissions
-    :raises ServiceUnavailable: if it may: the store is away, busy or full
+    Parameters
+    ----------
+    uri
+        Local path, or address such as `s3://bucket/lake`.
+    options
+        Options of the object store, as Delta takes them.
+    connection
+        Name of the Airflow connection that a person has to correct.
+
+    Raises
+    ------
+    SettingsError
+        If a retry cannot help: credentials, bucket, region, permissions, endpoint.
+    ServiceUnavailable
+        If a retry may help: the store is away, busy or full.
     """
-    if "://" in uri and not _ADDRESS.match(_endpoint(options) or "https://aws"):
-        raise SettingsError(
-            f"{_endpoint(options)!r} is no endpoint of an object store: give its whole address, http://…, in "
-            f"the `storage_options` of the connection {connection} or in AWS_ENDPOINT_URL."
-        )  # Delta would crash on it
+    if "://" in uri:
+        _require_valid_endpoint(options, connection)
     try:
         yield
     except (AirworthyError, CommitFailedError):
         raise
     except (OSError, DeltaError) as error:
-        meaning = _translate(error, uri, options, connection)
-        if meaning is None:
+        translated = _translate(error, uri, options, connection)
+        if translated is None:
             raise
-        raise meaning from error
+        raise translated from error
+
+
+def _require_valid_endpoint(options: Mapping[str, str], connection: str) -> None:
+    """Raise SettingsError if the endpoint is not an address: Delta would crash on it."""
+    endpoint = _endpoint(options)
+    if endpoint and not _ADDRESS.match(endpoint):
+        raise SettingsError(
+            f"{endpoint!r} is no endpoint of an object store: give its whole address, http://…, in "
+            f"the `storage_options` of the connection {connection} or in AWS_ENDPOINT_URL."
+        )
 
 
 def _translate(
     error: Exception, uri: str, options: Mapping[str, str], connection: str
 ) -> AirworthyError | None:
-    text = _ARROW.sub(": ", str(error))
-    number = error.errno if isinstance(error, OSError) else None
-    if found := _OS_ERROR.search(text):
-        number = int(found[1])
-    where = _place(uri, options)
-    if number in _FULL or re.search(r"507 |InsufficientStorage|QuotaExceeded|No space left", text):
-        return ServiceUnavailable(f"No space left on {where}: free some and clear the task. ({_short(text)})")
-    if number in _CLOSED:
-        return SettingsError(f"{where} may not be used: correct its permissions. ({_short(text)})")
+    text = _CAUSE_ARROW.sub(": ", str(error))
+    number = _os_error_number(error, text)
+    target = _describe_target(uri, options)
+    if number in _FULL_ERRNOS or _FULL_STORE.search(text):
+        return ServiceUnavailable(
+            f"No space left on {target}: free some and clear the task. ({_shorten(text)})"
+        )
+    if number in _DENIED_ERRNOS:
+        return SettingsError(f"{target} may not be used: correct its permissions. ({_shorten(text)})")
     for pattern, remedy in _REMEDIES:
         if re.search(pattern, text):
-            code = _CODE.search(text)
+            code = _ERROR_CODE.search(text)
+            details = code[1] if code else _hide_secrets(_shorten(text), options)
             return SettingsError(
-                f"{where} {remedy}, in the `storage_options` of the connection {connection} or the "
-                f"variables AWS_*. ({code[1] if code else _hidden(_short(text), options)})"
+                f"{target} {remedy}, in the `storage_options` of the connection {connection} or the "
+                f"variables AWS_*. ({details})"
             )
-    if isinstance(error, FileNotFoundError) or not (number or _OF_A_STORE.search(text)):
+    if isinstance(error, FileNotFoundError) or not (number or _STORE_ERROR.search(text)):
         return None
     return ServiceUnavailable(
-        f"{where} does not answer as it should; see whether it is up, then clear the task. "
-        f"({_hidden(_short(text), options)})"
+        f"{target} does not answer as expected; check that it is up, then clear the task. "
+        f"({_hide_secrets(_shorten(text), options)})"
     )
 
 
-def _place(uri: str, options: Mapping[str, str]) -> str:
+def _os_error_number(error: Exception, text: str) -> int | None:
+    match = _OS_ERROR.search(text)
+    if match:
+        return int(match[1])
+    return error.errno if isinstance(error, OSError) else None
+
+
+def _describe_target(uri: str, options: Mapping[str, str]) -> str:
     endpoint = _endpoint(options) if "://" in uri else None
     return f"{uri} at {endpoint}" if endpoint else uri
 
 
 def _endpoint(options: Mapping[str, str]) -> str | None:
-    known = {name.lower(): value for name, value in [*os.environ.items(), *options.items()]}
-    return next((known[name] for name in _ENDPOINTS if name in known), None)
+    values = {name.lower(): value for name, value in [*os.environ.items(), *options.items()]}
+    return next((values[name] for name in _ENDPOINT_OPTIONS if name in values), None)
 
 
-def _short(text: str) -> str:
-    flat = " ".join(text.split())
-    return flat if len(flat) <= 400 else f"{flat[:150]} … {flat[-250:]}"
+def _shorten(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= MAX_MESSAGE_LENGTH else f"{line[:150]} … {line[-250:]}"
 
 
-def _hidden(text: str, options: Mapping[str, str]) -> str:
+def _hide_secrets(text: str, options: Mapping[str, str]) -> str:
     for name, value in [*os.environ.items(), *options.items()]:
-        if re.search(r"(?i)secret|token|password", name) and len(value) > 3:
+        if _SECRET_OPTION.search(name) and len(value) > 3:
             text = text.replace(value, "***")
     return text

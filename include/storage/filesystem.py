@@ -1,65 +1,63 @@
-"""Files below an address, on a disk or in an object store, reached with the options that Delta takes."""
+"""Files below an address on a disk or in an object store, opened with the options that Delta takes."""
 
 from __future__ import annotations
 
-import os
-from contextlib import suppress
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 from deltalake.fs import DeltaStorageHandler
 from pyarrow import fs
 
+from include.atomic_files import write_atomically
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# Delta's own patience is three minutes for each of a dozen requests; Airflow's retries wait for longer.
-_PATIENCE = {"retry_timeout": "60s", "timeout": "30s", "connect_timeout": "5s"}
+# Delta waits for three minutes in each of a dozen requests; Airflow's retries wait for longer.
+STORE_TIMEOUTS = {"retry_timeout": "60s", "timeout": "30s", "connect_timeout": "5s"}
 
 
 def open_filesystem(uri: str, storage_options: Mapping[str, str]) -> fs.FileSystem:
-    """Return the files below `uri`, by their paths relative to it."""
+    """Return the file system below `uri`, a local path or `s3://…`; paths are relative to it."""
     if "://" in uri:
         return fs.PyFileSystem(_ObjectStore(uri, with_timeouts(uri, storage_options)))
     return fs.SubTreeFileSystem(str(Path(uri).absolute()), fs.LocalFileSystem())
 
 
-def with_timeouts(uri: str, given: Mapping[str, str]) -> dict[str, str]:
-    """Return a store's options; where they say nothing else, one that is away is given up after a minute."""
-    return {**_PATIENCE, **given} if "://" in uri else dict(given)
+def with_timeouts(uri: str, storage_options: Mapping[str, str]) -> dict[str, str]:
+    """Return the options, for an object store with `STORE_TIMEOUTS` where they set no others."""
+    defaults = STORE_TIMEOUTS if "://" in uri else {}
+    return {**defaults, **storage_options}
 
 
 def write_file(files: fs.FileSystem, path: str, content: bytes) -> None:
-    """Write a file that is there as a whole or not at all, in place of the one that was."""
-    if not isinstance(files, fs.SubTreeFileSystem):  # an object appears when it is complete
-        _write(files, path, content)
+    """Replace a file in one step: readers see the old content or the new one."""
+    if isinstance(files, fs.SubTreeFileSystem):
+        file = Path(files.base_path, path)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(file, content)
         return
-    place = PurePosixPath(path)
-    unfinished = str(place.with_name(f".{place.name}.{os.getpid()}"))
-    files.create_dir(str(place.parent), recursive=True)
-    try:
-        _write(files, unfinished, content)
-        files.move(unfinished, path)
-    except OSError:  # a full disk, most of all, should not keep what nobody will read
-        with suppress(OSError):
-            files.delete_file(unfinished)
-        raise
+    # Without `compression=None`, Arrow would compress files that are named *.gz.
+    stream = files.open_output_stream(path, compression=None)
+    stream.write(content)
+    # An object appears when its stream is closed, so a stream whose writing failed stays open.
+    stream.close()
 
 
 def find_missing(files: fs.FileSystem, paths: list[str]) -> set[str]:
-    """Return which of `paths` are no files."""
-    found = files.get_file_info(paths)
-    return {path for path, info in zip(paths, found, strict=True) if info.type != fs.FileType.File}
+    """Return those of `paths` that are not files."""
+    infos = files.get_file_info(paths)
+    return {path for path, info in zip(paths, infos, strict=True) if info.type != fs.FileType.File}
 
 
-class _ObjectStore(DeltaStorageHandler):  # type: ignore[misc]  # it comes without types
+class _ObjectStore(DeltaStorageHandler):  # type: ignore[misc]  # deltalake.fs has no types
     def open_output_stream(self, path: str, metadata: dict[str, str] | None = None) -> pa.PythonFile:
         return pa.PythonFile(_Upload(self._handler.open_output_stream(path, metadata)), mode="w")
 
 
 class _Upload:
-    """An object's stream that takes what Arrow hands over: buffers, where Delta's own takes bytes only."""
+    """Stream of an object that takes Arrow's buffers; Delta's own stream takes bytes only."""
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
@@ -76,9 +74,3 @@ class _Upload:
 
     def close(self) -> None:
         self._stream.close()
-
-
-def _write(files: fs.FileSystem, path: str, content: bytes) -> None:
-    stream = files.open_output_stream(path, compression=None)  # a name in .gz is packed already
-    stream.write(content)
-    stream.close()  # an object appears when its stream is closed, so one that failed must not be

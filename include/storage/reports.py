@@ -1,4 +1,4 @@
-"""The pages that people open: data docs and drift reports, below the lake."""
+"""HTML pages that people open, such as data docs and drift reports; they are stored below the lake."""
 
 from __future__ import annotations
 
@@ -13,34 +13,44 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 FOLDER = "_reports"
-_STEP = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.=+-]*")
+_PATH_PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.=+-]*")
 
 
 def write_report(lake_uri: str, storage_options: Mapping[str, str], path: str, html: str) -> str:
-    """Write a page, in place of the one that was there, and return its address."""
-    place = _place(path)
+    """
+    Replace the page at `path`, relative to the reports, and return its address.
+
+    Raises
+    ------
+    DataError
+        If `path` leads out of the reports.
+    """
+    file = _file_of(path)
     with translate_storage_errors(lake_uri, storage_options):
-        filesystem.write_file(filesystem.open_filesystem(lake_uri, storage_options), place, html.encode())
-    return f"{lake_uri.rstrip('/')}/{place}"
+        filesystem.write_file(filesystem.open_filesystem(lake_uri, storage_options), file, html.encode())
+    return f"{lake_uri.rstrip('/')}/{file}"
 
 
 def read_report(lake_uri: str, storage_options: Mapping[str, str], path: str) -> str:
     """
-    Return a page.
+    Return the page at `path`, relative to the reports.
 
-    :raises DataError: if there is none at `path`, or `path` leads out of the reports
+    Raises
+    ------
+    DataError
+        If there is no such page, or `path` leads out of the reports.
     """
-    place = _place(path)
+    file = _file_of(path)
     with translate_storage_errors(lake_uri, storage_options):
         files = filesystem.open_filesystem(lake_uri, storage_options)
-        if filesystem.find_missing(files, [place]):
+        if filesystem.find_missing(files, [file]):
             raise DataError(f"There is no report {path}. Run the task that writes it.")
-        with files.open_input_stream(place) as stream:
+        with files.open_input_stream(file) as stream:
             return str(stream.read().decode())
 
 
-def _place(path: str) -> str:
-    if not all(_STEP.fullmatch(step) for step in path.split("/")):
+def _file_of(path: str) -> str:
+    if not all(_PATH_PART.fullmatch(part) for part in path.split("/")):
         raise DataError(
             f"{path!r} is no report's path: use letters, digits and _ . = + - between single slashes."
         )

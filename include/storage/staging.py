@@ -1,4 +1,4 @@
-"""Frames on their way from one task to the next: files below the lake, named by the run that made them."""
+"""Frames that tasks of one run hand to each other, as Parquet files below the lake."""
 
 from __future__ import annotations
 
@@ -11,57 +11,81 @@ from pyarrow.fs import FileSelector, FileType
 
 from include.errors import DataError
 from include.storage import filesystem
-from include.storage.errors import CONNECTION, with_translated_errors
+from include.storage.errors import DEFAULT_CONNECTION, translate_storage_errors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from contextlib import AbstractContextManager
     from datetime import datetime
 
     import pandas as pd
+    from pyarrow.fs import FileSystem
 
 FOLDER = "_staging"
 
 
 @dataclass(frozen=True)
 class Staging:
-    """The staging folder of a lake; what it returns and takes are paths below the lake."""
+    """
+    The staging folder of a lake; paths are relative to the lake.
+
+    Parameters
+    ----------
+    uri
+        Lake: a local path or `s3://…`.
+    storage_options
+        Options of the object store, as Delta takes them.
+    connection
+        Name of the Airflow connection that error messages refer to.
+    """
 
     uri: str
     storage_options: Mapping[str, str] = field(default_factory=dict, repr=False)
-    connection: str = CONNECTION
+    connection: str = DEFAULT_CONNECTION
 
-    @with_translated_errors
     def write(self, run: str, step: str, frame: pd.DataFrame) -> str:
-        """Write `frame` and return its path; the same run and step write the same file again."""
-        name = "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in run)
-        path = f"{FOLDER}/{name}/{step}.parquet"
+        """Write a frame and return its path; the same run and step replace the same file."""
+        folder = "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in run)
+        path = f"{FOLDER}/{folder}/{step}.parquet"
         sink = pa.BufferOutputStream()
         pq.write_table(pa.Table.from_pandas(frame, preserve_index=False), sink)
-        filesystem.write_file(
-            filesystem.open_filesystem(self.uri, self.storage_options), path, sink.getvalue()
-        )
+        with self._translate_errors():
+            filesystem.write_file(self._open(), path, sink.getvalue())
         return path
 
-    @with_translated_errors
     def read(self, path: str) -> pd.DataFrame:
         """
-        Return the frame that an earlier step wrote.
+        Return the frame at `path`.
 
-        :raises DataError: if it is gone
+        Raises
+        ------
+        DataError
+            If the file does not exist.
         """
-        files = filesystem.open_filesystem(self.uri, self.storage_options)
-        if filesystem.find_missing(files, [path]):
-            raise DataError(f"{self.uri}/{path} is gone: clear the task that writes it, then this one.")
-        with files.open_input_file(path) as file:
-            frame: pd.DataFrame = pq.read_table(file).to_pandas()
-            return frame
+        with self._translate_errors():
+            files = self._open()
+            if filesystem.find_missing(files, [path]):
+                raise DataError(
+                    f"{self.uri}/{path} does not exist: clear the task that writes it, then this one."
+                )
+            with files.open_input_file(path) as file:
+                frame: pd.DataFrame = pq.read_table(file).to_pandas()
+                return frame
 
-    @with_translated_errors
     def sweep(self, before: datetime) -> int:
-        """Delete every frame that was written before this moment, and return how many there were."""
-        files = filesystem.open_filesystem(self.uri, self.storage_options)
-        found = files.get_file_info(FileSelector(FOLDER, allow_not_found=True, recursive=True))
-        old = [info for info in found if info.type == FileType.File and info.mtime and info.mtime < before]
-        for info in old:
-            files.delete_file(info.path)
-        return len(old)
+        """Delete the frames that were written before this moment, and return their number."""
+        with self._translate_errors():
+            files = self._open()
+            infos = files.get_file_info(FileSelector(FOLDER, allow_not_found=True, recursive=True))
+            expired = [
+                info for info in infos if info.type == FileType.File and info.mtime and info.mtime < before
+            ]
+            for info in expired:
+                files.delete_file(info.path)
+        return len(expired)
+
+    def _open(self) -> FileSystem:
+        return filesystem.open_filesystem(self.uri, self.storage_options)
+
+    def _translate_errors(self) -> AbstractContextManager[None]:
+        return translate_storage_errors(self.uri, self.storage_options, self.connection)

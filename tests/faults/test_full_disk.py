@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -30,14 +30,22 @@ def test_publication_on_a_full_disk_fails_and_changes_nothing(tmp_path):
     assert [file.name for file in (tmp_path / path).parent.iterdir()] == ["extracted.parquet"]
 
 
+@pytest.fixture
+def limited_file_size():
+    """Let no file of this process grow beyond 100 kB, as if the disk were full."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+@pytest.mark.usefixtures("limited_file_size")
 def test_report_on_a_full_disk_leaves_the_old_report(tmp_path):
     reports.write_report(str(tmp_path), {}, "page.html", "<p>old")
-    full = tmp_path / "_reports" / f".page.html.{os.getpid()}"
-    full.symlink_to("/dev/full")
     with pytest.raises(ServiceUnavailable, match=f"No space left on {tmp_path}: free some and clear"):
         reports.write_report(str(tmp_path), {}, "page.html", "<p>new" * 100_000)
     assert reports.read_report(str(tmp_path), {}, "page.html") == "<p>old"
-    assert [file.name for file in full.parent.iterdir()] == ["page.html"]
+    assert [file.name for file in (tmp_path / "_reports").iterdir()] == ["page.html"]
 
 
 def test_read_only_folder_raises_settings_error():

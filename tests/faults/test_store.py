@@ -96,7 +96,7 @@ def test_busy_store_is_retried(lake_through, proxy, rows):
 def test_store_that_stays_busy_or_silent_leaves_the_old_rows(lake_through, proxy, rows, kind, where):
     publish(lake_through(), rows(1.0))
     proxy.inject(kind, where)
-    with pytest.raises(ServiceUnavailable, match=rf"at {proxy.uri} does not answer as it should"):
+    with pytest.raises(ServiceUnavailable, match=rf"at {proxy.uri} does not answer as expected"):
         publish(lake_through(**SHORT_TIMEOUTS), rows(2.0), run="later")
     proxy.heal()
     assert set(lake_through().read("things")["value"]) == {1.0}
@@ -170,7 +170,9 @@ def test_concurrent_writers_leave_one_copy_and_all_their_commits(lake_through, p
 
     def race(number):
         start.wait()
-        return publish(replace(lake_through(), patience=timedelta(minutes=1)), rows(number), run=f"w{number}")
+        return publish(
+            replace(lake_through(), commit_timeout=timedelta(minutes=1)), rows(number), run=f"w{number}"
+        )
 
     with ThreadPoolExecutor(writers) as pool:
         versions = list(pool.map(race, range(writers)))

@@ -5,17 +5,20 @@ from __future__ import annotations
 import shutil
 import uuid
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import pytest
 from mlflow import MlflowClient
+from pyarrow.fs import FileSelector, FileSystem
 
 from include.certificates.certificate import generate_keys
 from include.modeling.evaluation import isolated_process
 from include.modeling.packaging.package import save_package
 from include.modeling.registry.registry import Registry
+from include.storage import filesystem
 from include.use_cases.air_time import USE_CASE as AIR_TIME
 from include.use_cases.air_time import build_model as build_air_time
 from include.use_cases.flight_delay import USE_CASE as FLIGHT_DELAY
@@ -29,6 +32,38 @@ if TYPE_CHECKING:
 
 ESTIMATORS = {"flight_delay": build_flight_delay, "air_time": build_air_time}
 USE_CASES = {"flight_delay": FLIGHT_DELAY, "air_time": AIR_TIME}
+
+
+@dataclass(frozen=True)
+class StorageRoot:
+    """Address on a disk or in an object store, below which there are no files yet."""
+
+    uri: str
+    options: dict[str, str] = field(default_factory=dict, repr=False)
+
+    def write(self, path: str, content: bytes) -> None:
+        filesystem.write_file(self.open(), path, content)
+
+    def open(self) -> FileSystem:
+        return filesystem.open_filesystem(self.uri, self.options)
+
+    def files(self, folder: str) -> list[str]:
+        infos = self.open().get_file_info(FileSelector(folder, recursive=True))
+        return [info.path for info in infos if info.is_file]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run the tests of modules with `ON_BOTH_STORES = True` on a disk and in an object store."""
+    if "storage_root" in metafunc.fixturenames and getattr(metafunc.module, "ON_BOTH_STORES", False):
+        metafunc.parametrize("storage_root", ["disk", "store"], indirect=True)
+
+
+@pytest.fixture
+def storage_root(request: pytest.FixtureRequest, tmp_path: Path) -> StorageRoot:
+    if getattr(request, "param", "disk") == "disk":
+        return StorageRoot(str(tmp_path))
+    store = request.getfixturevalue("object_store")
+    return StorageRoot(store.address(), store.options())
 
 
 def make_flights(

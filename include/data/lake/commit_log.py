@@ -1,4 +1,4 @@
-"""Who made which partition, when, and in which version of its table: read from the commits of the lake."""
+"""Producers of partitions: which run wrote a day, when, and in which version, read from the commits."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from include.storage import filesystem
 from include.storage.errors import translate_storage_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
+    from typing import Any
 
     from include.data.lake.delta_tables import Lake
 
@@ -24,7 +25,7 @@ _DAY = re.compile(r"'(\d{4}-\d{2}-\d{2})'")
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """A commit that replaced these days of a table, and the DAG run and try that made it; "" if unknown."""
+    """A commit that replaced `days` of a table, and the DAG run and try that made it; "" if unknown."""
 
     table: str
     version: int
@@ -35,60 +36,69 @@ class Commit:
 
 
 def list_commits(lake: Lake, table: str) -> list[Commit]:
-    """Return the commits that replaced days of a table, oldest first; none if there is no such table."""
-    opened = _open(lake, table)
-    if opened is None:
-        return []
+    """Return the commits that replaced days of a table, oldest first; empty without a table."""
     with translate_storage_errors(lake.uri, lake.storage_options, lake.connection):
-        history = opened.history()
-    found = []
-    for entry in reversed(history):
-        days = _DAY.findall(entry.get("operationParameters", {}).get("predicate") or "")
-        if entry["operation"] != "WRITE" or not days:
-            continue  # made or compacted the table, and changed no row
-        found.append(
-            Commit(
-                table=table,
-                version=int(entry["version"]),
-                at=datetime.fromtimestamp(entry["timestamp"] / 1000, UTC),
-                run=str(entry.get("run", "")),
-                attempt=str(entry.get("try", "")),
-                days=frozenset(map(date.fromisoformat, days)),
-            )
-        )
-    return found
+        opened = _find(lake, table)
+        history = opened.history() if opened is not None else []
+    commits = (_parse_commit(table, entry) for entry in reversed(history))
+    return [commit for commit in commits if commit is not None]
 
 
 def producing_commit(
-    found: Sequence[Commit], day: date, *, version: int | None = None, at: datetime | None = None
+    commits: Sequence[Commit], day: date, *, version: int | None = None, at: datetime | None = None
 ) -> Commit | None:
-    """Return the commit that a day was of in a version of its table, or at a moment; by default now."""
-    for commit in reversed(found):
-        past = (version is None or commit.version <= version) and (at is None or commit.at <= at)
-        if past and day in commit.days:
+    """
+    Return the commit that wrote the rows of a day.
+
+    Parameters
+    ----------
+    commits
+        Commits of one table, oldest first.
+    day
+        A day of the table.
+    version
+        Version of the table; None for the newest.
+    at
+        Moment at which the table was read; None for now.
+    """
+    for commit in reversed(commits):
+        included = (version is None or commit.version <= version) and (at is None or commit.at <= at)
+        if included and day in commit.days:
             return commit
     return None
 
 
 def list_files(lake: Lake, table: str, days: Collection[date], *, version: int | None = None) -> list[str]:
-    """Return the files, below the lake, that hold these days in a version of a table."""
-    opened = _open(lake, table)
-    if opened is None:
-        return []
+    """Return the paths, below the lake, of the files with these days in a version; empty without a table."""
     with translate_storage_errors(lake.uri, lake.storage_options, lake.connection):
+        opened = _find(lake, table)
+        if opened is None:
+            return []
         if version is not None:
             opened.load_as_version(version)
-        added = pa.table(opened.get_add_actions(flatten=True)).select(["path", "partition.day"]).to_pylist()
-    wanted = {day.isoformat() for day in days}
-    return sorted(f"{table}/{file['path']}" for file in added if file["partition.day"] in wanted)
+        files = pa.table(opened.get_add_actions(flatten=True)).select(["path", "partition.day"]).to_pylist()
+    names = {day.isoformat() for day in days}
+    return sorted(f"{table}/{file['path']}" for file in files if file["partition.day"] in names)
 
 
-def _open(lake: Lake, table: str) -> DeltaTable | None:
-    with translate_storage_errors(lake.uri, lake.storage_options, lake.connection):
-        try:
-            return DeltaTable(
-                f"{lake.uri.rstrip('/')}/{table}",
-                storage_options=filesystem.with_timeouts(lake.uri, lake.storage_options),
-            )
-        except TableNotFoundError:
-            return None
+def _parse_commit(table: str, entry: Mapping[str, Any]) -> Commit | None:
+    """Return the commit of an entry of the log; None if it created or compacted the table."""
+    days = _DAY.findall(entry.get("operationParameters", {}).get("predicate") or "")
+    if entry["operation"] != "WRITE" or not days:
+        return None
+    return Commit(
+        table=table,
+        version=int(entry["version"]),
+        at=datetime.fromtimestamp(entry["timestamp"] / 1000, UTC),
+        run=str(entry.get("run", "")),
+        attempt=str(entry.get("try", "")),
+        days=frozenset(map(date.fromisoformat, days)),
+    )
+
+
+def _find(lake: Lake, table: str) -> DeltaTable | None:
+    options = filesystem.with_timeouts(lake.uri, lake.storage_options)
+    try:
+        return DeltaTable(f"{lake.uri.rstrip('/')}/{table}", storage_options=options)
+    except TableNotFoundError:
+        return None

@@ -1,29 +1,47 @@
-"""Commits that tell who made them, are found again when their answer was lost, and never undo newer ones."""
+"""Commits that name the run that made them, that are not made twice, and that never undo newer ones."""
 
 from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from deltalake import CommitProperties, Transaction
+from deltalake.exceptions import CommitFailedError
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
-from include.errors import StaleAttempt
+from include.errors import ServiceUnavailable, StaleAttempt
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from deltalake import DeltaTable
 
 COMMIT_ID = "publication"
+COMMIT_TIMEOUT = timedelta(minutes=2)
+
+
+class TableAppeared(Exception):
+    """Another writer created the table in the meantime: start again, with its schema."""
 
 
 @dataclass(frozen=True, slots=True)
 class Publication:
     """
-    One publication of these days, or hours, however many commits are tried.
+    One publication of some partitions, however many commits are tried.
 
-    `run` and `try` in `metadata` say whose it is, and `task` where several of a run publish the same days.
+    Parameters
+    ----------
+    table
+        Name of the table.
+    partitions
+        Name of the partition, or of the first and the last.
+    metadata
+        Stored with the commit: `run` and `try` of the writer, and `task` where several tasks of a run
+        publish the same partitions.
+    commit_id
+        Identifies the commit if its answer was lost.
     """
 
     table: str
@@ -33,23 +51,27 @@ class Publication:
 
     @property
     def attempt(self) -> int | None:
-        """The number of the run's try, where it is known."""
+        """Number of the run's try; None if the metadata has none."""
         number = self.metadata.get("try", "")
         return int(number) if "run" in self.metadata and number.isdecimal() else None
 
     def properties(self) -> CommitProperties:
-        """Return what is written beside the rows."""
+        """Return the metadata and options of the commit."""
         return CommitProperties(
             custom_metadata={**self.metadata, COMMIT_ID: self.commit_id},
-            max_commit_retries=0,  # a schema that changed in between would go unseen
+            # Delta's own retries would not notice a schema that changed in between.
+            max_commit_retries=0,
             app_transactions=None if self.attempt is None else [Transaction(self._key, self.attempt)],
         )
 
     def raise_if_superseded(self, opened: DeltaTable) -> None:
         """
-        Keep out an attempt that runs on beside its successor, after that has published.
+        Raise an error if a newer try of the same run has published these partitions.
 
-        :raises StaleAttempt: naming both
+        Raises
+        ------
+        StaleAttempt
+            With the numbers of both tries.
         """
         if self.attempt is None:
             return
@@ -60,14 +82,75 @@ class Publication:
                 f"try {self.attempt} comes too late and changed nothing. Look at the newest try."
             )
 
-    def committed(self, opened: DeltaTable, since: int) -> int | None:
-        """Return the version after `since` that this publication made, though nobody said so; or None."""
-        behind = opened.version() - since
-        newer = opened.history(behind) if behind > 0 else []
-        return next(
-            (int(commit["version"]) for commit in newer if commit.get(COMMIT_ID) == self.commit_id), None
-        )
+    def committed_version(self, opened: DeltaTable, since: int) -> int | None:
+        """Return the version after `since` that has this commit; None if it was not committed."""
+        n_newer = opened.version() - since
+        newer = opened.history(n_newer) if n_newer > 0 else []
+        versions = (int(commit["version"]) for commit in newer if commit.get(COMMIT_ID) == self.commit_id)
+        return next(versions, None)
 
     @property
     def _key(self) -> str:
         return "/".join((self.metadata["run"], self.metadata.get("task", ""), self.partitions))
+
+
+def commit_with_retry(
+    publication: Publication,
+    find_table: Callable[[], DeltaTable | None],
+    attempt: Callable[[DeltaTable | None], int],
+    timeout: timedelta,
+) -> int:
+    """
+    Commit onto the newest version of a table until no other writer is faster, and return the new version.
+
+    A commit whose answer was lost is found again and not repeated.
+
+    Parameters
+    ----------
+    publication
+        The publication that the commit belongs to.
+    find_table
+        Opens the newest version; None if there is no such table.
+    attempt
+        Commits onto a version and returns the new one.
+    timeout
+        Time after which no further attempt is made.
+
+    Raises
+    ------
+    StaleAttempt
+        If a newer try of the same run has published.
+    ServiceUnavailable
+        If other writers are faster until the timeout.
+    """
+    first_version: int | None = None
+
+    def commit_once() -> int:
+        nonlocal first_version
+        opened = find_table()
+        if opened is not None:
+            if first_version is not None:
+                version = publication.committed_version(opened, first_version)
+                if version is not None:
+                    return version
+            publication.raise_if_superseded(opened)
+        if first_version is None:
+            first_version = opened.version() if opened is not None else -1
+        return attempt(opened)
+
+    try:
+        return _retrying(timeout)(commit_once)
+    except (CommitFailedError, TableAppeared) as error:
+        raise ServiceUnavailable(
+            f"{publication.table}: {publication.partitions} could not be published within {timeout}, "
+            f"because others write the same. Try again. ({error})"
+        ) from error
+
+
+def _retrying(timeout: timedelta) -> Retrying:
+    return Retrying(
+        retry=retry_if_exception_type((CommitFailedError, TableAppeared)),
+        wait=wait_random_exponential(multiplier=0.05, max=2),
+        stop=stop_after_delay(timeout),
+        reraise=True,
+    )

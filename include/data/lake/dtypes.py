@@ -1,4 +1,4 @@
-"""What a declared type is in a frame and in a table, and which values do not fit it."""
+"""Declared types in frames and tables, and the values that do not fit them."""
 
 from __future__ import annotations
 
@@ -18,24 +18,25 @@ if TYPE_CHECKING:
 
     Mask = np.ndarray[Any, np.dtype[np.bool_]]
 
-MOMENT = pa.timestamp("us", tz="UTC")
+TIMESTAMP = pa.timestamp("us", tz="UTC")
 TYPES: dict[str, pa.DataType] = {
     "string": pa.string(),
     "integer": pa.int64(),
     "number": pa.float64(),
     "boolean": pa.bool_(),
-    "timestamp": MOMENT,
+    "timestamp": TIMESTAMP,
 }
-_FITTING: dict[str, set[str]] = {
+# Kinds of values, as `infer_dtype` names them, that fit a declared type without a look at each value.
+_FITTING_KINDS: dict[str, set[str]] = {
     "string": {"string", "empty"},
     "integer": {"integer", "integer-na", "empty"},
     "number": {"integer", "integer-na", "floating", "mixed-integer-float", "empty"},
     "boolean": {"boolean", "empty"},
     "timestamp": {"empty"},
 }
-_ZONE = r"(?:Z|[+-]\d\d:?\d\d)$"
+_ZONE_SUFFIX = r"(?:Z|[+-]\d\d:?\d\d)$"
 _NULLABLE = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}
-_PLAIN = {"Int64": "int64", "boolean": "bool"}
+_NOT_NULLABLE = {"Int64": "int64", "boolean": "bool"}
 
 
 def arrow_schema(columns: Iterable[Column]) -> pa.Schema:
@@ -45,52 +46,77 @@ def arrow_schema(columns: Iterable[Column]) -> pa.Schema:
 
 def coerce(values: pd.Series[Any], dtype: str) -> tuple[pd.Series[Any], Mask]:
     """
-    Return the values in their declared type, null where they do not fit, and where that is.
+    Convert a column to its declared type.
 
-    A column of text is parsed. Otherwise nothing is guessed: a number is no text, true is no number,
-    a moment without a zone is no timestamp.
+    A column of text is parsed. Other values are not converted between kinds: a number is no text, true is
+    no number, a moment without a zone is no timestamp.
+
+    Parameters
+    ----------
+    values
+        Column (n,) of any dtype.
+    dtype
+        Declared type, a key of `TYPES`.
+
+    Returns
+    -------
+    tuple
+        The column (n,) in its declared type, null where a value does not fit; and a mask (n,) of the
+        values that do not fit.
     """
     if dtype != "string" and _kind(values) == "string":
-        parsed = _parse(values, dtype)
-        misfits = (parsed.isna() & values.notna()).to_numpy()
+        typed = _parse_text(values, dtype)
+        misfits = (typed.isna() & values.notna()).to_numpy()
     else:
-        parsed, misfits = values, _misfits(values, dtype)
-    return _cast(parsed.mask(misfits) if misfits.any() else parsed, dtype), misfits
+        typed = values
+        misfits = _misfits(values, dtype)
+    return _cast(typed.mask(misfits) if misfits.any() else typed, dtype), misfits
 
 
 def to_frame(table: pa.Table) -> pd.DataFrame:
-    """Return the rows of a table; integers and booleans stay what they are where some are null."""
+    """Return a table as a frame; integers and booleans with nulls get nullable dtypes."""
     frame: pd.DataFrame = table.to_pandas(types_mapper=_NULLABLE.get)
-    plain = {name: _PLAIN[str(dtype)] for name, dtype in frame.dtypes.items() if str(dtype) in _PLAIN}
-    return frame.astype({name: dtype for name, dtype in plain.items() if not frame[name].hasnans})
+    dtypes = {name: _NOT_NULLABLE.get(str(dtype)) for name, dtype in frame.dtypes.items()}
+    return frame.astype({name: dtype for name, dtype in dtypes.items() if dtype and not frame[name].hasnans})
 
 
 def to_table(
-    frame: pd.DataFrame, known: pa.Schema | None, partitioned_by: Sequence[str] = ("day",)
+    frame: pd.DataFrame, schema: pa.Schema | None, partitioned_by: Sequence[str] = ("day",)
 ) -> pa.Table:
     """
-    Return the rows in few types that do not change from day to day: those of `known`, else the widest.
+    Convert a frame to types that do not change from day to day.
 
-    Of an empty frame, which says nothing of types, only the columns that it is partitioned by are kept.
+    Parameters
+    ----------
+    frame
+        Rows to publish. An empty frame has no reliable types: only `partitioned_by` is kept of it.
+    schema
+        Schema of the table; None for a new table, whose columns get the widest type of their kind.
+    partitioned_by
+        Partition columns of a new table.
 
-    :raises DataError: naming the column whose values have several types, no zone, or not the known type
+    Raises
+    ------
+    DataError
+        If a column has values of several types, moments without a zone, or another type than the table.
     """
     if frame.empty:
-        return (known or pa.schema([(name, pa.string()) for name in partitioned_by])).empty_table()
+        empty = schema or pa.schema([(name, pa.string()) for name in partitioned_by])
+        return empty.empty_table()
     columns = {str(name): _to_array(frame[name], str(name)) for name in frame.columns}
-    fields = {field.name: field.type for field in known} if known is not None else {}
-    return pa.table({name: _settle(name, array, fields.get(name)) for name, array in columns.items()})
+    types = {field.name: field.type for field in schema} if schema is not None else {}
+    return pa.table({name: _stable_array(name, array, types.get(name)) for name, array in columns.items()})
 
 
 def _kind(values: pd.Series[Any]) -> str:
     return pd.api.types.infer_dtype(values, skipna=True)
 
 
-def _parse(text: pd.Series[Any], dtype: str) -> pd.Series[Any]:
+def _parse_text(text: pd.Series[Any], dtype: str) -> pd.Series[Any]:
     if dtype == "boolean":
         return text.str.lower().map({"true": True, "false": False, "1": True, "0": False})
     if dtype == "timestamp":
-        zoned = text.where(text.str.contains(_ZONE, regex=True, na=False))
+        zoned = text.where(text.str.contains(_ZONE_SUFFIX, regex=True, na=False))
         return pd.to_datetime(zoned, utc=True, errors="coerce", format="ISO8601")
     numbers = pd.to_numeric(text, errors="coerce")
     return numbers.mask(_misfits(numbers, dtype))
@@ -98,7 +124,7 @@ def _parse(text: pd.Series[Any], dtype: str) -> pd.Series[Any]:
 
 def _misfits(values: pd.Series[Any], dtype: str) -> Mask:
     kind = _kind(values)
-    if kind in _FITTING[dtype]:
+    if kind in _FITTING_KINDS[dtype]:
         return np.zeros(len(values), dtype=bool)
     if kind.startswith("datetime64"):
         fits = dtype == "timestamp" and isinstance(values.dtype, pd.DatetimeTZDtype)
@@ -126,7 +152,8 @@ def _cast(values: pd.Series[Any], dtype: str) -> pd.Series[Any]:
     if dtype == "string":
         return values if values.dtype == object else values.astype(object)
     if dtype == "number":
-        return values.astype("float64") if values.dtype != object else pd.to_numeric(values).astype("float64")
+        numbers = pd.to_numeric(values) if values.dtype == object else values
+        return numbers.astype("float64")
     if dtype == "timestamp":
         zoned = isinstance(values.dtype, pd.DatetimeTZDtype)
         moments = values if zoned else pd.to_datetime(values.astype(object), utc=True)
@@ -145,41 +172,44 @@ def _to_array(values: pd.Series[Any], name: str) -> pa.Array:
         ) from error
 
 
-def _settle(name: str, array: pa.Array | pa.ChunkedArray, known: pa.DataType | None) -> pa.Array:
-    wanted = _widest(name, array.type, known)
-    if known is None or wanted == known:
+def _stable_array(
+    name: str, array: pa.Array | pa.ChunkedArray, table_type: pa.DataType | None
+) -> pa.Array | pa.ChunkedArray:
+    widest = _widest_type(name, array.type, table_type)
+    if table_type is None or widest == table_type:
         try:
-            return array.cast(wanted)
-        except pa.ArrowInvalid as error:  # nanoseconds, or a number that is too large
+            return array.cast(widest)
+        except pa.ArrowInvalid as error:
+            # Nanoseconds, or a number that is too large.
             raise DataError(
-                f"Column {name} cannot be stored as {wanted}: {error}. Round its values before publishing."
+                f"Column {name} cannot be stored as {widest}: {error}. Round its values before publishing."
             ) from error
-    if pa.types.is_primitive(wanted) and pa.types.is_primitive(known) and _both_numbers(wanted, known):
+    if _is_number(widest) and _is_number(table_type):
         try:
-            return array.cast(known)
+            return array.cast(table_type)
         except pa.ArrowInvalid:
             pass
     raise DataError(
-        f"Column {name} has type {wanted}, but the table has {known}. "
+        f"Column {name} has type {widest}, but the table has {table_type}. "
         "Give it the table's type, or publish it under a new name."
     )
 
 
-def _widest(name: str, found: pa.DataType, known: pa.DataType | None) -> pa.DataType:
-    if pa.types.is_null(found):
-        return known or pa.string()
-    if pa.types.is_dictionary(found):
-        return _widest(name, found.value_type, known)
-    if pa.types.is_integer(found):
+def _widest_type(name: str, array_type: pa.DataType, table_type: pa.DataType | None) -> pa.DataType:
+    if pa.types.is_null(array_type):
+        return table_type or pa.string()
+    if pa.types.is_dictionary(array_type):
+        return _widest_type(name, array_type.value_type, table_type)
+    if pa.types.is_integer(array_type):
         return pa.int64()
-    if pa.types.is_floating(found):
+    if pa.types.is_floating(array_type):
         return pa.float64()
-    if pa.types.is_timestamp(found):
-        if found.tz is None:
+    if pa.types.is_timestamp(array_type):
+        if array_type.tz is None:
             raise DataError(f"Column {name} holds moments without a time zone. Convert them to UTC first.")
-        return MOMENT
-    return pa.string() if found in {pa.large_string(), pa.string_view()} else found
+        return TIMESTAMP
+    return pa.string() if array_type in {pa.large_string(), pa.string_view()} else array_type
 
 
-def _both_numbers(one: pa.DataType, other: pa.DataType) -> bool:
-    return all(pa.types.is_integer(kind) or pa.types.is_floating(kind) for kind in (one, other))
+def _is_number(arrow_type: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(arrow_type) or pa.types.is_floating(arrow_type))

@@ -1,4 +1,4 @@
-"""Where the rows of days, or hours, lie in a table: its partition columns `day`, and `hour` if it has one."""
+"""Partition columns of a table: `day`, and `hour` in a table of hours."""
 
 from __future__ import annotations
 
@@ -11,95 +11,101 @@ from typing import TYPE_CHECKING
 
 import pyarrow.compute as pc
 
-from include import partitions
+from include.partitions import day_of, format_partition
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     import pandas as pd
 
     from include.partitions import Partition
 
-DAY, HOUR = "day", "hour"
+DAY = "day"
+HOUR = "hour"
 
 
 @dataclass(frozen=True, slots=True)
 class PartitionSet:
-    """Days, or hours, in order, as a table's partition columns name them."""
+    """Days or hours in order, with the values and conditions of a table's partition columns."""
 
     partitions: tuple[Partition, ...]
 
     @classmethod
-    def of(cls, days: Collection[Partition]) -> PartitionSet:
-        """Return the place of these partitions, in any order."""
-        return cls(tuple(sorted(set(days))))
+    def of(cls, partitions: Collection[Partition]) -> PartitionSet:
+        """Return the set of these partitions, which may come in any order and repeatedly."""
+        return cls(tuple(sorted(set(partitions))))
 
     @property
     def columns(self) -> list[str]:
-        """The columns that the table is partitioned by."""
+        """Columns that the table is partitioned by."""
         by_hour = self.partitions and isinstance(self.partitions[0], datetime)
         return [DAY, HOUR] if by_hour else [DAY]
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names of these partitions."""
-        return tuple(partitions.format_partition(one) for one in self.partitions)
+        """Names of the partitions."""
+        return tuple(format_partition(partition) for partition in self.partitions)
 
     def __str__(self) -> str:
-        ends = [partitions.format_partition(one) for one in (*self.partitions[:1], *self.partitions[-1:])]
-        return " … ".join(dict.fromkeys(ends)) or "no day at all"
+        """Return the name of the only partition, or those of the first and the last."""
+        names = self.names
+        if not names:
+            return "no day at all"
+        return names[0] if len(names) == 1 else f"{names[0]} … {names[-1]}"
 
     def by_day(self) -> dict[str, list[str]]:
-        """Return the hours of each day, none in a table of days."""
-        return {
-            partitions.format_partition(day): [f"{one:%H}" for one in parts if isinstance(one, datetime)]
-            for day, parts in groupby(self.partitions, partitions.day_of)
-        }
+        """Return the hours of each day, such as "05"; no hours in a table of days."""
+        days = groupby(self.partitions, day_of)
+        return {format_partition(day): _hour_values(partitions) for day, partitions in days}
 
     def partition_of(self, frame: pd.DataFrame) -> pd.Series[str]:
-        """Return the name of each row's partition."""
+        """Return the name of each row's partition, (n,)."""
         days = frame[DAY].astype(str)
         return days if self.columns == [DAY] else days + "T" + frame[HOUR].astype(str)
 
     def names_in(self, frame: pd.DataFrame) -> set[str]:
-        """Return the names of the partitions that have rows."""
+        """Return the names of the partitions that have rows in `frame`."""
         return set() if frame.empty else {str(name) for name in self.partition_of(frame).unique()}
 
     def predicate(self) -> str:
-        """Return the SQL condition that is true for the rows of this place."""
+        """Return the SQL condition that selects the rows of these partitions."""
         if self.columns == [DAY]:
-            return f"{DAY} IN ({_quoted(self.by_day())})"
+            return f"{DAY} IN ({_sql_texts(self.by_day())})"
         return " OR ".join(
-            f"({DAY} = '{day}' AND {HOUR} IN ({_quoted(hours)}))" for day, hours in self.by_day().items()
+            f"({DAY} = '{day}' AND {HOUR} IN ({_sql_texts(hours)}))" for day, hours in self.by_day().items()
         )
 
     def expression(self) -> pc.Expression | None:
-        """Return what a row has to be, beyond being in a file of one of these days."""
+        """Return the Arrow condition that selects these hours in files of their days; None for days."""
         if self.columns == [DAY]:
             return None
         parts = ((pc.field(DAY) == day) & pc.field(HOUR).isin(hours) for day, hours in self.by_day().items())
         return reduce(or_, parts)
 
 
-def with_partition_columns(frame: pd.DataFrame, one: Partition) -> pd.DataFrame:
-    """Return the rows with the columns that place them in a partition."""
-    if isinstance(one, datetime):
-        return frame.assign(**{DAY: f"{one:%Y-%m-%d}", HOUR: f"{one:%H}"})
-    return frame.assign(**{DAY: one.isoformat()})
+def with_partition_columns(frame: pd.DataFrame, partition: Partition) -> pd.DataFrame:
+    """Return the rows with the partition columns of this day or hour."""
+    if isinstance(partition, datetime):
+        return frame.assign(**{DAY: f"{partition:%Y-%m-%d}", HOUR: f"{partition:%H}"})
+    return frame.assign(**{DAY: partition.isoformat()})
 
 
 def partition_from_columns(values: Mapping[str, str | None]) -> Partition:
-    """Return the partition that these values of a table's partition columns name."""
+    """Return the day or hour that these values of the partition columns describe."""
     day = date.fromisoformat(str(values[DAY]))
     hour = values.get(HOUR)
     return datetime(day.year, day.month, day.day, int(hour), tzinfo=UTC) if hour else day
 
 
 def parse_partition_name(name: str) -> Partition:
-    """Return the partition of this name."""
+    """Return the day of `2013-07-01`, or the hour of `2013-07-01T05`."""
     day, _, hour = name.partition("T")
     return partition_from_columns({DAY: day, HOUR: hour or None})
 
 
-def _quoted(values: Collection[str]) -> str:
+def _hour_values(partitions: Iterable[Partition]) -> list[str]:
+    return [f"{partition:%H}" for partition in partitions if isinstance(partition, datetime)]
+
+
+def _sql_texts(values: Collection[str]) -> str:
     return ", ".join(f"'{value}'" for value in values)

@@ -1,4 +1,4 @@
-"""Where partitions come from: files, a database, a service; one small protocol for all of them."""
+"""The protocol of sources: files, a database or a service that has the partitions of datasets."""
 
 from __future__ import annotations
 
@@ -13,18 +13,24 @@ if TYPE_CHECKING:
     from include.declarations import Dataset
     from include.partitions import Partition
 
-MALFORMED, MALFORMED_REASON = "_malformed", "_because"
+# Columns of lines that cannot be parsed as a row: the text of the line, and the reason.
+MALFORMED = "_malformed"
+MALFORMED_REASON = "_because"
 
 
 @dataclass(frozen=True, slots=True)
 class Extract:
     """
-    The rows of some partitions, as upstream has them.
+    The rows of some partitions, as the source has them.
 
-    `rows` has the declared columns in their types and `day`, of an hourly dataset `hour` too. A column with a
-    value that does not fit stays text, for the gate to refuse the row. A line that is no row at all is there
-    with nothing but its text in `_malformed`, and in `_because` what is wrong with it.
-    `remarks` are for a person: what upstream sends beyond what is declared.
+    Parameters
+    ----------
+    rows
+        Frame (n rows) with the declared columns in their types, and `day`, of an hourly dataset also `hour`.
+        A column with a value that does not fit its type stays text; the quality gate rejects such rows. A
+        line that cannot be parsed has only its text in `_malformed` and the reason in `_because`.
+    remarks
+        Messages for people, such as columns that are not declared.
     """
 
     rows: pd.DataFrame = field(repr=False)
@@ -32,24 +38,33 @@ class Extract:
 
 
 class PartitionSource(Protocol):
-    """Something that has the partitions of datasets."""
+    """A source of the partitions of datasets."""
 
     def location(self, dataset: Dataset, partition: Partition) -> str:
-        """Return where a person would look for a partition."""
+        """Return where a person finds a partition."""
 
     def missing(self, dataset: Dataset, partitions: Sequence[Partition]) -> list[Partition]:
         """
-        Return the partitions that are not there yet.
+        Return the partitions that the source does not have yet.
 
-        :raises SettingsError: if the source cannot be used as it is configured
-        :raises ServiceUnavailable: if it does not answer
+        Raises
+        ------
+        SettingsError
+            If the source cannot be used as it is configured.
+        ServiceUnavailable
+            If the source does not answer.
         """
 
     def read(self, dataset: Dataset, partitions: Sequence[Partition]) -> Extract:
         """
         Return the rows of these partitions.
 
-        :raises PartitionMissing: naming the first that is not there
-        :raises DataError: naming what cannot be read, and why
-        :raises ServiceUnavailable: if the source does not answer, or stops in between
+        Raises
+        ------
+        PartitionMissing
+            With the first partition that the source does not have.
+        DataError
+            With the location that cannot be read, and the reason.
+        ServiceUnavailable
+            If the source does not answer, or stops while it is read.
         """

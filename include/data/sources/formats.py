@@ -1,16 +1,15 @@
-"""Files of rows, as CSV, JSON lines or Parquet: what is in them, and what in them is no row."""
+"""Parsers of files with rows: CSV, JSON lines and Parquet."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from io import BytesIO
+from json import dumps, loads
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pyarrow as pa
-from pyarrow import csv, parquet
-from pyarrow import json as lines
+from pyarrow import csv, json, parquet
 
 from include.data.lake import dtypes
 from include.data.sources.base import MALFORMED, MALFORMED_REASON
@@ -21,16 +20,17 @@ if TYPE_CHECKING:
     from include.declarations import Column, Format
 
 BOM = b"\xef\xbb\xbf"
+# Delimiters that a file of one column may have instead of the declared one.
 _DELIMITERS = ",;\t|"
 
 
 class Unreadable(Exception):
-    """A file is not what it is declared to be; the text says why, without its name."""
+    """A file is not what is declared; the message continues the name of the file with the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How a file is written, and which columns it has to have."""
+    """Format of a file and the columns that it must have."""
 
     columns: tuple[Column, ...]
     format: Format
@@ -38,162 +38,190 @@ class Layout:
 
     @property
     def names(self) -> list[str]:
-        """The names of the columns."""
+        """Names of the columns."""
         return [column.name for column in self.columns]
 
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """The rows of a file, the lines that are none with the reason, and columns that nobody declared."""
+    """
+    The content of a file.
+
+    Parameters
+    ----------
+    rows
+        Rows with the declared columns.
+    malformed
+        Lines that cannot be parsed as a row, each with the reason.
+    undeclared
+        Names of columns that are not declared.
+    """
 
     rows: pa.Table | pd.DataFrame = field(repr=False)
-    unread: tuple[tuple[str, str], ...] = ()
+    malformed: tuple[tuple[str, str], ...] = ()
     undeclared: tuple[str, ...] = ()
 
     def frame(self) -> pd.DataFrame:
-        """Return the rows, and below them the lines that are none."""
+        """Return the rows, followed by the malformed lines."""
         frame = self.rows if isinstance(self.rows, pd.DataFrame) else dtypes.to_frame(self.rows)
-        if not self.unread:
+        if not self.malformed:
             return frame
-        lost = pd.DataFrame(self.unread, columns=[MALFORMED, MALFORMED_REASON])
-        return pd.concat([frame.astype(object), lost], ignore_index=True)
+        malformed = pd.DataFrame(self.malformed, columns=[MALFORMED, MALFORMED_REASON])
+        return pd.concat([frame.astype(object), malformed], ignore_index=True)
 
 
 def parse_typed(content: bytes, layout: Layout) -> Parsed:
     """
-    Return the rows in their declared types, the fast way.
+    Parse a file into the declared types.
 
-    :raises Unreadable: if the file as a whole is not what it is declared to be
-    :raises pyarrow.ArrowException: if a value is not of its type; `untyped` reads such a file
+    Raises
+    ------
+    Unreadable
+        If the file as a whole is not what is declared.
+    pyarrow.ArrowException
+        If a value does not fit its type; `parse_as_text` parses such a file.
     """
-    return _READERS[layout.format](content, layout, dtypes.arrow_schema(layout.columns))
+    return _PARSERS[layout.format](content, layout, dtypes.arrow_schema(layout.columns))
 
 
 def parse_as_text(content: bytes, layout: Layout) -> Parsed:
     """
-    Return the rows with every value as its text, whatever it is.
+    Parse a file with each value as text.
 
-    :raises Unreadable: if that cannot be done
+    Raises
+    ------
+    Unreadable
+        If the file cannot be parsed.
     """
     if layout.format == "jsonl":
-        return _objects(content, layout)
-    text = pa.schema([(name, pa.string()) for name in layout.names])
+        return _parse_json_objects(content, layout)
+    schema = pa.schema([(name, pa.string()) for name in layout.names])
     try:
-        return _READERS[layout.format](content, layout, text)
+        return _PARSERS[layout.format](content, layout, schema)
     except pa.ArrowException as error:
         raise Unreadable(f"cannot be read: {error}") from error
 
 
-def _csv(content: bytes, layout: Layout, schema: pa.Schema) -> Parsed:
+def _parse_csv(content: bytes, layout: Layout, schema: pa.Schema) -> Parsed:
     if not content.removeprefix(BOM).strip():
         raise Unreadable("is empty: not even a header")
     _require_utf8(content)
-    unread: list[tuple[str, str]] = []
+    malformed: list[tuple[str, str]] = []
 
-    def keep(row: csv.InvalidRow) -> str:
-        unread.append((row.text, f"it has {row.actual_columns} fields, not {row.expected_columns}"))
+    def record_malformed(row: csv.InvalidRow) -> str:
+        malformed.append((row.text, f"it has {row.actual_columns} fields, not {row.expected_columns}"))
         return "skip"
 
-    parse = csv.ParseOptions(delimiter=layout.delimiter, newlines_in_values=True, invalid_row_handler=keep)
-    undeclared = _compared(_header(content, layout), layout)
-    options = csv.ConvertOptions(
+    undeclared = _undeclared_columns(_csv_header(content, layout), layout)
+    # "NA" may be a country's code: only an empty field is null.
+    convert_options = csv.ConvertOptions(
         column_types=schema, include_columns=schema.names, null_values=[""], strings_can_be_null=True
-    )  # "NA" is a country's code as well: only nothing is null
-    table = csv.read_csv(BytesIO(content), parse_options=parse, convert_options=options)
-    return Parsed(table, tuple(unread), undeclared)
-
-
-def _header(content: bytes, layout: Layout) -> list[str]:
-    parse = csv.ParseOptions(
-        delimiter=layout.delimiter, newlines_in_values=True, invalid_row_handler=lambda _: "skip"
     )
-    return list(csv.open_csv(BytesIO(content), parse_options=parse).schema.names)
+    parse_options = _csv_options(layout, record_malformed)
+    table = csv.read_csv(BytesIO(content), parse_options=parse_options, convert_options=convert_options)
+    return Parsed(table, tuple(malformed), undeclared)
 
 
-def _jsonl(content: bytes, layout: Layout, schema: pa.Schema) -> Parsed:
+def _csv_header(content: bytes, layout: Layout) -> list[str]:
+    options = _csv_options(layout, lambda _: "skip")
+    return list(csv.open_csv(BytesIO(content), parse_options=options).schema.names)
+
+
+def _csv_options(layout: Layout, on_malformed: Callable[[csv.InvalidRow], str]) -> csv.ParseOptions:
+    return csv.ParseOptions(
+        delimiter=layout.delimiter, newlines_in_values=True, invalid_row_handler=on_malformed
+    )
+
+
+def _parse_jsonl(content: bytes, layout: Layout, schema: pa.Schema) -> Parsed:
     _require_utf8(content)
     if not content.removeprefix(BOM).strip():
         return Parsed(schema.empty_table())
-    # Read as text, since it would take a moment without a zone for one in UTC.
-    as_text = [
-        pa.field(one.name, pa.string() if pa.types.is_timestamp(one.type) else one.type) for one in schema
-    ]
-    options = lines.ParseOptions(explicit_schema=pa.schema(as_text))
-    table = lines.read_json(BytesIO(content), parse_options=options)
+    options = json.ParseOptions(explicit_schema=pa.schema([_timestamp_as_text(column) for column in schema]))
+    table = json.read_json(BytesIO(content), parse_options=options)
     absent = {name for name in layout.names if table[name].null_count == table.num_rows}
-    absent -= _keys(content, absent)
-    undeclared = _compared([name for name in table.schema.names if name not in absent], layout)
-    return Parsed(_with_moments(table.select(layout.names), schema), (), undeclared)
+    absent -= _names_in_lines(content, absent)
+    existing = [name for name in table.schema.names if name not in absent]
+    undeclared = _undeclared_columns(existing, layout)
+    return Parsed(_parse_timestamps(table.select(layout.names), schema), (), undeclared)
 
 
-def _with_moments(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    for position, one in enumerate(schema):
-        if pa.types.is_timestamp(one.type):
+def _timestamp_as_text(column: pa.Field) -> pa.Field:
+    """Return the field as text if it is a timestamp: Arrow would take a moment without a zone as UTC."""
+    return pa.field(column.name, pa.string() if pa.types.is_timestamp(column.type) else column.type)
+
+
+def _parse_timestamps(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    for position, column in enumerate(schema):
+        if pa.types.is_timestamp(column.type):
             moments, misfits = dtypes.coerce(table[position].to_pandas(), "timestamp")
             if misfits.any():
-                raise pa.ArrowInvalid(f"{one.name} is no moment with a zone everywhere")
-            table = table.set_column(position, one, pa.array(moments, one.type, from_pandas=True))
+                raise pa.ArrowInvalid(f"{column.name} has values that are no moment with a zone")
+            table = table.set_column(position, column, pa.array(moments, column.type, from_pandas=True))
     return table
 
 
-def _parquet(content: bytes, layout: Layout, schema: pa.Schema) -> Parsed:
+def _parse_parquet(content: bytes, layout: Layout, schema: pa.Schema) -> Parsed:
     if not content:
         raise Unreadable("is empty: no Parquet at all")
     try:
         table = parquet.read_table(pa.BufferReader(content))
     except (pa.ArrowException, OSError) as error:
         raise Unreadable(f"cannot be read: {error}") from error
-    undeclared = _compared(table.schema.names, layout)
+    undeclared = _undeclared_columns(table.schema.names, layout)
     return Parsed(table.select(schema.names).cast(schema), (), undeclared)
 
 
-_READERS: dict[str, Callable[[bytes, Layout, pa.Schema], Parsed]] = {
-    "csv": _csv,
-    "jsonl": _jsonl,
-    "parquet": _parquet,
+_PARSERS: dict[str, Callable[[bytes, Layout, pa.Schema], Parsed]] = {
+    "csv": _parse_csv,
+    "jsonl": _parse_jsonl,
+    "parquet": _parse_parquet,
 }
 
 
-def _objects(content: bytes, layout: Layout) -> Parsed:
-    """Read JSON lines one by one; whatever is no object is no row."""
+def _parse_json_objects(content: bytes, layout: Layout) -> Parsed:
+    """Parse JSON lines one by one; a line that is no object is malformed."""
     _require_utf8(content)
-    found: dict[str, None] = {}
+    # A dict keeps the names in their order.
+    names: dict[str, None] = {}
     rows: list[list[Any]] = []
-    unread: list[tuple[str, str]] = []
-    for line in _lines(content):
+    malformed: list[tuple[str, str]] = []
+    for line in _non_empty_lines(content):
         try:
-            record = json.loads(line)
+            record = loads(line)
         except ValueError as error:
-            unread.append((line, f"it is no JSON: {error}"))
+            malformed.append((line, f"it is no JSON: {error}"))
             continue
         if not isinstance(record, dict):
-            unread.append((line, f"it is no JSON object, but {type(record).__name__}"))
+            malformed.append((line, f"it is no JSON object, but {type(record).__name__}"))
             continue
-        found |= dict.fromkeys(record)
-        rows.append([_text(record.get(column.name), column.dtype) for column in layout.columns])
-    undeclared = _compared(list(found), layout) if rows else ()
+        names |= dict.fromkeys(record)
+        rows.append([_to_text(record.get(column.name), column.dtype) for column in layout.columns])
+    undeclared = _undeclared_columns(list(names), layout) if rows else ()
     frame = pd.DataFrame(rows, columns=layout.names, dtype=object)
-    return Parsed(frame, tuple(unread), undeclared)
+    return Parsed(frame, tuple(malformed), undeclared)
 
 
-def _text(value: Any, dtype: str) -> Any:
-    """Return what `conform` parses; of a column of text the value itself, since a number is no text."""
+def _to_text(value: Any, dtype: str) -> Any:
+    """Return text for `dtypes.coerce`; values of text columns stay, since a number does not fit them."""
     if value is None or isinstance(value, str) or dtype == "string":
         return value
-    return json.dumps(value)
+    return dumps(value)
 
 
-def _keys(content: bytes, wanted: set[str]) -> set[str]:
-    """Return which of these names stand in some line: a column of nothing but nulls is there all the same."""
-    found: set[str] = set()
-    for line in _lines(content) if wanted else ():
-        found |= wanted & json.loads(line).keys()
-        if found == wanted:
+def _names_in_lines(content: bytes, names: set[str]) -> set[str]:
+    """Return those of `names` that some line has: a column of nulls only is not missing."""
+    present: set[str] = set()
+    if not names:
+        return present
+    for line in _non_empty_lines(content):
+        present |= names & loads(line).keys()
+        if present == names:
             break
-    return found
+    return present
 
 
-def _lines(content: bytes) -> Iterator[str]:
+def _non_empty_lines(content: bytes) -> Iterator[str]:
     return (line for line in content.removeprefix(BOM).decode().split("\n") if line.strip())
 
 
@@ -203,25 +231,27 @@ def _require_utf8(content: bytes) -> None:
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise Unreadable(
-            f"is not in UTF-8, as it has to be: byte 0x{content[error.start]:02x} in line {line}"
+            f"is not encoded in UTF-8: byte 0x{content[error.start]:02x} in line {line}"
         ) from error
 
 
-def _compared(found: list[str], layout: Layout) -> tuple[str, ...]:
-    """Return what nobody declared, if all that is declared is there, once."""
-    lacking = [name for name in layout.names if name not in found]
-    twice = sorted({name for name in layout.names if found.count(name) > 1})
-    if lacking:
-        raise Unreadable(
-            f"lacks {', '.join(lacking)}; it has {', '.join(found)}{_delimiter_of(found, layout)}"
-        )
-    if twice:
-        raise Unreadable(f"has {', '.join(twice)} twice")
-    return tuple(name for name in dict.fromkeys(found) if name not in layout.names)
+def _undeclared_columns(names: list[str], layout: Layout) -> tuple[str, ...]:
+    """Return the names that are not declared; raise Unreadable unless each declared one occurs once."""
+    missing = [name for name in layout.names if name not in names]
+    if missing:
+        hint = _delimiter_hint(names, layout)
+        raise Unreadable(f"lacks {', '.join(missing)}; it has {', '.join(names)}{hint}")
+    repeated = sorted({name for name in layout.names if names.count(name) > 1})
+    if repeated:
+        raise Unreadable(f"has {', '.join(repeated)} twice")
+    return tuple(name for name in dict.fromkeys(names) if name not in layout.names)
 
 
-def _delimiter_of(found: list[str], layout: Layout) -> str:
-    if layout.format != "csv" or len(found) != 1:
+def _delimiter_hint(names: list[str], layout: Layout) -> str:
+    """Return a note for a CSV file whose only column contains another delimiter."""
+    if layout.format != "csv" or len(names) != 1:
         return ""
-    other = next((sign for sign in _DELIMITERS if sign != layout.delimiter and sign in found[0]), None)
-    return f". Its delimiter seems to be {other!r}, declared is {layout.delimiter!r}" if other else ""
+    for delimiter in _DELIMITERS:
+        if delimiter != layout.delimiter and delimiter in names[0]:
+            return f". Its delimiter seems to be {delimiter!r}, declared is {layout.delimiter!r}"
+    return ""

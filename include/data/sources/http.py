@@ -1,4 +1,4 @@
-"""A service that answers with the file of a partition, and with 404 until there is one."""
+"""Source behind HTTP: a service that answers with the file of a partition, or 404 if it has none yet."""
 
 from __future__ import annotations
 
@@ -10,11 +10,17 @@ from typing import TYPE_CHECKING
 
 import httpx
 
-from include import partitions as names
-from include.data.sources.files import MAXIMUM_BYTES, assemble, decompress, translate_unreadable
+from include.data.sources.files import (
+    MAX_BYTES,
+    MEBIBYTE,
+    assemble,
+    decompress,
+    translate_unreadable,
+)
 from include.data.sources.formats import Layout, Unreadable
 from include.declarations import HttpSource
 from include.errors import DataError, DeclarationError, PartitionMissing, ServiceUnavailable, SettingsError
+from include.partitions import format_partition
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -27,64 +33,74 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class HttpService:
     """
-    What `client` reaches, with the address and the credentials that it has.
+    A service with partitions.
 
-    An answer has at most `maximum_bytes`, packed and unpacked, and `seconds` to arrive in full.
+    Parameters
+    ----------
+    client
+        Client with the address and the credentials of the service.
+    max_bytes
+        Size of an answer, before and after decompression, above which it is not read.
+    timeout_s
+        Seconds in which an answer must arrive completely.
     """
 
     client: httpx.Client
-    maximum_bytes: int = MAXIMUM_BYTES
-    seconds: float = 600
+    max_bytes: int = MAX_BYTES
+    timeout_s: float = 600
 
     def location(self, dataset: Dataset, partition: Partition) -> str:
         """Return the address of a partition."""
-        path = http_source(dataset).path.replace("{partition}", names.format_partition(partition))
+        path = http_source(dataset).path.replace("{partition}", format_partition(partition))
         return str(self.client.base_url.join(path.lstrip("/")))
 
     def missing(self, dataset: Dataset, partitions: Sequence[Partition]) -> list[Partition]:
-        """Return the partitions that the service does not have yet; of the others not a byte is read."""
-        return [one for one in partitions if not self._there(dataset, one)]
+        """Return the partitions that the service does not have yet; no content is read."""
+        return [partition for partition in partitions if not self._exists(dataset, partition)]
 
     def read(self, dataset: Dataset, partitions: Sequence[Partition]) -> Extract:
-        """Return the rows of these answers."""
+        """Return the rows of these partitions."""
         declared = http_source(dataset)
-        contents = {one: self._content(dataset, one) for one in partitions}
+        contents = {partition: self._content(dataset, partition) for partition in partitions}
         layout = Layout(dataset.columns, declared.format, declared.delimiter)
         return assemble(dataset, contents, layout, self.location)
 
-    def _there(self, dataset: Dataset, partition: Partition) -> bool:
-        with self._answer(dataset, partition) as answer:
-            return answer.status_code != httpx.codes.NOT_FOUND
+    def _exists(self, dataset: Dataset, partition: Partition) -> bool:
+        with self._response(dataset, partition) as response:
+            return response.status_code != httpx.codes.NOT_FOUND
 
     def _content(self, dataset: Dataset, partition: Partition) -> bytes:
-        place, until, content = self.location(dataset, partition), time.monotonic() + self.seconds, BytesIO()
-        with self._answer(dataset, partition) as answer, translate_unreadable(dataset, place):
-            if answer.status_code == httpx.codes.NOT_FOUND:
+        location = self.location(dataset, partition)
+        deadline = time.monotonic() + self.timeout_s
+        content = BytesIO()
+        with self._response(dataset, partition) as response, translate_unreadable(dataset, location):
+            if response.status_code == httpx.codes.NOT_FOUND:
                 raise PartitionMissing(
-                    f"{dataset.name}: {place} is not there yet. Ask who serves it, then clear this task."
+                    f"{dataset.name}: {location} does not exist yet. Ask the operator of the service, then "
+                    "clear this task."
                 )
-            for piece in answer.iter_bytes():
-                content.write(piece)
-                if content.tell() > self.maximum_bytes:
-                    raise Unreadable(f"is larger than {self.maximum_bytes / (1 << 20):,.0f} MiB")
-                if time.monotonic() > until:
+            for chunk in response.iter_bytes():
+                content.write(chunk)
+                if content.tell() > self.max_bytes:
+                    raise Unreadable(f"is larger than {self.max_bytes / MEBIBYTE:,.0f} MiB")
+                if time.monotonic() > deadline:
                     raise ServiceUnavailable(
-                        f"{place} was still sending after {self.seconds:g} s. Try again."
+                        f"{location} was still sending after {self.timeout_s:g} s. Try again."
                     )
             content.seek(0)
-            return decompress(content, self.maximum_bytes, gzip=http_source(dataset).path.endswith(".gz"))
+            return decompress(content, self.max_bytes, gzip=http_source(dataset).path.endswith(".gz"))
 
     @contextmanager
-    def _answer(self, dataset: Dataset, partition: Partition) -> Iterator[httpx.Response]:
-        place = self.location(dataset, partition)
+    def _response(self, dataset: Dataset, partition: Partition) -> Iterator[httpx.Response]:
+        location = self.location(dataset, partition)
         try:
-            with self.client.stream("GET", place) as answer:
-                _judge(answer.status_code, place, http_source(dataset).conn_id)
-                yield answer
+            with self.client.stream("GET", location) as response:
+                _raise_for_status(response.status_code, location, http_source(dataset).conn_id)
+                yield response
         except httpx.TransportError as error:
             raise ServiceUnavailable(
-                f"{place} does not answer as it should ({type(error).__name__}: {error}). "
-                "See whether it is up."
+                f"{location} does not answer as expected ({type(error).__name__}: {error}). "
+                "Check that it is up."
             ) from error
 
 
@@ -92,23 +108,26 @@ def http_source(dataset: Dataset) -> HttpSource:
     """
     Return the declared service of a dataset.
 
-    :raises DeclarationError: if it comes from elsewhere
+    Raises
+    ------
+    DeclarationError
+        If the dataset has another kind of source.
     """
     if not isinstance(dataset.source, HttpSource):
         raise DeclarationError(f"{dataset.name} comes from {dataset.source.kind}: no service has it.")
     return dataset.source
 
 
-def _judge(status: int, place: str, conn_id: str) -> None:
+def _raise_for_status(status: int, location: str, conn_id: str) -> None:
     if status in {httpx.codes.OK, httpx.codes.NOT_FOUND}:
         return
     if status in {httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN}:
         raise SettingsError(
-            f"{place} refuses with {status}: correct login and password of the connection {conn_id}."
+            f"{location} refuses with {status}: correct login and password of the connection {conn_id}."
         )
     if status >= 500 or status in {httpx.codes.TOO_MANY_REQUESTS, httpx.codes.REQUEST_TIMEOUT}:
-        raise ServiceUnavailable(f"{place} answers {status}: it is away or too busy. Try again.")
+        raise ServiceUnavailable(f"{location} answers {status}: it is away or too busy. Try again.")
     raise DataError(
-        f"{place} answers {status}, where 200 or 404 were expected. Correct the path of the dataset, or the "
-        f"host of the connection {conn_id}."
+        f"{location} answers {status}, where 200 or 404 were expected. Correct the path of the dataset, or "
+        f"the host of the connection {conn_id}."
     )

@@ -1,4 +1,4 @@
-"""A query in somebody's PostgreSQL that returns the rows of a partition, and what changed in earlier ones."""
+"""Source in PostgreSQL: a query that returns the rows of a partition, and changes in earlier partitions."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import pandas as pd
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
-from include import partitions as names
 from include.data.lake import partition_columns
 from include.data.sources.base import Extract
 from include.data.sources.files import match_columns
 from include.declarations import PostgresSource
 from include.errors import DataError, DeclarationError, PartitionMissing, ServiceUnavailable
+from include.partitions import end_of, format_partition, start_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -27,17 +27,20 @@ if TYPE_CHECKING:
     from include.declarations import Dataset
     from include.partitions import Partition
 
-Watermark: TypeAlias = int | str  # as JSON: a number, or a moment in ISO 8601
+# As JSON: a number, or a moment in ISO 8601.
+Watermark: TypeAlias = int | str
 
-BATCH = 20_000
-EXCESS = 10  # times the most rows that a partition may have: beyond that nobody needs to see them all
+BATCH_ROWS = 20_000
+# A partition is not read beyond this multiple of the declared maximum of rows.
+MAX_EXCESS = 10
 _END_OF_TIME = datetime(9999, 12, 31, tzinfo=UTC)
-_ACCIDENTS = ("08", "40", "53", "57P", "55P03")  # connection, conflict, resources, shutdown, lock
+# SQLSTATE: connection, conflict, resources, shutdown, lock.
+_TRANSIENT_STATES = ("08", "40", "53", "57P", "55P03")
 
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """Up to where upstream's changes are known, and the partitions of before that they touched."""
+    """The newest known change of a query, and the earlier partitions that changed since the last one."""
 
     watermark: Watermark | None
     late: tuple[Partition, ...] = ()
@@ -45,102 +48,126 @@ class Changes:
 
 @dataclass(frozen=True, slots=True)
 class UpstreamDatabase:
-    """The database behind `engine`, which is only ever read; a query has `seconds`."""
+    """
+    A database with partitions, in which nothing is changed.
+
+    Parameters
+    ----------
+    engine
+        Engine of the database.
+    timeout_s
+        Seconds after which a query is cancelled.
+    """
 
     engine: Engine
-    seconds: int = 600
+    timeout_s: int = 600
 
     def location(self, dataset: Dataset, partition: Partition) -> str:
-        """Return which query, where, and of which partition."""
+        """Return the name of the query, the database and the partition."""
         url = self.engine.url
-        at = f"{url.host}:{url.port or 5432}/{url.database} ({postgres_source(dataset).conn_id})"
-        return f"the query of {dataset.name} at {at} for {names.format_partition(partition)}"
+        database = f"{url.host}:{url.port or 5432}/{url.database} ({postgres_source(dataset).conn_id})"
+        return f"the query of {dataset.name} at {database} for {format_partition(partition)}"
 
     def missing(self, dataset: Dataset, partitions: Sequence[Partition]) -> list[Partition]:
         """
-        Return the partitions that upstream may still add to.
+        Return the partitions to which rows may still be added.
 
-        By a watermark of moments upstream is done with a partition when it has changes from after its end;
-        otherwise when, by its own clock, the partition has ended.
+        With a watermark of moments, a partition is complete when there are changes after its end; otherwise
+        when it has ended by the clock of the database.
         """
-        with self._reading(dataset, partitions[0]) as connection:
-            now = connection.execute(text("SELECT now()")).scalar_one()
-            unfinished = [one for one in partitions if names.end_of(one) > now]
-            ended = [one for one in partitions if one not in unfinished]
+        with self._read_only(dataset, partitions[0]) as connection:
+            now = _current_time(connection)
+            unfinished = [partition for partition in partitions if end_of(partition) > now]
+            ended = [partition for partition in partitions if end_of(partition) <= now]
             if ended and postgres_source(dataset).watermark:
-                newest = self._newest(connection, dataset, names.start_of(ended[0]), _END_OF_TIME)
+                newest = self._newest_change(connection, dataset, start_of(ended[0]), _END_OF_TIME)
                 if newest is None:
                     unfinished += ended
                 elif isinstance(newest, datetime):
-                    unfinished += [one for one in ended if names.end_of(one) > _aware(newest)]
+                    changed_until = _with_zone(newest)
+                    unfinished += [partition for partition in ended if end_of(partition) > changed_until]
         return sorted(unfinished)
 
     def read(self, dataset: Dataset, partitions: Sequence[Partition]) -> Extract:
-        """Return the rows of these partitions, as they are at one moment."""
-        with self._reading(dataset, partitions[0]) as connection:
-            now = connection.execute(text("SELECT now()")).scalar_one()
-            absent = [one for one in partitions if names.end_of(one) > now]
-            if absent:
+        """Return the rows of these partitions, all as of the same moment."""
+        frames: list[pd.DataFrame] = []
+        # A dict keeps the names in their order.
+        undeclared: dict[str, None] = {}
+        with self._read_only(dataset, partitions[0]) as connection:
+            now = _current_time(connection)
+            unfinished = [partition for partition in partitions if end_of(partition) > now]
+            if unfinished:
                 raise PartitionMissing(
-                    f"{self.location(dataset, absent[0])} is not complete: it has not ended."
+                    f"{self.location(dataset, unfinished[0])} is not complete: it has not ended."
                 )
-            parts = [self._rows(connection, dataset, one) for one in partitions]
-        undeclared = list(dict.fromkeys(name for _, extra in parts for name in extra))
-        rows = pd.concat([frame for frame, _ in parts], ignore_index=True)
-        remarks = (
-            [f"the query of {dataset.name} returns columns that nobody declared: {', '.join(undeclared)}"]
-            if undeclared
-            else []
-        )
-        return Extract(match_columns(rows, dataset), tuple(remarks))
+            for partition in partitions:
+                rows, extra_columns = self._read_partition(connection, dataset, partition)
+                frames.append(rows)
+                undeclared |= dict.fromkeys(extra_columns)
+        remarks: tuple[str, ...] = ()
+        if undeclared:
+            names = ", ".join(undeclared)
+            remarks = (f"the query of {dataset.name} returns columns that are not declared: {names}",)
+        return Extract(match_columns(pd.concat(frames, ignore_index=True), dataset), remarks)
 
     def changes(
         self, dataset: Dataset, since: Watermark | None, current: Partition, published: Sequence[Partition]
     ) -> Changes:
         """
-        Return the newest change up to the end of `current`, and which `published` ones before it changed.
+        Return the newest change up to the end of a partition, and the earlier partitions that changed.
 
-        Changes that are younger than `settle` are left for the next run: others of that moment may not have
-        been committed yet. Without `since`, which is how it begins, nothing is late.
+        Changes that are younger than the declared `settle` are left to the next run, since other changes of
+        that moment may not be committed yet.
+
+        Parameters
+        ----------
+        dataset
+            A dataset with a query.
+        since
+            Watermark of the last run; None for the first run, in which no partition is late.
+        current
+            The partition of this run.
+        published
+            Partitions in the lake.
         """
-        column, end = postgres_source(dataset).watermark, names.end_of(current)
-        if column is None:
+        if postgres_source(dataset).watermark is None:
             return Changes(None)
-        before = sorted(one for one in published if one < current)
-        with self._reading(dataset, current) as connection:
-            now = connection.execute(text("SELECT now()")).scalar_one()
-            newest = self._newest(connection, dataset, names.start_of(dataset.first_partition), end)
+        earlier = sorted(partition for partition in published if partition < current)
+        late: list[Partition] = []
+        with self._read_only(dataset, current) as connection:
+            now = _current_time(connection)
+            first = start_of(dataset.first_partition)
+            newest = self._newest_change(connection, dataset, first, end_of(current))
             if isinstance(newest, datetime):
-                settled = now - postgres_source(dataset).settle
-                newest = min(
-                    newest, settled if newest.tzinfo else settled.astimezone(UTC).replace(tzinfo=None)
-                )
-            late = self._changed(connection, dataset, _value(since), before) if since is not None else []
+                newest = min(newest, _settled_until(dataset, now, newest))
+            if since is not None:
+                late = self._changed_partitions(connection, dataset, _parse_watermark(since), earlier)
         if newest is None:
             return Changes(since)
-        mark = newest.isoformat() if isinstance(newest, datetime) else int(newest)
-        return Changes(mark, tuple(late))
+        watermark = newest.isoformat() if isinstance(newest, datetime) else int(newest)
+        return Changes(watermark, tuple(late))
 
-    def _changed(
-        self, connection: Connection, dataset: Dataset, since: Any, before: Sequence[Partition]
+    def _changed_partitions(
+        self, connection: Connection, dataset: Dataset, since: Any, partitions: Sequence[Partition]
     ) -> list[Partition]:
-        """Halve, and look where something changed: a few questions each, however long the history is."""
-        if not before:
+        """Search by bisection: the number of queries grows with the changes, not with the history."""
+        if not partitions:
             return []
-        newest = self._newest(connection, dataset, names.start_of(before[0]), names.end_of(before[-1]))
+        newest = self._newest_change(connection, dataset, start_of(partitions[0]), end_of(partitions[-1]))
         if newest is None or newest <= since:
             return []
-        if len(before) == 1:
-            return [before[0]]
-        half = len(before) // 2
+        if len(partitions) == 1:
+            return [partitions[0]]
+        middle = len(partitions) // 2
         return [
-            *self._changed(connection, dataset, since, before[:half]),
-            *self._changed(connection, dataset, since, before[half:]),
+            *self._changed_partitions(connection, dataset, since, partitions[:middle]),
+            *self._changed_partitions(connection, dataset, since, partitions[middle:]),
         ]
 
-    def _newest(self, connection: Connection, dataset: Dataset, start: datetime, end: datetime) -> Any:
+    def _newest_change(self, connection: Connection, dataset: Dataset, start: datetime, end: datetime) -> Any:
         source = postgres_source(dataset)
-        statement = f'SELECT max("{source.watermark}") FROM ({source.query}) AS rows'  # noqa: S608  declared
+        # The query and the name of the column are declared by the owner of the dataset.
+        statement = f'SELECT max("{source.watermark}") FROM ({source.query}) AS rows'  # noqa: S608
         newest = connection.execute(text(statement), {"start": start, "end": end}).scalar_one()
         if newest is None or isinstance(newest, int | datetime):
             return newest
@@ -151,81 +178,110 @@ class UpstreamDatabase:
             "a column of moments or whole numbers that grows with every change."
         )
 
-    def _rows(
+    def _read_partition(
         self, connection: Connection, dataset: Dataset, partition: Partition
     ) -> tuple[pd.DataFrame, list[str]]:
-        source, most = postgres_source(dataset), EXCESS * dataset.volume[1]
-        span = {"start": names.start_of(partition), "end": names.end_of(partition)}
-        streamed = connection.execution_options(stream_results=True, max_row_buffer=BATCH)
-        with streamed.execute(text(source.query), span) as result:
-            wanted, found = [column.name for column in dataset.columns], list(result.keys())
-            lacking = [name for name in wanted if found.count(name) != 1]
-            if lacking:
-                raise DataError(
-                    f"{self.location(dataset, partition)} has {', '.join(lacking)} not exactly once; it "
-                    f"returns {', '.join(found)}. Correct the query, or the columns of {dataset.name}."
-                )
-            undeclared = [name for name in found if name not in {*wanted, source.watermark}]
-            frames = []
-            for rows in _batches(result.columns(*wanted)):
-                frames.append(pd.DataFrame(rows, columns=wanted, dtype=object))
-                if sum(map(len, frames)) > most:
-                    raise DataError(
-                        f"{self.location(dataset, partition)} returned more than {most:,} rows, {EXCESS} "
-                        f"times what the volume of {dataset.name} allows. Correct the query, or the volume."
-                    )
-        frame = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=wanted, dtype=object)
+        """Return the rows of a partition, and the names of the columns that are not declared."""
+        source = postgres_source(dataset)
+        names = [column.name for column in dataset.columns]
+        bounds = {"start": start_of(partition), "end": end_of(partition)}
+        frames: list[pd.DataFrame] = []
+        streaming = connection.execution_options(stream_results=True, max_row_buffer=BATCH_ROWS)
+        with streaming.execute(text(source.query), bounds) as result:
+            existing = list(result.keys())
+            self._require_columns(dataset, partition, existing)
+            undeclared = [name for name in existing if name not in {*names, source.watermark}]
+            for rows in _batches(result.columns(*names)):
+                frames.append(pd.DataFrame(rows, columns=names, dtype=object))
+                self._require_volume(dataset, partition, sum(map(len, frames)))
+        empty = pd.DataFrame(columns=names, dtype=object)
+        frame = pd.concat(frames, ignore_index=True) if frames else empty
         return partition_columns.with_partition_columns(frame, partition), undeclared
 
+    def _require_columns(self, dataset: Dataset, partition: Partition, existing: list[str]) -> None:
+        names = [column.name for column in dataset.columns]
+        not_once = [name for name in names if existing.count(name) != 1]
+        if not_once:
+            raise DataError(
+                f"{self.location(dataset, partition)} has {', '.join(not_once)} not exactly once; it "
+                f"returns {', '.join(existing)}. Correct the query, or the columns of {dataset.name}."
+            )
+
+    def _require_volume(self, dataset: Dataset, partition: Partition, n_rows: int) -> None:
+        max_rows = MAX_EXCESS * dataset.volume[1]
+        if n_rows > max_rows:
+            raise DataError(
+                f"{self.location(dataset, partition)} returned more than {max_rows:,} rows, {MAX_EXCESS} "
+                f"times what the volume of {dataset.name} allows. Correct the query, or the volume."
+            )
+
     @contextmanager
-    def _reading(self, dataset: Dataset, partition: Partition) -> Iterator[Connection]:
+    def _read_only(self, dataset: Dataset, partition: Partition) -> Iterator[Connection]:
+        options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
         try:
             with (
-                self.engine.connect().execution_options(
-                    isolation_level="REPEATABLE READ", postgresql_readonly=True
-                ) as connection,
+                self.engine.connect().execution_options(**options) as connection,
                 connection.begin(),
             ):
-                connection.execute(text(f"SET LOCAL statement_timeout = {1000 * self.seconds}"))
+                connection.execute(text(f"SET LOCAL statement_timeout = {1000 * self.timeout_s}"))
                 yield connection
         except DBAPIError as error:
-            raise self._meaning(error, self.location(dataset, partition)) from error
-
-    def _meaning(self, error: DBAPIError, place: str) -> DataError | ServiceUnavailable:
-        code = str(getattr(error.orig, "sqlstate", None) or getattr(error.orig, "pgcode", None) or "")
-        said = " ".join(str(error.orig).split())
-        away = isinstance(error, OperationalError | InterfaceError) and not code
-        if away or error.connection_invalidated or code.startswith(_ACCIDENTS):
-            return ServiceUnavailable(
-                f"The database of {place} is away or busy: {said}. See whether it is up."
-            )
-        return DataError(f"{place} fails: {said}. Correct the query, or what its user may read.")
+            raise _translate_query_error(error, self.location(dataset, partition)) from error
 
 
 def postgres_source(dataset: Dataset) -> PostgresSource:
     """
     Return the declared query of a dataset.
 
-    :raises DeclarationError: if it comes from elsewhere
+    Raises
+    ------
+    DeclarationError
+        If the dataset has another kind of source.
     """
     if not isinstance(dataset.source, PostgresSource):
         raise DeclarationError(f"{dataset.name} comes from {dataset.source.kind}: it has no query.")
     return dataset.source
 
 
-def is_later(one: Watermark, other: Watermark | None) -> bool:
-    """Return whether a watermark is further on than another, or the first."""
-    return other is None or bool(_value(one) > _value(other))
+def is_later(watermark: Watermark, other: Watermark | None) -> bool:
+    """Return whether a watermark is later than another one; True if there is no other."""
+    return other is None or bool(_parse_watermark(watermark) > _parse_watermark(other))
+
+
+def _current_time(connection: Connection) -> datetime:
+    now: datetime = connection.execute(text("SELECT now()")).scalar_one()
+    return now
+
+
+def _settled_until(dataset: Dataset, now: datetime, like: datetime) -> datetime:
+    """Return the moment before which all changes are committed, with or without a zone as `like`."""
+    settled = now - postgres_source(dataset).settle
+    return settled if like.tzinfo else settled.astimezone(UTC).replace(tzinfo=None)
+
+
+def _translate_query_error(error: DBAPIError, location: str) -> DataError | ServiceUnavailable:
+    state = str(getattr(error.orig, "sqlstate", None) or getattr(error.orig, "pgcode", None) or "")
+    message = " ".join(str(error.orig).split())
+    no_connection = isinstance(error, OperationalError | InterfaceError) and not state
+    if no_connection or error.connection_invalidated or state.startswith(_TRANSIENT_STATES):
+        return ServiceUnavailable(
+            f"The database of {location} is away or busy: {message}. Check that it is up."
+        )
+    return DataError(f"{location} fails: {message}. Correct the query, or the permissions of its user.")
 
 
 def _batches(result: Result[Any]) -> Iterator[list[tuple[Any, ...]]]:
-    for rows in result.partitions(BATCH):
-        yield [tuple(float(value) if isinstance(value, Decimal) else value for value in row) for row in rows]
+    for rows in result.partitions(BATCH_ROWS):
+        yield [_without_decimals(row) for row in rows]
 
 
-def _value(watermark: Watermark) -> Any:
+def _without_decimals(row: Sequence[Any]) -> tuple[Any, ...]:
+    return tuple(float(value) if isinstance(value, Decimal) else value for value in row)
+
+
+def _parse_watermark(watermark: Watermark) -> Any:
     return datetime.fromisoformat(watermark) if isinstance(watermark, str) else watermark
 
 
-def _aware(moment: datetime) -> datetime:
+def _with_zone(moment: datetime) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

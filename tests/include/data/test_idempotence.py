@@ -21,6 +21,8 @@ from include.errors import ServiceUnavailable, StaleAttempt
 from tests.faults import publisher
 from tests.faults.publisher import DAYS, ROWS
 
+ON_BOTH_STORES = True
+
 ONE, TWO, _ = DAYS
 
 
@@ -47,8 +49,10 @@ steps = st.lists(st.lists(publications, min_size=1, max_size=3), min_size=1, max
 
 @settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps)
-def test_any_sequence_of_runs_leaves_the_newest_rows_of_each_day_and_one_commit_per_publication(place, steps):
-    lake = Lake(f"{place.uri}/{uuid.uuid4().hex}", place.options)
+def test_any_sequence_of_runs_leaves_the_newest_rows_of_each_day_and_one_commit_per_publication(
+    storage_root, steps
+):
+    lake = Lake(f"{storage_root.uri}/{uuid.uuid4().hex}", storage_root.options)
     made: dict[int, tuple[str, list[str], int]] = {}  # version: run, days, rows a day
 
     def run(name, numbers, count, times):
@@ -83,11 +87,11 @@ def processes():
     return context
 
 
-def test_a_publisher_killed_at_any_moment_leaves_each_day_once_and_whole(place, processes):
-    lake, seed = Lake(f"{place.uri}/lake", place.options), random.randrange(1_000_000)
+def test_a_publisher_killed_at_any_moment_leaves_each_day_once_and_whole(storage_root, processes):
+    lake, seed = Lake(f"{storage_root.uri}/lake", storage_root.options), random.randrange(1_000_000)
     moments = random.Random(seed)
-    for kill in range(8 if place.options else 20):
-        arguments = (lake.uri, place.options, f"run{kill}")
+    for kill in range(8 if storage_root.options else 20):
+        arguments = (lake.uri, storage_root.options, f"run{kill}")
         process = processes.Process(target=publisher.publish_until_killed, args=arguments, daemon=True)
         process.start()
         before = lake.version("things")
@@ -111,22 +115,22 @@ def test_a_publisher_killed_at_any_moment_leaves_each_day_once_and_whole(place, 
     assert len(set(told(lake))) == len(told(lake))
 
 
-def test_what_a_killed_publisher_left_beside_the_table_is_never_read_and_goes_with_maintenance(place):
-    lake = Lake(f"{place.uri}/lake", place.options)
+def test_what_a_killed_publisher_left_beside_the_table_is_never_read_and_goes_with_maintenance(storage_root):
+    lake = Lake(f"{storage_root.uri}/lake", storage_root.options)
     lake.publish("things", some(ONE, 1.0), [ONE], metadata={})
-    [written] = [path for path in place.paths("lake/things") if path.endswith(".parquet")]
+    [written] = [path for path in storage_root.files("lake/things") if path.endswith(".parquet")]
     orphan = written.replace("part-00000", "part-00009")
-    place.put(orphan, place.files().open_input_file(written).read())
+    storage_root.write(orphan, storage_root.open().open_input_file(written).read())
     assert len(lake.read("things")) == 2
     lake.optimize_and_vacuum("things", timedelta(days=1))
-    assert orphan in place.paths("lake/things")
+    assert orphan in storage_root.files("lake/things")
     lake.optimize_and_vacuum("things", timedelta(0))
-    assert orphan not in place.paths("lake/things")
+    assert orphan not in storage_root.files("lake/things")
     assert len(lake.read("things")) == 2
 
 
-def test_a_stale_try_does_not_undo_what_its_successor_published(place):
-    lake = Lake(f"{place.uri}/lake", place.options)
+def test_a_stale_try_does_not_undo_what_its_successor_published(storage_root):
+    lake = Lake(f"{storage_root.uri}/lake", storage_root.options)
 
     def publish(value, number, run="nightly", day=ONE, **more):
         lake.publish("things", some(day, value), [day], metadata={"run": run, "try": str(number), **more})
@@ -143,8 +147,8 @@ def test_a_stale_try_does_not_undo_what_its_successor_published(place):
     assert set(lake.read("things", [ONE])["value"]) == {"another run"}
 
 
-def test_maintenance_beside_publishers_loses_nothing_and_doubles_nothing(place):
-    lake, done, refusals = Lake(f"{place.uri}/lake", place.options), Event(), []
+def test_maintenance_beside_publishers_loses_nothing_and_doubles_nothing(storage_root):
+    lake, done, refusals = Lake(f"{storage_root.uri}/lake", storage_root.options), Event(), []
     for day in DAYS:
         lake.publish("things", some(day, -1), [day], metadata={})
 

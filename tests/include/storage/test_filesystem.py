@@ -4,21 +4,23 @@ import pytest
 
 from include.storage import filesystem
 
-
-def test_a_file_is_replaced_as_a_whole_and_leaves_nothing_beside_it(place):
-    place.put("a/b.txt", b"first, and longer")
-    place.put("a/b.txt", b"second")
-    assert place.paths("a") == ["a/b.txt"]
-    assert place.files().open_input_file("a/b.txt").read() == b"second"
+ON_BOTH_STORES = True
 
 
-def test_a_writer_that_fails_half_way_leaves_the_old_file(place):
-    place.put("b.txt", b"old")
+def test_file_is_replaced_and_nothing_else_remains(storage_root):
+    storage_root.write("a/b.txt", b"first, and longer")
+    storage_root.write("a/b.txt", b"second")
+    assert storage_root.files("a") == ["a/b.txt"]
+    assert storage_root.open().open_input_file("a/b.txt").read() == b"second"
+
+
+def test_failed_write_leaves_the_old_file(storage_root):
+    storage_root.write("b.txt", b"old")
     with pytest.raises(TypeError):
-        place.put("b.txt", 12)
-    assert place.files().open_input_file("b.txt").read() == b"old"
+        storage_root.write("b.txt", 12)
+    assert storage_root.open().open_input_file("b.txt").read() == b"old"
 
 
-def test_tells_files_from_what_is_missing(place):
-    place.put("a/b.txt", b"")
-    assert filesystem.find_missing(place.files(), ["a/b.txt", "a/c.txt", "a"]) == {"a/c.txt", "a"}
+def test_missing_paths_are_those_that_are_not_files(storage_root):
+    storage_root.write("a/b.txt", b"")
+    assert filesystem.find_missing(storage_root.open(), ["a/b.txt", "a/c.txt", "a"]) == {"a/c.txt", "a"}

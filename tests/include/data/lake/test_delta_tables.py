@@ -12,21 +12,26 @@ from deltalake import DeltaTable
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from include import partitions
 from include.data.lake.delta_tables import Lake
 from include.data.lake.partition_columns import with_partition_columns
 from include.errors import DataError, PartitionMissing, ServiceUnavailable
+from include.partitions import hours_of
+
+ON_BOTH_STORES = True
 
 ONE, TWO, THREE = (date(2013, 1, day) for day in (1, 2, 3))
 
 
 def table_of(days, value=1.0, count=2):
-    names = [f"{day}/{number}" for day in days for number in range(count)]
-    keys = [day.isoformat() for day in days for _ in range(count)]
-    return pd.DataFrame({"id": names, "value": value, "day": keys})
+    return pd.concat([rows_of_day(day, value, count) for day in days], ignore_index=True)
 
 
-def test_a_published_frame_is_read_again_as_it_was(lake):
+def rows_of_day(day, value, count):
+    names = [f"{day}/{number}" for number in range(count)]
+    return pd.DataFrame({"id": names, "value": value, "day": day.isoformat()}).astype({"day": object})
+
+
+def test_frame_is_read_as_it_was_published(lake):
     frame = table_of([ONE, TWO]).assign(
         at=pd.Timestamp("2013-01-01", tz="UTC").as_unit("us"),
         whole=pd.array([1, None, 3, 4], dtype="Int64"),
@@ -38,7 +43,7 @@ def test_a_published_frame_is_read_again_as_it_was(lake):
     pd.testing.assert_frame_equal(read, frame)
 
 
-def test_publishing_again_replaces_those_days_and_no_others(lake):
+def test_second_publication_replaces_its_days_only(lake):
     lake.publish("things", table_of([ONE, TWO, THREE], 1.0), [ONE, TWO, THREE], metadata={})
     lake.publish("things", table_of([TWO], 2.0, count=5), [TWO], metadata={})
     read = lake.read("things")
@@ -52,22 +57,24 @@ day_sets = st.sets(st.integers(0, 3), min_size=1)
 
 @settings(max_examples=15, deadline=None)
 @given(st.lists(st.tuples(day_sets, st.integers(0, 3)), min_size=1, max_size=5))
-def test_any_sequence_of_publishes_leaves_exactly_one_copy_of_each_day(tmp_path_factory, publishes):
-    lake, expected = Lake(str(tmp_path_factory.mktemp("lake"))), {}
+def test_any_publications_leave_one_copy_of_each_day(tmp_path_factory, publishes):
+    lake = Lake(str(tmp_path_factory.mktemp("lake")))
+    expected = {}
     for turn, (numbers, count) in enumerate(publishes):
         days = [ONE + timedelta(days=number) for number in sorted(numbers)]
         lake.publish("things", table_of(days, float(turn), count), days, metadata={})
         expected |= {day.isoformat(): [float(turn)] * count for day in days}
     expected = {day: values for day, values in expected.items() if values}
-    found: dict[str, list[float]] = {}
+    actual: dict[str, list[float]] = {}
     for _, row in lake.read("things").iterrows():
-        found.setdefault(row["day"], []).append(row["value"])
-    assert found == expected
+        actual.setdefault(row["day"], []).append(row["value"])
+    assert actual == expected
     assert [day.isoformat() for day in lake.days("things")] == sorted(expected)
 
 
-def test_writers_of_the_same_days_at_the_same_time_leave_one_copy(lake):
-    start, days = Barrier(4), [ONE, TWO]
+def test_concurrent_writers_of_a_day_leave_one_copy(lake):
+    start = Barrier(4)
+    days = [ONE, TWO]
 
     def publish(value):
         start.wait()
@@ -80,19 +87,19 @@ def test_writers_of_the_same_days_at_the_same_time_leave_one_copy(lake):
     assert lake.read("things")["value"].nunique() == 1
 
 
-def test_a_writer_that_is_never_first_says_that_it_may_try_again(lake, monkeypatch):
+def test_writer_that_always_loses_can_be_retried(lake, monkeypatch):
     from deltalake.exceptions import CommitFailedError
 
     def lose(*_, **__):
-        raise CommitFailedError("somebody was quicker")
+        raise CommitFailedError("another writer was faster")
 
     monkeypatch.setattr("include.data.lake.delta_tables.write_deltalake", lose)
-    impatient = replace(lake, patience=timedelta(seconds=0.2))
+    impatient = replace(lake, commit_timeout=timedelta(seconds=0.2))
     with pytest.raises(ServiceUnavailable, match=r"things: 2013-01-01 could not be published.*Try again"):
         impatient.publish("things", table_of([ONE]), [ONE], metadata={})
 
 
-def test_every_version_can_be_read_again(lake):
+def test_old_versions_can_be_read(lake):
     first = lake.publish("things", table_of([ONE], 1.0), [ONE], metadata={})
     second = lake.publish("things", table_of([ONE, TWO], 2.0), [ONE, TWO], metadata={})
     assert lake.version("things") == second
@@ -103,13 +110,13 @@ def test_every_version_can_be_read_again(lake):
         lake.read("things", version=99)
 
 
-def test_the_commit_names_who_made_it(lake):
+def test_commit_names_run_and_try(lake):
     lake.publish("things", table_of([ONE]), [ONE], metadata={"run": "nightly", "try": "2"})
     latest = DeltaTable(f"{lake.uri}/things", storage_options=lake.storage_options).history(1)[0]
     assert (latest["run"], latest["try"]) == ("nightly", "2")
 
 
-def test_reads_days_and_columns(lake):
+def test_days_and_columns_are_selected(lake):
     lake.publish("things", table_of([ONE, TWO]), [ONE, TWO], metadata={})
     read = lake.read("things", [TWO], columns=["id", "day"])
     assert (list(read.columns), set(read["day"])) == (["id", "day"], {"2013-01-02"})
@@ -118,7 +125,7 @@ def test_reads_days_and_columns(lake):
         lake.read("things", columns=["speed"])
 
 
-def test_a_day_that_was_never_published_is_an_error_with_its_name(lake):
+def test_day_that_was_not_published_is_named(lake):
     with pytest.raises(PartitionMissing, match="There is no table things"):
         lake.read("things")
     assert (lake.version("things"), lake.days("things")) == (None, [])
@@ -128,7 +135,7 @@ def test_a_day_that_was_never_published_is_an_error_with_its_name(lake):
 
 
 @pytest.mark.parametrize(
-    ("frame", "complaint"),
+    ("frame", "message"),
     [
         (table_of([ONE, TWO]), "rows of 2013-01-02 among those of 2013-01-01"),
         (table_of([ONE]).assign(day=None), "rows of None among"),
@@ -142,15 +149,15 @@ def test_a_day_that_was_never_published_is_an_error_with_its_name(lake):
     ],
     ids=["another day", "no day", "two types", "text for a number", "number for text", "no zone"],
 )
-def test_refuses_what_does_not_belong_into_the_table(lake, frame, complaint):
+def test_rows_that_do_not_fit_the_table_are_refused(lake, frame, message):
     lake.publish("things", table_of([ONE], 7.0), [ONE], metadata={})
-    with pytest.raises(DataError, match=complaint):
+    with pytest.raises(DataError, match=message):
         lake.publish("things", frame, [ONE], metadata={})
     assert set(lake.read("things")["value"]) == {7.0}
 
 
 @pytest.mark.parametrize("name", ["", "../other", "a/b", "Things", "_reports"])
-def test_refuses_a_name_that_is_no_table(lake, name):
+def test_invalid_table_name_is_refused(lake, name):
     with pytest.raises(DataError, match="is no table's name"):
         lake.publish(name, table_of([ONE]), [ONE], metadata={})
 
@@ -160,13 +167,13 @@ def test_refuses_a_name_that_is_no_table(lake, name):
     [[1, 2], np.array([1, 2], "int32"), np.array([1, 2], "float32"), [np.nan, np.nan], [None, None]],
     ids=["whole", "int32", "float32", "all NaN", "all None"],
 )
-def test_a_day_of_other_but_equal_numbers_keeps_the_column_a_number(lake, values):
+def test_other_types_of_numbers_keep_the_column_type(lake, values):
     lake.publish("things", table_of([ONE], 0.5), [ONE], metadata={})
     lake.publish("things", table_of([TWO]).assign(value=values), [TWO], metadata={})
     assert lake.read("things")["value"].dtype == np.float64
 
 
-def test_a_column_without_any_value_gets_a_type_and_a_new_column_is_added(lake):
+def test_column_of_nulls_has_a_type_and_new_one_is_added(lake):
     lake.publish("things", table_of([ONE]).assign(note=None), [ONE], metadata={})
     lake.publish("things", table_of([TWO]).assign(note="wet", extra=1), [TWO], metadata={})
     read = lake.read("things")
@@ -174,39 +181,39 @@ def test_a_column_without_any_value_gets_a_type_and_a_new_column_is_added(lake):
     assert set(read.loc[read["day"] == "2013-01-02", "note"]) == {"wet"}
 
 
-def test_maintenance_deletes_what_no_kept_version_needs(lake):
-    kept = lake.publish("things", table_of([ONE], 1.0), [ONE], metadata={})
-    lost = lake.publish("things", table_of([ONE], 2.0), [ONE], metadata={})
+def test_vacuum_deletes_what_no_retained_version_needs(lake):
+    retained = lake.publish("things", table_of([ONE], 1.0), [ONE], metadata={})
+    deleted = lake.publish("things", table_of([ONE], 2.0), [ONE], metadata={})
     lake.publish("things", table_of([ONE], 3.0), [ONE], metadata={})
     assert lake.optimize_and_vacuum("things", timedelta(days=7)) == 0
-    assert lake.optimize_and_vacuum("things", timedelta(0), keep_versions=[kept]) == 1
+    assert lake.optimize_and_vacuum("things", timedelta(0), keep_versions=[retained]) == 1
     assert set(lake.read("things")["value"]) == {3.0}
-    assert set(lake.read("things", version=kept)["value"]) == {1.0}
-    with pytest.raises(DataError, match=f"Version {lost} of things cannot be read"):
-        lake.read("things", version=lost)
+    assert set(lake.read("things", version=retained)["value"]) == {1.0}
+    with pytest.raises(DataError, match=f"Version {deleted} of things cannot be read"):
+        lake.read("things", version=deleted)
 
 
-def test_secrets_are_not_shown():
+def test_repr_contains_no_secret():
     assert "hush" not in repr(Lake("s3://lake", {"AWS_SECRET_ACCESS_KEY": "hush"}))
 
 
-def test_an_amendment_changes_the_rows_that_another_writer_has_just_written(lake):
+def test_update_changes_the_rows_of_a_faster_writer(lake):
     lake.publish("things", table_of([ONE]), [ONE], metadata={})
-    seen = []
+    row_counts = []
 
     def change(rows):
-        if not seen:
+        if not row_counts:
             lake.publish("things", table_of([ONE], count=7), [ONE], metadata={})
-        seen.append(len(rows))
+        row_counts.append(len(rows))
         return rows.iloc[1:]
 
     lake.update("things", [ONE], change, metadata={})
-    assert seen[-1] == 7
-    assert len(seen) > 1
+    assert row_counts[-1] == 7
+    assert len(row_counts) > 1
     assert len(lake.read("things", [ONE])) == 6
 
 
-def test_the_rows_of_each_day_are_counted(lake):
+def test_counts_are_rows_of_each_day(lake):
     assert lake.counts("things") == {}
     lake.publish("things", table_of([ONE, TWO]), [ONE, TWO], metadata={})
     assert lake.counts("things") == {
@@ -215,15 +222,19 @@ def test_the_rows_of_each_day_are_counted(lake):
     }
 
 
-HOURS = partitions.hours_of(ONE)
+HOURS = hours_of(ONE)
 
 
 def hourly(hours, value=1.0, count=2):
-    rows = [pd.DataFrame({"id": [f"{hour}/{n}" for n in range(count)], "value": value}) for hour in hours]
-    return pd.concat([with_partition_columns(part, hour) for part, hour in zip(rows, hours, strict=True)])
+    return pd.concat([rows_of_hour(hour, value, count) for hour in hours])
 
 
-def test_one_commit_replaces_exactly_that_hour(lake):
+def rows_of_hour(hour, value, count):
+    frame = pd.DataFrame({"id": [f"{hour}/{number}" for number in range(count)], "value": value})
+    return with_partition_columns(frame, hour)
+
+
+def test_commit_replaces_one_hour(lake):
     version = lake.publish("things", hourly(HOURS), HOURS, metadata={})
     assert lake.publish("things", hourly(HOURS[5:6], 2.0, count=3), HOURS[5:6], metadata={}) == version + 1
     values = lake.read("things").groupby("hour")["value"].agg(["min", "max", "size"])
@@ -232,7 +243,7 @@ def test_one_commit_replaces_exactly_that_hour(lake):
     assert lake.counts("things") == dict.fromkeys(HOURS, 2) | {HOURS[5]: 3}
 
 
-def test_a_day_of_hours_is_read_whole_or_not_at_all(lake):
+def test_day_of_hours_is_read_only_when_complete(lake):
     lake.publish("things", hourly(HOURS[:23]), HOURS[:23], metadata={})
     assert (lake.days("things"), lake.partitions("things")) == ([], HOURS[:23])
     with pytest.raises(
@@ -244,32 +255,32 @@ def test_a_day_of_hours_is_read_whole_or_not_at_all(lake):
     assert set(lake.read("things", [ONE], columns=["hour"])["hour"]) == {f"{hour:02}" for hour in range(24)}
 
 
-def test_one_hour_is_read_by_itself(lake):
+def test_hours_are_selected(lake):
     lake.publish("things", hourly(HOURS), HOURS, metadata={})
     assert set(lake.read("things", HOURS[3:5], columns=["id"])["id"].str[11:13]) == {"03", "04"}
 
 
-def test_an_hour_without_rows_is_taken_away(lake):
+def test_hour_published_without_rows_is_removed(lake):
     lake.publish("things", hourly(HOURS[:2]), HOURS[:2], metadata={})
     lake.publish("things", hourly(HOURS[:1], count=0), HOURS[:1], metadata={})
     assert lake.partitions("things") == HOURS[1:2]
 
 
-def test_a_row_of_another_hour_is_refused(lake):
+def test_row_of_another_hour_is_refused(lake):
     with pytest.raises(DataError, match=r"rows of 2013-01-01T02 among those of 2013-01-01T01\. .*own hour"):
         lake.publish("things", hourly(HOURS[2:3]), HOURS[1:2], metadata={})
 
 
 @pytest.mark.parametrize(("first", "then"), [("day", "hour"), ("hour", "day")])
 def test_days_and_hours_do_not_share_a_table(lake, first, then):
-    of = {"day": (table_of([ONE]), [ONE]), "hour": (hourly(HOURS[:1]), HOURS[:1])}
-    lake.publish("things", *of[first], metadata={})
+    publications = {"day": (table_of([ONE]), [ONE]), "hour": (hourly(HOURS[:1]), HOURS[:1])}
+    lake.publish("things", *publications[first], metadata={})
     with pytest.raises(DataError, match=f"things is a table of {first}s"):
-        lake.publish("things", *of[then], metadata={})
+        lake.publish("things", *publications[then], metadata={})
 
 
-def test_writers_of_two_hours_of_one_day_both_get_through(lake):
+def test_concurrent_writers_of_different_hours_succeed(lake):
     lake.publish("things", hourly(HOURS[:1]), HOURS[:1], metadata={})
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda one: lake.publish("things", hourly([one]), [one], metadata={}), HOURS[1:5]))
+        list(pool.map(lambda hour: lake.publish("things", hourly([hour]), [hour], metadata={}), HOURS[1:5]))
     assert lake.counts("things") == dict.fromkeys(HOURS[:5], 2)

@@ -39,18 +39,18 @@ UTC = pd.Timestamp("2013-01-01T10:00Z")
         ("timestamp", [UTC, "2013-01-01T10:00:00Z"], [False, True], "datetime64[us, UTC]"),
     ],
 )
-def test_values_fit_their_declared_type_or_are_named(dtype, values, misfits, typed):
+def test_values_fit_their_declared_type_or_are_masked(dtype, values, misfits, typed):
     series, mask = coerce(pd.Series(values), dtype)
     assert (mask.tolist(), str(series.dtype)) == (misfits, typed)
     assert series[mask].isna().all()
 
 
-def test_text_is_parsed_to_the_moment_it_names():
+def test_text_is_parsed_to_a_moment_in_utc():
     series, _ = coerce(pd.Series(["2013-01-01T10:00:00Z", "2013-01-01T05:00:00-05:00"]), "timestamp")
     assert set(series) == {UTC}
 
 
-def test_a_column_that_fits_is_not_copied():
+def test_column_that_fits_is_not_copied():
     values = pd.Series(["a", "b"] * 10, dtype=object)
     assert coerce(values, "string")[0] is values
 
@@ -60,11 +60,11 @@ def test_a_column_that_fits_is_not_copied():
     [pd.Series([UTC + pd.Timedelta(1, "ns")]), pd.Series([2**63], dtype="uint64")],
     ids=["ns", "uint"],
 )
-def test_a_value_that_would_be_changed_is_refused_with_its_column(values):
+def test_value_that_would_change_is_refused(values):
     with pytest.raises(DataError, match="Column seen cannot be stored"):
         to_table(pd.DataFrame({"seen": values}), None)
 
 
-def test_a_moment_of_whole_microseconds_is_stored():
+def test_moment_in_microseconds_is_stored():
     table = to_table(pd.DataFrame({"seen": pd.Series([UTC + pd.Timedelta(1, "us")])}), None)
     assert str(table.schema.field("seen").type) == "timestamp[us, tz=UTC]"

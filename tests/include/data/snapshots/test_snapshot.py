@@ -81,8 +81,8 @@ def test_the_same_rows_are_read_after_the_tables_changed(real_lake, delay):
     assert snapshots.create(delay, real_lake, None).digest != snapshot.digest
 
 
-def test_the_order_in_which_rows_were_published_does_not_matter(real_lake, delay, place):
-    other = Lake(f"{place.uri}/other", place.options)
+def test_the_order_in_which_rows_were_published_does_not_matter(real_lake, delay, storage_root):
+    other = Lake(f"{storage_root.uri}/other", storage_root.options)
     for table in ("flight_features", "arrivals"):
         for day in (THREE, ONE, TWO):
             rows = real_lake.read(table, [day]).sample(frac=1, random_state=1)

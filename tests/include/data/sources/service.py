@@ -1,4 +1,4 @@
-"""A service of somebody's: answers what a test puts into it, over real HTTP."""
+"""An HTTP service with answers that a test sets."""
 
 from __future__ import annotations
 
@@ -14,49 +14,49 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Answer:
-    """What a path answers: `body`, of a `length` that it claims, or `every` so many seconds a byte."""
+class Response:
+    """Response of a path: `length` is the announced size, `delay_per_byte` is in seconds."""
 
     body: bytes = b""
     status: int = 200
     length: int | None = None
-    every: float = 0
+    delay_per_byte: float = 0
     headers: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass
 class Upstream:
-    """Answers by path, 404 to every other; `asked` has the headers of every request."""
+    """Responses by path, 404 for all others; `requests` has the headers of each request."""
 
     uri: str
-    answers: dict[str, Answer] = field(default_factory=dict)
-    asked: list[dict[str, str]] = field(default_factory=list)
+    responses: dict[str, Response] = field(default_factory=dict)
+    requests: list[dict[str, str]] = field(default_factory=list)
 
     def put(self, path: str, body: str | bytes, **changes: object) -> None:
         content = body.encode() if isinstance(body, str) else body
-        self.answers[path] = Answer(content, **changes)  # type: ignore[arg-type]
+        self.responses[path] = Response(content, **changes)  # type: ignore[arg-type]
 
 
 @contextmanager
 def serving() -> Iterator[Upstream]:
-    """Yield a service that runs until the test is over."""
+    """Run a service until the test ends."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            upstream.asked.append({name.lower(): value for name, value in self.headers.items()})
-            answer = upstream.answers.get(self.path, Answer(status=404))
-            self.send_response(answer.status)
-            self.send_header("Content-Length", str(answer.length or len(answer.body)))
-            for name, value in answer.headers.items():
+            upstream.requests.append({name.lower(): value for name, value in self.headers.items()})
+            response = upstream.responses.get(self.path, Response(status=404))
+            self.send_response(response.status)
+            self.send_header("Content-Length", str(response.length or len(response.body)))
+            for name, value in response.headers.items():
                 self.send_header(name, value)
             self.end_headers()
-            if not answer.every:
-                self.wfile.write(answer.body)
+            if not response.delay_per_byte:
+                self.wfile.write(response.body)
                 return
-            for byte in answer.body:
+            for byte in response.body:
                 self.wfile.write(bytes([byte]))
                 self.wfile.flush()
-                time.sleep(answer.every)
+                time.sleep(response.delay_per_byte)
 
         def log_message(self, *_: object) -> None:
             pass

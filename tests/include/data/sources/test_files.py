@@ -14,7 +14,10 @@ from include.declarations import Column, Dataset, FileSource
 from include.errors import DataError, PartitionMissing
 from include.partitions import hours_of
 
-DAY, NEXT = date(2013, 1, 1), date(2013, 1, 2)
+ON_BOTH_STORES = True
+
+DAY = date(2013, 1, 1)
+NEXT = date(2013, 1, 2)
 TYPES = [("id", "string"), ("level", "number"), ("count", "integer"), ("at", "timestamp")]
 
 
@@ -24,12 +27,12 @@ def parquet_of(**columns):
 
 @pytest.fixture
 def readings():
-    def declare(file_format="csv", packed="", granularity="day"):
+    def declare(file_format="csv", suffix="", granularity="day"):
         return Dataset(
             name="readings",
             owner="test",
             description="A sensor's readings.",
-            source=FileSource(path=f"readings/{{partition}}.{file_format}{packed}", format=file_format),
+            source=FileSource(path=f"readings/{{partition}}.{file_format}{suffix}", format=file_format),
             columns=(
                 Column(name="id", dtype="string"),
                 Column(name="level", dtype="number", nullable=True),
@@ -45,21 +48,21 @@ def readings():
 
 
 @pytest.fixture
-def inbox(place):
-    return Landing(f"{place.uri}/inbox", place.options)
+def inbox(storage_root):
+    return Landing(f"{storage_root.uri}/inbox", storage_root.options)
 
 
 @pytest.fixture
-def put(place):
+def put(storage_root):
     def put(name, content, suffix="csv"):
-        place.put(
+        storage_root.write(
             f"inbox/readings/{name}.{suffix}", content.encode() if isinstance(content, str) else content
         )
 
     return put
 
 
-def test_reads_days_in_their_declared_types(inbox, put, readings):
+def test_days_are_read_in_their_declared_types(inbox, put, readings):
     put(DAY, "at,extra,id,count,level\n2013-01-01T10:00:00Z,x,NA,1,0.5\n")
     put(NEXT, "id,level,count,at\nb,,,2013-01-02T05:00:00-05:00\n")
     frame = inbox.read(readings(), [DAY, NEXT]).rows
@@ -75,7 +78,7 @@ def test_reads_days_in_their_declared_types(inbox, put, readings):
     pd.testing.assert_frame_equal(frame, expected)
 
 
-def test_reads_parquet_too(inbox, put, readings):
+def test_parquet_is_read(inbox, put, readings):
     moment = pd.Timestamp("2013-01-01", tz="UTC")
     put(DAY, parquet_of(id=["a"], level=[1], count=[2.0], at=[moment]), "parquet")
     frame = inbox.read(readings("parquet"), [DAY]).rows
@@ -84,7 +87,7 @@ def test_reads_parquet_too(inbox, put, readings):
     ]
 
 
-def test_a_value_that_does_not_parse_stays_for_the_quality_gate(inbox, put, readings):
+def test_value_that_does_not_parse_stays_text(inbox, put, readings):
     put(DAY, "id,level,count,at\na,1.5,1,2013-01-01T10:00:00Z\n")
     put(NEXT, "id,level,count,at\nb,a lot,2,2013-01-01T10:00:00Z\n")
     frame = inbox.read(readings(), [DAY, NEXT]).rows
@@ -97,7 +100,7 @@ GOOD = "id,level,count,at\na,1.5,1,2013-01-01T10:00:00Z\nb,2.5,2,2013-01-01T11:0
 
 
 @pytest.mark.parametrize(
-    ("content", "complaint"),
+    ("content", "message"),
     [
         (b"", "is empty: not even a header"),
         (b"\n\n", "is empty: not even a header"),
@@ -106,35 +109,33 @@ GOOD = "id,level,count,at\na,1.5,1,2013-01-01T10:00:00Z\nb,2.5,2,2013-01-01T11:0
         (GOOD.replace(",", ";").encode(), "lacks .*Its delimiter seems to be ';', declared is ','"),
         (
             GOOD.replace("a,1.5", "ä,1.5").encode("latin-1"),
-            "is not in UTF-8, as it has to be: byte 0xe4 in line 2",
+            "is not encoded in UTF-8: byte 0xe4 in line 2",
         ),
-        (GOOD.encode("utf-16"), "is not in UTF-8, as it has to be: byte 0xff in line 1"),
+        (GOOD.encode("utf-16"), "is not encoded in UTF-8: byte 0xff in line 1"),
         (GOOD.replace("level,", "id,level,").encode(), "has id twice"),
     ],
     ids=["empty", "blank", "missing", "renamed", "delimiter", "latin-1", "utf-16", "twice"],
 )
-def test_a_file_that_is_not_what_was_declared_is_named_with_what_is_wrong(
-    inbox, put, readings, content, complaint
-):
+def test_undeclared_layout_is_named_with_the_reason(inbox, put, readings, content, message):
     put(DAY, content)
-    with pytest.raises(
-        DataError, match=rf"readings/2013-01-01.csv {complaint}.* Have upstream send it again"
-    ):
+    with pytest.raises(DataError, match=rf"readings/2013-01-01.csv {message}.* Have it sent again"):
         inbox.read(readings(), [DAY])
     put(DAY, GOOD)
     assert len(inbox.read(readings(), [DAY]).rows) == 2
 
 
-def test_a_file_with_a_header_only_has_no_rows(inbox, put, readings):
+def test_file_with_only_a_header_has_no_rows(inbox, put, readings):
     put(DAY, "id,level,count,at\n")
     frame = inbox.read(readings(), [DAY]).rows
     assert (len(frame), list(frame.columns)) == (0, ["id", "level", "count", "at", "day"])
 
 
-def test_a_column_that_nobody_declared_is_remarked_on_and_left_out(inbox, put, readings):
+def test_undeclared_column_is_remarked_and_left_out(inbox, put, readings):
     put(DAY, GOOD.replace("level", "wind,level").replace("a,", "a,7,").replace("b,", "b,8,"))
     extract = inbox.read(readings(), [DAY])
-    assert extract.remarks == (f"{inbox.uri}/readings/2013-01-01.csv has columns that nobody declared: wind",)
+    assert extract.remarks == (
+        f"{inbox.uri}/readings/2013-01-01.csv has columns that are not declared: wind",
+    )
     assert list(extract.rows["level"]) == [1.5, 2.5]
 
 
@@ -149,23 +150,21 @@ def test_a_column_that_nobody_declared_is_remarked_on_and_left_out(inbox, put, r
     ],
     ids=["BOM", "CRLF", "blank lines", "no end of line", "quotes"],
 )
-def test_the_same_file_written_by_another_tool_has_the_same_rows(inbox, put, readings, change):
+def test_file_of_another_tool_has_the_same_rows(inbox, put, readings, change):
     put(DAY, GOOD)
     plain = inbox.read(readings(), [DAY])
     put(DAY, change(GOOD))
-    again = inbox.read(readings(), [DAY])
-    pd.testing.assert_frame_equal(plain.rows, again.rows)
-    assert plain.remarks == again.remarks == ()
+    changed = inbox.read(readings(), [DAY])
+    pd.testing.assert_frame_equal(plain.rows, changed.rows)
+    assert plain.remarks == changed.remarks == ()
 
 
-def test_a_line_may_end_within_quotes(inbox, put, readings):
+def test_line_break_within_quotes_belongs_to_the_value(inbox, put, readings):
     put(DAY, GOOD.replace("a,", '"a\nb, ""c""",'))
     assert list(inbox.read(readings(), [DAY]).rows["id"]) == ['a\nb, "c"', "b"]
 
 
-def test_a_line_with_too_few_or_too_many_fields_is_kept_as_it_came_and_spoils_nothing_else(
-    inbox, put, readings
-):
+def test_line_with_wrong_number_of_fields_is_malformed(inbox, put, readings):
     put(DAY, GOOD + "c,3\nd,4,4,2013-01-01T12:00:00Z,what\n")
     put(NEXT, GOOD)
     rows = inbox.read(readings(), [DAY, NEXT]).rows
@@ -178,7 +177,7 @@ def test_a_line_with_too_few_or_too_many_fields_is_kept_as_it_came_and_spoils_no
     assert (str(rows["level"].dtype), str(rows["at"].dtype)) == ("float64", "datetime64[us, UTC]")
 
 
-def test_a_file_that_was_cut_off_has_all_lines_but_the_last(inbox, put, readings):
+def test_file_that_was_cut_off_lacks_the_last_line(inbox, put, readings):
     put(DAY, GOOD[: GOOD.index("b,") + 5])
     rows = inbox.read(readings(), [DAY]).rows
     assert (list(rows["id"].dropna()), list(rows["_malformed"].dropna())) == (["a"], ["b,2.5"])
@@ -190,7 +189,7 @@ JSONL = """
 """
 
 
-def test_reads_json_lines(inbox, put, readings):
+def test_json_lines_are_read(inbox, put, readings):
     put(DAY, JSONL, "jsonl")
     frame = inbox.read(readings("jsonl"), [DAY]).rows
     assert frame.drop(columns="at").astype(object).replace({pd.NA: None}).to_dict("records") == [
@@ -200,7 +199,7 @@ def test_reads_json_lines(inbox, put, readings):
     assert list(frame["at"].dt.hour) == [10, 11]
 
 
-def test_json_lines_that_are_no_objects_are_kept_as_they_came(inbox, put, readings):
+def test_json_line_that_is_no_object_is_malformed(inbox, put, readings):
     put(DAY, JSONL + '{"id": "c", \n[1, 2]\n', "jsonl")
     rows = inbox.read(readings("jsonl"), [DAY]).rows
     assert list(rows["_malformed"].dropna()) == ['{"id": "c", ', "[1, 2]"]
@@ -218,9 +217,7 @@ def test_json_lines_that_are_no_objects_are_kept_as_they_came(inbox, put, readin
     ],
     ids=["number for text", "text for number", "fraction for integer", "no zone"],
 )
-def test_a_json_value_of_another_type_stays_for_the_gate_and_the_other_columns_have_theirs(
-    inbox, put, readings, before, after, column
-):
+def test_json_value_of_another_type_stays_in_its_column(inbox, put, readings, before, after, column):
     put(DAY, JSONL.replace(before, after), "jsonl")
     frame = inbox.read(readings("jsonl"), [DAY]).rows
     misfits = {name: coerce(frame[name], dtype)[1].tolist() for name, dtype in TYPES}
@@ -228,63 +225,63 @@ def test_a_json_value_of_another_type_stays_for_the_gate_and_the_other_columns_h
 
 
 @pytest.mark.parametrize(
-    ("content", "complaint"),
+    ("content", "message"),
     [
         (JSONL.replace("level", "height"), "lacks level; it has id, count, at, height"),
         (
             JSONL.replace('"a"', '"ä"').encode("latin-1"),
-            "is not in UTF-8, as it has to be: byte 0xe4 in line 2",
+            "is not encoded in UTF-8: byte 0xe4 in line 2",
         ),
     ],
     ids=["renamed", "latin-1"],
 )
-def test_json_lines_that_are_not_what_was_declared_are_named(inbox, put, readings, content, complaint):
+def test_json_lines_with_undeclared_layout_are_named(inbox, put, readings, content, message):
     put(DAY, content, "jsonl")
-    with pytest.raises(DataError, match=f"readings/2013-01-01.jsonl {complaint}"):
+    with pytest.raises(DataError, match=f"readings/2013-01-01.jsonl {message}"):
         inbox.read(readings("jsonl"), [DAY])
 
 
-def test_a_column_of_nothing_but_nulls_is_not_missing(inbox, put, readings):
+def test_column_of_nulls_is_not_missing(inbox, put, readings):
     put(DAY, JSONL.replace("1.5", "null").replace('"level": 2', '"level": null'), "jsonl")
     assert inbox.read(readings("jsonl"), [DAY]).rows["level"].isna().all()
 
 
-def test_a_json_column_that_nobody_declared_is_remarked_on(inbox, put, readings):
+def test_undeclared_json_column_is_remarked(inbox, put, readings):
     put(DAY, JSONL.replace('"id": "b"', '"id": "b", "wind": 3'), "jsonl")
     (remark,) = inbox.read(readings("jsonl"), [DAY]).remarks
-    assert remark.endswith("has columns that nobody declared: wind")
+    assert remark.endswith("has columns that are not declared: wind")
 
 
 @pytest.mark.parametrize("suffix", ["csv", "jsonl"])
-def test_gzip_is_unpacked(inbox, put, readings, suffix):
+def test_gzip_is_decompressed(inbox, put, readings, suffix):
     put(DAY, gzip.compress({"csv": GOOD, "jsonl": JSONL}[suffix].encode()), f"{suffix}.gz")
     assert list(inbox.read(readings(suffix, ".gz"), [DAY]).rows["id"]) == ["a", "b"]
 
 
-PACKED = gzip.compress(GOOD.encode())
+COMPRESSED = gzip.compress(GOOD.encode())
 
 
 @pytest.mark.parametrize(
-    ("content", "complaint"),
+    ("content", "message"),
     [
-        (PACKED[:-12], "is cut off: its gzip has no end"),
+        (COMPRESSED[:-12], "is cut off: its gzip has no end"),
         (GOOD.encode(), "is no gzip, or a damaged one"),
-        (PACKED[:20] + b"????" + PACKED[24:], "is no gzip, or a damaged one"),
+        (COMPRESSED[:20] + b"????" + COMPRESSED[24:], "is no gzip, or a damaged one"),
         (b"", "is empty: not even a header"),
         (gzip.compress(b""), "is empty: not even a header"),
         (gzip.compress(b"x" * 200_000), "is larger than 0 MiB. Have it split"),
     ],
     ids=["cut off", "plain", "damaged", "empty", "nothing in it", "a bomb"],
 )
-def test_a_gzip_that_cannot_be_unpacked_is_named_with_what_is_wrong(inbox, put, readings, content, complaint):
+def test_damaged_gzip_is_named_with_the_reason(inbox, put, readings, content, message):
     put(DAY, content, "csv.gz")
-    small = dataclasses.replace(inbox, maximum_bytes=100_000)
-    with pytest.raises(DataError, match=rf"readings/2013-01-01.csv.gz {complaint}"):
+    small = dataclasses.replace(inbox, max_bytes=100_000)
+    with pytest.raises(DataError, match=rf"readings/2013-01-01.csv.gz {message}"):
         small.read(readings("csv", ".gz"), [DAY])
 
 
 @pytest.mark.parametrize(
-    ("content", "complaint"),
+    ("content", "message"),
     [
         (b"", "is empty: no Parquet at all"),
         (b"PAR1 and then nothing", "cannot be read: "),
@@ -292,13 +289,13 @@ def test_a_gzip_that_cannot_be_unpacked_is_named_with_what_is_wrong(inbox, put, 
     ],
     ids=["empty", "cut off", "columns missing"],
 )
-def test_parquet_that_is_not_what_was_declared_is_named(inbox, put, readings, content, complaint):
+def test_parquet_with_undeclared_layout_is_named(inbox, put, readings, content, message):
     put(DAY, content, "parquet")
-    with pytest.raises(DataError, match=f"readings/2013-01-01.parquet {complaint}"):
+    with pytest.raises(DataError, match=f"readings/2013-01-01.parquet {message}"):
         inbox.read(readings("parquet"), [DAY])
 
 
-def test_a_parquet_column_of_another_type_stays_for_the_gate(inbox, put, readings):
+def test_parquet_column_of_another_type_stays(inbox, put, readings):
     moment = [pd.Timestamp("2013-01-01", tz="UTC")] * 2
     put(DAY, parquet_of(id=["a", "b"], level=["1.5", "a lot"], count=[1, 2], at=moment), "parquet")
     frame = inbox.read(readings("parquet"), [DAY]).rows
@@ -315,7 +312,7 @@ def test_hours_are_read_by_their_names(inbox, put, readings):
     ]  # fmt: skip
 
 
-def test_knows_which_files_have_not_landed(inbox, put, readings):
+def test_missing_files_are_named(inbox, put, readings):
     put(DAY, "id,level,count,at\n")
     assert inbox.location(readings(), NEXT) == f"{inbox.uri}/readings/2013-01-02.csv"
     assert inbox.missing(readings(), [DAY, NEXT]) == [NEXT]
@@ -324,6 +321,7 @@ def test_knows_which_files_have_not_landed(inbox, put, readings):
 
 
 def test_arrivals_land_a_day_after_their_flights(landing):
-    days, declared = [date(2013, 1, 3), date(2013, 1, 4), date(2013, 1, 5)], catalog().datasets
-    assert landing.missing(declared["flights"], days) == [date(2013, 1, 5)]
-    assert landing.missing(declared["arrivals"], days) == [date(2013, 1, 4), date(2013, 1, 5)]
+    days = [date(2013, 1, 3), date(2013, 1, 4), date(2013, 1, 5)]
+    datasets = catalog().datasets
+    assert landing.missing(datasets["flights"], days) == [date(2013, 1, 5)]
+    assert landing.missing(datasets["arrivals"], days) == [date(2013, 1, 4), date(2013, 1, 5)]

@@ -12,14 +12,15 @@ from include.errors import DataError, DeclarationError, PartitionMissing, Servic
 from tests.conftest import free_ports
 from tests.include.data.sources.service import serving
 
-DAY, NEXT = date(2013, 7, 1), date(2013, 7, 2)
+DAY = date(2013, 7, 1)
+NEXT = date(2013, 7, 2)
 ROWS = '{"id": "a", "level": 1.5}\n{"id": "b", "level": 2.5}\n'
 
 
 @pytest.fixture
 def upstream():
-    with serving() as found:
-        yield found
+    with serving() as running:
+        yield running
 
 
 @pytest.fixture
@@ -37,7 +38,7 @@ def tides(path="/tides/{partition}.jsonl", **changes):
     return Dataset(**values | changes)
 
 
-def test_what_the_service_answers_are_the_rows(service, upstream):
+def test_rows_are_those_of_the_answers(service, upstream):
     upstream.put("/tides/2013-07-01.jsonl", ROWS)
     upstream.put("/tides/2013-07-02.jsonl", ROWS.replace("1.5", "3.5"))
     rows = service.read(tides(), [DAY, NEXT]).rows
@@ -46,28 +47,28 @@ def test_what_the_service_answers_are_the_rows(service, upstream):
     }  # fmt: skip
 
 
-def test_an_hour_is_asked_for_by_its_name(service, upstream):
+def test_hour_is_requested_by_its_name(service, upstream):
     upstream.put("/tides/2013-07-01T05.jsonl", ROWS)
     rows = service.read(tides(granularity="hour"), [datetime(2013, 7, 1, 5, tzinfo=UTC)]).rows
     assert (set(rows["day"]), set(rows["hour"])) == ({"2013-07-01"}, {"05"})
 
 
-def test_404_is_not_there_yet(service, upstream):
+def test_404_means_that_a_partition_is_missing(service, upstream):
     upstream.put("/tides/2013-07-01.jsonl", ROWS)
     assert service.missing(tides(), [DAY, NEXT]) == [NEXT]
-    with pytest.raises(PartitionMissing, match=rf"{upstream.uri}/tides/2013-07-02.jsonl is not there yet"):
+    with pytest.raises(PartitionMissing, match=rf"{upstream.uri}/tides/2013-07-02.jsonl does not exist yet"):
         service.read(tides(), [NEXT])
     upstream.put("/tides/2013-07-02.jsonl", ROWS)
     assert service.missing(tides(), [DAY, NEXT]) == []
 
 
-def test_looking_reads_not_a_byte_of_the_answer(service, upstream):
+def test_missing_reads_no_content(service, upstream):
     upstream.put("/tides/2013-07-01.jsonl", b"x", length=1 << 40)
     assert service.missing(tides(), [DAY]) == []
 
 
 @pytest.mark.parametrize(
-    ("status", "error", "complaint"),
+    ("status", "error", "message"),
     [
         (401, SettingsError, "refuses with 401: correct login and password of the connection harbour"),
         (403, SettingsError, "refuses with 403"),
@@ -77,40 +78,38 @@ def test_looking_reads_not_a_byte_of_the_answer(service, upstream):
         (503, ServiceUnavailable, "answers 503: it is away or too busy"),
     ],
 )
-def test_any_other_answer_is_a_decision_or_an_accident_with_its_place(
-    service, upstream, status, error, complaint
-):
+def test_other_status_raises_an_error_with_the_location(service, upstream, status, error, message):
     upstream.put("/tides/2013-07-01.jsonl", b"no", status=status)
     for action in (service.missing, service.read):
-        with pytest.raises(error, match=f"/tides/2013-07-01.jsonl {complaint}"):
+        with pytest.raises(error, match=f"/tides/2013-07-01.jsonl {message}"):
             action(tides(), [DAY])
 
 
-def test_a_service_that_is_away_is_an_accident():
+def test_unreachable_service_can_be_retried():
     client = httpx.Client(base_url=f"http://127.0.0.1:{free_ports(1)[0]}")
-    with client, pytest.raises(ServiceUnavailable, match=r"does not answer as it should \(ConnectError"):
+    with client, pytest.raises(ServiceUnavailable, match=r"does not answer as expected \(ConnectError"):
         HttpService(client).missing(tides(), [DAY])
 
 
-def test_an_answer_that_stops_in_between_is_an_accident_and_no_shorter_file(service, upstream):
+def test_incomplete_answer_can_be_retried(service, upstream):
     upstream.put("/tides/2013-07-01.jsonl", ROWS, length=10 * len(ROWS))
-    with pytest.raises(ServiceUnavailable, match="does not answer as it should"):
+    with pytest.raises(ServiceUnavailable, match="does not answer as expected"):
         service.read(tides(), [DAY])
 
 
-def test_an_answer_that_drips_is_given_up(service, upstream):
-    upstream.put("/tides/2013-07-01.jsonl", ROWS, every=0.05)
+def test_slow_answer_times_out(service, upstream):
+    upstream.put("/tides/2013-07-01.jsonl", ROWS, delay_per_byte=0.05)
     with pytest.raises(ServiceUnavailable, match=r"was still sending after 0\.2 s"):
-        HttpService(service.client, seconds=0.2).read(tides(), [DAY])
+        HttpService(service.client, timeout_s=0.2).read(tides(), [DAY])
 
 
-def test_an_answer_that_is_too_large_is_not_read_to_its_end(service, upstream):
+def test_large_answer_is_refused(service, upstream):
     upstream.put("/tides/2013-07-01.jsonl", ROWS * 1000)
     with pytest.raises(DataError, match=r"2013-07-01.jsonl is larger than 0 MiB"):
-        HttpService(service.client, maximum_bytes=10_000).read(tides(), [DAY])
+        HttpService(service.client, max_bytes=10_000).read(tides(), [DAY])
 
 
-def test_packed_answers_are_unpacked_whoever_packed_them(service, upstream):
+def test_compressed_answers_are_decompressed(service, upstream):
     upstream.put("/by-name/2013-07-01.jsonl.gz", gzip.compress(ROWS.encode()))
     upstream.put(
         "/by-header/2013-07-01.jsonl", gzip.compress(ROWS.encode()), headers={"Content-Encoding": "gzip"}
@@ -119,13 +118,13 @@ def test_packed_answers_are_unpacked_whoever_packed_them(service, upstream):
         assert len(service.read(tides(path), [DAY]).rows) == 2
 
 
-def test_an_error_page_with_200_is_no_data(service, upstream):
+def test_error_page_with_status_200_is_no_data(service, upstream):
     upstream.put("/tides/2013-07-01.csv", "<html>\n<body>Try later</body>\n</html>\n")
     dataset = tides(source=HttpSource(conn_id="harbour", path="/tides/{partition}.csv", format="csv"))
     with pytest.raises(DataError, match=r"2013-07-01.csv lacks id, level; it has <html>"):
         service.read(dataset, [DAY])
 
 
-def test_a_dataset_of_files_is_not_asked_for_at_a_service(service):
+def test_dataset_of_files_is_refused(service):
     with pytest.raises(DeclarationError, match="tides comes from file: no service has it"):
         service.missing(tides(source=FileSource(path="tides/{partition}.csv")), [DAY])

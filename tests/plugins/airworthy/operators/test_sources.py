@@ -72,7 +72,7 @@ def test_a_partition_from_the_future_is_refused_before_anything_is_waited_for(
 ):
     ahead = datetime.now(UTC) + timedelta(days=1)
     name = f"{ahead:%Y-%m-%d}" if granularity == "day" else f"{ahead:%Y-%m-%dT%H}"
-    with pytest.raises(DataError, match=f"{name} has not begun yet: it is .* UTC. Run it when it has"):
+    with pytest.raises(DataError, match=f"{name} has not begun yet: it is .* UTC. Run it after it has begun"):
         ingest(declare_dataset(readings(granularity=granularity)), name)
 
 
@@ -195,5 +195,5 @@ def test_a_column_that_nobody_declared_is_remarked_on_and_left_out(dataset, put,
     put(DAY, GOOD.replace("\n", ",x\n").replace("level,x", "level,unit"))
     xcoms = ingest(dataset, f"{DAY}")
     (remark,) = xcoms["extract", "remarks"]
-    assert remark.endswith("readings/2013-07-01.csv has columns that nobody declared: unit")
+    assert remark.endswith("readings/2013-07-01.csv has columns that are not declared: unit")
     assert set(lake.read("readings")) == {"id", "level", "day"}

@@ -32,7 +32,7 @@ def test_a_service_is_asked_until_it_has_the_partition(service, upstream, lake, 
     ingest(service, f"{DAY}")
     timer.join()
     assert counts(lake) == {"2013-07-01": 50}
-    assert upstream.asked[0]["authorization"].startswith("Basic ")
+    assert upstream.requests[0]["authorization"].startswith("Basic ")
 
 
 def test_a_service_that_is_away_is_asked_again(service, upstream, connection, lake, database, ingest):
@@ -57,7 +57,7 @@ def test_a_password_alone_is_a_token(service, upstream, connection, lake, databa
     connection("harbour", conn_type="http", host=upstream.uri, password="wonderland")
     upstream.put("/readings/2013-07-01.csv", GOOD)
     ingest(service, f"{DAY}")
-    assert {one["authorization"] for one in upstream.asked} == {"Bearer wonderland"}
+    assert {one["authorization"] for one in upstream.requests} == {"Bearer wonderland"}
 
 
 def test_a_refused_login_is_not_waited_for(service, upstream, lake, database, ingest):

@@ -1,0 +1,95 @@
+"""Read rows and partitions of an open Delta table."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from include.data.lake import dtypes
+from include.data.lake.partition_columns import DAY, PartitionSet, partition_from_columns
+from include.errors import DataError, PartitionMissing
+from include.partitions import format_partition, hours_of
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    import pandas as pd
+    from deltalake import DeltaTable
+
+    from include.partitions import Partition
+
+
+def read_rows(
+    table: str, opened: DeltaTable, partitions: PartitionSet | None, columns: Sequence[str] | None = None
+) -> pd.DataFrame:
+    """
+    Return rows of an open table.
+
+    Parameters
+    ----------
+    table
+        Name of the table, for messages.
+    opened
+        The version that is read.
+    partitions
+        Partitions whose rows are read; None for all.
+    columns
+        Columns that are read; None for all.
+
+    Raises
+    ------
+    DataError
+        If the files of the version were deleted.
+    """
+    if partitions is not None and not partitions.partitions:
+        empty = pa.schema(opened.schema().to_arrow()).empty_table()
+        return dtypes.to_frame(empty if columns is None else empty.select(columns))
+    # Files of other days are not opened; the filter selects hours within the files.
+    file_filter = None if partitions is None else [(DAY, "in", list(partitions.by_day()))]
+    row_filter = None if partitions is None else partitions.expression()
+    dataset = opened.to_pyarrow_dataset(file_pruning_predicate=file_filter)
+    try:
+        rows = dataset.to_table(columns=None if columns is None else list(columns), filter=row_filter)
+    except FileNotFoundError as error:
+        raise DataError(
+            f"Version {opened.version()} of {table} cannot be read, since its files were deleted. "
+            "Name a newer version, or keep versions for longer."
+        ) from error
+    return dtypes.to_frame(rows)
+
+
+def require_columns(table: str, opened: DeltaTable, columns: Sequence[str]) -> None:
+    """Raise DataError unless the table has these columns."""
+    existing = [field.name for field in opened.schema().fields]
+    unknown = sorted(set(columns) - set(existing))
+    if unknown:
+        raise DataError(f"{table} has no column {', '.join(unknown)}; it has {', '.join(existing)}.")
+
+
+def require_partitions(table: str, opened: DeltaTable, partitions: PartitionSet, lake_uri: str) -> None:
+    """Raise PartitionMissing unless the table has rows of all of these partitions."""
+    existing = {format_partition(partition) for partition in list_partitions(opened)}
+    absent = sorted(set(partitions.names) - existing)
+    if absent:
+        unit = partitions.columns[-1]
+        raise PartitionMissing(
+            f"{table}: {len(absent)} of {len(partitions.names)} {unit}s are not in the lake {lake_uri}, the "
+            f"first is {absent[0]}. Run the DAG that publishes {table} for them first."
+        )
+
+
+def list_partitions(opened: DeltaTable) -> set[Partition]:
+    """Return the partitions that have rows."""
+    return {partition_from_columns(values) for values in opened.partitions()}
+
+
+def match_granularity(opened: DeltaTable, partitions: Collection[Partition]) -> PartitionSet:
+    """Return the partitions as the table has them: in a table of hours a day is its 24 hours."""
+    if opened.metadata().partition_columns == [DAY]:
+        return PartitionSet.of(partitions)
+    hours: list[Partition] = []
+    for partition in partitions:
+        hours.extend([partition] if isinstance(partition, datetime) else hours_of(partition))
+    return PartitionSet.of(hours)
