@@ -1,4 +1,4 @@
-"""Find every declaration; a bad one is a problem with a name, never the end of the others."""
+"""The declarations of datasets, feature views and use cases; an invalid one does not affect the others."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from include.declarations import ViewSource
 
+# The name that a module of a package defines, and its type.
 PACKAGES: dict[str, tuple[str, type[BaseModel]]] = {
     "datasets": ("DATASET", Dataset),
     "features": ("FEATURE_VIEW", FeatureView),
@@ -28,8 +29,21 @@ PACKAGES: dict[str, tuple[str, type[BaseModel]]] = {
 }
 
 
-class Package(Mapping[str, Any]):
-    """The declarations of one package by name, and the problems of those that are bad."""
+class DeclarationPackage(Mapping[str, Any]):
+    """
+    The valid declarations of one package by name, and the problems of the invalid ones.
+
+    The modules are imported when the first declaration is requested.
+
+    Parameters
+    ----------
+    root
+        Package that contains this one, such as `include`.
+    kind
+        A key of `PACKAGES`.
+    check
+        Function that raises DeclarationError if a declaration does not fit the others.
+    """
 
     def __init__(self, root: str, kind: str, check: Callable[[Any], None]) -> None:
         self.root = root
@@ -37,43 +51,45 @@ class Package(Mapping[str, Any]):
         self._check = check
 
     def __getitem__(self, name: str) -> Any:
-        return self._found[0][name]
+        return self._loaded[0][name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._found[0])
+        return iter(self._loaded[0])
 
     def __len__(self) -> int:
-        return len(self._found[0])
+        return len(self._loaded[0])
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """What is wrong with the bad ones, file by file."""
-        return tuple(f"{self.kind}/{name}.py: {problem}" for name, problem in self._found[1].items())
+        """Problems of the invalid declarations, one for each file."""
+        return tuple(f"{self.kind}/{name}.py: {problem}" for name, problem in self._loaded[1].items())
 
     def require_no_problem(self, name: str, field: str) -> None:
-        """Refuse, in `field` of another declaration, a name that is declared wrongly itself."""
-        if name in self._found[1]:
-            raise DeclarationError(f"{field}: {name!r} is declared wrongly itself, correct it first")
+        """Raise DeclarationError if `name`, to which `field` of another declaration refers, is invalid."""
+        if name in self._loaded[1]:
+            raise DeclarationError(f"{field}: the declaration of {name!r} is invalid, correct it first")
 
     @cached_property
-    def _found(self) -> tuple[dict[str, Any], dict[str, str]]:
-        good: dict[str, Any] = {}
-        bad: dict[str, str] = {}
+    def _loaded(self) -> tuple[dict[str, Any], dict[str, str]]:
+        valid: dict[str, Any] = {}
+        problems: dict[str, str] = {}
         package = import_module(f"{self.root}.{self.kind}")
         for name in sorted(module.name for module in iter_modules(package.__path__)):
             try:
-                declared = _declared(declaration_module(self.kind, name, self.root), self.kind, name)
+                module = declaration_module(self.kind, name, self.root)
+                declared = _read_declaration(module, self.kind, name)
                 self._check(declared)
-            except (Exception, SystemExit) as error:  # noqa: BLE001  whatever it raises is that file's problem
-                bad[name] = _explain(error)
+            # The module is somebody else's code: any error is a problem of its file.
+            except (Exception, SystemExit) as error:  # noqa: BLE001
+                problems[name] = _describe_problem(error)
             else:
-                good[name] = declared
-        return good, bad
+                valid[name] = declared
+        return valid, problems
 
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """What is declared, by name, and what is wrong with the rest."""
+    """The valid declarations by name, and the problems of the others."""
 
     datasets: Mapping[str, Dataset]
     feature_views: Mapping[str, FeatureView]
@@ -81,130 +97,138 @@ class Catalog:
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """What is wrong with each declaration that is not among them."""
-        packages = (self.datasets, self.feature_views, self.use_cases)
-        return tuple(one for each in packages if isinstance(each, Package) for one in each.problems)
+        """Problems of the invalid declarations."""
+        problems: list[str] = []
+        for package in (self.datasets, self.feature_views, self.use_cases):
+            if isinstance(package, DeclarationPackage):
+                problems.extend(package.problems)
+        return tuple(problems)
 
     def declaration(self, name: str) -> Dataset | FeatureView:
         """
-        Return the dataset or feature view called `name`.
+        Return the dataset or feature view of this name.
 
-        :raises DeclarationError: if there is neither
+        Raises
+        ------
+        DeclarationError
+            If there is neither.
         """
         if name in self.datasets:
             return self.datasets[name]
         if name in self.feature_views:
             return self.feature_views[name]
-        known = ", ".join(sorted({*self.datasets, *self.feature_views}))
-        raise DeclarationError(f"{name!r} is neither a dataset nor a feature view; there are {known}.")
+        existing = ", ".join(sorted({*self.datasets, *self.feature_views}))
+        raise DeclarationError(f"{name!r} is neither a dataset nor a feature view; there are {existing}.")
 
 
 @cache
 def catalog() -> Catalog:
-    """Return what the three packages beside this file declare."""
+    """Return the declarations of `include.datasets`, `include.features` and `include.use_cases`."""
     return discover("include")
 
 
 def discover(root: str) -> Catalog:
     """
-    Return what the packages `datasets`, `features` and `use_cases` below the package `root` declare.
+    Return the declarations of the packages `datasets`, `features` and `use_cases` below `root`.
 
-    Each is read when it is first asked for: whoever is about datasets waits for no use case.
+    A package is imported when it is first used, so that code for datasets does not wait for use cases.
     """
-    datasets = Package(root, "datasets", lambda _: None)
-    views = Package(root, "features", lambda view: _check_view(view, datasets))
-    return Catalog(
-        datasets, views, Package(root, "use_cases", lambda case: _check_use_case(case, datasets, views))
-    )
+    datasets = DeclarationPackage(root, "datasets", lambda _: None)
+    views = DeclarationPackage(root, "features", lambda view: _check_view(view, datasets))
+    use_cases = DeclarationPackage(root, "use_cases", lambda case: _check_use_case(case, datasets, views))
+    return Catalog(datasets, views, use_cases)
 
 
 def declaration_module(kind: str, name: str, root: str = "include") -> ModuleType:
-    """Return the module that declares `name`, for the functions that stand beside the declaration."""
+    """Return the module of a declaration, which also defines functions such as `build_model`."""
     return import_module(f"{root}.{kind}.{name}")
 
 
-def _declared(module: ModuleType, kind: str, name: str) -> Any:
-    attribute, wanted = PACKAGES[kind]
+def _read_declaration(module: ModuleType, kind: str, name: str) -> Any:
+    attribute, expected = PACKAGES[kind]
     declared = getattr(module, attribute, None)
-    if not isinstance(declared, wanted):
-        raise DeclarationError(f"{attribute}: define one {wanted.__name__}, found {type(declared).__name__}")
+    if not isinstance(declared, expected):
+        raise DeclarationError(f"{attribute}: define one {expected.__name__}, not {type(declared).__name__}")
     if declared.name != name:  # type: ignore[attr-defined]
         raise DeclarationError(
             f"name: {declared.name!r} must be the file's name {name!r}, "  # type: ignore[attr-defined]
             "so that no two declarations share one"
         )
-    needed = {"features": "build", "use_cases": "build_model"}.get(kind)
-    if needed and not callable(getattr(module, needed, None)):
-        raise DeclarationError(f"{needed}: define this function beside {attribute}")
+    function = {"features": "build", "use_cases": "build_model"}.get(kind)
+    if function and not callable(getattr(module, function, None)):
+        raise DeclarationError(f"{function}: define this function in the file of {attribute}")
     if isinstance(declared, UseCase) and declared.tuning:
-        _takes(module.build_model, declared.tuning.parameters)
+        _require_tunable(module.build_model, declared.tuning.parameters)
     return declared
 
 
-def _takes(build: Callable[..., Any], parameters: Mapping[str, Any]) -> None:
-    """Refuse a `build_model` that does not take what is tuned, or cannot be called without it."""
-    taken = signature(build).parameters
-    with_default = {name for name, each in taken.items() if each.default is not Parameter.empty}
+def _require_tunable(build: Callable[..., Any], parameters: Mapping[str, Any]) -> None:
+    """Raise DeclarationError unless `build` has a default for each tuned parameter."""
+    arguments = signature(build).parameters.values()
+    with_default = {argument.name for argument in arguments if argument.default is not Parameter.empty}
     for name in parameters:
-        _exists(name, with_default, "tuning.parameters, arguments of build_model() with a default")
+        _require_name(name, with_default, "tuning.parameters, arguments of build_model() with a default")
 
 
-def _check_view(view: FeatureView, datasets: Package) -> None:
+def _check_view(view: FeatureView, datasets: DeclarationPackage) -> None:
     for source in view.sources:
         datasets.require_no_problem(source.dataset, "sources.dataset")
-        _exists(source.dataset, datasets, "sources.dataset")
-        _lands_in_time(view, source, datasets[source.dataset])
+        _require_name(source.dataset, datasets, "sources.dataset")
+        _require_lookback(view, source, datasets[source.dataset])
 
 
-def _check_use_case(case: UseCase, datasets: Package, views: Package) -> None:
+def _check_use_case(case: UseCase, datasets: DeclarationPackage, views: DeclarationPackage) -> None:
     views.require_no_problem(case.feature_view, "feature_view")
     datasets.require_no_problem(case.label.dataset, "label.dataset")
-    _exists(case.feature_view, views, "feature_view")
-    _exists(case.label.dataset, datasets, "label.dataset")
+    _require_name(case.feature_view, views, "feature_view")
+    _require_name(case.label.dataset, datasets, "label.dataset")
     view = views[case.feature_view]
     columns = {column.name for column in view.columns}
     for feature in case.features:
-        _exists(feature, columns, "features")
-        _is_a_feature(feature, view)
+        _require_name(feature, columns, "features")
+        _require_usable_feature(feature, view)
     for column in case.baseline_by:
-        _exists(column, columns, "baseline_by")
+        _require_name(column, columns, "baseline_by")
     for gate in case.gates:
         for column in gate.columns:
-            _exists(column, columns, f"gates.{gate.name}")
+            _require_name(column, columns, f"gates.{gate.name}")
     label_columns = {column.name for column in datasets[case.label.dataset].columns}
-    _exists(case.label.column, label_columns, "label.column")
+    _require_name(case.label.column, label_columns, "label.column")
 
 
-def _lands_in_time(view: FeatureView, source: ViewSource, dataset: Dataset) -> None:
+def _require_lookback(view: FeatureView, source: ViewSource, dataset: Dataset) -> None:
     if source.lookback_days < dataset.lag_days:
         raise DeclarationError(
             f"sources: a partition of {dataset.name} lands {dataset.lag_days} days late, and {view.name} "
-            f"looks back {source.lookback_days} days: none of them would be there in time. Leave "
-            f"{dataset.name} out, or set lookback_days to at least {dataset.lag_days}"
+            f"looks back {source.lookback_days} days: no partition would land in time. Remove "
+            f"{dataset.name}, or set lookback_days to at least {dataset.lag_days}"
         )
 
 
-def _is_a_feature(name: str, view: FeatureView) -> None:
+def _require_usable_feature(name: str, view: FeatureView) -> None:
     if name == view.entity:
         raise DeclarationError(
-            f"features: {name!r} is the entity of {view.name}: what a model learns of one helps with no other"
+            f"features: {name!r} is the entity of {view.name}: a model would learn single entities by heart"
         )
     if any(column.name == name and column.dtype == "timestamp" for column in view.columns):
         raise DeclarationError(
-            f"features: {name!r} is a timestamp: every new row's is later than all that were learnt from. "
-            f"Derive what matters of it, such as the hour, in {view.name}"
+            f"features: {name!r} is a timestamp: those of new rows are later than all of the training rows. "
+            f"Derive a feature from it, such as the hour, in {view.name}"
         )
 
 
-def _exists(name: str, known: Mapping[str, Any] | set[str], field: str) -> None:
-    if name not in known:
-        raise DeclarationError(f"{field}: {name!r} does not exist; there are {', '.join(sorted(known))}")
+def _require_name(name: str, existing: Mapping[str, Any] | set[str], field: str) -> None:
+    if name not in existing:
+        raise DeclarationError(f"{field}: {name!r} does not exist; there are {', '.join(sorted(existing))}")
 
 
-def _explain(error: BaseException) -> str:
+def _describe_problem(error: BaseException) -> str:
+    if isinstance(error, DeclarationError):
+        return str(error)
     if not isinstance(error, ValidationError):
-        return str(error) if isinstance(error, DeclarationError) else f"{type(error).__name__}: {error}"
-    return "; ".join(
-        f"{'.'.join(str(part) for part in problem['loc']) or error.title}: {problem['msg']}"
-        for problem in error.errors()
-    )
+        return f"{type(error).__name__}: {error}"
+    messages = []
+    for problem in error.errors():
+        field = ".".join(map(str, problem["loc"])) or error.title
+        messages.append(f"{field}: {problem['msg']}")
+    return "; ".join(messages)

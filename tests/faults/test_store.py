@@ -68,7 +68,7 @@ def test_wrong_secret_names_the_connection_and_is_not_retried(lake_through, prox
 @pytest.mark.parametrize(
     ("address", "options", "message"),
     [
-        ("s3://no-such-bucket/lake", {}, "no such bucket: make it"),
+        ("s3://no-such-bucket/lake", {}, "no such bucket: create it"),
         ("", {"AWS_ALLOW_HTTP": "false"}, "AWS_ALLOW_HTTP=true"),
         (
             "",

@@ -46,8 +46,8 @@ GOOD = {
 
 
 @pytest.fixture
-def found(tmp_path, monkeypatch):
-    """Return a function that discovers what a temporary package with these files declares."""
+def declare(tmp_path, monkeypatch):
+    """Return a function that discovers the declarations of a temporary package with these files."""
     monkeypatch.syspath_prepend(tmp_path)
     root = f"declared_{next(NUMBERS)}"
 
@@ -66,13 +66,13 @@ def found(tmp_path, monkeypatch):
         del sys.modules[name]
 
 
-def test_the_projects_own_declarations_have_no_problem():
+def test_declarations_of_the_project_have_no_problem():
     assert catalog().problems == ()
     assert {"flight_delay", "air_time"} <= set(catalog().use_cases)
 
 
 @pytest.mark.parametrize("name", sorted(catalog().use_cases))
-def test_every_use_case_can_be_built_from_what_is_declared(name):
+def test_model_of_each_use_case_can_be_built(name):
     case = catalog().use_cases[name]
     assert hasattr(declaration_module("use_cases", name).build_model(), "fit")
     assert case.feature_view in catalog().feature_views
@@ -80,22 +80,22 @@ def test_every_use_case_can_be_built_from_what_is_declared(name):
 
 
 @pytest.mark.parametrize("name", sorted(catalog().use_cases))
-def test_no_use_case_predicts_from_the_dataset_of_its_label(name):
+def test_no_feature_comes_from_the_dataset_of_the_label(name):
     case = catalog().use_cases[name]
     sources = {source.dataset for source in catalog().feature_views[case.feature_view].sources}
     assert case.label.dataset not in sources
 
 
-def test_finds_what_is_declared(found):
-    declared = found()
+def test_valid_declarations_are_found(declare):
+    declared = declare()
     assert declared.problems == ()
     assert set(declared.datasets) == {"sales", "results"}
     assert set(declared.feature_views) == {"sale_features"}
     assert declared.use_cases["price"].owner == "ann"
 
 
-def test_who_asks_for_datasets_waits_for_no_use_case(found):
-    declared = found()
+def test_datasets_are_found_without_importing_use_cases(declare):
+    declared = declare()
     use_case = f"{declared.datasets.root}.use_cases.price"
     assert set(declared.datasets) == {"sales", "results"}
     assert use_case not in sys.modules
@@ -133,7 +133,7 @@ PROBLEMS = {
     "a moment as a feature": (
         "use_cases__bad",
         broken(USE_CASE, '("size",)', '("at",)'),
-        ["features: 'at' is a timestamp", "Derive what matters of it"],
+        ["features: 'at' is a timestamp", "Derive a feature from it"],
     ),
     "when something was known as a feature": (
         "use_cases__bad",
@@ -149,7 +149,7 @@ PROBLEMS = {
         ).replace("Label, Threshold", "Fairness, Label"),
         ["gates.fairness_size_class: 'size_class' does not exist; there are at, id"],
     ),
-    "unknown slot of the naive forecast": (
+    "unknown column of the baseline": (
         "use_cases__bad",
         broken(USE_CASE, "prediction_range", 'baseline_by=("hour",), prediction_range'),
         ["baseline_by: 'hour' does not exist"],
@@ -174,11 +174,11 @@ PROBLEMS = {
         broken(USE_CASE, "def build_model", "def build_modle"),
         ["build_model: define"],
     ),
-    "no declaration": ("use_cases__bad", "X = 1", ["USE_CASE: define one UseCase, found NoneType"]),
+    "no declaration": ("use_cases__bad", "X = 1", ["USE_CASE: define one UseCase, not NoneType"]),
     "another declaration": (
         "features__bad",
         "FEATURE_VIEW = 1",
-        ["FEATURE_VIEW: define one FeatureView, found int"],
+        ["FEATURE_VIEW: define one FeatureView, not int"],
     ),
     "no build": ("features__bad", broken(VIEW, "def build", "def built"), ["build: define"]),
     "unknown dataset": (
@@ -203,37 +203,36 @@ PROBLEMS = {
 
 
 @pytest.mark.parametrize("case", PROBLEMS)
-def test_a_bad_declaration_is_one_problem_with_file_and_field_and_the_others_load(found, case):
+def test_invalid_declaration_is_one_problem(declare, case):
     module, source, words = PROBLEMS[case]
-    declared = found(**{module: source.replace("{name}", "bad").replace("{{", "{").replace("}}", "}")})
+    declared = declare(**{module: source.replace("{name}", "bad").replace("{{", "{").replace("}}", "}")})
     assert len(declared.problems) == 1
     assert declared.problems[0].startswith(f"{module.replace('__', '/')}.py: ")
     assert all(word in declared.problems[0] for word in words), declared.problems[0]
     assert (set(declared.datasets), set(declared.use_cases)) == ({"sales", "results"}, {"price"})
 
 
-def test_a_source_that_lands_too_late_is_refused_though_its_rows_say_when_they_were_known(found):
-    told = (
+def test_late_source_with_known_at_is_refused(declare):
+    results = (
         GOOD["datasets/results.py"].replace("number", "timestamp").replace("key=", 'known_at="price", key=')
     )
     view = VIEW.format(name="bad").replace('ViewSource(dataset="sales")', 'ViewSource(dataset="results")')
-    (problem,) = found(datasets__results=told, features__bad=view).problems
+    (problem,) = declare(datasets__results=results, features__bad=view).problems
     assert "a partition of results lands 2 days late, and bad looks back 0 days" in problem
 
 
-def test_what_depends_on_a_bad_declaration_points_to_it(found):
-    declared = found(datasets__sales="1 / 0")
+def test_dependent_declarations_name_the_invalid_one(declare):
+    declared = declare(datasets__sales="1 / 0")
     first, view, case = declared.problems
     assert first == "datasets/sales.py: ZeroDivisionError: division by zero"
-    assert (
-        view
-        == "features/sale_features.py: sources.dataset: 'sales' is declared wrongly itself, correct it first"
+    assert view == (
+        "features/sale_features.py: sources.dataset: the declaration of 'sales' is invalid, correct it first"
     )
-    assert case.startswith("use_cases/price.py: feature_view: 'sale_features' is declared wrongly itself")
+    assert case.startswith("use_cases/price.py: feature_view: the declaration of 'sale_features' is invalid")
 
 
-def test_all_mistakes_of_one_declaration_are_told_at_once(found):
+def test_all_problems_of_a_declaration_are_reported(declare):
     source = USE_CASE.format(name="bad").replace("metric=", "metirc=", 1).replace("regression", "regresion")
-    problem = found(use_cases__bad=source).problems[0]
+    problem = declare(use_cases__bad=source).problems[0]
     assert "metirc: " in problem
     assert "task: " in problem

@@ -109,10 +109,8 @@ def commit_with_retry(
     ----------
     publication
         The publication that the commit belongs to.
-    find_table
-        Opens the newest version; None if there is no such table.
-    attempt
-        Commits onto a version and returns the new one.
+    find_table, attempt
+        Functions that open the newest version, and commit onto it and return the new one.
     timeout
         Time after which no further attempt is made.
 
@@ -135,7 +133,7 @@ def commit_with_retry(
                     return version
             publication.raise_if_superseded(opened)
         if first_version is None:
-            first_version = opened.version() if opened is not None else -1
+            first_version = -1 if opened is None else opened.version()
         return attempt(opened)
 
     try:
