@@ -1,4 +1,4 @@
-"""Make the declarations that could not be read one import error of Airflow; the other DAGs keep working."""
+"""Report invalid declarations as one import error of Airflow; the other DAGs keep working."""
 
 from __future__ import annotations
 

@@ -1,30 +1,29 @@
 """
 ### Ingestion
 
-Take one partition of a dataset, a day or an hour, from where it comes, let it through its quality gate, and
-publish it to the lake.
+Read one partition of a dataset, a day or an hour, from its source, check it in the quality gate, and publish
+it to the lake.
 
-A partition is replaced in one commit: running it again, or backfilling it, leaves exactly one copy.
-For a long stretch of history trigger one bulk run with `first` and `last`.
+A partition is replaced in one commit, so a repeated run or a backfill leaves exactly one copy.
+For a long range of the past, trigger one bulk run with `first` and `last`.
 
 **If it is red:**
 
-- `wait`: the partition was not there in time, or its source cannot be reached; the message names the place.
-  Ask who sends it; clear the task when it is there.
-- `extract`: it cannot be read; the message names the place and what is wrong with it. Have it sent again, and
-  clear the task.
-- `validate`: the data is not what was declared, and nothing was published. The link *Data docs* shows what
-  failed, the table `<dataset>_quarantine` holds the refused rows. Have the file corrected, clear `extract`.
-- `publish`: the store is away or full. It is tried again by itself; clear it when the cause is gone.
+- `wait`: the partition did not land in time, or its source does not answer; the message has the location.
+  Ask the sender; clear the task when the partition is there.
+- `extract`: the partition cannot be read; the message has the location and the reason. Have it sent again,
+  and clear the task.
+- `validate`: the data is not as declared, and nothing was published. The link *Data docs* shows the failed
+  checks, the table `<dataset>_quarantine` has the rejected rows. Have the file corrected, clear `extract`.
+- `publish`: the store is away or full. Airflow retries the task; clear it when the cause is removed.
 """
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
-from airflow.sdk import CronPartitionTimetable, TriggerRule, XComArg, dag
+from airflow.sdk import TriggerRule, XComArg, dag
 
 from airworthy.defaults import START, day_range, default_args, is_needed, with_params
 from airworthy.operators.data_validation import DataValidationOperator
@@ -35,8 +34,8 @@ from airworthy.operators.ingestion import (
 )
 from airworthy.operators.publication import PublishDatasetOperator
 from airworthy.sensors.landing import PartitionLandedSensor
+from airworthy.timetables import ingestion_timetable, last_ingestion_date
 from include.catalog import catalog
-from include.partitions import FORMAT, HOUR_FORMAT, STEP, end_of
 
 if TYPE_CHECKING:
     from airflow.sdk import DAG
@@ -44,28 +43,21 @@ if TYPE_CHECKING:
     from include.declarations import Dataset
 
 LATE_CHANGES = """
-- `take_again`: the runs `late__…` that take changed partitions again could not be started. Clear it. One of
-  these runs that is red itself says why; its partition is still there as it was.
-- `advance`: Airflow's database is away. Clear it: until then changes are only taken once more.
+- `take_again`: the runs `late__…` that ingest changed partitions again could not be started. Clear it. A red
+  run `late__…` has its own message; the published partition stays as it was.
+- `advance`: Airflow's database is away. Clear it; until then the next run ingests the same changes again.
 """
 
 
 def ingestion_dag(dataset: Dataset) -> DAG:
     """Build the ingestion DAG of one dataset."""
-    dag_id, last = f"{dataset.name}_ingestion", dataset.last_partition
-    cron, name, steps = {"day": ("0 0 * * *", FORMAT, 1), "hour": ("0 * * * *", HOUR_FORMAT, 24)}[
-        dataset.granularity
-    ]
+    dag_id = f"{dataset.name}_ingestion"
 
     @dag(
         dag_id=dag_id,
-        schedule=CronPartitionTimetable(
-            cron, timezone="UTC", run_offset=-steps * dataset.lag_days, key_format=name
-        ),
+        schedule=ingestion_timetable(dataset),
         start_date=START,
-        end_date=end_of(last) - STEP[dataset.granularity] + timedelta(days=dataset.lag_days)
-        if last
-        else None,
+        end_date=last_ingestion_date(dataset),
         catchup=False,
         max_active_runs=4,
         default_args=default_args(dataset.owner),
@@ -74,7 +66,9 @@ def ingestion_dag(dataset: Dataset) -> DAG:
         doc_md=f"{__doc__}{LATE_CHANGES if dataset.watermark else ''}",
     )
     def ingestion() -> None:
-        wait = PartitionLandedSensor(task_id="wait", dataset=dataset.name, patience=dataset.landing_timeout)
+        wait = PartitionLandedSensor(
+            task_id="wait", dataset=dataset.name, landing_timeout=dataset.landing_timeout
+        )
         extract = ExtractPartitionOperator(task_id="extract", dataset=dataset.name)
         validate = DataValidationOperator(task_id="validate", subject=dataset.name, frame=extract.output)
         publish = PublishDatasetOperator(task_id="publish", dataset=dataset.name, frame=validate.output)
@@ -88,7 +82,8 @@ def ingestion_dag(dataset: Dataset) -> DAG:
                 task_id="advance",
                 dataset=dataset.name,
                 changes=XComArg(extract, "changes"),
-                trigger_rule=TriggerRule.NONE_FAILED,  # nothing late is nothing to take again
+                # Without late partitions, `take_again` is skipped.
+                trigger_rule=TriggerRule.NONE_FAILED,
             )
             publish >> plan >> take_again >> advance
 

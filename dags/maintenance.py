@@ -1,10 +1,10 @@
 """
 ### Maintenance
 
-Once a day: compact every table, delete files that no kept version needs, and sweep away what runs left on
-their way. Versions that a certificate names stay readable.
+Once a day: compact the tables, delete files that no retained version needs, and delete staged frames of old
+runs. Versions that a certificate names stay readable.
 
-**If it is red:** `compact` shows for each table what was wrong; nothing is lost, the tables only grow.
+**If it is red:** the log of `compact` has the reason for each table. No data is lost; the tables only grow.
 """
 
 from __future__ import annotations
@@ -22,10 +22,11 @@ if TYPE_CHECKING:
 
 
 def maintenance_dag() -> DAG:
-    """Build the one maintenance DAG."""
-    found = catalog()
-    tables = [*found.datasets, *(f"{name}_quarantine" for name in found.datasets), *found.feature_views]
-    tables += [f"{name}_predictions" for name in found.use_cases]
+    """Build the maintenance DAG."""
+    declared = catalog()
+    tables = [*declared.datasets, *declared.feature_views]
+    tables += [f"{name}_quarantine" for name in declared.datasets]
+    tables += [f"{name}_predictions" for name in declared.use_cases]
 
     @dag(
         dag_id="maintenance",
@@ -35,7 +36,7 @@ def maintenance_dag() -> DAG:
         max_active_runs=1,
         default_args=default_args("platform"),
         tags=["maintenance"],
-        description="Keep the lake small and tidy.",
+        description="Compact tables and delete files that are no longer needed.",
         doc_md=__doc__,
     )
     def maintenance() -> None:

@@ -1,8 +1,8 @@
 """
-Every error a person is expected to act on.
+Errors that a person is expected to act on.
 
 AirworthyError
-├── DeclarationError      a dataset, feature view or use case is declared wrongly
+├── DeclarationError      a declaration of a dataset, feature view or use case is invalid
 ├── SettingsError         the environment, a setting or a connection is wrong or missing
 ├── ConflictError         an earlier attempt, or another run, used other data, code or parameters
 ├── DataError             data cannot be used

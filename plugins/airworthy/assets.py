@@ -1,10 +1,10 @@
-"""The assets that connect the DAGs: dataset → inputs of a feature view → feature view → model."""
+"""Assets that connect the DAGs: dataset → inputs of a feature view → feature view → model."""
 
 from __future__ import annotations
 
 from airflow.sdk import Asset
 
-# Of a scheme without "x-" Airflow asks every provider how to normalise it, and imports boto3 in each parse.
+# For a scheme without "x-", Airflow asks all providers to normalise it, and imports boto3 in each parse.
 SCHEME = "x-airworthy"
 
 
@@ -14,7 +14,7 @@ def dataset(name: str) -> Asset:
 
 
 def inputs_asset(view: str) -> Asset:
-    """Return the asset of the partitions for which a feature view has all of its inputs."""
+    """Return the asset of the partitions whose inputs of a feature view are complete."""
     return Asset(name=f"{view}_inputs", uri=f"{SCHEME}://inputs/{view}")
 
 
@@ -24,7 +24,7 @@ def feature_view(name: str) -> Asset:
 
 
 def candidate(use_case: str) -> Asset:
-    """Return the asset of a use case's certified versions; an event's `version` says which."""
+    """Return the asset of a use case's certified versions; events have the number as `version`."""
     return Asset(name=f"{use_case}_candidate", uri=f"{SCHEME}://candidates/{use_case}")
 
 

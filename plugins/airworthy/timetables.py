@@ -1,15 +1,16 @@
-"""When a DAG runs that follows published partitions, and for which days it can be backfilled."""
+"""Timetables of partitions: by the clock for ingestion, by asset events for what follows."""
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 
+from airflow import sdk
 from airflow.partition_mappers.base import PartitionMapper
 from airflow.timetables.simple import PartitionedAssetTimetable
 from airflow.timetables.trigger import CronPartitionTimetable
 
-from include.partitions import FORMAT
+from include.partitions import FORMAT, HOUR_FORMAT, STEP, end_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -19,19 +20,37 @@ if TYPE_CHECKING:
     from airflow.timetables.base import DagRunInfo, DataInterval
     from airflow.utils.types import DagRunType
 
+    from include.declarations import Dataset
+
 INCOMPLETE = "incomplete"
 _DAYS = CronPartitionTimetable("0 0 * * *", timezone="UTC", key_format=FORMAT)
+# Cron expression, format of the partition key, runs per day.
+_SCHEDULES = {"day": ("0 0 * * *", FORMAT, 1), "hour": ("0 * * * *", HOUR_FORMAT, 24)}
+
+
+def ingestion_timetable(dataset: Dataset) -> sdk.CronPartitionTimetable:
+    """Return the timetable that runs for each partition of a dataset, as many days later as it lands."""
+    cron, key_format, runs_per_day = _SCHEDULES[dataset.granularity]
+    offset = -runs_per_day * dataset.lag_days
+    return sdk.CronPartitionTimetable(cron, timezone="UTC", run_offset=offset, key_format=key_format)
+
+
+def last_ingestion_date(dataset: Dataset) -> datetime | None:
+    """Return the date of the run for the last partition; None if there is no last partition."""
+    if dataset.last_partition is None:
+        return None
+    return end_of(dataset.last_partition) - STEP[dataset.granularity] + timedelta(days=dataset.lag_days)
 
 
 class DayMapper(PartitionMapper):
-    """Hands on the partition that an asset event names, dates a day, and drops what is incomplete."""
+    """Maps the partition of an asset event to itself; incomplete partitions map to none."""
 
     def to_downstream(self, key: str) -> str | list[str]:
-        """Return the key; none for a partition that lacks some of its inputs."""
+        """Return the key; no key for a partition whose inputs are incomplete."""
         return [] if key.startswith(INCOMPLETE) else key
 
     def to_partition_date(self, downstream_key: str) -> datetime | None:
-        """Return the start of a day, by which a backfill knows it again; a range has no date."""
+        """Return the start of a day, by which a backfill identifies it; a range has no date."""
         try:
             return datetime.combine(date.fromisoformat(downstream_key), time(), UTC)
         except ValueError:
@@ -40,16 +59,16 @@ class DayMapper(PartitionMapper):
 
 class PublishedPartitionTimetable(PartitionedAssetTimetable):
     """
-    Runs once for every partition that its assets announce, never by the clock, and can be backfilled by day.
+    Runs once for each partition of its assets' events, never by the clock, and can be backfilled by day.
 
-    Airflow's own `PartitionedAssetTimetable` runs alike, but is not `periodic`, and Airflow backfills only
-    what is: the days of a backfill are those of the clock, in UTC, from the first to the last.
+    Airflow's own `PartitionedAssetTimetable` is not `periodic`, and Airflow backfills only timetables that
+    are. A backfill has one run for each day in UTC from the first to the last.
 
     Example::
 
         @dag(schedule=PublishedPartitionTimetable(assets=assets.feature_view("flight_features")))
 
-    :param assets: the assets whose partitions are followed
+    :param assets: the assets whose partitions start runs
     """
 
     periodic = True
@@ -69,7 +88,7 @@ class PublishedPartitionTimetable(PartitionedAssetTimetable):
         )
 
     def iter_partition_dagrun_infos(self, *, earliest: datetime, latest: datetime) -> Iterable[DagRunInfo]:
-        """Return every day from `earliest` to `latest`, both included: what a backfill makes."""
+        """Return the runs of a backfill: one for each day from `earliest` to `latest`, both included."""
         return _DAYS.iter_partition_dagrun_infos(earliest=earliest, latest=latest)
 
     def generate_run_id(
@@ -80,7 +99,7 @@ class PublishedPartitionTimetable(PartitionedAssetTimetable):
         data_interval: DataInterval | None,
         **extra: object,
     ) -> str:
-        """Return an id that names the partition, and that no earlier run of the same partition has."""
+        """Return an id that contains the partition and is unique among its runs."""
         return _DAYS.generate_run_id(
             run_type=run_type, run_after=run_after, data_interval=data_interval, **extra
         )

@@ -1,67 +1,67 @@
-"""How far upstream's changes were taken: kept in the state of a dataset's asset, moved forward only."""
+"""Watermarks of queries: up to which change a dataset was read, kept in the state of its asset."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from airworthy import assets, run_context
-from include import partitions
+from include.partitions import contiguous_ranges, format_key, format_partition, parse_partition
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from include.data.lake.delta_tables import Lake
     from include.declarations import Dataset
+    from include.partitions import Partition
 
 KEY = "watermark"
 
 
 def pending_changes(context: Context, dataset: Dataset, source: Any, lake: Lake) -> dict[str, Any] | None:
     """
-    Return upstream's `watermark` and the names of the earlier partitions that it changed, `late`.
+    Return the `watermark` of a query, and as `late` the names of the earlier partitions that changed.
 
-    None where nothing is watched, and for a run that looks back.
+    Return None for a dataset without a watermark, and for a run of the past.
     """
     if dataset.watermark is None or not run_context.moves_watermark(context):
         return None
     since = context["asset_state_store"][assets.dataset(dataset.name)].get(KEY)
     current = run_context.run_partitions(context, dataset.granularity)[-1]
-    found = source.changes(dataset, since, current, lake.partitions(dataset.name))
-    return {"watermark": found.watermark, "late": [partitions.format_partition(one) for one in found.late]}
+    changes = source.changes(dataset, since, current, lake.partitions(dataset.name))
+    late = [format_partition(partition) for partition in changes.late]
+    return {"watermark": changes.watermark, "late": late}
 
 
-def plan_late_runs(found: dict[str, Any] | None) -> list[dict[str, Any]]:
+def plan_late_runs(changes: dict[str, Any] | None) -> list[dict[str, Any]]:
     """
-    Return the runs that take changed partitions again, one for each stretch of them.
+    Return the arguments of the runs that ingest changed partitions again, one run for each contiguous range.
 
-    Each passes the gate by itself, so that a bad change of long ago holds up nothing of today. Their ids say
-    which change they are for: asked for again, they are there already.
+    Each run passes the quality gate by itself, so that a bad change of the past does not stop the current
+    run. The run id contains the watermark, so that a run is started once for each change.
     """
-    if found is None:
+    if changes is None:
         return []
-    late = partitions.contiguous_ranges(one for name in found["late"] for one in _parse(name))
+    late: list[Partition] = []
+    for name in changes["late"]:
+        late.extend(parse_partition(name, "hour" if "T" in name else "day"))
     return [
         {
-            "trigger_run_id": f"late__{partitions.format_key(stretch)}__{found['watermark']}",
+            "trigger_run_id": f"late__{format_key(partitions)}__{changes['watermark']}",
             "conf": {
-                "first": partitions.format_partition(stretch[0]),
-                "last": partitions.format_partition(stretch[-1]),
+                "first": format_partition(partitions[0]),
+                "last": format_partition(partitions[-1]),
             },
         }
-        for stretch in late
+        for partitions in contiguous_ranges(late)
     ]
 
 
-def advance(context: Context, dataset: str, found: dict[str, Any] | None) -> None:
-    """Remember the watermark that was found, unless a later one is known already."""
+def advance(context: Context, dataset: str, changes: dict[str, Any] | None) -> None:
+    """Store the watermark of `changes`, unless a later one is stored."""
     from include.data.sources.postgres import is_later
 
-    if found is None or found["watermark"] is None:
+    if changes is None or changes["watermark"] is None:
         return
     state: Any = context["asset_state_store"][assets.dataset(dataset)]
-    if is_later(found["watermark"], state.get(KEY)):
-        state.set(KEY, found["watermark"])
-
-
-def _parse(name: str) -> list[partitions.Partition]:
-    return partitions.parse_partition(name, "hour" if "T" in name else "day")
+    if is_later(changes["watermark"], state.get(KEY)):
+        state.set(KEY, changes["watermark"])

@@ -1,4 +1,4 @@
-"""Reach the database that holds the ledger, the desired state and the evidence."""
+"""Hook for the database with the ledger, the desired state and the evidence."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def url_of(connection: Connection | Any) -> URL:
 
 
 class AirworthyDatabaseHook(BaseHook):
-    """Turns a PostgreSQL connection into an engine."""
+    """Creates the SQLAlchemy engine of an Airflow connection to PostgreSQL."""
 
     conn_name_attr = "airworthy_conn_id"
     default_conn_name = "airworthy_db"
@@ -39,7 +39,7 @@ class AirworthyDatabaseHook(BaseHook):
 
     @cached_property
     def engine(self) -> Engine:
-        """The engine, built on first use."""
+        """Engine, created on first use."""
         from include.database.tables import connect
 
         return connect(url_of(self.get_connection(self.airworthy_conn_id)))

@@ -1,4 +1,4 @@
-"""Reach the lake and the landing folder that an Airflow connection names."""
+"""Hook for the lake and the landing folder of an Airflow connection."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class LakeHook(BaseHook):
-    """Turns a connection (`lake_uri`, `landing_uri`, `storage_options` in its extra) into the two stores."""
+    """Opens lake and landing folder; the extra has `lake_uri`, `landing_uri` and `storage_options`."""
 
     conn_name_attr = "lake_conn_id"
     default_conn_name = "lake_default"
@@ -29,31 +29,33 @@ class LakeHook(BaseHook):
 
     @cached_property
     def extra(self) -> dict[str, Any]:
-        """The connection's extra."""
+        """Extra of the connection."""
         extra = self.get_connection(self.lake_conn_id).extra_dejson
         if "lake_uri" not in extra:
-            raise SettingsError(f"Connection {self.lake_conn_id}: its extra has no `lake_uri`.")
+            raise SettingsError(
+                f"Connection {self.lake_conn_id}: its extra has no `lake_uri`. Add the address of the lake."
+            )
         return dict(extra)
 
     @property
     def uri(self) -> str:
-        """The lake's URI, without a slash at its end."""
+        """Address of the lake, without a slash at its end."""
         return str(self.extra["lake_uri"]).rstrip("/")
 
     @property
     def storage_options(self) -> dict[str, str]:
-        """The object store's options; empty for a local path."""
+        """Options of the object store; empty for a local path."""
         return dict(self.extra.get("storage_options") or {})
 
     @cached_property
     def lake(self) -> Lake:
-        """The Delta tables."""
+        """Delta tables of the lake."""
         from include.data.lake.delta_tables import Lake
 
         return Lake(self.uri, self.storage_options, connection=self.lake_conn_id)
 
     def lake_of(self, table: str) -> tuple[Lake, str]:
-        """Return where a table is, and its name there: in the lake, or at the address that it is."""
+        """Return the lake and the name of a table, which is a name in this lake or an address."""
         from include.data.lake.delta_tables import Lake
 
         folder, slash, name = table.rstrip("/").rpartition("/")
@@ -62,7 +64,7 @@ class LakeHook(BaseHook):
         return Lake(folder, self.storage_options, connection=self.lake_conn_id), name
 
     def read_parquet(self, path: str) -> DataFrame:
-        """Return the frame in a Parquet file at an address, on a path, or below the lake."""
+        """Return the frame in a Parquet file: an address, an absolute path, or a path below the lake."""
         from include.storage.staging import Staging
 
         if "://" not in path and not path.startswith("/"):
@@ -72,14 +74,14 @@ class LakeHook(BaseHook):
 
     @cached_property
     def landing(self) -> Landing:
-        """The folder in which files land."""
+        """Folder in which files land."""
         from include.data.sources.files import Landing
 
         return Landing(str(self.extra["landing_uri"]).rstrip("/"), self.storage_options, self.lake_conn_id)
 
     @cached_property
     def staging(self) -> Staging:
-        """The frames on their way between tasks."""
+        """Frames that tasks hand to each other."""
         from include.storage.staging import Staging
 
         return Staging(self.uri, self.storage_options, self.lake_conn_id)

@@ -1,4 +1,4 @@
-"""Reach where a dataset comes from, as the dataset and an Airflow connection say."""
+"""Hook for the source of a dataset: landed files, or a query or a service behind an Airflow connection."""
 
 from __future__ import annotations
 
@@ -24,11 +24,13 @@ if TYPE_CHECKING:
     from include.declarations import Dataset
     from include.partitions import Partition
 
-TIMEOUT = 30  # seconds for a connection, and for an answer to begin or go on
+# Seconds for a connection, and between two parts of an answer.
+TIMEOUT_S = 30
+S3_CONNECT_TIMEOUT_S = 5
 
 
 class SourceHook(BaseHook):
-    """Turns a dataset into its source: landed files, or a query or a service behind a connection."""
+    """Opens the source of a dataset."""
 
     def __init__(self, dataset: Dataset, lake_conn_id: str = LakeHook.default_conn_name) -> None:
         super().__init__()
@@ -37,50 +39,51 @@ class SourceHook(BaseHook):
 
     @cached_property
     def source(self) -> PartitionSource:
-        """The source."""
+        """Source of the dataset."""
         declared = self.dataset.source
         if isinstance(declared, FileSource):
             return self.lake.landing
         if isinstance(declared, HttpSource):
             from include.data.sources.http import HttpService
 
-            return HttpService(_client(self.get_connection(declared.conn_id)))
-        return self._upstream(declared)
+            return HttpService(_http_client(self.get_connection(declared.conn_id)))
+        return self._open_database(declared)
 
     @cached_property
     def bucket(self) -> S3Hook | None:
-        """The amazon provider's hook, with the lake's credentials, where files land in a bucket."""
+        """Hook of the Amazon provider with the lake's credentials; None unless files land in a bucket."""
         if isinstance(self.dataset.source, FileSource) and self.lake.landing.uri.startswith("s3://"):
             return _s3(self.lake.storage_options, self.lake.lake_conn_id)
         return None
 
     def missing(self, partitions: Sequence[Partition]) -> list[Partition]:
         """
-        Return the partitions that are not there yet.
+        Return the partitions that the source does not have yet.
 
         :raises SettingsError: if the source cannot be used as it is configured
-        :raises ServiceUnavailable: if it does not answer
+        :raises ServiceUnavailable: if the source does not answer
         """
         if self.bucket is None:
             return self.source.missing(self.dataset, partitions)
-        return [one for one in partitions if not _landed(self.bucket, self.location(one))]
+        bucket = self.bucket
+        return [partition for partition in partitions if not _object_exists(bucket, self.location(partition))]
 
     def location(self, partition: Partition) -> str:
-        """Return where a person would look for a partition."""
+        """Return where a person finds a partition."""
         return self.source.location(self.dataset, partition)
 
-    def _upstream(self, declared: PostgresSource) -> PartitionSource:
+    def _open_database(self, declared: PostgresSource) -> PartitionSource:
         from sqlalchemy import NullPool, create_engine
 
         from include.data.sources.postgres import UpstreamDatabase
 
         url = url_of(self.get_connection(declared.conn_id))
-        options = {"connect_timeout": TIMEOUT, "application_name": f"airworthy {self.dataset.name}"}
+        options = {"connect_timeout": TIMEOUT_S, "application_name": f"airworthy {self.dataset.name}"}
         return UpstreamDatabase(create_engine(url, connect_args=options, poolclass=NullPool))
 
 
-def _client(connection: Connection) -> httpx.Client:
-    """Return a client with the connection's host and login; a password without one is a bearer token."""
+def _http_client(connection: Connection) -> httpx.Client:
+    """Return a client with the host and login of a connection; a password without login is a bearer token."""
     import httpx
 
     if not connection.host:
@@ -90,55 +93,60 @@ def _client(connection: Connection) -> httpx.Client:
     headers = dict(connection.extra_dejson.get("headers") or {})
     if connection.password and not connection.login:
         headers["Authorization"] = f"Bearer {connection.password}"
+    login = (connection.login, connection.password or "") if connection.login else None
     return httpx.Client(
         base_url=f"{scheme}{connection.host.rstrip('/')}{port}",
-        auth=(connection.login, connection.password or "") if connection.login else None,
+        auth=login,
         headers=headers,
-        timeout=TIMEOUT,
+        timeout=TIMEOUT_S,
         follow_redirects=True,
     )
 
 
 def _s3(options: Mapping[str, str], conn_id: str) -> S3Hook:
-    """Return the provider's hook for what Delta reaches with these options; what they lack, AWS_* says."""
+    """Return the provider's hook with Delta's options; missing ones come from the variables AWS_*."""
     from botocore.config import Config
 
     from airflow.providers.amazon.aws.hooks.s3 import S3Hook
     from airflow.providers.amazon.aws.utils.connection_wrapper import AwsConnectionWrapper
 
-    known = {name.lower().removeprefix("aws_"): value for name, value in options.items()}
+    values = {name.lower().removeprefix("aws_"): value for name, value in options.items()}
     extra = {
-        "endpoint_url": known.get("endpoint_url_s3") or known.get("endpoint_url") or known.get("endpoint"),
-        "region_name": known.get("region") or known.get("default_region"),
-        "aws_session_token": known.get("session_token"),
+        "endpoint_url": values.get("endpoint_url_s3") or values.get("endpoint_url") or values.get("endpoint"),
+        "region_name": values.get("region") or values.get("default_region"),
+        "aws_session_token": values.get("session_token"),
     }
     connection = Connection(
         conn_id=conn_id,
         conn_type="aws",
-        login=known.get("access_key_id"),
-        password=known.get("secret_access_key"),
+        login=values.get("access_key_id"),
+        password=values.get("secret_access_key"),
         extra=json.dumps({name: value for name, value in extra.items() if value}),
     )
-    quick = Config(connect_timeout=5, read_timeout=TIMEOUT, retries={"mode": "standard"})
-    hook = S3Hook(aws_conn_id=None, config=quick)
-    hook.conn_config = AwsConnectionWrapper(conn=connection, botocore_config=quick)
+    config = Config(
+        connect_timeout=S3_CONNECT_TIMEOUT_S, read_timeout=TIMEOUT_S, retries={"mode": "standard"}
+    )
+    hook = S3Hook(aws_conn_id=None, config=config)
+    hook.conn_config = AwsConnectionWrapper(conn=connection, botocore_config=config)
     return hook
 
 
-def _landed(bucket: S3Hook, place: str) -> bool:
+def _object_exists(bucket: S3Hook, location: str) -> bool:
     from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
     try:
-        return bool(bucket.check_for_key(place))
+        return bool(bucket.check_for_key(location))
     except (ClientError, NoCredentialsError) as error:
         status = getattr(error, "response", {}).get("ResponseMetadata", {}).get("HTTPStatusCode", 403)
         if status >= 500:
-            raise ServiceUnavailable(f"{place}: its store answers {status}. See whether it is up.") from error
+            raise ServiceUnavailable(
+                f"{location}: its store answers {status}. Check that it is up."
+            ) from error
         raise SettingsError(
-            f"{place} may not be looked for: correct access key, secret and region in the `storage_options` "
+            f"{location} may not be read: correct access key, secret and region in the `storage_options` "
             f"of the connection lake_default or the variables AWS_*. ({error})"
         ) from error
     except BotoCoreError as error:
         raise ServiceUnavailable(
-            f"{place}: its store does not answer. See whether it is up. ({error})"
+            f"{location}: its store does not answer. Check that it is up. ({error})"
         ) from error

@@ -1,4 +1,4 @@
-"""Take a partition from its source, and put it where others find it."""
+"""Operators that read a partition from its source and publish it to the lake."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 class ExtractPartitionOperator(BaseOperator):
     """
-    Read the run's partitions from their source into one staged frame; the XCom is its URI.
+    Read the run's partitions from their source into one staged frame; the XCom is its path below the lake.
 
-    What upstream sends beyond what is declared is in the log and in the XCom `remarks`. Of a query with a
-    watermark, the XCom `changes` says how far upstream is, and which earlier partitions changed since then.
+    The log and the XCom `remarks` name columns that are not declared. For a query with a watermark, the XCom
+    `changes` has the newest change, and the earlier partitions that changed.
 
     Example::
 
@@ -37,17 +37,19 @@ class ExtractPartitionOperator(BaseOperator):
     def __init__(
         self, *, dataset: str, lake_conn_id: str = LakeHook.default_conn_name, **kwargs: Any
     ) -> None:
-        super().__init__(inlets=[assets.dataset(dataset)], **kwargs)  # whose state it may read
+        # A task may read the state of its inlets, here the watermark.
+        super().__init__(inlets=[assets.dataset(dataset)], **kwargs)
         self.dataset = dataset
         self.lake_conn_id = lake_conn_id
 
     def execute(self, context: Context) -> str:
-        """Return the staged frame's URI."""
-        dataset, hook = catalog().datasets[self.dataset], LakeHook(self.lake_conn_id)
-        wanted = run_context.run_partitions(context, dataset.granularity)
+        """Return the path of the staged frame."""
+        dataset = catalog().datasets[self.dataset]
+        hook = LakeHook(self.lake_conn_id)
+        requested = run_context.run_partitions(context, dataset.granularity)
         source = SourceHook(dataset, self.lake_conn_id).source
         changes = watermarks.pending_changes(context, dataset, source, hook.lake)
-        extract = source.read(dataset, wanted)
+        extract = source.read(dataset, requested)
         for remark in extract.remarks:
             self.log.warning("%s", remark)
         context["ti"].xcom_push("remarks", list(extract.remarks))
@@ -60,13 +62,13 @@ class ExtractPartitionOperator(BaseOperator):
 
 class PlanLateRunsOperator(BaseOperator):
     """
-    Say which runs take partitions again that changed late; the XCom is what each is triggered with.
+    Plan the runs that ingest late partitions again; the XCom is a list of arguments, one set for each run.
 
     Example::
 
         PlanLateRunsOperator(task_id="plan", changes=XComArg(extract, "changes"))
 
-    :param changes: what the extraction found (templated)
+    :param changes: the XCom `changes` of the extraction (templated)
     """
 
     template_fields: Sequence[str] = ("changes",)
@@ -76,22 +78,22 @@ class PlanLateRunsOperator(BaseOperator):
         self.changes = changes
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
-        """Return one run for each stretch of partitions."""
-        late = watermarks.plan_late_runs(self.changes)
-        self.log.info("%d runs take again what changed late", len(late))
-        return late
+        """Return the arguments of one run for each contiguous range of partitions."""
+        runs = watermarks.plan_late_runs(self.changes)
+        self.log.info("%d runs will ingest late partitions again", len(runs))
+        return runs
 
 
 class AdvanceWatermarkOperator(BaseOperator):
     """
-    Remember in the asset's state how far upstream's changes were taken, once they are published.
+    Store the watermark of the published changes in the state of the dataset's asset.
 
     Example::
 
         AdvanceWatermarkOperator(task_id="advance", dataset="orders", changes=XComArg(extract, "changes"))
 
     :param dataset: a declared dataset
-    :param changes: what the extraction found (templated)
+    :param changes: the XCom `changes` of the extraction (templated)
     """
 
     template_fields: Sequence[str] = ("changes",)
@@ -102,7 +104,7 @@ class AdvanceWatermarkOperator(BaseOperator):
         self.changes = changes
 
     def execute(self, context: Context) -> None:
-        """Set the watermark, unless another run has set a later one."""
+        """Store the watermark, unless another run has stored a later one."""
         watermarks.advance(context, self.dataset, self.changes)
 
 
@@ -115,8 +117,8 @@ class PublishPartitionOperator(BaseOperator):
         PublishPartitionOperator(task_id="publish", table="flights", frame=validate.output, outlets=[asset])
 
     :param table: name of the table in the lake
-    :param frame: URI of the staged frame (templated)
-    :param granularity: whether the table's partitions are days or hours
+    :param frame: path of the staged frame (templated)
+    :param granularity: "day" or "hour", the table's partitions
     """
 
     template_fields: Sequence[str] = ("table", "frame")
@@ -140,12 +142,13 @@ class PublishPartitionOperator(BaseOperator):
         """Return the version of the table after the commit."""
         hook = LakeHook(self.lake_conn_id)
         metadata = {"run": run_context.dag_run_key(context), "try": str(context["ti"].try_number)}
-        wanted = run_context.run_partitions(context, self.granularity)
-        version = hook.lake.publish(self.table, hook.staging.read(self.frame), wanted, metadata=metadata)
+        partitions = run_context.run_partitions(context, self.granularity)
+        frame = hook.staging.read(self.frame)
+        version = hook.lake.publish(self.table, frame, partitions, metadata=metadata)
         self.announce(context, hook.lake)
         return version
 
     def announce(self, context: Context, lake: Lake) -> None:
-        """Tell those who follow the outlets which partitions are new."""
+        """Send an event with the published partitions for each outlet."""
         for asset in self.outlets:
             run_context.announce_partitions(context, asset)

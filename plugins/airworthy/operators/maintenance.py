@@ -1,4 +1,4 @@
-"""Keep the lake small and tidy."""
+"""Operators that delete files which are no longer needed."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 class CompactTableOperator(BaseOperator):
     """
-    Compact a table, and delete the files that neither `retention` nor a registered snapshot needs.
+    Compact a table, and delete files that are older than `retention` and that no registered snapshot needs.
 
     Example::
 
         CompactTableOperator(task_id="compact", table="flights", retention=timedelta(days=30))
 
-    :param table: name of a table in the lake; one that is not there yet is skipped
-    :param retention: how long old versions stay readable
+    :param table: name of a table in the lake; the task is skipped if it does not exist
+    :param retention: time for which old versions stay readable
     """
 
     template_fields: Sequence[str] = ("table",)
@@ -48,23 +48,23 @@ class CompactTableOperator(BaseOperator):
         self.mlflow_conn_id = mlflow_conn_id
 
     def execute(self, context: Context) -> int:
-        """Return how many files were deleted."""
+        """Return the number of deleted files."""
         lake = LakeHook(self.lake_conn_id).lake
         if lake.version(self.table) is None:
             raise AirflowSkipException(f"There is no table {self.table} yet.")
-        kept = ModelRegistryHook(self.mlflow_conn_id).registry.versions_of_table(self.table)
-        return lake.optimize_and_vacuum(self.table, self.retention, keep_versions=kept)
+        named_versions = ModelRegistryHook(self.mlflow_conn_id).registry.versions_of_table(self.table)
+        return lake.optimize_and_vacuum(self.table, self.retention, keep_versions=named_versions)
 
 
 class SweepStagingOperator(BaseOperator):
     """
-    Delete the frames that runs left on their way from task to task.
+    Delete staged frames of old runs.
 
     Example::
 
         SweepStagingOperator(task_id="sweep", older_than=timedelta(days=3))
 
-    :param older_than: how old a frame has to be; runs that are cleared later must begin with an earlier task
+    :param older_than: age of a frame; a run that is cleared later must start with the task that stages it
     """
 
     def __init__(
@@ -79,5 +79,5 @@ class SweepStagingOperator(BaseOperator):
         self.lake_conn_id = lake_conn_id
 
     def execute(self, context: Context) -> int:
-        """Return how many frames were deleted."""
+        """Return the number of deleted frames."""
         return LakeHook(self.lake_conn_id).staging.sweep(utcnow() - self.older_than)

@@ -1,4 +1,4 @@
-"""Wait until every partition of a run is where it comes from."""
+"""Sensor that waits until the source has all partitions of a run."""
 
 from __future__ import annotations
 
@@ -11,86 +11,91 @@ from airworthy import run_context
 from airworthy.hooks.lake import LakeHook
 from airworthy.hooks.sources import SourceHook
 from airworthy.triggers.landing import LandingTrigger
-from include import partitions
 from include.catalog import catalog
 from include.declarations import PostgresSource
 from include.errors import AirworthyError, PartitionMissing, ServiceUnavailable
+from include.partitions import end_of, format_key, format_partition
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from include.partitions import Partition
 
-
-# A folder is looked into often; somebody's database or service is not asked every few seconds.
-POLL = {"file": timedelta(seconds=5), "postgres": timedelta(seconds=30), "http": timedelta(seconds=30)}
+# Databases and services of other teams are not queried every few seconds.
+POLL_INTERVALS = {
+    "file": timedelta(seconds=5),
+    "postgres": timedelta(seconds=30),
+    "http": timedelta(seconds=30),
+}
 
 
 class PartitionLandedSensor(BaseOperator):
     """
-    Succeed once a dataset's source has all partitions of the run; wait in the triggerer.
+    Succeed when the source of a dataset has all partitions of the run; wait in the triggerer.
 
-    Files have to be there, a service has to have an answer, and upstream of a query has to have passed the
-    partition's end.
+    A file must exist, a service must answer with it, and the database of a query must have changes from after
+    the end of the partition.
 
     Example::
 
-        PartitionLandedSensor(task_id="wait", dataset="flights", patience=timedelta(hours=6))
+        PartitionLandedSensor(task_id="wait", dataset="flights", landing_timeout=timedelta(hours=6))
 
     :param dataset: a declared dataset
-    :param patience: how long to wait before the task fails; with a query, from the end of the partition on
-    :param poll_interval: how often to look; by default every 5 s for files, every 30 s for anything else
+    :param landing_timeout: time after which the task fails; with a query, counted from the partition's end
+    :param poll_interval: time between two checks; by default 5 s for files, 30 s for other sources
     """
 
     def __init__(
         self,
         *,
         dataset: str,
-        patience: timedelta,
+        landing_timeout: timedelta,
         poll_interval: timedelta | None = None,
         lake_conn_id: str = LakeHook.default_conn_name,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.dataset = dataset
-        self.patience = patience
+        self.landing_timeout = landing_timeout
         self.poll_interval = poll_interval
         self.lake_conn_id = lake_conn_id
 
     def execute(self, context: Context) -> None:
-        """Return at once if everything is there, else hand over to the triggerer."""
+        """Return if the source has all partitions, else defer to the triggerer."""
         dataset = catalog().datasets[self.dataset]
-        wanted = run_context.run_partitions(context, dataset.granularity)
+        requested = run_context.run_partitions(context, dataset.granularity)
         try:
-            missing = SourceHook(dataset, self.lake_conn_id).missing(wanted)
+            missing = SourceHook(dataset, self.lake_conn_id).missing(requested)
         except ServiceUnavailable as error:
             self.log.warning("%s", error)
-            missing = wanted
+            missing = requested
         if missing:
             self._wait(missing)
 
     def landed(self, context: Context, event: dict[str, Any]) -> None:
-        """Fail if the triggerer gave up."""
-        if event["hopeless"]:
+        """Raise an error if the triggerer reports one, or partitions that are still missing."""
+        if event["permanent"]:
             raise AirworthyError(event["problem"])
         if event["missing"]:
             raise PartitionMissing(
-                f"{self.dataset}: {', '.join(event['missing'][:5])} did not land within {self.patience}. "
-                f"Ask who sends it; when it is there ({event['place']}), clear this task. {event['problem']}"
+                f"{self.dataset}: {', '.join(event['missing'][:5])} did not land within "
+                f"{self.landing_timeout}. Ask the sender; when it is there ({event['location']}), clear this "
+                f"task. {event['problem']}"
             )
 
     def _wait(self, missing: list[Partition]) -> None:
-        self.log.info("Waiting for %s of %s", partitions.format_key(missing), self.dataset)
-        source, patience = catalog().datasets[self.dataset].source, self.patience
+        self.log.info("Waiting for %s of %s", format_key(missing), self.dataset)
+        source = catalog().datasets[self.dataset].source
+        timeout = self.landing_timeout
         if isinstance(source, PostgresSource):
-            patience += max(partitions.end_of(missing[-1]) - datetime.now(UTC), timedelta(0))
+            timeout += max(end_of(missing[-1]) - datetime.now(UTC), timedelta(0))
         self.defer(
             trigger=LandingTrigger(
                 dataset=self.dataset,
-                partitions=[partitions.format_partition(one) for one in missing],
+                partitions=[format_partition(partition) for partition in missing],
                 lake_conn_id=self.lake_conn_id,
-                poll_interval=(self.poll_interval or POLL[source.kind]).total_seconds(),
-                patience=patience.total_seconds(),
+                poll_interval=(self.poll_interval or POLL_INTERVALS[source.kind]).total_seconds(),
+                timeout=timeout.total_seconds(),
             ),
             method_name="landed",
         )

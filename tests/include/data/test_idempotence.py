@@ -1,4 +1,4 @@
-"""Any run of any partition, often, beside others, killed anywhere: one copy, one commit, its maker's name."""
+"""Repeated, concurrent and killed publications leave one copy of a partition and the name of its run."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import random
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import date, timedelta
+from itertools import chain
 from threading import Event
 
 import pandas as pd
@@ -24,6 +25,7 @@ from tests.faults.publisher import DAYS, ROWS
 ON_BOTH_STORES = True
 
 ONE, TWO, _ = DAYS
+SEED = 20130701
 
 
 def commits(lake, table="things"):
@@ -32,15 +34,15 @@ def commits(lake, table="things"):
     return [commit for commit in reversed(opened.history()) if commit["operation"] == "WRITE"]
 
 
-def told(lake):
+def runs_and_tries(lake):
     return [(commit["run"], commit["try"]) for commit in commits(lake)]
 
 
-def some(day, value, count=2):
+def rows_of(day, value, count=2):
     return pd.DataFrame({"id": [f"{day}/{n}" for n in range(count)], "value": value, "day": str(day)})
 
 
-# One step is what happens at the same time: publications of sets of days, each once or ten times in a row.
+# The publications of one step run at the same time; each replaces a set of days, once or ten times.
 publications = st.tuples(
     st.sets(st.integers(0, 2), min_size=1), st.integers(0, 3), st.sampled_from([1, 1, 1, 10])
 )
@@ -49,75 +51,76 @@ steps = st.lists(st.lists(publications, min_size=1, max_size=3), min_size=1, max
 
 @settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps)
-def test_any_sequence_of_runs_leaves_the_newest_rows_of_each_day_and_one_commit_per_publication(
-    storage_root, steps
-):
+def test_any_publications_leave_one_commit_each(storage_root, steps):
     lake = Lake(f"{storage_root.uri}/{uuid.uuid4().hex}", storage_root.options)
-    made: dict[int, tuple[str, list[str], int]] = {}  # version: run, days, rows a day
+    # By version: run, days, rows of a day.
+    published: dict[int, tuple[str, list[str], int]] = {}
 
     def run(name, numbers, count, times):
         days = [DAYS[number] for number in sorted(numbers)]
-        frame = pd.concat([some(day, name, count) for day in days])
+        frame = pd.concat([rows_of(day, name, count) for day in days])
         for number in range(1, times + 1):
             version = lake.publish("things", frame, days, metadata={"run": name, "try": str(number)})
-            made[version] = name, [str(day) for day in days], count
+            published[version] = name, [str(day) for day in days], count
 
-    for turn, beside in enumerate(steps):
-        with ThreadPoolExecutor(len(beside)) as pool:
-            for number, (numbers, count, times) in enumerate(beside):
+    for turn, publications in enumerate(steps):
+        with ThreadPoolExecutor(len(publications)) as pool:
+            for number, (numbers, count, times) in enumerate(publications):
                 pool.submit(run, f"{turn}.{number}", numbers, count, times)
     expected: dict[str, list[str]] = {}
-    for _, (name, days, count) in sorted(made.items()):
+    for _, (name, days, count) in sorted(published.items()):
         expected |= {day: [name] * count for day in days}
-    found: dict[str, list[str]] = {}
+    actual: dict[str, list[str]] = {}
     for row in lake.read("things").to_dict("records"):
-        found.setdefault(row["day"], []).append(row["value"])
-    assert found == {day: names for day, names in expected.items() if names}
+        actual.setdefault(row["day"], []).append(row["value"])
+    assert actual == {day: names for day, names in expected.items() if names}
     assert [(commit["version"], commit["run"]) for commit in commits(lake)] == [
-        (version, name) for version, (name, _, _) in sorted(made.items())
+        (version, name) for version, (name, _, _) in sorted(published.items())
     ]
-    assert len(made) == sum(times for beside in steps for _, _, times in beside)
+    assert len(published) == sum(times for _, _, times in chain.from_iterable(steps))
 
 
 @pytest.fixture(scope="module")
 def processes():
-    """Return a way to start a process at once: its parent has imported everything, and started no thread."""
+    """Return a context that forks processes from a server that has imported everything."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([publisher.__name__])
     return context
 
 
-def test_a_publisher_killed_at_any_moment_leaves_each_day_once_and_whole(storage_root, processes):
-    lake, seed = Lake(f"{storage_root.uri}/lake", storage_root.options), random.randrange(1_000_000)
-    moments = random.Random(seed)
+def test_killed_publisher_leaves_each_day_once_and_complete(storage_root, processes):
+    lake = Lake(f"{storage_root.uri}/lake", storage_root.options)
+    delays = random.Random(SEED)
     for kill in range(8 if storage_root.options else 20):
         arguments = (lake.uri, storage_root.options, f"run{kill}")
         process = processes.Process(target=publisher.publish_until_killed, args=arguments, daemon=True)
         process.start()
         before = lake.version("things")
-        while lake.version("things") == before:  # so that it dies at work, not on its way there
-            assert process.is_alive(), f"seed {seed}"
+        # Wait until the publisher works, so that it is not killed while it starts.
+        while lake.version("things") == before:
+            assert process.is_alive()
             time.sleep(0.005)
-        time.sleep(moments.uniform(0, 0.15))
+        time.sleep(delays.uniform(0, 0.15))
         process.kill()
         process.join()
         newest = {}
         for commit in commits(lake):
-            run, number = commit["run"], int(commit["try"])
-            newest[str(DAYS[number % 3])] = [f"{run}/{number}"] * ROWS
-        found = lake.read("things")
-        assert found.groupby("day")["mark"].agg(list).to_dict() == newest, f"seed {seed}, kill {kill}"
-        assert not found.duplicated("id").any()
+            number = int(commit["try"])
+            newest[str(DAYS[number % 3])] = [f"{commit['run']}/{number}"] * ROWS
+        rows = lake.read("things")
+        assert rows.groupby("day")["mark"].agg(list).to_dict() == newest, f"kill {kill}"
+        assert not rows.duplicated("id").any()
     lake.publish("things", publisher.rows(ONE, "again"), [ONE], metadata={"run": "again", "try": "2"})
     assert set(lake.read("things", [ONE])["mark"]) == {"again"}
     lake.optimize_and_vacuum("things", timedelta(0))
-    assert lake.counts("things") == dict.fromkeys(DAYS, ROWS)
-    assert len(set(told(lake))) == len(told(lake))
+    # On a slow machine all kills may come before the third day was published.
+    assert lake.counts("things") == dict.fromkeys({ONE, *map(date.fromisoformat, newest)}, ROWS)
+    assert len(set(runs_and_tries(lake))) == len(runs_and_tries(lake))
 
 
-def test_what_a_killed_publisher_left_beside_the_table_is_never_read_and_goes_with_maintenance(storage_root):
+def test_file_of_a_killed_publisher_is_not_read_and_deleted(storage_root):
     lake = Lake(f"{storage_root.uri}/lake", storage_root.options)
-    lake.publish("things", some(ONE, 1.0), [ONE], metadata={})
+    lake.publish("things", rows_of(ONE, 1.0), [ONE], metadata={})
     [written] = [path for path in storage_root.files("lake/things") if path.endswith(".parquet")]
     orphan = written.replace("part-00000", "part-00009")
     storage_root.write(orphan, storage_root.open().open_input_file(written).read())
@@ -129,11 +132,11 @@ def test_what_a_killed_publisher_left_beside_the_table_is_never_read_and_goes_wi
     assert len(lake.read("things")) == 2
 
 
-def test_a_stale_try_does_not_undo_what_its_successor_published(storage_root):
+def test_stale_try_does_not_replace_newer_rows(storage_root):
     lake = Lake(f"{storage_root.uri}/lake", storage_root.options)
 
     def publish(value, number, run="nightly", day=ONE, **more):
-        lake.publish("things", some(day, value), [day], metadata={"run": run, "try": str(number), **more})
+        lake.publish("things", rows_of(day, value), [day], metadata={"run": run, "try": str(number), **more})
 
     publish("wrong file", 1)
     publish("corrected file", 2)
@@ -147,10 +150,12 @@ def test_a_stale_try_does_not_undo_what_its_successor_published(storage_root):
     assert set(lake.read("things", [ONE])["value"]) == {"another run"}
 
 
-def test_maintenance_beside_publishers_loses_nothing_and_doubles_nothing(storage_root):
-    lake, done, refusals = Lake(f"{storage_root.uri}/lake", storage_root.options), Event(), []
+def test_maintenance_beside_publishers_leaves_one_copy(storage_root):
+    lake = Lake(f"{storage_root.uri}/lake", storage_root.options)
+    done = Event()
+    refusals = []
     for day in DAYS:
-        lake.publish("things", some(day, -1), [day], metadata={})
+        lake.publish("things", rows_of(day, -1), [day], metadata={})
 
     def maintain():
         while not done.is_set():
@@ -163,9 +168,9 @@ def test_maintenance_beside_publishers_loses_nothing_and_doubles_nothing(storage
         maintenance = pool.submit(maintain)
         for number in range(12):
             day = DAYS[number % 3]
-            lake.publish("things", some(day, number), [day], metadata={"run": "r", "try": str(number)})
+            lake.publish("things", rows_of(day, number), [day], metadata={"run": "r", "try": str(number)})
         done.set()
         maintenance.result()
     assert all("was published to while it was being compacted" in refusal for refusal in refusals)
-    found = lake.read("things").groupby("day")["value"].agg(list).to_dict()
-    assert found == {str(day): [9 + number] * 2 for number, day in enumerate(DAYS)}
+    values = lake.read("things").groupby("day")["value"].agg(list).to_dict()
+    assert values == {str(day): [9 + number] * 2 for number, day in enumerate(DAYS)}

@@ -14,12 +14,13 @@ from airworthy import assets
 from airworthy.timetables import DayMapper, PublishedPartitionTimetable
 from airworthy_plugin import AirworthyPlugin
 
-FIRST, LAST = datetime(2013, 7, 1, tzinfo=UTC), datetime(2013, 7, 3, tzinfo=UTC)
+FIRST = datetime(2013, 7, 1, tzinfo=UTC)
+LAST = datetime(2013, 7, 3, tzinfo=UTC)
 
 
 @pytest.fixture
 def timetable(monkeypatch):
-    """The timetable as the scheduler has it: written to the database by the parser, and read again."""
+    """Return the timetable as the scheduler has it: serialized and read again."""
     name = "airworthy.timetables."
     registered = {f"{name}{kind.__name__}": kind for kind in AirworthyPlugin.timetables}
     mappers = {f"{name}{kind.__name__}": kind for kind in AirworthyPlugin.partition_mappers}
@@ -29,49 +30,49 @@ def timetable(monkeypatch):
     return decode_timetable(encode_timetable(declared))
 
 
-def test_what_the_parser_wrote_is_what_the_scheduler_reads(timetable):
+def test_serialized_timetable_is_read_again(timetable):
     assert type(timetable) is PublishedPartitionTimetable
     assert [key.name for key, _ in timetable.asset_condition.iter_assets()] == ["flight_features_inputs"]
     assert type(timetable.get_partition_mapper(name="flight_features_inputs")) is DayMapper
 
 
-def test_airflow_backfills_it_and_yet_drives_it_by_assets(timetable):
+def test_timetable_follows_assets_and_can_be_backfilled(timetable):
     assert timetable.periodic
     assert timetable.partitioned
     assert isinstance(timetable, PartitionedAssetTimetable)
-    assert not PartitionedAssetTimetable.periodic, "Airflow's own can be backfilled now: take that one"
+    assert not PartitionedAssetTimetable.periodic, "use Airflow's own timetable: it can be backfilled"
 
 
-def test_the_clock_never_starts_a_run(timetable):
-    always = TimeRestriction(earliest=FIRST, latest=None, catchup=True)
-    assert timetable.next_dagrun_info_v2(last_dagrun_info=None, restriction=always) is None
+def test_clock_starts_no_run(timetable):
+    unrestricted = TimeRestriction(earliest=FIRST, latest=None, catchup=True)
+    assert timetable.next_dagrun_info_v2(last_dagrun_info=None, restriction=unrestricted) is None
 
 
-def test_a_backfill_has_one_run_a_day_both_ends_included(timetable):
+def test_backfill_has_one_run_a_day(timetable):
     infos = list(timetable.iter_partition_dagrun_infos(earliest=FIRST, latest=LAST))
     assert [info.partition_key for info in infos] == ["2013-07-01", "2013-07-02", "2013-07-03"]
     assert infos[0].partition_date == FIRST
 
 
-def test_two_backfills_of_a_day_are_two_runs(timetable):
-    made = {
+def test_backfills_of_a_day_have_different_run_ids(timetable):
+    run_ids = {
         timetable.generate_run_id(
             run_type=DagRunType.BACKFILL_JOB, run_after=FIRST, data_interval=None, partition_key="2013-07-01"
         )
         for _ in range(2)
     }
-    assert len(made) == 2
-    assert all("2013-07-01" in name for name in made)
+    assert len(run_ids) == 2
+    assert all("2013-07-01" in run_id for run_id in run_ids)
 
 
 @pytest.mark.parametrize(
-    ("key", "followed", "dated"),
+    ("key", "downstream", "date"),
     [
         ("2013-07-01", "2013-07-01", FIRST),
         ("2013-07-01..2013-07-03", "2013-07-01..2013-07-03", None),
         ("incomplete 2013-07-01", [], None),
     ],
 )
-def test_a_partition_is_followed_by_itself_unless_it_lacks_something(key, followed, dated):
-    assert DayMapper().to_downstream(key) == followed
-    assert DayMapper().to_partition_date(key) == dated
+def test_partition_maps_to_itself_unless_incomplete(key, downstream, date):
+    assert DayMapper().to_downstream(key) == downstream
+    assert DayMapper().to_partition_date(key) == date

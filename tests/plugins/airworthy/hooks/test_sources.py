@@ -1,5 +1,3 @@
-"""A dataset and a connection become its source."""
-
 from __future__ import annotations
 
 from datetime import date
@@ -33,23 +31,23 @@ def of_service():
     ],
     ids=["address", "host and port", "host and scheme"],
 )
-def test_a_service_has_the_address_of_its_connection(connection, parts, address):
+def test_service_has_the_address_of_its_connection(connection, parts, address):
     connection("harbour", conn_type="http", **parts)
     assert SourceHook(of_service()).location(DAY) == address
 
 
-def test_a_service_gets_the_headers_of_its_connection(connection):
+def test_service_gets_the_headers_of_its_connection(connection):
     connection("harbour", conn_type="http", host="harbour", extra={"headers": {"X-Key": "wonderland"}})
     assert SourceHook(of_service()).source.client.headers["x-key"] == "wonderland"
 
 
-def test_a_connection_without_a_host_is_named(connection):
+def test_connection_without_a_host_is_refused(connection):
     connection("harbour", conn_type="http")
     with pytest.raises(SettingsError, match="Connection harbour has no host"):
         _ = SourceHook(of_service()).source
 
 
-def test_a_query_goes_to_the_database_of_its_connection(connection):
+def test_query_goes_to_the_database_of_its_connection(connection):
     connection("shop", conn_type="postgres", host="db", schema="sales", login="ann", password="wonderland")
     hook = SourceHook(dataset(PostgresSource(conn_id="shop", query="SELECT :start, :end")))
     assert hook.location(DAY) == "the query of orders at db:5432/sales (shop) for 2013-07-01"
@@ -57,7 +55,7 @@ def test_a_query_goes_to_the_database_of_its_connection(connection):
 
 
 @pytest.mark.parametrize(("uri", "bucket"), [("s3://landing/in", True), ("/landing", False)])
-def test_files_in_a_bucket_are_looked_for_with_the_lakes_own_key(connection, uri, bucket):
+def test_bucket_is_opened_with_the_options_of_the_lake(connection, uri, bucket):
     options = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "s", "AWS_ENDPOINT_URL": "http://store:1"}
     extra = {
         "lake_uri": "/lake",

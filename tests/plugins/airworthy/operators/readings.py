@@ -1,13 +1,15 @@
-"""A dataset of readings for the tests of whole ingestions: as files, from a query or from a service."""
+"""A dataset of readings for tests of ingestions from files, a query or a service."""
 
 from __future__ import annotations
 
 import threading
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 
 from include.declarations import Column, Dataset, FileSource
+from include.partitions import format_partition
 
-DAY, NEXT = date(2013, 7, 1), date(2013, 7, 2)
+DAY = date(2013, 7, 1)
+NEXT = date(2013, 7, 2)
 HEADER = "id,level\n"
 GOOD = HEADER + "".join(f"r{number},{number}.5\n" for number in range(50))
 
@@ -29,7 +31,4 @@ def later(action, seconds=0.5):
 
 
 def counts(lake, table="readings"):
-    return {
-        f"{one:%Y-%m-%dT%H}" if isinstance(one, datetime) else f"{one}": rows
-        for one, rows in lake.counts(table).items()
-    }
+    return {format_partition(partition): rows for partition, rows in lake.counts(table).items()}

@@ -1,5 +1,3 @@
-"""A partition on its way: landed, extracted, validated, published; features from it."""
-
 from __future__ import annotations
 
 from datetime import date, timedelta
@@ -9,15 +7,12 @@ import pandas as pd
 import pytest
 from sqlalchemy import select
 
-from airflow.sdk.exceptions import TaskDeferred
-
 from airworthy import assets
 from airworthy.links import DataDocsLink
 from airworthy.operators.data_validation import DataValidationOperator
 from airworthy.operators.features import BuildFeaturesOperator
 from airworthy.operators.ingestion import ExtractPartitionOperator, PublishPartitionOperator
 from airworthy.operators.maintenance import SweepStagingOperator
-from airworthy.sensors.landing import PartitionLandedSensor
 from include.catalog import catalog
 from include.database.tables import gate_result
 from include.errors import DataError, PartitionMissing, QualityFailed
@@ -53,47 +48,48 @@ def publish(frame):
     return PublishPartitionOperator(task_id="publish", table="arrivals", frame=frame, outlets=outlets)
 
 
-def whole_way(context):
+def ingest(context):
     return publish(validate(extract(context)).execute(context)).execute(context)
 
 
-def evidence(database):
+def gate_results(database):
     with database.connect() as connection:
         return [dict(row) for row in connection.execute(select(gate_result)).mappings()]
 
 
-def test_a_landed_partition_is_published(lake, database, context):
+def test_landed_partition_is_published(lake, database, context):
     land(lake, DAY)
-    assert whole_way(context(RUN)) == lake.version("arrivals")
+    assert ingest(context(RUN)) == lake.version("arrivals")
     published = lake.read("arrivals", [DAY])
     assert len(published) == 400
     assert set(published["day"]) == {"2013-07-01"}
 
 
-def test_a_partition_that_is_run_again_is_there_once(lake, database, context):
+def test_repeated_run_leaves_one_copy(lake, database, context):
     land(lake, DAY)
     for attempt in (1, 2):
         run = context(RUN)
         run["ti"].try_number = attempt
-        whole_way(run)
+        ingest(run)
     assert len(lake.read("arrivals")) == 400
-    assert [row["run"][-2:] for row in evidence(database)] == ["/1", "/2"]
+    assert [row["run"][-2:] for row in gate_results(database)] == ["/1", "/2"]
 
 
-def test_a_bulk_run_publishes_its_days_and_announces_the_range(lake, database, context):
+def test_bulk_run_publishes_its_days_and_announces_the_range(lake, database, context):
     days = [DAY, DAY + timedelta(days=1)]
     land(lake, *days)
     run = context(params={"first": "2013-07-01", "last": "2013-07-02"})
     version = lake.version("arrivals")
-    whole_way(run)
+    ingest(run)
     assert version is None
     assert lake.days("arrivals") == days
     assert run["outlet_events"][assets.dataset("arrivals")].partition_keys == {"2013-07-01..2013-07-02"}
 
 
-def test_the_gate_leaves_figures_evidence_a_page_and_a_link(lake, database, context):
+def test_gate_leaves_figures_results_a_page_and_a_link(lake, database, context):
     land(lake, DAY, arr_delay=[9_999.0])
-    run, operator = context(RUN), validate(extract(context(RUN)))
+    run = context(RUN)
+    operator = validate(extract(context(RUN)))
     operator.execute(run)
     assert run["ti"].pushed["figures"] == {
         "rows": 400,
@@ -103,85 +99,47 @@ def test_the_gate_leaves_figures_evidence_a_page_and_a_link(lake, database, cont
             "info": ["expect_column_values_to_be_between(partitions_before)"],
         },
     }
-    (row,) = evidence(database)
+    (row,) = gate_results(database)
     assert (row["subject"], row["partition"], row["passed"]) == ("arrivals", "2013-07-01", True)
     assert "arr_delay" in reports.read_report(lake.uri, {}, "quality/arrivals/2013-07-01.html")
     link = DataDocsLink().get_link(operator, ti_key=None)
     assert link.endswith("/airworthy/reports/quality/arrivals/2013-07-01.html")
 
 
-def test_a_refused_row_goes_to_quarantine_with_the_reason_and_the_rest_is_published(lake, database, context):
+def test_rejected_row_goes_to_the_quarantine(lake, database, context):
     land(lake, DAY, arr_delay=[9_999.0])
-    whole_way(context(RUN))
+    ingest(context(RUN))
     assert len(lake.read("arrivals", [DAY])) == 399
-    (refused,) = lake.read("arrivals_quarantine", [DAY]).to_dict("records")
-    assert refused["arr_delay"] == "9999.0"
-    assert "arr_delay" in refused["_reasons"]
+    (rejected,) = lake.read("arrivals_quarantine", [DAY]).to_dict("records")
+    assert rejected["arr_delay"] == "9999.0"
+    assert "arr_delay" in rejected["_reasons"]
 
 
-def test_a_partition_that_fails_leaves_its_evidence_and_publishes_nothing(lake, database, context):
+def test_failed_partition_has_results_and_is_not_published(lake, database, context):
     land(lake, DAY, arr_delay=[9_999.0] * 30)
     run = context(RUN)
     operator = validate(extract(run))
     with pytest.raises(QualityFailed, match="arr_delay"):
         operator.execute(run)
     assert run["ti"].pushed["figures"]["quarantined"] == 30
-    assert [row["passed"] for row in evidence(database)] == [False]
+    assert [row["passed"] for row in gate_results(database)] == [False]
     assert len(lake.read("arrivals_quarantine", [DAY])) == 30
     assert lake.version("arrivals") is None
     assert DataDocsLink().get_link(operator, ti_key=None) != ""
 
 
-def test_a_partition_that_has_not_landed_cannot_be_extracted(lake, context):
+def test_partition_that_has_not_landed_is_not_extracted(lake, context):
     with pytest.raises(PartitionMissing, match=r"arrivals/2013-07-01\.csv"):
         extract(context(RUN))
 
 
-def test_a_staged_frame_that_was_swept_is_asked_for_again(lake, database, context):
+def test_deleted_frame_names_the_task_to_clear(lake, database, context):
     land(lake, DAY)
     path = extract(context(RUN))
-    swept = SweepStagingOperator(task_id="sweep", older_than=timedelta(days=-1)).execute(context())
-    assert swept == 1
+    operator = SweepStagingOperator(task_id="sweep", older_than=timedelta(days=-1))
+    assert operator.execute(context()) == 1
     with pytest.raises(DataError, match="clear the task that writes it"):
         validate(path).execute(context(RUN))
-
-
-def test_a_fresh_frame_is_not_swept(lake, context):
-    land(lake, DAY)
-    extract(context(RUN))
-    assert SweepStagingOperator(task_id="sweep", older_than=timedelta(days=3)).execute(context()) == 0
-
-
-def sensor():
-    return PartitionLandedSensor(task_id="wait", dataset="arrivals", patience=timedelta(hours=6))
-
-
-def test_what_has_landed_is_not_waited_for(lake, context):
-    land(lake, DAY)
-    assert sensor().execute(context(RUN)) is None
-
-
-def test_what_has_not_landed_is_waited_for_in_the_triggerer(lake, context):
-    land(lake, DAY)
-    run = context(params={"first": "2013-07-01", "last": "2013-07-02"})
-    with pytest.raises(TaskDeferred) as deferred:
-        sensor().execute(run)
-    assert deferred.value.method_name == "landed"
-    assert deferred.value.trigger.partitions == ["2013-07-02"]
-    assert deferred.value.trigger.patience == 6 * 3600
-
-
-def event(*missing, place="", problem="", hopeless=False):
-    return {"missing": list(missing), "place": place, "problem": problem, "hopeless": hopeless}
-
-
-def test_a_file_that_never_came_fails_with_its_path(context):
-    with pytest.raises(PartitionMissing, match=r"2013-07-02 did not land within 6:00:00.*landing/x\.csv"):
-        sensor().landed(context(RUN), event("2013-07-02", place="landing/x.csv"))
-
-
-def test_a_file_that_came_lets_the_run_go_on(context):
-    assert sensor().landed(context(RUN), event()) is None
 
 
 def publish_sources(lake):
@@ -202,6 +160,6 @@ def test_features_are_built_validated_and_published(lake, database, context):
     assert set(lake.read("flight_features", [DAY])) == declared | {"day"}
 
 
-def test_features_of_a_day_whose_dataset_is_missing_are_not_built(lake, context):
+def test_features_without_a_dataset_are_not_built(lake, context):
     with pytest.raises(PartitionMissing, match="flights"):
         BuildFeaturesOperator(task_id="build", feature_view="flight_features").execute(context(RUN))

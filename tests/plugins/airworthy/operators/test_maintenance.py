@@ -2,30 +2,32 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 
+import pandas as pd
 import pytest
 
 from airflow.sdk.exceptions import AirflowSkipException
 
-from airworthy.operators.maintenance import CompactTableOperator
+from airworthy.hooks.lake import LakeHook
+from airworthy.operators.maintenance import CompactTableOperator, SweepStagingOperator
 from include.errors import DataError
 
 DAY = date(2013, 1, 20)
 
 
-def compact(context, table, **knobs):
-    return CompactTableOperator(task_id="compact", table=table, **knobs).execute(context())
+def compact(context, table, **options):
+    return CompactTableOperator(task_id="compact", table=table, **options).execute(context())
 
 
 @pytest.fixture
 def rewritten(flown):
-    """Return the lake after the last day of the features was published twice more."""
+    """Return the lake after the last day of the features was published two more times."""
     rows = flown.read("flight_features", [DAY])
     for _ in range(2):
         flown.publish("flight_features", rows, [DAY], metadata={})
     return flown
 
 
-def test_versions_that_a_registered_model_learned_from_stay_readable(rewritten, certified, registry, context):
+def test_version_of_a_registered_model_stays_readable(rewritten, certified, registry, context):
     named = int(registry.tags_of(certified.name, 1)["airworthy.snapshot.feature_version"])
     newest = rewritten.version("flight_features")
     deleted = compact(context, "flight_features", retention=timedelta(0))
@@ -36,12 +38,19 @@ def test_versions_that_a_registered_model_learned_from_stay_readable(rewritten, 
         rewritten.read("flight_features", version=newest - 1)
 
 
-def test_nothing_is_deleted_that_is_younger_than_the_retention(rewritten, registry, context):
+def test_version_within_the_retention_stays_readable(rewritten, registry, context):
     newest = rewritten.version("flight_features")
     assert compact(context, "flight_features", retention=timedelta(days=30)) == 0
     assert len(rewritten.read("flight_features", version=newest - 1)) == 800
 
 
-def test_a_table_that_is_not_there_yet_is_skipped(lake, context):
+def test_missing_table_is_skipped(lake, context):
     with pytest.raises(AirflowSkipException, match="no table flights yet"):
         compact(context, "flights")
+
+
+def test_only_old_frames_are_deleted(lake, context):
+    staging = LakeHook().staging
+    staging.write("run", "extracted", pd.DataFrame({"id": ["a"]}))
+    assert SweepStagingOperator(task_id="sweep", older_than=timedelta(days=3)).execute(context()) == 0
+    assert SweepStagingOperator(task_id="sweep", older_than=timedelta(days=-1)).execute(context()) == 1

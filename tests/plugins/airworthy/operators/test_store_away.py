@@ -1,4 +1,4 @@
-"""Ingestion while the object store is away: accidents, which Airflow tries again, and then green."""
+"""Ingestion while the object store is away: transient errors, which Airflow retries."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ from include.storage import filesystem
 from tests.contracts.frames import generate
 from tests.faults.proxy import Proxy
 
-DAY, ARRIVALS = date(2013, 7, 1), catalog().datasets["arrivals"]
+DAY = date(2013, 7, 1)
+ARRIVALS = catalog().datasets["arrivals"]
 
 
 @pytest.fixture
@@ -33,7 +34,7 @@ def proxy(object_store):
 
 @pytest.fixture
 def connect(object_store, proxy, monkeypatch):
-    """Let `lake_default` name lake and landing in the store, behind the proxy."""
+    """Return a function that points `lake_default` to the store behind the proxy."""
     address = object_store.address()
 
     def connect(**changes):
@@ -57,20 +58,20 @@ def land(hook):
 
 def steps(context):
     """Return extract, validate and publish, to be called in this order."""
-    made = {}
+    paths = {}
 
     def extract():
         operator = ExtractPartitionOperator(task_id="extract", dataset="arrivals")
-        made["extract"] = operator.execute(context)
+        paths["extract"] = operator.execute(context)
 
     def validate():
-        operator = DataValidationOperator(task_id="validate", subject="arrivals", frame=made["extract"])
-        made["validate"] = operator.execute(context)
+        operator = DataValidationOperator(task_id="validate", subject="arrivals", frame=paths["extract"])
+        paths["validate"] = operator.execute(context)
 
     def publish():
         outlets = [assets.dataset("arrivals")]
         PublishPartitionOperator(
-            task_id="publish", table="arrivals", frame=made["validate"], outlets=outlets
+            task_id="publish", table="arrivals", frame=paths["validate"], outlets=outlets
         ).execute(context)
 
     return extract, validate, publish
@@ -80,9 +81,7 @@ def decision(error):
     return RETRY_UNAVAILABLE_SERVICES.evaluate(error, 1, 3).action
 
 
-def test_each_step_fails_as_an_accident_while_the_store_is_away_and_is_green_afterwards(
-    connect, proxy, context, database
-):
+def test_each_step_can_be_retried_while_the_store_is_away(connect, proxy, context, database):
     hook = connect()
     land(hook)
     for step in steps(context({"partition_key": str(DAY)})):
@@ -95,9 +94,9 @@ def test_each_step_fails_as_an_accident_while_the_store_is_away_and_is_green_aft
     assert hook.lake.counts("arrivals") == {DAY: 400}
 
 
-def test_who_waits_goes_on_waiting_while_the_store_is_away(connect, proxy, context):
+def test_sensor_keeps_waiting_while_the_store_is_away(connect, proxy, context):
     land(connect())
-    wait = PartitionLandedSensor(task_id="wait", dataset="arrivals", patience=ARRIVALS.landing_timeout)
+    wait = PartitionLandedSensor(task_id="wait", dataset="arrivals", landing_timeout=ARRIVALS.landing_timeout)
     proxy.stop()
     with pytest.raises(TaskDeferred):
         wait.execute(context({"partition_key": str(DAY)}))
@@ -105,8 +104,8 @@ def test_who_waits_goes_on_waiting_while_the_store_is_away(connect, proxy, conte
     wait.execute(context({"partition_key": str(DAY)}))
 
 
-def test_a_wrong_secret_is_not_tried_again_and_names_the_connection(connect, context, proxy):
-    connect(AWS_SECRET_ACCESS_KEY="wrong-secret-of-ours")
+def test_wrong_secret_is_not_retried(connect, context, proxy):
+    connect(AWS_SECRET_ACCESS_KEY="wrong-secret-for-tests")
     extract, *_ = steps(context({"partition_key": str(DAY)}))
     with pytest.raises(SettingsError, match=f"{proxy.uri} refuses the credentials.*lake_default") as refused:
         extract()
@@ -114,7 +113,7 @@ def test_a_wrong_secret_is_not_tried_again_and_names_the_connection(connect, con
     assert "wrong-secret" not in str(refused.value)
 
 
-def test_a_stale_extract_does_not_swap_the_rows_that_its_successor_staged(connect, context):
+def test_stale_extract_does_not_replace_newer_rows(connect, context):
     hook = connect()
     land(hook)
     first, second = (context({"partition_key": str(DAY)}) for _ in range(2))

@@ -1,4 +1,4 @@
-"""The whole ingestion from a service, from a query of somebody's database, and from an object store."""
+"""Ingestion from a service, from a query, and from an object store."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from tests.plugins.airworthy.operators.readings import DAY, GOOD, NEXT, counts, 
 
 @pytest.fixture
 def upstream(connection):
-    with serving() as found:
-        connection("harbour", conn_type="http", host=found.uri, login="ann", password="wonderland")
-        yield found
+    with serving() as running:
+        connection("harbour", conn_type="http", host=running.uri, login="ann", password="wonderland")
+        yield running
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def service(declare_dataset):
     return declare_dataset(readings(source))
 
 
-def test_a_service_is_asked_until_it_has_the_partition(service, upstream, lake, database, ingest):
+def test_late_answer_of_a_service_is_ingested(service, upstream, lake, database, ingest):
     timer = later(lambda: upstream.put("/readings/2013-07-01.csv", GOOD))
     ingest(service, f"{DAY}")
     timer.join()
@@ -35,7 +35,7 @@ def test_a_service_is_asked_until_it_has_the_partition(service, upstream, lake, 
     assert upstream.requests[0]["authorization"].startswith("Basic ")
 
 
-def test_a_service_that_is_away_is_asked_again(service, upstream, connection, lake, database, ingest):
+def test_unreachable_service_is_requested_again(service, upstream, connection, lake, database, ingest):
     upstream.put("/readings/2013-07-01.csv", GOOD)
     with Proxy(upstream.uri) as proxy:
         connection("harbour", conn_type="http", host=proxy.uri)
@@ -46,21 +46,23 @@ def test_a_service_that_is_away_is_asked_again(service, upstream, connection, la
     assert counts(lake) == {"2013-07-01": 50}
 
 
-def test_a_service_that_stays_away_fails_with_why(declare_dataset, service, upstream, lake, database, ingest):
+def test_unavailable_service_fails_with_its_status(
+    declare_dataset, service, upstream, lake, database, ingest
+):
     upstream.put("/readings/2013-07-01.csv", b"", status=503)
     dataset = declare_dataset(service.model_copy(update={"landing_timeout": timedelta(seconds=0.1)}))
     with pytest.raises(PartitionMissing, match=r"did not land within .*/readings/2013-07-01.csv answers 503"):
         ingest(dataset, f"{DAY}")
 
 
-def test_a_password_alone_is_a_token(service, upstream, connection, lake, database, ingest):
+def test_password_without_login_is_a_bearer_token(service, upstream, connection, lake, database, ingest):
     connection("harbour", conn_type="http", host=upstream.uri, password="wonderland")
     upstream.put("/readings/2013-07-01.csv", GOOD)
     ingest(service, f"{DAY}")
-    assert {one["authorization"] for one in upstream.requests} == {"Bearer wonderland"}
+    assert {request["authorization"] for request in upstream.requests} == {"Bearer wonderland"}
 
 
-def test_a_refused_login_is_not_waited_for(service, upstream, lake, database, ingest):
+def test_refused_login_fails_at_once(service, upstream, lake, database, ingest):
     later(lambda: upstream.put("/readings/2013-07-01.csv", b"", status=401), 0.2)
     with pytest.raises(
         AirworthyError, match="refuses with 401: correct login and password of the connection harbour"
@@ -70,13 +72,15 @@ def test_a_refused_login_is_not_waited_for(service, upstream, lake, database, in
 
 @pytest.fixture
 def shop(postgres, connection):
-    """Return a way to write rows into somebody's database: of a day, changed at a moment."""
+    """Return a function that writes rows of a day, changed at a moment, into another database."""
     engine = create_engine(postgres.create_database("shop"))
     url = engine.url
     parts = {"host": url.host, "port": url.port, "schema": url.database}
     connection("shop", conn_type="postgres", login=url.username, password=url.password, **parts)
-    with engine.begin() as found:
-        found.execute(text("CREATE TABLE sold (id text, level float8, at timestamptz, changed timestamptz)"))
+    with engine.begin() as database:
+        database.execute(
+            text("CREATE TABLE sold (id text, level float8, at timestamptz, changed timestamptz)")
+        )
 
     def write(day, changed, level=1.0, count=20):
         moment = datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
@@ -84,9 +88,9 @@ def shop(postgres, connection):
             {"id": f"{day}/{number}", "level": level, "at": moment, "changed": changed}
             for number in range(count)
         ]
-        with engine.begin() as found:
-            found.execute(text("DELETE FROM sold WHERE at = :at"), {"at": moment})
-            found.execute(text("INSERT INTO sold VALUES (:id, :level, :at, :changed)"), rows)
+        with engine.begin() as database:
+            database.execute(text("DELETE FROM sold WHERE at = :at"), {"at": moment})
+            database.execute(text("INSERT INTO sold VALUES (:id, :level, :at, :changed)"), rows)
 
     yield write
     engine.dispose()
@@ -107,7 +111,7 @@ def noon(day, days=0):
     return datetime(2013, 7, day, 12, tzinfo=UTC) + timedelta(days=days)
 
 
-def test_a_query_is_waited_for_until_upstream_has_passed_the_partition(sold, shop, lake, database, ingest):
+def test_query_waits_until_its_partition_is_complete(sold, shop, lake, database, ingest):
     shop(DAY, noon(1))
     timer = later(lambda: shop(NEXT, noon(2)))
     ingest(sold, f"{DAY}")
@@ -115,7 +119,7 @@ def test_a_query_is_waited_for_until_upstream_has_passed_the_partition(sold, sho
     assert counts(lake) == {"2013-07-01": 20}
 
 
-def test_late_changes_are_taken_again_by_runs_of_their_own(sold, shop, lake, database, ingest, supervisor):
+def test_late_changes_are_ingested_by_runs_of_their_own(sold, shop, lake, database, ingest, supervisor):
     for number in range(1, 6):
         shop(date(2013, 7, number), noon(number))
     for number in (1, 2, 3):
@@ -136,7 +140,7 @@ def test_late_changes_are_taken_again_by_runs_of_their_own(sold, shop, lake, dat
     assert ingest(sold, "2013-07-05")["plan", "return_value"] == []
 
 
-def test_the_watermark_stays_where_nothing_was_published(sold, shop, lake, database, ingest, supervisor):
+def test_watermark_stays_without_publication(sold, shop, lake, database, ingest, supervisor):
     shop(DAY, noon(1))
     shop(NEXT, noon(2), count=5)
     shop(date(2013, 7, 3), noon(3))
@@ -150,22 +154,18 @@ def test_the_watermark_stays_where_nothing_was_published(sold, shop, lake, datab
     assert supervisor.state != before
 
 
-@pytest.mark.parametrize("how", ["backfill", "bulk"])
-def test_runs_that_look_back_neither_move_nor_need_the_watermark(
-    how, sold, shop, lake, database, ingest, supervisor
-):
+@pytest.mark.parametrize("kind", ["backfill", "bulk"])
+def test_runs_of_the_past_do_not_move_the_watermark(kind, sold, shop, lake, database, ingest, supervisor):
     shop(DAY, noon(1))
     shop(NEXT, noon(2))
-    if how == "backfill":
+    if kind == "backfill":
         ingest(sold, f"{DAY}", run_type="backfill")
     else:
         ingest(sold, run_type="manual", first=f"{DAY}")
     assert (counts(lake), supervisor.state) == ({"2013-07-01": 20}, {})
 
 
-def test_an_older_run_that_ends_later_does_not_turn_the_watermark_back(
-    sold, shop, lake, database, ingest, supervisor
-):
+def test_older_run_does_not_move_the_watermark_back(sold, shop, lake, database, ingest, supervisor):
     for number in (1, 2, 3):
         shop(date(2013, 7, number), noon(number))
     ingest(sold, f"{NEXT}")
@@ -180,7 +180,7 @@ def dataset(declare_dataset):
 
 @pytest.fixture
 def bucket(connection, object_store, lake):
-    """Return a way to put an object where files land; the lake itself stays on the disk."""
+    """Return a function that lands an object in a bucket; the lake is on the disk."""
     uri = object_store.address()
     name, _, prefix = uri.removeprefix("s3://").partition("/")
 
@@ -194,18 +194,19 @@ def bucket(connection, object_store, lake):
         object_store.client().put_object(Bucket=name, Key=key, Body=content.encode())
 
     connect()
-    put.connect, put.uri = connect, uri
+    put.connect = connect
+    put.uri = uri
     return put
 
 
-def test_an_object_that_comes_late_is_waited_for(dataset, bucket, lake, database, ingest):
+def test_late_object_is_ingested(dataset, bucket, lake, database, ingest):
     timer = later(lambda: bucket(DAY))
     ingest(dataset, f"{DAY}")
     timer.join()
     assert counts(lake) == {"2013-07-01": 50}
 
 
-def test_a_store_that_is_away_is_asked_again(dataset, bucket, object_store, lake, database, ingest):
+def test_unreachable_store_is_requested_again(dataset, bucket, object_store, lake, database, ingest):
     bucket(DAY)
     with Proxy(object_store.endpoint) as proxy:
         bucket.connect(proxy.uri)
@@ -216,7 +217,7 @@ def test_a_store_that_is_away_is_asked_again(dataset, bucket, object_store, lake
     assert counts(lake) == {"2013-07-01": 50}
 
 
-def test_an_object_that_never_comes_fails_with_its_place(declare_dataset, bucket, lake, database, ingest):
+def test_missing_object_fails_with_its_location(declare_dataset, bucket, lake, database, ingest):
     dataset = declare_dataset(readings(landing_timeout=timedelta(seconds=0.1)))
     with pytest.raises(PartitionMissing, match=rf"is there \({bucket.uri}/readings/2013-07-01\.csv\)"):
         ingest(dataset, f"{DAY}")

@@ -2,74 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
-import threading
 import time
-from datetime import date
-from pathlib import Path
 
 import pytest
 
 from airworthy.triggers import rollout as rollout_trigger
-from airworthy.triggers.landing import LandingTrigger
 from airworthy.triggers.rollout import RolloutTrigger
-from include.catalog import catalog
-from include.data.sources.files import Landing
 from include.release import rollout, rollout_status
-
-
-def fired(trigger):
-    """Return the event of the trigger that is built from its serialised form."""
-    path, stored = trigger.serialize()
-    assert path == f"{type(trigger).__module__}.{type(trigger).__name__}"
-    again = type(trigger)(**json.loads(json.dumps(stored)))
-
-    async def first():
-        return (await anext(again.run())).payload
-
-    return asyncio.run(asyncio.wait_for(first(), 60))
-
-
-def later(action, seconds=0.3):
-    timer = threading.Timer(seconds, action)
-    timer.start()
-    return timer
-
-
-@pytest.fixture
-def land(lake):
-    def land(day):
-        path = Path(lake.uri).parent / "landing" / "flights" / f"{day}.csv"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("")
-
-    return land
-
-
-def landing_trigger(*days, patience=30.0):
-    return LandingTrigger("flights", [*days], "lake_default", poll_interval=0.05, patience=patience)
-
-
-def test_landing_trigger_fires_if_all_files_are_there(land):
-    land("2013-07-01")
-    event = fired(landing_trigger("2013-07-01"))
-    assert event == {"missing": [], "place": "", "problem": "", "hopeless": False}
-
-
-def test_landing_trigger_fires_when_the_last_file_lands(land):
-    land("2013-07-01")
-    timer = later(lambda: land("2013-07-02"))
-    assert fired(landing_trigger("2013-07-01", "2013-07-02"))["missing"] == []
-    timer.join()
-
-
-def test_landing_trigger_times_out_with_the_missing_file(land, lake):
-    land("2013-07-01")
-    event = fired(landing_trigger("2013-07-01", "2013-07-02", patience=0.1))
-    landing = Landing(str(Path(lake.uri).parent / "landing"))
-    expected = landing.location(catalog().datasets["flights"], date(2013, 7, 2))
-    assert event == {"missing": ["2013-07-02"], "place": expected, "problem": "", "hopeless": False}
+from tests.plugins.airworthy.triggers.firing import fired, later
 
 
 @pytest.fixture
