@@ -7,31 +7,31 @@ AirworthyError
 ├── ConflictError         an earlier attempt, or another run, used other data, code or parameters
 ├── DataError             data cannot be used
 │   ├── PartitionMissing      a partition has not landed or was never published
-│   ├── QualityFailed         a quality gate refused a partition
-│   └── StaleAttempt          a newer try of the run has published already
+│   ├── QualityFailed         a quality gate rejected a partition
+│   └── StaleAttempt          a newer try of the run has published
 ├── RunDeleted            an MLflow run that a task needs was deleted
 ├── ModelError            a model raises, or returns something that is no prediction
 │   ├── TrainingFailed        an estimator could not be fitted, or its predictions are invalid
 │   └── PackagingFailed       a trained model cannot be packaged as its use case declares
 ├── NotReproduced         a version, trained again, predicts differently
-├── GateFailed            a candidate did not earn its promotion
+├── GateFailed            a candidate did not pass its promotion gates
 ├── CertificateInvalid    a model's certificate is missing, forged, or of another model
-├── ReleaseError          the desired state cannot change as asked
+├── ReleaseError          the desired state cannot be changed as requested
 │   ├── StaleEpoch            a newer attempt owns the rollout
-│   └── RolloutFailed         staging, shadow or canary said no
-├── AttentionNeeded       monitoring asks for a person
-└── ServiceUnavailable    something outside is away: try again (the only one that is retried)
+│   └── RolloutFailed         staging, shadow traffic or canary failed
+├── AttentionNeeded       monitoring found something that a person has to look at
+└── ServiceUnavailable    a service is unavailable; the only error that is retried
 """
 
 from __future__ import annotations
 
 
 class AirworthyError(Exception):
-    """Catch this to handle anything the project raises on purpose."""
+    """Base class of the errors that this project raises."""
 
 
 class DeclarationError(AirworthyError):
-    """A declaration names something that does not exist, twice, or impossibly."""
+    """A declaration is invalid: an unknown or repeated name, or an impossible value."""
 
 
 class SettingsError(AirworthyError):
@@ -51,11 +51,11 @@ class PartitionMissing(DataError):
 
 
 class QualityFailed(DataError):
-    """A quality gate refused a partition."""
+    """A quality gate rejected a partition."""
 
 
 class StaleAttempt(DataError):
-    """A newer try of the same run has published already; this one must change nothing."""
+    """A newer try of the same run has published; this one must not change anything."""
 
 
 class RunDeleted(AirworthyError):
@@ -63,7 +63,7 @@ class RunDeleted(AirworthyError):
 
 
 class ModelError(AirworthyError):
-    """A model raises, or returns something that is no prediction; trying again does not help."""
+    """A model raises, or returns something that is no prediction; a retry does not help."""
 
 
 class TrainingFailed(ModelError):
@@ -79,7 +79,7 @@ class NotReproduced(AirworthyError):
 
 
 class GateFailed(AirworthyError):
-    """A candidate model did not earn its promotion."""
+    """A candidate model did not pass its promotion gates."""
 
 
 class CertificateInvalid(AirworthyError):
@@ -87,15 +87,15 @@ class CertificateInvalid(AirworthyError):
 
 
 class ReleaseError(AirworthyError):
-    """The desired state cannot change as asked."""
+    """The desired state cannot be changed as requested."""
 
 
 class StaleEpoch(ReleaseError):
-    """A newer attempt owns the rollout; this one must change nothing."""
+    """A newer attempt owns the rollout; this one must not change anything."""
 
 
 class RolloutFailed(ReleaseError):
-    """Staging, shadow or canary said no."""
+    """Staging, shadow traffic or canary failed."""
 
 
 class AttentionNeeded(AirworthyError):
@@ -103,4 +103,4 @@ class AttentionNeeded(AirworthyError):
 
 
 class ServiceUnavailable(AirworthyError):
-    """Something outside is away; trying again may help."""
+    """A service is unavailable; a retry may help."""

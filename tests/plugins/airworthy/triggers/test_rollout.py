@@ -1,4 +1,4 @@
-"""Triggers built from their serialised form, with PostgreSQL and files."""
+"""Triggers built from their serialised form, with PostgreSQL."""
 
 from __future__ import annotations
 
