@@ -81,7 +81,7 @@ class DeclarationPackage(Mapping[str, Any]):
                 self._check(declared)
             # The module is somebody else's code: any error is a problem of its file.
             except (Exception, SystemExit) as error:  # noqa: BLE001
-                problems[name] = _describe_problem(error)
+                problems[name] = _format_problem(error)
             else:
                 valid[name] = declared
         return valid, problems
@@ -222,7 +222,7 @@ def _require_name(name: str, existing: Mapping[str, Any] | set[str], field: str)
         raise DeclarationError(f"{field}: {name!r} does not exist; there are {', '.join(sorted(existing))}")
 
 
-def _describe_problem(error: BaseException) -> str:
+def _format_problem(error: BaseException) -> str:
     if isinstance(error, DeclarationError):
         return str(error)
     if not isinstance(error, ValidationError):

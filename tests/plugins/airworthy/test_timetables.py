@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import pytest
 
@@ -11,11 +11,25 @@ from airflow.timetables.simple import PartitionedAssetTimetable
 from airflow.utils.types import DagRunType
 
 from airworthy import assets
-from airworthy.timetables import DayMapper, PublishedPartitionTimetable
+from airworthy.timetables import (
+    DayMapper,
+    PublishedPartitionTimetable,
+    ingestion_timetable,
+    last_ingestion_date,
+)
 from airworthy_plugin import AirworthyPlugin
+from include.declarations import Column, Dataset, FileSource
 
 FIRST = datetime(2013, 7, 1, tzinfo=UTC)
 LAST = datetime(2013, 7, 3, tzinfo=UTC)
+
+
+def declared_dataset(granularity="day", **changes):
+    return Dataset(
+        name="cars", owner="ann", description="Cars.", source=FileSource(path="cars/{partition}.csv"),
+        columns=(Column(name="id", dtype="string"),), key=("id",), first_partition=date(2013, 1, 1),
+        granularity=granularity, **changes,
+    )  # fmt: skip
 
 
 @pytest.fixture
@@ -76,3 +90,22 @@ def test_backfills_of_a_day_have_different_run_ids(timetable):
 def test_partition_maps_to_itself_unless_incomplete(key, downstream, date):
     assert DayMapper().to_downstream(key) == downstream
     assert DayMapper().to_partition_date(key) == date
+
+
+@pytest.mark.parametrize(
+    ("dataset", "offset", "key_format"),
+    [
+        (declared_dataset(lag_days=2), -2, "%Y-%m-%d"),
+        (declared_dataset("hour", lag_days=1), -24, "%Y-%m-%dT%H"),
+    ],
+    ids=["days", "hours"],
+)
+def test_ingestion_runs_as_many_days_later_as_data_lands(dataset, offset, key_format):
+    timetable = ingestion_timetable(dataset)
+    assert (timetable.run_offset, timetable.key_format) == (offset, key_format)
+
+
+def test_last_ingestion_is_the_run_of_the_last_partition():
+    assert last_ingestion_date(declared_dataset()) is None
+    last = declared_dataset(lag_days=2, last_partition=date(2013, 7, 1))
+    assert last_ingestion_date(last) == datetime(2013, 7, 3, tzinfo=UTC)

@@ -106,7 +106,7 @@ INVALID = {
     "not UTF-8": (
         GOOD.replace("r7,", "ü7,").encode("latin-1"),
         DataError,
-        "is not in UTF-8.* byte 0xfc in line 9",
+        "is not encoded in UTF-8: byte 0xfc in line 9",
     ),
     "delimiter": (GOOD.replace(",", ";"), DataError, "delimiter seems to be ';', declared is ','"),
     "column missing": ("id\na\n", DataError, "lacks level; it has id"),

@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+
+import pandas as pd
+import pytest
+
+from include.data.lake.partition_columns import (
+    PartitionSet,
+    parse_partition_name,
+    partition_from_columns,
+    with_partition_columns,
+)
+
+DAY = date(2013, 7, 1)
+NEXT = date(2013, 7, 2)
+FIVE = datetime(2013, 7, 1, 5, tzinfo=UTC)
+SIX = datetime(2013, 7, 1, 6, tzinfo=UTC)
+MIDNIGHT = datetime(2013, 7, 2, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("partitions", "name"),
+    [
+        ([], "no day at all"),
+        ([DAY], "2013-07-01"),
+        ([NEXT, DAY, DAY], "2013-07-01 … 2013-07-02"),
+        ([SIX, FIVE], "2013-07-01T05 … 2013-07-01T06"),
+    ],
+)
+def test_set_is_named_by_its_first_and_last_partition(partitions, name):
+    assert str(PartitionSet.of(partitions)) == name
+
+
+@pytest.mark.parametrize(
+    ("partitions", "predicate"),
+    [
+        ([DAY, NEXT], "day IN ('2013-07-01', '2013-07-02')"),
+        (
+            [FIVE, SIX, MIDNIGHT],
+            "(day = '2013-07-01' AND hour IN ('05', '06')) OR (day = '2013-07-02' AND hour IN ('00'))",
+        ),
+    ],
+    ids=["days", "hours"],
+)
+def test_predicate_selects_the_partitions(partitions, predicate):
+    assert PartitionSet.of(partitions).predicate() == predicate
+
+
+@pytest.mark.parametrize(
+    ("partition", "columns", "name"),
+    [
+        (DAY, {"day": "2013-07-01"}, "2013-07-01"),
+        (FIVE, {"day": "2013-07-01", "hour": "05"}, "2013-07-01T05"),
+    ],
+    ids=["day", "hour"],
+)
+def test_partition_columns_describe_the_partition(partition, columns, name):
+    frame = with_partition_columns(pd.DataFrame({"id": ["a"]}), partition)
+    assert frame.drop(columns="id").to_dict("records") == [columns]
+    assert partition_from_columns(columns) == partition
+    assert parse_partition_name(name) == partition
+    assert PartitionSet.of([partition]).names_in(frame) == {name}
