@@ -17,7 +17,7 @@ from include.errors import DataError, PartitionMissing
 ONE, TWO, THREE = (date(2013, 1, day) for day in (1, 2, 3))
 
 
-ON_BOTH = pytest.mark.parametrize("place", ["disk", "store"], indirect=True)
+ON_BOTH = pytest.mark.parametrize("storage_root", ["disk", "store"], indirect=True)
 
 
 @pytest.fixture
