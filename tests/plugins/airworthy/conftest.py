@@ -86,7 +86,8 @@ def ingest(
     """
     Return a function that runs the tasks of a dataset's ingestion DAG and returns the XComs.
 
-    `partition` is that of an ordinary run, `params` are those of a bulk run. Deferred tasks wait in a trigger.
+    `partition` is that of an ordinary run, `params` are those of a bulk run. Deferred tasks wait in a
+    trigger.
     """
 
     def run(
