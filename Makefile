@@ -46,11 +46,12 @@ coverage: dev ## report the branch coverage of the tests, at least 95 % where de
 	@$(BIN)/coverage report
 	@for room in $(COVERED); do $(BIN)/coverage report --include="include/$$room/*" --fail-under=95; done
 
-check: dev ## lint, format, types, layers
+check: dev ## lint, format, types, imports, style
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy include plugins/airworthy dags
+	@$(BIN)/mypy include plugins/airworthy dags scripts/check_style.py
 	@PYTHONPATH=.:plugins $(BIN)/lint-imports
+	@$(BIN)/python scripts/check_style.py
 
 compose-test: dev ## test the composed services (needs a Docker Engine)
 	@$(BIN)/python -m pytest tests/system/compose.py --timeout 1800 $(ARGS)

@@ -46,7 +46,7 @@ class SourceHook(BaseHook):
         if isinstance(declared, HttpSource):
             from include.data.sources.http import HttpService
 
-            return HttpService(_http_client(self.get_connection(declared.conn_id)))
+            return HttpService(_client_of_connection(self.get_connection(declared.conn_id)))
         return self._open_database(declared)
 
     @cached_property
@@ -82,7 +82,7 @@ class SourceHook(BaseHook):
         return UpstreamDatabase(create_engine(url, connect_args=options, poolclass=NullPool))
 
 
-def _http_client(connection: Connection) -> httpx.Client:
+def _client_of_connection(connection: Connection) -> httpx.Client:
     """Return a client with the host and login of a connection; a password without login is a bearer token."""
     import httpx
 
