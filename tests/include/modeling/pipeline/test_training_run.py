@@ -59,5 +59,5 @@ def test_a_run_contains_learning_curve_resources_and_notes(site, run_id, registr
 
 
 def test_a_snapshot_without_rows_is_refused(site, run_id, flights):
-    with pytest.raises(DataError, match="There are 0 days of labelled rows, and 15 are held out"):
+    with pytest.raises(DataError, match="There are 0 days of labelled rows; validation and test need 15"):
         train_candidate(site(), small_model(), flights(days=1).head(0), run_id=run_id, provenance=PROVENANCE)
