@@ -1,4 +1,4 @@
-"""Rows, models and keys small enough to make for every test."""
+"""Rows, models and keys that are small enough to be created in each test."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import shutil
 import uuid
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -15,20 +15,25 @@ from mlflow import MlflowClient
 from pyarrow.fs import FileSelector, FileSystem
 
 from include.certificates.certificate import generate_keys
+from include.inference.model import load_model
 from include.modeling.evaluation import isolated_process
 from include.modeling.packaging.package import save_package
 from include.modeling.registry.registry import Registry
+from include.settings import settings
 from include.storage import filesystem
 from include.use_cases.air_time import USE_CASE as AIR_TIME
 from include.use_cases.air_time import build_model as build_air_time
 from include.use_cases.flight_delay import USE_CASE as FLIGHT_DELAY
 from include.use_cases.flight_delay import build_model as build_flight_delay
+from tests.small_models import ROW, ModelMaker, home_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from sqlalchemy import Engine
+
+    from include.inference.model import ServedModel
 
 ESTIMATORS = {"flight_delay": build_flight_delay, "air_time": build_air_time}
 USE_CASES = {"flight_delay": FLIGHT_DELAY, "air_time": AIR_TIME}
@@ -154,3 +159,26 @@ def use_case() -> str:
 @pytest.fixture
 def client(mlflow_server: str) -> MlflowClient:
     return MlflowClient(mlflow_server, mlflow_server)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Path]:
+    """Return a folder that is the AIRWORTHY_HOME of this process, with keys and ports of its own."""
+    with home_at(tmp_path / "home") as folder:
+        yield folder
+
+
+@pytest.fixture
+def make_model(home: Path) -> ModelMaker:
+    return ModelMaker(home)
+
+
+@pytest.fixture
+def model(make_model: ModelMaker) -> ServedModel:
+    """Return a loaded model that predicts 0.5."""
+    return load_model(make_model("delay", 1), settings().trusted_keys)
+
+
+@pytest.fixture
+def row() -> dict[str, Any]:
+    return dict(ROW)

@@ -1,131 +1,16 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import os
 import time
-from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import cloudpickle
 import httpx
 import pytest
-import yaml
-
-from include.certificates import certificate
-from include.inference.model import load_model
-from include.settings import settings
-from tests.conftest import free_ports
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
+    from collections.abc import Callable
 
     from include.serving.model_server.app import ModelServer
-
-
-COLUMNS = {"carrier": "string", "hour": "long", "temp": "double"}
-ROW = {"carrier": "UA", "hour": 7, "temp": 61.5}
-
-
-def estimator(answer: float, mood: Path | None) -> Any:
-    """Return a classifier that predicts `answer` unless its mood file says fail, hang, nan or outside."""
-
-    # Defined in the function, so that cloudpickle stores the class in the file.
-    class Moody:
-        def predict_proba(self, frame: Any) -> Any:
-            import time
-
-            import numpy as np
-
-            state = mood.read_text() if mood is not None and mood.exists() else "good"
-            if state == "fail":
-                raise RuntimeError("the mood file says fail")
-            while mood is not None and mood.exists() and mood.read_text() == "hang":
-                time.sleep(0.05)
-            value = {"nan": float("nan"), "outside": 1.5}.get(state, answer)
-            return np.array([[1 - value, value]] * len(frame))
-
-    return Moody()
-
-
-@dataclass
-class Maker:
-    """Creates certified model folders in a home, as training creates them."""
-
-    home: Path
-
-    def __call__(
-        self, use_case: str, version: int, *, answer: float = 0.5, model: Any = None, columns: Any = None
-    ) -> Path:
-        folder = self.home / "models" / use_case / str(version)
-        folder.mkdir(parents=True)
-        metadata = {
-            "use_case": use_case,
-            "task": "binary",
-            "features": list(COLUMNS),
-            "prediction_range": [0, 1],
-        }
-        inputs = [
-            {"type": kind, "name": name, "required": True} for name, kind in (columns or COLUMNS).items()
-        ]
-        mlmodel = {
-            "flavors": {"sklearn": {"pickled_model": "model.pkl", "serialization_format": "cloudpickle"}},
-            "metadata": {"airworthy": metadata},
-            "signature": {"inputs": json.dumps(inputs)},
-        }
-        (folder / "MLmodel").write_text(yaml.safe_dump(mlmodel))
-        content = estimator(answer, self.mood(version)) if model is None else model
-        (folder / "model.pkl").write_bytes(cloudpickle.dumps(content))
-        self.certify(folder, use_case)
-        return folder
-
-    def certify(self, folder: Path, use_case: str) -> None:
-        passed = certificate.GateEvidence(
-            gate="threshold", outcome="pass", severity="block", reason="good", figures={}
-        )
-        claims = certificate.Claims(
-            use_case=use_case, snapshot={}, code_version="c0de", lock_hash="10c4", run_id="run", metrics={},
-            gates=(passed,), environment={},
-        )  # fmt: skip
-        signed = certificate.issue_certificate(folder, claims, key_path=self.home / "keys" / "signing.pem")
-        (folder / certificate.FILE_NAME).write_bytes(signed)
-
-    def mood(self, version: int) -> Path:
-        return self.home / f"mood-{version}"
-
-
-@contextmanager
-def home_at(folder: Path, **variables: str) -> Iterator[Path]:
-    """Use `folder` as the AIRWORTHY_HOME of this process, with its own keys and ports."""
-    ports = free_ports(3)
-    low = 20_000 + (os.getpid() * 37 + int(time.monotonic() * 10)) % 20_000
-    variables |= {
-        "AIRWORTHY_HOME": str(folder),
-        "AIRWORTHY_GATEWAY_PORT": str(ports[0]),
-        "AIRWORTHY_CONTROLLER_PORT": str(ports[1]),
-        "AIRWORTHY_MLFLOW_URI": f"http://127.0.0.1:{ports[2]}",
-        "AIRWORTHY_MODEL_SERVER_PORTS": json.dumps([low, low + 50]),
-    }
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in variables.items():
-            patch.setenv(name, value)
-        settings.cache_clear()
-        certificate.generate_keys(folder / "keys")
-        yield folder
-    settings.cache_clear()
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Iterator[Path]:
-    with home_at(tmp_path / "home") as folder:
-        yield folder
-
-
-@pytest.fixture
-def make_model(home: Path) -> Maker:
-    return Maker(home)
 
 
 def post_invocation(
@@ -157,14 +42,3 @@ def wait_for(condition: Callable[[], bool], seconds: float = 30, describe: Calla
 @pytest.fixture(name="wait_for")
 def _wait_for() -> Callable[..., None]:
     return wait_for
-
-
-@pytest.fixture
-def model(make_model: Maker) -> Any:
-    """Return a loaded model that predicts 0.5."""
-    return load_model(make_model("delay", 1), settings().trusted_keys)
-
-
-@pytest.fixture
-def row() -> dict[str, Any]:
-    return dict(ROW)

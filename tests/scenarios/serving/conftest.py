@@ -21,15 +21,14 @@ from include.processes import end_processes
 from include.serving.controller import processes
 from include.serving.gateway import haproxy
 from include.settings import settings
-from tests.include.serving.conftest import ROW, Maker, _wait_for, home, home_at, make_model, row, wait_for
+from tests.include.serving.conftest import wait_for
+from tests.small_models import ROW, ModelMaker, home_at
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     import psutil
     from sqlalchemy import Engine
-
-__all__ = ["_wait_for", "home", "make_model", "row"]
 
 REPOSITORY = Path(__file__).parents[3]
 N_CALLERS = 4
@@ -87,7 +86,7 @@ class Plane:
     home: Path
     database: Engine
     environment: dict[str, str]
-    make: Maker
+    make: ModelMaker
     haproxy: subprocess.Popen[bytes] | None = None
     controller: subprocess.Popen[bytes] | None = None
 
@@ -212,7 +211,7 @@ def plane(postgres: Any, migrated_template: str, tmp_path_factory: pytest.TempPa
     url = postgres.create_database("airworthy", migrated_template)
     engine = tables.connect(url)
     with home_at(tmp_path_factory.mktemp("plane") / "home", AIRWORTHY_DATABASE_URL=url) as folder:
-        built = Plane(folder, engine, dict(os.environ), Maker(folder))
+        built = Plane(folder, engine, dict(os.environ), ModelMaker(folder))
         built.make("delay", 1, answer=0.25)
         built.make("delay", 2, answer=0.75)
         try:
@@ -237,3 +236,24 @@ def served(plane: Plane) -> Plane:
     plane.settle(weight=0)
     plane.clear_log()
     return plane
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Path]:
+    with home_at(tmp_path / "home") as folder:
+        yield folder
+
+
+@pytest.fixture
+def make_model(home: Path) -> ModelMaker:
+    return ModelMaker(home)
+
+
+@pytest.fixture
+def row() -> dict[str, Any]:
+    return dict(ROW)
+
+
+@pytest.fixture(name="wait_for")
+def _wait_for() -> Callable[..., None]:
+    return wait_for

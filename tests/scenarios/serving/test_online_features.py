@@ -7,8 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.include.serving.conftest import COLUMNS
 from tests.include.serving.model_server.conftest import DAY, feature_server
+from tests.small_models import COLUMNS
 
 __all__ = ["feature_server"]
 

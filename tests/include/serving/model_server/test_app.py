@@ -11,7 +11,8 @@ from include.inference.model import load_model
 from include.inference.scoring_protocol import MAX_BODY_BYTES
 from include.serving.model_server.app import CANNOT_SERVE, ModelServer, serve_version, warm_up
 from include.settings import settings
-from tests.include.serving.conftest import ROW, post_invocation
+from tests.include.serving.conftest import post_invocation
+from tests.small_models import ROW
 
 
 @pytest.fixture

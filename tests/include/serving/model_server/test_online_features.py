@@ -15,8 +15,9 @@ from include.serving.model_server.app import ModelServer
 from include.serving.model_server.online_features import OnlineFeatures
 from include.settings import settings
 from tests.conftest import free_ports
-from tests.include.serving.conftest import COLUMNS, post_invocation
+from tests.include.serving.conftest import post_invocation
 from tests.include.serving.model_server.conftest import VIEW, serving
+from tests.small_models import COLUMNS
 
 
 class Sum:
