@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from pydantic import ValidationError
 
-from include.catalog import _takes
+from include.catalog import _require_tunable
 from include.declarations import (
     Categorical,
     DecisionCost,
@@ -110,9 +110,9 @@ def test_what_is_tuned_must_be_taken_with_a_default():
     def build(*, depth=3, wide):
         return depth, wide
 
-    _takes(build, {"depth": 1})
+    _require_tunable(build, {"depth": 1})
     for name in ("dept", "wide"):
         with pytest.raises(
             DeclarationError, match=f"tuning.parameters.*{name!r} does not exist; there are depth"
         ):
-            _takes(build, {name: 1})
+            _require_tunable(build, {name: 1})

@@ -9,7 +9,7 @@ import pytest
 from include.data.lake.delta_tables import Lake
 from include.data.lake.partition_columns import PartitionSet
 from include.data.quarantine.rows import to_record
-from include.data.validation.row_checks import FAILED, REASONS
+from include.data.validation.results import FAILED, REASONS
 from include.stack import airflow_api
 from include.stack.airflow_api import AirflowApi, RunFailed
 
