@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from include.data.lake.delta_tables import Lake
-from include.data.lake.partition_columns import PartitionSet
 from include.data.quarantine.rows import to_record
+from include.data.validation.batch import Batch
 from include.data.validation.results import FAILED, REASONS
 from include.stack import airflow_api
 from include.stack.airflow_api import AirflowApi, RunFailed
@@ -30,7 +30,7 @@ def queue(tmp_path, set_settings):
             REASONS: ["distance is below 1", "distance is below 1", "an unknown carrier"],
         }
     )
-    records = to_record(rows, PartitionSet.of(DAYS), run="flights_ingestion/1/1", at=REJECTED_AT)
+    records = to_record(Batch.of(rows, DAYS), run="flights_ingestion/1/1", at=REJECTED_AT)
     Lake(str(tmp_path)).publish("flights_quarantine", records, DAYS, metadata={})
     return dict(zip(records["flight_id"], records["_row_id"], strict=True))
 
