@@ -116,6 +116,7 @@ def fake_mlflow():
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}", responses
     server.shutdown()
+    server.server_close()
 
 
 def test_an_interrupted_download_leaves_nothing(fake_mlflow, tmp_path) -> None:

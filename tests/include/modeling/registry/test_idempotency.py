@@ -87,6 +87,7 @@ def lossy_proxy(mlflow_server):
     thread.start()
     yield server
     server.shutdown()
+    server.server_close()
     thread.join()
     server.server_close()
 

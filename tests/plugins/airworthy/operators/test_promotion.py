@@ -10,7 +10,8 @@ from include.errors import CertificateInvalid, ReleaseError, ServiceUnavailable
 from include.modeling.registration import versions
 from include.release import rollout
 from include.settings import settings
-from tests.plugins.airworthy.operators.rollout.steps import (
+from tests.plugins.airworthy.operators.rollout_fixtures import certified, defer_soon, distrust, lease, second
+from tests.plugins.airworthy.operators.rollout_steps import (
     LIVE,
     NOT_LIVE,
     begin,
@@ -20,6 +21,9 @@ from tests.plugins.airworthy.operators.rollout.steps import (
     shift,
     state,
 )
+
+__all__ = ["certified", "defer_soon", "distrust", "lease", "second"]
+pytestmark = pytest.mark.usefixtures("defer_soon")
 
 
 def test_version_with_an_untrusted_certificate_is_not_promoted(champion, database, lease, second, distrust):

@@ -12,10 +12,14 @@ from airworthy.operators.staging import StageModelOperator
 from include.errors import RolloutFailed
 from include.modeling.registration import versions
 from include.settings import settings
-from tests.plugins.airworthy.operators.rollout.steps import (
+from tests.plugins.airworthy.operators.rollout_fixtures import certified, defer_soon, lease, second
+from tests.plugins.airworthy.operators.rollout_steps import (
     NOT_LIVE,
     deferred,
 )
+
+__all__ = ["certified", "defer_soon", "lease", "second"]
+pytestmark = pytest.mark.usefixtures("defer_soon")
 
 
 def stage(use_case, lease):

@@ -11,7 +11,8 @@ from airflow.sdk.exceptions import AirflowSkipException
 from airworthy.operators.rollout import RollBackOperator
 from include.database import ledger
 from include.errors import CertificateInvalid, ReleaseError, StaleEpoch
-from tests.plugins.airworthy.operators.rollout.steps import (
+from tests.plugins.airworthy.operators.rollout_fixtures import certified, defer_soon, distrust, lease, second
+from tests.plugins.airworthy.operators.rollout_steps import (
     begin,
     deferred,
     ledger_events,
@@ -20,6 +21,9 @@ from tests.plugins.airworthy.operators.rollout.steps import (
     shift,
     state,
 )
+
+__all__ = ["certified", "defer_soon", "distrust", "lease", "second"]
+pytestmark = pytest.mark.usefixtures("defer_soon")
 
 
 def test_repeated_begin_returns_a_newer_lease(champion, database, second):

@@ -1,4 +1,4 @@
-"""What a docstring shows as an example can be typed into a DAG."""
+"""The examples in the docstrings of the operators work in a DAG."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ BASES = {
 }  # they have no task of their own
 
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 
 
 # For other people's DAGs; `docs/how-to/quality.md` and `docs/how-to/tracking.md` show how.
@@ -53,37 +53,35 @@ STAND_ALONE |= {"SearchVersionsOperator", "SetAliasOperator"}
 
 
 def operators():
-    packages = (airworthy.operators, airworthy.sensors)
-    names = [
-        found.name for package in packages for found in iter_modules(package.__path__, f"{package.__name__}.")
-    ]
-    for module in map(import_module, names):
-        for name, kind in getmembers(module, isclass):
-            own = issubclass(kind, BaseOperator) and kind.__module__ == module.__name__
-            if own and name not in BASES:
-                yield pytest.param(kind, id=name)
+    for package in (airworthy.operators, airworthy.sensors):
+        for entry in iter_modules(package.__path__, f"{package.__name__}."):
+            module = import_module(entry.name)
+            for name, kind in getmembers(module, isclass):
+                is_defined_here = issubclass(kind, BaseOperator) and kind.__module__ == module.__name__
+                if is_defined_here and name not in BASES:
+                    yield pytest.param(kind, id=name)
 
 
 def shown(operator):
     """Return the code of the operator's example, and the tasks that it makes in a DAG."""
     example = EXAMPLE.search(f"{getdoc(operator)}\n")
     assert example, f"{operator.__name__} shows no example"
-    known = {operator.__name__: operator, "timedelta": timedelta, "Column": Column, "XComArg": XComArg}
+    namespace = {operator.__name__: operator, "timedelta": timedelta, "Column": Column, "XComArg": XComArg}
     with DAG("an_example", schedule=None) as dag:
-        known |= {name: EmptyOperator(task_id=f"{name}_before") for name in EARLIER}
-        known |= {"asset": assets.dataset("flights"), "something": known["extract"].output}
-        exec(dedent(example[1]).replace("…", "something"), known)
+        namespace |= {name: EmptyOperator(task_id=f"{name}_before") for name in EARLIER}
+        namespace |= {"asset": assets.dataset("flights"), "something": namespace["extract"].output}
+        exec(dedent(example[1]).replace("…", "something"), namespace)
     return example[1], [task for task in dag.tasks if isinstance(task, operator)]
 
 
-@pytest.mark.parametrize("operator", operators())
+@pytest.mark.parametrize("operator", [*operators()])
 def test_an_operators_example_is_true(operator):
     example, tasks = shown(operator)
     assert len(tasks) == example.count(f"{operator.__name__}(")
     assert all(f'"{task.task_id}"' in example for task in tasks)
 
 
-@pytest.mark.parametrize("operator", operators())
+@pytest.mark.parametrize("operator", [*operators()])
 def test_whatever_is_templated_is_a_field_of_the_operator(operator):
     for task in shown(operator)[1]:
         assert [name for name in task.template_fields if not hasattr(task, name)] == []

@@ -50,8 +50,8 @@ def perturbed(column, *bad):
 @pytest.fixture
 def ingest(lake, database):
     """Return a function that ingests today's cars; the eight days before are published."""
-    for_all = pd.concat([cars(day) for day in DAYS[:-1]], ignore_index=True)
-    lake.publish("cars", for_all, DAYS[:-1], metadata={})
+    history = pd.concat([cars(day) for day in DAYS[:-1]], ignore_index=True)
+    lake.publish("cars", history, DAYS[:-1], metadata={})
 
     def run(frame):
         report = run_quality_gate(
@@ -63,7 +63,7 @@ def ingest(lake, database):
     return run
 
 
-ROWWISE = {
+BAD_ROWS = {
     "NaN": ("speed", np.nan, "speed is null"),
     "infinite": ("speed", np.inf, "speed is not between 0 and 150"),
     "minus infinite": ("gust", -np.inf, "gust is not finite"),
@@ -75,7 +75,7 @@ ROWWISE = {
 }
 
 
-@pytest.mark.parametrize(("column", "bad", "reason"), ROWWISE.values(), ids=ROWWISE)
+@pytest.mark.parametrize(("column", "bad", "reason"), BAD_ROWS.values(), ids=BAD_ROWS)
 def test_bad_value_rejects_its_row_alone_with_the_reason(ingest, lake, database, column, bad, reason):
     ingest(perturbed(column, bad))
     rows = pending(Quarantine(CARS, lake, database))
@@ -88,7 +88,7 @@ def with_repeated_key(frame):
     return pd.concat([frame, frame.iloc[:1].assign(speed=1.0)], ignore_index=True)
 
 
-WHOLE = {
+BAD_PARTITIONS = {
     "a key twice": (with_repeated_key(cars()), r"the key \(id\) is there more than once"),
     "half the usual rows": (cars(count=20), "has not 0.6 to 1.6 times the usual rows .*20 rows, usually 40"),
     "ten times the usual rows": (cars(count=400), "times the usual rows .*400 rows, usually 40"),
@@ -105,7 +105,7 @@ WHOLE = {
 }
 
 
-@pytest.mark.parametrize(("frame", "message"), WHOLE.values(), ids=WHOLE)
+@pytest.mark.parametrize(("frame", "message"), BAD_PARTITIONS.values(), ids=BAD_PARTITIONS)
 def test_bad_partition_is_refused_and_published_once_corrected(ingest, lake, frame, message):
     with pytest.raises(QualityFailed, match=rf"^cars: refused .* nothing was published\. .*{message}"):
         ingest(frame)

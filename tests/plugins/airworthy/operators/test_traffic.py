@@ -11,7 +11,8 @@ from airworthy.operators import traffic
 from airworthy.operators.traffic import NO_CHAMPION
 from include.errors import RolloutFailed, StaleEpoch
 from include.release import rollout, rollout_status
-from tests.plugins.airworthy.operators.rollout.steps import (
+from tests.plugins.airworthy.operators.rollout_fixtures import certified, defer_soon, lease, second
+from tests.plugins.airworthy.operators.rollout_steps import (
     LIVE,
     NOT_LIVE,
     begin,
@@ -20,6 +21,9 @@ from tests.plugins.airworthy.operators.rollout.steps import (
     shift,
     state,
 )
+
+__all__ = ["certified", "defer_soon", "lease", "second"]
+pytestmark = pytest.mark.usefixtures("defer_soon")
 
 
 def test_shift_moves_traffic_and_waits_in_the_triggerer(champion, database, lease, second):

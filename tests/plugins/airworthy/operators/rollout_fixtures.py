@@ -10,13 +10,12 @@ from include.certificates.certificate import generate_keys
 from include.database import ledger
 from include.modeling.registry.registry import DIGEST
 from include.settings import settings
-from tests.plugins.airworthy.operators.rollout.steps import (
-    begin,
-)
+from tests.plugins.airworthy.operators.rollout_steps import begin
 
 
-@pytest.fixture(autouse=True)
-def _defer_soon(monkeypatch):
+@pytest.fixture
+def defer_soon(monkeypatch):
+    """Shorten the time that operators wait before they defer."""
     for module in (promoting, staging, traffic):
         monkeypatch.setattr(module, "INLINE_WAIT", 0.1)
 
