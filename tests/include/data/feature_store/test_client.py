@@ -192,7 +192,7 @@ def test_a_day_that_is_published_again_replaces_what_it_had(lake, database_url):
     assert features["day"].tolist() == ["2013-01-01", None, "2013-01-01"]
 
 
-def test_whoever_read_an_earlier_version_cannot_undo_a_later_one(lake, database_url, monkeypatch):
+def test_materialise_of_an_earlier_version_cannot_undo_a_later(lake, database_url, monkeypatch):
     publish(lake, DAYS[0], ["Rhine"], 1)
     read = Lake.read
 
