@@ -15,7 +15,7 @@ by every gate, certify, register. A certified candidate starts its deployment; a
 - `approve`: a gate was inconclusive, and a person refused, or there was no answer within a day. The page of
   the gates is in the question, under *Required actions*. Other runs do not wait for the answer.
 - `register`: the packaged model predicts differently than the trained one, or MLflow is not available.
-- `nominate`: Airflow could not record the event; clear the task.
+- `announce`: Airflow could not record the event; clear the task.
 """
 
 from __future__ import annotations
@@ -76,8 +76,8 @@ def training_dag(use_case: UseCase) -> DAG:
         register = RegisterModelOperator(
             task_id="register", evidence=evaluate.output, approvals=approve.output, **inputs
         )
-        nominate = AnnounceCandidateOperator(task_id="nominate", use_case=name, version=register.output)
-        chain(snapshot, train, evaluate, gate, approve, register, nominate)
+        announce = AnnounceCandidateOperator(task_id="announce", use_case=name, version=register.output)
+        chain(snapshot, train, evaluate, gate, approve, register, announce)
 
     return with_params(training(), {"as_of": as_of})
 

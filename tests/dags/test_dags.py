@@ -44,8 +44,8 @@ TASK_ORDERS = {
     "flights_ingestion": "wait > extract > validate > publish",
     "flight_features_features": "build > check_leakage > validate > publish > materialise",
     "flight_features_materialisation": "materialise",
-    "flight_delay_training": "snapshot > train > evaluate > gate > approve > register > nominate",
-    "delay_band_training": "snapshot > tune > train > evaluate > gate > approve > register > nominate",
+    "flight_delay_training": "snapshot > train > evaluate > gate > approve > register > announce",
+    "delay_band_training": "snapshot > tune > train > evaluate > gate > approve > register > announce",
     "flight_delay_deployment": (
         "begin > stage > shadow > approve > canary_2 > canary_25 > canary_75 > canary_100 > promote > restore"
     ),

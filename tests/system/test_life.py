@@ -162,5 +162,5 @@ def test_backfilled_training_does_not_start_a_deployment(trained, stack, airflow
     run = next(run for run in airflow.runs(dag_id) if run["run_type"] == "backfill")
     tasks = {task["task_id"]: task["state"] for task in airflow.task_instances(dag_id, run["dag_run_id"])}
     assert tasks["evaluate"] == "success"
-    assert tasks["nominate"] != "success"
+    assert tasks["announce"] != "success"
     assert len(airflow.runs(f"{USE_CASE}_deployment")) == deployments

@@ -23,7 +23,7 @@ class AnnounceCandidateOperator(BaseOperator):
 
     Example::
 
-        AnnounceCandidateOperator(task_id="nominate", use_case="flight_delay", version=register.output)
+        AnnounceCandidateOperator(task_id="announce", use_case="flight_delay", version=register.output)
 
     :param use_case: a declared use case
     :param version: what `RegisterModelOperator` returned (templated)

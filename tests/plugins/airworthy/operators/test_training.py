@@ -256,7 +256,7 @@ def test_manual_training_without_data_fails(lake, use_case, context):
 
 
 def announce(run):
-    AnnounceCandidateOperator(task_id="nominate", use_case="flight_delay", version=3).execute(run)
+    AnnounceCandidateOperator(task_id="announce", use_case="flight_delay", version=3).execute(run)
     return run["outlet_events"][assets.candidate("flight_delay")].extra
 
 
