@@ -5,7 +5,7 @@ Report the trainings as of a range of days: for every night the metric on the da
 with an interval, the baseline, the champion, and the conclusion of the gates. Backfill the training DAG over
 the range first. The task's link *Backtest* opens the table and the figure.
 
-**If it is red:**
+**If a task fails:**
 
 - `backtest`: there is no training as of those days, or `first` is after `last`; the message contains the
   command of the backfill. Or MLflow or the lake do not respond; the task is retried automatically.

@@ -5,7 +5,7 @@ Roll out a certified candidate: staging, shadow, approval, canary steps, promoti
 runs at the end: unless the candidate was promoted, it gives all traffic to the champion and removes the
 candidate. To abort a rollout, mark the run as failed.
 
-**If it is red:**
+**If a task fails:**
 
 - `begin`: the certificate does not match the model, or another rollout is in progress. The message names it.
 - `stage`: the candidate's server did not start, or its predictions differ from the evaluation. Callers are

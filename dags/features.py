@@ -4,7 +4,7 @@
 Compute a feature view for each day whose datasets are all published, from data known at prediction time.
 When a dataset's day is published again, the view's day is computed again, once. Days can be backfilled.
 
-**If it is red:**
+**If a task fails:**
 
 - `build`: a day of a dataset is missing (ingest it first), or a value was used before it was known (a fault
   in the feature view's `build()`; the message names the rows).

@@ -7,7 +7,7 @@ it to the lake.
 A partition is replaced in one commit, so a repeated run or a backfill leaves exactly one copy.
 For a long range of the past, trigger one bulk run with `first` and `last`.
 
-**If it is red:**
+**If a task fails:**
 
 - `wait`: the partition did not land in time, or its source does not answer; the message has the location.
   Ask the sender; clear the task when the partition is there.

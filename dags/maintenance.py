@@ -4,7 +4,7 @@
 Once a day: compact the tables, delete files that no retained version needs, and delete staged frames of old
 runs. Versions that a certificate names stay readable.
 
-**If it is red:** the log of `compact` has the reason for each table. No data is lost; the tables only grow.
+**If a task fails:** the log of `compact` has the reason for each table. No data is lost; tables only grow.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ Write the newest days of a feature view to the online store again, for requests 
 Each run of `<feature_view>_features` does this for its own days; use this DAG after the database lost them.
 `first` and `last` choose some of the days.
 
-**If it is red:**
+**If a task fails:**
 
 - `materialise`: the database or the lake's storage does not answer. Clear the task when that is solved. Newer
   values are never replaced by older ones.

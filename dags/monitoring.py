@@ -4,7 +4,7 @@
 Measure the champion's drift, label quality and service level, then make one decision: retrain, roll back,
 alert, freeze releases, or nothing. Each decision is in the ledger with its evidence.
 
-**If it is red:**
+**If a task fails:**
 
 - `detect_drift`: the served requests or the champion's training rows cannot be read. Check PostgreSQL and the
   lake, then clear the task.

@@ -13,7 +13,7 @@ List, release or discard the rows of a dataset that its quality gate rejected. T
 The ledger records every row that leaves. A run that was stopped may be cleared: it continues where it
 stopped.
 
-**If it is red:**
+**If a task fails:**
 
 - `show`: the lake cannot be reached.
 - `release`: no row passes today's declaration, or its partition was never published; the message says which.

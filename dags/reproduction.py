@@ -6,7 +6,7 @@ present code and packages. Then compare the model, and its predictions on golden
 certified ones. No version is registered, and no alias is set. The result is logged to the version's MLflow
 run (`reproduction.md`) and to the ledger.
 
-**If it is red:**
+**If a task fails:**
 
 - `reproduce`: **the version cannot be reproduced.** The message says whether the rows have changed, or how
 many

@@ -4,7 +4,7 @@
 Score every partition of features with the champion, loaded like by its model server. A partition is replaced
 in one commit, so a run may be repeated. Each row names the version that scored it.
 
-**If it is red:**
+**If a task fails:**
 
 - `score`: the champion could not be loaded (if its certificate is invalid, **inform the platform's owner**),
 or

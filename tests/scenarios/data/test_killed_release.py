@@ -97,7 +97,7 @@ def test_release_killed_at_any_moment_keeps_each_row_once(ingest, frame, queue, 
         process = processes.Process(target=releaser.release, args=(lake.uri, database_url, run, begun))
         process.start()
         assert begun.wait(120)
-        time.sleep(delays.uniform(0, 0.3))
+        time.sleep(delays.uniform(0, 0.2))
         process.kill()
         process.join()
         pending_ids = pending(queue(), RowFilter(first=ONE))["id"]

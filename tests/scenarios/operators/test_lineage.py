@@ -138,7 +138,7 @@ def test_training_records_its_snapshot_and_label_completeness(
     assert [(row["run"], row["excluded_days"]) for row in own] == [
         (f"{use_case.name}_training/manual__1", ["2013-01-02"])
     ]
-    message = "100.0 % of their labels have landed; days left out for too few labels: 2013-01-02"
+    message = "100.0 % of their labels have landed; days excluded for too few labels: 2013-01-02"
     assert message in capsys.readouterr().out
 
 

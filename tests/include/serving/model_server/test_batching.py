@@ -24,7 +24,7 @@ class Echo:
     gate: threading.Event = field(default_factory=threading.Event)
 
     def predict(self, frame: Any) -> Any:
-        self.gate.wait(5)
+        self.gate.wait(60)
         self.calls.append(len(frame))
         if (frame["x"] == 13).any():
             raise ValueError("thirteen")
@@ -79,7 +79,7 @@ class Classes(Echo):
     classes: tuple[str, ...] = ("a", "b", "c")
 
     def predict(self, frame: Any) -> Any:
-        self.gate.wait(5)
+        self.gate.wait(60)
         first = frame["x"].to_numpy()
         return np.column_stack([first, 0.9 - first, np.full(len(first), 0.1)])
 

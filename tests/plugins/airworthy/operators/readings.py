@@ -19,7 +19,7 @@ def readings(source=None, **changes):
         "name": "readings", "owner": "test", "description": "Readings.", "key": ("id",),
         "first_partition": date(2013, 1, 1), "source": source or FileSource(path="readings/{partition}.csv"),
         "columns": (Column(name="id", dtype="string"), Column(name="level", dtype="number")),
-        "volume": (10, 100), "quarantine_limit": 0.1, "landing_timeout": timedelta(seconds=30),
+        "volume": (10, 100), "quarantine_limit": 0.1, "landing_timeout": timedelta(seconds=120),
     }  # fmt: skip
     return Dataset(**values | changes)
 
