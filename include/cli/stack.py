@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import time
+from pathlib import Path
+from shutil import which
 from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, Exit, Typer
 
 from include.cli.options import AsJson
 from include.cli.output import open_console, print_json, print_text
+from include.errors import SettingsError
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -141,13 +145,19 @@ def env(
     words = [word for word in command or [] if word != "--"]
     if words:
         airflow = environment.environment_of("airflow", settings(), load_credentials(settings().root))
-        process = subprocess.run(words, env=os.environ | airflow, check=False)  # noqa: S603
+        # The programs of this environment, such as `airflow`, come first.
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+        program = which(words[0], path=path)
+        if program is None:
+            raise SettingsError(f"There is no command {words[0]}. Check its name, or give its whole path.")
+        variables = os.environ | airflow | {"PATH": path}
+        process = subprocess.run([program, *words[1:]], env=variables, check=False)  # noqa: S603
         raise Exit(process.returncode)
-    variables = environment.shared(settings())
+    shared = environment.shared(settings())
     if as_json:
-        print_json(variables)
+        print_json(shared)
         return
-    for name, value in sorted(variables.items()):
+    for name, value in sorted(shared.items()):
         print_text(f"{name}={value}")
 
 

@@ -39,3 +39,14 @@ def test_env_runs_a_command_with_its_own_options(home, airworthy):
     result = airworthy("stack", "env", sys.executable, "-c", code, output, "--json", "--help")
     assert result.code == 7
     assert output.read_text() == f"{home}/airflow"
+
+
+def test_env_finds_the_programs_of_its_environment(home, airworthy, monkeypatch):
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    assert airworthy("stack", "env", "airflow", "version").code == 0
+
+
+def test_env_names_a_command_that_does_not_exist(home, airworthy):
+    result = airworthy("stack", "env", "airflou", "version")
+    assert result.code == 1
+    assert "There is no command airflou" in result.err
