@@ -18,6 +18,7 @@ from tests.conftest import free_ports
 
 NAMES = ("airflow_port", "mlflow_port", "gateway_port", "postgres_port", "controller_port", "features_port")
 COMMAND_TIMEOUT_S = 420
+API_TIMEOUT_S = 180
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -73,4 +74,7 @@ def stack(stack_settings: Settings, stack_command: Command) -> Iterator[Settings
 
 @pytest.fixture(scope="session")
 def airflow(stack: Settings) -> AirflowApi:
-    return AirflowApi(stack)
+    api = AirflowApi(stack)
+    # A busy machine may need more than the 30 s that a person would wait for.
+    api._http.timeout = API_TIMEOUT_S
+    return api

@@ -58,15 +58,20 @@ def test_command_lines_and_logs_contain_no_secret(stack):
     assert not [secret for secret in secrets if secret in text]
 
 
-def test_task_has_imports_and_connections_and_one_thread(airflow, stack):
+@pytest.fixture(scope="module")
+def probe_run(airflow):
     run = airflow.trigger("probe")
-    assert airflow.wait("probe", run, 120) == "success"
-    pushed = airflow.xcom("probe", run, "look")
+    assert airflow.wait("probe", run, 240) == "success"
+    return run
+
+
+def test_task_has_imports_and_connections_and_one_thread(airflow, stack, probe_run):
+    pushed = airflow.xcom("probe", probe_run, "look")
     assert pushed["warm"] == ["evidently", "great_expectations", "mlflow", "sklearn"]
     assert pushed["native_threads"] == pushed["threads"] == 1
     assert (pushed["mlflow"], pushed["lake"]) == (stack.mlflow_uri, stack.lake_uri)
     assert pushed["home"] == str(stack.root)
-    assert "the probe was here" in airflow.log("probe", run, "look")
+    assert "the probe was here" in airflow.log("probe", probe_run, "look")
 
 
 def test_backfill_runs_one_partition_a_day(airflow):
@@ -81,10 +86,8 @@ def test_dags_have_no_import_errors(airflow):
     assert airflow.import_errors() == []
 
 
-def test_xcom_that_was_not_pushed_is_none(airflow):
-    run = airflow.trigger("probe")
-    airflow.wait("probe", run, 120)
-    assert airflow.xcom("probe", run, "look", "no-such-key") is None
+def test_xcom_that_was_not_pushed_is_none(airflow, probe_run):
+    assert airflow.xcom("probe", probe_run, "look", "no-such-key") is None
 
 
 @pytest.mark.parametrize("name", ["haproxy", "mlflow"])
