@@ -53,7 +53,8 @@ def test_concurrent_trainings_register_a_version_each(flown, database, registry,
         certificate = versions.verify_version(registry, name, version, trusted=trusted)
         assert certificate.snapshot["as_of"] == AS_OF[run]
         assert (certificate.run_id, certificate.model_digest) == (candidate["run_id"], candidate["digest"])
-    tags = {run.data.tags["airworthy.run"]: run.data.tags["airworthy.as_of"] for run in registry.runs(name)}
+    runs = registry.search_runs(name)
+    tags = {run.data.tags["airworthy.run"]: run.data.tags["airworthy.as_of"] for run in runs}
     assert tags == {f"manual__{run}": day for run, day in AS_OF.items()}
     with database.connect() as connection:
         assert sorted(entry["version"] for entry in ledger.ledger_entries(connection, name)) == [1, 2]

@@ -268,6 +268,6 @@ def test_version_is_announced(context, kind):
 
 def test_backfilled_version_is_not_announced(context):
     run = context({"run_type": "backfill"})
-    with pytest.raises(AirflowSkipException, match="registered, not deployed"):
+    with pytest.raises(AirflowSkipException, match="registered, but not deployed"):
         announce(run)
     assert run["outlet_events"][assets.candidate("flight_delay")].extra == {}
