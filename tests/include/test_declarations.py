@@ -100,7 +100,7 @@ IMPOSSIBLE = {
     ),
     "calibrated regression": (
         lambda: again(AIR_TIME, gates=(Calibration(maximum_error=0.1),)),
-        "calibration: a regression answers no probability",
+        "calibration: a regression predicts no probability",
     ),
     "no calibration error": (lambda: Calibration(maximum_error=0), "maximum_error\n"),
     "fairness of an unknown metric": (
@@ -129,7 +129,7 @@ IMPOSSIBLE = {
     ),
     "noise without a tolerance": (
         lambda: again(AIR_TIME, gates=(Robustness(noise={"wind_speed": 1}),)),
-        "robustness: tolerance",
+        "robustness: give a tolerance",
     ),
     "exemption of no feature": (
         lambda: again(USE_CASE, gates=(Leakage(maximum=0.9, exempt=("tailnum",)),)),
@@ -152,7 +152,7 @@ IMPOSSIBLE = {
     ),
     "value without a cost": (
         lambda: again(USE_CASE, gates=(BusinessValue(),), cost=None),
-        "business_value: declare the use case's cost",
+        "business_value: declare the cost of the use case",
     ),
     "negative cost": (
         lambda: DecisionCost(currency="USD", false_positive=-1, false_negative=1),

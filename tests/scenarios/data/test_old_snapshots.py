@@ -80,5 +80,5 @@ def test_unpinned_version_is_an_error_after_its_retention(tmp_path):
     snapshot = snapshots.create(USE_CASE, lake, None)
     lake.publish("arrivals", rows("arrivals", DAYS[0], 1), DAYS[:1], metadata={})
     lake.optimize_and_vacuum("arrivals", timedelta(0))
-    with pytest.raises(DataError, match="of arrivals cannot be read, since its files were cleaned up"):
+    with pytest.raises(DataError, match="of arrivals cannot be read, since its files were deleted"):
         snapshots.read_snapshot(USE_CASE, snapshot, lake)
