@@ -192,8 +192,9 @@ def _check_use_case(case: UseCase, datasets: DeclarationPackage, views: Declarat
     for gate in case.gates:
         for column in gate.columns:
             _require_name(column, columns, f"gates.{gate.name}")
-    label_columns = {column.name for column in datasets[case.label.dataset].columns}
+    label_columns = {column.name: column for column in datasets[case.label.dataset].columns}
     _require_name(case.label.column, label_columns, "label.column")
+    case.label.check_column(label_columns[case.label.column], case.task)
 
 
 def _require_lookback(view: FeatureView, source: ViewSource, dataset: Dataset) -> None:

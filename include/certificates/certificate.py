@@ -59,6 +59,9 @@ class Claims(_Signed):
 
     use_case: str
     snapshot: dict[str, Any]
+    # The column and how it is divided, and the classes by their codes; none of a regression.
+    label: str = ""
+    classes: tuple[str, ...] = ()
     code_version: str
     lock_hash: str
     parameters: dict[str, Any] = {}

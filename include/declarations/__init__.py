@@ -29,12 +29,13 @@ from include.declarations.gates import (
     Task,
     Threshold,
 )
+from include.declarations.labels import Label
 from include.declarations.monitoring import DriftPolicy, RetrainPolicy, Slo
 from include.declarations.release import Rollout
 from include.declarations.serving import Serving
 from include.declarations.sources import AnySource, FileSource, Format, HttpSource, PostgresSource
 from include.declarations.training import AnyParameter, Categorical, Integer, Real, Training, Tuning
-from include.declarations.use_cases import Label, Split, UseCase
+from include.declarations.use_cases import Split, UseCase
 
 __all__ = [
     "GREATER_IS_BETTER",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Self
 
 from pydantic import Field, model_validator
 
-from include.declarations.base import Declaration, Name, Share, require_known, require_unique
+from include.declarations.base import Declaration, Name, require_known, require_unique
 from include.declarations.costs import AnyCost
 from include.declarations.gates import METRICS, AnyGate, Metric, Task
+from include.declarations.labels import Label
 from include.declarations.monitoring import DriftPolicy, RetrainPolicy, Slo
 from include.declarations.release import Rollout
 from include.declarations.serving import Module, Serving
@@ -19,39 +20,8 @@ SCALAR_GATES = frozenset(
     {"calibration", "fairness", "robustness", "leakage", "golden_predictions", "business_value"}
 )
 
+BINARY_CLASSES = 2
 MIN_CLASSES = 3
-
-
-class Label(Declaration):
-    """
-    Target of a model: a column of a dataset that lands later.
-
-    With `above`, the target of a binary task is whether the column is above it. A multiclass task has
-    `classes`, in order: the column holds their names, or `bands` divide a number: `bands=(15, 60)` gives
-    three classes, up to 15, above 15 up to 60, and above 60. A day is used for training once the share
-    `minimum_completeness` (0 to 1) of its rows has its label.
-    """
-
-    dataset: Name
-    column: str
-    above: float | None = None
-    bands: tuple[float, ...] = ()
-    classes: tuple[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,30}$")], ...] = ()
-    minimum_completeness: Share = 0.9
-
-    @model_validator(mode="after")
-    def _is_consistent(self) -> Self:
-        require_unique(self.classes, "classes")
-        if self.above is not None and self.classes:
-            raise ValueError("above makes two classes without names: declare above or classes, not both")
-        if self.bands and list(self.bands) != sorted(set(self.bands)):
-            raise ValueError(f"bands must rise, not {self.bands}")
-        if self.bands and len(self.classes) != len(self.bands) + 1:
-            raise ValueError(
-                f"{len(self.bands)} bands make {len(self.bands) + 1} classes, not {len(self.classes)}: "
-                "name each of them in classes"
-            )
-        return self
 
 
 class Split(Declaration):
@@ -123,13 +93,19 @@ class UseCase(Declaration):
             columns.extend(gate.columns)
         return tuple(dict.fromkeys(column for column in columns if column not in self.features))
 
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the classes in the order of their codes; none of a regression."""
+        return () if self.task == "regression" else self.label.class_names
+
     def _check_label(self) -> None:
-        if self.task == "binary" and self.label.above is None:
-            raise ValueError("label.above: a binary task needs the value above which the label is true")
+        form = self.label.form
         if self.task == "multiclass" and len(self.label.classes) < MIN_CLASSES:
             raise ValueError("label.classes: a multiclass task needs three or more; for two use binary")
-        if self.task != "multiclass" and self.label.classes:
-            raise ValueError(f"label.classes: a {self.task} task has none")
+        if self.task == "binary" and len(self.label.class_names) > BINARY_CLASSES:
+            raise ValueError("label.classes: a binary task has two; for more use multiclass")
+        if self.task == "regression" and form != "value":
+            raise ValueError(f"label.{form}: a regression task has none")
 
     def _check_gates(self) -> None:
         require_unique(self.baseline_by, "baseline_by")
@@ -156,7 +132,7 @@ class UseCase(Declaration):
         weights = self.training.class_weights
         if weights is not None and self.task == "regression":
             raise ValueError("training.class_weights: a regression has no classes")
-        n_classes = len(self.label.classes) or 2
+        n_classes = len(self.class_names)
         if isinstance(weights, tuple) and len(weights) != n_classes:
             raise ValueError(f"training.class_weights: give one weight for each of the {n_classes} classes")
         if self.training.early_stopping is not None and not self.split.validation_days:

@@ -29,13 +29,19 @@ DTYPES: dict[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Interface:
-    """The use case and task of a model, its typed feature columns and its valid predictions."""
+    """
+    The use case and task of a model, its typed feature columns and its valid predictions.
+
+    `classes` are those of a multiclass model as they stand in the data, `positive` is the class whose
+    probability a binary model predicts.
+    """
 
     use_case: str
     task: str
     columns: dict[str, ColumnType]
     prediction_range: tuple[float, float]
-    classes: tuple[str, ...] = ()
+    classes: tuple[str | int, ...] = ()
+    positive: str | None = None
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -71,9 +77,14 @@ class ServedModel:
         return self.interface.prediction_range
 
     @property
-    def classes(self) -> tuple[str, ...]:
-        """Class names of a multiclass model, in the order of its probabilities."""
+    def classes(self) -> tuple[str | int, ...]:
+        """Classes of a multiclass model as they stand in the data, in the order of its probabilities."""
         return self.interface.classes
+
+    @property
+    def positive(self) -> str | None:
+        """Class whose probability a binary model predicts."""
+        return self.interface.positive
 
     def predict(self, frame: pd.DataFrame) -> np.ndarray:
         """
@@ -151,6 +162,7 @@ def read_interface(folder: Path) -> Interface:
             columns={column["name"]: cast("ColumnType", column["type"]) for column in inputs},
             prediction_range=(float(low), float(high)),
             classes=tuple(metadata.get("classes", ())),
+            positive=metadata.get("positive"),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +12,8 @@ from include.inference.predictions import InvalidPrediction
 from include.modeling.training.fit import feature_columns
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from include.declarations import FeatureView, UseCase
     from include.inference.model import ServedModel
 
@@ -38,7 +41,8 @@ def score_batch(
     -------
     DataFrame
         Entity, time, `day`, `prediction` and `version` (n rows, new index). With several classes,
-        `prediction` is the most probable class, and `probability_<class>` is added for each class.
+        `prediction` is the most probable class as it stands in the data, and a column of its probability is
+        added for each class (`probability_columns`).
 
     Raises
     ------
@@ -62,8 +66,22 @@ def score_batch(
     if not model.classes:
         return scored.assign(prediction=predictions, version=version).reset_index(drop=True)
     most_probable = np.asarray(model.classes, dtype=object)[predictions.argmax(axis=1)]
-    probabilities = {f"probability_{name}": predictions[:, code] for code, name in enumerate(model.classes)}
+    probabilities = dict(zip(probability_columns(model.classes), predictions.T, strict=True))
     return scored.assign(prediction=most_probable, **probabilities, version=version).reset_index(drop=True)
+
+
+def probability_columns(classes: Sequence[str | int]) -> list[str]:
+    """
+    Return the column of each class's probability: `probability_<class>`, such as `probability_Iris-setosa`.
+
+    A character that is no letter, digit, `_` or `-` becomes `_`, since tables do not take all of them. If two
+    classes would share a column, all have the numbers of their positions instead: `probability_0`.
+    """
+    columns = ["probability_" + re.sub(r"[^\w-]", "_", str(name)) for name in classes]
+    # SQL engines compare names without regard to case.
+    if len({column.lower() for column in columns}) < len(columns):
+        return [f"probability_{code}" for code in range(len(columns))]
+    return columns
 
 
 def score_summary(scored: pd.DataFrame) -> dict[str, Any]:

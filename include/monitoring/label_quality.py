@@ -125,7 +125,7 @@ def baseline_constant(use_case: UseCase, target: pd.Series) -> float | Shares:
     class, shape (n_classes,).
     """
     if use_case.task == "multiclass":
-        n_classes = len(use_case.label.classes)
+        n_classes = len(use_case.class_names)
         return np.bincount(target.astype("int64"), minlength=n_classes) / max(len(target), 1)
     return float(target.median() if _loss_name(use_case) == "mae" else target.mean())
 
@@ -142,8 +142,7 @@ def measure_quality(
     Parameters
     ----------
     joined
-        Result of `join_labels`, optionally with a column `due` (bool); rows that are neither due nor landed
-        are left out.
+        Result of `join_labels`, optionally with `due` (bool); rows neither due nor landed are left out.
     baseline
         Result of `baseline_constant`.
     minimum_labels
@@ -171,7 +170,8 @@ def measure_quality(
     constant = np.broadcast_to(baseline, (len(target), *np.shape(baseline)))
     loss_of_baseline = compute_metrics(use_case, constant, target)[loss_name]
     if loss_of_baseline < EPSILON:
-        reason = f"all {len(labelled)} labels are {target[0]:g}: the baseline is perfect, there is no skill"
+        value = _describe_label(use_case, target[0])
+        reason = f"all {len(labelled)} labels are {value}: the baseline is perfect, there is no skill"
         return Quality("inconclusive", reason, *counts, skill=None, figures=figures)
     loss = figures[loss_name]
     skill = 1 - loss / loss_of_baseline
@@ -180,6 +180,10 @@ def measure_quality(
         f"on {len(labelled)} labels, {completeness:.1%} landed"
     )
     return Quality("good" if skill > 0 else "lost", reason, *counts, skill=skill, figures=figures)
+
+
+def _describe_label(use_case: UseCase, value: float) -> str:
+    return use_case.class_names[int(value)] if use_case.class_names else f"{value:g}"
 
 
 def _loss_name(use_case: UseCase) -> Literal["brier", "log_loss", "rmse", "mae"]:

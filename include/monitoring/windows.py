@@ -11,6 +11,7 @@ from sqlalchemy import func, select
 
 from include.database.tables import inference_log
 from include.errors import PartitionMissing
+from include.modeling.batch_scoring import probability_columns
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -149,7 +150,7 @@ def _read_batch_predictions(
 ) -> pd.DataFrame:
     table = f"{use_case.name}_predictions"
     scored_days = sorted(set(days) & set(lake.days(table)))
-    probabilities = [f"probability_{name}" for name in use_case.label.classes]
+    probabilities = probability_columns(use_case.label.classes) if use_case.task == "multiclass" else []
     columns = [view.entity, *(probabilities or ["prediction"]), "version", "day"]
     if scored_days:
         predictions = lake.read(table, scored_days, columns=columns)

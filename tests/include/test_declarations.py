@@ -78,9 +78,9 @@ IMPOSSIBLE = {
         "features: hour named more than once",
     ),
     "no feature": (lambda: again(USE_CASE, features=()), "features\n"),
-    "classifier without a bound": (
-        lambda: again(USE_CASE, label=Label(dataset="arrivals", column="arr_delay")),
-        "label.above",
+    "classifier of three classes": (
+        lambda: again(USE_CASE, label=Label(dataset="arrivals", column="band", classes=("a", "b", "c"))),
+        "label.classes: a binary task has two",
     ),
     "empty prediction range": (lambda: again(USE_CASE, prediction_range=(1, 1)), "prediction_range"),
     "endless prediction range": (

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
-import pandas as pd
-
 from include.errors import DataError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+
     from include.declarations import Split
 
 
@@ -23,18 +25,21 @@ class Splits:
     test: pd.DataFrame
 
 
-def split_rows(frame: pd.DataFrame, split: Split, *, lag_days: int) -> Splits:
+def split_rows(
+    frame: pd.DataFrame, split: Split, *, lag_days: int, class_names: Sequence[str] = ()
+) -> Splits:
     """
     Split rows by day: the last `test_days` are test, the `validation_days` before validation, the rest
     training.
 
     `embargo_days` before validation and before test are not used, by default the label's `lag_days`: on the
-    morning of the first day after them, their labels had not landed.
+    morning of the first day after them, their labels had not landed. `class_names` are those of a classifier
+    by code.
 
     Raises
     ------
     DataError
-        If there are too few days or rows, or the training or test rows have only one class.
+        If there are too few days or rows, or the training or test rows of a classifier have only one class.
     """
     embargo = lag_days if split.embargo_days is None else split.embargo_days
     days = sorted(frame["day"].unique())
@@ -58,9 +63,9 @@ def split_rows(frame: pd.DataFrame, split: Split, *, lag_days: int) -> Splits:
             "Publish more days, or lower `split.minimum_rows`."
         )
     for name, part in (("training", parts.train), ("test", parts.test)):
-        if pd.api.types.is_integer_dtype(part["target"]) and part["target"].nunique() < 2:
+        if class_names and part["target"].nunique() < 2:
             raise DataError(
-                f"All {len(part):,} {name} rows have the same class, {part['target'].iloc[0]}. "
+                f"All {len(part):,} {name} rows are {class_names[int(part['target'].iloc[0])]}. "
                 "Publish more days, or correct the use case's `label`."
             )
     return parts

@@ -12,32 +12,54 @@ from include.errors import DataError
 if TYPE_CHECKING:
     from include.declarations import Label
 
+MAX_NAMED = 5
+
 
 def encode(label: Label, values: pd.Series) -> pd.Series:
     """
     Return the target (n,) as float64, NaN where the label is missing.
 
-    The target is 1.0 or 0.0 with `above`, the index of the class with `bands` or `classes`, else the number.
+    The target is the index of the class with `bands` or `classes`; 1.0 or 0.0 with `above` or `positive`, and
+    of a boolean column; else the number.
 
     Raises
     ------
     DataError
-        If a value is not one of the declared classes.
+        If a value is not one of the declared classes, or no number where one is needed.
     """
-    if label.bands:
-        numbers = values.astype("float64")
-        classes = pd.Series(np.searchsorted(label.bands, numbers), index=values.index, dtype="float64")
-        return classes.where(numbers.notna())
-    if label.classes:
-        unknown = sorted({str(value) for value in values.dropna().unique()} - set(label.classes))
-        if unknown:
-            raise DataError(
-                f"{label.dataset}: {label.column} has values {', '.join(unknown[:5])} that are not among the "
-                f"declared classes {', '.join(label.classes)}. Add them to `label.classes`."
-            )
-        codes = {name: float(code) for code, name in enumerate(label.classes)}
-        return values.map(codes).astype("float64")
-    numbers = values.astype("float64")
+    if label.form == "classes":
+        return _codes_of_classes(label, values)
+    if label.form == "positive":
+        return _where_labelled((values == label.positive).astype("float64"), values)
+    numbers = _numbers(label, values)
+    if label.form == "bands":
+        codes = pd.Series(np.searchsorted(label.bands, numbers), index=values.index, dtype="float64")
+        return _where_labelled(codes, values)
     if label.above is not None:
-        return (numbers > label.above).astype("float64").where(numbers.notna())
+        return _where_labelled((numbers > label.above).astype("float64"), values)
     return numbers
+
+
+def _codes_of_classes(label: Label, values: pd.Series) -> pd.Series:
+    codes = {name: float(code) for code, name in enumerate(label.classes)}
+    unknown = sorted({str(value) for value in values.dropna().unique() if value not in codes})
+    if unknown:
+        raise DataError(
+            f"{label.dataset}: {label.column} has values {', '.join(unknown[:MAX_NAMED])} that are not among "
+            f"the declared classes {', '.join(label.class_names)}. Add them to `label.classes`."
+        )
+    return values.map(codes).astype("float64")
+
+
+def _numbers(label: Label, values: pd.Series) -> pd.Series:
+    try:
+        return values.astype("float64")
+    except (TypeError, ValueError) as error:
+        raise DataError(
+            f"{label.dataset}: {label.column} has values that are no numbers: {error}. Declare "
+            "`label.positive` or `label.classes` of the use case."
+        ) from error
+
+
+def _where_labelled(target: pd.Series, values: pd.Series) -> pd.Series:
+    return target.where(values.notna())

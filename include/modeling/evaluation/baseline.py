@@ -39,7 +39,7 @@ def baseline_predictions(use_case: UseCase, train: pd.DataFrame, *frames: pd.Dat
     if use_case.task != "multiclass":
         return _predict_by_slot(use_case, train, *frames)
     shares = []
-    for code, _ in enumerate(use_case.label.classes):
+    for code, _ in enumerate(use_case.class_names):
         is_class = (train["target"] == code).astype(np.float64)
         shares.append(_predict_by_slot(use_case, train.assign(target=is_class), *frames))
     return [np.column_stack(columns) for columns in zip(*shares, strict=True)]

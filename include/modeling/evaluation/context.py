@@ -175,8 +175,8 @@ def predict_checked(use_case: UseCase, model: ServedModel, frame: pd.DataFrame) 
     remedy = "Correct build_model(), for instance how it takes missing and unknown values."
     with estimator_errors(action, remedy=remedy):
         predictions = np.asarray(model.predict(frame), dtype=np.float64)
-    n_classes = len(use_case.label.classes)
-    expected_shape = (len(frame), n_classes) if n_classes else (len(frame),)
+    is_multiclass = use_case.task == "multiclass"
+    expected_shape = (len(frame), len(use_case.class_names)) if is_multiclass else (len(frame),)
     n_invalid = int(np.count_nonzero(~np.isfinite(predictions)))
     problem = None
     if n_invalid:

@@ -119,7 +119,7 @@ def compute_metrics(use_case: UseCase, predictions: Values, target: Values | pd.
             f"{use_case.name}: {n_invalid} of the predictions of {len(truth)} rows are not finite. "
             "Look at the estimator and at the rows of the snapshot."
         )
-    n_classes = len(use_case.label.classes) or 2
+    n_classes = len(use_case.class_names)
     defined = METRICS[use_case.task]
     if len(np.unique(truth)) < n_classes:
         defined -= NEEDS_ALL_CLASSES

@@ -69,7 +69,7 @@ def _plot_roc(axes: Any, context: EvaluationContext) -> None:
     for name, predictions in _predictions_by_model(context).items():
         RocCurveDisplay.from_predictions(context.test.target, predictions, name=name, ax=axes)
     axes.plot([0, 1], [0, 1], **REFERENCE_LINE)
-    axes.set_title("ROC")
+    axes.set_title(f"ROC of {context.use_case.class_names[1]}")
 
 
 def _plot_precision_recall(axes: Any, context: EvaluationContext) -> None:
@@ -80,7 +80,7 @@ def _plot_precision_recall(axes: Any, context: EvaluationContext) -> None:
             context.test.target, predictions, name=name, ax=axes, drop_intermediate=True
         )
     axes.axhline(context.test.target.mean(), **REFERENCE_LINE)
-    axes.set_title("Precision and recall")
+    axes.set_title(f"Precision and recall of {context.use_case.class_names[1]}")
 
 
 def _plot_calibration(axes: Any, context: EvaluationContext) -> None:
@@ -100,7 +100,7 @@ def _plot_calibration(axes: Any, context: EvaluationContext) -> None:
         )
     highest = float(np.clip(context.test.predictions.max(), 0.0, 1.0))
     axes.plot([0, highest], [0, highest], **REFERENCE_LINE)
-    axes.set_title("Calibration")
+    axes.set_title(f"Calibration of {context.use_case.class_names[1]}")
 
 
 def _plot_mean_actual(axes: Any, context: EvaluationContext) -> None:
@@ -134,7 +134,7 @@ def _plot_residuals(axes: Any, context: EvaluationContext) -> None:
 def _plot_confusion(axes: Any, context: EvaluationContext) -> None:
     from sklearn.metrics import ConfusionMatrixDisplay, confusion_matrix
 
-    names = context.use_case.label.classes
+    names = context.use_case.class_names
     codes = range(len(names))
     target = context.test.target.astype(np.intp)
     predicted = context.test.predictions.argmax(axis=1)

@@ -72,7 +72,7 @@ def attribute(
     if model.classes:
         raise ModelError(
             f"A prediction of {model.interface.use_case} is a probability for each of "
-            f"{', '.join(model.classes)}: it cannot be attributed as one number. "
+            f"{', '.join(map(str, model.classes))}: it cannot be attributed as one number. "
             "Its importance.png shows what the model depends on."
         )
     names = list(model.features)

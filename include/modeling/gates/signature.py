@@ -74,6 +74,8 @@ def _compare_predictions(champion: ServedModel, candidate: ServedModel) -> Itera
     if champion.task != candidate.task:
         yield "the prediction", f"was that of a {champion.task}"
     elif champion.classes != candidate.classes:
-        before = ", ".join(champion.classes)
-        after = ", ".join(candidate.classes)
+        before = ", ".join(map(str, champion.classes))
+        after = ", ".join(map(str, candidate.classes))
         yield "the prediction", f"had the classes {before}, not {after}"
+    elif champion.positive != candidate.positive:
+        yield "the prediction", f"was the probability of {champion.positive}, not of {candidate.positive}"

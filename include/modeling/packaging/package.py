@@ -153,7 +153,7 @@ def _write_mlflow_folder(
     folder: Path,
 ) -> None:
     is_classifier = use_case.task != "regression"
-    shape = (-1, len(use_case.label.classes) or 2) if is_classifier else (-1,)
+    shape = (-1, len(use_case.class_names)) if is_classifier else (-1,)
     output = TensorSpec(np.dtype("float64"), shape)
     # Computed outside of the block, since it registers and unregisters the same modules.
     pip_requirements = requirements(estimator, use_case)
@@ -178,7 +178,8 @@ def _metadata(use_case: UseCase, serialized: SerializedEstimator) -> dict[str, A
         "use_case": use_case.name,
         "task": use_case.task,
         "features": list(use_case.features),
-        "classes": list(use_case.label.classes),
+        "classes": list(use_case.label.classes) if use_case.task == "multiclass" else [],
+        "positive": use_case.class_names[1] if use_case.task == "binary" else None,
         "prediction_range": list(use_case.prediction_range),
         "runtime": use_case.serving.runtime,
         "form": serialized.form,

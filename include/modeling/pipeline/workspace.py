@@ -60,7 +60,7 @@ class TrainedCandidate:
 def split_snapshot(use_case: UseCase, frame: pd.DataFrame) -> Splits:
     """Return the training, validation and test rows, separated by the lag of the label."""
     label = catalog().datasets[use_case.label.dataset]
-    return split_rows(frame, use_case.split, lag_days=label.lag_days)
+    return split_rows(frame, use_case.split, lag_days=label.lag_days, class_names=use_case.class_names)
 
 
 def row_identities(use_case: UseCase, *frames: pd.DataFrame) -> npt.NDArray[np.uint64]:

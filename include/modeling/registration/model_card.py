@@ -113,9 +113,10 @@ def _template_environment() -> Environment:
 
 def _identity(certificate: Certificate, use_case: UseCase) -> dict[str, str]:
     parameters = json.dumps(certificate.parameters, sort_keys=True) if certificate.parameters else ""
-    return {
-        "owner": use_case.owner,
-        "task": f"{use_case.task} of {use_case.label.dataset}.{use_case.label.column}",
+    identity = {"owner": use_case.owner, "task": f"{use_case.task} of {certificate.label}"}
+    if certificate.classes:
+        identity["classes"] = ", ".join(certificate.classes)
+    return identity | {
         "runtime": use_case.serving.runtime,
         "certified": f"{certificate.issued_at:%Y-%m-%d %H:%M} UTC, key {certificate.key_id}",
         "model": certificate.model_digest,

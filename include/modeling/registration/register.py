@@ -191,6 +191,8 @@ def _claims(
     return Claims(
         use_case=site.use_case.name,
         snapshot=dict(provenance.snapshot),
+        label=site.use_case.label.description,
+        classes=site.use_case.class_names,
         code_version=provenance.code_version,
         lock_hash=provenance.lock_hash,
         parameters=dict(provenance.parameters),

@@ -59,16 +59,11 @@ def _check_target(use_case: UseCase, target: pd.Series[Any]) -> None:
             f"{use_case.name}: {n_missing} of {len(target)} training rows have no target. "
             "Drop them where the snapshot is read."
         )
-    if use_case.task == "binary" and target.nunique() < 2:
-        raise DataError(
-            f"{use_case.name}: all {len(target)} training rows have the target {target.iloc[:1].tolist()}. "
-            f"Train on more days, or lower label.above (now {use_case.label.above})."
-        )
-    absent = [name for code, name in enumerate(use_case.label.classes) if not (target == code).any()]
+    absent = [name for code, name in enumerate(use_case.class_names) if not (target == code).any()]
     if absent:
         raise DataError(
-            f"{use_case.name}: none of {len(target)} training rows is {', '.join(absent)}. Train on more "
-            "days, or declare other `label.classes` or `label.bands`."
+            f"{use_case.name}: none of {len(target)} training rows is {', '.join(absent)} "
+            f"({use_case.label.description}). Train on more rows, or correct the use case's `label`."
         )
 
 
@@ -113,8 +108,7 @@ def _predict(use_case: UseCase, estimator: Any, rows: pd.DataFrame, subject: str
 
 def _check_predictions(use_case: UseCase, predictions: npt.NDArray[Any], n_rows: int) -> None:
     is_regression = use_case.task == "regression"
-    n_classes = len(use_case.label.classes) or 2
-    expected = (n_rows,) if is_regression else (n_rows, n_classes)
+    expected = (n_rows,) if is_regression else (n_rows, len(use_case.class_names))
     if predictions.shape != expected:
         raise TrainingFailed(
             f"{use_case.name}: the estimator predicts {n_rows} rows in the shape {predictions.shape}, "

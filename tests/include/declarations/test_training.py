@@ -69,18 +69,13 @@ MISTAKES = {
         lambda: again(USE_CASE, training=Training(early_stopping=5), split=Split(validation_days=0)),
         "needs split.validation_days",
     ),
-    "bands that fall": (lambda: label(bands=(60, 15), classes=("a", "b", "c")), "bands must rise"),
-    "a class too few": (lambda: label(bands=(15, 60), classes=("a", "b")), "2 bands make 3 classes"),
-    "a class twice": (lambda: label(classes=("a", "b", "a")), "classes: a named more than once"),
-    "a class that is no name": (lambda: label(classes=("a", "b", "so late!")), "classes.2\n"),
-    "both kinds of classes": (lambda: label(above=15, classes=("a", "b", "c")), "above or classes, not both"),
     "two of several classes": (
         lambda: again(DELAY_BAND, label=label(classes=("a", "b"))),
         "needs three or more",
     ),
     "classes of a regression": (
         lambda: again(AIR_TIME, label=label(classes=("a", "b", "c"))),
-        "a regression task has none",
+        "label.classes: a regression task has none",
     ),
     "a gate about one number": (
         lambda: again(

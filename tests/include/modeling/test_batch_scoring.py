@@ -6,7 +6,7 @@ import pytest
 from include.errors import DataError
 from include.features.flight_features import FEATURE_VIEW
 from include.inference.predictions import InvalidPrediction
-from include.modeling.batch_scoring import score_batch
+from include.modeling.batch_scoring import probability_columns, score_batch
 from include.modeling.packaging.package import load_package, model_digest
 from include.use_cases.flight_delay import USE_CASE
 
@@ -40,3 +40,20 @@ def test_a_prediction_out_of_range_is_refused(model, flights):
 def test_a_missing_feature_is_named_in_the_error(model, flights):
     with pytest.raises(DataError, match="carrier"):
         score_batch(USE_CASE, FEATURE_VIEW, model, flights(days=2).drop(columns="carrier"), version=4)
+
+
+@pytest.mark.parametrize(
+    ("classes", "columns"),
+    [
+        (
+            ("Iris-setosa", "so late", "ä"),
+            ["probability_Iris-setosa", "probability_so_late", "probability_ä"],
+        ),
+        ((1, 2, 3), ["probability_1", "probability_2", "probability_3"]),
+        (("a b", "a?b", "c"), ["probability_0", "probability_1", "probability_2"]),
+        (("A", "a", "c"), ["probability_0", "probability_1", "probability_2"]),
+    ],
+    ids=["texts", "integers", "same column", "same in SQL"],
+)
+def test_each_class_has_its_own_probability_column(classes, columns):
+    assert probability_columns(classes) == columns

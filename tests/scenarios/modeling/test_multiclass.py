@@ -5,13 +5,12 @@ from __future__ import annotations
 import uuid
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from include.catalog import catalog
 from include.data.snapshots.splits import Splits
 from include.data.snapshots.target_encoding import encode
-from include.declarations import METRICS, Label, Split, Training
+from include.declarations import METRICS, Split, Training
 from include.errors import DataError, ModelError, TrainingFailed
 from include.inference.model import Interface, ServedModel
 from include.modeling import gates
@@ -53,21 +52,6 @@ def bands(flights):
         return frame.assign(target=encode(USE_CASE.label, delay).astype("int64"))
 
     return make
-
-
-def test_bands_include_their_upper_ends():
-    codes = encode(USE_CASE.label, pd.Series([-5, 15, 15.5, 60, 61, None]))
-    assert codes.tolist()[:5] == [0, 0, 1, 1, 2]
-    assert np.isnan(codes[5])
-
-
-def test_column_may_name_the_class():
-    label = Label(dataset="arrivals", column="outcome", classes=("landed", "diverted", "cancelled"))
-    assert encode(label, pd.Series(["cancelled", None, "landed"])).tolist()[::2] == [2, 0]
-    with pytest.raises(
-        DataError, match="outcome has values lost that are not among the declared classes landed, diverted"
-    ):
-        encode(label, pd.Series(["lost", "landed"]))
 
 
 def test_class_that_is_absent_in_training_is_named(bands):

@@ -9,7 +9,8 @@ from include.declarations import Split
 from include.errors import DataError
 
 SPLIT = Split(validation_days=2, test_days=1, minimum_rows=6)
-NO_LAG = {"lag_days": 0}
+CLASSIFIER = {"lag_days": 0, "class_names": ("No", "Yes")}
+REGRESSION = {"lag_days": 0}
 
 
 @pytest.fixture
@@ -24,7 +25,7 @@ def labelled():
 
 
 def test_no_day_is_in_two_parts_and_later_parts_have_later_days(labelled):
-    parts = split_rows(labelled().sample(frac=1, random_state=0), SPLIT, **NO_LAG)
+    parts = split_rows(labelled().sample(frac=1, random_state=0), SPLIT, **CLASSIFIER)
     days = [sorted(part["day"].unique()) for part in (parts.train, parts.validation, parts.test)]
     assert days == [
         ["2013-01-01", "2013-01-02", "2013-01-03"], ["2013-01-04", "2013-01-05"], ["2013-01-06"]
@@ -32,7 +33,7 @@ def test_no_day_is_in_two_parts_and_later_parts_have_later_days(labelled):
 
 
 def test_validation_can_be_left_out(labelled):
-    parts = split_rows(labelled(), Split(validation_days=0, test_days=1, minimum_rows=1), **NO_LAG)
+    parts = split_rows(labelled(), Split(validation_days=0, test_days=1, minimum_rows=1), **CLASSIFIER)
     assert (len(parts.train), len(parts.validation), len(parts.test)) == (10, 0, 2)
 
 
@@ -42,22 +43,22 @@ def test_validation_can_be_left_out(labelled):
         (0, (0, 1), "There are 0 days of labelled rows; validation and test need 3"),
         (3, (0, 1), "There are 3 days of labelled rows; validation and test need 3"),
         (5, (0, 1), "There are 4 training rows; the use case needs 6"),
-        (6, (1, 1), "All 6 training rows have the same class, 1"),
+        (6, (1, 1), "All 6 training rows are Yes"),
     ],
 )
 def test_too_little_to_learn_from_is_an_error(labelled, days, target, message):
     with pytest.raises(DataError, match=message):
-        split_rows(labelled(days, target), SPLIT, **NO_LAG)
+        split_rows(labelled(days, target), SPLIT, **CLASSIFIER)
 
 
 def test_a_test_day_of_one_class_cannot_judge(labelled):
     frame = labelled()
-    with pytest.raises(DataError, match="All 1 test rows have the same class, 0"):
-        split_rows(frame[(frame["day"] < "2013-01-06") | (frame["target"] == 0)], SPLIT, **NO_LAG)
+    with pytest.raises(DataError, match="All 1 test rows are No"):
+        split_rows(frame[(frame["day"] < "2013-01-06") | (frame["target"] == 0)], SPLIT, **CLASSIFIER)
 
 
 def test_equal_numbers_are_no_class(labelled):
-    assert len(split_rows(labelled(target=(5.0, 5.0)), SPLIT, **NO_LAG).train) == 6
+    assert len(split_rows(labelled(target=(5.0, 5.0)), SPLIT, **REGRESSION).train) == 6
 
 
 def parts_of(labelled, days, **knobs):

@@ -53,6 +53,7 @@ class Model:
     columns: dict[str, str] = field(default_factory=lambda: dict(COLUMNS))
     task: str = "binary"
     classes: tuple[str, ...] = ()
+    positive: str | None = "above 15"
     n_rows: int = 0
     isolated: ProcessMeasurement | None = None
 

@@ -53,5 +53,12 @@ def test_other_classes_fail(verdict_of):
     assert "the prediction had the classes early, late" in verdict_of(GATE, champion=champion).reason
 
 
+def test_other_positive_class_fails(verdict_of):
+    champion = champion_with()
+    champion.positive = "above 30"
+    reason = verdict_of(GATE, champion=champion).reason
+    assert "the prediction was the probability of above 30, not of above 15" in reason
+
+
 def test_first_model_passes(verdict_of):
     assert verdict_of(GATE).outcome == "pass"

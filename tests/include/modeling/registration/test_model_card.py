@@ -25,6 +25,8 @@ CALIBRATION = GateEvidence(
 CERTIFICATE = Certificate(
     use_case="flight_delay",
     snapshot={"digest": "d1e5", "days": "2013-01-01..2013-02-20"},
+    label="arrivals.arr_delay above 15",
+    classes=("at most 15", "above 15"),
     code_version="c0de",
     lock_hash="10c4",
     run_id="run7",
@@ -62,6 +64,8 @@ def test_a_card_contains_certificate_and_evidence(model):
     for part in (
         "# flight_delay version 3\n",
         "| code | c0de |",
+        "| task | binary of arrivals.arr_delay above 15 |",
+        "| classes | at most 15, above 15 |",
         "| days | 2013-01-01..2013-02-20 |",
         "| wind_speed | 0.123 | 0.01 |",
         "- calibration did not pass (warn, fail): too sure \\| of",
