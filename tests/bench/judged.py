@@ -23,7 +23,7 @@ from include.declarations import (
     Threshold,
 )
 from include.modeling import gates
-from include.modeling.evaluation.bootstrap import DayBootstrap
+from include.modeling.evaluation.bootstrap import UnitBootstrap
 from include.modeling.evaluation.bootstrap_metrics import resample_metric
 from include.modeling.evaluation.comparison import paired_gain
 from include.modeling.pipeline import evaluate as evaluation
@@ -100,11 +100,11 @@ def needed_work(case: UseCase, model: ServedModel, test: pd.DataFrame) -> tuple[
     """Return two functions to measure: the predictions of the test rows, and the bootstrap."""
     target = test["target"].to_numpy(dtype=float)
     predictions = model.predict(test)
-    days = DayBootstrap.of(test["day"])
+    days = UnitBootstrap.of_days(test["day"])
 
     def bootstrap() -> None:
         for metric in METRICS[case.task]:
             days.interval(resample_metric(metric, target, predictions, days), confidence=0.975, value=0.0)
-        paired_gain(case.metric, target, predictions, predictions, confidence=0.95, days=days)
+        paired_gain(case.metric, target, predictions, predictions, confidence=0.95, units=days)
 
     return lambda: model.predict(test), bootstrap

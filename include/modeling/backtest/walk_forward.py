@@ -167,7 +167,7 @@ def _nightly_result(tracking: Tracking, use_case: UseCase, day: str, runs: Seque
         runs=len(runs),
         run_id=run_id,
         last_day=last_day,
-        test_days=evidence.days,
+        test_days=evidence.units if evidence.unit == "days" else 0,
         train_rows=evidence.rows.get("train", 0),
         test_rows=evidence.rows.get("test", 0),
         metric=evidence.metrics["test"].get(metric),

@@ -1,11 +1,11 @@
-"""Block bootstrap over days: intervals of figures whose rows are not independent within a day."""
+"""Bootstrap over days or over random groups of rows: intervals of figures of the test rows."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -16,80 +16,98 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     Values = npt.NDArray[np.float64]
-    # A figure as a function of how often each day counts: (n_resamples, n_days) to (n_resamples,).
-    DayStatistic = Callable[[Values], Values]
+    # A figure as a function of how often each unit counts: (n_resamples, n_units) to (n_resamples,).
+    UnitStatistic = Callable[[Values], Values]
 
 N_RESAMPLES = 2_000
-# Fewer days do not show how much days differ.
-MINIMUM_DAYS = 5
+# Fewer units do not show how much units differ.
+MINIMUM_UNITS = 5
+# As many show a variance up to a tenth; the cost of a resample grows with their number.
+MAX_GROUPS = 200
+Unit = Literal["days", "groups"]
 
 
 @dataclass(frozen=True)
-class DayBootstrap:
+class UnitBootstrap:
     """
-    The days of rows, and how they are resampled.
+    The units of rows that are drawn together, and how they are resampled.
 
-    Days are drawn in circular blocks of neighbours (Künsch 1989; Politis and Romano 1992), because weather
-    and traffic last. The length of a block is the cube root of the number of days.
+    Dated rows are drawn by day, in circular blocks of neighbouring days (Künsch 1989; Politis and Romano
+    1992), because rows of a day are not independent, and weather and traffic last. The length of a block is
+    the cube root of the number of days. Rows without a day are independent: they are dealt out at random to
+    `MAX_GROUPS` groups, which are drawn one by one (the method of random groups, Wolter 2007); of fewer rows,
+    each is a group.
 
     Attributes
     ----------
     codes : array of int, shape (n,)
-        Day of each row, as its position in time order.
+        Unit of each row; the position of its day in time order.
     count : int
-        Number of days.
+        Number of units.
+    unit : str
+        `days` or `groups`.
     seed : int
         Seed of the resampling.
     """
 
     codes: npt.NDArray[np.intp]
     count: int
+    unit: Unit = "days"
     seed: int = 0
 
     @classmethod
-    def of(cls, days: pd.Series[Any] | npt.NDArray[Any], *, seed: int = 0) -> DayBootstrap:
+    def of_days(cls, days: pd.Series[Any] | npt.NDArray[Any], *, seed: int = 0) -> UnitBootstrap:
         """Return the bootstrap of rows with these days, in any sortable type."""
         codes, names = pd.factorize(np.asarray(days), sort=True)
-        return cls(np.asarray(codes, dtype=np.intp), len(names), seed)
+        return cls(np.asarray(codes, dtype=np.intp), len(names), "days", seed)
+
+    @classmethod
+    def of_rows(cls, n_rows: int, *, seed: int = 0) -> UnitBootstrap:
+        """Return the bootstrap of independent rows, in random groups of equally many."""
+        order = np.random.default_rng(seed).permutation(n_rows)
+        n_groups = min(n_rows, MAX_GROUPS)
+        return cls(np.asarray(order % max(n_groups, 1), dtype=np.intp), n_groups, "groups", seed)
 
     @property
     def block(self) -> int:
-        """Days of a block."""
-        return max(1, round(math.cbrt(self.count)))
+        """Neighbouring units that are drawn together."""
+        return max(1, round(math.cbrt(self.count))) if self.unit == "days" else 1
 
     @property
     def method(self) -> str:
         """Description of the method for the evidence."""
-        return f"bootstrap of {self.count} days in blocks of {self.block}, {N_RESAMPLES} times"
+        if self.unit == "days":
+            return f"bootstrap of {self.count} days in blocks of {self.block}, {N_RESAMPLES} times"
+        return f"bootstrap of {self.count} random groups of {len(self.codes)} rows, {N_RESAMPLES} times"
 
     @cached_property
     def weights(self) -> Values:
-        """How often each day was drawn, shape (n_resamples, n_days)."""
+        """How often each unit was drawn, shape (n_resamples, n_units)."""
         random = np.random.default_rng(self.seed)
         n_blocks = math.ceil(self.count / self.block)
         starts = random.integers(0, self.count, size=(N_RESAMPLES, n_blocks, 1))
         blocks = (starts + np.arange(self.block)) % self.count
-        days = blocks.reshape(N_RESAMPLES, -1)[:, : self.count]
-        cells = (days + self.count * np.arange(N_RESAMPLES)[:, None]).ravel()
+        units = blocks.reshape(N_RESAMPLES, -1)[:, : self.count]
+        cells = (units + self.count * np.arange(N_RESAMPLES)[:, None]).ravel()
         counts = np.bincount(cells, minlength=N_RESAMPLES * self.count)
         return counts.reshape(N_RESAMPLES, self.count).astype(np.float64)
 
     @property
     def ones(self) -> Values:
-        """Weights that count every day once, shape (1, n_days)."""
+        """Weights that count every unit once, shape (1, n_units)."""
         return np.ones((1, self.count))
 
-    def interval(self, statistic: DayStatistic, *, confidence: float, value: float) -> tuple[float, float]:
+    def interval(self, statistic: UnitStatistic, *, confidence: float, value: float) -> tuple[float, float]:
         """
         Return bounds around `value`, each of which holds with `confidence`.
 
         The spread is taken around the median of the resamples, which removes the bias of figures that grow
-        with noise. It is widened as for a variance that is estimated from as many days.
+        with noise. It is widened as for a variance that is estimated from as many units.
 
         Parameters
         ----------
-        statistic : DayStatistic
-            The figure as a function of the days' weights.
+        statistic : UnitStatistic
+            The figure as a function of the units' weights.
         confidence : float
             Probability of each bound, from 0.5 to 1.
         value : float
@@ -102,3 +120,8 @@ class DayBootstrap:
         lower, centre, upper = np.quantile(resamples, [1 - confidence, 0.5, confidence])
         widening = math.sqrt(self.count / (self.count - 1))
         return float(value - (centre - lower) * widening), float(value + (upper - centre) * widening)
+
+
+def describe_units(count: int, unit: Unit) -> str:
+    """Return the units of the test rows in words, such as `14 test days`."""
+    return f"{count} test days" if unit == "days" else f"{count} random groups of the test rows"

@@ -1,4 +1,4 @@
-"""Each metric as a function of the days' weights: exact, and cheap to resample."""
+"""Each metric as a function of the units' weights: exact, and cheap to resample."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from include.declarations import Metric
-    from include.modeling.evaluation.bootstrap import DayBootstrap, DayStatistic, Values
+    from include.modeling.evaluation.bootstrap import UnitBootstrap, UnitStatistic, Values
 
 # Probability that a metric lies between both bounds of its interval.
 CONFIDENCE = 0.95
@@ -22,11 +22,13 @@ EPSILON = float(np.finfo(np.float64).eps)
 MAX_THRESHOLDS = 400
 
 
-def resample_metric(metric: Metric, target: Values, predictions: Values, days: DayBootstrap) -> DayStatistic:
+def resample_metric(
+    metric: Metric, target: Values, predictions: Values, units: UnitBootstrap
+) -> UnitStatistic:
     """
-    Return `metric` as a function of the days' weights.
+    Return `metric` as a function of the units' weights.
 
-    The rows are read once; a resample then costs as much as there are days. A metric that is a mean over the
+    The rows are read once; a resample then costs as much as there are units. A metric that is a mean over the
     rows needs an entry in `LOSSES` only.
 
     Parameters
@@ -34,46 +36,46 @@ def resample_metric(metric: Metric, target: Values, predictions: Values, days: D
     metric : Metric
     target : array of float, shape (n,)
     predictions : array of float, shape (n,) or (n, n_classes)
-    days : DayBootstrap
-        Days of the n rows.
+    units : UnitBootstrap
+        Units of the n rows.
     """
     if predictions.ndim == 2:
-        return _resample_multiclass(metric, target, predictions, days)
+        return _resample_multiclass(metric, target, predictions, units)
     if metric == "roc_auc":
-        return _resample_roc_auc(target, predictions, days)
+        return _resample_roc_auc(target, predictions, units)
     if metric == "average_precision":
-        return _resample_average_precision(target, predictions, days)
+        return _resample_average_precision(target, predictions, units)
     if metric == "r2":
-        return _resample_r2(target, predictions, days)
+        return _resample_r2(target, predictions, units)
     if metric == "rmse":
-        mean_squares = resample_mean(_squares(target, predictions), days)
+        mean_squares = resample_mean(_squares(target, predictions), units)
         return lambda weights: np.sqrt(mean_squares(weights))
-    return resample_mean(LOSSES[metric](target, predictions), days)
+    return resample_mean(LOSSES[metric](target, predictions), units)
 
 
 def metric_intervals(
-    metrics: Mapping[str, float], target: Values, predictions: Values, days: DayBootstrap
+    metrics: Mapping[str, float], target: Values, predictions: Values, units: UnitBootstrap
 ) -> dict[str, tuple[float, float]]:
     """Return the interval of each metric of these predictions, `CONFIDENCE` between its bounds."""
-    statistics = {name: resample_metric(cast("Metric", name), target, predictions, days) for name in metrics}
+    statistics = {name: resample_metric(cast("Metric", name), target, predictions, units) for name in metrics}
     return {
-        name: days.interval(statistics[name], confidence=(1 + CONFIDENCE) / 2, value=value)
+        name: units.interval(statistics[name], confidence=(1 + CONFIDENCE) / 2, value=value)
         for name, value in metrics.items()
     }
 
 
-def resample_mean(values: Values, days: DayBootstrap) -> DayStatistic:
-    """Return the mean of a figure of each row, shape (n,), as a function of the days' weights."""
-    sums = sum_by_day(values, days)
-    rows = sum_by_day(np.ones(len(values)), days)
+def resample_mean(values: Values, units: UnitBootstrap) -> UnitStatistic:
+    """Return the mean of a figure of each row, shape (n,), as a function of the units' weights."""
+    sums = sum_by_unit(values, units)
+    rows = sum_by_unit(np.ones(len(values)), units)
     return lambda weights: _weigh(weights, sums) / _weigh(weights, rows)
 
 
-def sum_by_day(values: Values, days: DayBootstrap) -> Values:
-    """Return the sum per day: of shape (n,) as (n_days,), of shape (n_figures, n) as (n_figures, n_days)."""
+def sum_by_unit(values: Values, units: UnitBootstrap) -> Values:
+    """Return the sums per unit (n_units,), or of several figures (n_figures, n) as (n_figures, n_units)."""
     if values.ndim == 1:
-        return np.bincount(days.codes, values, minlength=days.count).astype(np.float64)
-    return np.stack([sum_by_day(row, days) for row in values])
+        return np.bincount(units.codes, values, minlength=units.count).astype(np.float64)
+    return np.stack([sum_by_unit(row, units) for row in values])
 
 
 def log_losses(target: Values, predictions: Values) -> Values:
@@ -95,7 +97,7 @@ LOSSES: dict[str, Callable[[Values, Values], Values]] = {
 
 
 def _weigh(weights: Values, sums: Values) -> Values:
-    """Return the sum of a figure in each resample, shape (n_resamples,), from its sums per day."""
+    """Return the sum of a figure in each resample, shape (n_resamples,), from its sums per unit."""
     # Not `@`: on so few columns the threads of BLAS cost more than the sums.
     resamples: Values = np.einsum("kd,d->k", weights, sums)
     return resamples
@@ -107,10 +109,10 @@ def _divide(part: Values, whole: Values) -> Values:
     return quotients
 
 
-def _resample_r2(target: Values, predictions: Values, days: DayBootstrap) -> DayStatistic:
+def _resample_r2(target: Values, predictions: Values, units: UnitBootstrap) -> UnitStatistic:
     centred = target - target.mean()
     figures = np.stack([np.ones(len(target)), centred, centred**2, _squares(target, predictions)])
-    rows, sums, squares, errors = sum_by_day(figures, days)
+    rows, sums, squares, errors = sum_by_unit(figures, units)
 
     def r2(weights: Values) -> Values:
         spread = _weigh(weights, squares) - _weigh(weights, sums) ** 2 / _weigh(weights, rows)
@@ -120,20 +122,20 @@ def _resample_r2(target: Values, predictions: Values, days: DayBootstrap) -> Day
     return r2
 
 
-def _resample_roc_auc(target: Values, predictions: Values, days: DayBootstrap) -> DayStatistic:
-    """Count for each pair of days how often a positive row of one ranks above a negative row of the other."""
+def _resample_roc_auc(target: Values, predictions: Values, units: UnitBootstrap) -> UnitStatistic:
+    """Count for each pair of units how often a positive row of one ranks above a negative of the other."""
     is_positive = target == 1
     order = np.argsort(predictions[is_positive], kind="stable")
     scores = predictions[is_positive][order]
-    score_days = days.codes[is_positive][order]
-    wins = np.zeros((days.count, days.count))
-    for day in range(days.count):
-        negative = np.sort(predictions[~is_positive & (days.codes == day)])
+    score_units = units.codes[is_positive][order]
+    wins = np.zeros((units.count, units.count))
+    for unit in range(units.count):
+        negative = np.sort(predictions[~is_positive & (units.codes == unit)])
         # The mean of both sides counts a tie as half a win.
         ranks = np.searchsorted(negative, scores, "left") + np.searchsorted(negative, scores, "right")
-        wins[:, day] = np.bincount(score_days, ranks / 2, minlength=days.count)
-    positives = sum_by_day(is_positive.astype(np.float64), days)
-    negatives = sum_by_day((~is_positive).astype(np.float64), days)
+        wins[:, unit] = np.bincount(score_units, ranks / 2, minlength=units.count)
+    positives = sum_by_unit(is_positive.astype(np.float64), units)
+    negatives = sum_by_unit((~is_positive).astype(np.float64), units)
 
     def roc_auc(weights: Values) -> Values:
         pairs = _weigh(weights, positives) * _weigh(weights, negatives)
@@ -143,15 +145,15 @@ def _resample_roc_auc(target: Values, predictions: Values, days: DayBootstrap) -
     return roc_auc
 
 
-def _resample_average_precision(target: Values, predictions: Values, days: DayBootstrap) -> DayStatistic:
-    """Count rows and hits of each pair of threshold and day, from the highest threshold down."""
+def _resample_average_precision(target: Values, predictions: Values, units: UnitBootstrap) -> UnitStatistic:
+    """Count rows and hits of each pair of threshold and unit, from the highest threshold down."""
     thresholds = np.unique(predictions)
     if len(thresholds) > MAX_THRESHOLDS:
         thresholds = np.unique(np.quantile(predictions, np.linspace(0, 1, MAX_THRESHOLDS)))
     positions = np.clip(np.searchsorted(thresholds, predictions, "right") - 1, 0, None)
-    cells = (len(thresholds) - 1 - positions) * days.count + days.codes
-    shape = (len(thresholds), days.count)
-    size = len(thresholds) * days.count
+    cells = (len(thresholds) - 1 - positions) * units.count + units.codes
+    shape = (len(thresholds), units.count)
+    size = len(thresholds) * units.count
     rows = np.bincount(cells, minlength=size).reshape(shape).astype(np.float64)
     hits = np.bincount(cells, target, minlength=size).reshape(shape)
 
@@ -166,35 +168,35 @@ def _resample_average_precision(target: Values, predictions: Values, days: DayBo
 
 
 def _resample_multiclass(
-    metric: Metric, target: Values, predictions: Values, days: DayBootstrap
-) -> DayStatistic:
+    metric: Metric, target: Values, predictions: Values, units: UnitBootstrap
+) -> UnitStatistic:
     """Return a metric of predictions of shape (n, n_classes)."""
     if metric == "roc_auc":
-        return _resample_mean_roc_auc(target, predictions, days)
+        return _resample_mean_roc_auc(target, predictions, units)
     if metric == "log_loss":
         of_target = predictions[np.arange(len(target)), target.astype(np.intp)]
-        return resample_mean(-np.log(np.clip(of_target, EPSILON, 1.0)), days)
+        return resample_mean(-np.log(np.clip(of_target, EPSILON, 1.0)), units)
     classes = predictions.argmax(axis=1)
     if metric == "accuracy":
-        return resample_mean((classes == target).astype(np.float64), days)
+        return resample_mean((classes == target).astype(np.float64), units)
     resample = _resample_balanced_accuracy if metric == "balanced_accuracy" else _resample_f1_macro
-    return resample(target, classes, predictions.shape[1], days)
+    return resample(target, classes, predictions.shape[1], units)
 
 
-def _resample_mean_roc_auc(target: Values, predictions: Values, days: DayBootstrap) -> DayStatistic:
+def _resample_mean_roc_auc(target: Values, predictions: Values, units: UnitBootstrap) -> UnitStatistic:
     """Return the mean ROC AUC of each class against all others."""
     statistics = [
-        _resample_roc_auc((target == code).astype(np.float64), predictions[:, code], days)
+        _resample_roc_auc((target == code).astype(np.float64), predictions[:, code], units)
         for code in range(predictions.shape[1])
     ]
     return lambda weights: np.mean([statistic(weights) for statistic in statistics], axis=0)
 
 
 def _resample_balanced_accuracy(
-    target: Values, classes: npt.NDArray[np.intp], n_classes: int, days: DayBootstrap
-) -> DayStatistic:
-    hits = _class_sums(np.where(classes == target, target, -1), n_classes, days)
-    actual = _class_sums(target, n_classes, days)
+    target: Values, classes: npt.NDArray[np.intp], n_classes: int, units: UnitBootstrap
+) -> UnitStatistic:
+    hits = _class_sums(np.where(classes == target, target, -1), n_classes, units)
+    actual = _class_sums(target, n_classes, units)
 
     def balanced_accuracy(weights: Values) -> Values:
         recalls = [
@@ -206,10 +208,10 @@ def _resample_balanced_accuracy(
 
 
 def _resample_f1_macro(
-    target: Values, classes: npt.NDArray[np.intp], n_classes: int, days: DayBootstrap
-) -> DayStatistic:
-    hits = _class_sums(np.where(classes == target, target, -1), n_classes, days)
-    selected = _class_sums(target, n_classes, days) + _class_sums(classes, n_classes, days)
+    target: Values, classes: npt.NDArray[np.intp], n_classes: int, units: UnitBootstrap
+) -> UnitStatistic:
+    hits = _class_sums(np.where(classes == target, target, -1), n_classes, units)
+    selected = _class_sums(target, n_classes, units) + _class_sums(classes, n_classes, units)
 
     def f1_macro(weights: Values) -> Values:
         scores = [
@@ -221,6 +223,6 @@ def _resample_f1_macro(
     return f1_macro
 
 
-def _class_sums(codes: Values | npt.NDArray[np.intp], n_classes: int, days: DayBootstrap) -> Values:
-    """Return the rows of each class per day, shape (n_classes, n_days)."""
-    return np.stack([sum_by_day((codes == code).astype(np.float64), days) for code in range(n_classes)])
+def _class_sums(codes: Values | npt.NDArray[np.intp], n_classes: int, units: UnitBootstrap) -> Values:
+    """Return the rows of each class per unit, shape (n_classes, n_units)."""
+    return np.stack([sum_by_unit((codes == code).astype(np.float64), units) for code in range(n_classes)])

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from include.declarations import Metric
-    from include.modeling.evaluation.bootstrap import DayBootstrap, Values
+    from include.modeling.evaluation.bootstrap import UnitBootstrap, Values
     from include.modeling.evaluation.context import EvaluationContext
 
 
@@ -50,7 +50,7 @@ def compare_with_champion(
                 context.test.predictions,
                 champion.predictions,
                 confidence=gate.confidence,
-                days=context.days,
+                units=context.units,
             )
             gains.append(gain)
     return ChampionComparison(
@@ -65,12 +65,12 @@ def paired_gain(
     champion: Values,
     *,
     confidence: float,
-    days: DayBootstrap,
+    units: UnitBootstrap,
 ) -> Gain:
     """
-    Return the gain of one model on another, from resampled days that are the same for both.
+    Return the gain of one model on another, from resampled units that are the same for both.
 
-    Paired bootstrap (Efron and Tibshirani 1993), with blocks of days in place of rows.
+    Paired bootstrap (Efron and Tibshirani 1993), with blocks of days, or groups of rows, in place of rows.
 
     Parameters
     ----------
@@ -80,17 +80,17 @@ def paired_gain(
         Predictions of the same n rows.
     confidence : float
         Probability of each bound.
-    days : DayBootstrap
-        Days of the n rows.
+    units : UnitBootstrap
+        Units of the n rows.
     """
     sign = 1 if metric in GREATER_IS_BETTER else -1
-    new = resample_metric(metric, target, challenger, days)
-    old = resample_metric(metric, target, champion, days)
+    new = resample_metric(metric, target, challenger, units)
+    old = resample_metric(metric, target, champion, units)
     function = METRIC_FUNCTIONS[metric]
     value = sign * (float(function(target, challenger)) - float(function(target, champion)))
 
     def gain(weights: Values) -> Values:
         return sign * (new(weights) - old(weights))
 
-    lower, upper = days.interval(gain, confidence=confidence, value=value)
-    return Gain(metric, value, lower, upper, confidence, days.count, f"paired {days.method}")
+    lower, upper = units.interval(gain, confidence=confidence, value=value)
+    return Gain(metric, value, lower, upper, confidence, units.count, f"paired {units.method}", units.unit)

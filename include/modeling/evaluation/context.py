@@ -9,7 +9,7 @@ import numpy as np
 
 from include.errors import ModelError
 from include.modeling.evaluation.baseline import baseline_predictions
-from include.modeling.evaluation.bootstrap import DayBootstrap
+from include.modeling.evaluation.bootstrap import UnitBootstrap
 from include.modeling.evaluation.costs import choose_threshold
 from include.modeling.evaluation.estimator_errors import estimator_errors
 
@@ -72,8 +72,8 @@ class EvaluationContext:
         At most `MAX_ROWS` rows each, always the same; no validation split is None.
     test : ScoredSplit
         All test rows.
-    days : DayBootstrap
-        Days of the test rows.
+    units : UnitBootstrap
+        Days of the test rows, or random groups of them.
     threshold, baseline_threshold : float
         Probability from which a row is acted on: by the model, and by the baseline.
     baseline : array of float
@@ -85,7 +85,7 @@ class EvaluationContext:
     train: ScoredSplit
     validation: ScoredSplit | None
     test: ScoredSplit
-    days: DayBootstrap
+    units: UnitBootstrap
     threshold: float
     baseline: Values
     baseline_threshold: float
@@ -143,7 +143,7 @@ def build_context(
         train=train,
         validation=validation,
         test=test,
-        days=DayBootstrap.of(splits.test["day"]),
+        units=UnitBootstrap.of_days(splits.test["day"]),
         threshold=choose_threshold(use_case.cost, selection.target, selection.predictions),
         baseline=baseline,
         baseline_threshold=choose_threshold(use_case.cost, selection.target, baseline_selection),

@@ -31,8 +31,8 @@ def compare_costs(context: EvaluationContext) -> CostComparison | None:
     saved = float(alternative.mean() - model.mean()) * PER_ROWS
     declared = [gate.confidence for gate in context.use_case.gates if gate.kind == "business_value"]
     confidence = max(declared, default=DEFAULT_CONFIDENCE)
-    saving = resample_mean((alternative - model) * PER_ROWS, context.days)
-    lower, upper = context.days.interval(saving, confidence=confidence, value=saved)
+    saving = resample_mean((alternative - model) * PER_ROWS, context.units)
+    lower, upper = context.units.interval(saving, confidence=confidence, value=saved)
     return CostComparison(
         currency=cost.currency,
         threshold=threshold,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pydantic import BaseModel, ConfigDict
 
 from include.data.snapshots.leakage_history import LeakageRecord
+from include.modeling.evaluation.bootstrap import Unit
 
 Figure = float | int | str
 
@@ -22,7 +23,7 @@ class Gain:
     How much better the challenger is, in units of the metric; positive is better for every metric.
 
     With `confidence` the true gain is at least `lower`, and with the same confidence at most `upper`, as far
-    as the `days` of the test rows can tell.
+    as the `units` of the test rows, days or groups, can tell.
     """
 
     metric: str
@@ -30,8 +31,9 @@ class Gain:
     lower: float
     upper: float
     confidence: float
-    days: int
+    units: int
     method: str
+    unit: Unit = "days"
 
 
 class ChampionComparison(_Figures):
@@ -94,8 +96,10 @@ class Evidence(_Figures):
         Test rows that are training rows too.
     prediction_range : tuple of float
         Lowest and highest prediction of a test row.
-    days : int
-        Test days.
+    units : int
+        Test days, or random groups of the test rows.
+    unit : str
+        `days` or `groups`.
     sampled : mapping
         Rows that a split was measured on, where these are not all.
     intervals : mapping
@@ -120,7 +124,8 @@ class Evidence(_Figures):
     rows: Mapping[str, int]
     overlap: int
     prediction_range: tuple[float, float]
-    days: int = 0
+    units: int = 0
+    unit: Unit = "days"
     sampled: Mapping[str, int] = {}
     intervals: Mapping[str, tuple[float, float]] = {}
     baseline: Mapping[str, float] = {}

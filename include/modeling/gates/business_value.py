@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from include.declarations import BusinessValue
 from include.errors import GateFailed
-from include.modeling.evaluation.bootstrap import MINIMUM_DAYS
+from include.modeling.evaluation.bootstrap import MINIMUM_UNITS, describe_units
 from include.modeling.gates.base import PromotionGate
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ class BusinessValueGate(PromotionGate[BusinessValue]):
         """
         Pass if the lower bound of the saving reaches the minimum, fail if the upper bound does not.
 
-        In between, and with too few test days, the verdict is inconclusive.
+        In between, and with too few test days or rows, the verdict is inconclusive.
 
         Raises
         ------
@@ -41,7 +41,7 @@ class BusinessValueGate(PromotionGate[BusinessValue]):
             "minimum": minimum,
             "lower": costs.lower,
             "upper": costs.upper,
-            "days": evidence.days,
+            evidence.unit: evidence.units,
         }
         alternative = "the baseline" if costs.baseline <= costs.without else "no model"
         reason = (
@@ -49,8 +49,9 @@ class BusinessValueGate(PromotionGate[BusinessValue]):
             f"({costs.lower:,.2f} to {costs.upper:,.2f}), {minimum:,.2f} required"
         )
         outcome: VerdictOutcome = "inconclusive"
-        if evidence.days < MINIMUM_DAYS:
-            reason += f"; {evidence.days} test days are too few to estimate how much days differ"
+        if evidence.units < MINIMUM_UNITS:
+            units = describe_units(evidence.units, evidence.unit)
+            reason += f"; {units} are too few to estimate how much {evidence.unit} differ"
         elif costs.lower >= minimum:
             outcome = "pass"
         elif costs.upper < minimum:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from include.declarations import Calibration
-from include.modeling.evaluation.bootstrap_metrics import sum_by_day
+from include.modeling.evaluation.bootstrap_metrics import sum_by_unit
 from include.modeling.evaluation.evidence import Measurement
 from include.modeling.evaluation.metrics import equal_count_bins
 from include.modeling.gates.base import PromotionGate
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from include.modeling.evaluation.bootstrap import DayBootstrap, Values
+    from include.modeling.evaluation.bootstrap import UnitBootstrap, Values
     from include.modeling.evaluation.context import EvaluationContext
     from include.modeling.evaluation.evidence import Evidence, Figure
     from include.modeling.gates.base import Verdict, VerdictOutcome
@@ -31,17 +31,17 @@ class CalibrationGate(PromotionGate[Calibration]):
         predictions = context.test.predictions
         target = context.test.target
         bins = equal_count_bins(predictions, self.declared.bins)
-        rows = _sums_by_bin(np.ones(len(target)), bins, context.days)
-        predicted = _sums_by_bin(predictions, bins, context.days)
-        positive = _sums_by_bin(target, bins, context.days)
+        rows = _sums_by_bin(np.ones(len(target)), bins, context.units)
+        predicted = _sums_by_bin(predictions, bins, context.units)
+        positive = _sums_by_bin(target, bins, context.units)
 
         def calibration_error(weights: Values) -> Values:
             gaps = np.abs(weights @ (predicted - positive).T).sum(axis=1)
             errors: Values = gaps / (weights @ rows.T).sum(axis=1)
             return errors
 
-        error = float(calibration_error(context.days.ones)[0])
-        lower, upper = context.days.interval(
+        error = float(calibration_error(context.units.ones)[0])
+        lower, upper = context.units.interval(
             calibration_error, confidence=self.declared.confidence, value=error
         )
         figures: dict[str, Figure] = {
@@ -72,10 +72,10 @@ class CalibrationGate(PromotionGate[Calibration]):
         return self.verdict(outcome, reason, {**measurement.figures, "maximum_error": maximum})
 
 
-def _sums_by_bin(values: Values, bins: npt.NDArray[np.intp], days: DayBootstrap) -> Values:
-    """Return the sum of `values` for each bin and day, shape (n_bins, n_days)."""
+def _sums_by_bin(values: Values, bins: npt.NDArray[np.intp], units: UnitBootstrap) -> Values:
+    """Return the sum of `values` for each bin and unit, shape (n_bins, n_units)."""
     numbers = range(int(bins.max()) + 1)
-    return np.stack([sum_by_day(np.where(bins == number, values, 0.0), days) for number in numbers])
+    return np.stack([sum_by_unit(np.where(bins == number, values, 0.0), units) for number in numbers])
 
 
 def _describe_bins(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from include.declarations import GREATER_IS_BETTER, Improvement, Overfitting, Threshold
-from include.modeling.evaluation.bootstrap import MINIMUM_DAYS
+from include.modeling.evaluation.bootstrap import MINIMUM_UNITS, describe_units
 from include.modeling.gates.base import PromotionGate
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class ThresholdGate(PromotionGate[Threshold]):
         if metric in evidence.intervals:
             lower, upper = evidence.intervals[metric]
             figures |= {"lower": lower, "upper": upper}
-            reason += f" ({lower:.4f} to {upper:.4f} over {evidence.days} days)"
+            reason += f" ({lower:.4f} to {upper:.4f} over {describe_units(evidence.units, evidence.unit)})"
         return self.verdict(outcome, reason, figures)
 
 
@@ -50,7 +50,7 @@ class ImprovementGate(PromotionGate[Improvement]):
         Pass if the lower bound of the gain reaches the required gain, fail if the upper bound does not.
 
         The required gain rises with every failed attempt since the last promotion, so that many attempts do
-        not pass by chance. In between, and with too few test days, the verdict is inconclusive.
+        not pass by chance. In between, and with too few test days or rows, the verdict is inconclusive.
         """
         champion = evidence.champion
         if champion is None:
@@ -68,7 +68,7 @@ class ImprovementGate(PromotionGate[Improvement]):
             "lower": gain.lower,
             "upper": gain.upper,
             "confidence": gain.confidence,
-            "days": gain.days,
+            gain.unit: gain.units,
         }
         reason = (
             f"{self.declared.metric} gains {gain.value:+.5f} on champion {champion.version} "
@@ -76,8 +76,9 @@ class ImprovementGate(PromotionGate[Improvement]):
             f"{self._describe_penalty(evidence.refusals)}"
         )
         outcome: VerdictOutcome = "inconclusive"
-        if gain.days < MINIMUM_DAYS:
-            reason += f"; {gain.days} test days are too few to estimate how much days differ"
+        if gain.units < MINIMUM_UNITS:
+            units = describe_units(gain.units, gain.unit)
+            reason += f"; {units} are too few to estimate how much {gain.unit} differ"
         elif gain.lower >= required:
             outcome = "pass"
         elif gain.upper < required:

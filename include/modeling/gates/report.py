@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment
 from pydantic_core import to_jsonable_python
 
+from include.modeling.evaluation.bootstrap import describe_units
 from include.modeling.gates.base import failed, inconclusive
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ PAGE = """\
 | {{ row | join(" | ") }} |
 {% endfor %}
 
-Rows: {{ split_sizes | join(", ") }}; {{ evidence.days }} test days.
+Rows: {{ split_sizes | join(", ") }}; {{ units }}.
 
 {% if evidence.skill is not none %}
 Skill against the baseline (by {{ slots }}): {{ "{:.1%}".format(evidence.skill) }} of {{ use_case.metric }}.
@@ -108,6 +109,7 @@ def report_markdown(use_case: UseCase, evidence: Evidence | None, verdicts: Sequ
             "header": _metric_header(evidence),
             "metric_rows": _metric_rows(evidence),
             "split_sizes": _split_sizes(evidence),
+            "units": describe_units(evidence.units, evidence.unit),
             "costs": _describe_costs(evidence),
         }
     return _TEMPLATE.render(values)

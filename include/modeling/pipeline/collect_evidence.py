@@ -35,7 +35,7 @@ def collect_evidence(
     splits = context.scored_splits
     metrics = measure_metrics(context)
     skill = skill_score(context.use_case.metric, metrics["test"], metrics["baseline"])
-    intervals = metric_intervals(metrics["test"], test.target, test.predictions, context.days)
+    intervals = metric_intervals(metrics["test"], test.target, test.predictions, context.units)
     champion = compare_with_champion(context, metrics, champion_overlap)
     costs = compare_costs(context)
     measurements = measure_gates(context)
@@ -47,7 +47,8 @@ def collect_evidence(
         },
         overlap=overlap,
         prediction_range=(float(test.predictions.min()), float(test.predictions.max())),
-        days=context.days.count,
+        units=context.units.count,
+        unit=context.units.unit,
         intervals=intervals,
         baseline=metrics["baseline"],
         skill=skill,

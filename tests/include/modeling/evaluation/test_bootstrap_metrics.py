@@ -5,7 +5,7 @@ import pytest
 from sklearn import metrics
 
 from include.declarations import METRICS
-from include.modeling.evaluation.bootstrap import DayBootstrap
+from include.modeling.evaluation.bootstrap import UnitBootstrap
 from include.modeling.evaluation.bootstrap_metrics import resample_metric
 from include.modeling.evaluation.metrics import METRIC_FUNCTIONS, compute_metrics
 from include.use_cases.delay_band import USE_CASE
@@ -26,7 +26,7 @@ def scored():
 @pytest.mark.parametrize("metric", METRIC_NAMES)
 def test_metric_of_drawn_days_is_that_of_their_rows(scored, metric):
     target, predictions, day = scored
-    days = DayBootstrap.of(day)
+    days = UnitBootstrap.of_days(day)
     statistic = resample_metric(metric, target, predictions, days)
     assert statistic(days.ones)[0] == pytest.approx(METRIC_FUNCTIONS[metric](target, predictions))
     weights = np.zeros((1, days.count))

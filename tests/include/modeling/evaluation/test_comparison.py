@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from include.declarations import GREATER_IS_BETTER, METRICS
-from include.modeling.evaluation.bootstrap import DayBootstrap
+from include.modeling.evaluation.bootstrap import UnitBootstrap
 from include.modeling.evaluation.bootstrap_metrics import log_losses, resample_metric
 from include.modeling.evaluation.comparison import paired_gain
 from include.modeling.evaluation.metrics import METRIC_FUNCTIONS
@@ -23,7 +23,7 @@ def rows(metric, count=3_000, seed=0, better=0.2, days=20):
     truth = rng.normal(size=count)
     new = truth + rng.normal(size=count)
     old = truth + rng.normal(size=count) * (1 + better)
-    of_day = DayBootstrap.of(np.arange(count) * days // count)
+    of_day = UnitBootstrap.of_days(np.arange(count) * days // count)
     if metric in METRICS["regression"]:
         return truth * 10, new * 10, old * 10, of_day
     target = (rng.random(count) < 1 / (1 + np.exp(-truth * 2))).astype(float)
@@ -32,7 +32,7 @@ def rows(metric, count=3_000, seed=0, better=0.2, days=20):
 
 def compared(metric, *, confidence=0.95, **how):
     target, new, old, days = rows(metric, **how)
-    return paired_gain(metric, target, new, old, confidence=confidence, days=days)
+    return paired_gain(metric, target, new, old, confidence=confidence, units=days)
 
 
 @pytest.mark.parametrize("metric", ALL)
@@ -51,13 +51,13 @@ def test_gain_of_a_better_model_is_above_zero(metric):
 @pytest.mark.parametrize("metric", ALL)
 def test_gain_of_a_worse_model_is_below_zero(metric):
     target, new, old, days = rows(metric, better=0.6)
-    assert paired_gain(metric, target, old, new, confidence=0.95, days=days).upper < 0
+    assert paired_gain(metric, target, old, new, confidence=0.95, units=days).upper < 0
 
 
 @pytest.mark.parametrize("metric", ALL)
 def test_gain_of_a_model_on_itself_is_zero(metric):
     target, new, _, days = rows(metric)
-    gain = paired_gain(metric, target, new, new, confidence=0.95, days=days)
+    gain = paired_gain(metric, target, new, new, confidence=0.95, units=days)
     assert (gain.value, gain.lower, gain.upper) == (0, 0, 0)
 
 
@@ -85,8 +85,8 @@ def of_good_and_bad_days(seed, days=14, a_day=50):
 
 def test_rows_of_one_day_are_not_taken_as_independent():
     *models, days = of_good_and_bad_days(1, a_day=500)
-    by_day = paired_gain("mae", *models, confidence=0.95, days=DayBootstrap.of(days))
-    by_row = paired_gain("mae", *models, confidence=0.95, days=DayBootstrap.of(np.arange(len(days))))
+    by_day = paired_gain("mae", *models, confidence=0.95, units=UnitBootstrap.of_days(days))
+    by_row = paired_gain("mae", *models, confidence=0.95, units=UnitBootstrap.of_rows(len(days)))
     assert by_day.upper - by_day.lower > 3 * (by_row.upper - by_row.lower)
 
 
@@ -94,15 +94,8 @@ def test_varying_days_are_seldom_taken_for_a_gain():
     lower = []
     for seed in range(100):
         *models, days = of_good_and_bad_days(seed)
-        lower.append(paired_gain("mae", *models, confidence=0.9, days=DayBootstrap.of(days)).lower)
+        lower.append(paired_gain("mae", *models, confidence=0.9, units=UnitBootstrap.of_days(days)).lower)
     assert np.mean(np.array(lower) <= 0) >= 0.82
-
-
-def test_resamples_have_as_many_days_as_the_window():
-    days = DayBootstrap.of(np.repeat(np.arange(14), 3))
-    assert days.block == 2
-    assert set(days.weights.sum(axis=1)) == {14.0}
-    assert days.weights.mean(axis=0) == pytest.approx(1, abs=0.1)
 
 
 def test_interval_of_the_same_rows_is_the_same():
@@ -112,7 +105,7 @@ def test_interval_of_the_same_rows_is_the_same():
 @pytest.mark.parametrize("metric", ["log_loss", "mae", "roc_auc", "r2", "average_precision"])
 def test_comparison_of_200000_rows_costs_at_most_100_sorts(metric):
     target, new, old, days = rows(metric, 200_000, days=14)
-    comparison_s = cpu_seconds(lambda: paired_gain(metric, target, new, old, confidence=0.95, days=days))
+    comparison_s = cpu_seconds(lambda: paired_gain(metric, target, new, old, confidence=0.95, units=days))
     sort_s = cpu_seconds(lambda: [np.argsort(new) for _ in range(10)]) / 10
     assert comparison_s < 100 * sort_s
 
@@ -136,7 +129,7 @@ def test_log_loss_of_certain_errors_is_that_of_scikit_learn():
 def test_ties_count_as_in_scikit_learn(drawn):
     target, scores, of_day = (np.array(column, dtype=float) for column in zip(*drawn, strict=True))
     target[:2] = 0, 1
-    days = DayBootstrap.of(of_day)
+    days = UnitBootstrap.of_days(of_day)
     for metric, score in (("roc_auc", roc_auc_score), ("average_precision", average_precision_score)):
         (value,) = resample_metric(metric, target, scores, days)(days.ones)
         assert value == pytest.approx(score(target, scores), abs=1e-9)

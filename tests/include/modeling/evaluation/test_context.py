@@ -20,7 +20,7 @@ def context_of(function):
 
 def test_context_has_a_prediction_for_each_row():
     context = context_of(sound)
-    assert (len(context.test.predictions), context.days.count) == (80, 2)
+    assert (len(context.test.predictions), context.units.count) == (80, 2)
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ EVIDENCE = Evidence(
     rows={"train": 900, "test": 100},
     overlap=0,
     prediction_range=(0.01, 0.9),
-    days=14,
+    units=14,
     measurements={
         "golden/block": SAME_PREDICTIONS, "parity/block": SAME_PREDICTIONS, "signature/block": Measurement(),
     },
@@ -103,10 +103,10 @@ def against_champion(
     metric: str = "log_loss",
     confidence: float = 0.95,
     refusals: int = 0,
-    days: int = 14,
+    units: int = 14,
 ) -> Evidence:
     """Return evidence with a gain on the champion between these bounds."""
-    gain = Gain(metric, (lower + upper) / 2, lower, upper, confidence, days, "bootstrap")
+    gain = Gain(metric, (lower + upper) / 2, lower, upper, confidence, units, "bootstrap")
     champion = ChampionComparison(version=3, metrics={"log_loss": 0.5}, gains=(gain,), overlap=overlap)
     return EVIDENCE.model_copy(update={"champion": champion, "refusals": refusals})
 

@@ -63,9 +63,9 @@ def test_improvement_shows_the_penalty_per_attempt():
     assert "0.002 for each failed attempt since the last promotion: 3" in verdict.reason
 
 
-@pytest.mark.parametrize(("days", "outcome"), [(4, "inconclusive"), (5, "pass")])
-def test_improvement_on_too_few_days_is_inconclusive(days, outcome):
-    assert improvement(against_champion(days=days), minimum_gain=0.002).outcome == outcome
+@pytest.mark.parametrize(("units", "outcome"), [(4, "inconclusive"), (5, "pass")])
+def test_improvement_on_too_few_days_is_inconclusive(units, outcome):
+    assert improvement(against_champion(units=units), minimum_gain=0.002).outcome == outcome
 
 
 def test_improvement_of_the_first_model_passes():
