@@ -62,6 +62,8 @@ class Claims(_Signed):
     # The column and how it is divided, and the classes by their codes; none of a regression.
     label: str = ""
     classes: tuple[str, ...] = ()
+    # How the rows of the snapshot were divided into training, validation and test.
+    split: str = ""
     code_version: str
     lock_hash: str
     parameters: dict[str, Any] = {}

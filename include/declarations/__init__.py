@@ -34,8 +34,8 @@ from include.declarations.monitoring import DriftPolicy, RetrainPolicy, Slo
 from include.declarations.release import Rollout
 from include.declarations.serving import Serving
 from include.declarations.sources import AnySource, FileSource, Format, HttpSource, PostgresSource
-from include.declarations.training import AnyParameter, Categorical, Integer, Real, Training, Tuning
-from include.declarations.use_cases import Split, UseCase
+from include.declarations.training import AnyParameter, Categorical, Integer, Real, Split, Training, Tuning
+from include.declarations.use_cases import UseCase
 
 __all__ = [
     "GREATER_IS_BETTER",

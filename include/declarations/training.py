@@ -12,6 +12,10 @@ from pydantic import Field, model_validator
 from include.declarations.base import Declaration, Name
 from include.declarations.metrics import Metric
 
+SPLIT_FIELDS = {
+    "time": ("validation_days", "test_days", "embargo_days"),
+    "entity": ("validation_share", "test_share", "seed"),
+}
 Plain = bool | int | float | str | None
 
 
@@ -31,6 +35,54 @@ class Training(Declaration):
     half_life_days: float | None = Field(default=None, gt=0)
     early_stopping: int | None = Field(default=None, ge=1)
     convergence: Literal["note", "require"] = "note"
+
+
+class Split(Declaration):
+    """
+    Split into training, validation and test rows.
+
+    By `time`, in days from the end of the data: training, then validation, then test. `embargo_days` days
+    before validation and before test are not used, since on the first day of each the labels of the days
+    before were not known yet; by default it is the lag of the label's dataset.
+
+    By `entity`, for rows without a time: the shares (0 to 1) of the entities are chosen at random by `seed`.
+    An entity is in the same part as long as the shares and the seed stay, also when data lands anew.
+
+    Training fails with fewer than `minimum_rows` training rows.
+    """
+
+    by: Literal["time", "entity"] = "time"
+    validation_days: int = Field(default=14, ge=0)
+    test_days: int = Field(default=14, ge=1)
+    embargo_days: int | None = Field(default=None, ge=0)
+    validation_share: float = Field(default=0.15, ge=0, lt=1)
+    test_share: float = Field(default=0.2, gt=0, lt=1)
+    seed: int = Field(default=0, ge=0, lt=2**31)
+    minimum_rows: int = Field(default=1_000, ge=1)
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        other = SPLIT_FIELDS["entity" if self.by == "time" else "time"]
+        changed = [name for name in other if getattr(self, name) != type(self).model_fields[name].default]
+        if changed:
+            raise ValueError(f"{', '.join(changed)}: not for a split by {self.by}; remove it, or change `by`")
+        if self.validation_share + self.test_share >= 1:
+            raise ValueError("validation_share and test_share leave no rows to train on: lower one of them")
+        return self
+
+    @property
+    def has_validation(self) -> bool:
+        """Whether there are validation rows."""
+        return bool(self.validation_days if self.by == "time" else self.validation_share)
+
+    def describe(self, entity: str) -> str:
+        """Return the split in words; `entity` is the name of the entity."""
+        if self.by == "entity":
+            return (
+                f"split at random by {entity}, seed {self.seed}: {self.validation_share:.0%} validation, "
+                f"{self.test_share:.0%} test"
+            )
+        return f"split by time: the last {self.test_days} days test, {self.validation_days} validation"
 
 
 class Integer(Declaration):
@@ -76,7 +128,8 @@ class Tuning(Declaration):
     Search for the parameters of `build_model(**parameters)` on days before the test days.
 
     Each of `trials` trials is scored by `metric` (by default the use case's) on `folds` windows of
-    `fold_days` days, each after the days that the trial is fitted on. Trials run in `workers` processes of
+    `fold_days` days, each after the days that the trial is fitted on; of rows that are split by entity, on
+    `folds` random parts of them. Trials run in `workers` processes of
     this machine, or on the Dask cluster whose scheduler is at `dask`. No trial starts after `timeout`.
     """
 

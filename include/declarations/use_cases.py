@@ -13,7 +13,7 @@ from include.declarations.labels import Label
 from include.declarations.monitoring import DriftPolicy, RetrainPolicy, Slo
 from include.declarations.release import Rollout
 from include.declarations.serving import Module, Serving
-from include.declarations.training import Training, Tuning
+from include.declarations.training import Split, Training, Tuning
 
 # Gates that need one number per row.
 SCALAR_GATES = frozenset(
@@ -21,22 +21,8 @@ SCALAR_GATES = frozenset(
 )
 
 BINARY_CLASSES = 2
+MIN_RANDOM_FOLDS = 2
 MIN_CLASSES = 3
-
-
-class Split(Declaration):
-    """
-    Split by time, in days from the end of the data: training, then validation, then test.
-
-    `embargo_days` days before validation and before test are not used, since on the first day of each the
-    labels of the days before were not known yet; by default it is the lag of the label's dataset. Training
-    fails with fewer than `minimum_rows` training rows.
-    """
-
-    validation_days: int = Field(default=14, ge=0)
-    test_days: int = Field(default=14, ge=1)
-    embargo_days: int | None = Field(default=None, ge=0)
-    minimum_rows: int = Field(default=1_000, ge=1)
 
 
 class UseCase(Declaration):
@@ -127,6 +113,8 @@ class UseCase(Declaration):
             raise ValueError(f"cost: {type(self.cost).__name__} is not for a {self.task} task")
 
     def _check_training(self) -> None:
+        if self.tuning is not None and self.split.by == "entity" and self.tuning.folds < MIN_RANDOM_FOLDS:
+            raise ValueError("tuning.folds: rows that are split by entity need two or more folds")
         if self.tuning is not None and self.tuning.metric is not None:
             require_known([self.tuning.metric], METRICS[self.task], f"tuning.metric of a {self.task} task")
         weights = self.training.class_weights
@@ -135,5 +123,8 @@ class UseCase(Declaration):
         n_classes = len(self.class_names)
         if isinstance(weights, tuple) and len(weights) != n_classes:
             raise ValueError(f"training.class_weights: give one weight for each of the {n_classes} classes")
-        if self.training.early_stopping is not None and not self.split.validation_days:
-            raise ValueError("training.early_stopping: needs split.validation_days above 0")
+        if self.training.early_stopping is not None and not self.split.has_validation:
+            name = "validation_days" if self.split.by == "time" else "validation_share"
+            raise ValueError(f"training.early_stopping: needs split.{name} above 0")
+        if self.training.half_life_days is not None and self.split.by == "entity":
+            raise ValueError("training.half_life_days: rows that are split by entity have no age; remove it")

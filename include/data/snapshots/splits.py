@@ -1,4 +1,4 @@
-"""Splits by time into training, validation and test rows."""
+"""Splits into training, validation and test rows, by time or by entity."""
 
 from __future__ import annotations
 
@@ -6,19 +6,26 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
+import pandas as pd
+
 from include.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Any
 
-    import pandas as pd
+    import numpy as np
 
     from include.declarations import Split
+
+    Positions = np.ndarray[Any, np.dtype[np.float64]]
+
+HASHES = 2.0**64
 
 
 @dataclass(frozen=True, slots=True)
 class Splits:
-    """Rows for fitting, for choosing and for testing a model: disjoint days, in this order."""
+    """Rows for fitting, for choosing and for testing a model: disjoint days in this order, or entities."""
 
     train: pd.DataFrame
     validation: pd.DataFrame
@@ -26,20 +33,81 @@ class Splits:
 
 
 def split_rows(
-    frame: pd.DataFrame, split: Split, *, lag_days: int, class_names: Sequence[str] = ()
+    frame: pd.DataFrame, split: Split, *, entity: str, lag_days: int, class_names: Sequence[str] = ()
 ) -> Splits:
     """
-    Split rows by day: the last `test_days` are test, the `validation_days` before validation, the rest
-    training.
+    Split rows as `split` declares, by time or by entity.
 
-    `embargo_days` before validation and before test are not used, by default the label's `lag_days`: on the
-    morning of the first day after them, their labels had not landed. `class_names` are those of a classifier
-    by code.
+    Parameters
+    ----------
+    frame
+        Rows of a snapshot, with `day`, `entity` and `target`.
+    split
+        Declared split.
+    entity
+        Column of the entity.
+    lag_days
+        Lag of the label's dataset, the embargo of a split by time that declares none.
+    class_names
+        Classes of a classifier by code.
 
     Raises
     ------
     DataError
         If there are too few days or rows, or the training or test rows of a classifier have only one class.
+    """
+    parts = _by_entity(frame, split, entity) if split.by == "entity" else _by_time(frame, split, lag_days)
+    more = "Land a file of more rows" if split.by == "entity" else "Publish more days"
+    if len(parts.train) < split.minimum_rows:
+        raise DataError(
+            f"There are {len(parts.train):,} training rows; the use case needs {split.minimum_rows:,}. "
+            f"{more}, or lower `split.minimum_rows`."
+        )
+    for name, part in (("training", parts.train), ("test", parts.test)):
+        if class_names and part["target"].nunique() < 2:
+            raise DataError(
+                f"All {len(part):,} {name} rows are {class_names[int(part['target'].iloc[0])]}. "
+                f"{more}, or correct the use case's `label`."
+            )
+    return parts
+
+
+def entity_positions(frame: pd.DataFrame, entity: str, seed: int) -> Positions:
+    """
+    Return a position from 0 to 1 for each row (n,), which depends on its entity and on `seed` only.
+
+    Positions are uniform, and the same on every machine, whatever the type of the entity's column is.
+    """
+    keys = frame[entity].astype(str).astype(object)
+    hashes = pd.util.hash_pandas_object(keys, index=False, hash_key=f"{seed:016d}")
+    positions: Positions = hashes.to_numpy(dtype="float64") / HASHES
+    return positions
+
+
+def _by_entity(frame: pd.DataFrame, split: Split, entity: str) -> Splits:
+    """Split at random: the lowest positions are test, the next validation, the rest training."""
+    positions = entity_positions(frame, entity, split.seed)
+    is_test = positions < split.test_share
+    is_validation = ~is_test & (positions < split.test_share + split.validation_share)
+    parts = Splits(frame[~is_test & ~is_validation], frame[is_validation], frame[is_test])
+    expected = {"training": True, "validation": split.has_validation, "test": True}
+    sizes = zip(expected.items(), (parts.train, parts.validation, parts.test), strict=True)
+    empty = [name for (name, is_expected), part in sizes if is_expected and not len(part)]
+    if empty:
+        raise DataError(
+            f"There are {len(frame)} labelled rows; a random split by {entity} leaves none for "
+            f"{' and '.join(empty)}. Land a file of more rows, or change the shares in the use case's "
+            "`split`."
+        )
+    return parts
+
+
+def _by_time(frame: pd.DataFrame, split: Split, lag_days: int) -> Splits:
+    """
+    Split by day: the last `test_days` are test, the `validation_days` before validation, the rest training.
+
+    `embargo_days` before validation and before test are not used, by default the label's `lag_days`: on the
+    morning of the first day after them, their labels had not landed.
     """
     embargo = lag_days if split.embargo_days is None else split.embargo_days
     days = sorted(frame["day"].unique())
@@ -53,22 +121,8 @@ def split_rows(
             f"{split.validation_days + split.test_days}, each after an embargo of {embargo}, and training "
             "needs at least one more. Publish more days, or lower the days in the use case's `split`."
         )
-    train_rows, validation_rows, test_rows = (
-        frame[frame["day"].isin(part)] for part in (train, validation, test)
-    )
-    parts = Splits(train_rows, validation_rows, test_rows)
-    if len(parts.train) < split.minimum_rows:
-        raise DataError(
-            f"There are {len(parts.train):,} training rows; the use case needs {split.minimum_rows:,}. "
-            "Publish more days, or lower `split.minimum_rows`."
-        )
-    for name, part in (("training", parts.train), ("test", parts.test)):
-        if class_names and part["target"].nunique() < 2:
-            raise DataError(
-                f"All {len(part):,} {name} rows are {class_names[int(part['target'].iloc[0])]}. "
-                "Publish more days, or correct the use case's `label`."
-            )
-    return parts
+    rows = [frame[frame["day"].isin(part)] for part in (train, validation, test)]
+    return Splits(*rows)
 
 
 def _before(days: list[str], first: str, embargo: int) -> list[str]:

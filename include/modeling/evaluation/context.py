@@ -137,13 +137,16 @@ def build_context(
         champion_scores = ChampionScores(champion_version, champion, predictions)
     selection = validation or train
     baseline, baseline_selection = baseline_predictions(use_case, splits.train, splits.test, selection.frame)
+    by_entity = use_case.split.by == "entity"
     return EvaluationContext(
         use_case=use_case,
         package=candidate,
         train=train,
         validation=validation,
         test=test,
-        units=UnitBootstrap.of_days(splits.test["day"]),
+        units=UnitBootstrap.of_rows(len(test.target))
+        if by_entity
+        else UnitBootstrap.of_days(test.frame["day"]),
         threshold=choose_threshold(use_case.cost, selection.target, selection.predictions),
         baseline=baseline,
         baseline_threshold=choose_threshold(use_case.cost, selection.target, baseline_selection),

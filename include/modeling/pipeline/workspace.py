@@ -58,15 +58,30 @@ class TrainedCandidate:
 
 
 def split_snapshot(use_case: UseCase, frame: pd.DataFrame) -> Splits:
-    """Return the training, validation and test rows, separated by the lag of the label."""
-    label = catalog().datasets[use_case.label.dataset]
-    return split_rows(frame, use_case.split, lag_days=label.lag_days, class_names=use_case.class_names)
+    """Return the training, validation and test rows, as the split of the use case declares."""
+    declared = catalog()
+    return split_rows(
+        frame,
+        use_case.split,
+        entity=declared.feature_views[use_case.feature_view].entity,
+        lag_days=declared.datasets[use_case.label.dataset].lag_days,
+        class_names=use_case.class_names,
+    )
+
+
+def describe_split(use_case: UseCase) -> str:
+    """Return the split of the use case in words, with the name of its entity."""
+    return use_case.split.describe(catalog().feature_views[use_case.feature_view].entity)
 
 
 def row_identities(use_case: UseCase, *frames: pd.DataFrame) -> npt.NDArray[np.uint64]:
-    """Return one hash per row, of entity and day: the same whatever its features and their types are."""
+    """
+    Return one hash per row, the same whatever its features and their types are: of entity and day, or of the
+    entity alone where rows are split by it.
+    """
     view = catalog().feature_views[use_case.feature_view]
-    return np.concatenate([row_hashes(frame[[view.entity, "day"]].astype(object)) for frame in frames])
+    columns = [view.entity] if use_case.split.by == "entity" else [view.entity, "day"]
+    return np.concatenate([row_hashes(frame[columns].astype(object)) for frame in frames])
 
 
 def count_overlaps(use_case: UseCase, splits: Splits, champion: Path | None) -> tuple[int, int | None]:

@@ -88,7 +88,7 @@ def card_markdown(model: Path, certificate: Certificate, use_case: UseCase, vers
         use_case=use_case,
         version=version,
         identity=_identity(certificate, use_case),
-        data=certificate.snapshot | {"features": ", ".join(use_case.features)},
+        data=certificate.snapshot | {"split": certificate.split, "features": ", ".join(use_case.features)},
         gate_report="\n".join(gate_lines),
         measurements=_measurements(evidence),
         importance=_importance(model / EVIDENCE / EXPLANATIONS),

@@ -14,7 +14,7 @@ from include.errors import CertificateInvalid, ConflictError, GateFailed
 from include.inference.model import load_model
 from include.modeling.gates import MAX_PREDICTION_GAP, failed, inconclusive, report
 from include.modeling.packaging import package
-from include.modeling.pipeline.workspace import EVIDENCE
+from include.modeling.pipeline.workspace import EVIDENCE, describe_split
 from include.modeling.registration import model_card
 from include.modeling.registry.provenance import Provenance
 from include.modeling.registry.registry import ModelReference, as_tags
@@ -193,6 +193,7 @@ def _claims(
         snapshot=dict(provenance.snapshot),
         label=site.use_case.label.description,
         classes=site.use_case.class_names,
+        split=describe_split(site.use_case),
         code_version=provenance.code_version,
         lock_hash=provenance.lock_hash,
         parameters=dict(provenance.parameters),

@@ -85,8 +85,8 @@ def learning_curve(
     Return the learning curve of the use case's metric.
 
     For boosting, the staged predictions of the fitted estimator are measured. Other estimators are fitted
-    again on the newest 10 % and the newest 30 % of the training rows. At most 5,000 rows of each split are
-    measured.
+    again on 10 % and on 30 % of the training rows, the newest ones of a split by time. At most 5,000 rows of
+    each split are measured.
 
     Parameters
     ----------
@@ -121,7 +121,7 @@ def draw_learning_curve(curve: LearningCurve, title: str) -> bytes:
 
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.subplots()
-    for name, values in (("training days", curve.train), ("validation days", curve.validation)):
+    for name, values in (("training rows", curve.train), ("validation rows", curve.validation)):
         axes.plot(curve.steps, values, marker="o", markersize=3, label=name)
     axes.set(title=f"{title}: gap {curve.gap:+.4g}", xlabel=curve.over, ylabel=curve.metric)
     axes.grid(alpha=0.3)
@@ -163,12 +163,19 @@ def _curve_by_rows(
         validation_values.append(_evaluate(use_case, fitted, validation_sample))
 
     for share in ROW_SHARES:
-        rows = train.tail(max(1, round(share * len(train))))
+        rows = _share_of(train, share, use_case)
         if use_case.task == "regression" or rows["target"].nunique() == train["target"].nunique():
             fitted = fit_estimator(use_case, clone(estimator), rows, validation_sample).estimator
             add_step(len(rows), fitted, _sample(rows, use_case.training.seed))
     add_step(len(train), estimator, train_sample)
     return LearningCurve(use_case.metric, "rows", tuple(steps), tuple(train_values), tuple(validation_values))
+
+
+def _share_of(train: pd.DataFrame, share: float, use_case: UseCase) -> pd.DataFrame:
+    count = max(1, round(share * len(train)))
+    if use_case.split.by == "entity":
+        return train.sample(count, random_state=use_case.training.seed)
+    return train.tail(count)
 
 
 def _staged_predictions(

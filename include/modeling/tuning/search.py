@@ -9,9 +9,11 @@ import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from include.catalog import catalog
+from include.data.snapshots.splits import entity_positions
 from include.declarations import GREATER_IS_BETTER
 from include.errors import SettingsError, TrainingFailed
 from include.modeling.evaluation.figures import render_png
@@ -20,7 +22,7 @@ from include.modeling.registry.registry import as_tags
 from include.modeling.training.resource_usage import measure_usage
 from include.modeling.tuning.executors import trial_executor
 from include.modeling.tuning.study import PROBLEM, SCORES, Study
-from include.modeling.tuning.trial import TrialJob, split_folds
+from include.modeling.tuning.trial import FOLD, TrialJob, random_folds, split_folds
 from include.modeling.tuning.trial_runs import TrialRuns
 
 if TYPE_CHECKING:
@@ -183,12 +185,26 @@ def _draw_history(result: TuningResult, scores: list[float | None]) -> bytes:
 
 def _job(use_case: UseCase, build: Callable[..., Any], splits: Splits, metric: str) -> TrialJob:
     rows = pd.concat([splits.train, splits.validation])
+    columns = [*use_case.features, "target"]
+    tuning = _require_tuning(use_case)
+    if use_case.split.by == "entity":
+        rows = rows.assign(**{FOLD: _random_groups(use_case, rows, tuning.folds)})[[FOLD, *columns]]
+        folds = random_folds(tuning.folds)
+        return TrialJob(use_case, metric, build, rows.reset_index(drop=True), folds, unit=FOLD)
     lag_days = catalog().datasets[use_case.label.dataset].lag_days
     declared_embargo = use_case.split.embargo_days
     embargo_days = lag_days if declared_embargo is None else declared_embargo
-    folds = split_folds(_require_tuning(use_case), sorted(rows["day"].unique()), embargo_days=embargo_days)
-    columns = ["day", *use_case.features, "target"]
-    return TrialJob(use_case, metric, build, rows[columns].reset_index(drop=True), folds)
+    folds = split_folds(tuning, sorted(rows["day"].unique()), embargo_days=embargo_days)
+    return TrialJob(use_case, metric, build, rows[["day", *columns]].reset_index(drop=True), folds)
+
+
+def _random_groups(use_case: UseCase, rows: pd.DataFrame, count: int) -> pd.Series:
+    """Return the group of each row, from the random positions of entities that are no test rows."""
+    entity = catalog().feature_views[use_case.feature_view].entity
+    positions = entity_positions(rows, entity, use_case.split.seed)
+    share = (positions - use_case.split.test_share) / (1 - use_case.split.test_share)
+    numbers = np.clip((share * count).astype(int), 0, count - 1)
+    return pd.Series(numbers, rows.index).astype(str)
 
 
 def _require_tuning(use_case: UseCase) -> Tuning:

@@ -1,4 +1,4 @@
-"""Trials: cross-validation of one set of parameters on consecutive windows of days."""
+"""Trials: cross-validation of one set of parameters, on windows of days or on random groups of rows."""
 
 from __future__ import annotations
 
@@ -24,10 +24,13 @@ if TYPE_CHECKING:
 
     Parameters = Mapping[str, Any]
 
+# Number of the random group of a row without a time.
+FOLD = "_airworthy_fold"
+
 
 @dataclass(frozen=True, slots=True)
 class Fold:
-    """Days to fit on, and later days to measure on."""
+    """Days to fit on, and later days to measure on; or groups of rows without a time."""
 
     train: tuple[str, ...]
     validation: tuple[str, ...]
@@ -47,9 +50,11 @@ class TrialJob:
     build
         `build_model` of the use case.
     rows
-        Rows of all folds: `day`, the features and `target`.
+        Rows of all folds: `unit`, the features and `target`.
     folds
         Folds in the order of time.
+    unit
+        Column that the folds name the values of: the day, or `FOLD`.
     """
 
     use_case: UseCase
@@ -57,6 +62,7 @@ class TrialJob:
     build: Callable[..., Any]
     rows: pd.DataFrame
     folds: tuple[Fold, ...]
+    unit: str = "day"
 
     def to_bytes(self) -> bytes:
         """Return the job pickled by cloudpickle, with the module of the use case by value."""
@@ -118,6 +124,14 @@ def split_folds(tuning: Tuning, days: Sequence[str], *, embargo_days: int) -> tu
     return tuple(folds)
 
 
+def random_folds(n_folds: int) -> tuple[Fold, ...]:
+    """Return folds of numbered groups of rows; each is measured on one group and fitted on all others."""
+    groups = list(map(str, range(n_folds)))
+    return tuple(
+        Fold((*groups[:number], *groups[number + 1 :]), (group,)) for number, group in enumerate(groups)
+    )
+
+
 def run_trial(job: TrialJob, parameters: Parameters) -> TrialResult:
     """
     Fit and measure the estimator with `parameters` on every fold.
@@ -147,8 +161,8 @@ def run_trial(job: TrialJob, parameters: Parameters) -> TrialResult:
 
 
 def _score_fold(job: TrialJob, fold: Fold, parameters: Parameters) -> float:
-    train = job.rows[job.rows["day"].isin(fold.train)]
-    validation = job.rows[job.rows["day"].isin(fold.validation)]
+    train = job.rows[job.rows[job.unit].isin(fold.train)]
+    validation = job.rows[job.rows[job.unit].isin(fold.validation)]
     fitted = fit_estimator(job.use_case, job.build(**parameters), train, validation)
     features = validation[list(job.use_case.features)]
     predictions = predict(fitted.estimator, job.use_case.task, features)

@@ -69,6 +69,29 @@ MISTAKES = {
         lambda: again(USE_CASE, training=Training(early_stopping=5), split=Split(validation_days=0)),
         "needs split.validation_days",
     ),
+    "early stopping on no share": (
+        lambda: again(
+            USE_CASE, training=Training(early_stopping=5), split=Split(by="entity", validation_share=0)
+        ),
+        "needs split.validation_share",
+    ),
+    "days of a split by entity": (
+        lambda: Split(by="entity", test_days=7),
+        "test_days: not for a split by entity",
+    ),
+    "seed of a split by time": (lambda: Split(seed=3), "seed: not for a split by time"),
+    "no training rows": (
+        lambda: Split(by="entity", validation_share=0.5, test_share=0.5),
+        "leave no rows to train on",
+    ),
+    "age of undated rows": (
+        lambda: again(USE_CASE, training=Training(half_life_days=9), split=Split(by="entity")),
+        "training.half_life_days: rows that are split by entity have no age",
+    ),
+    "one random fold": (
+        lambda: again(USE_CASE, tuning=Tuning(parameters=ANY, folds=1), split=Split(by="entity")),
+        "tuning.folds: rows that are split by entity need two",
+    ),
     "two of several classes": (
         lambda: again(DELAY_BAND, label=label(classes=("a", "b"))),
         "needs three or more",
@@ -111,3 +134,10 @@ def test_what_is_tuned_must_be_taken_with_a_default():
             DeclarationError, match=f"tuning.parameters.*{name!r} does not exist; there are depth"
         ):
             _require_tunable(build, {name: 1})
+
+
+def test_split_is_described_in_words():
+    assert Split(by="entity").describe("customer_id") == (
+        "split at random by customer_id, seed 0: 15% validation, 20% test"
+    )
+    assert Split().describe("flight_id") == "split by time: the last 14 days test, 14 validation"

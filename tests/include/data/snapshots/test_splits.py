@@ -9,8 +9,9 @@ from include.declarations import Split
 from include.errors import DataError
 
 SPLIT = Split(validation_days=2, test_days=1, minimum_rows=6)
-CLASSIFIER = {"lag_days": 0, "class_names": ("No", "Yes")}
-REGRESSION = {"lag_days": 0}
+REGRESSION = {"lag_days": 0, "entity": "customer_id"}
+CLASSIFIER = REGRESSION | {"class_names": ("No", "Yes")}
+BY_ENTITY = Split(by="entity", minimum_rows=100)
 
 
 @pytest.fixture
@@ -67,6 +68,7 @@ def parts_of(labelled, days, **knobs):
         labelled(days),
         Split(**{"validation_days": 2, "test_days": 1, "minimum_rows": 1} | knobs),
         lag_days=lag,
+        entity="customer_id",
     )
     return [day_numbers(part) for part in (parts.train, parts.validation, parts.test)]
 
@@ -88,7 +90,9 @@ def test_a_use_case_may_declare_its_own_embargo(labelled):
 def test_embargo_counts_calendar_days_without_rows_too(labelled):
     frame = labelled(9)
     parts = split_rows(
-        frame[frame["day"] != "2013-01-08"], Split(validation_days=0, test_days=1, minimum_rows=1), lag_days=1
+        frame[frame["day"] != "2013-01-08"],
+        Split(validation_days=0, test_days=1, minimum_rows=1),
+        **CLASSIFIER | {"lag_days": 1},
     )
     assert parts.train["day"].max() == "2013-01-07"
 
@@ -96,3 +100,46 @@ def test_embargo_counts_calendar_days_without_rows_too(labelled):
 def test_embargo_that_leaves_no_training_day_is_an_error(labelled):
     with pytest.raises(DataError, match=r"There are 6 days .* need 3, each after an embargo of 2"):
         parts_of(labelled, 6, lag_days=2)
+
+
+def customers(count=2_000, first=0):
+    ids = range(first, first + count)
+    return pd.DataFrame({"day": "2026-01-01", "customer_id": ids, "target": [number % 2 for number in ids]})
+
+
+def keys_of(parts):
+    return [set(part["customer_id"].astype(str)) for part in (parts.train, parts.validation, parts.test)]
+
+
+def test_entities_are_split_at_random_in_the_declared_shares():
+    train, validation, test = keys_of(split_rows(customers(), BY_ENTITY, **CLASSIFIER))
+    assert len(train | validation | test) == len(train) + len(validation) + len(test) == 2_000
+    assert (len(test), len(validation)) == (pytest.approx(400, abs=50), pytest.approx(300, abs=50))
+
+
+def test_an_entity_keeps_its_part_when_other_rows_land():
+    before = keys_of(split_rows(customers(), BY_ENTITY, **CLASSIFIER))
+    new = customers(1_500, first=1_000).sample(frac=1, random_state=0)
+    after = keys_of(split_rows(new.astype({"customer_id": str}), BY_ENTITY, **CLASSIFIER))
+    for old_part, new_part in zip(before, after, strict=True):
+        assert {key for key in new_part if int(key) < 2_000} == {key for key in old_part if int(key) >= 1_000}
+
+
+def test_another_seed_chooses_other_entities():
+    first = split_rows(customers(), BY_ENTITY, **CLASSIFIER).test
+    second = split_rows(customers(), Split(by="entity", seed=1, minimum_rows=100), **CLASSIFIER).test
+    assert len(set(first["customer_id"]) & set(second["customer_id"])) < 150
+
+
+def test_validation_entities_can_be_left_out():
+    split = Split(by="entity", validation_share=0, minimum_rows=100)
+    assert split_rows(customers(), split, **CLASSIFIER).validation.empty
+
+
+@pytest.mark.parametrize(
+    ("count", "message"),
+    [(2, "leaves none for .*Land a file of more rows"), (100, r"There are \d\d training rows.*Land a file")],
+)
+def test_too_few_entities_are_an_error(count, message):
+    with pytest.raises(DataError, match=message):
+        split_rows(customers(count), BY_ENTITY, **CLASSIFIER)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from include.data.snapshots.splits import Splits
+from include.declarations import Split
 from include.errors import ModelError, ServiceUnavailable
 from include.modeling.evaluation.context import build_context, sample
 from include.use_cases.flight_delay import USE_CASE
@@ -21,6 +22,14 @@ def context_of(function):
 def test_context_has_a_prediction_for_each_row():
     context = context_of(sound)
     assert (len(context.test.predictions), context.units.count) == (80, 2)
+
+
+def test_rows_that_are_split_by_entity_are_drawn_one_by_one():
+    frame = make_flights(days=6)
+    undated = USE_CASE.model_copy(update={"split": Split(by="entity")})
+    parts = Splits(frame[:120], frame[120:160], frame[160:])
+    units = build_context(undated, parts, packaged_model(Model(sound))).units
+    assert (units.count, units.unit) == (80, "groups")
 
 
 @pytest.mark.parametrize(

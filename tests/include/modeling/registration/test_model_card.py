@@ -27,6 +27,7 @@ CERTIFICATE = Certificate(
     snapshot={"digest": "d1e5", "days": "2013-01-01..2013-02-20"},
     label="arrivals.arr_delay above 15",
     classes=("at most 15", "above 15"),
+    split="split at random by customer_id, seed 0: 15% validation, 20% test",
     code_version="c0de",
     lock_hash="10c4",
     run_id="run7",
@@ -64,6 +65,7 @@ def test_a_card_contains_certificate_and_evidence(model):
     for part in (
         "# flight_delay version 3\n",
         "| code | c0de |",
+        "| split | split at random by customer_id, seed 0: 15% validation, 20% test |",
         "| task | binary of arrivals.arr_delay above 15 |",
         "| classes | at most 15, above 15 |",
         "| days | 2013-01-01..2013-02-20 |",

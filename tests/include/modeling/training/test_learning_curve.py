@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.ensemble import HistGradientBoostingClassifier
@@ -8,6 +9,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
+from include.declarations import Split
 from include.modeling.evaluation.metrics import compute_metrics, predict
 from include.modeling.training.learning_curve import LearningCurve, draw_learning_curve, learning_curve
 from include.use_cases.flight_delay import USE_CASE
@@ -58,6 +60,15 @@ def test_a_curve_by_rows_fits_again_on_fewer_rows(rows):
     model = piped(LogisticRegression()).fit(train[FEATURES], train["target"])
     curve = learning_curve(USE_CASE, model, train, validation)
     assert (curve.over, curve.steps) == ("rows", (80, 240, 800))
+
+
+def test_a_curve_of_undated_rows_fits_on_random_rows(rows, monkeypatch):
+    train, validation = rows
+    model = piped(LogisticRegression()).fit(train[FEATURES], train["target"])
+    monkeypatch.setattr(pd.DataFrame, "tail", lambda *_: pytest.fail("the newest rows were taken"))
+    undated = USE_CASE.model_copy(update={"split": Split(by="entity")})
+    sizes = learning_curve(undated, model, train, validation).steps
+    assert sizes == (80, 240, 800)
 
 
 def test_a_curve_by_rows_costs_less_than_half_a_fit(rows):

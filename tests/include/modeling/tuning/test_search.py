@@ -17,12 +17,14 @@ import pytest
 from distributed import Client, LocalCluster
 from sqlalchemy import text
 
-from include.declarations import Tuning
+from include.data.snapshots.splits import split_rows
+from include.declarations import Split, Tuning
 from include.errors import ConflictError, DataError, ServiceUnavailable, SettingsError, TrainingFailed
 from include.modeling.pipeline.workspace import Workspace
 from include.modeling.registry.provenance import Provenance, code_version
 from include.modeling.tuning import executors
-from include.modeling.tuning.search import tune
+from include.modeling.tuning.search import _job, tune
+from include.modeling.tuning.trial import FOLD, run_trial
 from tests.conftest import free_ports, wait_until
 from tests.include.modeling.tuning import tunable
 from tests.include.modeling.tuning.tunable import USE_CASE, build_model
@@ -207,6 +209,18 @@ def test_test_days_are_not_used(tuning, flights):
     # There are 4 test days and an embargo of one day.
     before_test = frame[frame["day"] < "2013-01-20"]
     assert max(used) < len(before_test)
+
+
+def test_undated_rows_are_tuned_on_random_groups(flights):
+    undated = USE_CASE.model_copy(update={"split": Split(by="entity", minimum_rows=100)})
+    frame = flights(days=24)
+    splits = split_rows(frame, undated.split, entity="flight_id", lag_days=1)
+    job = _job(undated, build_model, splits, "log_loss")
+    assert (job.unit, len(job.folds)) == (FOLD, USE_CASE.tuning.folds)
+    sizes = job.rows[FOLD].value_counts()
+    assert len(sizes) == USE_CASE.tuning.folds
+    assert sizes.min() > 0.8 * sizes.max()
+    assert run_trial(job, {"by": "hour"}).problem == ""
 
 
 def test_too_few_days_for_the_folds_are_refused(tuning):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from include.declarations import Integer, Training, Tuning
 from include.errors import DataError, ServiceUnavailable
-from include.modeling.tuning.trial import TrialJob, run_trial, split_folds
+from include.modeling.tuning.trial import TrialJob, random_folds, run_trial, split_folds
 from tests.include.modeling.tuning.tunable import USE_CASE, build_model
 
 PARAMETERS = {"depth": Integer(low=1, high=9)}
@@ -53,6 +53,12 @@ def test_too_few_days_are_refused():
 def test_too_few_days_for_the_embargo_are_refused():
     with pytest.raises(DataError, match="after an embargo of 1"):
         split_folds(Tuning(parameters=PARAMETERS, folds=2, fold_days=3), days(7), embargo_days=1)
+
+
+def test_each_random_group_is_measured_once():
+    folds = random_folds(3)
+    assert [fold.validation for fold in folds] == [("0",), ("1",), ("2",)]
+    assert [fold.train for fold in folds] == [("1", "2"), ("0", "2"), ("0", "1")]
 
 
 @pytest.fixture

@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from include.modeling.evaluation.bootstrap import MAX_GROUPS, UnitBootstrap, describe_units
+from include.modeling.evaluation.bootstrap_metrics import resample_mean
+
+
+def test_resamples_have_as_many_days_as_the_window():
+    days = UnitBootstrap.of_days(np.repeat(np.arange(14), 3))
+    assert days.block == 2
+    assert set(days.weights.sum(axis=1)) == {14.0}
+    assert days.weights.mean(axis=0) == pytest.approx(1, abs=0.1)
+
+
+@pytest.mark.parametrize(("n_rows", "n_groups"), [(30, 30), (3_000, MAX_GROUPS), (0, 0)])
+def test_undated_rows_are_drawn_in_random_groups(n_rows, n_groups):
+    units = UnitBootstrap.of_rows(n_rows)
+    assert (units.count, units.block) == (n_groups, 1)
+    sizes = np.bincount(units.codes, minlength=n_groups)
+    assert not n_rows or sizes.max() - sizes.min() <= 1
+    assert units.codes.tolist() == UnitBootstrap.of_rows(n_rows).codes.tolist()
+
+
+def test_interval_of_undated_rows_is_that_of_their_mean():
+    values = np.random.default_rng(1).normal(size=4_000)
+    units = UnitBootstrap.of_rows(len(values))
+    low, high = units.interval(resample_mean(values, units), confidence=0.975, value=float(values.mean()))
+    assert (high - low) / 2 == pytest.approx(1.96 / np.sqrt(len(values)), rel=0.2)
+
+
+def test_method_says_what_is_drawn():
+    assert UnitBootstrap.of_days(np.arange(14)).method == "bootstrap of 14 days in blocks of 2, 2000 times"
+    assert UnitBootstrap.of_rows(900).method == "bootstrap of 200 random groups of 900 rows, 2000 times"
+    assert describe_units(14, "days") == "14 test days"
+    assert describe_units(200, "groups") == "200 random groups of the test rows"
