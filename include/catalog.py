@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cache, cached_property
 from importlib import import_module
 from inspect import Parameter, signature
@@ -198,11 +199,14 @@ def _check_use_case(case: UseCase, datasets: DeclarationPackage, views: Declarat
 
 
 def _require_lookback(view: FeatureView, source: ViewSource, dataset: Dataset) -> None:
-    if source.lookback_days < dataset.lag_days:
+    """Raise DeclarationError if no partition that the view reads of a dataset is known in time."""
+    missing = dataset.known_after - view.known_after - source.lookback
+    if missing > timedelta(0):
         raise DeclarationError(
-            f"sources: a partition of {dataset.name} lands {dataset.lag_days} days late, and {view.name} "
-            f"looks back {source.lookback_days} days: no partition would land in time. Remove "
-            f"{dataset.name}, or set lookback_days to at least {dataset.lag_days}"
+            f"sources: {dataset.name} is known {dataset.known_after} after a partition begins, and "
+            f"{view.name}, which looks back {source.lookback}, is built {view.known_after} after one begins: "
+            f"nothing of {dataset.name} would be known in time. Look back {missing} further, remove "
+            f"{dataset.name}, or correct `known_from`"
         )
 
 

@@ -21,6 +21,7 @@ DATASET = Dataset(
     first_partition=date(2013, 1, 1),
     last_partition=date(2013, 12, 31),
     lag_days=1,
+    known_from="start",
     volume=(300, 2000),
     # Distributions are not compared: delays change with the weather.
     stability=Stability(volume=(0.55, 1.6)),

@@ -1,4 +1,4 @@
-"""Schedule of the flights that leave New York City, known on the morning of the day."""
+"""Schedule of the flights that leave New York City, known the evening before."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from include.declarations import Column, Dataset, FileSource, Stability
 DATASET = Dataset(
     name="flights",
     owner="network-planning",
-    description="Scheduled departures from EWR, JFK and LGA, as known on the morning of the day.",
+    description="Scheduled departures from EWR, JFK and LGA, as known the evening before.",
     source=FileSource(path="flights/{partition}.csv"),
     columns=(
         Column(name="flight_id", dtype="string"),
@@ -24,6 +24,8 @@ DATASET = Dataset(
     key=("flight_id",),
     first_partition=date(2013, 1, 1),
     last_partition=date(2013, 12, 31),
+    # 00:00 UTC is seven or eight in the evening of the day before in New York.
+    known_from="start",
     volume=(300, 2000),
     # In 2013 a day has 0.65 (Thanksgiving) to 1.06 times the median flights, and no PSI above 0.06.
     stability=Stability(

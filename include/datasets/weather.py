@@ -9,7 +9,7 @@ from include.declarations import Column, Dataset, FileSource, Freshness, Stabili
 DATASET = Dataset(
     name="weather",
     owner="network-planning",
-    description="Hourly observations at EWR, JFK and LGA; an observation is known when it is made.",
+    description="Hourly observations at EWR, JFK and LGA; a day's are sent in the night after it.",
     source=FileSource(path="weather/{partition}.csv"),
     columns=(
         Column(name="origin", dtype="string", allowed=("EWR", "JFK", "LGA")),
@@ -25,6 +25,10 @@ DATASET = Dataset(
     key=("origin", "observed_at"),
     first_partition=date(2013, 1, 1),
     last_partition=date(2013, 12, 30),
+    # The last observation of a day in New York is made at 04:00 UTC of the next; the file comes at 06:00.
+    lag_days=1,
+    known_from=timedelta(hours=6),
+    landing_timeout=timedelta(hours=12),
     known_at="observed_at",
     volume=(30, 80),
     # A warning only: features know the age of an observation and ignore those that are too old.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from include.declarations.base import Declaration, Duration, Environment, Name, Severity, Share
+from include.declarations.base import KNOWN_AT, Declaration, Duration, Environment, Name, Severity, Share
 from include.declarations.columns import Column
 from include.declarations.costs import AnyCost, DecisionCost, ErrorCost
 from include.declarations.datasets import Dataset, Freshness, Stability
@@ -39,6 +39,7 @@ from include.declarations.use_cases import UseCase
 
 __all__ = [
     "GREATER_IS_BETTER",
+    "KNOWN_AT",
     "METRICS",
     "RATES",
     "AnyCost",

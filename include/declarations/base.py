@@ -10,9 +10,15 @@ from pydantic import BaseModel, ConfigDict, Field
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+LENGTHS = {"day": timedelta(days=1), "hour": timedelta(hours=1)}
+# Column of the frames that `build` gets: when a row was known.
+KNOWN_AT = "_airworthy_known_at"
+
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 Share = Annotated[float, Field(ge=0, le=1)]
 Duration = Annotated[timedelta, Field(ge=timedelta(0))]
+# When a partition is known: at its start, its end, or this long after its start (negative: before it).
+KnownFrom = Literal["start", "end"] | timedelta
 Severity = Literal["critical", "warning", "info"]
 Environment = Literal["dev", "uat", "prod"]
 
@@ -22,6 +28,13 @@ class Declaration(BaseModel):
 
     # With NaN as its limit, a gate would never fail.
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+def known_after(known_from: KnownFrom, length: timedelta, lag: timedelta = timedelta(0)) -> timedelta:
+    """Return the time from the start of a partition of this length until it is known."""
+    if known_from == "start":
+        return lag
+    return lag + (length if known_from == "end" else known_from)
 
 
 def require_unique(names: Iterable[str], field: str) -> None:

@@ -8,11 +8,14 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from include.declarations.base import (
+    LENGTHS,
     Declaration,
     Duration,
+    KnownFrom,
     Name,
     Severity,
     Share,
+    known_after,
     require_known,
     require_unique,
 )
@@ -60,8 +63,11 @@ class Dataset(Declaration):
 
     A partition lands `lag_days` days after its day; the sensor waits `landing_timeout` for it. `volume`
     bounds its number of accepted rows. If more than the share `quarantine_limit` (0 to 1) of its rows is
-    rejected, the whole partition is rejected. `key` are the columns that identify a row. A row is known from
-    the timestamp in its column `known_at`, without it from its partition's start plus the lag.
+    rejected, the whole partition is rejected. `key` are the columns that identify a row.
+
+    A row is known from the timestamp in its column `known_at`, without it from the moment at which its
+    partition is: at its end plus the lag, or, with `known_from`, at its start plus the lag (`"start"`), or so
+    long after that (a duration; negative if it is known before).
     """
 
     name: Name
@@ -75,6 +81,7 @@ class Dataset(Declaration):
     granularity: Literal["day", "hour"] = "day"
     lag_days: int = Field(default=0, ge=0)
     known_at: str | None = None
+    known_from: KnownFrom = "end"
     volume: tuple[int, int] = (1, 10_000_000)
     quarantine_limit: Share = 0.01
     freshness: Freshness | None = None
@@ -103,6 +110,11 @@ class Dataset(Declaration):
         if self.last_partition and self.last_partition < self.first_partition:
             raise ValueError("last_partition is before first_partition")
         return self
+
+    @property
+    def known_after(self) -> timedelta:
+        """Time from the start of a partition until it is known."""
+        return known_after(self.known_from, LENGTHS[self.granularity], timedelta(days=self.lag_days))
 
     @property
     def watermark(self) -> str | None:

@@ -2,40 +2,47 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
-from typing import Self
+from datetime import timedelta
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from include.declarations.base import Declaration, Duration, Name, require_known, require_unique
+from include.declarations.base import (
+    LENGTHS,
+    Declaration,
+    Duration,
+    KnownFrom,
+    Name,
+    known_after,
+    require_known,
+    require_unique,
+)
 from include.declarations.columns import Column
 
 
 class ViewSource(Declaration):
     """
-    A dataset that a feature view reads: its own day and the `lookback_days` days before it.
+    A dataset that a feature view reads: partitions of its own time, and `lookback_days` and `lookback_hours`
+    back.
 
-    Days of a late dataset that have not landed by then are not read. `columns` are the view's columns that
-    come from this dataset; a column that no source names may come from any of them.
+    Partitions that are not known when the view's partition is are not read. `columns` are the view's columns
+    that come from this dataset; a column that no source names may come from any of them.
     """
 
     dataset: Name
     lookback_days: int = Field(default=0, ge=0, le=366)
+    lookback_hours: int = Field(default=0, ge=0, le=8784)
     columns: tuple[str, ...] = ()
+
+    @property
+    def lookback(self) -> timedelta:
+        """Time before the view's partition from which the dataset's partitions are read."""
+        return timedelta(days=self.lookback_days, hours=self.lookback_hours)
 
     @property
     def known_at(self) -> str:
         """Column of the view with the time at which a row's values from this source became known."""
         return f"{self.dataset}_known_at"
-
-    def days_of(self, day: date, *, lag_days: int) -> list[date]:
-        """Return the dataset's days that the view's `day` is built from; data lands `lag_days` late."""
-        first = min(self.lookback_days, day.toordinal() - 1)
-        return [day - timedelta(days=back) for back in range(first, lag_days - 1, -1)]
-
-    def readers_of(self, day: date, *, lag_days: int) -> list[date]:
-        """Return the view's days built from the dataset's `day`, ascending; data lands `lag_days` late."""
-        return [day + timedelta(days=ahead) for ahead in range(lag_days, self.lookback_days + 1)]
 
 
 class Online(Declaration):
@@ -51,6 +58,9 @@ class FeatureView(Declaration):
     `entity` is the key column, `time` the column with the time of the event. A feature may be used only if it
     was known `horizon` before the event. Each source adds a column `<dataset>_known_at` (timestamp, nullable)
     to `columns`, unless it is declared. `volume` bounds the number of rows per day.
+
+    A partition is built from what is known by the moment `known_from`: its end, its start, or so long after
+    its start (negative: before it). From that moment its rows can be looked up online.
     """
 
     name: Name
@@ -60,6 +70,8 @@ class FeatureView(Declaration):
     entity: str
     time: str
     horizon: Duration = timedelta(0)
+    granularity: Literal["day"] = "day"
+    known_from: KnownFrom = "end"
     columns: tuple[Column, ...] = Field(min_length=1)
     volume: tuple[int, int] = (1, 10_000_000)
     online: Online | None = None
@@ -85,6 +97,11 @@ class FeatureView(Declaration):
         # The model is frozen: only object.__setattr__ can complete it.
         object.__setattr__(self, "columns", self.columns + missing)
         return self
+
+    @property
+    def known_after(self) -> timedelta:
+        """Time from the start of a partition until its rows can be looked up online."""
+        return known_after(self.known_from, LENGTHS[self.granularity])
 
     @property
     def features(self) -> tuple[Column, ...]:

@@ -1,11 +1,11 @@
-"""Features of a flight, as known two hours before departure."""
+"""Features of a flight, known in the night before it leaves."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from include.declarations import Column, FeatureView, Online, ViewSource
+from include.declarations import KNOWN_AT, Column, FeatureView, Online, ViewSource
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 WEATHER = ("temp", "dewp", "humid", "wind_speed", "precip", "pressure", "visib")
-FRESH_FOR = timedelta(hours=6)
+FRESH_FOR = timedelta(hours=24)
 
 FEATURE_VIEW = FeatureView(
     name="flight_features",
     owner="network-planning",
-    description="Schedule, route and the last weather known two hours before departure.",
+    description="Schedule, route, and the last weather of the day before.",
     sources=(
         ViewSource(dataset="flights", columns=("carrier", "origin", "dest", "distance", "hour", "weekday")),
         ViewSource(dataset="weather", lookback_days=1, columns=WEATHER),
@@ -27,6 +27,8 @@ FEATURE_VIEW = FeatureView(
     entity="flight_id",
     time="scheduled_departure",
     horizon=timedelta(hours=2),
+    # 06:00 UTC, when the weather of the day before has come; the first flight is predicted at 07:00 UTC.
+    known_from=timedelta(hours=6),
     columns=(
         Column(name="flight_id", dtype="string"),
         Column(name="scheduled_departure", dtype="timestamp"),
@@ -51,7 +53,7 @@ def build(frames: Mapping[str, pd.DataFrame], day: date) -> pd.DataFrame:
     Parameters
     ----------
     frames
-        `flights` of the day, and `weather` of the day and the day before.
+        `flights` of the day, and `weather` of the day before.
     day
         Day of the flights.
     """
@@ -60,15 +62,18 @@ def build(frames: Mapping[str, pd.DataFrame], day: date) -> pd.DataFrame:
     flights = frames["flights"].assign(
         prediction_time=lambda rows: rows["scheduled_departure"] - FEATURE_VIEW.horizon
     )
-    weather = frames["weather"].rename(columns={"observed_at": "weather_known_at"})
+    # Of observations that are known at the same time, the newest counts.
+    weather = frames["weather"].rename(columns={KNOWN_AT: "weather_known_at"})
+    weather = weather.sort_values(["weather_known_at", "observed_at"])
     features = pd.merge_asof(
         flights.sort_values("prediction_time"),
-        weather.sort_values("weather_known_at")[["origin", "weather_known_at", *WEATHER]],
+        weather[["origin", "weather_known_at", "observed_at", *WEATHER]],
         left_on="prediction_time",
         right_on="weather_known_at",
         by="origin",
-        tolerance=pd.Timedelta(FRESH_FOR),
     )
+    is_old = features["prediction_time"] - features["observed_at"] > FRESH_FOR
+    features.loc[is_old, ["weather_known_at", *WEATHER]] = None
     local = features["scheduled_departure"].dt.tz_convert("America/New_York")
     features = features.assign(hour=local.dt.hour, weekday=local.dt.weekday)
     return features[COLUMNS].sort_values("flight_id", ignore_index=True)

@@ -13,6 +13,7 @@ from mlflow.exceptions import MlflowException
 from sqlalchemy import func, select
 
 from include.catalog import catalog
+from include.data.features import availability
 from include.data.lake import commit_log
 from include.data.lake.commit_log import Commit
 from include.data.snapshots.snapshot import Snapshot
@@ -20,6 +21,7 @@ from include.database.tables import inference_log
 from include.database.tables import snapshot as table
 from include.errors import PartitionMissing, ReleaseError
 from include.modeling.registry.idempotency import translate_mlflow_errors
+from include.partitions import day_of, hours_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from include.data.lake.delta_tables import Lake
-    from include.declarations import ViewSource
+    from include.declarations import FeatureView, ViewSource
     from include.modeling.registry.registry import Registry
 
 PREFIX = "airworthy.snapshot."
@@ -137,8 +139,9 @@ def model_lineage(registry: Registry, lake: Lake, use_case: str, version: int) -
         partitions[name] = _producing_commits(logs[name], days, table_version)
         files.extend(commit_log.list_files(lake, name, days, version=table_version))
     features = partitions[snapshot.feature_view]
-    for source in catalog().feature_views[snapshot.feature_view].sources:
-        read_partitions = _partitions_of_source(logs, source, features)
+    view = catalog().feature_views[snapshot.feature_view]
+    for source in view.sources:
+        read_partitions = _partitions_of_source(logs, view, source, features)
         partitions.setdefault(source.dataset, set()).update(read_partitions)
     return ModelLineage(
         use_case=use_case,
@@ -201,12 +204,13 @@ def partition_lineage(
 
 
 def _partitions_of_source(
-    logs: _CommitLogs, source: ViewSource, features: set[tuple[date, Commit]]
+    logs: _CommitLogs, view: FeatureView, source: ViewSource, features: set[tuple[date, Commit]]
 ) -> Iterator[tuple[date, Commit]]:
     """Yield the days of `source`, with their commits, that the feature partitions were built from."""
-    lag_days = catalog().datasets[source.dataset].lag_days
+    declared = catalog().datasets[source.dataset]
     for built_day, feature_commit in features:
-        for day in source.days_of(built_day, lag_days=lag_days):
+        read = availability.source_partitions(view, source, declared, built_day)
+        for day in sorted({day_of(partition) for partition in read}):
             commit = commit_log.producing_commit(logs[source.dataset], day, at=feature_commit.at)
             if commit is not None:
                 yield day, commit
@@ -220,10 +224,20 @@ def _features_of(
         for source in view.sources:
             if source.dataset != dataset:
                 continue
-            readers = source.readers_of(day, lag_days=catalog().datasets[dataset].lag_days)
+            readers = _reading_days(view, source, day)
             for commit in logs[view.name]:
                 if commit_log.producing_commit(logs[dataset], day, at=commit.at) in commits:
                     yield from ((reader, commit) for reader in readers if reader in commit.days)
+
+
+def _reading_days(view: FeatureView, source: ViewSource, day: date) -> set[date]:
+    """Return the days of a view that are built from a day of its source."""
+    declared = catalog().datasets[source.dataset]
+    readers: set[date] = set()
+    for partition in hours_of(day) if declared.granularity == "hour" else [day]:
+        read_by = availability.reading_partitions(view, source, declared, partition)
+        readers.update(day_of(reader) for reader in read_by)
+    return readers
 
 
 def _contains(

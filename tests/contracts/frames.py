@@ -28,7 +28,7 @@ def _values(column: Column, count: int, day: date, rng: np.random.Generator) -> 
     elif column.dtype == "string":
         values = pd.Series([f"{column.name}-{day}-{number}" for number in range(count)])
     elif column.dtype == "timestamp":
-        first = pd.Timestamp(day, tz="UTC") + pd.Timedelta(hours=6)  # after the partition has landed
+        first = pd.Timestamp(day, tz="UTC") + pd.Timedelta(hours=8)  # when the features of its day are online
         values = pd.Series(pd.date_range(first, periods=count, freq="3min"))
     elif column.dtype == "boolean":
         values = pd.Series(rng.random(count) < 0.5)

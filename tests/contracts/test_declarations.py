@@ -81,7 +81,8 @@ def test_feature_view_build_returns_declared_columns(view):
 
 @every_view
 def test_feature_view_build_leaves_its_inputs_unchanged(view):
-    frames = {source.dataset: Tables().read(source.dataset, [DAY]) for source in view.sources}
+    windows = features.source_windows(view, Tables(), [DAY], datasets=CATALOG.datasets)
+    frames = next(windows)[1]
     before = {name: frame.copy() for name, frame in frames.items()}
     declaration_module("features", view.name).build(frames, DAY)
     for name, frame in frames.items():

@@ -190,8 +190,8 @@ PROBLEMS = {
         "features__bad",
         VIEW.replace('ViewSource(dataset="sales")', 'ViewSource(dataset="results")'),
         [
-            "sources: a partition of results lands 2 days late, and bad looks back 0 days",
-            "set lookback_days to at least 2",
+            "sources: results is known 3 days, 0:00:00 after a partition begins, and bad",
+            "Look back 2 days, 0:00:00 further",
         ],
     ),
     "unknown type": ("datasets__bad", broken(DATASET, '"number"', '"nubmer"'), ["dtype: Input should be"]),
@@ -218,7 +218,8 @@ def test_late_source_with_known_at_is_refused(declare):
     )
     view = VIEW.format(name="bad").replace('ViewSource(dataset="sales")', 'ViewSource(dataset="results")')
     (problem,) = declare(datasets__results=results, features__bad=view).problems
-    assert "a partition of results lands 2 days late, and bad looks back 0 days" in problem
+    assert "results is known 3 days, 0:00:00 after a partition begins, and bad" in problem
+    assert "Look back 2 days, 0:00:00 further" in problem
 
 
 def test_dependent_declarations_name_the_invalid_one(declare):

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import itertools
 from datetime import date, timedelta
 
 import pytest
@@ -282,17 +281,3 @@ def test_feature_view_names_known_at_and_sources_of_columns():
     features = {column.name for column in FEATURE_VIEW.features}
     assert {"hour", "temp"} <= features
     assert features.isdisjoint({"flight_id", "scheduled_departure", *moments})
-
-
-@pytest.mark.parametrize(("lookback", "lag"), [(0, 0), (2, 0), (2, 1), (1, 1), (0, 1)])
-def test_days_of_and_readers_of_are_inverse(lookback, lag):
-    source = ViewSource(dataset="weather", lookback_days=lookback)
-    days = [date(2013, 1, 10) + timedelta(days=n) for n in range(8)]
-    read = set()
-    readers = set()
-    for day in days:
-        read |= {(source_day, day) for source_day in source.days_of(day, lag_days=lag)}
-        readers |= {(day, reader) for reader in source.readers_of(day, lag_days=lag)}
-    inside = set(itertools.product(days, days))
-    assert read & inside == readers & inside
-    assert len(source.days_of(days[0], lag_days=lag)) == max(lookback - lag + 1, 0)

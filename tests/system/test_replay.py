@@ -109,9 +109,10 @@ def test_backfilled_scores_rebuild_nothing_else(march, airflow):
 
 
 def test_features_wait_until_all_their_datasets_are_rebuilt(march, airflow):
-    incomplete = [date(2013, 3, 5)]
+    incomplete = [date(2013, 3, 6)]
     assert run_backfill(airflow, "flights_ingestion", incomplete)[1:] == (Counter(), Counter())
-    assert run_backfill(airflow, "weather_ingestion", incomplete)[1:] == (
+    # Features are built from the weather of the day before.
+    assert run_backfill(airflow, "weather_ingestion", [date(2013, 3, 5)])[1:] == (
         one_success_each(incomplete),
         one_success_each(incomplete),
     )

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from include.catalog import catalog
+from include.data.features import availability
 from include.data.lake import dtypes
+from include.data.lake.partition_columns import DAY, HOUR
+from include.declarations import KNOWN_AT
 from include.errors import DataError
+from include.partitions import format_partition
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
+    from datetime import date
 
     from include.data.lake.delta_tables import Lake
     from include.declarations import Dataset, FeatureView, ViewSource
@@ -31,16 +35,17 @@ def build_features(
     """
     Build the rows of a feature view for some days.
 
-    Of a dataset that lands `lag_days` late, the newest days are not read, so that past days and the current
-    day are built from the same inputs. Each source must be published for every day that is read, except
-    before its first and after its last partition.
+    Partitions of a dataset that are not known when the view's day is are not read, so that past days and the
+    current day are built from the same inputs. Each source must be published for every partition that is
+    read, except before its first and after its last partition.
 
     Parameters
     ----------
     view
         Declaration of the feature view.
     module_build
-        `build(frames, day)` of the declaration's module.
+        `build(frames, day)` of the declaration's module. Each frame has the column `KNOWN_AT`: when its row
+        was known.
     lake
         Lake with the tables of the view's datasets.
     days
@@ -56,9 +61,9 @@ def build_features(
     Raises
     ------
     PartitionMissing
-        If a day of a source was never published.
+        If a partition of a source was never published.
     DataError
-        If a value was not known `horizon` before the event.
+        If a value was not known, or the row not online, `horizon` before the event.
     """
     declared = datasets if datasets is not None else catalog().datasets
     parts = [
@@ -79,25 +84,19 @@ def source_windows(
     Raises
     ------
     PartitionMissing
-        If a day of a source was never published.
+        If a partition of a source was never published.
     """
-    rows_by_day = {
-        source.dataset: _read_by_day(lake, source, datasets[source.dataset], days) for source in view.sources
+    rows_by_partition = {
+        source.dataset: _read_by_partition(lake, view, source, datasets[source.dataset], days)
+        for source in view.sources
     }
     for day in sorted(days):
         frames = {}
         for source in view.sources:
-            source_days = source.days_of(day, lag_days=datasets[source.dataset].lag_days)
-            frames[source.dataset] = _concat_days(rows_by_day[source.dataset], source_days)
+            partitions = availability.source_partitions(view, source, datasets[source.dataset], day)
+            names = [format_partition(partition) for partition in partitions]
+            frames[source.dataset] = _concat(rows_by_partition[source.dataset], names)
         yield day, frames
-
-
-def known_at(dataset: Dataset, rows: pd.DataFrame) -> pd.Series[pd.Timestamp]:
-    """Return when each row became known (n,): its `known_at` column, or partition start plus lag."""
-    if dataset.known_at is not None:
-        return rows[dataset.known_at]
-    starts = rows["day"] if dataset.granularity == "day" else rows["day"] + "T" + rows["hour"]
-    return pd.to_datetime(starts, utc=True).dt.as_unit("us") + timedelta(days=dataset.lag_days)
 
 
 def _build_day(
@@ -107,51 +106,79 @@ def _build_day(
     day: date,
     datasets: Mapping[str, Dataset],
 ) -> pd.DataFrame:
-    rows = module_build(frames, day)
+    rows = module_build(frames, day).drop(columns=KNOWN_AT, errors="ignore")
     for source in view.sources:
-        if source.known_at in rows.columns:
-            continue
-        dataset = datasets[source.dataset]
-        if dataset.known_at is not None or dataset.lag_days or dataset.granularity == "hour":
-            raise DataError(
-                f"{view.name}: build() returns no column {source.known_at}, so it is not known which rows of "
-                f"{source.dataset} were used. Return the time of the newest row that was used, or null, in "
-                f"include/features/{view.name}.py."
-            )
-        newest = known_at(dataset, frames[source.dataset]).max()
-        known_times = pd.Series(newest, index=rows.index, dtype="datetime64[us, UTC]")
-        rows = rows.assign(**{source.known_at: known_times})
+        if source.known_at not in rows.columns:
+            newest = frames[source.dataset][KNOWN_AT].max()
+            _require_known_in_time(view, datasets[source.dataset], rows, newest)
+            known_times = pd.Series(newest, index=rows.index, dtype="datetime64[us, UTC]")
+            rows = rows.assign(**{source.known_at: known_times})
+    if view.online is not None:
+        _require_online_in_time(view, rows, day)
     declared = [column.name for column in view.columns if column.name in rows.columns]
     others = [name for name in rows.columns if name not in declared]
-    return rows[[*declared, *others]].assign(day=day.isoformat())
+    return rows[[*declared, *others]].assign(**{DAY: day.isoformat()})
 
 
-def _read_by_day(
-    lake: Lake, source: ViewSource, dataset: Dataset, days: Collection[date]
+def _read_by_partition(
+    lake: Lake, view: FeatureView, source: ViewSource, dataset: Dataset, days: Collection[date]
 ) -> dict[str, pd.DataFrame]:
-    """Return the rows of the source by day; the key "" holds the frame without rows."""
-    last = dataset.last_partition or date.max
-    source_days: set[date] = set()
+    """Return the rows of the source by the name of their partition; "" holds the frame without rows."""
+    read = set()
     for day in days:
-        source_days.update(source.days_of(day, lag_days=dataset.lag_days))
-    existing = [day for day in source_days if dataset.first_partition <= day <= last]
+        read.update(availability.source_partitions(view, source, dataset, day))
+    existing = [partition for partition in read if availability.exists(dataset, partition)]
     rows = lake.read(dataset.name, existing) if existing else _empty_frame(dataset)
-    by_day = {str(day): part for day, part in rows.groupby("day", sort=False)}
-    return by_day | {"": rows.iloc[:0]}
+    known_times = availability.known_at(dataset, rows, online=view.online is not None)
+    rows = rows.assign(**{KNOWN_AT: known_times})
+    names = availability.partition_names(rows, dataset.granularity)
+    by_partition = {str(name): part for name, part in rows.groupby(names, sort=False)}
+    return by_partition | {"": rows.iloc[:0]}
 
 
 def _empty_frame(dataset: Dataset) -> pd.DataFrame:
     """Return a frame without rows in the types of a dataset; its table need not exist."""
     empty = dtypes.to_frame(dtypes.arrow_schema(dataset.columns).empty_table())
-    parts = ["day", "hour"] if dataset.granularity == "hour" else ["day"]
+    parts = [DAY, HOUR] if dataset.granularity == "hour" else [DAY]
     return empty.assign(**dict.fromkeys(parts, pd.Series(dtype=object)))
 
 
-def _concat_days(by_day: Mapping[str, pd.DataFrame], days: Collection[date]) -> pd.DataFrame:
-    parts = [by_day[str(day)] for day in days if str(day) in by_day]
+def _concat(by_partition: Mapping[str, pd.DataFrame], names: Collection[str]) -> pd.DataFrame:
+    parts = [by_partition[name] for name in names if name in by_partition]
     if len(parts) == 1:
         return parts[0].reset_index(drop=True)
-    return pd.concat(parts or [by_day[""]], ignore_index=True)
+    return pd.concat(parts or [by_partition[""]], ignore_index=True)
+
+
+def _require_known_in_time(
+    view: FeatureView, dataset: Dataset, rows: pd.DataFrame, newest: pd.Timestamp
+) -> None:
+    """Raise DataError if the newest row of a source that `build` does not speak of was known too late."""
+    if rows.empty or pd.isna(newest) or not (newest > rows[view.time] - view.horizon).any():
+        return
+    event = rows[view.time].min()
+    raise DataError(
+        f"{view.name}: build() returns no column {dataset.name}_known_at, so it is not known which rows of "
+        f"{dataset.name} were used, and some of them were not known in time: until {newest}, with an event "
+        f"at {event} and a horizon of {view.horizon}. Return the newest {KNOWN_AT} of the rows that were "
+        f"used, or null, in include/features/{view.name}.py; or declare in include/datasets/"
+        f"{dataset.name}.py what is known before the end of its partition: `known_from`, or `known_at`."
+    )
+
+
+def _require_online_in_time(view: FeatureView, rows: pd.DataFrame, day: date) -> None:
+    """Raise DataError if the rows of a partition are online only after their predictions."""
+    online_from = availability.due_at(view, day)
+    late = rows[rows[view.time] - view.horizon < online_from]
+    if late.empty:
+        return
+    first = late.iloc[0]
+    raise DataError(
+        f"{view.name}: {len(late)} of {len(rows)} rows of {format_partition(day)} would not be online in "
+        f"time: they are from {online_from} on, but {first[view.entity]} is predicted {view.horizon} before "
+        f"{first[view.time]}. Declare an earlier `known_from` in include/features/{view.name}.py, so that "
+        "the view is built from what is known by then; or remove `online`."
+    )
 
 
 def _check_point_in_time(view: FeatureView, rows: pd.DataFrame) -> None:

@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 
 from include.catalog import catalog
-from include.data.features.build import known_at, source_windows
+from include.data.features.build import source_windows
 from include.data.lake import dtypes
+from include.declarations import KNOWN_AT
 from include.errors import DataError
 
 if TYPE_CHECKING:
@@ -91,7 +92,8 @@ class LeakageCheck:
         if self.leaks:
             raise DataError(
                 f"{view}: {'; '.join(map(str, self.leaks))}. Nothing was published. Change build() in "
-                f"include/features/{view}.py to use only rows that were known in time."
+                f"include/features/{view}.py to use only rows that were known in time; or declare in the "
+                "dataset what was known earlier: `known_at`, `known_from`."
             )
         if not self.rows:
             raise DataError(f"{view}: there was no row to check for leaks. Build the features first.")
@@ -126,7 +128,7 @@ def check_leakage(
     for day, frames in source_windows(view, lake, checked_days, datasets=declared):
         published = _sample_times(by_day[str(day)], view, max_times)
         n_rows += len(published)
-        for leak in _DayCheck(view, build, declared, day, frames).leaks(published):
+        for leak in _DayCheck(view, build, day, frames).leaks(published):
             earlier = leaks.get(leak.feature)
             leaks[leak.feature] = replace(earlier, rows=earlier.rows + leak.rows) if earlier else leak
     return LeakageCheck(tuple(leaks.values()), n_rows)
@@ -138,7 +140,6 @@ class _DayCheck:
 
     view: FeatureView
     build: Build
-    datasets: Mapping[str, Dataset]
     day: date
     frames: Frames
 
@@ -183,7 +184,7 @@ class _DayCheck:
         self, dataset: str, feature: str, dtype: str, row: pd.DataFrame, predicted_at: pd.Timestamp
     ) -> str:
         """Find the earliest time from which the dataset's rows give the published value, by bisection."""
-        times = known_at(self.datasets[dataset], self.frames[dataset])
+        times = self.frames[dataset][KNOWN_AT]
         later = sorted(times[times > predicted_at].unique())
         if not later:
             return UNKNOWN_TIME
@@ -202,7 +203,7 @@ class _DayCheck:
         """Return the published rows (n, in order) rebuilt from the rows of each source known by its time."""
         cut = dict(self.frames)
         for name, last_known in until.items():
-            in_time = known_at(self.datasets[name], cut[name]) <= last_known
+            in_time = cut[name][KNOWN_AT] <= last_known
             cut[name] = cut[name][in_time.to_numpy()].reset_index(drop=True)
         built = self.build(cut, self.day).drop_duplicates(self.view.entity).set_index(self.view.entity)
         return built.reindex(published[self.view.entity]).set_axis(published.index)

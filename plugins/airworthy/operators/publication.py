@@ -77,14 +77,17 @@ class PublishDatasetOperator(PublishPartitionOperator):
     def _complete(self, context: Context, lake: Lake, view: FeatureView) -> list[str]:
         from include.data.features import readiness
 
-        days = run_context.run_days(context)
-        dependent = readiness.dependent_days(view, self.table, days, lake, datasets=catalog().datasets)
-        for day, missing in dependent.waiting.items():
-            self.log.info("%s of %s waits for %s", view.name, day, ", ".join(missing))
+        changed = run_context.run_partitions(context, self.granularity)
+        dependent = readiness.dependent_partitions(
+            view, self.table, changed, lake, datasets=catalog().datasets
+        )
+        for partition, missing in dependent.waiting.items():
+            name = partitions.format_partition(partition)
+            self.log.info("%s of %s waits for %s", view.name, name, ", ".join(missing))
         if context["dag_run"].partition_key is None:
             ready = _format_ranges(dependent.ready)
         else:
-            ready = [str(day) for day in dependent.ready]
+            ready = [partitions.format_partition(partition) for partition in dependent.ready]
         return ready or [f"{INCOMPLETE} {run_context.partition_key(context)}"]
 
 
@@ -98,11 +101,10 @@ def publish_asset_event(context: Context, dataset: str, changed: Sequence[Partit
     from include.data.features import readiness
 
     events = context["outlet_events"]
-    days = sorted({partitions.day_of(partition) for partition in changed})
     keys = _format_ranges(changed)
     events[assets.dataset(dataset)].add_partitions(keys)
     for view in _readers(dataset):
-        dependent = readiness.dependent_days(view, dataset, days, lake, datasets=catalog().datasets)
+        dependent = readiness.dependent_partitions(view, dataset, changed, lake, datasets=catalog().datasets)
         ready = _format_ranges(dependent.ready)
         events[assets.inputs_asset(view.name)].add_partitions(ready or [f"{INCOMPLETE} {keys[0]}"])
 

@@ -83,8 +83,8 @@ def test_partition_lineage_names_all_that_was_derived(traced_lake, certified, ma
     assert f"{certified.name}_predictions" in capsys.readouterr().out
 
 
-def test_what_looks_back_is_made_of_the_day_before_too(made_of):
-    assert {day for day, _ in made_of("weather", THREE).features} == {THREE, FOUR}
+def test_weather_of_a_day_is_in_the_features_of_the_next(made_of):
+    assert {day for day, _ in made_of("weather", THREE).features} == {FOUR}
 
 
 def test_labels_lead_to_models_without_features(made_of):

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from include.data.features import build as features
-from include.declarations import Column, Dataset, FeatureView, FileSource, ViewSource
+from include.declarations import KNOWN_AT, Column, Dataset, FeatureView, FileSource, Online, ViewSource
 from include.errors import DataError, PartitionMissing
 
 FIRST = date(2013, 1, 1)
@@ -44,7 +44,7 @@ def declared():
         )
 
     return {
-        "trips": declare("trips"),
+        "trips": declare("trips", known_from="start"),
         "levels_seen": declare("levels_seen", last_partition=DAYS[3], known_at="at"),
     }
 
@@ -128,12 +128,9 @@ def test_nothing_known_is_not_from_the_future(filled, declared):
     )
 
 
-def test_known_at_without_column_is_start_plus_lag(filled, declared):
+def test_column_of_a_source_is_added_when_all_of_it_is_known(filled, declared):
     rows = features.build_features(VIEW, in_time, filled, DAYS[:2], datasets=declared)
     assert rows["trips_known_at"].tolist() == [pd.Timestamp(day, tz="UTC") for day in DAYS[:2]]
-    late = Dataset(**declared["trips"].model_dump() | {"lag_days": 1})
-    moments = features.known_at(late, filled.read("trips", DAYS[:2])).dt.date
-    assert sorted(moments) == [DAYS[1], DAYS[2]]
 
 
 def test_build_orders_columns_as_declared_then_day(filled, declared):
@@ -141,21 +138,50 @@ def test_build_orders_columns_as_declared_then_day(filled, declared):
     assert [*rows.columns] == [*(column.name for column in VIEW.columns), "day"]
 
 
-def test_an_hour_is_known_from_its_own_start_and_lag(declared):
-    hourly = Dataset(**declared["trips"].model_dump() | {"granularity": "hour", "lag_days": 1})
-    rows = pd.DataFrame({"day": ["2013-01-01"] * 2, "hour": ["05", "23"]})
-    moments = [pd.Timestamp("2013-01-02T05:00Z"), pd.Timestamp("2013-01-02T23:00Z")]
-    assert features.known_at(hourly, rows).tolist() == moments
-
-
-@pytest.mark.parametrize(
-    "changed",
-    [{"known_at": "at"}, {"known_at": None, "lag_days": 1}, {"known_at": None, "granularity": "hour"}],
-)
+@pytest.mark.parametrize("changed", [{"known_at": "at"}, {"known_at": None, "lag_days": 1}])
 def test_build_without_known_at_column_is_refused(filled, declared, changed):
     def forgets(frames, day):
         return in_time(frames, day).drop(columns="levels_seen_known_at")
 
     declared["levels_seen"] = Dataset(**declared["levels_seen"].model_dump() | changed)
     with pytest.raises(DataError, match=r"levels: build\(\) returns no column levels_seen_known_at"):
-        features.build_features(VIEW, forgets, filled, DAYS[:1], datasets=declared)
+        features.build_features(VIEW, forgets, filled, DAYS[:2], datasets=declared)
+
+
+def total(of):
+    """Return a build whose feature is the number of levels that were seen on the day `of(day)`."""
+
+    def build(frames, day):
+        levels = frames["levels_seen"]
+        counted = levels[levels["at"].dt.date == of(day)]
+        columns = {"level_days": str(len(counted)), "levels_seen_known_at": counted[KNOWN_AT].max()}
+        return frames["trips"].assign(**columns)
+
+    return build
+
+
+def test_total_of_the_whole_day_is_refused_at_midnight(filled, declared):
+    declared["levels_seen"] = Dataset(**declared["levels_seen"].model_dump() | {"known_at": None})
+    with pytest.raises(DataError, match=r"1 of 1 rows have features from the future.*known at 2013-01-03"):
+        features.build_features(VIEW, total(lambda day: day), filled, DAYS[1:2], datasets=declared)
+
+
+def test_total_of_the_day_before_is_known_in_time(filled, declared):
+    declared["levels_seen"] = Dataset(**declared["levels_seen"].model_dump() | {"known_at": None})
+    build = total(lambda day: day - timedelta(days=1))
+    rows = features.build_features(VIEW, build, filled, DAYS[1:3], datasets=declared)
+    assert rows["level_days"].tolist() == ["1", "1"]
+    assert rows["levels_seen_known_at"].tolist() == [pd.Timestamp(day, tz="UTC") for day in DAYS[1:3]]
+    assert KNOWN_AT not in rows
+
+
+def test_rows_that_come_online_after_their_event_are_refused(filled, declared):
+    late = VIEW.model_copy(update={"online": Online()})
+    with pytest.raises(DataError, match=r"levels: 1 of 1 rows of 2013-01-02 would not be online in time"):
+        features.build_features(late, in_time, filled, DAYS[1:2], datasets=declared)
+
+
+def test_online_rows_are_built_from_what_has_landed_by_then(filled, declared):
+    early = VIEW.model_copy(update={"online": Online(), "known_from": "start"})
+    rows = features.build_features(early, in_time, filled, DAYS[:3], datasets=declared)
+    assert rows["level_days"].tolist() == ["", "2013-01-01", "2013-01-01,2013-01-02"]

@@ -12,8 +12,12 @@ from include.declarations import Column, Dataset, FeatureView, ViewSource
 from include.errors import DataError
 from tests.include.data.conftest import DAYS
 
-DECLARED = catalog().datasets
-VIEW = catalog().feature_views["flight_features"]
+# A day's observations are there when it ends.
+WEATHER = catalog().datasets["weather"].model_copy(update={"lag_days": 0, "known_from": "end"})
+DECLARED = {**catalog().datasets, "weather": WEATHER}
+DECLARED_VIEW = catalog().feature_views["flight_features"]
+# Callers send the features: an observation is known when it is made, not when its file lands.
+VIEW = DECLARED_VIEW.model_copy(update={"online": None, "known_from": "end"})
 honest = declaration_module("features", "flight_features").build
 DAY = DAYS[1]
 
@@ -96,7 +100,7 @@ def with_weather_to_come(frames, day):
 
 def test_honest_features_of_real_flights_are_let_through(real_lake):
     rows = real_lake.read("flight_features")
-    check = leakage_check.check_leakage(VIEW, honest, real_lake, rows, DAYS)
+    check = leakage_check.check_leakage(DECLARED_VIEW, honest, real_lake, rows, DAYS)
     assert check.passed
     assert check.leaks == ()
     assert check.rows > 100
@@ -118,7 +122,7 @@ def test_arrival_as_feature_is_reported_with_source_and_times(arrived):
 
 
 def test_late_arrivals_cannot_leak_unless_published_early(real_lake):
-    view = arrival_of("arrivals")
+    view = arrival_of("arrivals").model_copy(update={"known_from": "start"})
     build = with_arrival_of("arrivals")
     assert look(view, build, real_lake).passed
     own = real_lake.read("flight_features", [DAY]).merge(
@@ -154,7 +158,7 @@ def test_the_mean_of_the_whole_day_is_the_future_of_its_morning(real_lake):
 
 def test_row_that_differs_from_its_build_leaks_at_unknown_time(real_lake):
     rows = real_lake.read("flight_features", [DAY]).assign(distance=1.0)
-    check = look(VIEW, honest, real_lake, rows)
+    check = look(DECLARED_VIEW, honest, real_lake, rows)
     assert [(leak.feature, leak.known_at) for leak in check.leaks] == [("distance", "an unknown time")]
 
 
@@ -166,14 +170,14 @@ def test_check_samples_the_same_bounded_rows_each_time(real_lake, monkeypatch):
         return honest(frames, day)
 
     rows = real_lake.read("flight_features")
-    assert leakage_check.check_leakage(VIEW, counted, real_lake, rows, DAYS) == leakage_check.check_leakage(
-        VIEW, honest, real_lake, rows, DAYS
-    )
+    assert leakage_check.check_leakage(
+        DECLARED_VIEW, counted, real_lake, rows, DAYS
+    ) == leakage_check.check_leakage(DECLARED_VIEW, honest, real_lake, rows, DAYS)
     assert len(built) <= 2 * leakage_check.MAX_PREDICTION_TIMES
     built.clear()
     monkeypatch.setattr(leakage_check, "MAX_PREDICTION_TIMES", 3)
     monkeypatch.setattr(leakage_check, "MAX_DAYS", 2)
-    leakage_check.check_leakage(VIEW, counted, real_lake, rows, DAYS)
+    leakage_check.check_leakage(DECLARED_VIEW, counted, real_lake, rows, DAYS)
     assert [built.count(day) for day in DAYS] == [3, 0, 3]
 
 

@@ -71,9 +71,12 @@ def test_a_leak_fails_by_name_after_its_evidence_was_written(observed, context, 
     honest = declaration_module("features", VIEW.name).build
 
     def build(frames, day):
-        mean = frames["weather"][frames["weather"]["day"] == str(day)]["temp"].mean()
-        return honest(frames, day).assign(temp=mean)
+        return honest(frames, day).assign(temp=frames["weather"]["temp"].mean())
 
+    before = DAY - timedelta(days=1)
+    weather = observed.read("weather", [before])
+    late = weather.assign(observed_at=weather["observed_at"] + timedelta(days=1))
+    observed.publish("weather", pd.concat([weather, late]), [before], metadata={})
     monkeypatch.setattr(operators, "declaration_module", lambda *_: SimpleNamespace(build=build))
     ran = context(RUN)
     frame = BuildFeaturesOperator(task_id="build", feature_view=VIEW.name).execute(ran)

@@ -1,0 +1,107 @@
+"""Availability: when a partition and a row are known; one definition for checks, training and serving."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from include.data.lake.partition_columns import DAY, HOUR, parse_partition_name
+from include.partitions import STEP, day_of, end_of, start_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from include.declarations import Dataset, FeatureView, ViewSource
+    from include.partitions import Granularity, Partition
+
+_EARLIEST = datetime.min.replace(tzinfo=UTC)
+
+
+def due_at(declared: Dataset | FeatureView, partition: Partition) -> datetime:
+    """
+    Return the moment from which a partition is known: it has landed, or its features are online.
+
+    It is the end of the partition plus the declared lag, unless `known_from` declares another moment.
+    """
+    return start_of(partition) + declared.known_after
+
+
+def known_at(dataset: Dataset, rows: pd.DataFrame, *, online: bool) -> pd.Series[pd.Timestamp]:
+    """
+    Return when each row was known.
+
+    Parameters
+    ----------
+    dataset
+        Declaration of the rows' dataset.
+    rows
+        Rows (n, columns) with their partition columns.
+    online
+        Whether the features are looked up online. A row can then be used from the moment at which its
+        partition is known, whatever its column `known_at` says before that.
+
+    Returns
+    -------
+    pandas.Series
+        Times (n,) in UTC: the column `known_at`, without one the moment at which the partition is known.
+    """
+    if dataset.known_at is None:
+        return _partitions_due(dataset, rows)
+    times = rows[dataset.known_at]
+    if not online:
+        return times
+    due = _partitions_due(dataset, rows)
+    return times.where(times.isna() | (times > due), due)
+
+
+def source_partitions(
+    view: FeatureView, source: ViewSource, dataset: Dataset, partition: Partition
+) -> list[Partition]:
+    """
+    Return the partitions of a dataset that a partition of a view is built from, ascending.
+
+    They are those of its own time and of the lookback before it that are known when the view's partition is.
+    """
+    start = start_of(partition)
+    first = start - min(source.lookback, start - _EARLIEST)
+    known_by = due_at(view, partition)
+    candidates = _overlapping(dataset.granularity, first, end_of(partition))
+    return [candidate for candidate in candidates if due_at(dataset, candidate) <= known_by]
+
+
+def reading_partitions(
+    view: FeatureView, source: ViewSource, dataset: Dataset, partition: Partition
+) -> list[Partition]:
+    """Return the partitions of a view that are built from a partition of a dataset, ascending."""
+    known_by = due_at(dataset, partition)
+    candidates = _overlapping(view.granularity, start_of(partition), end_of(partition) + source.lookback)
+    return [candidate for candidate in candidates if due_at(view, candidate) >= known_by]
+
+
+def exists(dataset: Dataset, partition: Partition) -> bool:
+    """Return whether a partition lies between the first and the last of its dataset."""
+    return dataset.first_partition <= day_of(partition) <= (dataset.last_partition or date.max)
+
+
+def partition_names(rows: pd.DataFrame, granularity: Granularity) -> pd.Series[str]:
+    """Return the name of each row's partition, (n,)."""
+    days = rows[DAY].astype(str)
+    return days if granularity == "day" else days + "T" + rows[HOUR].astype(str)
+
+
+def _partitions_due(dataset: Dataset, rows: pd.DataFrame) -> pd.Series[pd.Timestamp]:
+    names = partition_names(rows, dataset.granularity)
+    due = {name: due_at(dataset, parse_partition_name(name)) for name in names.unique()}
+    times = pd.to_datetime(names.map(due), utc=True)
+    return times.astype("datetime64[us, UTC]")
+
+
+def _overlapping(granularity: Granularity, first: datetime, end: datetime) -> Iterator[Partition]:
+    """Yield the partitions with a part between `first` and `end`, which is not included."""
+    step = STEP[granularity]
+    partition: Partition = first.date() if granularity == "day" else first.replace(minute=0, second=0)
+    while start_of(partition) < end:
+        yield partition
+        partition += step

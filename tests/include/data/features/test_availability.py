@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import itertools
+from datetime import UTC, date, datetime, timedelta
+
+import pandas as pd
+import pytest
+
+from include.data.features import availability
+from include.data.lake.partition_columns import with_partition_columns
+from include.declarations import Column, Dataset, FeatureView, FileSource, ViewSource
+
+DAY = date(2013, 1, 10)
+HOURS = timedelta(hours=1)
+
+
+def dataset(**changes):
+    return Dataset(
+        name="gauges",
+        owner="test",
+        description="A test's.",
+        source=FileSource(path="gauges/{partition}.csv"),
+        columns=(Column(name="id", dtype="string"), Column(name="at", dtype="timestamp")),
+        key=("id",),
+        first_partition=date(2013, 1, 1),
+        **changes,
+    )
+
+
+def view(**changes):
+    source = ViewSource(dataset="gauges", **changes.pop("source", {}))
+    return FeatureView(
+        name="levels",
+        owner="test",
+        description="A test's.",
+        sources=(source,),
+        entity="id",
+        time="at",
+        columns=(Column(name="id", dtype="string"), Column(name="at", dtype="timestamp")),
+        **changes,
+    )
+
+
+def moment(text):
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("declared", "expected"),
+    [
+        ({}, "2013-01-11T00:00"),
+        ({"lag_days": 1}, "2013-01-12T00:00"),
+        ({"known_from": "start"}, "2013-01-10T00:00"),
+        ({"known_from": "start", "lag_days": 1}, "2013-01-11T00:00"),
+        ({"known_from": 6 * HOURS, "lag_days": 1}, "2013-01-11T06:00"),
+        ({"known_from": -12 * HOURS}, "2013-01-09T12:00"),
+    ],
+)
+def test_a_day_is_known_from_its_end_and_lag_or_as_declared(declared, expected):
+    assert availability.due_at(dataset(**declared), DAY) == moment(expected)
+
+
+def test_an_hour_is_known_from_its_own_end():
+    hourly = dataset(granularity="hour")
+    assert availability.due_at(hourly, moment("2013-01-10T05:00")) == moment("2013-01-10T06:00")
+    assert availability.due_at(view(known_from="start"), DAY) == moment("2013-01-10T00:00")
+
+
+def frame(*times):
+    at = pd.to_datetime(list(times), utc=True).as_unit("us")
+    return with_partition_columns(pd.DataFrame({"id": "a", "at": at}), DAY)
+
+
+def test_rows_of_a_total_are_known_when_their_day_is_over():
+    rows = frame("2013-01-10T00:00Z", "2013-01-10T23:00Z")
+    times = availability.known_at(dataset(), rows, online=False)
+    assert set(times) == {pd.Timestamp("2013-01-11T00:00Z")}
+
+
+def test_an_observation_is_known_when_made_online_when_it_lands():
+    observed = dataset(known_at="at")
+    rows = frame("2013-01-10T08:00Z", "2013-01-11T02:00Z", None)
+    assert availability.known_at(observed, rows, online=False).equals(rows["at"])
+    online = availability.known_at(observed, rows, online=True)
+    assert online.tolist()[:2] == [pd.Timestamp("2013-01-11T00:00Z"), pd.Timestamp("2013-01-11T02:00Z")]
+    assert pd.isna(online[2])
+
+
+@pytest.mark.parametrize(
+    ("of_view", "of_dataset", "expected"),
+    [
+        ({}, {}, [10]),
+        ({"source": {"lookback_days": 2}}, {}, [8, 9, 10]),
+        ({"source": {"lookback_days": 2}}, {"lag_days": 1}, [8, 9]),
+        ({"source": {"lookback_days": 1}, "known_from": "start"}, {}, [9]),
+        ({"source": {"lookback_days": 1}, "known_from": "start"}, {"known_from": "start"}, [9, 10]),
+        ({"source": {"lookback_days": 1}, "known_from": 6 * HOURS}, {"known_from": 30 * HOURS}, [9]),
+        ({"source": {"lookback_days": 1}, "known_from": 5 * HOURS}, {"known_from": 30 * HOURS}, []),
+    ],
+)
+def test_a_day_is_built_from_days_that_are_known_by_then(of_view, of_dataset, expected):
+    declared = view(**of_view)
+    read = availability.source_partitions(declared, declared.sources[0], dataset(**of_dataset), DAY)
+    assert [day.day for day in read] == expected
+
+
+def test_a_day_reads_the_hours_that_are_known_when_it_is_built():
+    declared = view(known_from=6 * HOURS)
+    read = availability.source_partitions(declared, declared.sources[0], dataset(granularity="hour"), DAY)
+    assert [hour.hour for hour in read] == [0, 1, 2, 3, 4, 5]
+
+
+def test_the_first_day_of_the_calendar_has_no_lookback():
+    declared = view(source={"lookback_days": 3})
+    assert availability.source_partitions(declared, declared.sources[0], dataset(), date.min) == [date.min]
+
+
+@pytest.mark.parametrize(("lookback", "lag"), [(0, 0), (2, 0), (2, 1), (1, 1), (0, 1)])
+@pytest.mark.parametrize("known_from", ["start", "end"])
+def test_source_and_reading_partitions_are_inverse(lookback, lag, known_from):
+    declared = view(source={"lookback_days": lookback}, known_from=known_from)
+    source = declared.sources[0]
+    late = dataset(lag_days=lag)
+    days = [DAY + timedelta(days=number) for number in range(8)]
+    read = set()
+    readers = set()
+    for day in days:
+        sources = availability.source_partitions(declared, source, late, day)
+        read |= {(source_day, day) for source_day in sources}
+        dependents = availability.reading_partitions(declared, source, late, day)
+        readers |= {(day, reader) for reader in dependents}
+    inside = set(itertools.product(days, days))
+    assert read & inside == readers & inside
