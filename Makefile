@@ -33,16 +33,16 @@ down: $(BIN)/airworthy ## stop the embedded stack; its data stays
 materialise: $(BIN)/airworthy ## copy the newest days into the online store
 	@$(BIN)/airworthy materialise
 
-test: dev ## run the tests in two processes, then those of the whole stack
-	@$(BIN)/python -m pytest tests -m "not system" -n 2 --dist loadfile
-	@$(BIN)/python -m pytest tests -m system
+# Two processes for two cores, and one whose tests mostly wait for the stack.
+test: dev ## run the tests, those of the whole stack beside the others
+	@$(BIN)/python -m pytest tests -n 3 --dist loadfile --no-loadscope-reorder
 
 # The rooms that decide about data and models: each needs a branch coverage of 95 %.
 COVERED := release modeling/gates modeling/evaluation data/validation certificates
 
 coverage: dev ## report the branch coverage of the tests, at least 95 % where decisions are made
 	@$(BIN)/coverage erase
-	@$(BIN)/python -m pytest tests -m "not system" -n 2 --dist loadfile --cov --cov-report=
+	@$(BIN)/python -m pytest tests -m "not system" -n 2 --dist loadfile --no-loadscope-reorder --cov --cov-report=
 	@$(BIN)/coverage report
 	@for room in $(COVERED); do $(BIN)/coverage report --include="include/$$room/*" --fail-under=95; done
 

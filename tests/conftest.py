@@ -16,6 +16,7 @@ import httpx
 import pytest
 from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.exc import OperationalError
+from xdist.scheduler import LoadFileScheduling
 
 from include.database.migrate import upgrade
 from include.database.tables import connect
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
+    from xdist.remote import Producer
+
 # As in the stack.
 os.environ["MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD"] = "false"
 # OpenMP threads that spin while they wait starve each other on a busy machine.
@@ -33,7 +36,26 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 PASSWORD = "only-for-tests"
 # The folder of the bucket for the artifacts of MLflow.
 ARTIFACTS = "mlflow"
+STACK = "tests/system/"
+LONGEST = ("tests/faults/", "tests/plugins/", "tests/scenarios/", "tests/include/modeling/")
 UNSAFE_BUT_FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+
+
+class StackScheduling(LoadFileScheduling):
+    """One process gets the tests of a file at a time, and one gets all tests of the stack."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return STACK if nodeid.startswith(STACK) else super()._split_scope(nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> StackScheduling:
+    return StackScheduling(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start with the tests of the stack, which mostly wait, and then with the longest files."""
+    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
+    items.sort(key=lambda item: not item.nodeid.startswith(STACK))
 
 
 @dataclass(frozen=True)
