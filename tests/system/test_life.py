@@ -21,7 +21,7 @@ from include.stack.demo.flights_feed import land
 from include.stack.embedded import environment
 from tests.conftest import wait_until
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(1800)]
 
 FIRST = date(2013, 1, 1)
 LAST = date(2013, 2, 20)

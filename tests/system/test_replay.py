@@ -12,7 +12,7 @@ from include.data.lake.delta_tables import Lake
 from include.stack.demo.flights_feed import land
 from tests.conftest import wait_until
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(1800)]
 
 FIRST = date(2013, 3, 2)
 LAST = date(2013, 3, 4)

@@ -16,7 +16,7 @@ from include.stack.embedded.programs import PROGRAMS, postgres
 from include.stack.embedded.supervision import Supervisor
 from tests.conftest import wait_until
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(1200)]
 
 
 def list_processes(stack, program=None) -> list[psutil.Process]:
@@ -24,7 +24,7 @@ def list_processes(stack, program=None) -> list[psutil.Process]:
 
 
 def test_status_reports_that_every_program_works(stack, stack_command):
-    wait_until(lambda: stack_command("status").returncode == 0, 60, "every program to work")
+    wait_until(lambda: stack_command("status").returncode == 0, 180, "every program to work")
     shown = stack_command("status").stdout
     assert shown.count("works") == len(PROGRAMS), shown
 
@@ -95,24 +95,24 @@ def test_killed_program_is_restarted(stack, stack_command, name):
     before = Supervisor(stack).states()[name].pid
     os.kill(before, signal.SIGKILL)
     wait_until(
-        lambda: Supervisor(stack).states()[name].pid not in (0, before), 60, f"a new process of {name}"
+        lambda: Supervisor(stack).states()[name].pid not in (0, before), 180, f"a new process of {name}"
     )
-    wait_until(lambda: stack_command("status").returncode == 0, 120, "every program to work again")
+    wait_until(lambda: stack_command("status").returncode == 0, 300, "every program to work again")
 
 
 def test_task_of_a_killed_scheduler_is_retried(airflow, stack):
     run = airflow.trigger("probe_slow")
     wait_until(
-        lambda: airflow.task_instances("probe_slow", run)[0]["state"] == "running", 120, "the first try"
+        lambda: airflow.task_instances("probe_slow", run)[0]["state"] == "running", 240, "the first try"
     )
     processes_before = list_processes(stack, "scheduler")
     os.kill(Supervisor(stack).states()["scheduler"].pid, signal.SIGKILL)
     wait_until(
         lambda: not any(process.is_running() for process in processes_before),
-        60,
+        180,
         "the end of the old workers",
     )
-    assert airflow.wait("probe_slow", run, 240) == "success"
+    assert airflow.wait("probe_slow", run, 600) == "success"
     assert airflow.xcom("probe_slow", run, "wait") > 1
 
 

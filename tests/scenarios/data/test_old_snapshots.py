@@ -47,7 +47,7 @@ def pinned(table, taken):
     return {getattr(snapshot, field) for snapshot, _ in taken}
 
 
-@settings(max_examples=15, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=8, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(steps)
 def test_snapshot_rows_stay_equal_after_any_table_changes(done):
     with tempfile.TemporaryDirectory() as folder:
