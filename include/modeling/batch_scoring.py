@@ -51,10 +51,10 @@ def score_batch(
     InvalidPrediction
         If a prediction is not finite, or outside of the declared range.
     """
-    predictions = model.predict(feature_columns(use_case, frame))
+    predictions = _predict_rows(model, feature_columns(use_case, frame))
     low, high = use_case.prediction_range
     valid = np.isfinite(predictions) & (predictions >= low) & (predictions <= high)
-    invalid_rows = ~valid.reshape(len(frame), -1).all(axis=1)
+    invalid_rows = ~(valid.all(axis=1) if valid.ndim > 1 else valid)
     if invalid_rows.any():
         first = frame.loc[invalid_rows, view.entity].iloc[0]
         raise InvalidPrediction(
@@ -87,7 +87,16 @@ def probability_columns(classes: Sequence[str | int]) -> list[str]:
 def score_summary(scored: pd.DataFrame) -> dict[str, Any]:
     """Return the mean prediction as `mean`, or for several classes the share of rows of each as `shares`."""
     predictions = scored["prediction"]
+    if predictions.empty:
+        return {}
     if pd.api.types.is_numeric_dtype(predictions):
         return {"mean": float(predictions.mean())}
     shares = predictions.value_counts(normalize=True)
     return {"shares": {str(name): float(share) for name, share in shares.items()}}
+
+
+def _predict_rows(model: ServedModel, features: pd.DataFrame) -> np.ndarray[Any, Any]:
+    """Return the predictions of the rows; most estimators refuse an empty frame."""
+    if features.empty:
+        return np.zeros((0, len(model.classes)) if model.classes else 0)
+    return model.predict(features)

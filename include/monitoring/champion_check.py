@@ -13,6 +13,7 @@ from include.data.snapshots.snapshot import Snapshot
 from include.database import ledger
 from include.monitoring import drift, label_quality, slo, windows
 from include.monitoring.governor import Signals
+from include.partitions import day_of
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -128,8 +129,8 @@ def collect_signals(
     """Return what the governor's decision depends on."""
     use_case = champion.use_case
     last_day = date.fromisoformat(champion.snapshot.days[1])
-    newer_days = [day for day in lake.days(use_case.label.dataset) if day > last_day]
-    new_rows = len(lake.read(use_case.label.dataset, newer_days, columns=["day"])) if newer_days else 0
+    label_rows = lake.counts(use_case.label.dataset)
+    new_rows = sum(rows for partition, rows in label_rows.items() if day_of(partition) > last_day)
     now = windows.watermark(connection) + windows.LOG_LAG
     promotion = ledger.champion_at(connection, use_case.name, now)
     return Signals(

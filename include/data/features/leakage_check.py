@@ -61,15 +61,20 @@ class Leak:
 
 @dataclass(frozen=True, slots=True)
 class LeakageCheck:
-    """Leaks of some partitions, and the number of rows that were rebuilt."""
+    """
+    Leaks of some partitions, and the number of rows that were rebuilt.
+
+    `empty` says that the partitions have no rows, as the view's `volume` allows.
+    """
 
     leaks: tuple[Leak, ...]
     rows: int
+    empty: bool = False
 
     @property
     def passed(self) -> bool:
-        """Whether at least one row was rebuilt and none differs."""
-        return self.rows > 0 and not self.leaks
+        """Whether no row differs, and at least one was rebuilt unless the partitions have none."""
+        return (self.rows > 0 or self.empty) and not self.leaks
 
     def results(self) -> ValidationResult:
         """Return the leaks as the result of a quality gate."""
@@ -80,7 +85,7 @@ class LeakageCheck:
 
         results = [result(leak.feature, str(leak), leak.rows, leak.entity) for leak in self.leaks]
         if not results:
-            results = [result("", "" if self.rows else "there was no row to check", 0)]
+            results = [result("", "" if self.passed else "there was no row to check", 0)]
         return ValidationResult(self.passed, self.rows, tuple(results))
 
     def raise_if_failed(self, view: str) -> None:
@@ -95,7 +100,7 @@ class LeakageCheck:
                 f"include/features/{view}.py to use only rows that were known in time; or declare in the "
                 "dataset what was known earlier: `known_at`, `known_from`."
             )
-        if not self.rows:
+        if not self.passed:
             raise DataError(f"{view}: there was no row to check for leaks. Build the features first.")
 
 
@@ -131,7 +136,7 @@ def check_leakage(
         for leak in _DayCheck(view, build, day, frames).leaks(published):
             earlier = leaks.get(leak.feature)
             leaks[leak.feature] = replace(earlier, rows=earlier.rows + leak.rows) if earlier else leak
-    return LeakageCheck(tuple(leaks.values()), n_rows)
+    return LeakageCheck(tuple(leaks.values()), n_rows, empty=rows.empty and view.volume[0] == 0)
 
 
 @dataclass(frozen=True, slots=True)

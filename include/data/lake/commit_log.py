@@ -2,46 +2,57 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 from deltalake import DeltaTable
 from deltalake.exceptions import TableNotFoundError
 
+from include.data.lake.publications import read_publications
+from include.partitions import day_of
 from include.storage import filesystem
 from include.storage.errors import translate_storage_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
-    from typing import Any
+    from collections.abc import Collection, Sequence
+    from datetime import date, datetime
 
     from include.data.lake.delta_tables import Lake
-
-_DAY = re.compile(r"'(\d{4}-\d{2}-\d{2})'")
+    from include.data.lake.partition_columns import PartitionSet
+    from include.data.lake.publications import Publication
+    from include.partitions import Partition
 
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """A commit that replaced `days` of a table, and the DAG run and try that made it; "" if unknown."""
+    """
+    A commit that published partitions of a table, and the DAG run, try and code that made it; "" if unknown.
+
+    `days` are the days that `partitions`, days or hours, are or lie in.
+    """
 
     table: str
     version: int
     at: datetime
     run: str
     attempt: str
+    code: str
+    partitions: frozenset[Partition]
     days: frozenset[date]
 
 
 def list_commits(lake: Lake, table: str) -> list[Commit]:
-    """Return the commits that replaced days of a table, oldest first; empty without a table."""
+    """Return the commits that published partitions of a table, oldest first; empty without a table."""
     with translate_storage_errors(lake.uri, lake.storage_options, lake.connection):
         opened = _find(lake, table)
-        history = opened.history() if opened is not None else []
-    commits = (_parse_commit(table, entry) for entry in reversed(history))
-    return [commit for commit in commits if commit is not None]
+        if opened is None:
+            return []
+        files = filesystem.open_filesystem(lake.uri, lake.storage_options)
+        return [
+            _to_commit(table, partitions, publication)
+            for partitions, publication in read_publications(files, table, opened)
+        ]
 
 
 def producing_commit(
@@ -81,18 +92,16 @@ def list_files(lake: Lake, table: str, days: Collection[date], *, version: int |
     return sorted(f"{table}/{file['path']}" for file in files if file["partition.day"] in names)
 
 
-def _parse_commit(table: str, entry: Mapping[str, Any]) -> Commit | None:
-    """Return the commit of an entry of the log; None if it created or compacted the table."""
-    days = _DAY.findall(entry.get("operationParameters", {}).get("predicate") or "")
-    if entry["operation"] != "WRITE" or not days:
-        return None
+def _to_commit(table: str, partitions: PartitionSet, publication: Publication) -> Commit:
     return Commit(
         table=table,
-        version=int(entry["version"]),
-        at=datetime.fromtimestamp(entry["timestamp"] / 1000, UTC),
-        run=str(entry.get("run", "")),
-        attempt=str(entry.get("try", "")),
-        days=frozenset(map(date.fromisoformat, days)),
+        version=publication.version,
+        at=publication.published_at,
+        run=publication.run,
+        attempt=publication.attempt,
+        code=publication.code,
+        partitions=frozenset(partitions.partitions),
+        days=frozenset(map(day_of, partitions.partitions)),
     )
 
 

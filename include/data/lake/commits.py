@@ -11,12 +11,15 @@ from deltalake import CommitProperties, Transaction
 from deltalake.exceptions import CommitFailedError
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
+from include.data.lake.publications import PARTITIONS
 from include.errors import ServiceUnavailable, StaleAttempt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from deltalake import DeltaTable
+
+    from include.data.lake.partition_columns import PartitionSet
 
 COMMIT_ID = "publication"
 COMMIT_TIMEOUT = timedelta(minutes=2)
@@ -27,25 +30,25 @@ class TableAppeared(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Publication:
+class PendingCommit:
     """
-    One publication of some partitions, however many commits are tried.
+    The commit that publishes some partitions, however often it is tried.
 
     Parameters
     ----------
     table
         Name of the table.
     partitions
-        Name of the partition, or of the first and the last.
+        Partitions that the commit replaces; it records them, since some may have no rows.
     metadata
-        Stored with the commit: `run` and `try` of the writer, and `task` where several tasks of a run
-        publish the same partitions.
+        Stored with the commit: `run` and `try` of the writer, `code` that produced the rows, and `task`
+        where several tasks of a run publish the same partitions.
     commit_id
         Identifies the commit if its answer was lost.
     """
 
     table: str
-    partitions: str
+    partitions: PartitionSet
     metadata: Mapping[str, str]
     commit_id: str = field(default_factory=lambda: uuid.uuid4().hex)
 
@@ -58,7 +61,11 @@ class Publication:
     def properties(self) -> CommitProperties:
         """Return the metadata and options of the commit."""
         return CommitProperties(
-            custom_metadata={**self.metadata, COMMIT_ID: self.commit_id},
+            custom_metadata={
+                **self.metadata,
+                PARTITIONS: self.partitions.key,
+                COMMIT_ID: self.commit_id,
+            },
             # Delta's own retries would not notice a schema that changed in between.
             max_commit_retries=0,
             app_transactions=None if self.attempt is None else [Transaction(self._key, self.attempt)],
@@ -91,11 +98,11 @@ class Publication:
 
     @property
     def _key(self) -> str:
-        return "/".join((self.metadata["run"], self.metadata.get("task", ""), self.partitions))
+        return "/".join((self.metadata["run"], self.metadata.get("task", ""), str(self.partitions)))
 
 
 def commit_with_retry(
-    publication: Publication,
+    pending: PendingCommit,
     find_table: Callable[[], DeltaTable | None],
     attempt: Callable[[DeltaTable | None], int],
     timeout: timedelta,
@@ -107,8 +114,8 @@ def commit_with_retry(
 
     Parameters
     ----------
-    publication
-        The publication that the commit belongs to.
+    pending
+        The commit.
     find_table, attempt
         Functions that open the newest version, and commit onto it and return the new one.
     timeout
@@ -128,10 +135,10 @@ def commit_with_retry(
         opened = find_table()
         if opened is not None:
             if first_version is not None:
-                version = publication.committed_version(opened, first_version)
+                version = pending.committed_version(opened, first_version)
                 if version is not None:
                     return version
-            publication.raise_if_superseded(opened)
+            pending.raise_if_superseded(opened)
         if first_version is None:
             first_version = -1 if opened is None else opened.version()
         return attempt(opened)
@@ -140,7 +147,7 @@ def commit_with_retry(
         return _retrying(timeout)(commit_once)
     except (CommitFailedError, TableAppeared) as error:
         raise ServiceUnavailable(
-            f"{publication.table}: {publication.partitions} could not be published within {timeout}, "
+            f"{pending.table}: {pending.partitions} could not be published within {timeout}, "
             f"because others write the same. Try again. ({error})"
         ) from error
 

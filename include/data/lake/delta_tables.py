@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from itertools import groupby
@@ -12,10 +13,10 @@ import pyarrow as pa
 from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
-from include.data.lake import dtypes, table_reader
-from include.data.lake.commits import COMMIT_TIMEOUT, Publication, TableAppeared, commit_with_retry
-from include.data.lake.partition_columns import DAY, HOUR, PartitionSet, partition_from_columns
-from include.errors import DataError, PartitionMissing, ServiceUnavailable
+from include.data.lake import dtypes, publications, table_reader
+from include.data.lake.commits import COMMIT_TIMEOUT, PendingCommit, TableAppeared, commit_with_retry
+from include.data.lake.partition_columns import PartitionSet
+from include.errors import DataError, PartitionMissing, ServiceUnavailable, SettingsError
 from include.partitions import day_of
 from include.storage import filesystem
 from include.storage.errors import DEFAULT_CONNECTION, translate_storage_errors
@@ -25,7 +26,9 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     import pandas as pd
+    from pyarrow.fs import FileSystem
 
+    from include.data.lake.publications import Publication
     from include.partitions import Partition
 
 HOURS_PER_DAY = 24
@@ -66,7 +69,8 @@ class Lake:
         """
         Replace these days or hours by the rows of `frame` in one commit, and return its version.
 
-        The table is created if it does not exist. New columns are added; missing columns become null.
+        A partition without rows is published, too: the commit names its partitions. The table is created if
+        it does not exist. New columns are added; missing columns become null.
 
         Raises
         ------
@@ -85,13 +89,12 @@ class Lake:
                 f"{table}: rows of {', '.join(unexpected) or 'no day'} among those of "
                 f"{partitions}. Publish each row with its own {partitions.columns[-1]}."
             )
-        publication = Publication(table, str(partitions), metadata)
+        pending = PendingCommit(table, partitions, metadata)
 
         def replace(opened: DeltaTable | None) -> int:
-            return self._replace(publication, opened, frame, partitions)
+            return self._replace(pending, opened, frame)
 
-        with self._translate_errors():
-            return commit_with_retry(publication, lambda: self._find(table), replace, self.commit_timeout)
+        return self._commit(pending, replace)
 
     def update(
         self,
@@ -112,27 +115,22 @@ class Lake:
             If the table does not exist.
         """
         partitions = PartitionSet.of(days)
-        publication = Publication(table, str(partitions), metadata)
+        pending = PendingCommit(table, partitions, metadata)
 
         def replace(opened: DeltaTable | None) -> int:
             existing = opened or self._open(table, None)
             rows = change(table_reader.read_rows(table, existing, partitions))
-            return self._replace(publication, existing, rows, partitions)
+            return self._replace(pending, existing, rows)
 
-        with self._translate_errors():
-            return commit_with_retry(publication, lambda: self._find(table), replace, self.commit_timeout)
+        return self._commit(pending, replace)
 
     def counts(self, table: str) -> dict[Partition, int]:
-        """Return the number of rows of each partition, from the table's log; empty without a table."""
-        counts: dict[Partition, int] = {}
+        """Return the number of rows of each published partition, from the log; empty without a table."""
         with self._translate_errors():
             opened = self._find(table)
-            files = pa.table(opened.get_add_actions(flatten=True)).to_pylist() if opened else []
-        for file in files:
-            values = {name: file.get(f"partition.{name}") for name in (DAY, HOUR)}
-            partition = partition_from_columns(values)
-            counts[partition] = counts.get(partition, 0) + file["num_records"]
-        return counts
+            if opened is None:
+                return {}
+            return dict.fromkeys(self._published(table, opened), 0) | table_reader.count_rows(opened)
 
     def read(
         self,
@@ -170,7 +168,7 @@ class Lake:
             if days is None:
                 return table_reader.read_rows(table, opened, None, columns)
             partitions = table_reader.match_granularity(opened, days)
-            table_reader.require_partitions(table, opened, partitions, self.uri)
+            table_reader.require_partitions(table, self._published(table, opened), partitions, self.uri)
             return table_reader.read_rows(table, opened, partitions, columns)
 
     def version(self, table: str) -> int | None:
@@ -180,7 +178,7 @@ class Lake:
             return opened.version() if opened else None
 
     def days(self, table: str, *, version: int | None = None) -> list[date]:
-        """Return the days that have rows, in a table of hours in all 24; empty without a table."""
+        """Return the published days, in a table of hours those of 24 hours; empty without a table."""
         partitions = self.partitions(table, version=version)
         hourly = bool(partitions) and isinstance(partitions[0], datetime)
         complete = HOURS_PER_DAY if hourly else 1
@@ -188,11 +186,27 @@ class Lake:
         return [day for day, count in counts.items() if count == complete]
 
     def partitions(self, table: str, *, version: int | None = None) -> list[Partition]:
-        """Return the days or hours that have rows, in order; empty without a table."""
+        """Return the published days or hours, in order; empty without a table."""
         with self._translate_errors():
-            if version is None and self._find(table) is None:
-                return []
-            return sorted(table_reader.list_partitions(self._open(table, version)))
+            opened = self._find(table) if version is None else self._open(table, version)
+            return self._published(table, opened) if opened else []
+
+    def publications(self, table: str, *, version: int | None = None) -> dict[Partition, Publication]:
+        """
+        Return the newest publication of each partition, by ascending partition; empty without a table.
+
+        Parameters
+        ----------
+        table
+            Name of the table.
+        version
+            Version of the table, whose publications were the newest then; None for the newest version.
+        """
+        with self._translate_errors():
+            opened = self._find(table) if version is None else self._open(table, version)
+            if opened is None:
+                return {}
+            return publications.newest_publications(self._files(), table, opened)
 
     def optimize_and_vacuum(
         self, table: str, retention: timedelta, *, keep_versions: Collection[int] = ()
@@ -226,6 +240,7 @@ class Lake:
                     full=True,
                     keep_versions=sorted(keep_versions),
                 )
+                publications.write_index(self._files(), table, opened)
             except CommitFailedError as error:
                 raise ServiceUnavailable(
                     f"{table} was published to while it was being compacted; nothing is lost. Try again. "
@@ -236,14 +251,26 @@ class Lake:
     def _translate_errors(self) -> AbstractContextManager[None]:
         return translate_storage_errors(self.uri, self.storage_options, self.connection)
 
-    def _replace(
-        self,
-        publication: Publication,
-        opened: DeltaTable | None,
-        frame: pd.DataFrame,
-        partitions: PartitionSet,
-    ) -> int:
-        table = publication.table
+    def _published(self, table: str, opened: DeltaTable) -> list[Partition]:
+        """Return the published partitions; of a table that another program wrote, those with rows."""
+        published = publications.newest_publications(self._files(), table, opened)
+        return list(published) or table_reader.partitions_with_rows(opened)
+
+    def _commit(self, pending: PendingCommit, attempt: Callable[[DeltaTable | None], int]) -> int:
+        with self._translate_errors():
+            version = commit_with_retry(
+                pending, lambda: self._find(pending.table), attempt, self.commit_timeout
+            )
+        if version % publications.INDEX_INTERVAL == 0:
+            # The partitions are published. Without the index, reading is slower until the next one.
+            with suppress(ServiceUnavailable, SettingsError), self._translate_errors():
+                opened = self._open(pending.table, None)
+                publications.write_index(self._files(), pending.table, opened)
+        return version
+
+    def _replace(self, pending: PendingCommit, opened: DeltaTable | None, frame: pd.DataFrame) -> int:
+        table = pending.table
+        partitions = pending.partitions
         schema = pa.schema(opened.schema().to_arrow()) if opened else None
         labelled = frame.astype(dict.fromkeys(partitions.columns, object))
         rows = dtypes.to_table(labelled, schema, partitions.columns)
@@ -261,7 +288,7 @@ class Lake:
             mode="overwrite",
             predicate=partitions.predicate(),
             schema_mode="merge",
-            commit_properties=publication.properties(),
+            commit_properties=pending.properties(),
         )
         return int(opened.version())
 
@@ -301,6 +328,9 @@ class Lake:
             return DeltaTable(self._table_uri(table), storage_options=options)
         except TableNotFoundError:
             return None
+
+    def _files(self) -> FileSystem:
+        return filesystem.open_filesystem(self.uri, self.storage_options)
 
     def _table_uri(self, table: str) -> str:
         if not _TABLE_NAME.fullmatch(table):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow.compute as pc
 
-from include.partitions import day_of, format_partition
+from include.partitions import contiguous_ranges, day_of, format_key, format_partition, parse_partition
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -34,6 +34,19 @@ class PartitionSet:
     def of(cls, partitions: Collection[Partition]) -> PartitionSet:
         """Return the set of these partitions, which may come in any order and repeatedly."""
         return cls(tuple(sorted(set(partitions))))
+
+    @classmethod
+    def parse(cls, key: str) -> PartitionSet:
+        """Return the set with this `key`."""
+        partitions: list[Partition] = []
+        for part in filter(None, key.split(",")):
+            partitions += parse_partition(part, "hour" if "T" in part else "day")
+        return cls(tuple(partitions))
+
+    @property
+    def key(self) -> str:
+        """All partitions as text: `2013-01-01..2013-01-03,2013-01-07`."""
+        return ",".join(format_key(partitions) for partitions in contiguous_ranges(self.partitions))
 
     @property
     def columns(self) -> list[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from include.data.lake import dtypes
-from include.data.lake.partition_columns import DAY, PartitionSet, partition_from_columns
+from include.data.lake.partition_columns import DAY, HOUR, PartitionSet, partition_from_columns
 from include.errors import DataError, PartitionMissing
 from include.partitions import format_partition, hours_of
 
@@ -68,21 +68,31 @@ def require_columns(table: str, opened: DeltaTable, columns: Sequence[str]) -> N
         raise DataError(f"{table} has no column {', '.join(unknown)}; it has {', '.join(existing)}.")
 
 
-def require_partitions(table: str, opened: DeltaTable, partitions: PartitionSet, lake_uri: str) -> None:
-    """Raise PartitionMissing unless the table has rows of all of these partitions."""
-    existing = {format_partition(partition) for partition in list_partitions(opened)}
-    absent = sorted(set(partitions.names) - existing)
+def require_partitions(
+    table: str, published: Collection[Partition], partitions: PartitionSet, lake_uri: str
+) -> None:
+    """Raise PartitionMissing unless all of these partitions are published."""
+    absent = sorted(set(partitions.partitions) - set(published))
     if absent:
         unit = partitions.columns[-1]
         raise PartitionMissing(
             f"{table}: {len(absent)} of {len(partitions.names)} {unit}s are not in the lake {lake_uri}, the "
-            f"first is {absent[0]}. Run the DAG that publishes {table} for them first."
+            f"first is {format_partition(absent[0])}. Run the DAG that publishes {table} for them first."
         )
 
 
-def list_partitions(opened: DeltaTable) -> set[Partition]:
-    """Return the partitions that have rows."""
-    return {partition_from_columns(values) for values in opened.partitions()}
+def partitions_with_rows(opened: DeltaTable) -> list[Partition]:
+    """Return the partitions that have rows, in order."""
+    return sorted({partition_from_columns(values) for values in opened.partitions()})
+
+
+def count_rows(opened: DeltaTable) -> dict[Partition, int]:
+    """Return the number of rows of each partition that has some, from the table's log."""
+    counts: dict[Partition, int] = {}
+    for file in pa.table(opened.get_add_actions(flatten=True)).to_pylist():
+        partition = partition_from_columns({name: file.get(f"partition.{name}") for name in (DAY, HOUR)})
+        counts[partition] = counts.get(partition, 0) + file["num_records"]
+    return counts
 
 
 def match_granularity(opened: DeltaTable, partitions: Collection[Partition]) -> PartitionSet:

@@ -42,7 +42,7 @@ def label_completeness(
     versions: tuple[int | None, int | None] = (None, None),
 ) -> dict[date, Completeness]:
     """
-    Return the completeness of the labels of each of `days` that has features, by ascending day.
+    Return the completeness of the labels of each of `days` that has rows of features, by ascending day.
 
     `versions` are the versions of the feature view's table and of the label's table, by default the newest.
     """
@@ -59,7 +59,7 @@ def label_completeness(
         else rows.iloc[:0].assign(**{label.column: None})
     )
     counts = count_labels(rows, labels, view.entity, label.column)
-    return {day: counts[day.isoformat()] for day in with_features}
+    return {day: counts[day.isoformat()] for day in with_features if day.isoformat() in counts}
 
 
 def count_labels(

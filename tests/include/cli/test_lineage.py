@@ -12,7 +12,16 @@ from include.data.snapshots.snapshot import Snapshot
 from include.modeling.lineage import ModelLineage, PartitionLineage
 
 DAYS = [date(2013, 7, 1), date(2013, 7, 2)]
-COMMIT = Commit("flights", 4, datetime(2013, 7, 3, tzinfo=UTC), "flights_ingestion/1", "1", frozenset(DAYS))
+COMMIT = Commit(
+    "flights",
+    4,
+    datetime(2013, 7, 3, tzinfo=UTC),
+    "flights_ingestion/1",
+    "1",
+    "",
+    frozenset(DAYS),
+    frozenset(DAYS),
+)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 from include.errors import DataError
 from include.features.flight_features import FEATURE_VIEW
 from include.inference.predictions import InvalidPrediction
-from include.modeling.batch_scoring import probability_columns, score_batch
+from include.modeling.batch_scoring import probability_columns, score_batch, score_summary
 from include.modeling.packaging.package import load_package, model_digest
 from include.use_cases.flight_delay import USE_CASE
 
@@ -35,6 +35,11 @@ def test_a_prediction_out_of_range_is_refused(model, flights):
     narrow = USE_CASE.model_copy(update={"prediction_range": (0, 0.01)})
     with pytest.raises(InvalidPrediction, match="flight_id 2013"):
         score_batch(narrow, FEATURE_VIEW, model, flights(days=2), version=4)
+
+
+def test_no_rows_have_no_predictions(model, flights):
+    scored = score_batch(USE_CASE, FEATURE_VIEW, model, flights(days=1).iloc[:0], version=4)
+    assert (len(scored), score_summary(scored)) == (0, {})
 
 
 def test_a_missing_feature_is_named_in_the_error(model, flights):

@@ -51,11 +51,16 @@ def declared():
 
 @pytest.fixture
 def filled(lake):
+    return fill(lake, DAYS[:4])
+
+
+def fill(lake, level_days):
     keys = [day.isoformat() for day in DAYS]
     moments = pd.to_datetime(keys, utc=True) + pd.Timedelta(hours=12)
     lake.publish("trips", pd.DataFrame({"id": keys, "leaves": moments, "day": keys}), DAYS, metadata={})
-    levels = pd.DataFrame({"id": keys[:4], "at": moments[:4], "day": keys[:4]})
-    lake.publish("levels_seen", levels, DAYS[:4], metadata={})
+    levels = pd.DataFrame({"id": keys, "at": moments, "day": keys})
+    published = levels[levels["day"].isin([day.isoformat() for day in level_days])]
+    lake.publish("levels_seen", published, level_days, metadata={})
     return lake
 
 
@@ -105,10 +110,15 @@ def test_one_day_at_a_time_gives_what_a_bulk_run_gives(filled, declared):
     pd.testing.assert_frame_equal(pd.concat(single, ignore_index=True), bulk)
 
 
-def test_a_hole_in_a_source_is_an_error_and_no_silent_null(filled, declared):
-    filled.publish("levels_seen", filled.read("levels_seen").iloc[:0], [DAYS[1]], metadata={})
+def test_a_hole_in_a_source_is_an_error_and_no_silent_null(lake, declared):
+    fill(lake, [DAYS[0], DAYS[2], DAYS[3]])
     with pytest.raises(PartitionMissing, match=r"levels_seen: 1 of 3 days .* the first is 2013-01-02"):
-        features.build_features(VIEW, in_time, filled, [DAYS[3]], datasets=declared)
+        features.build_features(VIEW, in_time, lake, [DAYS[3]], datasets=declared)
+
+
+def test_a_source_without_rows_is_no_hole(filled, declared):
+    filled.publish("levels_seen", filled.read("levels_seen").iloc[:0], [DAYS[1]], metadata={})
+    assert len(features.build_features(VIEW, in_time, filled, [DAYS[3]], datasets=declared)) == 1
 
 
 def test_a_feature_from_the_future_is_refused_and_named(filled, declared):

@@ -189,6 +189,13 @@ def test_nothing_to_look_at_is_no_proof(real_lake):
         check.raise_if_failed(VIEW.name)
 
 
+def test_view_that_may_be_empty_passes_without_rows(real_lake):
+    rows = real_lake.read("flight_features", [DAY]).iloc[:0]
+    view = VIEW.model_copy(update={"volume": (0, 10)})
+    check = leakage_check.check_leakage(view, honest, real_lake, rows, [DAY])
+    assert check.results().passed
+
+
 def test_what_was_found_is_evidence_for_the_record(arrived):
     check = look_at_arrival(arrived).results()
     assert (check.passed, check.failed) == (

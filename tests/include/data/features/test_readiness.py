@@ -58,6 +58,11 @@ def test_newest_first_the_earlier_day_completes_the_later_one(landed):
     assert landed("weather", ONE, view=WIDE).ready == [TWO, THREE]
 
 
+def test_day_without_rows_is_an_input(lake, landed):
+    lake.publish("weather", pd.DataFrame({"id": [], "day": []}), [ONE], metadata={})
+    assert landed("flights", ONE).ready == [ONE]
+
+
 def test_a_later_day_is_not_waited_for(landed):
     assert landed("weather", ONE).waiting == {}
 

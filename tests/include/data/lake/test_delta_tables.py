@@ -8,7 +8,7 @@ from threading import Barrier
 import numpy as np
 import pandas as pd
 import pytest
-from deltalake import DeltaTable
+from deltalake import DeltaTable, write_deltalake
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -64,12 +64,13 @@ def test_any_publications_leave_one_copy_of_each_day(tmp_path_factory, publishes
         days = [ONE + timedelta(days=number) for number in sorted(numbers)]
         lake.publish("things", table_of(days, float(turn), count), days, metadata={})
         expected |= {day.isoformat(): [float(turn)] * count for day in days}
+    published = sorted(expected)
     expected = {day: values for day, values in expected.items() if values}
     actual: dict[str, list[float]] = {}
     for _, row in lake.read("things").iterrows():
         actual.setdefault(row["day"], []).append(row["value"])
     assert actual == expected
-    assert [day.isoformat() for day in lake.days("things")] == sorted(expected)
+    assert [day.isoformat() for day in lake.days("things")] == published
 
 
 def test_concurrent_writers_of_a_day_leave_one_copy(lake):
@@ -260,10 +261,32 @@ def test_hours_are_selected(lake):
     assert set(lake.read("things", HOURS[3:5], columns=["id"])["id"].str[11:13]) == {"03", "04"}
 
 
-def test_hour_published_without_rows_is_removed(lake):
+def test_hour_published_without_rows_stays_published(lake):
     lake.publish("things", hourly(HOURS[:2]), HOURS[:2], metadata={})
     lake.publish("things", hourly(HOURS[:1], count=0), HOURS[:1], metadata={})
-    assert lake.partitions("things") == HOURS[1:2]
+    assert lake.partitions("things") == HOURS[:2]
+    assert lake.counts("things") == {HOURS[0]: 0, HOURS[1]: 2}
+    assert lake.read("things", HOURS[:1]).empty
+
+
+def test_day_of_hours_is_complete_with_an_empty_hour(lake):
+    lake.publish("things", hourly(HOURS[1:]), HOURS, metadata={})
+    assert lake.days("things") == [ONE]
+    assert len(lake.read("things", [ONE])) == 46
+
+
+def test_first_day_without_rows_counts(lake):
+    lake.publish("things", table_of([ONE], count=0), [ONE], metadata={})
+    assert lake.days("things") == [ONE]
+    lake.publish("things", table_of([TWO]), [TWO], metadata={})
+    assert (lake.days("things"), len(lake.read("things", [ONE, TWO]))) == ([ONE, TWO], 2)
+
+
+def test_table_of_another_program_has_days_with_rows(lake):
+    write_deltalake(
+        f"{lake.uri}/things", table_of([ONE]), partition_by=["day"], storage_options=lake.storage_options
+    )
+    assert (lake.days("things"), lake.publications("things")) == ([ONE], {})
 
 
 def test_row_of_another_hour_is_refused(lake):

@@ -33,6 +33,20 @@ def test_set_is_named_by_its_first_and_last_partition(partitions, name):
 
 
 @pytest.mark.parametrize(
+    ("partitions", "key"),
+    [
+        ([], ""),
+        ([DAY], "2013-07-01"),
+        ([DAY, NEXT, date(2013, 7, 9)], "2013-07-01..2013-07-02,2013-07-09"),
+        ([FIVE, SIX, MIDNIGHT], "2013-07-01T05..2013-07-01T06,2013-07-02T00"),
+    ],
+)
+def test_key_names_every_partition(partitions, key):
+    assert PartitionSet.of(partitions).key == key
+    assert PartitionSet.parse(key) == PartitionSet.of(partitions)
+
+
+@pytest.mark.parametrize(
     ("partitions", "predicate"),
     [
         ([DAY, NEXT], "day IN ('2013-07-01', '2013-07-02')"),

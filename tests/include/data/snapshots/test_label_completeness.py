@@ -48,6 +48,14 @@ def test_a_day_without_any_label_is_no_more_than_empty(real_lake):
     assert (completeness[THREE].share, completeness[FOUR].share) == (1, 0)
 
 
+def test_day_without_rows_of_features_is_left_out(real_lake):
+    rows = real_lake.read("flight_features", [ONE]).iloc[:0]
+    real_lake.publish("flight_features", rows, [TWO], metadata={})
+    assert set(label_completeness.label_completeness(DELAY, VIEW, real_lake, [ONE, TWO])) == {ONE}
+    snapshot = snapshots.create(DELAY, real_lake, None)
+    assert (snapshot.days, snapshot.excluded_days) == (("2013-01-01", "2013-01-03"), ())
+
+
 def test_a_label_counts_once_and_only_for_its_own_day():
     rows = pd.DataFrame({"day": ["a", "a", "b"], "id": ["x", "y", "x"]})
     labels = pd.DataFrame({"day": ["a", "a", "a"], "id": ["x", "x", "z"], "late": [None, None, 3.0]})
