@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
 
-from include.declarations import Dataset, FeatureView, UseCase
+from include.declarations import CustomSource, Dataset, FeatureView, UseCase
 from include.errors import DeclarationError
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ def discover(root: str) -> Catalog:
 
     A package is imported when it is first used, so that code for datasets does not wait for use cases.
     """
-    datasets = DeclarationPackage(root, "datasets", lambda _: None)
+    datasets = DeclarationPackage(root, "datasets", _check_dataset)
     views = DeclarationPackage(root, "features", lambda view: _check_view(view, datasets))
     use_cases = DeclarationPackage(root, "use_cases", lambda case: _check_use_case(case, datasets, views))
     return Catalog(datasets, views, use_cases)
@@ -169,6 +169,11 @@ def _require_tunable(build: Callable[..., Any], parameters: Mapping[str, Any]) -
     with_default = {argument.name for argument in arguments if argument.default is not Parameter.empty}
     for name in parameters:
         _require_name(name, with_default, "tuning.parameters, arguments of build_model() with a default")
+
+
+def _check_dataset(dataset: Dataset) -> None:
+    if isinstance(dataset.source, CustomSource):
+        dataset.source.require_usable()
 
 
 def _check_view(view: FeatureView, datasets: DeclarationPackage) -> None:

@@ -33,7 +33,14 @@ from include.declarations.labels import Label
 from include.declarations.monitoring import DriftPolicy, RetrainPolicy, Slo
 from include.declarations.release import Rollout
 from include.declarations.serving import Serving
-from include.declarations.sources import AnySource, FileSource, Format, HttpSource, PostgresSource
+from include.declarations.sources import (
+    AnySource,
+    CustomSource,
+    DatabaseSource,
+    FileSource,
+    Format,
+    HttpSource,
+)
 from include.declarations.training import AnyParameter, Categorical, Integer, Real, Split, Training, Tuning
 from include.declarations.use_cases import UseCase
 
@@ -51,6 +58,8 @@ __all__ = [
     "Calibration",
     "Categorical",
     "Column",
+    "CustomSource",
+    "DatabaseSource",
     "Dataset",
     "DecisionCost",
     "Declaration",
@@ -75,7 +84,6 @@ __all__ = [
     "Name",
     "Online",
     "Overfitting",
-    "PostgresSource",
     "Rate",
     "Real",
     "RetrainPolicy",

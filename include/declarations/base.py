@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,6 +22,17 @@ Duration = Annotated[timedelta, Field(ge=timedelta(0))]
 KnownFrom = Literal["start", "end"] | timedelta
 Severity = Literal["critical", "warning", "info"]
 Environment = Literal["dev", "uat", "prod"]
+
+
+def _require_time_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ValueError(f"{name!r} is no time zone: give a name such as 'Europe/Paris' or 'UTC'") from error
+    return name
+
+
+TimeZone = Annotated[str, AfterValidator(_require_time_zone)]
 
 
 class Declaration(BaseModel):

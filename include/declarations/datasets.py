@@ -20,7 +20,7 @@ from include.declarations.base import (
     require_unique,
 )
 from include.declarations.columns import Column
-from include.declarations.sources import AnySource, PostgresSource
+from include.declarations.sources import AnySource, DatabaseSource
 
 
 class Freshness(Declaration):
@@ -119,4 +119,4 @@ class Dataset(Declaration):
     @property
     def watermark(self) -> str | None:
         """Column by which late changes are detected; None unless the source is a query with a watermark."""
-        return self.source.watermark if isinstance(self.source, PostgresSource) else None
+        return self.source.watermark if isinstance(self.source, DatabaseSource) else None

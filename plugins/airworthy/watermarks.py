@@ -58,7 +58,7 @@ def plan_late_runs(changes: dict[str, Any] | None) -> list[dict[str, Any]]:
 
 def advance(context: Context, dataset: str, changes: dict[str, Any] | None) -> None:
     """Store the watermark of `changes`, unless a later one is stored."""
-    from include.data.sources.postgres import is_later
+    from include.data.sources.database import is_later
 
     if changes is None or changes["watermark"] is None:
         return

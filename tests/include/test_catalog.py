@@ -109,6 +109,24 @@ def broken(source, old, new):
 
 
 PROBLEMS = {
+    "source that cannot be imported": (
+        "datasets__bad",
+        broken(
+            DATASET.replace("FileSource", "CustomSource"),
+            'path="{name}/{{partition}}.csv"',
+            'path="include.nowhere:Source"',
+        ),
+        ["source.path: include.nowhere cannot be imported"],
+    ),
+    "source with other parameters": (
+        "datasets__bad",
+        broken(
+            DATASET.replace("FileSource", "CustomSource"),
+            'path="{name}/{{partition}}.csv"',
+            'path="tests.include.data.sources.tides:OtherParameters", options={{"station": "Dover"}}',
+        ),
+        ["source.path: OtherParameters.read cannot be called as read(dataset, partition)"],
+    ),
     "unknown field": ("use_cases__bad", broken(USE_CASE, "metric=", "metirc="), ["metirc: Extra inputs"]),
     "impossible threshold": (
         "use_cases__bad",

@@ -11,6 +11,7 @@ from include.declarations import (
     BusinessValue,
     Calibration,
     Column,
+    DatabaseSource,
     Dataset,
     DecisionCost,
     DriftPolicy,
@@ -26,7 +27,6 @@ from include.declarations import (
     Leakage,
     Online,
     Overfitting,
-    PostgresSource,
     RetrainPolicy,
     Robustness,
     Rollout,
@@ -202,11 +202,29 @@ IMPOSSIBLE = {
     "path without a day": (lambda: FileSource(path="flights.csv"), "path\n"),
     "path without an hour": (lambda: HttpSource(conn_id="harbour", path="tides.csv"), "path\n"),
     "query of no partition": (
-        lambda: PostgresSource(conn_id="shop", query="SELECT * FROM sold WHERE at > :start"),
-        "query: :end is missing",
+        lambda: DatabaseSource(conn_id="shop", query="SELECT * FROM sold WHERE at > :start"),
+        "there is no :end outside literals and comments",
+    ),
+    "query with the names in a literal or comment": (
+        lambda: DatabaseSource(conn_id="shop", query="SELECT ':start' FROM sold -- :end\n"),
+        "there is no :start and no :end",
+    ),
+    "query with longer words": (
+        lambda: DatabaseSource(
+            conn_id="shop", query="SELECT * FROM sold WHERE at > :started AND at < :ended"
+        ),
+        "there is no :start and no :end",
+    ),
+    "query of two statements": (
+        lambda: DatabaseSource(conn_id="shop", query="SET x TO 1; SELECT :start, :end"),
+        "there are 2 statements",
+    ),
+    "unknown time zone": (
+        lambda: DatabaseSource(conn_id="shop", query="SELECT :start, :end", time_zone="New York"),
+        "'New York' is no time zone",
     ),
     "watermark that is an expression": (
-        lambda: PostgresSource(conn_id="shop", query=":start :end", watermark="max(changed)"),
+        lambda: DatabaseSource(conn_id="shop", query=":start :end", watermark="max(changed)"),
         "watermark\n",
     ),
     "column in the partition's place": (

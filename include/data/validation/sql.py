@@ -14,6 +14,7 @@ from include.data.validation.results import MAX_EXAMPLES, CheckResult
 from include.data.validation.row_checks import missing_column_result
 from include.data.validation.suites import to_validation_result
 from include.errors import DataError, ServiceUnavailable
+from include.sql_tokens import single_statement, split_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from include.data.validation.results import ValidationResult
     from include.data.validation.suites import Suite
     from include.declarations import Column
+    from include.sql_tokens import Token
 
 # Names of PostgreSQL's type numbers (pg_type.oid); a declaration has the first five of the names.
 TYPES = {
@@ -32,9 +34,8 @@ TYPES = {
     700: "number", 701: "number", 1700: "number", 1184: "timestamp",
     1114: "timestamp without time zone", 1082: "date", 114: "json", 3802: "json", 2950: "uuid", 1083: "time",
 }  # fmt: skip
-# Great Expectations compiles the text of a query more than once: `%` would be doubled, and `:x` would become
-# a parameter.
-_LITERAL = re.compile(r"(?<![\w&])'((?:[^']|'')*)'")
+# In a literal with escapes: a character after a backslash, or one that is not to remain.
+_ESCAPED = re.compile(r"\\(.)|([%:])", re.DOTALL)
 
 
 def validate_query(
@@ -50,11 +51,12 @@ def validate_query(
     ServiceUnavailable
         If the database cannot be reached.
     """
-    source_query = query.strip().rstrip(";")
-    column_types = _column_types(url, source_query)
+    source_query = _without_special_characters(query)
+    column_types = _column_types(url, source_query, query)
     batch_filter.require_columns(list(column_types), time)
     condition = batch_filter.condition(time)
-    selected = _literals_as_code_points(_subquery(source_query, f"WHERE {condition}" if condition else ""))
+    condition = _escape(split_tokens(condition))
+    selected = _subquery(source_query, f"WHERE {condition}" if condition else "")
     type_results = _check_column_types(suite.columns, column_types)
     wrong = {result.column for result in type_results if not result.success}
     results = _run_in_database(url, selected, suite.declared_checks_without(wrong) + suite.user_checks())
@@ -128,34 +130,86 @@ def _without_rows_of(query: str) -> Iterator[None]:
         event.remove(Engine, "before_cursor_execute", add_limit)
 
 
-def _literals_as_code_points(query: str) -> str:
-    """Return the query with `%` and `:` in its string literals written as Unicode escapes."""
+def _without_special_characters(query: str) -> str:
+    """
+    Return one SELECT statement of the same meaning without `%` and `:x`, comments and a final semicolon.
 
-    def escape_literal(match: re.Match[str]) -> str:
-        content = match[1]
-        if "%" not in content and ":" not in content:
-            return match[0]
-        escaped = content.replace("\\", "\\\\").replace("%", "\\0025").replace(":", "\\003A")
-        return f"U&'{escaped}'"
+    Great Expectations compiles the text of a query more than once: `%` would be doubled, and `:x` would
+    become a parameter.
 
-    return _LITERAL.sub(escape_literal, query)
+    Raises
+    ------
+    DataError
+        If there is not one statement, or `%` is used as an operator.
+    """
+    try:
+        tokens = single_statement(query)
+    except ValueError as error:
+        raise DataError(f"The query is refused: {error}. Correct it; it is: {query}") from error
+    if any(token.kind == "code" and token.text == "%" for token in tokens):
+        raise DataError(f"The query has the operator %: write mod(a, b) for a % b. It is: {query}")
+    return _escape(tokens)
+
+
+def _escape(tokens: Sequence[Token]) -> str:
+    parts: list[str] = []
+    for number, token in enumerate(tokens):
+        following = tokens[number + 1].text if number + 1 < len(tokens) else ""
+        if token.kind == "comment":
+            parts.append(" ")
+        elif token.kind in {"literal", "name"}:
+            is_unicode = "".join(parts).upper().endswith("U&")
+            parts.append(_escape_quoted(token.text, is_unicode=is_unicode))
+        # The colon of a slice, such as `a[2:n]`.
+        elif token.text == ":" and following[:1].isalpha():
+            parts.append(": ")
+        else:
+            parts.append(token.text)
+    return "".join(parts)
+
+
+def _escape_quoted(text: str, *, is_unicode: bool) -> str:
+    """Return a literal or a quoted name with `%` and `:` as escapes."""
+    if "%" not in text and ":" not in text:
+        return text
+    if text[0] in "eE":
+        return _ESCAPED.sub(lambda match: _with_code(match, r"\x{:02X}"), text)
+    if is_unicode:
+        return _ESCAPED.sub(lambda match: _with_code(match, r"\{:04X}"), text)
+    quote = text[0]
+    content = text[1:-1]
+    if quote == "$":
+        quote = "'"
+        tag = text[: text.index("$", 1) + 1]
+        content = text[len(tag) : -len(tag)].replace("'", "''")
+    escaped = content.replace("\\", "\\\\").replace("%", "\\0025").replace(":", "\\003A")
+    return f"U&{quote}{escaped}{quote}"
+
+
+def _with_code(match: re.Match[str], form: str) -> str:
+    character = match[1] or match[2]
+    return form.format(ord(character)) if character in "%:" else match[0]
 
 
 def _subquery(query: str, clause: str) -> str:
     return f"SELECT * FROM ({query}) AS source {clause}"  # noqa: S608  the user's own query; values are quoted
 
 
-def _column_types(url: URL, query: str) -> dict[str, str | None]:
+def _column_types(url: URL, query: str, declared: str) -> dict[str, str | None]:
     """Return the type of each column of a query as declarations name it; None for an unknown type."""
     engine = create_engine(url, hide_parameters=True)
     try:
         with engine.connect() as connection:
-            cursor = connection.execute(text(_literals_as_code_points(_subquery(query, "LIMIT 0")))).cursor
+            cursor = connection.execute(text(_subquery(query, "LIMIT 0"))).cursor
             columns: list[Any] = list(cursor.description or ()) if cursor else []
             return {column.name: TYPES.get(column.type_code) for column in columns}
     except OperationalError as error:
         raise ServiceUnavailable(f"{url.host}:{url.port}/{url.database} is away: {error.orig}") from error
     except ProgrammingError as error:
-        raise DataError(f"The query cannot be run: {error.orig}. Correct it; it is {query!r}.") from error
+        # Without the line of the statement, which is not the declared one.
+        cause: Any = error.orig
+        raise DataError(
+            f"The query cannot be run: {cause.diag.message_primary}. Correct it; it is: {declared}"
+        ) from error
     finally:
         engine.dispose()

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 from airflow.sdk import BaseHook, Connection
 
-from airworthy.hooks.airworthy_database import url_of
 from airworthy.hooks.lake import LakeHook
-from include.declarations import FileSource, HttpSource, PostgresSource
+from include.declarations import CustomSource, DatabaseSource, FileSource, HttpSource
 from include.errors import ServiceUnavailable, SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import httpx
+    from sqlalchemy import URL
 
     from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 
@@ -47,6 +47,11 @@ class SourceHook(BaseHook):
             from include.data.sources.http import HttpService
 
             return HttpService(_client_of_connection(self.get_connection(declared.conn_id)))
+        if isinstance(declared, CustomSource):
+            from include.data.sources.custom import TeamSource
+
+            connection = self.get_connection(declared.conn_id) if declared.conn_id else None
+            return TeamSource.create(declared, connection)
         return self._open_database(declared)
 
     @cached_property
@@ -72,14 +77,37 @@ class SourceHook(BaseHook):
         """Return where a person finds a partition."""
         return self.source.location(self.dataset, partition)
 
-    def _open_database(self, declared: PostgresSource) -> PartitionSource:
-        from sqlalchemy import NullPool, create_engine
+    def _open_database(self, declared: DatabaseSource) -> PartitionSource:
+        from include.data.sources.database import UpstreamDatabase
+        from include.data.sources.dialects import open_engine
 
-        from include.data.sources.postgres import UpstreamDatabase
+        url = _database_url(self.get_connection(declared.conn_id))
+        application = f"airworthy {self.dataset.name}"
+        return UpstreamDatabase(open_engine(url, conn_id=declared.conn_id, application=application))
 
-        url = url_of(self.get_connection(declared.conn_id))
-        options = {"connect_timeout": TIMEOUT_S, "application_name": f"airworthy {self.dataset.name}"}
-        return UpstreamDatabase(create_engine(url, connect_args=options, poolclass=NullPool))
+
+def _database_url(connection: Connection) -> URL:
+    """
+    Return the SQLAlchemy address of a connection.
+
+    Its type is SQLAlchemy's dialect and driver, such as `mysql+pymysql`; `sqlalchemy_scheme` in its extra
+    takes precedence, as in Airflow's hooks. Other texts in its extra are options of the driver.
+    """
+    from sqlalchemy import URL
+
+    extra = dict(connection.extra_dejson)
+    scheme = str(extra.pop("sqlalchemy_scheme", None) or connection.conn_type or "postgres")
+    # Airflow gives the file of SQLite as the host.
+    file = connection.host if scheme.startswith("sqlite") else None
+    return URL.create(
+        {"postgres": "postgresql+psycopg2", "postgresql": "postgresql+psycopg2"}.get(scheme, scheme),
+        username=connection.login,
+        password=connection.password,
+        host=None if file else connection.host or None,
+        port=connection.port,
+        database=connection.schema or file,
+        query={name: value for name, value in extra.items() if isinstance(value, str)},
+    )
 
 
 def _client_of_connection(connection: Connection) -> httpx.Client:

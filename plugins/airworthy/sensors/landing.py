@@ -12,7 +12,7 @@ from airworthy.hooks.lake import LakeHook
 from airworthy.hooks.sources import SourceHook
 from airworthy.triggers.landing import LandingTrigger
 from include.catalog import catalog
-from include.declarations import PostgresSource
+from include.declarations import DatabaseSource
 from include.errors import AirworthyError, PartitionMissing, ServiceUnavailable
 from include.partitions import end_of, format_key, format_partition
 
@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 # Databases and services of other teams are not queried every few seconds.
 POLL_INTERVALS = {
     "file": timedelta(seconds=5),
-    "postgres": timedelta(seconds=30),
+    "database": timedelta(seconds=30),
     "http": timedelta(seconds=30),
+    "custom": timedelta(seconds=30),
 }
 
 
@@ -87,7 +88,7 @@ class PartitionLandedSensor(BaseOperator):
         self.log.info("Waiting for %s of %s", format_key(missing), self.dataset)
         source = catalog().datasets[self.dataset].source
         timeout = self.landing_timeout
-        if isinstance(source, PostgresSource):
+        if isinstance(source, DatabaseSource):
             timeout += max(end_of(missing[-1]) - datetime.now(UTC), timedelta(0))
         self.defer(
             trigger=LandingTrigger(

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 from sqlalchemy import create_engine, text
 
-from include.declarations import HttpSource, PostgresSource
+from include.declarations import DatabaseSource, HttpSource
 from include.errors import AirworthyError, PartitionMissing, QualityFailed
 from tests.faults.proxy import Proxy
 from tests.include.data.sources.service import serving
@@ -98,7 +98,7 @@ def shop(postgres, connection):
 
 @pytest.fixture
 def sold(declare_dataset):
-    source = PostgresSource(
+    source = DatabaseSource(
         conn_id="shop",
         query="SELECT id, level, changed FROM sold WHERE at >= :start AND at < :end",
         watermark="changed",

@@ -5,7 +5,7 @@ from datetime import date
 import pytest
 
 from airworthy.hooks.sources import SourceHook
-from include.declarations import Column, Dataset, FileSource, HttpSource, PostgresSource
+from include.declarations import Column, DatabaseSource, Dataset, FileSource, HttpSource
 from include.errors import SettingsError
 
 DAY = date(2013, 7, 1)
@@ -49,9 +49,30 @@ def test_connection_without_a_host_is_refused(connection):
 
 def test_query_goes_to_the_database_of_its_connection(connection):
     connection("shop", conn_type="postgres", host="db", schema="sales", login="ann", password="wonderland")
-    hook = SourceHook(dataset(PostgresSource(conn_id="shop", query="SELECT :start, :end")))
-    assert hook.location(DAY) == "the query of orders at db:5432/sales (shop) for 2013-07-01"
+    hook = SourceHook(dataset(DatabaseSource(conn_id="shop", query="SELECT :start, :end")))
+    assert hook.location(DAY) == "the query of orders at db/sales (shop) for 2013-07-01"
     assert "wonderland" not in repr(hook.source)
+
+
+@pytest.mark.parametrize(
+    ("uri", "address"),
+    [
+        ("sqlite:////srv/shop.db", "sqlite:////srv/shop.db"),
+        ("postgresql://ann:a%40b@db:5433/sales?sslmode=require",
+         "postgresql+psycopg2://ann:a%40b@db:5433/sales?sslmode=require"),
+        ("postgres://db/sales?sqlalchemy_scheme=postgresql%2Bpsycopg2", "postgresql+psycopg2://db/sales"),
+    ],
+)  # fmt: skip
+def test_address_of_a_connection_is_one_of_sqlalchemy(monkeypatch, uri, address):
+    monkeypatch.setenv("AIRFLOW_CONN_SHOP", uri)
+    source = SourceHook(dataset(DatabaseSource(conn_id="shop", query="SELECT :start, :end"))).source
+    assert source.engine.url.render_as_string(hide_password=False) == address
+
+
+def test_type_of_a_connection_may_be_any_dialect(connection):
+    connection("shop", conn_type="mysql+pymysql", host="db", schema="sales")
+    with pytest.raises(SettingsError, match="whose driver is not installed: add the package pymysql"):
+        _ = SourceHook(dataset(DatabaseSource(conn_id="shop", query="SELECT :start, :end"))).source
 
 
 @pytest.mark.parametrize(("uri", "bucket"), [("s3://landing/in", True), ("/landing", False)])

@@ -284,6 +284,34 @@ def test_query_fetches_only_examples(run, operator):
     assert [statement for statement, few in about_cars if not few] == []
 
 
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SELECT * FROM cars WHERE origin ~ '^(?:EWR|LGA|:x)' OR origin <> '50% :y'; -- a note",
+        r"SELECT * FROM cars /* :z 100% */ WHERE origin <> E'it\'s \: :x %' AND origin <> $$:x 'y' \ %$$",
+        'SELECT *, (ARRAY[1, 2])[1:length(origin)] AS "a:b %" FROM cars -- :word;',
+    ],
+)
+def test_query_is_validated_as_it_is_written(run, operator, query):
+    assert run(operator("query", cars(), query=query))[0]["rows"] == 20
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ("SELECT 1 % 2 AS id -- %", r"has the operator %: write mod\(a, b\) for a % b. It is: SELECT 1 % 2"),
+        ("SELECT 1; SELECT 2", "there are 2 statements"),
+        (
+            "SELECT ':x' FROM nowhere; -- :y",
+            r"does not exist. Correct it; it is: SELECT ':x' FROM nowhere; -- :y$",
+        ),
+    ],
+)
+def test_refused_query_is_quoted_as_written(run, operator, query, message):
+    with pytest.raises(DataError, match=message):
+        run(operator("query", cars(), query=query))
+
+
 def test_wrong_query_and_unreachable_database_differ(run, warehouse, monkeypatch):
     wrong = ValidateQueryOperator(
         task_id="check", conn_id="warehouse", query="SELECT * FROM nowhere", **RULES

@@ -1,28 +1,27 @@
-"""Source in PostgreSQL: a query that returns the rows of a partition, and changes in earlier partitions."""
+"""Source in a database: a query that returns the rows of a partition, and changes in earlier partitions."""
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pandas as pd
-from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from include.data.lake import partition_columns
 from include.data.sources.base import Extract
 from include.data.sources.files import match_columns
-from include.declarations import PostgresSource
-from include.errors import DataError, DeclarationError, PartitionMissing, ServiceUnavailable
+from include.data.sources.queries import PartitionQuery
+from include.declarations import DatabaseSource
+from include.errors import DataError, DeclarationError, PartitionMissing
 from include.partitions import end_of, format_partition, start_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from contextlib import AbstractContextManager
 
-    from sqlalchemy import Connection, Engine, Result
+    from sqlalchemy import Connection, CursorResult, Engine
 
     from include.declarations import Dataset
     from include.partitions import Partition
@@ -34,8 +33,6 @@ BATCH_ROWS = 20_000
 # A partition is not read beyond this multiple of the declared maximum of rows.
 MAX_EXCESS = 10
 _END_OF_TIME = datetime(9999, 12, 31, tzinfo=UTC)
-# SQLSTATE: connection, conflict, resources, shutdown, lock.
-_TRANSIENT_STATES = ("08", "40", "53", "57P", "55P03")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +62,9 @@ class UpstreamDatabase:
     def location(self, dataset: Dataset, partition: Partition) -> str:
         """Return the name of the query, the database and the partition."""
         url = self.engine.url
-        database = f"{url.host}:{url.port or 5432}/{url.database} ({postgres_source(dataset).conn_id})"
+        port = f":{url.port}" if url.port else ""
+        server = f"{url.host}{port}/" if url.host else ""
+        database = f"{server}{url.database} ({database_source(dataset).conn_id})"
         return f"the query of {dataset.name} at {database} for {format_partition(partition)}"
 
     def missing(self, dataset: Dataset, partitions: Sequence[Partition]) -> list[Partition]:
@@ -75,17 +74,16 @@ class UpstreamDatabase:
         With a watermark of moments, a partition is complete when there are changes after its end; otherwise
         when it has ended by the clock of the database.
         """
-        with self._read_only(dataset, partitions[0]) as connection:
-            now = _current_time(connection)
+        with self._transaction(dataset, partitions[0]) as connection:
+            now = self._query(dataset).dialect.current_time(connection)
             unfinished = [partition for partition in partitions if end_of(partition) > now]
             ended = [partition for partition in partitions if end_of(partition) <= now]
-            if ended and postgres_source(dataset).watermark:
-                newest = self._newest_change(connection, dataset, start_of(ended[0]), _END_OF_TIME)
+            if ended and database_source(dataset).watermark:
+                newest = self._query(dataset).newest_change(connection, start_of(ended[0]), _END_OF_TIME)
                 if newest is None:
                     unfinished += ended
                 elif isinstance(newest, datetime):
-                    changed_until = _with_zone(newest)
-                    unfinished += [partition for partition in ended if end_of(partition) > changed_until]
+                    unfinished += [partition for partition in ended if end_of(partition) > newest]
         return sorted(unfinished)
 
     def read(self, dataset: Dataset, partitions: Sequence[Partition]) -> Extract:
@@ -93,8 +91,8 @@ class UpstreamDatabase:
         frames: list[pd.DataFrame] = []
         # A dict keeps the names in their order.
         undeclared: dict[str, None] = {}
-        with self._read_only(dataset, partitions[0]) as connection:
-            now = _current_time(connection)
+        with self._transaction(dataset, partitions[0]) as connection:
+            now = self._query(dataset).dialect.current_time(connection)
             unfinished = [partition for partition in partitions if end_of(partition) > now]
             if unfinished:
                 raise PartitionMissing(
@@ -130,16 +128,17 @@ class UpstreamDatabase:
         published
             Partitions in the lake.
         """
-        if postgres_source(dataset).watermark is None:
+        if database_source(dataset).watermark is None:
             return Changes(None)
         earlier = sorted(partition for partition in published if partition < current)
         late: list[Partition] = []
-        with self._read_only(dataset, current) as connection:
-            now = _current_time(connection)
+        with self._transaction(dataset, current) as connection:
+            now = self._query(dataset).dialect.current_time(connection)
             first = start_of(dataset.first_partition)
-            newest = self._newest_change(connection, dataset, first, end_of(current))
+            newest = self._query(dataset).newest_change(connection, first, end_of(current))
             if isinstance(newest, datetime):
-                newest = min(newest, _settled_until(dataset, now, newest))
+                # All changes before that moment are committed.
+                newest = min(newest, now - database_source(dataset).settle)
             if since is not None:
                 late = self._changed_partitions(connection, dataset, _parse_watermark(since), earlier)
         if newest is None:
@@ -153,7 +152,9 @@ class UpstreamDatabase:
         """Search by bisection: the number of queries grows with the changes, not with the history."""
         if not partitions:
             return []
-        newest = self._newest_change(connection, dataset, start_of(partitions[0]), end_of(partitions[-1]))
+        newest = self._query(dataset).newest_change(
+            connection, start_of(partitions[0]), end_of(partitions[-1])
+        )
         if newest is None or newest <= since:
             return []
         if len(partitions) == 1:
@@ -164,38 +165,27 @@ class UpstreamDatabase:
             *self._changed_partitions(connection, dataset, since, partitions[middle:]),
         ]
 
-    def _newest_change(self, connection: Connection, dataset: Dataset, start: datetime, end: datetime) -> Any:
-        source = postgres_source(dataset)
-        # The query and the name of the column are declared by the owner of the dataset.
-        statement = f'SELECT max("{source.watermark}") FROM ({source.query}) AS rows'  # noqa: S608
-        newest = connection.execute(text(statement), {"start": start, "end": end}).scalar_one()
-        if newest is None or isinstance(newest, int | datetime):
-            return newest
-        if isinstance(newest, Decimal) and newest == int(newest):
-            return int(newest)
-        raise DataError(
-            f"The watermark {source.watermark} of {dataset.name} is of type {type(newest).__name__}: choose "
-            "a column of moments or whole numbers that grows with every change."
-        )
-
     def _read_partition(
         self, connection: Connection, dataset: Dataset, partition: Partition
     ) -> tuple[pd.DataFrame, list[str]]:
         """Return the rows of a partition, and the names of the columns that are not declared."""
-        source = postgres_source(dataset)
+        query = self._query(dataset)
         names = [column.name for column in dataset.columns]
-        bounds = {"start": start_of(partition), "end": end_of(partition)}
         frames: list[pd.DataFrame] = []
         streaming = connection.execution_options(stream_results=True, max_row_buffer=BATCH_ROWS)
-        with streaming.execute(text(source.query), bounds) as result:
-            existing = list(result.keys())
+        with query.execute(streaming, start_of(partition), end_of(partition)) as result:
+            existing = list(result.keys()) if result.returns_rows else []
             self._require_columns(dataset, partition, existing)
-            undeclared = [name for name in existing if name not in {*names, source.watermark}]
+            undeclared = [name for name in existing if name not in {*names, query.source.watermark}]
             for rows in _batches(result.columns(*names)):
                 frames.append(pd.DataFrame(rows, columns=names, dtype=object))
                 self._require_volume(dataset, partition, sum(map(len, frames)))
         empty = pd.DataFrame(columns=names, dtype=object)
         frame = pd.concat(frames, ignore_index=True) if frames else empty
+        if query.source.time_zone:
+            for column in dataset.columns:
+                if column.dtype == "timestamp":
+                    frame[column.name] = frame[column.name].map(query.with_zone, na_action="ignore")
         return partition_columns.with_partition_columns(frame, partition), undeclared
 
     def _require_columns(self, dataset: Dataset, partition: Partition, existing: list[str]) -> None:
@@ -215,21 +205,14 @@ class UpstreamDatabase:
                 f"times what the volume of {dataset.name} allows. Correct the query, or the volume."
             )
 
-    @contextmanager
-    def _read_only(self, dataset: Dataset, partition: Partition) -> Iterator[Connection]:
-        options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
-        try:
-            with (
-                self.engine.connect().execution_options(**options) as connection,
-                connection.begin(),
-            ):
-                connection.execute(text(f"SET LOCAL statement_timeout = {1000 * self.timeout_s}"))
-                yield connection
-        except DBAPIError as error:
-            raise _translate_query_error(error, self.location(dataset, partition)) from error
+    def _query(self, dataset: Dataset) -> PartitionQuery:
+        return PartitionQuery(dataset, database_source(dataset), self.engine)
+
+    def _transaction(self, dataset: Dataset, partition: Partition) -> AbstractContextManager[Connection]:
+        return self._query(dataset).transaction(self.timeout_s, self.location(dataset, partition))
 
 
-def postgres_source(dataset: Dataset) -> PostgresSource:
+def database_source(dataset: Dataset) -> DatabaseSource:
     """
     Return the declared query of a dataset.
 
@@ -238,7 +221,7 @@ def postgres_source(dataset: Dataset) -> PostgresSource:
     DeclarationError
         If the dataset has another kind of source.
     """
-    if not isinstance(dataset.source, PostgresSource):
+    if not isinstance(dataset.source, DatabaseSource):
         raise DeclarationError(f"{dataset.name} comes from {dataset.source.kind}: it has no query.")
     return dataset.source
 
@@ -248,40 +231,16 @@ def is_later(watermark: Watermark, other: Watermark | None) -> bool:
     return other is None or bool(_parse_watermark(watermark) > _parse_watermark(other))
 
 
-def _current_time(connection: Connection) -> datetime:
-    now: datetime = connection.execute(text("SELECT now()")).scalar_one()
-    return now
-
-
-def _settled_until(dataset: Dataset, now: datetime, like: datetime) -> datetime:
-    """Return the moment before which all changes are committed, with or without a zone as `like`."""
-    settled = now - postgres_source(dataset).settle
-    return settled if like.tzinfo else settled.astimezone(UTC).replace(tzinfo=None)
-
-
-def _translate_query_error(error: DBAPIError, location: str) -> DataError | ServiceUnavailable:
-    state = str(getattr(error.orig, "sqlstate", None) or getattr(error.orig, "pgcode", None) or "")
-    message = " ".join(str(error.orig).split())
-    no_connection = isinstance(error, OperationalError | InterfaceError) and not state
-    if no_connection or error.connection_invalidated or state.startswith(_TRANSIENT_STATES):
-        return ServiceUnavailable(
-            f"The database of {location} is away or busy: {message}. Check that it is up."
-        )
-    return DataError(f"{location} fails: {message}. Correct the query, or the permissions of its user.")
-
-
-def _batches(result: Result[Any]) -> Iterator[list[tuple[Any, ...]]]:
+def _batches(result: CursorResult[Any]) -> Iterator[list[tuple[Any, ...]]]:
     for rows in result.partitions(BATCH_ROWS):
-        yield [_without_decimals(row) for row in rows]
+        yield [tuple(map(_without_decimal, row)) for row in rows]
 
 
-def _without_decimals(row: Sequence[Any]) -> tuple[Any, ...]:
-    return tuple(float(value) if isinstance(value, Decimal) else value for value in row)
+def _without_decimal(value: Any) -> Any:
+    if not isinstance(value, Decimal):
+        return value
+    return int(value) if value.is_finite() and value == value.to_integral_value() else float(value)
 
 
 def _parse_watermark(watermark: Watermark) -> Any:
     return datetime.fromisoformat(watermark) if isinstance(watermark, str) else watermark
-
-
-def _with_zone(moment: datetime) -> datetime:
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

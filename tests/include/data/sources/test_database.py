@@ -1,79 +1,16 @@
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import create_engine, event, text
 
-from include.data.sources import postgres as postgres_module
-from include.data.sources.postgres import Changes, UpstreamDatabase, is_later
-from include.declarations import Column, Dataset, FileSource, PostgresSource
+from include.data.sources import database as database_module
+from include.data.sources.database import Changes, UpstreamDatabase, is_later
+from include.declarations import FileSource
 from include.errors import DataError, DeclarationError, PartitionMissing, ServiceUnavailable
 from include.partitions import hours_of
-
-DAYS = [date(2013, 7, number) for number in range(1, 32)]
-QUERY = (
-    "SELECT id, amount, paid, placed_at, changed_at FROM orders "
-    "WHERE placed_at >= :start AND placed_at < :end"
-)
-
-
-@pytest.fixture(scope="module")
-def shop(postgres):
-    admin = create_engine(postgres.create_database("upstream"))
-    with admin.begin() as connection:
-        connection.execute(
-            text(
-                "CREATE TABLE orders (id text PRIMARY KEY, amount numeric, paid boolean, "
-                "placed_at timestamptz, changed_at timestamptz, "
-                "revision bigint GENERATED ALWAYS AS IDENTITY)"
-            )
-        )
-    yield admin.url
-    admin.dispose()
-
-
-@pytest.fixture
-def engine(shop):
-    engine = create_engine(shop)
-    with engine.begin() as connection:
-        connection.execute(text("TRUNCATE orders RESTART IDENTITY"))
-    yield engine
-    engine.dispose()
-
-
-@pytest.fixture
-def order(engine):
-    """Return a function that writes an order of a day; by default it changed when it was placed."""
-
-    def write(name, day, changed=None, amount=1.5, hour=12):
-        placed = datetime(day.year, day.month, day.day, hour, tzinfo=UTC)
-        values = {"id": name, "amount": amount, "placed": placed, "changed": changed or placed}
-        with engine.begin() as connection:
-            connection.execute(
-                text(
-                    "INSERT INTO orders VALUES (:id, :amount, true, :placed, :changed) "
-                    "ON CONFLICT (id) DO UPDATE SET amount = :amount, changed_at = :changed"
-                ),
-                values,
-            )
-
-    return write
-
-
-def orders(query=QUERY, watermark="changed_at", granularity="day", settle=timedelta(0), **changes):
-    values = {
-        "name": "orders", "owner": "test", "description": "Orders.", "key": ("id",),
-        "granularity": granularity, "first_partition": DAYS[0],
-        "source": PostgresSource(conn_id="shop", query=query, watermark=watermark, settle=settle),
-        "columns": (
-            Column(name="id", dtype="string"),
-            Column(name="amount", dtype="number"),
-            Column(name="paid", dtype="boolean"),
-            Column(name="placed_at", dtype="timestamp"),
-        ),
-    }  # fmt: skip
-    return Dataset(**values | changes)
+from tests.include.data.sources.orders import DAYS, QUERY, orders
 
 
 def test_rows_are_those_from_start_to_before_the_end(engine, order):
@@ -105,13 +42,13 @@ def test_empty_partition_keeps_its_columns(engine):
 
 def test_all_partitions_are_read_as_of_one_moment(engine, order, monkeypatch):
     order("a", DAYS[0])
-    batches = postgres_module._batches
+    batches = database_module._batches
 
     def insert_meanwhile(result):
         order("b", DAYS[1])
         return batches(result)
 
-    monkeypatch.setattr(postgres_module, "_batches", insert_meanwhile)
+    monkeypatch.setattr(database_module, "_batches", insert_meanwhile)
     assert list(UpstreamDatabase(engine).read(orders(), DAYS[:2]).rows["id"]) == ["a"]
 
 
@@ -124,7 +61,7 @@ def test_query_that_writes_is_refused(engine, order):
 
 
 def test_rows_are_read_in_batches_up_to_a_maximum(engine, monkeypatch):
-    monkeypatch.setattr(postgres_module, "BATCH_ROWS", 100)
+    monkeypatch.setattr(database_module, "BATCH_ROWS", 100)
     many = "SELECT n::text AS id, n AS amount, true AS paid, CAST(:start AS timestamptz) AS placed_at, " \
            "CAST(:end AS timestamptz) AS changed_at FROM generate_series(1, 100000) AS n"  # fmt: skip
     upstream = UpstreamDatabase(engine)
@@ -296,6 +233,10 @@ def test_watermarks_are_compared_as_numbers_or_moments(watermark, other, later):
 
 
 def test_location_names_query_database_and_partition(engine):
+    url = create_engine("sqlite:////srv/shop.db")
+    assert UpstreamDatabase(url).location(orders(), DAYS[0]) == (
+        "the query of orders at /srv/shop.db (shop) for 2013-07-01"
+    )
     assert UpstreamDatabase(engine).location(orders(granularity="hour"), hours_of(DAYS[0])[5]) == (
         f"the query of orders at 127.0.0.1:{engine.url.port}/{engine.url.database} (shop) for 2013-07-01T05"
     )

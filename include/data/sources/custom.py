@@ -1,0 +1,129 @@
+"""Source of a team: a class of its own that reads the rows of partitions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+import pandas as pd
+import pyarrow as pa
+
+from include.data.lake import partition_columns
+from include.data.sources.base import Extract
+from include.data.sources.files import match_columns
+from include.errors import AirworthyError, DataError, ServiceUnavailable
+from include.import_paths import import_class
+from include.partitions import format_partition
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from include.declarations import CustomSource, Dataset
+    from include.partitions import Partition
+
+# Subclasses of OSError that would come again.
+_PERMANENT = (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError)
+Rows: TypeAlias = pa.Table | pd.DataFrame | Iterable[Mapping[str, Any]]
+
+
+class RowSource(Protocol):
+    """What a team's class has."""
+
+    def location(self, dataset: Dataset, partition: Partition) -> str:
+        """Return where a person finds a partition."""
+
+    def missing(self, dataset: Dataset, partitions: Sequence[Partition]) -> list[Partition]:
+        """Return the partitions that are not there yet."""
+
+    def read(self, dataset: Dataset, partition: Partition) -> Rows:
+        """Return the rows of a partition, whose columns have the declared names."""
+
+
+@dataclass(frozen=True, slots=True)
+class TeamSource:
+    """
+    The partitions of a team's source.
+
+    Parameters
+    ----------
+    source
+        Object of the team's class.
+    path
+        Import path of the class, for messages.
+    """
+
+    source: RowSource
+    path: str
+
+    @classmethod
+    def create(cls, declared: CustomSource, connection: Any = None) -> TeamSource:
+        """Return the source with an object of the declared class; `connection` is that of its `conn_id`."""
+        options = dict(declared.options)
+        if declared.conn_id is not None:
+            options["connection"] = connection
+        with _translate_errors(declared.path, "creating it"):
+            return cls(import_class(declared.path, "source.path")(**options), declared.path)
+
+    def location(self, dataset: Dataset, partition: Partition) -> str:
+        """Return where a person finds a partition."""
+        with _translate_errors(self.path, "location()"):
+            return str(self.source.location(dataset, partition))
+
+    def missing(self, dataset: Dataset, partitions: Sequence[Partition]) -> list[Partition]:
+        """Return the partitions that are not there yet."""
+        with _translate_errors(self.path, "missing()"):
+            absent = set(self.source.missing(dataset, list(partitions)))
+        return [partition for partition in partitions if partition in absent]
+
+    def read(self, dataset: Dataset, partitions: Sequence[Partition]) -> Extract:
+        """Return the rows of these partitions."""
+        frames: list[pd.DataFrame] = []
+        # A dict keeps the names in their order.
+        undeclared: dict[str, None] = {}
+        names = [column.name for column in dataset.columns]
+        for partition in partitions:
+            with _translate_errors(self.path, f"read() of {format_partition(partition)}"):
+                rows = _to_frame(self.source.read(dataset, partition), names)
+            lacking = [name for name in names if name not in rows.columns]
+            if lacking:
+                raise DataError(
+                    f"{self.location(dataset, partition)} has no {', '.join(lacking)}; {self.path} returns "
+                    f"{', '.join(map(str, rows.columns))}. Correct read(), or the columns of {dataset.name}."
+                )
+            undeclared |= {str(name): None for name in rows.columns if name not in names}
+            frames.append(partition_columns.with_partition_columns(rows[names], partition))
+        remarks: list[str] = []
+        if undeclared:
+            remarks.append(f"{self.path} returns columns that are not declared: {', '.join(undeclared)}")
+        frame = match_columns(pd.concat(frames, ignore_index=True), dataset)
+        return Extract(frame, tuple(remarks))
+
+
+def _to_frame(rows: Rows, names: list[str]) -> pd.DataFrame:
+    if isinstance(rows, pd.DataFrame):
+        return rows.reset_index(drop=True).astype(object)
+    # Python's values are exact: a pandas frame has no integers beside nulls.
+    listed = rows.to_pylist() if isinstance(rows, pa.Table) else list(rows)
+    return pd.DataFrame(listed, dtype=object) if listed else pd.DataFrame(columns=names, dtype=object)
+
+
+@contextmanager
+def _translate_errors(path: str, step: str) -> Iterator[None]:
+    """Translate what a team's class raises: `OSError` can be retried, other errors would come again."""
+    try:
+        yield
+    except AirworthyError:
+        raise
+    # The class is somebody else's code.
+    except Exception as error:
+        if isinstance(error, OSError) and not isinstance(error, _PERMANENT):
+            raise ServiceUnavailable(
+                f"{path}: {step} was cut short: {type(error).__name__}: {error}. It is retried; check that "
+                "its service is up."
+            ) from error
+        raise DataError(
+            f"{path}: {step} raises {type(error).__name__}: {error}. Correct the class; it should raise "
+            "ServiceUnavailable (include.errors) where a retry may help."
+        ) from error

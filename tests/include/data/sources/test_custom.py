@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+from datetime import date
+from types import SimpleNamespace
+
+import pytest
+
+from include.data.sources.custom import TeamSource
+from include.declarations import Column, CustomSource, Dataset
+from include.errors import DataError, ServiceUnavailable
+from tests.include.data.sources import tides
+
+DAYS = [date(2013, 7, 1), date(2013, 7, 2)]
+SOURCE = CustomSource(path=f"{tides.__name__}:Tides", options={"station": "Dover"})
+
+
+@pytest.fixture(autouse=True)
+def levels(monkeypatch):
+    levels = {}
+    monkeypatch.setattr(tides, "LEVELS", levels)
+    return levels
+
+
+def dataset(source=SOURCE):
+    return Dataset(
+        name="levels", owner="test", description="Tides.", key=("id",), first_partition=DAYS[0],
+        source=source, columns=(Column(name="id", dtype="string"), Column(name="level", dtype="number")),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", tides.KINDS)
+def test_rows_of_any_kind_are_read(levels, kind):
+    rows = tides.KINDS[kind]
+    levels[DAYS[0]] = rows() if callable(rows) else rows
+    levels[DAYS[1]] = []
+    extract = TeamSource.create(SOURCE).read(dataset(), DAYS)
+    assert list(extract.rows["id"]) == ["a", "b"]
+    assert extract.rows["level"].isna().tolist() == [False, True]
+    assert extract.remarks == ()
+
+
+def test_partitions_without_rows_keep_their_columns(levels):
+    levels[DAYS[0]] = []
+    extract = TeamSource.create(SOURCE).read(dataset(), DAYS[:1])
+    assert {"id", "level"} <= set(extract.rows.columns)
+    assert len(extract.rows) == 0
+
+
+def test_missing_partitions_are_those_of_the_class(levels):
+    levels[DAYS[0]] = []
+    assert TeamSource.create(SOURCE).missing(dataset(), DAYS) == DAYS[1:]
+
+
+def test_class_gets_its_options_and_its_connection():
+    declared = SOURCE.model_copy(update={"conn_id": "harbour"})
+    source = TeamSource.create(declared, SimpleNamespace(host="tides.example"))
+    assert source.location(dataset(declared), DAYS[0]) == "tides.example/Dover/levels/2013-07-01"
+
+
+def test_undeclared_column_is_remarked_and_a_missing_one_refused(levels):
+    levels[DAYS[0]] = [{"id": "a", "level": 1.0, "depth": 3}]
+    levels[DAYS[1]] = [{"id": "a"}]
+    source = TeamSource.create(SOURCE)
+    assert source.read(dataset(), DAYS[:1]).remarks == (
+        f"{SOURCE.path} returns columns that are not declared: depth",
+    )
+    with pytest.raises(DataError, match=r"nowhere/Dover/levels/2013-07-02 has no level; .* returns id"):
+        source.read(dataset(), DAYS[1:])
+
+
+@pytest.mark.parametrize(
+    ("error", "expected", "message"),
+    [
+        (
+            KeyError("tide"),
+            DataError,
+            r"Tides: read\(\) of 2013-07-01 raises KeyError: 'tide'. Correct",
+        ),
+        (FileNotFoundError("x"), DataError, "raises FileNotFoundError"),
+        (ConnectionResetError("gone"), ServiceUnavailable, "was cut short: ConnectionResetError: gone"),
+        (tides.OUTAGE, ServiceUnavailable, "^closed on Sundays$"),
+    ],
+    ids=["error", "no file", "connection", "own outage"],
+)
+def test_error_of_the_class_is_a_decision_or_an_accident(levels, error, expected, message):
+    levels[DAYS[0]] = error
+    with pytest.raises(expected, match=message):
+        TeamSource.create(SOURCE).read(dataset(), DAYS[:1])
+
+
+def test_class_that_cannot_be_created_is_named():
+    with pytest.raises(DataError, match="Tides: creating it raises TypeError"):
+        TeamSource.create(SOURCE.model_copy(update={"options": {}}))
