@@ -20,6 +20,8 @@ from include.cli import (
     quarantine,
     stack,
 )
+from include.cli.governance import datasets, models
+from include.cli.governance import features as feature_views
 from include.cli.options import MODELS, OPERATION
 from include.errors import AirworthyError
 
@@ -68,6 +70,9 @@ app.add_typer(explain.app)
 app.add_typer(backtest.app)
 app.add_typer(quarantine.app, name="quarantine", rich_help_panel=MODELS)
 app.add_typer(features.app)
+app.add_typer(datasets.app, name="datasets", rich_help_panel=MODELS)
+app.add_typer(feature_views.app, name="features", rich_help_panel=MODELS)
+app.add_typer(models.app, name="models", rich_help_panel=MODELS)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 Event = Literal[
     "registered", "refused", "staged", "shadowed", "approved", "rejected", "shifted",
     "promoted", "restored", "rolled_back", "decided", "switched_off", "quarantine", "reproduced",
+    "retired", "reinstated", "dropped", "erased",
 ]  # fmt: skip
 
 
@@ -75,16 +76,16 @@ def ledger_entries(connection: Connection, use_case: str, *, limit: int = 100) -
 
 
 def champion_at(connection: Connection, use_case: str, moment: datetime) -> dict[str, Any] | None:
-    """Return the entry that made the champion of `moment`, or None if there was no champion."""
+    """Return the entry that made the champion of `moment`; None if there was none, or it was retired."""
     query = (
         select(ledger)
         .where(ledger.c.use_case == use_case, ledger.c.at <= moment)
-        .where(ledger.c.event.in_(("promoted", "rolled_back")))
+        .where(ledger.c.event.in_(("promoted", "rolled_back", "retired")))
         .order_by(ledger.c.id.desc())
         .limit(1)
     )
     row = connection.execute(query).mappings().first()
-    return dict(row) if row else None
+    return dict(row) if row and row["event"] != "retired" else None
 
 
 def refusals_since_promotion(connection: Connection, use_case: str, *, attempt: str = "") -> int:

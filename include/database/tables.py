@@ -38,6 +38,8 @@ desired_state = Table(
     Column("epoch", BigInteger, nullable=False, server_default="0"),
     # The attempt that holds the epoch.
     Column("owner", Text),
+    # No version is served or rolled out.
+    Column("retired", Boolean, nullable=False, server_default="false"),
     Column("updated_at", DateTime(timezone=True), nullable=False, server_default=_now),
 )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from include.declarations.base import KNOWN_AT, Declaration, Duration, Environment, Name, Severity, Share
+from include.declarations.base import KNOWN_AT, Declaration, Duration, Environment, Name, Severity, Share, Tag
 from include.declarations.columns import Column
 from include.declarations.costs import AnyCost, DecisionCost, ErrorCost
 from include.declarations.datasets import Dataset, Freshness, Stability
@@ -96,6 +96,7 @@ __all__ = [
     "Slo",
     "Split",
     "Stability",
+    "Tag",
     "Task",
     "Threshold",
     "Training",

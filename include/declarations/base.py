@@ -16,6 +16,7 @@ LENGTHS = {"day": timedelta(days=1), "hour": timedelta(hours=1)}
 KNOWN_AT = "_airworthy_known_at"
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+Tag = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,30}$")]
 Share = Annotated[float, Field(ge=0, le=1)]
 Duration = Annotated[timedelta, Field(ge=timedelta(0))]
 # When a partition is known: at its start, its end, or this long after its start (negative: before it).

@@ -18,6 +18,9 @@ class Column(Declaration):
     it, a partition fails only if all of its rows are null. A timestamp lies at most `within` before the start
     or after the end of its partition. `severity` says what a row that breaks a rule means: it is rejected
     (`critical`), or reported (`warning`, `info`).
+
+    `description` is shown in the catalogue. The values of a `personal` column, which describe or identify a
+    person, are masked wherever people read them, and are never logged as they are.
     """
 
     name: Name
@@ -29,6 +32,8 @@ class Column(Declaration):
     allowed: tuple[str, ...] | None = None
     within: Duration | None = None
     severity: Severity = "critical"
+    description: str = ""
+    personal: bool = False
 
     @model_validator(mode="after")
     def _bounds_are_possible(self) -> Self:

@@ -15,6 +15,7 @@ from include.declarations.base import (
     Name,
     Severity,
     Share,
+    Tag,
     known_after,
     require_known,
     require_unique,
@@ -73,6 +74,7 @@ class Dataset(Declaration):
     name: Name
     owner: str
     description: str
+    tags: tuple[Tag, ...] = ()
     source: AnySource
     columns: tuple[Column, ...] = Field(min_length=1)
     key: tuple[str, ...] = Field(min_length=1)

@@ -13,6 +13,7 @@ from include.declarations.base import (
     Duration,
     KnownFrom,
     Name,
+    Tag,
     known_after,
     require_known,
     require_unique,
@@ -66,6 +67,7 @@ class FeatureView(Declaration):
     name: Name
     owner: str
     description: str
+    tags: tuple[Tag, ...] = ()
     sources: tuple[ViewSource, ...] = Field(min_length=1)
     entity: str
     time: str

@@ -6,7 +6,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from include.declarations.base import Declaration, Name, require_known, require_unique
+from include.declarations.base import Declaration, Name, Tag, require_known, require_unique
 from include.declarations.costs import AnyCost
 from include.declarations.gates import METRICS, AnyGate, Metric, Task
 from include.declarations.labels import Label
@@ -40,6 +40,7 @@ class UseCase(Declaration):
     name: Name
     owner: str
     description: str
+    tags: tuple[Tag, ...] = ()
     task: Task
     feature_view: Name
     features: tuple[str, ...] = Field(min_length=1)

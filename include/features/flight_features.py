@@ -20,6 +20,7 @@ FEATURE_VIEW = FeatureView(
     name="flight_features",
     owner="network-planning",
     description="Schedule, route, and the last weather of the day before.",
+    tags=("flights", "weather"),
     sources=(
         ViewSource(dataset="flights", columns=("carrier", "origin", "dest", "distance", "hour", "weekday")),
         ViewSource(dataset="weather", lookback_days=1, columns=WEATHER),

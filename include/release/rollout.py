@@ -13,6 +13,8 @@ from include.database.tables import desired_state, live_state
 from include.errors import ReleaseError, StaleEpoch
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from sqlalchemy import Connection, Engine
 
 # The challenger's weight when it answers all requests.
@@ -27,7 +29,8 @@ class ReleaseState:
 
     `weight` of 10,000 requests go to the challenger. `shadow_share` (0 to 1) of the champion's requests are
     copied to it. `generation` grows with each change that the controller must carry out, `epoch` with each
-    attempt that takes or ends a rollout. `owner` is the DAG run that owns the rollout.
+    attempt that takes or ends a rollout. `owner` is the DAG run that owns the rollout. If it is `retired`, no
+    version is served or rolled out.
     """
 
     use_case: str
@@ -39,6 +42,7 @@ class ReleaseState:
     generation: int = 0
     epoch: int = 0
     owner: str | None = None
+    retired: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +90,17 @@ def begin(engine: Engine, use_case: str, version: int, *, owner: str, actor: str
     Raises
     ------
     ReleaseError
-        If another owner's rollout is in progress, or `version` is already the champion.
+        If another owner's rollout is in progress, `version` is already the champion, or the use case is
+        retired.
     """
     with engine.begin() as connection:
         connection.execute(insert(desired_state).values(use_case=use_case).on_conflict_do_nothing())
         state = _lock_state(connection, use_case)
+        if state.retired:
+            raise ReleaseError(
+                f"{use_case} is retired: no version of it is rolled out. If it shall serve again, run "
+                f"`airworthy models reinstate {use_case}`."
+            )
         if state.champion == version:
             raise ReleaseError(
                 f"{use_case} version {version} is the champion already; there is nothing to roll out."
@@ -222,6 +232,46 @@ def roll_back(engine: Engine, use_case: str, *, actor: str, reason: str, key: st
         entry = Entry(use_case, "rolled_back", actor, reason, state.previous, evidence, dedup_key)
         append(connection, entry)
         return read_state(connection, use_case)
+
+
+def retire(
+    engine: Engine, use_case: str, *, actor: str, reason: str, evidence: Mapping[str, Any] | None = None
+) -> ReleaseState:
+    """
+    Stop serving a use case and forbid rollouts; return the state before. A repetition changes nothing.
+
+    Model servers end and the gateway answers 410 once the controller has carried it out.
+    """
+    with engine.begin() as connection:
+        connection.execute(insert(desired_state).values(use_case=use_case).on_conflict_do_nothing())
+        state = _lock_state(connection, use_case)
+        if state.retired:
+            return state
+        changes: dict[str, Any] = {"champion": None, "previous": None, "retired": True}
+        changes |= {"epoch": state.epoch + 1, "generation": state.generation + 1}
+        _update_state(connection, use_case, NO_CHALLENGER | changes)
+        roles = {"champion": state.champion, "previous": state.previous, "challenger": state.challenger}
+        entry = Entry(use_case, "retired", actor, reason, state.champion, roles | dict(evidence or {}))
+        append(connection, entry)
+        return state
+
+
+def reinstate(engine: Engine, use_case: str, *, actor: str, reason: str) -> None:
+    """
+    Allow rollouts of a retired use case again; the next deployment serves a version.
+
+    Raises
+    ------
+    ReleaseError
+        If it is not retired.
+    """
+    with engine.begin() as connection:
+        state = _lock_state(connection, use_case)
+        if not state.retired:
+            raise ReleaseError(f"{use_case} is not retired; there is nothing to reinstate.")
+        changes = {"retired": False, "epoch": state.epoch + 1, "generation": state.generation + 1}
+        _update_state(connection, use_case, changes)
+        append(connection, Entry(use_case, "reinstated", actor, reason))
 
 
 def _to_state(row: Any) -> ReleaseState:

@@ -52,6 +52,10 @@ def find_missing(files: fs.FileSystem, paths: list[str]) -> set[str]:
 
 
 class _ObjectStore(DeltaStorageHandler):  # type: ignore[misc]  # deltalake.fs has no types
+    def copy_file(self, src: str, dst: str) -> None:
+        # Delta's own method names the arguments differently from what it calls.
+        self._handler.copy_file(src, dst)
+
     def open_output_stream(self, path: str, metadata: dict[str, str] | None = None) -> pa.PythonFile:
         return pa.PythonFile(_Upload(self._handler.open_output_stream(path, metadata)), mode="w")
 

@@ -26,6 +26,7 @@ USE_CASE = UseCase(
     name="air_time",
     owner="flight-operations",
     description="Minutes between take-off and landing, two hours before the flight leaves.",
+    tags=("flights",),
     task="regression",
     feature_view="flight_features",
     features=("carrier", "origin", "dest", "distance", "hour", "wind_speed", "pressure"),

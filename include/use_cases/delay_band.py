@@ -28,6 +28,7 @@ USE_CASE = UseCase(
     name="delay_band",
     owner="passenger-care",
     description="How late a flight arrives: up to 15 minutes, up to an hour, or more; two hours before.",
+    tags=("flights",),
     task="multiclass",
     feature_view="flight_features",
     features=CATEGORIES + NUMBERS,

@@ -33,6 +33,7 @@ USE_CASE = UseCase(
     name="flight_delay",
     owner="passenger-care",
     description="Probability that a flight arrives more than 15 minutes late, two hours before it leaves.",
+    tags=("flights",),
     task="binary",
     feature_view="flight_features",
     features=CATEGORIES + NUMBERS,

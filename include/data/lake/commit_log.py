@@ -45,7 +45,7 @@ class Commit:
 def list_commits(lake: Lake, table: str) -> list[Commit]:
     """Return the commits that published partitions of a table, oldest first; empty without a table."""
     with translate_storage_errors(lake.uri, lake.storage_options, lake.connection):
-        opened = _find(lake, table)
+        opened = find_table(lake, table)
         if opened is None:
             return []
         files = filesystem.open_filesystem(lake.uri, lake.storage_options)
@@ -82,7 +82,7 @@ def producing_commit(
 def list_files(lake: Lake, table: str, days: Collection[date], *, version: int | None = None) -> list[str]:
     """Return the paths, below the lake, of the files with these days in a version; empty without a table."""
     with translate_storage_errors(lake.uri, lake.storage_options, lake.connection):
-        opened = _find(lake, table)
+        opened = find_table(lake, table)
         if opened is None:
             return []
         if version is not None:
@@ -105,7 +105,8 @@ def _to_commit(table: str, partitions: PartitionSet, publication: Publication) -
     )
 
 
-def _find(lake: Lake, table: str) -> DeltaTable | None:
+def find_table(lake: Lake, table: str) -> DeltaTable | None:
+    """Return the newest version of a table; None if it does not exist."""
     options = filesystem.with_timeouts(lake.uri, lake.storage_options)
     try:
         return DeltaTable(f"{lake.uri.rstrip('/')}/{table}", storage_options=options)

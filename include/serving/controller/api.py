@@ -38,6 +38,10 @@ def controller_app(
         all_models = status().models
         if name in all_models:
             return JSONResponse(all_models[name])
+        if name in status().retired:
+            message = f"{name} was retired: no version of it is served any more."
+            content = {"error_code": "RESOURCE_RETIRED", "message": message}
+            return JSONResponse(content | {"models": sorted(all_models)}, 410)
         content = {"error_code": "RESOURCE_DOES_NOT_EXIST", "message": f"There is no model {name}."}
         return JSONResponse(content | {"models": sorted(all_models)}, 404)
 

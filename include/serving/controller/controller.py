@@ -115,6 +115,8 @@ class Controller:
             route = routes.get(state.use_case, Route())
             ready, detail = describe_use_case(state, route, self._fleet.get, problem)
             self._store.report(state.use_case, LiveState(state.generation, ready, detail))
+            if state.retired:
+                continue
             models[state.use_case] = {
                 "name": state.use_case,
                 "champion": route.champion,
@@ -126,7 +128,9 @@ class Controller:
                 **detail,
             }
         problems = tuple(text for text in (problem, self._store.problem) if text)
-        self.status = ControllerStatus(models, tuple(self._fleet.ready()), problems, ready=not problem)
+        retired = tuple(state.use_case for state in states if state.retired)
+        ready_servers = tuple(self._fleet.ready())
+        self.status = ControllerStatus(models, ready_servers, retired, problems, ready=not problem)
 
 
 def _needed_versions(states: list[ReleaseState], routes: dict[str, Route]) -> set[tuple[str, int]]:

@@ -21,6 +21,7 @@ class ControllerStatus:
 
     models: dict[str, dict[str, Any]] = field(default_factory=dict)
     servers: tuple[Server, ...] = ()
+    retired: tuple[str, ...] = ()
     problems: tuple[str, ...] = ("the controller is starting",)
     ready: bool = False
 
@@ -31,6 +32,8 @@ def next_route(state: ReleaseState, current: Route, routable: Collection[int]) -
 
     Until the desired champion is routable, the champion of the `current` route stays.
     """
+    if state.retired:
+        return Route(retired=True)
     champion = state.champion
     if champion is not None and champion not in routable:
         champion = current.champion
@@ -41,6 +44,8 @@ def next_route(state: ReleaseState, current: Route, routable: Collection[int]) -
 
 def desired_route(state: ReleaseState) -> Route:
     """Return the route of `state` when all its versions are routable."""
+    if state.retired:
+        return Route(retired=True)
     if state.champion is None or state.challenger is None:
         return Route(state.champion)
     return Route(state.champion, state.challenger, state.weight)

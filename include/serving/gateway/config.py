@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 MAP = "routes.map"
 NO_BACKEND = "none"
+# Stands for the champion of a use case that is not served any more.
+RETIRED = "retired"
 # Key of the map's list of all use cases; it is no valid name of a use case.
 ALL_USE_CASES = "*"
 SERVERS_COMMENT = "# servers: "
@@ -37,11 +39,16 @@ class Server:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """The versions that serve a use case; `weight` of 10,000 requests go to the challenger."""
+    """
+    The versions that serve a use case; `weight` of 10,000 requests go to the challenger.
+
+    A `retired` use case has none, and is not among the models that a response lists.
+    """
 
     champion: int | None = None
     challenger: int | None = None
     weight: int = 0
+    retired: bool = False
 
 
 def render_config(
@@ -94,7 +101,8 @@ def parse_servers(config: str) -> list[Server]:
 
 def map_entries(routes: dict[str, Route]) -> dict[str, str]:
     """Return the entries of the map: one per use case, so that changing a route is atomic."""
-    all_use_cases = json.dumps(sorted(routes), separators=(",", ":"))
+    served = sorted(use_case for use_case, route in routes.items() if not route.retired)
+    all_use_cases = json.dumps(served, separators=(",", ":"))
     return {ALL_USE_CASES: all_use_cases} | {
         use_case: _map_value(use_case, route) for use_case, route in routes.items()
     }
@@ -121,6 +129,9 @@ def parse_routes(entries: dict[str, str]) -> dict[str, Route]:
     for use_case, value in entries.items():
         if use_case != ALL_USE_CASES:
             champion, challenger, weight = value.split("|")
+            if champion == RETIRED:
+                routes[use_case] = Route(retired=True)
+                continue
             routes[use_case] = Route(_version_in(champion), _version_in(challenger), int(weight))
     return routes
 
@@ -136,6 +147,8 @@ def challenger_backend(use_case: str, version: int, champion: int) -> str:
 
 
 def _map_value(use_case: str, route: Route) -> str:
+    if route.retired:
+        return f"{RETIRED}|{NO_BACKEND}|0"
     if route.champion is None:
         return f"{NO_BACKEND}|{NO_BACKEND}|0"
     champion = champion_backend(use_case, route.champion)

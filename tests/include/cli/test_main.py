@@ -14,7 +14,17 @@ from include.stack.embedded import environment
 if TYPE_CHECKING:
     from pathlib import Path
 
-GROUPS = ("stack", "compose", "keys", "lineage", "certificate", "quarantine")
+GROUPS = (
+    "stack",
+    "compose",
+    "keys",
+    "lineage",
+    "certificate",
+    "quarantine",
+    "datasets",
+    "features",
+    "models",
+)
 COMMANDS = ("demo", "feed", "champion", "history", "explain", "backtest", "materialise")
 HEAVY = ("pandas", "numpy", "sqlalchemy", "mlflow", "pydantic", "feast", "deltalake", "psutil", "httpx")
 LAUNCHER = environment.REPOSITORY / "scripts" / "airworthy"
@@ -27,7 +37,10 @@ def test_help_lists_every_command_and_the_exit_codes(airworthy):
         assert name in result.out
 
 
-@pytest.mark.parametrize("command", [*COMMANDS, "stack up", "quarantine release", "certificate verify"])
+SHOWN = (*COMMANDS, "stack up", "quarantine release", "certificate verify", "datasets show", "models list")
+
+
+@pytest.mark.parametrize("command", SHOWN)
 def test_help_of_a_command_shows_an_example_and_json(airworthy, command):
     result = airworthy(*command.split(), "--help")
     assert result.code == 0

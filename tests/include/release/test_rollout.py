@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from itertools import count
 
 import pytest
@@ -325,3 +326,25 @@ def test_all_states_are_ordered_by_name(database):
         use_cases = [release_state.use_case for release_state in rollout.read_all_states(connection)]
     assert set(names) <= set(use_cases)
     assert use_cases == sorted(use_cases)
+
+
+def test_retired_use_case_serves_nothing_and_begins_nothing(database, name):
+    release(database, name, 3)
+    before = rollout.retire(database, name, actor="ann", reason="replaced")
+    retired = state(database, name)
+    assert (before.champion, retired.champion, retired.retired) == (3, None, True)
+    with pytest.raises(ReleaseError, match="is retired"):
+        begin(database, name, 4)
+    with database.connect() as connection:
+        assert champion_at(connection, name, datetime.now(UTC)) is None
+    rollout.retire(database, name, actor="ann", reason="replaced")
+    assert written(database, name).count("retired") == 1
+
+
+def test_reinstated_use_case_may_be_rolled_out(database, name):
+    with pytest.raises(ReleaseError, match="not retired"):
+        rollout.reinstate(database, name, actor="ann", reason="a mistake")
+    rollout.retire(database, name, actor="ann", reason="replaced")
+    rollout.reinstate(database, name, actor="ann", reason="a mistake")
+    assert begin(database, name, 1).version == 1
+    assert written(database, name) == ["retired", "reinstated", "staged"]

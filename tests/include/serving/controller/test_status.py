@@ -25,9 +25,16 @@ def test_a_use_case_is_live_when_servers_and_route_agree(home) -> None:
     is_live, detail = describe_use_case(state, Route(3), lambda *_: ready, "")
     assert is_live
     assert detail["reason"] == ""
-    assert detail["route"] == {"champion": 3, "challenger": None, "weight": 0}
+    assert detail["route"] == {"champion": 3, "challenger": None, "weight": 0, "retired": False}
     is_live, detail = describe_use_case(state, Route(2), lambda *_: ready, "")
     assert (is_live, detail["reason"]) == (False, "the gateway does not have this route yet")
+
+
+def test_a_retired_use_case_is_live_without_servers() -> None:
+    state = ReleaseState("delay", retired=True)
+    assert next_route(state, Route(3), {3}) == Route(retired=True)
+    assert describe_use_case(state, Route(retired=True), lambda *_: None, "")[0]
+    assert not describe_use_case(state, Route(3), lambda *_: None, "")[0]
 
 
 def test_a_server_that_is_not_started_is_reported(home) -> None:

@@ -28,6 +28,12 @@ def test_the_map_keeps_routes_as_they_were_set() -> None:
     assert parse_routes(parse_map(render_map(map_entries(routes)))) == routes
 
 
+def test_a_retired_use_case_is_no_model_any_more() -> None:
+    entries = map_entries({"delay": Route(retired=True), "time": Route(1)})
+    assert (entries["delay"], entries["*"]) == ("retired|none|0", '["time"]')
+    assert parse_routes(entries) == {"delay": Route(retired=True), "time": Route(1)}
+
+
 def test_a_challenger_without_a_champion_gets_no_traffic() -> None:
     assert map_entries({"delay": Route(None, 4, 2500)})["delay"] == "none|none|0"
 

@@ -1,0 +1,93 @@
+"""Statistics of a table's newest partitions, read from its log: rows, nulls, and when each was published."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from include.data.lake.commit_log import find_table
+from include.data.lake.partition_columns import DAY, HOUR, partition_from_columns
+from include.storage.errors import translate_storage_errors
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+    from datetime import datetime
+
+    from include.data.lake.delta_tables import Lake
+    from include.partitions import Partition
+
+# The null shares of a column are those of this many newest partitions.
+NEWEST_PARTITIONS = 28
+_NULLS = "null_count."
+
+
+@dataclass(frozen=True, slots=True)
+class TableStatistics:
+    """
+    What the log of a table says about its partitions.
+
+    Attributes
+    ----------
+    partitions : int
+        Number of partitions.
+    rows : int
+        Number of rows of all partitions.
+    newest : Partition or None
+        The newest partition; None without one.
+    published_at : datetime or None
+        When the newest partition was published; None if the commit is not in the log.
+    null_shares : mapping of str to float
+        Share of nulls (0 to 1) of each column in the newest `NEWEST_PARTITIONS` partitions. A column without
+        statistics in the log is missing.
+    """
+
+    partitions: int = 0
+    rows: int = 0
+    newest: Partition | None = None
+    published_at: datetime | None = None
+    null_shares: Mapping[str, float] = field(default_factory=dict)
+
+
+def table_statistics(lake: Lake, table: str) -> TableStatistics:
+    """Return the statistics of the newest version of a table; no file with rows is read."""
+    counts = lake.counts(table)
+    if not counts:
+        return TableStatistics()
+    in_order = sorted(counts)
+    publication = lake.publications(table).get(in_order[-1])
+    return TableStatistics(
+        partitions=len(counts),
+        rows=sum(counts.values()),
+        newest=in_order[-1],
+        published_at=publication.published_at if publication else None,
+        null_shares=_null_shares(_files_of(lake, table, set(in_order[-NEWEST_PARTITIONS:]))),
+    )
+
+
+def _files_of(lake: Lake, table: str, partitions: Collection[Partition]) -> list[dict[str, Any]]:
+    """Return what the log says of the files of some partitions."""
+    with translate_storage_errors(lake.uri, lake.storage_options, lake.connection):
+        opened = find_table(lake, table)
+        files = pa.table(opened.get_add_actions(flatten=True)).to_pylist() if opened else []
+    names = (DAY, HOUR)
+    return [
+        file
+        for file in files
+        if partition_from_columns({name: file.get(f"partition.{name}") for name in names}) in partitions
+    ]
+
+
+def _null_shares(files: list[dict[str, Any]]) -> dict[str, float]:
+    rows = sum(file["num_records"] for file in files)
+    nulls: Counter[str] = Counter()
+    counted: Counter[str] = Counter()
+    for file in files:
+        for name, count in file.items():
+            if name.startswith(_NULLS) and count is not None:
+                nulls[name.removeprefix(_NULLS)] += count
+                counted[name.removeprefix(_NULLS)] += file["num_records"]
+    # A file without statistics of a column makes its share unknown.
+    return {name: nulls[name] / rows for name in nulls if rows and counted[name] == rows}

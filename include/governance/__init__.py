@@ -1,0 +1,1 @@
+"""Governance of data and models: catalogue, profiles, personal data, dropping and retiring."""

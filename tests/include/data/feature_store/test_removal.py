@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import inspect
+
+from include.catalog import catalog
+from include.data.feature_store.client import materialise_view, open_store
+from include.data.feature_store.definitions import PROJECT
+from include.data.feature_store.removal import remove_view
+
+
+@pytest.fixture
+def view():
+    return catalog().feature_views["flight_features"]
+
+
+def test_removed_view_has_no_table_and_no_registration(real_lake, database_url, database, view):
+    materialise_view(view, real_lake, database_url)
+    assert remove_view(view.name, database_url)
+    assert f"{PROJECT}_{view.name}" not in inspect(database).get_table_names("feast")
+    with open_store(database_url) as store:
+        assert store.registry.list_feature_views(PROJECT) == []
+
+
+def test_unregistered_view_is_no_error(database_url):
+    assert not remove_view("plane_features", database_url)
