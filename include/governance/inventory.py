@@ -141,7 +141,7 @@ def view_entry(
         owner=view.owner,
         description=view.description,
         tags=view.tags,
-        granularity="day",
+        granularity=view.granularity,
         key=(view.entity,),
         sources=tuple(source.dataset for source in view.sources),
         freshness=freshness,

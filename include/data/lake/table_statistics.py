@@ -72,12 +72,11 @@ def _files_of(lake: Lake, table: str, partitions: Collection[Partition]) -> list
     with translate_storage_errors(lake.uri, lake.storage_options, lake.connection):
         opened = find_table(lake, table)
         files = pa.table(opened.get_add_actions(flatten=True)).to_pylist() if opened else []
-    names = (DAY, HOUR)
-    return [
-        file
-        for file in files
-        if partition_from_columns({name: file.get(f"partition.{name}") for name in names}) in partitions
-    ]
+    return [file for file in files if _partition_of_file(file) in partitions]
+
+
+def _partition_of_file(file: Mapping[str, Any]) -> Partition:
+    return partition_from_columns({name: file.get(f"partition.{name}") for name in (DAY, HOUR)})
 
 
 def _null_shares(files: list[dict[str, Any]]) -> dict[str, float]:

@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import insert
 
 from include.data.lake.delta_tables import Lake
+from include.data.lake.partition_columns import DAY as DAY_COLUMN
 from include.database.tables import desired_state, snapshot
 from include.modeling.registry.registry import Registry
 
@@ -32,7 +33,7 @@ def publish(lake):
     """Return a function that publishes rows of one day."""
 
     def run(table, day=DAY, **columns):
-        return lake.publish(table, pd.DataFrame(columns | {"day": str(day)}), [day], metadata={})
+        return lake.publish(table, pd.DataFrame(columns | {DAY_COLUMN: str(day)}), [day], metadata={})
 
     return run
 

@@ -7,6 +7,7 @@ import pytest
 
 from include.catalog import catalog
 from include.data.lake.delta_tables import Lake
+from include.data.lake.partition_columns import DAY as DAY_COLUMN
 from include.governance.inventory import FeatureUse, dataset_entry, model_entry, view_entry
 from include.governance.model_facts import ModelFacts
 
@@ -19,7 +20,7 @@ def lake(tmp_path):
 
 
 def test_dataset_entry_has_users_freshness_and_nulls(lake):
-    frame = pd.DataFrame({"flight_id": ["a", "b"], "arr_delay": [1.0, None], "day": "2013-01-01"})
+    frame = pd.DataFrame({"flight_id": ["a", "b"], "arr_delay": [1.0, None], DAY_COLUMN: "2013-01-01"})
     lake.publish("arrivals", frame, [DAY], metadata={})
     entry = dataset_entry(catalog(), lake, "arrivals", now=datetime(2013, 1, 4, tzinfo=UTC))
     assert (entry.freshness.newest, entry.freshness.age_days) == ("2013-01-01", 2.0)

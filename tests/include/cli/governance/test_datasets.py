@@ -5,10 +5,11 @@ from datetime import date
 import pandas as pd
 
 from include.data.lake.delta_tables import Lake
+from include.data.lake.partition_columns import DAY as DAY_COLUMN
 
 
 def publish_arrivals(folder):
-    frame = pd.DataFrame({"flight_id": ["a", "b"], "arr_delay": [1.0, None], "day": "2013-01-01"})
+    frame = pd.DataFrame({"flight_id": ["a", "b"], "arr_delay": [1.0, None], DAY_COLUMN: "2013-01-01"})
     Lake(str(folder / "lake")).publish("arrivals", frame, [date(2013, 1, 1)], metadata={})
 
 

@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import insert
 
 from include.data.lake.delta_tables import Lake
+from include.data.lake.partition_columns import DAY as DAY_COLUMN
 from include.data.lake.table_files import list_tables
 from include.database.tables import desired_state, live_state
 
@@ -17,7 +18,7 @@ DAY = date(2013, 1, 1)
 def lake(away, database_url, set_settings, registry):
     set_settings(database_url=database_url)
     lake = Lake(str(away / "lake"))
-    frame = pd.DataFrame({"origin": ["JFK"], "day": "2013-01-01"})
+    frame = pd.DataFrame({"origin": ["JFK"], DAY_COLUMN: "2013-01-01"})
     for table in ("weather", "planes", "oops_model_predictions"):
         lake.publish(table, frame, [DAY], metadata={})
     return lake

@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime
 import pandas as pd
 import pytest
 
+from include.data.lake.partition_columns import DAY as DAY_COLUMN
 from include.data.lake.table_files import archive_table, delete_table, list_archives, list_tables
 from include.errors import DataError
 
@@ -34,7 +35,7 @@ def test_archived_table_is_read_from_its_archive(lake, cars):
 
 def test_archived_name_takes_another_type(lake, cars):
     archive_table(lake, "cars", NOON)
-    frame = pd.DataFrame({"id": [1, 2], "day": "2013-01-01"})
+    frame = pd.DataFrame({"id": [1, 2], DAY_COLUMN: "2013-01-01"})
     lake.publish("cars", frame, [DAY], metadata={})
     assert lake.read("cars")["id"].tolist() == [1, 2]
 
