@@ -7,6 +7,7 @@ from include.declarations.columns import Column
 from include.declarations.costs import AnyCost, DecisionCost, ErrorCost
 from include.declarations.datasets import Dataset, Freshness, Stability
 from include.declarations.features import FeatureView, Online, ViewSource
+from include.declarations.file_formats import FileFormat, Format
 from include.declarations.gates import (
     GREATER_IS_BETTER,
     METRICS,
@@ -38,7 +39,6 @@ from include.declarations.sources import (
     CustomSource,
     DatabaseSource,
     FileSource,
-    Format,
     HttpSource,
 )
 from include.declarations.training import AnyParameter, Categorical, Integer, Real, Split, Training, Tuning
@@ -69,6 +69,7 @@ __all__ = [
     "ErrorCost",
     "Fairness",
     "FeatureView",
+    "FileFormat",
     "FileSource",
     "Format",
     "Freshness",

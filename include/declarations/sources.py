@@ -8,10 +8,10 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator
 
 from include.declarations.base import Declaration, Duration, TimeZone
+from include.declarations.file_formats import FileFormat, Format
 from include.import_paths import import_class, require_constructor, require_method
 from include.sql_tokens import PARAMETERS, RULES, Rules, parameters, single_statement, split_tokens
 
-Format = Literal["csv", "jsonl", "parquet"]
 # Methods of a source of one's own, and their parameters.
 _METHODS = {
     "location": ("dataset", "partition"),
@@ -21,7 +21,7 @@ _METHODS = {
 Path = Annotated[str, Field(pattern=r"^[^\s]*\{partition\}[^\s]*$")]
 
 
-class FileSource(Declaration):
+class FileSource(FileFormat):
     """
     Files below the landing folder or bucket, one per partition; a path that ends with `.gz` is gzip.
 
@@ -31,7 +31,6 @@ class FileSource(Declaration):
     kind: Literal["file"] = "file"
     path: Path
     format: Format = "csv"
-    delimiter: str = Field(default=",", min_length=1, max_length=1)
 
 
 class DatabaseSource(Declaration):
@@ -85,14 +84,13 @@ def _missing_parameters(query: str, rules: Rules) -> list[str]:
     return [f":{name}" for name in PARAMETERS if name not in existing]
 
 
-class HttpSource(Declaration):
+class HttpSource(FileFormat):
     """A service that returns a partition's file for `GET <path>`, and 404 while there is none yet."""
 
     kind: Literal["http"] = "http"
     conn_id: str = Field(min_length=1)
     path: Path
     format: Format = "jsonl"
-    delimiter: str = Field(default=",", min_length=1, max_length=1)
 
 
 class CustomSource(Declaration):

@@ -45,17 +45,26 @@ class Staging:
 
     def write(self, run: str, step: str, frame: pd.DataFrame) -> str:
         """Write a frame and return its path; the same run and step replace the same file."""
+        return self.write_table(run, step, pa.Table.from_pandas(frame, preserve_index=False))
+
+    def write_table(self, run: str, step: str, table: pa.Table) -> str:
+        """Write a table and return its path; the same run and step replace the same file."""
         folder = "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in run)
         path = f"{FOLDER}/{folder}/{step}.parquet"
         sink = pa.BufferOutputStream()
-        pq.write_table(pa.Table.from_pandas(frame, preserve_index=False), sink)
+        pq.write_table(table, sink)
         with self._translate_errors():
             filesystem.write_file(self._open(), path, sink.getvalue())
         return path
 
     def read(self, path: str) -> pd.DataFrame:
+        """Return the frame at `path`."""
+        frame: pd.DataFrame = self.read_table(path).to_pandas()
+        return frame
+
+    def read_table(self, path: str) -> pa.Table:
         """
-        Return the frame at `path`.
+        Return the table at `path`.
 
         Raises
         ------
@@ -69,8 +78,7 @@ class Staging:
                     f"{self.uri}/{path} does not exist: clear the task that writes it, then this one."
                 )
             with files.open_input_file(path) as file:
-                frame: pd.DataFrame = pq.read_table(file).to_pandas()
-                return frame
+                return pq.read_table(file)
 
     def sweep(self, before: datetime) -> int:
         """Delete the frames that were written before this moment, and return their number."""

@@ -12,6 +12,7 @@ from include.data.feature_store.client import materialise_view
 from include.data.features import build as features
 from include.data.features import leakage_check
 from include.data.lake.delta_tables import Lake
+from include.data.lake.dtypes import to_frame
 from include.data.quality_gate import run_quality_gate
 from include.data.sources.files import Landing
 from include.data.validation import gate_results
@@ -32,7 +33,7 @@ class Tasks:
     def ingest(self, day: date) -> None:
         """Run the core calls of the ingestion DAGs for a day."""
         for dataset in catalog().datasets.values():
-            rows = self.landing.read(dataset, [day]).rows
+            rows = to_frame(self.landing.read(dataset, [day]).table)
             self._check_and_publish(dataset, self._stage(dataset.name, rows), day)
 
     def compute(self, day: date) -> None:

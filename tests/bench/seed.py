@@ -10,6 +10,7 @@ from include.catalog import catalog, declaration_module
 from include.data.features import build as features
 from include.data.features import leakage_check
 from include.data.lake.delta_tables import Lake
+from include.data.lake.dtypes import to_frame
 from include.data.quality_gate import run_quality_gate
 from include.data.sources.files import Landing
 from include.data.validation import gate_results
@@ -29,7 +30,12 @@ def main(first: str, last: str) -> None:
     engine = connect(settings().database_url)
     for dataset in catalog().datasets.values():
         report = run_quality_gate(
-            dataset, landing.read(dataset, days).rows, days, lake=lake, engine=engine, run=f"{RUN}/1"
+            dataset,
+            to_frame(landing.read(dataset, days).table),
+            days,
+            lake=lake,
+            engine=engine,
+            run=f"{RUN}/1",
         )
         report.raise_if_failed(dataset.name)
         lake.publish(dataset.name, report.accepted, days, metadata={})

@@ -10,7 +10,7 @@ import pandas as pd
 
 from include.catalog import catalog
 from include.data.features.build import source_windows
-from include.data.lake import dtypes
+from include.data.reading.table import read_series
 from include.declarations import KNOWN_AT
 from include.errors import DataError
 
@@ -228,8 +228,8 @@ def _evenly_spaced(values: list[Any], size: int) -> list[Any]:
 
 def _differ(published: pd.Series[Any], rebuilt: pd.Series[Any], dtype: str) -> np.ndarray[Any, Any]:
     """Return a boolean mask (n,) of the rows whose values differ; two missing values are equal."""
-    left = dtypes.coerce(published, dtype)[0].astype(object)
-    right = dtypes.coerce(rebuilt, dtype)[0].astype(object)
+    left = pd.Series(read_series(published, dtype).values.to_pylist(), dtype=object)
+    right = pd.Series(read_series(rebuilt, dtype).values.to_pylist(), dtype=object)
     both_missing = left.isna() & right.isna()
     return ~((left == right).fillna(False).astype(bool) | both_missing).to_numpy()
 

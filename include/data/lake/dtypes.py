@@ -1,11 +1,9 @@
-"""Declared types in frames and tables, and the values that do not fit them."""
+"""Declared types in frames and tables."""
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 
@@ -16,8 +14,6 @@ if TYPE_CHECKING:
 
     from include.declarations import Column
 
-    Mask = np.ndarray[Any, np.dtype[np.bool_]]
-
 TIMESTAMP = pa.timestamp("us", tz="UTC")
 TYPES: dict[str, pa.DataType] = {
     "string": pa.string(),
@@ -26,15 +22,6 @@ TYPES: dict[str, pa.DataType] = {
     "boolean": pa.bool_(),
     "timestamp": TIMESTAMP,
 }
-# Kinds of values, as `infer_dtype` names them, that fit a declared type without a look at each value.
-_FITTING_KINDS: dict[str, set[str]] = {
-    "string": {"string", "empty"},
-    "integer": {"integer", "integer-na", "empty"},
-    "number": {"integer", "integer-na", "floating", "mixed-integer-float", "empty"},
-    "boolean": {"boolean", "empty"},
-    "timestamp": {"empty"},
-}
-_ZONE_SUFFIX = r"(?:Z|[+-]\d\d:?\d\d)$"
 _NULLABLE = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}
 _NOT_NULLABLE = {"Int64": "int64", "boolean": "bool"}
 
@@ -42,35 +29,6 @@ _NOT_NULLABLE = {"Int64": "int64", "boolean": "bool"}
 def arrow_schema(columns: Iterable[Column]) -> pa.Schema:
     """Return the schema of a file or table with these columns."""
     return pa.schema([pa.field(column.name, TYPES[column.dtype]) for column in columns])
-
-
-def coerce(values: pd.Series[Any], dtype: str) -> tuple[pd.Series[Any], Mask]:
-    """
-    Convert a column to its declared type.
-
-    A column of text is parsed. Other values are not converted between kinds: a number is no text, true is
-    no number, a moment without a zone is no timestamp.
-
-    Parameters
-    ----------
-    values
-        Column (n,) of any dtype.
-    dtype
-        Declared type, a key of `TYPES`.
-
-    Returns
-    -------
-    tuple
-        The column (n,) in its declared type, null where a value does not fit; and a mask (n,) of the
-        values that do not fit.
-    """
-    if dtype != "string" and _kind(values) == "string":
-        typed = _parse_text(values, dtype)
-        misfits = (typed.isna() & values.notna()).to_numpy()
-    else:
-        typed = values
-        misfits = _misfits(values, dtype)
-    return _cast(typed.mask(misfits) if misfits.any() else typed, dtype), misfits
 
 
 def to_frame(table: pa.Table) -> pd.DataFrame:
@@ -106,61 +64,6 @@ def to_table(
     columns = {str(name): _to_array(frame[name], str(name)) for name in frame.columns}
     types = {field.name: field.type for field in schema} if schema is not None else {}
     return pa.table({name: _stable_array(name, array, types.get(name)) for name, array in columns.items()})
-
-
-def _kind(values: pd.Series[Any]) -> str:
-    return pd.api.types.infer_dtype(values, skipna=True)
-
-
-def _parse_text(text: pd.Series[Any], dtype: str) -> pd.Series[Any]:
-    if dtype == "boolean":
-        return text.str.lower().map({"true": True, "false": False, "1": True, "0": False})
-    if dtype == "timestamp":
-        zoned = text.where(text.str.contains(_ZONE_SUFFIX, regex=True, na=False))
-        return pd.to_datetime(zoned, utc=True, errors="coerce", format="ISO8601")
-    numbers = pd.to_numeric(text, errors="coerce")
-    return numbers.mask(_misfits(numbers, dtype))
-
-
-def _misfits(values: pd.Series[Any], dtype: str) -> Mask:
-    kind = _kind(values)
-    if kind in _FITTING_KINDS[dtype]:
-        return np.zeros(len(values), dtype=bool)
-    if kind.startswith("datetime64"):
-        fits = dtype == "timestamp" and isinstance(values.dtype, pd.DatetimeTZDtype)
-        return np.zeros(len(values), dtype=bool) if fits else values.notna().to_numpy()
-    if dtype == "integer" and kind == "floating":
-        numbers = values.to_numpy(dtype=float, na_value=np.nan)
-        return np.asarray(~np.isnan(numbers) & ~(np.isfinite(numbers) & (numbers == np.round(numbers))))
-    fitting = values.map(lambda value: _fits(value, dtype), na_action="ignore")
-    return ~np.where(values.isna(), True, fitting).astype(bool)
-
-
-def _fits(value: object, dtype: str) -> bool:
-    if dtype == "string":
-        return isinstance(value, str)
-    if dtype == "boolean":
-        return isinstance(value, bool | np.bool_)
-    if dtype == "timestamp":
-        return isinstance(value, datetime) and value.tzinfo is not None
-    if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.number):
-        return False
-    return dtype == "number" or float(value).is_integer()
-
-
-def _cast(values: pd.Series[Any], dtype: str) -> pd.Series[Any]:
-    if dtype == "string":
-        return values if values.dtype == object else values.astype(object)
-    if dtype == "number":
-        numbers = pd.to_numeric(values) if values.dtype == object else values
-        return numbers.astype("float64")
-    if dtype == "timestamp":
-        zoned = isinstance(values.dtype, pd.DatetimeTZDtype)
-        moments = values if zoned else pd.to_datetime(values.astype(object), utc=True)
-        return moments.dt.tz_convert("UTC").dt.as_unit("us")
-    if dtype == "integer":
-        return values.astype("Int64") if values.hasnans else values.astype("int64")
-    return values.astype("boolean") if values.hasnans else values.astype("bool")
 
 
 def _to_array(values: pd.Series[Any], name: str) -> pa.Array:

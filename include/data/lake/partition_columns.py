@@ -9,6 +9,7 @@ from itertools import groupby
 from operator import or_
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from include.partitions import contiguous_ranges, day_of, format_key, format_partition, parse_partition
@@ -101,6 +102,16 @@ def with_partition_columns(frame: pd.DataFrame, partition: Partition) -> pd.Data
     if isinstance(partition, datetime):
         return frame.assign(**{DAY: f"{partition:%Y-%m-%d}", HOUR: f"{partition:%H}"})
     return frame.assign(**{DAY: partition.isoformat()})
+
+
+def append_partition_columns(table: pa.Table, partition: Partition) -> pa.Table:
+    """Return the rows of an Arrow table with the partition columns of this day or hour."""
+    values = {DAY: f"{partition:%Y-%m-%d}"}
+    if isinstance(partition, datetime):
+        values[HOUR] = f"{partition:%H}"
+    for name, value in values.items():
+        table = table.append_column(name, pa.repeat(pa.scalar(value), table.num_rows))
+    return table
 
 
 def partition_from_columns(values: Mapping[str, str | None]) -> Partition:

@@ -20,6 +20,7 @@ from include.data.quarantine.rows import (
     ids_digest,
     to_record,
 )
+from include.data.reading.raw import escape
 from include.data.validation.results import REASONS
 from include.database import ledger
 from include.database.tables import ledger as ledger_table
@@ -224,7 +225,7 @@ def log_action(
         Rows with `_row_id` and `_reasons`.
     """
     day_name = partitions.format_partition(day)
-    comment = action.comment.strip()
+    comment = escape(action.comment.strip())
     reason = f"{len(rows):,} rows of {day_name} {LEDGER_TEXT[kind]}"
     counts = rows[REASONS].value_counts()
     entry = ledger.Entry(

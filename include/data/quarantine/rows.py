@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from datetime import date, datetime
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 
+from include.data.reading.raw import decode_raw, display, encode_raw
+from include.data.reading.table import INTERNAL_COLUMNS, MALFORMED, MISFITS, MalformedLine
+from include.data.reading.values import plain
 from include.data.validation.results import FAILED, REASONS
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from include.data.validation.batch import Batch
 
 ROW_ID = "_row_id"
@@ -20,37 +23,38 @@ ROW = "_row"
 REFUSED_BY = "_refused_by"
 REFUSED_AT = "_refused_at"
 RECORD_COLUMNS = (ROW_ID, FAILED, REASONS, REFUSED_BY, REFUSED_AT)
-_NOT_CONTENT = {*RECORD_COLUMNS, ROW}
+_NOT_CONTENT = {*RECORD_COLUMNS, ROW, *INTERNAL_COLUMNS}
 
 
 def to_record(batch: Batch, *, run: str, at: datetime) -> pd.DataFrame:
     """
     Return rejected rows with `_row_id`, `_failed`, `_reasons`, `_refused_by` and `_refused_at`, all as text.
 
-    `_row` is the row as it came, as JSON. The id is a hash of that JSON, of the partition, and of the ordinal
-    among equal rows: a row that is rejected again has the same id.
+    Every column is text, whatever the rows hold, so that its type never changes from day to day. `_row` is
+    the row as it came, as JSON, with the raw values that do not fit. The id is a hash of that JSON, of the
+    partition, and of the ordinal among equal rows: a row that is rejected again has the same id.
     """
     rows = batch.frame
-    if rows.empty:
-        return rows.iloc[:0].astype(object)
     content = [column for column in rows.columns if column not in _NOT_CONTENT]
-    originals = [_serialise_row(row) for row in rows[content].astype(object).to_dict("records")]
-    text: pd.DataFrame = rows[content].astype(object)
-    text = text.apply(lambda column: column.map(str, na_action="ignore"))
-    record: dict[str, Any] = {
+    raw_rows = [_raw_row(row, content) for row in rows.astype(object).to_dict("records")]
+    originals = [encode_raw(row) for row in raw_rows]
+    columns: dict[str, Any] = {name: _displayed(raw_rows, name) for name in content}
+    lines = rows[MALFORMED] if MALFORMED in rows.columns else pd.Series(None, rows.index, dtype=object)
+    columns |= {
+        MALFORMED: [MalformedLine.from_json(line).describe() if pd.notna(line) else None for line in lines],
         ROW_ID: _row_ids(batch.partition_names, originals),
-        FAILED: rows[FAILED],
-        REASONS: rows[REASONS],
+        FAILED: rows[FAILED].tolist() if len(rows) else [],
+        REASONS: rows[REASONS].tolist() if len(rows) else [],
         REFUSED_BY: run,
         REFUSED_AT: at.isoformat(timespec="seconds"),
         ROW: originals,
     }
-    return text.assign(**record).reset_index(drop=True)
+    return pd.DataFrame(columns, index=range(len(rows)), dtype=object)
 
 
 def from_record(records: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows as they came, numbered from 0."""
-    return pd.DataFrame([_parse_row(row) for row in records[ROW]], dtype=object)
+    """Return the rows as they came, numbered from 0; the reader takes them like those of a source."""
+    return pd.DataFrame([decode_raw(row) for row in records[ROW]], dtype=object)
 
 
 def ids_digest(ids: list[str]) -> str:
@@ -68,33 +72,17 @@ def _row_ids(names: list[str], originals: list[str]) -> list[str]:
     return ids
 
 
-def _serialise_row(row: dict[Any, Any]) -> str:
-    return json.dumps({str(name): _encoded(value) for name, value in row.items()})
+def _displayed(rows: list[dict[str, Any]], name: str) -> list[str | None]:
+    return [None if row[name] is None else display(row[name]) for row in rows]
 
 
-def _parse_row(text: str) -> dict[str, Any]:
-    return {name: _decoded(value) for name, value in json.loads(text).items()}
-
-
-def _encoded(value: Any) -> Any:
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, list | tuple | dict | np.ndarray):
-        return {"other": str(value)}
-    if pd.isna(value):
-        return None
-    if isinstance(value, datetime):
-        return {"moment": value.isoformat()}
-    if isinstance(value, str | int | float | bool):
-        return value
-    return {"day": value.isoformat()} if isinstance(value, date) else {"other": str(value)}
-
-
-def _decoded(value: Any) -> Any:
-    if not isinstance(value, dict):
-        return value
-    ((kind, text),) = value.items()
-    if kind == "moment":
-        return pd.Timestamp(text)
-    # A value of an undeclared type stays of no declared type.
-    return date.fromisoformat(text) if kind == "day" else [text]
+def _raw_row(row: dict[Any, Any], content: list[str]) -> dict[str, Any]:
+    """Return the values of a row as they came; its number in the file is no part of it."""
+    raw = {name: plain(row[name]) for name in content}
+    misfits = row.get(MISFITS)
+    if isinstance(misfits, str):
+        raw |= decode_raw(misfits)
+    line = row.get(MALFORMED)
+    if isinstance(line, str):
+        raw[MALFORMED] = replace(MalformedLine.from_json(line), line=None).to_json()
+    return raw

@@ -8,32 +8,28 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import pandas as pd
+    import pyarrow as pa
 
     from include.declarations import Dataset
     from include.partitions import Partition
-
-# Columns of lines that cannot be parsed as a row: the text of the line, and the reason.
-MALFORMED = "_malformed"
-MALFORMED_REASON = "_because"
 
 
 @dataclass(frozen=True, slots=True)
 class Extract:
     """
-    The rows of some partitions, as the source has them.
+    The rows of some partitions, read into their declared types.
 
     Parameters
     ----------
-    rows
-        Frame (n rows) with the declared columns in their types, and `day`, of an hourly dataset also `hour`.
-        A column with a value that does not fit its type stays text; the quality gate rejects such rows. A
-        line that cannot be parsed has only its text in `_malformed` and the reason in `_because`.
+    table
+        The declared columns (n rows) in their Arrow types, null where a value does not fit; the partition
+        columns; and the internal columns of `include.data.reading.table`: `MISFITS` has the raw values that
+        do not fit, `MALFORMED` a line that cannot be parsed. The quality gate rejects rows with either.
     remarks
         Messages for people, such as columns that are not declared.
     """
 
-    rows: pd.DataFrame = field(repr=False)
+    table: pa.Table = field(repr=False)
     remarks: tuple[str, ...] = ()
 
 

@@ -11,8 +11,8 @@ import pandas as pd
 import pyarrow as pa
 
 from include.data.lake import partition_columns
+from include.data.reading.table import read_frame, read_table
 from include.data.sources.base import Extract
-from include.data.sources.files import match_columns
 from include.errors import AirworthyError, DataError, ServiceUnavailable
 from include.import_paths import import_class
 from include.partitions import format_partition
@@ -79,33 +79,35 @@ class TeamSource:
 
     def read(self, dataset: Dataset, partitions: Sequence[Partition]) -> Extract:
         """Return the rows of these partitions."""
-        frames: list[pd.DataFrame] = []
+        tables: list[pa.Table] = []
         # A dict keeps the names in their order.
         undeclared: dict[str, None] = {}
         names = [column.name for column in dataset.columns]
         for partition in partitions:
             with _translate_errors(self.path, f"read() of {format_partition(partition)}"):
-                rows = _to_frame(self.source.read(dataset, partition), names)
-            lacking = [name for name in names if name not in rows.columns]
+                rows = _collect(self.source.read(dataset, partition), names)
+            is_frame = isinstance(rows, pd.DataFrame)
+            existing = [str(name) for name in (rows.columns if is_frame else rows.column_names)]
+            lacking = [name for name in names if name not in existing]
             if lacking:
                 raise DataError(
                     f"{self.location(dataset, partition)} has no {', '.join(lacking)}; {self.path} returns "
-                    f"{', '.join(map(str, rows.columns))}. Correct read(), or the columns of {dataset.name}."
+                    f"{', '.join(existing)}. Correct read(), or the columns of {dataset.name}."
                 )
-            undeclared |= {str(name): None for name in rows.columns if name not in names}
-            frames.append(partition_columns.with_partition_columns(rows[names], partition))
+            undeclared |= {name: None for name in existing if name not in names}
+            table = (read_frame if is_frame else read_table)(rows, dataset.columns)
+            tables.append(partition_columns.append_partition_columns(table, partition))
         remarks: list[str] = []
         if undeclared:
             remarks.append(f"{self.path} returns columns that are not declared: {', '.join(undeclared)}")
-        frame = match_columns(pd.concat(frames, ignore_index=True), dataset)
-        return Extract(frame, tuple(remarks))
+        return Extract(pa.concat_tables(tables), tuple(remarks))
 
 
-def _to_frame(rows: Rows, names: list[str]) -> pd.DataFrame:
-    if isinstance(rows, pd.DataFrame):
-        return rows.reset_index(drop=True).astype(object)
+def _collect(rows: Rows, names: list[str]) -> pa.Table | pd.DataFrame:
+    if isinstance(rows, pa.Table | pd.DataFrame):
+        return rows
     # Python's values are exact: a pandas frame has no integers beside nulls.
-    listed = rows.to_pylist() if isinstance(rows, pa.Table) else list(rows)
+    listed = list(rows)
     return pd.DataFrame(listed, dtype=object) if listed else pd.DataFrame(columns=names, dtype=object)
 
 

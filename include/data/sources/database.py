@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-import pandas as pd
+import pyarrow as pa
 
 from include.data.lake import partition_columns
+from include.data.reading.spelling import Spelling
+from include.data.reading.table import read_driver_rows
 from include.data.sources.base import Extract
-from include.data.sources.files import match_columns
 from include.data.sources.queries import PartitionQuery
 from include.declarations import DatabaseSource
 from include.errors import DataError, DeclarationError, PartitionMissing
 from include.partitions import end_of, format_partition, start_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from contextlib import AbstractContextManager
 
-    from sqlalchemy import Connection, CursorResult, Engine
+    from sqlalchemy import Connection, Engine
 
     from include.declarations import Dataset
     from include.partitions import Partition
@@ -88,7 +88,7 @@ class UpstreamDatabase:
 
     def read(self, dataset: Dataset, partitions: Sequence[Partition]) -> Extract:
         """Return the rows of these partitions, all as of the same moment."""
-        frames: list[pd.DataFrame] = []
+        tables: list[pa.Table] = []
         # A dict keeps the names in their order.
         undeclared: dict[str, None] = {}
         with self._transaction(dataset, partitions[0]) as connection:
@@ -100,13 +100,13 @@ class UpstreamDatabase:
                 )
             for partition in partitions:
                 rows, extra_columns = self._read_partition(connection, dataset, partition)
-                frames.append(rows)
+                tables.append(rows)
                 undeclared |= dict.fromkeys(extra_columns)
         remarks: tuple[str, ...] = ()
         if undeclared:
             names = ", ".join(undeclared)
             remarks = (f"the query of {dataset.name} returns columns that are not declared: {names}",)
-        return Extract(match_columns(pd.concat(frames, ignore_index=True), dataset), remarks)
+        return Extract(pa.concat_tables(tables), remarks)
 
     def changes(
         self, dataset: Dataset, since: Watermark | None, current: Partition, published: Sequence[Partition]
@@ -167,26 +167,21 @@ class UpstreamDatabase:
 
     def _read_partition(
         self, connection: Connection, dataset: Dataset, partition: Partition
-    ) -> tuple[pd.DataFrame, list[str]]:
+    ) -> tuple[pa.Table, list[str]]:
         """Return the rows of a partition, and the names of the columns that are not declared."""
         query = self._query(dataset)
         names = [column.name for column in dataset.columns]
-        frames: list[pd.DataFrame] = []
+        spelling = Spelling(query.source.time_zone)
+        tables = [read_driver_rows([], dataset.columns)]
         streaming = connection.execution_options(stream_results=True, max_row_buffer=BATCH_ROWS)
         with query.execute(streaming, start_of(partition), end_of(partition)) as result:
             existing = list(result.keys()) if result.returns_rows else []
             self._require_columns(dataset, partition, existing)
             undeclared = [name for name in existing if name not in {*names, query.source.watermark}]
-            for rows in _batches(result.columns(*names)):
-                frames.append(pd.DataFrame(rows, columns=names, dtype=object))
-                self._require_volume(dataset, partition, sum(map(len, frames)))
-        empty = pd.DataFrame(columns=names, dtype=object)
-        frame = pd.concat(frames, ignore_index=True) if frames else empty
-        if query.source.time_zone:
-            for column in dataset.columns:
-                if column.dtype == "timestamp":
-                    frame[column.name] = frame[column.name].map(query.with_zone, na_action="ignore")
-        return partition_columns.with_partition_columns(frame, partition), undeclared
+            for rows in result.columns(*names).partitions(BATCH_ROWS):
+                tables.append(read_driver_rows(rows, dataset.columns, spelling))
+                self._require_volume(dataset, partition, sum(table.num_rows for table in tables))
+        return partition_columns.append_partition_columns(pa.concat_tables(tables), partition), undeclared
 
     def _require_columns(self, dataset: Dataset, partition: Partition, existing: list[str]) -> None:
         names = [column.name for column in dataset.columns]
@@ -229,17 +224,6 @@ def database_source(dataset: Dataset) -> DatabaseSource:
 def is_later(watermark: Watermark, other: Watermark | None) -> bool:
     """Return whether a watermark is later than another one; True if there is no other."""
     return other is None or bool(_parse_watermark(watermark) > _parse_watermark(other))
-
-
-def _batches(result: CursorResult[Any]) -> Iterator[list[tuple[Any, ...]]]:
-    for rows in result.partitions(BATCH_ROWS):
-        yield [tuple(map(_without_decimal, row)) for row in rows]
-
-
-def _without_decimal(value: Any) -> Any:
-    if not isinstance(value, Decimal):
-        return value
-    return int(value) if value.is_finite() and value == value.to_integral_value() else float(value)
 
 
 def _parse_watermark(watermark: Watermark) -> Any:

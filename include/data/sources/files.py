@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 from gzip import BadGzipFile, GzipFile
 from typing import TYPE_CHECKING
 
-import pandas as pd
 import pyarrow as pa
 
-from include.data.lake import dtypes, partition_columns
-from include.data.sources import formats
-from include.data.sources.base import MALFORMED, Extract
-from include.data.sources.formats import Layout, Unreadable
+from include.data.lake import partition_columns
+from include.data.sources.base import Extract
+from include.data.sources.columnar import parse_parquet
+from include.data.sources.delimited import parse_delimited
+from include.data.sources.formats import Block, Layout, Unreadable
+from include.data.sources.json_lines import parse_json_lines
 from include.declarations import FileSource
 from include.errors import DataError, DeclarationError, PartitionMissing
 from include.partitions import format_partition
@@ -22,18 +23,26 @@ from include.storage import filesystem
 from include.storage.errors import DEFAULT_CONNECTION, translate_storage_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
     from typing import BinaryIO, TypeAlias
+
+    from pyarrow.fs import FileSystem
 
     from include.declarations import Dataset
     from include.partitions import Partition
 
     Locate: TypeAlias = Callable[[Dataset, Partition], str]
-    Parser: TypeAlias = Callable[[bytes, Layout], formats.Parsed]
+    Parser: TypeAlias = Callable[[Iterable[bytes], Layout], Iterator[Block]]
 
 MAX_BYTES = 2 << 30
 MEBIBYTE = 1 << 20
+CHUNK_BYTES = 16 * MEBIBYTE
+PARSERS: Mapping[str, Parser] = {
+    "csv": parse_delimited,
+    "jsonl": parse_json_lines,
+    "parquet": parse_parquet,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,20 +97,16 @@ class Landing:
                 f"{dataset.name}: {len(absent)} of {len(partitions)} files have not landed{first}. "
                 "Ask the sender for them, or choose days that landed."
             )
-        declared = file_source(dataset)
-        gzip = declared.path.endswith(".gz")
-        contents: dict[Partition, bytes] = {}
+        layout = Layout(dataset.columns, file_source(dataset))
         with self._translate_errors():
             files = filesystem.open_filesystem(self.uri, self.storage_options)
-            for partition in partitions:
-                path = landing_path(dataset, partition)
-                with (
-                    translate_unreadable(dataset, self.location(dataset, partition)),
-                    files.open_input_stream(path, compression=None) as stream,
-                ):
-                    contents[partition] = decompress(stream, self.max_bytes, gzip=gzip)
-        layout = Layout(dataset.columns, declared.format, declared.delimiter)
-        return assemble(dataset, contents, layout, self.location)
+            contents = ((partition, self._read_file(files, dataset, partition)) for partition in partitions)
+            return assemble(dataset, contents, layout, self.location)
+
+    def _read_file(self, files: FileSystem, dataset: Dataset, partition: Partition) -> Iterator[bytes]:
+        path = landing_path(dataset, partition)
+        with files.open_input_stream(path, compression=None) as stream:
+            yield from read_chunks(stream, self.max_bytes, gzip=path.endswith(".gz"))
 
     def _translate_errors(self) -> AbstractContextManager[None]:
         return translate_storage_errors(self.uri, self.storage_options, self.connection)
@@ -126,9 +131,9 @@ def landing_path(dataset: Dataset, partition: Partition) -> str:
     return file_source(dataset).path.replace("{partition}", format_partition(partition))
 
 
-def decompress(stream: BinaryIO, max_bytes: int, *, gzip: bool) -> bytes:
+def read_chunks(stream: BinaryIO, max_bytes: int, *, gzip: bool) -> Iterator[bytes]:
     """
-    Return the content of a file.
+    Yield the content of a file in chunks.
 
     Raises
     ------
@@ -136,34 +141,39 @@ def decompress(stream: BinaryIO, max_bytes: int, *, gzip: bool) -> bytes:
         If the file is cut off, is no gzip file, or is larger than `max_bytes`.
     """
     source = GzipFile(fileobj=stream) if gzip else stream
-    try:
-        content = bytes(source.read(max_bytes + 1))
-    except EOFError as error:
-        raise Unreadable("is cut off: its gzip has no end") from error
-    except (BadGzipFile, zlib.error) as error:
-        raise Unreadable(f"is no gzip, or a damaged one: {error}") from error
-    if len(content) > max_bytes:
-        raise Unreadable(
-            f"is larger than {max_bytes / MEBIBYTE:,.0f} MiB. Have it split, for example by hours"
-        )
-    return content
+    n_bytes = 0
+    while True:
+        try:
+            chunk = bytes(source.read(CHUNK_BYTES))
+        except EOFError as error:
+            raise Unreadable("is cut off: its gzip has no end") from error
+        except (BadGzipFile, zlib.error) as error:
+            raise Unreadable(f"is no gzip, or a damaged one: {error}") from error
+        if not chunk:
+            return
+        n_bytes += len(chunk)
+        if n_bytes > max_bytes:
+            raise Unreadable(
+                f"is larger than {max_bytes / MEBIBYTE:,.0f} MiB. Have it split, for example by hours"
+            )
+        yield chunk
 
 
 def assemble(
-    dataset: Dataset, contents: Mapping[Partition, bytes], layout: Layout, location: Locate
+    dataset: Dataset,
+    contents: Iterable[tuple[Partition, Iterable[bytes]]],
+    layout: Layout,
+    location: Locate,
 ) -> Extract:
     """
     Parse files of one layout and return their rows.
-
-    A value that does not fit its type makes its column text in all files, so that the quality gate parses
-    a column in one pass.
 
     Parameters
     ----------
     dataset
         The dataset of the files.
     contents
-        Content of each file, by partition.
+        Chunks of the content of each file, with its partition.
     layout
         Format of all files.
     location
@@ -174,33 +184,20 @@ def assemble(
     DataError
         With the file that cannot be read, and the reason.
     """
-    try:
-        files = _parse_files(dataset, contents, layout, location, formats.parse_typed)
-        all_typed = True
-    except pa.ArrowException:
-        files = _parse_files(dataset, contents, layout, location, formats.parse_as_text)
-        all_typed = False
-    frames = [
-        partition_columns.with_partition_columns(file.frame(), partition) for partition, file in files.items()
-    ]
-    frame = pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
-    remarks = [
-        f"{location(dataset, partition)} has columns that are not declared: {', '.join(file.undeclared)}"
-        for partition, file in files.items()
-        if file.undeclared
-    ]
-    if not all_typed or MALFORMED in frame:
-        frame = match_columns(frame, dataset)
-    return Extract(frame, tuple(remarks))
-
-
-def match_columns(frame: pd.DataFrame, dataset: Dataset) -> pd.DataFrame:
-    """Convert the columns in which all values fit to their declared type."""
-    for column in dataset.columns:
-        typed, misfits = dtypes.coerce(frame[column.name], column.dtype)
-        if not misfits.any():
-            frame[column.name] = typed
-    return frame
+    tables: list[pa.Table] = []
+    remarks: list[str] = []
+    parse = PARSERS[layout.source.format]
+    for partition, chunks in contents:
+        # A dict keeps the names in their order.
+        undeclared: dict[str, None] = {}
+        with translate_unreadable(dataset, location(dataset, partition)):
+            for block in parse(chunks, layout):
+                tables.append(partition_columns.append_partition_columns(block.table, partition))
+                undeclared |= dict.fromkeys(block.undeclared)
+        if undeclared:
+            names = ", ".join(undeclared)
+            remarks.append(f"{location(dataset, partition)} has columns that are not declared: {names}")
+    return Extract(pa.concat_tables(tables), tuple(remarks))
 
 
 @contextmanager
@@ -220,13 +217,3 @@ def translate_unreadable(dataset: Dataset, location: str) -> Iterator[None]:
             f"{location} {error}. Have it sent again, or correct the declaration of {dataset.name}; "
             "then clear this task."
         ) from error
-
-
-def _parse_files(
-    dataset: Dataset, contents: Mapping[Partition, bytes], layout: Layout, location: Locate, parse: Parser
-) -> dict[Partition, formats.Parsed]:
-    files = {}
-    for partition, content in contents.items():
-        with translate_unreadable(dataset, location(dataset, partition)):
-            files[partition] = parse(content, layout)
-    return files

@@ -14,7 +14,7 @@ from include.data.sources.files import (
     MAX_BYTES,
     MEBIBYTE,
     assemble,
-    decompress,
+    read_chunks,
     translate_unreadable,
 )
 from include.data.sources.formats import Layout, Unreadable
@@ -61,15 +61,18 @@ class HttpService:
     def read(self, dataset: Dataset, partitions: Sequence[Partition]) -> Extract:
         """Return the rows of these partitions."""
         declared = http_source(dataset)
-        contents = {partition: self._content(dataset, partition) for partition in partitions}
-        layout = Layout(dataset.columns, declared.format, declared.delimiter)
-        return assemble(dataset, contents, layout, self.location)
+        contents = ((partition, self._read_answer(dataset, partition)) for partition in partitions)
+        return assemble(dataset, contents, Layout(dataset.columns, declared), self.location)
 
     def _exists(self, dataset: Dataset, partition: Partition) -> bool:
         with self._response(dataset, partition) as response:
             return response.status_code != httpx.codes.NOT_FOUND
 
-    def _content(self, dataset: Dataset, partition: Partition) -> bytes:
+    def _read_answer(self, dataset: Dataset, partition: Partition) -> Iterator[bytes]:
+        content = self._content(dataset, partition)
+        yield from read_chunks(content, self.max_bytes, gzip=http_source(dataset).path.endswith(".gz"))
+
+    def _content(self, dataset: Dataset, partition: Partition) -> BytesIO:
         location = self.location(dataset, partition)
         deadline = time.monotonic() + self.timeout_s
         content = BytesIO()
@@ -87,8 +90,8 @@ class HttpService:
                     raise ServiceUnavailable(
                         f"{location} was still sending after {self.timeout_s:g} s. Try again."
                     )
-            content.seek(0)
-            return decompress(content, self.max_bytes, gzip=http_source(dataset).path.endswith(".gz"))
+        content.seek(0)
+        return content
 
     @contextmanager
     def _response(self, dataset: Dataset, partition: Partition) -> Iterator[httpx.Response]:

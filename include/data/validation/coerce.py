@@ -1,4 +1,4 @@
-"""Coercion of the declared columns to their types."""
+"""The declared columns of a frame in their types, and the raw values that do not fit."""
 
 from __future__ import annotations
 
@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from include.data.lake import dtypes
+from include.data.reading.table import INTERNAL_COLUMNS, MISFITS, misfits_by_column, read_frame
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    import numpy as np
-
     from include.data.validation.batch import Batch
     from include.declarations import Column
 
-    Array = np.ndarray[Any, Any]
+_NO_MISFITS = pd.Series(dtype=object)
 
 
 @dataclass(frozen=True)
@@ -27,38 +26,50 @@ class CoercedColumns:
 
     Attributes
     ----------
-    values : mapping of str to pandas.Series
-        By column, n values; null where a value is not of the declared type.
-    misfits : mapping of str to numpy.ndarray
-        By column, bool (n,): which values are not of the declared type.
+    frame : pandas.DataFrame
+        The declared columns (n rows) that exist, null where a value is not of the declared type; and the
+        internal columns of `include.data.reading.table`.
+    misfits : mapping of str to pandas.Series
+        By column: the raw values that are not of the declared type; the index is that of their rows.
     """
 
-    values: Mapping[str, pd.Series[Any]] = field(repr=False)
-    misfits: Mapping[str, Array] = field(repr=False)
+    frame: pd.DataFrame = field(repr=False)
+    misfits: Mapping[str, pd.Series[Any]] = field(repr=False)
+
+    @property
+    def typed(self) -> dict[str, pd.Series[Any]]:
+        """The declared columns by name."""
+        return {name: self.frame[name] for name in self.misfits}
 
 
 def coerce_columns(frame: pd.DataFrame, columns: Sequence[Column]) -> CoercedColumns:
-    """Return those of `columns` that `frame` has in their declared types."""
-    values: dict[str, pd.Series[Any]] = {}
-    misfits: dict[str, Array] = {}
-    for column in columns:
-        if column.name not in frame.columns:
-            continue
-        typed, misfit = dtypes.coerce(frame[column.name], column.dtype)
-        values[column.name] = _empty_text_as_null(typed) if column.dtype == "string" else typed
-        misfits[column.name] = misfit
-    return CoercedColumns(values, misfits)
+    """Return those of `columns` that `frame` has in their declared types; rows of a source have them."""
+    if MISFITS not in frame.columns:
+        read = dtypes.to_frame(read_frame(frame, columns))
+        read.index = frame.index
+        frame = read
+    existing = [column.name for column in columns if column.name in frame.columns]
+    misfits = misfits_by_column(frame[MISFITS])
+    return CoercedColumns(
+        frame[[*existing, *INTERNAL_COLUMNS]],
+        {name: misfits.get(name, _NO_MISFITS) for name in existing},
+    )
 
 
-def coerce_batch(batch: Batch, columns: Sequence[Column]) -> tuple[Batch, Mapping[str, Array]]:
-    """Return the rows with the partition columns and the declared columns in their types, and the misfits."""
+def coerce_batch(
+    batch: Batch, columns: Sequence[Column]
+) -> tuple[Batch, Batch, Mapping[str, pd.Series[Any]]]:
+    """
+    Return the rows with the partition columns and the declared columns in their types.
+
+    Returns
+    -------
+    tuple
+        The rows with the internal columns; the rows without them; and the misfits by column.
+    """
     coerced = coerce_columns(batch.frame, columns)
     partition_columns = {name: batch.frame[name].astype(object) for name in batch.partitions.columns}
-    # One new frame has one block per dtype, which makes Great Expectations' copies of it cheap.
-    typed = pd.DataFrame(partition_columns | dict(coerced.values))
-    return batch.with_frame(typed), coerced.misfits
-
-
-def _empty_text_as_null(text: pd.Series[Any]) -> pd.Series[Any]:
-    """Return the text with null for an empty string: a CSV file does not distinguish the two either."""
-    return text.mask(text == "") if "" in text.to_numpy() else text
+    # A new frame has one block per dtype, which makes Great Expectations' copies of it cheap.
+    typed = pd.DataFrame(partition_columns | coerced.typed)
+    internal = {name: coerced.frame[name] for name in INTERNAL_COLUMNS}
+    return batch.with_frame(typed.assign(**internal)), batch.with_frame(typed), coerced.misfits

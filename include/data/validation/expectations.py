@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from include.data.validation.batch import Batch
 
+# Up to here every integer has a float64 of its own.
+MAX_EXACT_FLOAT = 2**53
 NOT_PARAMETERS = {"column", "column_list", "batch_id"}
 
 
@@ -138,10 +140,19 @@ def _validate(
 
 
 def _with_plain_dtypes(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return nullable integers as float64, which Great Expectations checks far faster."""
-    nullable = {name: "float64" for name, dtype in frame.dtypes.items() if str(dtype) == "Int64"}
+    """Return nullable integers as float64, which Great Expectations checks far faster, or exact objects."""
+    nullable: dict[Any, Any] = {
+        name: "float64" if _fits_float(frame[name]) else object
+        for name, dtype in frame.dtypes.items()
+        if str(dtype) == "Int64"
+    }
     # A copy has one block per dtype again, which makes Great Expectations' own copies cheap.
     return frame.astype(nullable).copy() if nullable else frame
+
+
+def _fits_float(integers: pd.Series[Any]) -> bool:
+    """Return whether every integer of a column is exact as a float64."""
+    return bool(integers.dropna().abs().le(MAX_EXACT_FLOAT).all())
 
 
 def _exception(outcome: ExpectationValidationResult) -> str:

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
+from include.data.reading.raw import escape
 from include.errors import QualityFailed
 
 if TYPE_CHECKING:
@@ -234,7 +235,7 @@ class PartitionReport(ValidationResult):
     accepted_batch : Batch
         Accepted rows: the partition columns and the declared columns in their types.
     rejected_batch : Batch
-        Rejected rows as they came, with the names of the failed checks and the reasons.
+        Rejected rows with the raw values that do not fit, the names of the failed checks and the reasons.
     """
 
     accepted_batch: Batch = field(repr=False)
@@ -289,7 +290,7 @@ def json_value(value: Any) -> Any:
         return str(value)
     if isinstance(value, int | float | bool | None):
         return value
-    text = str(value)
+    text = escape(str(value))
     return text if len(text) <= MAX_EXAMPLE_LENGTH else f"{text[:MAX_EXAMPLE_LENGTH]}…"
 
 

@@ -10,7 +10,8 @@ import great_expectations.expectations as gxe
 import numpy as np
 import pandas as pd
 
-from include.data.sources.base import MALFORMED
+from include.data.reading.raw import display
+from include.data.reading.table import MALFORMED, MalformedLine
 from include.data.validation.expectations import ExpectationCheck
 from include.data.validation.freshness import format_duration
 from include.data.validation.results import CheckResult, row_result
@@ -33,16 +34,19 @@ class MalformedLineCheck:
     """Every line of the source could be parsed."""
 
     def run(self, batch: Batch) -> CheckResult | None:
-        """Return the lines that could not be parsed, or None if the source has no lines."""
+        """Return the lines that could not be parsed, or None if there are none."""
         if MALFORMED not in batch.frame.columns:
             return None
-        lines = batch.frame[MALFORMED]
+        malformed = batch.frame[MALFORMED].dropna()
+        if malformed.empty:
+            return None
+        lines = malformed.map(lambda text: MalformedLine.from_json(text).describe())
         return row_result(
             "expect_column_values_to_be_null",
             MALFORMED,
-            lines[lines.notna()],
+            lines,
             message="the line could not be read",
-            checked_rows=len(lines),
+            checked_rows=len(batch.frame),
         )
 
 
@@ -59,20 +63,19 @@ class MissingColumnCheck:
 
 @dataclass(frozen=True)
 class TypeCheck:
-    """The values of a column, as they came, are of its declared type; coercion found those that are not."""
+    """The values of a column, as they came, are of its declared type; the reader found those that are not."""
 
     column: Column
-    misfits: Array = field(repr=False)
+    misfits: pd.Series[Any] = field(repr=False)
 
     def run(self, batch: Batch) -> CheckResult:
         """Return the values that are not of the type."""
-        values = batch.frame[self.column.name]
         return row_result(
             "expect_column_values_to_be_of_type",
             self.column.name,
-            values[self.misfits],
+            self.misfits.map(display),
             message=f"{self.column.name} is no {self.column.dtype}",
-            checked_rows=len(values),
+            checked_rows=len(batch.frame),
             parameters={"type_": self.column.dtype},
         )
 
@@ -120,8 +123,8 @@ def missing_column_result(column: str, *, success: bool = False) -> CheckResult:
     )
 
 
-def type_checks(columns: Sequence[Column], misfits: Mapping[str, Array]) -> list[Check]:
-    """Return a check of each column's type, or of its existence where it was not coerced."""
+def type_checks(columns: Sequence[Column], misfits: Mapping[str, pd.Series[Any]]) -> list[Check]:
+    """Return a check of each column's type, or of its existence where it was not read."""
     return [
         TypeCheck(column, misfits[column.name]) if column.name in misfits else MissingColumnCheck(column.name)
         for column in columns

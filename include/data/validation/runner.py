@@ -60,7 +60,7 @@ class CheckedRows:
     accepted : Batch
         Accepted rows in their declared types.
     rejected : Batch
-        Rejected rows as they came, with the columns `_failed` and `_reasons`.
+        Rejected rows with the internal columns of the reader, and the columns `_failed` and `_reasons`.
     missing_columns : list of str
         Declared columns that the rows do not have.
     """
@@ -133,12 +133,12 @@ def validate_partition(
 
 def validate_rows(batch: Batch, columns: Sequence[Column], key: Sequence[str]) -> CheckedRows:
     """
-    Coerce the declared columns, check each row, and split the rows into accepted and rejected ones.
+    Take the declared columns in their types, check each row, and split the rows by the results.
 
-    The values of a row that could not be parsed or coerced are not checked: it has its reason already. All
+    The values of a row that could not be parsed or read are not checked: it has its reason already. All
     checks of values are one call of Great Expectations, which passes almost any empty frame: none is checked.
     """
-    typed, misfits = coerce_batch(batch, columns)
+    batch, typed, misfits = coerce_batch(batch, columns)
     rejected = RejectedRows(len(batch.frame))
     results = [
         *run_checks([MalformedLineCheck(), *type_checks(columns, misfits)], batch),

@@ -97,7 +97,7 @@ def validate_frame(frame: pd.DataFrame, suite: Suite) -> ValidationResult:
     type_results = run_checks(type_checks(suite.columns, coerced.misfits), Batch.unpartitioned(frame))
     missing = {column.name for column in suite.columns if column.name not in coerced.misfits}
     checks = suite.declared_checks_without(missing) + suite.user_checks()
-    results = run_expectations(frame.assign(**coerced.values), checks)
+    results = run_expectations(frame.assign(**coerced.typed), checks)
     return to_validation_result(len(frame), [*type_results, *results])
 
 

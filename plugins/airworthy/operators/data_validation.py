@@ -55,6 +55,7 @@ class DataValidationOperator(BaseOperator):
 
     def execute(self, context: Context) -> str:
         """Return the URI of the accepted rows; raise QualityFailed if the partitions may not be published."""
+        from include.data.lake.dtypes import to_frame
         from include.data.quality_gate import page_path, run_quality_gate
 
         declared = catalog().declaration(self.subject)
@@ -66,7 +67,7 @@ class DataValidationOperator(BaseOperator):
         self.evidence_url = report_url(page_path(self.subject, days))
         report = run_quality_gate(
             declared,
-            hook.staging.read(self.frame),
+            to_frame(hook.staging.read_table(self.frame)),
             days,
             lake=hook.lake,
             engine=engine,

@@ -38,12 +38,14 @@ class BuildFeaturesOperator(BaseOperator):
     def execute(self, context: Context) -> str:
         """Return the URI of the staged frame."""
         from include.data.features import build as features
+        from include.data.reading.table import read_frame
 
         hook = LakeHook(self.lake_conn_id)
         view = catalog().feature_views[self.feature_view]
         build = declaration_module("features", self.feature_view).build
         frame = features.build_features(view, build, hook.lake, run_context.run_days(context))
-        return hook.staging.write(run_context.attempt_key(context), "features", frame)
+        table = read_frame(frame, view.columns).append_column("day", [frame["day"].tolist()])
+        return hook.staging.write_table(run_context.attempt_key(context), "features", table)
 
 
 class CheckLeakageOperator(BaseOperator):
@@ -80,12 +82,13 @@ class CheckLeakageOperator(BaseOperator):
     def execute(self, context: Context) -> int:
         """Return the number of rows that were rebuilt."""
         from include.data.features import leakage_check
+        from include.data.lake.dtypes import to_frame
         from include.data.validation import gate_results
 
         hook = LakeHook(self.lake_conn_id)
         view = catalog().feature_views[self.feature_view]
         build = declaration_module("features", self.feature_view).build
-        rows = hook.staging.read(self.frame)
+        rows = to_frame(hook.staging.read_table(self.frame))
         check = leakage_check.check_leakage(view, build, hook.lake, rows, run_context.run_days(context))
         engine = AirworthyDatabaseHook(self.airworthy_conn_id).engine
         run = run_context.attempt_key(context)

@@ -55,9 +55,9 @@ class ExtractPartitionOperator(BaseOperator):
         context["ti"].xcom_push("remarks", list(extract.remarks))
         context["ti"].xcom_push("changes", changes)
         self.log.info(
-            "%s: %d rows of %s", self.dataset, len(extract.rows), run_context.partition_key(context)
+            "%s: %d rows of %s", self.dataset, extract.table.num_rows, run_context.partition_key(context)
         )
-        return hook.staging.write(run_context.attempt_key(context), "extracted", extract.rows)
+        return hook.staging.write_table(run_context.attempt_key(context), "extracted", extract.table)
 
 
 class PlanLateRunsOperator(BaseOperator):

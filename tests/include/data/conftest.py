@@ -8,6 +8,8 @@ import pytest
 from include.catalog import catalog, declaration_module
 from include.data.features import build as features
 from include.data.lake.delta_tables import Lake
+from include.data.lake.dtypes import to_frame
+from include.data.reading.table import INTERNAL_COLUMNS
 from include.data.sources.files import Landing
 from include.stack.demo.flights_feed import land
 
@@ -25,7 +27,8 @@ def landing(tmp_path_factory):
 @pytest.fixture(scope="session")
 def real_frames(landing):
     """Return the frames of 1 to 3 January by dataset."""
-    return {name: landing.read(dataset, DAYS).rows for name, dataset in catalog().datasets.items()}
+    tables = {name: landing.read(dataset, DAYS).table for name, dataset in catalog().datasets.items()}
+    return {name: to_frame(table.drop_columns(list(INTERNAL_COLUMNS))) for name, table in tables.items()}
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from airworthy import assets
+from include.data.reading.table import MALFORMED
 from include.declarations import FileSource
 from include.errors import DataError, PartitionMissing, QualityFailed
 from include.partitions import hours_of
@@ -113,6 +114,11 @@ INVALID = {
     "column renamed": (GOOD.replace("level", "height"), DataError, "lacks level; it has id, height"),
     "column of another type": (GOOD.replace(".5", "m"), QualityFailed, "level is no number"),
     "most lines broken": (GOOD.replace(".5", ",5"), QualityFailed, "the line could not be read"),
+    "a quote on each line": (
+        HEADER + GOOD.removeprefix(HEADER).replace(",", ',"'),
+        QualityFailed,
+        "the line could not be read",
+    ),
     "half a file": (GOOD[:60], QualityFailed, "rows"),
 }
 
@@ -165,7 +171,8 @@ def test_same_rows_in_another_form_leave_one_copy(rewrite, dataset, put, lake, d
     assert second[list(first)].equals(first)
 
 
-def test_line_break_within_quotes_is_published(dataset, put, lake, database, ingest):
+def test_declared_line_break_within_quotes_is_published(declare_dataset, put, lake, database, ingest):
+    dataset = declare_dataset(readings(FileSource(path="readings/{partition}.csv", multiline=True)))
     put(DAY, line(3, '"two\nlines, one ""row""",2.5\n'))
     ingest(dataset, f"{DAY}")
     assert 'two\nlines, one "row"' in set(lake.read("readings")["id"])
@@ -176,8 +183,7 @@ def test_malformed_line_goes_to_the_quarantine(dataset, put, lake, database, ing
     ingest(dataset, f"{DAY}")
     assert counts(lake) == {"2013-07-01": 49}
     (rejected,) = lake.read("readings_quarantine").to_dict("records")
-    assert rejected["_malformed"] == "r2,2.5,what is this"
-    assert rejected["_because"] == "it has 3 fields, not 2"
+    assert rejected[MALFORMED] == "line 4: it has 3 fields, not 2: r2,2.5,what is this"
     assert "the line could not be read" in rejected["_reasons"]
 
 

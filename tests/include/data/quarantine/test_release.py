@@ -10,6 +10,7 @@ from include.data.lake.delta_tables import Lake
 from include.data.quarantine import queue as quarantine
 from include.data.quarantine.queue import RowFilter, pending
 from include.data.quarantine.release import release_rows
+from include.data.reading.table import MALFORMED, MalformedLine
 from include.declarations import Column
 from include.errors import DataError
 from tests.include.data.quarantine.cars import ONE, TWO, cars, decision, published
@@ -95,14 +96,14 @@ def test_release_above_the_declared_volume_retains_all_rows(ingest, frame, queue
 
 def test_malformed_line_is_never_released(ingest, frame, queue):
     text = pd.Series(None, index=frame.index, dtype=object)
-    text[7] = "2013-01-01-7;oops;;;"
-    broken = frame.assign(_malformed=text)
+    text[7] = MalformedLine(9, "2013-01-01-7;oops;;;\0", "it has 5 fields, not 4").to_json()
+    broken = frame.assign(**{MALFORMED: text})
     broken.loc[7, ["id", "speed"]] = [None, np.nan]
     report = ingest(broken)
-    assert "_malformed" not in report.accepted
+    assert MALFORMED not in report.accepted
     rows = pending(queue(), RowFilter(reason="could not be read"))
     assert list(rows["_reasons"]) == ["the line could not be read"]
-    assert list(rows["_malformed"]) == ["2013-01-01-7;oops;;;"]
+    assert list(rows[MALFORMED]) == [r"line 9: it has 5 fields, not 4: 2013-01-01-7;oops;;;\u0000"]
     result = release_rows(queue(cars(maximum=1000)), RowFilter(ids=list(rows["_row_id"])), decision())
     assert "the line could not be read" in next(iter(result.retained.values()))
 

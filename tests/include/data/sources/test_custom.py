@@ -9,6 +9,7 @@ from include.data.sources.custom import TeamSource
 from include.declarations import Column, CustomSource, Dataset
 from include.errors import DataError, ServiceUnavailable
 from tests.include.data.sources import tides
+from tests.include.data.sources.extracts import frame_of
 
 DAYS = [date(2013, 7, 1), date(2013, 7, 2)]
 SOURCE = CustomSource(path=f"{tides.__name__}:Tides", options={"station": "Dover"})
@@ -34,16 +35,16 @@ def test_rows_of_any_kind_are_read(levels, kind):
     levels[DAYS[0]] = rows() if callable(rows) else rows
     levels[DAYS[1]] = []
     extract = TeamSource.create(SOURCE).read(dataset(), DAYS)
-    assert list(extract.rows["id"]) == ["a", "b"]
-    assert extract.rows["level"].isna().tolist() == [False, True]
+    assert list(frame_of(extract)["id"]) == ["a", "b"]
+    assert frame_of(extract)["level"].isna().tolist() == [False, True]
     assert extract.remarks == ()
 
 
 def test_partitions_without_rows_keep_their_columns(levels):
     levels[DAYS[0]] = []
     extract = TeamSource.create(SOURCE).read(dataset(), DAYS[:1])
-    assert {"id", "level"} <= set(extract.rows.columns)
-    assert len(extract.rows) == 0
+    assert {"id", "level"} <= set(frame_of(extract).columns)
+    assert len(frame_of(extract)) == 0
 
 
 def test_missing_partitions_are_those_of_the_class(levels):

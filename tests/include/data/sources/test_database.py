@@ -10,6 +10,7 @@ from include.data.sources.database import Changes, UpstreamDatabase, is_later
 from include.declarations import FileSource
 from include.errors import DataError, DeclarationError, PartitionMissing, ServiceUnavailable
 from include.partitions import hours_of
+from tests.include.data.sources.extracts import frame_of
 from tests.include.data.sources.orders import DAYS, QUERY, orders
 
 
@@ -18,7 +19,7 @@ def test_rows_are_those_from_start_to_before_the_end(engine, order):
     order("a", DAYS[0], hour=0)
     order("b", DAYS[0], hour=23)
     order("c", DAYS[1], hour=0)
-    rows = UpstreamDatabase(engine).read(orders(), DAYS[:1]).rows
+    rows = frame_of(UpstreamDatabase(engine).read(orders(), DAYS[:1]))
     assert rows.drop(columns="placed_at").to_dict("list") == {
         "id": ["a", "b"], "amount": [1.5, 1.5], "paid": [True, True], "day": ["2013-07-01"] * 2
     }  # fmt: skip
@@ -29,27 +30,28 @@ def test_hour_is_read(engine, order):
     for hour in (4, 5, 6):
         order(f"at {hour}", DAYS[0], hour=hour)
     five = datetime(2013, 7, 1, 5, tzinfo=UTC)
-    rows = UpstreamDatabase(engine).read(orders(granularity="hour"), [five]).rows
+    rows = frame_of(UpstreamDatabase(engine).read(orders(granularity="hour"), [five]))
     assert rows[["id", "day", "hour"]].to_dict("records") == [
         {"id": "at 5", "day": "2013-07-01", "hour": "05"}
     ]
 
 
 def test_empty_partition_keeps_its_columns(engine):
-    rows = UpstreamDatabase(engine).read(orders(), DAYS[:1]).rows
+    rows = frame_of(UpstreamDatabase(engine).read(orders(), DAYS[:1]))
     assert (len(rows), list(rows)) == (0, ["id", "amount", "paid", "placed_at", "day"])
 
 
 def test_all_partitions_are_read_as_of_one_moment(engine, order, monkeypatch):
     order("a", DAYS[0])
-    batches = database_module._batches
+    read_driver_rows = database_module.read_driver_rows
 
-    def insert_meanwhile(result):
-        order("b", DAYS[1])
-        return batches(result)
+    def insert_meanwhile(rows, *how):
+        if len(rows):
+            order("b", DAYS[1])
+        return read_driver_rows(rows, *how)
 
-    monkeypatch.setattr(database_module, "_batches", insert_meanwhile)
-    assert list(UpstreamDatabase(engine).read(orders(), DAYS[:2]).rows["id"]) == ["a"]
+    monkeypatch.setattr(database_module, "read_driver_rows", insert_meanwhile)
+    assert list(frame_of(UpstreamDatabase(engine).read(orders(), DAYS[:2]))["id"]) == ["a"]
 
 
 def test_query_that_writes_is_refused(engine, order):
@@ -57,7 +59,7 @@ def test_query_that_writes_is_refused(engine, order):
     writing = orders(QUERY.replace("SELECT id", "SELECT nextval('orders_revision_seq')::text AS id"))
     with pytest.raises(DataError, match=r"cannot execute nextval\(\) in a read-only transaction"):
         UpstreamDatabase(engine).read(writing, DAYS[:1])
-    assert len(UpstreamDatabase(engine).read(orders(), DAYS[:1]).rows) == 1
+    assert len(frame_of(UpstreamDatabase(engine).read(orders(), DAYS[:1]))) == 1
 
 
 def test_rows_are_read_in_batches_up_to_a_maximum(engine, monkeypatch):
@@ -65,7 +67,7 @@ def test_rows_are_read_in_batches_up_to_a_maximum(engine, monkeypatch):
     many = "SELECT n::text AS id, n AS amount, true AS paid, CAST(:start AS timestamptz) AS placed_at, " \
            "CAST(:end AS timestamptz) AS changed_at FROM generate_series(1, 100000) AS n"  # fmt: skip
     upstream = UpstreamDatabase(engine)
-    assert len(upstream.read(orders(many, volume=(1, 10_000)), DAYS[:1]).rows) == 100_000
+    assert upstream.read(orders(many, volume=(1, 10_000)), DAYS[:1]).table.num_rows == 100_000
     with pytest.raises(DataError, match=r"2013-07-01 returned more than 500 rows, 10 times what the volume"):
         upstream.read(orders(many, volume=(1, 50)), DAYS[:1])
 
@@ -126,7 +128,7 @@ def test_lost_connection_can_be_retried(engine, order, postgres):
     with pytest.raises(ServiceUnavailable, match="is away or busy"):
         upstream.read(orders(), DAYS[:1])
     event.remove(engine, "before_cursor_execute", end)
-    assert len(upstream.read(orders(), DAYS[:1]).rows) == 1
+    assert len(frame_of(upstream.read(orders(), DAYS[:1]))) == 1
 
 
 def test_partition_is_missing_until_there_are_later_changes(engine, order):

@@ -11,6 +11,7 @@ from include.data.sources.dialects import bind, dialect_of, open_engine
 from include.declarations import Column, DatabaseSource, Dataset
 from include.errors import DataError, ServiceUnavailable, SettingsError
 from include.sql_tokens import single_statement
+from tests.include.data.sources.extracts import frame_of
 
 DAYS = [date(2013, 7, 1), date(2013, 7, 2)]
 QUERY = "SELECT id, amount, at FROM sold WHERE at >= :start AND at < :end; -- :word"
@@ -47,7 +48,7 @@ def sold(query=QUERY, **source):
 
 
 def test_partition_of_sqlite_is_read(shop):
-    rows = UpstreamDatabase(shop).read(sold(), DAYS[:1]).rows
+    rows = frame_of(UpstreamDatabase(shop).read(sold(), DAYS[:1]))
     assert rows[["id", "amount"]].to_dict("list") == {"id": ["0", "1"], "amount": [0.0, 0.5]}
     assert rows["at"].max() == datetime(2013, 7, 1, 23, 59, 59, tzinfo=UTC)
 
@@ -61,7 +62,7 @@ def test_changes_in_sqlite_are_found(shop):
 
 
 def test_bounds_are_in_the_declared_zone(shop):
-    rows = UpstreamDatabase(shop).read(sold(time_zone="America/New_York"), DAYS[:1]).rows
+    rows = frame_of(UpstreamDatabase(shop).read(sold(time_zone="America/New_York"), DAYS[:1]))
     assert list(rows["at"]) == [datetime(2013, 7, 1, 4, tzinfo=UTC)]
 
 

@@ -10,6 +10,7 @@ from include.data.sources.http import HttpService
 from include.declarations import Column, Dataset, FileSource, HttpSource
 from include.errors import DataError, DeclarationError, PartitionMissing, ServiceUnavailable, SettingsError
 from tests.conftest import free_ports
+from tests.include.data.sources.extracts import frame_of
 from tests.include.data.sources.service import serving
 
 DAY = date(2013, 7, 1)
@@ -41,7 +42,7 @@ def tides(path="/tides/{partition}.jsonl", **changes):
 def test_rows_are_those_of_the_answers(service, upstream):
     upstream.put("/tides/2013-07-01.jsonl", ROWS)
     upstream.put("/tides/2013-07-02.jsonl", ROWS.replace("1.5", "3.5"))
-    rows = service.read(tides(), [DAY, NEXT]).rows
+    rows = frame_of(service.read(tides(), [DAY, NEXT]))
     assert rows.to_dict("list") == {
         "id": ["a", "b"] * 2, "level": [1.5, 2.5, 3.5, 2.5], "day": ["2013-07-01"] * 2 + ["2013-07-02"] * 2
     }  # fmt: skip
@@ -49,7 +50,7 @@ def test_rows_are_those_of_the_answers(service, upstream):
 
 def test_hour_is_requested_by_its_name(service, upstream):
     upstream.put("/tides/2013-07-01T05.jsonl", ROWS)
-    rows = service.read(tides(granularity="hour"), [datetime(2013, 7, 1, 5, tzinfo=UTC)]).rows
+    rows = frame_of(service.read(tides(granularity="hour"), [datetime(2013, 7, 1, 5, tzinfo=UTC)]))
     assert (set(rows["day"]), set(rows["hour"])) == ({"2013-07-01"}, {"05"})
 
 
@@ -115,7 +116,7 @@ def test_compressed_answers_are_decompressed(service, upstream):
         "/by-header/2013-07-01.jsonl", gzip.compress(ROWS.encode()), headers={"Content-Encoding": "gzip"}
     )
     for path in ("/by-name/{partition}.jsonl.gz", "/by-header/{partition}.jsonl"):
-        assert len(service.read(tides(path), [DAY]).rows) == 2
+        assert len(frame_of(service.read(tides(path), [DAY]))) == 2
 
 
 def test_error_page_with_status_200_is_no_data(service, upstream):

@@ -8,6 +8,7 @@ from sqlalchemy import create_engine
 from include.data.sources.database import UpstreamDatabase
 from include.declarations import DatabaseSource
 from include.errors import DataError
+from tests.include.data.sources.extracts import frame_of
 from tests.include.data.sources.orders import DAYS, QUERY, orders
 
 
@@ -28,7 +29,7 @@ def test_query_is_run_as_it_is_written(engine, order, written, count):
     order("b", DAYS[0], hour=13)
     dataset = orders(written.format("placed_at >= :start AND placed_at < :end"))
     upstream = UpstreamDatabase(engine)
-    assert len(upstream.read(dataset, DAYS[:1]).rows) == count
+    assert len(frame_of(upstream.read(dataset, DAYS[:1]))) == count
     assert upstream.missing(dataset, DAYS[:1]) == DAYS[:1]
     assert upstream.changes(dataset, None, DAYS[0], []).watermark.startswith("2013-07-01T1")
 
@@ -56,7 +57,7 @@ def test_zone_of_the_session_does_not_matter(abroad, engine, order):
         "SELECT id, amount, paid, placed_at, changed_at FROM orders "
         "WHERE placed_at::timestamp >= :start AND placed_at::date < :end"
     )
-    rows = [UpstreamDatabase(server).read(orders(query), DAYS[:1]).rows for server in (abroad, engine)]
+    rows = [frame_of(UpstreamDatabase(server).read(orders(query), DAYS[:1])) for server in (abroad, engine)]
     assert list(rows[0]["id"]) == ["0", "23"]
     assert rows[0].equals(rows[1])
 
@@ -67,7 +68,7 @@ def test_moment_without_a_zone_is_in_the_declared_one(abroad, order):
     )
     source = DatabaseSource(conn_id="shop", query=query, time_zone="Asia/Tokyo")
     order("a", DAYS[0], hour=23)
-    row = UpstreamDatabase(abroad).read(orders(source=source), DAYS[:1]).rows.iloc[0]
+    row = frame_of(UpstreamDatabase(abroad).read(orders(source=source), DAYS[:1])).iloc[0]
     assert row["placed_at"] == datetime(2013, 7, 1, 23, tzinfo=UTC)
 
 
@@ -81,4 +82,4 @@ def test_watermark_without_a_zone_is_refused(engine, order):
 def test_moment_beyond_python_stays_text(engine, order):
     order("a", DAYS[0])
     query = QUERY.replace("id, amount", "'infinity'::timestamptz AS id, amount")
-    assert list(UpstreamDatabase(engine).read(orders(query), DAYS[:1]).rows["id"]) == ["infinity"]
+    assert list(frame_of(UpstreamDatabase(engine).read(orders(query), DAYS[:1]))["id"]) == ["infinity"]

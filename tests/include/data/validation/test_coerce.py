@@ -1,4 +1,4 @@
-"""Coercion of the declared columns of a batch."""
+"""The declared columns of a batch in their types."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from datetime import date
 
 import pandas as pd
 
+from include.data.lake.dtypes import to_frame
+from include.data.reading.table import INTERNAL_COLUMNS, read_frame
 from include.data.validation.batch import Batch
 from include.data.validation.coerce import coerce_batch
 from include.declarations import Column
@@ -16,21 +18,31 @@ COLUMNS = (
     Column(name="missing", dtype="number"),
 )
 FRAME = pd.DataFrame({"id": ["a", ""], "speed": ["1.5", "fast"], "extra": 1, "day": "2013-01-01"})
+READ = to_frame(read_frame(FRAME, COLUMNS)).assign(day=FRAME["day"])
 
 
-def test_coerced_batch_has_partition_and_declared_columns():
-    typed, misfits = coerce_batch(Batch.of(FRAME, [date(2013, 1, 1)]), COLUMNS)
+def batch(frame=FRAME):
+    return Batch.of(frame, [date(2013, 1, 1)])
+
+
+def test_typed_batch_has_partition_and_declared_columns():
+    internal, typed, _ = coerce_batch(batch(), COLUMNS)
     assert {name: str(dtype) for name, dtype in typed.frame.dtypes.items()} == {
         "day": "object", "id": "object", "speed": "float64",
     }  # fmt: skip
+    assert list(internal.frame) == ["day", "id", "speed", *INTERNAL_COLUMNS]
     assert typed.positions.tolist() == [0, 0]
-    assert {name: mask.tolist() for name, mask in misfits.items()} == {
-        "id": [False, False], "speed": [False, True],
-    }  # fmt: skip
 
 
-def test_coerced_misfit_and_empty_text_are_null():
-    typed, _ = coerce_batch(Batch.of(FRAME, [date(2013, 1, 1)]), COLUMNS)
+def test_misfit_and_empty_text_are_null():
+    _, typed, misfits = coerce_batch(batch(), COLUMNS)
     assert typed.frame.isna().to_dict("list") == {
         "day": [False, False], "id": [False, True], "speed": [False, True],
     }  # fmt: skip
+    assert {name: values.to_dict() for name, values in misfits.items()} == {"id": {}, "speed": {1: "fast"}}
+
+
+def test_rows_of_a_source_keep_their_misfits():
+    _, typed, misfits = coerce_batch(batch(READ), COLUMNS)
+    assert misfits["speed"].to_dict() == {1: "fast"}
+    pd.testing.assert_frame_equal(typed.frame, coerce_batch(batch(), COLUMNS)[1].frame)

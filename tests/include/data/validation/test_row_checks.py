@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 
-import numpy as np
 import pandas as pd
 
+from include.data.reading.table import MALFORMED, MalformedLine
 from include.data.validation.batch import Batch
 from include.data.validation.row_checks import (
     MalformedLineCheck,
@@ -29,18 +29,22 @@ def batch(**columns):
 
 
 def test_malformed_lines_are_the_failed_rows():
-    result = MalformedLineCheck().run(batch(_malformed=[None, "a;b;c"]))
-    assert (result.row_numbers.tolist(), result.examples) == ([1], ("a;b;c",))
+    line = MalformedLine(7, "a;b;c\0", "it has 3 fields, not 4").to_json()
+    result = MalformedLineCheck().run(batch(**{MALFORMED: [None, line]}))
+    assert result.row_numbers.tolist() == [1]
+    assert result.examples == (r"line 7: it has 3 fields, not 4: a;b;c\u0000",)
     assert result.blocking is False
 
 
 def test_malformed_check_of_rows_without_lines_does_not_apply():
     assert MalformedLineCheck().run(batch(id=["a"])) is None
+    assert MalformedLineCheck().run(batch(**{MALFORMED: [None]})) is None
 
 
 def test_type_check_names_the_values_as_they_came():
-    result = TypeCheck(SPEED, np.array([False, True])).run(batch(speed=["1", "fast"]))
-    assert (result.examples, result.message) == (("fast",), "speed is no number")
+    result = TypeCheck(SPEED, pd.Series({1: "fast\0"})).run(batch(speed=[1.0, None]))
+    assert (result.examples, result.message) == ((r"fast\u0000",), "speed is no number")
+    assert result.row_numbers.tolist() == [1]
     assert result.parameters == {"type_": "number"}
 
 
@@ -49,8 +53,8 @@ def test_missing_column_blocks():
     assert MissingColumnCheck("id").run(batch(id=["a"])).success
 
 
-def test_column_that_was_not_coerced_is_checked_for_existence():
-    checks = type_checks([SPEED, SEEN], {"speed": np.array([False])})
+def test_column_that_was_not_read_is_checked_for_existence():
+    checks = type_checks([SPEED, SEEN], {"speed": pd.Series(dtype=object)})
     assert [type(check) for check in checks] == [TypeCheck, MissingColumnCheck]
 
 
