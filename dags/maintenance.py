@@ -2,7 +2,8 @@
 ### Maintenance
 
 Once a day: compact the tables, delete files that no retained version needs, and delete staged frames of old
-runs. Versions that a certificate names stay readable.
+runs. Versions that a certificate names stay readable. `profile` writes the profile page of each dataset and
+feature view, from a bounded sample.
 
 **If a task fails:** the log of `compact` has the reason for each table. No data is lost; tables only grow.
 """
@@ -14,7 +15,11 @@ from typing import TYPE_CHECKING
 from airflow.sdk import CronTriggerTimetable, dag
 
 from airworthy.defaults import START, default_args, is_needed
-from airworthy.operators.maintenance import CompactTableOperator, SweepStagingOperator
+from airworthy.operators.maintenance import (
+    CompactTableOperator,
+    ProfileTableOperator,
+    SweepStagingOperator,
+)
 from include.catalog import catalog
 
 if TYPE_CHECKING:
@@ -42,6 +47,8 @@ def maintenance_dag() -> DAG:
     def maintenance() -> None:
         CompactTableOperator.partial(task_id="compact").expand(table=tables)
         SweepStagingOperator(task_id="sweep")
+        profiled = [*declared.datasets, *declared.feature_views]
+        ProfileTableOperator.partial(task_id="profile", max_active_tis_per_dag=1).expand(table=profiled)
 
     return maintenance()
 

@@ -35,7 +35,7 @@ def _fernet_key() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """A password for each database role, and the keys Airflow signs and encrypts with."""
+    """A password for each database role, the keys Airflow signs and encrypts with, and that of pseudonyms."""
 
     postgres_password: str = field(default_factory=_password, repr=False)
     airflow_password: str = field(default_factory=_password, repr=False)
@@ -44,6 +44,7 @@ class Credentials:
     fernet_key: str = field(default_factory=_fernet_key, repr=False)
     jwt_secret: str = field(default_factory=_signing_secret, repr=False)
     api_secret_key: str = field(default_factory=_password, repr=False)
+    pseudonym_key: str = field(default_factory=_password, repr=False)
 
 
 def load_credentials(home: Path) -> Credentials:
@@ -63,6 +64,11 @@ def load_credentials(home: Path) -> Credentials:
 def database_password(home: Path) -> str:
     """Return the password of the role `airworthy`; empty before the first start of the stack."""
     return _read_file(home).get("airworthy_password", "")
+
+
+def pseudonym_key(home: Path) -> str:
+    """Return the key of pseudonyms; empty before the first start of the stack."""
+    return _read_file(home).get("pseudonym_key", "")
 
 
 def admin_login(home: Path) -> tuple[str, str]:

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from include.credentials import database_password
+from include.credentials import database_password, pseudonym_key
 from include.declarations import Environment
 from include.errors import SettingsError
 
@@ -39,6 +39,8 @@ class Settings(BaseSettings):
     # The address that the feature server listens on.
     features_host: str = LOOPBACK
     database_url: str = Field(default_factory=lambda data: _embedded_database(data), repr=False)
+    # The key of pseudonyms of personal values.
+    pseudonym_key: str = Field(default_factory=lambda data: _embedded_pseudonym_key(data), repr=False)
     airflow_uri: str = Field(default_factory=lambda data: _local(data, "airflow_port"))
     gateway_uri: str = Field(default_factory=lambda data: _local(data, "gateway_port"))
     features_uri: str = Field(default_factory=lambda data: _local(data, "features_port"))
@@ -102,6 +104,10 @@ def _local(data: dict[str, Any], port: str) -> str:
 
 def _below(data: dict[str, Any], folder: str) -> str:
     return str(data["home"] / folder) if "home" in data else ""
+
+
+def _embedded_pseudonym_key(data: dict[str, Any]) -> str:
+    return pseudonym_key(data["home"]) if "home" in data else ""
 
 
 def _embedded_database(data: dict[str, Any]) -> str:

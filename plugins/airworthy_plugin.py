@@ -12,6 +12,7 @@ from airworthy.links import (
     MlflowRunLink,
     ModelCardLink,
     ModelsLink,
+    ProfileLink,
     RejectedRowsLink,
 )
 from airworthy.timetables import DayMapper, PublishedPartitionTimetable
@@ -31,6 +32,7 @@ class AirworthyPlugin(AirflowPlugin):
         MlflowRunLink(),
         ModelCardLink(),
         ModelsLink(),
+        ProfileLink(),
         RejectedRowsLink(),
     ]
     timetables = [PublishedPartitionTimetable]

@@ -20,7 +20,7 @@ from include.cli import (
     quarantine,
     stack,
 )
-from include.cli.governance import datasets, models
+from include.cli.governance import datasets, models, privacy
 from include.cli.governance import features as feature_views
 from include.cli.options import MODELS, OPERATION
 from include.errors import AirworthyError
@@ -73,6 +73,7 @@ app.add_typer(features.app)
 app.add_typer(datasets.app, name="datasets", rich_help_panel=MODELS)
 app.add_typer(feature_views.app, name="features", rich_help_panel=MODELS)
 app.add_typer(models.app, name="models", rich_help_panel=MODELS)
+app.add_typer(privacy.app, name="privacy", rich_help_panel=MODELS)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

@@ -37,5 +37,10 @@ def views_of_use_case(use_case: UseCase) -> list[str]:
     return [use_case.feature_view]
 
 
+def entity_columns(view: FeatureView) -> list[str]:
+    """Return the columns of a view's entity."""
+    return [view.entity]
+
+
 def _sources(view: FeatureView) -> list[str]:
     return [source.dataset for source in view.sources]

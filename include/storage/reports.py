@@ -49,6 +49,13 @@ def read_report(lake_uri: str, storage_options: Mapping[str, str], path: str) ->
             return str(stream.read().decode())
 
 
+def has_report(lake_uri: str, storage_options: Mapping[str, str], path: str) -> bool:
+    """Return whether there is a page at `path`, relative to the reports."""
+    file = _file_of(path)
+    with translate_storage_errors(lake_uri, storage_options):
+        return not filesystem.find_missing(filesystem.open_filesystem(lake_uri, storage_options), [file])
+
+
 def _file_of(path: str) -> str:
     if not all(_PATH_PART.fullmatch(part) for part in path.split("/")):
         raise DataError(

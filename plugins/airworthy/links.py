@@ -63,6 +63,12 @@ class DriftReportLink(_EvidenceLink):
     name = "Drift report"
 
 
+class ProfileLink(_EvidenceLink):
+    """Link to the profile page of a dataset or feature view."""
+
+    name = "Profile"
+
+
 class BacktestLink(_EvidenceLink):
     """Link to the page of a walk-forward backtest."""
 

@@ -44,11 +44,12 @@ def show_dataset(dataset: DatasetName, *, as_json: AsJson = False) -> None:
       airworthy datasets show weather --json
     """
     from include.catalog import catalog
-    from include.cli.governance.reading import open_lake
+    from include.cli.governance.reading import open_lake, profile_address
     from include.cli.governance.tables import print_entry
     from include.governance.inventory import dataset_entry
 
-    print_entry(dataset_entry(catalog(), open_lake(), dataset), as_json=as_json)
+    entry = dataset_entry(catalog(), open_lake(), dataset)
+    print_entry(entry, profile_address(dataset), as_json=as_json)
 
 
 @app.command("search")
@@ -64,6 +65,22 @@ def search_datasets(text: Query, *, as_json: AsJson = False) -> None:
     from include.governance.search import search_declarations
 
     print_matches("datasets", search_declarations(catalog().datasets.values(), text), as_json=as_json)
+
+
+@app.command("profile")
+def profile_dataset(dataset: DatasetName, *, as_json: AsJson = False) -> None:
+    """
+    Write the profile page: distributions and nulls over time, correlation with the label.
+
+    It is made from a sample of at most 50,000 rows; the page says of how many. The DAG `maintenance` makes it
+    each night.
+
+    [bold]Example[/bold]
+      airworthy datasets profile flights
+    """
+    from include.cli.governance.reading import make_profile
+
+    make_profile(dataset, as_json=as_json)
 
 
 @app.command("drop")

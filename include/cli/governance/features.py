@@ -64,13 +64,14 @@ def show_view(view: ViewName, *, as_json: AsJson = False) -> None:
       airworthy features show flight_features
     """
     from include.catalog import catalog
-    from include.cli.governance.reading import open_lake, read_facts
+    from include.cli.governance.reading import open_lake, profile_address, read_facts
     from include.cli.governance.tables import print_entry
     from include.governance.inventory import view_entry
     from include.governance.usage import use_cases_of_view
 
     facts = read_facts(use_cases_of_view(catalog(), view))
-    print_entry(view_entry(catalog(), open_lake(), view, facts), as_json=as_json)
+    entry = view_entry(catalog(), open_lake(), view, facts)
+    print_entry(entry, profile_address(view), as_json=as_json)
 
 
 @app.command("search")
@@ -89,6 +90,22 @@ def search_features(
 
     matches = search_declarations(catalog().feature_views.values(), text)
     print_matches("feature views", matches, as_json=as_json)
+
+
+@app.command("profile")
+def profile_view(view: ViewName, *, as_json: AsJson = False) -> None:
+    """
+    Write the profile page: distributions and nulls over time, correlation with the label.
+
+    It is made from a sample of at most 50,000 rows; the page says of how many. The DAG `maintenance` makes it
+    each night.
+
+    [bold]Example[/bold]
+      airworthy features profile flight_features
+    """
+    from include.cli.governance.reading import make_profile
+
+    make_profile(view, as_json=as_json)
 
 
 @app.command("drop")

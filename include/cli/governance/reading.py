@@ -20,6 +20,33 @@ def open_lake() -> Lake:
     return Lake(settings().lake_uri)
 
 
+def profile_address(name: str) -> str | None:
+    """Return the address of the profile page of a dataset or view; None if there is none."""
+    from include.governance.profile.paths import profile_path
+    from include.settings import settings
+    from include.storage import reports
+
+    path = profile_path(name)
+    if not reports.has_report(settings().lake_uri, {}, path):
+        return None
+    return f"{settings().airflow_uri}/airworthy/reports/{path}"
+
+
+def make_profile(name: str, *, as_json: bool) -> None:
+    """Write the profile page of a dataset or view, and print its address."""
+    from include.catalog import catalog
+    from include.cli.output import print_json, print_text
+    from include.governance.profile.page import write_profile
+    from include.settings import settings
+
+    path = write_profile(catalog(), open_lake(), name)
+    address = f"{settings().airflow_uri}/airworthy/reports/{path}"
+    if as_json:
+        print_json({"name": name, "path": path, "profile": address})
+    else:
+        print_text(address)
+
+
 def read_facts(models: Iterable[str]) -> dict[str, ModelFacts]:
     """
     Return the recorded facts of models.

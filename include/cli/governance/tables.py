@@ -40,10 +40,12 @@ def list_record(entry: TableEntry) -> dict[str, Any]:
     }
 
 
-def print_entry(entry: TableEntry, *, as_json: bool) -> None:
-    """Print a dataset or view with its columns."""
+def print_entry(entry: TableEntry, profile: str | None, *, as_json: bool) -> None:
+    """Print a dataset or view with its columns; `profile` is the address of its profile page."""
+    from dataclasses import asdict
+
     if as_json:
-        print_json(entry)
+        print_json(asdict(entry) | {"profile": profile})
         return
     print_text(f"{entry.name}: {entry.description}")
     print_text(f"  owner      {entry.owner}")
@@ -56,6 +58,7 @@ def print_entry(entry: TableEntry, *, as_json: bool) -> None:
     if entry.labels:
         print_text(f"  label of   {_names(entry.labels)}")
     print_text(f"  read by    {_names(entry.use_cases)}")
+    print_text(f"  profile    {profile or 'none yet: run the command `profile`'}")
     has_models = any(column.models for column in entry.columns)
     columns = FEATURE_COLUMNS if has_models else COLUMN_COLUMNS
     rows = [_column_row(column, with_models=has_models) for column in entry.columns]

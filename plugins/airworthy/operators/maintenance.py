@@ -1,4 +1,4 @@
-"""Operators that delete files which are no longer needed."""
+"""Operators that delete files which are no longer needed, and that profile tables."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from airflow.sdk.timezone import utcnow
 
 from airworthy.hooks.lake import LakeHook
 from airworthy.hooks.model_registry import ModelRegistryHook
+from airworthy.links import ProfileLink, report_url
+from include.catalog import catalog
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,6 +56,41 @@ class CompactTableOperator(BaseOperator):
             raise AirflowSkipException(f"There is no table {self.table} yet.")
         named_versions = ModelRegistryHook(self.mlflow_conn_id).registry.versions_of_table(self.table)
         return lake.optimize_and_vacuum(self.table, self.retention, keep_versions=named_versions)
+
+
+class ProfileTableOperator(BaseOperator):
+    """
+    Write the profile page of a dataset or feature view; the XCom is its path below the reports.
+
+    The task is skipped if nothing is published yet. The link «Profile» leads to the page.
+
+    Example::
+
+        ProfileTableOperator(task_id="profile", table="flights")
+
+    :param table: a declared dataset or feature view (templated)
+    """
+
+    template_fields: Sequence[str] = ("table",)
+    operator_extra_links = (ProfileLink(),)
+    evidence_url = ""
+
+    def __init__(self, *, table: str, lake_conn_id: str = LakeHook.default_conn_name, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.table = table
+        self.lake_conn_id = lake_conn_id
+
+    def execute(self, context: Context) -> str:
+        """Return the path of the page."""
+        from include.errors import PartitionMissing
+        from include.governance.profile.page import write_profile
+
+        try:
+            path = write_profile(catalog(), LakeHook(self.lake_conn_id).lake, self.table)
+        except PartitionMissing as error:
+            raise AirflowSkipException(str(error)) from error
+        self.evidence_url = report_url(path)
+        return path
 
 
 class SweepStagingOperator(BaseOperator):

@@ -43,3 +43,11 @@ def test_search_without_a_match_says_none(away, airworthy):
 
 def test_show_of_an_unknown_dataset_is_refused(away, airworthy):
     assert airworthy("datasets", "show", "planes").code == 2
+
+
+def test_profile_prints_the_address_that_show_names(away, airworthy):
+    publish_arrivals(away)
+    assert airworthy("datasets", "show", "arrivals", "--json").value["profile"] is None
+    address = airworthy("datasets", "profile", "arrivals").out.strip()
+    assert address.endswith("/airworthy/reports/profiles/arrivals.html")
+    assert airworthy("datasets", "show", "arrivals", "--json").value["profile"] == address

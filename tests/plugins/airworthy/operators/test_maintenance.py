@@ -8,8 +8,13 @@ import pytest
 from airflow.sdk.exceptions import AirflowSkipException
 
 from airworthy.hooks.lake import LakeHook
-from airworthy.operators.maintenance import CompactTableOperator, SweepStagingOperator
+from airworthy.operators.maintenance import (
+    CompactTableOperator,
+    ProfileTableOperator,
+    SweepStagingOperator,
+)
 from include.errors import DataError
+from include.storage import reports
 
 DAY = date(2013, 1, 20)
 
@@ -54,3 +59,16 @@ def test_only_old_frames_are_deleted(lake, context):
     staging.write("run", "extracted", pd.DataFrame({"id": ["a"]}))
     assert SweepStagingOperator(task_id="sweep", older_than=timedelta(days=3)).execute(context()) == 0
     assert SweepStagingOperator(task_id="sweep", older_than=timedelta(days=-1)).execute(context()) == 1
+
+
+def test_profile_of_a_table_is_a_report(flown, context):
+    task = ProfileTableOperator(task_id="profile", table="flight_features")
+    path = task.execute(context())
+    assert path == "profiles/flight_features.html"
+    assert task.evidence_url.endswith(f"/airworthy/reports/{path}")
+    assert reports.has_report(flown.uri, {}, path)
+
+
+def test_profile_without_rows_is_skipped(lake, context):
+    with pytest.raises(AirflowSkipException, match="no rows to profile"):
+        ProfileTableOperator(task_id="profile", table="weather").execute(context())

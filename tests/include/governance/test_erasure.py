@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pandas as pd
+import pytest
+
+from include.catalog import Catalog
+from include.data.feature_store.client import look_up, materialise_view, open_store
+from include.data.lake.erasure import Entity
+from include.data.lake.table_files import archive_table
+from include.database.ledger import ledger_entries
+from include.declarations import Column, FeatureView, Online, ViewSource
+from include.errors import DataError
+from include.governance.erasure import EntityStores, erase_entity, plan_erasure
+from include.pseudonyms import pseudonym
+
+KEY = "a key"
+ANN = Entity("person", "ann")
+VIEW = FeatureView(
+    name="person_features",
+    owner="ann",
+    description="Facts of a person.",
+    sources=(ViewSource(dataset="visits"),),
+    entity="person",
+    time="visited_at",
+    columns=(
+        Column(name="person", dtype="string", personal=True),
+        Column(name="visited_at", dtype="timestamp"),
+        Column(name="amount", dtype="number"),
+    ),
+    online=Online(days=7),
+)
+
+
+@pytest.fixture
+def stores(lake, database):
+    return EntityStores(Catalog({}, {VIEW.name: VIEW}, {}), lake, database, KEY)
+
+
+@pytest.fixture
+def features(lake, publish):
+    """Publish the features of two people, and a table of visits of which one version was archived."""
+    times = pd.to_datetime(["2013-07-01T10:00Z"] * 2)
+    columns = {"person": ["ann", "bob"], "visited_at": times, "amount": [1.0, 2.0], "visits_known_at": times}
+    publish(VIEW.name, **columns)
+    publish("visits", person=["ann"])
+    archive_table(lake, "visits", datetime(2013, 7, 2, tzinfo=UTC))
+    publish("visits", person=["bob"])
+
+
+def test_plan_changes_nothing_and_names_snapshots(stores, features, serve, lake):
+    serve("late", view=VIEW.name, labels="visits", versions=(lake.version(VIEW.name), lake.version("visits")))
+    serve("early", view="others", labels="visits", versions=(0, lake.version("visits")))
+    plan = plan_erasure(stores, ANN)
+    assert [table.table for table in plan.tables] == [VIEW.name, "_archive/20130702T000000/visits"]
+    assert plan.snapshots == ("late late-digest as of 2013-07-01",)
+    assert plan.online == (VIEW.name,)
+    assert "ann" in lake.read(VIEW.name)["person"].tolist()
+
+
+def test_erased_entity_is_nowhere(stores, features, lake, database, database_url):
+    materialise_view(VIEW, lake, database_url)
+    plan = plan_erasure(stores, ANN)
+    online = erase_entity(stores, ANN, plan, actor="cli:bob", reason="a request")
+    assert online[0].keys > 0
+    assert plan_erasure(stores, ANN).tables == ()
+    assert lake.read(VIEW.name)["person"].tolist() == ["bob"]
+    with open_store(database_url) as store:
+        assert look_up(store, VIEW, ["ann", "bob"])["amount"].tolist()[1] == 2.0
+        assert pd.isna(look_up(store, VIEW, ["ann"])["amount"][0])
+    with database.connect() as connection:
+        (entry,) = ledger_entries(connection, "person")
+    assert (entry["event"], entry["actor"]) == ("erased", "cli:bob")
+    assert entry["evidence"]["digest"] == pseudonym("ann", KEY)
+    assert "'ann'" not in str(entry["evidence"])
+
+
+def test_unknown_column_is_refused(stores, lake):
+    with pytest.raises(DataError, match="No table has a column email"):
+        plan_erasure(stores, Entity("email", "ann"))
+
+
+def test_erasure_without_a_reason_is_refused(stores, features):
+    with pytest.raises(DataError, match="--reason"):
+        erase_entity(stores, ANN, plan_erasure(stores, ANN), actor="cli:bob", reason=" ")
