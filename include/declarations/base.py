@@ -23,6 +23,8 @@ Duration = Annotated[timedelta, Field(ge=timedelta(0))]
 KnownFrom = Literal["start", "end"] | timedelta
 Severity = Literal["critical", "warning", "info"]
 Environment = Literal["dev", "uat", "prod"]
+# Columns of ours begin with it, and no declared name does: it begins with a letter.
+INTERNAL_PREFIX = "_airworthy_"
 
 
 def _require_time_zone(name: str) -> str:

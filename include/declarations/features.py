@@ -106,6 +106,11 @@ class FeatureView(Declaration):
         return known_after(self.known_from, LENGTHS[self.granularity])
 
     @property
+    def keys(self) -> tuple[str, ...]:
+        """Columns of the entity."""
+        return (self.entity,)
+
+    @property
     def features(self) -> tuple[Column, ...]:
         """Columns that are neither the entity, the event time nor a `<dataset>_known_at` column."""
         others = {self.entity, self.time, *(source.known_at for source in self.sources)}

@@ -1,4 +1,4 @@
-"""Client of the feature store: register views, materialise them online, read features."""
+"""Client of the online feature store: register views, write their newest rows, look features up."""
 
 from __future__ import annotations
 
@@ -13,20 +13,16 @@ from sqlalchemy import create_engine, func, make_url, select, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
-from include.data.feature_store.definitions import (
-    ENTITY_TIME,
-    PROJECT,
-    PUBLISHED_AT,
-    definitions,
-    names,
-)
+from include.data.feature_store.columns import join_key, names
+from include.data.feature_store.definitions import PROJECT, definitions
+from include.data.feature_store.online_rows import lookup_table, to_online_rows
 from include.data.lake import dtypes
 from include.database.locks import lock_session
 from include.errors import DataError, ServiceUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
-    from datetime import date
+    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from datetime import date, datetime
 
     import pandas as pd
     from sqlalchemy import URL
@@ -37,8 +33,7 @@ if TYPE_CHECKING:
 SCHEMA = "feast"
 # Key of the advisory lock: one process at a time may change the registry.
 _LOCK_KEY = "feature store/registry"
-_OFFLINE = "include.data.feature_store.offline_store"
-_ONLINE = "include.data.feature_store.online_store"
+_STORES = "include.data.feature_store.online_store"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,57 +43,6 @@ class MaterialisationResult:
     rows: int
     days: tuple[str, ...]
     evicted: int
-
-
-def historical(
-    view: FeatureView,
-    lake: Lake,
-    entities: pd.DataFrame,
-    *,
-    version: int | None = None,
-    columns: Sequence[str] | None = None,
-) -> pd.DataFrame:
-    """
-    Join features to entities, each as of the time of its row (point-in-time join).
-
-    Parameters
-    ----------
-    entities
-        Frame (n rows) with the view's entity and time.
-    version
-        Version of the view's table; by default the newest.
-    columns
-        Columns of the view; by default all.
-
-    Returns
-    -------
-    pandas.DataFrame
-        `entities` (n rows, same order) with the columns; null where nothing was known at that time.
-
-    Raises
-    ------
-    PartitionMissing
-        If the view was never published.
-    DataError
-        If a column does not exist, or an entity row has no time.
-    """
-    requested = [name for name in (columns or names(view)) if name not in entities.columns]
-    unknown = sorted(set(requested) - set(names(view)))
-    if unknown:
-        raise DataError(f"{view.name} has no column {', '.join(unknown)}; it has {', '.join(names(view))}.")
-    if entities[view.time].isna().any():
-        raise DataError(
-            f"{view.name}: an entity row has no {view.time}. Give each row the time of its event."
-        )
-    if not requested:
-        return entities.reset_index(drop=True)
-    versions = {} if version is None else {view.name: version}
-    store: Any = FeatureStore(config=_historical_config(lake, versions))
-    store.apply(definitions(view, lake.uri), skip_feature_view_validation=True)
-    spine = entities[[view.entity]].assign(**{ENTITY_TIME: entities[view.time]})
-    job = store.get_historical_features(spine, [f"{view.name}:{name}" for name in requested])
-    features = dtypes.to_frame(job.to_arrow().select(requested))
-    return entities.reset_index(drop=True).join(features)
 
 
 @contextmanager
@@ -144,9 +88,10 @@ def materialise_view(
     """
     Write the rows of `days`, by default all, to the online store if they are among the newest `online.days`.
 
-    Rows are read from the newest version of the view's table; a write from an older version cannot replace
-    them. Entities of days that are no longer among the newest are deleted, and entities that a day no longer
-    has. A second call with the same data changes nothing.
+    Of several rows of an entity, the newest is online. Rows are read from the newest version of the view's
+    table; a write from an older version cannot replace them. Entities of days that are no longer among the
+    newest are deleted; an entity that its day no longer has gets its row of an earlier day, if there is one.
+    A second call with the same data changes nothing.
 
     Raises
     ------
@@ -165,46 +110,54 @@ def materialise_view(
         written_days = online_days if days is None else sorted(set(online_days) & set(days))
         if not written_days:
             return MaterialisationResult(0, (), 0)
-        rows = lake.read(view.name, written_days, columns=[view.entity, view.time, *names(view)])
-        store.write_to_online_store(view.name, rows.assign(**{PUBLISHED_AT: published_at}))
-        evicted = store.provider.online_store.evict(
-            store.config,
-            store.get_feature_view(view.name),
-            days=written_days,
-            oldest=online_days[0],
-            since=published_at,
-        )
-    return MaterialisationResult(len(rows), tuple(map(str, written_days)), evicted)
+        rows = _write_days(store, view, lake, written_days, published_at)
+        online = store.provider.online_store
+        table = store.get_feature_view(view.name)
+        evicted = online.evict_before(store.config, table, online_days[0])
+        vanished = online.evict_vanished(store.config, table, days=written_days, since=published_at)
+        other_days = sorted(set(online_days) - set(written_days))
+        if vanished and other_days:
+            _write_days(store, view, lake, other_days, published_at)
+    return MaterialisationResult(rows, tuple(map(str, written_days)), evicted + vanished)
 
 
-def look_up(store: Any, view: FeatureView, keys: Sequence[Any]) -> pd.DataFrame:
-    """Return the online features of `keys` (n rows, same order); null where there are none."""
+def look_up(store: Any, view: FeatureView, keys: Mapping[str, Sequence[Any]]) -> pd.DataFrame:
+    """
+    Return the entity columns and the online features of `keys` (n rows, same order).
+
+    Parameters
+    ----------
+    keys
+        For each column of the entity its values (n,).
+
+    Returns
+    -------
+    pandas.DataFrame
+        Null features where the entity is not online.
+    """
     response = store.get_online_features(
-        [f"{view.name}:{name}" for name in names(view)], [{view.entity: key} for key in keys]
+        [f"{view.name}:{name}" for name in names(view)],
+        {join_key(view, name): list(values) for name, values in keys.items()},
     )
-    return dtypes.to_frame(response.to_arrow())
+    return dtypes.to_frame(lookup_table(view, response.to_dict()))
 
 
-def sentinel_key(view: FeatureView) -> str | int:
-    """Return a key in the type of the view's entity that no entity has."""
+def sentinel_key(view: FeatureView) -> dict[str, list[str | int]]:
+    """Return a key in the types of the view's entity that no entity is likely to have."""
     types = {column.name: column.dtype for column in view.columns}
-    return "" if types[view.entity] == "string" else -1
+    return {name: ["" if types[name] == "string" else -1] for name in view.keys}
 
 
-def _historical_config(lake: Lake, versions: dict[str, int]) -> RepoConfig:
-    """Return a configuration with a registry in memory and the lake as offline store."""
-    return RepoConfig(
-        project=PROJECT,
-        provider="local",
-        registry={
-            "registry_store_type": f"{_OFFLINE}.MemoryRegistryStore",
-            "path": "unused",
-            "cache_ttl_seconds": 0,
-        },
-        offline_store={"type": f"{_OFFLINE}.LakeOfflineStore", "lake": lake, "versions": versions},
-        online_store=None,
-        entity_key_serialization_version=3,
-    )
+def _write_days(
+    store: Any, view: FeatureView, lake: Lake, days: Collection[date], published_at: datetime
+) -> int:
+    """Write the rows of some days and return their number."""
+    columns = dict.fromkeys((*view.keys, view.time, *names(view)))
+    table = lake.read_table(view.name, days, columns=list(columns))
+    rows = to_online_rows(view, table, published_at)
+    feature_view = store.get_feature_view(view.name)
+    store.provider.online_store.online_write_batch(store.config, feature_view, rows, None)
+    return len(table)
 
 
 def _config(url: URL) -> RepoConfig:
@@ -220,9 +173,9 @@ def _config(url: URL) -> RepoConfig:
             "cache_ttl_seconds": 60,
             "sqlalchemy_config_kwargs": {"pool_pre_ping": True, "hide_parameters": True},
         },
-        offline_store={"type": f"{_OFFLINE}.LakeOfflineStore", "lake": None},
+        offline_store={"type": f"{_STORES}.NoOfflineStore"},
         online_store={
-            "type": f"{_ONLINE}.NewestOnlineStore",
+            "type": f"{_STORES}.NewestOnlineStore",
             "host": url.host,
             "port": url.port or 5432,
             "database": url.database,

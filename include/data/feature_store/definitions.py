@@ -7,33 +7,31 @@ from typing import TYPE_CHECKING
 
 from feast import Entity, FeatureView, Field, FileSource, Project, ValueType
 from feast.data_format import DeltaFormat
-from feast.types import Bool, Float64, Int64, String, UnixTimestamp
+from feast.types import Bool, Float64, Int64, String
+
+from include.data.feature_store.columns import join_key, names
+from include.declarations.base import INTERNAL_PREFIX
 
 if TYPE_CHECKING:
     from include import declarations
 
 PROJECT = "airworthy"
-DAY = "day"
 # Publication time of an online row: of two values of one event, the later published one counts.
-PUBLISHED_AT = "published_at"
-# Feast's name for the time of an entity row.
-ENTITY_TIME = "event_timestamp"
-_TYPES = {
-    "string": String,
-    "integer": Int64,
-    "number": Float64,
-    "boolean": Bool,
-    "timestamp": UnixTimestamp,
-}
+PUBLISHED_AT = f"{INTERNAL_PREFIX}published_at"
+# A timestamp is online as microseconds since 1970: Feast's own type has whole seconds.
+_TYPES = {"string": String, "integer": Int64, "number": Float64, "boolean": Bool, "timestamp": Int64}
 _KEYS = {"string": ValueType.STRING, "integer": ValueType.INT64}
 
 Definition = Project | Entity | FeatureView
 
 
 def definitions(view: declarations.FeatureView, lake_uri: str) -> list[Definition]:
-    """Return Feast's project, entity and feature view for a declared view, whose source is a Delta table."""
+    """Return Feast's project, entities and feature view of a declared view; its source is a Delta table."""
     types = {column.name: column.dtype for column in view.columns}
-    entity = Entity(name=view.entity, join_keys=[view.entity], value_type=_KEYS[types[view.entity]])
+    entities = [
+        Entity(name=join_key(view, name), join_keys=[join_key(view, name)], value_type=_KEYS[types[name]])
+        for name in view.keys
+    ]
     source = FileSource(
         name=view.name,
         path=f"{lake_uri}/{view.name}",
@@ -42,22 +40,17 @@ def definitions(view: declarations.FeatureView, lake_uri: str) -> list[Definitio
         created_timestamp_column=PUBLISHED_AT,
         owner=view.owner,
     )
-    fields = [Field(name=name, dtype=_TYPES[dtype]) for name, dtype in types.items() if name != view.time]
+    fields = [Field(name=join_key(view, name), dtype=_TYPES[types[name]]) for name in view.keys]
+    fields += [Field(name=name, dtype=_TYPES[types.get(name, "string")]) for name in names(view)]
     feature_view = FeatureView(
         name=view.name,
         description=view.description,
         owner=view.owner,
-        entities=[entity],
+        entities=entities,
         # Zero means no expiry: a value counts until there is a newer one.
         ttl=timedelta(0),
-        schema=[*fields, Field(name=DAY, dtype=String)],
+        schema=fields,
         source=source,
         online=view.online is not None,
     )
-    return [Project(name=PROJECT, description="Airworthy's feature views"), entity, feature_view]
-
-
-def names(view: declarations.FeatureView) -> list[str]:
-    """Return the columns that Feast serves: those of the view without entity and event time, and `day`."""
-    others = {view.entity, view.time}
-    return [*(column.name for column in view.columns if column.name not in others), DAY]
+    return [Project(name=PROJECT, description="Airworthy's feature views"), *entities, feature_view]

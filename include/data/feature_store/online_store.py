@@ -6,16 +6,18 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from feast.infra.key_encoding_utils import serialize_entity_key
+from feast.infra.offline_stores.offline_store import OfflineStore
 from feast.infra.online_stores.postgres_online_store.postgres import (
     PostgreSQLOnlineStore,
     PostgreSQLOnlineStoreConfig,
     _table_id,
 )
 from feast.infra.utils.postgres.connection_utils import _get_conn_kwargs, _get_conninfo
+from feast.repo_config import FeastConfigBaseModel
 from psycopg import sql
 from psycopg_pool import ConnectionPool
 
-from include.data.feature_store.definitions import DAY
+from include.data.lake.partition_columns import DAY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
@@ -33,7 +35,7 @@ CREATE TABLE IF NOT EXISTS {table} (
     entity_key BYTEA, feature_name TEXT, value BYTEA, value_text TEXT, vector_value BYTEA,
     event_ts TIMESTAMPTZ NOT NULL, created_ts TIMESTAMPTZ NOT NULL, PRIMARY KEY (entity_key, feature_name)
 );
-CREATE INDEX IF NOT EXISTS {index} ON {table} (value_text) WHERE feature_name = 'day';
+CREATE INDEX IF NOT EXISTS {index} ON {table} (value_text) WHERE feature_name = {day};
 """
 # Rows are written in the order of their keys, so that two writers cannot deadlock.
 _UPSERT = """
@@ -45,16 +47,27 @@ WHERE (stored.event_ts, stored.created_ts) <= (EXCLUDED.event_ts, EXCLUDED.creat
 """
 _EVICT = """
 DELETE FROM {table} WHERE entity_key IN (
-    SELECT entity_key FROM {table} WHERE feature_name = 'day'
-    AND (value_text < %s OR value_text = ANY(%s) AND created_ts < %s)
+    SELECT entity_key FROM {table} WHERE feature_name = {day} AND {condition}
 )
 """
+_BEFORE = sql.SQL("value_text < %s")
+_VANISHED = sql.SQL("value_text = ANY(%s) AND created_ts < %s")
 
 
 class NewestOnlineStoreConfig(PostgreSQLOnlineStoreConfig):
     """Connection settings of the online store."""
 
     type: str = "include.data.feature_store.online_store.NewestOnlineStore"  # type: ignore[assignment]
+
+
+class NoOfflineStoreConfig(FeastConfigBaseModel):
+    """Configuration of `NoOfflineStore`."""
+
+    type: str = "include.data.feature_store.online_store.NoOfflineStore"
+
+
+class NoOfflineStore(OfflineStore):
+    """Feast demands an offline store; historical features are read by `feature_store.historical`."""
 
 
 class NewestOnlineStore(PostgreSQLOnlineStore):
@@ -97,15 +110,23 @@ class NewestOnlineStore(PostgreSQLOnlineStore):
         data: Sequence[tuple[Any, dict[str, Any], datetime, datetime | None]],
         progress: Callable[[int], Any] | None,
     ) -> None:
-        """Write rows in one transaction; a row is skipped if its entity has a newer one."""
+        """
+        Write the newest row of each entity in one transaction; it is skipped if a newer one is stored.
+
+        Of two rows with the same event time, the later one in `data` counts.
+        """
         version = config.entity_key_serialization_version
+        newest: dict[bytes, tuple[dict[str, Any], datetime, datetime | None]] = {}
+        for key, values, event_time, created in data:
+            entity = serialize_entity_key(key, entity_key_serialization_version=version)
+            if entity not in newest or newest[entity][1] <= event_time:
+                newest[entity] = (values, event_time, created)
         copy = sql.SQL("COPY incoming ({}) FROM STDIN").format(_column_names(_COLUMNS))
         with self._get_conn(config) as connection, connection.cursor() as cursor:
             name = sql.Identifier(_table_id(config.project, table))
             cursor.execute(sql.SQL("CREATE TEMP TABLE incoming (LIKE {}) ON COMMIT DROP").format(name))
             with cursor.copy(copy) as rows:
-                for key, values, event_time, created in data:
-                    entity = serialize_entity_key(key, entity_key_serialization_version=version)
+                for entity, (values, event_time, created) in newest.items():
                     for feature, value in values.items():
                         text = value.string_val if feature == DAY else None
                         rows.write_row(
@@ -115,19 +136,23 @@ class NewestOnlineStore(PostgreSQLOnlineStore):
         if progress:
             progress(len(data))
 
-    def evict(
-        self, config: RepoConfig, table: FeatureView, *, days: Collection[date], oldest: date, since: datetime
-    ) -> int:
-        """
-        Delete entities of days before `oldest`, and entities of `days` that were not written since `since`.
+    def evict_before(self, config: RepoConfig, table: FeatureView, oldest: date) -> int:
+        """Delete entities of days before `oldest`, and return the number of deleted values."""
+        return self._evict(config, table, _BEFORE, (str(oldest),))
 
-        Return the number of deleted values.
-        """
+    def evict_vanished(
+        self, config: RepoConfig, table: FeatureView, *, days: Collection[date], since: datetime
+    ) -> int:
+        """Delete entities of `days` that were not written since `since`; return the number of values."""
+        return self._evict(config, table, _VANISHED, ([str(day) for day in days], since))
+
+    def _evict(
+        self, config: RepoConfig, table: FeatureView, condition: sql.SQL, values: tuple[Any, ...]
+    ) -> int:
         name = sql.Identifier(_table_id(config.project, table))
+        query = sql.SQL(_EVICT).format(table=name, day=sql.Literal(DAY), condition=condition)
         with self._get_conn(config) as connection, connection.cursor() as cursor:
-            cursor.execute(
-                sql.SQL(_EVICT).format(table=name), (str(oldest), [str(day) for day in days], since)
-            )
+            cursor.execute(query, values)
             return cursor.rowcount
 
     def delete_entities(self, config: RepoConfig, table: FeatureView, keys: Sequence[Any]) -> int:
@@ -155,8 +180,10 @@ class NewestOnlineStore(PostgreSQLOnlineStore):
                 cursor.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(table))
             for view in tables_to_keep:
                 name = _table_id(config.project, view)
-                names = {"table": sql.Identifier(name), "index": sql.Identifier(f"{name}_{DAY}")}
-                cursor.execute(sql.SQL(_CREATE).format(**names))
+                create = sql.SQL(_CREATE).format(
+                    table=sql.Identifier(name), index=sql.Identifier(f"{name}_day"), day=sql.Literal(DAY)
+                )
+                cursor.execute(create)
 
 
 def _column_names(columns: Sequence[str]) -> sql.Composed:

@@ -8,6 +8,7 @@ from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.type_map import python_values_to_proto_values
 
 from include.data.feature_store.client import open_store
+from include.data.feature_store.columns import join_key
 from include.data.feature_store.definitions import PROJECT
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def remove_keys(view: FeatureView, url: str | URL, keys: Sequence[Mapping[str, A
     Parameters
     ----------
     keys
-        Value by join key of each entity.
+        Value of each entity column, of each entity.
 
     Raises
     ------
@@ -56,13 +57,13 @@ def remove_keys(view: FeatureView, url: str | URL, keys: Sequence[Mapping[str, A
         }
         if view.name not in registered or not keys:
             return 0
-        encoded = [_entity_key(key) for key in keys]
+        encoded = [_entity_key(view, key) for key in keys]
         deleted: int = store.provider.online_store.delete_entities(
             store.config, registered[view.name], encoded
         )
     return deleted
 
 
-def _entity_key(key: Mapping[str, Any]) -> EntityKey:
+def _entity_key(view: FeatureView, key: Mapping[str, Any]) -> EntityKey:
     values = [python_values_to_proto_values([value])[0] for value in key.values()]
-    return EntityKey(join_keys=list(key), entity_values=values)
+    return EntityKey(join_keys=[join_key(view, name) for name in key], entity_values=values)

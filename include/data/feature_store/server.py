@@ -43,7 +43,7 @@ def main() -> int:
             client.register_views(store, online, settings().lake_uri)
             # A first look-up loads what Feast loads lazily, so that the first caller does not wait.
             for view in online:
-                client.look_up(store, view, [client.sentinel_key(view)])
+                client.look_up(store, view, client.sentinel_key(view))
             uvicorn.run(
                 feature_server_app(store),
                 host=settings().features_host,

@@ -119,7 +119,7 @@ class Lake:
 
         def replace(opened: DeltaTable | None) -> int:
             existing = opened or self._open(table, None)
-            rows = change(table_reader.read_rows(table, existing, partitions))
+            rows = change(dtypes.to_frame(table_reader.read_rows(table, existing, partitions)))
             return self._replace(pending, existing, rows)
 
         return self._commit(pending, replace)
@@ -140,8 +140,19 @@ class Lake:
         version: int | None = None,
         columns: Sequence[str] | None = None,
     ) -> pd.DataFrame:
+        """Return rows of a table as a frame; parameters and errors are those of `read_table`."""
+        return dtypes.to_frame(self.read_table(table, days, version=version, columns=columns))
+
+    def read_table(
+        self,
+        table: str,
+        days: Collection[Partition] | None = None,
+        *,
+        version: int | None = None,
+        columns: Sequence[str] | None = None,
+    ) -> pa.Table:
         """
-        Return rows of a table.
+        Return rows of a table in the types of its columns.
 
         Parameters
         ----------

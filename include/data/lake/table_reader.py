@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from include.data.lake import dtypes
 from include.data.lake.partition_columns import DAY, HOUR, PartitionSet, partition_from_columns
 from include.errors import DataError, PartitionMissing
 from include.partitions import format_partition, hours_of
@@ -15,7 +14,6 @@ from include.partitions import format_partition, hours_of
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    import pandas as pd
     from deltalake import DeltaTable
 
     from include.partitions import Partition
@@ -23,7 +21,7 @@ if TYPE_CHECKING:
 
 def read_rows(
     table: str, opened: DeltaTable, partitions: PartitionSet | None, columns: Sequence[str] | None = None
-) -> pd.DataFrame:
+) -> pa.Table:
     """
     Return rows of an open table.
 
@@ -45,19 +43,18 @@ def read_rows(
     """
     if partitions is not None and not partitions.partitions:
         empty = pa.schema(opened.schema().to_arrow()).empty_table()
-        return dtypes.to_frame(empty if columns is None else empty.select(columns))
+        return empty if columns is None else empty.select(columns)
     # Files of other days are not opened; the filter selects hours within the files.
     file_filter = None if partitions is None else [(DAY, "in", list(partitions.by_day()))]
     row_filter = None if partitions is None else partitions.expression()
     dataset = opened.to_pyarrow_dataset(file_pruning_predicate=file_filter)
     try:
-        rows = dataset.to_table(columns=None if columns is None else list(columns), filter=row_filter)
+        return dataset.to_table(columns=None if columns is None else list(columns), filter=row_filter)
     except FileNotFoundError as error:
         raise DataError(
             f"Version {opened.version()} of {table} cannot be read, since its files were deleted. "
             "Name a newer version, or keep versions for longer."
         ) from error
-    return dtypes.to_frame(rows)
 
 
 def require_columns(table: str, opened: DeltaTable, columns: Sequence[str]) -> None:

@@ -13,6 +13,7 @@ import pandas as pd
 from pydantic import TypeAdapter, ValidationError
 
 from include.catalog import catalog
+from include.data.feature_store.historical import historical
 from include.data.snapshots.label_completeness import label_completeness
 from include.data.snapshots.target_encoding import encode
 from include.errors import DataError, PartitionMissing
@@ -180,9 +181,6 @@ def _join_labels(use_case: UseCase, snapshot: Snapshot, lake: Lake, view: Featur
 
 def _features(use_case: UseCase, snapshot: Snapshot, lake: Lake, view: FeatureView) -> pd.DataFrame:
     """Return entity, time, `day`, features and auxiliary columns: one row per entity and day."""
-    # Feast takes seconds to import.
-    from include.data.feature_store.client import historical
-
     entities = _read_days(
         lake, view.name, snapshot.feature_version, snapshot, [view.entity, view.time, "day"]
     )

@@ -71,7 +71,7 @@ class OnlineFeatures:
     async def _look_up(self, keys: Sequence[Any], names: list[str]) -> dict[str, list[Any]]:
         query = {
             "features": [f"{self._view.name}:{name}" for name in names],
-            "entities": {self.key.name: list(keys)},
+            "entities": {f"{self._view.name}.{self.key.name}": list(keys)},
         }
         content = await self._query(query)
         columns = dict(zip(content["metadata"]["feature_names"], content["results"], strict=True))

@@ -67,8 +67,8 @@ def test_erased_entity_is_nowhere(stores, features, lake, database, database_url
     assert plan_erasure(stores, ANN).tables == ()
     assert lake.read(VIEW.name)["person"].tolist() == ["bob"]
     with open_store(database_url) as store:
-        assert look_up(store, VIEW, ["ann", "bob"])["amount"].tolist()[1] == 2.0
-        assert pd.isna(look_up(store, VIEW, ["ann"])["amount"][0])
+        assert look_up(store, VIEW, {"person": ["ann", "bob"]})["amount"].tolist()[1] == 2.0
+        assert pd.isna(look_up(store, VIEW, {"person": ["ann"]})["amount"][0])
     with database.connect() as connection:
         (entry,) = ledger_entries(connection, "person")
     assert (entry["event"], entry["actor"]) == ("erased", "cli:bob")

@@ -33,6 +33,6 @@ def test_removed_key_is_not_online_any_more(real_lake, database_url, view):
     keys = real_lake.read(view.name, [date(2013, 1, 3)])["flight_id"].tolist()[:2]
     assert remove_keys(view, database_url, [{"flight_id": keys[0]}]) > 0
     with open_store(database_url) as store:
-        carriers = look_up(store, view, keys)["carrier"]
+        carriers = look_up(store, view, {"flight_id": keys})["carrier"]
     assert carriers.isna().tolist() == [True, False]
     assert remove_keys(view, database_url, [{"flight_id": keys[0]}]) == 0

@@ -79,5 +79,5 @@ def feature_server(postgres: Any, tmp_path_factory: pytest.TempPathFactory) -> I
         store.open_store(url) as opened,
         serving(server.feature_server_app(opened), free_ports(1)[0]) as address,
     ):
-        store.look_up(opened, VIEW, ["one"])
+        store.look_up(opened, VIEW, {"flight_id": ["one"]})
         yield address

@@ -100,5 +100,5 @@ def test_what_is_published_comes_online_with_its_run(observed, context, database
     }  # fmt: skip
     assert materialise.execute(context())["days"] == [str(DAY)]  # by hand, without a day
     with client.open_store(database.url) as opened:
-        result = client.look_up(opened, VIEW, rows[VIEW.entity].tolist()[:5])
+        result = client.look_up(opened, VIEW, {VIEW.entity: rows[VIEW.entity].tolist()[:5]})
     assert result["distance"].tolist() == rows["distance"].tolist()[:5]
