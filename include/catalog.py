@@ -198,9 +198,19 @@ def _check_use_case(case: UseCase, datasets: DeclarationPackage, views: Declarat
     for gate in case.gates:
         for column in gate.columns:
             _require_name(column, columns, f"gates.{gate.name}")
+    _require_days(datasets[case.label.dataset])
     label_columns = {column.name: column for column in datasets[case.label.dataset].columns}
     _require_name(case.label.column, label_columns, "label.column")
     case.label.check_column(label_columns[case.label.column], case.task)
+
+
+def _require_days(dataset: Dataset) -> None:
+    """Raise DeclarationError if the labels of a day in UTC are not in partitions of that day."""
+    if dataset.granularity in {"week", "month"} or dataset.calendar.time_zone != "UTC":
+        raise DeclarationError(
+            f"label.dataset: the partitions of {dataset.name} are no days or hours in UTC, in which labels "
+            "are joined to features; declare it with granularity day or hour and without time_zone"
+        )
 
 
 def _require_lookback(view: FeatureView, source: ViewSource, dataset: Dataset) -> None:

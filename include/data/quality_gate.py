@@ -60,7 +60,7 @@ def run_quality_gate(
     queue = quarantine.Quarantine(declared, lake, engine)
     released = withdrawal.released_keys(queue, days)
     checks = [*history_checks(declared, lake, days), *released.checks()]
-    report = validate_partition(Batch.of(frame, days), PartitionRules.of(declared), checks)
+    report = validate_partition(Batch.of(frame, days, declared.calendar), PartitionRules.of(declared), checks)
     gate_results.record_gate_result(engine, declared.name, run, partitions.format_key(days), report)
     page = render_quality_page(report, declared.name)
     reports.write_report(lake.uri, lake.storage_options, page_path(declared.name, days), page)

@@ -11,7 +11,13 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-LENGTHS = {"day": timedelta(days=1), "hour": timedelta(hours=1)}
+# Of a month the longest; a local day on which the clocks change has an hour more or less.
+LENGTHS = {
+    "hour": timedelta(hours=1),
+    "day": timedelta(days=1),
+    "week": timedelta(weeks=1),
+    "month": timedelta(days=31),
+}
 # Column of the frames that `build` gets: when a row was known.
 KNOWN_AT = "_airworthy_known_at"
 

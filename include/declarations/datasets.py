@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
-from typing import Literal, Self
+from typing import Self
 
 from pydantic import Field, model_validator
 
@@ -16,12 +16,14 @@ from include.declarations.base import (
     Severity,
     Share,
     Tag,
+    TimeZone,
     known_after,
     require_known,
     require_unique,
 )
 from include.declarations.columns import Column
 from include.declarations.sources import AnySource, DatabaseSource
+from include.partitions import Calendar, Granularity
 
 
 class Freshness(Declaration):
@@ -60,9 +62,11 @@ class Stability(Declaration):
 
 class Dataset(Declaration):
     """
-    A table that arrives in partitions, one of each `granularity`: day or hour (in UTC).
+    A table that arrives in partitions, one of each `granularity`: hour, day, week (from Monday) or month.
 
-    A partition lands `lag_days` days after its day; the sensor waits `landing_timeout` for it. `volume`
+    Hours are in UTC; days, weeks and months begin at midnight in `time_zone`, by default UTC. A week or month
+    is named by its first day. A day lands `lag_days` days after its begin, a week or month so long after its
+    end; the sensor waits `landing_timeout` for it. `volume`
     bounds its number of accepted rows. If more than the share `quarantine_limit` (0 to 1) of its rows is
     rejected, the whole partition is rejected. `key` are the columns that identify a row.
 
@@ -80,7 +84,8 @@ class Dataset(Declaration):
     key: tuple[str, ...] = Field(min_length=1)
     first_partition: date
     last_partition: date | None = None
-    granularity: Literal["day", "hour"] = "day"
+    granularity: Granularity = "day"
+    time_zone: TimeZone | None = None
     lag_days: int = Field(default=0, ge=0)
     known_at: str | None = None
     known_from: KnownFrom = "end"
@@ -111,12 +116,30 @@ class Dataset(Declaration):
             )
         if self.last_partition and self.last_partition < self.first_partition:
             raise ValueError("last_partition is before first_partition")
+        self._require_partitions()
         return self
 
     @property
+    def calendar(self) -> Calendar:
+        """How the data is divided into partitions."""
+        return Calendar(self.granularity, self.time_zone or "UTC")
+
+    @property
     def known_after(self) -> timedelta:
-        """Time from the start of a partition until it is known."""
+        """Longest time from the start of a partition until it is known."""
         return known_after(self.known_from, LENGTHS[self.granularity], timedelta(days=self.lag_days))
+
+    def _require_partitions(self) -> None:
+        """Raise ValueError if the bounds are no partitions, or hours have a time zone."""
+        if self.granularity == "hour" and self.time_zone:
+            raise ValueError("time_zone: hours are those of UTC; remove time_zone, or declare days")
+        for name in ("first_partition", "last_partition"):
+            bound = getattr(self, name)
+            if bound is not None and bound != self.calendar.partition_of(bound):
+                raise ValueError(
+                    f"{name}: {bound} does not begin a {self.granularity}; give its first day, "
+                    f"{self.calendar.partition_of(bound)}"
+                )
 
     @property
     def watermark(self) -> str | None:

@@ -19,6 +19,7 @@ from include.declarations.base import (
     require_unique,
 )
 from include.declarations.columns import Column
+from include.partitions import Calendar
 
 
 class ViewSource(Declaration):
@@ -99,6 +100,11 @@ class FeatureView(Declaration):
         # The model is frozen: only object.__setattr__ can complete it.
         object.__setattr__(self, "columns", self.columns + missing)
         return self
+
+    @property
+    def calendar(self) -> Calendar:
+        """How the rows are divided into partitions."""
+        return Calendar(self.granularity)
 
     @property
     def known_after(self) -> timedelta:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from include.data.lake.table_statistics import table_statistics
 from include.governance import usage
 from include.governance.model_facts import ModelFacts
-from include.partitions import end_of, format_partition
+from include.partitions import format_partition
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -184,7 +184,9 @@ def _describe_table(
 ) -> tuple[FreshnessEntry, tuple[ColumnEntry, ...]]:
     statistics = table_statistics(lake, table.name)
     newest = statistics.newest
-    age = None if newest is None else ((now or datetime.now(UTC)) - end_of(newest)).total_seconds() / DAY_S
+    age = None
+    if newest is not None:
+        age = ((now or datetime.now(UTC)) - table.calendar.end_of(newest)).total_seconds() / DAY_S
     freshness = FreshnessEntry(
         newest=None if newest is None else format_partition(newest),
         age_days=age,

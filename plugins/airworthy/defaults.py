@@ -65,12 +65,12 @@ def is_needed(dag_id: str) -> bool:
 
 
 def day_range(granularity: Granularity = "day") -> dict[str, Param]:
-    """Return the parameters `first` and `last` of a DAG that can run over a range of days or hours."""
+    """Return the parameters `first` and `last` of a DAG that can run over a range of partitions."""
     schema: dict[str, Any] = {"type": ["null", "string"]}
-    if granularity == "day":
-        schema["format"] = "date"
-    else:
+    if granularity == "hour":
         schema |= {"pattern": r"^\d{4}-\d\d-\d\d(T\d\d)?$", "examples": ["2013-07-01T05"]}
+    else:
+        schema["format"] = "date"
     return {
         "first": Param(None, description=f"First {granularity} of a bulk run", **schema),
         "last": Param(

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from include.data.snapshots.snapshot import Snapshot
     from include.declarations import UseCase
     from include.modeling.registry.provenance import Provenance
-    from include.partitions import Granularity, Partition
+    from include.partitions import Calendar, Partition
 
 
 def dag_run_key(context: Context) -> str:
@@ -117,14 +117,14 @@ def run_days(context: Context) -> list[date]:
     return partitions.parse_key(partition_key(context))
 
 
-def run_partitions(context: Context, granularity: Granularity) -> list[Partition]:
+def run_partitions(context: Context, calendar: Calendar) -> list[Partition]:
     """
-    Return the days or hours of the run's partition, oldest first.
+    Return the partitions of the run, oldest first.
 
     :raises DataError: if one of them has not started yet
     """
-    selected = partitions.parse_partition(partition_key(context), granularity)
-    partitions.require_started(selected, datetime.now(UTC))
+    selected = calendar.parse(partition_key(context))
+    calendar.require_started(selected, datetime.now(UTC))
     return selected
 
 

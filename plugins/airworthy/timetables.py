@@ -10,7 +10,7 @@ from airflow.partition_mappers.base import PartitionMapper
 from airflow.timetables.simple import PartitionedAssetTimetable
 from airflow.timetables.trigger import CronPartitionTimetable
 
-from include.partitions import FORMAT, HOUR_FORMAT, STEP, end_of
+from include.partitions import FORMAT, HOUR_FORMAT, hours_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,22 +24,46 @@ if TYPE_CHECKING:
 
 INCOMPLETE = "incomplete"
 _DAYS = CronPartitionTimetable("0 0 * * *", timezone="UTC", key_format=FORMAT)
-# Cron expression, format of the partition key, runs per day.
-_SCHEDULES = {"day": ("0 0 * * *", FORMAT, 1), "hour": ("0 * * * *", HOUR_FORMAT, 24)}
+# Cron expression.
+_SCHEDULES = {"hour": "0 * * * *", "day": "0 0 * * *", "week": "0 0 * * 1", "month": "0 0 1 * *"}
 
 
 def ingestion_timetable(dataset: Dataset) -> sdk.CronPartitionTimetable:
-    """Return the timetable that runs for each partition of a dataset, as many days later as it lands."""
-    cron, key_format, runs_per_day = _SCHEDULES[dataset.granularity]
-    offset = -runs_per_day * dataset.lag_days
-    return sdk.CronPartitionTimetable(cron, timezone="UTC", run_offset=offset, key_format=key_format)
+    """
+    Return the timetable that runs for each partition of a dataset.
+
+    It runs for a day or hour as many days after its begin as it lands, and for a week or month at its end:
+    for what lands later, the sensor waits (`landing_delay`).
+    """
+    is_hourly = dataset.granularity == "hour"
+    runs_per_day = 24 if is_hourly else 1
+    return sdk.CronPartitionTimetable(
+        _SCHEDULES[dataset.granularity],
+        timezone=dataset.calendar.time_zone,
+        run_offset=-1 if _runs_at_end(dataset) else -runs_per_day * dataset.lag_days,
+        key_format=HOUR_FORMAT if is_hourly else FORMAT,
+    )
 
 
 def last_ingestion_date(dataset: Dataset) -> datetime | None:
     """Return the date of the run for the last partition; None if there is no last partition."""
-    if dataset.last_partition is None:
+    last = dataset.last_partition
+    if last is None:
         return None
-    return end_of(dataset.last_partition) - STEP[dataset.granularity] + timedelta(days=dataset.lag_days)
+    if _runs_at_end(dataset):
+        return dataset.calendar.end_of(last)
+    if dataset.granularity == "hour":
+        return hours_of(last + timedelta(days=dataset.lag_days))[-1]
+    return dataset.calendar.start_of(last + timedelta(days=dataset.lag_days))
+
+
+def landing_delay(dataset: Dataset) -> timedelta:
+    """Return how long after the begin of its run a partition lands."""
+    return timedelta(days=dataset.lag_days if _runs_at_end(dataset) else 0)
+
+
+def _runs_at_end(dataset: Dataset) -> bool:
+    return dataset.granularity in {"week", "month"}
 
 
 class DayMapper(PartitionMapper):

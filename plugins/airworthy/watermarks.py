@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airworthy import assets, run_context
-from include.partitions import contiguous_ranges, format_key, format_partition, parse_partition
+from include.partitions import DAYS, HOURS, contiguous_ranges, format_key, format_partition
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -26,7 +26,7 @@ def pending_changes(context: Context, dataset: Dataset, source: Any, lake: Lake)
     if dataset.watermark is None or not run_context.moves_watermark(context):
         return None
     since = context["asset_state_store"][assets.dataset(dataset.name)].get(KEY)
-    current = run_context.run_partitions(context, dataset.granularity)[-1]
+    current = run_context.run_partitions(context, dataset.calendar)[-1]
     changes = source.changes(dataset, since, current, lake.partitions(dataset.name))
     late = [format_partition(partition) for partition in changes.late]
     return {"watermark": changes.watermark, "late": late}
@@ -43,7 +43,8 @@ def plan_late_runs(changes: dict[str, Any] | None) -> list[dict[str, Any]]:
         return []
     late: list[Partition] = []
     for name in changes["late"]:
-        late.extend(parse_partition(name, "hour" if "T" in name else "day"))
+        # The days that begin weeks or months are not contiguous: each of those has a run.
+        late.extend((HOURS if "T" in name else DAYS).parse(name))
     return [
         {
             "trigger_run_id": f"late__{format_key(partitions)}__{changes['watermark']}",

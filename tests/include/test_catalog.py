@@ -250,6 +250,20 @@ def test_dependent_declarations_name_the_invalid_one(declare):
     assert case.startswith("use_cases/price.py: feature_view: the declaration of 'sale_features' is invalid")
 
 
+@pytest.mark.parametrize(
+    "changed", ['first_partition=date(2026, 1, 5), granularity="week"', 'time_zone="Asia/Tokyo"']
+)
+def test_labels_need_days_in_utc(declare, changed):
+    results = GOOD["datasets/results.py"].replace("lag_days=2", changed)
+    if "first" in changed:
+        results = results.replace("first_partition=date(2026, 1, 1),", "")
+    declared = declare(
+        datasets__results=results, use_cases__bad=USE_CASE.replace('"sales"', '"results"').format(name="bad")
+    )
+    assert len(declared.problems) == 1
+    assert "label.dataset: the partitions of results are no days or hours in UTC" in declared.problems[0]
+
+
 def test_all_problems_of_a_declaration_are_reported(declare):
     source = USE_CASE.format(name="bad").replace("metric=", "metirc=", 1).replace("regression", "regresion")
     problem = declare(use_cases__bad=source).problems[0]

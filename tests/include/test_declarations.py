@@ -194,6 +194,14 @@ IMPOSSIBLE = {
         lambda: again(DATASET, key=("flight_di",)),
         "key: unknown flight_di; there are .*flight_id",
     ),
+    "first day within a week": (
+        lambda: again(DATASET, granularity="week", first_partition=date(2013, 1, 2)),
+        "first_partition: 2013-01-02 does not begin a week; give its first day, 2012-12-31",
+    ),
+    "hours of a zone": (
+        lambda: again(DATASET, granularity="hour", time_zone="Asia/Tokyo"),
+        "time_zone: hours are those of UTC",
+    ),
     "volume upside down": (lambda: again(DATASET, volume=(10, 1)), "volume: the lower bound 10"),
     "end before the beginning": (
         lambda: again(DATASET, last_partition=date(2012, 1, 1)),

@@ -18,20 +18,20 @@ FIVE = datetime(2013, 7, 1, 5, tzinfo=UTC)
 def test_name_of_a_partition_is_parsed_to_the_partition(partition, name):
     assert partitions.format_partition(partition) == name
     assert partitions.format_key([partition]) == name
-    assert partitions.parse_partition(name, "hour" if partition is FIVE else "day") == [partition]
+    assert (partitions.HOURS if partition is FIVE else partitions.DAYS).parse(name) == [partition]
 
 
 @given(st.datetimes(datetime(1970, 1, 1), datetime(2100, 1, 1)), st.integers(1, 60))
 def test_range_of_hours_is_parsed_to_its_hours(begin, count):
     first = begin.replace(minute=0, second=0, microsecond=0, tzinfo=UTC)
     hours = [first + timedelta(hours=n) for n in range(count)]
-    assert partitions.parse_partition(partitions.format_key(hours), "hour") == hours
+    assert partitions.HOURS.parse(partitions.format_key(hours)) == hours
     assert partitions.parse_key(partitions.format_key(hours)) == sorted({hour.date() for hour in hours})
 
 
 def test_day_of_hourly_data_is_its_24_hours():
-    assert partitions.parse_partition("2013-07-01", "hour") == partitions.hours_of(DAY)
-    assert len(partitions.parse_partition("2013-07-01..2013-07-02", "hour")) == 48
+    assert partitions.HOURS.parse("2013-07-01") == partitions.hours_of(DAY)
+    assert len(partitions.HOURS.parse("2013-07-01..2013-07-02")) == 48
 
 
 @pytest.mark.parametrize("day", [date(2013, 3, 10), date(2013, 11, 3)], ids=["spring", "autumn"])
@@ -56,14 +56,14 @@ def test_day_on_which_clocks_change_has_24_hours(day):
 )
 def test_invalid_key_is_refused_with_an_example(key, message):
     with pytest.raises(DataError, match=message):
-        partitions.parse_partition(key)
+        partitions.DAYS.parse(key)
 
 
 def test_partition_that_has_not_begun_is_refused():
     now = datetime(2013, 7, 1, 5, 30, tzinfo=UTC)
-    partitions.require_started([DAY, FIVE], now)
+    partitions.DAYS.require_started([DAY, FIVE], now)
     with pytest.raises(DataError, match="2013-07-01T06 has not begun yet: it is 2013-07-01 05:30 UTC"):
-        partitions.require_started([FIVE, FIVE + timedelta(hours=1)], now)
+        partitions.DAYS.require_started([FIVE, FIVE + timedelta(hours=1)], now)
 
 
 def test_contiguous_ranges_are_separated_by_gaps():
@@ -71,3 +71,69 @@ def test_contiguous_ranges_are_separated_by_gaps():
     assert [partitions.format_key(days_in_range) for days_in_range in partitions.contiguous_ranges(days)] == [
         "2013-07-01..2013-07-02", "2013-07-04..2013-07-05", "2013-07-09"
     ]  # fmt: skip
+
+
+WEEKS = partitions.Calendar("week")
+MONTHS = partitions.Calendar("month")
+
+
+@pytest.mark.parametrize(
+    ("calendar", "key", "names"),
+    [
+        (WEEKS, "2013-07-01", ["2013-07-01"]),
+        (WEEKS, "2013-12-30..2014-01-12", ["2013-12-30", "2014-01-06"]),
+        (MONTHS, "2013-12-01..2014-02-28", ["2013-12-01", "2014-01-01", "2014-02-01"]),
+        (MONTHS, "2013-07-01..2013-07-31", ["2013-07-01"]),
+    ],
+)
+def test_weeks_and_months_are_named_by_their_first_day(calendar, key, names):
+    parsed = calendar.parse(key)
+    assert list(map(partitions.format_partition, parsed)) == names
+    assert partitions.contiguous_ranges(parsed, calendar) == [parsed]
+
+
+@pytest.mark.parametrize(
+    ("calendar", "key", "message"),
+    [
+        (WEEKS, "2013-07-03", "does not begin with a week: give its first day, 2013-07-01"),
+        (MONTHS, "2013-07-02..2013-08-31", "does not begin with a month: give its first day, 2013-07-01"),
+        (MONTHS, "2013-07-01T05", "names hours, but the data comes by month"),
+    ],
+)
+def test_key_within_a_week_or_month_is_refused(calendar, key, message):
+    with pytest.raises(DataError, match=message):
+        calendar.parse(key)
+
+
+@given(
+    st.datetimes(datetime(2000, 1, 1), datetime(2030, 1, 1), timezones=st.just(UTC)),
+    st.sampled_from(["hour", "day", "week", "month"]),
+    st.sampled_from(["UTC", "America/New_York", "Asia/Tokyo", "Africa/Cairo", "America/Sao_Paulo"]),
+)
+def test_partitions_follow_each_other_without_gaps(moment, granularity, zone):
+    calendar = partitions.Calendar(granularity, zone)
+    partition = calendar.partition_at(moment)
+    assert calendar.start_of(partition) <= moment < calendar.end_of(partition)
+    assert calendar.end_of(partition) == calendar.start_of(calendar.following(partition))
+    assert list(calendar.overlapping(moment, calendar.end_of(partition))) == [partition]
+    assert calendar.parse(partitions.format_partition(partition)) == [partition]
+
+
+@pytest.mark.parametrize(
+    ("day", "hours"),
+    [(date(2013, 3, 10), 23), (date(2013, 11, 3), 25), (date(2013, 7, 1), 24)],
+    ids=["spring", "autumn", "summer"],
+)
+def test_local_day_has_the_hours_that_its_clocks_leave_it(day, hours):
+    york = partitions.Calendar("day", "America/New_York")
+    assert york.end_of(day) - york.start_of(day) == timedelta(hours=hours)
+    assert york.start_of(day).astimezone(ZoneInfo("America/New_York")).hour == 0
+    assert len(list(partitions.HOURS.overlapping(york.start_of(day), york.end_of(day)))) == hours
+
+
+def test_local_day_that_has_not_begun_is_refused():
+    tokyo = partitions.Calendar("day", "Asia/Tokyo")
+    evening = datetime(2013, 6, 30, 15, tzinfo=UTC)
+    tokyo.require_started([DAY], evening)
+    with pytest.raises(DataError, match="2013-07-01 has not begun yet"):
+        partitions.DAYS.require_started([DAY], evening)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from include.data.lake.partition_columns import DAY, HOUR, parse_partition_name
-from include.partitions import STEP, day_of, end_of, start_of
+from include.declarations import Dataset
+from include.partitions import day_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from include.declarations import Dataset, FeatureView, ViewSource
+    from include.declarations import FeatureView, ViewSource
     from include.partitions import Granularity, Partition
 
 _EARLIEST = datetime.min.replace(tzinfo=UTC)
@@ -25,7 +24,11 @@ def due_at(declared: Dataset | FeatureView, partition: Partition) -> datetime:
 
     It is the end of the partition plus the declared lag, unless `known_from` declares another moment.
     """
-    return start_of(partition) + declared.known_after
+    if declared.known_from == "end":
+        # A month has no fixed length, nor has a day on which the clocks of its zone change.
+        lag = timedelta(days=declared.lag_days) if isinstance(declared, Dataset) else timedelta(0)
+        return declared.calendar.end_of(partition) + lag
+    return declared.calendar.start_of(partition) + declared.known_after
 
 
 def known_at(dataset: Dataset, rows: pd.DataFrame, *, online: bool) -> pd.Series[pd.Timestamp]:
@@ -64,10 +67,10 @@ def source_partitions(
 
     They are those of its own time and of the lookback before it that are known when the view's partition is.
     """
-    start = start_of(partition)
+    start = view.calendar.start_of(partition)
     first = start - min(source.lookback, start - _EARLIEST)
     known_by = due_at(view, partition)
-    candidates = _overlapping(dataset.granularity, first, end_of(partition))
+    candidates = dataset.calendar.overlapping(first, view.calendar.end_of(partition))
     return [candidate for candidate in candidates if due_at(dataset, candidate) <= known_by]
 
 
@@ -76,7 +79,9 @@ def reading_partitions(
 ) -> list[Partition]:
     """Return the partitions of a view that are built from a partition of a dataset, ascending."""
     known_by = due_at(dataset, partition)
-    candidates = _overlapping(view.granularity, start_of(partition), end_of(partition) + source.lookback)
+    start = dataset.calendar.start_of(partition)
+    end = dataset.calendar.end_of(partition)
+    candidates = view.calendar.overlapping(start, end + source.lookback)
     return [candidate for candidate in candidates if due_at(view, candidate) >= known_by]
 
 
@@ -96,12 +101,3 @@ def _partitions_due(dataset: Dataset, rows: pd.DataFrame) -> pd.Series[pd.Timest
     due = {name: due_at(dataset, parse_partition_name(name)) for name in names.unique()}
     times = pd.to_datetime(names.map(due), utc=True)
     return times.astype("datetime64[us, UTC]")
-
-
-def _overlapping(granularity: Granularity, first: datetime, end: datetime) -> Iterator[Partition]:
-    """Yield the partitions with a part between `first` and `end`, which is not included."""
-    step = STEP[granularity]
-    partition: Partition = first.date() if granularity == "day" else first.replace(minute=0, second=0)
-    while start_of(partition) < end:
-        yield partition
-        partition += step

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from include.partitions import contiguous_ranges, day_of, format_key, format_partition, parse_partition
+from include.partitions import DAYS, HOURS, contiguous_ranges, day_of, format_key, format_partition
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -41,7 +41,7 @@ class PartitionSet:
         """Return the set with this `key`."""
         partitions: list[Partition] = []
         for part in filter(None, key.split(",")):
-            partitions += parse_partition(part, "hour" if "T" in part else "day")
+            partitions += (HOURS if "T" in part else DAYS).parse(part)
         return cls(tuple(partitions))
 
     @property

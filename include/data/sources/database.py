@@ -15,7 +15,7 @@ from include.data.sources.base import Extract
 from include.data.sources.queries import PartitionQuery
 from include.declarations import DatabaseSource
 from include.errors import DataError, DeclarationError, PartitionMissing
-from include.partitions import end_of, format_partition, start_of
+from include.partitions import format_partition
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,16 +74,18 @@ class UpstreamDatabase:
         With a watermark of moments, a partition is complete when there are changes after its end; otherwise
         when it has ended by the clock of the database.
         """
+        calendar = dataset.calendar
+        query = self._query(dataset)
         with self._transaction(dataset, partitions[0]) as connection:
-            now = self._query(dataset).dialect.current_time(connection)
-            unfinished = [partition for partition in partitions if end_of(partition) > now]
-            ended = [partition for partition in partitions if end_of(partition) <= now]
-            if ended and database_source(dataset).watermark:
-                newest = self._query(dataset).newest_change(connection, start_of(ended[0]), _END_OF_TIME)
+            now = query.dialect.current_time(connection)
+            unfinished = [partition for partition in partitions if calendar.end_of(partition) > now]
+            ended = [partition for partition in partitions if calendar.end_of(partition) <= now]
+            if ended and query.source.watermark:
+                newest = query.newest_change(connection, calendar.start_of(ended[0]), _END_OF_TIME)
                 if newest is None:
                     unfinished += ended
                 elif isinstance(newest, datetime):
-                    unfinished += [partition for partition in ended if end_of(partition) > newest]
+                    unfinished += [partition for partition in ended if calendar.end_of(partition) > newest]
         return sorted(unfinished)
 
     def read(self, dataset: Dataset, partitions: Sequence[Partition]) -> Extract:
@@ -93,7 +95,7 @@ class UpstreamDatabase:
         undeclared: dict[str, None] = {}
         with self._transaction(dataset, partitions[0]) as connection:
             now = self._query(dataset).dialect.current_time(connection)
-            unfinished = [partition for partition in partitions if end_of(partition) > now]
+            unfinished = [partition for partition in partitions if dataset.calendar.end_of(partition) > now]
             if unfinished:
                 raise PartitionMissing(
                     f"{self.location(dataset, unfinished[0])} is not complete: it has not ended."
@@ -134,8 +136,8 @@ class UpstreamDatabase:
         late: list[Partition] = []
         with self._transaction(dataset, current) as connection:
             now = self._query(dataset).dialect.current_time(connection)
-            first = start_of(dataset.first_partition)
-            newest = self._query(dataset).newest_change(connection, first, end_of(current))
+            first = dataset.calendar.start_of(dataset.first_partition)
+            newest = self._query(dataset).newest_change(connection, first, dataset.calendar.end_of(current))
             if isinstance(newest, datetime):
                 # All changes before that moment are committed.
                 newest = min(newest, now - database_source(dataset).settle)
@@ -153,7 +155,7 @@ class UpstreamDatabase:
         if not partitions:
             return []
         newest = self._query(dataset).newest_change(
-            connection, start_of(partitions[0]), end_of(partitions[-1])
+            connection, dataset.calendar.start_of(partitions[0]), dataset.calendar.end_of(partitions[-1])
         )
         if newest is None or newest <= since:
             return []
@@ -174,7 +176,9 @@ class UpstreamDatabase:
         spelling = Spelling(query.source.time_zone)
         tables = [read_driver_rows([], dataset.columns)]
         streaming = connection.execution_options(stream_results=True, max_row_buffer=BATCH_ROWS)
-        with query.execute(streaming, start_of(partition), end_of(partition)) as result:
+        with query.execute(
+            streaming, dataset.calendar.start_of(partition), dataset.calendar.end_of(partition)
+        ) as result:
             existing = list(result.keys()) if result.returns_rows else []
             self._require_columns(dataset, partition, existing)
             undeclared = [name for name in existing if name not in {*names, query.source.watermark}]

@@ -10,6 +10,7 @@ import pandas as pd
 
 from include.data.lake.partition_columns import DAY, PartitionSet
 from include.errors import DataError
+from include.partitions import DAYS, Calendar
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -41,15 +42,18 @@ class Batch:
         The requested partitions in order.
     incoming_rows : numpy.ndarray
         int64 (number of partitions,): rows of each requested partition before any row was rejected.
+    calendar : Calendar
+        When each partition begins and ends.
     """
 
     frame: pd.DataFrame = field(repr=False)
     positions: Array = field(repr=False)
     partitions: PartitionSet
     incoming_rows: Array = field(repr=False)
+    calendar: Calendar = DAYS
 
     @classmethod
-    def of(cls, frame: pd.DataFrame, partitions: Collection[Partition]) -> Batch:
+    def of(cls, frame: pd.DataFrame, partitions: Collection[Partition], calendar: Calendar = DAYS) -> Batch:
         """
         Number the rows of `frame` and find the partition of each row.
 
@@ -69,7 +73,7 @@ class Batch:
         names = requested.partition_of(numbered) if hourly else numbered[DAY]
         requested_names = pd.Index(list(requested.names), dtype=object)
         positions = requested_names.get_indexer(pd.Index(names, dtype=object))
-        return cls(numbered, positions, requested, _count(positions, len(requested_names)))
+        return cls(numbered, positions, requested, _count(positions, len(requested_names)), calendar)
 
     @classmethod
     def unpartitioned(cls, frame: pd.DataFrame) -> Batch:

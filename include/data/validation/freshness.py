@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from include.data.validation.results import partition_result
-from include.partitions import end_of, format_partition
+from include.partitions import format_partition
 
 if TYPE_CHECKING:
     from include.data.validation.batch import Batch
@@ -39,7 +39,7 @@ class FreshnessCheck:
         failed = []
         for position, partition in enumerate(batch.partitions.partitions):
             moment = newest.get(position, pd.NaT)
-            end = end_of(partition)
+            end = batch.calendar.end_of(partition)
             if pd.isna(moment):
                 failed.append((format_partition(partition), "no moment at all"))
             elif not end - within <= moment <= end + max(within, ONE_DAY):
@@ -53,7 +53,7 @@ class FreshnessCheck:
                 "of the partition's end"
             ),
             severity=self.freshness.severity,
-            parameters={"min_value": str(end_of(batch.partitions.partitions[0]) - within)},
+            parameters={"min_value": str(batch.calendar.end_of(batch.partitions.partitions[0]) - within)},
             observed=str(newest.max()),
         )
 

@@ -15,7 +15,6 @@ from include.data.reading.table import MALFORMED, MalformedLine
 from include.data.validation.expectations import ExpectationCheck
 from include.data.validation.freshness import format_duration
 from include.data.validation.results import CheckResult, row_result
-from include.partitions import end_of, start_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -92,8 +91,12 @@ class PartitionWindowCheck:
         if within is None or self.column.name not in batch.frame.columns:
             return None
         requested = batch.partitions.partitions
-        starts = pd.DatetimeIndex([start_of(partition) - within for partition in requested]).as_unit("us")
-        ends = pd.DatetimeIndex([end_of(partition) + within for partition in requested]).as_unit("us")
+        starts = pd.DatetimeIndex(
+            [batch.calendar.start_of(partition) - within for partition in requested]
+        ).as_unit("us")
+        ends = pd.DatetimeIndex(
+            [batch.calendar.end_of(partition) + within for partition in requested]
+        ).as_unit("us")
         positions = np.maximum(batch.positions, 0)
         values = batch.frame[self.column.name]
         moments = pd.DatetimeIndex(values)

@@ -11,7 +11,6 @@ from airworthy.hooks.airworthy_database import AirworthyDatabaseHook
 from airworthy.hooks.lake import LakeHook
 from airworthy.links import DataDocsLink, report_url
 from include.catalog import catalog
-from include.declarations import Dataset
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,9 +59,7 @@ class DataValidationOperator(BaseOperator):
 
         declared = catalog().declaration(self.subject)
         hook = LakeHook(self.lake_conn_id)
-        days = run_context.run_partitions(
-            context, declared.granularity if isinstance(declared, Dataset) else "day"
-        )
+        days = run_context.run_partitions(context, declared.calendar)
         engine = AirworthyDatabaseHook(self.airworthy_conn_id).engine
         self.evidence_url = report_url(page_path(self.subject, days))
         report = run_quality_gate(

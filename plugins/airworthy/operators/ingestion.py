@@ -10,6 +10,7 @@ from airworthy import assets, run_context, watermarks
 from airworthy.hooks.lake import LakeHook
 from airworthy.hooks.sources import SourceHook
 from include.catalog import catalog
+from include.partitions import DAYS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context, XComArg
 
     from include.data.lake.delta_tables import Lake
-    from include.partitions import Granularity
+    from include.partitions import Calendar
 
 
 class ExtractPartitionOperator(BaseOperator):
@@ -46,7 +47,7 @@ class ExtractPartitionOperator(BaseOperator):
         """Return the path of the staged frame."""
         dataset = catalog().datasets[self.dataset]
         hook = LakeHook(self.lake_conn_id)
-        requested = run_context.run_partitions(context, dataset.granularity)
+        requested = run_context.run_partitions(context, dataset.calendar)
         source = SourceHook(dataset, self.lake_conn_id).source
         changes = watermarks.pending_changes(context, dataset, source, hook.lake)
         extract = source.read(dataset, requested)
@@ -118,7 +119,7 @@ class PublishPartitionOperator(BaseOperator):
 
     :param table: name of the table in the lake
     :param frame: path of the staged frame (templated)
-    :param granularity: "day" or "hour", the table's partitions
+    :param calendar: how the table is divided into partitions
     """
 
     template_fields: Sequence[str] = ("table", "frame")
@@ -128,21 +129,21 @@ class PublishPartitionOperator(BaseOperator):
         *,
         table: str,
         frame: str | XComArg,
-        granularity: Granularity = "day",
+        calendar: Calendar = DAYS,
         lake_conn_id: str = LakeHook.default_conn_name,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.table = table
         self.frame: Any = frame
-        self.granularity = granularity
+        self.calendar = calendar
         self.lake_conn_id = lake_conn_id
 
     def execute(self, context: Context) -> int:
         """Return the version of the table after the commit."""
         hook = LakeHook(self.lake_conn_id)
         metadata = {"run": run_context.dag_run_key(context), "try": str(context["ti"].try_number)}
-        partitions = run_context.run_partitions(context, self.granularity)
+        partitions = run_context.run_partitions(context, self.calendar)
         frame = hook.staging.read(self.frame)
         version = hook.lake.publish(self.table, frame, partitions, metadata=metadata)
         self.announce(context, hook.lake)

@@ -37,10 +37,8 @@ class PublishDatasetOperator(PublishPartitionOperator):
     """
 
     def __init__(self, *, dataset: str, frame: str | XComArg, **kwargs: Any) -> None:
-        granularity = catalog().datasets[dataset].granularity
-        super().__init__(
-            table=dataset, frame=frame, granularity=granularity, outlets=outlets(dataset), **kwargs
-        )
+        calendar = catalog().datasets[dataset].calendar
+        super().__init__(table=dataset, frame=frame, calendar=calendar, outlets=outlets(dataset), **kwargs)
 
     def announce(self, context: Context, lake: Lake) -> None:
         """Send the asset events of the dataset and of each feature view that reads it."""
@@ -77,7 +75,7 @@ class PublishDatasetOperator(PublishPartitionOperator):
     def _complete(self, context: Context, lake: Lake, view: FeatureView) -> list[str]:
         from include.data.features import readiness
 
-        changed = run_context.run_partitions(context, self.granularity)
+        changed = run_context.run_partitions(context, self.calendar)
         dependent = readiness.dependent_partitions(
             view, self.table, changed, lake, datasets=catalog().datasets
         )

@@ -10,11 +10,12 @@ from airflow.sdk import BaseOperator
 from airworthy import run_context
 from airworthy.hooks.lake import LakeHook
 from airworthy.hooks.sources import SourceHook
+from airworthy.timetables import landing_delay
 from airworthy.triggers.landing import LandingTrigger
 from include.catalog import catalog
 from include.declarations import DatabaseSource
 from include.errors import AirworthyError, PartitionMissing, ServiceUnavailable
-from include.partitions import end_of, format_key, format_partition
+from include.partitions import format_key, format_partition
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -64,7 +65,7 @@ class PartitionLandedSensor(BaseOperator):
     def execute(self, context: Context) -> None:
         """Return if the source has all partitions, else defer to the triggerer."""
         dataset = catalog().datasets[self.dataset]
-        requested = run_context.run_partitions(context, dataset.granularity)
+        requested = run_context.run_partitions(context, dataset.calendar)
         try:
             missing = SourceHook(dataset, self.lake_conn_id).missing(requested)
         except ServiceUnavailable as error:
@@ -86,10 +87,11 @@ class PartitionLandedSensor(BaseOperator):
 
     def _wait(self, missing: list[Partition]) -> None:
         self.log.info("Waiting for %s of %s", format_key(missing), self.dataset)
-        source = catalog().datasets[self.dataset].source
-        timeout = self.landing_timeout
+        dataset = catalog().datasets[self.dataset]
+        source = dataset.source
+        timeout = self.landing_timeout + landing_delay(dataset)
         if isinstance(source, DatabaseSource):
-            timeout += max(end_of(missing[-1]) - datetime.now(UTC), timedelta(0))
+            timeout += max(dataset.calendar.end_of(missing[-1]) - datetime.now(UTC), timedelta(0))
         self.defer(
             trigger=LandingTrigger(
                 dataset=self.dataset,

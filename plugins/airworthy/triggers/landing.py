@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from include.errors import AirworthyError, ServiceUnavailable
-from include.partitions import format_partition, parse_partition
+from include.partitions import format_partition
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -54,7 +54,7 @@ class LandingTrigger(BaseTrigger):
         await sync_to_async(lambda: (hook.source, hook.bucket))()
         missing: list[Partition] = []
         for name in self.partitions:
-            missing.extend(parse_partition(name, dataset.granularity))
+            missing.extend(dataset.calendar.parse(name))
         deadline = time.monotonic() + self.timeout
         permanent = False
         while True:

@@ -9,6 +9,7 @@ from airflow.sdk import Asset
 
 from airworthy import run_context
 from include.errors import DataError, ReleaseError
+from include.partitions import HOURS
 
 ASSET = Asset(name="flights", uri="x-airworthy://datasets/flights")
 
@@ -64,8 +65,8 @@ def test_run_without_a_partition_is_an_error(context):
 
 
 def test_day_of_an_hourly_dataset_is_24_partitions(context):
-    assert len(run_context.run_partitions(context({"partition_key": "2013-07-01"}), "hour")) == 24
-    assert run_context.run_partitions(context({"partition_key": "2013-07-01T05"}), "hour") == [
+    assert len(run_context.run_partitions(context({"partition_key": "2013-07-01"}), HOURS)) == 24
+    assert run_context.run_partitions(context({"partition_key": "2013-07-01T05"}), HOURS) == [
         datetime(2013, 7, 1, 5, tzinfo=UTC)
     ]
     assert run_context.run_days(context({"partition_key": "2013-07-01T05"})) == [date(2013, 7, 1)]

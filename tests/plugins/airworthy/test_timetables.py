@@ -1,7 +1,8 @@
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
+import pendulum
 import pytest
 
 from airflow.serialization.decoders import decode_timetable
@@ -15,6 +16,7 @@ from airworthy.timetables import (
     DayMapper,
     PublishedPartitionTimetable,
     ingestion_timetable,
+    landing_delay,
     last_ingestion_date,
 )
 from airworthy_plugin import AirworthyPlugin
@@ -25,11 +27,26 @@ LAST = datetime(2013, 7, 3, tzinfo=UTC)
 
 
 def declared_dataset(granularity="day", **changes):
-    return Dataset(
-        name="cars", owner="ann", description="Cars.", source=FileSource(path="cars/{partition}.csv"),
-        columns=(Column(name="id", dtype="string"),), key=("id",), first_partition=date(2013, 1, 1),
-        granularity=granularity, **changes,
-    )  # fmt: skip
+    values = {
+        "name": "cars", "owner": "ann", "description": "Cars.", "key": ("id",),
+        "source": FileSource(path="cars/{partition}.csv"), "granularity": granularity,
+        "columns": (Column(name="id", dtype="string"),), "first_partition": date(2013, 1, 1),
+    }  # fmt: skip
+    return Dataset(**values | changes)
+
+
+def weekly(**changes):
+    return declared_dataset("week", first_partition=date(2013, 1, 7), **changes)
+
+
+def scheduled(dataset, earliest, count):
+    """Return key and time of the first runs that the scheduler plans."""
+    timetable = decode_timetable(encode_timetable(ingestion_timetable(dataset)))
+    runs = [None]
+    for _ in range(count):
+        restriction = TimeRestriction(earliest=pendulum.instance(earliest), latest=None, catchup=True)
+        runs.append(timetable.next_dagrun_info_v2(last_dagrun_info=runs[-1], restriction=restriction))
+    return [(run.partition_key, f"{run.run_after.in_timezone('UTC'):%Y-%m-%d %H:%M}") for run in runs[1:]]
 
 
 @pytest.fixture
@@ -105,7 +122,67 @@ def test_ingestion_runs_as_many_days_later_as_data_lands(dataset, offset, key_fo
     assert (timetable.run_offset, timetable.key_format) == (offset, key_format)
 
 
+@pytest.mark.parametrize(
+    ("dataset", "earliest", "runs"),
+    [
+        (
+            weekly(lag_days=2), datetime(2013, 7, 1, tzinfo=UTC),
+            [("2013-06-24", "2013-07-01 00:00"), ("2013-07-01", "2013-07-08 00:00")],
+        ),
+        (
+            declared_dataset("month"), datetime(2013, 12, 15, tzinfo=UTC),
+            [("2013-12-01", "2014-01-01 00:00"), ("2014-01-01", "2014-02-01 00:00")],
+        ),
+        (
+            declared_dataset(time_zone="America/New_York", lag_days=1), datetime(2013, 3, 10, 5, tzinfo=UTC),
+            [("2013-03-09", "2013-03-10 05:00"), ("2013-03-10", "2013-03-11 04:00"),
+             ("2013-03-11", "2013-03-12 04:00")],
+        ),
+        (
+            declared_dataset(time_zone="America/New_York"), datetime(2013, 11, 3, 4, tzinfo=UTC),
+            [("2013-11-03", "2013-11-03 04:00"), ("2013-11-04", "2013-11-04 05:00")],
+        ),
+        (
+            weekly(time_zone="Asia/Tokyo"), datetime(2013, 7, 7, 15, tzinfo=UTC),
+            [("2013-07-01", "2013-07-07 15:00")],
+        ),
+    ],
+    ids=["weeks", "months", "spring", "autumn", "weeks in a zone"],
+)  # fmt: skip
+def test_airflow_runs_when_a_partition_lands(dataset, earliest, runs):
+    assert scheduled(dataset, earliest, len(runs)) == runs
+    calendar = dataset.calendar
+    assert [calendar.parse(key) for key, _ in runs] == [[date.fromisoformat(key)] for key, _ in runs]
+
+
+@pytest.mark.parametrize(
+    ("dataset", "keys"),
+    [
+        (weekly(), ["2013-07-01", "2013-07-08"]),
+        (declared_dataset("month"), ["2013-07-01"]),
+        (declared_dataset(time_zone="America/New_York"), [f"2013-07-{day:02}" for day in range(1, 15)]),
+    ],
+    ids=["weeks", "months", "days in a zone"],
+)
+def test_backfill_has_one_run_for_each_partition(dataset, keys):
+    timetable = decode_timetable(encode_timetable(ingestion_timetable(dataset)))
+    end = datetime(2013, 7, 14, tzinfo=UTC)
+    infos = list(timetable.iter_partition_dagrun_infos(earliest=FIRST, latest=end))
+    assert [info.partition_key for info in infos] == keys
+    assert infos[0].partition_date == dataset.calendar.start_of(date(2013, 7, 1))
+
+
+def test_late_week_is_waited_for():
+    assert landing_delay(weekly(lag_days=2)) == timedelta(days=2)
+    assert landing_delay(declared_dataset(lag_days=2)) == timedelta(0)
+
+
 def test_last_ingestion_is_the_run_of_the_last_partition():
     assert last_ingestion_date(declared_dataset()) is None
     last = declared_dataset(lag_days=2, last_partition=date(2013, 7, 1))
     assert last_ingestion_date(last) == datetime(2013, 7, 3, tzinfo=UTC)
+    hourly = declared_dataset("hour", last_partition=date(2013, 7, 1))
+    assert last_ingestion_date(hourly) == datetime(2013, 7, 1, 23, tzinfo=UTC)
+    in_zone = declared_dataset(time_zone="America/New_York", lag_days=1, last_partition=date(2013, 11, 3))
+    assert last_ingestion_date(in_zone) == datetime(2013, 11, 4, 5, tzinfo=UTC)
+    assert last_ingestion_date(weekly(last_partition=date(2013, 7, 1))) == datetime(2013, 7, 8, tzinfo=UTC)

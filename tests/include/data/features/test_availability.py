@@ -15,16 +15,16 @@ HOURS = timedelta(hours=1)
 
 
 def dataset(**changes):
-    return Dataset(
-        name="gauges",
-        owner="test",
-        description="A test's.",
-        source=FileSource(path="gauges/{partition}.csv"),
-        columns=(Column(name="id", dtype="string"), Column(name="at", dtype="timestamp")),
-        key=("id",),
-        first_partition=date(2013, 1, 1),
-        **changes,
-    )
+    values = {
+        "name": "gauges",
+        "owner": "test",
+        "description": "A test's.",
+        "source": FileSource(path="gauges/{partition}.csv"),
+        "columns": (Column(name="id", dtype="string"), Column(name="at", dtype="timestamp")),
+        "key": ("id",),
+        "first_partition": date(2013, 1, 1),
+    }
+    return Dataset(**values | changes)
 
 
 def view(**changes):
@@ -58,6 +58,44 @@ def moment(text):
 )
 def test_a_day_is_known_from_its_end_and_lag_or_as_declared(declared, expected):
     assert availability.due_at(dataset(**declared), DAY) == moment(expected)
+
+
+@pytest.mark.parametrize(
+    ("declared", "partition", "expected"),
+    [
+        ({"granularity": "month", "lag_days": 1}, "2013-02-01", "2013-03-02T00:00"),
+        ({"granularity": "week", "first_partition": date(2012, 12, 31)}, "2013-01-07", "2013-01-14T00:00"),
+        ({"time_zone": "America/New_York"}, "2013-03-10", "2013-03-11T04:00"),
+        ({"time_zone": "America/New_York", "known_from": "start"}, "2013-03-10", "2013-03-10T05:00"),
+    ],
+)
+def test_a_partition_is_known_from_the_end_in_its_calendar(declared, partition, expected):
+    assert availability.due_at(dataset(**declared), date.fromisoformat(partition)) == moment(expected)
+
+
+@pytest.mark.parametrize(
+    ("declared", "day", "lookback_days", "expected"),
+    [
+        ({"granularity": "week"}, "2013-01-14", 6, ["2013-01-07"]),
+        ({"granularity": "week"}, "2013-01-16", 6, ["2013-01-07"]),
+        ({"granularity": "week"}, "2013-01-20", 6, ["2013-01-14"]),
+        ({"granularity": "week", "lag_days": 2}, "2013-01-21", 8, ["2013-01-07"]),
+        ({"granularity": "month"}, "2013-03-15", 30, ["2013-02-01"]),
+        ({"granularity": "month"}, "2013-03-31", 30, ["2013-03-01"]),
+        ({"time_zone": "America/New_York"}, "2013-03-11", 0, ["2013-03-10"]),
+        ({"time_zone": "America/New_York"}, "2013-03-11", 1, ["2013-03-09", "2013-03-10"]),
+        ({"time_zone": "Asia/Tokyo"}, "2013-03-11", 0, ["2013-03-11"]),
+    ],
+)
+def test_view_reads_what_has_ended_in_the_calendar(declared, day, lookback_days, expected):
+    if declared.get("granularity") == "week":
+        declared = declared | {"first_partition": date(2012, 12, 31)}
+    source = ViewSource(dataset="gauges", lookback_days=lookback_days)
+    read = availability.source_partitions(view(), source, dataset(**declared), date.fromisoformat(day))
+    assert [f"{partition}" for partition in read] == expected
+    for partition in read:
+        readers = availability.reading_partitions(view(), source, dataset(**declared), partition)
+        assert date.fromisoformat(day) in readers
 
 
 def test_an_hour_is_known_from_its_own_end():

@@ -10,6 +10,7 @@ import pytest
 from include.data.validation.batch import Batch
 from include.data.validation.freshness import FreshnessCheck, format_duration
 from include.declarations import Freshness
+from include.partitions import Calendar
 
 DAY = date(2013, 1, 1)
 CHECK = FreshnessCheck(Freshness(column="seen", within=timedelta(hours=3)))
@@ -40,6 +41,18 @@ def test_fresh_partition_passes():
     result = CHECK.run(seen_at("2013-01-01T10:00Z", "2013-01-01T21:00Z"))
     assert (result.success, result.message) == (True, "")
     assert result.observed == "2013-01-01 21:00:00+00:00"
+
+
+def test_end_of_a_local_day_counts():
+    values = pd.to_datetime(["2013-01-02T03:00Z"], utc=True).as_unit("us")
+    frame = pd.DataFrame({"seen": values, "day": f"{DAY}"})
+    york = Calendar("day", "America/New_York")
+    assert CHECK.run(Batch.of(frame, [DAY], york)).success
+    assert (
+        not FreshnessCheck(Freshness(column="seen", within=timedelta(hours=1)))
+        .run(Batch.of(frame, [DAY], york))
+        .success
+    )
 
 
 def test_stale_partition_with_severity_warning_does_not_block():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date, timedelta
 
 import pandas as pd
+import pytest
 
 from include.data.reading.table import MALFORMED, MalformedLine
 from include.data.validation.batch import Batch
@@ -18,6 +19,7 @@ from include.data.validation.row_checks import (
     window_checks,
 )
 from include.declarations import Column
+from include.partitions import Calendar
 
 DAY = date(2013, 1, 1)
 SPEED = Column(name="speed", dtype="number", minimum=0)
@@ -70,6 +72,18 @@ def test_moments_far_from_the_partition_fail():
 def test_window_check_of_a_missing_column_does_not_apply():
     assert [check.column for check in window_checks([SPEED, SEEN])] == [SEEN]
     assert PartitionWindowCheck(SEEN).run(batch(id=["a"])) is None
+
+
+@pytest.mark.parametrize(
+    ("calendar", "last"),
+    [(Calendar("week"), "2013-07-08"), (Calendar("day", "America/New_York"), "2013-07-02T04:00")],
+    ids=["week", "zone"],
+)
+def test_window_is_that_of_the_calendar(calendar, last):
+    moments = pd.to_datetime([last, last], utc=True) - pd.to_timedelta([1, 0], "us")
+    frame = pd.DataFrame({"seen": moments.as_unit("us"), "day": "2013-07-01"})
+    check = PartitionWindowCheck(Column(name="seen", dtype="timestamp", within=timedelta(0)))
+    assert check.run(Batch.of(frame, [date(2013, 7, 1)], calendar)).failed_rows == 1
 
 
 def test_nullable_key_column_must_not_be_null():
