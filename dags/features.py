@@ -1,8 +1,9 @@
 """
 ### Features
 
-Compute a feature view for each day whose datasets are all published, from data known at prediction time.
-When a dataset's day is published again, the view's day is computed again, once. Days can be backfilled.
+Compute a feature view for each day or hour whose inputs are all published, from data known at prediction
+time. When an input is published again, the view's partition is computed again, once. Partitions can be
+backfilled.
 
 **If a task fails:**
 
@@ -31,7 +32,7 @@ from airworthy.operators.features import (
     MaterialiseFeaturesOperator,
 )
 from airworthy.operators.ingestion import PublishPartitionOperator
-from airworthy.timetables import PublishedPartitionTimetable
+from airworthy.timetables import published_timetable
 from include.catalog import catalog
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def features_dag(view: FeatureView) -> DAG:
 
     @dag(
         dag_id=f"{view.name}_features",
-        schedule=PublishedPartitionTimetable(assets=assets.inputs_asset(view.name)),
+        schedule=published_timetable(view, assets.inputs_asset(view.name)),
         start_date=START,
         catchup=False,
         max_active_runs=4,
@@ -62,13 +63,14 @@ def features_dag(view: FeatureView) -> DAG:
             task_id="publish",
             table=view.name,
             frame=validate.output,
+            partitions_of=view.name,
             outlets=[assets.feature_view(view.name)],
         )
         build >> [validate, check] >> publish
         if view.online:
             publish >> MaterialiseFeaturesOperator(task_id="materialise", feature_view=view.name)
 
-    return with_params(features(), day_range())
+    return with_params(features(), day_range(view.granularity))
 
 
 for view in catalog().feature_views.values():

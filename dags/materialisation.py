@@ -44,7 +44,7 @@ def materialisation_dag(view: FeatureView) -> DAG:
     def materialisation() -> None:
         MaterialiseFeaturesOperator(task_id="materialise", feature_view=view.name)
 
-    return with_params(materialisation(), day_range())
+    return with_params(materialisation(), day_range(view.granularity))
 
 
 for view in catalog().feature_views.values():

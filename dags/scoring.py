@@ -22,7 +22,7 @@ from airworthy import assets
 from airworthy.defaults import DAG_DEFAULTS, START, day_range, default_args, is_needed, with_params
 from airworthy.operators.ingestion import PublishPartitionOperator
 from airworthy.operators.scoring import BatchScoringOperator
-from airworthy.timetables import PublishedPartitionTimetable
+from airworthy.timetables import published_timetable
 from include.catalog import catalog
 
 if TYPE_CHECKING:
@@ -33,10 +33,11 @@ if TYPE_CHECKING:
 
 def scoring_dag(use_case: UseCase) -> DAG:
     """Build the batch scoring DAG of one use case."""
+    view = catalog().feature_views[use_case.feature_view]
 
     @dag(
         dag_id=f"{use_case.name}_scoring",
-        schedule=PublishedPartitionTimetable(assets=assets.feature_view(use_case.feature_view)),
+        schedule=published_timetable(view, assets.feature_view(view.name)),
         start_date=START,
         catchup=False,
         max_active_runs=2,
@@ -52,11 +53,12 @@ def scoring_dag(use_case: UseCase) -> DAG:
             task_id="publish",
             table=f"{use_case.name}_predictions",
             frame=score.output,
+            partitions_of=view.name,
             outlets=[assets.predictions(use_case.name)],
         )
         score >> publish
 
-    return with_params(scoring(), day_range())
+    return with_params(scoring(), day_range(view.granularity))
 
 
 for use_case in catalog().use_cases.values():

@@ -15,7 +15,7 @@ from airworthy.links import (
     ProfileLink,
     RejectedRowsLink,
 )
-from airworthy.timetables import DayMapper, PublishedPartitionTimetable
+from airworthy.timetables import DayMapper, PublishedHourTimetable, PublishedPartitionTimetable
 from airworthy.ui import reports
 from include.settings import settings
 
@@ -35,7 +35,7 @@ class AirworthyPlugin(AirflowPlugin):
         ProfileLink(),
         RejectedRowsLink(),
     ]
-    timetables = [PublishedPartitionTimetable]
+    timetables = [PublishedPartitionTimetable, PublishedHourTimetable]
     partition_mappers = [DayMapper]
     fastapi_apps = [{"name": "airworthy", "app": reports.reports_app, "url_prefix": "/airworthy"}]
     external_views = [

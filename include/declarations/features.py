@@ -55,11 +55,12 @@ class Online(Declaration):
 
 class FeatureView(Declaration):
     """
-    Features of one entity, built per day by `build(frames, day)` of the declaration's module.
+    Features of one entity, built per day by `build(frames, day)` of the declaration's module, or per hour (in
+    UTC) by `build(frames, hour)`.
 
     `entity` is the key column, `time` the column with the time of the event. A feature may be used only if it
     was known `horizon` before the event. Each source adds a column `<dataset>_known_at` (timestamp, nullable)
-    to `columns`, unless it is declared. `volume` bounds the number of rows per day.
+    to `columns`, unless it is declared. `volume` bounds the number of rows per partition.
 
     A partition is built from what is known by the moment `known_from`: its end, its start, or so long after
     its start (negative: before it). From that moment its rows can be looked up online.
@@ -73,7 +74,7 @@ class FeatureView(Declaration):
     entity: str
     time: str
     horizon: Duration = timedelta(0)
-    granularity: Literal["day"] = "day"
+    granularity: Literal["day", "hour"] = "day"
     known_from: KnownFrom = "end"
     columns: tuple[Column, ...] = Field(min_length=1)
     volume: tuple[int, int] = (1, 10_000_000)

@@ -62,12 +62,16 @@ def score_batch(
             f"not from {low:g} to {high:g}, the first one for {view.entity} {first}. Nothing was scored: "
             "check those rows, or roll the version back."
         )
-    scored = frame[[view.entity, view.time, "day"]]
+    scored = frame[[view.entity, view.time, *_partition_columns(view)]]
     if not model.classes:
         return scored.assign(prediction=predictions, version=version).reset_index(drop=True)
     most_probable = np.asarray(model.classes, dtype=object)[predictions.argmax(axis=1)]
     probabilities = dict(zip(probability_columns(model.classes), predictions.T, strict=True))
     return scored.assign(prediction=most_probable, **probabilities, version=version).reset_index(drop=True)
+
+
+def _partition_columns(view: FeatureView) -> list[str]:
+    return ["day", "hour"] if view.granularity == "hour" else ["day"]
 
 
 def probability_columns(classes: Sequence[str | int]) -> list[str]:

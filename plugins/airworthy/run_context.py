@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Asset, Context
 
     from include.data.snapshots.snapshot import Snapshot
-    from include.declarations import UseCase
+    from include.declarations import Dataset, FeatureView, UseCase
     from include.modeling.registry.provenance import Provenance
     from include.partitions import Calendar, Partition
 
@@ -117,15 +117,26 @@ def run_days(context: Context) -> list[date]:
     return partitions.parse_key(partition_key(context))
 
 
-def run_partitions(context: Context, calendar: Calendar) -> list[Partition]:
+def run_partitions(
+    context: Context, calendar: Calendar, *, lead: timedelta = timedelta(0)
+) -> list[Partition]:
     """
     Return the partitions of the run, oldest first.
 
-    :raises DataError: if one of them has not started yet
+    :raises DataError: if one of them does not start within `lead`
     """
     selected = calendar.parse(partition_key(context))
-    calendar.require_started(selected, datetime.now(UTC))
+    calendar.require_started(selected, datetime.now(UTC) + lead)
     return selected
+
+
+def declared_partitions(context: Context, declared: Dataset | FeatureView) -> list[Partition]:
+    """
+    Return the partitions of the run in the granularity of a dataset or feature view, oldest first.
+
+    :raises DataError: if one of them has not started yet, and is not known before its start
+    """
+    return run_partitions(context, declared.calendar, lead=max(timedelta(0), -declared.known_after))
 
 
 def moves_watermark(context: Context) -> bool:

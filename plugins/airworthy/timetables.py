@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow import sdk
@@ -20,10 +20,11 @@ if TYPE_CHECKING:
     from airflow.timetables.base import DagRunInfo, DataInterval
     from airflow.utils.types import DagRunType
 
-    from include.declarations import Dataset
+    from include.declarations import Dataset, FeatureView
 
 INCOMPLETE = "incomplete"
 _DAYS = CronPartitionTimetable("0 0 * * *", timezone="UTC", key_format=FORMAT)
+_HOURS = CronPartitionTimetable("0 * * * *", timezone="UTC", key_format=HOUR_FORMAT)
 # Cron expression.
 _SCHEDULES = {"hour": "0 * * * *", "day": "0 0 * * *", "week": "0 0 * * 1", "month": "0 0 1 * *"}
 
@@ -74,9 +75,10 @@ class DayMapper(PartitionMapper):
         return [] if key.startswith(INCOMPLETE) else key
 
     def to_partition_date(self, downstream_key: str) -> datetime | None:
-        """Return the start of a day, by which a backfill identifies it; a range has no date."""
+        """Return the start of a partition, by which a backfill identifies it; a range has no date."""
         try:
-            return datetime.combine(date.fromisoformat(downstream_key), time(), UTC)
+            key_format = HOUR_FORMAT if "T" in downstream_key else FORMAT
+            return datetime.strptime(downstream_key, key_format).replace(tzinfo=UTC)
         except ValueError:
             return None
 
@@ -97,6 +99,8 @@ class PublishedPartitionTimetable(PartitionedAssetTimetable):
 
     periodic = True
     description = "When a partition is published; its days can be backfilled"
+    # Timetable whose partitions a backfill has.
+    partitions = _DAYS
 
     def __init__(
         self,
@@ -112,8 +116,8 @@ class PublishedPartitionTimetable(PartitionedAssetTimetable):
         )
 
     def iter_partition_dagrun_infos(self, *, earliest: datetime, latest: datetime) -> Iterable[DagRunInfo]:
-        """Return the runs of a backfill: one for each day from `earliest` to `latest`, both included."""
-        return _DAYS.iter_partition_dagrun_infos(earliest=earliest, latest=latest)
+        """Return the runs of a backfill: one for each partition from `earliest` to `latest`, inclusive."""
+        return self.partitions.iter_partition_dagrun_infos(earliest=earliest, latest=latest)
 
     def generate_run_id(
         self,
@@ -124,6 +128,27 @@ class PublishedPartitionTimetable(PartitionedAssetTimetable):
         **extra: object,
     ) -> str:
         """Return an id that contains the partition and is unique among its runs."""
-        return _DAYS.generate_run_id(
+        return self.partitions.generate_run_id(
             run_type=run_type, run_after=run_after, data_interval=data_interval, **extra
         )
+
+
+class PublishedHourTimetable(PublishedPartitionTimetable):
+    """
+    Runs once for each hour of its assets' events, never by the clock, and can be backfilled by hour.
+
+    Example::
+
+        @dag(schedule=PublishedHourTimetable(assets=assets.feature_view("airport_weather")))
+
+    :param assets: the assets whose partitions start runs
+    """
+
+    description = "When a partition is published; its hours can be backfilled"
+    partitions = _HOURS
+
+
+def published_timetable(view: FeatureView, asset: Any) -> PublishedPartitionTimetable:
+    """Return the timetable that runs for each partition of a feature view that `asset` announces."""
+    timetable = PublishedHourTimetable if view.granularity == "hour" else PublishedPartitionTimetable
+    return timetable(assets=asset)

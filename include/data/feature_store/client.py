@@ -19,6 +19,7 @@ from include.data.feature_store.online_rows import lookup_table, to_online_rows
 from include.data.lake import dtypes
 from include.database.locks import lock_session
 from include.errors import DataError, ServiceUnavailable
+from include.partitions import day_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -106,7 +107,8 @@ def materialise_view(
         register_views(store, [view], lake.uri)
         with store.registry.write_engine.connect() as connection:
             published_at = connection.execute(select(func.clock_timestamp())).scalar_one()
-        online_days = lake.days(view.name)[-view.online.days :]
+        published = lake.partitions(view.name)
+        online_days = sorted({day_of(partition) for partition in published})[-view.online.days :]
         written_days = online_days if days is None else sorted(set(online_days) & set(days))
         if not written_days:
             return MaterialisationResult(0, (), 0)
@@ -153,7 +155,9 @@ def _write_days(
 ) -> int:
     """Write the rows of some days and return their number."""
     columns = dict.fromkeys((*view.keys, view.time, *names(view)))
-    table = lake.read_table(view.name, days, columns=list(columns))
+    # Of a view of hours, the hours of the days that are there.
+    partitions = [partition for partition in lake.partitions(view.name) if day_of(partition) in days]
+    table = lake.read_table(view.name, partitions, columns=list(columns))
     rows = to_online_rows(view, table, published_at)
     feature_view = store.get_feature_view(view.name)
     store.provider.online_store.online_write_batch(store.config, feature_view, rows, None)

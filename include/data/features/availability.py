@@ -93,7 +93,7 @@ def exists(dataset: Dataset, partition: Partition) -> bool:
 def partition_names(rows: pd.DataFrame, granularity: Granularity) -> pd.Series[str]:
     """Return the name of each row's partition, (n,)."""
     days = rows[DAY].astype(str)
-    return days if granularity == "day" else days + "T" + rows[HOUR].astype(str)
+    return days + "T" + rows[HOUR].astype(str) if granularity == "hour" else days
 
 
 def _partitions_due(dataset: Dataset, rows: pd.DataFrame) -> pd.Series[pd.Timestamp]:

@@ -9,54 +9,55 @@ import pandas as pd
 from include.catalog import catalog
 from include.data.features import availability
 from include.data.lake import dtypes
-from include.data.lake.partition_columns import DAY, HOUR
+from include.data.lake.partition_columns import DAY, HOUR, with_partition_columns
 from include.declarations import KNOWN_AT
 from include.errors import DataError
 from include.partitions import format_partition
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
-    from datetime import date
 
     from include.data.lake.delta_tables import Lake
     from include.declarations import Dataset, FeatureView, ViewSource
+    from include.partitions import Partition
 
-    Build = Callable[[Mapping[str, pd.DataFrame], date], pd.DataFrame]
+    Build = Callable[[Mapping[str, pd.DataFrame], Partition], pd.DataFrame]
 
 
 def build_features(
     view: FeatureView,
     module_build: Build,
     lake: Lake,
-    days: Collection[date],
+    partitions: Collection[Partition],
     *,
     datasets: Mapping[str, Dataset] | None = None,
 ) -> pd.DataFrame:
     """
-    Build the rows of a feature view for some days.
+    Build the rows of a feature view for some days or hours.
 
-    Partitions of a dataset that are not known when the view's day is are not read, so that past days and the
-    current day are built from the same inputs. Each source must be published for every partition that is
-    read, except before its first and after its last partition.
+    Partitions of a dataset that are not known when the view's partition is are not read, so that past and
+    current partitions are built from the same inputs. Each source must be published for every partition that
+    is read, except before its first and after its last partition.
 
     Parameters
     ----------
     view
         Declaration of the feature view.
     module_build
-        `build(frames, day)` of the declaration's module. Each frame has the column `KNOWN_AT`: when its row
-        was known.
+        `build(frames, partition)` of the declaration's module. Each frame has the column `KNOWN_AT`: when
+        its row was known.
     lake
         Lake with the tables of the view's datasets.
-    days
-        Days to build.
+    partitions
+        Days or hours to build.
     datasets
         Declared datasets by name; by default those of the catalogue.
 
     Returns
     -------
     pandas.DataFrame
-        One row per entity and day: `day`, the declared columns, then other columns that `build` returned.
+        One row per entity and partition: the declared columns, other columns that `build` returned, and the
+        partition columns.
 
     Raises
     ------
@@ -67,8 +68,8 @@ def build_features(
     """
     declared = datasets if datasets is not None else catalog().datasets
     parts = [
-        _build_day(view, module_build, frames, day, declared)
-        for day, frames in source_windows(view, lake, days, datasets=declared)
+        _build_partition(view, module_build, frames, partition, declared)
+        for partition, frames in source_windows(view, lake, partitions, datasets=declared)
     ]
     rows = pd.concat(parts, ignore_index=True)
     _check_point_in_time(view, rows)
@@ -76,10 +77,10 @@ def build_features(
 
 
 def source_windows(
-    view: FeatureView, lake: Lake, days: Collection[date], *, datasets: Mapping[str, Dataset]
-) -> Iterator[tuple[date, dict[str, pd.DataFrame]]]:
+    view: FeatureView, lake: Lake, partitions: Collection[Partition], *, datasets: Mapping[str, Dataset]
+) -> Iterator[tuple[Partition, dict[str, pd.DataFrame]]]:
     """
-    Yield each day, ascending, with the frame of each dataset that `build` gets for it.
+    Yield each partition, ascending, with the frame of each dataset that `build` gets for it.
 
     Raises
     ------
@@ -87,26 +88,26 @@ def source_windows(
         If a partition of a source was never published.
     """
     rows_by_partition = {
-        source.dataset: _read_by_partition(lake, view, source, datasets[source.dataset], days)
+        source.dataset: _read_by_partition(lake, view, source, datasets[source.dataset], partitions)
         for source in view.sources
     }
-    for day in sorted(days):
+    for partition in sorted(partitions):
         frames = {}
         for source in view.sources:
-            partitions = availability.source_partitions(view, source, datasets[source.dataset], day)
-            names = [format_partition(partition) for partition in partitions]
+            read = availability.source_partitions(view, source, datasets[source.dataset], partition)
+            names = [format_partition(source_partition) for source_partition in read]
             frames[source.dataset] = _concat(rows_by_partition[source.dataset], names)
-        yield day, frames
+        yield partition, frames
 
 
-def _build_day(
+def _build_partition(
     view: FeatureView,
     module_build: Build,
     frames: Mapping[str, pd.DataFrame],
-    day: date,
+    partition: Partition,
     datasets: Mapping[str, Dataset],
 ) -> pd.DataFrame:
-    rows = module_build(frames, day).drop(columns=KNOWN_AT, errors="ignore")
+    rows = module_build(frames, partition).drop(columns=KNOWN_AT, errors="ignore")
     for source in view.sources:
         if source.known_at not in rows.columns:
             newest = frames[source.dataset][KNOWN_AT].max()
@@ -114,20 +115,22 @@ def _build_day(
             known_times = pd.Series(newest, index=rows.index, dtype="datetime64[us, UTC]")
             rows = rows.assign(**{source.known_at: known_times})
     if view.online is not None:
-        _require_online_in_time(view, rows, day)
+        _require_online_in_time(view, rows, partition)
     declared = [column.name for column in view.columns if column.name in rows.columns]
     others = [name for name in rows.columns if name not in declared]
-    return rows[[*declared, *others]].assign(**{DAY: day.isoformat()})
+    return with_partition_columns(rows[[*declared, *others]], partition)
 
 
 def _read_by_partition(
-    lake: Lake, view: FeatureView, source: ViewSource, dataset: Dataset, days: Collection[date]
+    lake: Lake, view: FeatureView, source: ViewSource, dataset: Dataset, partitions: Collection[Partition]
 ) -> dict[str, pd.DataFrame]:
     """Return the rows of the source by the name of their partition; "" holds the frame without rows."""
     read = set()
-    for day in days:
-        read.update(availability.source_partitions(view, source, dataset, day))
-    existing = [partition for partition in read if availability.exists(dataset, partition)]
+    for partition in partitions:
+        read.update(availability.source_partitions(view, source, dataset, partition))
+    existing = [
+        source_partition for source_partition in read if availability.exists(dataset, source_partition)
+    ]
     rows = lake.read(dataset.name, existing) if existing else _empty_frame(dataset)
     known_times = availability.known_at(dataset, rows, online=view.online is not None)
     rows = rows.assign(**{KNOWN_AT: known_times})
@@ -166,18 +169,18 @@ def _require_known_in_time(
     )
 
 
-def _require_online_in_time(view: FeatureView, rows: pd.DataFrame, day: date) -> None:
+def _require_online_in_time(view: FeatureView, rows: pd.DataFrame, partition: Partition) -> None:
     """Raise DataError if the rows of a partition are online only after their predictions."""
-    online_from = availability.due_at(view, day)
+    online_from = availability.due_at(view, partition)
     late = rows[rows[view.time] - view.horizon < online_from]
     if late.empty:
         return
     first = late.iloc[0]
     raise DataError(
-        f"{view.name}: {len(late)} of {len(rows)} rows of {format_partition(day)} would not be online in "
-        f"time: they are from {online_from} on, but {first[view.entity]} is predicted {view.horizon} before "
-        f"{first[view.time]}. Declare an earlier `known_from` in include/features/{view.name}.py, so that "
-        "the view is built from what is known by then; or remove `online`."
+        f"{view.name}: {len(late)} of {len(rows)} rows of {format_partition(partition)} would not be online "
+        f"in time: they are from {online_from} on, but {first[view.entity]} is predicted {view.horizon} "
+        f"before {first[view.time]}. Declare an earlier `known_from` in include/features/{view.name}.py, so "
+        "that the view is built from what is known by then; or remove `online`."
     )
 
 

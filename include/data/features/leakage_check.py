@@ -9,19 +9,21 @@ import numpy as np
 import pandas as pd
 
 from include.catalog import catalog
+from include.data.features import availability
 from include.data.features.build import source_windows
 from include.data.reading.table import read_series
 from include.declarations import KNOWN_AT
 from include.errors import DataError
+from include.partitions import format_partition
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
-    from datetime import date
 
     from include.data.features.build import Build
     from include.data.lake.delta_tables import Lake
     from include.data.validation.results import ValidationResult
     from include.declarations import Dataset, FeatureView
+    from include.partitions import Partition
 
     Frames = Mapping[str, pd.DataFrame]
 
@@ -29,8 +31,8 @@ GATE = "expect_features_to_be_known_in_time"
 UNKNOWN_TIME = "an unknown time"
 # Prediction times per partition that are checked, always the same ones.
 MAX_PREDICTION_TIMES = 24
-# Days of a bulk run that are checked; the prediction times are spread over them.
-MAX_DAYS = 24
+# Partitions of a bulk run that are checked; the prediction times are spread over them.
+MAX_PARTITIONS = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,15 +111,15 @@ def check_leakage(
     build: Build,
     lake: Lake,
     rows: pd.DataFrame,
-    days: Collection[date],
+    partitions: Collection[Partition],
     *,
     datasets: Mapping[str, Dataset] | None = None,
 ) -> LeakageCheck:
     """
     Rebuild a sample of `rows` from data known at prediction time, and return the features that differ.
 
-    For some prediction times of each day, every source is cut to the rows known by then and the rows of that
-    time are rebuilt; each feature must equal its value in `rows`.
+    For some prediction times of each partition, every source is cut to the rows known by then and the rows of
+    that time are rebuilt; each feature must equal its value in `rows`.
 
     Raises
     ------
@@ -125,27 +127,29 @@ def check_leakage(
         If a day of a source was never published.
     """
     declared = datasets if datasets is not None else catalog().datasets
-    by_day = dict(tuple(rows.groupby("day", sort=True)))
-    checked_days = _evenly_spaced(sorted(day for day in days if str(day) in by_day), MAX_DAYS)
-    max_times = max(2, 2 * MAX_PREDICTION_TIMES // max(len(checked_days), 2))
+    names = availability.partition_names(rows, view.granularity)
+    by_partition = dict(tuple(rows.groupby(names, sort=True)))
+    with_rows = [partition for partition in sorted(partitions) if format_partition(partition) in by_partition]
+    checked = _evenly_spaced(with_rows, MAX_PARTITIONS)
+    max_times = max(2, 2 * MAX_PREDICTION_TIMES // max(len(checked), 2))
     leaks: dict[str, Leak] = {}
     n_rows = 0
-    for day, frames in source_windows(view, lake, checked_days, datasets=declared):
-        published = _sample_times(by_day[str(day)], view, max_times)
+    for partition, frames in source_windows(view, lake, checked, datasets=declared):
+        published = _sample_times(by_partition[format_partition(partition)], view, max_times)
         n_rows += len(published)
-        for leak in _DayCheck(view, build, day, frames).leaks(published):
+        for leak in _PartitionCheck(view, build, partition, frames).leaks(published):
             earlier = leaks.get(leak.feature)
             leaks[leak.feature] = replace(earlier, rows=earlier.rows + leak.rows) if earlier else leak
     return LeakageCheck(tuple(leaks.values()), n_rows, empty=rows.empty and view.volume[0] == 0)
 
 
 @dataclass(frozen=True, slots=True)
-class _DayCheck:
-    """One day of a view with the frames of its sources, which can be rebuilt from fewer rows."""
+class _PartitionCheck:
+    """One partition of a view with the frames of its sources, which can be rebuilt from fewer rows."""
 
     view: FeatureView
     build: Build
-    day: date
+    partition: Partition
     frames: Frames
 
     def leaks(self, published: pd.DataFrame) -> Iterator[Leak]:
@@ -210,7 +214,7 @@ class _DayCheck:
         for name, last_known in until.items():
             in_time = cut[name][KNOWN_AT] <= last_known
             cut[name] = cut[name][in_time.to_numpy()].reset_index(drop=True)
-        built = self.build(cut, self.day).drop_duplicates(self.view.entity).set_index(self.view.entity)
+        built = self.build(cut, self.partition).drop_duplicates(self.view.entity).set_index(self.view.entity)
         return built.reindex(published[self.view.entity]).set_axis(published.index)
 
 

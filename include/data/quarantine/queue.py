@@ -76,8 +76,7 @@ class Quarantine:
     @property
     def partition_columns(self) -> list[str]:
         """Columns that name the partition of a row."""
-        is_hourly = isinstance(self.declared, Dataset) and self.declared.granularity == "hour"
-        return ["day", "hour"] if is_hourly else ["day"]
+        return ["day", "hour"] if self.declared.granularity == "hour" else ["day"]
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,7 @@ class DataValidationOperator(BaseOperator):
 
         declared = catalog().declaration(self.subject)
         hook = LakeHook(self.lake_conn_id)
-        days = run_context.run_partitions(context, declared.calendar)
+        days = run_context.declared_partitions(context, declared)
         engine = AirworthyDatabaseHook(self.airworthy_conn_id).engine
         self.evidence_url = report_url(page_path(self.subject, days))
         report = run_quality_gate(

@@ -38,13 +38,17 @@ class BuildFeaturesOperator(BaseOperator):
     def execute(self, context: Context) -> str:
         """Return the URI of the staged frame."""
         from include.data.features import build as features
+        from include.data.lake.partition_columns import PartitionSet
         from include.data.reading.table import read_frame
 
         hook = LakeHook(self.lake_conn_id)
         view = catalog().feature_views[self.feature_view]
         build = declaration_module("features", self.feature_view).build
-        frame = features.build_features(view, build, hook.lake, run_context.run_days(context))
-        table = read_frame(frame, view.columns).append_column("day", [frame["day"].tolist()])
+        partitions = run_context.declared_partitions(context, view)
+        frame = features.build_features(view, build, hook.lake, partitions)
+        table = read_frame(frame, view.columns)
+        for column in PartitionSet.of(partitions).columns:
+            table = table.append_column(column, [frame[column].tolist()])
         return hook.staging.write_table(run_context.attempt_key(context), "features", table)
 
 
@@ -89,7 +93,8 @@ class CheckLeakageOperator(BaseOperator):
         view = catalog().feature_views[self.feature_view]
         build = declaration_module("features", self.feature_view).build
         rows = to_frame(hook.staging.read_table(self.frame))
-        check = leakage_check.check_leakage(view, build, hook.lake, rows, run_context.run_days(context))
+        partitions = run_context.declared_partitions(context, view)
+        check = leakage_check.check_leakage(view, build, hook.lake, rows, partitions)
         engine = AirworthyDatabaseHook(self.airworthy_conn_id).engine
         run = run_context.attempt_key(context)
         partition = run_context.partition_key(context)

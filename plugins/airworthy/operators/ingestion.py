@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context, XComArg
 
     from include.data.lake.delta_tables import Lake
-    from include.partitions import Calendar
+    from include.partitions import Partition
 
 
 class ExtractPartitionOperator(BaseOperator):
@@ -119,7 +119,7 @@ class PublishPartitionOperator(BaseOperator):
 
     :param table: name of the table in the lake
     :param frame: path of the staged frame (templated)
-    :param calendar: how the table is divided into partitions
+    :param partitions_of: the dataset or feature view that has the table's partitions; by default days
     """
 
     template_fields: Sequence[str] = ("table", "frame")
@@ -129,25 +129,31 @@ class PublishPartitionOperator(BaseOperator):
         *,
         table: str,
         frame: str | XComArg,
-        calendar: Calendar = DAYS,
+        partitions_of: str | None = None,
         lake_conn_id: str = LakeHook.default_conn_name,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.table = table
         self.frame: Any = frame
-        self.calendar = calendar
+        self.partitions_of = partitions_of
         self.lake_conn_id = lake_conn_id
 
     def execute(self, context: Context) -> int:
         """Return the version of the table after the commit."""
         hook = LakeHook(self.lake_conn_id)
         metadata = {"run": run_context.dag_run_key(context), "try": str(context["ti"].try_number)}
-        partitions = run_context.run_partitions(context, self.calendar)
+        partitions = self.partitions(context)
         frame = hook.staging.read(self.frame)
         version = hook.lake.publish(self.table, frame, partitions, metadata=metadata)
         self.announce(context, hook.lake)
         return version
+
+    def partitions(self, context: Context) -> list[Partition]:
+        """Return the partitions of the run."""
+        if self.partitions_of is None:
+            return run_context.run_partitions(context, DAYS)
+        return run_context.declared_partitions(context, catalog().declaration(self.partitions_of))
 
     def announce(self, context: Context, lake: Lake) -> None:
         """Send an event with the published partitions for each outlet."""

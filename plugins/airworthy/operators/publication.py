@@ -37,8 +37,9 @@ class PublishDatasetOperator(PublishPartitionOperator):
     """
 
     def __init__(self, *, dataset: str, frame: str | XComArg, **kwargs: Any) -> None:
-        calendar = catalog().datasets[dataset].calendar
-        super().__init__(table=dataset, frame=frame, calendar=calendar, outlets=outlets(dataset), **kwargs)
+        super().__init__(
+            table=dataset, frame=frame, partitions_of=dataset, outlets=outlets(dataset), **kwargs
+        )
 
     def announce(self, context: Context, lake: Lake) -> None:
         """Send the asset events of the dataset and of each feature view that reads it."""
@@ -75,14 +76,15 @@ class PublishDatasetOperator(PublishPartitionOperator):
     def _complete(self, context: Context, lake: Lake, view: FeatureView) -> list[str]:
         from include.data.features import readiness
 
-        changed = run_context.run_partitions(context, self.calendar)
+        changed = self.partitions(context)
         dependent = readiness.dependent_partitions(
             view, self.table, changed, lake, datasets=catalog().datasets
         )
         for partition, missing in dependent.waiting.items():
             name = partitions.format_partition(partition)
             self.log.info("%s of %s waits for %s", view.name, name, ", ".join(missing))
-        if context["dag_run"].partition_key is None:
+        # A day of a source may complete 24 hours of a view: one run builds them.
+        if context["dag_run"].partition_key is None or view.granularity == "hour":
             ready = _format_ranges(dependent.ready)
         else:
             ready = [partitions.format_partition(partition) for partition in dependent.ready]

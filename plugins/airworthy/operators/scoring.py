@@ -46,7 +46,7 @@ class BatchScoringOperator(ModelOperator):
         use_case = catalog().use_cases[self.use_case]
         view = catalog().feature_views[use_case.feature_view]
         trusted = settings().trusted_keys
-        frame = hook.lake.read(use_case.feature_view, run_context.run_days(context))
+        frame = hook.lake.read(view.name, run_context.declared_partitions(context, view))
         with self.workspace() as site:
             loaded = load_version.load_version(
                 site.registry, self.use_case, version, folder=site.workdir / "model", trusted=trusted

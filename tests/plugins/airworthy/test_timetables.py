@@ -14,6 +14,7 @@ from airflow.utils.types import DagRunType
 from airworthy import assets
 from airworthy.timetables import (
     DayMapper,
+    PublishedHourTimetable,
     PublishedPartitionTimetable,
     ingestion_timetable,
     landing_delay,
@@ -50,15 +51,15 @@ def scheduled(dataset, earliest, count):
 
 
 @pytest.fixture
-def timetable(monkeypatch):
+def timetable(request, monkeypatch):
     """Return the timetable as the scheduler has it: serialized and read again."""
     name = "airworthy.timetables."
     registered = {f"{name}{kind.__name__}": kind for kind in AirworthyPlugin.timetables}
     mappers = {f"{name}{kind.__name__}": kind for kind in AirworthyPlugin.partition_mappers}
     monkeypatch.setattr("airflow.plugins_manager.get_timetables_plugins", lambda: registered)
     monkeypatch.setattr("airflow.plugins_manager.get_partition_mapper_plugins", lambda: mappers)
-    declared = PublishedPartitionTimetable(assets=assets.inputs_asset("flight_features"))
-    return decode_timetable(encode_timetable(declared))
+    declared = getattr(request, "param", PublishedPartitionTimetable)
+    return decode_timetable(encode_timetable(declared(assets=assets.inputs_asset("flight_features"))))
 
 
 def test_serialized_timetable_is_read_again(timetable):
@@ -85,6 +86,14 @@ def test_backfill_has_one_run_a_day(timetable):
     assert infos[0].partition_date == FIRST
 
 
+@pytest.mark.parametrize("timetable", [PublishedHourTimetable], indirect=True)
+def test_backfill_of_hours_has_one_run_an_hour(timetable):
+    assert type(timetable) is PublishedHourTimetable
+    infos = list(timetable.iter_partition_dagrun_infos(earliest=FIRST, latest=FIRST.replace(hour=2)))
+    assert [info.partition_key for info in infos] == ["2013-07-01T00", "2013-07-01T01", "2013-07-01T02"]
+    assert infos[2].partition_date == FIRST.replace(hour=2)
+
+
 def test_backfills_of_a_day_have_different_run_ids(timetable):
     run_ids = {
         timetable.generate_run_id(
@@ -100,6 +109,7 @@ def test_backfills_of_a_day_have_different_run_ids(timetable):
     ("key", "downstream", "date"),
     [
         ("2013-07-01", "2013-07-01", FIRST),
+        ("2013-07-01T00", "2013-07-01T00", FIRST),
         ("2013-07-01..2013-07-03", "2013-07-01..2013-07-03", None),
         ("incomplete 2013-07-01", [], None),
     ],

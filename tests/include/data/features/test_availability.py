@@ -169,3 +169,9 @@ def test_source_and_reading_partitions_are_inverse(lookback, lag, known_from):
         readers |= {(day, reader) for reader in dependents}
     inside = set(itertools.product(days, days))
     assert read & inside == readers & inside
+
+
+def test_rows_of_a_month_are_known_when_it_is_over():
+    rows = with_partition_columns(pd.DataFrame({"id": ["a"]}), date(2013, 2, 1))
+    times = availability.known_at(dataset(granularity="month"), rows, online=False)
+    assert times.tolist() == [pd.Timestamp("2013-03-01T00:00Z")]

@@ -176,7 +176,7 @@ def test_check_samples_the_same_bounded_rows_each_time(real_lake, monkeypatch):
     assert len(built) <= 2 * leakage_check.MAX_PREDICTION_TIMES
     built.clear()
     monkeypatch.setattr(leakage_check, "MAX_PREDICTION_TIMES", 3)
-    monkeypatch.setattr(leakage_check, "MAX_DAYS", 2)
+    monkeypatch.setattr(leakage_check, "MAX_PARTITIONS", 2)
     leakage_check.check_leakage(DECLARED_VIEW, counted, real_lake, rows, DAYS)
     assert [built.count(day) for day in DAYS] == [3, 0, 3]
 
