@@ -60,19 +60,23 @@ def show(
     rows: Rows = None,
     reason: Reason = "",
     *,
+    reveal: Annotated[bool, Option("--reveal", help="Show the values of personal columns, too.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """
-    Show each rejected row with its id, its reasons and its values.
+    Show each rejected row with its id, its reasons and its values; those of personal columns are masked.
 
     [bold]Examples[/bold]
       airworthy quarantine show flights --first 2013-07-01 --reason distance
       airworthy quarantine show flights --row 7b57da148ef310fd --json
     """
+    from include.catalog import catalog
     from include.data.quarantine import queue
+    from include.declarations.columns import personal_names
 
     pending = _pending_rows(dataset, first, last, rows, reason)
-    readable = queue.readable(pending) if len(pending) else pending[:0]
+    masked = () if reveal else personal_names(catalog().datasets[dataset].columns)
+    readable = queue.readable(pending, masked) if len(pending) else pending[:0]
     _print_rows(dataset, len(pending), readable, "values", as_json=as_json)
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import model_validator
 
 from include.declarations.base import Declaration, Duration, Name, Severity, Share
+from include.pseudonyms import MASK
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 class Column(Declaration):
@@ -46,3 +50,13 @@ class Column(Declaration):
         if self.within is not None and self.dtype != "timestamp":
             raise ValueError(f"within: needs a column of type timestamp, not {self.dtype}")
         return self
+
+
+def personal_names(columns: Iterable[Column]) -> frozenset[str]:
+    """Return the names of the personal columns."""
+    return frozenset(column.name for column in columns if column.personal)
+
+
+def shown_value(columns: Iterable[Column], name: str, value: object) -> str:
+    """Return a value of the column `name` as a message shows it: `***` if the column is personal."""
+    return MASK if name in personal_names(columns) else str(value)

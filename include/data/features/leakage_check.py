@@ -13,6 +13,7 @@ from include.data.features import availability
 from include.data.features.build import source_windows
 from include.data.reading.table import read_series
 from include.declarations import KNOWN_AT
+from include.declarations.columns import shown_value
 from include.errors import DataError
 from include.partitions import format_partition
 
@@ -169,13 +170,16 @@ class _PartitionCheck:
             yield Leak(
                 feature=column.name,
                 source=source,
-                entity=str(first[self.view.entity].iloc[0]),
-                value=_describe(first[column.name].iloc[0]),
-                value_in_time=_describe(rebuilt[column.name][differs].iloc[0]),
+                entity=self._shown(self.view.entity, first[self.view.entity].iloc[0]),
+                value=self._shown(column.name, first[column.name].iloc[0]),
+                value_in_time=self._shown(column.name, rebuilt[column.name][differs].iloc[0]),
                 predicted_at=str(predicted_at),
                 known_at=known_since,
                 rows=int(differs.sum()),
             )
+
+    def _shown(self, column: str, value: Any) -> str:
+        return shown_value(self.view.columns, column, _describe(value))
 
     def _find_source(
         self, feature: str, dtype: str, row: pd.DataFrame, predicted_at: pd.Timestamp

@@ -21,14 +21,17 @@ from include.data.quarantine.rows import (
     to_record,
 )
 from include.data.reading.raw import escape
+from include.data.reading.table import MALFORMED
 from include.data.validation.results import REASONS
 from include.database import ledger
 from include.database.tables import ledger as ledger_table
 from include.declarations import Dataset
+from include.declarations.columns import personal_names
 from include.errors import DataError
+from include.pseudonyms import MASK
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from sqlalchemy import Connection, Engine
 
@@ -67,6 +70,11 @@ class Quarantine:
     def key(self) -> tuple[str, ...]:
         """Columns that identify a row."""
         return self.declared.key if isinstance(self.declared, Dataset) else (self.declared.entity,)
+
+    @property
+    def personal(self) -> frozenset[str]:
+        """Names of the personal columns."""
+        return personal_names(self.declared.columns)
 
     @property
     def table(self) -> str:
@@ -139,11 +147,17 @@ def pending_summary(rows: pd.DataFrame) -> pd.DataFrame:
     return summary.reset_index().rename(columns={REASONS: "reasons"})
 
 
-def readable(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows for display: the id and the reasons first, then the values."""
+def readable(rows: pd.DataFrame, masked: Collection[str] = ()) -> pd.DataFrame:
+    """
+    Return the rows for display: the id and the reasons first, then the values.
+
+    Values of the columns `masked` are `***`, and so are malformed lines, which may hold any column.
+    """
     first = ["day", ROW_ID, REASONS]
     values = [name for name in rows.columns if name not in (*first, *RECORD_COLUMNS, ROW)]
-    return rows[[*first, *values, REFUSED_AT, REFUSED_BY]]
+    hidden = [name for name in values if name in masked or (masked and name == MALFORMED)]
+    shown = rows.assign(**{name: rows[name].where(rows[name].isna(), MASK) for name in hidden})
+    return shown[[*first, *values, REFUSED_AT, REFUSED_BY]]
 
 
 def store_rejected(

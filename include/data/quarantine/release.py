@@ -10,7 +10,7 @@ import pandas as pd
 from include import partitions
 from include.data.lake.partition_columns import parse_partition_name
 from include.data.quarantine import queue as quarantine
-from include.data.quarantine.rows import ROW_ID, from_record
+from include.data.quarantine.rows import ROW_ID, from_record, key_texts
 from include.data.validation.batch import Batch
 from include.data.validation.results import FAILED, REASONS
 from include.data.validation.runner import validate_rows
@@ -155,7 +155,7 @@ def _review(queue: Quarantine, day: Partition, rows: pd.DataFrame) -> Review:
     max_rows = queue.declared.volume[1]
     if len(published) + len(releasable) > max_rows:
         return _retain_all(rows, TOO_MANY.format(max_rows))
-    keys = releasable[list(queue.key)].astype(str).to_numpy().tolist()
+    keys = key_texts(releasable, queue.key, queue.personal)
     return Review(releasable, retained, dict(zip(releasable[ROW_ID], keys, strict=True)))
 
 

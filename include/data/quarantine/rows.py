@@ -12,8 +12,11 @@ from include.data.reading.raw import decode_raw, display, encode_raw
 from include.data.reading.table import INTERNAL_COLUMNS, MALFORMED, MISFITS, MalformedLine
 from include.data.reading.values import plain
 from include.data.validation.results import FAILED, REASONS
+from include.pseudonyms import pseudonym
+from include.settings import settings
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
     from datetime import datetime
 
     from include.data.validation.batch import Batch
@@ -55,6 +58,15 @@ def to_record(batch: Batch, *, run: str, at: datetime) -> pd.DataFrame:
 def from_record(records: pd.DataFrame) -> pd.DataFrame:
     """Return the rows as they came, numbered from 0; the reader takes them like those of a source."""
     return pd.DataFrame([decode_raw(row) for row in records[ROW]], dtype=object)
+
+
+def key_texts(frame: pd.DataFrame, key: Sequence[str], personal: Collection[str]) -> list[list[str]]:
+    """Return the key of each row (n) as text, as the ledger keeps it: a pseudonym where it is personal."""
+    texts = frame[list(key)].astype(str)
+    for name in texts.columns.intersection(list(personal)):
+        texts[name] = [pseudonym(value, settings().pseudonym_key) for value in texts[name]]
+    rows: list[list[str]] = texts.to_numpy().tolist()
+    return rows
 
 
 def ids_digest(ids: list[str]) -> str:

@@ -12,7 +12,7 @@ from include.data.lake.partition_columns import parse_partition_name
 from include.data.quarantine import queue as quarantine
 from include.data.quarantine.queue import Quarantine, ReviewAction
 from include.data.quarantine.release import still_released
-from include.data.quarantine.rows import ROW_ID
+from include.data.quarantine.rows import ROW_ID, key_texts
 from include.data.validation.results import REASONS, partition_result
 from include.partitions import format_partition
 
@@ -35,10 +35,13 @@ class ReleasedKeys:
         Key columns of the dataset.
     keys : mapping of str to mapping of str to list of str
         By partition name and row id: the values of the key.
+    personal : frozenset of str
+        Personal columns, of whose values `keys` has pseudonyms.
     """
 
     key: tuple[str, ...]
     keys: Mapping[str, Mapping[str, list[str]]]
+    personal: frozenset[str] = frozenset()
 
     def missing(self, accepted: Batch) -> dict[str, dict[str, str]]:
         """Return, by partition name and row id, the keys that no accepted row has."""
@@ -46,8 +49,7 @@ class ReleasedKeys:
         names = np.asarray(accepted.partitions.names, dtype=object)
         for partition, released in self.keys.items():
             is_inside = np.isin(accepted.positions, np.flatnonzero(names == partition))
-            rows = accepted.frame.loc[is_inside, list(self.key)].astype(str)
-            existing = set(rows.itertuples(index=False, name=None))
+            existing = set(map(tuple, key_texts(accepted.frame.loc[is_inside], self.key, self.personal)))
             absent = {
                 row_id: ", ".join(key) for row_id, key in released.items() if tuple(key) not in existing
             }
@@ -86,7 +88,7 @@ def released_keys(queue: Quarantine, days: Sequence[Partition]) -> ReleasedKeys:
     entries = quarantine.find_actions(
         queue.engine, queue.name, partitions=[format_partition(day) for day in days]
     )
-    return ReleasedKeys(queue.key, still_released(entries))
+    return ReleasedKeys(queue.key, still_released(entries), queue.personal)
 
 
 def record_withdrawal(queue: Quarantine, released: ReleasedKeys, accepted: Batch, run: str) -> None:

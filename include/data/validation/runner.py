@@ -10,6 +10,7 @@ import numpy as np
 
 from include.data.validation.coerce import coerce_batch
 from include.data.validation.expectations import run_expectations
+from include.data.validation.masking import mask_results
 from include.data.validation.results import FAILED, REASONS, PartitionReport, passed
 from include.data.validation.row_checks import (
     MalformedLineCheck,
@@ -125,7 +126,7 @@ def validate_partition(
     return PartitionReport(
         passed=passed(results),
         rows=len(batch.frame),
-        results=tuple(results),
+        results=tuple(mask_results(results, rules.columns)),
         accepted_batch=rows.accepted,
         rejected_batch=rows.rejected,
     )

@@ -10,6 +10,7 @@ from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from include.data.validation.expectations import create_context, to_check_result, validate_gx_batch
+from include.data.validation.masking import mask_results
 from include.data.validation.results import MAX_EXAMPLES, CheckResult
 from include.data.validation.row_checks import missing_column_result
 from include.data.validation.suites import to_validation_result
@@ -62,7 +63,7 @@ def validate_query(
     results = _run_in_database(url, selected, suite.declared_checks_without(wrong) + suite.user_checks())
     # The first declared check counts the rows.
     n_rows = int(results[0].observed or 0)
-    return to_validation_result(n_rows, [*type_results, *results])
+    return to_validation_result(n_rows, mask_results([*type_results, *results], suite.columns))
 
 
 def query_of_table(table: str) -> str:

@@ -11,6 +11,7 @@ import great_expectations.expectations as gxe
 from include.data.validation.batch import Batch
 from include.data.validation.coerce import coerce_columns
 from include.data.validation.expectations import ExpectationCheck, run_expectations
+from include.data.validation.masking import mask_results
 from include.data.validation.results import ValidationResult, passed
 from include.data.validation.row_checks import type_checks, value_checks
 from include.data.validation.runner import run_checks
@@ -98,7 +99,7 @@ def validate_frame(frame: pd.DataFrame, suite: Suite) -> ValidationResult:
     missing = {column.name for column in suite.columns if column.name not in coerced.misfits}
     checks = suite.declared_checks_without(missing) + suite.user_checks()
     results = run_expectations(frame.assign(**coerced.typed), checks)
-    return to_validation_result(len(frame), [*type_results, *results])
+    return to_validation_result(len(frame), mask_results([*type_results, *results], suite.columns))
 
 
 def to_validation_result(n_rows: int, results: Sequence[CheckResult]) -> ValidationResult:

@@ -92,7 +92,7 @@ class ShowQuarantineOperator(QuarantineOperator):
     Show the rejected rows that the parameters of the run select: a summary (`list`), or every row.
 
     The table is in the log and, in full, on the page of the link «Rejected rows»; the XCom is the number of
-    rows.
+    rows. Values of personal columns are masked.
 
     Example::
 
@@ -108,7 +108,10 @@ class ShowQuarantineOperator(QuarantineOperator):
         from include.storage import html_tables, reports
 
         rows = quarantine.pending(self.quarantine, self.row_filter(context))
-        shown = quarantine.pending_summary(rows) if self.action == "list" else quarantine.readable(rows)
+        if self.action == "list":
+            shown = quarantine.pending_summary(rows)
+        else:
+            shown = quarantine.readable(rows, self.quarantine.personal)
         title = f"{self.dataset}: {len(rows):,} rejected rows are pending"
         self.log.info("%s\n%s", title, html_tables.format_table(shown))
         run = re.sub("[^A-Za-z0-9_-]", "_", run_context.dag_run_key(context))

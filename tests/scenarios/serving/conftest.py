@@ -230,7 +230,7 @@ def served(plane: Plane) -> Plane:
         plane.make.mood(version).unlink(missing_ok=True)
     plane.start_haproxy()
     plane.start_controller()
-    plane.settle(champion=1, previous=None, challenger=2, weight=10_000, shadow_share=0.0)
+    plane.settle(champion=1, previous=None, challenger=2, weight=10_000, shadow_share=0.0, retired=False)
     # HAProxy sends requests to a challenger that was down only after several successful checks.
     wait_for(lambda: plane.ask().json()["model"]["version"] == 2, 30, plane.logs)
     plane.settle(weight=0)

@@ -295,3 +295,13 @@ def test_serving_continues_while_the_database_hangs(served, wait_for) -> None:
     champion = "version = 1 AND status = 200"
     wait_for(lambda: len(served.logged(champion)) >= traffic.versions[1])
     assert len(served.logged(champion)) == traffic.versions[1]
+
+
+def test_a_retired_model_answers_410_to_its_callers(served) -> None:
+    served.settle(champion=None, previous=None, challenger=None, retired=True)
+    response = served.ask()
+    assert (response.status_code, response.json()["error_code"]) == (410, "RESOURCE_RETIRED")
+    assert "delay was retired" in response.json()["message"]
+    assert response.json()["models"] == []
+    assert httpx.get(f"{served.uri}/models").json() == {"models": []}
+    assert httpx.get(f"{served.uri}/models/delay").status_code == 410

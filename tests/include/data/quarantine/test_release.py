@@ -5,12 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from sqlalchemy import select
 
 from include.data.lake.delta_tables import Lake
 from include.data.quarantine import queue as quarantine
 from include.data.quarantine.queue import RowFilter, pending
 from include.data.quarantine.release import release_rows
 from include.data.reading.table import MALFORMED, MalformedLine
+from include.database.tables import gate_result
 from include.declarations import Column
 from include.errors import DataError
 from tests.include.data.quarantine.cars import ONE, TWO, cars, decision, published
@@ -138,3 +140,30 @@ def test_release_beside_an_ingestion_merges_into_its_rows(ingest, frame, queue, 
     speeds = lake.read("cars", [ONE]).set_index("id")["speed"]
     assert speeds["2013-01-01-2"] == 300.0
     assert set(speeds.drop("2013-01-01-2")) == {55.0}
+
+
+def with_personal_columns(maximum):
+    declared = cars(maximum=maximum)
+    mask = {"personal": True}
+    columns = [
+        column.model_copy(update=mask) for column in declared.columns if column.name in ("id", "speed")
+    ]
+    return declared.model_copy(update={"columns": (*columns, *declared.columns[2:])})
+
+
+def test_personal_row_is_masked_for_people_and_still_released(ingest, frame, queue, lake, database, entries):
+    ingest(frame, with_personal_columns(100.0))
+    with database.connect() as connection:
+        recorded = str(connection.execute(select(gate_result.c.results)).scalar_one())
+    assert "300.0" not in recorded
+    assert "***" in recorded
+    personal = with_personal_columns(1000.0)
+    rejected = queue(personal)
+    shown = quarantine.readable(pending(rejected), rejected.personal)
+    assert set(shown["id"]) == set(shown["speed"]) == {"***"}
+    assert shown["_row_id"].is_unique
+    assert release_rows(rejected, RowFilter(first=ONE), decision()).released == 2
+    assert "2013-01-01-2" in published(lake)
+    assert "2013-01-01-2" not in str(entries())
+    ingest(frame, personal, run="cars_ingestion/second/1")
+    assert [entry["evidence"]["action"] for entry in entries()] == ["release", "supersede"]
