@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow.sdk import dag
+from airflow.sdk import XComArg, dag
 
 from airworthy import assets
 from airworthy.defaults import START, day_range, default_args, is_needed, with_params
@@ -63,6 +63,7 @@ def features_dag(view: FeatureView) -> DAG:
             task_id="publish",
             table=view.name,
             frame=validate.output,
+            code=XComArg(build, "code"),
             partitions_of=view.name,
             outlets=[assets.feature_view(view.name)],
         )

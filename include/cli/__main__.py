@@ -20,7 +20,7 @@ from include.cli import (
     quarantine,
     stack,
 )
-from include.cli.governance import datasets, models, privacy
+from include.cli.governance import datasets, models, privacy, rebuild
 from include.cli.governance import features as feature_views
 from include.cli.options import MODELS, OPERATION
 from include.errors import AirworthyError
@@ -71,6 +71,7 @@ app.add_typer(backtest.app)
 app.add_typer(quarantine.app, name="quarantine", rich_help_panel=MODELS)
 app.add_typer(features.app)
 app.add_typer(datasets.app, name="datasets", rich_help_panel=MODELS)
+feature_views.app.add_typer(rebuild.app)
 app.add_typer(feature_views.app, name="features", rich_help_panel=MODELS)
 app.add_typer(models.app, name="models", rich_help_panel=MODELS)
 app.add_typer(privacy.app, name="privacy", rich_help_panel=MODELS)

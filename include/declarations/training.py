@@ -28,6 +28,10 @@ class Training(Declaration):
     of age. `early_stopping` is the number of boosting rounds without a better loss on the validation days
     after which fitting stops; test days are never used. If the estimator does not converge, the run notes it
     (`convergence="note"`) or training fails (`"require"`).
+
+    If different code built the days of features or labels, since `build()` or a source was changed, training
+    fails (`stale_days="refuse"`), leaves out those that other code built than the newest (`"exclude"`), or
+    takes all (`"use"`).
     """
 
     seed: int = Field(default=0, ge=0, lt=2**31)
@@ -35,6 +39,7 @@ class Training(Declaration):
     half_life_days: float | None = Field(default=None, gt=0)
     early_stopping: int | None = Field(default=None, ge=1)
     convergence: Literal["note", "require"] = "note"
+    stale_days: Literal["refuse", "exclude", "use"] = "refuse"
 
 
 class Split(Declaration):

@@ -224,7 +224,10 @@ def _publish(queue: Quarantine, day: Partition, released: pd.DataFrame, action: 
     def merge(published: pd.DataFrame) -> pd.DataFrame:
         return pd.concat([published, unpublished(published)], ignore_index=True)
 
-    metadata = {"run": action.run, "released_by": action.actor}
+    # The released rows are as the others: the code that built the partition stays the same.
+    published = queue.lake.publications(queue.name).get(day)
+    code = published.code if published else ""
+    metadata = {"run": action.run, "released_by": action.actor, "code": code}
     queue.lake.update(queue.name, [day], merge, metadata=metadata)
 
 

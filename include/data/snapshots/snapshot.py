@@ -15,6 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from include.catalog import catalog
 from include.data.feature_store.historical import historical
 from include.data.snapshots.label_completeness import label_completeness
+from include.data.snapshots.meanings import select_days
 from include.data.snapshots.target_encoding import encode
 from include.errors import DataError, PartitionMissing
 
@@ -35,7 +36,7 @@ class Snapshot:
     Exact rows of a training: versions of two tables, first and last day, number and digest of the rows.
 
     `completeness` is the share of rows whose label had landed, between 0 and 1, over the days that are used;
-    `excluded_days` are the days in the range whose labels were due and too few.
+    `excluded_days` are the days in the range whose labels were due and too few, or which other code built.
     """
 
     use_case: str
@@ -71,12 +72,14 @@ def create(use_case: UseCase, lake: Lake, as_of: date | None, *, declared: Catal
     labels.
 
     Its days are those before `as_of` that have features and for which the share of rows whose labels had
-    landed by then is at least `minimum_completeness` of the label.
+    landed by then is at least `minimum_completeness` of the label, and which the same code built.
 
     Raises
     ------
     PartitionMissing
         If there is no such day.
+    DataError
+        If different code built them, unless `training.stale_days` allows it.
     """
     declarations = declared or catalog()
     view = declarations.feature_views[use_case.feature_view]
@@ -89,7 +92,9 @@ def create(use_case: UseCase, lake: Lake, as_of: date | None, *, declared: Catal
     if as_of is None and labelled:
         as_of = max(labelled) + lag
     due = [day for day in completeness if as_of and day + lag <= as_of]
-    days = [day for day in due if day in labelled]
+    labelled_days = [day for day in due if day in labelled]
+    tables = {view.name: versions[0], use_case.label.dataset: versions[1]}
+    days = select_days(use_case, lake, labelled_days, versions=tables)
     if as_of is None or not days:
         raise PartitionMissing(_explain_no_days(use_case, as_of, completeness))
     n_landed = sum(completeness[day].landed for day in days)
@@ -105,7 +110,7 @@ def create(use_case: UseCase, lake: Lake, as_of: date | None, *, declared: Catal
         rows=0,
         digest="",
         completeness=n_landed / n_rows,
-        excluded_days=tuple(day.isoformat() for day in due if day not in labelled),
+        excluded_days=tuple(day.isoformat() for day in due if day not in set(days)),
     )
     frame = _join_labels(use_case, snapshot, lake, view)
     return replace(snapshot, rows=len(frame), digest=_digest(frame))

@@ -10,16 +10,21 @@ from airworthy import run_context
 from airworthy.hooks.airworthy_database import AirworthyDatabaseHook
 from airworthy.hooks.lake import LakeHook
 from include.catalog import catalog, declaration_module
+from include.partitions import format_partition
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from airflow.sdk import Context, XComArg
 
+    from include.partitions import Partition
+
 
 class BuildFeaturesOperator(BaseOperator):
     """
-    Build the rows of a feature view for the run's days; the XCom is the URI of the staged frame.
+    Build the rows of a feature view for the run's partitions; the XCom is the URI of the staged frame.
+
+    The XCom `code` has the digest of the code that built them. Partitions that other code built are logged.
 
     Example::
 
@@ -37,6 +42,7 @@ class BuildFeaturesOperator(BaseOperator):
 
     def execute(self, context: Context) -> str:
         """Return the URI of the staged frame."""
+        from include.data import build_code
         from include.data.features import build as features
         from include.data.lake.partition_columns import PartitionSet
         from include.data.reading.table import read_frame
@@ -44,12 +50,23 @@ class BuildFeaturesOperator(BaseOperator):
         hook = LakeHook(self.lake_conn_id)
         view = catalog().feature_views[self.feature_view]
         build = declaration_module("features", self.feature_view).build
+        code = build_code.view_code(view, build)
+        context["ti"].xcom_push("code", code)
+        self._log_stale(build_code.stale_partitions(hook.lake, view.name, code))
         partitions = run_context.declared_partitions(context, view)
         frame = features.build_features(view, build, hook.lake, partitions)
         table = read_frame(frame, view.columns)
         for column in PartitionSet.of(partitions).columns:
             table = table.append_column(column, [frame[column].tolist()])
         return hook.staging.write_table(run_context.attempt_key(context), "features", table)
+
+    def _log_stale(self, stale: Sequence[Partition]) -> None:
+        if stale:
+            self.log.warning(
+                "%s: other code built %d partitions, %s to %s: `airworthy features rebuild %s` rebuilds them",
+                self.feature_view, len(stale), format_partition(stale[0]), format_partition(stale[-1]),
+                self.feature_view,
+            )  # fmt: skip
 
 
 class CheckLeakageOperator(BaseOperator):

@@ -119,16 +119,18 @@ class PublishPartitionOperator(BaseOperator):
 
     :param table: name of the table in the lake
     :param frame: path of the staged frame (templated)
+    :param code: digest of the code that built the rows, which the commit records (templated)
     :param partitions_of: the dataset or feature view that has the table's partitions; by default days
     """
 
-    template_fields: Sequence[str] = ("table", "frame")
+    template_fields: Sequence[str] = ("table", "frame", "code")
 
     def __init__(
         self,
         *,
         table: str,
         frame: str | XComArg,
+        code: str | XComArg = "",
         partitions_of: str | None = None,
         lake_conn_id: str = LakeHook.default_conn_name,
         **kwargs: Any,
@@ -136,13 +138,18 @@ class PublishPartitionOperator(BaseOperator):
         super().__init__(**kwargs)
         self.table = table
         self.frame: Any = frame
+        self.code: Any = code
         self.partitions_of = partitions_of
         self.lake_conn_id = lake_conn_id
 
     def execute(self, context: Context) -> int:
         """Return the version of the table after the commit."""
         hook = LakeHook(self.lake_conn_id)
-        metadata = {"run": run_context.dag_run_key(context), "try": str(context["ti"].try_number)}
+        metadata = {
+            "run": run_context.dag_run_key(context),
+            "try": str(context["ti"].try_number),
+            "code": self.code,
+        }
         partitions = self.partitions(context)
         frame = hook.staging.read(self.frame)
         version = hook.lake.publish(self.table, frame, partitions, metadata=metadata)

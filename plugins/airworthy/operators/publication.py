@@ -41,6 +41,13 @@ class PublishDatasetOperator(PublishPartitionOperator):
             table=dataset, frame=frame, partitions_of=dataset, outlets=outlets(dataset), **kwargs
         )
 
+    def execute(self, context: Context) -> int:
+        """Return the version of the table after the commit, which records the code of the declaration."""
+        from include.data.build_code import declared_code
+
+        self.code = declared_code(self.table)
+        return super().execute(context)
+
     def announce(self, context: Context, lake: Lake) -> None:
         """Send the asset events of the dataset and of each feature view that reads it."""
         run_context.announce_partitions(context, assets.dataset(self.table))

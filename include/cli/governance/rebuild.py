@@ -1,0 +1,88 @@
+"""`airworthy features stale` and `rebuild`: partitions that other code built, and their runs in Airflow."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+from typer import Option, Typer
+
+from include.cli.governance.features import ViewName
+from include.cli.options import AsJson
+
+if TYPE_CHECKING:
+    from include.partitions import Partition
+
+Bound = Annotated[str, Option(metavar="PARTITION", help="Such as 2013-07-01; of hours, 2013-07-01T05.")]
+
+app = Typer()
+
+
+@app.command("stale")
+def show_stale(view: ViewName, *, as_json: AsJson = False) -> None:
+    """
+    Show the partitions of a view, and of the datasets that it reads, that other code built than the present.
+
+    [bold]Example[/bold]
+      airworthy features stale flight_features
+    """
+    from include.catalog import catalog
+    from include.cli.governance.reading import open_lake
+    from include.cli.output import print_json, print_table
+    from include.data.build_code import declared_code, stale_partitions
+
+    lake = open_lake()
+    rows: list[dict[str, Any]] = []
+    for table in (view, *(source.dataset for source in catalog().feature_views[view].sources)):
+        code = declared_code(table)
+        stale = stale_partitions(lake, table, code)
+        rows.append({"table": table, "code": code, "stale": len(stale), "ranges": _ranges(table, stale)})
+    if as_json:
+        print_json(rows)
+        return
+    cells = [(row["table"], row["code"], row["stale"], ", ".join(row["ranges"])) for row in rows]
+    print_table("stale partitions", ("table", "present code", "stale", "partitions"), cells)
+
+
+@app.command("rebuild")
+def rebuild(view: ViewName, first: Bound = "", last: Bound = "", *, as_json: AsJson = False) -> None:
+    """
+    Start runs in Airflow that build partitions of a view again: --first to --last, or all stale ones.
+
+    Each contiguous range is one run of the view's DAG, with the leakage check and the gate of every run. Of a
+    dataset that is stale, ingest the partitions first (a backfill of its DAG).
+
+    [bold]Examples[/bold]
+      airworthy features rebuild flight_features
+      airworthy features rebuild flight_features --first 2013-01-01 --last 2013-06-30
+    """
+    from include.cli.governance.reading import open_lake
+    from include.cli.output import print_json, print_text
+    from include.data.build_code import declared_code, stale_partitions
+    from include.settings import settings
+    from include.stack.airflow_api import AirflowApi
+
+    if first:
+        ranges = [f"{first}..{last}" if last else first]
+    else:
+        ranges = _ranges(view, stale_partitions(open_lake(), view, declared_code(view)))
+    runs = []
+    api = AirflowApi(settings())
+    for name in ranges:
+        begin, _, end = name.partition("..")
+        run_id = api.trigger(f"{view}_features", {"first": begin, "last": end or begin})
+        runs.append({"partitions": name, "run": run_id, "link": api.link(f"{view}_features", run_id)})
+    if as_json:
+        print_json(runs)
+        return
+    for run in runs:
+        print_text(f"{run['partitions']} of {view} is built again: {run['link']}")
+    if not runs:
+        print_text(f"no partition of {view} is stale")
+
+
+def _ranges(table: str, partitions: list[Partition]) -> list[Any]:
+    from include.catalog import catalog
+    from include.partitions import contiguous_ranges, format_key
+
+    ranges = contiguous_ranges(partitions, catalog().declaration(table).calendar)
+    return [format_key(partition_range) for partition_range in ranges]
