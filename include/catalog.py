@@ -44,12 +44,21 @@ class DeclarationPackage(Mapping[str, Any]):
         A key of `PACKAGES`.
     check
         Function that raises DeclarationError if a declaration does not fit the others.
+    check_siblings
+        Function that raises DeclarationError if a declaration does not fit the valid ones of its package.
     """
 
-    def __init__(self, root: str, kind: str, check: Callable[[Any], None]) -> None:
+    def __init__(
+        self,
+        root: str,
+        kind: str,
+        check: Callable[[Any], None],
+        check_siblings: Callable[[Any, Mapping[str, Any]], None] = lambda _, __: None,
+    ) -> None:
         self.root = root
         self.kind = kind
         self._check = check
+        self._check_siblings = check_siblings
 
     def __getitem__(self, name: str) -> Any:
         return self._loaded[0][name]
@@ -85,6 +94,12 @@ class DeclarationPackage(Mapping[str, Any]):
                 problems[name] = _format_problem(error)
             else:
                 valid[name] = declared
+        for name, declared in list(valid.items()):
+            try:
+                self._check_siblings(declared, valid)
+            except DeclarationError as error:
+                problems[name] = _format_problem(error)
+                del valid[name]
         return valid, problems
 
 
@@ -134,7 +149,7 @@ def discover(root: str) -> Catalog:
 
     A package is imported when it is first used, so that code for datasets does not wait for use cases.
     """
-    datasets = DeclarationPackage(root, "datasets", _check_dataset)
+    datasets = DeclarationPackage(root, "datasets", _check_dataset, _check_foreign_keys)
     views = DeclarationPackage(root, "features", lambda view: _check_view(view, datasets))
     use_cases = DeclarationPackage(root, "use_cases", lambda case: _check_use_case(case, datasets, views))
     return Catalog(datasets, views, use_cases)
@@ -176,7 +191,22 @@ def _check_dataset(dataset: Dataset) -> None:
         dataset.source.require_usable()
 
 
+def _check_foreign_keys(declared: Dataset | FeatureView, datasets: Mapping[str, Dataset]) -> None:
+    types = {column.name: column.dtype for column in declared.columns}
+    for foreign_key in declared.foreign_keys:
+        _require_name(foreign_key.dataset, datasets, "foreign_keys.dataset")
+        referenced = {column.name: column.dtype for column in datasets[foreign_key.dataset].columns}
+        for column, other in zip(foreign_key.columns, foreign_key.referenced_columns, strict=True):
+            _require_name(other, referenced, "foreign_keys.references")
+            if types[column] != referenced[other]:
+                raise DeclarationError(
+                    f"foreign_keys: {column} is a {types[column]}, but {other} of {foreign_key.dataset} is a "
+                    f"{referenced[other]}: no value of one equals one of the other"
+                )
+
+
 def _check_view(view: FeatureView, datasets: DeclarationPackage) -> None:
+    _check_foreign_keys(view, datasets)
     for source in view.sources:
         datasets.require_no_problem(source.dataset, "sources.dataset")
         _require_name(source.dataset, datasets, "sources.dataset")

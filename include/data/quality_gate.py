@@ -9,11 +9,11 @@ from include.data.quarantine import queue as quarantine
 from include.data.quarantine import withdrawal
 from include.data.validation import gate_results
 from include.data.validation.batch import Batch
-from include.data.validation.distribution import read_history, stability_checks
-from include.data.validation.freshness import FreshnessCheck
+from include.data.validation.checks.foreign_keys import foreign_key_checks
+from include.data.validation.checks.freshness import FreshnessCheck
+from include.data.validation.checks.stability import read_history, stability_checks
 from include.data.validation.page import render_quality_page
 from include.data.validation.runner import PartitionRules, validate_partition
-from include.declarations import Dataset
 from include.storage import reports
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from include.data.lake.delta_tables import Lake
     from include.data.validation.results import Check, PartitionReport
-    from include.declarations import FeatureView
+    from include.declarations import Dataset, FeatureView
     from include.partitions import Partition
 
 
@@ -60,7 +60,9 @@ def run_quality_gate(
     queue = quarantine.Quarantine(declared, lake, engine)
     released = withdrawal.released_keys(queue, days)
     checks = [*history_checks(declared, lake, days), *released.checks()]
-    report = validate_partition(Batch.of(frame, days, declared.calendar), PartitionRules.of(declared), checks)
+    batch = Batch.of(frame, days, declared.calendar)
+    row_checks = foreign_key_checks(declared, lake)
+    report = validate_partition(batch, PartitionRules.of(declared), checks, row_checks)
     gate_results.record_gate_result(engine, declared.name, run, partitions.format_key(days), report)
     page = render_quality_page(report, declared.name)
     reports.write_report(lake.uri, lake.storage_options, page_path(declared.name, days), page)
@@ -71,9 +73,7 @@ def run_quality_gate(
 
 
 def history_checks(declared: Dataset | FeatureView, lake: Lake, days: Sequence[Partition]) -> list[Check]:
-    """Return the declared checks of a dataset's freshness, and of its likeness to the partitions before."""
-    if not isinstance(declared, Dataset):
-        return []
+    """Return the declared checks of freshness, and of likeness to the partitions before."""
     checks: list[Check] = []
     if declared.freshness is not None:
         checks.append(FreshnessCheck(declared.freshness))

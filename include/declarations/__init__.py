@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from include.declarations.base import KNOWN_AT, Declaration, Duration, Environment, Name, Severity, Share, Tag
+from include.declarations.checks import ForeignKey, Freshness, Stability
 from include.declarations.columns import Column
 from include.declarations.costs import AnyCost, DecisionCost, ErrorCost
-from include.declarations.datasets import Dataset, Freshness, Stability
+from include.declarations.datasets import Dataset
 from include.declarations.features import FeatureView, Online, ViewSource
 from include.declarations.file_formats import FileFormat, Format
 from include.declarations.gates import (
@@ -71,6 +72,7 @@ __all__ = [
     "FeatureView",
     "FileFormat",
     "FileSource",
+    "ForeignKey",
     "Format",
     "Freshness",
     "Gate",

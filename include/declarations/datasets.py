@@ -13,7 +13,6 @@ from include.declarations.base import (
     Duration,
     KnownFrom,
     Name,
-    Severity,
     Share,
     Tag,
     TimeZone,
@@ -21,43 +20,16 @@ from include.declarations.base import (
     require_known,
     require_unique,
 )
+from include.declarations.checks import (
+    Expectations,
+    ForeignKey,
+    Freshness,
+    Stability,
+    require_checkable,
+)
 from include.declarations.columns import Column
 from include.declarations.sources import AnySource, DatabaseSource
 from include.partitions import Calendar, Granularity
-
-
-class Freshness(Declaration):
-    """The newest timestamp in `column` is at most `within` older than the end of the partition."""
-
-    column: str
-    within: Duration
-    severity: Severity = "critical"
-
-
-class Stability(Declaration):
-    """
-    A partition resembles the `partitions` before it, in number of rows and in distribution.
-
-    Its number of rows lies between `volume[0]` and `volume[1]` times their median. The population stability
-    index (PSI) of each of `columns` against their rows is at most `maximum_psi`. With fewer than
-    `minimum_partitions` earlier partitions nothing is compared, and the report says so.
-    """
-
-    partitions: int = Field(default=28, ge=1, le=366)
-    minimum_partitions: int = Field(default=7, ge=1)
-    volume: tuple[float, float] | None = (0.6, 1.6)
-    columns: tuple[str, ...] = ()
-    maximum_psi: float = Field(default=0.25, gt=0)
-    severity: Severity = "critical"
-
-    @model_validator(mode="after")
-    def _can_be_met(self) -> Self:
-        require_unique(self.columns, "columns")
-        if self.volume and not 0 <= self.volume[0] <= 1 <= self.volume[1]:
-            raise ValueError(f"volume {self.volume} must include 1, the median number of rows")
-        if self.minimum_partitions > self.partitions:
-            raise ValueError(f"minimum_partitions {self.minimum_partitions} is above {self.partitions}")
-        return self
 
 
 class Dataset(Declaration):
@@ -68,7 +40,8 @@ class Dataset(Declaration):
     is named by its first day. A day lands `lag_days` days after its begin, a week or month so long after its
     end; the sensor waits `landing_timeout` for it. `volume`
     bounds its number of accepted rows. If more than the share `quarantine_limit` (0 to 1) of its rows is
-    rejected, the whole partition is rejected. `key` are the columns that identify a row.
+    rejected, the whole partition is rejected. `key` are the columns that identify a row. `expectations` is a
+    function that returns expectations of Great Expectations, or its import path.
 
     A row is known from the timestamp in its column `known_at`, without it from the moment at which its
     partition is: at its end plus the lag, or, with `known_from`, at its start plus the lag (`"start"`), or so
@@ -93,6 +66,8 @@ class Dataset(Declaration):
     quarantine_limit: Share = 0.01
     freshness: Freshness | None = None
     stability: Stability | None = None
+    foreign_keys: tuple[ForeignKey, ...] = ()
+    expectations: Expectations | None = None
     landing_timeout: Duration = timedelta(hours=6)
 
     @model_validator(mode="after")
@@ -108,8 +83,9 @@ class Dataset(Declaration):
             )
         moments = {column.name for column in self.columns if column.dtype == "timestamp"}
         require_known([self.known_at] if self.known_at else [], moments, "known_at")
-        require_known([self.freshness.column] if self.freshness else [], moments, "freshness.column")
-        require_known(self.stability.columns if self.stability else [], names, "stability.columns")
+        require_checkable(self.columns, self.freshness, self.stability, self.foreign_keys)
+        if self.granularity != "hour" and self.stability and "hour" in self.stability.compare_with:
+            raise ValueError(f"stability.compare_with: a {self.granularity} has no hours")
         if self.volume[0] > self.volume[1]:
             raise ValueError(
                 f"volume: the lower bound {self.volume[0]} is above the upper bound {self.volume[1]}"

@@ -13,10 +13,18 @@ from include.declarations.base import (
     Duration,
     KnownFrom,
     Name,
+    Share,
     Tag,
     known_after,
     require_known,
     require_unique,
+)
+from include.declarations.checks import (
+    Expectations,
+    ForeignKey,
+    Freshness,
+    Stability,
+    require_checkable,
 )
 from include.declarations.columns import Column
 from include.partitions import Calendar
@@ -60,7 +68,9 @@ class FeatureView(Declaration):
 
     `entity` is the key column, `time` the column with the time of the event. A feature may be used only if it
     was known `horizon` before the event. Each source adds a column `<dataset>_known_at` (timestamp, nullable)
-    to `columns`, unless it is declared. `volume` bounds the number of rows per partition.
+    to `columns`, unless it is declared. `volume` bounds the number of rows per partition. Rejected rows are
+    not published; if they are more than the share `quarantine_limit` (0 to 1) of a partition, nothing is. The
+    other checks are those of a dataset.
 
     A partition is built from what is known by the moment `known_from`: its end, its start, or so long after
     its start (negative: before it). From that moment its rows can be looked up online.
@@ -78,6 +88,11 @@ class FeatureView(Declaration):
     known_from: KnownFrom = "end"
     columns: tuple[Column, ...] = Field(min_length=1)
     volume: tuple[int, int] = (1, 10_000_000)
+    quarantine_limit: Share = 0.0
+    freshness: Freshness | None = None
+    stability: Stability | None = None
+    foreign_keys: tuple[ForeignKey, ...] = ()
+    expectations: Expectations | None = None
     online: Online | None = None
 
     @model_validator(mode="after")
@@ -93,6 +108,9 @@ class FeatureView(Declaration):
             raise ValueError(f"entity: {self.entity} must be a column of type string or integer")
         for source in self.sources:
             require_known(source.columns, types, "sources.columns")
+        require_checkable(self.columns, self.freshness, self.stability, self.foreign_keys)
+        if self.granularity != "hour" and self.stability and "hour" in self.stability.compare_with:
+            raise ValueError(f"stability.compare_with: a {self.granularity} has no hours")
         known_at = (
             Column(name=source.known_at, dtype="timestamp", nullable=True, maximum_nulls=1)
             for source in self.sources

@@ -109,7 +109,7 @@ def _bare_expectations(columns: list[Column]) -> list[Any]:
     """Return the expectations that say the same as the declaration."""
     import great_expectations.expectations as gxe
 
-    from include.data.validation.row_checks import value_checks
+    from include.data.validation.checks.rows import value_checks
 
     return [
         *[check.expectation for check in value_checks(columns, ("id",))],

@@ -66,6 +66,35 @@ def declare(tmp_path, monkeypatch):
         del sys.modules[name]
 
 
+FOREIGN_KEY = """
+    from include.declarations import ForeignKey
+    DATASET = DATASET.model_copy(update={{"foreign_keys": (ForeignKey({}),)}})
+"""
+
+
+@pytest.mark.parametrize(
+    ("fields", "problem"),
+    [
+        ('columns=("id",), dataset="results"', None),
+        ('columns=("id",), dataset="shops"', "foreign_keys.dataset: 'shops' does not exist"),
+        (
+            'columns=("id",), dataset="results", references=("code",)',
+            "foreign_keys.references: 'code' does not",
+        ),
+        (
+            'columns=("id",), dataset="results", references=("price",)',
+            "foreign_keys: id is a string, but price of results is a number",
+        ),
+    ],
+    ids=["matches", "no dataset", "no column", "another type"],
+)
+def test_foreign_key_needs_a_column_of_the_same_type(declare, fields, problem):
+    declared = declare(datasets__sales=DATASET.format(name="sales") + FOREIGN_KEY.format(fields))
+    own_problems = [text for text in declared.problems if text.startswith("datasets/sales.py")]
+    assert own_problems == [] if problem is None else problem in own_problems[0]
+    assert "results" in declared.datasets
+
+
 def test_declarations_of_the_project_have_no_problem():
     assert catalog().problems == ()
     assert {"flight_delay", "air_time"} <= set(catalog().use_cases)

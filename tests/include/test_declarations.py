@@ -19,6 +19,8 @@ from include.declarations import (
     Fairness,
     FeatureView,
     FileSource,
+    ForeignKey,
+    Freshness,
     GoldenCase,
     GoldenPredictions,
     HttpSource,
@@ -32,6 +34,7 @@ from include.declarations import (
     Rollout,
     Slo,
     Split,
+    Stability,
     Threshold,
     UseCase,
     ViewSource,
@@ -59,7 +62,42 @@ def golden(row):
     return GoldenPredictions(cases=(GoldenCase(name="calm", row=row, maximum=0.5),))
 
 
+def rules():
+    return []
+
+
+def test_expectations_become_an_import_path():
+    declared = again(DATASET, expectations=rules)
+    assert declared.expectations == f"{__name__}:rules"
+    assert again(DATASET, expectations=f"{__name__}:rules") == declared
+    assert type(declared).model_validate_json(declared.model_dump_json()) == declared
+
+
 IMPOSSIBLE = {
+    "expectations of no module": (
+        lambda: again(DATASET, expectations="include.nowhere:rules"),
+        "'include.nowhere:rules' is no function: give module:name",
+    ),
+    "expectations of a lambda": (
+        lambda: again(FEATURE_VIEW, expectations=lambda: []),
+        "must be a function of a module",
+    ),
+    "foreign key of another size": (
+        lambda: ForeignKey(columns=("a", "b"), dataset="shops", references=("a",)),
+        "references: 1 columns cannot be compared with 2",
+    ),
+    "foreign key of no column": (
+        lambda: again(FEATURE_VIEW, foreign_keys=(ForeignKey(columns=("shop",), dataset="shops"),)),
+        "foreign_keys.columns: unknown shop",
+    ),
+    "freshness of a view's text": (
+        lambda: again(FEATURE_VIEW, freshness=Freshness(column="carrier", within=timedelta(hours=1))),
+        "freshness.column: unknown carrier",
+    ),
+    "hours of a daily dataset": (
+        lambda: again(DATASET, stability=Stability(compare_with="same_hour")),
+        "stability.compare_with: a day has no hours",
+    ),
     "unknown field": (lambda: again(USE_CASE, metirc="roc_auc"), "metirc\n.*not permitted"),
     "name with a capital": (lambda: again(USE_CASE, name="Delay"), "name\n"),
     "metric of the other task": (

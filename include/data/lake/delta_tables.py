@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 from deltalake import DeltaTable, write_deltalake
-from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from deltalake.exceptions import DeltaError, TableNotFoundError
 
-from include.data.lake import dtypes, publications, table_reader
+from include.data.lake import dtypes, maintenance, publications, table_reader
 from include.data.lake.commits import COMMIT_TIMEOUT, PendingCommit, TableAppeared, commit_with_retry
 from include.data.lake.partition_columns import PartitionSet
 from include.errors import DataError, PartitionMissing, ServiceUnavailable, SettingsError
@@ -119,7 +119,7 @@ class Lake:
 
         def replace(opened: DeltaTable | None) -> int:
             existing = opened or self._open(table, None)
-            rows = change(dtypes.to_frame(table_reader.read_rows(table, existing, partitions)))
+            rows = change(dtypes.to_frame(table_reader.scan_rows(table, existing, partitions).read_all()))
             return self._replace(pending, existing, rows)
 
         return self._commit(pending, replace)
@@ -173,14 +173,31 @@ class Lake:
             If the version cannot be read, or a column does not exist.
         """
         with self._translate_errors():
+            return self.scan(table, days, version=version, columns=columns).read_all()
+
+    def scan(
+        self,
+        table: str,
+        days: Collection[Partition] | None = None,
+        *,
+        version: int | None = None,
+        columns: Sequence[str] | None = None,
+    ) -> pa.RecordBatchReader:
+        """Return a reader of the rows that `read_table` returns, one batch after the other."""
+        with self._translate_errors():
             opened = self._open(table, version)
             if columns is not None:
                 table_reader.require_columns(table, opened, columns)
-            if days is None:
-                return table_reader.read_rows(table, opened, None, columns)
-            partitions = table_reader.match_granularity(opened, days)
-            table_reader.require_partitions(table, self._published(table, opened), partitions, self.uri)
-            return table_reader.read_rows(table, opened, partitions, columns)
+            partitions = None if days is None else table_reader.match_granularity(opened, days)
+            if partitions is not None:
+                table_reader.require_partitions(table, self._published(table, opened), partitions, self.uri)
+            return table_reader.scan_rows(table, opened, partitions, columns)
+
+    def columns(self, table: str) -> list[str]:
+        """Return the names of the columns; empty without a table."""
+        with self._translate_errors():
+            opened = self._find(table)
+            return [field.name for field in opened.schema().fields] if opened else []
 
     def version(self, table: str) -> int | None:
         """Return the newest version; None if the table does not exist."""
@@ -203,16 +220,7 @@ class Lake:
             return self._published(table, opened) if opened else []
 
     def publications(self, table: str, *, version: int | None = None) -> dict[Partition, Publication]:
-        """
-        Return the newest publication of each partition, by ascending partition; empty without a table.
-
-        Parameters
-        ----------
-        table
-            Name of the table.
-        version
-            Version of the table, whose publications were the newest then; None for the newest version.
-        """
+        """Return the newest publication of each partition as of a version; empty without a table."""
         with self._translate_errors():
             opened = self._find(table) if version is None else self._open(table, version)
             if opened is None:
@@ -242,22 +250,9 @@ class Lake:
         """
         with self._translate_errors():
             opened = self._open(table, None)
-            try:
-                opened.optimize.compact()
-                deleted = opened.vacuum(
-                    int(retention / timedelta(hours=1)),
-                    dry_run=False,
-                    enforce_retention_duration=False,
-                    full=True,
-                    keep_versions=sorted(keep_versions),
-                )
-                publications.write_index(self._files(), table, opened)
-            except CommitFailedError as error:
-                raise ServiceUnavailable(
-                    f"{table} was published to while it was being compacted; nothing is lost. Try again. "
-                    f"({error})"
-                ) from error
-        return len(deleted)
+            deleted = maintenance.compact_and_vacuum(table, opened, retention, keep_versions)
+            publications.write_index(self._files(), table, opened)
+        return deleted
 
     def _translate_errors(self) -> AbstractContextManager[None]:
         return translate_storage_errors(self.uri, self.storage_options, self.connection)

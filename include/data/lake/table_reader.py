@@ -1,4 +1,4 @@
-"""Read rows and partitions of an open Delta table."""
+"""Rows and partitions of an open Delta table."""
 
 from __future__ import annotations
 
@@ -12,18 +12,19 @@ from include.errors import DataError, PartitionMissing
 from include.partitions import format_partition, hours_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from deltalake import DeltaTable
+    from pyarrow.dataset import Scanner
 
     from include.partitions import Partition
 
 
-def read_rows(
+def scan_rows(
     table: str, opened: DeltaTable, partitions: PartitionSet | None, columns: Sequence[str] | None = None
-) -> pa.Table:
+) -> pa.RecordBatchReader:
     """
-    Return rows of an open table.
+    Return a reader of rows of an open table, which reads one batch of rows after the other.
 
     Parameters
     ----------
@@ -39,20 +40,29 @@ def read_rows(
     Raises
     ------
     DataError
-        If the files of the version were deleted.
+        If the files of the version were deleted; the reader raises it.
     """
     if partitions is not None and not partitions.partitions:
         empty = pa.schema(opened.schema().to_arrow()).empty_table()
-        return empty if columns is None else empty.select(columns)
+        return (empty if columns is None else empty.select(columns)).to_reader()
     # Files of other days are not opened; the filter selects hours within the files.
     file_filter = None if partitions is None else [(DAY, "in", list(partitions.by_day()))]
     row_filter = None if partitions is None else partitions.expression()
     dataset = opened.to_pyarrow_dataset(file_pruning_predicate=file_filter)
+    scanner = dataset.scanner(
+        columns=None if columns is None else list(columns), filter=row_filter, use_threads=True
+    )
+    return pa.RecordBatchReader.from_batches(
+        scanner.projected_schema, _read_batches(table, opened.version(), scanner)
+    )
+
+
+def _read_batches(table: str, version: int, scanner: Scanner) -> Iterator[pa.RecordBatch]:
     try:
-        return dataset.to_table(columns=None if columns is None else list(columns), filter=row_filter)
+        yield from scanner.to_reader()
     except FileNotFoundError as error:
         raise DataError(
-            f"Version {opened.version()} of {table} cannot be read, since its files were deleted. "
+            f"Version {version} of {table} cannot be read, since its files were deleted. "
             "Name a newer version, or keep versions for longer."
         ) from error
 

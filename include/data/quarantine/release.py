@@ -12,8 +12,9 @@ from include.data.lake.partition_columns import parse_partition_name
 from include.data.quarantine import queue as quarantine
 from include.data.quarantine.rows import ROW_ID, from_record, key_texts
 from include.data.validation.batch import Batch
+from include.data.validation.checks.foreign_keys import foreign_key_checks
 from include.data.validation.results import FAILED, REASONS
-from include.data.validation.runner import validate_rows
+from include.data.validation.runner import PartitionRules, validate_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -129,8 +130,9 @@ def _review(queue: Quarantine, day: Partition, rows: pd.DataFrame) -> Review:
     """Validate the rows by themselves, then against each other and the published partition."""
     if day not in queue.lake.partitions(queue.name):
         return _retain_all(rows, UNPUBLISHED.format(partitions.format_partition(day)))
-    columns = queue.declared.columns
-    checked = validate_rows(Batch.of(from_record(rows), [day]), columns, queue.key)
+    batch = Batch.of(from_record(rows), [day], queue.declared.calendar)
+    row_checks = foreign_key_checks(queue.declared, queue.lake)
+    checked = validate_rows(batch, PartitionRules.of(queue.declared), row_checks)
     if checked.missing_columns:
         return _retain_all(rows, "; ".join(f"there is no column {name}" for name in checked.missing_columns))
     errors = [result.error for result in checked.results if result.error]

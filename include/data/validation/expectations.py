@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, cast
 
 import great_expectations as gx
+import great_expectations.expectations as gxe
 import numpy as np
 from great_expectations.data_context.types.base import ProgressBarsConfig
+from great_expectations.expectations.expectation import (
+    ColumnMapExpectation,
+    ColumnPairMapExpectation,
+    MulticolumnMapExpectation,
+)
 
 from include.data.validation.results import MAX_EXAMPLES, CheckResult
+from include.errors import DataError, DeclarationError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import pandas as pd
     from great_expectations.core import ExpectationValidationResult
@@ -23,7 +31,12 @@ if TYPE_CHECKING:
 
 # Up to here every integer has a float64 of its own.
 MAX_EXACT_FLOAT = 2**53
-NOT_PARAMETERS = {"column", "column_list", "batch_id"}
+NOT_PARAMETERS = {"column", "column_list", "column_A", "column_B", "batch_id"}
+# Expectations of single values that depend on the other rows, too.
+NOT_OF_SINGLE_ROWS = (
+    gxe.ExpectColumnValuesToBeUnique,
+    gxe.ExpectCompoundColumnsToBeUnique,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +59,11 @@ class ExpectationCheck:
     failure_message: str
     rejects_rows: bool = False
     requires_values: bool = False
+
+    @property
+    def columns(self) -> list[str]:
+        """Columns that the expectation names."""
+        return expectation_columns(self.expectation.configuration.kwargs)
 
     def run(self, batch: Batch) -> CheckResult | None:
         """Return the result, or None for an empty batch: Great Expectations passes almost any empty one."""
@@ -73,6 +91,77 @@ def run_expectations(frame: pd.DataFrame, checks: Sequence[ExpectationCheck]) ->
         for position, outcome in zip(positions, complete, strict=True):
             outcomes[position] = outcome
     return [to_check_result(check, outcome) for check, outcome in zip(checks, outcomes, strict=True)]
+
+
+def user_checks(declared: Any) -> list[ExpectationCheck]:
+    """
+    Return the user's expectations as checks that need a value to pass.
+
+    Parameters
+    ----------
+    declared
+        A suite of Great Expectations, an expectation, a list of them, or a function that returns one.
+
+    Raises
+    ------
+    DataError
+        If one of them is no expectation of Great Expectations.
+    """
+    declared = declared() if callable(declared) else declared
+    if isinstance(declared, gx.ExpectationSuite):
+        declared = declared.expectations
+    expectations = [declared] if isinstance(declared, gxe.Expectation) else list(declared or ())
+    invalid = [item for item in expectations if not isinstance(item, gxe.Expectation)]
+    if invalid:
+        raise DataError(
+            f"expectations: {invalid[0]!r} is no expectation. Give instances from "
+            "great_expectations.expectations, a suite, or a function that returns them."
+        )
+    return [
+        ExpectationCheck(expectation, _describe_failure(expectation), requires_values=True)
+        for expectation in expectations
+    ]
+
+
+def declared_expectations(
+    declared: Callable[[], Any] | str | None,
+) -> tuple[ExpectationCheck, ...]:
+    """
+    Return the expectations of a declaration: critical failures of single rows reject those rows.
+
+    Parameters
+    ----------
+    declared
+        Function that returns them, or its import path `module:name`; None for none.
+
+    Raises
+    ------
+    DeclarationError
+        If there is no such function.
+    """
+    if declared is None:
+        return ()
+    function = _import_function(declared) if isinstance(declared, str) else declared
+    checks = []
+    for check in user_checks(function):
+        is_of_rows = is_of_single_rows(check.expectation)
+        checks.append(replace(check, rejects_rows=is_of_rows, requires_values=not is_of_rows))
+    return tuple(checks)
+
+
+def _import_function(path: str) -> Callable[[], Any]:
+    module, _, name = path.partition(":")
+    function = getattr(import_module(module), name, None)
+    if not callable(function):
+        raise DeclarationError(f"expectations: there is no function {name} in {module}; correct {path!r}")
+    return cast("Callable[[], Any]", function)
+
+
+def is_of_single_rows(expectation: gxe.Expectation) -> bool:
+    """Return whether a row fulfils the expectation or not, whatever the other rows are."""
+    kinds = (ColumnMapExpectation, ColumnPairMapExpectation, MulticolumnMapExpectation)
+    is_map = isinstance(expectation, kinds) and not isinstance(expectation, NOT_OF_SINGLE_ROWS)
+    return is_map and getattr(expectation, "mostly", 1) == 1
 
 
 def create_context() -> EphemeralDataContext:
@@ -112,7 +201,7 @@ def to_check_result(check: ExpectationCheck, outcome: ExpectationValidationResul
     is_critical_failure = not success and severity == "critical"
     return CheckResult(
         expectation=configuration.type,
-        column=configuration.kwargs.get("column") or ", ".join(configuration.kwargs.get("column_list", ())),
+        column=", ".join(expectation_columns(configuration.kwargs)),
         severity=severity,
         success=success,
         failed_rows=int(details.get("unexpected_count") or 0),
@@ -125,6 +214,20 @@ def to_check_result(check: ExpectationCheck, outcome: ExpectationValidationResul
         row_numbers=np.asarray(row_numbers) if check.rejects_rows and row_numbers else None,
         error=error,
     )
+
+
+def expectation_columns(kwargs: Mapping[str, Any]) -> list[str]:
+    """Return the columns that an expectation with these parameters checks."""
+    names = [kwargs.get(name) for name in ("column", "column_A", "column_B")]
+    return [name for name in (*names, *kwargs.get("column_list", ())) if name]
+
+
+def _describe_failure(expectation: gxe.Expectation) -> str:
+    if expectation.description:
+        return str(expectation.description)
+    limits = _expectation_limits(expectation.configuration.kwargs)
+    text = ", ".join(f"{name}={value}" for name, value in limits.items())
+    return f"does not hold with {text}" if text else "does not hold"
 
 
 def _expectation_limits(kwargs: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,42 +8,61 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from include.data.validation.coerce import coerce_batch
-from include.data.validation.expectations import run_expectations
-from include.data.validation.masking import mask_results
-from include.data.validation.results import FAILED, REASONS, PartitionReport, passed
-from include.data.validation.row_checks import (
+from include.data.lake.partition_columns import DAY, HOUR
+from include.data.validation.checks.rows import (
     MalformedLineCheck,
     type_checks,
     value_checks,
     window_checks,
 )
-from include.data.validation.table_checks import UnexpectedHourCheck, table_checks
+from include.data.validation.checks.tables import UnexpectedHourCheck, table_checks
+from include.data.validation.coerce import coerce_batch
+from include.data.validation.expectations import declared_expectations, run_expectations
+from include.data.validation.masking import mask_results
+from include.data.validation.results import FAILED, REASONS, PartitionReport, passed
 from include.declarations import Dataset
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from include.data.validation.batch import Batch
+    from include.data.validation.expectations import ExpectationCheck
     from include.data.validation.results import Check, CheckResult
     from include.declarations import Column, FeatureView
 
 
 @dataclass(frozen=True)
 class PartitionRules:
-    """What a declaration requires of each partition."""
+    """What a declaration requires of each partition; `expectations` are the user's own."""
 
     columns: tuple[Column, ...]
     key: tuple[str, ...]
     volume: tuple[int, int]
     quarantine_limit: float = 0.0
+    expectations: tuple[ExpectationCheck, ...] = ()
 
     @classmethod
     def of(cls, declared: Dataset | FeatureView) -> Self:
-        """Return the rules of a dataset, or of a feature view: its key is its entity, and no row may fail."""
-        if isinstance(declared, Dataset):
-            return cls(declared.columns, declared.key, declared.volume, declared.quarantine_limit)
-        return cls(declared.columns, (declared.entity,), declared.volume)
+        """Return the rules of a dataset, or of a feature view, whose key is its entity."""
+        return cls(
+            declared.columns,
+            declared.key if isinstance(declared, Dataset) else (declared.entity,),
+            declared.volume,
+            declared.quarantine_limit,
+            declared_expectations(declared.expectations),
+        )
+
+    def row_expectations(self, columns: Collection[str]) -> list[ExpectationCheck]:
+        """Return the expectations of single rows that name no other columns than these."""
+        declared = value_checks([column for column in self.columns if column.name in columns], self.key)
+        return declared + [check for check in self._expectations_of(columns) if check.rejects_rows]
+
+    def table_expectations(self, columns: Collection[str]) -> list[ExpectationCheck]:
+        """Return the other expectations of the user that name no other columns than these."""
+        return [check for check in self._expectations_of(columns) if not check.rejects_rows]
+
+    def _expectations_of(self, columns: Collection[str]) -> list[ExpectationCheck]:
+        return [check for check in self.expectations if set(check.columns) <= {*columns, DAY, HOUR}]
 
     def table_checks(self) -> list[Check]:
         """Return the checks of the accepted rows together."""
@@ -106,7 +125,10 @@ class RejectedRows:
 
 
 def validate_partition(
-    batch: Batch, rules: PartitionRules, history_checks: Sequence[Check] = ()
+    batch: Batch,
+    rules: PartitionRules,
+    history_checks: Sequence[Check] = (),
+    row_checks: Sequence[Check] = (),
 ) -> PartitionReport:
     """
     Split the rows of a batch into accepted and rejected ones, and decide whether they may be published.
@@ -114,13 +136,16 @@ def validate_partition(
     A row that fails a critical check of rows, or whose line could not be parsed, is rejected. All rows are
     refused if a column is missing or null throughout, a key occurs twice, a partition has too few or too many
     accepted or too many rejected rows, a check could not be run, or one of `history_checks`, which are about
-    the accepted rows, blocks.
+    the accepted rows, blocks. `row_checks` are further checks of single rows.
     """
-    rows = validate_rows(batch, rules.columns, rules.key)
+    rows = validate_rows(batch, rules, row_checks)
+    accepted = rows.accepted.frame
+    expectations = rules.table_expectations(accepted.columns)
     results = [
         *rows.results,
         *run_checks([UnexpectedHourCheck()], batch),
         *run_checks(rules.table_checks(), rows.accepted),
+        *run_expectations(accepted, expectations if len(accepted) else []),
         *run_checks([] if rows.missing_columns else history_checks, rows.accepted),
     ]
     return PartitionReport(
@@ -132,13 +157,14 @@ def validate_partition(
     )
 
 
-def validate_rows(batch: Batch, columns: Sequence[Column], key: Sequence[str]) -> CheckedRows:
+def validate_rows(batch: Batch, rules: PartitionRules, row_checks: Sequence[Check] = ()) -> CheckedRows:
     """
     Take the declared columns in their types, check each row, and split the rows by the results.
 
     The values of a row that could not be parsed or read are not checked: it has its reason already. All
     checks of values are one call of Great Expectations, which passes almost any empty frame: none is checked.
     """
+    columns = rules.columns
     batch, typed, misfits = coerce_batch(batch, columns)
     rejected = RejectedRows(len(batch.frame))
     results = [
@@ -147,9 +173,11 @@ def validate_rows(batch: Batch, columns: Sequence[Column], key: Sequence[str]) -
     ]
     rejected.add(results)
     readable = rejected.accepted(typed)
-    existing_columns = [column for column in columns if column.name in misfits]
     if not readable.frame.empty:
-        value_results = run_expectations(readable.frame, value_checks(existing_columns, key))
+        value_results = [
+            *run_expectations(readable.frame, rules.row_expectations(misfits)),
+            *run_checks(row_checks, readable),
+        ]
         rejected.add(value_results)
         results += value_results
     return CheckedRows(

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
+from include.data.validation.checks.rows import missing_column_result
 from include.data.validation.expectations import create_context, to_check_result, validate_gx_batch
 from include.data.validation.masking import mask_results
 from include.data.validation.results import MAX_EXAMPLES, CheckResult
-from include.data.validation.row_checks import missing_column_result
 from include.data.validation.suites import to_validation_result
 from include.errors import DataError, ServiceUnavailable
 from include.sql_tokens import single_statement, split_tokens

@@ -5,18 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-import great_expectations as gx
 import great_expectations.expectations as gxe
 
 from include.data.validation.batch import Batch
+from include.data.validation.checks.rows import type_checks, value_checks
+from include.data.validation.checks.tables import describe_null_limit
 from include.data.validation.coerce import coerce_columns
-from include.data.validation.expectations import ExpectationCheck, run_expectations
+from include.data.validation.expectations import (
+    ExpectationCheck,
+    run_expectations,
+    user_checks,
+)
 from include.data.validation.masking import mask_results
 from include.data.validation.results import ValidationResult, passed
-from include.data.validation.row_checks import type_checks, value_checks
 from include.data.validation.runner import run_checks
-from include.data.validation.table_checks import describe_null_limit
-from include.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -28,7 +30,6 @@ if TYPE_CHECKING:
 
 # `mostly` of an expectation that a single value satisfies.
 ANY_VALUE = 1e-9
-NOT_DESCRIBED = {"column", "column_list", "batch_id"}
 
 
 @dataclass(frozen=True)
@@ -65,31 +66,11 @@ class Suite:
 
     def declared_checks_without(self, columns: Collection[str]) -> list[ExpectationCheck]:
         """Return the declared checks except those of the named columns, which are wrong already."""
-        return [check for check in self.declared_checks() if not _checked_columns(check) & set(columns)]
+        return [check for check in self.declared_checks() if not set(check.columns) & set(columns)]
 
     def user_checks(self) -> list[ExpectationCheck]:
-        """
-        Return the user's expectations as checks that need a value to pass.
-
-        Raises
-        ------
-        DataError
-            If one of them is no expectation of Great Expectations.
-        """
-        declared = self.expectations() if callable(self.expectations) else self.expectations
-        if isinstance(declared, gx.ExpectationSuite):
-            declared = declared.expectations
-        expectations = [declared] if isinstance(declared, gxe.Expectation) else list(declared or ())
-        invalid = [item for item in expectations if not isinstance(item, gxe.Expectation)]
-        if invalid:
-            raise DataError(
-                f"expectations: {invalid[0]!r} is no expectation. Give instances from "
-                "great_expectations.expectations, a suite, or a function that returns them."
-            )
-        return [
-            ExpectationCheck(expectation, _describe_failure(expectation), requires_values=True)
-            for expectation in expectations
-        ]
+        """Return the user's expectations as checks that need a value to pass."""
+        return user_checks(self.expectations)
 
 
 def validate_frame(frame: pd.DataFrame, suite: Suite) -> ValidationResult:
@@ -108,12 +89,6 @@ def to_validation_result(n_rows: int, results: Sequence[CheckResult]) -> Validat
     return ValidationResult(passed(blocking), n_rows, blocking)
 
 
-def _checked_columns(check: ExpectationCheck) -> set[str]:
-    column = getattr(check.expectation, "column", None)
-    columns = getattr(check.expectation, "column_list", None)
-    return set(columns or ([column] if column else []))
-
-
 def _unique_key(key: Sequence[str]) -> Any:
     if len(key) == 1:
         return gxe.ExpectColumnValuesToBeUnique(column=key[0])
@@ -126,11 +101,3 @@ def _not_all_null(column: Column) -> ExpectationCheck:
         column=column.name, mostly=mostly, severity=column.severity
     )
     return ExpectationCheck(expectation, f"{column.name} {describe_null_limit(column)}")
-
-
-def _describe_failure(expectation: Any) -> str:
-    if expectation.description:
-        return str(expectation.description)
-    kwargs = expectation.configuration.kwargs
-    limits = ", ".join(f"{name}={value}" for name, value in kwargs.items() if name not in NOT_DESCRIBED)
-    return f"does not hold with {limits}" if limits else "does not hold"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 
 import pandas as pd
 import pytest
@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from include.data.quality_gate import page_path, run_quality_gate
 from include.database.tables import gate_result
-from include.declarations import Column, Dataset, FeatureView, FileSource, ViewSource
+from include.declarations import Column, Dataset, FeatureView, FileSource, Freshness, ViewSource
 from include.storage import reports
 
 DAYS = [date(2013, 1, 1), date(2013, 1, 2)]
@@ -95,6 +95,43 @@ def test_feature_view_with_a_repeated_entity_is_refused(gate, rows):
     frame = rows(10).assign(at=moments, cars_known_at=moments)
     frame.loc[1, "id"] = frame.loc[0, "id"]
     assert not gate(frame, CAR_FEATURES).passed
+
+
+def own_rules():
+    import great_expectations.expectations as gxe
+
+    return [
+        gxe.ExpectColumnValuesToMatchRegex(column="id", regex=r"^2013-"),
+        gxe.ExpectColumnMaxToBeBetween(column="speed", max_value=50, severity="warning"),
+    ]
+
+
+def test_own_expectations_of_a_dataset_reject_rows(gate, rows, lake):
+    declared = CARS.model_copy(update={"expectations": f"{__name__}:own_rules"})
+    frame = rows(10)
+    frame.loc[3, "id"] = "x"
+    frame.loc[4, "speed"] = 60.0
+    report = gate(frame, declared)
+    assert (report.passed, len(report.accepted)) == (True, 19)
+    (refused,) = lake.read("cars_quarantine").to_dict("records")
+    assert refused["_reasons"] == "does not hold with regex=^2013-"
+    assert report.failed["warning"] == ["expect_column_max_to_be_between(speed)"]
+
+
+def test_feature_view_has_the_checks_of_a_dataset(gate, rows):
+    moments = pd.Timestamp("2013-01-01T23:00Z").as_unit("us") + pd.to_timedelta([0, 24], unit="h").repeat(10)
+    frame = rows(10).assign(at=moments, cars_known_at=moments)
+    declared = CAR_FEATURES.model_copy(
+        update={
+            "quarantine_limit": 0.1,
+            "freshness": Freshness(column="at", within=timedelta(hours=2)),
+            "expectations": f"{__name__}:own_rules",
+        }
+    )
+    frame.loc[3, "id"] = "x"
+    report = gate(frame, declared)
+    assert (report.passed, len(report.accepted)) == (True, 19)
+    assert not gate(frame.assign(at=moments - timedelta(hours=3)), declared).passed
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, date, datetime
 
+import great_expectations.expectations as gxe
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,6 +13,7 @@ from include.data.quarantine.rows import from_record, to_record
 from include.data.reading.raw import display
 from include.data.reading.values import plain
 from include.data.validation.batch import Batch
+from include.data.validation.expectations import declared_expectations
 from include.data.validation.page import render_quality_page
 from include.data.validation.runner import PartitionRules, validate_partition
 from include.declarations import Column
@@ -106,6 +108,30 @@ def test_bad_row_is_quarantined_as_it_came_with_the_reason(good, spoil, reason):
     assert list(report.accepted["id"]) == [name for name in good["id"] if name != "f3"]
     json.dumps(report.as_json(), allow_nan=False)
     assert "speed" in render_quality_page(report, "flights")
+
+
+def test_own_expectations_reject_rows_or_the_partition(good):
+    rules = PartitionRules(COLUMNS, ("id",), (5, 12), 0.2, declared_expectations(f"{__name__}:own_rules"))
+    batch = Batch.of(with_value("speed", 2, 1.0)(with_value("gust", 2, 9.0)(good.assign(gust=-1.0))), DAYS)
+    report = validate_partition(batch, rules)
+    assert report.passed
+    assert list(report.quarantined["_reasons"]) == ["a gust is slower than the car"]
+    blocked = validate_partition(Batch.of(good.assign(speed=140.0), DAYS), rules)
+    assert not blocked.passed
+    assert "expect_column_mean_to_be_between(speed)" in blocked.failed["critical"]
+
+
+def own_rules():
+    return [
+        gxe.ExpectColumnPairValuesAToBeGreaterThanB(
+            column_A="speed",
+            column_B="gust",
+            or_equal=True,
+            ignore_row_if="either_value_is_missing",
+            description="a gust is slower than the car",
+        ),
+        gxe.ExpectColumnMeanToBeBetween(column="speed", max_value=100),
+    ]
 
 
 def test_row_with_several_faults_is_rejected_once(good):

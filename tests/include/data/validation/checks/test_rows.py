@@ -9,7 +9,7 @@ import pytest
 
 from include.data.reading.table import MALFORMED, MalformedLine
 from include.data.validation.batch import Batch
-from include.data.validation.row_checks import (
+from include.data.validation.checks.rows import (
     MalformedLineCheck,
     MissingColumnCheck,
     PartitionWindowCheck,

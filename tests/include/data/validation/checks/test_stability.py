@@ -8,13 +8,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from include.data.lake.partition_columns import with_partition_columns
 from include.data.quality_gate import history_checks
-from include.data.validation import distribution
 from include.data.validation.batch import Batch
-from include.data.validation.distribution import History, population_stability_index, profile
+from include.data.validation.checks.stability import History, read_history
 from include.data.validation.page import render_quality_page
 from include.data.validation.runner import PartitionRules, validate_partition
 from include.declarations import Column, Dataset, FileSource, Stability
+from include.partitions import hours_of
 
 FIRST = date(2013, 1, 1)
 SPEED = Column(name="speed", dtype="number")
@@ -145,25 +146,73 @@ def test_bulk_run_compares_its_days_with_its_earlier_ones(lake):
 
 
 def test_reference_is_bounded_but_has_enough_partitions(history, monkeypatch):
-    monkeypatch.setattr(distribution, "REFERENCE_ROWS", 300)
-    past = distribution.read_history(history, declared(), [day(5)])
+    monkeypatch.setattr("include.data.validation.checks.stability.REFERENCE_ROWS", 300)
+    past = read_history(history, declared(), [day(5)])
     assert len(past.profiles) == 5 // (5 // 3)
     assert validate(cars(5), history, 5).passed
 
 
-def test_index_of_two_categories_equals_the_formula():
-    old = pd.Series(["a"] * 6_000 + ["b"] * 4_000)
-    new = pd.Series(["a"] * 4_000 + ["b"] * 6_000)
-    expected = 2 * 0.2 * np.log(6 / 4)
-    assert population_stability_index(profile(old), profile(new)) == pytest.approx(expected, rel=0.01)
+def test_column_that_the_table_has_not_passes_with_information(history):
+    frame = cars(5).assign(lane=np.arange(300.0))
+    report = validate(frame, history, 5, dataset=watching_lane())
+    assert report.passed
+    assert failures(report)["info"].examples == ("2013-01-06, lane: 0 partitions with values before it",)
 
 
-def test_index_against_nulls_alone_is_high_and_finite():
-    nulls = pd.Series([np.nan] * 500)
-    numbers = pd.Series(np.arange(500.0))
-    assert population_stability_index(profile(nulls), profile(numbers)) > 1
-    assert population_stability_index(profile(nulls), profile(nulls)) == pytest.approx(0, abs=0.01)
+def test_newly_watched_column_is_compared_once_it_has_history(history):
+    lanes = [cars(number).assign(lane=np.arange(300.0)) for number in range(5, 9)]
+    for number in (5, 6):
+        history.publish("cars", lanes[number - 5], [day(number)], metadata={})
+    report = validate(lanes[2], history, 7, dataset=watching_lane())
+    assert report.passed
+    assert failures(report)["info"].examples == ("2013-01-08, lane: 2 partitions with values before it",)
+    history.publish("cars", lanes[2], [day(7)], metadata={})
+    assert failures(validate(lanes[3], history, 8, dataset=watching_lane())) == {}
+    shifted = lanes[3].assign(lane=500.0)
+    assert not validate(shifted, history, 8, dataset=watching_lane()).passed
+
+
+def watching_lane():
+    columns = (*declared().columns, Column(name="lane", dtype="number", nullable=True))
+    stability = Stability(partitions=10, minimum_partitions=3, columns=("lane",))
+    return declared(columns=columns, stability=stability)
+
+
+def seasonal(compare_with="all", granularity="day"):
+    stability = Stability(partitions=4, minimum_partitions=2, volume=(0.6, 1.6), compare_with=compare_with)
+    return declared(stability=stability, granularity=granularity)
+
+
+def test_weekend_is_compared_with_weekends_where_declared(lake):
+    counts = {number: 40 if day(number).weekday() > 4 else 300 for number in range(28)}
+    days = [day(number) for number in range(26)]
+    parts = [cars(number, counts[number]) for number in range(26)]
+    lake.publish("cars", pd.concat(parts), days, metadata={})
+    saturday = next(number for number in (26, 25, 24) if day(number).weekday() == 5)
+    by_weekday = seasonal("same_weekday")
+    assert not validate(cars(saturday, 40), lake, saturday, dataset=seasonal()).passed
+    assert validate(cars(saturday, 40), lake, saturday, dataset=by_weekday).passed
+    assert not validate(cars(saturday, 300), lake, saturday, dataset=by_weekday).passed
+
+
+def test_hour_is_compared_with_the_same_hour(lake):
+    hours = [*hours_of(day(0)), *hours_of(day(1)), *hours_of(day(2)), *hours_of(day(3))]
+    frames = [rows_of_hour(hour) for hour in hours]
+    lake.publish("cars", pd.concat(frames), hours, metadata={})
+    hourly = seasonal("same_hour", "hour")
+    night = hours_of(day(4))[2]
+    for count, passed in ((5, True), (50, False)):
+        frame = rows_of_hour(night, count)
+        rules = PartitionRules(hourly.columns, hourly.key, hourly.volume, 0.5)
+        report = validate_partition(Batch.of(frame, [night]), rules, history_checks(hourly, lake, [night]))
+        assert report.passed is passed
+
+
+def rows_of_hour(hour, count=None):
+    n_rows = count or (5 if hour.hour < 6 else 50)
+    frame = cars((hour.date() - FIRST).days, n_rows, seen=pd.Timestamp(hour).as_unit("us"))
+    return with_partition_columns(frame.drop(columns="day"), hour)
 
 
 def test_history_without_declared_stability_is_empty(lake):
-    assert distribution.read_history(lake, declared(stability=None), [FIRST]) == History()
+    assert read_history(lake, declared(stability=None), [FIRST]) == History()

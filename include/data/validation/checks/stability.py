@@ -3,39 +3,38 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from dataclasses import dataclass, field
+from heapq import nlargest
+from itertools import dropwhile
 from statistics import median
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from include.data.lake.partition_columns import PartitionSet
+from include.data.validation.checks.profiles import (
+    has_values,
+    merged,
+    population_stability_index,
+    profile,
+    profile_size,
+)
 from include.data.validation.results import partition_result
-from include.partitions import format_partition
+from include.partitions import format_partition, start_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from include.data.lake.delta_tables import Lake
     from include.data.validation.batch import Batch
+    from include.data.validation.checks.profiles import Profile, Profiles
     from include.data.validation.results import Check, CheckResult
-    from include.declarations import Dataset, Stability
+    from include.declarations import Dataset, FeatureView, Stability
+    from include.declarations.checks import Comparison
     from include.partitions import Partition
-
-    Array = np.ndarray[Any, Any]
-    Profile = Counter[Any] | Array
-    Profiles = Mapping[str, Profile]
 
 # Rows of the reference that are read at most, about; they are spread over the partitions.
 REFERENCE_ROWS = 500_000
-# Values of one partition and column that are compared at most, about.
-COMPARED_ROWS = 100_000
 # With fewer rows, chance alone makes an index of 0.1.
 ENOUGH_ROWS = 200
-CATEGORIES = 20
-NULL = -1
 
 
 @dataclass(frozen=True)
@@ -58,6 +57,10 @@ class History:
         """Return the number of rows of the published partitions and of those of the batch."""
         rows = zip(batch.partitions.partitions, batch.count_rows().tolist(), strict=True)
         return dict(self.counts) | dict(rows)
+
+    def profiles_of(self, column: str) -> dict[Partition, Profile]:
+        """Return the profiles of a column; empty if the table has no such column."""
+        return {day: profiles[column] for day, profiles in self.profiles.items() if column in profiles}
 
 
 @dataclass(frozen=True)
@@ -102,17 +105,15 @@ class DistributionCheck:
 
     def run(self, batch: Batch) -> CheckResult | None:
         """Return the partitions with too high an index, or None if none could be compared."""
-        counts = self.history.counts_with(batch)
-        profiles = self._profiles(batch)
-        sizes = _sizes(self.history, batch, self.column)
-        indices: dict[str, float] = {}
-        for partition, earlier in _references(self.stability, counts, batch).items():
-            if _compared_rows(sizes, partition, earlier) < ENOUGH_ROWS:
-                continue
-            reference = merged([profiles[day] for day in earlier if day in profiles])
-            indices[format_partition(partition)] = population_stability_index(reference, profiles[partition])
-        if not indices:
+        references = _column_references(self.stability, self.history, batch, self.column)
+        comparable = {partition: days for partition, days in references.items() if not isinstance(days, str)}
+        if not comparable:
             return None
+        profiles = self._profiles(batch)
+        indices = {}
+        for partition, days in comparable.items():
+            reference = merged([profiles[day] for day in days])
+            indices[format_partition(partition)] = population_stability_index(reference, profiles[partition])
         maximum = self.stability.maximum_psi
         return partition_result(
             "expect_column_values_to_be_between",
@@ -124,17 +125,12 @@ class DistributionCheck:
         )
 
     def _profiles(self, batch: Batch) -> dict[Partition, Profile]:
-        published = {
-            day: profiles[self.column]
-            for day, profiles in self.history.profiles.items()
-            if self.column in profiles
-        }
         values = batch.frame[self.column]
         validated = {
             partition: profile(values[batch.positions == position])
             for position, partition in enumerate(batch.partitions.partitions)
         }
-        return published | validated
+        return self.history.profiles_of(self.column) | validated
 
 
 @dataclass(frozen=True)
@@ -165,19 +161,15 @@ class ReferenceSizeCheck:
     def _not_compared(self, batch: Batch) -> list[tuple[str, str]]:
         counts = self.history.counts_with(batch)
         references = _references(self.stability, counts, batch)
-        sizes = {column: _sizes(self.history, batch, column) for column in self.stability.columns}
         not_compared = []
         for partition in batch.partitions.partitions:
             if partition not in references:
-                n_earlier = len(_partitions_before(counts, partition, self.stability.partitions))
+                n_earlier = len(_partitions_before(counts, partition, self.stability))
                 not_compared.append((format_partition(partition), f"{n_earlier} partitions before it"))
-                continue
-            for column in self.stability.columns:
-                rows = _compared_rows(sizes[column], partition, references[partition])
-                if rows < ENOUGH_ROWS:
-                    not_compared.append(
-                        (f"{format_partition(partition)}, {column}", f"{rows} rows to compare")
-                    )
+        for column in self.stability.columns:
+            for partition, days in _column_references(self.stability, self.history, batch, column).items():
+                if isinstance(days, str):
+                    not_compared.append((f"{format_partition(partition)}, {column}", days))
         return not_compared
 
 
@@ -195,60 +187,25 @@ def stability_checks(stability: Stability, history: History) -> list[Check]:
     ]
 
 
-def read_history(lake: Lake, dataset: Dataset, partitions: Collection[Partition]) -> History:
+def read_history(lake: Lake, declared: Dataset | FeatureView, partitions: Collection[Partition]) -> History:
     """Return the published partitions before each of `partitions`, without those themselves."""
-    stability = dataset.stability
+    stability = declared.stability
     if stability is None:
         return History()
     newest = max(partitions)
     excluded = set(partitions)
     counts = {
-        day: rows for day, rows in lake.counts(dataset.name).items() if day < newest and day not in excluded
+        day: rows for day, rows in lake.counts(declared.name).items() if day < newest and day not in excluded
     }
     needed: set[Partition] = set()
     for partition in partitions:
-        needed.update(_partitions_before(counts, partition, stability.partitions))
-    if not stability.columns or len(needed) < stability.minimum_partitions:
+        needed.update(_partitions_before(counts, partition, stability))
+    # A column that is watched from today on is not in the table yet.
+    columns = sorted(set(stability.columns) & set(lake.columns(declared.name)))
+    if not columns or len(needed) < stability.minimum_partitions:
         return History(counts)
     chosen = _thinned(sorted(needed, reverse=True), counts, stability.minimum_partitions)
-    return History(counts, _read_profiles(lake, dataset.name, stability.columns, chosen))
-
-
-def population_stability_index(reference: Profile, current: Profile) -> float:
-    """
-    Return the population stability index of `current` against `reference`.
-
-    Numbers are put into the deciles of the reference, other values into its 20 most frequent and the rest;
-    nulls are a class of their own. Below 0.1 nothing happened, above 0.25 the population is another one
-    (Siddiqi, Credit Risk Scorecards, 2006).
-    """
-    if isinstance(reference, Counter):
-        categories = [value for value, _ in reference.most_common(CATEGORIES) if value is not None]
-        old = _shares_by_category(reference, categories)
-        new = _shares_by_category(Counter(current), categories)
-    else:
-        edges = _deciles(reference)
-        old = _shares_by_decile(reference, edges)
-        new = _shares_by_decile(np.asarray(current, dtype=float), edges)
-    return float(np.sum((new - old) * np.log(new / old)))
-
-
-def profile(values: pd.Series[Any]) -> Profile:
-    """Return what is compared of a column: its numbers (n,), or how often each other value occurs."""
-    if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
-        thinned = values.iloc[:: max(1, len(values) // COMPARED_ROWS)]
-        numbers: Array = thinned.to_numpy(dtype=float, na_value=np.nan)
-        return numbers
-    counts = Counter(values.astype(object).value_counts().to_dict())
-    counts[None] = int(values.isna().sum())
-    return counts
-
-
-def merged(profiles: Sequence[Profile]) -> Profile:
-    """Return the profile of all rows of several profiles."""
-    if isinstance(profiles[0], Counter):
-        return sum((Counter(part) for part in profiles), start=Counter())
-    return np.concatenate([np.asarray(part, dtype=float) for part in profiles])
+    return History(counts, _read_profiles(lake, declared.name, columns, chosen))
 
 
 def _references(
@@ -257,28 +214,56 @@ def _references(
     """Return the partitions before each partition of the batch that has enough of them."""
     references = {}
     for partition in batch.partitions.partitions:
-        earlier = _partitions_before(counts, partition, stability.partitions)
+        earlier = _partitions_before(counts, partition, stability)
         if len(earlier) >= stability.minimum_partitions:
             references[partition] = earlier
     return references
 
 
-def _partitions_before(days: Iterable[Partition], partition: Partition, count: int) -> list[Partition]:
-    return sorted(day for day in days if day < partition)[-count:]
+def _column_references(
+    stability: Stability, history: History, batch: Batch, column: str
+) -> dict[Partition, list[Partition] | str]:
+    """
+    Return, for each partition that has a reference, the partitions that `column` is compared with.
+
+    Instead of too few of them, the reason is returned. The oldest partitions without any value do not count:
+    the column came later.
+    """
+    rows = {day: profile_size(values) for day, values in history.profiles_of(column).items()}
+    rows |= dict(zip(batch.partitions.partitions, batch.count_rows().tolist(), strict=True))
+    is_valued = {day: has_values(values) for day, values in history.profiles_of(column).items()}
+    valued_rows = batch.count_rows(batch.frame[column].notna().to_numpy())
+    is_valued |= dict(zip(batch.partitions.partitions, (valued_rows > 0).tolist(), strict=True))
+    references: dict[Partition, list[Partition] | str] = {}
+    for partition, earlier in _references(stability, history.counts_with(batch), batch).items():
+        existing = [day for day in earlier if day in rows]
+        usable = list(dropwhile(lambda day: not is_valued[day], existing))
+        n_rows = min(sum(rows[day] for day in usable), rows[partition])
+        # Of a long history only some partitions are read.
+        n_partitions = len(usable) * len(earlier) / len(existing) if existing else 0
+        if n_partitions < stability.minimum_partitions:
+            references[partition] = f"{n_partitions:.0f} partitions with values before it"
+        elif n_rows < ENOUGH_ROWS:
+            references[partition] = f"{n_rows} rows to compare"
+        else:
+            references[partition] = usable
+    return references
 
 
-def _sizes(history: History, batch: Batch, column: str) -> dict[Partition, int]:
-    """Return the number of rows that there are to compare of each partition."""
-    published = {
-        day: _size(profiles[column]) for day, profiles in history.profiles.items() if column in profiles
-    }
-    rows = zip(batch.partitions.partitions, batch.count_rows().tolist(), strict=True)
-    return published | dict(rows)
+def _partitions_before(
+    days: Iterable[Partition], partition: Partition, stability: Stability
+) -> list[Partition]:
+    """Return the newest comparable partitions before `partition`, ascending."""
+    season = _season(partition, stability.compare_with)
+    earlier = (day for day in days if day < partition and _season(day, stability.compare_with) == season)
+    return nlargest(stability.partitions, earlier)[::-1]
 
 
-def _compared_rows(sizes: Mapping[Partition, int], partition: Partition, earlier: Sequence[Partition]) -> int:
-    """Return the number of rows on the smaller side of a comparison."""
-    return min(sum(sizes.get(day, 0) for day in earlier), sizes[partition])
+def _season(partition: Partition, compare_with: Comparison) -> tuple[int | None, int | None]:
+    """Return weekday and hour of a partition, as far as `compare_with` distinguishes them."""
+    start = start_of(partition)
+    weekday = start.weekday() if "weekday" in compare_with else None
+    return weekday, start.hour if "hour" in compare_with else None
 
 
 def _thinned(
@@ -298,29 +283,3 @@ def _read_profiles(
     for day, part in rows.groupby(requested.partition_of(rows), sort=False):
         profiles[str(day)] = {column: profile(part[column]) for column in columns}
     return {day: profiles[format_partition(day)] for day in partitions if format_partition(day) in profiles}
-
-
-def _size(values: Profile) -> int:
-    return values.total() if isinstance(values, Counter) else len(values)
-
-
-def _deciles(values: Array) -> Array:
-    finite = values[np.isfinite(values)]
-    return np.unique(np.quantile(finite, np.arange(0.1, 1, 0.1))) if finite.size else finite
-
-
-def _shares_by_decile(values: Array, edges: Array) -> Array:
-    classes = np.where(np.isnan(values), NULL, np.searchsorted(edges, values, side="right"))
-    return _shares(np.bincount(classes + 1, minlength=len(edges) + 2))
-
-
-def _shares_by_category(counts: Counter[Any], categories: Sequence[Any]) -> Array:
-    named = [counts[None], *(counts[category] for category in categories)]
-    return _shares(np.asarray([*named, counts.total() - sum(named)]))
-
-
-def _shares(counts: Array) -> Array:
-    # Half a row more in each class: a class without rows is not impossible, and log(0) is not finite.
-    smoothed = counts + 0.5
-    shares: Array = smoothed / smoothed.sum()
-    return shares

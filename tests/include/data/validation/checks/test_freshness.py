@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from include.data.validation.batch import Batch
-from include.data.validation.freshness import FreshnessCheck, format_duration
+from include.data.validation.checks.freshness import FreshnessCheck, format_duration
 from include.declarations import Freshness
 from include.partitions import Calendar
 

@@ -12,8 +12,8 @@ import pandas as pd
 
 from include.data.reading.raw import display
 from include.data.reading.table import MALFORMED, MalformedLine
+from include.data.validation.checks.freshness import format_duration
 from include.data.validation.expectations import ExpectationCheck
-from include.data.validation.freshness import format_duration
 from include.data.validation.results import CheckResult, row_result
 
 if TYPE_CHECKING:

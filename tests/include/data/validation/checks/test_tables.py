@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from include.data.validation.batch import Batch
-from include.data.validation.table_checks import (
+from include.data.validation.checks.tables import (
     MissingDayCheck,
     NullsCheck,
     QuarantineLimitCheck,
