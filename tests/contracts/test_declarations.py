@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from textwrap import dedent
 
@@ -61,9 +61,12 @@ def test_every_day_of_a_dataset_lands_in_a_place_of_its_own(dataset):
 
 @dataclass
 class Tables:
-    """A lake that has generated rows of every day of every dataset."""
+    """A lake that has generated rows of every day of every dataset, and no record of their publication."""
 
     count: int = 300
+    uri: str = "/no/such/lake"
+    storage_options: dict[str, str] = field(default_factory=dict)
+    connection: str = ""
 
     def read(self, table, days):
         columns = CATALOG.datasets[table].columns

@@ -7,14 +7,21 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from include.data.lake import commit_log
 from include.data.lake.partition_columns import DAY, HOUR, parse_partition_name
 from include.declarations import Dataset
 from include.partitions import day_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from include.data.lake.commit_log import Commit
+    from include.data.lake.delta_tables import Lake
     from include.declarations import FeatureView, ViewSource
     from include.partitions import Granularity, Partition
 
+# Beginning of the id of a run that the clock started.
+SCHEDULED = "scheduled__"
 _EARLIEST = datetime.min.replace(tzinfo=UTC)
 
 
@@ -31,7 +38,31 @@ def due_at(declared: Dataset | FeatureView, partition: Partition) -> datetime:
     return declared.calendar.start_of(partition) + declared.known_after
 
 
-def known_at(dataset: Dataset, rows: pd.DataFrame, *, online: bool) -> pd.Series[pd.Timestamp]:
+def late_publications(dataset: Dataset, lake: Lake) -> dict[Partition, datetime]:
+    """
+    Return when each partition was published that a scheduled run published after it was due, if it was late.
+
+    Backfills and bulk runs load history, whose commit times say nothing about what was known.
+    """
+    first: dict[Partition, Commit] = {}
+    for commit in commit_log.list_commits(lake, dataset.name):
+        for partition in commit.partitions:
+            first.setdefault(partition, commit)
+    late = {}
+    for partition, commit in first.items():
+        is_scheduled = commit.run.rpartition("/")[2].startswith(SCHEDULED)
+        if is_scheduled and commit.at > due_at(dataset, partition):
+            late[partition] = commit.at
+    return late
+
+
+def known_at(
+    dataset: Dataset,
+    rows: pd.DataFrame,
+    *,
+    online: bool,
+    late: Mapping[Partition, datetime] | None = None,
+) -> pd.Series[pd.Timestamp]:
     """
     Return when each row was known.
 
@@ -44,18 +75,20 @@ def known_at(dataset: Dataset, rows: pd.DataFrame, *, online: bool) -> pd.Series
     online
         Whether the features are looked up online. A row can then be used from the moment at which its
         partition is known, whatever its column `known_at` says before that.
+    late
+        Publication time of the partitions that came late while the pipeline ran.
 
     Returns
     -------
     pandas.Series
         Times (n,) in UTC: the column `known_at`, without one the moment at which the partition is known.
     """
+    if dataset.known_at is not None and not online:
+        return rows[dataset.known_at]
+    due = _partitions_due(dataset, rows, late or {})
     if dataset.known_at is None:
-        return _partitions_due(dataset, rows)
+        return due
     times = rows[dataset.known_at]
-    if not online:
-        return times
-    due = _partitions_due(dataset, rows)
     return times.where(times.isna() | (times > due), due)
 
 
@@ -96,8 +129,13 @@ def partition_names(rows: pd.DataFrame, granularity: Granularity) -> pd.Series[s
     return days + "T" + rows[HOUR].astype(str) if granularity == "hour" else days
 
 
-def _partitions_due(dataset: Dataset, rows: pd.DataFrame) -> pd.Series[pd.Timestamp]:
+def _partitions_due(
+    dataset: Dataset, rows: pd.DataFrame, late: Mapping[Partition, datetime]
+) -> pd.Series[pd.Timestamp]:
     names = partition_names(rows, dataset.granularity)
-    due = {name: due_at(dataset, parse_partition_name(name)) for name in names.unique()}
+    due = {}
+    for name in names.unique():
+        partition = parse_partition_name(name)
+        due[name] = late.get(partition) or due_at(dataset, partition)
     times = pd.to_datetime(names.map(due), utc=True)
     return times.astype("datetime64[us, UTC]")

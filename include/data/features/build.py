@@ -132,7 +132,9 @@ def _read_by_partition(
         source_partition for source_partition in read if availability.exists(dataset, source_partition)
     ]
     rows = lake.read(dataset.name, existing) if existing else _empty_frame(dataset)
-    known_times = availability.known_at(dataset, rows, online=view.online is not None)
+    is_online = view.online is not None
+    late = availability.late_publications(dataset, lake) if is_online else {}
+    known_times = availability.known_at(dataset, rows, online=is_online, late=late)
     rows = rows.assign(**{KNOWN_AT: known_times})
     names = availability.partition_names(rows, dataset.granularity)
     by_partition = {str(name): part for name, part in rows.groupby(names, sort=False)}

@@ -175,3 +175,29 @@ def test_rows_of_a_month_are_known_when_it_is_over():
     rows = with_partition_columns(pd.DataFrame({"id": ["a"]}), date(2013, 2, 1))
     times = availability.known_at(dataset(granularity="month"), rows, online=False)
     assert times.tolist() == [pd.Timestamp("2013-03-01T00:00Z")]
+
+
+@pytest.mark.parametrize(
+    ("run", "is_late"),
+    [
+        ("gauges_ingestion/scheduled__2026-11-29T00:00:00+00:00__2013-01-10__x", True),
+        ("gauges_ingestion/backfill__2013-01-10__x", False),
+        ("gauges_ingestion/manual__2026-11-29", False),
+        ("", False),
+    ],
+)
+def test_only_a_scheduled_run_that_came_late_counts_as_late(lake, run, is_late):
+    rows = with_partition_columns(pd.DataFrame({"id": ["a"]}), DAY)
+    lake.publish("gauges", rows, [DAY], metadata={"run": run})
+    late = availability.late_publications(dataset(), lake)
+    assert set(late) == ({DAY} if is_late else set())
+    lake.publish("gauges", rows, [DAY], metadata={"run": "gauges_ingestion/backfill__2013-01-10__y"})
+    assert availability.late_publications(dataset(), lake) == late
+    known_times = availability.known_at(dataset(), rows, online=True, late=late)
+    assert (known_times[0] > pd.Timestamp("2013-01-11T00:00Z")) is is_late
+
+
+def test_a_scheduled_run_in_time_is_not_late(lake):
+    rows = with_partition_columns(pd.DataFrame({"id": ["a"]}), DAY)
+    lake.publish("gauges", rows, [DAY], metadata={"run": "gauges_ingestion/scheduled__2013-01-11"})
+    assert availability.late_publications(dataset(known_from=timedelta(days=20_000)), lake) == {}
