@@ -45,7 +45,7 @@ def run_quality_gate(
     Parameters
     ----------
     frame : pandas.DataFrame
-        Rows (n, columns) with their partition in the column `day`, of an hourly dataset in `hour`, too.
+        Rows (n, columns) with their partition in the column `DAY`, of an hourly dataset in `HOUR`, too.
     days : list of Partition
         Partitions of the run.
     run : str

@@ -31,6 +31,9 @@ Severity = Literal["critical", "warning", "info"]
 Environment = Literal["dev", "uat", "prod"]
 # Columns of ours begin with it, and no declared name does: it begins with a letter.
 INTERNAL_PREFIX = "_airworthy_"
+# Partition columns of every table: the day, and the hour in a table of hours.
+DAY_COLUMN = f"{INTERNAL_PREFIX}day"
+HOUR_COLUMN = f"{INTERNAL_PREFIX}hour"
 
 
 def _require_time_zone(name: str) -> str:

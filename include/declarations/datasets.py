@@ -75,12 +75,6 @@ class Dataset(Declaration):
         require_unique([column.name for column in self.columns], "columns")
         names = {column.name for column in self.columns}
         require_known(self.key, names, "key")
-        reserved = names & ({"day", "hour"} if self.granularity == "hour" else {"day"})
-        if reserved:
-            raise ValueError(
-                f"columns: {', '.join(sorted(reserved))} is reserved for the name of the partition; "
-                "rename the column"
-            )
         moments = {column.name for column in self.columns if column.dtype == "timestamp"}
         require_known([self.known_at] if self.known_at else [], moments, "known_at")
         require_checkable(self.columns, self.freshness, self.stability, self.foreign_keys)

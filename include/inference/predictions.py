@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
+from include.declarations.base import INTERNAL_PREFIX
 from include.errors import AirworthyError
+
+# Columns of batch predictions.
+PREDICTION = f"{INTERNAL_PREFIX}prediction"
+VERSION = f"{INTERNAL_PREFIX}version"
+# Prefix of the columns of the classes' probabilities.
+PROBABILITY = f"{INTERNAL_PREFIX}probability_"
 
 # Largest accepted difference between 1 and the sum of a row's probabilities.
 PROBABILITY_TOLERANCE = 1e-6

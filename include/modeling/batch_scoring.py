@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from include.inference.predictions import InvalidPrediction
+from include.data.lake.partition_columns import DAY, HOUR
+from include.inference.predictions import PREDICTION, PROBABILITY, VERSION, InvalidPrediction
 from include.modeling.training.fit import feature_columns
 
 if TYPE_CHECKING:
@@ -40,9 +41,8 @@ def score_batch(
     Returns
     -------
     DataFrame
-        Entity, time, `day`, `prediction` and `version` (n rows, new index). With several classes,
-        `prediction` is the most probable class as it stands in the data, and a column of its probability is
-        added for each class (`probability_columns`).
+        Entity, time, `DAY`, `PREDICTION` and `VERSION` (n rows). Of several classes, the prediction is the
+        most probable one, as it stands in the data; each has a column in `probability_columns`.
 
     Raises
     ------
@@ -64,33 +64,34 @@ def score_batch(
         )
     scored = frame[[view.entity, view.time, *_partition_columns(view)]]
     if not model.classes:
-        return scored.assign(prediction=predictions, version=version).reset_index(drop=True)
+        return scored.assign(**{PREDICTION: predictions}, **{VERSION: version}).reset_index(drop=True)
     most_probable = np.asarray(model.classes, dtype=object)[predictions.argmax(axis=1)]
     probabilities = dict(zip(probability_columns(model.classes), predictions.T, strict=True))
-    return scored.assign(prediction=most_probable, **probabilities, version=version).reset_index(drop=True)
+    columns: dict[str, Any] = {PREDICTION: most_probable, **probabilities, VERSION: version}
+    return scored.assign(**columns).reset_index(drop=True)
 
 
 def _partition_columns(view: FeatureView) -> list[str]:
-    return ["day", "hour"] if view.granularity == "hour" else ["day"]
+    return [DAY, HOUR] if view.granularity == "hour" else [DAY]
 
 
 def probability_columns(classes: Sequence[str | int]) -> list[str]:
     """
-    Return the column of each class's probability: `probability_<class>`, such as `probability_Iris-setosa`.
+    Return the column of each class's probability, such as `_airworthy_probability_Iris-setosa`.
 
     A character that is no letter, digit, `_` or `-` becomes `_`, since tables do not take all of them. If two
-    classes would share a column, all have the numbers of their positions instead: `probability_0`.
+    classes would share a column, all have the numbers of their positions instead: `_airworthy_probability_0`.
     """
-    columns = ["probability_" + re.sub(r"[^\w-]", "_", str(name)) for name in classes]
+    columns = [PROBABILITY + re.sub(r"[^\w-]", "_", str(name)) for name in classes]
     # SQL engines compare names without regard to case.
     if len({column.lower() for column in columns}) < len(columns):
-        return [f"probability_{code}" for code in range(len(columns))]
+        return [f"{PROBABILITY}{code}" for code in range(len(columns))]
     return columns
 
 
 def score_summary(scored: pd.DataFrame) -> dict[str, Any]:
     """Return the mean prediction as `mean`, or for several classes the share of rows of each as `shares`."""
-    predictions = scored["prediction"]
+    predictions = scored[PREDICTION]
     if predictions.empty:
         return {}
     if pd.api.types.is_numeric_dtype(predictions):

@@ -16,10 +16,12 @@ from include.catalog import catalog
 from include.data.features import availability
 from include.data.lake import commit_log
 from include.data.lake.commit_log import Commit
+from include.data.lake.partition_columns import DAY
 from include.data.snapshots.snapshot import Snapshot
 from include.database.tables import inference_log
 from include.database.tables import snapshot as table
 from include.errors import PartitionMissing, ReleaseError
+from include.inference.predictions import VERSION
 from include.modeling.registry.idempotency import translate_mlflow_errors
 from include.partitions import day_of, hours_of
 
@@ -298,8 +300,8 @@ def _count_predictions(
         if lake.version(predictions) is None:
             continue
         feature_days = {day.isoformat() for day, commit in features if commit.table == use_case.feature_view}
-        rows = lake.read(predictions, columns=["day", "version"])
-        for (day, version), count in Counter(zip(rows["day"], rows["version"], strict=True)).items():
+        rows = lake.read(predictions, columns=[DAY, VERSION])
+        for (day, version), count in Counter(zip(rows[DAY], rows[VERSION], strict=True)).items():
             if day in feature_days or (use_case.name, version) in trained:
                 counts[predictions, date.fromisoformat(day), int(version)] = count
     return counts

@@ -8,9 +8,12 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 from include.catalog import catalog
+from include.data.lake.partition_columns import DAY
 from include.data.snapshots import snapshot as snapshots
 from include.data.snapshots.snapshot import Snapshot
+from include.data.snapshots.target_encoding import TARGET
 from include.database import ledger
+from include.inference.predictions import VERSION
 from include.monitoring import drift, label_quality, slo, windows
 from include.monitoring.governor import Signals
 from include.partitions import day_of
@@ -36,7 +39,7 @@ N_EARLIER_WINDOWS = 3
 
 @dataclass(frozen=True, slots=True)
 class ChampionContext:
-    """The champion of a use case; `reference` are its training rows (features and `target`)."""
+    """The champion of a use case; `reference` are its training rows (features and target)."""
 
     use_case: UseCase
     state: ReleaseState
@@ -93,8 +96,8 @@ def check_quality(champion: ChampionContext, window: Window, connection: Connect
     use_case = champion.use_case
     label = use_case.label
     view = catalog().feature_views[use_case.feature_view]
-    labels = lake.read(label.dataset, columns=[view.entity, "day", label.column])
-    baseline = label_quality.baseline_constant(use_case, champion.reference["target"])
+    labels = lake.read(label.dataset, columns=[view.entity, DAY, label.column])
+    baseline = label_quality.baseline_constant(use_case, champion.reference[TARGET])
     due = windows.watermark(connection) - timedelta(days=catalog().datasets[label.dataset].lag_days)
     earlier_windows = windows.read_earlier_windows(
         connection, lake, use_case, view, window, limit=N_EARLIER_WINDOWS
@@ -102,9 +105,9 @@ def check_quality(champion: ChampionContext, window: Window, connection: Connect
     results = []
     for past_window in (window, *earlier_windows):
         predictions = past_window.predictions
-        predictions = predictions[predictions["version"] == champion.state.champion]
+        predictions = predictions[predictions[VERSION] == champion.state.champion]
         joined = label_quality.join_labels(predictions, labels, use_case, entity=view.entity)
-        joined = joined.assign(due=joined["at"] <= due)
+        joined = joined.assign(**{label_quality.DUE: joined[windows.AT] <= due})
         result = label_quality.measure_quality(joined, use_case, baseline=baseline)
         results.append(replace(result, window=(past_window.start, past_window.end)))
     conclusive = [result for result in results if result.outcome != "inconclusive"]

@@ -8,9 +8,13 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import pandas as pd
 
-from include.data.snapshots.target_encoding import encode
+from include.data.lake.partition_columns import DAY
+from include.data.snapshots.target_encoding import TARGET, encode
+from include.declarations.base import INTERNAL_PREFIX
 from include.errors import DataError
+from include.inference.predictions import PREDICTION
 from include.modeling.evaluation.metrics import compute_metrics
+from include.monitoring.windows import AT
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -24,6 +28,10 @@ if TYPE_CHECKING:
 
 QualityOutcome = Literal["good", "lost", "inconclusive"]
 
+# Whether a label has landed, and whether it was due.
+LANDED = f"{INTERNAL_PREFIX}landed"
+DUE = f"{INTERNAL_PREFIX}due"
+_ORIGIN = f"{INTERNAL_PREFIX}origin"
 MINIMUM_LABELS = 100
 # A smaller loss is a rounding error.
 EPSILON = 1e-12
@@ -58,30 +66,30 @@ def join_labels(
     """
     Join predictions with the labels that have landed.
 
-    A prediction gets the label of its `day`. If there is none, and the entity was predicted on no other day,
+    A prediction gets the label of its day. If there is none, and the entity was predicted on no other day,
     it gets the entity's newest label. Of several predictions for an entity (and day) the last counts, in the
-    order of `at` if there is one.
+    order of `AT` if there is one.
 
     Parameters
     ----------
     predictions
-        Columns `entity` and `prediction`, optionally `day` and `at`. Rows without an entity are dropped.
+        Columns `entity` and `PREDICTION`, optionally `DAY` and `AT`. Rows without an entity are dropped.
     labels
-        Columns `entity` and the label, optionally `day`.
+        Columns `entity` and the label, optionally `DAY`.
     entity
         Name of the entity's column.
 
     Returns
     -------
     pandas.DataFrame
-        The predictions with `target` (float64, NaN without a label) and `landed` (bool).
+        The predictions with `TARGET` (float64, NaN without a label) and `LANDED` (bool).
 
     Raises
     ------
     DataError
         If an entity has several labels on one day.
     """
-    key = [entity, "day"] if "day" in labels else [entity]
+    key = [entity, DAY] if DAY in labels else [entity]
     duplicates = labels[entity][labels.duplicated(key)]
     if not duplicates.empty:
         raise DataError(
@@ -90,31 +98,31 @@ def join_labels(
         )
     predicted = _last_predictions(predictions, entity)
     targets = _encode_labels(labels, use_case)
-    by_day = targets.sort_values("day", kind="stable") if "day" in targets else targets
-    newest = by_day.drop_duplicates(entity, keep="last").set_index(entity)["target"]
+    by_day = targets.sort_values(DAY, kind="stable") if DAY in targets else targets
+    newest = by_day.drop_duplicates(entity, keep="last").set_index(entity)[TARGET]
     on_several_days = predicted[entity].duplicated(keep=False)
     target = predicted[entity].map(newest).mask(on_several_days)
     landed = predicted[entity].isin(newest.index) & ~on_several_days
-    if "day" in predicted and "day" in targets:
-        keys = predicted[[entity, "day"]]
-        same_day = keys.merge(targets, on=[entity, "day"], how="left", indicator="origin")
-        has_same_day = (same_day["origin"] == "both").to_numpy()
-        target = target.mask(has_same_day, pd.Series(same_day["target"].to_numpy(), index=predicted.index))
+    if DAY in predicted and DAY in targets:
+        keys = predicted[[entity, DAY]]
+        same_day = keys.merge(targets, on=[entity, DAY], how="left", indicator=_ORIGIN)
+        has_same_day = (same_day[_ORIGIN] == "both").to_numpy()
+        target = target.mask(has_same_day, pd.Series(same_day[TARGET].to_numpy(), index=predicted.index))
         landed = landed | has_same_day
-    return predicted.assign(target=target.astype("float64"), landed=landed)
+    return predicted.assign(**{TARGET: target.astype("float64")}, **{LANDED: landed})
 
 
 def _last_predictions(predictions: pd.DataFrame, entity: str) -> pd.DataFrame:
     predicted = predictions[predictions[entity].notna()]
-    if "at" in predicted:
-        predicted = predicted.sort_values("at", kind="stable")
-    key = [name for name in (entity, "day") if name in predicted]
+    if AT in predicted:
+        predicted = predicted.sort_values(AT, kind="stable")
+    key = [name for name in (entity, DAY) if name in predicted]
     return predicted.drop_duplicates(key, keep="last")
 
 
 def _encode_labels(labels: pd.DataFrame, use_case: UseCase) -> pd.DataFrame:
     target = encode(use_case.label, labels[use_case.label.column])
-    return labels.drop(columns=use_case.label.column).assign(target=target)
+    return labels.drop(columns=use_case.label.column).assign(**{TARGET: target})
 
 
 def baseline_constant(use_case: UseCase, target: pd.Series) -> float | Shares:
@@ -142,16 +150,16 @@ def measure_quality(
     Parameters
     ----------
     joined
-        Result of `join_labels`, optionally with `due` (bool); rows neither due nor landed are left out.
+        Result of `join_labels`, optionally with `DUE` (bool); rows neither due nor landed are left out.
     baseline
         Result of `baseline_constant`.
     minimum_labels
         Number of labels with a value that are needed.
     """
-    if "due" in joined:
-        joined = joined[joined["due"] | joined["landed"]]
-    labelled = joined[joined["target"].notna()]
-    completeness = float(joined["landed"].mean()) if len(joined) else 0.0
+    if DUE in joined:
+        joined = joined[joined[DUE] | joined[LANDED]]
+    labelled = joined[joined[TARGET].notna()]
+    completeness = float(joined[LANDED].mean()) if len(joined) else 0.0
     counts = (len(joined), len(labelled), completeness)
     minimum = use_case.label.minimum_completeness
     if len(joined) and completeness < minimum:
@@ -163,8 +171,8 @@ def measure_quality(
     if len(labelled) < minimum_labels:
         reason = f"{len(labelled)} of {len(joined)} predictions have a label, {minimum_labels} are needed"
         return Quality("inconclusive", reason, *counts, skill=None, figures={})
-    target = labelled["target"].to_numpy(dtype=np.float64)
-    predictions = np.asarray(labelled["prediction"].tolist(), dtype=np.float64)
+    target = labelled[TARGET].to_numpy(dtype=np.float64)
+    predictions = np.asarray(labelled[PREDICTION].tolist(), dtype=np.float64)
     figures = compute_metrics(use_case, predictions, target)
     loss_name = _loss_name(use_case)
     constant = np.broadcast_to(baseline, (len(target), *np.shape(baseline)))

@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import pandas as pd
 from sqlalchemy import func, select
 
+from include.data.lake.partition_columns import DAY
 from include.database.tables import inference_log
+from include.declarations.base import INTERNAL_PREFIX
 from include.errors import PartitionMissing
+from include.inference.predictions import PREDICTION, VERSION
 from include.modeling.batch_scoring import probability_columns
 
 if TYPE_CHECKING:
@@ -25,7 +28,8 @@ if TYPE_CHECKING:
 # The inference log is written ten times a second. Newer requests may not have been written yet.
 LOG_LAG = timedelta(seconds=5)
 MAX_REQUESTS = 100_000
-PREDICTION_COLUMNS = ("prediction", "version", "at")
+AT = f"{INTERNAL_PREFIX}at"
+PREDICTION_COLUMNS = (PREDICTION, VERSION, AT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +37,9 @@ class Window:
     """
     Inputs and predictions from `start` to before `end`.
 
-    `inputs` has one column per feature of the use case. `predictions` has the entity, `prediction` (for
-    multiclass a list of probabilities), `version` and `at`, the time of the request or partition. Its rows
-    match those of `inputs` for requests; for partitions it has the scored rows only, with their `day`.
+    `inputs` has one column per feature of the use case. `predictions` has the entity, `PREDICTION` (for
+    multiclass a list of probabilities), `VERSION` and `AT`, the time of the request or partition. Its rows
+    match those of `inputs` for requests; for partitions it has the scored rows only, with their `DAY`.
     `requests` counts all requests in the window, also those that were not read.
     """
 
@@ -151,7 +155,7 @@ def _read_batch_predictions(
     table = f"{use_case.name}_predictions"
     scored_days = sorted(set(days) & set(lake.days(table)))
     probabilities = probability_columns(use_case.label.classes) if use_case.task == "multiclass" else []
-    columns = [view.entity, *(probabilities or ["prediction"]), "version", "day"]
+    columns = [view.entity, *(probabilities or [PREDICTION]), VERSION, DAY]
     if scored_days:
         predictions = lake.read(table, scored_days, columns=columns)
     else:
@@ -160,8 +164,8 @@ def _read_batch_predictions(
         # One list of probabilities per row, as in the inference log.
         rows = predictions[probabilities].to_numpy(dtype="float64").tolist()
         predictions = predictions.drop(columns=probabilities)
-        predictions = predictions.assign(prediction=pd.Series(rows, predictions.index, object))
-    return predictions.assign(at=pd.to_datetime(predictions["day"], utc=True))
+        predictions = predictions.assign(**{PREDICTION: pd.Series(rows, predictions.index, object)})
+    return predictions.assign(**{AT: pd.to_datetime(predictions[DAY], utc=True)})
 
 
 def read_earlier_windows(

@@ -98,9 +98,9 @@ def evaluate(
 
 def needed_work(case: UseCase, model: ServedModel, test: pd.DataFrame) -> tuple[Callable[[], object], ...]:
     """Return two functions to measure: the predictions of the test rows, and the bootstrap."""
-    target = test["target"].to_numpy(dtype=float)
+    target = test["_airworthy_target"].to_numpy(dtype=float)
     predictions = model.predict(test)
-    days = UnitBootstrap.of_days(test["day"])
+    days = UnitBootstrap.of_days(test["_airworthy_day"])
 
     def bootstrap() -> None:
         for metric in METRICS[case.task]:

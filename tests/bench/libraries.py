@@ -95,7 +95,7 @@ def _columns() -> list[Column]:
 def _make_frame(rows: int, seed: int = 0) -> pd.DataFrame:
     random = np.random.default_rng(seed)
     values: dict[str, Any] = {
-        "day": str(DAY),
+        "_airworthy_day": str(DAY),
         "id": np.char.add("f", np.arange(rows).astype(str)).astype(object),
     }
     values |= {f"number_{number}": random.normal(size=rows) for number in range(6)}
@@ -113,9 +113,11 @@ def _bare_expectations(columns: list[Column]) -> list[Any]:
 
     return [
         *[check.expectation for check in value_checks(columns, ("id",))],
-        gxe.ExpectCompoundColumnsToBeUnique(column_list=["day", "id"], ignore_row_if="any_value_is_missing"),
-        gxe.ExpectColumnValuesToNotBeNull(column="day"),
-        gxe.ExpectColumnValuesToBeInSet(column="day", value_set=[str(DAY)]),
+        gxe.ExpectCompoundColumnsToBeUnique(
+            column_list=["_airworthy_day", "id"], ignore_row_if="any_value_is_missing"
+        ),
+        gxe.ExpectColumnValuesToNotBeNull(column="_airworthy_day"),
+        gxe.ExpectColumnValuesToBeInSet(column="_airworthy_day", value_set=[str(DAY)]),
     ]
 
 

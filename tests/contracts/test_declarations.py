@@ -70,14 +70,16 @@ class Tables:
 
     def read(self, table, days):
         columns = CATALOG.datasets[table].columns
-        return pd.concat(generate(columns, self.count, day).assign(day=f"{day}") for day in sorted(days))
+        return pd.concat(
+            generate(columns, self.count, day).assign(_airworthy_day=f"{day}") for day in sorted(days)
+        )
 
 
 @every_view
 def test_feature_view_build_returns_declared_columns(view):
     build = declaration_module("features", view.name).build
     built = features.build_features(view, build, Tables(), [DAY], datasets=CATALOG.datasets)
-    assert [*built.columns] == [*(column.name for column in view.columns), "day"]
+    assert [*built.columns] == [*(column.name for column in view.columns), "_airworthy_day"]
     assert len(built) > 0
     assert built[view.entity].is_unique
 

@@ -42,6 +42,6 @@ def lake_through(proxy: Proxy, object_store: ObjectStore) -> Callable[..., Lake]
 def rows() -> Callable[..., pd.DataFrame]:
     def make_rows(value: float = 1.0, day: date = DAY, count: int = 3) -> pd.DataFrame:
         names = [f"{day}/{number}" for number in range(count)]
-        return pd.DataFrame({"id": names, "value": value, "day": day.isoformat()})
+        return pd.DataFrame({"id": names, "value": value, "_airworthy_day": day.isoformat()})
 
     return make_rows

@@ -17,7 +17,9 @@ MAX_FILE_BYTES = 100_000
 
 
 def rows(day: object, count: int) -> pd.DataFrame:
-    return pd.DataFrame({"id": [f"{day}/{hash((day, number))}" for number in range(count)], "day": str(day)})
+    return pd.DataFrame(
+        {"id": [f"{day}/{hash((day, number))}" for number in range(count)], "_airworthy_day": str(day)}
+    )
 
 
 def main(uri: str) -> None:

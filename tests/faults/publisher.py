@@ -16,7 +16,7 @@ ROWS = 2_000
 
 def rows(day: date, mark: str) -> pd.DataFrame:
     names = [f"{day}/{number}" for number in range(ROWS)]
-    return pd.DataFrame({"id": names, "mark": mark, "day": day.isoformat()})
+    return pd.DataFrame({"id": names, "mark": mark, "_airworthy_day": day.isoformat()})
 
 
 def publish_until_killed(uri: str, options: dict[str, str], run: str) -> None:

@@ -36,7 +36,7 @@ def publish(lake, frame, run="nightly", number=1):
 def make_multipart_rows(day=DAY):
     """Return rows that take several parts of a multipart upload."""
     noise = np.random.default_rng(1).integers(0, 2**62, (400_000, 4))
-    return pd.DataFrame(noise, columns=list("abcd")).assign(day=day.isoformat())
+    return pd.DataFrame(noise, columns=list("abcd")).assign(_airworthy_day=day.isoformat())
 
 
 ACTIONS = {

@@ -83,7 +83,7 @@ def make_flights(
         {
             "flight_id": [f"{d:%Y-%m-%d}-{n}" for n, d in enumerate(day)],
             "scheduled_departure": (day + pd.to_timedelta(hour, unit="h")).tz_localize("UTC"),
-            "day": day.strftime("%Y-%m-%d"),
+            "_airworthy_day": day.strftime("%Y-%m-%d"),
             "carrier": rng.choice(["AA", "B6", "UA"], count),
             "origin": rng.choice(["EWR", "JFK", "LGA"], count),
             "dest": rng.choice(["BOS", "LAX", "ORD", "SFO"], count),
@@ -97,9 +97,9 @@ def make_flights(
     wind = frame["wind_speed"].fillna(10)
     if task == "binary":
         odds = (hour - 14) / 3 + (wind - 10) / 2 - 1
-        frame["target"] = (rng.random(count) < 1 / (1 + np.exp(-odds))).astype("int64")
+        frame["_airworthy_target"] = (rng.random(count) < 1 / (1 + np.exp(-odds))).astype("int64")
     else:
-        frame["target"] = frame["distance"] / 7 + wind + rng.normal(0, 3, count)
+        frame["_airworthy_target"] = frame["distance"] / 7 + wind + rng.normal(0, 3, count)
     return frame
 
 
@@ -114,7 +114,7 @@ def estimators() -> dict[str, object]:
     fitted = {}
     for name, build in ESTIMATORS.items():
         frame = make_flights(task=USE_CASES[name].task)
-        fitted[name] = build().fit(frame[list(USE_CASES[name].features)], frame["target"])
+        fitted[name] = build().fit(frame[list(USE_CASES[name].features)], frame["_airworthy_target"])
     return fitted
 
 

@@ -273,15 +273,9 @@ IMPOSSIBLE = {
         lambda: DatabaseSource(conn_id="shop", query=":start :end", watermark="max(changed)"),
         "watermark\n",
     ),
-    "column in the partition's place": (
-        lambda: again(DATASET, columns=(*DATASET.columns, Column(name="day", dtype="string"))),
-        "columns: day is reserved for the name of the partition",
-    ),
-    "column in the hour's place": (
-        lambda: again(
-            DATASET, granularity="hour", columns=(*DATASET.columns, Column(name="hour", dtype="integer"))
-        ),
-        "columns: hour is reserved",
+    "column with the prefix of internal columns": (
+        lambda: Column(name="_airworthy_day", dtype="string"),
+        "name\n",
     ),
     "unknown entity": (lambda: again(FEATURE_VIEW, entity="plane"), "entity: unknown plane"),
     "unknown time": (lambda: again(FEATURE_VIEW, time="when"), "time: unknown when"),

@@ -176,9 +176,9 @@ def use_case(declare: Callable[[UseCase], UseCase]) -> UseCase:
 def _tables(tmp_path_factory: pytest.TempPathFactory) -> Lake:
     lake = Lake(str(tmp_path_factory.mktemp("tables")))
     rows = make_flights(days=20)
-    days = [day.date() for day in pd.to_datetime(rows["day"].unique())]
-    arrivals = rows[["flight_id", "day"]].assign(arr_delay=60.0 * rows["target"])
-    lake.publish("flight_features", rows.drop(columns="target"), days, metadata={})
+    days = [day.date() for day in pd.to_datetime(rows["_airworthy_day"].unique())]
+    arrivals = rows[["flight_id", "_airworthy_day"]].assign(arr_delay=60.0 * rows["_airworthy_target"])
+    lake.publish("flight_features", rows.drop(columns="_airworthy_target"), days, metadata={})
     lake.publish("arrivals", arrivals, days, metadata={})
     return lake
 

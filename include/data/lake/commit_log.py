@@ -9,6 +9,7 @@ import pyarrow as pa
 from deltalake import DeltaTable
 from deltalake.exceptions import TableNotFoundError
 
+from include.data.lake.partition_columns import DAY
 from include.data.lake.publications import read_publications
 from include.partitions import day_of
 from include.storage import filesystem
@@ -87,9 +88,11 @@ def list_files(lake: Lake, table: str, days: Collection[date], *, version: int |
             return []
         if version is not None:
             opened.load_as_version(version)
-        files = pa.table(opened.get_add_actions(flatten=True)).select(["path", "partition.day"]).to_pylist()
+        files = (
+            pa.table(opened.get_add_actions(flatten=True)).select(["path", f"partition.{DAY}"]).to_pylist()
+        )
     names = {day.isoformat() for day in days}
-    return sorted(f"{table}/{file['path']}" for file in files if file["partition.day"] in names)
+    return sorted(f"{table}/{file['path']}" for file in files if file[f"partition.{DAY}"] in names)
 
 
 def _to_commit(table: str, partitions: PartitionSet, publication: Publication) -> Commit:

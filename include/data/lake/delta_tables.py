@@ -15,7 +15,7 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from include.data.lake import dtypes, maintenance, publications, table_reader
 from include.data.lake.commits import COMMIT_TIMEOUT, PendingCommit, TableAppeared, commit_with_retry
-from include.data.lake.partition_columns import PartitionSet
+from include.data.lake.partition_columns import HOUR, PartitionSet
 from include.errors import DataError, PartitionMissing, ServiceUnavailable, SettingsError
 from include.partitions import day_of
 from include.storage import filesystem
@@ -87,7 +87,7 @@ class Lake:
         if unexpected or not days:
             raise DataError(
                 f"{table}: rows of {', '.join(unexpected) or 'no day'} among those of "
-                f"{partitions}. Publish each row with its own {partitions.columns[-1]}."
+                f"{partitions}. Publish each row with its own {partitions.unit}."
             )
         pending = PendingCommit(table, partitions, metadata)
 
@@ -284,8 +284,9 @@ class Lake:
             opened = self._create(table, rows.schema, partitions.columns)
         existing_columns = opened.metadata().partition_columns
         if existing_columns != partitions.columns:
+            unit = "hours" if HOUR in existing_columns else "days"
             raise DataError(
-                f"{table} is a table of {existing_columns[-1]}s: {partitions} cannot be published into it. "
+                f"{table} is a table of {unit}: {partitions} cannot be published into it. "
                 "Give the dataset its former `granularity`, or another name."
             )
         write_deltalake(

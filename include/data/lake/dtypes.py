@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import pyarrow as pa
 
+from include.data.lake.partition_columns import DAY
 from include.errors import DataError
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def to_frame(table: pa.Table) -> pd.DataFrame:
 
 
 def to_table(
-    frame: pd.DataFrame, schema: pa.Schema | None, partitioned_by: Sequence[str] = ("day",)
+    frame: pd.DataFrame, schema: pa.Schema | None, partitioned_by: Sequence[str] = (DAY,)
 ) -> pa.Table:
     """
     Convert a frame to types that do not change from day to day.

@@ -1,4 +1,4 @@
-"""Partition columns of a table: `day`, and `hour` in a table of hours."""
+"""Partition columns of a table: the day, and in a table of hours the hour."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from include.declarations.base import DAY_COLUMN, HOUR_COLUMN
 from include.partitions import DAYS, HOURS, contiguous_ranges, day_of, format_key, format_partition
 
 if TYPE_CHECKING:
@@ -19,10 +20,10 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from include.partitions import Partition
+    from include.partitions import Granularity, Partition
 
-DAY = "day"
-HOUR = "hour"
+DAY = DAY_COLUMN
+HOUR = HOUR_COLUMN
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,11 @@ class PartitionSet:
         """Columns that the table is partitioned by."""
         by_hour = self.partitions and isinstance(self.partitions[0], datetime)
         return [DAY, HOUR] if by_hour else [DAY]
+
+    @property
+    def unit(self) -> Granularity:
+        """What the partitions are: days or hours."""
+        return "hour" if HOUR in self.columns else "day"
 
     @property
     def names(self) -> tuple[str, ...]:

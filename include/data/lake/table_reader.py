@@ -81,7 +81,7 @@ def require_partitions(
     """Raise PartitionMissing unless all of these partitions are published."""
     absent = sorted(set(partitions.partitions) - set(published))
     if absent:
-        unit = partitions.columns[-1]
+        unit = partitions.unit
         raise PartitionMissing(
             f"{table}: {len(absent)} of {len(partitions.names)} {unit}s are not in the lake {lake_uri}, the "
             f"first is {format_partition(absent[0])}. Run the DAG that publishes {table} for them first."

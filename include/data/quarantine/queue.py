@@ -10,7 +10,7 @@ import pandas as pd
 from sqlalchemy import select
 
 from include import partitions
-from include.data.lake.partition_columns import PartitionSet, parse_partition_name
+from include.data.lake.partition_columns import DAY, HOUR, PartitionSet, parse_partition_name
 from include.data.quarantine.rows import (
     RECORD_COLUMNS,
     REFUSED_AT,
@@ -84,7 +84,7 @@ class Quarantine:
     @property
     def partition_columns(self) -> list[str]:
         """Columns that name the partition of a row."""
-        return ["day", "hour"] if self.declared.granularity == "hour" else ["day"]
+        return [DAY, HOUR] if self.declared.granularity == "hour" else [DAY]
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ def pending(queue: Quarantine, row_filter: RowFilter | None = None) -> pd.DataFr
         if row_filter.includes(partitions.day_of(partition))
     ]
     if not selected:
-        return pd.DataFrame(columns=["day", *RECORD_COLUMNS, ROW], dtype=object)
+        return pd.DataFrame(columns=[DAY, *RECORD_COLUMNS, ROW], dtype=object)
     rows = queue.lake.read(queue.table, selected)
     if row_filter.ids:
         rows = rows[rows[ROW_ID].isin(list(row_filter.ids))]
@@ -142,9 +142,9 @@ def pending(queue: Quarantine, row_filter: RowFilter | None = None) -> pd.DataFr
 
 def pending_summary(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the number of pending rows by day and reason, and the time of the oldest."""
-    groups = rows.groupby(["day", REASONS])
+    groups = rows.groupby([DAY, REASONS])
     summary = groups.agg(rows=(ROW_ID, "size"), since=(REFUSED_AT, "min"))
-    return summary.reset_index().rename(columns={REASONS: "reasons"})
+    return summary.reset_index().rename(columns={DAY: "day", REASONS: "reasons"})
 
 
 def readable(rows: pd.DataFrame, masked: Collection[str] = ()) -> pd.DataFrame:
@@ -153,7 +153,7 @@ def readable(rows: pd.DataFrame, masked: Collection[str] = ()) -> pd.DataFrame:
 
     Values of the columns `masked` are `***`, and so are malformed lines, which may hold any column.
     """
-    first = ["day", ROW_ID, REASONS]
+    first = [DAY, ROW_ID, REASONS]
     values = [name for name in rows.columns if name not in (*first, *RECORD_COLUMNS, ROW)]
     hidden = [name for name in values if name in masked or (masked and name == MALFORMED)]
     shown = rows.assign(**{name: rows[name].where(rows[name].isna(), MASK) for name in hidden})

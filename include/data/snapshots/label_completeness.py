@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from include.data.lake.partition_columns import DAY
+from include.declarations.base import INTERNAL_PREFIX
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from datetime import date
@@ -13,6 +16,8 @@ if TYPE_CHECKING:
 
     from include.data.lake.delta_tables import Lake
     from include.declarations import FeatureView, UseCase
+
+_ORIGIN = f"{INTERNAL_PREFIX}origin"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +57,9 @@ def label_completeness(
         return {}
     with_labels = set(lake.days(label.dataset, version=versions[1]))
     label_days = [day for day in with_features if day in with_labels]
-    rows = lake.read(view.name, with_features, version=versions[0], columns=["day", view.entity])
+    rows = lake.read(view.name, with_features, version=versions[0], columns=[DAY, view.entity])
     labels = (
-        lake.read(label.dataset, label_days, version=versions[1], columns=["day", view.entity, label.column])
+        lake.read(label.dataset, label_days, version=versions[1], columns=[DAY, view.entity, label.column])
         if label_days
         else rows.iloc[:0].assign(**{label.column: None})
     )
@@ -65,11 +70,11 @@ def label_completeness(
 def count_labels(
     rows: pd.DataFrame, labels: pd.DataFrame, entity: str, column: str
 ) -> Mapping[str, Completeness]:
-    """Return the completeness by `day` of `rows`; a label has the same day and `entity` as its row."""
-    landed = labels.drop_duplicates(["day", entity])
-    joined = rows.merge(landed, on=["day", entity], how="left", indicator="where")
-    parts = joined.assign(landed=joined["where"] == "both", labelled=joined[column].notna())
-    counts = parts.groupby("day").agg(
+    """Return the completeness by day of `rows`; a label has the same day and `entity` as its row."""
+    landed = labels.drop_duplicates([DAY, entity])
+    joined = rows.merge(landed, on=[DAY, entity], how="left", indicator=_ORIGIN)
+    parts = joined.assign(landed=joined[_ORIGIN] == "both", labelled=joined[column].notna())
+    counts = parts.groupby(DAY).agg(
         rows=("landed", "size"), landed=("landed", "sum"), labelled=("labelled", "sum")
     )
     return {

@@ -14,9 +14,10 @@ from pydantic import TypeAdapter, ValidationError
 
 from include.catalog import catalog
 from include.data.feature_store.historical import historical
+from include.data.lake.partition_columns import DAY
 from include.data.snapshots.label_completeness import label_completeness
 from include.data.snapshots.meanings import select_days
-from include.data.snapshots.target_encoding import encode
+from include.data.snapshots.target_encoding import TARGET, encode
 from include.errors import DataError, PartitionMissing
 
 if TYPE_CHECKING:
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from include.data.lake.delta_tables import Lake
     from include.data.snapshots.label_completeness import Completeness
     from include.declarations import FeatureView, UseCase
-
-TARGET = "target"
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +119,7 @@ def read_snapshot(
     use_case: UseCase, snapshot: Snapshot, lake: Lake, *, declared: Catalog | None = None
 ) -> pd.DataFrame:
     """
-    Return the rows of a snapshot, sorted by day and entity: entity, time, `day`, features and `target`.
+    Return the rows of a snapshot, sorted by day and entity: entity, time, day, features and target.
 
     Raises
     ------
@@ -169,26 +168,24 @@ def _explain_no_days(use_case: UseCase, as_of: date | None, completeness: Mappin
 
 def _join_labels(use_case: UseCase, snapshot: Snapshot, lake: Lake, view: FeatureView) -> pd.DataFrame:
     features = _features(use_case, snapshot, lake, view)
-    label = [view.entity, "day", use_case.label.column]
+    label = [view.entity, DAY, use_case.label.column]
     labels = _read_days(lake, snapshot.label_dataset, snapshot.label_version, snapshot, label)
     labels = labels.rename(columns={use_case.label.column: TARGET}).dropna(subset=[TARGET])
     try:
-        joined = features.merge(labels, on=["day", view.entity], validate="one_to_one")
+        joined = features.merge(labels, on=[DAY, view.entity], validate="one_to_one")
     except pd.errors.MergeError as error:
         raise DataError(
             f"{use_case.name}: {view.entity} occurs more than once per day in {view.name} or "
             f"{snapshot.label_dataset}, so labels cannot be joined to rows. Correct and republish them."
         ) from error
-    joined = joined.sort_values(["day", view.entity], ignore_index=True)
+    joined = joined.sort_values([DAY, view.entity], ignore_index=True)
     target = encode(use_case.label, joined[TARGET])
     return joined.assign(**{TARGET: target if use_case.task == "regression" else target.astype("int64")})
 
 
 def _features(use_case: UseCase, snapshot: Snapshot, lake: Lake, view: FeatureView) -> pd.DataFrame:
     """Return entity, time, `day`, features and auxiliary columns: one row per entity and day."""
-    entities = _read_days(
-        lake, view.name, snapshot.feature_version, snapshot, [view.entity, view.time, "day"]
-    )
+    entities = _read_days(lake, view.name, snapshot.feature_version, snapshot, [view.entity, view.time, DAY])
     columns = (*use_case.features, *use_case.auxiliary_columns)
     return historical(view, lake, entities, version=snapshot.feature_version, columns=columns)
 

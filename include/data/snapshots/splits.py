@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from include.data.lake.partition_columns import DAY
+from include.data.snapshots.target_encoding import TARGET
 from include.errors import DataError
 
 if TYPE_CHECKING:
@@ -64,9 +66,9 @@ def split_rows(
             f"{more}, or lower `split.minimum_rows`."
         )
     for name, part in (("training", parts.train), ("test", parts.test)):
-        if class_names and part["target"].nunique() < 2:
+        if class_names and part[TARGET].nunique() < 2:
             raise DataError(
-                f"All {len(part):,} {name} rows are {class_names[int(part['target'].iloc[0])]}. "
+                f"All {len(part):,} {name} rows are {class_names[int(part[TARGET].iloc[0])]}. "
                 f"{more}, or correct the use case's `label`."
             )
     return parts
@@ -110,7 +112,7 @@ def _by_time(frame: pd.DataFrame, split: Split, lag_days: int) -> Splits:
     morning of the first day after them, their labels had not landed.
     """
     embargo = lag_days if split.embargo_days is None else split.embargo_days
-    days = sorted(frame["day"].unique())
+    days = sorted(frame[DAY].unique())
     test = days[-split.test_days :]
     early = _before(days, test[0], embargo) if len(days) > split.test_days else []
     validation = early[-split.validation_days :] if split.validation_days else []
@@ -121,7 +123,7 @@ def _by_time(frame: pd.DataFrame, split: Split, lag_days: int) -> Splits:
             f"{split.validation_days + split.test_days}, each after an embargo of {embargo}, and training "
             "needs at least one more. Publish more days, or lower the days in the use case's `split`."
         )
-    rows = [frame[frame["day"].isin(part)] for part in (train, validation, test)]
+    rows = [frame[frame[DAY].isin(part)] for part in (train, validation, test)]
     return Splits(*rows)
 
 

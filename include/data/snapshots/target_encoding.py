@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from include.declarations.base import INTERNAL_PREFIX
 from include.errors import DataError
 
 if TYPE_CHECKING:
     from include.declarations import Label
 
+# Column of the target beside the features.
+TARGET = f"{INTERNAL_PREFIX}target"
 MAX_NAMED = 5
 
 

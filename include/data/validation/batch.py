@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from include.data.lake.partition_columns import DAY, PartitionSet
+from include.data.lake.partition_columns import DAY, HOUR, PartitionSet
 from include.errors import DataError
 from include.partitions import DAYS, Calendar
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
-COLUMN_FORMATS = {"day": "`day` (YYYY-MM-DD)", "hour": "`hour` (HH)"}
+COLUMN_FORMATS = {DAY: f"`{DAY}` (YYYY-MM-DD)", HOUR: f"`{HOUR}` (HH)"}
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Batch:
     Rows and the partition of each row.
 
     The positions are computed once, by `Batch.of`, where the staged frame enters the gate; a selection of
-    rows selects their positions, too. The staged frame has no column of positions: `day` and `hour` name the
+    rows selects their positions, too. The staged frame has no column of positions: `DAY` and `HOUR` name the
     partition of each row already, and a second column would have to be removed from every row that is
     published or quarantined.
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from include.data.snapshots.target_encoding import TARGET
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -28,7 +30,7 @@ def baseline_predictions(use_case: UseCase, train: pd.DataFrame, *frames: pd.Dat
     ----------
     use_case : UseCase
     train : DataFrame, shape (n_train, n_columns)
-        Training rows with the columns `target` and those of `baseline_by`.
+        Training rows with the columns `TARGET` and those of `baseline_by`.
     *frames : DataFrame, shape (n, n_columns)
         Rows to predict.
 
@@ -40,18 +42,18 @@ def baseline_predictions(use_case: UseCase, train: pd.DataFrame, *frames: pd.Dat
         return _predict_by_slot(use_case, train, *frames)
     shares = []
     for code, _ in enumerate(use_case.class_names):
-        is_class = (train["target"] == code).astype(np.float64)
-        shares.append(_predict_by_slot(use_case, train.assign(target=is_class), *frames))
+        is_class = (train[TARGET] == code).astype(np.float64)
+        shares.append(_predict_by_slot(use_case, train.assign(**{TARGET: is_class}), *frames))
     return [np.column_stack(columns) for columns in zip(*shares, strict=True)]
 
 
 def _predict_by_slot(use_case: UseCase, train: pd.DataFrame, *frames: pd.DataFrame) -> list[Values]:
     statistic = "median" if use_case.metric == "mae" else "mean"
-    overall = float(train["target"].agg(statistic))
+    overall = float(train[TARGET].agg(statistic))
     if not use_case.baseline_by:
         return [np.full(len(frame), overall) for frame in frames]
     columns = list(use_case.baseline_by)
-    slots = train.groupby(columns, observed=True)["target"].agg([statistic, "size"])
+    slots = train.groupby(columns, observed=True)[TARGET].agg([statistic, "size"])
     values = slots.loc[slots["size"] >= MIN_SLOT_ROWS, statistic]
     return [_look_up(values, frame, columns, overall) for frame in frames]
 

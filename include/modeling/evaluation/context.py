@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from include.data.lake.partition_columns import DAY
+from include.data.snapshots.target_encoding import TARGET
 from include.errors import ModelError
 from include.modeling.evaluation.baseline import baseline_predictions
 from include.modeling.evaluation.bootstrap import UnitBootstrap
@@ -146,7 +148,7 @@ def build_context(
         test=test,
         units=UnitBootstrap.of_rows(len(test.target))
         if by_entity
-        else UnitBootstrap.of_days(test.frame["day"]),
+        else UnitBootstrap.of_days(test.frame[DAY]),
         threshold=choose_threshold(use_case.cost, selection.target, selection.predictions),
         baseline=baseline,
         baseline_threshold=choose_threshold(use_case.cost, selection.target, baseline_selection),
@@ -160,7 +162,7 @@ def score_split(
     """Return the rows of a split, or a sample of `max_rows`, with the model's predictions."""
     rows = frame if max_rows is None else sample(frame, max_rows)
     predictions = predict_checked(use_case, model, rows)
-    return ScoredSplit(rows, rows["target"].to_numpy(dtype=np.float64), predictions, len(frame))
+    return ScoredSplit(rows, rows[TARGET].to_numpy(dtype=np.float64), predictions, len(frame))
 
 
 def predict_checked(use_case: UseCase, model: ServedModel, frame: pd.DataFrame) -> Values:

@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from include.data.snapshots.target_encoding import TARGET
 from include.declarations import GREATER_IS_BETTER
 from include.modeling.evaluation.figures import render_png
 from include.modeling.evaluation.metrics import compute_metrics
@@ -76,7 +77,7 @@ def importance(
     model
         Model to predict with.
     test
-        Rows with the features and the column `target`.
+        Rows with the features and the column `TARGET`.
     rows
         Rows to sample.
     repeats
@@ -95,7 +96,7 @@ def importance(
 
     frame = sampled[list(use_case.features)]
     result = permutation_importance(
-        _FittedModel(model), frame, sampled["target"], scoring=score, n_repeats=repeats, random_state=seed
+        _FittedModel(model), frame, sampled[TARGET], scoring=score, n_repeats=repeats, random_state=seed
     )
     importances = [
         Importance(name, float(mean), float(deviation))

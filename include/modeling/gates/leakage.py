@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from sklearn import metrics
 
+from include.data.snapshots.target_encoding import TARGET
 from include.declarations import Leakage
 from include.modeling.evaluation.context import sample
 from include.modeling.evaluation.evidence import Measurement
@@ -42,8 +43,8 @@ class LeakageGate(PromotionGate[Leakage]):
         """Return the score of each feature alone, on a sample of the test rows."""
         train = sample(context.train.frame, MAX_ROWS)
         test = sample(context.test.frame, MAX_ROWS)
-        train_target = train["target"].to_numpy(dtype=np.float64)
-        test_target = test["target"].to_numpy(dtype=np.float64)
+        train_target = train[TARGET].to_numpy(dtype=np.float64)
+        test_target = test[TARGET].to_numpy(dtype=np.float64)
         items = tuple(
             {
                 "feature": name,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from include.data.snapshots.target_encoding import TARGET
 from include.declarations import GREATER_IS_BETTER, Robustness
 from include.errors import DataError, ModelError
 from include.modeling.evaluation.context import evenly_spaced, predict_checked
@@ -102,7 +103,7 @@ class RobustnessGate(PromotionGate[Robustness]):
         minimum, maximum = self.use_case.prediction_range
         return item | {
             "flips": float(flips.mean()),
-            "loss": self._loss(before, after, rows["target"]),
+            "loss": self._loss(before, after, rows[TARGET]),
             "outside": int(np.count_nonzero((after < minimum) | (after > maximum))),
         }
 

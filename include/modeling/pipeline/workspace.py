@@ -9,6 +9,7 @@ import numpy as np
 
 from include.catalog import catalog
 from include.certificates.certificate import EVIDENCE as CERTIFIED_EVIDENCE
+from include.data.lake.partition_columns import DAY
 from include.data.snapshots.snapshot import row_hashes
 from include.data.snapshots.splits import split_rows
 
@@ -80,7 +81,7 @@ def row_identities(use_case: UseCase, *frames: pd.DataFrame) -> npt.NDArray[np.u
     entity alone where rows are split by it.
     """
     view = catalog().feature_views[use_case.feature_view]
-    columns = [view.entity] if use_case.split.by == "entity" else [view.entity, "day"]
+    columns = [view.entity] if use_case.split.by == "entity" else [view.entity, DAY]
     return np.concatenate([row_hashes(frame[columns].astype(object)) for frame in frames])
 
 

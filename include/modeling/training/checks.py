@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from include.data.snapshots.target_encoding import TARGET
 from include.errors import DataError, TrainingFailed
 from include.modeling.evaluation.estimator_errors import estimator_errors
 
@@ -30,7 +31,7 @@ def check_training_rows(use_case: UseCase, train: pd.DataFrame) -> tuple[str, ..
     use_case
         Use case whose features and classes are checked.
     train
-        Training rows: the features and `target`.
+        Training rows: the features and `TARGET`.
 
     Returns
     -------
@@ -42,7 +43,7 @@ def check_training_rows(use_case: UseCase, train: pd.DataFrame) -> tuple[str, ..
     DataError
         If targets are missing, or a class has no rows.
     """
-    _check_target(use_case, train["target"])
+    _check_target(use_case, train[TARGET])
     notes = []
     constant = [name for name in use_case.features if train[name].nunique(dropna=False) < 2]
     if constant:

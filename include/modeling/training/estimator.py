@@ -11,6 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import has_fit_parameter
 
+from include.data.snapshots.target_encoding import TARGET
 from include.errors import DeclarationError, TrainingFailed
 from include.modeling.evaluation.estimator_errors import estimator_errors
 from include.modeling.training.sample_weights import sample_weights
@@ -47,7 +48,7 @@ def fit_estimator(
     estimator
         Unfitted estimator or pipeline; it is fitted in place.
     train, validation
-        Rows with the features, `target` and, for weights by age, `day`.
+        Rows with the features, `TARGET` and, for weights by age, `DAY`.
 
     Raises
     ------
@@ -131,7 +132,7 @@ def _fit(use_case: UseCase, estimator: Any, train: pd.DataFrame, validation: pd.
         return
     prefix = f"{estimator.steps[-1][0]}__" if isinstance(estimator, Pipeline) else ""
     prefixed = {f"{prefix}{name}": value for name, value in arguments.items()}
-    estimator.fit(train[list(use_case.features)], train["target"], **prefixed)
+    estimator.fit(train[list(use_case.features)], train[TARGET], **prefixed)
 
 
 def _weight_argument(use_case: UseCase, estimator: Any, weights: npt.NDArray[np.float64]) -> FitArguments:
@@ -158,19 +159,19 @@ def _fit_with_early_stopping(
     rows = train[features]
     if isinstance(estimator, Pipeline) and len(estimator.steps) > 1:
         transformer = estimator[:-1]
-        rows = transformer.fit_transform(rows, train["target"])
+        rows = transformer.fit_transform(rows, train[TARGET])
         estimator.steps[:-1] = transformer.steps
     validation_rows = transform_features(estimator, validation[features])
-    validation_target = validation["target"]
+    validation_target = validation[TARGET]
     if has_fit_parameter(last, "X_val"):
         last.set_params(early_stopping=True, n_iter_no_change=patience)
-        last.fit(rows, train["target"], X_val=validation_rows, y_val=validation_target, **arguments)
+        last.fit(rows, train[TARGET], X_val=validation_rows, y_val=validation_target, **arguments)
     elif has_fit_parameter(last, "eval_X"):
         from lightgbm import early_stopping
 
         last.fit(
             rows,
-            train["target"],
+            train[TARGET],
             eval_X=(validation_rows,),
             eval_y=(validation_target,),
             callbacks=[early_stopping(patience, verbose=False)],

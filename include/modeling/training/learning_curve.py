@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from sklearn.base import clone
 
+from include.data.snapshots.target_encoding import TARGET
 from include.declarations import GREATER_IS_BETTER
 from include.modeling.evaluation.figures import render_png
 from include.modeling.evaluation.metrics import as_predictions, compute_metrics, predict
@@ -95,7 +96,7 @@ def learning_curve(
     estimator
         Estimator that was fitted on `train`.
     train, validation
-        Rows with the features and `target`.
+        Rows with the features and `TARGET`.
 
     Returns
     -------
@@ -164,7 +165,7 @@ def _curve_by_rows(
 
     for share in ROW_SHARES:
         rows = _share_of(train, share, use_case)
-        if use_case.task == "regression" or rows["target"].nunique() == train["target"].nunique():
+        if use_case.task == "regression" or rows[TARGET].nunique() == train[TARGET].nunique():
             fitted = fit_estimator(use_case, clone(estimator), rows, validation_sample).estimator
             add_step(len(rows), fitted, _sample(rows, use_case.training.seed))
     add_step(len(train), estimator, train_sample)
@@ -201,7 +202,7 @@ def _evaluate(use_case: UseCase, estimator: Any, frame: pd.DataFrame) -> float:
 
 
 def _metric_value(use_case: UseCase, predictions: npt.NDArray[np.float64], frame: pd.DataFrame) -> float:
-    return compute_metrics(use_case, predictions, frame["target"]).get(use_case.metric, float("nan"))
+    return compute_metrics(use_case, predictions, frame[TARGET]).get(use_case.metric, float("nan"))
 
 
 def _sample(frame: pd.DataFrame, seed: int) -> pd.DataFrame:

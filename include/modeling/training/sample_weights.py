@@ -8,6 +8,9 @@ import numpy as np
 import pandas as pd
 from sklearn.utils.class_weight import compute_sample_weight
 
+from include.data.lake.partition_columns import DAY
+from include.data.snapshots.target_encoding import TARGET
+
 if TYPE_CHECKING:
     import numpy.typing as npt
 
@@ -25,7 +28,7 @@ def sample_weights(training: Training, frame: pd.DataFrame) -> npt.NDArray[np.fl
     training
         Declared class weights and half-life in days.
     frame
-        Training rows (n) with the columns `day` and `target`.
+        Training rows (n) with the columns `DAY` and `TARGET`.
 
     Returns
     -------
@@ -36,11 +39,11 @@ def sample_weights(training: Training, frame: pd.DataFrame) -> npt.NDArray[np.fl
         return None
     weights = np.ones(len(frame))
     if training.half_life_days is not None:
-        days = pd.to_datetime(frame["day"])
+        days = pd.to_datetime(frame[DAY])
         age_days = (days.max() - days) / pd.Timedelta(days=1)
         weights *= np.exp2(-age_days.to_numpy(dtype=np.float64) / training.half_life_days)
     if training.class_weights is not None:
-        weights *= compute_sample_weight(_class_weights(training), frame["target"])
+        weights *= compute_sample_weight(_class_weights(training), frame[TARGET])
     return np.asarray(weights / weights.mean(), dtype=np.float64)
 
 

@@ -13,7 +13,9 @@ import numpy as np
 import pandas as pd
 
 from include.catalog import catalog
+from include.data.lake.partition_columns import DAY
 from include.data.snapshots.splits import entity_positions
+from include.data.snapshots.target_encoding import TARGET
 from include.declarations import GREATER_IS_BETTER
 from include.errors import SettingsError, TrainingFailed
 from include.modeling.evaluation.figures import render_png
@@ -185,7 +187,7 @@ def _draw_history(result: TuningResult, scores: list[float | None]) -> bytes:
 
 def _job(use_case: UseCase, build: Callable[..., Any], splits: Splits, metric: str) -> TrialJob:
     rows = pd.concat([splits.train, splits.validation])
-    columns = [*use_case.features, "target"]
+    columns = [*use_case.features, TARGET]
     tuning = _require_tuning(use_case)
     if use_case.split.by == "entity":
         rows = rows.assign(**{FOLD: _random_groups(use_case, rows, tuning.folds)})[[FOLD, *columns]]
@@ -194,8 +196,8 @@ def _job(use_case: UseCase, build: Callable[..., Any], splits: Splits, metric: s
     lag_days = catalog().datasets[use_case.label.dataset].lag_days
     declared_embargo = use_case.split.embargo_days
     embargo_days = lag_days if declared_embargo is None else declared_embargo
-    folds = split_folds(tuning, sorted(rows["day"].unique()), embargo_days=embargo_days)
-    return TrialJob(use_case, metric, build, rows[["day", *columns]].reset_index(drop=True), folds)
+    folds = split_folds(tuning, sorted(rows[DAY].unique()), embargo_days=embargo_days)
+    return TrialJob(use_case, metric, build, rows[[DAY, *columns]].reset_index(drop=True), folds)
 
 
 def _random_groups(use_case: UseCase, rows: pd.DataFrame, count: int) -> pd.Series:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import cloudpickle
 
 from include.catalog import declaration_module
+from include.data.lake.partition_columns import DAY
+from include.data.snapshots.target_encoding import TARGET
 from include.errors import AirworthyError, DataError, ServiceUnavailable
 from include.modeling.evaluation.estimator_errors import estimator_errors
 from include.modeling.evaluation.metrics import compute_metrics, predict
@@ -50,7 +52,7 @@ class TrialJob:
     build
         `build_model` of the use case.
     rows
-        Rows of all folds: `unit`, the features and `target`.
+        Rows of all folds: `unit`, the features and `TARGET`.
     folds
         Folds in the order of time.
     unit
@@ -62,7 +64,7 @@ class TrialJob:
     build: Callable[..., Any]
     rows: pd.DataFrame
     folds: tuple[Fold, ...]
-    unit: str = "day"
+    unit: str = DAY
 
     def to_bytes(self) -> bytes:
         """Return the job pickled by cloudpickle, with the module of the use case by value."""
@@ -166,4 +168,4 @@ def _score_fold(job: TrialJob, fold: Fold, parameters: Parameters) -> float:
     fitted = fit_estimator(job.use_case, job.build(**parameters), train, validation)
     features = validation[list(job.use_case.features)]
     predictions = predict(fitted.estimator, job.use_case.task, features)
-    return compute_metrics(job.use_case, predictions, validation["target"])[job.metric]
+    return compute_metrics(job.use_case, predictions, validation[TARGET])[job.metric]

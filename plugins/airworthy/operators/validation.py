@@ -13,6 +13,7 @@ from airworthy import run_context
 from airworthy.hooks.airworthy_database import AirworthyDatabaseHook, url_of
 from airworthy.hooks.lake import LakeHook
 from airworthy.links import DataDocsLink, report_url
+from include.declarations.base import DAY_COLUMN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -157,7 +158,7 @@ class ValidateTableOperator(ValidationOperator):
     template_fields: Sequence[str] = ("table", "days", "version", *ValidationOperator.template_fields)
 
     def __init__(self, *, table: str, days: str = "", version: int | str = "", **kwargs: Any) -> None:
-        super().__init__(**{"time": "day"} | kwargs)
+        super().__init__(**{"time": DAY_COLUMN} | kwargs)
         self.table = table
         self.days = days
         self.version = version
@@ -174,7 +175,7 @@ class ValidateTableOperator(ValidationOperator):
             days = sorted(set(batch_filter.days) & set(lake.days(name))) or batch_filter.days
         version = int(self.version) if self.version != "" else None
         rows = lake.read(name, days, version=version)
-        row_filter = batch_filter.without_days() if self.time == "day" else batch_filter
+        row_filter = batch_filter.without_days() if self.time == DAY_COLUMN else batch_filter
         return validate_frame(row_filter.select(rows, self.time), self.suite)
 
 

@@ -30,8 +30,8 @@ def served(registry, database, packaged, keys, flights, tmp_path, set_settings):
     version = registry.register("flight_delay", run, logged, {})
     rows = flights(days=2)
     lake = Lake(str(tmp_path / "lake"))
-    days = [day.date() for day in pd.to_datetime(rows["day"].unique())]
-    lake.publish("flight_features", rows.drop(columns="target"), days, metadata={})
+    days = [day.date() for day in pd.to_datetime(rows["_airworthy_day"].unique())]
+    lake.publish("flight_features", rows.drop(columns="_airworthy_target"), days, metadata={})
     features = rows[list(FLIGHT_DELAY.features)].head(1).astype(object)
     inputs = features.where(features.notna(), None).to_dict("records")
     with database.begin() as connection:

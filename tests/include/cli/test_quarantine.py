@@ -23,7 +23,7 @@ def queue(tmp_path, set_settings):
     set_settings(lake_uri=tmp_path, database_url="postgresql+psycopg2://nobody@127.0.0.1:9/none")
     rows = pd.DataFrame(
         {
-            "day": ["2013-07-01", "2013-07-01", "2013-07-02"],
+            "_airworthy_day": ["2013-07-01", "2013-07-01", "2013-07-02"],
             "flight_id": ["a", "b", "c"],
             "distance": [-1, -2, -3],
             FAILED: "expect_column_values_to_be_between(distance)",

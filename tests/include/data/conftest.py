@@ -60,7 +60,7 @@ def rows():
             {
                 "id": [f"{day}-{number}" for number in numbers],
                 "speed": [float(number) for number in numbers],
-                "day": day,
+                "_airworthy_day": day,
             }
         )
 

@@ -75,9 +75,9 @@ def test_declared_code_is_that_of_the_present_files():
 
 
 def test_stale_partitions_are_those_of_other_recorded_code(lake):
-    rows = pd.DataFrame({"id": ["a"], "day": [str(DAYS[0])]})
+    rows = pd.DataFrame({"id": ["a"], "_airworthy_day": [str(DAYS[0])]})
     lake.publish("t", rows, DAYS[:1], metadata={"code": "old"})
-    lake.publish("t", rows.assign(day=str(DAYS[1])), DAYS[1:], metadata={})
+    lake.publish("t", rows.assign(_airworthy_day=str(DAYS[1])), DAYS[1:], metadata={})
     assert build_code.stale_partitions(lake, "t", "new") == DAYS[:1]
     assert build_code.stale_partitions(lake, "t", "old") == []
     assert build_code.codes_of(lake, "t", DAYS) == {DAYS[0]: "old", DAYS[1]: ""}

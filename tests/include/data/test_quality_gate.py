@@ -58,7 +58,7 @@ def test_rejected_row_is_quarantined_with_its_reason(gate, rows, lake):
     report = gate(frame)
     assert (report.passed, len(report.accepted)) == (True, 19)
     (refused,) = lake.read("cars_quarantine").to_dict("records")
-    assert (refused["speed"], refused["day"]) == ("999.0", "2013-01-01")
+    assert (refused["speed"], refused["_airworthy_day"]) == ("999.0", "2013-01-01")
     assert "speed" in refused["_reasons"]
 
 

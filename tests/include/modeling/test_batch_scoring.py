@@ -19,16 +19,24 @@ def model(packaged):
 def test_every_row_has_one_prediction(model, flights):
     frame = flights(days=2)
     scored = score_batch(USE_CASE, FEATURE_VIEW, model, frame, version=4)
-    assert list(scored.columns) == ["flight_id", "scheduled_departure", "day", "prediction", "version"]
+    assert list(scored.columns) == [
+        "flight_id",
+        "scheduled_departure",
+        "_airworthy_day",
+        "_airworthy_prediction",
+        "_airworthy_version",
+    ]
     assert scored["flight_id"].tolist() == frame["flight_id"].tolist()
-    assert set(scored["version"]) == {4}
+    assert set(scored["_airworthy_version"]) == {4}
 
 
 def test_predictions_do_not_depend_on_the_row_order(model, flights):
     frame = flights(days=2)
     scored = score_batch(USE_CASE, FEATURE_VIEW, model, frame, version=4).set_index("flight_id")
     reversed_rows = score_batch(USE_CASE, FEATURE_VIEW, model, frame[::-1], version=4).set_index("flight_id")
-    np.testing.assert_array_equal(reversed_rows.loc[scored.index, "prediction"], scored["prediction"])
+    np.testing.assert_array_equal(
+        reversed_rows.loc[scored.index, "_airworthy_prediction"], scored["_airworthy_prediction"]
+    )
 
 
 def test_a_prediction_out_of_range_is_refused(model, flights):
@@ -52,11 +60,21 @@ def test_a_missing_feature_is_named_in_the_error(model, flights):
     [
         (
             ("Iris-setosa", "so late", "ä"),
-            ["probability_Iris-setosa", "probability_so_late", "probability_ä"],
+            [
+                "_airworthy_probability_Iris-setosa",
+                "_airworthy_probability_so_late",
+                "_airworthy_probability_ä",
+            ],
         ),
-        ((1, 2, 3), ["probability_1", "probability_2", "probability_3"]),
-        (("a b", "a?b", "c"), ["probability_0", "probability_1", "probability_2"]),
-        (("A", "a", "c"), ["probability_0", "probability_1", "probability_2"]),
+        ((1, 2, 3), ["_airworthy_probability_1", "_airworthy_probability_2", "_airworthy_probability_3"]),
+        (
+            ("a b", "a?b", "c"),
+            ["_airworthy_probability_0", "_airworthy_probability_1", "_airworthy_probability_2"],
+        ),
+        (
+            ("A", "a", "c"),
+            ["_airworthy_probability_0", "_airworthy_probability_1", "_airworthy_probability_2"],
+        ),
     ],
     ids=["texts", "integers", "same column", "same in SQL"],
 )

@@ -38,13 +38,13 @@ def flights(days):
             "hour": rng.integers(5, 23, count),
             "wind_speed": rng.normal(10, 3, count),
             "pressure": rng.normal(1_015, 5, count),
-            "day": row_days.tolist(),
+            "_airworthy_day": row_days.tolist(),
         }
     )
 
 
 def arrivals(rows):
-    return rows[["flight_id", "day"]].assign(air_time=rows["distance"] / 8)
+    return rows[["flight_id", "_airworthy_day"]].assign(air_time=rows["distance"] / 8)
 
 
 @pytest.fixture
@@ -184,7 +184,9 @@ def test_predictions_without_due_labels_do_not_count(champion, lake, database):
 def test_late_labels_find_their_predictions(champion, lake, database, published_on):
     rows = late(champion, database, lake, 10)  # three days before the window that drift looks at
     before = measured(champion, lake, database)[0]
-    lake.publish("arrivals", arrivals(rows).assign(day=f"{published_on}"), [published_on], metadata={})
+    lake.publish(
+        "arrivals", arrivals(rows).assign(_airworthy_day=f"{published_on}"), [published_on], metadata={}
+    )
     after = measured(champion, lake, database)[0]
     assert (before.outcome, after.outcome, after.labelled) == ("inconclusive", "good", ROWS_PER_DAY)
     assert [result.predictions for result in after.windows] == [0, ROWS_PER_DAY]

@@ -13,19 +13,19 @@ from include.use_cases.flight_delay import USE_CASE as FLIGHT_DELAY
 
 def joined(values, delays, use_case=FLIGHT_DELAY):
     ids = [f"f{n}" for n in range(len(values))]
-    predictions = pd.DataFrame({"flight_id": ids, "prediction": values})
+    predictions = pd.DataFrame({"flight_id": ids, "_airworthy_prediction": values})
     labels = pd.DataFrame({"flight_id": ids[: len(delays)], use_case.label.column: delays})
     return join_labels(predictions, labels, use_case, entity="flight_id")
 
 
 def test_binary_target_is_whether_the_label_is_above():
     rows = joined([0.5] * 4, [16.0, 15.0, -3.0, np.nan])
-    assert rows["target"].tolist()[:3] == [1, 0, 0]
-    assert np.isnan(rows["target"][3]), "a cancelled flight is neither late nor in time"
+    assert rows["_airworthy_target"].tolist()[:3] == [1, 0, 0]
+    assert np.isnan(rows["_airworthy_target"][3]), "a cancelled flight is neither late nor in time"
 
 
 def test_regression_target_is_the_label():
-    assert joined([100.0], [93.0], AIR_TIME)["target"].tolist() == [93]
+    assert joined([100.0], [93.0], AIR_TIME)["_airworthy_target"].tolist() == [93]
 
 
 def test_labels_that_have_not_landed_are_counted():
@@ -35,35 +35,45 @@ def test_labels_that_have_not_landed_are_counted():
 
 
 def test_labels_without_a_prediction_change_nothing():
-    predictions = pd.DataFrame({"flight_id": ["a", None], "prediction": [0.5, 0.5]})
+    predictions = pd.DataFrame({"flight_id": ["a", None], "_airworthy_prediction": [0.5, 0.5]})
     labels = pd.DataFrame({"flight_id": ["a", "b"], "arr_delay": [0.0, 99.0]})
     assert join_labels(predictions, labels, FLIGHT_DELAY, entity="flight_id")["flight_id"].tolist() == ["a"]
 
 
 def test_last_prediction_for_an_entity_counts():
-    predictions = pd.DataFrame({"flight_id": ["a", "a"], "prediction": [0.1, 0.9]})
+    predictions = pd.DataFrame({"flight_id": ["a", "a"], "_airworthy_prediction": [0.1, 0.9]})
     labels = pd.DataFrame({"flight_id": ["a"], "arr_delay": [99.0]})
-    assert join_labels(predictions, labels, FLIGHT_DELAY, entity="flight_id")["prediction"].tolist() == [0.9]
+    assert join_labels(predictions, labels, FLIGHT_DELAY, entity="flight_id")[
+        "_airworthy_prediction"
+    ].tolist() == [0.9]
 
 
 def test_two_labels_of_one_entity_are_an_error():
     labels = pd.DataFrame({"flight_id": ["a", "a"], "arr_delay": [1.0, 99.0]})
-    predictions = pd.DataFrame({"flight_id": ["a"], "prediction": [0.1]})
+    predictions = pd.DataFrame({"flight_id": ["a"], "_airworthy_prediction": [0.1]})
     with pytest.raises(DataError, match="'a' has several labels"):
         join_labels(predictions, labels, FLIGHT_DELAY, entity="flight_id")
 
 
 def test_later_prediction_counts_in_any_row_order():
-    predictions = pd.DataFrame({"flight_id": ["a", "a"], "prediction": [0.9, 0.1], "at": [2, 1]})
+    predictions = pd.DataFrame(
+        {"flight_id": ["a", "a"], "_airworthy_prediction": [0.9, 0.1], "_airworthy_at": [2, 1]}
+    )
     labels = pd.DataFrame({"flight_id": ["a"], "arr_delay": [99.0]})
-    assert join_labels(predictions, labels, FLIGHT_DELAY, entity="flight_id")["prediction"].tolist() == [0.9]
+    assert join_labels(predictions, labels, FLIGHT_DELAY, entity="flight_id")[
+        "_airworthy_prediction"
+    ].tolist() == [0.9]
 
 
 def by_day(predicted, labelled):
     """Join pairs of entity and day and return the targets: the positions of the labels."""
-    predictions = pd.DataFrame(predicted, columns=["flight_id", "day"]).assign(prediction=1.0)
-    labels = pd.DataFrame(labelled, columns=["flight_id", "day"]).assign(air_time=range(len(labelled)))
-    return join_labels(predictions, labels, AIR_TIME, entity="flight_id")["target"].tolist()
+    predictions = pd.DataFrame(predicted, columns=["flight_id", "_airworthy_day"]).assign(
+        _airworthy_prediction=1.0
+    )
+    labels = pd.DataFrame(labelled, columns=["flight_id", "_airworthy_day"]).assign(
+        air_time=range(len(labelled))
+    )
+    return join_labels(predictions, labels, AIR_TIME, entity="flight_id")["_airworthy_target"].tolist()
 
 
 def test_label_of_a_later_day_is_joined():
@@ -81,10 +91,12 @@ def test_entity_of_several_days_takes_no_other_days_label():
 
 
 def test_request_takes_the_newest_label_of_its_entity():
-    predictions = pd.DataFrame({"flight_id": ["a"], "prediction": [0.5]})
+    predictions = pd.DataFrame({"flight_id": ["a"], "_airworthy_prediction": [0.5]})
     days = ["2013-07-08", "2013-07-01"]
-    labels = pd.DataFrame({"flight_id": ["a", "a"], "day": days, "arr_delay": [99.0, np.nan]})
-    assert join_labels(predictions, labels, FLIGHT_DELAY, entity="flight_id")["target"].tolist() == [1]
+    labels = pd.DataFrame({"flight_id": ["a", "a"], "_airworthy_day": days, "arr_delay": [99.0, np.nan]})
+    assert join_labels(predictions, labels, FLIGHT_DELAY, entity="flight_id")[
+        "_airworthy_target"
+    ].tolist() == [1]
 
 
 def test_label_without_a_value_has_landed():
@@ -102,12 +114,15 @@ def test_quality_is_inconclusive_below_the_completeness():
 
 def test_predictions_with_labels_not_due_do_not_count():
     rows = joined([0.5] * 400, np.where(np.arange(300) % 4 == 0, 60.0, 0.0))
-    quality = measure_quality(rows.assign(due=[True] * 290 + [False] * 110), FLIGHT_DELAY, baseline=0.25)
+    quality = measure_quality(
+        rows.assign(_airworthy_due=[True] * 290 + [False] * 110), FLIGHT_DELAY, baseline=0.25
+    )
     assert (quality.predictions, quality.completeness, quality.outcome) == (300, 1, "lost")
 
 
 @pytest.mark.parametrize(
-    ("prediction", "outcome"), [(lambda late: 0.1 + 0.8 * late, "good"), (lambda late: 1 - late, "lost")]
+    ("prediction", "outcome"),
+    [(lambda late: 0.1 + 0.8 * late, "good"), (lambda late: 1 - late, "lost")],
 )
 def test_quality_no_better_than_a_constant_is_lost(prediction, outcome):
     delays = np.where(np.arange(200) % 4 == 0, 60.0, 0.0)
@@ -148,8 +163,8 @@ def of_classes(probabilities):
 
 def test_multiclass_target_is_the_position_of_its_band():
     rows = joined([[1.0, 0.0, 0.0]] * 4, [15.0, 16.0, 61.0, np.nan], DELAY_BAND)
-    assert rows["target"].tolist()[:3] == [0, 1, 2]
-    assert np.isnan(rows["target"][3])
+    assert rows["_airworthy_target"].tolist()[:3] == [0, 1, 2]
+    assert np.isnan(rows["_airworthy_target"][3])
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,10 @@ def read(database, lake, **options):
 
 
 def publish(lake, days):
-    rows = [{"flight_id": f"{day}-1", "carrier": "B6", "distance": 7.0, "day": f"{day}"} for day in days]
+    rows = [
+        {"flight_id": f"{day}-1", "carrier": "B6", "distance": 7.0, "_airworthy_day": f"{day}"}
+        for day in days
+    ]
     lake.publish("flight_features", pd.DataFrame(rows), days, metadata={})
 
 
@@ -56,8 +59,8 @@ def test_rows_of_inputs_and_predictions_match(database, lake):
     assert sorted(window.inputs["distance"]) == [101, 102]
     together = pd.concat([window.inputs, window.predictions], axis=1).sort_values("distance")
     assert together["flight_id"].tolist() == ["f1", "f2"]
-    assert together["prediction"].tolist() == [11, 12]
-    assert together["version"].tolist() == [1, 2]
+    assert together["_airworthy_prediction"].tolist() == [11, 12]
+    assert together["_airworthy_version"].tolist() == [1, 2]
 
 
 def test_shadows_failures_and_other_times_are_left_out(database, lake):
@@ -161,12 +164,24 @@ def test_newest_partitions_are_read_without_requests(database, lake):
 def test_batch_predictions_of_the_days_are_read(database, lake):
     publish(lake, [date(2013, 7, 1), date(2013, 7, 2)])
     scored = pd.DataFrame(
-        {"flight_id": ["2013-07-02-1"], "prediction": [5.0], "version": [3], "day": "2013-07-02"}
+        {
+            "flight_id": ["2013-07-02-1"],
+            "_airworthy_prediction": [5.0],
+            "_airworthy_version": [3],
+            "_airworthy_day": "2013-07-02",
+        }
     )
     lake.publish("air_time_predictions", scored, [date(2013, 7, 2)], metadata={})
     predictions = read(database, lake).predictions
-    scored = {"flight_id": "2013-07-02-1", "prediction": 5.0, "version": 3, "day": "2013-07-02"}
-    assert predictions.to_dict("records") == [scored | {"at": pd.Timestamp("2013-07-02", tz="UTC")}]
+    scored = {
+        "flight_id": "2013-07-02-1",
+        "_airworthy_prediction": 5.0,
+        "_airworthy_version": 3,
+        "_airworthy_day": "2013-07-02",
+    }
+    assert predictions.to_dict("records") == [
+        scored | {"_airworthy_at": pd.Timestamp("2013-07-02", tz="UTC")}
+    ]
 
 
 def test_missing_partitions_name_the_dag_to_run(database, lake):
@@ -178,8 +193,14 @@ def test_multiclass_batch_predictions_are_lists(lake):
     day = date(2013, 1, 2)
     publish(lake, [day])
     shares = dict(zip(("on_time", "late", "very_late"), (0.7, 0.2, 0.1), strict=True))
-    columns = {f"probability_{name}": share for name, share in shares.items()}
-    scored = {"flight_id": f"{day}-1", "prediction": "on_time", **columns, "version": 3, "day": f"{day}"}
+    columns = {f"_airworthy_probability_{name}": share for name, share in shares.items()}
+    scored = {
+        "flight_id": f"{day}-1",
+        "_airworthy_prediction": "on_time",
+        **columns,
+        "_airworthy_version": 3,
+        "_airworthy_day": f"{day}",
+    }
     lake.publish("delay_band_predictions", pd.DataFrame([scored]), [day], metadata={})
     window = windows.read_partitions(lake, DELAY_BAND, VIEW, [day])
-    assert window.predictions["prediction"].tolist() == [[0.7, 0.2, 0.1]]
+    assert window.predictions["_airworthy_prediction"].tolist() == [[0.7, 0.2, 0.1]]

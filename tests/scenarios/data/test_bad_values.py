@@ -36,7 +36,7 @@ def cars(day=TODAY, count=ROWS):
             "speed": [float(number % 100) for number in range(count)],
             "gust": [float(number) for number in range(count)],
             "seen": pd.Timestamp(day, tz="UTC").as_unit("us"),
-            "day": f"{day}",
+            "_airworthy_day": f"{day}",
         }
     )
 

@@ -40,7 +40,9 @@ def runs_and_tries(lake):
 
 
 def rows_of(day, value, count=2):
-    return pd.DataFrame({"id": [f"{day}/{n}" for n in range(count)], "value": value, "day": str(day)})
+    return pd.DataFrame(
+        {"id": [f"{day}/{n}" for n in range(count)], "value": value, "_airworthy_day": str(day)}
+    )
 
 
 # The publications of one step run at the same time; each replaces a set of days, once or five times.
@@ -78,7 +80,7 @@ def test_any_publications_leave_one_commit_each(storage_root, steps):
         expected |= {day: [name] * count for day in days}
     actual: dict[str, list[str]] = {}
     for row in lake.read("things").to_dict("records"):
-        actual.setdefault(row["day"], []).append(row["value"])
+        actual.setdefault(row["_airworthy_day"], []).append(row["value"])
     assert actual == {day: names for day, names in expected.items() if names}
     assert [(commit["version"], commit["run"]) for commit in commits(lake)] == [
         (version, name) for version, (name, _, _) in sorted(published.items())
@@ -119,7 +121,7 @@ def test_killed_publisher_leaves_each_day_once_and_complete(storage_root, proces
             number = int(commit["try"])
             newest[str(DAYS[number % 3])] = [f"{commit['run']}/{number}"] * ROWS
         rows = lake.read("things")
-        assert rows.groupby("day")["mark"].agg(list).to_dict() == newest, f"kill {kill}"
+        assert rows.groupby("_airworthy_day")["mark"].agg(list).to_dict() == newest, f"kill {kill}"
         assert not rows.duplicated("id").any()
     # On a slow machine all kills may come before the third day was published.
     process = start_publisher(processes, storage_root, lake, "last")
@@ -187,5 +189,5 @@ def test_maintenance_beside_publishers_leaves_one_copy(storage_root):
         done.set()
         maintenance.result()
     assert all("was published to while it was being compacted" in refusal for refusal in refusals)
-    values = lake.read("things").groupby("day")["value"].agg(list).to_dict()
+    values = lake.read("things").groupby("_airworthy_day")["value"].agg(list).to_dict()
     assert values == {str(day): [9 + number] * 2 for number, day in enumerate(DAYS)}

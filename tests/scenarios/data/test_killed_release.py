@@ -71,7 +71,7 @@ def test_killed_discard_run_again_is_recorded_once(ingest, frame, queue, entries
         discard_rows(queue(), RowFilter(first=ONE), decision())
     discard_rows(queue(), RowFilter(first=ONE), decision())
     assert [entry["evidence"]["action"] for entry in entries()] == ["discard"]
-    assert list(pending(queue())["day"]) == ["2013-01-02"]
+    assert list(pending(queue())["_airworthy_day"]) == ["2013-01-02"]
 
 
 def test_killed_release_under_stricter_rules_records_retained(ingest, frame, queue, lake, entries, die):

@@ -34,11 +34,15 @@ steps = st.lists(
 def rows(table, day, seed):
     ids = [f"{day}-{number}" for number in range(4)]
     if table == "arrivals":
-        return pd.DataFrame({"flight_id": ids, "air_time": [100.0 + seed, 90.0, 80.0, 70.0], "day": str(day)})
+        return pd.DataFrame(
+            {"flight_id": ids, "air_time": [100.0 + seed, 90.0, 80.0, 70.0], "_airworthy_day": str(day)}
+        )
     features = {"carrier": "UA", "origin": "EWR", "dest": "SFO", "distance": 100.0 + seed, "hour": 5}
     features |= {"wind_speed": [float(seed), None, 3.0, 4.0], "pressure": 1000.0}
     moment = pd.Timestamp(day, tz="UTC").as_unit("us")
-    return pd.DataFrame({"flight_id": ids, "scheduled_departure": moment, **features, "day": str(day)})
+    return pd.DataFrame(
+        {"flight_id": ids, "scheduled_departure": moment, **features, "_airworthy_day": str(day)}
+    )
 
 
 def pinned(table, taken):

@@ -13,6 +13,7 @@ from include.data.snapshots.target_encoding import encode
 from include.declarations import METRICS, Split, Training
 from include.errors import DataError, ModelError, TrainingFailed
 from include.inference.model import Interface, ServedModel
+from include.inference.predictions import PREDICTION, probability_column
 from include.modeling import gates
 from include.modeling.batch_scoring import score_batch, score_summary
 from include.modeling.evaluation.baseline import baseline_predictions
@@ -49,7 +50,7 @@ def bands(flights):
             + (frame["wind_speed"].fillna(10) - 10) * 8
             + rng.normal(0, 15, len(frame))
         )
-        return frame.assign(target=encode(USE_CASE.label, delay).astype("int64"))
+        return frame.assign(_airworthy_target=encode(USE_CASE.label, delay).astype("int64"))
 
     return make
 
@@ -58,7 +59,9 @@ def test_class_that_is_absent_in_training_is_named(bands):
     train = bands(days=10)
     with pytest.raises(DataError, match="none of 400 training rows is very_late"):
         fit_candidate(
-            SMALL, build_model(), Splits(train.assign(target=np.minimum(train["target"], 1)), train, train)
+            SMALL,
+            build_model(),
+            Splits(train.assign(_airworthy_target=np.minimum(train["_airworthy_target"], 1)), train, train),
         )
 
 
@@ -83,7 +86,7 @@ def test_balanced_weights_raise_the_rare_class(bands):
         case = SMALL.model_copy(update={"training": Training(class_weights=weights)})
         model = fit_candidate(case, build_model(minimum_rows=20), Splits(train, later, later)).estimator
         predictions = predict(model, "multiclass", later[list(USE_CASE.features)])
-        rare = np.bincount(train["target"]).argmin()
+        rare = np.bincount(train["_airworthy_target"]).argmin()
         shares.append(predictions[:, rare].mean())
     assert shares[1] > shares[0]
 
@@ -94,7 +97,7 @@ def test_baseline_is_the_share_of_each_class_in_its_slot(bands):
     assert shares.shape == (len(train), 3)
     np.testing.assert_allclose(shares.sum(axis=1), 1)
     evening = (train["hour"] == 21).to_numpy()
-    expected = np.bincount(train["target"][evening], minlength=3) / evening.sum()
+    expected = np.bincount(train["_airworthy_target"][evening], minlength=3) / evening.sum()
     np.testing.assert_allclose(shares[evening][0], expected)
 
 
@@ -169,7 +172,7 @@ def test_batch_has_the_likeliest_class_and_all_probabilities(bands):
     )
     view = catalog().feature_views["flight_features"]
     scored = score_batch(USE_CASE, view, ServedModel(ConstantEstimator(), interface), frame, version=3)
-    assert set(scored["prediction"]) == {"late"}
-    columns = [f"probability_{name}" for name in CLASSES]
+    assert set(scored[PREDICTION]) == {"late"}
+    columns = [probability_column(name) for name in CLASSES]
     assert scored[columns].iloc[0].tolist() == [0.1, 0.7, 0.2]
     assert score_summary(scored) == {"shares": {"late": 1.0}}

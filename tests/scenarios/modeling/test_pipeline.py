@@ -40,7 +40,7 @@ def test_registered_model_predicts_as_in_the_evaluation(registered, keys, tmp_pa
     loaded = load_version.load_version(
         registry, "flight_delay", registered.version, folder=tmp_path / "loaded", trusted=keys / "trusted"
     )
-    test = registered.frame[registered.frame["day"] >= "2013-02-20"]
+    test = registered.frame[registered.frame["_airworthy_day"] >= "2013-02-20"]
     assert len(test) == registered.evidence.rows["test"]
     predictions = loaded.model.predict(test)
     assert (predictions.min(), predictions.max()) == registered.evidence.prediction_range

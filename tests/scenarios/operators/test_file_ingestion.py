@@ -192,4 +192,4 @@ def test_undeclared_column_is_remarked_and_left_out(dataset, put, lake, database
     xcoms = ingest(dataset, f"{DAY}")
     (remark,) = xcoms["extract", "remarks"]
     assert remark.endswith("readings/2013-07-01.csv has columns that are not declared: unit")
-    assert set(lake.read("readings")) == {"id", "level", "day"}
+    assert set(lake.read("readings")) == {"id", "level", "_airworthy_day"}

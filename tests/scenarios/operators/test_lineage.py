@@ -14,6 +14,7 @@ from include.data.lake.delta_tables import Lake
 from include.data.snapshots import records
 from include.data.snapshots import snapshot as snapshots
 from include.errors import PartitionMissing, ReleaseError
+from include.inference.predictions import PREDICTION, VERSION
 from include.modeling import lineage
 
 TWO, THREE, FOUR = (date(2013, 1, day) for day in (2, 3, 4))
@@ -25,7 +26,7 @@ def traced_lake(tmp_path, flown, certified, database):
     lake = Lake(str(tmp_path / "told"))
     days = flown.days("flight_features")
     for dataset in ("flights", "weather"):
-        rows = pd.DataFrame({"id": "x", "day": [str(day) for day in days]})
+        rows = pd.DataFrame({"id": "x", "_airworthy_day": [str(day) for day in days]})
         lake.publish(dataset, rows, days, metadata={"run": f"{dataset}_ingestion/bulk", "try": "2"})
     for table in ("flight_features", "arrivals"):
         lake.publish(table, flown.read(table), days, metadata={"run": f"{table}/bulk", "try": "1"})
@@ -65,13 +66,15 @@ def test_model_lineage_names_snapshot_commits_runs_and_files(traced_lake, regist
     }
     assert len(traced.partitions["flights"]) == len(traced_lake.days("flights"))
     assert len(traced.files) == 2 * len(traced_lake.days("flights"))
-    assert traced.files[0].startswith("flight_features/day=2013-01-01/")
+    assert traced.files[0].startswith("flight_features/_airworthy_day=2013-01-01/")
     print_model_lineage(traced)
     assert "flights_ingestion/bulk" in capsys.readouterr().out
 
 
 def test_partition_lineage_names_all_that_was_derived(traced_lake, certified, made_of, serve, capsys):
-    scored = pd.DataFrame({"day": [str(THREE), str(FOUR)], "version": [1, 7], "prediction": [0.5, 0.5]})
+    scored = pd.DataFrame(
+        {"_airworthy_day": [str(THREE), str(FOUR)], VERSION: [1, 7], PREDICTION: [0.5, 0.5]}
+    )
     traced_lake.publish(f"{certified.name}_predictions", scored, [THREE, FOUR], metadata={})
     serve(certified.name, 2, "champion")
     traced = made_of("flights", THREE)

@@ -28,7 +28,7 @@ def publish(tmp_path, set_settings):
     set_settings(lake_uri=tmp_path / "lake")
 
     def publish(code, days):
-        rows = pd.DataFrame({"flight_id": "x", "day": [str(day) for day in days]})
+        rows = pd.DataFrame({"flight_id": "x", "_airworthy_day": [str(day) for day in days]})
         Lake(str(tmp_path / "lake")).publish("flight_features", rows, days, metadata={"code": code})
 
     return publish

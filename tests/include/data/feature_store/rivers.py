@@ -39,7 +39,7 @@ def levels(day, rivers, level=1):
             "open": pd.Series([True, *[None] * (count - 1)], dtype="boolean"),
             "town": ["Köln", *[None] * (count - 1)],
             "gauges_known_at": at - pd.Timedelta(hours=1),
-            "day": str(day),
+            "_airworthy_day": str(day),
         }
     )
 

@@ -83,7 +83,7 @@ def test_a_day_that_is_published_again_replaces_what_it_had(lake, database_url):
     with client.open_store(database_url) as opened:
         features = client.look_up(opened, LEVELS, {"river": ["Rhine", "Elbe", "Oder"]})
     assert features["level"].tolist()[0] == 5
-    assert features["day"].tolist() == ["2013-01-01", None, "2013-01-01"]
+    assert features["_airworthy_day"].tolist() == ["2013-01-01", None, "2013-01-01"]
 
 
 def test_materialise_of_an_earlier_version_cannot_undo_a_later(lake, database_url, monkeypatch):

@@ -43,7 +43,7 @@ def test_historical_keeps_row_order_with_nulls_where_unknown(lake):
     ]
     assert {name: str(dtype) for name, dtype in features.dtypes.items()} == {
         "river": "object", "at": MOMENT, "level": "Int64", "flow": "float64", "open": "boolean",
-        "town": "object", "gauges_known_at": MOMENT, "day": "object",
+        "town": "object", "gauges_known_at": MOMENT, "_airworthy_day": "object",
     }  # fmt: skip
 
 

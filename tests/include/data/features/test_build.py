@@ -57,19 +57,21 @@ def filled(lake):
 def fill(lake, level_days):
     keys = [day.isoformat() for day in DAYS]
     moments = pd.to_datetime(keys, utc=True) + pd.Timedelta(hours=12)
-    lake.publish("trips", pd.DataFrame({"id": keys, "leaves": moments, "day": keys}), DAYS, metadata={})
-    levels = pd.DataFrame({"id": keys, "at": moments, "day": keys})
-    published = levels[levels["day"].isin([day.isoformat() for day in level_days])]
+    lake.publish(
+        "trips", pd.DataFrame({"id": keys, "leaves": moments, "_airworthy_day": keys}), DAYS, metadata={}
+    )
+    levels = pd.DataFrame({"id": keys, "at": moments, "_airworthy_day": keys})
+    published = levels[levels["_airworthy_day"].isin([day.isoformat() for day in level_days])]
     lake.publish("levels_seen", published, level_days, metadata={})
     return lake
 
 
 def build_with(known_at):
     def build(frames, day):
-        level_days = ",".join(sorted(frames["levels_seen"]["day"]))
+        level_days = ",".join(sorted(frames["levels_seen"]["_airworthy_day"]))
         return (
             frames["trips"]
-            .drop(columns="day")
+            .drop(columns="_airworthy_day")
             .assign(level_days=level_days, levels_seen_known_at=known_at(frames["trips"]["leaves"]))
         )
 
@@ -81,7 +83,7 @@ in_time = build_with(lambda leaves: leaves - HOUR)
 
 def test_build_reads_the_day_and_its_declared_lookback(filled, declared):
     rows = features.build_features(VIEW, in_time, filled, DAYS, datasets=declared)
-    assert dict(zip(rows["day"], rows["level_days"], strict=True)) == {
+    assert dict(zip(rows["_airworthy_day"], rows["level_days"], strict=True)) == {
         "2013-01-01": "2013-01-01",
         "2013-01-02": "2013-01-01,2013-01-02",
         "2013-01-03": "2013-01-01,2013-01-02,2013-01-03",
@@ -93,7 +95,7 @@ def test_build_reads_the_day_and_its_declared_lookback(filled, declared):
 def test_build_reads_of_a_late_source_only_landed_days(filled, declared):
     declared["levels_seen"] = Dataset(**declared["levels_seen"].model_dump() | {"lag_days": 1})
     rows = features.build_features(VIEW, in_time, filled, DAYS, datasets=declared)
-    assert dict(zip(rows["day"], rows["level_days"], strict=True)) == {
+    assert dict(zip(rows["_airworthy_day"], rows["level_days"], strict=True)) == {
         "2013-01-01": "",
         "2013-01-02": "2013-01-01",
         "2013-01-03": "2013-01-01,2013-01-02",
@@ -145,7 +147,7 @@ def test_column_of_a_source_is_added_when_all_of_it_is_known(filled, declared):
 
 def test_build_orders_columns_as_declared_then_day(filled, declared):
     rows = features.build_features(VIEW, in_time, filled, DAYS[:1], datasets=declared)
-    assert [*rows.columns] == [*(column.name for column in VIEW.columns), "day"]
+    assert [*rows.columns] == [*(column.name for column in VIEW.columns), "_airworthy_day"]
 
 
 @pytest.mark.parametrize("changed", [{"known_at": "at"}, {"known_at": None, "lag_days": 1}])

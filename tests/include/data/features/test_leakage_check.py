@@ -44,7 +44,7 @@ def look(view, build, lake, rows=None, *, days=(DAY,), datasets=DECLARED):
     """Publish nothing: build as the DAG would, past its first refusal, and look for leaks."""
     if rows is None:
         rows = pd.concat(
-            build(frames, day).assign(day=str(day))
+            build(frames, day).assign(_airworthy_day=str(day))
             for day, frames in features.source_windows(view, lake, days, datasets=datasets)
         )
     return leakage_check.check_leakage(view, build, lake, rows, days, datasets=datasets)

@@ -21,7 +21,7 @@ def landed(lake):
     """Publish these days of a dataset, one row each."""
 
     def publish(dataset, *days, view=VIEW):
-        rows = pd.DataFrame({"id": ["x"] * len(days), "day": [str(day) for day in days]})
+        rows = pd.DataFrame({"id": ["x"] * len(days), "_airworthy_day": [str(day) for day in days]})
         lake.publish(dataset, rows, days, metadata={})
         return dependent_partitions(view, dataset, days, lake, datasets=catalog().datasets)
 
@@ -59,7 +59,7 @@ def test_newest_first_the_earlier_day_completes_the_later_one(landed):
 
 
 def test_day_without_rows_is_an_input(lake, landed):
-    lake.publish("weather", pd.DataFrame({"id": [], "day": []}), [ONE], metadata={})
+    lake.publish("weather", pd.DataFrame({"id": [], "_airworthy_day": []}), [ONE], metadata={})
     assert landed("flights", ONE).ready == [ONE]
 
 
@@ -89,7 +89,7 @@ def test_a_day_of_hours_is_ready_with_the_last_of_them(lake, landed):
     landed("flights", TWO)
 
     def publish(hour):
-        rows = pd.DataFrame({"id": ["x"], "day": [str(ONE)], "hour": [f"{hour:%H}"]})
+        rows = pd.DataFrame({"id": ["x"], "_airworthy_day": [str(ONE)], "_airworthy_hour": [f"{hour:%H}"]})
         lake.publish("weather", rows, [hour], metadata={})
         return dependent_partitions(view, "weather", [hour], lake, datasets=datasets)
 

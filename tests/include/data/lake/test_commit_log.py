@@ -14,7 +14,7 @@ TWO = date(2013, 1, 2)
 @pytest.fixture
 def publish(lake):
     def write(days, run):
-        rows = pd.DataFrame({"id": "a", "day": [str(day) for day in days]})
+        rows = pd.DataFrame({"id": "a", "_airworthy_day": [str(day) for day in days]})
         return lake.publish("things", rows, days, metadata={"run": run, "try": "1"})
 
     return write
@@ -50,7 +50,7 @@ def test_files_are_those_of_the_days_in_a_version(lake, publish):
     (old,) = list_files(lake, "things", [TWO], version=version)
     (new,) = list_files(lake, "things", [TWO])
     assert old != new
-    assert new.startswith("things/day=2013-01-02/")
+    assert new.startswith("things/_airworthy_day=2013-01-02/")
 
 
 def test_missing_table_has_no_commits_and_files(lake):

@@ -28,7 +28,9 @@ def table_of(days, value=1.0, count=2):
 
 def rows_of_day(day, value, count):
     names = [f"{day}/{number}" for number in range(count)]
-    return pd.DataFrame({"id": names, "value": value, "day": day.isoformat()}).astype({"day": object})
+    return pd.DataFrame({"id": names, "value": value, "_airworthy_day": day.isoformat()}).astype(
+        {"_airworthy_day": object}
+    )
 
 
 def test_frame_is_read_as_it_was_published(lake):
@@ -47,7 +49,7 @@ def test_second_publication_replaces_its_days_only(lake):
     lake.publish("things", table_of([ONE, TWO, THREE], 1.0), [ONE, TWO, THREE], metadata={})
     lake.publish("things", table_of([TWO], 2.0, count=5), [TWO], metadata={})
     read = lake.read("things")
-    assert read.groupby("day")["value"].agg(["min", "max", "size"]).to_numpy().tolist() == [
+    assert read.groupby("_airworthy_day")["value"].agg(["min", "max", "size"]).to_numpy().tolist() == [
         [1.0, 1.0, 2], [2.0, 2.0, 5], [1.0, 1.0, 2]
     ]  # fmt: skip
 
@@ -68,7 +70,7 @@ def test_any_publications_leave_one_copy_of_each_day(tmp_path_factory, publishes
     expected = {day: values for day, values in expected.items() if values}
     actual: dict[str, list[float]] = {}
     for _, row in lake.read("things").iterrows():
-        actual.setdefault(row["day"], []).append(row["value"])
+        actual.setdefault(row["_airworthy_day"], []).append(row["value"])
     assert actual == expected
     assert [day.isoformat() for day in lake.days("things")] == published
 
@@ -119,8 +121,8 @@ def test_commit_names_run_and_try(lake):
 
 def test_days_and_columns_are_selected(lake):
     lake.publish("things", table_of([ONE, TWO]), [ONE, TWO], metadata={})
-    read = lake.read("things", [TWO], columns=["id", "day"])
-    assert (list(read.columns), set(read["day"])) == (["id", "day"], {"2013-01-02"})
+    read = lake.read("things", [TWO], columns=["id", "_airworthy_day"])
+    assert (list(read.columns), set(read["_airworthy_day"])) == (["id", "_airworthy_day"], {"2013-01-02"})
     assert lake.read("things", []).empty
     with pytest.raises(DataError, match="things has no column speed; it has"):
         lake.read("things", columns=["speed"])
@@ -139,7 +141,7 @@ def test_day_that_was_not_published_is_named(lake):
     ("frame", "message"),
     [
         (table_of([ONE, TWO]), "rows of 2013-01-02 among those of 2013-01-01"),
-        (table_of([ONE]).assign(day=None), "rows of None among"),
+        (table_of([ONE]).assign(_airworthy_day=None), "rows of None among"),
         (table_of([ONE]).assign(value=["a", 1.0]), "Column value cannot be stored"),
         (table_of([ONE]).assign(value="a"), "Column value has type string, but the table has double"),
         (table_of([ONE]).assign(id=1), "Column id has type int64, but the table has string"),
@@ -178,8 +180,8 @@ def test_column_of_nulls_has_a_type_and_new_one_is_added(lake):
     lake.publish("things", table_of([ONE]).assign(note=None), [ONE], metadata={})
     lake.publish("things", table_of([TWO]).assign(note="wet", extra=1), [TWO], metadata={})
     read = lake.read("things")
-    assert read.loc[read["day"] == "2013-01-01", ["note", "extra"]].isna().all(axis=None)
-    assert set(read.loc[read["day"] == "2013-01-02", "note"]) == {"wet"}
+    assert read.loc[read["_airworthy_day"] == "2013-01-01", ["note", "extra"]].isna().all(axis=None)
+    assert set(read.loc[read["_airworthy_day"] == "2013-01-02", "note"]) == {"wet"}
 
 
 def test_vacuum_deletes_what_no_retained_version_needs(lake):
@@ -238,7 +240,7 @@ def rows_of_hour(hour, value, count):
 def test_commit_replaces_one_hour(lake):
     version = lake.publish("things", hourly(HOURS), HOURS, metadata={})
     assert lake.publish("things", hourly(HOURS[5:6], 2.0, count=3), HOURS[5:6], metadata={}) == version + 1
-    values = lake.read("things").groupby("hour")["value"].agg(["min", "max", "size"])
+    values = lake.read("things").groupby("_airworthy_hour")["value"].agg(["min", "max", "size"])
     assert values.loc["05"].tolist() == [2.0, 2.0, 3]
     assert set(values.drop(index="05").itertuples(index=False, name=None)) == {(1.0, 1.0, 2)}
     assert lake.counts("things") == dict.fromkeys(HOURS, 2) | {HOURS[5]: 3}
@@ -253,7 +255,9 @@ def test_day_of_hours_is_read_only_when_complete(lake):
         lake.read("things", [ONE])
     lake.publish("things", hourly(HOURS[23:]), HOURS[23:], metadata={})
     assert lake.days("things") == [ONE]
-    assert set(lake.read("things", [ONE], columns=["hour"])["hour"]) == {f"{hour:02}" for hour in range(24)}
+    assert set(lake.read("things", [ONE], columns=["_airworthy_hour"])["_airworthy_hour"]) == {
+        f"{hour:02}" for hour in range(24)
+    }
 
 
 def test_hours_are_selected(lake):
@@ -284,7 +288,10 @@ def test_first_day_without_rows_counts(lake):
 
 def test_table_of_another_program_has_days_with_rows(lake):
     write_deltalake(
-        f"{lake.uri}/things", table_of([ONE]), partition_by=["day"], storage_options=lake.storage_options
+        f"{lake.uri}/things",
+        table_of([ONE]),
+        partition_by=["_airworthy_day"],
+        storage_options=lake.storage_options,
     )
     assert (lake.days("things"), lake.publications("things")) == ([ONE], {})
 

@@ -49,10 +49,11 @@ def test_key_names_every_partition(partitions, key):
 @pytest.mark.parametrize(
     ("partitions", "predicate"),
     [
-        ([DAY, NEXT], "day IN ('2013-07-01', '2013-07-02')"),
+        ([DAY, NEXT], "_airworthy_day IN ('2013-07-01', '2013-07-02')"),
         (
             [FIVE, SIX, MIDNIGHT],
-            "(day = '2013-07-01' AND hour IN ('05', '06')) OR (day = '2013-07-02' AND hour IN ('00'))",
+            "(_airworthy_day = '2013-07-01' AND _airworthy_hour IN ('05', '06')) OR "
+            "(_airworthy_day = '2013-07-02' AND _airworthy_hour IN ('00'))",
         ),
     ],
     ids=["days", "hours"],
@@ -64,8 +65,8 @@ def test_predicate_selects_the_partitions(partitions, predicate):
 @pytest.mark.parametrize(
     ("partition", "columns", "name"),
     [
-        (DAY, {"day": "2013-07-01"}, "2013-07-01"),
-        (FIVE, {"day": "2013-07-01", "hour": "05"}, "2013-07-01T05"),
+        (DAY, {"_airworthy_day": "2013-07-01"}, "2013-07-01"),
+        (FIVE, {"_airworthy_day": "2013-07-01", "_airworthy_hour": "05"}, "2013-07-01T05"),
     ],
     ids=["day", "hour"],
 )

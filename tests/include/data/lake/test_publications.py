@@ -18,7 +18,9 @@ def publish(lake):
     """Return a function that publishes days, one row each, or nothing."""
 
     def write(*days, code="", rows=1):
-        frame = pd.DataFrame({"id": ["a"] * len(days) * rows, "day": [str(day) for day in days] * rows})
+        frame = pd.DataFrame(
+            {"id": ["a"] * len(days) * rows, "_airworthy_day": [str(day) for day in days] * rows}
+        )
         metadata = {"run": "nightly", "try": "2", "code": code}
         return lake.publish("things", frame, days, metadata=metadata)
 

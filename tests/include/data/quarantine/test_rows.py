@@ -24,7 +24,9 @@ ROWS = {
 
 
 def record(**columns):
-    frame = pd.DataFrame(ROWS | columns, dtype=object).assign(day=f"{DAY}", _failed="a", _reasons="b")
+    frame = pd.DataFrame(ROWS | columns, dtype=object).assign(
+        _airworthy_day=f"{DAY}", _failed="a", _reasons="b"
+    )
     return to_record(Batch.of(frame, [DAY]), run="run/1", at=NOW)
 
 
@@ -50,7 +52,7 @@ def test_rows_of_a_record_have_their_values():
 
 
 def test_record_of_no_rows_is_empty():
-    frame = pd.DataFrame({"id": [], "day": [], "_failed": [], "_reasons": []})
+    frame = pd.DataFrame({"id": [], "_airworthy_day": [], "_failed": [], "_reasons": []})
     assert to_record(Batch.of(frame, [DAY]), run="run/1", at=NOW).empty
 
 
@@ -59,7 +61,7 @@ ODD = pd.DataFrame(
         "text": ["a\0b", "\ud800", {"a": 1}, None],
         "count": [2**70, 2**63 - 1, 1.5, None],
         "seen": [datetime(9999, 12, 31, tzinfo=UTC), datetime(2013, 1, 1), DAY, None],
-        "day": f"{DAY}",
+        "_airworthy_day": f"{DAY}",
     },
     dtype=object,
 )

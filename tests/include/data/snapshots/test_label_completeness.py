@@ -29,7 +29,7 @@ def lose(real_lake):
 
 def test_day_is_complete_when_all_flights_arrived_or_cancelled(real_lake, real_frames):
     completeness = label_completeness.label_completeness(DELAY, VIEW, real_lake, [ONE])[ONE]
-    cancelled = real_frames["arrivals"].query("day == '2013-01-01'")["arr_delay"].isna().sum()
+    cancelled = real_frames["arrivals"].query("_airworthy_day == '2013-01-01'")["arr_delay"].isna().sum()
     assert completeness.share == 1
     assert completeness.rows - completeness.labelled == cancelled > 0
 
@@ -42,7 +42,7 @@ def test_labels_that_have_not_landed_are_missing(real_lake, lose):
 
 
 def test_a_day_without_any_label_is_no_more_than_empty(real_lake):
-    rows = real_lake.read("flight_features", [ONE]).assign(day=str(FOUR))
+    rows = real_lake.read("flight_features", [ONE]).assign(_airworthy_day=str(FOUR))
     real_lake.publish("flight_features", rows, [FOUR], metadata={})
     completeness = label_completeness.label_completeness(DELAY, VIEW, real_lake, [THREE, FOUR])
     assert (completeness[THREE].share, completeness[FOUR].share) == (1, 0)
@@ -57,8 +57,10 @@ def test_day_without_rows_of_features_is_left_out(real_lake):
 
 
 def test_a_label_counts_once_and_only_for_its_own_day():
-    rows = pd.DataFrame({"day": ["a", "a", "b"], "id": ["x", "y", "x"]})
-    labels = pd.DataFrame({"day": ["a", "a", "a"], "id": ["x", "x", "z"], "late": [None, None, 3.0]})
+    rows = pd.DataFrame({"_airworthy_day": ["a", "a", "b"], "id": ["x", "y", "x"]})
+    labels = pd.DataFrame(
+        {"_airworthy_day": ["a", "a", "a"], "id": ["x", "x", "z"], "late": [None, None, 3.0]}
+    )
     completeness = label_completeness.count_labels(rows, labels, "id", "late")
     assert completeness == {"a": Completeness(2, 1, 0), "b": Completeness(1, 0, 0)}
 
@@ -68,7 +70,10 @@ def test_day_with_too_few_labels_is_excluded_by_the_snapshot(real_lake, lose):
     snapshot = snapshots.create(DELAY, real_lake, None)
     assert (snapshot.days, snapshot.excluded_days) == (("2013-01-01", "2013-01-03"), ("2013-01-02",))
     assert snapshot.completeness == 1
-    assert set(snapshots.read_snapshot(DELAY, snapshot, real_lake)["day"]) == {"2013-01-01", "2013-01-03"}
+    assert set(snapshots.read_snapshot(DELAY, snapshot, real_lake)["_airworthy_day"]) == {
+        "2013-01-01",
+        "2013-01-03",
+    }
 
 
 def test_day_with_just_enough_labels_is_used_by_the_snapshot(real_lake, lose):

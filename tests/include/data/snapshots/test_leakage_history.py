@@ -26,7 +26,9 @@ def lake(tmp_path):
 
 
 def publish(lake, days, run=""):
-    rows = pd.DataFrame({"flight_id": [f"{day}" for day in days], "day": [f"{day}" for day in days]})
+    rows = pd.DataFrame(
+        {"flight_id": [f"{day}" for day in days], "_airworthy_day": [f"{day}" for day in days]}
+    )
     metadata = {"run": run, "try": "1"} if run else {}
     return lake.publish(VIEW, rows, days, metadata=metadata)
 

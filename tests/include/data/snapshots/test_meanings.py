@@ -20,7 +20,7 @@ def select(lake):
     def publish_and_select(*codes, stale_days="refuse"):
         versions = {}
         for day, code in zip(DAYS, codes, strict=True):
-            rows = pd.DataFrame({"id": ["a"], "day": [str(day)]})
+            rows = pd.DataFrame({"id": ["a"], "_airworthy_day": [str(day)]})
             versions["flight_features"] = lake.publish(
                 "flight_features", rows, [day], metadata={"code": code}
             )

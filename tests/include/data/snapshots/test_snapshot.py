@@ -47,10 +47,16 @@ def test_needs_features_and_labels(lake, delay):
 def test_rows_are_what_the_model_may_know_and_the_label(real_lake, delay, real_frames):
     snapshot = snapshots.create(delay, real_lake, None)
     frame = snapshots.read_snapshot(delay, snapshot, real_lake)
-    assert list(frame.columns) == ["flight_id", "scheduled_departure", "day", *delay.features, "target"]
-    assert (len(frame), str(frame["target"].dtype)) == (snapshot.rows, "int64")
+    assert list(frame.columns) == [
+        "flight_id",
+        "scheduled_departure",
+        "_airworthy_day",
+        *delay.features,
+        "_airworthy_target",
+    ]
+    assert (len(frame), str(frame["_airworthy_target"].dtype)) == (snapshot.rows, "int64")
     arrivals = real_frames["arrivals"].dropna(subset=["arr_delay"])
-    assert dict(zip(frame["flight_id"], frame["target"], strict=True)) == dict(
+    assert dict(zip(frame["flight_id"], frame["_airworthy_target"], strict=True)) == dict(
         zip(arrivals["flight_id"], (arrivals["arr_delay"] > 15).astype(int), strict=True)
     )
 
@@ -67,7 +73,7 @@ def test_snapshot_includes_auxiliary_columns_of_gates(real_lake, delay):
 def test_the_label_of_a_regression_is_its_value(real_lake, real_frames):
     air_time = catalog().use_cases["air_time"]
     frame = snapshots.read_snapshot(air_time, snapshots.create(air_time, real_lake, None), real_lake)
-    assert frame["target"].sum() == real_frames["arrivals"]["air_time"].sum()
+    assert frame["_airworthy_target"].sum() == real_frames["arrivals"]["air_time"].sum()
 
 
 @ON_BOTH

@@ -19,7 +19,10 @@ def labelled():
     def build(days=6, target=(0, 1)):
         keys = [f"2013-01-{day + 1:02}" for day in range(days)]
         return pd.DataFrame(
-            {"day": np.repeat(keys, len(target)).astype(object), "target": list(target) * days}
+            {
+                "_airworthy_day": np.repeat(keys, len(target)).astype(object),
+                "_airworthy_target": list(target) * days,
+            }
         )
 
     return build
@@ -27,7 +30,7 @@ def labelled():
 
 def test_no_day_is_in_two_parts_and_later_parts_have_later_days(labelled):
     parts = split_rows(labelled().sample(frac=1, random_state=0), SPLIT, **CLASSIFIER)
-    days = [sorted(part["day"].unique()) for part in (parts.train, parts.validation, parts.test)]
+    days = [sorted(part["_airworthy_day"].unique()) for part in (parts.train, parts.validation, parts.test)]
     assert days == [
         ["2013-01-01", "2013-01-02", "2013-01-03"], ["2013-01-04", "2013-01-05"], ["2013-01-06"]
     ]  # fmt: skip
@@ -55,7 +58,11 @@ def test_too_little_to_learn_from_is_an_error(labelled, days, target, message):
 def test_a_test_day_of_one_class_cannot_judge(labelled):
     frame = labelled()
     with pytest.raises(DataError, match="All 1 test rows are No"):
-        split_rows(frame[(frame["day"] < "2013-01-06") | (frame["target"] == 0)], SPLIT, **CLASSIFIER)
+        split_rows(
+            frame[(frame["_airworthy_day"] < "2013-01-06") | (frame["_airworthy_target"] == 0)],
+            SPLIT,
+            **CLASSIFIER,
+        )
 
 
 def test_equal_numbers_are_no_class(labelled):
@@ -74,7 +81,7 @@ def parts_of(labelled, days, **knobs):
 
 
 def day_numbers(part):
-    return sorted(int(day[-2:]) for day in part["day"].unique())
+    return sorted(int(day[-2:]) for day in part["_airworthy_day"].unique())
 
 
 def test_embargo_excludes_days_without_landed_labels(labelled):
@@ -90,11 +97,11 @@ def test_a_use_case_may_declare_its_own_embargo(labelled):
 def test_embargo_counts_calendar_days_without_rows_too(labelled):
     frame = labelled(9)
     parts = split_rows(
-        frame[frame["day"] != "2013-01-08"],
+        frame[frame["_airworthy_day"] != "2013-01-08"],
         Split(validation_days=0, test_days=1, minimum_rows=1),
         **CLASSIFIER | {"lag_days": 1},
     )
-    assert parts.train["day"].max() == "2013-01-07"
+    assert parts.train["_airworthy_day"].max() == "2013-01-07"
 
 
 def test_embargo_that_leaves_no_training_day_is_an_error(labelled):
@@ -104,7 +111,13 @@ def test_embargo_that_leaves_no_training_day_is_an_error(labelled):
 
 def customers(count=2_000, first=0):
     ids = range(first, first + count)
-    return pd.DataFrame({"day": "2026-01-01", "customer_id": ids, "target": [number % 2 for number in ids]})
+    return pd.DataFrame(
+        {
+            "_airworthy_day": "2026-01-01",
+            "customer_id": ids,
+            "_airworthy_target": [number % 2 for number in ids],
+        }
+    )
 
 
 def keys_of(parts):

@@ -21,7 +21,7 @@ def test_rows_are_those_from_start_to_before_the_end(engine, order):
     order("c", DAYS[1], hour=0)
     rows = frame_of(UpstreamDatabase(engine).read(orders(), DAYS[:1]))
     assert rows.drop(columns="placed_at").to_dict("list") == {
-        "id": ["a", "b"], "amount": [1.5, 1.5], "paid": [True, True], "day": ["2013-07-01"] * 2
+        "id": ["a", "b"], "amount": [1.5, 1.5], "paid": [True, True], "_airworthy_day": ["2013-07-01"] * 2
     }  # fmt: skip
     assert (str(rows["placed_at"].dtype), rows["placed_at"].max() < midnight) == ("datetime64[us, UTC]", True)
 
@@ -31,14 +31,14 @@ def test_hour_is_read(engine, order):
         order(f"at {hour}", DAYS[0], hour=hour)
     five = datetime(2013, 7, 1, 5, tzinfo=UTC)
     rows = frame_of(UpstreamDatabase(engine).read(orders(granularity="hour"), [five]))
-    assert rows[["id", "day", "hour"]].to_dict("records") == [
-        {"id": "at 5", "day": "2013-07-01", "hour": "05"}
+    assert rows[["id", "_airworthy_day", "_airworthy_hour"]].to_dict("records") == [
+        {"id": "at 5", "_airworthy_day": "2013-07-01", "_airworthy_hour": "05"}
     ]
 
 
 def test_empty_partition_keeps_its_columns(engine):
     rows = frame_of(UpstreamDatabase(engine).read(orders(), DAYS[:1]))
-    assert (len(rows), list(rows)) == (0, ["id", "amount", "paid", "placed_at", "day"])
+    assert (len(rows), list(rows)) == (0, ["id", "amount", "paid", "placed_at", "_airworthy_day"])
 
 
 def test_all_partitions_are_read_as_of_one_moment(engine, order, monkeypatch):

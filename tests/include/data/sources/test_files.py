@@ -71,7 +71,7 @@ def test_days_are_read_in_their_declared_types(inbox, put, readings):
             "level": [0.5, None],
             "count": pd.array([1, None], dtype="Int64"),
             "at": pd.to_datetime(["2013-01-01T10:00Z", "2013-01-02T10:00Z"]).as_unit("us"),
-            "day": ["2013-01-01", "2013-01-02"],
+            "_airworthy_day": ["2013-01-01", "2013-01-02"],
         }
     )
     pd.testing.assert_frame_equal(frame, expected)
@@ -82,7 +82,7 @@ def test_parquet_is_read(inbox, put, readings):
     put(DAY, parquet_of(id=["a"], level=[1], count=[2.0], at=[moment]), "parquet")
     frame = frame_of(inbox.read(readings("parquet"), [DAY]))
     assert frame.drop(columns="at").to_dict("records") == [
-        {"id": "a", "level": 1.0, "count": 2, "day": "2013-01-01"}
+        {"id": "a", "level": 1.0, "count": 2, "_airworthy_day": "2013-01-01"}
     ]
 
 
@@ -126,7 +126,7 @@ def test_undeclared_layout_is_named_with_the_reason(inbox, put, readings, conten
 def test_file_with_only_a_header_has_no_rows(inbox, put, readings):
     put(DAY, "id,level,count,at\n")
     frame = frame_of(inbox.read(readings(), [DAY]))
-    assert (len(frame), list(frame.columns)) == (0, ["id", "level", "count", "at", "day"])
+    assert (len(frame), list(frame.columns)) == (0, ["id", "level", "count", "at", "_airworthy_day"])
 
 
 def test_undeclared_column_is_remarked_and_left_out(inbox, put, readings):
@@ -167,7 +167,7 @@ def test_line_with_wrong_number_of_fields_is_malformed(inbox, put, readings):
         (5, "d,4,4,2013-01-01T12:00:00Z,what", "it has 5 fields, not 4"),
     ]
     rows = frame_of(extract)
-    assert rows["day"].value_counts().to_dict() == {"2013-01-01": 4, "2013-01-02": 2}
+    assert rows["_airworthy_day"].value_counts().to_dict() == {"2013-01-01": 4, "2013-01-02": 2}
     assert (list(rows["level"].dropna()), list(rows["count"].dropna())) == ([1.5, 2.5] * 2, [1, 2] * 2)
     assert (str(rows["level"].dtype), str(rows["at"].dtype)) == ("float64", "datetime64[us, UTC]")
 
@@ -189,8 +189,8 @@ def test_json_lines_are_read(inbox, put, readings):
     put(DAY, JSONL, "jsonl")
     frame = frame_of(inbox.read(readings("jsonl"), [DAY]))
     assert frame.drop(columns="at").astype(object).replace({pd.NA: None}).to_dict("records") == [
-        {"id": "a", "level": 1.5, "count": 1, "day": "2013-01-01"},
-        {"id": "b", "level": 2.0, "count": None, "day": "2013-01-01"},
+        {"id": "a", "level": 1.5, "count": 1, "_airworthy_day": "2013-01-01"},
+        {"id": "b", "level": 2.0, "count": None, "_airworthy_day": "2013-01-01"},
     ]
     assert list(frame["at"].dt.hour) == [10, 11]
 
@@ -304,7 +304,7 @@ def test_hours_are_read_by_their_names(inbox, put, readings):
     for hour in hours:
         put(f"{hour:%Y-%m-%dT%H}", GOOD)
     frame = frame_of(inbox.read(readings(granularity="hour"), hours))
-    assert list(zip(frame["day"], frame["hour"], strict=True)) == [
+    assert list(zip(frame["_airworthy_day"], frame["_airworthy_hour"], strict=True)) == [
         ("2013-01-01", "05"), ("2013-01-01", "05"), ("2013-01-01", "06"), ("2013-01-01", "06")
     ]  # fmt: skip
 

@@ -44,14 +44,15 @@ def test_rows_are_those_of_the_answers(service, upstream):
     upstream.put("/tides/2013-07-02.jsonl", ROWS.replace("1.5", "3.5"))
     rows = frame_of(service.read(tides(), [DAY, NEXT]))
     assert rows.to_dict("list") == {
-        "id": ["a", "b"] * 2, "level": [1.5, 2.5, 3.5, 2.5], "day": ["2013-07-01"] * 2 + ["2013-07-02"] * 2
+        "id": ["a", "b"] * 2, "level": [1.5, 2.5, 3.5, 2.5],
+        "_airworthy_day": ["2013-07-01"] * 2 + ["2013-07-02"] * 2
     }  # fmt: skip
 
 
 def test_hour_is_requested_by_its_name(service, upstream):
     upstream.put("/tides/2013-07-01T05.jsonl", ROWS)
     rows = frame_of(service.read(tides(granularity="hour"), [datetime(2013, 7, 1, 5, tzinfo=UTC)]))
-    assert (set(rows["day"]), set(rows["hour"])) == ({"2013-07-01"}, {"05"})
+    assert (set(rows["_airworthy_day"]), set(rows["_airworthy_hour"])) == ({"2013-07-01"}, {"05"})
 
 
 def test_404_means_that_a_partition_is_missing(service, upstream):

@@ -17,8 +17,8 @@ COLUMNS = (
     Column(name="speed", dtype="number"),
     Column(name="missing", dtype="number"),
 )
-FRAME = pd.DataFrame({"id": ["a", ""], "speed": ["1.5", "fast"], "extra": 1, "day": "2013-01-01"})
-READ = to_frame(read_frame(FRAME, COLUMNS)).assign(day=FRAME["day"])
+FRAME = pd.DataFrame({"id": ["a", ""], "speed": ["1.5", "fast"], "extra": 1, "_airworthy_day": "2013-01-01"})
+READ = to_frame(read_frame(FRAME, COLUMNS)).assign(_airworthy_day=FRAME["_airworthy_day"])
 
 
 def batch(frame=FRAME):
@@ -28,16 +28,16 @@ def batch(frame=FRAME):
 def test_typed_batch_has_partition_and_declared_columns():
     internal, typed, _ = coerce_batch(batch(), COLUMNS)
     assert {name: str(dtype) for name, dtype in typed.frame.dtypes.items()} == {
-        "day": "object", "id": "object", "speed": "float64",
+        "_airworthy_day": "object", "id": "object", "speed": "float64",
     }  # fmt: skip
-    assert list(internal.frame) == ["day", "id", "speed", *INTERNAL_COLUMNS]
+    assert list(internal.frame) == ["_airworthy_day", "id", "speed", *INTERNAL_COLUMNS]
     assert typed.positions.tolist() == [0, 0]
 
 
 def test_misfit_and_empty_text_are_null():
     _, typed, misfits = coerce_batch(batch(), COLUMNS)
     assert typed.frame.isna().to_dict("list") == {
-        "day": [False, False], "id": [False, True], "speed": [False, True],
+        "_airworthy_day": [False, False], "id": [False, True], "speed": [False, True],
     }  # fmt: skip
     assert {name: values.to_dict() for name, values in misfits.items()} == {"id": {}, "speed": {1: "fast"}}
 

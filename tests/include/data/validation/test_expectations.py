@@ -15,7 +15,7 @@ RANGE = gxe.ExpectColumnValuesToBeBetween(column="speed", min_value=0, max_value
 
 
 def batch(speeds):
-    return Batch.of(pd.DataFrame({"speed": speeds, "day": f"{DAY}"}), [DAY])
+    return Batch.of(pd.DataFrame({"speed": speeds, "_airworthy_day": f"{DAY}"}), [DAY])
 
 
 def test_expectation_that_rejects_rows_names_their_numbers():

@@ -14,7 +14,7 @@ from include.declarations import Column
 
 
 def test_gate_result_is_recorded_with_its_run(database):
-    frame = pd.DataFrame({"id": ["a", "b"], "speed": [np.inf, 1.0], "day": "2013-01-01"})
+    frame = pd.DataFrame({"id": ["a", "b"], "speed": [np.inf, 1.0], "_airworthy_day": "2013-01-01"})
     columns = (Column(name="id", dtype="string"), Column(name="speed", dtype="number"))
     rules = PartitionRules(columns, key=("id",), volume=(1, 9), quarantine_limit=0.4)
     report = validate_partition(Batch.of(frame, [date(2013, 1, 1)]), rules)

@@ -46,7 +46,7 @@ def good():
             "stops": pd.array([1, None] * 10, dtype="Int64"),
             "seen": pd.Timestamp("2013-01-01", tz="UTC"),
             "delay": 5.0,
-            "day": np.repeat([day.isoformat() for day in DAYS], 10),
+            "_airworthy_day": np.repeat([day.isoformat() for day in DAYS], 10),
         }
     )
 
@@ -70,7 +70,7 @@ def test_good_rows_are_accepted_in_their_declared_types(good):
     assert (report.passed, report.rows, len(report.quarantined)) == (True, 20, 0)
     assert [result for result in report.results if not result.success] == []
     assert {name: str(dtype) for name, dtype in report.accepted.dtypes.items()} == {
-        "day": "object", "id": "object", "speed": "float64", "origin": "object", "gust": "float64",
+        "_airworthy_day": "object", "id": "object", "speed": "float64", "origin": "object", "gust": "float64",
         "stops": "Int64", "seen": "datetime64[us, UTC]", "delay": "float64",
     }  # fmt: skip
 
@@ -167,8 +167,8 @@ def test_warning_keeps_the_row_and_is_recorded(good):
             "for example 2013-01-01: 13",
         ),
         (with_value("id", 3, "f4"), r"the key \(id\) is there more than once"),
-        (with_value("day", 3, "2013-01-03"), "a row is of a day that was not asked for"),
-        (with_value("day", 3, None), "a row has no day"),
+        (with_value("_airworthy_day", 3, "2013-01-03"), "a row is of a day that was not asked for"),
+        (with_value("_airworthy_day", 3, None), "a row has no day"),
         (lambda frame: frame.assign(speed=frame["speed"].mask(frame.index < 3, -1)), "2013-01-01: 0.3"),
     ],
     ids=[
@@ -203,8 +203,8 @@ def test_check_that_cannot_be_run_refuses_the_partition(good):
 
 
 def test_rows_without_a_day_column_are_an_error(good):
-    with pytest.raises(DataError, match="need a column `day`"):
-        validate(good.drop(columns="day"))
+    with pytest.raises(DataError, match="need a column `_airworthy_day`"):
+        validate(good.drop(columns="_airworthy_day"))
     with pytest.raises(DataError, match="each column once"):
         validate(pd.concat([good, good[["speed"]]], axis=1))
 

@@ -12,7 +12,9 @@ def rows(**columns):
     return pd.DataFrame(columns)
 
 
-TRAIN = rows(hour=[6] * 40 + [18] * 40 + [3], target=[0] * 30 + [1] * 10 + [1] * 20 + [0] * 20 + [1])
+TRAIN = rows(
+    hour=[6] * 40 + [18] * 40 + [3], _airworthy_target=[0] * 30 + [1] * 10 + [1] * 20 + [0] * 20 + [1]
+)
 
 
 def test_slot_has_its_training_mean():
@@ -36,7 +38,9 @@ def test_rows_without_slots_have_the_overall_mean():
 
 def test_slots_of_several_columns_have_the_median_for_mae():
     train = rows(
-        origin=["JFK"] * 21 + ["EWR"] * 21, dest=["LAX"] * 42, target=[1.0] * 11 + [99.0] * 10 + [7.0] * 21
+        origin=["JFK"] * 21 + ["EWR"] * 21,
+        dest=["LAX"] * 42,
+        _airworthy_target=[1.0] * 11 + [99.0] * 10 + [7.0] * 21,
     )
     test = rows(origin=["EWR", "JFK", "EWR"], dest=["LAX", "LAX", "SFO"])
     (predictions,) = baseline_predictions(AIR_TIME, train, test)

@@ -77,5 +77,5 @@ def test_predictions_outside_0_to_1_fail_their_range(offset):
 def test_sample_is_evenly_spaced_and_always_the_same():
     frame = make_flights(days=10)
     assert sample(frame, 50).equals(sample(frame, 50))
-    assert sample(frame, 50)["day"].nunique() == 10
+    assert sample(frame, 50)["_airworthy_day"].nunique() == 10
     assert sample(frame, 10_000) is frame

@@ -22,7 +22,7 @@ def linear(flights: Any, names: tuple[str, ...] = ("distance", "hour", "pressure
     """Return a linear model of rows without missing values, whose Shapley values are known exactly."""
     rows = flights(task="regression")
     rows = rows.fillna(rows.mean(numeric_only=True))
-    model = LinearRegression().fit(rows[list(names)], rows["target"])
+    model = LinearRegression().fit(rows[list(names)], rows["_airworthy_target"])
     columns = {name: "long" if name == "hour" else "double" for name in names}
     interface = Interface("air_time", "regression", columns, (0, 1000))
     return ServedModel(model, interface), rows

@@ -27,7 +27,7 @@ def test_unused_feature_has_no_importance(flights):
 
 def test_importance_on_rows_of_one_class_is_zero(served, flights):
     use_case = FLIGHT_DELAY.model_copy(update={"metric": "roc_auc"})
-    importances = importance(use_case, served, flights().assign(target=1))
+    importances = importance(use_case, served, flights().assign(_airworthy_target=1))
     assert {item.worse for item in importances} == {0.0}
 
 

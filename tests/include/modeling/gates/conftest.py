@@ -91,7 +91,7 @@ def packaged_model(model: Any, measurement: ProcessMeasurement | None = None) ->
 def parity_predictions() -> Any:
     """Return the predictions of `sound` for the test rows that an isolated process predicts."""
     frame = make_flights(days=60, a_day=60)
-    test = frame[frame["day"] >= "2013-02-11"]
+    test = frame[frame["_airworthy_day"] >= "2013-02-11"]
     return sound(test.iloc[np.linspace(0, len(test) - 1, PARITY_ROWS).astype(int)])
 
 
@@ -138,7 +138,7 @@ def verdicts_of(
         update={"gates": gates, "features": tuple(COLUMNS), "cost": None, "baseline_by": ("hour",), **changes}
     )
     frame = rows(make_flights(days=60, a_day=60, task=task))
-    days = frame["day"].to_numpy()
+    days = frame["_airworthy_day"].to_numpy()
     train = frame[days < "2013-02-01"]
     validation = frame[(days >= "2013-02-01") & (days < "2013-02-11")]
     test = frame[days >= "2013-02-11"]
@@ -172,9 +172,9 @@ def evaluated(task: str = "binary", function: Callable[[pd.DataFrame], Any] = so
     )
     frame = make_flights(days=30, task=task)
     splits = Splits(
-        frame[frame["day"] <= "2013-01-15"],
-        frame[(frame["day"] > "2013-01-15") & (frame["day"] <= "2013-01-20")],
-        frame[frame["day"] > "2013-01-20"],
+        frame[frame["_airworthy_day"] <= "2013-01-15"],
+        frame[(frame["_airworthy_day"] > "2013-01-15") & (frame["_airworthy_day"] <= "2013-01-20")],
+        frame[frame["_airworthy_day"] > "2013-01-20"],
     )
     context = build_context(use_case, splits, packaged_model(Model(function, task=task)))
     evidence = collect_evidence(context, overlap=0, champion_overlap=None, refusals=0)

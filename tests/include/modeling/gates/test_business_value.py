@@ -29,8 +29,8 @@ def test_model_as_good_as_the_baseline_fails(verdict_of):
         return frame["hour"].map(slots).fillna(0.5)
 
     def rows(frame):
-        train = frame[frame["day"] < "2013-02-01"]
-        slots.update(train.groupby("hour")["target"].mean())
+        train = frame[frame["_airworthy_day"] < "2013-02-01"]
+        slots.update(train.groupby("hour")["_airworthy_target"].mean())
         return frame
 
     verdict = verdict_of(gate, same, rows=rows, cost=COST)
@@ -56,6 +56,6 @@ def test_regression_costs_are_per_unit_of_error(verdict_of):
 
 def test_too_few_test_days_are_inconclusive(verdict_of):
     def rows(frame):
-        return frame[frame["day"] < "2013-02-15"]
+        return frame[frame["_airworthy_day"] < "2013-02-15"]
 
     assert verdict_of(GATE, sound, rows=rows, cost=COST).outcome == "inconclusive"

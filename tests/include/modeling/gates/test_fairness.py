@@ -60,7 +60,7 @@ def test_ratio_at_the_minimum_passes(verdict_of):
 
 def test_slice_with_too_few_rows_is_counted_and_not_judged(verdict_of):
     def rows(frame):
-        few = frame.groupby("day").cumcount() == 0
+        few = frame.groupby("_airworthy_day").cumcount() == 0
         return frame.assign(origin=frame["origin"].where(~few, "TEB"))
 
     def biased(frame):

@@ -17,7 +17,7 @@ def leaked(kind):
 
     def rows(frame):
         rng = np.random.default_rng(0)
-        target = frame["target"].to_numpy()
+        target = frame["_airworthy_target"].to_numpy()
         hidden = {
             "number": target + rng.normal(0, 0.01, len(frame)),
             "category": np.where(target == 1, "L", "E"),
@@ -57,7 +57,7 @@ def test_exempt_feature_passes(verdict_of):
 
 
 def test_rows_of_one_class_are_inconclusive(verdict_of):
-    verdict = verdict_of(GATE, rows=lambda frame: frame.assign(target=0))
+    verdict = verdict_of(GATE, rows=lambda frame: frame.assign(_airworthy_target=0))
     assert verdict.outcome == "inconclusive"
 
 

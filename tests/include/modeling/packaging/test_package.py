@@ -91,7 +91,7 @@ def test_another_estimator_has_another_digest(packaged, flights, tmp_path):
     from include.use_cases.flight_delay import build_model
 
     frame = flights(seed=1)
-    other = build_model().fit(frame[list(FLIGHT_DELAY.features)], frame["target"])
+    other = build_model().fit(frame[list(FLIGHT_DELAY.features)], frame["_airworthy_target"])
     save_package(other, FLIGHT_DELAY, flights(), tmp_path / "other")
     assert model_digest(tmp_path / "other") != model_digest(packaged)
 

@@ -69,7 +69,7 @@ def fitted(estimator, rows, *, one_hot=False):
     )
     numbers = make_pipeline(SimpleImputer(), StandardScaler())
     columns = make_column_transformer((encoder, list(CATEGORIES)), (numbers, list(NUMBERS)))
-    return make_pipeline(columns, estimator).fit(rows[list(FLIGHT_DELAY.features)], rows["target"])
+    return make_pipeline(columns, estimator).fit(rows[list(FLIGHT_DELAY.features)], rows["_airworthy_target"])
 
 
 def read_mlmodel(folder):
@@ -117,7 +117,7 @@ def custom_package(flights, tmp_path, monkeypatch):
     use_case = FLIGHT_DELAY.model_copy(
         update={"name": "own", "features": ("hour",), "code": ("own_package",)}
     )
-    model = make_pipeline(Evening(), LogisticRegression()).fit(rows[["hour"]], rows["target"])
+    model = make_pipeline(Evening(), LogisticRegression()).fit(rows[["hour"]], rows["_airworthy_target"])
     save_package(model, use_case, rows, tmp_path / "model")
     for name in [name for name in sys.modules if name.startswith("own_package")]:
         monkeypatch.delitem(sys.modules, name)

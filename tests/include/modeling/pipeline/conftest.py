@@ -54,7 +54,11 @@ def own(use_case: UseCase, **changes: Any) -> UseCase:
 
 def made_of(frame: pd.DataFrame, **changes: Any) -> Provenance:
     """Return the inputs of a model of these rows."""
-    snapshot = {"digest": f"{len(frame)}-{frame['day'].max()}", "as_of": "2013-03-02", "rows": len(frame)}
+    snapshot = {
+        "digest": f"{len(frame)}-{frame['_airworthy_day'].max()}",
+        "as_of": "2013-03-02",
+        "rows": len(frame),
+    }
     return Provenance(**{"snapshot": snapshot, "code_version": "abc", "lock_hash": "def"} | changes)
 
 

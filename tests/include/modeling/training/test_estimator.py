@@ -73,7 +73,7 @@ def test_boosting_stops_when_validation_stops_improving(flights, boosting):
 def test_early_stopping_uses_the_validation_rows(flights):
     train = flights(days=10)
     validation = flights("2013-02-01", days=5, seed=1)
-    inverted = validation.assign(target=1 - validation["target"])
+    inverted = validation.assign(_airworthy_target=1 - validation["_airworthy_target"])
     rounds = [
         fit_estimator(
             with_training(early_stopping=5), piped(HistGradientBoostingClassifier(max_iter=300)), train, rows

@@ -51,7 +51,9 @@ def test_a_fit_uses_training_rows_and_declared_features_only(flights):
 
 
 def test_rows_without_a_target_are_refused(flights):
-    train = flights(days=3).assign(target=lambda rows: rows["target"].astype(float).where(rows.index > 4))
+    train = flights(days=3).assign(
+        _airworthy_target=lambda rows: rows["_airworthy_target"].astype(float).where(rows.index > 4)
+    )
     with pytest.raises(DataError, match="5 of 120 training rows have no target"):
         fit_candidate(USE_CASE, RecordingEstimator(), splits(train))
 
@@ -59,7 +61,7 @@ def test_rows_without_a_target_are_refused(flights):
 @pytest.mark.parametrize("value", [0, 1])
 def test_training_rows_of_one_class_are_refused(flights, value):
     with pytest.raises(DataError, match=r"none of 120 training rows is (above|at most) 15"):
-        fit_candidate(USE_CASE, RecordingEstimator(), splits(flights(days=3).assign(target=value)))
+        fit_candidate(USE_CASE, RecordingEstimator(), splits(flights(days=3).assign(_airworthy_target=value)))
 
 
 def test_missing_features_are_named_in_the_error(flights):

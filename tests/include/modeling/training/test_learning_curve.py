@@ -36,11 +36,13 @@ def rows(flights):
 @pytest.mark.parametrize("boosting", [HistGradientBoostingClassifier(max_iter=60), lightgbm(n_estimators=60)])
 def test_a_curve_by_rounds_ends_at_the_fitted_model(rows, boosting):
     train, validation = rows
-    model = piped(boosting).fit(train[FEATURES], train["target"])
+    model = piped(boosting).fit(train[FEATURES], train["_airworthy_target"])
     curve = learning_curve(USE_CASE, model, train, validation)
     assert (curve.over, curve.metric, curve.steps[0], curve.steps[-1]) == ("rounds", "log_loss", 1, 60)
     assert len(curve.steps) == 20
-    metrics = compute_metrics(USE_CASE, predict(model, "binary", validation[FEATURES]), validation["target"])
+    metrics = compute_metrics(
+        USE_CASE, predict(model, "binary", validation[FEATURES]), validation["_airworthy_target"]
+    )
     assert curve.validation[-1] == pytest.approx(metrics["log_loss"])
     assert curve.gap == pytest.approx(curve.validation[-1] - curve.train[-1])
 
@@ -48,7 +50,9 @@ def test_a_curve_by_rounds_ends_at_the_fitted_model(rows, boosting):
 def test_the_gap_separates_an_overfitted_model_from_a_simple_one(rows):
     train, validation = rows
     gaps = [
-        learning_curve(USE_CASE, piped(model).fit(train[FEATURES], train["target"]), train, validation).gap
+        learning_curve(
+            USE_CASE, piped(model).fit(train[FEATURES], train["_airworthy_target"]), train, validation
+        ).gap
         for model in (HistGradientBoostingClassifier(max_iter=300), LogisticRegression())
     ]
     assert gaps[0] > 0.3
@@ -57,14 +61,14 @@ def test_the_gap_separates_an_overfitted_model_from_a_simple_one(rows):
 
 def test_a_curve_by_rows_fits_again_on_fewer_rows(rows):
     train, validation = rows
-    model = piped(LogisticRegression()).fit(train[FEATURES], train["target"])
+    model = piped(LogisticRegression()).fit(train[FEATURES], train["_airworthy_target"])
     curve = learning_curve(USE_CASE, model, train, validation)
     assert (curve.over, curve.steps) == ("rows", (80, 240, 800))
 
 
 def test_a_curve_of_undated_rows_fits_on_random_rows(rows, monkeypatch):
     train, validation = rows
-    model = piped(LogisticRegression()).fit(train[FEATURES], train["target"])
+    model = piped(LogisticRegression()).fit(train[FEATURES], train["_airworthy_target"])
     monkeypatch.setattr(pd.DataFrame, "tail", lambda *_: pytest.fail("the newest rows were taken"))
     undated = USE_CASE.model_copy(update={"split": Split(by="entity")})
     sizes = learning_curve(undated, model, train, validation).steps
@@ -84,21 +88,21 @@ def test_a_curve_by_rows_costs_less_than_half_a_fit(rows):
             return np.full((len(rows), 2), 0.5)
 
     train, validation = rows
-    learning_curve(USE_CASE, Counting().fit(train, train["target"]), train, validation)
+    learning_curve(USE_CASE, Counting().fit(train, train["_airworthy_target"]), train, validation)
     assert sum(row_counts[1:]) < len(train) / 2
 
 
 def test_without_validation_rows_there_is_no_curve(rows):
     train, validation = rows
-    model = piped(LogisticRegression()).fit(train[FEATURES], train["target"])
+    model = piped(LogisticRegression()).fit(train[FEATURES], train["_airworthy_target"])
     assert learning_curve(USE_CASE, model, train, validation.head(0)) is None
 
 
 def test_an_undefined_metric_gives_no_curve(rows):
     train, validation = rows
-    model = piped(LogisticRegression()).fit(train[FEATURES], train["target"])
+    model = piped(LogisticRegression()).fit(train[FEATURES], train["_airworthy_target"])
     ranked = USE_CASE.model_copy(update={"metric": "roc_auc"})
-    assert learning_curve(ranked, model, train, validation.assign(target=1)) is None
+    assert learning_curve(ranked, model, train, validation.assign(_airworthy_target=1)) is None
     assert learning_curve(ranked, model, train, validation).gap < 0.2
 
 

@@ -7,7 +7,9 @@ import pytest
 from include.declarations import Training
 from include.modeling.training.sample_weights import sample_weights
 
-FRAME = pd.DataFrame({"day": ["2013-01-01", "2013-01-08", "2013-01-15"], "target": [0, 0, 1]})
+FRAME = pd.DataFrame(
+    {"_airworthy_day": ["2013-01-01", "2013-01-08", "2013-01-15"], "_airworthy_target": [0, 0, 1]}
+)
 
 
 def test_without_declared_weights_there_are_none():

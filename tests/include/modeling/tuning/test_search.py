@@ -207,7 +207,7 @@ def test_test_days_are_not_used(tuning, flights):
     tuning(RecordingEstimator, trials=1)
     frame = flights(days=24)
     # There are 4 test days and an embargo of one day.
-    before_test = frame[frame["day"] < "2013-01-20"]
+    before_test = frame[frame["_airworthy_day"] < "2013-01-20"]
     assert max(used) < len(before_test)
 
 

@@ -92,7 +92,7 @@ def test_a_trial_without_memory_is_retried(job):
 
 
 def test_a_fold_of_one_class_is_a_problem(job):
-    one_class = TrialJob(USE_CASE, "roc_auc", build_model, job.rows.assign(target=1), job.folds)
+    one_class = TrialJob(USE_CASE, "roc_auc", build_model, job.rows.assign(_airworthy_target=1), job.folds)
     assert "the fit of LogisticRegression on" in run_trial(one_class, {}).problem
 
 

@@ -47,7 +47,7 @@ SEEN = pd.DataFrame(
         "hour": [6, 7, 8],
         "temp": [61.1, None, 0.1 + 0.2],
         "seen_known_at": pd.to_datetime(["2013-07-01T00:00Z"] * 3).as_unit("us"),
-        "day": str(DAY),
+        "_airworthy_day": str(DAY),
     }
 )
 
@@ -73,7 +73,9 @@ def feature_server(postgres: Any, tmp_path_factory: pytest.TempPathFactory) -> I
     lake = Lake(str(tmp_path_factory.mktemp("lake")))
     lake.publish(VIEW.name, SEEN, [DAY], metadata={})
     store.materialise_view(VIEW, lake, url, [DAY])
-    lake.publish(FLIGHTS.name, generate(FLIGHTS.columns, 5, DAY).assign(day=str(DAY)), [DAY], metadata={})
+    lake.publish(
+        FLIGHTS.name, generate(FLIGHTS.columns, 5, DAY).assign(_airworthy_day=str(DAY)), [DAY], metadata={}
+    )
     store.materialise_view(FLIGHTS, lake, url, [DAY])
     with (
         store.open_store(url) as opened,

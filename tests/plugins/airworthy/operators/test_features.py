@@ -37,7 +37,7 @@ def observed(lake):
     days = [DAY - timedelta(days=1), DAY]
     for name in ("flights", "weather"):
         columns = catalog().datasets[name].columns
-        rows = pd.concat(generate(columns, 300, day).assign(day=str(day)) for day in days)
+        rows = pd.concat(generate(columns, 300, day).assign(_airworthy_day=str(day)) for day in days)
         lake.publish(name, rows, days, metadata={})
     return lake
 

@@ -59,7 +59,7 @@ def test_drift_with_new_labels_retrains(champion, log_requests, flown, database,
     log_requests()
     eager = declare(champion.model_copy(update={"retrain": RetrainPolicy(k=1, n=1)}))
     rows = flown.read("arrivals", [date(2013, 1, 20)])
-    rows = rows.assign(day="2013-01-21", flight_id=rows["flight_id"] + "-later")
+    rows = rows.assign(_airworthy_day="2013-01-21", flight_id=rows["flight_id"] + "-later")
     flown.publish("arrivals", rows, [date(2013, 1, 21)], metadata={})
     assert decide(eager, context(), database, DRIFTED)["action"] == "retrain"
 

@@ -62,7 +62,7 @@ def test_landed_partition_is_published(lake, database, context):
     assert ingest(context(RUN)) == lake.version("arrivals")
     published = lake.read("arrivals", [DAY])
     assert len(published) == 400
-    assert set(published["day"]) == {"2013-07-01"}
+    assert set(published["_airworthy_day"]) == {"2013-07-01"}
 
 
 def test_repeated_run_leaves_one_copy(lake, database, context):
@@ -145,7 +145,7 @@ def test_deleted_frame_names_the_task_to_clear(lake, database, context):
 def publish_sources(lake):
     for name, days in {"flights": [DAY], "weather": [DAY - timedelta(days=1), DAY]}.items():
         columns = catalog().datasets[name].columns
-        frames = [generate(columns, 300, day).assign(day=f"{day}") for day in days]
+        frames = [generate(columns, 300, day).assign(_airworthy_day=f"{day}") for day in days]
         lake.publish(name, pd.concat(frames), days, metadata={})
 
 
@@ -157,7 +157,7 @@ def test_features_are_built_validated_and_published(lake, database, context):
     publish = PublishPartitionOperator(task_id="publish", table="flight_features", frame=gate.execute(run))
     publish.execute(run)
     declared = {column.name for column in catalog().feature_views["flight_features"].columns}
-    assert set(lake.read("flight_features", [DAY])) == declared | {"day"}
+    assert set(lake.read("flight_features", [DAY])) == declared | {"_airworthy_day"}
 
 
 def test_features_without_a_dataset_are_not_built(lake, context):

@@ -19,7 +19,7 @@ def publish(lake, context):
 
     def run(dataset, days, run):
         frame = f"{dataset}.parquet"
-        rows = pd.DataFrame({"id": "x", "day": [str(day) for day in days]})
+        rows = pd.DataFrame({"id": "x", "_airworthy_day": [str(day) for day in days]})
         operator = PublishDatasetOperator(task_id="publish", dataset=dataset, frame=frame)
         task_context = context(run, params={"first": str(days[0]), "last": str(days[-1])})
         operator.frame = LakeHook().staging.write("some run", dataset, rows)
@@ -48,9 +48,9 @@ def test_day_without_all_inputs_is_not_announced_but_logged(publish, capsys):
 def test_labels_say_which_part_of_each_day_has_landed(flown, context, use_case, capsys):
     days = flown.days("arrivals")[:2]
     rows = flown.read("arrivals", days).assign(air_time=100.0)
-    half = rows[rows["day"] == str(days[0])].iloc[::2]
+    half = rows[rows["_airworthy_day"] == str(days[0])].iloc[::2]
     staged = LakeHook().staging.write(
-        "some run", "arrivals", pd.concat([half, rows[rows["day"] != str(days[0])]])
+        "some run", "arrivals", pd.concat([half, rows[rows["_airworthy_day"] != str(days[0])]])
     )
     run = context(params={"first": str(days[0]), "last": str(days[1])})
     operator = PublishDatasetOperator(task_id="publish", dataset="arrivals", frame=staged)
@@ -63,7 +63,7 @@ def test_labels_say_which_part_of_each_day_has_landed(flown, context, use_case, 
 
 
 def test_labels_may_come_before_any_feature(lake, context):
-    rows = pd.DataFrame({"flight_id": ["a"], "arr_delay": [1.0], "day": ["2013-07-01"]})
+    rows = pd.DataFrame({"flight_id": ["a"], "arr_delay": [1.0], "_airworthy_day": ["2013-07-01"]})
     staged = LakeHook().staging.write("some run", "arrivals", rows)
     run = context({"partition_key": "2013-07-01"})
     PublishDatasetOperator(task_id="publish", dataset="arrivals", frame=staged).execute(run)

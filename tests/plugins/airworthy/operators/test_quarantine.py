@@ -31,13 +31,13 @@ DAY = date(2013, 7, 1)
 @pytest.fixture
 def refused(lake, database):
     """Return the queue of flights: two of 400 were rejected on a published day, with its weather."""
-    frame = generate(FLIGHTS.columns, 400, DAY).assign(day=f"{DAY}")
+    frame = generate(FLIGHTS.columns, 400, DAY).assign(_airworthy_day=f"{DAY}")
     frame["distance"] = [9_999.0, 9_998.0, *frame["distance"][2:]]
     report = run_quality_gate(FLIGHTS, frame, [DAY], lake=lake, engine=database, run="flights_ingestion/x/1")
     assert report.passed
     lake.publish("flights", report.accepted, [DAY], metadata={})
     for day in (DAY - timedelta(days=1), DAY):
-        weather = generate(catalog().datasets["weather"].columns, 60, day).assign(day=f"{day}")
+        weather = generate(catalog().datasets["weather"].columns, 60, day).assign(_airworthy_day=f"{day}")
         lake.publish("weather", weather, [day], metadata={})
     return Quarantine(FLIGHTS, lake, database)
 
@@ -84,7 +84,7 @@ def test_inspect_shows_each_row_in_the_log_and_on_the_page(refused, context, lak
 
 
 def test_values_of_a_rejected_row_are_escaped_on_the_page(refused, context, lake, database):
-    frame = generate(FLIGHTS.columns, 400, DAY).assign(day=f"{DAY}")
+    frame = generate(FLIGHTS.columns, 400, DAY).assign(_airworthy_day=f"{DAY}")
     frame["origin"] = ["<script>alert(1)</script>", *frame["origin"][1:]]
     run_quality_gate(FLIGHTS, frame, [DAY], lake=lake, engine=database, run="flights_ingestion/y/1")
     operator, _, execute = run(ShowQuarantineOperator, context, action="inspect")

@@ -115,10 +115,12 @@ def test_changed_packages_are_named_without_a_difference(reproduce, certified, d
 def test_changed_rows_are_named_and_not_trained_on(reproduce, flown):
     shutil.rmtree(Path(flown.uri) / "arrivals")
     rows = flown.read("flight_features")
-    late = rows[["flight_id", "day"]].assign(arr_delay=60.0)
-    days = [date.fromisoformat(day) for day in rows["day"].unique()]
+    late = rows[["flight_id", "_airworthy_day"]].assign(arr_delay=60.0)
+    days = [date.fromisoformat(day) for day in rows["_airworthy_day"].unique()]
     for day in (days, days[:1]):
-        flown.publish("arrivals", late[late["day"].isin([f"{item}" for item in day])], day, metadata={})
+        flown.publish(
+            "arrivals", late[late["_airworthy_day"].isin([f"{item}" for item in day])], day, metadata={}
+        )
     with pytest.raises(NotReproduced, match=r"the rows of the snapshot .* have changed"):
         reproduce()
     assert (reproduce.result["outcome"], reproduce.result["test"]) == ("impossible", None)

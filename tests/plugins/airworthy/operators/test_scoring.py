@@ -18,10 +18,19 @@ def score(use_case, run):
 def test_partition_is_scored_with_the_champion(champion, flown, context):
     run = context({"partition_key": "2013-01-05"})
     scored = Staging(flown.uri).read(score(champion, run))
-    assert set(scored.columns) >= {"flight_id", "day", "prediction", "version"}
-    assert (len(scored), set(scored["version"]), set(scored["day"])) == (40, {1}, {"2013-01-05"})
+    assert set(scored.columns) >= {
+        "flight_id",
+        "_airworthy_day",
+        "_airworthy_prediction",
+        "_airworthy_version",
+    }
+    assert (len(scored), set(scored["_airworthy_version"]), set(scored["_airworthy_day"])) == (
+        40,
+        {1},
+        {"2013-01-05"},
+    )
     assert run["ti"].pushed["figures"]["rows"] == 40
-    assert scored["prediction"].between(0, 1).all()
+    assert scored["_airworthy_prediction"].between(0, 1).all()
 
 
 def test_partition_scored_again_has_the_same_predictions(champion, flown, context):

@@ -205,7 +205,7 @@ def test_nightly_training_continues_only_on_new_rows(flown, database, registry, 
     last = date(2013, 1, 20)
     day = date(2013, 1, 21)
     for table in ("flight_features", "arrivals"):
-        rows = flown.read(table, [last]).assign(day=f"{day}")
+        rows = flown.read(table, [last]).assign(_airworthy_day=f"{day}")
         flown.publish(table, rows, [day], metadata={})
     assert json.loads(take(use_case, context(NIGHTLY)))["days"][1] == "2013-01-21"
 

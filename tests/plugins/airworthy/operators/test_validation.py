@@ -42,7 +42,7 @@ def cars(count=20):
             "speed": [float(number) for number in range(count)],
             "gust": [1.0, None] * (count // 2),
             "origin": "EWR",
-            "day": [days[number * 2 // count] for number in range(count)],
+            "_airworthy_day": [days[number * 2 // count] for number in range(count)],
         }
     )
 
@@ -220,12 +220,12 @@ PARTS = {
 @everywhere
 @pytest.mark.parametrize(("parameters", "rows"), PARTS.values(), ids=PARTS)
 def test_batch_parameters_select_a_part(storage, run, operator, parameters, rows):
-    task = operator(storage, _dated() if storage == "query" else cars(), time="day")
+    task = operator(storage, _dated() if storage == "query" else cars(), time="_airworthy_day")
     assert run(task, gx_batch_parameters=parameters)[0]["rows"] == rows
 
 
 def _dated():
-    return cars().assign(day=lambda frame: pd.to_datetime(frame["day"]))
+    return cars().assign(_airworthy_day=lambda frame: pd.to_datetime(frame["_airworthy_day"]))
 
 
 def test_batch_parameters_of_the_run_take_precedence(run, operator):

@@ -16,7 +16,7 @@ SHOPS = pd.DataFrame(
     {
         "code": pd.array([1, 2**53 + 1, 3], dtype="int64"),
         "city": ["Rome", "Oslo", "Rome"],
-        "day": ["2013-01-01", "2013-01-01", "2013-01-02"],
+        "_airworthy_day": ["2013-01-01", "2013-01-01", "2013-01-02"],
     }
 )
 KEY = ForeignKey(columns=("shop",), dataset="shops", references=("code",))
@@ -28,7 +28,7 @@ def check(lake):
     lake.publish("shops", SHOPS, [ONE, TWO], metadata={})
 
     def run(foreign_key=KEY, **columns):
-        frame = pd.DataFrame(columns | {"day": "2013-01-02"})
+        frame = pd.DataFrame(columns | {"_airworthy_day": "2013-01-02"})
         return ForeignKeyCheck(foreign_key, lake).run(Batch.of(frame, [TWO]))
 
     return run
@@ -64,7 +64,9 @@ def test_missing_column_or_no_rows_are_not_checked(check):
 
 
 def test_unpublished_dataset_blocks_and_names_the_remedy(lake):
-    result = ForeignKeyCheck(KEY, lake).run(Batch.of(pd.DataFrame({"shop": [1], "day": str(TWO)}), [TWO]))
+    result = ForeignKeyCheck(KEY, lake).run(
+        Batch.of(pd.DataFrame({"shop": [1], "_airworthy_day": str(TWO)}), [TWO])
+    )
     assert result.blocking
     assert "no partition of shops is published. Run shops_ingestion first" in result.message
 
@@ -73,7 +75,7 @@ def test_critical_miss_rejects_its_row_alone(check, lake):
     check(shop=[1])
     columns = (Column(name="id", dtype="string"), Column(name="shop", dtype="integer"))
     rules = PartitionRules(columns, ("id",), (1, 9), quarantine_limit=0.5)
-    frame = pd.DataFrame({"id": ["a", "b"], "shop": [1, 9], "day": str(TWO)})
+    frame = pd.DataFrame({"id": ["a", "b"], "shop": [1, 9], "_airworthy_day": str(TWO)})
     report = validate_partition(Batch.of(frame, [TWO]), rules, row_checks=[ForeignKeyCheck(KEY, lake)])
     assert report.passed
     assert list(report.accepted["id"]) == ["a"]

@@ -18,7 +18,7 @@ CHECK = FreshnessCheck(Freshness(column="seen", within=timedelta(hours=3)))
 
 def seen_at(*moments):
     values = pd.to_datetime(list(moments), utc=True).as_unit("us")
-    return Batch.of(pd.DataFrame({"seen": values, "day": f"{DAY}"}), [DAY])
+    return Batch.of(pd.DataFrame({"seen": values, "_airworthy_day": f"{DAY}"}), [DAY])
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_fresh_partition_passes():
 
 def test_end_of_a_local_day_counts():
     values = pd.to_datetime(["2013-01-02T03:00Z"], utc=True).as_unit("us")
-    frame = pd.DataFrame({"seen": values, "day": f"{DAY}"})
+    frame = pd.DataFrame({"seen": values, "_airworthy_day": f"{DAY}"})
     york = Calendar("day", "America/New_York")
     assert CHECK.run(Batch.of(frame, [DAY], york)).success
     assert (
@@ -64,7 +64,9 @@ def test_stale_partition_with_severity_warning_does_not_block():
 def test_freshness_of_an_hour_is_measured_from_its_end():
     hours = [datetime(2013, 1, 1, hour, tzinfo=UTC) for hour in (4, 5)]
     values = pd.to_datetime(["2013-01-01T04:50Z", "2013-01-01T04:55Z"]).as_unit("us")
-    batch = Batch.of(pd.DataFrame({"seen": values, "day": "2013-01-01", "hour": ["04", "05"]}), hours)
+    batch = Batch.of(
+        pd.DataFrame({"seen": values, "_airworthy_day": "2013-01-01", "_airworthy_hour": ["04", "05"]}), hours
+    )
     result = FreshnessCheck(Freshness(column="seen", within=timedelta(minutes=30))).run(batch)
     assert result.examples == ("2013-01-01T05: 2013-01-01 04:55:00+00:00",)
 

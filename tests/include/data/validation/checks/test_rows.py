@@ -27,7 +27,7 @@ SEEN = Column(name="seen", dtype="timestamp", within=timedelta(hours=6))
 
 
 def batch(**columns):
-    return Batch.of(pd.DataFrame(columns | {"day": f"{DAY}"}), [DAY])
+    return Batch.of(pd.DataFrame(columns | {"_airworthy_day": f"{DAY}"}), [DAY])
 
 
 def test_malformed_lines_are_the_failed_rows():
@@ -81,7 +81,7 @@ def test_window_check_of_a_missing_column_does_not_apply():
 )
 def test_window_is_that_of_the_calendar(calendar, last):
     moments = pd.to_datetime([last, last], utc=True) - pd.to_timedelta([1, 0], "us")
-    frame = pd.DataFrame({"seen": moments.as_unit("us"), "day": "2013-07-01"})
+    frame = pd.DataFrame({"seen": moments.as_unit("us"), "_airworthy_day": "2013-07-01"})
     check = PartitionWindowCheck(Column(name="seen", dtype="timestamp", within=timedelta(0)))
     assert check.run(Batch.of(frame, [date(2013, 7, 1)], calendar)).failed_rows == 1
 

@@ -35,7 +35,7 @@ def cars(number, count=300, **changes):
         "speed": random.normal(50, 10, count),
         "kind": random.choice(["a", "b", "c"], count),
         "seen": hours.as_unit("us"),
-        "day": f"{day(number)}",
+        "_airworthy_day": f"{day(number)}",
     }
     return pd.DataFrame(values | changes)
 
@@ -211,7 +211,7 @@ def test_hour_is_compared_with_the_same_hour(lake):
 def rows_of_hour(hour, count=None):
     n_rows = count or (5 if hour.hour < 6 else 50)
     frame = cars((hour.date() - FIRST).days, n_rows, seen=pd.Timestamp(hour).as_unit("us"))
-    return with_partition_columns(frame.drop(columns="day"), hour)
+    return with_partition_columns(frame.drop(columns="_airworthy_day"), hour)
 
 
 def test_history_without_declared_stability_is_empty(lake):

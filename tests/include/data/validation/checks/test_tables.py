@@ -24,7 +24,7 @@ HOUR = datetime(2013, 1, 1, 4, tzinfo=UTC)
 
 
 def batch(days, **columns):
-    return Batch.of(pd.DataFrame(columns | {"day": days}), DAYS)
+    return Batch.of(pd.DataFrame(columns | {"_airworthy_day": days}), DAYS)
 
 
 def summary(result):
@@ -35,7 +35,10 @@ def test_key_twice_in_a_partition_blocks():
     rows = batch(["2013-01-01", "2013-01-01", "2013-01-02"], id=["a", "a", "a"], n=[1, 1, 1])
     result = UniqueKeyCheck(("id", "n")).run(rows)
     assert summary(result) == (False, True, 2, ("a, 1", "a, 1"))
-    assert (result.column, result.message) == ("day, id, n", "the key (id, n) is there more than once")
+    assert (result.column, result.message) == (
+        "_airworthy_day, id, n",
+        "the key (id, n) is there more than once",
+    )
 
 
 def test_key_on_two_days_and_null_keys_pass():
@@ -60,14 +63,14 @@ def test_day_checks_without_rows_do_not_apply():
 
 
 def test_row_of_another_hour_blocks():
-    frame = pd.DataFrame({"day": "2013-01-01", "hour": ["04", "05"]})
+    frame = pd.DataFrame({"_airworthy_day": "2013-01-01", "_airworthy_hour": ["04", "05"]})
     result = UnexpectedHourCheck().run(Batch.of(frame, [HOUR]))
     assert summary(result) == (False, True, 1, ("2013-01-01T05",))
     assert result.message == "a row is of an hour that was not asked for"
 
 
 def test_rows_of_requested_hours_pass():
-    frame = pd.DataFrame({"day": "2013-01-01", "hour": ["04", "04"]})
+    frame = pd.DataFrame({"_airworthy_day": "2013-01-01", "_airworthy_hour": ["04", "04"]})
     assert UnexpectedHourCheck().run(Batch.of(frame, [HOUR])).success
 
 
