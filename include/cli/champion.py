@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Exit, Option, Typer
 
-from include.cli.options import MODELS, AsJson, Model, parse_moment
+from include.cli.options import MODELS, AnyModel, AsJson, parse_moment
 from include.cli.output import print_json, print_table, print_text
 
 if TYPE_CHECKING:
-    from sqlalchemy import Engine
+    from sqlalchemy import Connection, Engine
 
     from include.release.champion_history import ChampionRecord
 
@@ -23,7 +23,7 @@ app = Typer()
 
 @app.command(rich_help_panel=MODELS)
 def champion(
-    model: Model,
+    model: AnyModel,
     at: Annotated[
         datetime | None,
         Option(parser=parse_moment, metavar="TIME", help="A moment with its time zone; default: now."),
@@ -44,6 +44,7 @@ def champion(
 
     moment = at or datetime.now(UTC)
     with connect_to_database().connect() as connection:
+        _require_recorded(connection, model)
         record = champion_record(connection, model, moment)
     if as_json:
         print_json(record and record.as_json())
@@ -55,7 +56,7 @@ def champion(
 
 @app.command(rich_help_panel=MODELS)
 def history(
-    model: Model,
+    model: AnyModel,
     limit: Annotated[int, Option(min=1, help="How many entries of the ledger.")] = 20,
     *,
     as_json: AsJson = False,
@@ -71,6 +72,7 @@ def history(
     from include.release import rollout
 
     with connect_to_database().connect() as connection:
+        _require_recorded(connection, model)
         state = rollout.read_state(connection, model)
         entries = ledger.ledger_entries(connection, model, limit=limit)
     if as_json:
@@ -80,6 +82,19 @@ def history(
     print_text(f"champion {state.champion}, challenger {state.challenger}, previous {state.previous}")
     rows = [_entry_row(entry) for entry in reversed(entries)]
     print_table("ledger", COLUMNS, rows)
+
+
+def _require_recorded(connection: Connection, model: str) -> None:
+    """Raise DataError unless a use case of this name is declared, or the ledger has an entry about it."""
+    from include.catalog import catalog
+    from include.database.ledger import ledger_entries
+    from include.errors import DataError
+
+    if model not in catalog().use_cases and not ledger_entries(connection, model, limit=1):
+        declared = ", ".join(sorted(catalog().use_cases))
+        raise DataError(
+            f"There is no model {model}: declared are {declared}, and the ledger has no entry of it."
+        )
 
 
 def connect_to_database() -> Engine:

@@ -83,6 +83,9 @@ Model = Annotated[
     str,
     Argument(metavar="MODEL", help="A declared use case, such as flight_delay.", callback=require_use_case),
 ]
+AnyModel = Annotated[
+    str, Argument(metavar="MODEL", help="A use case that is declared, or that was deployed.")
+]
 DatasetName = Annotated[
     str, Argument(metavar="DATASET", help="A declared dataset, such as flights.", callback=require_dataset)
 ]

@@ -7,12 +7,9 @@ from typing import Annotated
 from typer import Argument, Typer
 
 from include.cli.governance.removal import Delete, Force, Reason, Yes
-from include.cli.options import AsJson
+from include.cli.options import AnyModel, AsJson
 from include.cli.output import print_json, print_table, print_text
 
-ModelName = Annotated[
-    str, Argument(metavar="MODEL", help="A use case that is declared, or that has a version.")
-]
 LIST_COLUMNS = ("name", "owner", "tags", "task", "views", "champion", "drift")
 
 app = Typer(help="List, show and search models.", no_args_is_help=True)
@@ -48,7 +45,7 @@ def list_models(*, as_json: AsJson = False) -> None:
 
 
 @app.command("show")
-def show_model(model: ModelName, *, as_json: AsJson = False) -> None:
+def show_model(model: AnyModel, *, as_json: AsJson = False) -> None:
     """
     Show a model: its versions, and of each feature its importance and its drift.
 
@@ -91,7 +88,7 @@ def search_models(
 
 @app.command("retire")
 def retire_served_model(
-    model: ModelName,
+    model: AnyModel,
     reason: Reason,
     *,
     force: Force = False,
@@ -117,7 +114,7 @@ def retire_served_model(
 
 @app.command("drop")
 def drop_model(
-    model: ModelName,
+    model: AnyModel,
     reason: Reason,
     *,
     delete: Delete = False,
@@ -140,7 +137,7 @@ def drop_model(
 
 
 @app.command("reinstate")
-def reinstate_model(model: ModelName, reason: Reason, *, as_json: AsJson = False) -> None:
+def reinstate_model(model: AnyModel, reason: Reason, *, as_json: AsJson = False) -> None:
     """
     Allow rollouts of a retired model again; its next deployment serves a version.
 

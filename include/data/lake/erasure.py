@@ -226,7 +226,8 @@ def _without_values(line: str, deleted: Collection[str]) -> str:
 def _partitions_of(opened: DeltaTable, entity: Entity) -> dict[str, int]:
     """Return the number of rows of an entity by partition name, in the open version."""
     dataset = opened.to_pyarrow_dataset()
-    names = [name for name in (DAY, HOUR) if name in dataset.schema.names]
+    # A column of the table itself may be called `hour`.
+    names = list(opened.metadata().partition_columns)
     columns = entity.columns(dataset.schema)
     if columns is None:
         return {}

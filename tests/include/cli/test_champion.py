@@ -57,3 +57,11 @@ def test_history_shows_the_roles_and_the_ledger(promoted, airworthy):
         1,
         ["promoted", "approved"],
     )
+
+
+def test_history_of_a_model_without_a_declaration_is_shown(promoted, database, airworthy):
+    rollout.retire(database, "oops_model", actor="ann", reason="unused")
+    assert "retired" in airworthy("history", "oops_model").out
+    result = airworthy("history", "nothing")
+    assert result.code == 1
+    assert "There is no model nothing" in result.err

@@ -82,6 +82,12 @@ def test_raw_text_of_an_unread_row_is_erased(lake, publish):
     assert lake.read("visits_quarantine")["_malformed"].tolist() == ["1;joann;2013", None]
 
 
+def test_column_with_the_name_of_a_partition_is_no_partition(lake, publish):
+    publish(DAYS[0], ["ann", "bob"], hour=[7, 8])
+    erase_rows(lake, "visits", ANN)
+    assert lake.read("visits")["hour"].tolist() == [8]
+
+
 def test_number_is_compared_as_a_number(lake, publish):
     publish(DAYS[0], ["ann", "bob"])
     assert find_rows(lake, "visits", Entity("amount", "1")).rows == 1
