@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from include.declarations import DatabaseSource, HttpSource
-from include.errors import AirworthyError, PartitionMissing, QualityFailed
+from include.errors import AirworthyError, DataError, PartitionMissing, QualityFailed
 from tests.faults.proxy import Proxy
 from tests.include.data.sources.service import serving
 from tests.plugins.airworthy.operators.readings import DAY, GOOD, NEXT, counts, later, readings
@@ -117,6 +117,17 @@ def test_query_waits_until_its_partition_is_complete(sold, shop, lake, database,
     ingest(sold, f"{DAY}")
     timer.join()
     assert counts(lake) == {"2013-07-01": 20}
+
+
+def test_local_week_is_ingested(declare_dataset, sold, shop, lake, database, ingest):
+    calendar = {"granularity": "week", "first_partition": date(2012, 12, 31), "time_zone": "Asia/Tokyo"}
+    weekly = declare_dataset(readings(sold.source, volume=(10, 1000), **calendar))
+    for number in range(1, 9):
+        shop(date(2013, 7, number), noon(number))
+    ingest(weekly, "2013-07-01")
+    assert counts(lake) == {"2013-07-01": 7 * 20}
+    with pytest.raises(DataError, match="does not begin with a week: give its first day, 2013-07-01"):
+        ingest(weekly, "2013-07-02")
 
 
 def test_late_changes_are_ingested_by_runs_of_their_own(sold, shop, lake, database, ingest, supervisor):

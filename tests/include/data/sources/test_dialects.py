@@ -67,6 +67,20 @@ def test_bounds_are_in_the_declared_zone(shop):
 
 
 @pytest.mark.parametrize(
+    ("calendar", "day", "ids"),
+    [
+        ({"time_zone": "America/New_York"}, DAYS[0], ["1", "2"]),
+        ({"time_zone": "America/New_York"}, date(2013, 6, 30), ["0"]),
+        ({"granularity": "month"}, DAYS[0], ["0", "1", "2"]),
+        ({"granularity": "week"}, date(2013, 6, 24), []),
+    ],
+)
+def test_bounds_are_those_of_the_calendar(shop, calendar, day, ids):
+    dataset = sold().model_copy(update=calendar)
+    assert list(UpstreamDatabase(shop).read(dataset, [day]).rows["id"]) == ids
+
+
+@pytest.mark.parametrize(
     ("query", "message"),
     [
         (QUERY.replace("FROM sold", "FROM sell"), "no such table: sell"),
