@@ -77,7 +77,7 @@ def test_bounds_are_in_the_declared_zone(shop):
 )
 def test_bounds_are_those_of_the_calendar(shop, calendar, day, ids):
     dataset = sold().model_copy(update=calendar)
-    assert list(UpstreamDatabase(shop).read(dataset, [day]).rows["id"]) == ids
+    assert UpstreamDatabase(shop).read(dataset, [day]).table["id"].to_pylist() == ids
 
 
 @pytest.mark.parametrize(

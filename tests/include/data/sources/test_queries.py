@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy import create_engine
 
+from include.data.reading.table import MISFITS
 from include.data.sources.database import UpstreamDatabase
 from include.declarations import DatabaseSource
 from include.errors import DataError
@@ -83,3 +84,16 @@ def test_moment_beyond_python_stays_text(engine, order):
     order("a", DAYS[0])
     query = QUERY.replace("id, amount", "'infinity'::timestamptz AS id, amount")
     assert list(frame_of(UpstreamDatabase(engine).read(orders(query), DAYS[:1]))["id"]) == ["infinity"]
+
+
+@pytest.mark.parametrize(
+    "moment", ["infinity", "-infinity", "9999-12-31 12:00", "10000-01-01", "0044-03-15 BC"]
+)
+def test_moment_is_read_exactly_or_refused(engine, order, moment):
+    order("a", DAYS[0])
+    query = QUERY.replace("placed_at, c", f"'{moment}'::timestamptz AS placed_at, c")
+    table = UpstreamDatabase(engine).read(orders(query), DAYS[:1]).table
+    (value,) = table["placed_at"].to_pylist()
+    expected = datetime(9999, 12, 31, 12, tzinfo=UTC) if moment.startswith("9999") else None
+    assert value == expected
+    assert (table[MISFITS].null_count == 0) is (expected is None)
