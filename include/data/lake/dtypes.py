@@ -24,7 +24,6 @@ TYPES: dict[str, pa.DataType] = {
     "timestamp": TIMESTAMP,
 }
 _NULLABLE = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}
-_NOT_NULLABLE = {"Int64": "int64", "boolean": "bool"}
 
 
 def arrow_schema(columns: Iterable[Column]) -> pa.Schema:
@@ -34,9 +33,14 @@ def arrow_schema(columns: Iterable[Column]) -> pa.Schema:
 
 def to_frame(table: pa.Table) -> pd.DataFrame:
     """Return a table as a frame; integers and booleans with nulls get nullable dtypes."""
-    frame: pd.DataFrame = table.to_pandas(types_mapper=_NULLABLE.get)
-    dtypes = {name: _NOT_NULLABLE.get(str(dtype)) for name, dtype in frame.dtypes.items()}
-    return frame.astype({name: dtype for name, dtype in dtypes.items() if dtype and not frame[name].hasnans})
+    nullable = [
+        field.name for field in table.schema if field.type in _NULLABLE and table[field.name].null_count
+    ]
+    frame: pd.DataFrame = table.drop_columns(nullable).to_pandas(ignore_metadata=True)
+    if not nullable:
+        return frame
+    others = table.select(nullable).to_pandas(types_mapper=_NULLABLE.get, ignore_metadata=True)
+    return pd.concat([frame, others], axis=1)[table.column_names]
 
 
 def to_table(
