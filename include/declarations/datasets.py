@@ -28,6 +28,7 @@ from include.declarations.checks import (
     require_checkable,
 )
 from include.declarations.columns import Column
+from include.declarations.file_formats import FileFormat
 from include.declarations.sources import AnySource, DatabaseSource
 from include.partitions import Calendar, Granularity
 
@@ -87,6 +88,7 @@ class Dataset(Declaration):
         if self.last_partition and self.last_partition < self.first_partition:
             raise ValueError("last_partition is before first_partition")
         self._require_partitions()
+        self._require_file_columns()
         return self
 
     @property
@@ -110,6 +112,22 @@ class Dataset(Declaration):
                     f"{name}: {bound} does not begin a {self.granularity}; give its first day, "
                     f"{self.calendar.partition_of(bound)}"
                 )
+
+    def _require_file_columns(self) -> None:
+        """Raise ValueError if the names of the columns in files are impossible."""
+        if not isinstance(self.source, FileFormat):
+            return
+        types = {column.name: column.dtype for column in self.columns}
+        require_known(self.source.rename.values(), types, "source.rename")
+        split_by = self.source.split_by
+        if split_by is None:
+            return
+        require_known([split_by], types, "source.split_by")
+        if types[split_by] != "timestamp" and (types[split_by] != "string" or self.granularity == "hour"):
+            raise ValueError(
+                f"source.split_by: {split_by} must be a timestamp, or the text of a day for a dataset that "
+                "does not arrive by the hour"
+            )
 
     @property
     def watermark(self) -> str | None:

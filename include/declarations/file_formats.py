@@ -13,6 +13,7 @@ from include.declarations.base import Declaration, Name, TimeZone, require_uniqu
 Format = Literal["csv", "jsonl", "parquet"]
 # A letter that has one byte in UTF-8.
 Letter = Annotated[str, Field(pattern=r"^[\x01-\x09\x0b\x0c\x0e-\x7f]$")]
+PARTITION = "{partition}"
 _CSV_FIELDS = {
     "delimiter",
     "quote",
@@ -34,9 +35,15 @@ class FileFormat(Declaration):
     (with None a quotation mark is a letter); in them it is doubled, or follows `escape`. A line end belongs
     to a quoted value only with `multiline`. `decimal` and `thousands` are the marks in numbers, `time_format`
     is the format of moments as Python's `strptime` takes it, by default ISO 8601.
+
+    With `split_by` one file, at a path without `{partition}`, has the rows of all partitions: this column
+    says to which each row belongs, as a timestamp or as the text of a day, YYYY-MM-DD. A partition has landed
+    when the file has a row of it, or of a later one.
     """
 
+    path: Annotated[str, Field(pattern=r"^\S+$")]
     format: Format
+    split_by: Name | None = None
     rename: Mapping[str, Name] = {}
     time_zone: TimeZone | None = None
     delimiter: Letter = ","
@@ -47,6 +54,14 @@ class FileFormat(Declaration):
     decimal: Letter = "."
     thousands: Letter | None = None
     time_format: str | None = None
+
+    @model_validator(mode="after")
+    def _names_partitions(self) -> Self:
+        if self.split_by is None and PARTITION not in self.path:
+            raise ValueError(f"path: {PARTITION} is missing; without it, one file needs `split_by`")
+        if self.split_by is not None and PARTITION in self.path:
+            raise ValueError(f"split_by: one file of all partitions has no {PARTITION} in its path")
+        return self
 
     @model_validator(mode="after")
     def _is_possible(self) -> Self:

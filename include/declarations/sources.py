@@ -18,7 +18,6 @@ _METHODS = {
     "missing": ("dataset", "partitions"),
     "read": ("dataset", "partition"),
 }
-Path = Annotated[str, Field(pattern=r"^[^\s]*\{partition\}[^\s]*$")]
 
 
 class FileSource(FileFormat):
@@ -29,7 +28,6 @@ class FileSource(FileFormat):
     """
 
     kind: Literal["file"] = "file"
-    path: Path
     format: Format = "csv"
 
 
@@ -89,7 +87,6 @@ class HttpSource(FileFormat):
 
     kind: Literal["http"] = "http"
     conn_id: str = Field(min_length=1)
-    path: Path
     format: Format = "jsonl"
 
 

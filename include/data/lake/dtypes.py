@@ -40,7 +40,8 @@ def to_frame(table: pa.Table) -> pd.DataFrame:
     if not nullable:
         return frame
     others = table.select(nullable).to_pandas(types_mapper=_NULLABLE.get, ignore_metadata=True)
-    return pd.concat([frame, others], axis=1)[table.column_names]
+    combined: pd.DataFrame = pd.concat([frame, others], axis=1)[table.column_names]
+    return combined
 
 
 def to_table(

@@ -106,10 +106,11 @@ class _CsvParser:
         table = self._parse_typed(content)
         if table is not None:
             return table
-        if len(content) <= 2 * PART_BYTES or self.layout.source.multiline:
+        parts = list(split_block(content, PART_BYTES))
+        if len(content) <= 2 * PART_BYTES or len(parts) == 1 or self.layout.source.multiline:
             return self._parse_as_text(content, first_line)
         tables = []
-        for part in split_block(content, PART_BYTES):
+        for part in parts:
             tables.append(self.parse(part, first_line))
             first_line += count_lines(part)
         return pa.concat_tables(tables)

@@ -3,46 +3,32 @@
 from __future__ import annotations
 
 import zlib
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from gzip import BadGzipFile, GzipFile
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
-
-from include.data.lake import partition_columns
-from include.data.sources.base import Extract
-from include.data.sources.columnar import parse_parquet
-from include.data.sources.delimited import parse_delimited
-from include.data.sources.formats import Block, Layout, Unreadable
-from include.data.sources.json_lines import parse_json_lines
+from include.data.sources.assembly import assemble, extract_rows, newest_partition
+from include.data.sources.formats import Layout, Unreadable
 from include.declarations import FileSource
-from include.errors import DataError, DeclarationError, PartitionMissing
+from include.errors import DeclarationError, PartitionMissing
 from include.partitions import format_partition
 from include.storage import filesystem
 from include.storage.errors import DEFAULT_CONNECTION, translate_storage_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
-    from typing import BinaryIO, TypeAlias
+    from typing import BinaryIO
 
     from pyarrow.fs import FileSystem
 
+    from include.data.sources.base import Extract
     from include.declarations import Dataset
     from include.partitions import Partition
-
-    Locate: TypeAlias = Callable[[Dataset, Partition], str]
-    Parser: TypeAlias = Callable[[Iterable[bytes], Layout], Iterator[Block]]
 
 MAX_BYTES = 2 << 30
 MEBIBYTE = 1 << 20
 CHUNK_BYTES = 16 * MEBIBYTE
-PARSERS: Mapping[str, Parser] = {
-    "csv": parse_delimited,
-    "jsonl": parse_json_lines,
-    "parquet": parse_parquet,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +58,9 @@ class Landing:
         return f"{self.uri.rstrip('/')}/{landing_path(dataset, partition)}"
 
     def missing(self, dataset: Dataset, partitions: Sequence[Partition]) -> list[Partition]:
-        """Return the partitions whose file has not landed."""
+        """Return the partitions whose file, or whose rows in the only file, have not landed."""
+        if file_source(dataset).split_by is not None:
+            return self._missing_rows(dataset, partitions)
         paths = {partition: landing_path(dataset, partition) for partition in partitions}
         with self._translate_errors():
             files = filesystem.open_filesystem(self.uri, self.storage_options)
@@ -100,8 +88,21 @@ class Landing:
         layout = Layout(dataset.columns, file_source(dataset))
         with self._translate_errors():
             files = filesystem.open_filesystem(self.uri, self.storage_options)
+            if layout.source.split_by is not None:
+                chunks = self._read_file(files, dataset, partitions[0])
+                return extract_rows(dataset, chunks, partitions, self.location(dataset, partitions[0]))
             contents = ((partition, self._read_file(files, dataset, partition)) for partition in partitions)
             return assemble(dataset, contents, layout, self.location)
+
+    def _missing_rows(self, dataset: Dataset, partitions: Sequence[Partition]) -> list[Partition]:
+        path = landing_path(dataset, partitions[0])
+        with self._translate_errors():
+            files = filesystem.open_filesystem(self.uri, self.storage_options)
+            if filesystem.find_missing(files, [path]):
+                return list(partitions)
+            chunks = self._read_file(files, dataset, partitions[0])
+            newest = newest_partition(dataset, chunks, self.location(dataset, partitions[0]))
+        return [partition for partition in partitions if newest is None or partition > newest]
 
     def _read_file(self, files: FileSystem, dataset: Dataset, partition: Partition) -> Iterator[bytes]:
         path = landing_path(dataset, partition)
@@ -157,63 +158,3 @@ def read_chunks(stream: BinaryIO, max_bytes: int, *, gzip: bool) -> Iterator[byt
                 f"is larger than {max_bytes / MEBIBYTE:,.0f} MiB. Have it split, for example by hours"
             )
         yield chunk
-
-
-def assemble(
-    dataset: Dataset,
-    contents: Iterable[tuple[Partition, Iterable[bytes]]],
-    layout: Layout,
-    location: Locate,
-) -> Extract:
-    """
-    Parse files of one layout and return their rows.
-
-    Parameters
-    ----------
-    dataset
-        The dataset of the files.
-    contents
-        Chunks of the content of each file, with its partition.
-    layout
-        Format of all files.
-    location
-        Function that names the file of a partition in messages.
-
-    Raises
-    ------
-    DataError
-        With the file that cannot be read, and the reason.
-    """
-    tables: list[pa.Table] = []
-    remarks: list[str] = []
-    parse = PARSERS[layout.source.format]
-    for partition, chunks in contents:
-        # A dict keeps the names in their order.
-        undeclared: dict[str, None] = {}
-        with translate_unreadable(dataset, location(dataset, partition)):
-            for block in parse(chunks, layout):
-                tables.append(partition_columns.append_partition_columns(block.table, partition))
-                undeclared |= dict.fromkeys(block.undeclared)
-        if undeclared:
-            names = ", ".join(undeclared)
-            remarks.append(f"{location(dataset, partition)} has columns that are not declared: {names}")
-    return Extract(pa.concat_tables(tables), tuple(remarks))
-
-
-@contextmanager
-def translate_unreadable(dataset: Dataset, location: str) -> Iterator[None]:
-    """
-    Translate `Unreadable` into an error that names the location and the remedy.
-
-    Raises
-    ------
-    DataError
-        If the content at `location` is not what is declared.
-    """
-    try:
-        yield
-    except Unreadable as error:
-        raise DataError(
-            f"{location} {error}. Have it sent again, or correct the declaration of {dataset.name}; "
-            "then clear this task."
-        ) from error

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from include.data.reading.raw import escape
 from include.data.reading.spelling import Spelling
+from include.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     import pyarrow as pa
 
-    from include.declarations import Column, FileSource, HttpSource
+    from include.declarations import Column, Dataset, FileSource, HttpSource
 
 # Delimiters that a file of one column may have instead of the declared one.
 _DELIMITERS = ",;\t|"
@@ -93,3 +95,22 @@ class Layout:
             if delimiter != declared and delimiter in names[0]:
                 return f". Its delimiter seems to be {delimiter!r}, declared is {declared!r}"
         return ""
+
+
+@contextmanager
+def translate_unreadable(dataset: Dataset, location: str) -> Iterator[None]:
+    """
+    Translate `Unreadable` into an error that names the location and the remedy.
+
+    Raises
+    ------
+    DataError
+        If the content at `location` is not what is declared.
+    """
+    try:
+        yield
+    except Unreadable as error:
+        raise DataError(
+            f"{location} {error}. Have it sent again, or correct the declaration of {dataset.name}; "
+            "then clear this task."
+        ) from error

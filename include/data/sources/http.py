@@ -10,14 +10,9 @@ from typing import TYPE_CHECKING
 
 import httpx
 
-from include.data.sources.files import (
-    MAX_BYTES,
-    MEBIBYTE,
-    assemble,
-    read_chunks,
-    translate_unreadable,
-)
-from include.data.sources.formats import Layout, Unreadable
+from include.data.sources.assembly import assemble, extract_rows, newest_partition
+from include.data.sources.files import MAX_BYTES, MEBIBYTE, read_chunks
+from include.data.sources.formats import Layout, Unreadable, translate_unreadable
 from include.declarations import HttpSource
 from include.errors import DataError, DeclarationError, PartitionMissing, ServiceUnavailable, SettingsError
 from include.partitions import format_partition
@@ -55,12 +50,21 @@ class HttpService:
         return str(self.client.base_url.join(path.lstrip("/")))
 
     def missing(self, dataset: Dataset, partitions: Sequence[Partition]) -> list[Partition]:
-        """Return the partitions that the service does not have yet; no content is read."""
+        """Return the partitions that the service does not have yet; only the file of all is read for that."""
+        if http_source(dataset).split_by is not None:
+            if not self._exists(dataset, partitions[0]):
+                return list(partitions)
+            chunks = self._read_answer(dataset, partitions[0])
+            newest = newest_partition(dataset, chunks, self.location(dataset, partitions[0]))
+            return [partition for partition in partitions if newest is None or partition > newest]
         return [partition for partition in partitions if not self._exists(dataset, partition)]
 
     def read(self, dataset: Dataset, partitions: Sequence[Partition]) -> Extract:
         """Return the rows of these partitions."""
         declared = http_source(dataset)
+        if declared.split_by is not None:
+            chunks = self._read_answer(dataset, partitions[0])
+            return extract_rows(dataset, chunks, partitions, self.location(dataset, partitions[0]))
         contents = ((partition, self._read_answer(dataset, partition)) for partition in partitions)
         return assemble(dataset, contents, Layout(dataset.columns, declared), self.location)
 

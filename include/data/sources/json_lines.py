@@ -59,12 +59,13 @@ class _JsonParser:
     def parse(self, content: bytes, first_line: int) -> Iterator[Block]:
         """Yield the rows of some whole lines."""
         table = self._parse_with_arrow(content)
+        parts = list(split_block(content, PART_BYTES)) if table is None else []
         if table is not None:
             yield self._block(table)
-        elif len(content) <= 2 * PART_BYTES:
+        elif len(content) <= 2 * PART_BYTES or len(parts) == 1:
             yield self._block(self._parse_objects(content, first_line))
         else:
-            for part in split_block(content, PART_BYTES):
+            for part in parts:
                 yield from self.parse(part, first_line)
                 first_line += count_lines(part)
 

@@ -68,7 +68,9 @@ class SourceHook(BaseHook):
         :raises SettingsError: if the source cannot be used as it is configured
         :raises ServiceUnavailable: if the source does not answer
         """
-        if self.bucket is None:
+        declared = self.dataset.source
+        is_split = isinstance(declared, FileSource) and declared.split_by is not None
+        if self.bucket is None or is_split:
             return self.source.missing(self.dataset, partitions)
         bucket = self.bucket
         return [partition for partition in partitions if not _object_exists(bucket, self.location(partition))]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,7 +11,7 @@ from sqlalchemy import select
 
 from include.data.lake.delta_tables import Lake
 from include.data.quarantine import queue as quarantine
-from include.data.quarantine.queue import RowFilter, pending
+from include.data.quarantine.queue import RowFilter, discard_rows, pending
 from include.data.quarantine.release import release_rows
 from include.data.reading.table import MALFORMED, MalformedLine
 from include.database.tables import gate_result
@@ -167,3 +169,27 @@ def test_personal_row_is_masked_for_people_and_still_released(ingest, frame, que
     assert "2013-01-01-2" not in str(entries())
     ingest(frame, personal, run="cars_ingestion/second/1")
     assert [entry["evidence"]["action"] for entry in entries()] == ["release", "supersede"]
+
+
+def test_rows_of_any_value_are_released_or_discarded(ingest, rows, queue, lake, database):
+    frame = rows(10).assign(doors=None, seen=None).astype(object)
+    frame.loc[2, ["seen", "speed"]] = [datetime(9999, 12, 31, tzinfo=UTC), 300.0]
+    frame.loc[[3, 4], "id"] = ["a\0b", "\ud800"]
+    frame.loc[5, ["doors", "speed"]] = [2**63 - 1, 300.0]
+    frame.loc[6, "doors"] = 2**70
+    # On the second day every refused row is null in the column of moments and in that of numbers.
+    frame.loc[12, ["id", "speed"]] = [None, None]
+    for day, number in ((ONE, 1), (TWO, 2)):
+        part = frame[frame["day"] == f"{day}"]
+        assert ingest(part, run=f"cars_ingestion/{number}/1", days=(day,)).passed
+    table = lake.read("cars_quarantine")
+    assert {str(dtype) for dtype in table.dtypes} == {"object"}
+    assert {r"a\u0000b", r"\ud800"} <= set(table["id"])
+    both = RowFilter(first=ONE, last=TWO)
+    result = release_rows(queue(cars(maximum=1000)), both, decision())
+    assert result.released == 2
+    released = lake.read("cars", [ONE]).set_index("id").loc[["2013-01-01-2", "2013-01-01-5"]]
+    assert released["seen"].iloc[0] == datetime(9999, 12, 31, tzinfo=UTC)
+    assert released["doors"].iloc[1] == 2**63 - 1
+    assert discard_rows(queue(), both, decision(run="cars_quarantine/two", comment="a test\0")) == 4
+    assert len(lake.read("cars", [TWO])) == 9

@@ -106,3 +106,8 @@ def test_undeclared_name_may_be_repeated():
     layout = Layout(COLUMNS[:1], FileSource(path="{partition}"))
     (block,) = parse_delimited([b"x,number,x\na,1,b\n"], layout)
     assert (block.table["number"].to_pylist(), block.undeclared) == ([1], ("x",))
+
+
+def test_long_line_is_malformed_by_itself(small_parts):
+    rows, malformed = parse(spoil(_300="300," + "x" * 1000))
+    assert (len(rows), malformed) == (999, [302])

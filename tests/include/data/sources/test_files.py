@@ -322,3 +322,14 @@ def test_arrivals_land_a_day_after_their_flights(landing):
     datasets = catalog().datasets
     assert landing.missing(datasets["flights"], days) == [date(2013, 1, 5)]
     assert landing.missing(datasets["arrivals"], days) == [date(2013, 1, 4), date(2013, 1, 5)]
+
+
+def test_rows_in_a_file_of_all_days_land_with_their_day(inbox, put, readings):
+    all_days = FileSource(path="readings/all.csv", split_by="at")
+    dataset = readings().model_copy(update={"source": all_days})
+    assert inbox.missing(dataset, [DAY, NEXT]) == [DAY, NEXT]
+    put("all", GOOD)
+    assert inbox.missing(dataset, [DAY, NEXT]) == [NEXT]
+    assert frame_of(inbox.read(dataset, [DAY]))["id"].tolist() == ["a", "b"]
+    with pytest.raises(PartitionMissing, match="2013-01-02"):
+        inbox.read(dataset, [DAY, NEXT])

@@ -80,7 +80,7 @@ def test_objects_that_share_lines_are_malformed():
 def test_bad_line_is_parsed_alone(monkeypatch):
     monkeypatch.setattr(json_lines, "PART_BYTES", 200)
     layout = Layout(COLUMNS, FileSource(path="{partition}", format="jsonl"))
-    blocks = list(parse_json_lines(["\n".join([*GOOD, "x", *GOOD]).encode()], layout))
+    blocks = list(parse_json_lines(["\n".join([*GOOD, "x" * 1000, *GOOD]).encode()], layout))
     assert len(blocks) > 10
     assert sum(block.table.num_rows for block in blocks) == 401
 

@@ -1,0 +1,209 @@
+"""Extracts of files: one file per partition, or the rows of some partitions in one file."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from include.data.lake import partition_columns
+from include.data.sources.base import Extract
+from include.data.sources.columnar import parse_parquet
+from include.data.sources.delimited import parse_delimited
+from include.data.sources.formats import Block, Layout, translate_unreadable
+from include.data.sources.json_lines import parse_json_lines
+from include.declarations import FileSource, HttpSource
+from include.errors import DeclarationError, PartitionMissing
+from include.partitions import format_partition
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from include.declarations import Dataset
+    from include.partitions import Calendar, Partition
+
+    Locate: TypeAlias = Callable[[Dataset, Partition], str]
+    Parser: TypeAlias = Callable[[Iterable[bytes], Layout], Iterator[Block]]
+
+PARSERS: Mapping[str, Parser] = {
+    "csv": parse_delimited,
+    "jsonl": parse_json_lines,
+    "parquet": parse_parquet,
+}
+# Days of every zone begin at a multiple of this after midnight in UTC.
+QUARTER_US = 15 * 60 * 1_000_000
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def assemble(
+    dataset: Dataset,
+    contents: Iterable[tuple[Partition, Iterable[bytes]]],
+    layout: Layout,
+    location: Locate,
+) -> Extract:
+    """
+    Parse files of one layout and return their rows.
+
+    Parameters
+    ----------
+    dataset
+        The dataset of the files.
+    contents
+        Chunks of the content of each file, with its partition.
+    layout
+        Format of all files.
+    location
+        Function that names the file of a partition in messages.
+
+    Raises
+    ------
+    DataError
+        With the file that cannot be read, and the reason.
+    """
+    tables: list[pa.Table] = []
+    remarks: list[str] = []
+    parse = PARSERS[layout.source.format]
+    for partition, chunks in contents:
+        # A dict keeps the names in their order.
+        undeclared: dict[str, None] = {}
+        with translate_unreadable(dataset, location(dataset, partition)):
+            for block in parse(chunks, layout):
+                tables.append(partition_columns.append_partition_columns(block.table, partition))
+                undeclared |= dict.fromkeys(block.undeclared)
+        if undeclared:
+            names = ", ".join(undeclared)
+            remarks.append(f"{location(dataset, partition)} has columns that are not declared: {names}")
+    return Extract(pa.concat_tables(tables), tuple(remarks))
+
+
+def extract_rows(
+    dataset: Dataset, chunks: Iterable[bytes], partitions: Sequence[Partition], location: str
+) -> Extract:
+    """
+    Parse the file of all partitions, and return the rows of some.
+
+    A line that cannot be parsed, and a row that names no partition, belong to the newest partition of the
+    file, which refuses them.
+
+    Raises
+    ------
+    PartitionMissing
+        If the file has no row of a partition, nor of a later one.
+    DataError
+        If the file cannot be read.
+    """
+    layout = _split_layout(dataset)
+    rows = _SplitRows.of(dataset, _parse(dataset, chunks, layout, location))
+    absent = [partition for partition in partitions if rows.newest is None or partition > rows.newest]
+    if absent:
+        raise PartitionMissing(
+            f"{location} has no row of {format_partition(absent[0])}, nor of a later partition. "
+            f"Ask the sender of {dataset.name} for it."
+        )
+    tables = [
+        partition_columns.append_partition_columns(rows.select(partition), partition)
+        for partition in partitions
+    ]
+    remark = f"{location} has columns that are not declared: {', '.join(rows.undeclared)}"
+    return Extract(pa.concat_tables(tables), (remark,) if rows.undeclared else ())
+
+
+def newest_partition(dataset: Dataset, chunks: Iterable[bytes], location: str) -> Partition | None:
+    """
+    Return the newest partition in the file of all partitions; None if no row names one.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read.
+    """
+    layout = _split_layout(dataset)
+    columns = tuple(column for column in dataset.columns if column.name == layout.source.split_by)
+    return _SplitRows.of(dataset, _parse(dataset, chunks, replace(layout, columns=columns), location)).newest
+
+
+@dataclass(frozen=True)
+class _SplitRows:
+    """Rows of a file of all partitions; `positions` (n,) are those in `partitions`, -1 for none."""
+
+    table: pa.Table = field(repr=False)
+    positions: np.ndarray[Any, Any] = field(repr=False)
+    partitions: list[Partition | None]
+    undeclared: tuple[str, ...]
+
+    @classmethod
+    def of(cls, dataset: Dataset, blocks: Sequence[Block]) -> _SplitRows:
+        """Find the partition of each row."""
+        table = pa.concat_tables([block.table for block in blocks])
+        # A dict keeps the names in their order.
+        undeclared: dict[str, None] = {}
+        for block in blocks:
+            undeclared |= dict.fromkeys(block.undeclared)
+        positions, partitions = _find_partitions(
+            table[_split_layout(dataset).source.split_by], dataset.calendar
+        )
+        return cls(table, positions, partitions, tuple(undeclared))
+
+    @property
+    def newest(self) -> Partition | None:
+        """The newest partition that a row names."""
+        return max((partition for partition in self.partitions if partition is not None), default=None)
+
+    def select(self, partition: Partition) -> pa.Table:
+        """Return the rows of a partition."""
+        is_selected = np.array([other == partition for other in self.partitions] + [False], dtype=bool)
+        mask = is_selected[self.positions]
+        if partition == self.newest:
+            is_unknown = np.array([other is None for other in self.partitions] + [True], dtype=bool)
+            mask |= is_unknown[self.positions]
+        return self.table.filter(pa.array(mask))
+
+
+def _parse(dataset: Dataset, chunks: Iterable[bytes], layout: Layout, location: str) -> list[Block]:
+    with translate_unreadable(dataset, location):
+        return list(PARSERS[layout.source.format](chunks, layout))
+
+
+def _split_layout(dataset: Dataset) -> Layout:
+    if not isinstance(dataset.source, FileSource | HttpSource):
+        raise DeclarationError(f"{dataset.name} comes from {dataset.source.kind}: no file has its rows.")
+    return Layout(dataset.columns, dataset.source)
+
+
+def _find_partitions(
+    values: pa.ChunkedArray, calendar: Calendar
+) -> tuple[np.ndarray[Any, Any], list[Partition | None]]:
+    """Return the position (n,) of each row's partition, -1 for a null, and the partitions."""
+    is_moment = pa.types.is_timestamp(values.type)
+    if is_moment:
+        numbers = pc.fill_null(values.cast(pa.int64()), 0).to_numpy()
+        is_null = values.is_null().to_numpy()
+        keys = pa.array(np.floor_divide(numbers, QUARTER_US), mask=is_null)
+    else:
+        keys = values.combine_chunks()
+    encoded = keys.dictionary_encode()
+    encoded = encoded.combine_chunks() if isinstance(encoded, pa.ChunkedArray) else encoded
+    positions = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False)
+    find = _partition_at if is_moment else _partition_of
+    return positions, [find(key, calendar) for key in encoded.dictionary.to_pylist()]
+
+
+def _partition_at(quarter: int, calendar: Calendar) -> Partition | None:
+    try:
+        return calendar.partition_at(_EPOCH + timedelta(microseconds=quarter * QUARTER_US))
+    except OverflowError:
+        # The first or the last day of time, in another zone.
+        return None
+
+
+def _partition_of(text: str, calendar: Calendar) -> Partition | None:
+    try:
+        return calendar.partition_of(date.fromisoformat(text)) if _DAY.fullmatch(text) else None
+    except (ValueError, OverflowError):
+        return None

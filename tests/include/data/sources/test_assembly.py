@@ -1,0 +1,94 @@
+"""Extracts of one file of all partitions; `test_files` has those of one file per partition."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+
+import pytest
+
+from include.data.sources.assembly import extract_rows, newest_partition
+from include.declarations import Column, Dataset, FileSource
+from include.errors import PartitionMissing
+from tests.include.data.sources.extracts import frame_of, malformed_of, misfits_of
+
+DAYS = [date(2013, 1, day) for day in (1, 2, 3, 4)]
+CSV = b"""id;at;count
+a;2013-01-01T23:30:00Z;1
+b;2013-01-02T00:00:00Z;2
+c;later;3
+d;2013-01-03T12:00:00Z
+e;2013-01-03T12:00:00Z;5
+f;2013-01-01T00:00:00Z;x
+"""
+
+
+def orders(**fields):
+    values = {
+        "name": "orders", "owner": "test", "description": "Orders.", "key": ("id",),
+        "first_partition": DAYS[0],
+        "source": FileSource(path="orders.csv", delimiter=";", split_by="at"),
+        "columns": (
+            Column(name="id", dtype="string"),
+            Column(name="at", dtype="timestamp"),
+            Column(name="count", dtype="integer"),
+        ),
+    }  # fmt: skip
+    return Dataset(**values | fields)
+
+
+def read(dataset, partitions, content=CSV):
+    return extract_rows(dataset, [content], partitions, "orders.csv")
+
+
+def test_partition_has_its_own_rows_alone():
+    extract = read(orders(), DAYS[:2])
+    assert frame_of(extract)[["id", "day"]].to_numpy().tolist() == [
+        ["a", "2013-01-01"], ["f", "2013-01-01"], ["b", "2013-01-02"]
+    ]  # fmt: skip
+    assert misfits_of(extract) == {"count": {1: "x"}}
+
+
+def test_every_line_belongs_to_a_partition():
+    extract = read(orders(), DAYS[:3])
+    assert extract.table.num_rows == 6
+    newest = read(orders(), [DAYS[2]])
+    assert frame_of(newest)["id"].dropna().tolist() == ["c", "e"]
+    assert [line for line, _, _ in malformed_of(newest)] == [5]
+
+
+def test_partition_has_landed_with_a_row_of_a_later_one():
+    content = CSV.replace(b"2013-01-02", b"2013-01-03")
+    assert newest_partition(orders(), [content], "orders.csv") == DAYS[2]
+    assert read(orders(), [DAYS[1]], content).table.num_rows == 0
+    with pytest.raises(PartitionMissing, match="has no row of 2013-01-04, nor of a later partition"):
+        read(orders(), DAYS)
+    assert newest_partition(orders(), [b"id;at;count\n"], "orders.csv") is None
+
+
+def test_hours_and_local_days_are_split_by_their_moments():
+    hour = datetime(2013, 1, 1, 23, tzinfo=UTC)
+    assert frame_of(read(orders(granularity="hour"), [hour]))["id"].tolist() == ["a"]
+    tokyo = read(orders(time_zone="Asia/Tokyo"), [DAYS[1]])
+    assert frame_of(tokyo)["id"].tolist() == ["a", "b"]
+
+
+def test_text_of_a_day_splits_by_days_and_months():
+    columns = (Column(name="id", dtype="string"), Column(name="at", dtype="string"))
+    content = b"id;at\na;2013-01-31\nb;2013-02-01\nc;2013-02-30\n"
+    monthly = orders(columns=columns, granularity="month", first_partition=DAYS[0])
+    assert frame_of(read(monthly, [DAYS[0]], content))["id"].tolist() == ["a"]
+    assert frame_of(read(monthly, [date(2013, 2, 1)], content))["id"].tolist() == ["b", "c"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"source": FileSource(path="a", split_by="on")}, "source.split_by: unknown on"),
+        ({"source": FileSource(path="a", split_by="count")}, "count must be a timestamp"),
+        ({"source": FileSource(path="a", split_by="id"), "granularity": "hour"}, "id must be a timestamp"),
+        ({"source": FileSource(path="{partition}", rename={"A": "b"})}, "source.rename: unknown b"),
+    ],
+)
+def test_impossible_split_is_refused(fields, message):
+    with pytest.raises(ValueError, match=message):
+        orders(**fields)
