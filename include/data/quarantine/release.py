@@ -271,4 +271,5 @@ def _exact_values(values: pd.Series[Any], dtype: str) -> list[Any]:
 
 
 def _microseconds(value: Any) -> int:
-    return int(pd.Timestamp(value).as_unit("us").value)
+    # `value` would be in nanoseconds, which end in 2262.
+    return int(pd.Timestamp(value).as_unit("us").asm8.view("i8"))

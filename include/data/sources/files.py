@@ -78,6 +78,8 @@ class Landing:
         DataError
             With the file that cannot be read, and the reason.
         """
+        if file_source(dataset).split_by is not None:
+            return self._read_rows(dataset, partitions)
         absent = self.missing(dataset, partitions)
         if absent or not partitions:
             first = f", the first is {self.location(dataset, absent[0])}" if absent else ""
@@ -88,21 +90,26 @@ class Landing:
         layout = Layout(dataset.columns, file_source(dataset))
         with self._translate_errors():
             files = filesystem.open_filesystem(self.uri, self.storage_options)
-            if layout.source.split_by is not None:
-                chunks = self._read_file(files, dataset, partitions[0])
-                return extract_rows(dataset, chunks, partitions, self.location(dataset, partitions[0]))
             contents = ((partition, self._read_file(files, dataset, partition)) for partition in partitions)
             return assemble(dataset, contents, layout, self.location)
 
     def _missing_rows(self, dataset: Dataset, partitions: Sequence[Partition]) -> list[Partition]:
-        path = landing_path(dataset, partitions[0])
+        location = self.location(dataset, partitions[0])
         with self._translate_errors():
             files = filesystem.open_filesystem(self.uri, self.storage_options)
-            if filesystem.find_missing(files, [path]):
+            if filesystem.find_missing(files, [landing_path(dataset, partitions[0])]):
                 return list(partitions)
-            chunks = self._read_file(files, dataset, partitions[0])
-            newest = newest_partition(dataset, chunks, self.location(dataset, partitions[0]))
+            newest = newest_partition(dataset, self._read_file(files, dataset, partitions[0]), location)
         return [partition for partition in partitions if newest is None or partition > newest]
+
+    def _read_rows(self, dataset: Dataset, partitions: Sequence[Partition]) -> Extract:
+        location = self.location(dataset, partitions[0])
+        with self._translate_errors():
+            files = filesystem.open_filesystem(self.uri, self.storage_options)
+            if filesystem.find_missing(files, [landing_path(dataset, partitions[0])]):
+                raise PartitionMissing(f"{location} has not landed. Ask the sender of {dataset.name} for it.")
+            chunks = self._read_file(files, dataset, partitions[0])
+            return extract_rows(dataset, chunks, partitions, location)
 
     def _read_file(self, files: FileSystem, dataset: Dataset, partition: Partition) -> Iterator[bytes]:
         path = landing_path(dataset, partition)

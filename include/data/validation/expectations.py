@@ -255,7 +255,7 @@ def _with_plain_dtypes(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _fits_float(integers: pd.Series[Any]) -> bool:
     """Return whether every integer of a column is exact as a float64."""
-    return bool(integers.dropna().abs().le(MAX_EXACT_FLOAT).all())
+    return bool(integers.dropna().between(-MAX_EXACT_FLOAT, MAX_EXACT_FLOAT).all())
 
 
 def _exception(outcome: ExpectationValidationResult) -> str:

@@ -61,3 +61,13 @@ def test_expectation_that_requires_values_fails_on_nulls_alone():
     assert ExpectationCheck(RANGE, "too high").run(rows).success
     result = ExpectationCheck(RANGE, "too high", requires_values=True).run(rows)
     assert result.message == "too high could not be checked: all of 2 values are null"
+
+
+def test_large_integers_beside_a_null_are_compared_exactly():
+    frame = pd.DataFrame({"id": pd.array([2**53 + 1, 2**53, -(2**63), None], dtype="Int64")})
+    unique = gxe.ExpectColumnValuesToBeUnique(column="id")
+    limit = gxe.ExpectColumnValuesToBeBetween(column="id", max_value=2**53)
+    checks = [ExpectationCheck(unique, "twice"), ExpectationCheck(limit, "too large", rejects_rows=True)]
+    results = run_expectations(frame, checks)
+    assert [result.success for result in results] == [True, False]
+    assert results[1].row_numbers.tolist() == [0]
