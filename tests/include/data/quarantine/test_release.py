@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import select
 
 from include.data.lake.delta_tables import Lake
+from include.data.lake.partition_columns import DAY
 from include.data.quarantine import queue as quarantine
 from include.data.quarantine.queue import RowFilter, discard_rows, pending
 from include.data.quarantine.release import release_rows
@@ -180,7 +181,7 @@ def test_rows_of_any_value_are_released_or_discarded(ingest, rows, queue, lake, 
     # On the second day every refused row is null in the column of moments and in that of numbers.
     frame.loc[12, ["id", "speed"]] = [None, None]
     for day, number in ((ONE, 1), (TWO, 2)):
-        part = frame[frame["day"] == f"{day}"]
+        part = frame[frame[DAY] == f"{day}"]
         assert ingest(part, run=f"cars_ingestion/{number}/1", days=(day,)).passed
     table = lake.read("cars_quarantine")
     assert {str(dtype) for dtype in table.dtypes} == {"object"}

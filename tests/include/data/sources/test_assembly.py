@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime
 
 import pytest
 
+from include.data.lake.partition_columns import DAY
 from include.data.sources.assembly import extract_rows, newest_partition
 from include.declarations import Column, Dataset, FileSource
 from include.errors import PartitionMissing
@@ -42,7 +43,7 @@ def read(dataset, partitions, content=CSV):
 
 def test_partition_has_its_own_rows_alone():
     extract = read(orders(), DAYS[:2])
-    assert frame_of(extract)[["id", "day"]].to_numpy().tolist() == [
+    assert frame_of(extract)[["id", DAY]].to_numpy().tolist() == [
         ["a", "2013-01-01"], ["f", "2013-01-01"], ["b", "2013-01-02"]
     ]  # fmt: skip
     assert misfits_of(extract) == {"count": {1: "x"}}
