@@ -12,6 +12,7 @@ import pyarrow as pa
 from include.data.lake.dtypes import TYPES
 from include.data.reading.columns import PLAIN, TypedColumn, read_array, read_values
 from include.data.reading.raw import decode_raw, encode_raw, escape
+from include.declarations.base import INTERNAL_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -19,12 +20,10 @@ if TYPE_CHECKING:
     from include.data.reading.spelling import Spelling
     from include.declarations import Column
 
-# Internal columns: no declared column begins like this.
-PREFIX = "_airworthy_"
 # JSON of the raw values of a row that do not fit, by column; null for almost all rows.
-MISFITS = f"{PREFIX}misfits"
+MISFITS = f"{INTERNAL_PREFIX}misfits"
 # JSON of a line that cannot be parsed as a row; its row has no other value.
-MALFORMED = f"{PREFIX}malformed"
+MALFORMED = f"{INTERNAL_PREFIX}malformed"
 INTERNAL_COLUMNS = (MISFITS, MALFORMED)
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from include.errors import DataError
@@ -78,3 +79,9 @@ def test_sweep_deletes_old_frames_only(staging, frame, storage_root):
 
 def test_sweep_of_an_empty_lake_deletes_nothing(staging):
     assert staging.sweep(datetime.now(UTC)) == 0
+
+
+def test_table_is_read_as_it_was_written(staging):
+    values = [datetime(9999, 12, 31, tzinfo=UTC), None]
+    table = pa.table({"whole": [2**63 - 1, None], "at": pa.array(values, pa.timestamp("us", "UTC"))})
+    assert staging.read_table(staging.write_table(RUN, "extracted", table)).equals(table)

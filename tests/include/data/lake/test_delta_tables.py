@@ -2,17 +2,19 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from threading import Barrier
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, write_deltalake
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from include.data.lake.delta_tables import Lake
+from include.data.lake.dtypes import TIMESTAMP, to_frame
 from include.data.lake.partition_columns import with_partition_columns
 from include.errors import DataError, PartitionMissing, ServiceUnavailable
 from include.partitions import hours_of
@@ -43,6 +45,26 @@ def test_frame_is_read_as_it_was_published(lake):
     lake.publish("things", frame, [ONE, TWO], metadata={})
     read = lake.read("things").sort_values("id", ignore_index=True)[list(frame.columns)]
     pd.testing.assert_frame_equal(read, frame)
+
+
+def test_extreme_values_are_read_to_the_bit(lake):
+    moments = [datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, 999_999, UTC), None]
+    frame = to_frame(
+        pa.table(
+            {
+                "text": ["ä€😀", " ", None],
+                "whole": [-(2**63), 2**63 - 1, None],
+                "number": [5e-324, -0.0, 0.1],
+                "yes": [True, None, False],
+                "at": pa.array(moments, TIMESTAMP),
+                "_airworthy_day": [str(ONE)] * 3,
+            }
+        )
+    )
+    lake.publish("things", frame, [ONE], metadata={})
+    read = lake.read("things")[list(frame.columns)]
+    pd.testing.assert_frame_equal(read, frame, check_exact=True)
+    assert read["number"].to_numpy().tobytes() == frame["number"].to_numpy().tobytes()
 
 
 def test_second_publication_replaces_its_days_only(lake):
