@@ -2,8 +2,8 @@
 ### Features
 
 Compute a feature view for each day or hour whose inputs are all published, from data known at prediction
-time. When an input is published again, the view's partition is computed again, once. Partitions can be
-backfilled.
+time. When an input is published again, the view's partition is computed again, once, and so are the views
+that read it. Partitions can be backfilled.
 
 **If a task fails:**
 
@@ -31,7 +31,7 @@ from airworthy.operators.features import (
     CheckLeakageOperator,
     MaterialiseFeaturesOperator,
 )
-from airworthy.operators.ingestion import PublishPartitionOperator
+from airworthy.operators.publication import PublishSourceOperator
 from airworthy.timetables import published_timetable
 from include.catalog import catalog
 
@@ -59,12 +59,11 @@ def features_dag(view: FeatureView) -> DAG:
         build = BuildFeaturesOperator(task_id="build", feature_view=view.name)
         check = CheckLeakageOperator(task_id="check_leakage", feature_view=view.name, frame=build.output)
         validate = DataValidationOperator(task_id="validate", subject=view.name, frame=build.output)
-        publish = PublishPartitionOperator(
+        publish = PublishSourceOperator(
             task_id="publish",
             table=view.name,
             frame=validate.output,
             code=XComArg(build, "code"),
-            partitions_of=view.name,
             outlets=[assets.feature_view(view.name)],
         )
         build >> [validate, check] >> publish

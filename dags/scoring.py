@@ -62,5 +62,6 @@ def scoring_dag(use_case: UseCase) -> DAG:
 
 
 for use_case in catalog().use_cases.values():
-    if is_needed(f"{use_case.name}_scoring"):
+    # Rows of a label's dataset are known only with their labels: nothing is left to predict.
+    if use_case.label.time is None and is_needed(f"{use_case.name}_scoring"):
         globals()[f"{use_case.name}_scoring"] = scoring_dag(use_case)

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ValidationError
 
 from include.declarations import CustomSource, Dataset, FeatureView, UseCase
+from include.declarations.feature_selection import FeatureSelection, Spine
+from include.declarations.features import as_dataset
 from include.errors import DeclarationError
 
 if TYPE_CHECKING:
@@ -43,22 +45,14 @@ class DeclarationPackage(Mapping[str, Any]):
     kind
         A key of `PACKAGES`.
     check
-        Function that raises DeclarationError if a declaration does not fit the others.
-    check_siblings
-        Function that raises DeclarationError if a declaration does not fit the valid ones of its package.
+        Function that raises DeclarationError if a declaration does not fit the others; it gets the
+        declaration, and all of the package that are valid by themselves.
     """
 
-    def __init__(
-        self,
-        root: str,
-        kind: str,
-        check: Callable[[Any], None],
-        check_siblings: Callable[[Any, Mapping[str, Any]], None] = lambda _, __: None,
-    ) -> None:
+    def __init__(self, root: str, kind: str, check: Callable[[Any, Mapping[str, Any]], None]) -> None:
         self.root = root
         self.kind = kind
         self._check = check
-        self._check_siblings = check_siblings
 
     def __getitem__(self, name: str) -> Any:
         return self._loaded[0][name]
@@ -81,26 +75,31 @@ class DeclarationPackage(Mapping[str, Any]):
 
     @cached_property
     def _loaded(self) -> tuple[dict[str, Any], dict[str, str]]:
-        valid: dict[str, Any] = {}
+        declared: dict[str, Any] = {}
         problems: dict[str, str] = {}
         package = import_module(f"{self.root}.{self.kind}")
         for name in sorted(module.name for module in iter_modules(package.__path__)):
             try:
                 module = declaration_module(self.kind, name, self.root)
-                declared = _read_declaration(module, self.kind, name)
-                self._check(declared)
+                declared[name] = _read_declaration(module, self.kind, name)
             # The module is somebody else's code: any error is a problem of its file.
             except (Exception, SystemExit) as error:  # noqa: BLE001
                 problems[name] = _format_problem(error)
-            else:
-                valid[name] = declared
-        for name, declared in list(valid.items()):
+        # Declarations may refer to others of their package: without the invalid ones, they are checked again.
+        while invalid := self._find_problems(declared):
+            problems |= invalid
+            declared = {name: value for name, value in declared.items() if name not in invalid}
+        return declared, problems
+
+    def _find_problems(self, declared: Mapping[str, Any]) -> dict[str, str]:
+        problems: dict[str, str] = {}
+        for name, declaration in declared.items():
             try:
-                self._check_siblings(declared, valid)
-            except DeclarationError as error:
+                self._check(declaration, declared)
+            # An own source is somebody else's code, too.
+            except (Exception, SystemExit) as error:  # noqa: BLE001
                 problems[name] = _format_problem(error)
-                del valid[name]
-        return valid, problems
+        return problems
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +135,20 @@ class Catalog:
         existing = ", ".join(sorted({*self.datasets, *self.feature_views}))
         raise DeclarationError(f"{name!r} is neither a dataset nor a feature view; there are {existing}.")
 
+    @property
+    def sources(self) -> dict[str, Dataset]:
+        """What a feature view may read: the datasets, and the feature views as datasets."""
+        views = self.feature_views
+        return {**self.datasets, **{name: as_dataset(views[name], views, self.datasets) for name in views}}
+
+    def spine_of(self, use_case: UseCase) -> Spine:
+        """Return the rows that a use case predicts."""
+        return Spine.of(use_case, self.feature_views, self.datasets)
+
+    def features_of(self, use_case: UseCase) -> FeatureSelection:
+        """Return the features of a use case and the rows that they are joined to."""
+        return FeatureSelection.of(use_case, self.feature_views, self.datasets)
+
 
 @cache
 def catalog() -> Catalog:
@@ -149,9 +162,9 @@ def discover(root: str) -> Catalog:
 
     A package is imported when it is first used, so that code for datasets does not wait for use cases.
     """
-    datasets = DeclarationPackage(root, "datasets", _check_dataset, _check_foreign_keys)
-    views = DeclarationPackage(root, "features", lambda view: _check_view(view, datasets))
-    use_cases = DeclarationPackage(root, "use_cases", lambda case: _check_use_case(case, datasets, views))
+    datasets = DeclarationPackage(root, "datasets", _check_dataset)
+    views = DeclarationPackage(root, "features", lambda view, others: _check_view(view, datasets, others))
+    use_cases = DeclarationPackage(root, "use_cases", lambda case, _: _check_use_case(case, datasets, views))
     return Catalog(datasets, views, use_cases)
 
 
@@ -173,6 +186,8 @@ def _read_declaration(module: ModuleType, kind: str, name: str) -> Any:
     function = {"features": "build", "use_cases": "build_model"}.get(kind)
     if function and not callable(getattr(module, function, None)):
         raise DeclarationError(f"{function}: define this function in the file of {attribute}")
+    if not callable(getattr(module, "request_features", len)):
+        raise DeclarationError("request_features: define a function of this name, or rename it")
     if isinstance(declared, UseCase) and declared.tuning:
         _require_tunable(module.build_model, declared.tuning.parameters)
     return declared
@@ -186,7 +201,8 @@ def _require_tunable(build: Callable[..., Any], parameters: Mapping[str, Any]) -
         _require_name(name, with_default, "tuning.parameters, arguments of build_model() with a default")
 
 
-def _check_dataset(dataset: Dataset) -> None:
+def _check_dataset(dataset: Dataset, datasets: Mapping[str, Dataset]) -> None:
+    _check_foreign_keys(dataset, datasets)
     if isinstance(dataset.source, CustomSource):
         dataset.source.require_usable()
 
@@ -205,29 +221,26 @@ def _check_foreign_keys(declared: Dataset | FeatureView, datasets: Mapping[str, 
                 )
 
 
-def _check_view(view: FeatureView, datasets: DeclarationPackage) -> None:
+def _check_view(view: FeatureView, datasets: DeclarationPackage, views: Mapping[str, FeatureView]) -> None:
     _check_foreign_keys(view, datasets)
     for source in view.sources:
         datasets.require_no_problem(source.dataset, "sources.dataset")
-        _require_name(source.dataset, datasets, "sources.dataset")
-        _require_lookback(view, source, datasets[source.dataset])
+    as_dataset(view, views, datasets)
+    for source in view.sources:
+        read_view = views.get(source.dataset)
+        declared = as_dataset(read_view, views, datasets) if read_view else datasets[source.dataset]
+        _require_lookback(view, source, declared)
 
 
 def _check_use_case(case: UseCase, datasets: DeclarationPackage, views: DeclarationPackage) -> None:
-    views.require_no_problem(case.feature_view, "feature_view")
+    for name in case.feature_views:
+        views.require_no_problem(name, "feature_view")
+        _require_name(name, views, "feature_view")
     datasets.require_no_problem(case.label.dataset, "label.dataset")
-    _require_name(case.feature_view, views, "feature_view")
     _require_name(case.label.dataset, datasets, "label.dataset")
-    view = views[case.feature_view]
-    columns = {column.name for column in view.columns}
+    selection = FeatureSelection.of(case, views, datasets)
     for feature in case.features:
-        _require_name(feature, columns, "features")
-        _require_usable_feature(feature, view)
-    for column in case.baseline_by:
-        _require_name(column, columns, "baseline_by")
-    for gate in case.gates:
-        for column in gate.columns:
-            _require_name(column, columns, f"gates.{gate.name}")
+        _require_usable_feature(feature, case, selection)
     _require_days(datasets[case.label.dataset])
     label_columns = {column.name: column for column in datasets[case.label.dataset].columns}
     _require_name(case.label.column, label_columns, "label.column")
@@ -255,15 +268,18 @@ def _require_lookback(view: FeatureView, source: ViewSource, dataset: Dataset) -
         )
 
 
-def _require_usable_feature(name: str, view: FeatureView) -> None:
-    if name == view.entity:
+def _require_usable_feature(name: str, case: UseCase, selection: FeatureSelection) -> None:
+    origin = selection.origins[name]
+    if origin.column in selection.entity_types:
         raise DeclarationError(
-            f"features: {name!r} is the entity of {view.name}: a model would learn single entities by heart"
+            f"features: {name!r} is the entity of {origin.table}: a model would learn entities by heart"
         )
-    if any(column.name == name and column.dtype == "timestamp" for column in view.columns):
+    if origin == (case.label.dataset, case.label.column):
+        raise DeclarationError(f"features: {name!r} is the label: nobody can send it before the event")
+    if selection.columns[name].dtype == "timestamp":
         raise DeclarationError(
             f"features: {name!r} is a timestamp: those of new rows are later than all of the training rows. "
-            f"Derive a feature from it, such as the hour, in {view.name}"
+            f"Derive a feature from it, such as the hour, in {origin.table}"
         )
 
 

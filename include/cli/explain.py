@@ -6,7 +6,7 @@ import json
 from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import BadParameter, Option, Typer
 
@@ -14,7 +14,7 @@ from include.cli.options import MODELS, AsJson, Model, parse_day
 from include.cli.output import print_json, print_table, print_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     import pandas as pd
     from sqlalchemy import Connection
@@ -83,8 +83,8 @@ def explain_request(use_case: str, request_id: str) -> tuple[int, list[Attributi
     from include.settings import settings
 
     with connect(settings().database_url).connect() as connection:
-        version, body = read_request(connection, use_case, request_id)
-    return version, _attribute(use_case, version, lambda model: _parse_rows(model, body))
+        version, records = read_request(connection, use_case, request_id)
+    return version, _attribute(use_case, version, lambda model: _parse_rows(model, records))
 
 
 def explain_entity(
@@ -115,9 +115,9 @@ def explain_entity(
     return version, _attribute(use_case, version, lambda _: read_entity(lake, use_case, entity, day))
 
 
-def read_request(connection: Connection, use_case: str, request_id: str) -> tuple[int, bytes]:
+def read_request(connection: Connection, use_case: str, request_id: str) -> tuple[int, list[dict[str, Any]]]:
     """
-    Return the version that answered a request, and the body of the request, at most 20 rows of it.
+    Return the version that answered a request, and the keys and features of at most 20 of its rows.
 
     Raises
     ------
@@ -137,13 +137,14 @@ def read_request(connection: Connection, use_case: str, request_id: str) -> tupl
     row = connection.execute(query).first()
     if row is None or not row.inputs:
         raise DataError(f"No request {request_id} to {use_case} is in the inference log.")
-    body = json.dumps({"dataframe_records": row.inputs[:MAX_EXPLAINED_ROWS]})
-    return row.version, body.encode()
+    return row.version, row.inputs[:MAX_EXPLAINED_ROWS]
 
 
 def read_entity(lake: Lake, use_case: str, entity: str, day: date | None) -> pd.DataFrame:
     """
-    Return the newest row of an entity in the use case's feature view, or that of a day.
+    Return the newest row of an entity among those that the use case predicts, or that of a day.
+
+    Of a key of several columns, `entity` holds the values with commas between them.
 
     Raises
     ------
@@ -151,17 +152,24 @@ def read_entity(lake: Lake, use_case: str, entity: str, day: date | None) -> pd.
         If there is none.
     """
     from include.catalog import catalog
+    from include.data.feature_store.feature_rows import read_feature_rows
+    from include.data.lake.partition_columns import DAY
     from include.errors import DataError
 
     declared = catalog()
-    view = declared.feature_views[declared.use_cases[use_case].feature_view]
-    columns = [view.entity, view.time, *declared.use_cases[use_case].features]
-    rows = lake.read(view.name, None if day is None else [day], columns=columns)
-    newest = rows[rows[view.entity].astype(str) == entity].sort_values(view.time).tail(1)
+    selection = declared.features_of(declared.use_cases[use_case])
+    spine = selection.spine
+    keys = list(spine.keys)
+    days = lake.days(spine.table) if day is None else [day]
+    rows = lake.read(spine.table, days, columns=[*keys, spine.time, DAY])
+    newest = rows[rows[keys].astype(str).agg(",".join, axis=1) == entity].sort_values(spine.time).tail(1)
     if newest.empty:
         when = "" if day is None else f" on {day}"
-        raise DataError(f"{view.name} has no row of {view.entity} {entity}{when}.")
-    return newest
+        raise DataError(f"{spine.table} has no row of {','.join(keys)} {entity}{when}.")
+    newest_day = [date.fromisoformat(newest[DAY].iloc[0])]
+    features = declared.use_cases[use_case].features
+    of_day = read_feature_rows(selection, lake, newest_day, names=features)
+    return of_day.merge(newest[[*keys, spine.time]], on=[*keys, spine.time])
 
 
 def _attribute(
@@ -180,8 +188,15 @@ def _attribute(
         return attribute(loaded.model, background(folder, loaded.model), rows)
 
 
-def _parse_rows(model: ServedModel, body: bytes) -> pd.DataFrame:
+def _parse_rows(model: ServedModel, records: list[dict[str, Any]]) -> pd.DataFrame:
     from include.inference import scoring_protocol
 
+    # The log holds the keys of a row beside its features.
+    rows = [_select(row, model.columns) for row in records]
+    body = json.dumps({"dataframe_records": rows}).encode()
     request = scoring_protocol.parse_request(body, "application/json", model.columns)
     return scoring_protocol.frame([request], model.columns)
+
+
+def _select(row: dict[str, Any], names: Collection[str]) -> dict[str, Any]:
+    return {name: row[name] for name in names if name in row}

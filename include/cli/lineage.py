@@ -92,10 +92,10 @@ def labels(
 
     lake = _lake()
     use_case = catalog().use_cases[model]
-    view = catalog().feature_views[use_case.feature_view]
+    spine = catalog().spine_of(use_case)
     minimum = use_case.label.minimum_completeness
     records = []
-    for day, counts in label_completeness(use_case, view, lake, lake.days(view.name)[-days:]).items():
+    for day, counts in label_completeness(use_case, spine, lake, lake.days(spine.table)[-days:]).items():
         figures = {"day": day, **asdict(counts), "completeness": counts.share}
         records.append({**figures, "learnt_from": counts.share >= minimum})
     if as_json:

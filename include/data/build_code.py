@@ -37,12 +37,15 @@ def view_code(view: FeatureView, build: Build, *, datasets: Mapping[str, Dataset
     Return the digest of what determines the rows of a feature view.
 
     It covers the code of the module of `build`, where comments, docstrings and layout do not count, the
-    declared fields that shape rows, and the same of each dataset. Modules that it imports are not covered.
+    declared fields that shape rows, and the same of each source. Modules that it imports are not covered.
     """
     declared = datasets if datasets is not None else catalog().datasets
     described = _described(view, _VIEW_FIELDS)
     described["online"] = view.online is not None
-    sources = {source.dataset: dataset_code(declared[source.dataset]) for source in view.sources}
+    names = [source.dataset for source in view.sources]
+    sources = {
+        name: dataset_code(declared[name]) if name in declared else declared_code(name) for name in names
+    }
     return _hash_json([described, _code_of(sys.modules[build.__module__]), sources])
 
 

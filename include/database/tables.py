@@ -18,6 +18,7 @@ from sqlalchemy import (
     Text,
     create_engine,
     func,
+    text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
@@ -129,6 +130,8 @@ snapshot = Table(
     Column("last_day", Date, nullable=False),
     # Days between `first_day` and `last_day` whose labels were too few.
     Column("excluded_days", JSONB, nullable=False),
+    # Table version of each further feature view.
+    Column("joined_versions", JSONB, nullable=False, server_default=text("'{}'")),
     Column("rows", BigInteger, nullable=False),
     Column("completeness", Double),
     # The first DAG run that created the snapshot.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -27,13 +27,18 @@ from include.declarations.checks import (
     require_checkable,
 )
 from include.declarations.columns import Column
+from include.declarations.datasets import Dataset
+from include.errors import DeclarationError
 from include.partitions import Calendar
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class ViewSource(Declaration):
     """
-    A dataset that a feature view reads: partitions of its own time, and `lookback_days` and `lookback_hours`
-    back.
+    A dataset or another feature view that a feature view reads: partitions of its own time, and
+    `lookback_days` and `lookback_hours` back.
 
     Partitions that are not known when the view's partition is are not read. `columns` are the view's columns
     that come from this dataset; a column that no source names may come from any of them.
@@ -66,7 +71,8 @@ class FeatureView(Declaration):
     Features of one entity, built per day by `build(frames, day)` of the declaration's module, or per hour (in
     UTC) by `build(frames, hour)`.
 
-    `entity` is the key column, `time` the column with the time of the event. A feature may be used only if it
+    `entity` is the key column, or several that together identify an entity, which may recur on other days.
+    `time` is the column with the time of the event. A feature may be used only if it
     was known `horizon` before the event. Each source adds a column `<dataset>_known_at` (timestamp, nullable)
     to `columns`, unless it is declared. `volume` bounds the number of rows per partition. Rejected rows are
     not published; if they are more than the share `quarantine_limit` (0 to 1) of a partition, nothing is. The
@@ -81,7 +87,7 @@ class FeatureView(Declaration):
     description: str
     tags: tuple[Tag, ...] = ()
     sources: tuple[ViewSource, ...] = Field(min_length=1)
-    entity: str
+    entity: str | tuple[str, ...]
     time: str
     horizon: Duration = timedelta(0)
     granularity: Literal["day", "hour"] = "day"
@@ -100,12 +106,16 @@ class FeatureView(Declaration):
         types = {column.name: column.dtype for column in self.columns}
         require_unique([column.name for column in self.columns], "columns")
         require_unique([source.dataset for source in self.sources], "sources")
-        require_known((self.entity,), types, "entity")
+        require_unique(self.keys, "entity")
+        require_known(self.keys, types, "entity")
         require_known((self.time,), types, "time")
         if types[self.time] != "timestamp":
             raise ValueError(f"time: {self.time} must be a column of type timestamp")
-        if types[self.entity] not in {"string", "integer"}:
-            raise ValueError(f"entity: {self.entity} must be a column of type string or integer")
+        if not self.keys or self.time in self.keys:
+            raise ValueError("entity: name one or more columns besides the time")
+        for name in self.keys:
+            if types[name] not in {"string", "integer"}:
+                raise ValueError(f"entity: {name} must be a column of type string or integer")
         for source in self.sources:
             require_known(source.columns, types, "sources.columns")
         require_checkable(self.columns, self.freshness, self.stability, self.foreign_keys)
@@ -133,15 +143,63 @@ class FeatureView(Declaration):
     @property
     def keys(self) -> tuple[str, ...]:
         """Columns of the entity."""
-        return (self.entity,)
+        return (self.entity,) if isinstance(self.entity, str) else self.entity
 
     @property
     def features(self) -> tuple[Column, ...]:
         """Columns that are neither the entity, the event time nor a `<dataset>_known_at` column."""
-        others = {self.entity, self.time, *(source.known_at for source in self.sources)}
+        others = {*self.keys, self.time, *(source.known_at for source in self.sources)}
         return tuple(column for column in self.columns if column.name not in others)
 
     def sources_of(self, column: str) -> tuple[ViewSource, ...]:
         """Return the sources that `column` may come from."""
         named = tuple(source for source in self.sources if column in source.columns)
         return named or self.sources
+
+
+def as_dataset(
+    view: FeatureView,
+    views: Mapping[str, FeatureView],
+    datasets: Mapping[str, Dataset],
+    path: tuple[str, ...] = (),
+) -> Dataset:
+    """
+    Return a feature view as the dataset that other views read: its partitions, known once they are online.
+
+    Parameters
+    ----------
+    path
+        Names of the views that read it.
+
+    Raises
+    ------
+    DeclarationError
+        If the view is built from itself, or a source does not exist.
+    """
+    readers = (*path, view.name)
+    if view.name in path:
+        raise DeclarationError(f"sources: {' reads '.join(readers)}: a view cannot be built from itself")
+    sources: list[Dataset] = []
+    for source in view.sources:
+        if source.dataset in views:
+            sources.append(as_dataset(views[source.dataset], views, datasets, readers))
+        elif source.dataset in datasets:
+            sources.append(datasets[source.dataset])
+        else:
+            existing = ", ".join(sorted({*datasets, *views}))
+            raise DeclarationError(
+                f"sources.dataset: {source.dataset!r} does not exist; there are {existing}"
+            )
+    ends = [source.last_partition for source in sources]
+    # Without validation: a view has no source of its own.
+    return Dataset.model_construct(  # type: ignore[call-arg]
+        name=view.name,
+        owner=view.owner,
+        description=view.description,
+        columns=view.columns,
+        key=view.keys,
+        first_partition=min(source.first_partition for source in sources),
+        last_partition=None if None in ends else max(end for end in ends if end is not None),
+        granularity=view.granularity,
+        known_from=view.known_from,
+    )

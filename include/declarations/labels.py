@@ -49,10 +49,15 @@ class Label(Declaration):
     or more `classes`, in order: the column holds them as they are declared, texts or integers, or `bands`
     divide a number: `bands=(15, 60)` gives three classes, up to 15, above 15 up to 60, and above 60. A day is
     used for training once the share `minimum_completeness` (0 to 1) of its rows has its label.
+
+    A label belongs to the row of the feature view with the same entity and day. With `time`, the column of
+    the dataset with the time of the event, each row of the dataset is an example instead: it has the entity
+    columns of all feature views, and features are joined as of that time.
     """
 
     dataset: Name
     column: str
+    time: str | None = None
     above: float | None = None
     positive: Value | None = None
     bands: tuple[float, ...] = ()

@@ -29,6 +29,13 @@ class UseCase(Declaration):
     """
     One model, from its features to its callers; its module defines `build_model()`, an untrained estimator.
 
+    `features` are columns of `feature_view`, or of several `feature_views`: a column that only one of them
+    has by its name, others as `view.column`. A model is asked about the rows of the first view; features of
+    the others are joined by their entity, as of the time of the prediction. The features in `request` are
+    always sent by the caller; in training they are columns of the rows, with `label.time` of the label's
+    dataset. A function `request_features(frame)` of the module computes what the estimator gets from the
+    features, in training and serving.
+
     With `tuning`, `build_model(**parameters)` takes the tuned parameters and has a default for each. `cost`
     is the cost of a wrong prediction. `baseline_by` names columns of the feature view, such as the hour: the
     baseline prediction is the mean target of each combination of their values in the training rows.
@@ -42,8 +49,10 @@ class UseCase(Declaration):
     description: str
     tags: tuple[Tag, ...] = ()
     task: Task
-    feature_view: Name
+    feature_view: Name = ""
+    feature_views: tuple[Name, ...] = ()
     features: tuple[str, ...] = Field(min_length=1)
+    request: tuple[str, ...] = ()
     label: Label
     metric: Metric
     gates: tuple[AnyGate, ...] = Field(min_length=1)
@@ -62,7 +71,9 @@ class UseCase(Declaration):
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
+        self._complete_views()
         require_unique(self.features, "features")
+        require_known(self.request, self.features, "request")
         require_known([self.metric], METRICS[self.task], f"metric of a {self.task} task")
         if self.prediction_range[0] >= self.prediction_range[1]:
             raise ValueError(f"prediction_range {self.prediction_range} is empty")
@@ -84,6 +95,17 @@ class UseCase(Declaration):
     def class_names(self) -> tuple[str, ...]:
         """Names of the classes in the order of their codes; none of a regression."""
         return () if self.task == "regression" else self.label.class_names
+
+    def _complete_views(self) -> None:
+        if not self.feature_view and not self.feature_views:
+            raise ValueError("feature_view: name the feature view, or several in feature_views")
+        require_unique(self.feature_views, "feature_views")
+        views = self.feature_views or (self.feature_view,)
+        if self.feature_view not in {"", views[0]}:
+            raise ValueError("feature_view: declare feature_view or feature_views, not both")
+        # The model is frozen: only object.__setattr__ can complete it.
+        object.__setattr__(self, "feature_views", views)
+        object.__setattr__(self, "feature_view", views[0])
 
     def _check_label(self) -> None:
         form = self.label.form

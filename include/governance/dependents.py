@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import func, select
 
+from include.data.snapshots.records import reads_any
 from include.database.tables import desired_state, inference_log, snapshot
 from include.governance import usage
 from include.release import rollout
@@ -73,7 +74,7 @@ def snapshots_of_table(connection: Connection, name: str) -> list[str]:
     """Return the recorded snapshots that name a table: use case, digest and day."""
     query = (
         select(snapshot.c.use_case, snapshot.c.digest, snapshot.c.as_of)
-        .where(or_(snapshot.c.feature_view == name, snapshot.c.label_dataset == name))
+        .where(reads_any([name]))
         .order_by(snapshot.c.use_case, snapshot.c.as_of)
     )
     return [f"{row.use_case} {row.digest[:12]} as of {row.as_of}" for row in connection.execute(query)]
@@ -84,7 +85,7 @@ def _served_models(connection: Connection, table: str) -> list[str]:
         select(snapshot.c.use_case)
         .join(desired_state, desired_state.c.use_case == snapshot.c.use_case)
         .where(desired_state.c.champion.is_not(None))
-        .where(or_(snapshot.c.feature_view == table, snapshot.c.label_dataset == table))
+        .where(reads_any([table]))
         .distinct()
         .order_by(snapshot.c.use_case)
     )

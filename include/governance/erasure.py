@@ -6,12 +6,13 @@ from dataclasses import asdict, dataclass, replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
-from sqlalchemy import or_, select
+from sqlalchemy import select
 
 from include.data.lake.commit_log import list_files
 from include.data.lake.erasure import Entity, TableErasure, erase_rows, find_rows, has_column
 from include.data.lake.staged_frames import delete_frames, find_frames
 from include.data.lake.table_files import ARCHIVE, list_archives, list_tables
+from include.data.snapshots.records import reads_any
 from include.database import ledger
 from include.database.tables import snapshot
 from include.errors import DataError, PartitionMissing
@@ -232,18 +233,19 @@ def _unreadable_snapshots(connection: Connection, lake: Lake, erasures: list[Tab
         erasure.table: set(erasure.files) for erasure in erasures if not erasure.table.startswith(ARCHIVE)
     }
     tables = list(deleted)
-    query = (
-        select(snapshot)
-        .where(or_(snapshot.c.feature_view.in_(tables), snapshot.c.label_dataset.in_(tables)))
-        .order_by(snapshot.c.use_case, snapshot.c.as_of)
-    )
+    query = select(snapshot).where(reads_any(tables)).order_by(snapshot.c.use_case, snapshot.c.as_of)
     for row in connection.execute(query).mappings():
         days = _days(row)
-        parts = (
-            (row["feature_view"], row["feature_version"]),
-            (row["label_dataset"], row["label_version"]),
+        versions = {
+            row["feature_view"]: row["feature_version"],
+            row["label_dataset"]: row["label_version"],
+            **row["joined_versions"],
+        }
+        read = (
+            _reads(lake, table, version, days, deleted.get(table, set()))
+            for table, version in versions.items()
         )
-        if any(_reads(lake, table, version, days, deleted.get(table, set())) for table, version in parts):
+        if any(read):
             yield f"{row['use_case']} {row['digest'][:12]} as of {row['as_of']}"
 
 

@@ -133,8 +133,10 @@ def view_entry(
     use_cases = usage.use_cases_of_view(declared, name)
     for use_case in use_cases:
         model = (facts or {}).get(use_case, ModelFacts())
-        for feature in declared.use_cases[use_case].features:
-            models.setdefault(feature, []).append(_feature_use(use_case, feature, model))
+        names = declared.use_cases[use_case].features
+        columns_of_view = declared.features_of(declared.use_cases[use_case]).columns_of(name, names)
+        for feature, column in columns_of_view.items():
+            models.setdefault(column, []).append(_feature_use(use_case, feature, model))
     freshness, columns = _describe_table(view, lake, models, now)
     return TableEntry(
         name=name,
@@ -142,11 +144,11 @@ def view_entry(
         description=view.description,
         tags=view.tags,
         granularity=view.granularity,
-        key=(view.entity,),
+        key=view.keys,
         sources=tuple(source.dataset for source in view.sources),
         freshness=freshness,
         columns=columns,
-        feature_views=(),
+        feature_views=tuple(usage.views_of_dataset(declared, name)),
         labels=(),
         use_cases=tuple(use_cases),
     )

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def views_of_dataset(declared: Catalog, dataset: str) -> list[str]:
-    """Return the feature views that are built from a dataset."""
+    """Return the feature views that are built from a dataset, or from another view."""
     return [view.name for view in declared.feature_views.values() if dataset in _sources(view)]
 
 
@@ -34,12 +34,12 @@ def use_cases_of_dataset(declared: Catalog, dataset: str) -> list[str]:
 
 def views_of_use_case(use_case: UseCase) -> list[str]:
     """Return the feature views of a use case."""
-    return [use_case.feature_view]
+    return list(use_case.feature_views)
 
 
 def entity_columns(view: FeatureView) -> list[str]:
     """Return the columns of a view's entity."""
-    return [view.entity]
+    return list(view.keys)
 
 
 def _sources(view: FeatureView) -> list[str]:

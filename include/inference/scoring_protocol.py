@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
@@ -15,11 +15,13 @@ from pydantic_core import PydanticCustomError
 
 from include.errors import DataError
 from include.inference.model import DTYPES
+from include.inference.request_keys import NO_KEYS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from include.inference.model import ColumnType
+    from include.inference.request_keys import Keys
 
 MAX_BODY_BYTES = 2 * 1024 * 1024
 MAX_ROWS = 10_000
@@ -38,35 +40,26 @@ class BadRequest(DataError):
 
 
 @dataclass(frozen=True, slots=True)
-class Key:
-    """The entity column that a caller may send instead of the features, and its type."""
-
-    name: str
-    kind: ColumnType
-
-
-@dataclass(frozen=True, slots=True)
 class Rows:
     """
     The checked rows of one request, column by column; None is a missing value.
 
-    If `keys` holds the entity keys of the rows, columns may be absent: they are looked up by key.
+    `keys` are the entity columns and the time that were sent; features that can be looked up by them may be
+    absent.
     """
 
     columns: dict[str, list[Any]]
     count: int
-    keys: list[Any] | None = None
+    keys: dict[str, list[Any]] = field(default_factory=dict)
 
     def records(self) -> list[dict[str, Any]]:
-        """Return one dictionary per row."""
-        return [
-            dict(zip(self.columns, values, strict=True))
-            for values in zip(*self.columns.values(), strict=True)
-        ]
+        """Return one dictionary per row, of its keys and features."""
+        columns = self.keys | self.columns
+        return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
 
 def parse_request(
-    body: bytes, content_type: str, columns: dict[str, ColumnType], key: Key | None = None
+    body: bytes, content_type: str, columns: dict[str, ColumnType], keys: Keys = NO_KEYS
 ) -> Rows:
     """
     Return the checked rows of a request.
@@ -77,8 +70,8 @@ def parse_request(
         The HTTP request's body (JSON or CSV) and its Content-Type.
     columns
         The type of each feature, in the order of training.
-    key
-        The entity column. A request that has it needs no other column.
+    keys
+        Further columns that are accepted; features that can be looked up by them need not be sent.
 
     Raises
     ------
@@ -91,15 +84,14 @@ def parse_request(
         )
     media_type = content_type.partition(";")[0].strip().lower()
     if media_type in {"text/csv", "application/csv"}:
-        key_column = {key.name: key.kind} if key else {}
-        names, rows = _from_csv(body, columns | key_column)
+        names, rows = _from_csv(body, {**keys.kinds, **columns})
     elif media_type in {"", "application/json"}:
         names, rows = _from_json(body, columns)
     else:
         raise BadRequest(
             f"Content-Type {media_type} is not supported; send application/json or text/csv.", 415
         )
-    return _check_values(names, rows, columns, key)
+    return _check_values(names, rows, columns, keys)
 
 
 def frame(requests: Sequence[Rows], columns: dict[str, ColumnType]) -> pd.DataFrame:
@@ -232,7 +224,7 @@ def _describe_problem(error_type: str, value: Any, kind: ColumnType) -> str:
 
 
 def _check_values(
-    names: list[str], rows: list[list[Any]], columns: dict[str, ColumnType], key: Key | None
+    names: list[str], rows: list[list[Any]], columns: dict[str, ColumnType], keys: Keys
 ) -> Rows:
     if not rows:
         raise BadRequest("There is no row to predict.")
@@ -240,25 +232,24 @@ def _check_values(
         raise BadRequest(
             f"There are {len(rows)} rows; at most {MAX_ROWS} are accepted at once. Send fewer.", 413
         )
-    _check_names(names, columns, key)
+    _check_names(names, columns, keys)
     values_by_name = dict(zip(names, zip(*rows, strict=True), strict=True))
-    keys = None
-    if key is not None and key.name in values_by_name:
-        keys = check_column(key.name, values_by_name[key.name], key.kind)
-    checked = {
-        name: check_column(name, values_by_name[name], kind)
-        for name, kind in columns.items()
-        if name in values_by_name
-    }
-    return Rows(checked, len(rows), keys)
+    sent_keys = _check_columns(values_by_name, keys.kinds)
+    sent_features = _check_columns(values_by_name, columns)
+    return Rows(sent_features, len(rows), sent_keys)
 
 
-def _check_names(names: list[str], columns: dict[str, ColumnType], key: Key | None) -> None:
-    """Raise BadRequest if a column is missing, unknown or repeated; with the key, none is missing."""
-    key_names = {key.name} if key else set()
+def _check_columns(
+    values: Mapping[str, Sequence[Any]], kinds: Mapping[str, ColumnType]
+) -> dict[str, list[Any]]:
+    return {name: check_column(name, values[name], kind) for name, kind in kinds.items() if name in values}
+
+
+def _check_names(names: list[str], columns: dict[str, ColumnType], keys: Keys) -> None:
+    """Raise BadRequest if a column is unknown or repeated, or missing and cannot be looked up."""
     sent = set(names)
-    missing = [] if sent & key_names else [name for name in columns if name not in sent]
-    unknown = sorted(sent - columns.keys() - key_names)
+    missing = [name for name in columns if name not in sent and not keys.can_look_up(name, sent)]
+    unknown = sorted(sent - columns.keys() - keys.kinds.keys())
     repeated = sorted({name for name in names if names.count(name) > 1}) if len(sent) < len(names) else []
     if not (missing or unknown or repeated):
         return
@@ -268,9 +259,9 @@ def _check_names(names: list[str], columns: dict[str, ColumnType], key: Key | No
         for problem, affected in problems.items()
         if affected
     ]
-    key_hint = f", or {key.name} alone" if key else ""
     raise BadRequest(
-        f"The columns are not the model's: {'; '.join(listed)}. It takes {', '.join(columns)}{key_hint}."
+        f"The columns are not the model's: {'; '.join(listed)}. It takes {', '.join(columns)}"
+        f"{keys.describe(columns)}."
     )
 
 

@@ -8,19 +8,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from include.data.lake.partition_columns import DAY, HOUR
+from include.data.feature_store.feature_rows import partition_columns
 from include.inference.predictions import PREDICTION, PROBABILITY, VERSION, InvalidPrediction
 from include.modeling.training.fit import feature_columns
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from include.declarations import FeatureView, UseCase
+    from include.declarations import UseCase
+    from include.declarations.feature_selection import Spine
     from include.inference.model import ServedModel
 
 
 def score_batch(
-    use_case: UseCase, view: FeatureView, model: ServedModel, frame: pd.DataFrame, *, version: int
+    use_case: UseCase, spine: Spine, model: ServedModel, frame: pd.DataFrame, *, version: int
 ) -> pd.DataFrame:
     """
     Predict every row of `frame`.
@@ -29,20 +30,20 @@ def score_batch(
     ----------
     use_case
         Use case of the model.
-    view
-        Feature view of the rows; it names the entity and the time column.
+    spine
+        Key, entity and time columns of the rows.
     model
         Loaded model.
     frame
-        Rows of the feature view (n).
+        Rows of the spine with all features (n).
     version
         Version of the model.
 
     Returns
     -------
     DataFrame
-        Entity, time, `DAY`, `PREDICTION` and `VERSION` (n rows). Of several classes, the prediction is the
-        most probable one, as it stands in the data; each has a column in `probability_columns`.
+        Columns of the spine, partition, `PREDICTION` and `VERSION` (n rows). Of several classes, the most
+        probable one, as it stands in the data; each has a column in `probability_columns`.
 
     Raises
     ------
@@ -56,23 +57,19 @@ def score_batch(
     valid = np.isfinite(predictions) & (predictions >= low) & (predictions <= high)
     invalid_rows = ~(valid.all(axis=1) if valid.ndim > 1 else valid)
     if invalid_rows.any():
-        first = frame.loc[invalid_rows, view.entity].iloc[0]
+        first = ", ".join(map(str, frame.loc[invalid_rows, list(spine.keys)].iloc[0]))
         raise InvalidPrediction(
             f"{use_case.name} version {version}: {int(invalid_rows.sum())} of {len(frame)} predictions are "
-            f"not from {low:g} to {high:g}, the first one for {view.entity} {first}. Nothing was scored: "
-            "check those rows, or roll the version back."
+            f"not from {low:g} to {high:g}, the first one for {', '.join(spine.keys)} {first}. "
+            "Nothing was scored: check those rows, or roll the version back."
         )
-    scored = frame[[view.entity, view.time, *_partition_columns(view)]]
+    scored = frame[[*spine.columns, *partition_columns(spine)]]
     if not model.classes:
         return scored.assign(**{PREDICTION: predictions}, **{VERSION: version}).reset_index(drop=True)
     most_probable = np.asarray(model.classes, dtype=object)[predictions.argmax(axis=1)]
     probabilities = dict(zip(probability_columns(model.classes), predictions.T, strict=True))
     columns: dict[str, Any] = {PREDICTION: most_probable, **probabilities, VERSION: version}
     return scored.assign(**columns).reset_index(drop=True)
-
-
-def _partition_columns(view: FeatureView) -> list[str]:
-    return [DAY, HOUR] if view.granularity == "hour" else [DAY]
 
 
 def probability_columns(classes: Sequence[str | int]) -> list[str]:

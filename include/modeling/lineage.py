@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from mlflow import MlflowClient
@@ -13,9 +13,8 @@ from mlflow.exceptions import MlflowException
 from sqlalchemy import func, select
 
 from include.catalog import catalog
-from include.data.features import availability
+from include.data.features.lineage import CommitLogs, read_dependents, read_inputs
 from include.data.lake import commit_log
-from include.data.lake.commit_log import Commit
 from include.data.lake.partition_columns import DAY
 from include.data.snapshots.snapshot import Snapshot
 from include.database.tables import inference_log
@@ -23,7 +22,6 @@ from include.database.tables import snapshot as table
 from include.errors import PartitionMissing, ReleaseError
 from include.inference.predictions import VERSION
 from include.modeling.registry.idempotency import translate_mlflow_errors
-from include.partitions import day_of, hours_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,11 +29,12 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
     from sqlalchemy import Connection
 
+    from include.data.lake.commit_log import Commit
     from include.data.lake.delta_tables import Lake
-    from include.declarations import FeatureView, ViewSource
     from include.modeling.registry.registry import Registry
 
 PREFIX = "airworthy.snapshot."
+JOINED_PREFIX = "joined_versions."
 DAY_PATTERN = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
@@ -54,7 +53,7 @@ class ModelLineage:
         For each table, from the datasets to the features: days and the commits that they were read from. A
         day that was read at different times may have two.
     files
-        Files of the feature view and the label dataset that were read.
+        Files of the feature views and the label dataset that were read.
     """
 
     use_case: str
@@ -106,17 +105,6 @@ class PartitionLineage:
     predictions: Counter[tuple[str, date, int]]
 
 
-class _CommitLogs(dict[str, list[Commit]]):
-    """Commits of each table, read once."""
-
-    def __init__(self, lake: Lake) -> None:
-        super().__init__()
-        self._lake = lake
-
-    def __missing__(self, name: str) -> list[Commit]:
-        return self.setdefault(name, commit_log.list_commits(self._lake, name))
-
-
 def model_lineage(registry: Registry, lake: Lake, use_case: str, version: int) -> ModelLineage:
     """
     Return the inputs of a registered version; features were built from their sources as of their commit.
@@ -129,22 +117,16 @@ def model_lineage(registry: Registry, lake: Lake, use_case: str, version: int) -
     model_version = _model_version(registry, use_case, version)
     tags = dict(model_version.tags)
     snapshot = _snapshot_of_tags(use_case, version, tags)
-    logs = _CommitLogs(lake)
-    days = _snapshot_days(snapshot)
-    tables = {
-        snapshot.feature_view: snapshot.feature_version,
-        snapshot.label_dataset: snapshot.label_version,
-    }
+    logs = CommitLogs(lake)
+    days = snapshot.calendar_days()
     partitions: dict[str, set[tuple[date, Commit]]] = {}
     files: list[str] = []
-    for name, table_version in tables.items():
+    for name, table_version in snapshot.versions.items():
         partitions[name] = _producing_commits(logs[name], days, table_version)
         files.extend(commit_log.list_files(lake, name, days, version=table_version))
-    features = partitions[snapshot.feature_view]
-    view = catalog().feature_views[snapshot.feature_view]
-    for source in view.sources:
-        read_partitions = _partitions_of_source(logs, view, source, features)
-        partitions.setdefault(source.dataset, set()).update(read_partitions)
+    for view in (snapshot.feature_view, *snapshot.joined_versions):
+        for table_read, pairs in read_inputs(logs, view, partitions[view]).items():
+            partitions.setdefault(table_read, set()).update(pairs)
     return ModelLineage(
         use_case=use_case,
         version=version,
@@ -178,7 +160,7 @@ def partition_lineage(
     PartitionMissing
         If the day was never published, or not up to that version.
     """
-    logs = _CommitLogs(lake)
+    logs = CommitLogs(lake)
     commits = [commit for commit in logs[dataset] if day in commit.days]
     if version is not None:
         producing = commit_log.producing_commit(commits, day, version=version)
@@ -189,15 +171,10 @@ def partition_lineage(
             f"{dataset}: {day} was never published{until} in the lake {lake.uri}. "
             f"Name another day, or run {dataset}_ingestion."
         )
-    features = list(_features_of(logs, dataset, day, commits))
+    features = read_dependents(logs, dataset, day, commits)
     labels = [(day, commit) for commit in commits]
     rows = [dict(row) for row in connection.execute(select(table).order_by(table.c.at)).mappings()]
-    snapshots = [
-        row
-        for row in rows
-        if _contains(row, logs, row["label_dataset"], row["label_version"], labels)
-        or _contains(row, logs, row["feature_view"], row["feature_version"], features)
-    ]
+    snapshots = [row for row in rows if _snapshot_reads(row, logs, labels, features)]
     models: list[TrainedVersion] = []
     for row in snapshots:
         models.extend(_trained_versions(connection, registry, row))
@@ -205,45 +182,21 @@ def partition_lineage(
     return PartitionLineage(dataset, day, commits, features, snapshots, models, predictions)
 
 
-def _partitions_of_source(
-    logs: _CommitLogs, view: FeatureView, source: ViewSource, features: set[tuple[date, Commit]]
-) -> Iterator[tuple[date, Commit]]:
-    """Yield the days of `source`, with their commits, that the feature partitions were built from."""
-    declared = catalog().datasets[source.dataset]
-    for built_day, feature_commit in features:
-        read = availability.source_partitions(view, source, declared, built_day)
-        for day in sorted({day_of(partition) for partition in read}):
-            commit = commit_log.producing_commit(logs[source.dataset], day, at=feature_commit.at)
-            if commit is not None:
-                yield day, commit
-
-
-def _features_of(
-    logs: _CommitLogs, dataset: str, day: date, commits: list[Commit]
-) -> Iterator[tuple[date, Commit]]:
-    """Yield the days of feature views that read `day` while one of `commits` was its state."""
-    for view in catalog().feature_views.values():
-        for source in view.sources:
-            if source.dataset != dataset:
-                continue
-            readers = _reading_days(view, source, day)
-            for commit in logs[view.name]:
-                if commit_log.producing_commit(logs[dataset], day, at=commit.at) in commits:
-                    yield from ((reader, commit) for reader in readers if reader in commit.days)
-
-
-def _reading_days(view: FeatureView, source: ViewSource, day: date) -> set[date]:
-    """Return the days of a view that are built from a day of its source."""
-    declared = catalog().datasets[source.dataset]
-    readers: set[date] = set()
-    for partition in hours_of(day) if declared.granularity == "hour" else [day]:
-        read_by = availability.reading_partitions(view, source, declared, partition)
-        readers.update(day_of(reader) for reader in read_by)
-    return readers
+def _snapshot_reads(
+    row: dict[str, Any],
+    logs: CommitLogs,
+    labels: list[tuple[date, Commit]],
+    features: list[tuple[date, Commit]],
+) -> bool:
+    """Return whether a snapshot read one of these days of its label's dataset or of its feature views."""
+    if _contains(row, logs, row["label_dataset"], row["label_version"], labels):
+        return True
+    views = {row["feature_view"]: row["feature_version"], **row["joined_versions"]}
+    return any(_contains(row, logs, name, version, features) for name, version in views.items())
 
 
 def _contains(
-    row: dict[str, Any], logs: _CommitLogs, name: str, version: int, pairs: list[tuple[date, Commit]]
+    row: dict[str, Any], logs: CommitLogs, name: str, version: int, pairs: list[tuple[date, Commit]]
 ) -> bool:
     """Return whether a snapshot read one of these days of a table in the state of its commit."""
     return any(
@@ -299,7 +252,8 @@ def _count_predictions(
         predictions = f"{use_case.name}_predictions"
         if lake.version(predictions) is None:
             continue
-        feature_days = {day.isoformat() for day, commit in features if commit.table == use_case.feature_view}
+        views = use_case.feature_views
+        feature_days = {day.isoformat() for day, commit in features if commit.table in views}
         rows = lake.read(predictions, columns=[DAY, VERSION])
         for (day, version), count in Counter(zip(rows[DAY], rows[VERSION], strict=True)).items():
             if day in feature_days or (use_case.name, version) in trained:
@@ -310,12 +264,6 @@ def _count_predictions(
 def _producing_commits(commits: list[Commit], days: list[date], version: int) -> set[tuple[date, Commit]]:
     pairs = ((day, commit_log.producing_commit(commits, day, version=version)) for day in days)
     return {(day, commit) for day, commit in pairs if commit is not None}
-
-
-def _snapshot_days(snapshot: Snapshot) -> list[date]:
-    first, last = map(date.fromisoformat, snapshot.days)
-    days = (first + timedelta(days=offset) for offset in range((last - first).days + 1))
-    return [day for day in days if day.isoformat() not in snapshot.excluded_days]
 
 
 def _day_and_version(pair: tuple[date, Commit]) -> tuple[date, int]:
@@ -343,4 +291,9 @@ def _snapshot_of_tags(use_case: str, version: int, tags: dict[str, str]) -> Snap
         digest=values["digest"],
         completeness=None if completeness == "None" else float(completeness),
         excluded_days=tuple(DAY_PATTERN.findall(values.get("excluded_days", ""))),
+        joined_versions={
+            name.removeprefix(JOINED_PREFIX): int(value)
+            for name, value in values.items()
+            if name.startswith(JOINED_PREFIX)
+        },
     )

@@ -74,15 +74,15 @@ def read_window(
     end
         End of the window; by default the moment up to which the inference log is complete.
     """
-    view = catalog().feature_views[champion.use_case.feature_view]
-    return windows.read_newest_window(connection, lake, champion.use_case, view, end=end)
+    selection = catalog().features_of(champion.use_case)
+    return windows.read_newest_window(connection, lake, champion.use_case, selection, end=end)
 
 
 def check_drift(champion: ChampionContext, window: Window) -> Drift:
     """Compare the inputs in the window with the champion's training rows."""
     use_case = champion.use_case
-    view = catalog().feature_views[use_case.feature_view]
-    columns = [column for column in view.columns if column.name in use_case.features]
+    declared = catalog().features_of(use_case).columns
+    columns = [declared[name] for name in use_case.features]
     return drift.measure_drift(champion.reference, window.inputs, columns=columns, policy=use_case.drift)
 
 
@@ -95,18 +95,22 @@ def check_quality(champion: ChampionContext, window: Window, connection: Connect
     """
     use_case = champion.use_case
     label = use_case.label
-    view = catalog().feature_views[use_case.feature_view]
-    labels = lake.read(label.dataset, columns=[view.entity, DAY, label.column])
+    selection = catalog().features_of(use_case)
+    spine = selection.spine
+    label_times = [label.time] if label.time else []
+    labels = lake.read(label.dataset, columns=[*spine.label_keys, *label_times, DAY, label.column])
     baseline = label_quality.baseline_constant(use_case, champion.reference[TARGET])
     due = windows.watermark(connection) - timedelta(days=catalog().datasets[label.dataset].lag_days)
     earlier_windows = windows.read_earlier_windows(
-        connection, lake, use_case, view, window, limit=N_EARLIER_WINDOWS
+        connection, lake, use_case, selection, window, limit=N_EARLIER_WINDOWS
     )
     results = []
     for past_window in (window, *earlier_windows):
         predictions = past_window.predictions
         predictions = predictions[predictions[VERSION] == champion.state.champion]
-        joined = label_quality.join_labels(predictions, labels, use_case, entity=view.entity)
+        joined = label_quality.join_labels(
+            predictions, labels, use_case, keys=spine.label_keys, time=label.time
+        )
         joined = joined.assign(**{label_quality.DUE: joined[windows.AT] <= due})
         result = label_quality.measure_quality(joined, use_case, baseline=baseline)
         results.append(replace(result, window=(past_window.start, past_window.end)))

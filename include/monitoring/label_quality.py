@@ -17,6 +17,7 @@ from include.modeling.evaluation.metrics import compute_metrics
 from include.monitoring.windows import AT
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     import numpy.typing as npt
@@ -35,6 +36,10 @@ _ORIGIN = f"{INTERNAL_PREFIX}origin"
 MINIMUM_LABELS = 100
 # A smaller loss is a rounding error.
 EPSILON = 1e-12
+# Columns of the join: index of the label, event without a label, code of the entity.
+_LABEL = f"{INTERNAL_PREFIX}label"
+_EVENT = f"{INTERNAL_PREFIX}event"
+_KEY = f"{INTERNAL_PREFIX}key"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,23 +66,32 @@ class Quality:
 
 
 def join_labels(
-    predictions: pd.DataFrame, labels: pd.DataFrame, use_case: UseCase, *, entity: str
+    predictions: pd.DataFrame,
+    labels: pd.DataFrame,
+    use_case: UseCase,
+    *,
+    keys: Sequence[str],
+    time: str | None = None,
 ) -> pd.DataFrame:
     """
     Join predictions with the labels that have landed.
 
-    A prediction gets the label of its day. If there is none, and the entity was predicted on no other day,
-    it gets the entity's newest label. Of several predictions for an entity (and day) the last counts, in the
-    order of `AT` if there is one.
+    A prediction gets the label of its entity with the same `time`, else the one of the same day. If there is
+    none and no entity has labels of several days, it gets its entity's label, unless the entity was predicted
+    on several days. Where entities recur, a request gets the label of the first day from the request on. Of
+    several predictions for one label the last counts, in the order of `AT` if there is one.
 
     Parameters
     ----------
     predictions
-        Columns `entity` and `PREDICTION`, optionally `DAY` and `AT`. Rows without an entity are dropped.
+        Columns `keys` and `PREDICTION`, optionally `time`, the day and `AT`. Rows without an entity are
+        dropped.
     labels
-        Columns `entity` and the label, optionally `DAY`.
-    entity
-        Name of the entity's column.
+        Columns `keys` and the label, optionally `time` and the day.
+    keys
+        Columns of the entity.
+    time
+        Column with the time of the event.
 
     Returns
     -------
@@ -87,42 +101,92 @@ def join_labels(
     Raises
     ------
     DataError
-        If an entity has several labels on one day.
+        If an entity has several labels of one time, or of one day if labels have no time.
     """
-    key = [entity, DAY] if DAY in labels else [entity]
-    duplicates = labels[entity][labels.duplicated(key)]
+    entity = list(keys)
+    targets = _encode_labels(labels, use_case, entity, time)
+    predicted = predictions.dropna(subset=entity).reset_index(drop=True)
+    if AT in predicted:
+        predicted = predicted.sort_values(AT, kind="stable", ignore_index=True)
+    joined = _match(predicted, targets, entity, time).drop_duplicates([*entity, _LABEL, _EVENT], keep="last")
+    target = joined[_LABEL].map(targets[TARGET]).astype("float64")
+    landed = joined[_LABEL].notna().astype(bool)
+    return joined.drop(columns=[_LABEL, _EVENT]).assign(**{TARGET: target}, **{LANDED: landed})
+
+
+def _encode_labels(
+    labels: pd.DataFrame, use_case: UseCase, entity: list[str], time: str | None
+) -> pd.DataFrame:
+    """Return the labels by ascending day, with a new index, and `target` for the label's column."""
+    event = next((column for column in (time, DAY) if column in labels), None)
+    duplicates = labels[labels.duplicated([*entity, *([event] if event else [])])]
     if not duplicates.empty:
+        key = ", ".join(map(repr, duplicates[entity].iloc[0]))
         raise DataError(
-            f"{use_case.label.dataset}: {entity} {duplicates.iloc[0]!r} has several labels. "
+            f"{use_case.label.dataset}: {', '.join(entity)} {key} has several labels. "
             "Its partitions overlap: run their ingestion again."
         )
-    predicted = _last_predictions(predictions, entity)
-    targets = _encode_labels(labels, use_case)
-    by_day = targets.sort_values(DAY, kind="stable") if DAY in targets else targets
-    newest = by_day.drop_duplicates(entity, keep="last").set_index(entity)[TARGET]
-    on_several_days = predicted[entity].duplicated(keep=False)
-    target = predicted[entity].map(newest).mask(on_several_days)
-    landed = predicted[entity].isin(newest.index) & ~on_several_days
-    if DAY in predicted and DAY in targets:
-        keys = predicted[[entity, DAY]]
-        same_day = keys.merge(targets, on=[entity, DAY], how="left", indicator=_ORIGIN)
-        has_same_day = (same_day[_ORIGIN] == "both").to_numpy()
-        target = target.mask(has_same_day, pd.Series(same_day[TARGET].to_numpy(), index=predicted.index))
-        landed = landed | has_same_day
-    return predicted.assign(**{TARGET: target.astype("float64")}, **{LANDED: landed})
-
-
-def _last_predictions(predictions: pd.DataFrame, entity: str) -> pd.DataFrame:
-    predicted = predictions[predictions[entity].notna()]
-    if AT in predicted:
-        predicted = predicted.sort_values(AT, kind="stable")
-    key = [name for name in (entity, DAY) if name in predicted]
-    return predicted.drop_duplicates(key, keep="last")
-
-
-def _encode_labels(labels: pd.DataFrame, use_case: UseCase) -> pd.DataFrame:
     target = encode(use_case.label, labels[use_case.label.column])
-    return labels.drop(columns=use_case.label.column).assign(**{TARGET: target})
+    targets = labels.drop(columns=use_case.label.column).assign(**{TARGET: target})
+    ordered = targets.sort_values(DAY, kind="stable") if DAY in targets else targets
+    return ordered.reset_index(drop=True)
+
+
+def _match(
+    predicted: pd.DataFrame, targets: pd.DataFrame, entity: list[str], time: str | None
+) -> pd.DataFrame:
+    """Return the predictions with the index of their label, and the event of those without one."""
+    matches = pd.Series(pd.NA, index=predicted.index, dtype="Int64")
+    for column in [DAY] if time is None else [time, DAY]:
+        if column in predicted and column in targets:
+            matches = matches.fillna(_match_equal(predicted, targets, [*entity, column]))
+    recurs = bool(targets.duplicated(entity).any())
+    matches = matches.fillna(_match_entity(predicted, targets, entity, recurs=recurs))
+    events = _unmatched_event(predicted, matches, recurs=recurs)
+    return predicted.assign(**{_LABEL: matches, _EVENT: events})
+
+
+def _match_equal(predicted: pd.DataFrame, targets: pd.DataFrame, columns: list[str]) -> pd.Series[int]:
+    """Return the index of the only label with equal values in these columns, or null: (n,)."""
+    single = targets.drop_duplicates(columns, keep=False)[columns].reset_index(names=_LABEL)
+    matched = predicted[columns].merge(single, on=columns, how="left")[_LABEL]
+    return matched.astype("Int64").set_axis(predicted.index)
+
+
+def _match_entity(
+    predicted: pd.DataFrame, targets: pd.DataFrame, entity: list[str], *, recurs: bool
+) -> pd.Series[int]:
+    """Return the index of the label of the entity, whatever the day of its prediction, or null: (n,)."""
+    if recurs and (DAY in predicted or DAY not in targets):
+        return pd.Series(pd.NA, index=predicted.index, dtype="Int64")
+    if recurs and AT in predicted:
+        return _match_next_day(predicted, targets, entity)
+    matches = _match_equal(predicted, targets.drop_duplicates(entity, keep="last"), entity)
+    return matches.mask(predicted.duplicated(entity, keep=False)) if DAY in predicted else matches
+
+
+def _match_next_day(predicted: pd.DataFrame, targets: pd.DataFrame, entity: list[str]) -> pd.Series[int]:
+    """Return the index of the label of the first day that does not end before the request, or null: (n,)."""
+    single = targets.drop_duplicates([*entity, DAY], keep=False)
+    codes = pd.concat([single[entity], predicted[entity]]).groupby(entity, sort=False).ngroup().to_numpy()
+    days = pd.to_datetime(single[DAY], utc=True).astype("datetime64[us, UTC]")
+    right = pd.DataFrame({_KEY: codes[: len(single)], _EVENT: days, _LABEL: single.index})
+    request_days = pd.to_datetime(predicted[AT], utc=True).dt.floor("D").astype("datetime64[us, UTC]")
+    left = pd.DataFrame({_KEY: codes[len(single) :], _EVENT: request_days})
+    # Stable sorting: predictions are in the order of `AT`, so their days ascend.
+    matched = pd.merge_asof(left, right.sort_values(_EVENT), on=_EVENT, by=_KEY, direction="forward")
+    return matched[_LABEL].astype("Int64").set_axis(predicted.index)
+
+
+def _unmatched_event(predicted: pd.DataFrame, matches: pd.Series[int], *, recurs: bool) -> pd.Series[str]:
+    """Return what distinguishes predictions of one entity that have no label: their day, or nothing."""
+    if DAY in predicted:
+        events = predicted[DAY].astype(str)
+    elif recurs and AT in predicted:
+        events = pd.to_datetime(predicted[AT], utc=True).dt.strftime("%Y-%m-%d")
+    else:
+        events = pd.Series("", index=predicted.index)
+    return events.mask(matches.notna(), "")
 
 
 def baseline_constant(use_case: UseCase, target: pd.Series) -> float | Shares:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import pandas as pd
 from sqlalchemy import func, select
 
+from include.data.feature_store.feature_rows import read_feature_rows
 from include.data.lake.partition_columns import DAY
 from include.database.tables import inference_log
 from include.declarations.base import INTERNAL_PREFIX
@@ -23,13 +24,16 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from include.data.lake.delta_tables import Lake
-    from include.declarations import FeatureView, UseCase
+    from include.declarations import UseCase
+    from include.declarations.feature_selection import FeatureSelection, Spine
 
 # The inference log is written ten times a second. Newer requests may not have been written yet.
 LOG_LAG = timedelta(seconds=5)
 MAX_REQUESTS = 100_000
 AT = f"{INTERNAL_PREFIX}at"
 PREDICTION_COLUMNS = (PREDICTION, VERSION, AT)
+# No key of an integer entity is larger.
+MAX_KEY = 2**63
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +41,11 @@ class Window:
     """
     Inputs and predictions from `start` to before `end`.
 
-    `inputs` has one column per feature of the use case. `predictions` has the entity, `PREDICTION` (for
-    multiclass a list of probabilities), `VERSION` and `AT`, the time of the request or partition. Its rows
-    match those of `inputs` for requests; for partitions it has the scored rows only, with their `DAY`.
-    `requests` counts all requests in the window, also those that were not read.
+    `inputs` has one column per feature of the use case. `predictions` has the entity columns, for requests
+    the time of the event where the caller sent it, `PREDICTION` (for multiclass a list of probabilities),
+    `VERSION` and `AT`, the time of the request or partition. Its rows match those of `inputs` for requests;
+    for partitions it has the scored rows only, with their day. `requests` counts all requests in the window,
+    also those that were not read.
     """
 
     source: Literal["requests", "partitions"]
@@ -58,7 +63,12 @@ def watermark(connection: Connection) -> datetime:
 
 
 def read_newest_window(
-    connection: Connection, lake: Lake, use_case: UseCase, view: FeatureView, *, end: datetime | None = None
+    connection: Connection,
+    lake: Lake,
+    use_case: UseCase,
+    selection: FeatureSelection,
+    *,
+    end: datetime | None = None,
 ) -> Window:
     """
     Return the requests in the `drift.window_days` before `end`, or the newest partitions if there are none.
@@ -71,21 +81,22 @@ def read_newest_window(
     Raises
     ------
     PartitionMissing
-        If there are neither requests nor partitions of the feature view.
+        If there are neither requests nor partitions of rows to predict.
     """
     complete_until = watermark(connection)
     end = min(end, complete_until) if end else complete_until
     start = end - timedelta(days=use_case.drift.window_days)
-    window = read_requests(connection, use_case, view, start=start, end=end)
+    window = read_requests(connection, use_case, selection.spine, start=start, end=end)
     if window.requests:
         return window
-    return read_partitions(lake, use_case, view, lake.days(view.name)[-use_case.drift.window_days :])
+    days = lake.days(selection.spine.table)[-use_case.drift.window_days :]
+    return read_partitions(lake, use_case, selection, days)
 
 
 def read_requests(
     connection: Connection,
     use_case: UseCase,
-    view: FeatureView,
+    spine: Spine,
     *,
     start: datetime,
     end: datetime,
@@ -95,7 +106,8 @@ def read_requests(
     Return successful requests and their predictions, without copies to a shadow.
 
     Of more than `limit` requests it reads a fixed random sample, by the hash of the request id. The entity is
-    known for rows that have its key, and for requests of one row that named it in their header.
+    known for rows that have its key, and, if it has one column, for requests of one row that named it in the
+    header. The time of the event is known for rows that have it.
     """
     log = inference_log.c
     conditions = (
@@ -113,23 +125,50 @@ def read_requests(
         .limit(limit)
     )
     inputs: list[dict[str, Any]] = []
-    predicted: list[tuple[str | None, float, int, datetime]] = []
+    predicted: list[tuple[Any, ...]] = []
+    keys = spine.label_keys
     for entity_of_request, version, rows, predictions, at in connection.execute(query):
         for row, prediction in zip(rows or (), predictions or (), strict=False):
             inputs.append(row)
-            entity = row.get(view.entity) or (entity_of_request if len(rows) == 1 else None)
-            predicted.append((entity, prediction, version, at))
+            named = {keys[0]: entity_of_request} if len(rows) == 1 and len(keys) == 1 else {}
+            entity = [row.get(key, named.get(key)) for key in keys]
+            predicted.append((*entity, row.get(spine.time), prediction, version, at))
     return Window(
         "requests",
         start,
         end,
         _select_features(pd.DataFrame.from_records(inputs), use_case),
-        pd.DataFrame.from_records(predicted, columns=[view.entity, *PREDICTION_COLUMNS]),
+        _typed_keys(predicted, spine),
         n_requests,
     )
 
 
-def read_partitions(lake: Lake, use_case: UseCase, view: FeatureView, days: Collection[date]) -> Window:
+def _typed_keys(predicted: list[tuple[Any, ...]], spine: Spine) -> pd.DataFrame:
+    """Return predictions with keys and times in their declared types; what does not fit is null."""
+    keys = spine.label_keys
+    frame = pd.DataFrame.from_records(predicted, columns=[*keys, spine.time, *PREDICTION_COLUMNS])
+    typed: dict[str, Any] = {}
+    for position, name in enumerate(keys):
+        is_integer = spine.types[name] == "integer"
+        values: list[Any] = [_parse_key(row[position], is_integer=is_integer) for row in predicted]
+        typed[name] = pd.array(values, dtype="Int64") if is_integer else pd.Series(values, dtype=object)
+    times = pd.to_datetime(frame[spine.time].astype(object), utc=True, errors="coerce", format="ISO8601")
+    return frame.assign(**typed, **{spine.time: times.astype("datetime64[us, UTC]")})
+
+
+def _parse_key(value: Any, *, is_integer: bool) -> int | str | None:
+    if value is None or not is_integer:
+        return None if value is None else str(value)
+    try:
+        number = int(value)
+    except ValueError:
+        return None
+    return number if abs(number) < MAX_KEY else None
+
+
+def read_partitions(
+    lake: Lake, use_case: UseCase, selection: FeatureSelection, days: Collection[date]
+) -> Window:
     """
     Return the features of `days`, and the batch predictions of those days that were scored.
 
@@ -140,22 +179,22 @@ def read_partitions(lake: Lake, use_case: UseCase, view: FeatureView, days: Coll
     """
     if not days:
         raise PartitionMissing(
-            f"There is no partition of {view.name} to monitor. Run the DAG {view.name}_features."
+            f"There is no partition of {selection.spine.table} to monitor. Run the DAG that publishes it."
         )
-    inputs = _select_features(lake.read(view.name, days), use_case)
-    predictions = _read_batch_predictions(lake, use_case, view, days)
+    inputs = _select_features(read_feature_rows(selection, lake, days, names=use_case.features), use_case)
+    predictions = _read_batch_predictions(lake, use_case, selection.spine, days)
     start = datetime.combine(min(days), time(), UTC)
     end = datetime.combine(max(days), time(), UTC) + timedelta(days=1)
     return Window("partitions", start, end, inputs, predictions, requests=0)
 
 
 def _read_batch_predictions(
-    lake: Lake, use_case: UseCase, view: FeatureView, days: Collection[date]
+    lake: Lake, use_case: UseCase, spine: Spine, days: Collection[date]
 ) -> pd.DataFrame:
     table = f"{use_case.name}_predictions"
     scored_days = sorted(set(days) & set(lake.days(table)))
     probabilities = probability_columns(use_case.label.classes) if use_case.task == "multiclass" else []
-    columns = [view.entity, *(probabilities or [PREDICTION]), VERSION, DAY]
+    columns = [*spine.label_keys, *(probabilities or [PREDICTION]), VERSION, DAY]
     if scored_days:
         predictions = lake.read(table, scored_days, columns=columns)
     else:
@@ -169,7 +208,13 @@ def _read_batch_predictions(
 
 
 def read_earlier_windows(
-    connection: Connection, lake: Lake, use_case: UseCase, view: FeatureView, window: Window, *, limit: int
+    connection: Connection,
+    lake: Lake,
+    use_case: UseCase,
+    selection: FeatureSelection,
+    window: Window,
+    *,
+    limit: int,
 ) -> Iterator[Window]:
     """
     Yield at most `limit` windows of the same length before `window`, newest first.
@@ -179,16 +224,18 @@ def read_earlier_windows(
     """
     length = timedelta(days=use_case.drift.window_days)
     end = window.end if window.source == "requests" else watermark(connection)
-    days = [day for day in lake.days(view.name) if day < window.start.date()]
+    days = [day for day in lake.days(selection.spine.table) if day < window.start.date()]
     for number in range(1, limit + 1):
         window_end = end - number * length
-        earlier = read_requests(connection, use_case, view, start=window_end - length, end=window_end)
+        earlier = read_requests(
+            connection, use_case, selection.spine, start=window_end - length, end=window_end
+        )
         if earlier.requests or window.source == "requests":
             yield earlier
         elif days:
             newest_days = days[-length.days :]
             days = days[: -length.days]
-            yield read_partitions(lake, use_case, view, newest_days)
+            yield read_partitions(lake, use_case, selection, newest_days)
 
 
 def _select_features(rows: pd.DataFrame, use_case: UseCase) -> pd.DataFrame:

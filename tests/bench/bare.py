@@ -245,13 +245,13 @@ def score(*, use_case: str) -> dict[str, Any]:
     """Score a batch as the scoring task does, and by the estimator's predict alone."""
     steps = Steps(use_case, "score")
     case = steps.use_case
-    view = catalog().feature_views[case.feature_view]
-    frame = steps.lake.read(view.name)
+    spine = catalog().spine_of(case)
+    frame = steps.lake.read(spine.table)
     frame = pd.concat([frame] * REPETITIONS, ignore_index=True)
     model = _champion(steps)
     features = frame[list(case.features)]
     scoring_s, predict_s = _measure_in_turns(
-        lambda: batch_scoring.score_batch(case, view, model, frame, version=1),
+        lambda: batch_scoring.score_batch(case, spine, model, frame, version=1),
         lambda: model.estimator.predict(features),
     )
     return {"rows": len(frame), "scoring": scoring_s, "predict": predict_s, "turns": TURNS}

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import date
 from itertools import count
 from textwrap import dedent
 
@@ -231,7 +232,7 @@ PROBLEMS = {
     "unknown dataset": (
         "features__bad",
         broken(VIEW, '"sales"', '"sails"'),
-        ["sources.dataset: 'sails'", "there are results, sales"],
+        ["sources.dataset: 'sails'", "there are bad, results, sale_features, sales"],
     ),
     "a source that lands too late": (
         "features__bad",
@@ -298,3 +299,35 @@ def test_all_problems_of_a_declaration_are_reported(declare):
     problem = declare(use_cases__bad=source).problems[0]
     assert "metirc: " in problem
     assert "task: " in problem
+
+
+def test_view_may_read_another_view(declare):
+    nested = VIEW.format(name="nested").replace('dataset="sales"', 'dataset="sale_features", lookback_days=1')
+    declared = declare(features__nested=nested)
+    assert declared.problems == ()
+    source = declared.sources["sale_features"]
+    assert (source.key, source.first_partition, source.last_partition) == (("id",), date(2026, 1, 1), None)
+    assert source.known_after == declared.feature_views["sale_features"].known_after
+
+
+def test_view_that_reads_itself_is_a_problem(declare):
+    views = {
+        f"features__{name}": VIEW.format(name=name).replace('dataset="sales"', f'dataset="{source}"')
+        for name, source in {"first": "second", "second": "first", "third": "second"}.items()
+    }
+    declared = declare(**views)
+    assert set(declared.feature_views) == {"sale_features"}
+    assert declared.problems[0] == (
+        "features/first.py: sources: first reads second reads first: a view cannot be built from itself"
+    )
+    assert len(declared.problems) == 3
+
+
+def test_view_of_an_invalid_view_is_a_problem_of_its_own(declare):
+    views = {
+        f"features__{name}": VIEW.format(name=name).replace('dataset="sales"', f'dataset="{source}"')
+        for name, source in {"first": "absent", "second": "first"}.items()
+    }
+    first, second = declare(**views).problems
+    assert "first.py: sources.dataset: 'absent' does not exist" in first
+    assert second.startswith("features/second.py: sources.dataset: 'absent' does not exist")

@@ -10,27 +10,29 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from include.data.feature_store.columns import names
+from include.data.features import availability
 from include.data.lake import dtypes
-from include.data.lake.partition_columns import DAY
+from include.data.lake.partition_columns import DAY, HOUR, parse_partition_name
 from include.declarations.base import INTERNAL_PREFIX
 from include.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import date
 
     import numpy.typing as npt
 
     from include.data.lake.delta_tables import Lake
     from include.declarations import FeatureView
+    from include.partitions import Partition
 
     Codes = npt.NDArray[np.int64]
 
-# Columns of the join: the code of a row's key, its time and its position.
+# Columns of the join: the codes of a row's key and partition, its time and its position.
 KEY = f"{INTERNAL_PREFIX}key"
 TIME = f"{INTERNAL_PREFIX}time"
 POSITION = f"{INTERNAL_PREFIX}position"
 ORDER = f"{INTERNAL_PREFIX}order"
+PARTITION = f"{INTERNAL_PREFIX}partition"
 # Codes of keys with a null, which equal no other key.
 NULL_KEYS = (-1, -2)
 
@@ -112,16 +114,20 @@ def join_columns(
     PartitionMissing
         If the view was never published.
     """
-    needed = dict.fromkeys((*view.keys, view.time, DAY, *columns))
-    days = _days_until(view, lake, times, version)
-    features = lake.read_table(view.name, days, version=version, columns=list(needed))
+    hour = [HOUR] if view.granularity == "hour" else []
+    needed = dict.fromkeys((*view.keys, view.time, DAY, *hour, *columns))
+    partitions = _partitions_until(view, lake, times, version)
+    features = lake.read_table(view.name, partitions, version=version, columns=list(needed))
     return features.select(list(columns)).take(_newest_positions(view, keys, times, features))
 
 
-def _days_until(view: FeatureView, lake: Lake, times: pa.ChunkedArray, version: int | None) -> list[date]:
-    """Return the published days of the view up to the latest of `times`."""
+def _partitions_until(
+    view: FeatureView, lake: Lake, times: pa.ChunkedArray, version: int | None
+) -> list[Partition]:
+    """Return the published partitions of the view that are available at the latest of `times`."""
     last = pc.max(times).as_py()
-    return [day for day in lake.days(view.name, version=version) if last is None or day <= last.date()]
+    published = lake.partitions(view.name, version=version)
+    return [part for part in published if last is None or availability.due_at(view, part) <= last]
 
 
 def _newest_positions(
@@ -130,26 +136,36 @@ def _newest_positions(
     """
     Return the position of the newest row of the same key that is not later, or null: (n,), int64.
 
-    Of two rows of a key with the same time, that of the later day counts. A null equals no key.
+    Of two rows of a key with the same time, that of the later partition counts. A null equals no key.
     """
     spine_codes, feature_codes = _key_codes(keys, features.select(view.keys))
     left = pd.DataFrame({KEY: spine_codes, TIME: _to_microseconds(times)})
     left[ORDER] = np.arange(len(left))
-    # A row counts from the time of its event, and not before its day begins.
-    day_codes, days = pd.factorize(features[DAY].to_numpy(), sort=True)
-    day_starts = np.array(days, dtype="datetime64[us]").astype(np.int64)[day_codes]
-    right = pd.DataFrame({KEY: feature_codes, DAY: day_codes})
-    right[TIME] = np.maximum(_to_microseconds(features[view.time]), day_starts)
+    # A row counts from the time of its event, and not before its partition is available.
+    codes, partitions = _partition_codes(view, features)
+    due = [availability.due_at(view, partition).replace(tzinfo=None) for partition in partitions]
+    due_times = np.array(due, dtype="datetime64[us]").astype(np.int64)[codes]
+    right = pd.DataFrame({KEY: feature_codes, PARTITION: codes})
+    right[TIME] = np.maximum(_to_microseconds(features[view.time]), due_times)
     right[POSITION] = np.arange(len(right))
     right = right[features[view.time].is_valid().to_numpy()]
     joined = pd.merge_asof(
         left.sort_values(TIME, kind="stable"),
-        right.sort_values([TIME, DAY], kind="stable")[[KEY, TIME, POSITION]],
+        right.sort_values([TIME, PARTITION], kind="stable")[[KEY, TIME, POSITION]],
         on=TIME,
         by=KEY,
     )
     positions = joined.sort_values(ORDER)[POSITION]
     return pa.array(positions.astype("Int64"), type=pa.int64())
+
+
+def _partition_codes(view: FeatureView, features: pa.Table) -> tuple[Codes, list[Partition]]:
+    """Return the position of each row's partition (n,) among the partitions, which ascend."""
+    names = features[DAY]
+    if view.granularity == "hour":
+        names = pc.binary_join_element_wise(names, features[HOUR], "T")
+    codes, partitions = pd.factorize(names.to_numpy(), sort=True)
+    return codes, [parse_partition_name(name) for name in partitions]
 
 
 def _spine(view: FeatureView, entities: pd.DataFrame) -> pa.Table:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from feast.infra.key_encoding_utils import serialize_entity_key
@@ -80,20 +81,26 @@ class NewestOnlineStore(PostgreSQLOnlineStore):
 
     def __init__(self) -> None:
         self._pool: ConnectionPool | None = None
+        # Several views are looked up at the same time, also the first time.
+        self._pool_lock = Lock()
+
+    def _open_pool(self, config: RepoConfig) -> ConnectionPool:
+        with self._pool_lock:
+            if self._pool is None:
+                self._pool = ConnectionPool(
+                    _get_conninfo(config.online_store),
+                    kwargs=_get_conn_kwargs(config.online_store) | {"connect_timeout": 5},
+                    min_size=0,
+                    max_size=MAX_CONNECTIONS,
+                    timeout=CONNECTION_TIMEOUT_S,
+                    check=ConnectionPool.check_connection,
+                    open=True,
+                )
+            return self._pool
 
     @contextmanager
     def _get_conn(self, config: RepoConfig, autocommit: bool = False) -> Iterator[Connection[Any]]:
-        if self._pool is None:
-            self._pool = ConnectionPool(
-                _get_conninfo(config.online_store),
-                kwargs=_get_conn_kwargs(config.online_store) | {"connect_timeout": 5},
-                min_size=0,
-                max_size=MAX_CONNECTIONS,
-                timeout=CONNECTION_TIMEOUT_S,
-                check=ConnectionPool.check_connection,
-                open=True,
-            )
-        with self._pool.connection() as connection:
+        with self._open_pool(config).connection() as connection:
             connection.autocommit = autocommit
             yield connection
 

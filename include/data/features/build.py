@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -11,6 +11,7 @@ from include.data.features import availability
 from include.data.lake import dtypes
 from include.data.lake.partition_columns import DAY, HOUR, with_partition_columns
 from include.declarations import KNOWN_AT
+from include.declarations.columns import shown_value
 from include.errors import DataError
 from include.partitions import format_partition
 
@@ -66,7 +67,7 @@ def build_features(
     DataError
         If a value was not known, or the row not online, `horizon` before the event.
     """
-    declared = datasets if datasets is not None else catalog().datasets
+    declared = datasets if datasets is not None else catalog().sources
     parts = [
         _build_partition(view, module_build, frames, partition, declared)
         for partition, frames in source_windows(view, lake, partitions, datasets=declared)
@@ -155,6 +156,11 @@ def _concat(by_partition: Mapping[str, pd.DataFrame], names: Collection[str]) ->
     return pd.concat(parts or [by_partition[""]], ignore_index=True)
 
 
+def describe_entity(view: FeatureView, row: pd.Series[Any]) -> str:
+    """Return the key of a row as messages show it, with commas between several columns."""
+    return ",".join(shown_value(view.columns, name, row[name]) for name in view.keys)
+
+
 def _require_known_in_time(
     view: FeatureView, dataset: Dataset, rows: pd.DataFrame, newest: pd.Timestamp
 ) -> None:
@@ -180,9 +186,10 @@ def _require_online_in_time(view: FeatureView, rows: pd.DataFrame, partition: Pa
     first = late.iloc[0]
     raise DataError(
         f"{view.name}: {len(late)} of {len(rows)} rows of {format_partition(partition)} would not be online "
-        f"in time: they are from {online_from} on, but {first[view.entity]} is predicted {view.horizon} "
-        f"before {first[view.time]}. Declare an earlier `known_from` in include/features/{view.name}.py, so "
-        "that the view is built from what is known by then; or remove `online`."
+        f"in time: they are from {online_from} on, but {describe_entity(view, first)} is predicted "
+        f"{view.horizon} before {first[view.time]}. Declare an earlier `known_from` in "
+        f"include/features/{view.name}.py, so that it is built from what is known by then; or "
+        "remove `online`."
     )
 
 
@@ -192,7 +199,7 @@ def _check_point_in_time(view: FeatureView, rows: pd.DataFrame) -> None:
         if late.empty:
             continue
         examples = ", ".join(
-            f"{row[view.entity]} (known at {row[source.known_at]}, event at {row[view.time]})"
+            f"{describe_entity(view, row)} (known at {row[source.known_at]}, event at {row[view.time]})"
             for _, row in late.head(3).iterrows()
         )
         raise DataError(

@@ -10,7 +10,7 @@ import pandas as pd
 
 from include.catalog import catalog
 from include.data.features import availability
-from include.data.features.build import source_windows
+from include.data.features.build import describe_entity, source_windows
 from include.data.reading.table import read_series
 from include.declarations import KNOWN_AT
 from include.declarations.columns import shown_value
@@ -127,7 +127,7 @@ def check_leakage(
     PartitionMissing
         If a day of a source was never published.
     """
-    declared = datasets if datasets is not None else catalog().datasets
+    declared = datasets if datasets is not None else catalog().sources
     names = availability.partition_names(rows, view.granularity)
     by_partition = dict(tuple(rows.groupby(names, sort=True)))
     with_rows = [partition for partition in sorted(partitions) if format_partition(partition) in by_partition]
@@ -170,7 +170,7 @@ class _PartitionCheck:
             yield Leak(
                 feature=column.name,
                 source=source,
-                entity=self._shown(self.view.entity, first[self.view.entity].iloc[0]),
+                entity=describe_entity(self.view, first.iloc[0]),
                 value=self._shown(column.name, first[column.name].iloc[0]),
                 value_in_time=self._shown(column.name, rebuilt[column.name][differs].iloc[0]),
                 predicted_at=str(predicted_at),
@@ -218,8 +218,9 @@ class _PartitionCheck:
         for name, last_known in until.items():
             in_time = cut[name][KNOWN_AT] <= last_known
             cut[name] = cut[name][in_time.to_numpy()].reset_index(drop=True)
-        built = self.build(cut, self.partition).drop_duplicates(self.view.entity).set_index(self.view.entity)
-        return built.reindex(published[self.view.entity]).set_axis(published.index)
+        keys = list(self.view.keys)
+        built = self.build(cut, self.partition).drop_duplicates(keys)
+        return published[keys].merge(built, on=keys, how="left").set_axis(published.index)
 
 
 def _sample_times(rows: pd.DataFrame, view: FeatureView, max_times: int) -> pd.DataFrame:

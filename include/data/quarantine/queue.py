@@ -69,7 +69,7 @@ class Quarantine:
     @property
     def key(self) -> tuple[str, ...]:
         """Columns that identify a row."""
-        return self.declared.key if isinstance(self.declared, Dataset) else (self.declared.entity,)
+        return self.declared.key if isinstance(self.declared, Dataset) else self.declared.keys
 
     @property
     def personal(self) -> frozenset[str]:

@@ -29,7 +29,8 @@ class LeakageRecord:
     Recorded leakage checks: number of days that passed, days without a check, and a message per leaking
     feature.
 
-    `unchecked` names the ranges of days without a check, such as `2013-01-01..2013-01-31`.
+    `unchecked` names the ranges of days without a check, such as `2013-01-01..2013-01-31`. With several
+    views, `feature_view` names all, and leaking features are named `view.column`.
     """
 
     feature_view: str
@@ -46,8 +47,25 @@ def of_snapshot(engine: Engine, lake: Lake, snapshot: Snapshot) -> LeakageRecord
     The result for a day is the last one of the DAG run that published it. A day has no result if it was
     published without its DAG, or if the check had no row.
     """
-    view = snapshot.feature_view
-    version = snapshot.feature_version
+    versions = {snapshot.feature_view: snapshot.feature_version} | snapshot.joined_versions
+    records = [_of_view(engine, lake, snapshot, view, version) for view, version in versions.items()]
+    if len(records) == 1:
+        return records[0]
+    leaks: dict[str, str] = {}
+    unchecked: list[str] = []
+    for record in records:
+        leaks |= {f"{record.feature_view}.{name}": message for name, message in record.leaks.items()}
+        unchecked += [f"{record.feature_view} {days}" for days in record.unchecked]
+    return LeakageRecord(
+        feature_view=" and ".join(versions),
+        passed=sum(record.passed for record in records),
+        unchecked_days=sum(record.unchecked_days for record in records),
+        unchecked=tuple(unchecked),
+        leaks=leaks,
+    )
+
+
+def _of_view(engine: Engine, lake: Lake, snapshot: Snapshot, view: str, version: int) -> LeakageRecord:
     first, last = (date.fromisoformat(day) for day in snapshot.days)
     days = [
         day

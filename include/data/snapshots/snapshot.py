@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ import pandas as pd
 from pydantic import TypeAdapter, ValidationError
 
 from include.catalog import catalog
-from include.data.feature_store.historical import historical
+from include.data.feature_store.feature_rows import read_feature_rows
 from include.data.lake.partition_columns import DAY
 from include.data.snapshots.label_completeness import label_completeness
 from include.data.snapshots.meanings import select_days
@@ -26,14 +26,16 @@ if TYPE_CHECKING:
     from include.catalog import Catalog
     from include.data.lake.delta_tables import Lake
     from include.data.snapshots.label_completeness import Completeness
-    from include.declarations import FeatureView, UseCase
+    from include.declarations import UseCase
+    from include.declarations.feature_selection import FeatureSelection
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """
-    Exact rows of a training: versions of two tables, first and last day, number and digest of the rows.
+    Exact rows of a training: versions of tables, first and last day, number and digest of the rows.
 
+    `feature_view` is the first view of the use case; `joined_versions` are the versions of the other views.
     `completeness` is the share of rows whose label had landed, between 0 and 1, over the days that are used;
     `excluded_days` are the days in the range whose labels were due and too few, or which other code built.
     """
@@ -49,6 +51,19 @@ class Snapshot:
     digest: str
     completeness: float | None = None
     excluded_days: tuple[str, ...] = ()
+    joined_versions: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def versions(self) -> dict[str, int]:
+        """Version of each table that the rows are read from."""
+        named = {self.feature_view: self.feature_version, self.label_dataset: self.label_version}
+        return named | self.joined_versions
+
+    def calendar_days(self) -> list[date]:
+        """Return all days from the first to the last but the excluded ones."""
+        first, last = map(date.fromisoformat, self.days)
+        days = (first + timedelta(days=offset) for offset in range((last - first).days + 1))
+        return [day for day in days if day.isoformat() not in self.excluded_days]
 
     def to_json(self) -> str:
         """Return the snapshot as JSON with sorted keys."""
@@ -81,19 +96,19 @@ def create(use_case: UseCase, lake: Lake, as_of: date | None, *, declared: Catal
         If different code built them, unless `training.stale_days` allows it.
     """
     declarations = declared or catalog()
-    view = declarations.feature_views[use_case.feature_view]
+    selection = declarations.features_of(use_case)
     lag = timedelta(days=max(declarations.datasets[use_case.label.dataset].lag_days, 1))
-    versions = (_version(lake, view.name), _version(lake, use_case.label.dataset))
-    feature_days = lake.days(view.name, version=versions[0])
-    completeness = label_completeness(use_case, view, lake, feature_days, versions=versions)
+    versions = {table: _version(lake, table) for table in (*selection.tables, use_case.label.dataset)}
+    spine = selection.spine
+    spine_days = lake.days(spine.table, version=versions[spine.table])
+    completeness = label_completeness(use_case, spine, lake, spine_days, versions=versions)
     minimum = use_case.label.minimum_completeness
     labelled = {day for day, counts in completeness.items() if counts.share >= minimum}
     if as_of is None and labelled:
         as_of = max(labelled) + lag
     due = [day for day in completeness if as_of and day + lag <= as_of]
     labelled_days = [day for day in due if day in labelled]
-    tables = {view.name: versions[0], use_case.label.dataset: versions[1]}
-    days = select_days(use_case, lake, labelled_days, versions=tables)
+    days = select_days(use_case, lake, labelled_days, versions=versions)
     if as_of is None or not days:
         raise PartitionMissing(_explain_no_days(use_case, as_of, completeness))
     n_landed = sum(completeness[day].landed for day in days)
@@ -101,17 +116,18 @@ def create(use_case: UseCase, lake: Lake, as_of: date | None, *, declared: Catal
     snapshot = Snapshot(
         use_case=use_case.name,
         as_of=as_of,
-        feature_view=view.name,
-        feature_version=versions[0],
+        feature_view=use_case.feature_view,
+        feature_version=versions[use_case.feature_view],
         label_dataset=use_case.label.dataset,
-        label_version=versions[1],
+        label_version=versions[use_case.label.dataset],
         days=(days[0].isoformat(), days[-1].isoformat()),
         rows=0,
         digest="",
         completeness=n_landed / n_rows,
         excluded_days=tuple(day.isoformat() for day in due if day not in set(days)),
+        joined_versions={name: versions[name] for name in use_case.feature_views[1:]},
     )
-    frame = _join_labels(use_case, snapshot, lake, view)
+    frame = _read_rows(use_case, snapshot, lake, selection)
     return replace(snapshot, rows=len(frame), digest=_digest(frame))
 
 
@@ -119,7 +135,7 @@ def read_snapshot(
     use_case: UseCase, snapshot: Snapshot, lake: Lake, *, declared: Catalog | None = None
 ) -> pd.DataFrame:
     """
-    Return the rows of a snapshot, sorted by day and entity: entity, time, day, features and target.
+    Return the rows of a snapshot, sorted by day and key: keys, time, day, features and `target`.
 
     Raises
     ------
@@ -130,8 +146,8 @@ def read_snapshot(
         raise DataError(
             f"The snapshot belongs to {snapshot.use_case}, not to {use_case.name}. Create a new one."
         )
-    view = (declared or catalog()).feature_views[snapshot.feature_view]
-    frame = _join_labels(use_case, snapshot, lake, view)
+    selection = (declared or catalog()).features_of(use_case)
+    frame = _read_rows(use_case, snapshot, lake, selection)
     digest = _digest(frame)
     if digest != snapshot.digest:
         raise DataError(
@@ -166,35 +182,45 @@ def _explain_no_days(use_case: UseCase, as_of: date | None, completeness: Mappin
     )
 
 
-def _join_labels(use_case: UseCase, snapshot: Snapshot, lake: Lake, view: FeatureView) -> pd.DataFrame:
-    features = _features(use_case, snapshot, lake, view)
-    label = [view.entity, DAY, use_case.label.column]
-    labels = _read_days(lake, snapshot.label_dataset, snapshot.label_version, snapshot, label)
-    labels = labels.rename(columns={use_case.label.column: TARGET}).dropna(subset=[TARGET])
+def _read_rows(
+    use_case: UseCase, snapshot: Snapshot, lake: Lake, selection: FeatureSelection
+) -> pd.DataFrame:
+    """Return the labelled rows, sorted by day and key, with the encoded label as `target`."""
+    label = use_case.label
+    spine = selection.spine
+    days = _included_days(lake, spine.table, snapshot)
+    own_label = {TARGET: label.column} if spine.table == label.dataset else {}
+    rows = read_feature_rows(selection, lake, days, versions=snapshot.versions, spine_columns=own_label)
+    if not own_label:
+        rows = _join_labels(use_case, snapshot, lake, rows, spine.keys)
+    rows = rows.dropna(subset=[TARGET]).sort_values([DAY, *spine.keys], ignore_index=True)
+    target = encode(label, rows[TARGET])
+    return rows.assign(**{TARGET: target if use_case.task == "regression" else target.astype("int64")})
+
+
+def _join_labels(
+    use_case: UseCase, snapshot: Snapshot, lake: Lake, rows: pd.DataFrame, keys: tuple[str, ...]
+) -> pd.DataFrame:
+    """Return the rows with a label of the same entity and day; the label is in the column `target`."""
+    label = use_case.label
+    days = _included_days(lake, label.dataset, snapshot)
+    columns = [DAY, *keys, label.column]
+    labels = lake.read(label.dataset, days, version=snapshot.label_version, columns=columns)
+    labels = labels.rename(columns={label.column: TARGET}).dropna(subset=[TARGET])
     try:
-        joined = features.merge(labels, on=[DAY, view.entity], validate="one_to_one")
+        return rows.merge(labels, on=[DAY, *keys], validate="one_to_one")
     except pd.errors.MergeError as error:
         raise DataError(
-            f"{use_case.name}: {view.entity} occurs more than once per day in {view.name} or "
-            f"{snapshot.label_dataset}, so labels cannot be joined to rows. Correct and republish them."
+            f"{use_case.name}: {' and '.join(keys)} occurs more than once per day in {use_case.feature_view} "
+            f"or {label.dataset}, so labels cannot be joined to rows. Correct and republish them, or declare "
+            "`label.time`."
         ) from error
-    joined = joined.sort_values([DAY, view.entity], ignore_index=True)
-    target = encode(use_case.label, joined[TARGET])
-    return joined.assign(**{TARGET: target if use_case.task == "regression" else target.astype("int64")})
 
 
-def _features(use_case: UseCase, snapshot: Snapshot, lake: Lake, view: FeatureView) -> pd.DataFrame:
-    """Return entity, time, `day`, features and auxiliary columns: one row per entity and day."""
-    entities = _read_days(lake, view.name, snapshot.feature_version, snapshot, [view.entity, view.time, DAY])
-    columns = (*use_case.features, *use_case.auxiliary_columns)
-    return historical(view, lake, entities, version=snapshot.feature_version, columns=columns)
-
-
-def _read_days(lake: Lake, table: str, version: int, snapshot: Snapshot, columns: list[str]) -> pd.DataFrame:
-    first, last = (date.fromisoformat(day) for day in snapshot.days)
-    days = [day for day in lake.days(table, version=version) if first <= day <= last]
-    included = [day for day in days if day.isoformat() not in snapshot.excluded_days]
-    return lake.read(table, included, version=version, columns=columns)
+def _included_days(lake: Lake, table: str, snapshot: Snapshot) -> list[date]:
+    """Return the published days of a table that the snapshot includes."""
+    published = set(lake.days(table, version=snapshot.versions[table]))
+    return [day for day in snapshot.calendar_days() if day in published]
 
 
 def _digest(frame: pd.DataFrame) -> str:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     Positions = np.ndarray[Any, np.dtype[np.float64]]
 
 HASHES = 2.0**64
+# No text key has this character in practice; two keys that do would only share a part.
+KEY_SEPARATOR = "\x1f"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,12 @@ class Splits:
 
 
 def split_rows(
-    frame: pd.DataFrame, split: Split, *, entity: str, lag_days: int, class_names: Sequence[str] = ()
+    frame: pd.DataFrame,
+    split: Split,
+    *,
+    entity: Sequence[str],
+    lag_days: int,
+    class_names: Sequence[str] = (),
 ) -> Splits:
     """
     Split rows as `split` declares, by time or by entity.
@@ -43,11 +50,11 @@ def split_rows(
     Parameters
     ----------
     frame
-        Rows of a snapshot, with `day`, `entity` and `target`.
+        Rows of a snapshot, with `day`, the columns `entity` and `target`.
     split
         Declared split.
     entity
-        Column of the entity.
+        Columns of the entity.
     lag_days
         Lag of the label's dataset, the embargo of a split by time that declares none.
     class_names
@@ -74,19 +81,21 @@ def split_rows(
     return parts
 
 
-def entity_positions(frame: pd.DataFrame, entity: str, seed: int) -> Positions:
+def entity_positions(frame: pd.DataFrame, entity: Sequence[str], seed: int) -> Positions:
     """
     Return a position from 0 to 1 for each row (n,), which depends on its entity and on `seed` only.
 
     Positions are uniform, and the same on every machine, whatever the type of the entity's column is.
     """
-    keys = frame[entity].astype(str).astype(object)
+    keys = frame[entity[0]].astype(str).astype(object)
+    for name in entity[1:]:
+        keys = keys + KEY_SEPARATOR + frame[name].astype(str)
     hashes = pd.util.hash_pandas_object(keys, index=False, hash_key=f"{seed:016d}")
     positions: Positions = hashes.to_numpy(dtype="float64") / HASHES
     return positions
 
 
-def _by_entity(frame: pd.DataFrame, split: Split, entity: str) -> Splits:
+def _by_entity(frame: pd.DataFrame, split: Split, entity: Sequence[str]) -> Splits:
     """Split at random: the lowest positions are test, the next validation, the rest training."""
     positions = entity_positions(frame, entity, split.seed)
     is_test = positions < split.test_share
@@ -97,7 +106,7 @@ def _by_entity(frame: pd.DataFrame, split: Split, entity: str) -> Splits:
     empty = [name for (name, is_expected), part in sizes if is_expected and not len(part)]
     if empty:
         raise DataError(
-            f"There are {len(frame)} labelled rows; a random split by {entity} leaves none for "
+            f"There are {len(frame)} labelled rows; a random split by {', '.join(entity)} leaves none for "
             f"{' and '.join(empty)}. Land a file of more rows, or change the shares in the use case's "
             "`split`."
         )

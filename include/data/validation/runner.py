@@ -46,7 +46,7 @@ class PartitionRules:
         """Return the rules of a dataset, or of a feature view, whose key is its entity."""
         return cls(
             declared.columns,
-            declared.key if isinstance(declared, Dataset) else (declared.entity,),
+            declared.key if isinstance(declared, Dataset) else declared.keys,
             declared.volume,
             declared.quarantine_limit,
             declared_expectations(declared.expectations),

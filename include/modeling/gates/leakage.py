@@ -151,6 +151,11 @@ def _judge_scores(gate: Leakage, measurement: Measurement) -> PartialVerdict:
     return PartialVerdict("pass", reason, scores)
 
 
+def _spellings(view: str, leak: str) -> set[str]:
+    """Return the names that a use case may give to a leaking feature."""
+    return {leak, f"{view}.{leak}", leak.rpartition(".")[2]}
+
+
 def _judge_history(record: LeakageRecord | None, features: set[str]) -> PartialVerdict:
     """Return what the feature view's own checks found on the days that the model learns from."""
     if record is None:
@@ -161,13 +166,13 @@ def _judge_history(record: LeakageRecord | None, features: set[str]) -> PartialV
         "days_checked": record.passed,
         "days_unchecked": record.unchecked_days,
     }
-    leaks = [message for name, message in record.leaks.items() if name in features]
+    leaks = [message for name, message in record.leaks.items() if _spellings(view, name) & features]
     if leaks:
         return PartialVerdict("fail", f"{view} did not pass its own check: {'; '.join(leaks)}", figures)
     if record.unchecked:
         reason = (
             f"{record.unchecked_days} days of {view} ({', '.join(record.unchecked)}) were published without "
-            f"their own check: run {view}_features for them"
+            "their own check: run the DAG of its features for them"
         )
         return PartialVerdict("inconclusive", reason, figures)
     if record.leaks:

@@ -64,7 +64,7 @@ def split_snapshot(use_case: UseCase, frame: pd.DataFrame) -> Splits:
     return split_rows(
         frame,
         use_case.split,
-        entity=declared.feature_views[use_case.feature_view].entity,
+        entity=declared.feature_views[use_case.feature_view].keys,
         lag_days=declared.datasets[use_case.label.dataset].lag_days,
         class_names=use_case.class_names,
     )
@@ -72,7 +72,7 @@ def split_snapshot(use_case: UseCase, frame: pd.DataFrame) -> Splits:
 
 def describe_split(use_case: UseCase) -> str:
     """Return the split of the use case in words, with the name of its entity."""
-    return use_case.split.describe(catalog().feature_views[use_case.feature_view].entity)
+    return use_case.split.describe(", ".join(catalog().feature_views[use_case.feature_view].keys))
 
 
 def row_identities(use_case: UseCase, *frames: pd.DataFrame) -> npt.NDArray[np.uint64]:
@@ -80,8 +80,10 @@ def row_identities(use_case: UseCase, *frames: pd.DataFrame) -> npt.NDArray[np.u
     Return one hash per row, the same whatever its features and their types are: of entity and day, or of the
     entity alone where rows are split by it.
     """
-    view = catalog().feature_views[use_case.feature_view]
-    columns = [view.entity] if use_case.split.by == "entity" else [view.entity, DAY]
+    if use_case.split.by == "entity":
+        columns = list(catalog().feature_views[use_case.feature_view].keys)
+    else:
+        columns = [*catalog().spine_of(use_case).keys, DAY]
     return np.concatenate([row_hashes(frame[columns].astype(object)) for frame in frames])
 
 

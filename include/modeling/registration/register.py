@@ -212,7 +212,10 @@ def _logged_tags(registry: Registry, candidate: TrainedCandidate) -> Mapping[str
 
 def _lineage_tags(provenance: Provenance) -> dict[str, str]:
     code = {"code_version": provenance.code_version, "lock_hash": provenance.lock_hash}
-    data = {f"snapshot.{name}": value for name, value in provenance.snapshot.items()}
+    snapshot = dict(provenance.snapshot)
+    joined = snapshot.pop("joined_versions", {})
+    data = {f"snapshot.{name}": value for name, value in snapshot.items()}
+    data |= {f"snapshot.joined_versions.{table}": version for table, version in joined.items()}
     return as_tags(code | data | provenance.parameter_tags)
 
 

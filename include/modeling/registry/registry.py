@@ -35,6 +35,8 @@ SNAPSHOT_TABLES = (
     ("airworthy.snapshot.feature_view", "airworthy.snapshot.feature_version"),
     ("airworthy.snapshot.label_dataset", "airworthy.snapshot.label_version"),
 )
+# Before the name of a further feature view in the tag with the version of its table.
+JOINED_VERSIONS = "airworthy.snapshot.joined_versions"
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,9 +198,12 @@ class Registry(Tracking):
         """Return the versions of a table that are in the snapshots of registered models."""
         table_versions: set[int] = set()
         for table_tag, version_tag in SNAPSHOT_TABLES:
-            for model_version in self._versions_with_tag(table_tag, table):
+            for model_version in self._versions_with_tag(table_tag, f"= '{table}'"):
                 if number := model_version.tags.get(version_tag):
                     table_versions.add(int(number))
+        joined_tag = f"{JOINED_VERSIONS}.{table}"
+        for model_version in self._versions_with_tag(joined_tag, "LIKE '%'"):
+            table_versions.add(int(model_version.tags[joined_tag]))
         return table_versions
 
     def set_version_tags(self, use_case: str, version: int, tags: Mapping[str, str]) -> None:
@@ -265,11 +270,11 @@ class Registry(Tracking):
             for version in versions
         ]
 
-    def _versions_with_tag(self, tag: str, value: str) -> Iterator[ModelVersion]:
+    def _versions_with_tag(self, tag: str, condition: str) -> Iterator[ModelVersion]:
         token: str | None = None
         while True:
             with translate_mlflow_errors(self.uri):
-                page = self._client.search_model_versions(f"tags.`{tag}` = '{value}'", page_token=token)
+                page = self._client.search_model_versions(f"tags.`{tag}` {condition}", page_token=token)
             yield from page
             token = page.token
             if not token:

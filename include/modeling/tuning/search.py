@@ -202,7 +202,7 @@ def _job(use_case: UseCase, build: Callable[..., Any], splits: Splits, metric: s
 
 def _random_groups(use_case: UseCase, rows: pd.DataFrame, count: int) -> pd.Series:
     """Return the group of each row, from the random positions of entities that are no test rows."""
-    entity = catalog().feature_views[use_case.feature_view].entity
+    entity = catalog().feature_views[use_case.feature_view].keys
     positions = entity_positions(rows, entity, use_case.split.seed)
     share = (positions - use_case.split.test_share) / (1 - use_case.split.test_share)
     numbers = np.clip((share * count).astype(int), 0, count - 1)

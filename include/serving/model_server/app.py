@@ -23,6 +23,7 @@ from starlette.routing import Route
 from include.errors import AirworthyError
 from include.inference.model import load_model
 from include.inference.predictions import InvalidPrediction
+from include.inference.request_keys import NO_KEYS
 from include.inference.scoring_protocol import MAX_BODY_BYTES, BadRequest, Rows, frame, parse_request
 from include.serving import paths
 from include.serving.model_server import metrics, online_features
@@ -113,7 +114,7 @@ class ModelServer:
                     request_id=request_id,
                     version=self.version,
                     role=role,
-                    entity_id=request.headers.get("x-entity-id") or _only_key(answer.rows),
+                    entity_id=request.headers.get("x-entity-id") or self._entity(answer.rows),
                     received_at=received_at,
                     latency_ms=seconds * 1000,
                     status=answer.status,
@@ -139,12 +140,12 @@ class ModelServer:
         return Response(metrics.exposition(), media_type="text/plain; version=0.0.4")
 
     async def _answer(self, body: bytes, content_type: str) -> Answer:
-        key = self.features.key if self.features else None
+        keys = self.features.keys if self.features else NO_KEYS
         try:
             if len(body) > LARGE_BODY_BYTES:
-                rows = await run_in_threadpool(parse_request, body, content_type, self.model.columns, key)
+                rows = await run_in_threadpool(parse_request, body, content_type, self.model.columns, keys)
             else:
-                rows = parse_request(body, content_type, self.model.columns, key)
+                rows = parse_request(body, content_type, self.model.columns, keys)
             if self.features:
                 rows = await self.features.complete(rows, self.model.columns)
         except BadRequest as error:
@@ -157,6 +158,9 @@ class ModelServer:
         if self.model.classes:
             model["classes"] = list(self.model.classes)
         return Answer(OK, {"predictions": predictions, "model": model}, rows, predictions)
+
+    def _entity(self, rows: Rows | None) -> str | None:
+        return self.features.entity_of(rows) if self.features else None
 
     def _role(self, request: Request) -> Role | None:
         """Return the role in which this server was called; None without the gateway."""
@@ -208,11 +212,6 @@ def _http_status(status: int, role: Role | None) -> int:
 
 def _failure(status: int, code: str, message: str, rows: Rows | None = None) -> Answer:
     return Answer(status, {"error_code": code, "message": message}, rows)
-
-
-def _only_key(rows: Rows | None) -> str | None:
-    """Return the entity key of a request of one row."""
-    return str(rows.keys[0]) if rows and rows.keys and rows.count == 1 else None
 
 
 def warm_up(model: ServedModel) -> None:

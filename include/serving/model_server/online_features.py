@@ -1,4 +1,4 @@
-"""Online features: looked up by the key of an entity for callers that send no features."""
+"""Online features: looked up by the keys of entities for callers that send no features."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any, cast
 import httpx
 
 from include.catalog import catalog
-from include.inference.scoring_protocol import BadRequest, Key, Rows, check_column
+from include.inference.request_keys import Keys
+from include.inference.scoring_protocol import BadRequest, Rows, check_column
 from include.settings import settings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from include.declarations import FeatureView
+    from include.declarations.feature_selection import FeatureSelection
     from include.inference.model import ColumnType
 
 # The gateway sends a challenger's request to the champion after 0.5 s.
@@ -25,27 +27,40 @@ _KEY_TYPES: dict[str, ColumnType] = {"string": "string", "integer": "long"}
 
 
 class OnlineFeatures:
-    """The online features of one view, read from the feature server."""
+    """
+    The online features of a use case, read from the feature server.
 
-    def __init__(self, uri: str, view: FeatureView) -> None:
-        types = {column.name: column.dtype for column in view.columns}
-        self.key = Key(view.entity, _KEY_TYPES[types[view.entity]])
+    Parameters
+    ----------
+    uri
+        Address of the feature server.
+    selection
+        Features of the use case, their views and their entities.
+    """
+
+    def __init__(self, uri: str, selection: FeatureSelection) -> None:
+        kinds = {name: _KEY_TYPES[dtype] for name, dtype in selection.entity_types.items()}
+        time: dict[str, ColumnType] = {selection.spine.time: "datetime"}
+        self._views = selection.looked_up()
+        self.keys = Keys(kinds | time, {name: view.keys for name, view in self._views.items()})
         self._uri = uri
-        self._view = view
+        self._selection = selection
         self._http: httpx.AsyncClient | None = None
 
     async def complete(self, rows: Rows, columns: dict[str, ColumnType]) -> Rows:
         """
         Return the rows with all columns: those that the caller sent unchanged, the others looked up.
 
+        A key without a row in a further view has nulls, as in training.
+
         Raises
         ------
         BadRequest
-            If there are more than `MAX_KEYS` rows (413), an entity is not online (404), a value is missing
-            or of the wrong type (422), or the feature server cannot be reached (503).
+            If there are more than `MAX_KEYS` rows (413), an entity of the rows' own view is not online (404),
+            a value is missing or of the wrong type (422), or the feature server cannot be reached (503).
         """
         absent = [name for name in columns if name not in rows.columns]
-        if not absent or rows.keys is None:
+        if not absent:
             return rows
         if rows.count > MAX_KEYS:
             raise BadRequest(
@@ -53,43 +68,59 @@ class OnlineFeatures:
                 "Send fewer.",
                 413,
             )
-        online = await self._look_up(rows.keys, absent)
-        try:
-            values = {name: check_column(name, online[name], columns[name]) for name in absent}
-        except BadRequest as error:
-            raise BadRequest(
-                f"{error} It was looked up by {self.key.name}: send a value of your own.", 422
-            ) from error
-        all_columns = rows.columns | values
+        by_view: dict[str, list[str]] = {}
+        for name in absent:
+            by_view.setdefault(self._views[name].name, []).append(name)
+        views = [view for view in self._selection.views if view.name in by_view]
+        results = await asyncio.gather(
+            *(self._look_up(view, rows.keys, by_view[view.name]) for view in views)
+        )
+        all_columns = dict(rows.columns)
+        for view, result in zip(views, results, strict=True):
+            all_columns |= _check_types(view, result, columns)
         return Rows({name: all_columns[name] for name in columns}, rows.count, rows.keys)
+
+    def entity_of(self, rows: Rows | None) -> str | None:
+        """Return the entity of a request of one row, with commas between several keys; None if unknown."""
+        names = self._selection.spine.label_keys
+        if rows is None or rows.count != 1 or any(name not in rows.keys for name in names):
+            return None
+        return ",".join(str(rows.keys[name][0]) for name in names)
 
     async def close(self) -> None:
         """Close the connections."""
         if self._http is not None:
             await self._http.aclose()
 
-    async def _look_up(self, keys: Sequence[Any], names: list[str]) -> dict[str, list[Any]]:
+    async def _look_up(
+        self, view: FeatureView, keys: Mapping[str, Sequence[Any]], names: list[str]
+    ) -> dict[str, list[Any]]:
+        """Return the values of features of one view, by their names in the use case."""
+        columns = {name: self._selection.origins[name].column for name in names}
         query = {
-            "features": [f"{self._view.name}:{name}" for name in names],
-            "entities": {f"{self._view.name}.{self.key.name}": list(keys)},
+            "features": [f"{view.name}:{column}" for column in dict.fromkeys(columns.values())],
+            "entities": {f"{view.name}.{key}": list(keys[key]) for key in view.keys},
         }
-        content = await self._query(query)
-        columns = dict(zip(content["metadata"]["feature_names"], content["results"], strict=True))
-        for name in names:
-            statuses = columns[name]["statuses"] if name in columns else ["NOT_FOUND"] * len(keys)
-            if "NOT_FOUND" in statuses:
-                absent = [key for key, status in zip(keys, statuses, strict=True) if status == "NOT_FOUND"]
-                raise BadRequest(self._describe_absent(name, absent), 404)
-        return {name: columns[name]["values"] for name in names}
+        content = await self._query(view, query)
+        results = dict(zip(content["metadata"]["feature_names"], content["results"], strict=True))
+        n_rows = len(next(iter(keys.values())))
+        nothing = {"statuses": ["NOT_FOUND"] * n_rows, "values": [None] * n_rows}
+        values = {}
+        for name, column in columns.items():
+            result = results.get(column, nothing)
+            if view.name == self._selection.spine.table and "NOT_FOUND" in result["statuses"]:
+                raise BadRequest(_describe_absent(view, name, keys, result["statuses"]), 404)
+            values[name] = result["values"]
+        return values
 
-    async def _query(self, query: dict[str, Any]) -> dict[str, Any]:
+    async def _query(self, view: FeatureView, query: dict[str, Any]) -> dict[str, Any]:
         try:
             async with asyncio.timeout(REQUEST_TIMEOUT_S):
                 return await self._post(query)
         except (httpx.HTTPError, TimeoutError, ValueError) as error:
             reason = str(error) or type(error).__name__
             raise BadRequest(
-                f"{self._view.name} cannot be looked up by {self.key.name}: the feature server at "
+                f"{view.name} cannot be looked up by {', '.join(view.keys)}: the feature server at "
                 f"{self._uri} is away ({reason}). Send all features, or try again.",
                 503,
             ) from error
@@ -107,21 +138,39 @@ class OnlineFeatures:
             response = await self._http.post("/get-online-features", json=query)
         return cast("dict[str, Any]", response.raise_for_status().json())
 
-    def _describe_absent(self, name: str, keys: Sequence[Any]) -> str:
-        listed = ", ".join(str(key)[:80] for key in keys[:3])
-        online = self._view.online
-        days = f"the newest {online.days} days" if online else "nothing"
-        return (
-            f"{name} of {self.key.name} {listed} is not online ({len(keys)} of the request's keys): "
-            f"{self._view.name} has {days}. Send all features of such a row."
-        )
+
+def _check_types(
+    view: FeatureView, values: Mapping[str, Sequence[Any]], columns: Mapping[str, ColumnType]
+) -> dict[str, list[Any]]:
+    try:
+        return {name: check_column(name, looked_up, columns[name]) for name, looked_up in values.items()}
+    except BadRequest as error:
+        raise BadRequest(
+            f"{error} It was looked up by {', '.join(view.keys)}: send a value of your own.", 422
+        ) from error
+
+
+def _describe_absent(
+    view: FeatureView, name: str, keys: Mapping[str, Sequence[Any]], statuses: Sequence[str]
+) -> str:
+    rows = list(zip(*(keys[key] for key in view.keys), strict=True))
+    absent = [row for row, status in zip(rows, statuses, strict=True) if status == "NOT_FOUND"]
+    listed = ", ".join(map(_describe_key, absent[:3]))
+    days = f"the newest {view.online.days} days" if view.online else "nothing"
+    return (
+        f"{name} of {', '.join(view.keys)} {listed} is not online ({len(absent)} of the request's keys): "
+        f"{view.name} has {days}. Send all features of such a row."
+    )
+
+
+def _describe_key(key: Sequence[Any]) -> str:
+    return " ".join(str(value)[:80] for value in key)
 
 
 def online_features_of(use_case: str) -> OnlineFeatures | None:
-    """Return the online features of a use case; None if it is not declared or its view is not online."""
+    """Return the online features of a use case; None if it is not declared."""
     declared = catalog()
     declaration = declared.use_cases.get(use_case)
     if declaration is None:
         return None
-    view = declared.feature_views[declaration.feature_view]
-    return OnlineFeatures(settings().features_uri, view) if view.online else None
+    return OnlineFeatures(settings().features_uri, declared.features_of(declaration))

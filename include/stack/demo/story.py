@@ -240,7 +240,7 @@ def _count_running_ingestions(demo: Demo) -> int:
 
 def _entity_column() -> str:
     declared = catalog()
-    return declared.feature_views[declared.use_cases[USE_CASE].feature_view].entity
+    return declared.spine_of(declared.use_cases[USE_CASE]).keys[0]
 
 
 def _create_traffic(demo: Demo) -> Traffic:

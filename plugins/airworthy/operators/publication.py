@@ -20,72 +20,43 @@ if TYPE_CHECKING:
     from include.partitions import Partition
 
 
-class PublishDatasetOperator(PublishPartitionOperator):
+class PublishSourceOperator(PublishPartitionOperator):
     """
-    Replace the run's days of a dataset, and send an asset event for each day whose inputs are complete.
+    Replace the run's partitions of a table that feature views read, and announce them.
 
-    A feature view's day is announced when the last of its inputs is published, and again whenever one of them
-    is published again. A day with a missing input is not announced; the log names what is missing. For a
-    dataset of labels, the XCom `completeness` holds the share of each day's rows whose label has landed.
+    A feature view's partition is announced when the last of its inputs is published, and again whenever one
+    of them is published again. A partition with a missing input is not announced; the log names what is
+    missing.
 
     Example::
 
-        PublishDatasetOperator(task_id="publish", dataset="flights", frame=validate.output)
+        PublishSourceOperator(task_id="publish", table="flight_features", frame=validate.output, outlets=[…])
 
-    :param dataset: a declared dataset
+    :param table: a declared dataset or feature view
     :param frame: path of the staged frame (templated)
+    :param outlets: the asset of the table; those of the inputs of its readers are added
     """
 
-    def __init__(self, *, dataset: str, frame: str | XComArg, **kwargs: Any) -> None:
-        super().__init__(
-            table=dataset, frame=frame, partitions_of=dataset, outlets=outlets(dataset), **kwargs
-        )
-
-    def execute(self, context: Context) -> int:
-        """Return the version of the table after the commit, which records the code of the declaration."""
-        from include.data.build_code import declared_code
-
-        self.code = declared_code(self.table)
-        return super().execute(context)
+    def __init__(self, *, table: str, outlets: Sequence[Asset], **kwargs: Any) -> None:
+        self.own_outlets = tuple(outlets)
+        all_outlets = [*outlets, *_inputs_of_readers(table)]
+        super().__init__(table=table, partitions_of=table, outlets=all_outlets, **kwargs)
 
     def announce(self, context: Context, lake: Lake) -> None:
-        """Send the asset events of the dataset and of each feature view that reads it."""
-        run_context.announce_partitions(context, assets.dataset(self.table))
+        """Send the asset events of the table and of each feature view that reads it."""
+        for asset in self.own_outlets:
+            run_context.announce_partitions(context, asset)
         for view in _readers(self.table):
             context["outlet_events"][assets.inputs_asset(view.name)].add_partitions(
                 self._complete(context, lake, view)
             )
-        if complete := self._labels(context, lake):
-            context["ti"].xcom_push("completeness", complete)
-
-    def _labels(self, context: Context, lake: Lake) -> dict[str, dict[str, float]]:
-        """Return the share of rows whose label has landed, by use case and day; empty for other datasets."""
-        from include.data.snapshots import label_completeness
-
-        shares = {}
-        for use_case in catalog().use_cases.values():
-            if use_case.label.dataset != self.table:
-                continue
-            view = catalog().feature_views[use_case.feature_view]
-            minimum = use_case.label.minimum_completeness
-            completeness = label_completeness.label_completeness(
-                use_case, view, lake, run_context.run_days(context)
-            )
-            shares[use_case.name] = {str(day): counts.share for day, counts in completeness.items()}
-            for day, counts in completeness.items():
-                if counts.share < minimum:
-                    self.log.warning(
-                        "%s: %.1f %% of the labels of %s have landed; training uses the day from %.0f %% on",
-                        use_case.name, 100 * counts.share, day, 100 * minimum,
-                    )  # fmt: skip
-        return shares
 
     def _complete(self, context: Context, lake: Lake, view: FeatureView) -> list[str]:
         from include.data.features import readiness
 
         changed = self.partitions(context)
         dependent = readiness.dependent_partitions(
-            view, self.table, changed, lake, datasets=catalog().datasets
+            view, self.table, changed, lake, datasets=catalog().sources
         )
         for partition, missing in dependent.waiting.items():
             name = partitions.format_partition(partition)
@@ -98,9 +69,62 @@ class PublishDatasetOperator(PublishPartitionOperator):
         return ready or [f"{INCOMPLETE} {run_context.partition_key(context)}"]
 
 
+class PublishDatasetOperator(PublishSourceOperator):
+    """
+    Replace the run's days of a dataset, and send an asset event for each day whose inputs are complete.
+
+    For a dataset of labels, the XCom `completeness` holds the share of each day's rows whose label landed.
+
+    Example::
+
+        PublishDatasetOperator(task_id="publish", dataset="flights", frame=validate.output)
+
+    :param dataset: a declared dataset
+    :param frame: path of the staged frame (templated)
+    """
+
+    def __init__(self, *, dataset: str, frame: str | XComArg, **kwargs: Any) -> None:
+        super().__init__(table=dataset, frame=frame, outlets=[assets.dataset(dataset)], **kwargs)
+
+    def execute(self, context: Context) -> int:
+        """Return the version of the table after the commit, which records the code of the declaration."""
+        from include.data.build_code import declared_code
+
+        self.code = declared_code(self.table)
+        return super().execute(context)
+
+    def announce(self, context: Context, lake: Lake) -> None:
+        """Send the asset events, and record how complete the labels of use cases are."""
+        super().announce(context, lake)
+        if complete := self._labels(context, lake):
+            context["ti"].xcom_push("completeness", complete)
+
+    def _labels(self, context: Context, lake: Lake) -> dict[str, dict[str, float]]:
+        """Return the share of rows whose label has landed, by use case and day; empty for other datasets."""
+        from include.data.snapshots import label_completeness
+
+        shares = {}
+        for use_case in catalog().use_cases.values():
+            if use_case.label.dataset != self.table:
+                continue
+            spine = catalog().spine_of(use_case)
+            minimum = use_case.label.minimum_completeness
+            completeness = label_completeness.label_completeness(
+                use_case, spine, lake, run_context.run_days(context)
+            )
+            shares[use_case.name] = {str(day): counts.share for day, counts in completeness.items()}
+            for day, counts in completeness.items():
+                if counts.share < minimum:
+                    self.log.warning(
+                        "%s: %.1f %% of the labels of %s have landed; training uses the day from %.0f %% on",
+                        use_case.name, 100 * counts.share, day, 100 * minimum,
+                    )  # fmt: skip
+        return shares
+
+
 def outlets(dataset: str) -> list[Asset]:
     """Return the assets that change with a dataset: its own, and the inputs of each view that reads it."""
-    return [assets.dataset(dataset), *(assets.inputs_asset(view.name) for view in _readers(dataset))]
+    return [assets.dataset(dataset), *_inputs_of_readers(dataset)]
 
 
 def publish_asset_event(context: Context, dataset: str, changed: Sequence[Partition], lake: Lake) -> None:
@@ -111,7 +135,7 @@ def publish_asset_event(context: Context, dataset: str, changed: Sequence[Partit
     keys = _format_ranges(changed)
     events[assets.dataset(dataset)].add_partitions(keys)
     for view in _readers(dataset):
-        dependent = readiness.dependent_partitions(view, dataset, changed, lake, datasets=catalog().datasets)
+        dependent = readiness.dependent_partitions(view, dataset, changed, lake, datasets=catalog().sources)
         ready = _format_ranges(dependent.ready)
         events[assets.inputs_asset(view.name)].add_partitions(ready or [f"{INCOMPLETE} {keys[0]}"])
 
@@ -120,6 +144,10 @@ def _format_ranges(changed: Sequence[Partition]) -> list[str]:
     return [
         partitions.format_key(partition_range) for partition_range in partitions.contiguous_ranges(changed)
     ]
+
+
+def _inputs_of_readers(table: str) -> list[Asset]:
+    return [assets.inputs_asset(view.name) for view in _readers(table)]
 
 
 def _readers(dataset: str) -> list[FeatureView]:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from airworthy import run_context
 from airworthy.hooks.lake import LakeHook
 from airworthy.operators.base import ModelOperator
-from include.catalog import declaration_module
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,8 +42,9 @@ class ReproduceModelOperator(ModelOperator):
     def execute(self, context: Context) -> None:
         """Train the version again, record the result, and fail if it differs."""
         from include.modeling.pipeline.reproduce import reproduce
+        from include.modeling.training.build import estimator_builder
 
-        build = declaration_module("use_cases", self.use_case).build_model
+        build = estimator_builder(self.use_case)
         with self.workspace() as site:
             result = reproduce(site, build, LakeHook(self.lake_conn_id).lake, int(self.version))
         self.candidate = {"run_id": result.run_id}

@@ -34,6 +34,7 @@ class BatchScoringOperator(ModelOperator):
 
     def execute(self, context: Context) -> str:
         """Score the rows and return the path of the staged predictions."""
+        from include.data.feature_store.feature_rows import read_feature_rows
         from include.modeling.batch_scoring import score_batch, score_summary
         from include.modeling.registry import load_version
         from include.release import rollout
@@ -44,14 +45,15 @@ class BatchScoringOperator(ModelOperator):
             raise AirflowSkipException(f"{self.use_case} has no champion yet, so nothing is scored.")
         hook = LakeHook(self.lake_conn_id)
         use_case = catalog().use_cases[self.use_case]
-        view = catalog().feature_views[use_case.feature_view]
+        selection = catalog().features_of(use_case)
         trusted = settings().trusted_keys
-        frame = hook.lake.read(view.name, run_context.declared_partitions(context, view))
+        scored_partitions = run_context.declared_partitions(context, selection.views[0])
+        frame = read_feature_rows(selection, hook.lake, scored_partitions, names=use_case.features)
         with self.workspace() as site:
             loaded = load_version.load_version(
                 site.registry, self.use_case, version, folder=site.workdir / "model", trusted=trusted
             )
-            scored = score_batch(use_case, view, loaded.model, frame, version=version)
+            scored = score_batch(use_case, selection.spine, loaded.model, frame, version=version)
         figures = {"rows": len(scored), "version": version} | score_summary(scored)
         context["ti"].xcom_push("figures", figures)
         return hook.staging.write(run_context.attempt_key(context), "predictions", scored)

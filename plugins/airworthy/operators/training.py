@@ -11,7 +11,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from airworthy import run_context
 from airworthy.hooks.lake import LakeHook
 from airworthy.operators.base import ModelOperator
-from include.catalog import catalog, declaration_module
+from include.catalog import catalog
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,7 +51,7 @@ class TakeSnapshotOperator(ModelOperator):
         use_case = catalog().use_cases[self.use_case]
         lake = LakeHook(self.lake_conn_id).lake
         if run_context.is_scheduled(context):
-            for table in (use_case.feature_view, use_case.label.dataset):
+            for table in (*use_case.feature_views, use_case.label.dataset):
                 if lake.version(table) is None:
                     raise AirflowSkipException(
                         f"{table} was never published: there are no rows to learn from."
@@ -109,6 +109,7 @@ class TrainModelOperator(ModelOperator):
         from include.data.snapshots import snapshot as snapshots
         from include.modeling.pipeline.train import train_candidate
         from include.modeling.registry.provenance import current_provenance
+        from include.modeling.training.build import estimator_builder
 
         use_case = catalog().use_cases[self.use_case]
         snapshot = self.snapshot_taken()
@@ -119,7 +120,7 @@ class TrainModelOperator(ModelOperator):
             run_id = workspace.registry.run_for(self.use_case, tags)
             self.candidate = {"run_id": run_id}
             frame = snapshots.read_snapshot(use_case, snapshot, LakeHook(self.lake_conn_id).lake)
-            estimator = declaration_module("use_cases", self.use_case).build_model(**parameters)
+            estimator = estimator_builder(self.use_case)(**parameters)
             candidate = train_candidate(workspace, estimator, frame, run_id=run_id, provenance=inputs)
         return asdict(candidate)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airworthy import run_context
 from airworthy.hooks.lake import LakeHook
 from airworthy.operators.base import ModelOperator
-from include.catalog import catalog, declaration_module
+from include.catalog import catalog
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -35,11 +35,12 @@ class TuneModelOperator(ModelOperator):
         """Tune the use case and return the result."""
         from include.data.snapshots import snapshot as snapshots
         from include.modeling.registry.provenance import current_provenance
+        from include.modeling.training.build import estimator_builder
         from include.modeling.tuning.search import tune
 
         snapshot = self.snapshot_taken()
         use_case = catalog().use_cases[self.use_case]
-        build = declaration_module("use_cases", self.use_case).build_model
+        build = estimator_builder(self.use_case)
         provenance = current_provenance(json.loads(self.snapshot))
         with self.workspace() as site:
             run_id = site.registry.run_for(

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from include.inference.request_keys import Keys
 from include.inference.scoring_protocol import (
     MAX_BODY_BYTES,
     MAX_ROWS,
@@ -157,3 +158,31 @@ def test_any_body_is_rejected_or_becomes_a_frame(content: bytes) -> None:
         except BadRequest:
             continue
         assert len(frame([rows], COLUMNS)) == rows.count
+
+
+LOOKED_UP = Keys(
+    {"shop": "string", "till": "long", "at": "datetime"},
+    {"hour": ("shop",), "temp": ("shop", "till")},
+)
+
+
+def test_features_may_be_missing_whose_keys_are_sent() -> None:
+    sent = {"carrier": "UA", "wet": True, "seen": None, "shop": "a", "till": 0, "at": "2013-07-01"}
+    rows = parse_request(body(instances=[sent]), "", COLUMNS, LOOKED_UP)
+    assert rows.columns == {"carrier": ["UA"], "seen": [None], "wet": [True]}
+    assert rows.keys == {"shop": ["a"], "till": [0], "at": ["2013-07-01"]}
+    assert rows.records() == [sent]
+
+
+@pytest.mark.parametrize(
+    ("sent", "message"),
+    [
+        ({"shop": "a"}, "temp missing. It takes .*, or shop instead of hour; shop and till instead of temp"),
+        ({"shop": "a", "till": "0"}, "Column till, row 0: '0' is not of type long"),
+        ({"till": 0, "hour": 1}, "temp missing"),
+    ],
+)
+def test_features_without_their_keys_are_missing(sent, message) -> None:
+    others = {"carrier": "UA", "wet": True, "seen": None}
+    with pytest.raises(BadRequest, match=message):
+        parse_request(body(instances=[others | sent]), "", COLUMNS, LOOKED_UP)

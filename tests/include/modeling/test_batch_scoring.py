@@ -3,12 +3,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from include.catalog import catalog
 from include.errors import DataError
-from include.features.flight_features import FEATURE_VIEW
 from include.inference.predictions import InvalidPrediction
 from include.modeling.batch_scoring import probability_columns, score_batch, score_summary
 from include.modeling.packaging.package import load_package, model_digest
 from include.use_cases.flight_delay import USE_CASE
+
+SPINE = catalog().spine_of(USE_CASE)
 
 
 @pytest.fixture
@@ -18,7 +20,7 @@ def model(packaged):
 
 def test_every_row_has_one_prediction(model, flights):
     frame = flights(days=2)
-    scored = score_batch(USE_CASE, FEATURE_VIEW, model, frame, version=4)
+    scored = score_batch(USE_CASE, SPINE, model, frame, version=4)
     assert list(scored.columns) == [
         "flight_id",
         "scheduled_departure",
@@ -32,8 +34,8 @@ def test_every_row_has_one_prediction(model, flights):
 
 def test_predictions_do_not_depend_on_the_row_order(model, flights):
     frame = flights(days=2)
-    scored = score_batch(USE_CASE, FEATURE_VIEW, model, frame, version=4).set_index("flight_id")
-    reversed_rows = score_batch(USE_CASE, FEATURE_VIEW, model, frame[::-1], version=4).set_index("flight_id")
+    scored = score_batch(USE_CASE, SPINE, model, frame, version=4).set_index("flight_id")
+    reversed_rows = score_batch(USE_CASE, SPINE, model, frame[::-1], version=4).set_index("flight_id")
     np.testing.assert_array_equal(
         reversed_rows.loc[scored.index, "_airworthy_prediction"], scored["_airworthy_prediction"]
     )
@@ -42,17 +44,17 @@ def test_predictions_do_not_depend_on_the_row_order(model, flights):
 def test_a_prediction_out_of_range_is_refused(model, flights):
     narrow = USE_CASE.model_copy(update={"prediction_range": (0, 0.01)})
     with pytest.raises(InvalidPrediction, match="flight_id 2013"):
-        score_batch(narrow, FEATURE_VIEW, model, flights(days=2), version=4)
+        score_batch(narrow, SPINE, model, flights(days=2), version=4)
 
 
 def test_no_rows_have_no_predictions(model, flights):
-    scored = score_batch(USE_CASE, FEATURE_VIEW, model, flights(days=1).iloc[:0], version=4)
+    scored = score_batch(USE_CASE, SPINE, model, flights(days=1).iloc[:0], version=4)
     assert (len(scored), score_summary(scored)) == (0, {})
 
 
 def test_a_missing_feature_is_named_in_the_error(model, flights):
     with pytest.raises(DataError, match="carrier"):
-        score_batch(USE_CASE, FEATURE_VIEW, model, flights(days=2).drop(columns="carrier"), version=4)
+        score_batch(USE_CASE, SPINE, model, flights(days=2).drop(columns="carrier"), version=4)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ def joined(values, delays, use_case=FLIGHT_DELAY):
     ids = [f"f{n}" for n in range(len(values))]
     predictions = pd.DataFrame({"flight_id": ids, "_airworthy_prediction": values})
     labels = pd.DataFrame({"flight_id": ids[: len(delays)], use_case.label.column: delays})
-    return join_labels(predictions, labels, use_case, entity="flight_id")
+    return join_labels(predictions, labels, use_case, keys=["flight_id"])
 
 
 def test_binary_target_is_whether_the_label_is_above():
@@ -37,13 +37,13 @@ def test_labels_that_have_not_landed_are_counted():
 def test_labels_without_a_prediction_change_nothing():
     predictions = pd.DataFrame({"flight_id": ["a", None], "_airworthy_prediction": [0.5, 0.5]})
     labels = pd.DataFrame({"flight_id": ["a", "b"], "arr_delay": [0.0, 99.0]})
-    assert join_labels(predictions, labels, FLIGHT_DELAY, entity="flight_id")["flight_id"].tolist() == ["a"]
+    assert join_labels(predictions, labels, FLIGHT_DELAY, keys=["flight_id"])["flight_id"].tolist() == ["a"]
 
 
 def test_last_prediction_for_an_entity_counts():
     predictions = pd.DataFrame({"flight_id": ["a", "a"], "_airworthy_prediction": [0.1, 0.9]})
     labels = pd.DataFrame({"flight_id": ["a"], "arr_delay": [99.0]})
-    assert join_labels(predictions, labels, FLIGHT_DELAY, entity="flight_id")[
+    assert join_labels(predictions, labels, FLIGHT_DELAY, keys=["flight_id"])[
         "_airworthy_prediction"
     ].tolist() == [0.9]
 
@@ -52,7 +52,7 @@ def test_two_labels_of_one_entity_are_an_error():
     labels = pd.DataFrame({"flight_id": ["a", "a"], "arr_delay": [1.0, 99.0]})
     predictions = pd.DataFrame({"flight_id": ["a"], "_airworthy_prediction": [0.1]})
     with pytest.raises(DataError, match="'a' has several labels"):
-        join_labels(predictions, labels, FLIGHT_DELAY, entity="flight_id")
+        join_labels(predictions, labels, FLIGHT_DELAY, keys=["flight_id"])
 
 
 def test_later_prediction_counts_in_any_row_order():
@@ -60,7 +60,7 @@ def test_later_prediction_counts_in_any_row_order():
         {"flight_id": ["a", "a"], "_airworthy_prediction": [0.9, 0.1], "_airworthy_at": [2, 1]}
     )
     labels = pd.DataFrame({"flight_id": ["a"], "arr_delay": [99.0]})
-    assert join_labels(predictions, labels, FLIGHT_DELAY, entity="flight_id")[
+    assert join_labels(predictions, labels, FLIGHT_DELAY, keys=["flight_id"])[
         "_airworthy_prediction"
     ].tolist() == [0.9]
 
@@ -73,7 +73,7 @@ def by_day(predicted, labelled):
     labels = pd.DataFrame(labelled, columns=["flight_id", "_airworthy_day"]).assign(
         air_time=range(len(labelled))
     )
-    return join_labels(predictions, labels, AIR_TIME, entity="flight_id")["_airworthy_target"].tolist()
+    return join_labels(predictions, labels, AIR_TIME, keys=["flight_id"])["_airworthy_target"].tolist()
 
 
 def test_label_of_a_later_day_is_joined():
@@ -94,7 +94,7 @@ def test_request_takes_the_newest_label_of_its_entity():
     predictions = pd.DataFrame({"flight_id": ["a"], "_airworthy_prediction": [0.5]})
     days = ["2013-07-08", "2013-07-01"]
     labels = pd.DataFrame({"flight_id": ["a", "a"], "_airworthy_day": days, "arr_delay": [99.0, np.nan]})
-    assert join_labels(predictions, labels, FLIGHT_DELAY, entity="flight_id")[
+    assert join_labels(predictions, labels, FLIGHT_DELAY, keys=["flight_id"])[
         "_airworthy_target"
     ].tolist() == [1]
 
@@ -179,3 +179,39 @@ def test_multiclass_skill_is_relative_to_the_class_shares(probabilities, outcome
 def test_multiclass_baseline_is_the_share_of_each_class():
     shares = baseline_constant(DELAY_BAND, pd.Series([0, 0, 1, 1]))
     assert shares.tolist() == [0.5, 0.5, 0.0]
+
+
+def recurring(predicted, labelled, *, time=None, event="_airworthy_day"):
+    """Join predictions of entities that recur and return the targets: the positions of the labels."""
+    predictions = pd.DataFrame(predicted).assign(_airworthy_prediction=1.0)
+    labels = pd.DataFrame(labelled, columns=["shop", "till", event]).assign(air_time=range(len(labelled)))
+    joined = join_labels(predictions, labels, AIR_TIME, keys=["shop", "till"], time=time)
+    return joined["_airworthy_target"].astype(object).where(joined["_airworthy_landed"], None).tolist()
+
+
+LABELLED = [("a", 0, "2013-07-01"), ("a", 1, "2013-07-01"), ("a", 0, "2013-07-02"), ("a", 0, "2013-07-04")]
+
+
+def test_entity_that_recurs_gets_the_label_of_its_day():
+    days = ["2013-07-02", "2013-07-01", "2013-07-03", "2013-07-01"]
+    predicted = {"shop": ["a"] * 4, "till": [0, 0, 0, 1], "_airworthy_day": days}
+    assert recurring(predicted, LABELLED) == [2, 0, None, 1]
+
+
+def test_request_of_a_recurring_entity_gets_the_next_day():
+    moments = pd.to_datetime(
+        ["2013-06-30T23:00Z", "2013-07-02T01:00Z", "2013-07-03T12:00Z", "2013-07-09T00:00Z"]
+    )
+    assert recurring({"shop": ["a"] * 4, "till": [0] * 4, "_airworthy_at": moments}, LABELLED) == [
+        0,
+        2,
+        3,
+        None,
+    ]
+
+
+def test_request_with_the_time_of_the_event_gets_its_label():
+    moments = [pd.Timestamp("2013-07-01T10:00Z"), pd.Timestamp("2013-07-01T11:00Z")]
+    labelled = [("a", 0, moment) for moment in moments]
+    predicted = {"shop": ["a", "a"], "till": [0, 0], "event": list(reversed(moments))}
+    assert recurring(predicted, labelled, time="event", event="event") == [1, 0]

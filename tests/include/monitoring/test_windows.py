@@ -1,22 +1,25 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pandas as pd
 import pytest
 
+from include.catalog import catalog
 from include.data.lake.delta_tables import Lake
 from include.database.tables import inference_log
 from include.declarations import DriftPolicy
 from include.errors import PartitionMissing
-from include.features.flight_features import FEATURE_VIEW as VIEW
 from include.monitoring import windows
+from include.monitoring.label_quality import join_labels
 from include.use_cases.air_time import USE_CASE as AIR_TIME
 from include.use_cases.delay_band import USE_CASE as DELAY_BAND
 
 USE_CASE = AIR_TIME.model_copy(
     update={"features": ("carrier", "distance"), "drift": DriftPolicy(window_days=2)}
 )
+SELECTION = catalog().features_of(USE_CASE)
 NOW = datetime.now(UTC)
 
 
@@ -41,7 +44,7 @@ def log(database, *rows):
 
 def read(database, lake, **options):
     with database.connect() as connection:
-        return windows.read_newest_window(connection, lake, USE_CASE, VIEW, **options)
+        return windows.read_newest_window(connection, lake, USE_CASE, SELECTION, **options)
 
 
 def publish(lake, days):
@@ -49,7 +52,9 @@ def publish(lake, days):
         {"flight_id": f"{day}-1", "carrier": "B6", "distance": 7.0, "_airworthy_day": f"{day}"}
         for day in days
     ]
-    lake.publish("flight_features", pd.DataFrame(rows), days, metadata={})
+    moment = pd.Timestamp("2013-07-01T12:00Z").as_unit("us")
+    frame = pd.DataFrame(rows).assign(scheduled_departure=moment)
+    lake.publish("flight_features", frame, days, metadata={})
 
 
 def test_rows_of_inputs_and_predictions_match(database, lake):
@@ -109,8 +114,8 @@ def test_rows_with_a_key_have_an_entity(database, lake):
 def test_earlier_windows_have_the_same_length(database, lake):
     log(database, row(1), row(2, received_at=NOW - timedelta(days=3)))
     with database.connect() as connection:
-        newest = windows.read_newest_window(connection, lake, USE_CASE, VIEW)
-        earlier = list(windows.read_earlier_windows(connection, lake, USE_CASE, VIEW, newest, limit=2))
+        newest = windows.read_newest_window(connection, lake, USE_CASE, SELECTION)
+        earlier = list(windows.read_earlier_windows(connection, lake, USE_CASE, SELECTION, newest, limit=2))
     assert [past.predictions["flight_id"].tolist() for past in (newest, *earlier)] == [["f1"], ["f2"], []]
     assert (earlier[0].end, earlier[0].end - earlier[0].start) == (newest.start, timedelta(days=2))
 
@@ -119,8 +124,8 @@ def test_earlier_partitions_have_as_many_days(database, lake):
     days = [date(2013, 7, day) for day in (1, 2, 3, 4, 5)]
     publish(lake, days)
     with database.connect() as connection:
-        newest = windows.read_newest_window(connection, lake, USE_CASE, VIEW)
-        earlier = list(windows.read_earlier_windows(connection, lake, USE_CASE, VIEW, newest, limit=4))
+        newest = windows.read_newest_window(connection, lake, USE_CASE, SELECTION)
+        earlier = list(windows.read_earlier_windows(connection, lake, USE_CASE, SELECTION, newest, limit=4))
     assert [past.start.day for past in (newest, *earlier)] == [4, 2, 1]
 
 
@@ -128,8 +133,8 @@ def test_earlier_requests_are_read_before_partitions(database, lake):
     publish(lake, [date(2013, 7, 1)])
     log(database, row(1, received_at=NOW - timedelta(days=3)))
     with database.connect() as connection:
-        newest = windows.read_newest_window(connection, lake, USE_CASE, VIEW)
-        (earlier,) = windows.read_earlier_windows(connection, lake, USE_CASE, VIEW, newest, limit=1)
+        newest = windows.read_newest_window(connection, lake, USE_CASE, SELECTION)
+        (earlier,) = windows.read_earlier_windows(connection, lake, USE_CASE, SELECTION, newest, limit=1)
     assert (newest.source, earlier.source, earlier.requests) == ("partitions", "requests", 1)
 
 
@@ -137,8 +142,8 @@ def test_too_many_requests_are_sampled_reproducibly(database):
     log(database, *(row(n, received_at=NOW - timedelta(seconds=100 + n)) for n in range(50)))
     span = {"start": NOW - timedelta(days=1), "end": NOW, "limit": 10}
     with database.connect() as connection:
-        first = windows.read_requests(connection, USE_CASE, VIEW, **span)
-        second = windows.read_requests(connection, USE_CASE, VIEW, **span)
+        first = windows.read_requests(connection, USE_CASE, SELECTION.spine, **span)
+        second = windows.read_requests(connection, USE_CASE, SELECTION.spine, **span)
     assert (len(first.inputs), first.requests) == (10, 50)
     pd.testing.assert_frame_equal(first.inputs, second.inputs)
 
@@ -202,5 +207,25 @@ def test_multiclass_batch_predictions_are_lists(lake):
         "_airworthy_day": f"{day}",
     }
     lake.publish("delay_band_predictions", pd.DataFrame([scored]), [day], metadata={})
-    window = windows.read_partitions(lake, DELAY_BAND, VIEW, [day])
+    bands = DELAY_BAND.model_copy(update={"features": ("carrier", "distance")})
+    window = windows.read_partitions(lake, bands, catalog().features_of(bands), [day])
     assert window.predictions["_airworthy_prediction"].tolist() == [[0.7, 0.2, 0.1]]
+
+
+def test_integer_keys_of_rows_and_headers_are_integers(database, lake):
+    spine = replace(SELECTION.spine, types=SELECTION.spine.types | {"flight_id": "integer"})
+    big = 2**53 + 1
+    rows = [{"flight_id": key, "carrier": "UA", "distance": 1.0} for key in (0, big)]
+    log(
+        database,
+        row(1, inputs=rows, predictions=[1, 2]),
+        row(2, entity_id="17", received_at=NOW - timedelta(hours=2)),
+        row(3, entity_id="no number", received_at=NOW - timedelta(hours=2)),
+    )
+    with database.connect() as connection:
+        window = windows.read_requests(connection, USE_CASE, spine, start=NOW - timedelta(days=1), end=NOW)
+    keys = window.predictions["flight_id"]
+    assert str(keys.dtype) == "Int64"
+    assert set(keys.dropna()) == {0, 17, big}
+    labels = pd.DataFrame({"flight_id": [0, 17, big], "air_time": [1.0, 2.0, 3.0]})
+    assert join_labels(window.predictions, labels, USE_CASE, keys=["flight_id"])["_airworthy_landed"].all()

@@ -170,8 +170,9 @@ def test_batch_has_the_likeliest_class_and_all_probabilities(bands):
     interface = Interface(
         "delay_band", "multiclass", dict.fromkeys(USE_CASE.features, "double"), (0, 1), CLASSES
     )
-    view = catalog().feature_views["flight_features"]
-    scored = score_batch(USE_CASE, view, ServedModel(ConstantEstimator(), interface), frame, version=3)
+    scored = score_batch(
+        USE_CASE, catalog().spine_of(USE_CASE), ServedModel(ConstantEstimator(), interface), frame, version=3
+    )
     assert set(scored[PREDICTION]) == {"late"}
     columns = [probability_column(name) for name in CLASSES]
     assert scored[columns].iloc[0].tolist() == [0.1, 0.7, 0.2]

@@ -14,6 +14,7 @@ LEVELS = FeatureView(
     sources=(ViewSource(dataset="gauges"),),
     entity="river",
     time="at",
+    known_from="start",
     columns=(
         Column(name="river", dtype="string"),
         Column(name="at", dtype="timestamp"),

@@ -85,6 +85,7 @@ def baskets(entity, time, feature, dtype):
         sources=(ViewSource(dataset="tills"),),
         entity=entity,
         time=time,
+        known_from="start",
         columns=tuple(Column(name=name, dtype=dtype) for name, dtype in columns),
     )
 

@@ -7,6 +7,7 @@ import pytest
 
 from include.data.features import build as features
 from include.declarations import KNOWN_AT, Column, Dataset, FeatureView, FileSource, Online, ViewSource
+from include.declarations.features import as_dataset
 from include.errors import DataError, PartitionMissing
 
 FIRST = date(2013, 1, 1)
@@ -197,3 +198,26 @@ def test_online_rows_are_built_from_what_has_landed_by_then(filled, declared):
     early = VIEW.model_copy(update={"online": Online(), "known_from": "start"})
     rows = features.build_features(early, in_time, filled, DAYS[:3], datasets=declared)
     assert rows["level_days"].tolist() == ["", "2013-01-01", "2013-01-01,2013-01-02"]
+
+
+def test_a_view_is_built_from_another_view(lake, declared):
+    inner = VIEW.model_copy(update={"sources": (ViewSource(dataset="trips"),)})
+    outer = VIEW.model_copy(
+        update={"name": "outer", "sources": (ViewSource(dataset="levels", lookback_days=1),)}
+    )
+    sources = declared | {"levels": as_dataset(inner, {"levels": inner}, declared)}
+    noon = pd.Timestamp("2013-01-01T12:00Z").as_unit("us")
+    for day in DAYS[:2]:
+        rows = pd.DataFrame({"id": [str(day)], "leaves": noon, "level_days": "x", "_airworthy_day": str(day)})
+        lake.publish("levels", rows, [day], metadata={})
+
+    def build(frames, day):
+        rows = frames["levels"]
+        assert rows["id"].tolist() == [str(moments) for moments in DAYS[: DAYS.index(day) + 1]]
+        leaves = pd.Timestamp(day + timedelta(days=2), tz="UTC").as_unit("us")
+        return rows.tail(1).assign(leaves=leaves)[["id", "leaves", "level_days"]]
+
+    built = features.build_features(outer, build, lake, DAYS[:2], datasets=sources)
+    assert built["id"].tolist() == [str(day) for day in DAYS[:2]]
+    moments = [pd.Timestamp(day + timedelta(days=1), tz="UTC") for day in DAYS[:2]]
+    assert built["levels_known_at"].tolist() == moments

@@ -7,6 +7,7 @@ import pytest
 
 from include.catalog import catalog
 from include.data.features.readiness import dependent_partitions
+from include.declarations import ViewSource
 from include.partitions import hours_of
 
 VIEW = catalog().feature_views["flight_features"]
@@ -23,7 +24,7 @@ def landed(lake):
     def publish(dataset, *days, view=VIEW):
         rows = pd.DataFrame({"id": ["x"] * len(days), "_airworthy_day": [str(day) for day in days]})
         lake.publish(dataset, rows, days, metadata={})
-        return dependent_partitions(view, dataset, days, lake, datasets=catalog().datasets)
+        return dependent_partitions(view, dataset, days, lake, datasets=catalog().sources)
 
     return publish
 
@@ -48,7 +49,7 @@ def test_a_day_does_not_wait_for_what_is_known_after_it(lake, landed):
     view = VIEW.model_copy(update={"known_from": "end"})
     landed("weather", ONE)
     landed("flights", TWO)
-    late = dependent_partitions(view, "flights", [TWO], lake, datasets=catalog().datasets)
+    late = dependent_partitions(view, "flights", [TWO], lake, datasets=catalog().sources)
     assert (late.ready, late.waiting) == ([TWO], {})
 
 
@@ -96,3 +97,17 @@ def test_a_day_of_hours_is_ready_with_the_last_of_them(lake, landed):
     *earlier, last = hours_of(ONE)
     assert [publish(hour).ready for hour in earlier] == [[]] * 23
     assert publish(last).ready == [TWO]
+
+
+def test_a_view_waits_for_the_views_that_it_reads(lake, landed):
+    nested = VIEW.model_copy(
+        update={"name": "nested", "sources": (FLIGHTS, ViewSource(dataset=VIEW.name, lookback_days=1))}
+    )
+    sources = catalog().sources
+    assert landed("flights", TWO, view=nested).waiting == {
+        TWO: ["flight_features 2013-01-01", "flight_features 2013-01-02"]
+    }
+    rows = pd.DataFrame({"flight_id": ["x", "y"], "_airworthy_day": [str(ONE), str(TWO)]})
+    lake.publish(VIEW.name, rows, [ONE, TWO], metadata={})
+    after = dependent_partitions(nested, VIEW.name, [TWO], lake, datasets=sources)
+    assert after.ready == [TWO]

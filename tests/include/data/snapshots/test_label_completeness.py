@@ -13,7 +13,7 @@ from include.errors import PartitionMissing
 
 ONE, TWO, THREE, FOUR = (date(2013, 1, day) for day in (1, 2, 3, 4))
 DELAY = catalog().use_cases["flight_delay"]
-VIEW = catalog().feature_views["flight_features"]
+SPINE = catalog().spine_of(DELAY)
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def lose(real_lake):
 
 
 def test_day_is_complete_when_all_flights_arrived_or_cancelled(real_lake, real_frames):
-    completeness = label_completeness.label_completeness(DELAY, VIEW, real_lake, [ONE])[ONE]
+    completeness = label_completeness.label_completeness(DELAY, SPINE, real_lake, [ONE])[ONE]
     cancelled = real_frames["arrivals"].query("_airworthy_day == '2013-01-01'")["arr_delay"].isna().sum()
     assert completeness.share == 1
     assert completeness.rows - completeness.labelled == cancelled > 0
@@ -36,7 +36,7 @@ def test_day_is_complete_when_all_flights_arrived_or_cancelled(real_lake, real_f
 
 def test_labels_that_have_not_landed_are_missing(real_lake, lose):
     lose(TWO, 0.5)
-    assert label_completeness.label_completeness(DELAY, VIEW, real_lake, [TWO])[TWO].share == pytest.approx(
+    assert label_completeness.label_completeness(DELAY, SPINE, real_lake, [TWO])[TWO].share == pytest.approx(
         0.5, abs=0.01
     )
 
@@ -44,14 +44,14 @@ def test_labels_that_have_not_landed_are_missing(real_lake, lose):
 def test_a_day_without_any_label_is_no_more_than_empty(real_lake):
     rows = real_lake.read("flight_features", [ONE]).assign(_airworthy_day=str(FOUR))
     real_lake.publish("flight_features", rows, [FOUR], metadata={})
-    completeness = label_completeness.label_completeness(DELAY, VIEW, real_lake, [THREE, FOUR])
+    completeness = label_completeness.label_completeness(DELAY, SPINE, real_lake, [THREE, FOUR])
     assert (completeness[THREE].share, completeness[FOUR].share) == (1, 0)
 
 
 def test_day_without_rows_of_features_is_left_out(real_lake):
     rows = real_lake.read("flight_features", [ONE]).iloc[:0]
     real_lake.publish("flight_features", rows, [TWO], metadata={})
-    assert set(label_completeness.label_completeness(DELAY, VIEW, real_lake, [ONE, TWO])) == {ONE}
+    assert set(label_completeness.label_completeness(DELAY, SPINE, real_lake, [ONE, TWO])) == {ONE}
     snapshot = snapshots.create(DELAY, real_lake, None)
     assert (snapshot.days, snapshot.excluded_days) == (("2013-01-01", "2013-01-03"), ())
 
@@ -61,7 +61,7 @@ def test_a_label_counts_once_and_only_for_its_own_day():
     labels = pd.DataFrame(
         {"_airworthy_day": ["a", "a", "a"], "id": ["x", "x", "z"], "late": [None, None, 3.0]}
     )
-    completeness = label_completeness.count_labels(rows, labels, "id", "late")
+    completeness = label_completeness.count_labels(rows, labels, ["id"], "late")
     assert completeness == {"a": Completeness(2, 1, 0), "b": Completeness(1, 0, 0)}
 
 

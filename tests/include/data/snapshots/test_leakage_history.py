@@ -91,3 +91,19 @@ def test_record_is_of_the_rows_at_the_snapshot_version(database, lake):
     publish(lake, DAYS)
     assert record(database, lake, version=old).passed == 4
     assert record(database, lake).passed == 0
+
+
+def test_checks_of_several_views_are_told_apart(database, lake):
+    publish(lake, DAYS, "features/bulk")
+    check(database, "features/bulk/1", LEAK)
+    rows = pd.DataFrame({"origin": [f"{day}" for day in DAYS], "_airworthy_day": [f"{day}" for day in DAYS]})
+    joined = {"airports": lake.publish("airports", rows, DAYS, metadata={})}
+    snapshot = Snapshot(
+        "late", DAYS[-1], VIEW, lake.version(VIEW), "arrivals", 0, (str(DAYS[0]), str(DAYS[-1])), 4, "digest",
+        joined_versions=joined,
+    )  # fmt: skip
+    result = leakage_history.of_snapshot(database, lake, snapshot)
+    assert (result.feature_view, result.leaks) == (
+        "flight_features and airports", {"flight_features.temp": str(LEAK)},
+    )  # fmt: skip
+    assert (result.unchecked_days, result.unchecked) == (4, ("airports 2013-01-01..2013-01-04",))

@@ -9,7 +9,7 @@ from include.declarations import Split
 from include.errors import DataError
 
 SPLIT = Split(validation_days=2, test_days=1, minimum_rows=6)
-REGRESSION = {"lag_days": 0, "entity": "customer_id"}
+REGRESSION = {"lag_days": 0, "entity": ["customer_id"]}
 CLASSIFIER = REGRESSION | {"class_names": ("No", "Yes")}
 BY_ENTITY = Split(by="entity", minimum_rows=100)
 
@@ -75,7 +75,7 @@ def parts_of(labelled, days, **knobs):
         labelled(days),
         Split(**{"validation_days": 2, "test_days": 1, "minimum_rows": 1} | knobs),
         lag_days=lag,
-        entity="customer_id",
+        entity=["customer_id"],
     )
     return [day_numbers(part) for part in (parts.train, parts.validation, parts.test)]
 

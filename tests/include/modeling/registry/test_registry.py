@@ -182,7 +182,9 @@ def test_a_download_over_http_has_the_same_files(registry, mlflow_server, use_ca
     assert file_digests(folder) == file_digests(packaged)
 
 
-@pytest.mark.parametrize(("table", "expected"), [("features", {3, 7}), ("labels", {5}), ("nothing", set())])
+@pytest.mark.parametrize(
+    ("table", "expected"), [("features", {3, 7}), ("labels", {5}), ("joined", {9}), ("nothing", set())]
+)
 def test_table_versions_of_registered_models_are_found(registry, packaged, table, expected):
     suffix = uuid.uuid4().hex[:8]
     logged = {"digest": model_digest(packaged), "tags": {}}
@@ -194,6 +196,7 @@ def test_table_versions_of_registered_models_are_found(registry, packaged, table
         run_id = registry.run_for(f"{name}_{suffix}", tags())
         model = registry.log_model(run_id, packaged, **logged)
         lineage = as_tags({f"snapshot.{key}": value for key, value in snapshot.items()})
+        lineage |= as_tags({f"snapshot.joined_versions.joined_{suffix}": 9})
         registry.register(f"{name}_{suffix}", run_id, model, lineage)
     assert registry.versions_of_table(f"{table}_{suffix}") == expected
 

@@ -15,6 +15,7 @@ from include.data.feature_store import client as store
 from include.data.feature_store import server
 from include.data.lake.delta_tables import Lake
 from include.declarations import Column, FeatureView, Online, ViewSource
+from include.declarations.feature_selection import FeatureSelection
 from tests.conftest import free_ports
 from tests.contracts.frames import generate
 
@@ -39,6 +40,20 @@ VIEW = FeatureView(
     ),
     online=Online(days=2),
 )
+USE_CASE = (
+    catalog()
+    .use_cases["flight_delay"]
+    .model_copy(
+        update={
+            "feature_view": VIEW.name,
+            "feature_views": (VIEW.name,),
+            "features": ("carrier", "hour", "temp"),
+            "gates": (),
+            "baseline_by": (),
+        }
+    )
+)
+SELECTION = FeatureSelection.of(USE_CASE, {VIEW.name: VIEW}, catalog().datasets)
 SEEN = pd.DataFrame(
     {
         "flight_id": ["one", "two", "three"],

@@ -9,14 +9,14 @@ from sqlalchemy import select
 
 from include.database import tables
 from include.inference.model import load_model
-from include.inference.scoring_protocol import BadRequest, Key, Rows, parse_request
+from include.inference.scoring_protocol import BadRequest, Rows, parse_request
 from include.serving.model_server import online_features
 from include.serving.model_server.app import ModelServer
 from include.serving.model_server.online_features import OnlineFeatures
 from include.settings import settings
 from tests.conftest import free_ports
 from tests.include.serving.conftest import post_invocation
-from tests.include.serving.model_server.conftest import VIEW, serving
+from tests.include.serving.model_server.conftest import SELECTION, serving
 from tests.small_models import COLUMNS
 
 
@@ -41,7 +41,7 @@ def ask(make_model: Any, feature_server: str, database_url: str, monkeypatch: py
     def ask(
         content: Any = None, *, csv: str | None = None, uri: str = feature_server, role: str = "champion"
     ) -> tuple[int, dict[str, Any]]:
-        model_server = ModelServer("delay", 1, model, OnlineFeatures(uri, VIEW))
+        model_server = ModelServer("delay", 1, model, OnlineFeatures(uri, SELECTION))
         headers = {"X-Airworthy-Route": role} | ({"Content-Type": "text/csv"} if csv else {})
         body = {"content": csv} if csv else {"json": content}
         response = post_invocation(model_server, headers, **body)
@@ -134,7 +134,7 @@ def test_the_log_has_the_online_features_and_the_key(ask: Any, database: Any) ->
     with database.connect() as connection:
         log = connection.execute(select(tables.inference_log)).mappings().one()
     assert log["entity_id"] == "one"
-    assert log["inputs"] == [{"carrier": "UA", "hour": 6, "temp": 61.1}]
+    assert log["inputs"] == [{"flight_id": "one", "carrier": "UA", "hour": 6, "temp": 61.1}]
 
 
 def test_a_challenger_that_cannot_look_up_answers_425(ask: Any, database: Any) -> None:
@@ -175,14 +175,16 @@ def test_without_an_online_view_the_key_is_an_unknown_column() -> None:
 
 
 def test_too_many_keys_are_rejected_before_the_look_up() -> None:
-    rows = Rows({}, online_features.MAX_KEYS + 1, ["one"] * (online_features.MAX_KEYS + 1))
+    n_rows = online_features.MAX_KEYS + 1
+    rows = Rows({}, n_rows, {"flight_id": ["one"] * n_rows})
     with pytest.raises(BadRequest, match="1001 rows to look up; at most 1000") as rejected:
-        asyncio.run(OnlineFeatures("http://127.0.0.1:9", VIEW).complete(rows, COLUMNS))
+        asyncio.run(OnlineFeatures("http://127.0.0.1:9", SELECTION).complete(rows, COLUMNS))
     assert rejected.value.status == 413
 
 
 def test_flight_delay_has_online_features_by_flight_id() -> None:
     features = online_features.online_features_of("flight_delay")
     assert features is not None
-    assert features.key == Key("flight_id", "string")
+    assert features.keys.kinds == {"flight_id": "string", "scheduled_departure": "datetime"}
+    assert features.keys.features["temp"] == ("flight_id",)
     assert online_features.online_features_of("delay") is None

@@ -1,13 +1,18 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, timedelta
 
 import pandas as pd
 import pytest
 
+import include.catalog
 from airworthy import assets
 from airworthy.hooks.lake import LakeHook
-from airworthy.operators.publication import PublishDatasetOperator
+from airworthy.operators.publication import PublishDatasetOperator, PublishSourceOperator
+from include.catalog import catalog
+from include.declarations import ViewSource
+from include.features.flight_features import FEATURE_VIEW as VIEW
 
 INPUTS = assets.inputs_asset("flight_features")
 DAYS = [date(2013, 6, 30), date(2013, 7, 1), date(2013, 7, 2)]
@@ -73,3 +78,21 @@ def test_labels_may_come_before_any_feature(lake, context):
 def test_dataset_without_feature_view_is_announced_alone():
     operator = PublishDatasetOperator(task_id="publish", dataset="arrivals", frame="some frame")
     assert operator.outlets == [assets.dataset("arrivals")]
+
+
+def test_view_is_announced_to_the_views_that_read_it(lake, context, monkeypatch):
+    nested = VIEW.model_copy(update={"name": "nested", "sources": (ViewSource(dataset=VIEW.name),)})
+    discovered = include.catalog.discover("include")
+    views = {**discovered.feature_views, "nested": nested}
+    monkeypatch.setattr(include.catalog, "discover", lambda _: replace(discovered, feature_views=views))
+    catalog.cache_clear()
+    rows = pd.DataFrame({"id": ["x"], "_airworthy_day": ["2013-07-01"]})
+    frame = LakeHook().staging.write("some run", VIEW.name, rows)
+    operator = PublishSourceOperator(
+        task_id="publish", table=VIEW.name, frame=frame, outlets=[assets.feature_view(VIEW.name)]
+    )
+    run = context({"partition_key": "2013-07-01"}, params={"first": None, "last": None})
+    operator.execute(run)
+    monkeypatch.undo()
+    catalog.cache_clear()
+    assert run["outlet_events"][assets.inputs_asset("nested")].partition_keys == {"2013-07-01"}
