@@ -83,6 +83,8 @@ inference_log = Table(
     Column("status", Integer, nullable=False),
     Column("inputs", JSONB),
     Column("predictions", JSONB),
+    # Age of the oldest feature that was looked up, in seconds; null if none was.
+    Column("feature_age_s", Double),
 )
 
 gate_result = Table(

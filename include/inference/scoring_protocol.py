@@ -45,12 +45,13 @@ class Rows:
     The checked rows of one request, column by column; None is a missing value.
 
     `keys` are the entity columns and the time that were sent; features that can be looked up by them may be
-    absent.
+    absent. `feature_age_s` is the age in seconds of the oldest value that was looked up, None without one.
     """
 
     columns: dict[str, list[Any]]
     count: int
     keys: dict[str, list[Any]] = field(default_factory=dict)
+    feature_age_s: float | None = None
 
     def records(self) -> list[dict[str, Any]]:
         """Return one dictionary per row, of its keys and features."""

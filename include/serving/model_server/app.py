@@ -120,6 +120,7 @@ class ModelServer:
                     status=answer.status,
                     inputs=answer.rows.records() if answer.rows else None,
                     predictions=answer.predictions,
+                    feature_age_s=answer.rows.feature_age_s if answer.rows else None,
                 )
             )
         metrics.REQUESTS.labels(role or "direct", str(answer.status)).inc()
@@ -127,7 +128,7 @@ class ModelServer:
         return JSONResponse(
             answer.content | {"request_id": request_id},
             _http_status(answer.status, role),
-            {"X-Request-Id": request_id},
+            _headers(request_id, answer.rows),
             background=self._copy(role, request, body, request_id),
         )
 
@@ -208,6 +209,13 @@ def _http_status(status: int, role: Role | None) -> int:
     """Return the status to send; 425 for a challenger's refusal, which the champion might not share."""
     refused = 400 <= status < 500 or status == UNAVAILABLE
     return TOO_EARLY if role == "challenger" and refused else status
+
+
+def _headers(request_id: str, rows: Rows | None) -> dict[str, str]:
+    """Return the headers of a response: the request's id, and the age in seconds of looked-up features."""
+    if rows is None or rows.feature_age_s is None:
+        return {"X-Request-Id": request_id}
+    return {"X-Request-Id": request_id, "X-Feature-Age": f"{rows.feature_age_s:.0f}"}
 
 
 def _failure(status: int, code: str, message: str, rows: Rows | None = None) -> Answer:

@@ -45,7 +45,11 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One request to one version, and its predictions; `inputs` has one dictionary per row."""
+    """
+    One request to one version, and its predictions; `inputs` has one dictionary per row.
+
+    `feature_age_s` is the age of the oldest feature that was looked up, None if none was.
+    """
 
     use_case: str
     request_id: str
@@ -57,6 +61,7 @@ class Record:
     status: int
     inputs: list[dict[str, Any]] | None
     predictions: Predictions | None
+    feature_age_s: float | None = None
 
 
 class Spool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 import httpx
@@ -13,7 +15,7 @@ from include.inference.scoring_protocol import BadRequest, Rows, check_column
 from include.settings import settings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from include.declarations import FeatureView
     from include.declarations.feature_selection import FeatureSelection
@@ -23,7 +25,21 @@ if TYPE_CHECKING:
 REQUEST_TIMEOUT_S = 0.4
 MAX_CONNECTIONS = 16
 MAX_KEYS = 1_000
+MICROSECONDS = 1_000_000
 _KEY_TYPES: dict[str, ColumnType] = {"string": "string", "integer": "long"}
+
+
+@dataclass(frozen=True, slots=True)
+class LookUp:
+    """
+    Looked-up values of one view, by their names in the use case.
+
+    `oldest` is when the oldest of the sources that they come from was known, in microseconds since 1970; None
+    if there is no value.
+    """
+
+    values: dict[str, list[Any]]
+    oldest: int | None
 
 
 class OnlineFeatures:
@@ -77,8 +93,10 @@ class OnlineFeatures:
         )
         all_columns = dict(rows.columns)
         for view, result in zip(views, results, strict=True):
-            all_columns |= _check_types(view, result, columns)
-        return Rows({name: all_columns[name] for name in columns}, rows.count, rows.keys)
+            all_columns |= _check_types(view, result.values, columns)
+        known_times = [result.oldest for result in results if result.oldest is not None]
+        age_s = time.time() - min(known_times) / MICROSECONDS if known_times else None
+        return Rows({name: all_columns[name] for name in columns}, rows.count, rows.keys, age_s)
 
     def entity_of(self, rows: Rows | None) -> str | None:
         """Return the entity of a request of one row, with commas between several keys; None if unknown."""
@@ -94,11 +112,13 @@ class OnlineFeatures:
 
     async def _look_up(
         self, view: FeatureView, keys: Mapping[str, Sequence[Any]], names: list[str]
-    ) -> dict[str, list[Any]]:
-        """Return the values of features of one view, by their names in the use case."""
+    ) -> LookUp:
+        """Return the values of features of one view."""
         columns = {name: self._selection.origins[name].column for name in names}
+        known_at = _known_at_columns(view, columns.values())
+        requested = dict.fromkeys((*columns.values(), *known_at))
         query = {
-            "features": [f"{view.name}:{column}" for column in dict.fromkeys(columns.values())],
+            "features": [f"{view.name}:{column}" for column in requested],
             "entities": {f"{view.name}.{key}": list(keys[key]) for key in view.keys},
         }
         content = await self._query(view, query)
@@ -111,7 +131,10 @@ class OnlineFeatures:
             if view.name == self._selection.spine.table and "NOT_FOUND" in result["statuses"]:
                 raise BadRequest(_describe_absent(view, name, keys, result["statuses"]), 404)
             values[name] = result["values"]
-        return values
+        known_times: list[int] = []
+        for column in known_at:
+            known_times += [value for value in results.get(column, nothing)["values"] if value is not None]
+        return LookUp(values, min(known_times, default=None))
 
     async def _query(self, view: FeatureView, query: dict[str, Any]) -> dict[str, Any]:
         try:
@@ -137,6 +160,14 @@ class OnlineFeatures:
             # The feature server was restarted after this connection was opened.
             response = await self._http.post("/get-online-features", json=query)
         return cast("dict[str, Any]", response.raise_for_status().json())
+
+
+def _known_at_columns(view: FeatureView, columns: Iterable[str]) -> list[str]:
+    """Return the columns that say when the sources of some columns were known."""
+    names: dict[str, None] = {}
+    for column in columns:
+        names |= dict.fromkeys(source.known_at for source in view.sources_of(column))
+    return list(names)
 
 
 def _check_types(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -45,6 +46,7 @@ def ask(make_model: Any, feature_server: str, database_url: str, monkeypatch: py
         headers = {"X-Airworthy-Route": role} | ({"Content-Type": "text/csv"} if csv else {})
         body = {"content": csv} if csv else {"json": content}
         response = post_invocation(model_server, headers, **body)
+        ask.headers = response.headers  # type: ignore[attr-defined]
         return response.status_code, response.json()
 
     return ask
@@ -135,6 +137,22 @@ def test_the_log_has_the_online_features_and_the_key(ask: Any, database: Any) ->
         log = connection.execute(select(tables.inference_log)).mappings().one()
     assert log["entity_id"] == "one"
     assert log["inputs"] == [{"flight_id": "one", "carrier": "UA", "hour": 6, "temp": 61.1}]
+
+
+def test_age_of_looked_up_features_is_logged_and_answered(ask: Any, database: Any) -> None:
+    ask({"dataframe_records": [{"flight_id": "one"}, {"flight_id": "two"}]})
+    age_s = (datetime.now(UTC) - datetime(2013, 7, 1, tzinfo=UTC)).total_seconds()
+    assert float(ask.headers["X-Feature-Age"]) == pytest.approx(age_s, abs=60)
+    with database.connect() as connection:
+        logged = connection.execute(select(tables.inference_log.c.feature_age_s)).scalar_one()
+    assert logged == pytest.approx(age_s, abs=60)
+
+
+def test_features_that_a_caller_sent_have_no_age(ask: Any, database: Any) -> None:
+    ask({"dataframe_records": [{"carrier": "UA", "hour": 6, "temp": 61.1}]})
+    assert "X-Feature-Age" not in ask.headers
+    with database.connect() as connection:
+        assert connection.execute(select(tables.inference_log.c.feature_age_s)).scalar_one() is None
 
 
 def test_a_challenger_that_cannot_look_up_answers_425(ask: Any, database: Any) -> None:
