@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import secrets
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
+    from typing import BinaryIO
 
 
 def write_atomically(path: Path, content: bytes | str, *, mode: int = 0o666) -> None:
@@ -31,11 +34,21 @@ def write_atomically(path: Path, content: bytes | str, *, mode: int = 0o666) -> 
     OSError
         If the folder does not exist, is not writable or is full.
     """
-    data = content.encode() if isinstance(content, str) else content
+    with open_atomically(path, mode=mode) as file:
+        file.write(content.encode() if isinstance(content, str) else content)
+
+
+@contextmanager
+def open_atomically(path: Path, *, mode: int = 0o666) -> Iterator[BinaryIO]:
+    """
+    Open a new file that replaces the one at `path` when it is closed; after an error it does not.
+
+    The parameters and errors are those of `write_atomically`.
+    """
     draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
         with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
-            file.write(data)
+            yield file
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,10 +10,10 @@ import pyarrow as pa
 from deltalake.fs import DeltaStorageHandler
 from pyarrow import fs
 
-from include.atomic_files import write_atomically
+from include.atomic_files import open_atomically
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 # Delta waits for three minutes in each of a dozen requests; Airflow's retries wait for longer.
 STORE_TIMEOUTS = {"retry_timeout": "60s", "timeout": "30s", "connect_timeout": "5s"}
@@ -33,14 +34,22 @@ def with_timeouts(uri: str, storage_options: Mapping[str, str]) -> dict[str, str
 
 def write_file(files: fs.FileSystem, path: str, content: bytes) -> None:
     """Replace a file in one step: readers see the old content or the new one."""
+    with open_replacement(files, path) as stream:
+        stream.write(content)
+
+
+@contextmanager
+def open_replacement(files: fs.FileSystem, path: str) -> Iterator[Any]:
+    """Open a stream of bytes that replaces a file when it is closed; after an error it does not."""
     if isinstance(files, fs.SubTreeFileSystem):
         file = Path(files.base_path, path)
         file.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(file, content)
+        with open_atomically(file) as stream:
+            yield stream
         return
     # Without `compression=None`, Arrow would compress files that are named *.gz.
     stream = files.open_output_stream(path, compression=None)
-    stream.write(content)
+    yield stream
     # An object appears when its stream is closed, so a stream whose writing failed stays open.
     stream.close()
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -14,14 +17,17 @@ from include.storage import filesystem
 from include.storage.errors import DEFAULT_CONNECTION, translate_storage_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
     from datetime import datetime
 
     import pandas as pd
+    from pyarrow import NativeFile
     from pyarrow.fs import FileSystem
 
 FOLDER = "_staging"
+# Rows that are read and checked at once.
+ROWS_PER_GROUP = 1 << 17
 
 
 @dataclass(frozen=True)
@@ -49,15 +55,40 @@ class Staging:
 
     def write_table(self, run: str, step: str, table: pa.Table) -> str:
         """Write a table and return its path; the same run and step replace the same file."""
-        folder = "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in run)
-        path = f"{FOLDER}/{folder}/{step}.parquet"
-        sink = pa.BufferOutputStream()
-        # Files of minutes: speed counts more than size. A dictionary pays for text only.
-        texts = [column.name for column in table.schema if pa.types.is_string(column.type)]
-        pq.write_table(table, sink, compression="none", use_dictionary=texts, write_statistics=False)
-        with self._translate_errors():
-            filesystem.write_file(self._open(), path, sink.getvalue())
+        path = staging_path(run, step)
+        with self.writer(path, table.schema) as write:
+            write(table)
         return path
+
+    def write_tables(self, run: str, step: str, tables: Iterable[pa.Table]) -> tuple[str, int]:
+        """Write tables of one schema, at least one, one after the other; return the path and their rows."""
+        path = staging_path(run, step)
+        remaining = iter(tables)
+        first = next(remaining)
+        n_rows = 0
+        with self.writer(path, first.schema) as write:
+            for table in chain([first], remaining):
+                write(table)
+                n_rows += table.num_rows
+        return path, n_rows
+
+    @contextmanager
+    def writer(self, path: str, schema: pa.Schema) -> Iterator[Callable[[pa.Table], None]]:
+        """
+        Yield a function that appends the rows of a table to a new file.
+
+        The file replaces the one at `path` at the end; after an error it does not.
+        """
+        # Files of minutes: speed counts more than size. A dictionary pays for text only.
+        texts = [column.name for column in schema if pa.types.is_string(column.type)]
+        with (
+            self._translate_errors(),
+            filesystem.open_replacement(self._open(), path) as stream,
+            pq.ParquetWriter(
+                stream, schema, compression="none", use_dictionary=texts, write_statistics=False
+            ) as file,
+        ):
+            yield lambda table: file.write_table(table, row_group_size=ROWS_PER_GROUP)
 
     def read(self, path: str) -> pd.DataFrame:
         """Return the frame at `path`."""
@@ -73,14 +104,26 @@ class Staging:
         DataError
             If the file does not exist.
         """
+        self._require(path)
+        with self._translate_errors(), self.open_file(path) as file:
+            return pq.read_table(file)
+
+    def open(self, path: str) -> StagedTable:
+        """
+        Return the table at `path`, to be read one batch of rows after the other.
+
+        Raises
+        ------
+        DataError
+            If the file does not exist.
+        """
+        self._require(path)
+        return StagedTable(self, path)
+
+    def open_file(self, path: str) -> NativeFile:
+        """Return the open file at `path`."""
         with self._translate_errors():
-            files = self._open()
-            if filesystem.find_missing(files, [path]):
-                raise DataError(
-                    f"{self.uri}/{path} does not exist: clear the task that writes it, then this one."
-                )
-            with files.open_input_file(path) as file:
-                return pq.read_table(file)
+            return self._open().open_input_file(path)
 
     def sweep(self, before: datetime) -> int:
         """Delete the frames that were written before this moment, and return their number."""
@@ -94,8 +137,47 @@ class Staging:
                 files.delete_file(info.path)
         return len(expired)
 
+    def _require(self, path: str) -> None:
+        with self._translate_errors():
+            if filesystem.find_missing(self._open(), [path]):
+                raise DataError(
+                    f"{self.uri}/{path} does not exist: clear the task that writes it, then this one."
+                )
+
     def _open(self) -> FileSystem:
         return filesystem.open_filesystem(self.uri, self.storage_options)
 
     def _translate_errors(self) -> AbstractContextManager[None]:
         return translate_storage_errors(self.uri, self.storage_options, self.connection)
+
+
+@dataclass(frozen=True)
+class StagedTable:
+    """A staged table that is read one batch of rows after the other, as often as needed."""
+
+    staging: Staging
+    path: str
+
+    @cached_property
+    def schema(self) -> pa.Schema:
+        """Columns and their types."""
+        with self.staging.open_file(self.path) as file:
+            return pq.read_schema(file)
+
+    @cached_property
+    def n_rows(self) -> int:
+        """Number of rows."""
+        with self.staging.open_file(self.path) as file:
+            return int(pq.read_metadata(file).num_rows)
+
+    def batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+        """Yield the rows, or some columns of them, in batches of at most `ROWS_PER_GROUP`."""
+        names = None if columns is None else list(columns)
+        with self.staging.open_file(self.path) as file:
+            yield from pq.ParquetFile(file).iter_batches(ROWS_PER_GROUP, columns=names)
+
+
+def staging_path(run: str, step: str) -> str:
+    """Return the path of what a step of a run hands over."""
+    folder = "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in run)
+    return f"{FOLDER}/{folder}/{step}.parquet"

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from tests.bench.backfill import backfill_partitions_per_minute
 from tests.bench.demo import RECORD, demo_seconds
+from tests.bench.ingestion import ingest_peak_memory_mb, ingest_vs_duckdb_copy_ratio
 from tests.bench.libraries import drift_vs_evidently_ratio, gate_vs_gx_ratio
 from tests.bench.lifecycle import lifecycle_overhead_ratio
 from tests.bench.parsing import parse_ms_per_use_case
@@ -37,6 +38,8 @@ MEASUREMENTS: dict[str, Callable[[Rig], Figure]] = {
         backfill_partitions_per_minute,
         parse_ms_per_use_case,
         gate_vs_gx_ratio,
+        ingest_vs_duckdb_copy_ratio,
+        ingest_peak_memory_mb,
         drift_vs_evidently_ratio,
         demo_seconds,
     )

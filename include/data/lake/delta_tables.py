@@ -10,7 +10,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
-from deltalake import DeltaTable, write_deltalake
+from deltalake import DeltaTable, WriterProperties, write_deltalake
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from include.data.lake import dtypes, maintenance, publications, table_reader
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from pyarrow.fs import FileSystem
 
+    from include.data.lake.dtypes import RowBatches
     from include.data.lake.publications import Publication
     from include.partitions import Partition
 
@@ -38,6 +39,8 @@ _CONFIGURATION: Mapping[str, str | None] = {
     # After this time no attempt of a run is still active.
     "delta.setTransactionRetentionDuration": "interval 90 days",
 }
+# The rows of a group are in memory while they are written.
+_WRITER_PROPERTIES = WriterProperties(max_row_group_size=1 << 17)
 _TABLE_NAME = re.compile(r"[a-z][a-z0-9_]{0,80}")
 
 
@@ -64,10 +67,15 @@ class Lake:
     connection: str = DEFAULT_CONNECTION
 
     def publish(
-        self, table: str, frame: pd.DataFrame, days: Collection[Partition], *, metadata: Mapping[str, str]
+        self,
+        table: str,
+        rows: pd.DataFrame | RowBatches,
+        days: Collection[Partition],
+        *,
+        metadata: Mapping[str, str],
     ) -> int:
         """
-        Replace these days or hours by the rows of `frame` in one commit, and return its version.
+        Replace these days or hours by `rows`, one batch after the other, and return the commit's version.
 
         A partition without rows is published, too: the commit names its partitions. The table is created if
         it does not exist. New columns are added; missing columns become null.
@@ -83,7 +91,7 @@ class Lake:
             If the store is away, or other writers are faster until `commit_timeout`.
         """
         partitions = PartitionSet.of(days)
-        unexpected = sorted(partitions.names_in(frame) - set(partitions.names))
+        unexpected = sorted(partitions.names_in(rows) - set(partitions.names))
         if unexpected or not days:
             raise DataError(
                 f"{table}: rows of {', '.join(unexpected) or 'no day'} among those of "
@@ -92,7 +100,7 @@ class Lake:
         pending = PendingCommit(table, partitions, metadata)
 
         def replace(opened: DeltaTable | None) -> int:
-            return self._replace(pending, opened, frame)
+            return self._replace(pending, opened, rows)
 
         return self._commit(pending, replace)
 
@@ -193,12 +201,6 @@ class Lake:
                 table_reader.require_partitions(table, self._published(table, opened), partitions, self.uri)
             return table_reader.scan_rows(table, opened, partitions, columns)
 
-    def columns(self, table: str) -> list[str]:
-        """Return the names of the columns; empty without a table."""
-        with self._translate_errors():
-            opened = self._find(table)
-            return [field.name for field in opened.schema().fields] if opened else []
-
     def version(self, table: str) -> int | None:
         """Return the newest version; None if the table does not exist."""
         with self._translate_errors():
@@ -274,14 +276,15 @@ class Lake:
                 publications.write_index(self._files(), pending.table, opened)
         return version
 
-    def _replace(self, pending: PendingCommit, opened: DeltaTable | None, frame: pd.DataFrame) -> int:
+    def _replace(
+        self, pending: PendingCommit, opened: DeltaTable | None, rows: pd.DataFrame | RowBatches
+    ) -> int:
         table = pending.table
         partitions = pending.partitions
         schema = pa.schema(opened.schema().to_arrow()) if opened else None
-        labelled = frame.astype(dict.fromkeys(partitions.columns, object))
-        rows = dtypes.to_table(labelled, schema, partitions.columns)
+        reader = dtypes.read_batches(rows, schema, partitions.columns)
         if opened is None:
-            opened = self._create(table, rows.schema, partitions.columns)
+            opened = self._create(table, reader.schema, partitions.columns)
         existing_columns = opened.metadata().partition_columns
         if existing_columns != partitions.columns:
             unit = "hours" if HOUR in existing_columns else "days"
@@ -291,11 +294,12 @@ class Lake:
             )
         write_deltalake(
             opened,
-            rows,
+            reader,
             mode="overwrite",
             predicate=partitions.predicate(),
             schema_mode="merge",
             commit_properties=pending.properties(),
+            writer_properties=_WRITER_PROPERTIES,
         )
         return int(opened.version())
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pandas as pd
 import pyarrow as pa
@@ -11,9 +11,21 @@ from include.data.lake.partition_columns import DAY
 from include.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from include.declarations import Column
+
+
+class RowBatches(Protocol):
+    """Rows that are read one batch after the other, as often as needed."""
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Columns and their types."""
+
+    def batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+        """Yield the rows, or some columns of them."""
+
 
 TIMESTAMP = pa.timestamp("us", tz="UTC")
 TYPES: dict[str, pa.DataType] = {
@@ -72,6 +84,63 @@ def to_table(
     return pa.table({name: _stable_array(name, array, types.get(name)) for name, array in columns.items()})
 
 
+def read_batches(
+    rows: pd.DataFrame | RowBatches, schema: pa.Schema | None, partitioned_by: Sequence[str]
+) -> pa.RecordBatchReader:
+    """
+    Return a reader of rows in the types in which they are stored.
+
+    The parameters and errors are those of `to_table`; the rows of a staged table are read one batch after the
+    other, and their types are reliable without rows, too.
+    """
+    if isinstance(rows, pd.DataFrame):
+        labelled = rows.astype(dict.fromkeys(partitioned_by, object))
+        return to_table(labelled, schema, partitioned_by).to_reader()
+    return cast_batches(rows.batches(), stable_schema(rows.schema, schema))
+
+
+def stable_schema(schema: pa.Schema, table_schema: pa.Schema | None) -> pa.Schema:
+    """
+    Return the types in which rows of `schema` are stored, which do not change from day to day.
+
+    Parameters
+    ----------
+    schema
+        Schema of the rows.
+    table_schema
+        Schema of the table; None for a new table, whose columns get the widest type of their kind.
+
+    Raises
+    ------
+    DataError
+        If a column has moments without a zone, or another type than the table.
+    """
+    types = {field.name: field.type for field in table_schema} if table_schema is not None else {}
+    return pa.schema(
+        [(field.name, _stable_type(field.name, field.type, types.get(field.name))) for field in schema]
+    )
+
+
+def cast_batches(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> pa.RecordBatchReader:
+    """Return a reader of the rows in the types of `schema`; DataError if a value does not fit."""
+    return pa.RecordBatchReader.from_batches(schema, (_cast_batch(batch, schema) for batch in batches))
+
+
+def _cast_batch(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    arrays = [_cast_array(field.name, batch.column(field.name), field.type) for field in schema]
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def _cast_array(name: str, array: pa.Array | pa.ChunkedArray, kind: pa.DataType) -> Any:
+    try:
+        return array.cast(kind)
+    except pa.ArrowInvalid as error:
+        # Nanoseconds, or a number that is too large.
+        raise DataError(
+            f"Column {name} cannot be stored as {kind}: {error}. Round its values before publishing."
+        ) from error
+
+
 def _to_array(values: pd.Series[Any], name: str) -> pa.Array:
     try:
         return pa.Array.from_pandas(values)
@@ -84,22 +153,26 @@ def _to_array(values: pd.Series[Any], name: str) -> pa.Array:
 def _stable_array(
     name: str, array: pa.Array | pa.ChunkedArray, table_type: pa.DataType | None
 ) -> pa.Array | pa.ChunkedArray:
-    widest = _widest_type(name, array.type, table_type)
+    try:
+        return array.cast(_stable_type(name, array.type, table_type))
+    except pa.ArrowInvalid as error:
+        if table_type is not None and _widest_type(name, array.type, table_type) != table_type:
+            raise _other_type(name, array.type, table_type) from error
+        return _cast_array(name, array, _widest_type(name, array.type, table_type))
+
+
+def _stable_type(name: str, array_type: pa.DataType, table_type: pa.DataType | None) -> pa.DataType:
+    widest = _widest_type(name, array_type, table_type)
     if table_type is None or widest == table_type:
-        try:
-            return array.cast(widest)
-        except pa.ArrowInvalid as error:
-            # Nanoseconds, or a number that is too large.
-            raise DataError(
-                f"Column {name} cannot be stored as {widest}: {error}. Round its values before publishing."
-            ) from error
+        return widest
     if _is_number(widest) and _is_number(table_type):
-        try:
-            return array.cast(table_type)
-        except pa.ArrowInvalid:
-            pass
-    raise DataError(
-        f"Column {name} has type {widest}, but the table has {table_type}. "
+        return table_type
+    raise _other_type(name, widest, table_type)
+
+
+def _other_type(name: str, array_type: pa.DataType, table_type: pa.DataType) -> DataError:
+    return DataError(
+        f"Column {name} has type {array_type}, but the table has {table_type}. "
         "Give it the table's type, or publish it under a new name."
     )
 

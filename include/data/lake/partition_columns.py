@@ -9,6 +9,7 @@ from itertools import groupby
 from operator import or_
 from typing import TYPE_CHECKING
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -18,8 +19,7 @@ from include.partitions import DAYS, HOURS, contiguous_ranges, day_of, format_ke
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
-    import pandas as pd
-
+    from include.data.lake.dtypes import RowBatches
     from include.partitions import Granularity, Partition
 
 DAY = DAY_COLUMN
@@ -83,9 +83,19 @@ class PartitionSet:
         days = frame[DAY].astype(str)
         return days if self.columns == [DAY] else days + "T" + frame[HOUR].astype(str)
 
-    def names_in(self, frame: pd.DataFrame) -> set[str]:
-        """Return the names of the partitions that have rows in `frame`."""
-        return set() if frame.empty else {str(name) for name in self.partition_of(frame).unique()}
+    def names_in(self, rows: pd.DataFrame | RowBatches) -> set[str]:
+        """Return the names of the partitions that have rows in `rows`."""
+        if isinstance(rows, pd.DataFrame):
+            return set() if rows.empty else {str(name) for name in self.partition_of(rows).unique()}
+        names: set[str] = set()
+        for batch in rows.batches(self.columns):
+            names.update(map(str, pc.unique(self.partition_names(batch)).to_pylist()))
+        return names
+
+    def partition_names(self, rows: pa.Table | pa.RecordBatch) -> pa.Array | pa.ChunkedArray:
+        """Return the name of the partition of each row of an Arrow table, (n,)."""
+        values = [rows.column(name).cast(pa.string()) for name in self.columns]
+        return values[0] if len(values) == 1 else pc.binary_join_element_wise(*values, "T")
 
     def predicate(self) -> str:
         """Return the SQL condition that selects the rows of these partitions."""

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from include.data.validation.batch import Batch
-    from include.data.validation.results import Check, CheckResult
+    from include.data.validation.results import CheckResult
+    from include.data.validation.statistics import AcceptedStatistics
     from include.partitions import Partition
 
 
@@ -43,13 +44,33 @@ class ReleasedKeys:
     keys: Mapping[str, Mapping[str, list[str]]]
     personal: frozenset[str] = frozenset()
 
-    def missing(self, accepted: Batch) -> dict[str, dict[str, str]]:
+    def checks(self) -> list[WithdrawalCheck]:
+        """Return the check that the partitions still have these rows; none if no row was released."""
+        return [WithdrawalCheck(self)] if self.keys else []
+
+
+class WithdrawalCheck:
+    """Every released row is among the accepted rows."""
+
+    def __init__(self, released: ReleasedKeys) -> None:
+        self.released = released
+        self._existing: dict[str, set[tuple[str, ...]]] = {name: set() for name in released.keys}
+
+    def add(self, accepted: Batch) -> None:
+        """Note which of the released keys a batch has."""
+        key = self.released.key
+        names = np.asarray(accepted.partitions.names, dtype=object)
+        for partition, released in self.released.keys.items():
+            is_inside = np.isin(accepted.positions, np.flatnonzero(names == partition))
+            rows = accepted.select(is_inside).frame_of(key)
+            existing = set(map(tuple, key_texts(rows, key, self.released.personal)))
+            self._existing[partition] |= existing & {tuple(values) for values in released.values()}
+
+    def missing(self) -> dict[str, dict[str, str]]:
         """Return, by partition name and row id, the keys that no accepted row has."""
         missing: dict[str, dict[str, str]] = {}
-        names = np.asarray(accepted.partitions.names, dtype=object)
-        for partition, released in self.keys.items():
-            is_inside = np.isin(accepted.positions, np.flatnonzero(names == partition))
-            existing = set(map(tuple, key_texts(accepted.frame.loc[is_inside], self.key, self.personal)))
+        for partition, released in self.released.keys.items():
+            existing = self._existing[partition]
             absent = {
                 row_id: ", ".join(key) for row_id, key in released.items() if tuple(key) not in existing
             }
@@ -57,21 +78,10 @@ class ReleasedKeys:
                 missing[partition] = absent
         return missing
 
-    def checks(self) -> list[Check]:
-        """Return the check that the partitions still have these rows; none if no row was released."""
-        return [WithdrawalCheck(self)] if self.keys else []
-
-
-@dataclass(frozen=True)
-class WithdrawalCheck:
-    """Every released row is among the accepted rows."""
-
-    released: ReleasedKeys
-
-    def run(self, batch: Batch) -> CheckResult:
+    def result(self, _: AcceptedStatistics) -> CheckResult:
         """Return a warning with the keys of the released rows that are missing."""
         absent: list[tuple[str, str]] = []
-        for partition, keys in self.released.missing(batch).items():
+        for partition, keys in self.missing().items():
             absent += [(partition, key) for key in keys.values()]
         return partition_result(
             "expect_column_distinct_values_to_contain_set",
@@ -91,9 +101,9 @@ def released_keys(queue: Quarantine, days: Sequence[Partition]) -> ReleasedKeys:
     return ReleasedKeys(queue.key, still_released(entries), queue.personal)
 
 
-def record_withdrawal(queue: Quarantine, released: ReleasedKeys, accepted: Batch, run: str) -> None:
+def record_withdrawal(queue: Quarantine, check: WithdrawalCheck, run: str) -> None:
     """Record in the ledger which released rows a newer run of their partition leaves out."""
-    for day, absent in released.missing(accepted).items():
+    for day, absent in check.missing().items():
         rows = pd.DataFrame({ROW_ID: list(absent), REASONS: "not among the rows that pass today"})
         dag_run = run.rpartition("/")[0] or run
         action = ReviewAction(f"airflow:{dag_run.partition('/')[0]}", dag_run)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
+from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -35,6 +36,8 @@ PARSERS: Mapping[str, Parser] = {
     "jsonl": parse_json_lines,
     "parquet": parse_parquet,
 }
+# Files of this size are read at once, so that a file that cannot be read is known before its rows are used.
+READ_AHEAD_BYTES = 64 << 20
 # Days of every zone begin at a multiple of this after midnight in UTC.
 QUARTER_US = 15 * 60 * 1_000_000
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
@@ -48,7 +51,7 @@ def assemble(
     location: Locate,
 ) -> Extract:
     """
-    Parse files of one layout and return their rows.
+    Return the rows of files of one layout, which are parsed while they are read.
 
     Parameters
     ----------
@@ -64,22 +67,32 @@ def assemble(
     Raises
     ------
     DataError
-        With the file that cannot be read, and the reason.
+        With the file that cannot be read, and the reason; of large files when their rows are read.
     """
-    tables: list[pa.Table] = []
     remarks: list[str] = []
-    parse = PARSERS[layout.source.format]
-    for partition, chunks in contents:
-        # A dict keeps the names in their order.
-        undeclared: dict[str, None] = {}
-        with translate_unreadable(dataset, location(dataset, partition)):
-            for block in parse(chunks, layout):
-                tables.append(partition_columns.append_partition_columns(block.table, partition))
-                undeclared |= dict.fromkeys(block.undeclared)
-        if undeclared:
-            names = ", ".join(undeclared)
-            remarks.append(f"{location(dataset, partition)} has columns that are not declared: {names}")
-    return Extract(pa.concat_tables(tables), tuple(remarks))
+
+    def read_tables() -> Iterator[pa.Table]:
+        parse = PARSERS[layout.source.format]
+        for partition, chunks in contents:
+            # A dict keeps the names in their order.
+            undeclared: dict[str, None] = {}
+            with translate_unreadable(dataset, location(dataset, partition)):
+                for block in parse(chunks, layout):
+                    undeclared |= dict.fromkeys(block.undeclared)
+                    yield partition_columns.append_partition_columns(block.table, partition)
+            if undeclared:
+                names = ", ".join(undeclared)
+                remarks.append(f"{location(dataset, partition)} has columns that are not declared: {names}")
+
+    tables = read_tables()
+    first: list[pa.Table] = []
+    n_bytes = 0
+    for table in tables:
+        first.append(table)
+        n_bytes += table.nbytes
+        if n_bytes > READ_AHEAD_BYTES:
+            return Extract(chain(first, tables), remarks)
+    return Extract(first, tuple(remarks))
 
 
 def extract_rows(
@@ -111,7 +124,7 @@ def extract_rows(
         for partition in partitions
     ]
     remark = f"{location} has columns that are not declared: {', '.join(rows.undeclared)}"
-    return Extract(pa.concat_tables(tables), (remark,) if rows.undeclared else ())
+    return Extract(tables, (remark,) if rows.undeclared else ())
 
 
 def newest_partition(dataset: Dataset, chunks: Iterable[bytes], location: str) -> Partition | None:

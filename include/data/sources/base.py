@@ -3,34 +3,41 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+import pyarrow as pa
 
-    import pyarrow as pa
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
 
     from include.declarations import Dataset
     from include.partitions import Partition
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Extract:
     """
     The rows of some partitions, read into their declared types.
 
     Parameters
     ----------
-    table
-        The declared columns (n rows) in their Arrow types, null where a value does not fit; the partition
-        columns; and the internal columns of `include.data.reading.table`: `MISFITS` has the raw values that
-        do not fit, `MALFORMED` a line that cannot be parsed. The quality gate rejects rows with either.
+    tables
+        At least one table of one schema, which may be read once: the declared columns in their Arrow types,
+        null where a value does not fit; the partition columns; and the internal columns of
+        `include.data.reading.table`: `MISFITS` has the raw values that do not fit, `MALFORMED` a line that
+        cannot be parsed. The quality gate rejects rows with either.
     remarks
-        Messages for people, such as columns that are not declared.
+        Messages for people, such as columns that are not declared; complete once the tables are read.
     """
 
-    table: pa.Table = field(repr=False)
-    remarks: tuple[str, ...] = ()
+    tables: Iterable[pa.Table] = field(repr=False)
+    remarks: Sequence[str] = ()
+
+    @cached_property
+    def table(self) -> pa.Table:
+        """All rows, in memory."""
+        return pa.concat_tables(self.tables)
 
 
 class PartitionSource(Protocol):

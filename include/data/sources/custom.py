@@ -100,7 +100,7 @@ class TeamSource:
         remarks: list[str] = []
         if undeclared:
             remarks.append(f"{self.path} returns columns that are not declared: {', '.join(undeclared)}")
-        return Extract(pa.concat_tables(tables), tuple(remarks))
+        return Extract(tables, tuple(remarks))
 
 
 def _collect(rows: Rows, names: list[str]) -> pa.Table | pd.DataFrame:

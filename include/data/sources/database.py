@@ -108,7 +108,7 @@ class UpstreamDatabase:
         if undeclared:
             names = ", ".join(undeclared)
             remarks = (f"the query of {dataset.name} returns columns that are not declared: {names}",)
-        return Extract(pa.concat_tables(tables), remarks)
+        return Extract(tables, remarks)
 
     def changes(
         self, dataset: Dataset, since: Watermark | None, current: Partition, published: Sequence[Partition]

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from typing import BinaryIO
 
-    from pyarrow.fs import FileSystem
-
     from include.data.sources.base import Extract
     from include.declarations import Dataset
     from include.partitions import Partition
@@ -88,33 +86,33 @@ class Landing:
                 "Ask the sender for them, or choose days that landed."
             )
         layout = Layout(dataset.columns, file_source(dataset))
+        contents = ((partition, self._read_file(dataset, partition)) for partition in partitions)
+        return assemble(dataset, contents, layout, self.location)
+
+    def _read_file(self, dataset: Dataset, partition: Partition) -> Iterator[bytes]:
+        path = landing_path(dataset, partition)
         with self._translate_errors():
             files = filesystem.open_filesystem(self.uri, self.storage_options)
-            contents = ((partition, self._read_file(files, dataset, partition)) for partition in partitions)
-            return assemble(dataset, contents, layout, self.location)
+            with files.open_input_stream(path, compression=None) as stream:
+                yield from read_chunks(stream, self.max_bytes, gzip=path.endswith(".gz"))
 
     def _missing_rows(self, dataset: Dataset, partitions: Sequence[Partition]) -> list[Partition]:
+        if self._is_absent(dataset, partitions[0]):
+            return list(partitions)
         location = self.location(dataset, partitions[0])
-        with self._translate_errors():
-            files = filesystem.open_filesystem(self.uri, self.storage_options)
-            if filesystem.find_missing(files, [landing_path(dataset, partitions[0])]):
-                return list(partitions)
-            newest = newest_partition(dataset, self._read_file(files, dataset, partitions[0]), location)
+        newest = newest_partition(dataset, self._read_file(dataset, partitions[0]), location)
         return [partition for partition in partitions if newest is None or partition > newest]
 
     def _read_rows(self, dataset: Dataset, partitions: Sequence[Partition]) -> Extract:
         location = self.location(dataset, partitions[0])
+        if self._is_absent(dataset, partitions[0]):
+            raise PartitionMissing(f"{location} has not landed. Ask the sender of {dataset.name} for it.")
+        return extract_rows(dataset, self._read_file(dataset, partitions[0]), partitions, location)
+
+    def _is_absent(self, dataset: Dataset, partition: Partition) -> bool:
         with self._translate_errors():
             files = filesystem.open_filesystem(self.uri, self.storage_options)
-            if filesystem.find_missing(files, [landing_path(dataset, partitions[0])]):
-                raise PartitionMissing(f"{location} has not landed. Ask the sender of {dataset.name} for it.")
-            chunks = self._read_file(files, dataset, partitions[0])
-            return extract_rows(dataset, chunks, partitions, location)
-
-    def _read_file(self, files: FileSystem, dataset: Dataset, partition: Partition) -> Iterator[bytes]:
-        path = landing_path(dataset, partition)
-        with files.open_input_stream(path, compression=None) as stream:
-            yield from read_chunks(stream, self.max_bytes, gzip=path.endswith(".gz"))
+            return bool(filesystem.find_missing(files, [landing_path(dataset, partition)]))
 
     def _translate_errors(self) -> AbstractContextManager[None]:
         return translate_storage_errors(self.uri, self.storage_options, self.connection)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+import pyarrow as pa
 
 from include.data.lake import dtypes
 from include.data.reading.table import INTERNAL_COLUMNS, MISFITS, misfits_by_column, read_frame
@@ -65,11 +66,31 @@ def coerce_batch(
     Returns
     -------
     tuple
-        The rows with the internal columns; the rows without them; and the misfits by column.
+        The rows with the internal columns; the rows without them; and the misfits by column, whose index is
+        the number of their rows.
     """
-    coerced = coerce_columns(batch.frame, columns)
-    partition_columns = {name: batch.frame[name].astype(object) for name in batch.partitions.columns}
-    # A new frame has one block per dtype, which makes Great Expectations' copies of it cheap.
-    typed = pd.DataFrame(partition_columns | coerced.typed)
-    internal = {name: coerced.frame[name] for name in INTERNAL_COLUMNS}
-    return batch.with_frame(typed.assign(**internal)), batch.with_frame(typed), coerced.misfits
+    partition_columns = batch.partitions.columns
+    table = batch.rows
+    if isinstance(table, pd.DataFrame):
+        table = _read_batch_frame(table, columns, partition_columns)
+    existing = [column.name for column in columns if column.name in table.column_names]
+    misfits = dict.fromkeys(existing, _NO_MISFITS)
+    if table[MISFITS].null_count < table.num_rows:
+        texts = pd.Series(table[MISFITS].to_pandas().to_numpy(), index=batch.numbers)
+        by_column = misfits_by_column(texts)
+        misfits = {name: by_column.get(name, _NO_MISFITS) for name in existing}
+    internal = table.select([*partition_columns, *existing, *INTERNAL_COLUMNS])
+    typed = table.select([*partition_columns, *existing])
+    return batch.with_rows(internal), batch.with_rows(typed), misfits
+
+
+def _read_batch_frame(
+    frame: pd.DataFrame, columns: Sequence[Column], partition_columns: Sequence[str]
+) -> pa.Table:
+    """Return a frame as an Arrow table; rows of a source are in their types already."""
+    is_read = MISFITS in frame.columns
+    table = pa.Table.from_pandas(frame, preserve_index=False) if is_read else read_frame(frame, columns)
+    texts = frame[list(partition_columns)].astype(object)
+    names = {name: pa.array(texts[name], pa.string(), from_pandas=True) for name in partition_columns}
+    others = {name: table[name] for name in table.column_names if name not in names}
+    return pa.table(names | others)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 import great_expectations as gx
 import great_expectations.expectations as gxe
 import numpy as np
+import pyarrow as pa
 from great_expectations.data_context.types.base import ProgressBarsConfig
 from great_expectations.expectations.expectation import (
     ColumnMapExpectation,
@@ -16,6 +17,7 @@ from great_expectations.expectations.expectation import (
     MulticolumnMapExpectation,
 )
 
+from include.data.lake import dtypes
 from include.data.validation.results import MAX_EXAMPLES, CheckResult
 from include.errors import DataError, DeclarationError
 
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from great_expectations.datasource.fluent import Batch as GxBatch
 
     from include.data.validation.batch import Batch
+    from include.data.validation.statistics import AcceptedStatistics
 
 # Up to here every integer has a float64 of its own.
 MAX_EXACT_FLOAT = 2**53
@@ -164,6 +167,38 @@ def is_of_single_rows(expectation: gxe.Expectation) -> bool:
     return is_map and getattr(expectation, "mostly", 1) == 1
 
 
+def run_row_expectations(batch: Batch, checks: Sequence[ExpectationCheck]) -> list[CheckResult]:
+    """Return the results of expectations of single rows, with the columns that they name."""
+    if not checks:
+        return []
+    columns: dict[str, None] = {}
+    for check in checks:
+        columns |= dict.fromkeys(check.columns)
+    return run_expectations(batch.frame_of(list(columns)), checks)
+
+
+class TableExpectation:
+    """An expectation about all accepted rows; the columns that it names are in memory."""
+
+    def __init__(self, check: ExpectationCheck) -> None:
+        self.check = check
+        self._parts: list[pa.Table] = []
+
+    def add(self, accepted: Batch) -> None:
+        """Take the accepted rows of a batch into account."""
+        columns = self.check.columns or accepted.columns
+        if accepted.n_rows and set(columns) <= set(accepted.columns):
+            self._parts.append(accepted.table.select(columns))
+
+    def result(self, _: AcceptedStatistics) -> CheckResult | None:
+        """Return the result, or None without rows: Great Expectations passes almost any empty frame."""
+        if not self._parts:
+            return None
+        frame = dtypes.to_frame(pa.concat_tables(self._parts))
+        self._parts.clear()
+        return run_expectations(frame, [self.check])[0]
+
+
 def create_context() -> EphemeralDataContext:
     """
     Return a context that writes no file and sends no usage statistics.
@@ -212,6 +247,7 @@ def to_check_result(check: ExpectationCheck, outcome: ExpectationValidationResul
         checked_rows=details.get("element_count"),
         observed=details.get("observed_value"),
         row_numbers=np.asarray(row_numbers) if check.rejects_rows and row_numbers else None,
+        example_rows=tuple(row_numbers[:MAX_EXAMPLES]) if check.rejects_rows and row_numbers else (),
         error=error,
     )
 

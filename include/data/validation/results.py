@@ -7,15 +7,15 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from include.data.reading.raw import escape
+from include.data.validation.batch import Batch, concat_batches
 from include.errors import QualityFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     import numpy as np
     import pandas as pd
 
-    from include.data.validation.batch import Batch
     from include.declarations import Severity
 
     Array = np.ndarray[Any, Any]
@@ -63,6 +63,8 @@ class CheckResult:
         Measured value, if the check compares one.
     row_numbers : numpy.ndarray or None
         int64 (failed_rows,): numbers of the rows that failed, if they can be rejected one by one.
+    example_rows : tuple of int
+        Numbers of the rows of the examples, from 0; empty if the check is not of single rows.
     error : str
         Why the check could not be run; empty if it was run.
     """
@@ -79,6 +81,7 @@ class CheckResult:
     checked_rows: int | None = None
     observed: Any = None
     row_numbers: Array | None = field(default=None, repr=False, compare=False)
+    example_rows: tuple[int, ...] = ()
     error: str = ""
 
     @property
@@ -97,7 +100,7 @@ class CheckResult:
 
 
 class Check(Protocol):
-    """A rule that the rows of a batch must satisfy."""
+    """A rule that each row of a batch must satisfy; the results of several batches are merged."""
 
     def run(self, batch: Batch) -> CheckResult | None:
         """Return the result, or None if the batch has nothing that the rule could be applied to."""
@@ -115,17 +118,50 @@ def row_result(
 ) -> CheckResult:
     """Return the result of a check of single rows; the index of `failed_values` numbers the rows."""
     success = failed_values.empty
+    row_numbers = failed_values.index.to_numpy()
     return CheckResult(
         expectation=expectation,
         column=column,
         severity=severity,
         success=success,
         failed_rows=len(failed_values),
-        examples=tuple(str(value) for value in failed_values.iloc[:MAX_EXAMPLES]),
+        examples=tuple(_example(value) for value in failed_values.iloc[:MAX_EXAMPLES]),
         message="" if success else message,
         parameters=parameters or {},
         checked_rows=checked_rows,
-        row_numbers=failed_values.index.to_numpy(),
+        row_numbers=row_numbers,
+        example_rows=tuple(row_numbers[:MAX_EXAMPLES].tolist()),
+    )
+
+
+def _example(value: Any) -> Any:
+    return value if isinstance(value, int | float) else str(value)
+
+
+def merge_results(parts: Iterable[Sequence[CheckResult]]) -> list[CheckResult]:
+    """Return the results of all batches, one for each check, from those of each batch."""
+    merged: dict[tuple[str, str, str], CheckResult] = {}
+    for results in parts:
+        for result in results:
+            check = (result.expectation, result.column, repr(result.parameters))
+            earlier = merged.get(check)
+            bounded = replace(result, row_numbers=None)
+            merged[check] = bounded if earlier is None else _merge_pair(earlier, bounded)
+    return list(merged.values())
+
+
+def _merge_pair(first: CheckResult, second: CheckResult) -> CheckResult:
+    counts = [count for count in (first.checked_rows, second.checked_rows) if count is not None]
+    return replace(
+        first,
+        success=first.success and second.success,
+        failed_rows=first.failed_rows + second.failed_rows,
+        examples=(*first.examples, *second.examples)[:MAX_EXAMPLES],
+        example_rows=(*first.example_rows, *second.example_rows)[:MAX_EXAMPLES],
+        message=first.message or second.message,
+        blocking=first.blocking or second.blocking,
+        checked_rows=sum(counts) if counts else None,
+        error=first.error or second.error,
     )
 
 
@@ -232,19 +268,23 @@ class PartitionReport(ValidationResult):
 
     Attributes
     ----------
-    accepted_batch : Batch
-        Accepted rows: the partition columns and the declared columns in their types.
+    accepted_rows : int
+        Number of accepted rows.
+    accepted_batches : tuple of Batch
+        Accepted rows: the partition columns and the declared columns in their types. Empty if they were
+        written elsewhere.
     rejected_batch : Batch
         Rejected rows with the raw values that do not fit, the names of the failed checks and the reasons.
     """
 
-    accepted_batch: Batch = field(repr=False)
+    accepted_rows: int
+    accepted_batches: tuple[Batch, ...] = field(repr=False)
     rejected_batch: Batch = field(repr=False)
 
     @property
     def accepted(self) -> pd.DataFrame:
-        """Accepted rows."""
-        return self.accepted_batch.frame
+        """Accepted rows, unless they were written elsewhere."""
+        return concat_batches(self.accepted_batches).frame
 
     @property
     def quarantined(self) -> pd.DataFrame:
@@ -254,11 +294,11 @@ class PartitionReport(ValidationResult):
     @property
     def rejected(self) -> int:
         """Number of rows in quarantine."""
-        return len(self.quarantined)
+        return self.rejected_batch.n_rows
 
     def as_json(self) -> dict[str, Any]:
         """Return all results, and the number of accepted rows, as plain JSON."""
-        return super().as_json() | {"accepted": len(self.accepted)}
+        return super().as_json() | {"accepted": self.accepted_rows}
 
     def _verdict(self) -> str:
         return f"refused {self.rows:,} rows, nothing was published."
@@ -280,8 +320,10 @@ def sentence(result: CheckResult) -> str:
     text = f"{result.name}: {result.message}"
     if not result.examples:
         return text
-    examples = ", ".join(str(json_value(example)) for example in result.examples)
-    return f"{text} ({result.failed_rows:,} times, for example {examples})"
+    examples = [str(json_value(example)) for example in result.examples]
+    for position, number in enumerate(result.example_rows):
+        examples[position] += f" in row {number + 1:,}"
+    return f"{text} ({result.failed_rows:,} times, for example {', '.join(examples)})"
 
 
 def json_value(value: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import great_expectations.expectations as gxe
 
 from include.data.validation.batch import Batch
-from include.data.validation.checks.rows import type_checks, value_checks
+from include.data.validation.checks.rows import RangeCheck, type_checks
 from include.data.validation.checks.tables import describe_null_limit
 from include.data.validation.coerce import coerce_columns
 from include.data.validation.expectations import (
@@ -21,12 +21,12 @@ from include.data.validation.results import ValidationResult, passed
 from include.data.validation.runner import run_checks
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     import pandas as pd
 
     from include.data.validation.results import CheckResult
-    from include.declarations import Column
+    from include.declarations import Column, Severity
 
 # `mostly` of an expectation that a single value satisfies.
 ANY_VALUE = 1e-9
@@ -55,7 +55,7 @@ class Suite:
         """Return the checks that follow from the columns and the key, and that there are rows."""
         has_rows = gxe.ExpectTableRowCountToBeBetween(min_value=1)
         checks = [ExpectationCheck(has_rows, "there are no rows")]
-        checks += [replace(check, rejects_rows=False) for check in value_checks(self.columns, self.key)]
+        checks += [replace(check, rejects_rows=False) for check in row_expectations(self.columns, self.key)]
         for column in self.columns:
             if column.nullable and column.name not in self.key:
                 checks.append(_not_all_null(column))
@@ -101,3 +101,38 @@ def _not_all_null(column: Column) -> ExpectationCheck:
         column=column.name, mostly=mostly, severity=column.severity
     )
     return ExpectationCheck(expectation, f"{column.name} {describe_null_limit(column)}")
+
+
+def row_expectations(columns: Iterable[Column], key: Sequence[str]) -> list[ExpectationCheck]:
+    """Return the declared rules of each row's values; a column of the key is never null."""
+    checks = []
+    for column in columns:
+        if not column.nullable or column.name in key:
+            severity: Severity = "critical" if column.name in key else column.severity
+            expectation = gxe.ExpectColumnValuesToNotBeNull(column=column.name, severity=severity)
+            checks.append(ExpectationCheck(expectation, f"{column.name} is null", rejects_rows=True))
+        if column.allowed is not None:
+            checks.append(_allowed_values(column, column.allowed))
+        if column.minimum is not None or column.maximum is not None or column.dtype == "number":
+            checks.append(_range(column))
+    return checks
+
+
+def _allowed_values(column: Column, allowed: Sequence[str]) -> ExpectationCheck:
+    expectation = gxe.ExpectColumnValuesToBeInSet(
+        column=column.name, value_set=list(allowed), severity=column.severity
+    )
+    message = f"{column.name} is none of {', '.join(allowed)}"
+    return ExpectationCheck(expectation, message, rejects_rows=True)
+
+
+def _range(column: Column) -> ExpectationCheck:
+    """Return the check of a column's declared range; an undeclared bound is the largest finite number."""
+    declared = RangeCheck(column)
+    expectation = gxe.ExpectColumnValuesToBeBetween(
+        column=column.name,
+        min_value=declared.minimum,
+        max_value=declared.maximum,
+        severity=column.severity if declared.is_bounded else "critical",
+    )
+    return ExpectationCheck(expectation, f"{column.name} is not {declared.limits}", rejects_rows=True)

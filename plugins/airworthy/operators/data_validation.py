@@ -54,24 +54,29 @@ class DataValidationOperator(BaseOperator):
 
     def execute(self, context: Context) -> str:
         """Return the URI of the accepted rows; raise QualityFailed if the partitions may not be published."""
-        from include.data.lake.dtypes import to_frame
-        from include.data.quality_gate import page_path, run_quality_gate
+        from include.data.quality_gate import accepted_schema, page_path, run_quality_gate
+        from include.storage.staging import staging_path
 
         declared = catalog().declaration(self.subject)
         hook = LakeHook(self.lake_conn_id)
         days = run_context.declared_partitions(context, declared)
         engine = AirworthyDatabaseHook(self.airworthy_conn_id).engine
         self.evidence_url = report_url(page_path(self.subject, days))
-        report = run_quality_gate(
-            declared,
-            to_frame(hook.staging.read_table(self.frame)),
-            days,
-            lake=hook.lake,
-            engine=engine,
-            run=run_context.attempt_key(context),
-        )
-        context["ti"].xcom_push("figures", report.figures())
-        for remark in report.remarks():
-            self.log.warning("%s: %s", self.subject, remark)
-        report.raise_if_failed(self.subject)
-        return hook.staging.write(run_context.attempt_key(context), "accepted", report.accepted)
+        run = run_context.attempt_key(context)
+        path = staging_path(run, "accepted")
+        # After an error the accepted rows are not staged.
+        with hook.staging.writer(path, accepted_schema(declared, days)) as write:
+            report = run_quality_gate(
+                declared,
+                hook.staging.open(self.frame),
+                days,
+                lake=hook.lake,
+                engine=engine,
+                run=run,
+                write_accepted=write,
+            )
+            context["ti"].xcom_push("figures", report.figures())
+            for remark in report.remarks():
+                self.log.warning("%s: %s", self.subject, remark)
+            report.raise_if_failed(self.subject)
+        return path

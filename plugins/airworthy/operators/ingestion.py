@@ -51,14 +51,15 @@ class ExtractPartitionOperator(BaseOperator):
         source = SourceHook(dataset, self.lake_conn_id).source
         changes = watermarks.pending_changes(context, dataset, source, hook.lake)
         extract = source.read(dataset, requested)
+        path, n_rows = hook.staging.write_tables(
+            run_context.attempt_key(context), "extracted", extract.tables
+        )
         for remark in extract.remarks:
             self.log.warning("%s", remark)
         context["ti"].xcom_push("remarks", list(extract.remarks))
         context["ti"].xcom_push("changes", changes)
-        self.log.info(
-            "%s: %d rows of %s", self.dataset, extract.table.num_rows, run_context.partition_key(context)
-        )
-        return hook.staging.write_table(run_context.attempt_key(context), "extracted", extract.table)
+        self.log.info("%s: %d rows of %s", self.dataset, n_rows, run_context.partition_key(context))
+        return path
 
 
 class PlanLateRunsOperator(BaseOperator):
@@ -151,8 +152,8 @@ class PublishPartitionOperator(BaseOperator):
             "code": self.code,
         }
         partitions = self.partitions(context)
-        frame = hook.staging.read(self.frame)
-        version = hook.lake.publish(self.table, frame, partitions, metadata=metadata)
+        rows = hook.staging.open(self.frame)
+        version = hook.lake.publish(self.table, rows, partitions, metadata=metadata)
         self.announce(context, hook.lake)
         return version
 

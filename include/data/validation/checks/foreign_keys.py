@@ -31,12 +31,12 @@ class ForeignKeyCheck:
     def run(self, batch: Batch) -> CheckResult | None:
         """Return the rows without a match, or None if a column is missing."""
         columns = list(self.foreign_key.columns)
-        if batch.frame.empty or not set(columns) <= set(batch.frame.columns):
+        if not batch.n_rows or not set(columns) <= set(batch.columns):
             return None
         keys = self._keys
         if keys is None:
             return self._unpublished()
-        rows = batch.frame[columns].dropna()
+        rows = batch.frame_of(columns).dropna()
         unmatched = rows.loc[self._unmatched(rows, keys)]
         dataset = self.foreign_key.dataset
         return row_result(

@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-import pandas as pd
-
 from include.data.validation.results import partition_result
+from include.data.validation.statistics import StatisticsCheck
 from include.partitions import format_partition
 
 if TYPE_CHECKING:
-    from include.data.validation.batch import Batch
     from include.data.validation.results import CheckResult
+    from include.data.validation.statistics import AcceptedStatistics
     from include.declarations import Freshness
 
 ONE_DAY = timedelta(days=1)
@@ -21,7 +20,7 @@ UNIT_SECONDS = {"day": 86_400, "hour": 3_600, "minute": 60}
 
 
 @dataclass(frozen=True)
-class FreshnessCheck:
+class FreshnessCheck(StatisticsCheck):
     """
     The newest moment of each partition is at most `freshness.within` older than the partition's end.
 
@@ -31,16 +30,15 @@ class FreshnessCheck:
 
     freshness: Freshness
 
-    def run(self, batch: Batch) -> CheckResult:
+    def result(self, statistics: AcceptedStatistics) -> CheckResult:
         """Return the partitions that are not fresh."""
         within = self.freshness.within
-        moments = batch.frame[self.freshness.column]
-        newest = moments.groupby(batch.positions, sort=False).max()
+        newest = statistics.newest(self.freshness.column)
+        partitions = statistics.partitions.partitions
         failed = []
-        for position, partition in enumerate(batch.partitions.partitions):
-            moment = newest.get(position, pd.NaT)
-            end = batch.calendar.end_of(partition)
-            if pd.isna(moment):
+        for partition, moment in zip(partitions, newest, strict=True):
+            end = statistics.calendar.end_of(partition)
+            if moment is None:
                 failed.append((format_partition(partition), "no moment at all"))
             elif not end - within <= moment <= end + max(within, ONE_DAY):
                 failed.append((format_partition(partition), str(moment)))
@@ -53,8 +51,8 @@ class FreshnessCheck:
                 "of the partition's end"
             ),
             severity=self.freshness.severity,
-            parameters={"min_value": str(batch.calendar.end_of(batch.partitions.partitions[0]) - within)},
-            observed=str(newest.max()),
+            parameters={"min_value": str(statistics.calendar.end_of(partitions[0]) - within)},
+            observed=str(max((moment for moment in newest if moment is not None), default=None)),
         )
 
 

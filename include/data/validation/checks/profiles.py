@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     Profile = Counter[Any] | Array
     Profiles = Mapping[str, Profile]
 
-# Values of one partition and column that are compared at most, about.
-COMPARED_ROWS = 100_000
 CATEGORIES = 20
 NULL = -1
 
@@ -43,8 +41,7 @@ def population_stability_index(reference: Profile, current: Profile) -> float:
 def profile(values: pd.Series[Any]) -> Profile:
     """Return what is compared of a column: its numbers (n,), or how often each other value occurs."""
     if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
-        thinned = values.iloc[:: max(1, len(values) // COMPARED_ROWS)]
-        numbers: Array = thinned.to_numpy(dtype=float, na_value=np.nan)
+        numbers: Array = values.to_numpy(dtype=float, na_value=np.nan)
         return numbers
     counts = Counter(values.astype(object).value_counts().to_dict())
     counts[None] = int(values.isna().sum())

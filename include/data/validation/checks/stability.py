@@ -9,7 +9,10 @@ from itertools import dropwhile
 from statistics import median
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+
 from include.data.lake.partition_columns import PartitionSet
+from include.data.validation.batch import Batch
 from include.data.validation.checks.profiles import (
     has_values,
     merged,
@@ -18,15 +21,16 @@ from include.data.validation.checks.profiles import (
     profile_size,
 )
 from include.data.validation.results import partition_result
+from include.data.validation.statistics import AcceptedStatistics, StatisticsCheck
 from include.partitions import format_partition, start_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from include.data.lake.delta_tables import Lake
-    from include.data.validation.batch import Batch
     from include.data.validation.checks.profiles import Profile, Profiles
-    from include.data.validation.results import Check, CheckResult
+    from include.data.validation.results import CheckResult
+    from include.data.validation.statistics import TableCheck
     from include.declarations import Dataset, FeatureView, Stability
     from include.declarations.checks import Comparison
     from include.partitions import Partition
@@ -53,9 +57,9 @@ class History:
     counts: Mapping[Partition, int] = field(default_factory=dict)
     profiles: Mapping[Partition, Profiles] = field(default_factory=dict, repr=False)
 
-    def counts_with(self, batch: Batch) -> dict[Partition, int]:
-        """Return the number of rows of the published partitions and of those of the batch."""
-        rows = zip(batch.partitions.partitions, batch.count_rows().tolist(), strict=True)
+    def counts_with(self, statistics: AcceptedStatistics) -> dict[Partition, int]:
+        """Return the number of rows of the published partitions and of those that are validated."""
+        rows = zip(statistics.partitions.partitions, statistics.rows.tolist(), strict=True)
         return dict(self.counts) | dict(rows)
 
     def profiles_of(self, column: str) -> dict[Partition, Profile]:
@@ -64,19 +68,19 @@ class History:
 
 
 @dataclass(frozen=True)
-class RowCountCheck:
+class RowCountCheck(StatisticsCheck):
     """Each partition has `stability.volume` times the median number of rows of the partitions before it."""
 
     stability: Stability
     history: History
 
-    def run(self, batch: Batch) -> CheckResult | None:
+    def result(self, statistics: AcceptedStatistics) -> CheckResult | None:
         """Return the partitions with too few or too many rows, or None if none could be compared."""
         if self.stability.volume is None:
             return None
         minimum, maximum = self.stability.volume
-        counts = self.history.counts_with(batch)
-        references = _references(self.stability, counts, batch)
+        counts = self.history.counts_with(statistics)
+        references = _references(self.stability, counts, statistics)
         failed = []
         for partition, earlier in references.items():
             median_rows = median(counts[day] for day in earlier)
@@ -96,20 +100,20 @@ class RowCountCheck:
 
 
 @dataclass(frozen=True)
-class DistributionCheck:
+class DistributionCheck(StatisticsCheck):
     """The population stability index of `column` against the partitions before is at most `maximum_psi`."""
 
     stability: Stability
     history: History
     column: str
 
-    def run(self, batch: Batch) -> CheckResult | None:
+    def result(self, statistics: AcceptedStatistics) -> CheckResult | None:
         """Return the partitions with too high an index, or None if none could be compared."""
-        references = _column_references(self.stability, self.history, batch, self.column)
+        references = _column_references(self.stability, self.history, statistics, self.column)
         comparable = {partition: days for partition, days in references.items() if not isinstance(days, str)}
         if not comparable:
             return None
-        profiles = self._profiles(batch)
+        profiles = self._profiles(statistics)
         indices = {}
         for partition, days in comparable.items():
             reference = merged([profiles[day] for day in days])
@@ -124,25 +128,24 @@ class DistributionCheck:
             parameters={"max_value": maximum},
         )
 
-    def _profiles(self, batch: Batch) -> dict[Partition, Profile]:
-        values = batch.frame[self.column]
+    def _profiles(self, statistics: AcceptedStatistics) -> dict[Partition, Profile]:
         validated = {
-            partition: profile(values[batch.positions == position])
-            for position, partition in enumerate(batch.partitions.partitions)
+            partition: profile(statistics.sample(self.column, position))
+            for position, partition in enumerate(statistics.partitions.partitions)
         }
         return self.history.profiles_of(self.column) | validated
 
 
 @dataclass(frozen=True)
-class ReferenceSizeCheck:
+class ReferenceSizeCheck(StatisticsCheck):
     """There are enough partitions before each partition, with enough rows, to compare it with."""
 
     stability: Stability
     history: History
 
-    def run(self, batch: Batch) -> CheckResult | None:
+    def result(self, statistics: AcceptedStatistics) -> CheckResult | None:
         """Return what was not compared, for information, or None if everything was."""
-        not_compared = self._not_compared(batch)
+        not_compared = self._not_compared(statistics)
         if not not_compared:
             return None
         minimum = self.stability.minimum_partitions
@@ -158,22 +161,24 @@ class ReferenceSizeCheck:
             parameters={"min_value": minimum},
         )
 
-    def _not_compared(self, batch: Batch) -> list[tuple[str, str]]:
-        counts = self.history.counts_with(batch)
-        references = _references(self.stability, counts, batch)
+    def _not_compared(self, statistics: AcceptedStatistics) -> list[tuple[str, str]]:
+        counts = self.history.counts_with(statistics)
+        references = _references(self.stability, counts, statistics)
         not_compared = []
-        for partition in batch.partitions.partitions:
+        for partition in statistics.partitions.partitions:
             if partition not in references:
                 n_earlier = len(_partitions_before(counts, partition, self.stability))
                 not_compared.append((format_partition(partition), f"{n_earlier} partitions before it"))
         for column in self.stability.columns:
-            for partition, days in _column_references(self.stability, self.history, batch, column).items():
+            for partition, days in _column_references(
+                self.stability, self.history, statistics, column
+            ).items():
                 if isinstance(days, str):
                     not_compared.append((f"{format_partition(partition)}, {column}", days))
         return not_compared
 
 
-def stability_checks(stability: Stability, history: History) -> list[Check]:
+def stability_checks(stability: Stability, history: History) -> list[TableCheck]:
     """
     Return the checks that compare each partition with those before it.
 
@@ -200,20 +205,20 @@ def read_history(lake: Lake, declared: Dataset | FeatureView, partitions: Collec
     needed: set[Partition] = set()
     for partition in partitions:
         needed.update(_partitions_before(counts, partition, stability))
-    # A column that is watched from today on is not in the table yet.
-    columns = sorted(set(stability.columns) & set(lake.columns(declared.name)))
-    if not columns or len(needed) < stability.minimum_partitions:
+    if not stability.columns or len(needed) < stability.minimum_partitions:
         return History(counts)
+    # A column that is watched from today on is not in the table yet.
+    columns = sorted(set(stability.columns) & set(lake.scan(declared.name, []).schema.names))
     chosen = _thinned(sorted(needed, reverse=True), counts, stability.minimum_partitions)
     return History(counts, _read_profiles(lake, declared.name, columns, chosen))
 
 
 def _references(
-    stability: Stability, counts: Mapping[Partition, int], batch: Batch
+    stability: Stability, counts: Mapping[Partition, int], statistics: AcceptedStatistics
 ) -> dict[Partition, list[Partition]]:
-    """Return the partitions before each partition of the batch that has enough of them."""
+    """Return the partitions before each validated partition that has enough of them."""
     references = {}
-    for partition in batch.partitions.partitions:
+    for partition in statistics.partitions.partitions:
         earlier = _partitions_before(counts, partition, stability)
         if len(earlier) >= stability.minimum_partitions:
             references[partition] = earlier
@@ -221,7 +226,7 @@ def _references(
 
 
 def _column_references(
-    stability: Stability, history: History, batch: Batch, column: str
+    stability: Stability, history: History, statistics: AcceptedStatistics, column: str
 ) -> dict[Partition, list[Partition] | str]:
     """
     Return, for each partition that has a reference, the partitions that `column` is compared with.
@@ -230,12 +235,12 @@ def _column_references(
     the column came later.
     """
     rows = {day: profile_size(values) for day, values in history.profiles_of(column).items()}
-    rows |= dict(zip(batch.partitions.partitions, batch.count_rows().tolist(), strict=True))
+    rows |= dict(zip(statistics.partitions.partitions, statistics.rows.tolist(), strict=True))
     is_valued = {day: has_values(values) for day, values in history.profiles_of(column).items()}
-    valued_rows = batch.count_rows(batch.frame[column].notna().to_numpy())
-    is_valued |= dict(zip(batch.partitions.partitions, (valued_rows > 0).tolist(), strict=True))
+    valued_rows = statistics.rows - statistics.nulls(column)
+    is_valued |= dict(zip(statistics.partitions.partitions, (valued_rows > 0).tolist(), strict=True))
     references: dict[Partition, list[Partition] | str] = {}
-    for partition, earlier in _references(stability, history.counts_with(batch), batch).items():
+    for partition, earlier in _references(stability, history.counts_with(statistics), statistics).items():
         existing = [day for day in earlier if day in rows]
         usable = list(dropwhile(lambda day: not is_valued[day], existing))
         n_rows = min(sum(rows[day] for day in usable), rows[partition])
@@ -278,8 +283,12 @@ def _read_profiles(
     lake: Lake, table: str, columns: Sequence[str], partitions: Sequence[Partition]
 ) -> dict[Partition, Profiles]:
     requested = PartitionSet.of(partitions)
-    rows = lake.read(table, partitions, columns=[*dict.fromkeys((*requested.columns, *columns))])
-    profiles: dict[str, Profiles] = {}
-    for day, part in rows.groupby(requested.partition_of(rows), sort=False):
-        profiles[str(day)] = {column: profile(part[column]) for column in columns}
-    return {day: profiles[format_partition(day)] for day in partitions if format_partition(day) in profiles}
+    reader = lake.scan(table, partitions, columns=[*dict.fromkeys((*requested.columns, *columns))])
+    statistics = AcceptedStatistics(Batch.of(reader.schema.empty_table(), partitions), sampled=columns)
+    for batch in reader:
+        statistics.add(Batch.of(pa.Table.from_batches([batch]), partitions))
+    profiles: dict[Partition, Profiles] = {}
+    for position, partition in enumerate(requested.partitions):
+        if statistics.rows[position]:
+            profiles[partition] = {column: profile(statistics.sample(column, position)) for column in columns}
+    return profiles

@@ -74,7 +74,7 @@ COLUMNS = [
 
 def test_record_of_any_value_is_text_and_is_read_again():
     read, _, misfits = coerce_batch(Batch.of(ODD, [DAY]), COLUMNS)
-    rejected = read.with_frame(read.frame.assign(_failed="a", _reasons="b"))
+    rejected = read.with_rows(read.frame.assign(_failed="a", _reasons="b"))
     made = to_record(rejected, run="run/1", at=NOW)
     assert made["text"].tolist() == [r"a\u0000b", r"\ud800", '{"a": 1}', None]
     assert made["seen"].tolist() == ["9999-12-31T00:00:00+00:00", "2013-01-01T00:00:00", "2013-01-01", None]

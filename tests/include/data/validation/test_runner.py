@@ -191,7 +191,7 @@ def test_error_names_number_examples_and_remedy(good):
     speeds = [*range(200, 208), *range(12)]
     with pytest.raises(QualityFailed) as caught:
         validate(good.assign(speed=[float(speed) for speed in speeds])).raise_if_failed("weather")
-    assert "speed is not between 0 and 150 (8 times, for example 200.0, 201.0, 202.0)" in str(caught.value)
+    assert "(8 times, for example 200.0 in row 1, 201.0 in row 2, 202.0 in row 3)" in str(caught.value)
     assert "Have the source corrected and run the partition again" in str(caught.value)
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from include.data.validation.batch import Batch
 from include.data.validation.checks.foreign_keys import ForeignKeyCheck
-from include.data.validation.runner import PartitionRules, validate_partition
+from include.data.validation.runner import GateChecks, PartitionRules, validate_partition
 from include.declarations import Column, ForeignKey
 
 ONE = date(2013, 1, 1)
@@ -76,7 +76,7 @@ def test_critical_miss_rejects_its_row_alone(check, lake):
     columns = (Column(name="id", dtype="string"), Column(name="shop", dtype="integer"))
     rules = PartitionRules(columns, ("id",), (1, 9), quarantine_limit=0.5)
     frame = pd.DataFrame({"id": ["a", "b"], "shop": [1, 9], "_airworthy_day": str(TWO)})
-    report = validate_partition(Batch.of(frame, [TWO]), rules, row_checks=[ForeignKeyCheck(KEY, lake)])
+    report = validate_partition(Batch.of(frame, [TWO]), rules, GateChecks(rows=[ForeignKeyCheck(KEY, lake)]))
     assert report.passed
     assert list(report.accepted["id"]) == ["a"]
     assert list(report.quarantined["_reasons"]) == ["shop has no match in shops (code)"]

@@ -18,6 +18,8 @@ from include.data.validation.checks.rows import (
     value_checks,
     window_checks,
 )
+from include.data.validation.expectations import run_expectations
+from include.data.validation.suites import row_expectations
 from include.declarations import Column
 from include.partitions import Calendar
 
@@ -89,12 +91,49 @@ def test_window_is_that_of_the_calendar(calendar, last):
 def test_nullable_key_column_must_not_be_null():
     column = Column(name="id", dtype="string", nullable=True, severity="warning")
     (check,) = value_checks([column], key=("id",))
-    assert (check.failure_message, check.rejects_rows) == ("id is null", True)
-    assert check.expectation.severity == "critical"
+    result = check.run(batch(id=["a", None]))
+    assert (result.message, result.severity, result.row_numbers.tolist()) == ("id is null", "critical", [1])
 
 
 def test_number_without_bounds_must_be_finite():
     column = Column(name="gust", dtype="number", nullable=True, severity="warning")
     (check,) = value_checks([column], key=())
-    assert check.failure_message == "gust is not finite"
-    assert check.expectation.severity == "critical"
+    result = check.run(batch(gust=[1.0, None, float("inf"), -float("inf")]))
+    assert (result.message, result.severity, result.examples) == (
+        "gust is not finite", "critical", (float("inf"), -float("inf"))
+    )  # fmt: skip
+
+
+def test_large_integers_are_compared_exactly_with_bounds():
+    column = Column(name="n", dtype="integer", minimum=-5, maximum=2**53)
+    (_, check) = value_checks([column], key=())
+    values = pd.array([2**53, 2**53 + 1, -5, -6, 2**63 - 1], dtype="Int64")
+    assert check.run(batch(n=values)).row_numbers.tolist() == [1, 3, 4]
+
+
+VALUES = pd.DataFrame(
+    {
+        "id": ["a", None, "c", "d"],
+        "kind": ["x", "y", None, "x"],
+        "speed": [1.0, -1.0, None, 200.0],
+        "n": pd.array([1, None, 11, 3], dtype="Int64"),
+    }
+)
+RULES = (
+    Column(name="id", dtype="string"),
+    Column(name="kind", dtype="string", nullable=True, allowed=("x",), severity="warning"),
+    Column(name="speed", dtype="number", nullable=True, minimum=0, maximum=150),
+    Column(name="n", dtype="integer", maximum=9),
+)
+
+
+def test_rules_agree_with_great_expectations():
+    rows = Batch.of(VALUES.assign(_airworthy_day=f"{DAY}"), [DAY])
+    local = [check.run(rows) for check in value_checks(RULES, ("id",))]
+    expected = run_expectations(VALUES, row_expectations(RULES, ("id",)))
+    assert [summary(result) for result in local] == [summary(result) for result in expected]
+    assert [result.parameters for result in local] == [result.parameters for result in expected]
+
+
+def summary(result):
+    return result.name, result.severity, result.success, result.failed_rows, result.message

@@ -13,7 +13,7 @@ from include.data.quality_gate import history_checks
 from include.data.validation.batch import Batch
 from include.data.validation.checks.stability import History, read_history
 from include.data.validation.page import render_quality_page
-from include.data.validation.runner import PartitionRules, validate_partition
+from include.data.validation.runner import GateChecks, PartitionRules, validate_partition
 from include.declarations import Column, Dataset, FileSource, Stability
 from include.partitions import hours_of
 
@@ -56,7 +56,11 @@ def validate(frame, lake, *numbers, dataset=None, limit=0.5):
     dataset = dataset or declared()
     days = [day(number) for number in numbers]
     rules = PartitionRules(dataset.columns, dataset.key, dataset.volume, limit)
-    report = validate_partition(Batch.of(frame, days), rules, history_checks(dataset, lake, days))
+    checks = GateChecks(
+        history=history_checks(dataset, lake, days),
+        sampled=dataset.stability.columns if dataset.stability else (),
+    )
+    report = validate_partition(Batch.of(frame, days), rules, checks)
     assert "Data documentation" in render_quality_page(report, "cars")
     return report
 
@@ -204,7 +208,8 @@ def test_hour_is_compared_with_the_same_hour(lake):
     for count, passed in ((5, True), (50, False)):
         frame = rows_of_hour(night, count)
         rules = PartitionRules(hourly.columns, hourly.key, hourly.volume, 0.5)
-        report = validate_partition(Batch.of(frame, [night]), rules, history_checks(hourly, lake, [night]))
+        checks = GateChecks(history=history_checks(hourly, lake, [night]))
+        report = validate_partition(Batch.of(frame, [night]), rules, checks)
         assert report.passed is passed
 
 

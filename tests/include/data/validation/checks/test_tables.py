@@ -14,9 +14,9 @@ from include.data.validation.checks.tables import (
     QuarantineLimitCheck,
     UnexpectedDayCheck,
     UnexpectedHourCheck,
-    UniqueKeyCheck,
     VolumeCheck,
 )
+from include.data.validation.statistics import AcceptedStatistics
 from include.declarations import Column
 
 DAYS = [date(2013, 1, 1), date(2013, 1, 2)]
@@ -27,28 +27,12 @@ def batch(days, **columns):
     return Batch.of(pd.DataFrame(columns | {"_airworthy_day": days}), DAYS)
 
 
+def result(check, *batches):
+    return check.result(AcceptedStatistics.of(batches))
+
+
 def summary(result):
     return result.success, result.blocking, result.failed_rows, result.examples
-
-
-def test_key_twice_in_a_partition_blocks():
-    rows = batch(["2013-01-01", "2013-01-01", "2013-01-02"], id=["a", "a", "a"], n=[1, 1, 1])
-    result = UniqueKeyCheck(("id", "n")).run(rows)
-    assert summary(result) == (False, True, 2, ("a, 1", "a, 1"))
-    assert (result.column, result.message) == (
-        "_airworthy_day, id, n",
-        "the key (id, n) is there more than once",
-    )
-
-
-def test_key_on_two_days_and_null_keys_pass():
-    rows = batch(["2013-01-01", "2013-01-02", "2013-01-02", "2013-01-02"], id=["a", "a", None, None])
-    assert UniqueKeyCheck(("id",)).run(rows).success
-
-
-@pytest.mark.parametrize("rows", [batch([]), batch([], id=[]), batch(["2013-01-01"], n=[1])])
-def test_key_check_without_rows_or_key_does_not_apply(rows):
-    assert UniqueKeyCheck(("id",)).run(rows) is None
 
 
 def test_rows_without_a_day_and_of_another_day_block():
@@ -80,25 +64,25 @@ def test_hour_check_of_days_does_not_apply():
 
 def test_volume_outside_its_bounds_blocks():
     rows = batch(["2013-01-01", "2013-01-01"])
-    assert summary(VolumeCheck((1, 2)).run(rows)) == (False, True, 1, ("2013-01-02: 0",))
-    assert VolumeCheck((0, 2)).run(rows).success
+    assert summary(result(VolumeCheck((1, 2)), rows)) == (False, True, 1, ("2013-01-02: 0",))
+    assert result(VolumeCheck((0, 2)), rows).success
 
 
 def test_rejected_share_above_the_limit_blocks():
     rows = batch(["2013-01-01", "2013-01-01", "2013-01-02"])
     accepted = rows.select(pd.Series([True, False, True]).to_numpy())
-    assert summary(QuarantineLimitCheck(0.4).run(accepted)) == (False, True, 1, ("2013-01-01: 0.5",))
-    assert QuarantineLimitCheck(0.5).run(accepted).success
+    assert summary(result(QuarantineLimitCheck(0.4), accepted)) == (False, True, 1, ("2013-01-01: 0.5",))
+    assert result(QuarantineLimitCheck(0.5), accepted).success
 
 
 @pytest.mark.parametrize(("limit", "success"), [(None, False), (0.5, False), (1.0, True)])
 def test_nulls_above_the_limit_of_a_partition_fail(limit, success):
     column = Column(name="gust", dtype="number", nullable=True, maximum_nulls=limit, severity="warning")
-    result = NullsCheck(column).run(batch(["2013-01-01", "2013-01-02"], gust=[1.0, None]))
+    nulls = result(NullsCheck(column), batch(["2013-01-01", "2013-01-02"], gust=[1.0, None]))
     examples = () if success else ("2013-01-02: 1 nulls of 1",)
-    assert summary(result) == (success, False, len(examples), examples)
+    assert summary(nulls) == (success, False, len(examples), examples)
 
 
 def test_nulls_check_of_a_missing_column_does_not_apply():
     column = Column(name="gust", dtype="number", nullable=True)
-    assert NullsCheck(column).run(batch(["2013-01-01"])) is None
+    assert result(NullsCheck(column), batch(["2013-01-01"])) is None
