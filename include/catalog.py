@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import cache, cached_property
+from functools import cached_property
 from importlib import import_module
 from inspect import Parameter, signature
 from pkgutil import iter_modules
@@ -16,7 +16,8 @@ from pydantic import BaseModel, ValidationError
 from include.declarations import CustomSource, Dataset, FeatureView, UseCase
 from include.declarations.feature_selection import FeatureSelection, Spine
 from include.declarations.features import as_dataset
-from include.errors import DeclarationError
+from include.errors import DeclarationError, UndeclaredError
+from include.module_files import ModuleReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -55,6 +56,8 @@ class DeclarationPackage(Mapping[str, Any]):
         self._check = check
 
     def __getitem__(self, name: str) -> Any:
+        if name not in self._loaded[0]:
+            raise UndeclaredError(self._describe_absent(name))
         return self._loaded[0][name]
 
     def __iter__(self) -> Iterator[str]:
@@ -73,12 +76,20 @@ class DeclarationPackage(Mapping[str, Any]):
         if name in self._loaded[1]:
             raise DeclarationError(f"{field}: the declaration of {name!r} is invalid, correct it first")
 
+    def _describe_absent(self, name: str) -> str:
+        file = f"{self.root}/{self.kind}/{name}.py"
+        if name in self._loaded[1]:
+            return f"The declaration of {name} is invalid: correct {file}: {self._loaded[1][name]}."
+        return f"{name} is not declared: there is no {file}. There are {', '.join(sorted(self)) or 'none'}."
+
     @cached_property
     def _loaded(self) -> tuple[dict[str, Any], dict[str, str]]:
         declared: dict[str, Any] = {}
         problems: dict[str, str] = {}
         package = import_module(f"{self.root}.{self.kind}")
-        for name in sorted(module.name for module in iter_modules(package.__path__)):
+        names = (module.name for module in iter_modules(package.__path__))
+        # A module whose name begins with an underscore is shared by declarations.
+        for name in sorted(name for name in names if not name.startswith("_")):
             try:
                 module = declaration_module(self.kind, name, self.root)
                 declared[name] = _read_declaration(module, self.kind, name)
@@ -150,10 +161,17 @@ class Catalog:
         return FeatureSelection.of(use_case, self.feature_views, self.datasets)
 
 
-@cache
+_READER = ModuleReader([f"include.{kind}" for kind in PACKAGES], lambda: discover("include"))
+
+
 def catalog() -> Catalog:
     """Return the declarations of `include.datasets`, `include.features` and `include.use_cases`."""
-    return discover("include")
+    return _READER.current()
+
+
+def refresh_catalog() -> Catalog:
+    """Return the present declarations, read again if a file changed: for processes that outlive a task."""
+    return _READER.refresh()
 
 
 def discover(root: str) -> Catalog:

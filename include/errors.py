@@ -3,6 +3,7 @@ Errors that a person is expected to act on.
 
 AirworthyError
 ├── DeclarationError      a declaration of a dataset, feature view or use case is invalid
+│   └── UndeclaredError       there is no valid declaration of this name
 ├── SettingsError         the environment, a setting or a connection is wrong or missing
 ├── ConflictError         an earlier attempt, or another run, used other data, code or parameters
 ├── DataError             data cannot be used
@@ -32,6 +33,13 @@ class AirworthyError(Exception):
 
 class DeclarationError(AirworthyError):
     """A declaration is invalid: an unknown or repeated name, or an impossible value."""
+
+
+class UndeclaredError(DeclarationError, KeyError):
+    """There is no valid declaration of this name."""
+
+    # KeyError would quote the message.
+    __str__ = Exception.__str__
 
 
 class SettingsError(AirworthyError):

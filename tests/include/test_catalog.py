@@ -54,15 +54,23 @@ def declare(tmp_path, monkeypatch):
 
     def write_and_discover(**changed):
         files = GOOD | {name.replace("__", "/") + ".py": source for name, source in changed.items()}
-        for kind in ("datasets", "features", "use_cases"):
-            (tmp_path / root / kind).mkdir(parents=True)
-            (tmp_path / root / kind / "__init__.py").touch()
-        (tmp_path / root / "__init__.py").touch()
-        for name, source in files.items():
-            (tmp_path / root / name).write_text(dedent(source))
+        write_package(tmp_path / root, files)
         return discover(root)
 
     yield write_and_discover
+    forget(root)
+
+
+def write_package(root, files):
+    for kind in ("datasets", "features", "use_cases"):
+        (root / kind).mkdir(parents=True)
+        (root / kind / "__init__.py").touch()
+    (root / "__init__.py").touch()
+    for name, source in files.items():
+        (root / name).write_text(dedent(source))
+
+
+def forget(root):
     for name in [name for name in sys.modules if name.partition(".")[0] == root]:
         del sys.modules[name]
 

@@ -18,7 +18,6 @@ from sqlalchemy.dialects.postgresql import insert
 from airflow.sdk.execution_time.context import OutletEventAccessors
 
 import include.catalog
-from include.catalog import catalog
 from include.certificates.certificate import generate_keys
 from include.data.lake.delta_tables import Lake
 from include.data.snapshots import snapshot as snapshots
@@ -38,6 +37,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sqlalchemy import Engine
+
+    from include.catalog import Catalog
 
 FEATURES = ("carrier", "distance", "hour", "wind_speed")
 # Nothing listens on this port.
@@ -150,20 +151,24 @@ def _add_module(use_case: UseCase, patch: pytest.MonkeyPatch) -> None:
     patch.setitem(sys.modules, module.__name__, module)
 
 
+def pin_catalog(monkeypatch: pytest.MonkeyPatch, pinned: Catalog) -> None:
+    """Make this the catalogue of the process until the end of the test."""
+    reader = SimpleNamespace(current=lambda: pinned, refresh=lambda: pinned)
+    monkeypatch.setattr(include.catalog, "_READER", reader)
+
+
 @pytest.fixture
-def declare(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[UseCase], UseCase]]:
+def declare(monkeypatch: pytest.MonkeyPatch) -> Callable[[UseCase], UseCase]:
     """Return a function that adds a use case to the catalog, as a file in its package would."""
     discovered = include.catalog.discover("include")
 
     def declare(use_case: UseCase) -> UseCase:
         cases = {**discovered.use_cases, use_case.name: use_case}
-        monkeypatch.setattr(include.catalog, "discover", lambda _: replace(discovered, use_cases=cases))
+        pin_catalog(monkeypatch, replace(discovered, use_cases=cases))
         _add_module(use_case, monkeypatch)
-        catalog.cache_clear()
         return use_case
 
-    yield declare
-    catalog.cache_clear()
+    return declare
 
 
 @pytest.fixture

@@ -61,6 +61,10 @@ class SourceHook(BaseHook):
             return _s3(self.lake.storage_options, self.lake.lake_conn_id)
         return None
 
+    def open(self) -> None:
+        """Read the connections, and open the source and the bucket."""
+        _ = (self.source, self.bucket)
+
     def missing(self, partitions: Sequence[Partition]) -> list[Partition]:
         """
         Return the partitions that the source does not have yet.

@@ -62,7 +62,6 @@ class ShiftTrafficOperator(ReleaseOperator):
         from include.release import rollout, rollout_status
 
         lease = self.parse_lease()
-        policy = catalog().use_cases[self.use_case].rollout
         since = rollout_status.database_time(self.engine).isoformat()
         rollout.shift(
             self.engine,
@@ -77,8 +76,6 @@ class ShiftTrafficOperator(ReleaseOperator):
             version=lease.version,
             since=since,
             airworthy_conn_id=self.airworthy_conn_id,
-            timeout=policy.patience.total_seconds(),
-            bake=policy.bake.total_seconds(),
             stage=self.stage,
         )
         event = trigger.wait_inline(self.engine, INLINE_WAIT)

@@ -14,6 +14,7 @@ from include.partitions import format_partition
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from airworthy.hooks.sources import SourceHook
     from include.partitions import Partition
 
 
@@ -21,8 +22,9 @@ class LandingTrigger(BaseTrigger):
     """
     Fires when the source has all `partitions` (`missing` is empty), or after `timeout` seconds.
 
-    A source that does not answer is checked again. If it cannot be used as it is configured, the trigger
-    fires at once, with the `problem` and with `permanent` set.
+    A source that does not answer is checked again. If it cannot be used as it is configured, or there is no
+    such dataset, the trigger fires at once, with the `problem` and with `permanent` set. Each check is by the
+    present declaration, so that a corrected path is seen while the trigger waits.
     """
 
     def __init__(
@@ -45,22 +47,17 @@ class LandingTrigger(BaseTrigger):
         """Check the source periodically, in a thread, since the check may block."""
         from asgiref.sync import sync_to_async
 
-        from airworthy.hooks.sources import SourceHook
-        from include.catalog import catalog
-
-        dataset = catalog().datasets[self.dataset]
-        hook = SourceHook(dataset, self.lake_conn_id)
-        # Reads the connections once.
-        await sync_to_async(lambda: (hook.source, hook.bucket))()
-        missing: list[Partition] = []
-        for name in self.partitions:
-            missing.extend(dataset.calendar.parse(name))
+        missing = list(self.partitions)
+        hook: SourceHook | None = None
         deadline = time.monotonic() + self.timeout
-        permanent = False
         while True:
             problem = ""
+            permanent = False
             try:
-                missing = await asyncio.to_thread(hook.missing, missing)
+                hook = _hook_of(self.dataset, self.lake_conn_id, hook)
+                # Reads the connections once.
+                await sync_to_async(hook.open)()
+                missing = await asyncio.to_thread(_missing_names, hook, missing)
             except ServiceUnavailable as error:
                 problem = str(error)
             except AirworthyError as error:
@@ -71,9 +68,32 @@ class LandingTrigger(BaseTrigger):
             await asyncio.sleep(self.poll_interval)
         yield TriggerEvent(
             {
-                "missing": [format_partition(partition) for partition in missing],
-                "location": hook.location(missing[0]) if missing else "",
+                "missing": missing,
+                "location": _location(hook, missing) if hook and missing else "",
                 "problem": problem,
                 "permanent": permanent,
             }
         )
+
+
+def _hook_of(name: str, lake_conn_id: str, earlier: SourceHook | None) -> SourceHook:
+    """Return the hook of the dataset as it is declared now, which is the earlier one if nothing changed."""
+    from airworthy.hooks.sources import SourceHook
+    from include.catalog import refresh_catalog
+
+    datasets = refresh_catalog().datasets
+    # A file that is being written is invalid for a moment.
+    if earlier and datasets.get(name) in (None, earlier.dataset):
+        return earlier
+    return SourceHook(datasets[name], lake_conn_id)
+
+
+def _missing_names(hook: SourceHook, names: list[str]) -> list[str]:
+    partitions: list[Partition] = []
+    for name in names:
+        partitions.extend(hook.dataset.calendar.parse(name))
+    return [format_partition(partition) for partition in hook.missing(partitions)]
+
+
+def _location(hook: SourceHook, names: list[str]) -> str:
+    return hook.location(hook.dataset.calendar.parse(names[0])[0])

@@ -3,41 +3,55 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from dataclasses import asdict
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow.sdk import BaseHook
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from sqlalchemy import Engine
 
+    from include.catalog import Catalog
+    from include.declarations import UseCase
     from include.release.analysis import AnalysisOutcome, RolloutStage
     from include.release.rollout_status import RolloutStatus
+
+    ReadCatalog = Callable[[], Catalog]
 
 POLL_INTERVAL_S = 0.5
 # Used while a worker waits for the result.
 BUSY_POLL_INTERVAL_S = 0.05
+# A declaration that is invalid for longer is not just being written.
+INVALID_TIMEOUT_S = 60.0
+
+
+class Limits(NamedTuple):
+    """Seconds after which a step ends in any case, and seconds that it must stay live."""
+
+    timeout: float
+    bake: float
 
 
 class RolloutTrigger(BaseTrigger):
     """
     Fire once the desired state is live, the bake time is over, and the analysis of `stage` has an outcome.
 
-    The trigger fires at once if the analysis says `roll_back`, and after `timeout` seconds in any case. The
-    event is the rollout status as a dictionary: `live`, `reason`, `address`.
+    The trigger fires at once if the analysis says `roll_back`, and after its timeout in any case. The event
+    is the rollout status as a dictionary: `live`, `reason`, `address`. Bake time, patience and limits of a
+    stage are those of the present declaration, so that a changed rollout is seen while the trigger waits.
 
     :param use_case: a declared use case
     :param version: version whose model server is awaited
     :param since: start of the step in ISO 8601; earlier requests are not analysed
     :param airworthy_conn_id: connection of the airworthy database
-    :param timeout: seconds after which the trigger fires with the current status
-    :param bake: seconds that the state must stay live
     :param stage: `shadow` or `canary` to analyse the challenger; None only waits until the state is live
+    :param timeout: without a stage, seconds after which the trigger fires with the current status
     """
 
     def __init__(
@@ -46,32 +60,31 @@ class RolloutTrigger(BaseTrigger):
         version: int,
         since: str,
         airworthy_conn_id: str,
-        timeout: float,
-        bake: float = 0.0,
         stage: RolloutStage | None = None,
+        timeout: float = 0.0,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.use_case = use_case
         self.version = version
         self.since = since
         self.airworthy_conn_id = airworthy_conn_id
-        self.timeout = timeout
-        self.bake = bake
         self.stage = stage
+        self.timeout = timeout
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the import path and the arguments from which the triggerer builds this trigger again."""
-        names = ("use_case", "version", "since", "airworthy_conn_id", "timeout", "bake", "stage")
+        names = ("use_case", "version", "since", "airworthy_conn_id", "stage", "timeout")
         return f"{__name__}.{type(self).__name__}", {name: getattr(self, name) for name in names}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Poll the database twice a second and yield one event."""
         from airworthy.hooks.airworthy_database import url_of
+        from include.catalog import refresh_catalog
         from include.database.tables import connect
 
         engine = connect(url_of(await BaseHook.aget_connection(self.airworthy_conn_id)))
         try:
-            status, _ = await self._poll(engine, self.timeout, POLL_INTERVAL_S)
+            status, _ = await self._poll(engine, refresh_catalog, POLL_INTERVAL_S)
             yield TriggerEvent(asdict(status))
         finally:
             engine.dispose()
@@ -83,28 +96,44 @@ class RolloutTrigger(BaseTrigger):
         Waiting for a moment costs a worker less than deferring: a deferred task waits for several loops of
         the triggerer and then starts a second time.
         """
-        if self.bake > seconds:
+        from include.catalog import catalog
+
+        if self._limits(self._find_use_case(catalog)).bake > seconds:
             return None
-        timeout = min(seconds, self.timeout)
-        status, settled = asyncio.run(self._poll(engine, timeout, BUSY_POLL_INTERVAL_S))
+        poll = self._poll(engine, catalog, BUSY_POLL_INTERVAL_S, at_most=seconds)
+        status, settled = asyncio.run(poll)
         return asdict(status) if settled else None
 
-    async def _poll(self, engine: Engine, timeout: float, interval: float) -> tuple[RolloutStatus, bool]:
-        """Return the status, with True once the step is settled or False after `timeout` seconds."""
+    async def _poll(
+        self, engine: Engine, read_catalog: ReadCatalog, interval: float, *, at_most: float = math.inf
+    ) -> tuple[RolloutStatus, bool]:
+        """Return the status, with True once the step is settled or False after the timeout or `at_most` s."""
         started = time.monotonic()
         live_since = None
+        use_case: UseCase | None = None
         while True:
-            status, outcome = await asyncio.to_thread(self._read_status, engine)
+            use_case = self._find_use_case(read_catalog) or use_case
+            limits = self._limits(use_case)
+            status, outcome = await asyncio.to_thread(self._read_status, engine, use_case)
             moment = time.monotonic()
             live_since = (live_since or moment) if status.live else None
-            baked = live_since is not None and moment - live_since >= self.bake
+            baked = live_since is not None and moment - live_since >= limits.bake
             settled = outcome == "roll_back" or (baked and outcome == "promote")
-            if settled or moment - started > timeout:
+            if settled or moment - started > min(limits.timeout, at_most):
                 return status, settled
             await asyncio.sleep(interval)
 
-    def _read_status(self, engine: Engine) -> tuple[RolloutStatus, AnalysisOutcome]:
-        from include.catalog import catalog
+    def _find_use_case(self, read_catalog: ReadCatalog) -> UseCase | None:
+        """Return the declaration; None if no stage needs it, or while its file is invalid."""
+        return read_catalog().use_cases.get(self.use_case) if self.stage else None
+
+    def _limits(self, use_case: UseCase | None) -> Limits:
+        if use_case is None:
+            return Limits(INVALID_TIMEOUT_S if self.stage else self.timeout, 0.0)
+        policy = use_case.rollout
+        return Limits(policy.patience.total_seconds(), policy.bake.total_seconds())
+
+    def _read_status(self, engine: Engine, use_case: UseCase | None) -> tuple[RolloutStatus, AnalysisOutcome]:
         from include.release.rollout_status import analyse_stage, read_rollout_status
 
         with engine.connect() as connection:
@@ -113,7 +142,8 @@ class RolloutTrigger(BaseTrigger):
                 return status, "inconclusive"
             if self.stage is None:
                 return status, "promote"
-            use_case = catalog().use_cases[self.use_case]
+            if use_case is None:
+                return status, "inconclusive"
             since = datetime.fromisoformat(self.since)
             analysis = analyse_stage(connection, use_case, self.version, since=since, stage=self.stage)
         return status, analysis.outcome

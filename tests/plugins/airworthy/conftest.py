@@ -17,11 +17,10 @@ from airflow.sdk.execution_time.context import AssetStateStoreAccessors
 
 import include.catalog
 from dags.ingestion import ingestion_dag
-from include.catalog import catalog
-from tests.plugins.conftest import Task
+from tests.plugins.conftest import Task, pin_catalog
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from include.declarations import Dataset
 
@@ -65,18 +64,16 @@ def supervisor(monkeypatch: pytest.MonkeyPatch) -> Supervisor:
 
 
 @pytest.fixture
-def declare_dataset(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Dataset], Dataset]]:
+def declare_dataset(monkeypatch: pytest.MonkeyPatch) -> Callable[[Dataset], Dataset]:
     """Return a function that adds a dataset to the catalog."""
     discovered = include.catalog.discover("include")
 
     def declare(dataset: Dataset) -> Dataset:
         datasets = {**discovered.datasets, dataset.name: dataset}
-        monkeypatch.setattr(include.catalog, "discover", lambda _: replace(discovered, datasets=datasets))
-        catalog.cache_clear()
+        pin_catalog(monkeypatch, replace(discovered, datasets=datasets))
         return dataset
 
-    yield declare
-    catalog.cache_clear()
+    return declare
 
 
 @pytest.fixture

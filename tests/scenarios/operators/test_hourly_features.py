@@ -8,17 +8,18 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-import include.catalog
 from airworthy import assets
 from airworthy.hooks.lake import LakeHook
 from airworthy.operators import features as operators
 from airworthy.operators.data_validation import DataValidationOperator
 from airworthy.operators.ingestion import PublishPartitionOperator
 from airworthy.operators.publication import PublishDatasetOperator
+from include.catalog import Catalog, catalog
 from include.data.feature_store import client
 from include.data.lake.partition_columns import with_partition_columns
 from include.declarations import KNOWN_AT, Column, Dataset, FeatureView, FileSource, Online, ViewSource
 from include.errors import DataError
+from tests.plugins.conftest import pin_catalog
 
 FIVE = datetime(2013, 7, 1, 5, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -59,11 +60,9 @@ def build(frames, hour):
 @pytest.fixture(autouse=True)
 def _declared(monkeypatch, declare_dataset):
     declare_dataset(GAUGES)
-    declared = include.catalog.discover("include")
+    declared = catalog()
     views = {**declared.feature_views, LEVELS.name: LEVELS}
-    changed = include.catalog.Catalog(declared.datasets, views, declared.use_cases)
-    monkeypatch.setattr(include.catalog, "discover", lambda _: changed)
-    include.catalog.catalog.cache_clear()
+    pin_catalog(monkeypatch, Catalog(declared.datasets, views, declared.use_cases))
     monkeypatch.setattr(operators, "declaration_module", lambda *_: SimpleNamespace(build=build))
 
 

@@ -6,13 +6,13 @@ from datetime import date, timedelta
 import pandas as pd
 import pytest
 
-import include.catalog
 from airworthy import assets
 from airworthy.hooks.lake import LakeHook
 from airworthy.operators.publication import PublishDatasetOperator, PublishSourceOperator
 from include.catalog import catalog
 from include.declarations import ViewSource
 from include.features.flight_features import FEATURE_VIEW as VIEW
+from tests.plugins.conftest import pin_catalog
 
 INPUTS = assets.inputs_asset("flight_features")
 DAYS = [date(2013, 6, 30), date(2013, 7, 1), date(2013, 7, 2)]
@@ -82,10 +82,8 @@ def test_dataset_without_feature_view_is_announced_alone():
 
 def test_view_is_announced_to_the_views_that_read_it(lake, context, monkeypatch):
     nested = VIEW.model_copy(update={"name": "nested", "sources": (ViewSource(dataset=VIEW.name),)})
-    discovered = include.catalog.discover("include")
-    views = {**discovered.feature_views, "nested": nested}
-    monkeypatch.setattr(include.catalog, "discover", lambda _: replace(discovered, feature_views=views))
-    catalog.cache_clear()
+    views = {**catalog().feature_views, "nested": nested}
+    pin_catalog(monkeypatch, replace(catalog(), feature_views=views))
     rows = pd.DataFrame({"id": ["x"], "_airworthy_day": ["2013-07-01"]})
     frame = LakeHook().staging.write("some run", VIEW.name, rows)
     operator = PublishSourceOperator(
@@ -93,6 +91,4 @@ def test_view_is_announced_to_the_views_that_read_it(lake, context, monkeypatch)
     )
     run = context({"partition_key": "2013-07-01"}, params={"first": None, "last": None})
     operator.execute(run)
-    monkeypatch.undo()
-    catalog.cache_clear()
     assert run["outlet_events"][assets.inputs_asset("nested")].partition_keys == {"2013-07-01"}

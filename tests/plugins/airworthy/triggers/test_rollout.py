@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import timedelta
 
 import pytest
 
@@ -26,6 +27,19 @@ def watch(use_case, database, monkeypatch):
         return RolloutTrigger(use_case.name, 2, since, "airworthy_db", **{"timeout": 30.0} | changes)
 
     return make
+
+
+@pytest.fixture
+def redeclare(declare, use_case):
+    """Return a function that declares the use case again, with other fields of its rollout."""
+
+    def change(**changes):
+        rollout = use_case.rollout.model_copy(
+            update={name: timedelta(seconds=seconds) for name, seconds in changes.items()}
+        )
+        declare(use_case.model_copy(update={"rollout": rollout}))
+
+    return change
 
 
 def test_rollout_trigger_fires_if_the_state_is_live(watch, follow, use_case):
@@ -56,10 +70,13 @@ def test_older_generation_is_not_live(watch, follow, use_case, database):
     assert fired(watch(timeout=0.1))["live"] is False
 
 
-def test_live_state_bakes(watch, follow, use_case):
+def test_live_state_bakes(watch, follow, serve, use_case, redeclare):
+    redeclare(bake=0.4)
     follow(use_case.name)
+    serve(use_case.name, 1, "champion")
+    serve(use_case.name, 2, "challenger")
     began = time.monotonic()
-    fired(watch(bake=0.4))
+    fired(watch(stage="canary"))
     assert time.monotonic() - began >= 0.4
 
 
@@ -71,20 +88,22 @@ def test_canary_is_watched_until_it_has_enough_requests(watch, follow, serve, us
     timer.join()
 
 
-def test_canary_without_requests_times_out(watch, follow, serve, use_case):
+def test_canary_without_requests_times_out(watch, follow, serve, use_case, redeclare):
+    redeclare(patience=0.4)
     follow(use_case.name)
     serve(use_case.name, 1, "champion")
     began = time.monotonic()
-    fired(watch(stage="canary", timeout=0.4))
+    fired(watch(stage="canary"))
     assert time.monotonic() - began >= 0.4
 
 
-def test_failing_challenger_does_not_bake(watch, follow, serve, use_case):
+def test_failing_challenger_does_not_bake(watch, follow, serve, use_case, redeclare):
+    redeclare(bake=6_000, patience=6_000)
     follow(use_case.name)
     serve(use_case.name, 1, "champion")
     serve(use_case.name, 2, "challenger", status=500)
     # The test's own timeout is much shorter.
-    assert fired(watch(stage="canary", bake=6_000.0, timeout=6_000.0))["live"] is True
+    assert fired(watch(stage="canary"))["live"] is True
 
 
 def test_inline_wait_returns_the_event(watch, follow, use_case, database):
@@ -98,5 +117,24 @@ def test_inline_wait_returns_none_after_its_time(watch, database):
     assert watch().wait_inline(database, 0.1) is None
 
 
-def test_inline_wait_does_not_poll_for_a_longer_bake_time(watch):
-    assert watch(bake=60.0).wait_inline(None, 30.0) is None
+def test_inline_wait_does_not_poll_for_a_longer_bake_time(watch, redeclare):
+    redeclare(bake=60)
+    assert watch(stage="canary").wait_inline(None, 30.0) is None
+
+
+def test_changed_rollout_is_seen_while_the_trigger_waits(watch, follow, serve, use_case, redeclare):
+    redeclare(bake=6_000, patience=6_000)
+    follow(use_case.name)
+    serve(use_case.name, 1, "champion")
+    serve(use_case.name, 2, "challenger")
+    timer = later(lambda: redeclare(bake=0))
+    assert fired(watch(stage="canary"))["live"] is True
+    timer.join()
+
+
+def test_undeclared_use_case_ends_the_wait_with_the_status(watch, follow, use_case, monkeypatch):
+    monkeypatch.setattr(rollout_trigger, "INVALID_TIMEOUT_S", 0.1)
+    follow(use_case.name)
+    trigger = watch(stage="canary")
+    trigger.use_case = "unheard_of"
+    assert fired(trigger)["live"] is False
