@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pandas as pd
 import pyarrow as pa
 
-from include.data.lake.partition_columns import DAY
+from include.declarations.base import DAY_COLUMN
 from include.errors import DataError
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def to_frame(table: pa.Table) -> pd.DataFrame:
 
 
 def to_table(
-    frame: pd.DataFrame, schema: pa.Schema | None, partitioned_by: Sequence[str] = (DAY,)
+    frame: pd.DataFrame, schema: pa.Schema | None, partitioned_by: Sequence[str] = (DAY_COLUMN,)
 ) -> pa.Table:
     """
     Convert a frame to types that do not change from day to day.
