@@ -82,9 +82,25 @@ def explain_request(use_case: str, request_id: str) -> tuple[int, list[Attributi
     from include.database.tables import connect
     from include.settings import settings
 
+    _require_logged_features(use_case)
     with connect(settings().database_url).connect() as connection:
         version, records = read_request(connection, use_case, request_id)
     return version, _attribute(use_case, version, lambda model: _parse_rows(model, records))
+
+
+def _require_logged_features(use_case: str) -> None:
+    """Raise DataError if the inference log does not have the values of a personal feature."""
+    from include.catalog import catalog
+    from include.errors import DataError
+    from include.serving.model_server.logged_values import logged_values_of
+
+    logged = logged_values_of(use_case)
+    hidden = sorted((logged.pseudonyms | logged.dropped) & set(catalog().use_cases[use_case].features))
+    if hidden:
+        raise DataError(
+            f"{use_case}: {', '.join(hidden)} are personal and not in the inference log, so that a request "
+            "cannot be explained. Name its entity with --entity."
+        )
 
 
 def explain_entity(

@@ -16,7 +16,9 @@ from include.database import ledger
 from include.inference.predictions import VERSION
 from include.monitoring import drift, label_quality, slo, windows
 from include.monitoring.governor import Signals
+from include.monitoring.personal_values import with_pseudonyms
 from include.partitions import day_of
+from include.settings import settings
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 
     from include.certificates.certificate import Certificate
     from include.data.lake.delta_tables import Lake
-    from include.declarations import UseCase
+    from include.declarations import Column, UseCase
     from include.monitoring.drift import Drift, DriftOutcome
     from include.monitoring.label_quality import Quality
     from include.monitoring.slo import ServiceLevel
@@ -100,6 +102,7 @@ def check_quality(champion: ChampionContext, window: Window, connection: Connect
     label_times = [label.time] if label.time else []
     labels = lake.read(label.dataset, columns=[*spine.label_keys, *label_times, DAY, label.column])
     baseline = label_quality.baseline_constant(use_case, champion.reference[TARGET])
+    labels = with_pseudonyms(labels, _key_columns(use_case), settings().pseudonym_key)
     due = windows.watermark(connection) - timedelta(days=catalog().datasets[label.dataset].lag_days)
     earlier_windows = windows.read_earlier_windows(
         connection, lake, use_case, selection, window, limit=N_EARLIER_WINDOWS
@@ -107,6 +110,7 @@ def check_quality(champion: ChampionContext, window: Window, connection: Connect
     results = []
     for past_window in (window, *earlier_windows):
         predictions = past_window.predictions
+        predictions = with_pseudonyms(predictions, _key_columns(use_case), settings().pseudonym_key)
         predictions = predictions[predictions[VERSION] == champion.state.champion]
         joined = label_quality.join_labels(
             predictions, labels, use_case, keys=spine.label_keys, time=label.time
@@ -117,6 +121,14 @@ def check_quality(champion: ChampionContext, window: Window, connection: Connect
     conclusive = [result for result in results if result.outcome != "inconclusive"]
     newest = conclusive[0] if conclusive else results[0]
     return replace(newest, windows=tuple(results))
+
+
+def _key_columns(use_case: UseCase) -> list[Column]:
+    """Return the declared columns by which labels may be joined."""
+    columns: list[Column] = []
+    for view in catalog().features_of(use_case).views:
+        columns += [column for column in view.columns if column.name != use_case.label.column]
+    return columns
 
 
 def check_service(champion: ChampionContext, connection: Connection, *, end: datetime) -> ServiceLevel:

@@ -16,6 +16,8 @@ from scipy.stats import wasserstein_distance
 
 from include.errors import DataError
 from include.monitoring.comparable_columns import NUMERIC_TYPES, SEED, select_comparable
+from include.monitoring.personal_values import comparable_columns, with_pseudonyms
+from include.settings import settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,7 +72,8 @@ def measure_drift(
     result does not depend on the number of rows: the Wasserstein distance over the standard deviation of the
     reference for numbers, the Jensen-Shannon distance for categories. A column drifts if its distance is at
     least 0.1 and larger than between random samples of the same sizes. A column also drifts if the share of
-    unusable values (missing, infinite or of another type) changes, which Evidently does not detect.
+    unusable values (missing, infinite or of another type) changes, which Evidently does not detect. Personal
+    text is compared as pseudonyms; other personal values are not logged, and so not compared.
 
     Parameters
     ----------
@@ -84,14 +87,13 @@ def measure_drift(
     DataError
         If the reference lacks a column, or a frame has two columns with the same name.
     """
-    columns = _select_columns(reference, columns)
+    columns = comparable_columns(_select_columns(reference, columns))
+    reference = with_pseudonyms(reference, columns, settings().pseudonym_key)
+    current = with_pseudonyms(current, columns, settings().pseudonym_key)
     n_reference = len(reference)
     n_current = len(current)
-    if min(n_reference, n_current) < policy.minimum_rows:
-        reason = (
-            f"{n_current} rows against {n_reference} of the reference, "
-            f"{policy.minimum_rows} of each are needed"
-        )
+    reason = _incomparable(columns, n_reference, n_current, policy)
+    if reason:
         page = _render_page(reason, {}, "")
         return Drift("inconclusive", reason, 0.0, {}, n_reference, n_current, sampled=False, html=page)
     old = select_comparable(reference, columns, maximum_rows=policy.maximum_rows)
@@ -171,6 +173,18 @@ def _run_evidently(
             distance = float(metric["value"])
             distances[metric["config"]["column"]] = distance if np.isfinite(distance) else None
     return distances, snapshot.get_html_str(as_iframe=False)
+
+
+def _incomparable(columns: Sequence[Column], n_reference: int, n_current: int, policy: DriftPolicy) -> str:
+    """Return why nothing can be compared; empty if it can."""
+    if not columns:
+        return "no feature can be compared: all are personal values that are not logged"
+    if min(n_reference, n_current) < policy.minimum_rows:
+        return (
+            f"{n_current} rows against {n_reference} of the reference, "
+            f"{policy.minimum_rows} of each are needed"
+        )
+    return ""
 
 
 def _chance_threshold(old: pd.Series, new: pd.Series, column: Column) -> float:

@@ -16,6 +16,7 @@ from include.declarations.base import INTERNAL_PREFIX
 from include.errors import PartitionMissing
 from include.inference.predictions import PREDICTION, VERSION
 from include.modeling.batch_scoring import probability_columns
+from include.pseudonyms import PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -144,12 +145,17 @@ def read_requests(
 
 
 def _typed_keys(predicted: list[tuple[Any, ...]], spine: Spine) -> pd.DataFrame:
-    """Return predictions with keys and times in their declared types; what does not fit is null."""
+    """
+    Return predictions with keys and times in their declared types; what does not fit is null.
+
+    A personal key is logged as a pseudonym, which is text.
+    """
     keys = spine.label_keys
     frame = pd.DataFrame.from_records(predicted, columns=[*keys, spine.time, *PREDICTION_COLUMNS])
     typed: dict[str, Any] = {}
     for position, name in enumerate(keys):
-        is_integer = spine.types[name] == "integer"
+        is_pseudonym = any(str(row[position]).startswith(PREFIX) for row in predicted)
+        is_integer = spine.types[name] == "integer" and not is_pseudonym
         values: list[Any] = [_parse_key(row[position], is_integer=is_integer) for row in predicted]
         typed[name] = pd.array(values, dtype="Int64") if is_integer else pd.Series(values, dtype=object)
     times = pd.to_datetime(frame[spine.time].astype(object), utc=True, errors="coerce", format="ISO8601")

@@ -29,6 +29,7 @@ from include.serving import paths
 from include.serving.model_server import metrics, online_features
 from include.serving.model_server.batching import Batcher
 from include.serving.model_server.inference_log import InferenceLog, Record
+from include.serving.model_server.logged_values import logged_values_of
 from include.serving.model_server.shadow import MirroredRequest, Shadow
 from include.serving.model_server.single_write import SingleWriteProtocol
 from include.settings import LOOPBACK, settings
@@ -78,7 +79,8 @@ class ModelServer:
         self.features = features
         self.batcher = Batcher(model, observe=metrics.BATCH_ROWS.observe)
         self.shadow = Shadow(paths.shadow_file(use_case), version, dropped=metrics.SHADOW_DROPPED.inc)
-        self.log = InferenceLog(settings().database_url, paths.spool_folder())
+        logged = logged_values_of(use_case)
+        self.log = InferenceLog(settings().database_url, paths.spool_folder(), logged)
 
     def app(self) -> Starlette:
         """Return the ASGI application."""

@@ -9,7 +9,7 @@ import queue
 import threading
 import time
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
@@ -20,6 +20,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from include.database.tables import inference_log
+from include.serving.model_server.logged_values import LoggedValues
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -104,9 +105,21 @@ class Spool:
 
 
 class InferenceLog:
-    """Writes records in a background thread; `record` takes microseconds, whatever the database does."""
+    """
+    Writes records in a background thread; `record` takes microseconds, whatever the database does.
 
-    def __init__(self, url: str, spool: Path) -> None:
+    Parameters
+    ----------
+    url
+        Address of the database.
+    spool
+        Folder for records while the database cannot be reached.
+    logged
+        What is kept of personal values.
+    """
+
+    def __init__(self, url: str, spool: Path, logged: LoggedValues | None = None) -> None:
+        self._logged = logged or LoggedValues()
         timeouts = {"connect_timeout": 3, "options": "-c statement_timeout=10000"}
         self._engine: Engine = create_engine(
             url, pool_size=1, max_overflow=0, pool_pre_ping=True, hide_parameters=True, connect_args=timeouts
@@ -120,7 +133,12 @@ class InferenceLog:
         self._thread.start()
 
     def record(self, record: Record) -> None:
-        """Queue a record; it is written within about `FLUSH_INTERVAL_S`."""
+        """Queue a record, without its personal values; it is written within about `FLUSH_INTERVAL_S`."""
+        record = replace(
+            record,
+            entity_id=self._logged.entity(record.entity_id),
+            inputs=None if record.inputs is None else self._logged.rows(record.inputs),
+        )
         if self._queue.qsize() < MAX_PENDING:
             self._queue.put(record)
         else:

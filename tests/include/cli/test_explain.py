@@ -9,7 +9,9 @@ from include.certificates.certificate import FILE_NAME, Claims, GateEvidence, is
 from include.data.lake.delta_tables import Lake
 from include.database.tables import desired_state, inference_log
 from include.modeling.explainability.shapley import Attribution
+from include.serving.model_server import logged_values
 from include.use_cases.flight_delay import USE_CASE as FLIGHT_DELAY
+from tests.personal_columns import declare_personal
 
 NOW = datetime.datetime(2013, 3, 1, tzinfo=datetime.UTC)
 
@@ -99,3 +101,11 @@ def test_use_case_without_a_champion_needs_a_version(served, database, airworthy
     result = airworthy("explain", "flight_delay", "--entity", "any")
     assert result.code == 1
     assert "name a version" in result.err
+
+
+def test_request_with_personal_features_cannot_be_explained(airworthy, monkeypatch, home):
+    monkeypatch.setattr(logged_values, "catalog", lambda: declare_personal("carrier"))
+    result = airworthy("explain", "flight_delay", "--request", "r1")
+    assert result.code == 1
+    assert "carrier are personal" in result.err
+    assert "--entity" in result.err

@@ -15,11 +15,15 @@ from include.data.snapshots import snapshot as snapshots
 from include.database.tables import inference_log
 from include.errors import DataError
 from include.monitoring import champion_check
+from include.pseudonyms import pseudonym
 from include.release import rollout, rollout_status
+from include.settings import settings
 from include.use_cases.air_time import USE_CASE
+from tests.personal_columns import declare_personal
 
 DAYS = [date(2013, 1, 1) + timedelta(days=number) for number in range(5)]
 ROWS_PER_DAY = 100
+PERSONAL = ("flight_id", "carrier")
 
 
 def flights(days):
@@ -212,3 +216,21 @@ def test_only_labels_after_the_snapshot_are_new(champion, lake, database, days, 
     if days:
         publish_later(lake, days)
     assert measured(champion, lake, database)[2].new_labelled_rows == rows
+
+
+def test_personal_values_are_compared_as_pseudonyms(champion, lake, database, monkeypatch):
+    declared = declare_personal("flight_id", "carrier", "distance")
+    monkeypatch.setattr(champion_check, "catalog", lambda: declared)
+    rows = flights(DAYS)
+    for name in PERSONAL:
+        rows[name] = [pseudonym(value, settings().pseudonym_key) for value in rows[name]]
+    serve(database, rows)
+    with database.connect() as connection:
+        window = champion_check.read_window(champion, connection, lake)
+        quality = champion_check.check_quality(champion, window, connection, lake)
+    drift = champion_check.check_drift(champion, window)
+    assert quality.labelled == len(rows)
+    assert drift.outcome == "no_drift"
+    assert "carrier" in drift.per_column
+    assert "distance" not in drift.per_column
+    assert '"UA"' not in drift.html

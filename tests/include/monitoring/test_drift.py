@@ -170,3 +170,10 @@ def test_names_of_columns_are_escaped_in_the_summary():
     summary = result.html.split("<section")[1].split("</section>")[0]
     assert name not in summary
     assert "&lt;script&gt;" in summary
+
+
+def test_only_personal_numbers_are_inconclusive():
+    personal = (Column(name="hour", dtype="integer", personal=True),)
+    result = measure_drift(rows(1_000), rows(1_000), columns=personal, policy=DriftPolicy())
+    assert (result.outcome, result.per_column) == ("inconclusive", {})
+    assert "no feature can be compared" in result.reason

@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from include.catalog import Catalog, catalog
 from include.data.lake.partition_columns import DAY
 
 DAYS = [date(2013, 7, 1) + timedelta(days=number) for number in range(4)]
@@ -31,22 +30,6 @@ def features(lake, arrivals):
         return {"flight_id": ids, "distance": delay + 1000, "temp": temp, "carrier": carrier, "weekday": 1}
 
     return publish_days(lake, "flight_features", make)
-
-
-@pytest.fixture
-def declare_personal():
-    """Return a function that gives the catalogue with some columns of a view declared personal."""
-
-    def run(*names):
-        declared = catalog()
-        view = declared.feature_views["flight_features"]
-        columns = tuple(
-            column.model_copy(update={"personal": column.name in names}) for column in view.columns
-        )
-        views = {view.name: view.model_copy(update={"columns": columns})}
-        return Catalog(declared.datasets, views, declared.use_cases)
-
-    return run
 
 
 def delays(rng):

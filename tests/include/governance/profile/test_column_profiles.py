@@ -5,6 +5,7 @@ import pytest
 from include.catalog import catalog
 from include.governance.profile.column_profiles import label_correlations, profile_columns
 from include.governance.profile.sample import read_sample
+from tests.personal_columns import declare_personal
 
 
 def profiles_of(declared, lake, name):
@@ -39,7 +40,7 @@ def test_profile_has_nulls_quantiles_and_shares(features):
     assert profiles["flight_id"].over_time is None
 
 
-def test_personal_column_shows_no_value(features, declare_personal):
+def test_personal_column_shows_no_value(features):
     profile = profiles_of(declare_personal("carrier"), features, "flight_features")["carrier"]
     assert (profile.summary, profile.over_time, profile.correlations) == ("***", None, {})
     assert profile.distinct == 2

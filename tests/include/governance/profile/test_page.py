@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from include.catalog import catalog
 from include.governance.profile.page import write_profile
 from include.storage.reports import has_report, read_report
+from tests.personal_columns import declare_personal
 
 NOON = datetime(2013, 7, 5, 12, tzinfo=UTC)
 
@@ -19,7 +20,7 @@ def test_page_names_sample_users_and_columns(features, lake):
     assert has_report(lake.uri, {}, path)
 
 
-def test_page_hides_personal_values(features, lake, declare_personal):
+def test_page_hides_personal_values(features, lake):
     path = write_profile(declare_personal("carrier"), lake, "flight_features", now=NOON)
     page = read_report(lake.uri, {}, path)
     assert "punctual" not in page
