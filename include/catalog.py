@@ -8,7 +8,6 @@ from datetime import timedelta
 from functools import cached_property
 from importlib import import_module
 from inspect import Parameter, signature
-from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
@@ -16,6 +15,8 @@ from pydantic import BaseModel, ValidationError
 from include.declarations import CustomSource, Dataset, FeatureView, UseCase
 from include.declarations.feature_selection import FeatureSelection, Spine
 from include.declarations.features import as_dataset
+from include.declarations.files import declaring_files
+from include.declarations.undated import check_split, check_view_sources
 from include.errors import DeclarationError, UndeclaredError
 from include.module_files import ModuleReader
 
@@ -69,7 +70,7 @@ class DeclarationPackage(Mapping[str, Any]):
     @property
     def problems(self) -> tuple[str, ...]:
         """Problems of the invalid declarations, one for each file."""
-        return tuple(f"{self.kind}/{name}.py: {problem}" for name, problem in self._loaded[1].items())
+        return tuple(self._loaded[1].values())
 
     def require_no_problem(self, name: str, field: str) -> None:
         """Raise DeclarationError if `name`, to which `field` of another declaration refers, is invalid."""
@@ -77,28 +78,31 @@ class DeclarationPackage(Mapping[str, Any]):
             raise DeclarationError(f"{field}: the declaration of {name!r} is invalid, correct it first")
 
     def _describe_absent(self, name: str) -> str:
-        file = f"{self.root}/{self.kind}/{name}.py"
         if name in self._loaded[1]:
-            return f"The declaration of {name} is invalid: correct {file}: {self._loaded[1][name]}."
+            return f"The declaration of {name} is invalid: correct {self.root}/{self._loaded[1][name]}."
+        file = f"{self.root}/{self.kind}/{name}.py"
         return f"{name} is not declared: there is no {file}. There are {', '.join(sorted(self)) or 'none'}."
 
     @cached_property
     def _loaded(self) -> tuple[dict[str, Any], dict[str, str]]:
         declared: dict[str, Any] = {}
         problems: dict[str, str] = {}
-        package = import_module(f"{self.root}.{self.kind}")
-        names = (module.name for module in iter_modules(package.__path__))
-        # A module whose name begins with an underscore is shared by declarations.
-        for name in sorted(name for name in names if not name.startswith("_")):
+        files: dict[str, str] = {}
+        for kind, file in declaring_files(self.root, self.kind, PACKAGES[self.kind][0]):
+            name = file
             try:
-                module = declaration_module(self.kind, name, self.root)
-                declared[name] = _read_declaration(module, self.kind, name)
+                module = import_module(f"{self.root}.{kind}.{file}")
+                read = _read_declaration(module, self.kind, file if kind == self.kind else None)
+                _require_new_name(read.name, declared)
+                name = read.name
+                declared[name] = read
+                files[name] = f"{kind}/{file}.py"
             # The module is somebody else's code: any error is a problem of its file.
             except (Exception, SystemExit) as error:  # noqa: BLE001
-                problems[name] = _format_problem(error)
+                problems[name] = f"{kind}/{file}.py: {_format_problem(error)}"
         # Declarations may refer to others of their package: without the invalid ones, they are checked again.
         while invalid := self._find_problems(declared):
-            problems |= invalid
+            problems |= {name: f"{files[name]}: {problem}" for name, problem in invalid.items()}
             declared = {name: value for name, value in declared.items() if name not in invalid}
         return declared, problems
 
@@ -128,7 +132,8 @@ class Catalog:
         for package in (self.datasets, self.feature_views, self.use_cases):
             if isinstance(package, DeclarationPackage):
                 problems.extend(package.problems)
-        return tuple(problems)
+        # A file of several declarations that cannot be imported is a problem of each of them.
+        return tuple(dict.fromkeys(problems))
 
     def declaration(self, name: str) -> Dataset | FeatureView:
         """
@@ -181,28 +186,46 @@ def discover(root: str) -> Catalog:
     A package is imported when it is first used, so that code for datasets does not wait for use cases.
     """
     datasets = DeclarationPackage(root, "datasets", _check_dataset)
-    views = DeclarationPackage(root, "features", lambda view, others: _check_view(view, datasets, others))
+    views = DeclarationPackage(
+        root, "features", lambda view, others: _check_view(view, datasets, others, root)
+    )
     use_cases = DeclarationPackage(root, "use_cases", lambda case, _: _check_use_case(case, datasets, views))
     return Catalog(datasets, views, use_cases)
 
 
 def declaration_module(kind: str, name: str, root: str = "include") -> ModuleType:
     """Return the module of a declaration, which also defines functions such as `build_model`."""
-    return import_module(f"{root}.{kind}.{name}")
+    try:
+        return import_module(f"{root}.{kind}.{name}")
+    except ModuleNotFoundError as error:
+        if error.name != f"{root}.{kind}.{name}":
+            raise
+        for package, file in declaring_files(root, kind, PACKAGES[kind][0]):
+            module = import_module(f"{root}.{package}.{file}")
+            if getattr(getattr(module, PACKAGES[kind][0], None), "name", None) == name:
+                return module
+        raise
 
 
-def _read_declaration(module: ModuleType, kind: str, name: str) -> Any:
+def _require_new_name(name: str, existing: Mapping[str, Any]) -> None:
+    if name in existing:
+        raise DeclarationError(f"name: {name!r} is declared in another file too; choose another name")
+
+
+def _read_declaration(module: ModuleType, kind: str, name: str | None) -> Any:
+    """Return the declaration of a module, which has the name of its file `name` unless that is None."""
     attribute, expected = PACKAGES[kind]
     declared = getattr(module, attribute, None)
     if not isinstance(declared, expected):
         raise DeclarationError(f"{attribute}: define one {expected.__name__}, not {type(declared).__name__}")
-    if declared.name != name:  # type: ignore[attr-defined]
+    if name is not None and declared.name != name:  # type: ignore[attr-defined]
         raise DeclarationError(
             f"name: {declared.name!r} must be the file's name {name!r}, "  # type: ignore[attr-defined]
             "so that no two declarations share one"
         )
     function = {"features": "build", "use_cases": "build_model"}.get(kind)
-    if function and not callable(getattr(module, function, None)):
+    is_optional = kind == "features" and not hasattr(module, "build")
+    if function and not is_optional and not callable(getattr(module, function, None)):
         raise DeclarationError(f"{function}: define this function in the file of {attribute}")
     if not callable(getattr(module, "request_features", len)):
         raise DeclarationError("request_features: define a function of this name, or rename it")
@@ -239,15 +262,21 @@ def _check_foreign_keys(declared: Dataset | FeatureView, datasets: Mapping[str, 
                 )
 
 
-def _check_view(view: FeatureView, datasets: DeclarationPackage, views: Mapping[str, FeatureView]) -> None:
+def _check_view(
+    view: FeatureView, datasets: DeclarationPackage, views: Mapping[str, FeatureView], root: str
+) -> None:
     _check_foreign_keys(view, datasets)
     for source in view.sources:
         datasets.require_no_problem(source.dataset, "sources.dataset")
     as_dataset(view, views, datasets)
+    declared = {}
     for source in view.sources:
-        read_view = views.get(source.dataset)
-        declared = as_dataset(read_view, views, datasets) if read_view else datasets[source.dataset]
-        _require_lookback(view, source, declared)
+        read = views.get(source.dataset)
+        declared[source.dataset] = as_dataset(read, views, datasets) if read else datasets[source.dataset]
+    for source in view.sources:
+        _require_lookback(view, source, declared[source.dataset])
+    has_build = hasattr(declaration_module("features", view.name, root), "build")
+    check_view_sources(view, declared, has_build=has_build)
 
 
 def _check_use_case(case: UseCase, datasets: DeclarationPackage, views: DeclarationPackage) -> None:
@@ -263,6 +292,8 @@ def _check_use_case(case: UseCase, datasets: DeclarationPackage, views: Declarat
     label_columns = {column.name: column for column in datasets[case.label.dataset].columns}
     _require_name(case.label.column, label_columns, "label.column")
     case.label.check_column(label_columns[case.label.column], case.task)
+    for name in case.feature_views:
+        check_split(case, views[name])
 
 
 def _require_days(dataset: Dataset) -> None:

@@ -9,7 +9,8 @@ import sys
 from inspect import getsource
 from typing import TYPE_CHECKING, Any
 
-from include.catalog import PACKAGES, catalog, declaration_module
+from include.catalog import PACKAGES, catalog
+from include.data.features.build import RowsAsTheyAre, build_function
 from include.declarations import Dataset
 
 if TYPE_CHECKING:
@@ -46,7 +47,8 @@ def view_code(view: FeatureView, build: Build, *, datasets: Mapping[str, Dataset
     sources = {
         name: dataset_code(declared[name]) if name in declared else declared_code(name) for name in names
     }
-    return _hash_json([described, _code_of(sys.modules[build.__module__]), sources])
+    code = "" if isinstance(build, RowsAsTheyAre) else _code_of(sys.modules[build.__module__])
+    return _hash_json([described, code, sources])
 
 
 def declared_code(name: str) -> str:
@@ -54,7 +56,7 @@ def declared_code(name: str) -> str:
     declared = catalog().declaration(name)
     if isinstance(declared, Dataset):
         return dataset_code(declared)
-    return view_code(declared, declaration_module("features", name).build)
+    return view_code(declared, build_function(declared))
 
 
 def stale_partitions(lake: Lake, table: str, code: str) -> list[Partition]:

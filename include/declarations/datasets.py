@@ -28,9 +28,12 @@ from include.declarations.checks import (
     require_checkable,
 )
 from include.declarations.columns import Column
-from include.declarations.file_formats import FileFormat
+from include.declarations.file_formats import PARTITION, FileFormat
 from include.declarations.sources import AnySource, DatabaseSource
 from include.partitions import Calendar, Granularity
+
+# A dataset that is read whole has no first partition.
+FIRST_LANDING = date(1970, 1, 1)
 
 
 class Dataset(Declaration):
@@ -47,6 +50,9 @@ class Dataset(Declaration):
     A row is known from the timestamp in its column `known_at`, without it from the moment at which its
     partition is: at its end plus the lag, or, with `known_from`, at its start plus the lag (`"start"`), or so
     long after that (a duration; negative if it is known before).
+
+    With `whole`, the file at the source is all of the data: a partition is what was read on a day, and the
+    newest one replaces the ones before. A nightly run that reads the same rows again publishes nothing.
     """
 
     name: Name
@@ -56,8 +62,9 @@ class Dataset(Declaration):
     source: AnySource
     columns: tuple[Column, ...] = Field(min_length=1)
     key: tuple[str, ...] = Field(min_length=1)
-    first_partition: date
+    first_partition: date = FIRST_LANDING
     last_partition: date | None = None
+    whole: bool = False
     granularity: Granularity = "day"
     time_zone: TimeZone | None = None
     lag_days: int = Field(default=0, ge=0)
@@ -85,6 +92,7 @@ class Dataset(Declaration):
             raise ValueError(
                 f"volume: the lower bound {self.volume[0]} is above the upper bound {self.volume[1]}"
             )
+        self._check_whole()
         if self.last_partition and self.last_partition < self.first_partition:
             raise ValueError("last_partition is before first_partition")
         self._require_partitions()
@@ -128,6 +136,26 @@ class Dataset(Declaration):
                 f"source.split_by: {split_by} must be a timestamp, or the text of a day for a dataset that "
                 "does not arrive by the hour"
             )
+
+    def _check_whole(self) -> None:
+        """Raise ValueError if the source does not fit a dataset that is, or is not, read whole."""
+        is_one_file = isinstance(self.source, FileFormat) and not self.source.has_partitions
+        if self.whole and not is_one_file:
+            raise ValueError(
+                f"source: what is read whole is a file without {PARTITION} in its path, and without "
+                "`split_by`; change the source, or remove `whole`"
+            )
+        if self.whole and (self.granularity != "day" or self.lag_days or self.last_partition):
+            raise ValueError(
+                "whole: there are no partitions; remove granularity, lag_days and last_partition"
+            )
+        if not self.whole and is_one_file:
+            raise ValueError(
+                f"source.path: {PARTITION} is missing; without it, one file needs `split_by`, or whole=True "
+                "if a new file replaces all rows"
+            )
+        if not self.whole and "first_partition" not in self.model_fields_set:
+            raise ValueError("first_partition: declare the first day of the data")
 
     @property
     def watermark(self) -> str | None:

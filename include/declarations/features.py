@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from include.declarations.base import (
     LENGTHS,
@@ -78,6 +78,11 @@ class FeatureView(Declaration):
     not published; if they are more than the share `quarantine_limit` (0 to 1) of a partition, nothing is. The
     other checks are those of a dataset.
 
+    Without `build` the rows are those of the only source as they are.
+
+    Without `time` the rows are undated: they are those of a `whole` dataset, the newest that landed, and all
+    of it is taken as known when it landed.
+
     A partition is built from what is known by the moment `known_from`: its end, its start, or so long after
     its start (negative: before it). From that moment its rows can be looked up online.
     """
@@ -88,7 +93,7 @@ class FeatureView(Declaration):
     tags: tuple[Tag, ...] = ()
     sources: tuple[ViewSource, ...] = Field(min_length=1)
     entity: str | tuple[str, ...]
-    time: str
+    time: Annotated[str, BeforeValidator(lambda time: time or "")] = ""
     horizon: Duration = timedelta(0)
     granularity: Literal["day", "hour"] = "day"
     known_from: KnownFrom = "end"
@@ -108,9 +113,10 @@ class FeatureView(Declaration):
         require_unique([source.dataset for source in self.sources], "sources")
         require_unique(self.keys, "entity")
         require_known(self.keys, types, "entity")
-        require_known((self.time,), types, "time")
-        if types[self.time] != "timestamp":
-            raise ValueError(f"time: {self.time} must be a column of type timestamp")
+        if self.time:
+            require_known((self.time,), types, "time")
+            if types[self.time] != "timestamp":
+                raise ValueError(f"time: {self.time} must be a column of type timestamp")
         if not self.keys or self.time in self.keys:
             raise ValueError("entity: name one or more columns besides the time")
         for name in self.keys:
@@ -128,12 +134,38 @@ class FeatureView(Declaration):
         missing = tuple(column for column in known_at if column.name not in types)
         # The model is frozen: only object.__setattr__ can complete it.
         object.__setattr__(self, "columns", self.columns + missing)
+        object.__setattr__(self, "time", self.time or self.sources[0].known_at)
+        self._check_undated()
         return self
 
     @property
     def calendar(self) -> Calendar:
         """How the rows are divided into partitions."""
         return Calendar(self.granularity)
+
+    @property
+    def is_dated(self) -> bool:
+        """Whether rows have a time; if not, `time` is the column with the moment at which they landed."""
+        return self.time != self.sources[0].known_at
+
+    def _check_undated(self) -> None:
+        if self.is_dated:
+            return
+        if len(self.sources) > 1:
+            raise ValueError(
+                "sources: rows without a time come from one dataset; declare `time`, or one source"
+            )
+        of_time = {
+            "horizon": bool(self.horizon),
+            "known_from": self.known_from != "end",
+            "granularity": self.granularity != "day",
+            "lookback": bool(self.sources[0].lookback),
+        }
+        declared = [name for name, is_declared in of_time.items() if is_declared]
+        if declared:
+            raise ValueError(
+                f"{', '.join(declared)}: rows without a time have none; remove it, or declare `time`"
+            )
 
     @property
     def known_after(self) -> timedelta:
@@ -201,5 +233,6 @@ def as_dataset(
         first_partition=min(source.first_partition for source in sources),
         last_partition=None if None in ends else max(end for end in ends if end is not None),
         granularity=view.granularity,
+        whole=not view.is_dated,
         known_from=view.known_from,
     )

@@ -55,10 +55,13 @@ class FileFormat(Declaration):
     thousands: Letter | None = None
     time_format: str | None = None
 
+    @property
+    def has_partitions(self) -> bool:
+        """Whether a partition has a file, or rows of its own in one file."""
+        return PARTITION in self.path or self.split_by is not None
+
     @model_validator(mode="after")
-    def _names_partitions(self) -> Self:
-        if self.split_by is None and PARTITION not in self.path:
-            raise ValueError(f"path: {PARTITION} is missing; without it, one file needs `split_by`")
+    def _has_one_way_to_partitions(self) -> Self:
         if self.split_by is not None and PARTITION in self.path:
             raise ValueError(f"split_by: one file of all partitions has no {PARTITION} in its path")
         return self

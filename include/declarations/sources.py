@@ -24,7 +24,8 @@ class FileSource(FileFormat):
     """
     Files below the landing folder or bucket, one per partition; a path that ends with `.gz` is gzip.
 
-    `{partition}` in `path` is the day as YYYY-MM-DD, or the hour as YYYY-MM-DDTHH.
+    `{partition}` in `path` is the day as YYYY-MM-DD, or the hour as YYYY-MM-DDTHH; a dataset that is read
+    `whole` has a path without it.
     """
 
     kind: Literal["file"] = "file"

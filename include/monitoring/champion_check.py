@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
+import pandas as pd
+
 from include.catalog import catalog
 from include.data.lake.partition_columns import DAY
 from include.data.snapshots import snapshot as snapshots
@@ -23,7 +25,6 @@ from include.settings import settings
 if TYPE_CHECKING:
     from datetime import datetime
 
-    import pandas as pd
     from sqlalchemy import Connection
 
     from include.certificates.certificate import Certificate
@@ -93,7 +94,8 @@ def check_quality(champion: ChampionContext, window: Window, connection: Connect
     Compare the champion's predictions with the labels that have landed since.
 
     Labels land late, so the windows before `window` are measured again. The result is that of the newest
-    window with enough labels; its `windows` are the results of all windows, newest first.
+    window with enough labels; its `windows` are the results of all windows, newest first. Of undated rows,
+    those count whose entity is not in the champion's snapshot.
     """
     use_case = champion.use_case
     label = use_case.label
@@ -103,6 +105,7 @@ def check_quality(champion: ChampionContext, window: Window, connection: Connect
     labels = lake.read(label.dataset, columns=[*spine.label_keys, *label_times, DAY, label.column])
     baseline = label_quality.baseline_constant(use_case, champion.reference[TARGET])
     labels = with_pseudonyms(labels, _key_columns(use_case), settings().pseudonym_key)
+    reference = with_pseudonyms(champion.reference, _key_columns(use_case), settings().pseudonym_key)
     due = windows.watermark(connection) - timedelta(days=catalog().datasets[label.dataset].lag_days)
     earlier_windows = windows.read_earlier_windows(
         connection, lake, use_case, selection, window, limit=N_EARLIER_WINDOWS
@@ -112,6 +115,8 @@ def check_quality(champion: ChampionContext, window: Window, connection: Connect
         predictions = past_window.predictions
         predictions = with_pseudonyms(predictions, _key_columns(use_case), settings().pseudonym_key)
         predictions = predictions[predictions[VERSION] == champion.state.champion]
+        if use_case.split.by == "entity":
+            predictions = _without_known_entities(predictions, reference, spine.keys)
         joined = label_quality.join_labels(
             predictions, labels, use_case, keys=spine.label_keys, time=label.time
         )
@@ -129,6 +134,15 @@ def _key_columns(use_case: UseCase) -> list[Column]:
     for view in catalog().features_of(use_case).views:
         columns += [column for column in view.columns if column.name != use_case.label.column]
     return columns
+
+
+def _without_known_entities(
+    predictions: pd.DataFrame, reference: pd.DataFrame, keys: tuple[str, ...]
+) -> pd.DataFrame:
+    """Leave out entities of the champion's snapshot: their label says nothing new."""
+    known_entities = pd.MultiIndex.from_frame(reference[list(keys)].astype(str))
+    entities = pd.MultiIndex.from_frame(predictions[list(keys)].astype(str))
+    return predictions[~entities.isin(known_entities)]
 
 
 def check_service(champion: ChampionContext, connection: Connection, *, end: datetime) -> ServiceLevel:

@@ -90,7 +90,7 @@ def read_newest_window(
     window = read_requests(connection, use_case, selection.spine, start=start, end=end)
     if window.requests:
         return window
-    days = lake.days(selection.spine.table)[-use_case.drift.window_days :]
+    days = lake.days(selection.spine.table)[-_partitions_of_window(use_case) :]
     return read_partitions(lake, use_case, selection, days)
 
 
@@ -239,9 +239,15 @@ def read_earlier_windows(
         if earlier.requests or window.source == "requests":
             yield earlier
         elif days:
-            newest_days = days[-length.days :]
-            days = days[: -length.days]
+            n_days = _partitions_of_window(use_case)
+            newest_days = days[-n_days:]
+            days = days[:-n_days]
             yield read_partitions(lake, use_case, selection, newest_days)
+
+
+def _partitions_of_window(use_case: UseCase) -> int:
+    """Return the number of days in a window of partitions; undated rows replace those that landed before."""
+    return use_case.drift.window_days if use_case.split.by == "time" else 1
 
 
 def _select_features(rows: pd.DataFrame, use_case: UseCase) -> pd.DataFrame:

@@ -236,7 +236,11 @@ PROBLEMS = {
         "FEATURE_VIEW = 1",
         ["FEATURE_VIEW: define one FeatureView, not int"],
     ),
-    "no build": ("features__bad", broken(VIEW, "def build", "def built"), ["build: define"]),
+    "no build": (
+        "features__bad",
+        broken(VIEW, "def build", "def built"),
+        ["build: at is no column of type timestamp of sales; define this function"],
+    ),
     "unknown dataset": (
         "features__bad",
         broken(VIEW, '"sales"', '"sails"'),

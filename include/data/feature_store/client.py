@@ -108,7 +108,8 @@ def materialise_view(
         with store.registry.write_engine.connect() as connection:
             published_at = connection.execute(select(func.clock_timestamp())).scalar_one()
         published = lake.partitions(view.name)
-        online_days = sorted({day_of(partition) for partition in published})[-view.online.days :]
+        n_days = view.online.days if view.is_dated else 1
+        online_days = sorted({day_of(partition) for partition in published})[-n_days:]
         written_days = online_days if days is None else sorted(set(online_days) & set(days))
         if not written_days:
             return MaterialisationResult(0, (), 0)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from include.catalog import catalog
+from include.catalog import catalog, declaration_module
 from include.data.features import availability
 from include.data.lake import dtypes
 from include.data.lake.partition_columns import DAY, HOUR, with_partition_columns
@@ -77,6 +78,25 @@ def build_features(
     return rows
 
 
+def build_function(view: FeatureView) -> Build:
+    """Return `build` of the view's module, or a function that returns the source's rows as they are."""
+    declared: Build | None = getattr(declaration_module("features", view.name), "build", None)
+    return declared or RowsAsTheyAre(view)
+
+
+@dataclass(frozen=True, slots=True)
+class RowsAsTheyAre:
+    """`build` of a view whose module has none: the view's columns of the only source."""
+
+    view: FeatureView
+
+    def __call__(self, frames: Mapping[str, pd.DataFrame], _: Partition) -> pd.DataFrame:
+        """Return the rows of the source."""
+        (source,) = self.view.sources
+        rows = frames[source.dataset]
+        return rows[[column.name for column in self.view.columns if column.name in rows.columns]]
+
+
 def source_windows(
     view: FeatureView, lake: Lake, partitions: Collection[Partition], *, datasets: Mapping[str, Dataset]
 ) -> Iterator[tuple[Partition, dict[str, pd.DataFrame]]]:
@@ -112,7 +132,8 @@ def _build_partition(
     for source in view.sources:
         if source.known_at not in rows.columns:
             newest = frames[source.dataset][KNOWN_AT].max()
-            _require_known_in_time(view, datasets[source.dataset], rows, newest)
+            if view.is_dated:
+                _require_known_in_time(view, datasets[source.dataset], rows, newest)
             known_times = pd.Series(newest, index=rows.index, dtype="datetime64[us, UTC]")
             rows = rows.assign(**{source.known_at: known_times})
     if view.online is not None:

@@ -119,6 +119,8 @@ def check_leakage(
     """
     Rebuild a sample of `rows` from data known at prediction time, and return the features that differ.
 
+    Rows without a time are not rebuilt: nothing in them is dated, so nothing can be known too late.
+
     For some prediction times of each partition, every source is cut to the rows known by then and the rows of
     that time are rebuilt; each feature must equal its value in `rows`.
 
@@ -127,6 +129,8 @@ def check_leakage(
     PartitionMissing
         If a day of a source was never published.
     """
+    if not view.is_dated:
+        return LeakageCheck((), len(rows))
     declared = datasets if datasets is not None else catalog().sources
     names = availability.partition_names(rows, view.granularity)
     by_partition = dict(tuple(rows.groupby(names, sort=True)))

@@ -9,7 +9,7 @@ from include.data.lake.partition_columns import DAY
 from include.declarations.base import INTERNAL_PREFIX
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from datetime import date
 
     import pandas as pd
@@ -37,6 +37,16 @@ class Completeness:
     def share(self) -> float:
         """Share of the rows that landed, between 0 and 1; 0 without rows."""
         return self.landed / self.rows if self.rows else 0.0
+
+
+def share_landed(days: Iterable[Completeness]) -> float:
+    """Return the share of the rows of these days whose label has landed, between 0 and 1."""
+    n_landed = 0
+    n_rows = 0
+    for counts in days:
+        n_landed += counts.landed
+        n_rows += counts.rows
+    return n_landed / n_rows if n_rows else 0.0
 
 
 def label_completeness(

@@ -30,7 +30,8 @@ class LeakageRecord:
     feature.
 
     `unchecked` names the ranges of days without a check, such as `2013-01-01..2013-01-31`. With several
-    views, `feature_view` names all, and leaking features are named `view.column`.
+    views, `feature_view` names all, and leaking features are named `view.column`. Of an `undated`
+    view nothing is checked, since nothing in it can be known too late.
     """
 
     feature_view: str
@@ -38,15 +39,18 @@ class LeakageRecord:
     unchecked_days: int = 0
     unchecked: tuple[str, ...] = ()
     leaks: dict[str, str] = field(default_factory=dict)
+    undated: bool = False
 
 
-def of_snapshot(engine: Engine, lake: Lake, snapshot: Snapshot) -> LeakageRecord:
+def of_snapshot(engine: Engine, lake: Lake, snapshot: Snapshot, *, is_dated: bool = True) -> LeakageRecord:
     """
     Return the recorded leakage checks of the days of a snapshot's features, as published at its version.
 
     The result for a day is the last one of the DAG run that published it. A day has no result if it was
-    published without its DAG, or if the check had no row.
+    published without its DAG, or if the check had no row. Rows that are not dated have no check.
     """
+    if not is_dated:
+        return LeakageRecord(snapshot.feature_view, undated=True)
     versions = {snapshot.feature_view: snapshot.feature_version} | snapshot.joined_versions
     records = [_of_view(engine, lake, snapshot, view, version) for view, version in versions.items()]
     if len(records) == 1:

@@ -15,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from include.catalog import catalog
 from include.data.feature_store.feature_rows import read_feature_rows
 from include.data.lake.partition_columns import DAY
-from include.data.snapshots.label_completeness import label_completeness
+from include.data.snapshots.label_completeness import label_completeness, share_landed
 from include.data.snapshots.meanings import select_days
 from include.data.snapshots.target_encoding import TARGET, encode
 from include.errors import DataError, PartitionMissing
@@ -86,7 +86,8 @@ def create(use_case: UseCase, lake: Lake, as_of: date | None, *, declared: Catal
     labels.
 
     Its days are those before `as_of` that have features and for which the share of rows whose labels had
-    landed by then is at least `minimum_completeness` of the label, and which the same code built.
+    landed by then is at least `minimum_completeness` of the label, and which the same code built. Of undated
+    features, it is the day on which they landed last.
 
     Raises
     ------
@@ -107,12 +108,12 @@ def create(use_case: UseCase, lake: Lake, as_of: date | None, *, declared: Catal
     if as_of is None and labelled:
         as_of = max(labelled) + lag
     due = [day for day in completeness if as_of and day + lag <= as_of]
+    # Undated rows replace all that landed before.
+    due = due if use_case.split.by == "time" else due[-1:]
     labelled_days = [day for day in due if day in labelled]
     days = select_days(use_case, lake, labelled_days, versions=versions)
     if as_of is None or not days:
         raise PartitionMissing(_explain_no_days(use_case, as_of, completeness))
-    n_landed = sum(completeness[day].landed for day in days)
-    n_rows = sum(completeness[day].rows for day in days)
     snapshot = Snapshot(
         use_case=use_case.name,
         as_of=as_of,
@@ -123,7 +124,7 @@ def create(use_case: UseCase, lake: Lake, as_of: date | None, *, declared: Catal
         days=(days[0].isoformat(), days[-1].isoformat()),
         rows=0,
         digest="",
-        completeness=n_landed / n_rows,
+        completeness=share_landed(completeness[day] for day in days),
         excluded_days=tuple(day.isoformat() for day in due if day not in set(days)),
         joined_versions={name: versions[name] for name in use_case.feature_views[1:]},
     )

@@ -88,7 +88,8 @@ def card_markdown(model: Path, certificate: Certificate, use_case: UseCase, vers
         use_case=use_case,
         version=version,
         identity=_identity(certificate, use_case),
-        data=certificate.snapshot | {"split": certificate.split, "features": ", ".join(use_case.features)},
+        data=_data(certificate, use_case),
+        is_dated=use_case.split.by == "time",
         gate_report="\n".join(gate_lines),
         measurements=_measurements(evidence),
         importance=_importance(model / EVIDENCE / EXPLANATIONS),
@@ -123,6 +124,14 @@ def _identity(certificate: Certificate, use_case: UseCase) -> dict[str, str]:
         "run": certificate.run_id,
         "parameters": parameters or "the defaults",
     }
+
+
+def _data(certificate: Certificate, use_case: UseCase) -> dict[str, Any]:
+    data = dict(certificate.snapshot)
+    if use_case.split.by == "entity" and "days" in data:
+        landed = data.pop("days")[-1]
+        data = {"landed": landed} | data
+    return data | {"split": certificate.split, "features": ", ".join(use_case.features)}
 
 
 def _inputs(certificate: Certificate) -> dict[str, str]:

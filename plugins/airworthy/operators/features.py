@@ -9,7 +9,7 @@ from airflow.sdk import BaseOperator
 from airworthy import run_context
 from airworthy.hooks.airworthy_database import AirworthyDatabaseHook
 from airworthy.hooks.lake import LakeHook
-from include.catalog import catalog, declaration_module
+from include.catalog import catalog
 from include.partitions import format_partition
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class BuildFeaturesOperator(BaseOperator):
 
         hook = LakeHook(self.lake_conn_id)
         view = catalog().feature_views[self.feature_view]
-        build = declaration_module("features", self.feature_view).build
+        build = features.build_function(view)
         code = build_code.view_code(view, build)
         context["ti"].xcom_push("code", code)
         self._log_stale(build_code.stale_partitions(hook.lake, view.name, code))
@@ -103,12 +103,13 @@ class CheckLeakageOperator(BaseOperator):
     def execute(self, context: Context) -> int:
         """Return the number of rows that were rebuilt."""
         from include.data.features import leakage_check
+        from include.data.features.build import build_function
         from include.data.lake.dtypes import to_frame
         from include.data.validation import gate_results
 
         hook = LakeHook(self.lake_conn_id)
         view = catalog().feature_views[self.feature_view]
-        build = declaration_module("features", self.feature_view).build
+        build = build_function(view)
         rows = to_frame(hook.staging.read_table(self.frame))
         partitions = run_context.declared_partitions(context, view)
         check = leakage_check.check_leakage(view, build, hook.lake, rows, partitions)

@@ -152,10 +152,14 @@ class PublishPartitionOperator(BaseOperator):
             "code": self.code,
         }
         partitions = self.partitions(context)
+        self.skip_without_news(context, hook)
         rows = hook.staging.open(self.frame)
         version = hook.lake.publish(self.table, rows, partitions, metadata=metadata)
         self.announce(context, hook.lake)
         return version
+
+    def skip_without_news(self, context: Context, hook: LakeHook) -> None:
+        """Raise AirflowSkipException if the rows need not be published; by default they always are."""
 
     def partitions(self, context: Context) -> list[Partition]:
         """Return the partitions of the run."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from airflow.sdk.exceptions import AirflowSkipException
+
 from airworthy import assets, run_context
 from airworthy.operators.ingestion import PublishPartitionOperator
 from airworthy.timetables import INCOMPLETE
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Asset, Context, XComArg
 
+    from airworthy.hooks.lake import LakeHook
     from include.data.lake.delta_tables import Lake
     from include.declarations import FeatureView
     from include.partitions import Partition
@@ -41,6 +44,20 @@ class PublishSourceOperator(PublishPartitionOperator):
         self.own_outlets = tuple(outlets)
         all_outlets = [*outlets, *_inputs_of_readers(table)]
         super().__init__(table=table, partitions_of=table, outlets=all_outlets, **kwargs)
+
+    def skip_without_news(self, context: Context, hook: LakeHook) -> None:
+        """Skip a nightly run that read the same rows again of a dataset that is read whole."""
+        dataset = catalog().datasets[self.table]
+        if not dataset.whole or not run_context.is_scheduled(context):
+            return
+        from include.data.lake.dtypes import to_frame
+        from include.data.whole_datasets import unchanged_since
+
+        newest = unchanged_since(dataset, hook.lake, to_frame(hook.staging.read_table(self.frame)))
+        if newest is not None:
+            raise AirflowSkipException(
+                f"{dataset.name}: the file has the rows that were read on {newest}; nothing new has landed."
+            )
 
     def announce(self, context: Context, lake: Lake) -> None:
         """Send the asset events of the table and of each feature view that reads it."""

@@ -154,7 +154,8 @@ class EvaluateModelOperator(ModelOperator):
         with self.engine.connect() as connection:
             champion = rollout.read_state(connection, self.use_case).champion
             refusals = ledger.refusals_since_promotion(connection, self.use_case, attempt=attempt)
-        leakage = leakage_history.of_snapshot(self.engine, lake, snapshot)
+        is_dated = catalog().use_cases[self.use_case].split.by == "time"
+        leakage = leakage_history.of_snapshot(self.engine, lake, snapshot, is_dated=is_dated)
         frame = snapshots.read_snapshot(catalog().use_cases[self.use_case], snapshot, lake)
         with self.workspace() as workspace:
             evidence = evaluate_candidate(

@@ -21,7 +21,6 @@ from include.declarations import FileSource, HttpSource
         ({"time_zone": "Mars/Olympus"}, "time_zone"),
         ({"time_format": "%d.%m."}, "time_format: '%d.%m.' does not name year, month and day"),
         ({"multiline": True, "quote": None}, "multiline: without a quote no value can have a line end"),
-        ({"path": "all.csv"}, "path: {partition} is missing; without it, one file needs `split_by`"),
         ({"split_by": "at"}, "split_by: one file of all partitions has no {partition} in its path"),
         ({"rename": {"A": "a", "B": "a"}}, "rename: a named more than once"),
         ({"format": "jsonl", "nulls": ("NA",)}, "nulls: only for format csv, not jsonl"),

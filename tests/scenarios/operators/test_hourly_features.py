@@ -63,7 +63,9 @@ def _declared(monkeypatch, declare_dataset):
     declared = catalog()
     views = {**declared.feature_views, LEVELS.name: LEVELS}
     pin_catalog(monkeypatch, Catalog(declared.datasets, views, declared.use_cases))
-    monkeypatch.setattr(operators, "declaration_module", lambda *_: SimpleNamespace(build=build))
+    monkeypatch.setattr(
+        "include.data.features.build.declaration_module", lambda *_: SimpleNamespace(build=build)
+    )
 
 
 @pytest.fixture

@@ -99,6 +99,12 @@ def test_unchecked_days_are_inconclusive_and_named(verdict_of):
     assert verdict_of(GATE, rows=leaked("number"), leakage=unchecked).outcome == "fail"
 
 
+def test_rows_without_dates_cannot_be_checked_for_time(verdict_of):
+    verdict = verdict_of(GATE, leakage=LeakageRecord("customers", undated=True))
+    assert verdict.outcome == "pass"
+    assert "nothing in customers is dated" in verdict.reason
+
+
 def test_missing_leakage_record_is_inconclusive(verdict_of):
     verdict = verdict_of(GATE, leakage=None)
     assert (verdict.outcome, "clear `evaluate`" in verdict.reason) == ("inconclusive", True)

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from include.certificates.certificate import Certificate, GateEvidence
+from include.declarations import Split
 from include.modeling.evaluation.evidence import Evidence, Measurement
 from include.modeling.registration.model_card import (
     MAX_ITEMS,
@@ -76,6 +77,16 @@ def test_a_card_contains_certificate_and_evidence(model):
         "airworthy certificate verify models:/flight_delay/3\n",
     ):
         assert part in card, part
+
+
+def test_a_card_of_undated_rows_speaks_of_no_days(model):
+    undated = USE_CASE.model_copy(update={"split": Split(by="entity")})
+    certificate = CERTIFICATE.model_copy(update={"snapshot": {"days": ["2026-01-05", "2026-01-05"]}})
+    card = card_markdown(model, certificate, undated, 3)
+    assert "| landed | 2026-01-05 |" in card
+    assert "as it landed; its rows have no time" in card
+    assert "| days |" not in card
+    assert "of the days above" not in card
 
 
 def test_a_long_table_is_cut_and_counts_the_hidden_rows(model):

@@ -9,7 +9,6 @@ import pandas as pd
 import pytest
 from sqlalchemy import select
 
-import airworthy.operators.features as operators
 from airworthy.operators.features import (
     BuildFeaturesOperator,
     CheckLeakageOperator,
@@ -77,7 +76,9 @@ def test_a_leak_fails_by_name_after_its_evidence_was_written(observed, context, 
     weather = observed.read("weather", [before])
     late = weather.assign(observed_at=weather["observed_at"] + timedelta(days=1))
     observed.publish("weather", pd.concat([weather, late]), [before], metadata={})
-    monkeypatch.setattr(operators, "declaration_module", lambda *_: SimpleNamespace(build=build))
+    monkeypatch.setattr(
+        "include.data.features.build.declaration_module", lambda *_: SimpleNamespace(build=build)
+    )
     ran = context(RUN)
     frame = BuildFeaturesOperator(task_id="build", feature_view=VIEW.name).execute(ran)
     with pytest.raises(DataError, match=r"flight_features: temp leaks from weather in \d+ rows"):
