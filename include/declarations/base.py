@@ -47,6 +47,10 @@ def _require_time_zone(name: str) -> str:
 TimeZone = Annotated[str, AfterValidator(_require_time_zone)]
 
 
+# Endings of the names of tables that are made beside the declared ones.
+TABLE_SUFFIXES = ("_quarantine", "_predictions")
+
+
 class Declaration(BaseModel):
     """Base of every declaration: an immutable pydantic model."""
 
@@ -67,6 +71,21 @@ def require_unique(names: Iterable[str], field: str) -> None:
     duplicates = sorted({name for name in names if names.count(name) > 1})
     if duplicates:
         raise ValueError(f"{field}: {', '.join(duplicates)} named more than once")
+
+
+def require_volume(volume: tuple[int, int]) -> None:
+    """Raise ValueError if no number of rows, or only none, lies within the bounds."""
+    if volume[0] > volume[1]:
+        raise ValueError(f"volume: the lower bound {volume[0]} is above the upper bound {volume[1]}")
+    if volume[0] < 0 or volume[1] < 1:
+        raise ValueError(f"volume: {volume} must be numbers of rows, of which the second one is above 0")
+
+
+def require_table_name(name: str) -> None:
+    """Raise ValueError if a table of the project could have this name."""
+    for suffix in TABLE_SUFFIXES:
+        if name.endswith(suffix):
+            raise ValueError(f"name: tables whose names end with {suffix} are made by the project; rename it")
 
 
 def require_known(names: Iterable[str], allowed: Iterable[str], field: str) -> None:

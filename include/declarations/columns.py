@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Literal, Self
 
-from pydantic import model_validator
+from pydantic import StrictFloat, StrictInt, StrictStr, model_validator
 
 from include.declarations.base import Declaration, Duration, Name, Severity, Share
 from include.pseudonyms import MASK
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
+
+
+# Types of the values that a column may be limited to, by its type.
+ALLOWED_TYPES: dict[str, tuple[type, ...]] = {"string": (str,), "integer": (int,), "number": (int, float)}
+NUMERIC = frozenset({"integer", "number"})
+INTEGER_LIMIT = 2**63
 
 
 class Column(Declaration):
     """
     One column: its type and the values that are allowed.
 
-    `minimum` and `maximum` are inclusive bounds; `allowed` lists the only values that a text may have. A
+    `minimum` and `maximum` are inclusive bounds of a number; `allowed` lists the only values that a text, an
+    integer or a number may have. A
     `nullable` column may be null in at most the share `maximum_nulls` (0 to 1) of a partition's rows; without
     it, a partition fails only if all of its rows are null. A timestamp lies at most `within` before the start
     or after the end of its partition. `severity` says what a row that breaks a rule means: it is rejected
@@ -31,9 +39,9 @@ class Column(Declaration):
     dtype: Literal["string", "integer", "number", "boolean", "timestamp"]
     nullable: bool = False
     maximum_nulls: Share | None = None
-    minimum: float | None = None
-    maximum: float | None = None
-    allowed: tuple[str, ...] | None = None
+    minimum: StrictInt | float | None = None
+    maximum: StrictInt | float | None = None
+    allowed: tuple[StrictInt | StrictFloat | StrictStr, ...] | None = None
     within: Duration | None = None
     severity: Severity = "critical"
     description: str = ""
@@ -41,15 +49,54 @@ class Column(Declaration):
 
     @model_validator(mode="after")
     def _bounds_are_possible(self) -> Self:
-        if self.minimum is not None and self.maximum is not None and self.minimum > self.maximum:
-            raise ValueError(f"minimum {self.minimum} is above maximum {self.maximum}")
+        problems = [*self._bound_problems(), *self._allowed_problems()]
         if self.maximum_nulls is not None and not self.nullable:
-            raise ValueError(
+            problems.append(
                 "maximum_nulls: the column is not nullable; declare nullable=True or remove maximum_nulls"
             )
         if self.within is not None and self.dtype != "timestamp":
-            raise ValueError(f"within: needs a column of type timestamp, not {self.dtype}")
+            problems.append(f"within: needs a column of type timestamp, not {self.dtype}")
+        if problems:
+            raise ValueError(f"{self.name}: {'; '.join(problems)}")
         return self
+
+    def _bound_problems(self) -> Iterator[str]:
+        """Yield why no value of the column's type can keep its bounds."""
+        low = -math.inf if self.minimum is None else self.minimum
+        high = math.inf if self.maximum is None else self.maximum
+        if self.dtype not in NUMERIC:
+            if self.minimum is not None or self.maximum is not None:
+                yield f"minimum, maximum: a {self.dtype} has no bounds; remove them, or declare a number"
+        elif low > high:
+            yield f"minimum {low} is above maximum {high}"
+        elif self.dtype == "integer" and not _includes_integer(low, high):
+            yield f"minimum, maximum: there is no integer from {low} to {high}"
+
+    def _allowed_problems(self) -> Iterator[str]:
+        """Yield why no value of the column's type can be one of `allowed`."""
+        if self.allowed is None:
+            return
+        types = ALLOWED_TYPES.get(self.dtype, ())
+        if not types:
+            yield f"allowed: a {self.dtype} cannot be limited to a set of values; remove it"
+        elif not self.allowed:
+            yield "allowed: it is empty, so every row would be rejected; name the values, or remove it"
+        wrong = [repr(value) for value in self.allowed if types and type(value) not in types]
+        if wrong:
+            yield f"allowed: {', '.join(wrong)} is no {self.dtype}, which the column is"
+        low = -math.inf if self.minimum is None else self.minimum
+        high = math.inf if self.maximum is None else self.maximum
+        numbers = [value for value in self.allowed if not isinstance(value, str)]
+        outside = [str(value) for value in numbers if not low <= value <= high]
+        if outside and not wrong:
+            yield f"allowed: {', '.join(outside)} is outside of minimum and maximum"
+
+
+def _includes_integer(low: float, high: float) -> bool:
+    """Return whether an integer of 64 bits lies within the bounds."""
+    first = math.ceil(low) if math.isfinite(low) else -INTEGER_LIMIT
+    last = math.floor(high) if math.isfinite(high) else INTEGER_LIMIT - 1
+    return max(first, -INTEGER_LIMIT) <= min(last, INTEGER_LIMIT - 1)
 
 
 def personal_names(columns: Iterable[Column]) -> frozenset[str]:

@@ -18,7 +18,9 @@ from include.declarations.base import (
     TimeZone,
     known_after,
     require_known,
+    require_table_name,
     require_unique,
+    require_volume,
 )
 from include.declarations.checks import (
     Expectations,
@@ -88,10 +90,8 @@ class Dataset(Declaration):
         require_checkable(self.columns, self.freshness, self.stability, self.foreign_keys)
         if self.granularity != "hour" and self.stability and "hour" in self.stability.compare_with:
             raise ValueError(f"stability.compare_with: a {self.granularity} has no hours")
-        if self.volume[0] > self.volume[1]:
-            raise ValueError(
-                f"volume: the lower bound {self.volume[0]} is above the upper bound {self.volume[1]}"
-            )
+        require_volume(self.volume)
+        require_table_name(self.name)
         self._check_whole()
         if self.last_partition and self.last_partition < self.first_partition:
             raise ValueError("last_partition is before first_partition")

@@ -17,7 +17,9 @@ from include.declarations.base import (
     Tag,
     known_after,
     require_known,
+    require_table_name,
     require_unique,
+    require_volume,
 )
 from include.declarations.checks import (
     Expectations,
@@ -122,6 +124,8 @@ class FeatureView(Declaration):
         for name in self.keys:
             if types[name] not in {"string", "integer"}:
                 raise ValueError(f"entity: {name} must be a column of type string or integer")
+        require_volume(self.volume)
+        require_table_name(self.name)
         for source in self.sources:
             require_known(source.columns, types, "sources.columns")
         require_checkable(self.columns, self.freshness, self.stability, self.foreign_keys)

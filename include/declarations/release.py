@@ -37,4 +37,10 @@ class Rollout(Declaration):
     def _ends_at_full_weight(self) -> Self:
         if list(self.steps) != sorted(set(self.steps)) or self.steps[-1:] != (100,):
             raise ValueError(f"steps must rise and end at 100, not {self.steps}")
+        if self.patience <= self.bake:
+            raise ValueError(
+                f"patience {self.patience} must be above bake {self.bake}, or every step would time out"
+            )
+        if not self.shadow_share:
+            raise ValueError("shadow_share: without requests the shadow step would never be judged")
         return self

@@ -277,6 +277,12 @@ IMPOSSIBLE = {
         lambda: Column(name="_airworthy_day", dtype="string"),
         "name\n",
     ),
+    "step longer than its patience": (lambda: Rollout(bake=60, patience=60), "must be above bake"),
+    "shadow without requests": (lambda: Rollout(shadow_share=0), "shadow_share: without requests"),
+    "negative volume": (lambda: again(DATASET, volume=(-5, -1)), "volume: .* must be numbers of rows"),
+    "volume of nothing": (lambda: again(FEATURE_VIEW, volume=(0, 0)), "volume: .* must be numbers of rows"),
+    "table of the quarantine": (lambda: again(DATASET, name="a_quarantine"), "end with _quarantine"),
+    "table of predictions": (lambda: again(FEATURE_VIEW, name="a_predictions"), "end with _predictions"),
     "unknown entity": (lambda: again(FEATURE_VIEW, entity="plane"), "entity: unknown plane"),
     "unknown time": (lambda: again(FEATURE_VIEW, time="when"), "time: unknown when"),
     "time that is none": (

@@ -118,11 +118,11 @@ def row_expectations(columns: Iterable[Column], key: Sequence[str]) -> list[Expe
     return checks
 
 
-def _allowed_values(column: Column, allowed: Sequence[str]) -> ExpectationCheck:
+def _allowed_values(column: Column, allowed: Sequence[object]) -> ExpectationCheck:
     expectation = gxe.ExpectColumnValuesToBeInSet(
         column=column.name, value_set=list(allowed), severity=column.severity
     )
-    message = f"{column.name} is none of {', '.join(allowed)}"
+    message = f"{column.name} is none of {', '.join(map(str, allowed))}"
     return ExpectationCheck(expectation, message, rejects_rows=True)
 
 
