@@ -245,8 +245,8 @@ IMPOSSIBLE = {
         lambda: again(DATASET, last_partition=date(2012, 1, 1)),
         "before first_partition",
     ),
-    "path without a day": (lambda: FileSource(path="flights.csv"), "path\n"),
-    "path without an hour": (lambda: HttpSource(conn_id="harbour", path="tides.csv"), "path\n"),
+    "path without a day": (lambda: FileSource(path="flights.csv"), r"\{partition\} is missing"),
+    "path without an hour": (lambda: HttpSource(conn_id="harbour", path="tides.csv"), r"\{partition\} is missing"),
     "query of no partition": (
         lambda: DatabaseSource(conn_id="shop", query="SELECT * FROM sold WHERE at > :start"),
         "there is no :end outside literals and comments",
