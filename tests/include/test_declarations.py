@@ -246,7 +246,10 @@ IMPOSSIBLE = {
         "before first_partition",
     ),
     "path without a day": (lambda: FileSource(path="flights.csv"), r"\{partition\} is missing"),
-    "path without an hour": (lambda: HttpSource(conn_id="harbour", path="tides.csv"), r"\{partition\} is missing"),
+    "path without an hour": (
+        lambda: HttpSource(conn_id="harbour", path="tides.csv"),
+        r"\{partition\} is missing",
+    ),
     "query of no partition": (
         lambda: DatabaseSource(conn_id="shop", query="SELECT * FROM sold WHERE at > :start"),
         "there is no :end outside literals and comments",
