@@ -74,6 +74,7 @@ def declare(entity, time, label):
         sources=(ViewSource(dataset="orders"),),
         entity=entity,
         time=time,
+        known_from="start",
         columns=columns,
     )
     use_case = UseCase(
@@ -108,12 +109,12 @@ def check_monitoring(declared, lake, built, labels):
     view = declared.feature_views["order_features"]
     use_case = declared.use_cases["delay"]
     model = SimpleNamespace(classes=(), predict=lambda rows: rows.iloc[:, 0].to_numpy())
-    scored = score_batch(use_case, view, model, built, version=3)
+    scored = score_batch(use_case, declared.spine_of(use_case), model, built, version=3)
     lake.publish("delay_predictions", scored, DAYS, metadata={})
     assert scored[view.entity].tolist() == built[view.entity].tolist()
     assert scored["_airworthy_prediction"].tolist() == built[use_case.features[0]].tolist()
-    window = windows.read_partitions(lake, use_case, view, DAYS)
-    joined = label_quality.join_labels(window.predictions, labels, use_case, entity=view.entity)
+    window = windows.read_partitions(lake, use_case, declared.features_of(use_case), DAYS)
+    joined = label_quality.join_labels(window.predictions, labels, use_case, keys=view.keys)
     assert joined["_airworthy_landed"].all()
     assert joined["_airworthy_target"].tolist() == (built[view.entity] * 2.0).tolist()
 
@@ -124,6 +125,7 @@ def test_each_internal_name_can_be_entity_time_label_feature(tmp_path, number):
     declared = declare(entity, time, label)
     view = declared.feature_views["order_features"]
     use_case = declared.use_cases["delay"]
+    spine = declared.spine_of(use_case)
     lake = Lake(str(tmp_path))
     orders = pd.concat([order_rows(view, day) for day in DAYS], ignore_index=True)
     report = validate_partition(Batch.of(orders, DAYS), PartitionRules.of(declared.datasets["orders"]), [])
@@ -140,12 +142,12 @@ def test_each_internal_name_can_be_entity_time_label_feature(tmp_path, number):
         datasets=declared.datasets,
     )
     lake.publish(view.name, built, DAYS, metadata={})
-    assert all(share.share == 1 for share in label_completeness(use_case, view, lake, DAYS).values())
+    assert all(share.share == 1 for share in label_completeness(use_case, spine, lake, DAYS).values())
     snapshot = snapshots.create(use_case, lake, None, declared=declared)
     frame = snapshots.read_snapshot(use_case, snapshot, lake, declared=declared)
     pd.testing.assert_frame_equal(frame[list(use_case.features)], orders[list(use_case.features)])
     assert frame["_airworthy_target"].tolist() == (orders[entity] * 2.0).tolist()
-    splits = split_rows(frame, use_case.split, lag_days=0, entity=entity)
+    splits = split_rows(frame, use_case.split, lag_days=0, entity=(entity,))
     assert (len(splits.train), len(splits.test)) == (2 * ROWS_PER_DAY, ROWS_PER_DAY)
     assert len(baseline_predictions(use_case, splits.train, splits.test)[0]) == ROWS_PER_DAY
 
@@ -176,4 +178,3 @@ def test_hourly_dataset_can_have_columns_day_and_hour():
         Batch.of(rows.assign(_airworthy_hour="05"), hours), PartitionRules.of(dataset), []
     )
     assert report.passed, report.figures()
-    assert report.accepted_batch.frame["hour"].tolist() == rows["hour"].tolist()
