@@ -10,7 +10,9 @@ from airworthy import assets
 from airworthy.hooks.lake import LakeHook
 from airworthy.operators.publication import PublishDatasetOperator, PublishSourceOperator
 from include.catalog import catalog
+from include.data.snapshots import label_completeness
 from include.declarations import ViewSource
+from include.errors import DataError
 from include.features.flight_features import FEATURE_VIEW as VIEW
 from tests.plugins.conftest import pin_catalog
 
@@ -73,6 +75,18 @@ def test_labels_may_come_before_any_feature(lake, context):
     run = context({"partition_key": "2013-07-01"})
     PublishDatasetOperator(task_id="publish", dataset="arrivals", frame=staged).execute(run)
     assert all(days == {} for days in run["ti"].pushed["completeness"].values())
+
+
+def test_labels_that_cannot_be_counted_do_not_fail_the_task(lake, context, monkeypatch, capsys):
+    def refuse(*arguments):
+        raise DataError("arrivals has no column flight_id")
+
+    monkeypatch.setattr(label_completeness, "label_completeness", refuse)
+    rows = pd.DataFrame({"id": ["a"], "_airworthy_day": ["2013-07-01"]})
+    staged = LakeHook().staging.write("some run", "arrivals", rows)
+    run = context({"partition_key": "2013-07-01"})
+    assert PublishDatasetOperator(task_id="publish", dataset="arrivals", frame=staged).execute(run) >= 0
+    assert "flight_delay: its labels were not counted" in capsys.readouterr().out
 
 
 def test_dataset_without_feature_view_is_announced_alone():
