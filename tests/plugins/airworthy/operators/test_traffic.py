@@ -32,7 +32,7 @@ def test_shift_moves_traffic_and_waits_in_the_triggerer(champion, database, leas
     assert waiting.method_name == "analyse_step"
     assert waiting.kwargs == {"since": waiting.trigger.since}
     assert (waiting.trigger.version, waiting.trigger.stage) == (2, "canary")
-    assert (waiting.trigger.bake, waiting.trigger.timeout) == (0, 60)
+    assert waiting.trigger.use_case == champion.name
     assert ledger_events(database, champion)[-1] == "shifted"
 
 
