@@ -6,7 +6,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
-from typing import TYPE_CHECKING
+from shutil import copyfileobj
+from tempfile import NamedTemporaryFile
+from typing import IO, TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 FOLDER = "_staging"
 # Rows that are read and checked at once.
 ROWS_PER_GROUP = 1 << 17
+COPIED_BYTES = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -112,13 +115,22 @@ class Staging:
         """
         Return the table at `path`, to be read one batch of rows after the other.
 
+        A table in an object store is copied to the disk first: Delta asks for batches while its own runtime
+        works, inside which the store cannot be read.
+
         Raises
         ------
         DataError
             If the file does not exist.
         """
         self._require(path)
-        return StagedTable(self, path)
+        if "://" not in self.uri:
+            return StagedTable(f"{self.uri}/{path}")
+        copy = NamedTemporaryFile(prefix="staged-", suffix=".parquet")  # noqa: SIM115  closed with the table
+        with self._translate_errors(), self.open_file(path) as file:
+            copyfileobj(file, copy, COPIED_BYTES)
+        copy.flush()
+        return StagedTable(copy.name, copy)
 
     def open_file(self, path: str) -> NativeFile:
         """Return the open file at `path`."""
@@ -153,28 +165,35 @@ class Staging:
 
 @dataclass(frozen=True)
 class StagedTable:
-    """A staged table that is read one batch of rows after the other, as often as needed."""
+    """
+    A staged table that is read one batch of rows after the other, as often as needed.
 
-    staging: Staging
+    Parameters
+    ----------
+    path
+        File on the disk.
+    copy
+        The open file at `path` if it is a copy, which is deleted with this object.
+    """
+
     path: str
+    copy: IO[bytes] | None = field(default=None, repr=False)
 
     @cached_property
     def schema(self) -> pa.Schema:
         """Columns and their types."""
-        with self.staging.open_file(self.path) as file:
-            return pq.read_schema(file)
+        return pq.read_schema(self.path)
 
     @cached_property
     def n_rows(self) -> int:
         """Number of rows."""
-        with self.staging.open_file(self.path) as file:
-            return int(pq.read_metadata(file).num_rows)
+        return int(pq.read_metadata(self.path).num_rows)
 
     def batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
         """Yield the rows, or some columns of them, in batches of at most `ROWS_PER_GROUP`."""
         names = None if columns is None else list(columns)
-        with self.staging.open_file(self.path) as file:
-            yield from pq.ParquetFile(file).iter_batches(ROWS_PER_GROUP, columns=names)
+        with pq.ParquetFile(self.path) as file:
+            yield from file.iter_batches(ROWS_PER_GROUP, columns=names)
 
 
 def staging_path(run: str, step: str) -> str:

@@ -31,7 +31,7 @@ def lake(tmp_path, set_settings):
     lake = Lake(str(tmp_path))
     keys = {
         "flight_id": ["a", "b", "c", "d"],
-        "day": ["2013-07-01", "2013-07-01", "2013-07-02", "2013-07-02"],
+        "_airworthy_day": ["2013-07-01", "2013-07-01", "2013-07-02", "2013-07-02"],
     }
     rows = pd.DataFrame(keys)
     lake.publish("flight_features", rows, DAYS, metadata={})
