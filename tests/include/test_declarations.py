@@ -245,10 +245,9 @@ IMPOSSIBLE = {
         lambda: again(DATASET, last_partition=date(2012, 1, 1)),
         "before first_partition",
     ),
-    "path without a day": (lambda: FileSource(path="flights.csv"), r"\{partition\} is missing"),
-    "path without an hour": (
-        lambda: HttpSource(conn_id="harbour", path="tides.csv"),
-        r"\{partition\} is missing",
+    "delimiter of two letters": (
+        lambda: FileSource(path="flights/{partition}.csv", delimiter=";;"),
+        "delimiter",
     ),
     "query of no partition": (
         lambda: DatabaseSource(conn_id="shop", query="SELECT * FROM sold WHERE at > :start"),

@@ -13,7 +13,7 @@ from include.data.snapshots.target_encoding import encode
 from include.declarations import METRICS, Split, Training
 from include.errors import DataError, ModelError, TrainingFailed
 from include.inference.model import Interface, ServedModel
-from include.inference.predictions import PREDICTION, probability_column
+from include.inference.predictions import PREDICTION, PROBABILITY
 from include.modeling import gates
 from include.modeling.batch_scoring import score_batch, score_summary
 from include.modeling.evaluation.baseline import baseline_predictions
@@ -174,6 +174,6 @@ def test_batch_has_the_likeliest_class_and_all_probabilities(bands):
         USE_CASE, catalog().spine_of(USE_CASE), ServedModel(ConstantEstimator(), interface), frame, version=3
     )
     assert set(scored[PREDICTION]) == {"late"}
-    columns = [probability_column(name) for name in CLASSES]
+    columns = [f"{PROBABILITY}{name}" for name in CLASSES]
     assert scored[columns].iloc[0].tolist() == [0.1, 0.7, 0.2]
     assert score_summary(scored) == {"shares": {"late": 1.0}}

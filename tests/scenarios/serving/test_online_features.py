@@ -38,4 +38,4 @@ def test_a_key_through_the_gateway_is_looked_up(gateway: Any, wait_for: Any) -> 
     assert "of flight_id unknown is not online" in unknown.json()["message"]
     wait_for(lambda: gateway.logged("entity_id = 'flight_id-2013-07-01-1'"), 10, gateway.logs)
     row = gateway.logged("entity_id = 'flight_id-2013-07-01-1'")[-1]
-    assert set(row["inputs"][0]) == set(COLUMNS)
+    assert set(row["inputs"][0]) == {*COLUMNS, "flight_id"}

@@ -196,7 +196,8 @@ def test_error_names_number_examples_and_remedy(good):
 
 
 def test_check_that_cannot_be_run_refuses_the_partition(good):
-    silly = (*COLUMNS[:2], Column(name="origin", dtype="string", minimum=3, severity="info"))
+    origin = Column(name="origin", dtype="string", severity="info").model_copy(update={"minimum": 3})
+    silly = (*COLUMNS[:2], origin)
     report = validate(good, columns=silly)
     with pytest.raises(QualityFailed, match="could not be checked"):
         report.raise_if_failed("flights")
