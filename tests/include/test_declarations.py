@@ -23,7 +23,6 @@ from include.declarations import (
     Freshness,
     GoldenCase,
     GoldenPredictions,
-    HttpSource,
     Improvement,
     Label,
     Leakage,
