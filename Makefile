@@ -49,7 +49,7 @@ coverage: dev ## report the branch coverage of the tests, at least 95 % where de
 check: dev ## lint, format, types, imports, style
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy include plugins/airworthy dags scripts/check_style.py
+	@$(BIN)/mypy include plugins/airworthy dags scripts/check_style.py tests/bench tests/system/compose.py
 	@PYTHONPATH=.:plugins $(BIN)/lint-imports
 	@$(BIN)/python scripts/check_style.py
 

@@ -41,7 +41,7 @@ LONGEST = ("tests/faults/", "tests/plugins/", "tests/scenarios/", "tests/include
 UNSAFE_BUT_FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 
-class StackScheduling(LoadFileScheduling):
+class StackScheduling(LoadFileScheduling):  # type: ignore[misc]
     """One process gets the tests of a file at a time, and one gets all tests of the stack."""
 
     def _split_scope(self, nodeid: str) -> str:

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from include.inference.model import ServedModel
     from include.modeling.evaluation.evidence import Evidence
-    from include.release.rollout_status import Progress
+    from include.release.rollout_status import RolloutStatus
 
 ROLLOUT_TIMEOUT_S = 180.0
 # Short, so that waiting for the controller adds nothing to the measured time.
@@ -172,7 +172,7 @@ class Steps:
 
     def _shift(self, lease: rollout.Lease, percent: int, shadow_share: float) -> None:
         stage: Any = "canary" if percent else "shadow"
-        since = rollout_status.now(self.engine)
+        since = rollout_status.database_time(self.engine)
         key = f"{self.run}/{lease.epoch}/{stage}_{percent}"
         rollout.shift(
             self.engine, lease, weight=100 * percent, shadow_share=shadow_share, reason="measured", key=key
@@ -189,11 +189,11 @@ class Steps:
 
         self.until(lease.version, is_promotable)
 
-    def until(self, version: int, also: Callable[[], bool] = lambda: True) -> Progress:
+    def until(self, version: int, also: Callable[[], bool] = lambda: True) -> RolloutStatus:
         end = time.monotonic() + ROLLOUT_TIMEOUT_S
         while time.monotonic() < end:
             with self.engine.connect() as connection:
-                progress = rollout_status.progress(connection, self.use_case.name, version)
+                progress = rollout_status.read_rollout_status(connection, self.use_case.name, version)
             if progress.live and also():
                 return progress
             time.sleep(POLL_INTERVAL_S)
@@ -238,7 +238,8 @@ def fetch(*, use_case: str, folder: str) -> dict[str, Any]:
         return {}
     load_version.load_version(steps.registry, use_case, version, folder=Path(folder), trusted=steps.trusted)
     with steps.engine.connect() as connection:
-        return {"version": version, **asdict(rollout_status.progress(connection, use_case, version))}
+        status = rollout_status.read_rollout_status(connection, use_case, version)
+    return {"version": version, **asdict(status)}
 
 
 def score(*, use_case: str) -> dict[str, Any]:

@@ -74,9 +74,9 @@ def with_all_gates(case: UseCase) -> UseCase:
 def enlarge(case: UseCase, frame: pd.DataFrame, declarations: Catalog) -> pd.DataFrame:
     """Return the rows with copies of the test rows; each copy has an entity of its own."""
     parts = workspace.split_snapshot(case, frame)
-    entity = declarations.feature_views[case.feature_view].entity
+    key = declarations.feature_views[case.feature_view].entity[0]
     copies = TEST_ROWS // len(parts.test) + 1
-    test_parts = [parts.test.assign(**{entity: parts.test[entity] + f"/{copy}"}) for copy in range(copies)]
+    test_parts = [parts.test.assign(**{key: parts.test[key] + f"/{copy}"}) for copy in range(copies)]
     test = pd.concat(test_parts, ignore_index=True).head(TEST_ROWS)
     return pd.concat([parts.train, parts.validation, test], ignore_index=True)
 

@@ -69,7 +69,7 @@ class Rig:
     @cached_property
     def settings(self) -> Settings:
         """Settings with free ports and a home below the temporary folder."""
-        ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
+        ports: dict[str, Any] = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
         low = free_ports(1)[0]
         return Settings(home=self.folder / "home", model_server_ports=(low, low + 50), **ports)
 
@@ -90,7 +90,9 @@ class Rig:
     @cached_property
     def bare(self) -> Bare:
         """A Python process with the environment of a task and its imports process."""
-        variables = self.stack and self.task_variables
+        # The stack must run before its variables are complete.
+        _ = self.stack
+        variables = self.task_variables
         process = subprocess.Popen(
             [sys.executable, "-m", "tests.bench.bare"],
             cwd=self.clone, env=variables, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
@@ -105,7 +107,8 @@ class Rig:
         use_case = catalog().use_cases["air_time"]
         lake = Lake(self.stack.lake_uri)
         frame = lake.read(use_case.feature_view, [LAST], columns=["flight_id", *use_case.features])
-        return [dict(row) for row in frame.dropna().astype(object).to_dict("records")]
+        rows: Any = frame.dropna().astype(object).to_dict("records")
+        return list(rows)
 
     @property
     def days(self) -> list[date]:
