@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
-from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -18,6 +17,7 @@ from include.data.sources.columnar import parse_parquet
 from include.data.sources.delimited import parse_delimited
 from include.data.sources.formats import Block, Layout, translate_unreadable
 from include.data.sources.json_lines import parse_json_lines
+from include.data.sources.spill import Spill
 from include.declarations import FileSource, HttpSource
 from include.errors import DeclarationError, PartitionMissing
 from include.partitions import format_partition
@@ -36,8 +36,6 @@ PARSERS: Mapping[str, Parser] = {
     "jsonl": parse_json_lines,
     "parquet": parse_parquet,
 }
-# Files of this size are read at once, so that a file that cannot be read is known before its rows are used.
-READ_AHEAD_BYTES = 64 << 20
 # Days of every zone begin at a multiple of this after midnight in UTC.
 QUARTER_US = 15 * 60 * 1_000_000
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
@@ -84,22 +82,14 @@ def assemble(
                 names = ", ".join(undeclared)
                 remarks.append(f"{location(dataset, partition)} has columns that are not declared: {names}")
 
-    tables = read_tables()
-    first: list[pa.Table] = []
-    n_bytes = 0
-    for table in tables:
-        first.append(table)
-        n_bytes += table.nbytes
-        if n_bytes > READ_AHEAD_BYTES:
-            return Extract(chain(first, tables), remarks)
-    return Extract(first, tuple(remarks))
+    return Extract.ahead(read_tables(), remarks)
 
 
 def extract_rows(
     dataset: Dataset, chunks: Iterable[bytes], partitions: Sequence[Partition], location: str
 ) -> Extract:
     """
-    Parse the file of all partitions, and return the rows of some.
+    Return the rows of some partitions in the file of all, which is parsed once, while it is read.
 
     A line that cannot be parsed, and a row that names no partition, belong to the newest partition of the
     file, which refuses them.
@@ -107,24 +97,34 @@ def extract_rows(
     Raises
     ------
     PartitionMissing
-        If the file has no row of a partition, nor of a later one.
+        If the file has no row of a partition, nor of a later one; of a large file at its end.
     DataError
-        If the file cannot be read.
+        If the file cannot be read; of a large file when its rows are read.
     """
+    remarks: list[str] = []
     layout = _split_layout(dataset)
-    rows = _SplitRows.of(dataset, _parse(dataset, chunks, layout, location))
-    absent = [partition for partition in partitions if rows.newest is None or partition > rows.newest]
-    if absent:
-        raise PartitionMissing(
-            f"{location} has no row of {format_partition(absent[0])}, nor of a later partition. "
-            f"Ask the sender of {dataset.name} for it."
-        )
-    tables = [
-        partition_columns.append_partition_columns(rows.select(partition), partition)
-        for partition in partitions
-    ]
-    remark = f"{location} has columns that are not declared: {', '.join(rows.undeclared)}"
-    return Extract(tables, (remark,) if rows.undeclared else ())
+
+    def read_tables() -> Iterator[pa.Table]:
+        # A dict keeps the names in their order.
+        undeclared: dict[str, None] = {}
+        newest: Partition | None = None
+        with Spill() as unassigned:
+            for block in _parse(dataset, chunks, layout, location):
+                undeclared |= dict.fromkeys(block.undeclared)
+                rows = _SplitRows.of(dataset, block.table)
+                newest = rows.newest_with(newest)
+                # A block without rows of these partitions gives the schema.
+                for partition in rows.among(partitions) or partitions[:1]:
+                    yield partition_columns.append_partition_columns(rows.select(partition), partition)
+                unassigned.write(rows.select(None))
+            _require_landed(dataset, partitions, newest, location)
+            if newest is not None and newest in partitions:
+                for table in unassigned.read():
+                    yield partition_columns.append_partition_columns(table, newest)
+        if undeclared:
+            remarks.append(f"{location} has columns that are not declared: {', '.join(undeclared)}")
+
+    return Extract.ahead(read_tables(), remarks)
 
 
 def newest_partition(dataset: Dataset, chunks: Iterable[bytes], location: str) -> Partition | None:
@@ -138,7 +138,10 @@ def newest_partition(dataset: Dataset, chunks: Iterable[bytes], location: str) -
     """
     layout = _split_layout(dataset)
     columns = tuple(column for column in dataset.columns if column.name == layout.source.split_by)
-    return _SplitRows.of(dataset, _parse(dataset, chunks, replace(layout, columns=columns), location)).newest
+    newest: Partition | None = None
+    for block in _parse(dataset, chunks, replace(layout, columns=columns), location):
+        newest = _SplitRows.of(dataset, block.table).newest_with(newest)
+    return newest
 
 
 @dataclass(frozen=True)
@@ -148,39 +151,43 @@ class _SplitRows:
     table: pa.Table = field(repr=False)
     positions: np.ndarray[Any, Any] = field(repr=False)
     partitions: list[Partition | None]
-    undeclared: tuple[str, ...]
 
     @classmethod
-    def of(cls, dataset: Dataset, blocks: Sequence[Block]) -> _SplitRows:
+    def of(cls, dataset: Dataset, table: pa.Table) -> _SplitRows:
         """Find the partition of each row."""
-        table = pa.concat_tables([block.table for block in blocks])
-        # A dict keeps the names in their order.
-        undeclared: dict[str, None] = {}
-        for block in blocks:
-            undeclared |= dict.fromkeys(block.undeclared)
-        positions, partitions = _find_partitions(
-            table[_split_layout(dataset).source.split_by], dataset.calendar
-        )
-        return cls(table, positions, partitions, tuple(undeclared))
+        column = table[_split_layout(dataset).source.split_by]
+        return cls(table, *_find_partitions(column, dataset.calendar))
 
-    @property
-    def newest(self) -> Partition | None:
-        """The newest partition that a row names."""
-        return max((partition for partition in self.partitions if partition is not None), default=None)
+    def newest_with(self, newest: Partition | None) -> Partition | None:
+        """Return the newest of `newest` and the partitions that rows name."""
+        return max((partition for partition in (newest, *self.partitions) if partition), default=None)
 
-    def select(self, partition: Partition) -> pa.Table:
-        """Return the rows of a partition."""
-        is_selected = np.array([other == partition for other in self.partitions] + [False], dtype=bool)
-        mask = is_selected[self.positions]
-        if partition == self.newest:
-            is_unknown = np.array([other is None for other in self.partitions] + [True], dtype=bool)
-            mask |= is_unknown[self.positions]
-        return self.table.filter(pa.array(mask))
+    def among(self, partitions: Sequence[Partition]) -> list[Partition]:
+        """Return those of the partitions that have rows, in their order."""
+        existing = set(self.partitions)
+        return [partition for partition in partitions if partition in existing]
+
+    def select(self, partition: Partition | None) -> pa.Table:
+        """Return the rows of a partition; None for the rows that name none."""
+        # The last one is that of position -1.
+        is_selected = np.array([other == partition for other in (*self.partitions, None)], dtype=bool)
+        return self.table.filter(pa.array(is_selected[self.positions]))
 
 
-def _parse(dataset: Dataset, chunks: Iterable[bytes], layout: Layout, location: str) -> list[Block]:
+def _parse(dataset: Dataset, chunks: Iterable[bytes], layout: Layout, location: str) -> Iterator[Block]:
     with translate_unreadable(dataset, location):
-        return list(PARSERS[layout.source.format](chunks, layout))
+        yield from PARSERS[layout.source.format](chunks, layout)
+
+
+def _require_landed(
+    dataset: Dataset, partitions: Sequence[Partition], newest: Partition | None, location: str
+) -> None:
+    absent = [partition for partition in partitions if newest is None or partition > newest]
+    if absent:
+        raise PartitionMissing(
+            f"{location} has no row of {format_partition(absent[0])}, nor of a later partition. "
+            f"Ask the sender of {dataset.name} for it."
+        )
 
 
 def _split_layout(dataset: Dataset) -> Layout:

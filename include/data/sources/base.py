@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import chain
 from typing import TYPE_CHECKING, Protocol
 
 import pyarrow as pa
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
 
     from include.declarations import Dataset
     from include.partitions import Partition
+
+# Rows of this size are read at once, so that what cannot be read is known before the first row is used.
+READ_AHEAD_BYTES = 64 << 20
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,19 @@ class Extract:
     def table(self) -> pa.Table:
         """All rows, in memory."""
         return pa.concat_tables(self.tables)
+
+    @classmethod
+    def ahead(cls, tables: Iterable[pa.Table], remarks: Sequence[str]) -> Extract:
+        """Return the extract of these tables: `READ_AHEAD_BYTES` are read now, the others when used."""
+        remaining = iter(tables)
+        first: list[pa.Table] = []
+        n_bytes = 0
+        for table in remaining:
+            first.append(table)
+            n_bytes += table.nbytes
+            if n_bytes > READ_AHEAD_BYTES:
+                return cls(chain(first, remaining), remarks)
+        return cls(first, tuple(remarks))
 
 
 class PartitionSource(Protocol):

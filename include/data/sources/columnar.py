@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -13,7 +15,9 @@ from include.data.sources.formats import Block, Layout, Unreadable
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-BATCH_ROWS = 1 << 18
+BATCH_ROWS = 1 << 17
+# A column's part of a group of rows is read so many bytes at once, however large the group is.
+BUFFER_BYTES = 1 << 20
 
 
 def parse_parquet(chunks: Iterable[bytes], layout: Layout) -> Iterator[Block]:
@@ -25,18 +29,28 @@ def parse_parquet(chunks: Iterable[bytes], layout: Layout) -> Iterator[Block]:
     Unreadable
         If it is no Parquet file, or lacks a declared column.
     """
-    content = b"".join(chunks)
-    if not content:
-        raise Unreadable("is empty: no Parquet at all")
     how = (layout.columns, layout.spelling, layout.names_in_file)
-    try:
-        file = parquet.ParquetFile(pa.BufferReader(content))
-        undeclared = layout.undeclared(file.schema_arrow.names)
-        yield Block(read_table(file.schema_arrow.empty_table(), *how), undeclared)
-        names = list(layout.names_in_file.values())
-        # A name with a dot would select a field of a structure.
-        columns = None if any("." in name for name in names) else names
-        for batch in file.iter_batches(BATCH_ROWS, columns=columns):
-            yield Block(read_table(pa.Table.from_batches([batch]), *how), undeclared)
-    except (pa.ArrowException, OSError) as error:
-        raise Unreadable(f"cannot be read: {error}") from error
+    with _on_disk(chunks) as path:
+        try:
+            with parquet.ParquetFile(path, buffer_size=BUFFER_BYTES) as file:
+                undeclared = layout.undeclared(file.schema_arrow.names)
+                yield Block(read_table(file.schema_arrow.empty_table(), *how), undeclared)
+                names = list(layout.names_in_file.values())
+                # A name with a dot would select a field of a structure.
+                columns = None if any("." in name for name in names) else names
+                for batch in file.iter_batches(BATCH_ROWS, columns=columns):
+                    yield Block(read_table(pa.Table.from_batches([batch]), *how), undeclared)
+        except (pa.ArrowException, OSError) as error:
+            raise Unreadable(f"cannot be read: {error}") from error
+
+
+@contextmanager
+def _on_disk(chunks: Iterable[bytes]) -> Iterator[str]:
+    """Yield the path of a temporary file with this content: the end of a Parquet file is read first."""
+    with NamedTemporaryFile(prefix="airworthy-", suffix=".parquet") as file:
+        for chunk in chunks:
+            file.write(chunk)
+        if not file.tell():
+            raise Unreadable("is empty: no Parquet at all")
+        file.flush()
+        yield file.name

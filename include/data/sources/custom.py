@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 
 # Subclasses of OSError that would come again.
 _PERMANENT = (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError)
-Rows: TypeAlias = pa.Table | pd.DataFrame | Iterable[Mapping[str, Any]]
+# Mappings that are read at once.
+BATCH_ROWS = 20_000
+Batch: TypeAlias = pa.Table | pa.RecordBatch | pd.DataFrame
+Rows: TypeAlias = Batch | Iterable[Batch] | Iterable[Mapping[str, Any]]
 
 
 class RowSource(Protocol):
@@ -38,7 +41,12 @@ class RowSource(Protocol):
         """Return the partitions that are not there yet."""
 
     def read(self, dataset: Dataset, partition: Partition) -> Rows:
-        """Return the rows of a partition, whose columns have the declared names."""
+        """
+        Return the rows of a partition, whose columns have the declared names.
+
+        They are a frame or an Arrow table; or, so that they need not be in memory at once, an iterable of
+        frames and Arrow tables, or of mappings.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,37 +86,73 @@ class TeamSource:
         return [partition for partition in partitions if partition in absent]
 
     def read(self, dataset: Dataset, partitions: Sequence[Partition]) -> Extract:
-        """Return the rows of these partitions."""
-        tables: list[pa.Table] = []
-        # A dict keeps the names in their order.
-        undeclared: dict[str, None] = {}
-        names = [column.name for column in dataset.columns]
-        for partition in partitions:
-            with _translate_errors(self.path, f"read() of {format_partition(partition)}"):
-                rows = _collect(self.source.read(dataset, partition), names)
-            is_frame = isinstance(rows, pd.DataFrame)
-            existing = [str(name) for name in (rows.columns if is_frame else rows.column_names)]
-            lacking = [name for name in names if name not in existing]
-            if lacking:
-                raise DataError(
-                    f"{self.location(dataset, partition)} has no {', '.join(lacking)}; {self.path} returns "
-                    f"{', '.join(existing)}. Correct read(), or the columns of {dataset.name}."
-                )
-            undeclared |= {name: None for name in existing if name not in names}
-            table = (read_frame if is_frame else read_table)(rows, dataset.columns)
-            tables.append(partition_columns.append_partition_columns(table, partition))
+        """Return the rows of these partitions, which are read one batch after the other."""
         remarks: list[str] = []
-        if undeclared:
-            remarks.append(f"{self.path} returns columns that are not declared: {', '.join(undeclared)}")
-        return Extract(tables, tuple(remarks))
+
+        def read_tables() -> Iterator[pa.Table]:
+            # A dict keeps the names in their order.
+            undeclared: dict[str, None] = {}
+            for partition in partitions:
+                for table in self._read_partition(dataset, partition, undeclared):
+                    yield partition_columns.append_partition_columns(table, partition)
+            if undeclared:
+                names = ", ".join(undeclared)
+                remarks.append(f"{self.path} returns columns that are not declared: {names}")
+
+        return Extract.ahead(read_tables(), remarks)
+
+    def _read_partition(
+        self, dataset: Dataset, partition: Partition, undeclared: dict[str, None]
+    ) -> Iterator[pa.Table]:
+        """Yield the rows of a partition in batches, and add the names of undeclared columns."""
+        names = [column.name for column in dataset.columns]
+        yield read_table(pa.table({name: pa.nulls(0) for name in names}), dataset.columns)
+        # Names of the keys of mappings, of which one alone need not have all.
+        keys: dict[str, None] = {}
+        for rows in self._batches(dataset, partition, keys):
+            is_frame = isinstance(rows, pd.DataFrame)
+            existing = [str(name) for name in (rows.columns if is_frame else rows.schema.names)]
+            self._require_columns(dataset, partition, existing)
+            undeclared |= {name: None for name in existing if name not in names}
+            yield (read_frame if is_frame else read_table)(rows, dataset.columns)
+        if keys:
+            self._require_columns(dataset, partition, list(keys))
+
+    def _batches(self, dataset: Dataset, partition: Partition, keys: dict[str, None]) -> Iterator[Batch]:
+        """Yield what the class returns, mappings as frames with the declared columns; add their `keys`."""
+        names = [column.name for column in dataset.columns]
+        with _translate_errors(self.path, f"read() of {format_partition(partition)}"):
+            rows: Any = self.source.read(dataset, partition)
+            if isinstance(rows, Batch):
+                yield rows
+                return
+            mappings: list[Mapping[str, Any]] = []
+            for item in rows:
+                if isinstance(item, Batch):
+                    yield item
+                    continue
+                mappings.append(item)
+                if len(mappings) == BATCH_ROWS:
+                    yield _to_frame(mappings, names, keys)
+                    mappings = []
+            if mappings:
+                yield _to_frame(mappings, names, keys)
+
+    def _require_columns(self, dataset: Dataset, partition: Partition, existing: list[str]) -> None:
+        lacking = [column.name for column in dataset.columns if column.name not in existing]
+        if lacking:
+            raise DataError(
+                f"{self.location(dataset, partition)} has no {', '.join(lacking)}; {self.path} returns "
+                f"{', '.join(existing)}. Correct read(), or the columns of {dataset.name}."
+            )
 
 
-def _collect(rows: Rows, names: list[str]) -> pa.Table | pd.DataFrame:
-    if isinstance(rows, pa.Table | pd.DataFrame):
-        return rows
+def _to_frame(mappings: list[Mapping[str, Any]], names: Sequence[str], keys: dict[str, None]) -> pd.DataFrame:
     # Python's values are exact: a pandas frame has no integers beside nulls.
-    listed = list(rows)
-    return pd.DataFrame(listed, dtype=object) if listed else pd.DataFrame(columns=names, dtype=object)
+    frame = pd.DataFrame(mappings, dtype=object)
+    keys |= {str(name): None for name in frame.columns}
+    absent = [name for name in names if name not in frame.columns]
+    return frame.assign(**dict.fromkeys(absent))
 
 
 @contextmanager

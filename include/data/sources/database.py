@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeAlias
-
-import pyarrow as pa
 
 from include.data.lake import partition_columns
 from include.data.reading.spelling import Spelling
@@ -18,9 +17,10 @@ from include.errors import DataError, DeclarationError, PartitionMissing
 from include.partitions import format_partition
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from contextlib import AbstractContextManager
 
+    import pyarrow as pa
     from sqlalchemy import Connection, Engine
 
     from include.declarations import Dataset
@@ -89,26 +89,21 @@ class UpstreamDatabase:
         return sorted(unfinished)
 
     def read(self, dataset: Dataset, partitions: Sequence[Partition]) -> Extract:
-        """Return the rows of these partitions, all as of the same moment."""
-        tables: list[pa.Table] = []
-        # A dict keeps the names in their order.
-        undeclared: dict[str, None] = {}
-        with self._transaction(dataset, partitions[0]) as connection:
-            now = self._query(dataset).dialect.current_time(connection)
-            unfinished = [partition for partition in partitions if dataset.calendar.end_of(partition) > now]
-            if unfinished:
-                raise PartitionMissing(
-                    f"{self.location(dataset, unfinished[0])} is not complete: it has not ended."
-                )
-            for partition in partitions:
-                rows, extra_columns = self._read_partition(connection, dataset, partition)
-                tables.append(rows)
-                undeclared |= dict.fromkeys(extra_columns)
-        remarks: tuple[str, ...] = ()
-        if undeclared:
-            names = ", ".join(undeclared)
-            remarks = (f"the query of {dataset.name} returns columns that are not declared: {names}",)
-        return Extract(tables, remarks)
+        """Return the rows of these partitions, all as of the same moment, in one transaction."""
+        remarks: list[str] = []
+
+        def read_tables() -> Iterator[pa.Table]:
+            # A dict keeps the names in their order.
+            undeclared: dict[str, None] = {}
+            with self._transaction(dataset, partitions[0]) as connection:
+                self._require_ended(connection, dataset, partitions)
+                for partition in partitions:
+                    yield from self._read_partition(connection, dataset, partition, undeclared)
+            if undeclared:
+                names = ", ".join(undeclared)
+                remarks.append(f"the query of {dataset.name} returns columns that are not declared: {names}")
+
+        return Extract.ahead(read_tables(), remarks)
 
     def changes(
         self, dataset: Dataset, since: Watermark | None, current: Partition, published: Sequence[Partition]
@@ -167,25 +162,36 @@ class UpstreamDatabase:
             *self._changed_partitions(connection, dataset, since, partitions[middle:]),
         ]
 
+    def _require_ended(
+        self, connection: Connection, dataset: Dataset, partitions: Sequence[Partition]
+    ) -> None:
+        now = self._query(dataset).dialect.current_time(connection)
+        unfinished = [partition for partition in partitions if dataset.calendar.end_of(partition) > now]
+        if unfinished:
+            raise PartitionMissing(
+                f"{self.location(dataset, unfinished[0])} is not complete: it has not ended."
+            )
+
     def _read_partition(
-        self, connection: Connection, dataset: Dataset, partition: Partition
-    ) -> tuple[pa.Table, list[str]]:
-        """Return the rows of a partition, and the names of the columns that are not declared."""
+        self, connection: Connection, dataset: Dataset, partition: Partition, undeclared: dict[str, None]
+    ) -> Iterator[pa.Table]:
+        """Yield the rows of a partition in batches, and add the names of undeclared columns."""
         query = self._query(dataset)
         names = [column.name for column in dataset.columns]
         spelling = Spelling(query.source.time_zone)
-        tables = [read_driver_rows([], dataset.columns)]
+        n_rows = 0
         streaming = connection.execution_options(stream_results=True, max_row_buffer=BATCH_ROWS)
         with query.execute(
             streaming, dataset.calendar.start_of(partition), dataset.calendar.end_of(partition)
         ) as result:
             existing = list(result.keys()) if result.returns_rows else []
             self._require_columns(dataset, partition, existing)
-            undeclared = [name for name in existing if name not in {*names, query.source.watermark}]
-            for rows in result.columns(*names).partitions(BATCH_ROWS):
-                tables.append(read_driver_rows(rows, dataset.columns, spelling))
-                self._require_volume(dataset, partition, sum(table.num_rows for table in tables))
-        return partition_columns.append_partition_columns(pa.concat_tables(tables), partition), undeclared
+            undeclared |= {name: None for name in existing if name not in {*names, query.source.watermark}}
+            for rows in chain([[]], result.columns(*names).partitions(BATCH_ROWS)):
+                table = read_driver_rows(rows, dataset.columns, spelling)
+                n_rows += table.num_rows
+                self._require_volume(dataset, partition, n_rows)
+                yield partition_columns.append_partition_columns(table, partition)
 
     def _require_columns(self, dataset: Dataset, partition: Partition, existing: list[str]) -> None:
         names = [column.name for column in dataset.columns]

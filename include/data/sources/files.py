@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from gzip import BadGzipFile, GzipFile
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
+
+from pyarrow.fs import FileType
 
 from include.data.sources.assembly import assemble, extract_rows, newest_partition
 from include.data.sources.formats import Layout, Unreadable
@@ -18,7 +21,6 @@ from include.storage.errors import DEFAULT_CONNECTION, translate_storage_errors
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
-    from typing import BinaryIO
 
     from include.data.sources.base import Extract
     from include.declarations import Dataset
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 MAX_BYTES = 2 << 30
 MEBIBYTE = 1 << 20
 CHUNK_BYTES = 16 * MEBIBYTE
+# Within this time a file may change once more without another time of change.
+MTIME_RESOLUTION = timedelta(seconds=2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +48,16 @@ class Landing:
         Name of the Airflow connection that error messages refer to.
     max_bytes
         Size of a file, after decompression, above which it is not read.
+    newest
+        Newest partition in each file of all partitions, with the size and time of change of the file, so
+        that a sensor reads a file again only when it has changed.
     """
 
     uri: str
     storage_options: Mapping[str, str] = field(default_factory=dict, repr=False)
     connection: str = DEFAULT_CONNECTION
     max_bytes: int = MAX_BYTES
+    newest: dict[str, tuple[Any, Partition | None]] = field(default_factory=dict, repr=False, compare=False)
 
     def location(self, dataset: Dataset, partition: Partition) -> str:
         """Return the address of a partition's file."""
@@ -97,11 +105,25 @@ class Landing:
                 yield from read_chunks(stream, self.max_bytes, gzip=path.endswith(".gz"))
 
     def _missing_rows(self, dataset: Dataset, partitions: Sequence[Partition]) -> list[Partition]:
-        if self._is_absent(dataset, partitions[0]):
-            return list(partitions)
-        location = self.location(dataset, partitions[0])
-        newest = newest_partition(dataset, self._read_file(dataset, partitions[0]), location)
+        newest = self._find_newest(dataset, partitions[0])
         return [partition for partition in partitions if newest is None or partition > newest]
+
+    def _find_newest(self, dataset: Dataset, partition: Partition) -> Partition | None:
+        """Return the newest partition in the file of all; None if it has not landed, or no row names one."""
+        with self._translate_errors():
+            files = filesystem.open_filesystem(self.uri, self.storage_options)
+            info = files.get_file_info(landing_path(dataset, partition))
+        if info.type != FileType.File:
+            return None
+        state = (info.size, info.mtime_ns)
+        earlier_state, newest = self.newest.get(dataset.name, (None, None))
+        if state == earlier_state:
+            return newest
+        chunks = self._read_file(dataset, partition)
+        newest = newest_partition(dataset, chunks, self.location(dataset, partition))
+        if info.mtime is not None and datetime.now(UTC) - info.mtime > MTIME_RESOLUTION:
+            self.newest[dataset.name] = (state, newest)
+        return newest
 
     def _read_rows(self, dataset: Dataset, partitions: Sequence[Partition]) -> Extract:
         location = self.location(dataset, partitions[0])
@@ -137,7 +159,7 @@ def landing_path(dataset: Dataset, partition: Partition) -> str:
     return file_source(dataset).path.replace("{partition}", format_partition(partition))
 
 
-def read_chunks(stream: BinaryIO, max_bytes: int, *, gzip: bool) -> Iterator[bytes]:
+def read_chunks(stream: IO[bytes], max_bytes: int, *, gzip: bool) -> Iterator[bytes]:
     """
     Yield the content of a file in chunks.
 
@@ -146,7 +168,7 @@ def read_chunks(stream: BinaryIO, max_bytes: int, *, gzip: bool) -> Iterator[byt
     Unreadable
         If the file is cut off, is no gzip file, or is larger than `max_bytes`.
     """
-    source = GzipFile(fileobj=stream) if gzip else stream
+    source = GzipFile(fileobj=stream, mode="rb") if gzip else stream
     n_bytes = 0
     while True:
         try:

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
-from io import BytesIO
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from tempfile import SpooledTemporaryFile
+from typing import IO, TYPE_CHECKING
 
 import httpx
 
 from include.data.sources.assembly import assemble, extract_rows, newest_partition
-from include.data.sources.files import MAX_BYTES, MEBIBYTE, read_chunks
+from include.data.sources.files import CHUNK_BYTES, MAX_BYTES, MEBIBYTE, read_chunks
 from include.data.sources.formats import Layout, Unreadable, translate_unreadable
 from include.declarations import HttpSource
 from include.errors import DataError, DeclarationError, PartitionMissing, ServiceUnavailable, SettingsError
 from include.partitions import format_partition
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from include.data.sources.base import Extract
     from include.declarations import Dataset
@@ -38,11 +38,17 @@ class HttpService:
         Size of an answer, before and after decompression, above which it is not read.
     timeout_s
         Seconds in which an answer must arrive completely.
+    newest
+        Newest partition in each file of all partitions, with the headers by which the service says that the
+        file is still the same, so that a sensor reads a file again only when it has changed.
     """
 
     client: httpx.Client
     max_bytes: int = MAX_BYTES
     timeout_s: float = 600
+    newest: dict[str, tuple[Mapping[str, str], Partition | None]] = field(
+        default_factory=dict, repr=False, compare=False
+    )
 
     def location(self, dataset: Dataset, partition: Partition) -> str:
         """Return the address of a partition."""
@@ -52,10 +58,7 @@ class HttpService:
     def missing(self, dataset: Dataset, partitions: Sequence[Partition]) -> list[Partition]:
         """Return the partitions that the service does not have yet; only the file of all is read for that."""
         if http_source(dataset).split_by is not None:
-            if not self._exists(dataset, partitions[0]):
-                return list(partitions)
-            chunks = self._read_answer(dataset, partitions[0])
-            newest = newest_partition(dataset, chunks, self.location(dataset, partitions[0]))
+            newest = self._find_newest(dataset, partitions[0])
             return [partition for partition in partitions if newest is None or partition > newest]
         return [partition for partition in partitions if not self._exists(dataset, partition)]
 
@@ -72,20 +75,41 @@ class HttpService:
         with self._response(dataset, partition) as response:
             return response.status_code != httpx.codes.NOT_FOUND
 
-    def _read_answer(self, dataset: Dataset, partition: Partition) -> Iterator[bytes]:
-        content = self._content(dataset, partition)
-        yield from read_chunks(content, self.max_bytes, gzip=http_source(dataset).path.endswith(".gz"))
-
-    def _content(self, dataset: Dataset, partition: Partition) -> BytesIO:
+    def _find_newest(self, dataset: Dataset, partition: Partition) -> Partition | None:
+        """Return the newest partition in the file of all; None if there is no file, or no row names one."""
         location = self.location(dataset, partition)
-        deadline = time.monotonic() + self.timeout_s
-        content = BytesIO()
-        with self._response(dataset, partition) as response, translate_unreadable(dataset, location):
+        conditions, newest = self.newest.get(dataset.name, ({}, None))
+        with self._response(dataset, partition, conditions) as response:
+            if response.status_code == httpx.codes.NOT_MODIFIED:
+                return newest
+            if response.status_code == httpx.codes.NOT_FOUND:
+                return None
+            chunks = self._read_response(dataset, response, location)
+            newest = newest_partition(dataset, chunks, location)
+        if conditions := _conditions(response.headers):
+            self.newest[dataset.name] = (conditions, newest)
+        return newest
+
+    def _read_answer(self, dataset: Dataset, partition: Partition) -> Iterator[bytes]:
+        location = self.location(dataset, partition)
+        with self._response(dataset, partition) as response:
             if response.status_code == httpx.codes.NOT_FOUND:
                 raise PartitionMissing(
                     f"{dataset.name}: {location} does not exist yet. Ask the operator of the service, then "
                     "clear this task."
                 )
+            yield from self._read_response(dataset, response, location)
+
+    def _read_response(self, dataset: Dataset, response: httpx.Response, location: str) -> Iterator[bytes]:
+        """Yield the content in chunks once it has arrived completely; what is large waits on the disk."""
+        with SpooledTemporaryFile(max_size=CHUNK_BYTES) as content:
+            self._receive(dataset, response, content, location)
+            content.seek(0)
+            yield from read_chunks(content, self.max_bytes, gzip=http_source(dataset).path.endswith(".gz"))
+
+    def _receive(self, dataset: Dataset, response: httpx.Response, content: IO[bytes], location: str) -> None:
+        deadline = time.monotonic() + self.timeout_s
+        with translate_unreadable(dataset, location):
             for chunk in response.iter_bytes():
                 content.write(chunk)
                 if content.tell() > self.max_bytes:
@@ -94,14 +118,15 @@ class HttpService:
                     raise ServiceUnavailable(
                         f"{location} was still sending after {self.timeout_s:g} s. Try again."
                     )
-        content.seek(0)
-        return content
+        response.close()
 
     @contextmanager
-    def _response(self, dataset: Dataset, partition: Partition) -> Iterator[httpx.Response]:
+    def _response(
+        self, dataset: Dataset, partition: Partition, headers: Mapping[str, str] | None = None
+    ) -> Iterator[httpx.Response]:
         location = self.location(dataset, partition)
         try:
-            with self.client.stream("GET", location) as response:
+            with self.client.stream("GET", location, headers=headers) as response:
                 _raise_for_status(response.status_code, location, http_source(dataset).conn_id)
                 yield response
         except httpx.TransportError as error:
@@ -125,8 +150,14 @@ def http_source(dataset: Dataset) -> HttpSource:
     return dataset.source
 
 
+def _conditions(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return headers to which the service answers 304 as long as its file is the same; {} if it cannot."""
+    names = {"If-None-Match": "ETag", "If-Modified-Since": "Last-Modified"}
+    return {condition: headers[name] for condition, name in names.items() if name in headers}
+
+
 def _raise_for_status(status: int, location: str, conn_id: str) -> None:
-    if status in {httpx.codes.OK, httpx.codes.NOT_FOUND}:
+    if status in {httpx.codes.OK, httpx.codes.NOT_MODIFIED, httpx.codes.NOT_FOUND}:
         return
     if status in {httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN}:
         raise SettingsError(

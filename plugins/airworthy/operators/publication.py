@@ -102,10 +102,9 @@ class PublishDatasetOperator(PublishSourceOperator):
         dataset = catalog().datasets[self.table]
         if not dataset.whole or not run_context.is_scheduled(context):
             return
-        from include.data.lake.dtypes import to_frame
         from include.data.whole_datasets import unchanged_since
 
-        newest = unchanged_since(dataset, hook.lake, to_frame(hook.staging.read_table(self.frame)))
+        newest = unchanged_since(dataset, hook.lake, hook.staging.open(self.frame))
         if newest is not None:
             raise AirflowSkipException(
                 f"{dataset.name}: the file has the rows that were read on {newest}; nothing new has landed."

@@ -8,6 +8,7 @@ import pytest
 from include.data.lake.delta_tables import Lake
 from include.data.whole_datasets import unchanged_since
 from include.declarations import Column, Dataset, FileSource
+from include.storage.staging import Staging
 
 DAYS = [date(2026, 1, 1), date(2026, 1, 5)]
 CUSTOMERS = Dataset(
@@ -31,11 +32,18 @@ def lake(tmp_path):
     return lake
 
 
-def test_same_rows_in_another_order_are_unchanged(lake):
+@pytest.fixture
+def staged(tmp_path):
+    """Return a function that stages rows."""
+    staging = Staging(str(tmp_path))
+    return lambda rows: staging.open(staging.write("run", "accepted", rows))
+
+
+def test_same_rows_in_another_order_are_unchanged(lake, staged):
     read_again = (
         ROWS.sample(frac=1, random_state=1).astype({"id": "Int64"}).assign(_airworthy_day="2026-01-06")
     )
-    assert unchanged_since(CUSTOMERS, lake, read_again) == DAYS[1]
+    assert unchanged_since(CUSTOMERS, lake, staged(read_again)) == DAYS[1]
 
 
 @pytest.mark.parametrize(
@@ -48,9 +56,9 @@ def test_same_rows_in_another_order_are_unchanged(lake):
     ],
     ids=["fewer rows", "a text for a null", "the rows before", "another key"],
 )
-def test_other_rows_are_news(lake, changed):
-    assert unchanged_since(CUSTOMERS, lake, changed) is None
+def test_other_rows_are_news(lake, staged, changed):
+    assert unchanged_since(CUSTOMERS, lake, staged(changed)) is None
 
 
-def test_first_reading_is_news(tmp_path):
-    assert unchanged_since(CUSTOMERS, Lake(str(tmp_path)), ROWS) is None
+def test_first_reading_is_news(tmp_path, staged):
+    assert unchanged_since(CUSTOMERS, Lake(str(tmp_path)), staged(ROWS)) is None

@@ -36,6 +36,12 @@ class Upstream:
         content = body.encode() if isinstance(body, str) else body
         self.responses[path] = Response(content, **changes)  # type: ignore[arg-type]
 
+    def response_of(self, path: str, etag: str | None) -> Response:
+        """Return the response of a path, 304 if its content has this tag."""
+        response = self.responses.get(path, Response(status=404))
+        is_known = etag is not None and etag == response.headers.get("ETag")
+        return Response(status=304) if is_known else response
+
 
 @contextmanager
 def serving() -> Iterator[Upstream]:
@@ -44,7 +50,7 @@ def serving() -> Iterator[Upstream]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             upstream.requests.append({name.lower(): value for name, value in self.headers.items()})
-            response = upstream.responses.get(self.path, Response(status=404))
+            response = upstream.response_of(self.path, self.headers.get("If-None-Match"))
             self.send_response(response.status)
             self.send_header("Content-Length", str(response.length or len(response.body)))
             for name, value in response.headers.items():

@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime
 import pytest
 
 from include.data.lake.partition_columns import DAY
+from include.data.sources import base
 from include.data.sources.assembly import extract_rows, newest_partition
 from include.declarations import Column, Dataset, FileSource
 from include.errors import PartitionMissing
@@ -53,8 +54,35 @@ def test_every_line_belongs_to_a_partition():
     extract = read(orders(), DAYS[:3])
     assert extract.table.num_rows == 6
     newest = read(orders(), [DAYS[2]])
-    assert frame_of(newest)["id"].dropna().tolist() == ["c", "e"]
+    assert frame_of(newest)["id"].dropna().tolist() == ["e", "c"]
     assert [line for line, _, _ in malformed_of(newest)] == [5]
+
+
+@pytest.mark.parametrize("size", [1, 7, 40])
+@pytest.mark.parametrize("days", [DAYS[:1], DAYS[1:3], DAYS[:3]])
+def test_rows_do_not_depend_on_the_borders_of_chunks(size, days):
+    chunks = [CSV[start : start + size] for start in range(0, len(CSV), size)]
+    extract = extract_rows(orders(), chunks, days, "orders.csv")
+    expected = read(orders(), days)
+    assert sorted(frame_of(extract)["id"].dropna()) == sorted(frame_of(expected)["id"].dropna())
+    assert malformed_of(extract) == malformed_of(expected)
+    assert newest_partition(orders(), chunks, "orders.csv") == DAYS[2]
+
+
+def test_large_file_is_parsed_once_and_while_it_is_read(monkeypatch):
+    monkeypatch.setattr(base, "READ_AHEAD_BYTES", 0)
+    n_read = 0
+
+    def chunks():
+        nonlocal n_read
+        for line in CSV.splitlines(keepends=True):
+            n_read += 1
+            yield line
+
+    tables = iter(extract_rows(orders(), chunks(), DAYS[:1], "orders.csv").tables)
+    assert n_read < 4
+    assert sum(table.num_rows for table in tables) == 2
+    assert n_read == CSV.count(b"\n")
 
 
 def test_partition_has_landed_with_a_row_of_a_later_one():

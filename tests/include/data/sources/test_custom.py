@@ -3,8 +3,10 @@ from __future__ import annotations
 from datetime import date
 from types import SimpleNamespace
 
+import pyarrow as pa
 import pytest
 
+from include.data.sources import base, custom
 from include.data.sources.custom import TeamSource
 from include.declarations import Column, CustomSource, Dataset
 from include.errors import DataError, ServiceUnavailable
@@ -38,6 +40,38 @@ def test_rows_of_any_kind_are_read(levels, kind):
     assert list(frame_of(extract)["id"]) == ["a", "b"]
     assert frame_of(extract)["level"].isna().tolist() == [False, True]
     assert extract.remarks == ()
+
+
+def test_mappings_are_read_when_their_batch_is_used(levels, monkeypatch):
+    monkeypatch.setattr(base, "READ_AHEAD_BYTES", 0)
+    monkeypatch.setattr(custom, "BATCH_ROWS", 2)
+    read = []
+
+    def rows():
+        for number in range(6):
+            read.append(number)
+            yield {"id": str(number), "level": 1.0}
+
+    levels[DAYS[0]] = rows()
+    tables = iter(TeamSource.create(SOURCE).read(dataset(), DAYS[:1]).tables)
+    sizes = [next(tables).num_rows, next(tables).num_rows]
+    assert (sizes, read) == ([0, 2], [0, 1])
+    assert (sum(table.num_rows for table in tables), read) == (4, list(range(6)))
+
+
+def test_name_that_later_mappings_have_is_not_lacking(levels, monkeypatch):
+    monkeypatch.setattr(custom, "BATCH_ROWS", 1)
+    levels[DAYS[0]] = [{"id": "a"}, {"level": 2.0, "id": "b", "depth": 3}, {"id": "c"}]
+    extract = TeamSource.create(SOURCE).read(dataset(), DAYS[:1])
+    assert frame_of(extract)["id"].tolist() == ["a", "b", "c"]
+    assert frame_of(extract)["level"].isna().tolist() == [True, False, True]
+    assert extract.remarks == (f"{SOURCE.path} returns columns that are not declared: depth",)
+
+
+def test_batch_without_a_column_is_refused(levels):
+    levels[DAYS[0]] = iter([pa.table({"id": ["a"], "level": [1.0]}), pa.table({"id": ["b"]})])
+    with pytest.raises(DataError, match=r"2013-07-01 has no level; .* returns id"):
+        TeamSource.create(SOURCE).read(dataset(), DAYS[:1])
 
 
 def test_partitions_without_rows_keep_their_columns(levels):

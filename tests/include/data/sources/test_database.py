@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import create_engine, event, text
 
+from include.data.sources import base
 from include.data.sources import database as database_module
 from include.data.sources.database import Changes, UpstreamDatabase, is_later
 from include.declarations import FileSource
@@ -70,6 +71,19 @@ def test_rows_are_read_in_batches_up_to_a_maximum(engine, monkeypatch):
     assert upstream.read(orders(many, volume=(1, 10_000)), DAYS[:1]).table.num_rows == 100_000
     with pytest.raises(DataError, match=r"2013-07-01 returned more than 500 rows, 10 times what the volume"):
         upstream.read(orders(many, volume=(1, 50)), DAYS[:1])
+
+
+def test_rows_are_streamed_from_the_server(engine, monkeypatch):
+    monkeypatch.setattr(base, "READ_AHEAD_BYTES", 0)
+    monkeypatch.setattr(database_module, "BATCH_ROWS", 100)
+    # The server computes the rows after the first ones only when they are fetched.
+    failing = "SELECT n::text AS id, 1 / (1000 - n) AS amount, true AS paid, " \
+              "CAST(:start AS timestamptz) AS placed_at, CAST(:end AS timestamptz) AS changed_at " \
+              "FROM generate_series(1, 2000) AS n"  # fmt: skip
+    tables = iter(UpstreamDatabase(engine).read(orders(failing), DAYS[:1]).tables)
+    assert [next(tables).num_rows for _ in range(3)] == [0, 100, 100]
+    with pytest.raises(DataError, match="for 2013-07-01 fails: division by zero"):
+        list(tables)
 
 
 def test_undeclared_column_is_remarked(engine, order):

@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import dataclasses
 import gzip
-from datetime import date
+from datetime import date, timedelta
 
 import pandas as pd
 import pytest
 
 from include.catalog import catalog
+from include.data.sources import files
 from include.data.sources.files import Landing
 from include.declarations import Column, Dataset, FileSource
 from include.errors import DataError, PartitionMissing
@@ -333,3 +334,16 @@ def test_rows_in_a_file_of_all_days_land_with_their_day(inbox, put, readings):
     assert frame_of(inbox.read(dataset, [DAY]))["id"].tolist() == ["a", "b"]
     with pytest.raises(PartitionMissing, match="2013-01-02"):
         inbox.read(dataset, [DAY, NEXT])
+
+
+def test_file_of_all_days_is_read_again_when_it_changed(inbox, put, readings, monkeypatch):
+    dataset = readings().model_copy(update={"source": FileSource(path="readings/all.csv", split_by="at")})
+    put("all", GOOD)
+    assert (inbox.missing(dataset, [DAY, NEXT]), inbox.newest) == ([NEXT], {})
+    monkeypatch.setattr(files, "MTIME_RESOLUTION", timedelta(days=-1))
+    inbox.missing(dataset, [DAY])
+    with monkeypatch.context() as unread:
+        unread.setattr(files, "newest_partition", None)
+        assert inbox.missing(dataset, [DAY, NEXT]) == [NEXT]
+    put("all", GOOD + GOOD.splitlines()[1].replace("2013-01-01", "2013-01-02") + "\n")
+    assert inbox.missing(dataset, [DAY, NEXT]) == []

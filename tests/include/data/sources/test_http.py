@@ -64,6 +64,21 @@ def test_404_means_that_a_partition_is_missing(service, upstream):
     assert service.missing(tides(), [DAY, NEXT]) == []
 
 
+def test_file_of_all_days_is_sent_again_when_it_changed(service, upstream):
+    columns = (Column(name="id", dtype="string"), Column(name="on", dtype="string"))
+    source = HttpSource(conn_id="harbour", path="/tides.csv", format="csv", split_by="on")
+    dataset = tides(source=source, columns=columns)
+    assert service.missing(dataset, [DAY, NEXT]) == [DAY, NEXT]
+    upstream.put("/tides.csv", "id,on\na,2013-07-01\n", headers={"ETag": '"1"'})
+    assert [service.missing(dataset, [DAY, NEXT]) for _ in range(2)] == [[NEXT]] * 2
+    assert [request.get("if-none-match") for request in upstream.requests] == [None, None, '"1"']
+    upstream.put("/tides.csv", "id,on\na,2013-07-02\n", headers={"ETag": '"2"'})
+    assert service.missing(dataset, [DAY, NEXT]) == []
+    upstream.put("/tides.csv", "id,on\na,2013-07-03\n")
+    assert service.missing(dataset, [date(2013, 7, 3)]) == []
+    assert service.newest["tides"][0] == {"If-None-Match": '"2"'}
+
+
 def test_missing_reads_no_content(service, upstream):
     upstream.put("/tides/2013-07-01.jsonl", b"x", length=1 << 40)
     assert service.missing(tides(), [DAY]) == []

@@ -53,5 +53,8 @@ KINDS = {
     "generator": lambda: (row for row in ROWS),
     "frame": pd.DataFrame(ROWS),
     "table": pa.Table.from_pylist(ROWS),
+    "tables": lambda: (pa.Table.from_pylist([row]) for row in ROWS),
+    "frames": lambda: (pd.DataFrame([row]) for row in ROWS),
+    "reader": lambda: pa.Table.from_pylist(ROWS).to_reader(max_chunksize=1),
 }
 OUTAGE = ServiceUnavailable("closed on Sundays")
