@@ -65,8 +65,9 @@ class ForeignKey(Declaration):
     """
     Each row has a row of `dataset` with the same values: those of `columns` in its columns `references`.
 
-    `references` are by default `columns`. The newest `partitions` partitions of the dataset are searched, by
-    default all; declare 1 for a table that lands whole each day. A row with a null in `columns` is not
+    `references` are by default `columns`. The partitions of the dataset are searched from the newest
+    backwards, as long as a key is missing and an older partition can hold it; with `partitions` so many of
+    the newest alone, which is 1 for a dataset that is read `whole`. A row with a null in `columns` is not
     checked.
     """
 

@@ -23,6 +23,7 @@ from include.partitions import day_of
 from include.settings import settings
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from sqlalchemy import Connection
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from include.certificates.certificate import Certificate
     from include.data.lake.delta_tables import Lake
     from include.declarations import Column, UseCase
+    from include.declarations.feature_selection import Spine
     from include.monitoring.drift import Drift, DriftOutcome
     from include.monitoring.label_quality import Quality
     from include.monitoring.slo import ServiceLevel
@@ -93,7 +95,8 @@ def check_quality(champion: ChampionContext, window: Window, connection: Connect
     """
     Compare the champion's predictions with the labels that have landed since.
 
-    Labels land late, so the windows before `window` are measured again. The result is that of the newest
+    Labels land late, so the windows before `window` are measured again; labels of older days are not read.
+    The result is that of the newest
     window with enough labels; its `windows` are the results of all windows, newest first. Of undated rows,
     those count whose entity is not in the champion's snapshot.
     """
@@ -101,24 +104,25 @@ def check_quality(champion: ChampionContext, window: Window, connection: Connect
     label = use_case.label
     selection = catalog().features_of(use_case)
     spine = selection.spine
-    label_times = [label.time] if label.time else []
-    labels = lake.read(label.dataset, columns=[*spine.label_keys, *label_times, DAY, label.column])
+    measured = [
+        window,
+        *windows.read_earlier_windows(connection, lake, use_case, selection, window, limit=N_EARLIER_WINDOWS),
+    ]
+    labels = read_labels(lake, use_case, spine, measured)
     baseline = label_quality.baseline_constant(use_case, champion.reference[TARGET])
     labels = with_pseudonyms(labels, _key_columns(use_case), settings().pseudonym_key)
     reference = with_pseudonyms(champion.reference, _key_columns(use_case), settings().pseudonym_key)
     due = windows.watermark(connection) - timedelta(days=catalog().datasets[label.dataset].lag_days)
-    earlier_windows = windows.read_earlier_windows(
-        connection, lake, use_case, selection, window, limit=N_EARLIER_WINDOWS
-    )
+    recurs = bool(reference.duplicated(list(spine.label_keys)).any())
     results = []
-    for past_window in (window, *earlier_windows):
+    for past_window in measured:
         predictions = past_window.predictions
         predictions = with_pseudonyms(predictions, _key_columns(use_case), settings().pseudonym_key)
         predictions = predictions[predictions[VERSION] == champion.state.champion]
         if use_case.split.by == "entity":
             predictions = _without_known_entities(predictions, reference, spine.keys)
         joined = label_quality.join_labels(
-            predictions, labels, use_case, keys=spine.label_keys, time=label.time
+            predictions, labels, use_case, keys=spine.label_keys, time=label.time, recurs=recurs
         )
         joined = joined.assign(**{label_quality.DUE: joined[windows.AT] <= due})
         result = label_quality.measure_quality(joined, use_case, baseline=baseline)
@@ -126,6 +130,34 @@ def check_quality(champion: ChampionContext, window: Window, connection: Connect
     conclusive = [result for result in results if result.outcome != "inconclusive"]
     newest = conclusive[0] if conclusive else results[0]
     return replace(newest, windows=tuple(results))
+
+
+def read_labels(lake: Lake, use_case: UseCase, spine: Spine, measured: Sequence[Window]) -> pd.DataFrame:
+    """
+    Return the labels that predictions in these windows may have: keys, time, day and label.
+
+    They are those from one window before the first event or request on. Where all labels are older, as when
+    events of the past are replayed, all are returned.
+    """
+    label = use_case.label
+    first = min(_first_day(window, spine) for window in measured)
+    first -= timedelta(days=use_case.drift.window_days)
+    published = lake.partitions(label.dataset)
+    partitions = [partition for partition in published if day_of(partition) >= first]
+    label_times = [label.time] if label.time else []
+    columns = [*spine.label_keys, *label_times, DAY, label.column]
+    return lake.read(label.dataset, partitions or None, columns=columns)
+
+
+def _first_day(window: Window, spine: Spine) -> date:
+    """Return the day of the first event or request of a window."""
+    days = [window.start.date()]
+    for name in (spine.time, DAY):
+        if name in window.predictions:
+            events = pd.to_datetime(window.predictions[name], utc=True).dropna()
+            if len(events):
+                days.append(events.min().date())
+    return min(days)
 
 
 def _key_columns(use_case: UseCase) -> list[Column]:

@@ -72,6 +72,7 @@ def join_labels(
     *,
     keys: Sequence[str],
     time: str | None = None,
+    recurs: bool = False,
 ) -> pd.DataFrame:
     """
     Join predictions with the labels that have landed.
@@ -79,7 +80,7 @@ def join_labels(
     A prediction gets the label of its entity with the same `time`, else the one of the same day. If there is
     none and no entity has labels of several days, it gets its entity's label, unless the entity was predicted
     on several days. Where entities recur, a request gets the label of the first day from the request on. Of
-    several predictions for one label the last counts, in the order of `AT` if there is one.
+    several predictions for one label the last counts, in the order of `AT`.
 
     Parameters
     ----------
@@ -90,8 +91,8 @@ def join_labels(
         Columns `keys` and the label, optionally `time` and the day.
     keys
         Columns of the entity.
-    time
-        Column with the time of the event.
+    time, recurs
+        Column with the time of the event; whether entities are known to have labels of several days.
 
     Returns
     -------
@@ -105,10 +106,12 @@ def join_labels(
     """
     entity = list(keys)
     targets = _encode_labels(labels, use_case, entity, time)
+    recurs = recurs or bool(targets.duplicated(entity).any())
     predicted = predictions.dropna(subset=entity).reset_index(drop=True)
     if AT in predicted:
         predicted = predicted.sort_values(AT, kind="stable", ignore_index=True)
-    joined = _match(predicted, targets, entity, time).drop_duplicates([*entity, _LABEL, _EVENT], keep="last")
+    matched = _match(predicted, targets, entity, time, recurs=recurs)
+    joined = matched.drop_duplicates([*entity, _LABEL, _EVENT], keep="last")
     target = joined[_LABEL].map(targets[TARGET]).astype("float64")
     landed = joined[_LABEL].notna().astype(bool)
     return joined.drop(columns=[_LABEL, _EVENT]).assign(**{TARGET: target}, **{LANDED: landed})
@@ -133,14 +136,13 @@ def _encode_labels(
 
 
 def _match(
-    predicted: pd.DataFrame, targets: pd.DataFrame, entity: list[str], time: str | None
+    predicted: pd.DataFrame, targets: pd.DataFrame, entity: list[str], time: str | None, *, recurs: bool
 ) -> pd.DataFrame:
     """Return the predictions with the index of their label, and the event of those without one."""
     matches = pd.Series(pd.NA, index=predicted.index, dtype="Int64")
     for column in [DAY] if time is None else [time, DAY]:
         if column in predicted and column in targets:
             matches = matches.fillna(_match_equal(predicted, targets, [*entity, column]))
-    recurs = bool(targets.duplicated(entity).any())
     matches = matches.fillna(_match_entity(predicted, targets, entity, recurs=recurs))
     events = _unmatched_event(predicted, matches, recurs=recurs)
     return predicted.assign(**{_LABEL: matches, _EVENT: events})

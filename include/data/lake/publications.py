@@ -27,8 +27,10 @@ PARTITIONS = "partitions"
 RUN = "run"
 TRY = "try"
 CODE = "code"
-# A copy of the records of old commits, which is read in one step. Delta's vacuum leaves such folders alone.
-INDEX = "_airworthy/publications.parquet"
+# Delta's vacuum leaves such folders alone.
+FOLDER = "_airworthy"
+# A copy of the records of old commits, which is read in one step.
+INDEX = f"{FOLDER}/publications.parquet"
 INDEX_INTERVAL = 32
 _TABLE_ID = b"table_id"
 _TIME = pa.timestamp("ms", tz="UTC")

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 # The null shares of a column are those of this many newest partitions.
 NEWEST_PARTITIONS = 28
 _NULLS = "null_count."
+_MINIMUM = "min."
+_MAXIMUM = "max."
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +69,36 @@ def table_statistics(lake: Lake, table: str) -> TableStatistics:
     )
 
 
+def value_ranges(lake: Lake, table: str, column: str) -> dict[Partition, tuple[Any, Any]]:
+    """
+    Return the smallest and the greatest value of a column in each partition; no file with rows is read.
+
+    A long text may be cut off, such that the values in the file lie between the two. A partition is missing
+    if the log does not have them of each file.
+    """
+    ranges: dict[Partition, tuple[Any, Any]] = {}
+    unknown: set[Partition] = set()
+    for file in _list_files(lake, table):
+        partition = _partition_of_file(file)
+        minimum = file.get(f"{_MINIMUM}{column}")
+        maximum = file.get(f"{_MAXIMUM}{column}")
+        if minimum is None or maximum is None:
+            unknown.add(partition)
+            continue
+        earlier = ranges.get(partition, (minimum, maximum))
+        ranges[partition] = (min(minimum, earlier[0]), max(maximum, earlier[1]))
+    return {partition: limits for partition, limits in ranges.items() if partition not in unknown}
+
+
 def _files_of(lake: Lake, table: str, partitions: Collection[Partition]) -> list[dict[str, Any]]:
     """Return what the log says of the files of some partitions."""
+    return [file for file in _list_files(lake, table) if _partition_of_file(file) in partitions]
+
+
+def _list_files(lake: Lake, table: str) -> list[dict[str, Any]]:
     with translate_storage_errors(lake.uri, lake.storage_options, lake.connection):
         opened = find_table(lake, table)
-        files = pa.table(opened.get_add_actions(flatten=True)).to_pylist() if opened else []
-    return [file for file in files if _partition_of_file(file) in partitions]
+        return pa.table(opened.get_add_actions(flatten=True)).to_pylist() if opened else []
 
 
 def _partition_of_file(file: Mapping[str, Any]) -> Partition:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from include.data.lake.partition_columns import DAY
+from include.data.snapshots.counted_days import Completeness, CountedDays
 from include.declarations.base import INTERNAL_PREFIX
 
 if TYPE_CHECKING:
@@ -18,25 +18,8 @@ if TYPE_CHECKING:
     from include.declarations import UseCase
     from include.declarations.feature_selection import Spine
 
+NO_ROWS = Completeness(0, 0, 0)
 _ORIGIN = f"{INTERNAL_PREFIX}origin"
-
-
-@dataclass(frozen=True, slots=True)
-class Completeness:
-    """
-    Numbers of rows to predict: all, with a row in the label's dataset, and with a label value.
-
-    A row whose label is null in the label's dataset, such as the delay of a cancelled flight, has landed.
-    """
-
-    rows: int
-    landed: int
-    labelled: int
-
-    @property
-    def share(self) -> float:
-        """Share of the rows that landed, between 0 and 1; 0 without rows."""
-        return self.landed / self.rows if self.rows else 0.0
 
 
 def share_landed(days: Iterable[Completeness]) -> float:
@@ -61,30 +44,43 @@ def label_completeness(
     Return the completeness of the labels of each of `days` that has rows of the spine, by ascending day.
 
     `versions` are the versions of the tables, by default the newest. Where the label's dataset is the spine,
-    each of its rows has landed.
+    each of its rows has landed. A day is counted once, and again when its rows or labels were published anew.
     """
-    label = use_case.label
-    table_versions = versions or {}
-    version = table_versions.get(spine.table)
-    spine_days = sorted(set(days) & set(lake.days(spine.table, version=version)))
+    versions = versions or {}
+    published = lake.days(spine.table, version=versions.get(spine.table))
+    spine_days = sorted(set(days) & set(published))
     if not spine_days:
         return {}
-    keys = [DAY, *spine.keys]
+    counted = CountedDays(use_case, spine, lake, versions)
+    counts = counted.read(spine_days)
+    new_days = [day for day in spine_days if day not in counts]
+    if new_days:
+        new_counts = _count_days(use_case, spine, lake, new_days, versions)
+        counts |= {day: new_counts.get(day.isoformat(), NO_ROWS) for day in new_days}
+        counted.write({day: counts[day] for day in new_days})
+    return {day: counts[day] for day in spine_days if counts[day].rows}
+
+
+def _count_days(
+    use_case: UseCase, spine: Spine, lake: Lake, days: Sequence[date], versions: Mapping[str, int]
+) -> Mapping[str, Completeness]:
+    """Return the completeness of published days of the spine that have rows, by the name of the day."""
+    label = use_case.label
+    version = versions.get(spine.table)
     if spine.table == label.dataset:
-        rows = lake.read(spine.table, spine_days, version=version, columns=[DAY, label.column])
-        counts = _completeness_by_day(rows.assign(landed=True, labelled=rows[label.column].notna()))
-    else:
-        rows = lake.read(spine.table, spine_days, version=version, columns=keys)
-        label_version = table_versions.get(label.dataset)
-        with_labels = set(lake.days(label.dataset, version=label_version))
-        label_days = [day for day in spine_days if day in with_labels]
-        labels = (
-            lake.read(label.dataset, label_days, version=label_version, columns=[*keys, label.column])
-            if label_days
-            else rows.iloc[:0].assign(**{label.column: None})
-        )
-        counts = count_labels(rows, labels, spine.keys, label.column)
-    return {day: counts[day.isoformat()] for day in spine_days if day.isoformat() in counts}
+        rows = lake.read(spine.table, days, version=version, columns=[DAY, label.column])
+        return _completeness_by_day(rows.assign(landed=True, labelled=rows[label.column].notna()))
+    keys = [DAY, *spine.keys]
+    rows = lake.read(spine.table, days, version=version, columns=keys)
+    label_version = versions.get(label.dataset)
+    with_labels = set(lake.days(label.dataset, version=label_version))
+    label_days = [day for day in days if day in with_labels]
+    labels = (
+        lake.read(label.dataset, label_days, version=label_version, columns=[*keys, label.column])
+        if label_days
+        else rows.iloc[:0].assign(**{label.column: None})
+    )
+    return count_labels(rows, labels, spine.keys, label.column)
 
 
 def count_labels(

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from include.catalog import Catalog
     from include.data.lake.delta_tables import Lake
-    from include.data.snapshots.label_completeness import Completeness
+    from include.data.snapshots.counted_days import Completeness
     from include.declarations import UseCase
     from include.declarations.feature_selection import FeatureSelection
 

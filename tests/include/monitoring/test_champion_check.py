@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from include.catalog import catalog
 from include.certificates.certificate import Certificate
 from include.data.lake.delta_tables import Lake
 from include.data.snapshots import snapshot as snapshots
 from include.database.tables import inference_log
 from include.errors import DataError
 from include.monitoring import champion_check
+from include.monitoring.windows import Window
 from include.pseudonyms import pseudonym
 from include.release import rollout, rollout_status
 from include.settings import settings
@@ -234,3 +236,30 @@ def test_personal_values_are_compared_as_pseudonyms(champion, lake, database, mo
     assert "carrier" in drift.per_column
     assert "distance" not in drift.per_column
     assert '"UA"' not in drift.html
+
+
+def window_of(start, **predictions):
+    end = start + timedelta(days=1)
+    return Window("requests", start, end, pd.DataFrame(), pd.DataFrame(predictions), requests=1)
+
+
+@pytest.mark.parametrize(
+    ("start", "predictions", "first"),
+    [
+        (datetime(2013, 1, 5, tzinfo=UTC), {}, DAYS[3]),
+        (datetime(2013, 1, 5, tzinfo=UTC), {"_airworthy_day": ["2013-01-04", "2013-01-03"]}, DAYS[1]),
+        (
+            datetime(2013, 1, 5, tzinfo=UTC),
+            {"scheduled_departure": pd.to_datetime(["2013-01-04T01:00Z", None])},
+            DAYS[2],
+        ),
+        (datetime(2026, 1, 1, tzinfo=UTC), {}, DAYS[0]),
+    ],
+    ids=["request", "day", "event", "replay"],
+)
+def test_labels_of_older_days_are_not_read(lake, start, predictions, first):
+    case = USE_CASE.model_copy(update={"drift": USE_CASE.drift.model_copy(update={"window_days": 1})})
+    windows = [window_of(start, **predictions), window_of(start)]
+    labels = champion_check.read_labels(lake, case, catalog().spine_of(case), windows)
+    assert set(labels["_airworthy_day"]) == {str(day) for day in DAYS if day >= first}
+    assert set(labels) == {"flight_id", "_airworthy_day", "air_time"}

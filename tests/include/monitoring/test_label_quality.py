@@ -181,11 +181,11 @@ def test_multiclass_baseline_is_the_share_of_each_class():
     assert shares.tolist() == [0.5, 0.5, 0.0]
 
 
-def recurring(predicted, labelled, *, time=None, event="_airworthy_day"):
+def recurring(predicted, labelled, *, recurs=False, time=None, event="_airworthy_day"):
     """Join predictions of entities that recur and return the targets: the positions of the labels."""
     predictions = pd.DataFrame(predicted).assign(_airworthy_prediction=1.0)
     labels = pd.DataFrame(labelled, columns=["shop", "till", event]).assign(air_time=range(len(labelled)))
-    joined = join_labels(predictions, labels, AIR_TIME, keys=["shop", "till"], time=time)
+    joined = join_labels(predictions, labels, AIR_TIME, keys=["shop", "till"], time=time, recurs=recurs)
     return joined["_airworthy_target"].astype(object).where(joined["_airworthy_landed"], None).tolist()
 
 
@@ -208,6 +208,12 @@ def test_request_of_a_recurring_entity_gets_the_next_day():
         3,
         None,
     ]
+
+
+def test_entity_of_which_one_label_is_read_may_recur():
+    predicted = {"shop": ["a"], "till": [0], "_airworthy_at": pd.to_datetime(["2013-07-02T01:00Z"])}
+    assert recurring(predicted, LABELLED[:2]) == [0]
+    assert recurring(predicted, LABELLED[:2], recurs=True) == [None]
 
 
 def test_request_with_the_time_of_the_event_gets_its_label():

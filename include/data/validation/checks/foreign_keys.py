@@ -7,8 +7,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import pandas as pd
-import pyarrow as pa
 
+from include.catalog import catalog
+from include.data.validation.checks.referenced_keys import ReferencedKeys
 from include.data.validation.results import CheckResult, row_result
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from include.declarations import Dataset, FeatureView, ForeignKey
 
 EXPECTATION = "expect_column_values_to_be_in_set"
-_NUMBER = "_airworthy_row"
 
 
 @dataclass(frozen=True)
@@ -33,11 +33,10 @@ class ForeignKeyCheck:
         columns = list(self.foreign_key.columns)
         if not batch.n_rows or not set(columns) <= set(batch.columns):
             return None
-        keys = self._keys
-        if keys is None:
+        if not self._keys.is_published:
             return self._unpublished()
         rows = batch.frame_of(columns).dropna()
-        unmatched = rows.loc[self._unmatched(rows, keys)]
+        unmatched = rows.loc[self._keys.unmatched(rows)]
         dataset = self.foreign_key.dataset
         return row_result(
             EXPECTATION,
@@ -53,30 +52,8 @@ class ForeignKeyCheck:
         )
 
     @cached_property
-    def _keys(self) -> pa.Table | None:
-        """Distinct keys of the other dataset, under the names of `columns`; None if it is not published."""
-        foreign_key = self.foreign_key
-        published = self.lake.partitions(foreign_key.dataset)
-        if not published:
-            return None
-        newest = None if foreign_key.partitions is None else published[-foreign_key.partitions :]
-        referenced = list(foreign_key.referenced_columns)
-        keys: pa.Table | None = None
-        for batch in self.lake.scan(foreign_key.dataset, newest, columns=referenced):
-            read = pa.Table.from_batches([batch]).rename_columns(list(foreign_key.columns))
-            both = read if keys is None else pa.concat_tables([keys, read])
-            keys = both.group_by(list(foreign_key.columns)).aggregate([])
-        return keys
-
-    def _unmatched(self, rows: pd.DataFrame, keys: pa.Table) -> list[int]:
-        """Return the index of the rows that have no match, ascending."""
-        columns = list(self.foreign_key.columns)
-        table = pa.Table.from_pandas(rows, preserve_index=False)
-        types = {name: keys.schema.field(name).type for name in columns}
-        compared = pa.table({name: table[name].cast(types[name]) for name in columns})
-        numbered = compared.append_column(_NUMBER, pa.array(rows.index, pa.int64()))
-        unmatched = numbered.join(keys, keys=columns, join_type="left anti")
-        return sorted(unmatched[_NUMBER].to_pylist())
+    def _keys(self) -> ReferencedKeys:
+        return ReferencedKeys(self.foreign_key, self.lake)
 
     def _unpublished(self) -> CheckResult:
         columns = ", ".join(self.foreign_key.columns)
@@ -98,5 +75,11 @@ class ForeignKeyCheck:
 
 
 def foreign_key_checks(declared: Dataset | FeatureView, lake: Lake) -> list[Check]:
-    """Return a check of each declared foreign key."""
-    return [ForeignKeyCheck(foreign_key, lake) for foreign_key in declared.foreign_keys]
+    """Return a check of each declared foreign key; of a dataset that is read whole, the newest landing."""
+    checks: list[Check] = []
+    for foreign_key in declared.foreign_keys:
+        dataset = catalog().datasets.get(foreign_key.dataset)
+        if dataset is not None and dataset.whole and foreign_key.partitions is None:
+            foreign_key = foreign_key.model_copy(update={"partitions": 1})
+        checks.append(ForeignKeyCheck(foreign_key, lake))
+    return checks

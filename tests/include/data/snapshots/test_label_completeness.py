@@ -8,7 +8,7 @@ import pytest
 from include.catalog import catalog
 from include.data.snapshots import label_completeness
 from include.data.snapshots import snapshot as snapshots
-from include.data.snapshots.label_completeness import Completeness
+from include.data.snapshots.counted_days import Completeness
 from include.errors import PartitionMissing
 
 ONE, TWO, THREE, FOUR = (date(2013, 1, day) for day in (1, 2, 3, 4))
@@ -63,6 +63,36 @@ def test_a_label_counts_once_and_only_for_its_own_day():
     )
     completeness = label_completeness.count_labels(rows, labels, ["id"], "late")
     assert completeness == {"a": Completeness(2, 1, 0), "b": Completeness(1, 0, 0)}
+
+
+def test_days_are_counted_again_only_when_they_changed(real_lake, lose, monkeypatch):
+    counted = []
+    count_days = label_completeness._count_days
+
+    def count(use_case, spine, lake, days, versions):
+        counted.append(days)
+        return count_days(use_case, spine, lake, days, versions)
+
+    monkeypatch.setattr(label_completeness, "_count_days", count)
+    days = [ONE, TWO, THREE]
+    first = label_completeness.label_completeness(DELAY, SPINE, real_lake, days)
+    assert label_completeness.label_completeness(DELAY, SPINE, real_lake, days) == first
+    snapshots.create(DELAY, real_lake, None)
+    assert counted == [days]
+    lose(TWO, 0.5)
+    again = label_completeness.label_completeness(DELAY, SPINE, real_lake, days)
+    assert counted == [days, [TWO]]
+    assert (again[ONE], again[TWO].landed < first[TWO].landed) == (first[ONE], True)
+
+
+def test_old_version_has_its_own_counts(real_lake, lose):
+    tables = ("flight_features", "arrivals")
+    versions = {table: real_lake.version(table) for table in tables}
+    before = label_completeness.label_completeness(DELAY, SPINE, real_lake, [TWO])
+    lose(TWO, 0.5)
+    assert label_completeness.label_completeness(DELAY, SPINE, real_lake, [TWO]) != before
+    same = label_completeness.label_completeness(DELAY, SPINE, real_lake, [TWO], versions=versions)
+    assert same == before
 
 
 def test_day_with_too_few_labels_is_excluded_by_the_snapshot(real_lake, lose):
