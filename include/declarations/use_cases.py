@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Self
+from collections.abc import Mapping
+from typing import Annotated, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from include.declarations.base import Declaration, Name, Tag, require_known, require_unique
 from include.declarations.costs import AnyCost
@@ -24,6 +25,8 @@ BINARY_CLASSES = 2
 MIN_RANDOM_FOLDS = 2
 MIN_CLASSES = 3
 
+Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=10)]
+
 
 class UseCase(Declaration):
     """
@@ -39,9 +42,11 @@ class UseCase(Declaration):
     With `tuning`, `build_model(**parameters)` takes the tuned parameters and has a default for each. `cost`
     is the cost of a wrong prediction. `baseline_by` names columns of the feature view, such as the hour: the
     baseline prediction is the mean target of each combination of their values in the training rows.
-    `prediction_range` are the least and the greatest prediction that are possible. `code` names further
-    modules and packages that the model is made of, as they are imported; they are packaged with the model, as
-    the module of its declaration is.
+    `prediction_range` are the least and the greatest prediction that are possible. A model whose features
+    determine the label in the data is refused; `allowed_determinants` names those that are known in time,
+    each with the reason, which its certificate states. `code` names further modules and packages that the
+    model is made of, as they are imported; they are packaged with the model, as the module of its
+    declaration is.
     """
 
     name: Name
@@ -59,6 +64,7 @@ class UseCase(Declaration):
     prediction_range: tuple[float, float]
     cost: AnyCost | None = None
     baseline_by: tuple[str, ...] = ()
+    allowed_determinants: Mapping[str, Reason] = {}
     split: Split = Split()
     training: Training = Training()
     tuning: Tuning | None = None
@@ -74,6 +80,7 @@ class UseCase(Declaration):
         self._complete_views()
         require_unique(self.features, "features")
         require_known(self.request, self.features, "request")
+        require_known(self.allowed_determinants, self.features, "allowed_determinants")
         require_known([self.metric], METRICS[self.task], f"metric of a {self.task} task")
         if self.prediction_range[0] >= self.prediction_range[1]:
             raise ValueError(f"prediction_range {self.prediction_range} is empty")

@@ -17,7 +17,7 @@ from include.data.feature_store.feature_rows import read_feature_rows
 from include.data.lake.partition_columns import DAY
 from include.data.snapshots.label_completeness import label_completeness, share_landed
 from include.data.snapshots.meanings import select_days
-from include.data.snapshots.target_encoding import TARGET, encode
+from include.data.snapshots.target_encoding import RAW_LABEL, TARGET, encode
 from include.errors import DataError, PartitionMissing
 
 if TYPE_CHECKING:
@@ -138,6 +138,8 @@ def read_snapshot(
     """
     Return the rows of a snapshot, sorted by day and key: keys, time, day, features and `target`.
 
+    Where `above` or `bands` divide the label, `RAW_LABEL` is the number; it is not part of the digest.
+
     Raises
     ------
     DataError
@@ -196,7 +198,10 @@ def _read_rows(
         rows = _join_labels(use_case, snapshot, lake, rows, spine.keys)
     rows = rows.dropna(subset=[TARGET]).sort_values([DAY, *spine.keys], ignore_index=True)
     target = encode(label, rows[TARGET])
-    return rows.assign(**{TARGET: target if use_case.task == "regression" else target.astype("int64")})
+    encoded = {TARGET: target if use_case.task == "regression" else target.astype("int64")}
+    if label.form in {"above", "bands"}:
+        encoded[RAW_LABEL] = rows[TARGET].astype("float64")
+    return rows.assign(**encoded)
 
 
 def _join_labels(
@@ -225,6 +230,7 @@ def _included_days(lake: Lake, table: str, snapshot: Snapshot) -> list[date]:
 
 
 def _digest(frame: pd.DataFrame) -> str:
+    frame = frame.drop(columns=RAW_LABEL, errors="ignore")
     digest = hashlib.sha256(json.dumps([[name, str(kind)] for name, kind in frame.dtypes.items()]).encode())
     digest.update(row_hashes(frame).tobytes())
     return digest.hexdigest()

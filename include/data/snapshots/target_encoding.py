@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 # Column of the target beside the features.
 TARGET = f"{INTERNAL_PREFIX}target"
+# Column of the number that `above` or `bands` divide into classes, as it is in the data.
+RAW_LABEL = f"{INTERNAL_PREFIX}raw_label"
 MAX_NAMED = 5
 
 

@@ -1,4 +1,4 @@
-"""Gates that apply to every use case: overlap, prediction range, golden rows and parity."""
+"""Gates that apply to every use case: overlap, determination, prediction range, golden rows and parity."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from include.data.snapshots.determination import describe_determinants, find_determinants, sample_rows
 from include.declarations import Gate
 from include.errors import ModelError
 from include.modeling.evaluation.context import evenly_spaced
@@ -46,6 +47,32 @@ class OverlapGate(PromotionGate[Gate]):
             reason = f"champion {champion.version} was trained on {champion.overlap} test rows"
             return self.verdict("fail", reason, figures)
         return self.verdict("pass", "neither model was trained on a test row", figures)
+
+
+class DeterminationGate(PromotionGate[Gate]):
+    """No feature equals or determines the label, alone or in a linear combination."""
+
+    def measure(self, context: EvaluationContext) -> Measurement:
+        """Return the features that hold the label of the training rows; there should be none."""
+        rows = sample_rows(context.train.frame)
+        determinants = find_determinants(self.use_case, rows)
+        problem = describe_determinants(self.use_case, determinants, len(rows)) if determinants else ""
+        return Measurement(figures={"determinants": len(determinants), "finding": problem}, rows=len(rows))
+
+    def judge(self, evidence: Evidence) -> Verdict:
+        """Fail if there is one; features that are allowed to be one stand in the reason."""
+        measurement = self.measurement(evidence)
+        figures: dict[str, Figure] = {
+            "rows": measurement.rows,
+            "determinants": measurement.figures["determinants"],
+        }
+        if measurement.figures["determinants"]:
+            return self.verdict("fail", str(measurement.figures["finding"]), figures)
+        reason = f"no feature determines the label in {measurement.rows:,} training rows"
+        allowed = [f"{name} ({why})" for name, why in self.use_case.allowed_determinants.items()]
+        if allowed:
+            reason += f"; declared as known in time, and not looked at: {', '.join(allowed)}"
+        return self.verdict("pass", reason, figures)
 
 
 class PredictionRangeGate(PromotionGate[Gate]):

@@ -26,7 +26,13 @@ from include.modeling.gates.calibration import CalibrationGate
 from include.modeling.gates.fairness import FairnessGate
 from include.modeling.gates.golden_predictions import GoldenPredictionsGate
 from include.modeling.gates.leakage import LeakageGate
-from include.modeling.gates.mandatory import GoldenRowsGate, OverlapGate, ParityGate, PredictionRangeGate
+from include.modeling.gates.mandatory import (
+    DeterminationGate,
+    GoldenRowsGate,
+    OverlapGate,
+    ParityGate,
+    PredictionRangeGate,
+)
 from include.modeling.gates.performance import ImprovementGate, OverfittingGate, ThresholdGate
 from include.modeling.gates.robustness import RobustnessGate
 from include.modeling.gates.signature import SignatureGate
@@ -56,6 +62,7 @@ GATES: Mapping[type[Gate], type[PromotionGate[Any]]] = {
 # By their names. They apply to every use case and block; a declared gate of the same name replaces one.
 MANDATORY: Mapping[str, type[PromotionGate[Any]]] = {
     "overlap": OverlapGate,
+    "determination": DeterminationGate,
     "golden": GoldenRowsGate,
     "parity": ParityGate,
     "prediction_range": PredictionRangeGate,

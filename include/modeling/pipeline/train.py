@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from include.certificates.certificate import model_digest
+from include.data.snapshots.determination import require_undetermined
 from include.errors import ConflictError
 from include.modeling.packaging.package import save_package
 from include.modeling.pipeline.workspace import (
@@ -54,6 +55,8 @@ def train_candidate(
     ------
     ConflictError
         If the earlier attempt used other data, code or parameters.
+    DataError
+        If features hold the label.
     TrainingFailed
         If the estimator cannot be fitted, or its predictions are invalid.
     """
@@ -74,6 +77,7 @@ def _train_and_log(
     use_case = workspace.use_case
     registry = workspace.registry
     package = workspace.workdir / "model"
+    require_undetermined(use_case, frame)
     splits = split_snapshot(use_case, frame)
     with measure_usage() as usage:
         trained = fit_candidate(use_case, estimator, splits)

@@ -34,6 +34,7 @@ class TuneModelOperator(ModelOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Tune the use case and return the result."""
         from include.data.snapshots import snapshot as snapshots
+        from include.data.snapshots.determination import require_undetermined
         from include.modeling.registry.provenance import current_provenance
         from include.modeling.training.build import estimator_builder
         from include.modeling.tuning.search import tune
@@ -48,5 +49,7 @@ class TuneModelOperator(ModelOperator):
             )
             self.candidate = {"run_id": run_id}
             frame = snapshots.read_snapshot(use_case, snapshot, LakeHook(self.lake_conn_id).lake)
+            # The training would refuse these rows: do not search for its parameters.
+            require_undetermined(use_case, frame)
             result = tune(site, build, frame, run_id=run_id, provenance=provenance, engine=self.engine)
         return asdict(result)

@@ -53,6 +53,7 @@ def test_rows_are_what_the_model_may_know_and_the_label(real_lake, delay, real_f
         "_airworthy_day",
         *delay.features,
         "_airworthy_target",
+        "_airworthy_raw_label",
     ]
     assert (len(frame), str(frame["_airworthy_target"].dtype)) == (snapshot.rows, "int64")
     arrivals = real_frames["arrivals"].dropna(subset=["arr_delay"])

@@ -71,7 +71,7 @@ def test_predictions_outside_0_to_1_fail_their_range(offset):
     verdicts = verdicts_of((), lambda frame: sound(frame) + offset)
     outcomes = {verdict.gate: verdict.outcome for verdict in verdicts}
     assert outcomes["prediction_range"] == "fail"
-    assert len(outcomes) == 5
+    assert len(outcomes) == 6
 
 
 def test_sample_is_evenly_spaced_and_always_the_same():

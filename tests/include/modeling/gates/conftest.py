@@ -40,6 +40,7 @@ EVIDENCE = Evidence(
     units=14,
     measurements={
         "golden/block": SAME_PREDICTIONS, "parity/block": SAME_PREDICTIONS, "signature/block": Measurement(),
+        "determination/block": Measurement(figures={"determinants": 0, "finding": ""}, rows=900),
     },
 )  # fmt: skip
 PASSED = LeakageRecord("flight_features", passed=60)

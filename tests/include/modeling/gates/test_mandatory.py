@@ -9,6 +9,7 @@ from include.modeling.gates import MANDATORY
 from include.modeling.gates.mandatory import (
     MAX_PREDICTION_GAP,
     PARITY_ROWS,
+    DeterminationGate,
     OverlapGate,
     PredictionRangeGate,
 )
@@ -99,3 +100,23 @@ def test_predictions_stay_in_the_declared_range(predictions, outcome):
     assert verdict.outcome == outcome
     lowest, highest = (f"{prediction:.4g}" for prediction in predictions)
     assert verdict.reason == f"predictions lie in {lowest} to {highest}; 0 to 1000 is declared"
+
+
+@pytest.mark.parametrize(("column", "outcome"), [(None, "pass"), ("temp", "fail")], ids=["none", "label"])
+def test_determination_names_the_feature_of_the_label(column, outcome):
+    def with_label(frame):
+        return frame if column is None else frame.assign(**{column: frame["_airworthy_target"] * 2.0})
+
+    verdicts = {verdict.gate: verdict for verdict in verdicts_of((), rows=with_label)}
+    verdict = verdicts["determination"]
+    assert verdict.outcome == outcome
+    finding = "no feature determines the label" if column is None else "temp determines it: each of 2 values"
+    assert finding in verdict.reason
+    assert verdict.figures["rows"] > 1_000
+
+
+def test_determination_states_the_reasons_of_exceptions():
+    use_case = AIR_TIME.model_copy(update={"allowed_determinants": {"dest": "It is known by contract."}})
+    verdict = DeterminationGate(Gate(kind="determination"), use_case).judge(EVIDENCE)
+    assert (verdict.outcome, verdict.gate) == ("pass", "determination")
+    assert "dest (It is known by contract.)" in verdict.reason

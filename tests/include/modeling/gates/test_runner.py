@@ -62,24 +62,27 @@ def test_declared_signature_replaces_the_mandatory_one():
 def test_failing_gates_do_not_hide_each_other():
     different = Measurement(figures={"largest_gap": 1.0}, rows=50)
     incompatible = Measurement(figures={"champion": 3}, items=({"column": "hour", "why": "is required now"},))
-    evidence = with_measurements(golden=different, parity=different, signature=incompatible)
+    determined = Measurement(figures={"determinants": 1, "finding": "the label is known"}, rows=50)
+    evidence = with_measurements(
+        golden=different, parity=different, signature=incompatible, determination=determined
+    )
     evidence = evidence.model_copy(update={"overlap": 3, "prediction_range": (-1.0, 2.0)})
     assert [verdict.gate for verdict in failed(judge_gates(USE_CASE, evidence))] == list(MANDATORY)
 
 
-@pytest.mark.parametrize("gate", ["golden", "parity", "signature"])
+@pytest.mark.parametrize("gate", ["determination", "golden", "parity", "signature"])
 def test_gate_with_a_problem_fails_and_names_it(gate):
     evidence = with_measurements(**{gate: Measurement(problem="the disk is full")})
     verdicts = judge_gates(USE_CASE, evidence)
     (verdict,) = failed(verdicts)
     assert (verdict.gate, verdict.reason) == (gate, "could not be judged: the disk is full")
-    assert len(verdicts) == 8
+    assert len(verdicts) == 9
 
 
 def test_gates_without_a_measurement_fail():
     verdicts = judge_gates(USE_CASE, EVIDENCE.model_copy(update={"measurements": {}}))
     reasons = {verdict.gate: verdict.reason for verdict in failed(verdicts)}
-    assert reasons.keys() == {"golden", "parity", "signature"}
+    assert reasons.keys() == {"determination", "golden", "parity", "signature"}
     assert "declared after the evaluation" in reasons["parity"]
 
 
