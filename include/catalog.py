@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from functools import cached_property
 from importlib import import_module
 from inspect import Parameter, signature
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
 
-from include.declarations import CustomSource, Dataset, FeatureView, UseCase
+from include.declarations import CustomSource, Dataset, FeatureView, UseCase, consistency
 from include.declarations.feature_selection import FeatureSelection, Spine
 from include.declarations.features import as_dataset
 from include.declarations.files import declaring_files
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import ModuleType
 
-    from include.declarations import ViewSource
 
 # The name that a module of a package defines, and its type.
 PACKAGES: dict[str, tuple[str, type[BaseModel]]] = {
@@ -189,7 +187,9 @@ def discover(root: str) -> Catalog:
     views = DeclarationPackage(
         root, "features", lambda view, others: _check_view(view, datasets, others, root)
     )
-    use_cases = DeclarationPackage(root, "use_cases", lambda case, _: _check_use_case(case, datasets, views))
+    use_cases = DeclarationPackage(
+        root, "use_cases", lambda case, _: _check_use_case(case, datasets, views, root)
+    )
     return Catalog(datasets, views, use_cases)
 
 
@@ -239,33 +239,36 @@ def _require_tunable(build: Callable[..., Any], parameters: Mapping[str, Any]) -
     arguments = signature(build).parameters.values()
     with_default = {argument.name for argument in arguments if argument.default is not Parameter.empty}
     for name in parameters:
-        _require_name(name, with_default, "tuning.parameters, arguments of build_model() with a default")
+        consistency.require_name(
+            name, with_default, "tuning.parameters, arguments of build_model() with a default"
+        )
 
 
 def _check_dataset(dataset: Dataset, datasets: Mapping[str, Dataset]) -> None:
-    _check_foreign_keys(dataset, datasets)
+    checks = [
+        lambda: consistency.check_foreign_keys(dataset, datasets),
+        lambda: consistency.check_landing_path(dataset, datasets),
+    ]
     if isinstance(dataset.source, CustomSource):
-        dataset.source.require_usable()
-
-
-def _check_foreign_keys(declared: Dataset | FeatureView, datasets: Mapping[str, Dataset]) -> None:
-    types = {column.name: column.dtype for column in declared.columns}
-    for foreign_key in declared.foreign_keys:
-        _require_name(foreign_key.dataset, datasets, "foreign_keys.dataset")
-        referenced = {column.name: column.dtype for column in datasets[foreign_key.dataset].columns}
-        for column, other in zip(foreign_key.columns, foreign_key.referenced_columns, strict=True):
-            _require_name(other, referenced, "foreign_keys.references")
-            if types[column] != referenced[other]:
-                raise DeclarationError(
-                    f"foreign_keys: {column} is a {types[column]}, but {other} of {foreign_key.dataset} is a "
-                    f"{referenced[other]}: no value of one equals one of the other"
-                )
+        checks.append(dataset.source.require_usable)
+    consistency.require_all(checks)
 
 
 def _check_view(
     view: FeatureView, datasets: DeclarationPackage, views: Mapping[str, FeatureView], root: str
 ) -> None:
-    _check_foreign_keys(view, datasets)
+    consistency.require_all(
+        [
+            lambda: consistency.check_view_name(view, datasets),
+            lambda: consistency.check_foreign_keys(view, datasets),
+            lambda: _check_view_sources(view, datasets, views, root),
+        ]
+    )
+
+
+def _check_view_sources(
+    view: FeatureView, datasets: DeclarationPackage, views: Mapping[str, FeatureView], root: str
+) -> None:
     for source in view.sources:
         datasets.require_no_problem(source.dataset, "sources.dataset")
     as_dataset(view, views, datasets)
@@ -274,67 +277,31 @@ def _check_view(
         read = views.get(source.dataset)
         declared[source.dataset] = as_dataset(read, views, datasets) if read else datasets[source.dataset]
     for source in view.sources:
-        _require_lookback(view, source, declared[source.dataset])
-    has_build = hasattr(declaration_module("features", view.name, root), "build")
-    check_view_sources(view, declared, has_build=has_build)
+        consistency.check_lookback(view, source, declared[source.dataset])
+    check_view_sources(view, declared, has_build=_has_build(view.name, root))
 
 
-def _check_use_case(case: UseCase, datasets: DeclarationPackage, views: DeclarationPackage) -> None:
+def _check_use_case(
+    case: UseCase, datasets: DeclarationPackage, views: DeclarationPackage, root: str
+) -> None:
     for name in case.feature_views:
         views.require_no_problem(name, "feature_view")
-        _require_name(name, views, "feature_view")
+        consistency.require_name(name, views, "feature_view")
     datasets.require_no_problem(case.label.dataset, "label.dataset")
-    _require_name(case.label.dataset, datasets, "label.dataset")
+    consistency.require_name(case.label.dataset, datasets, "label.dataset")
     selection = FeatureSelection.of(case, views, datasets)
-    for feature in case.features:
-        _require_usable_feature(feature, case, selection)
-    _require_days(datasets[case.label.dataset])
-    label_columns = {column.name: column for column in datasets[case.label.dataset].columns}
-    _require_name(case.label.column, label_columns, "label.column")
-    case.label.check_column(label_columns[case.label.column], case.task)
-    for name in case.feature_views:
-        check_split(case, views[name])
+    checks = [
+        lambda: consistency.check_features(
+            case, selection, views, has_build=lambda name: _has_build(name, root)
+        ),
+        lambda: consistency.check_label(case, datasets[case.label.dataset], selection),
+        *(lambda name=name: check_split(case, views[name]) for name in case.feature_views),
+    ]
+    consistency.require_all(checks)
 
 
-def _require_days(dataset: Dataset) -> None:
-    """Raise DeclarationError if the labels of a day in UTC are not in partitions of that day."""
-    if dataset.granularity in {"week", "month"} or dataset.calendar.time_zone != "UTC":
-        raise DeclarationError(
-            f"label.dataset: the partitions of {dataset.name} are no days or hours in UTC, in which labels "
-            "are joined to features; declare it with granularity day or hour and without time_zone"
-        )
-
-
-def _require_lookback(view: FeatureView, source: ViewSource, dataset: Dataset) -> None:
-    """Raise DeclarationError if no partition that the view reads of a dataset is known in time."""
-    missing = dataset.known_after - view.known_after - source.lookback
-    if missing > timedelta(0):
-        raise DeclarationError(
-            f"sources: {dataset.name} is known {dataset.known_after} after a partition begins, and "
-            f"{view.name}, which looks back {source.lookback}, is built {view.known_after} after one begins: "
-            f"nothing of {dataset.name} would be known in time. Look back {missing} further, remove "
-            f"{dataset.name}, or correct `known_from`"
-        )
-
-
-def _require_usable_feature(name: str, case: UseCase, selection: FeatureSelection) -> None:
-    origin = selection.origins[name]
-    if origin.column in selection.entity_types:
-        raise DeclarationError(
-            f"features: {name!r} is the entity of {origin.table}: a model would learn entities by heart"
-        )
-    if origin == (case.label.dataset, case.label.column):
-        raise DeclarationError(f"features: {name!r} is the label: nobody can send it before the event")
-    if selection.columns[name].dtype == "timestamp":
-        raise DeclarationError(
-            f"features: {name!r} is a timestamp: those of new rows are later than all of the training rows. "
-            f"Derive a feature from it, such as the hour, in {origin.table}"
-        )
-
-
-def _require_name(name: str, existing: Mapping[str, Any] | set[str], field: str) -> None:
-    if name not in existing:
-        raise DeclarationError(f"{field}: {name!r} does not exist; there are {', '.join(sorted(existing))}")
+def _has_build(view: str, root: str) -> bool:
+    return hasattr(declaration_module("features", view, root), "build")
 
 
 def _format_problem(error: BaseException) -> str:

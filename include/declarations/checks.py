@@ -130,11 +130,22 @@ def require_checkable(
     freshness: Freshness | None,
     stability: Stability | None,
     foreign_keys: Iterable[ForeignKey],
+    key: Sequence[str],
 ) -> None:
     """Raise ValueError if a check names a column that does not exist or has another type."""
     names = {column.name for column in columns}
     moments = {column.name for column in columns if column.dtype == "timestamp"}
     require_known([freshness.column] if freshness else [], moments, "freshness.column")
-    require_known(stability.columns if stability else [], names, "stability.columns")
+    watched = stability.columns if stability else ()
+    require_known(watched, names, "stability.columns")
+    for name in watched:
+        if name in moments:
+            raise ValueError(
+                f"stability.columns: {name} is a timestamp, and later in each partition; use `freshness`"
+            )
+        if (name,) == tuple(key):
+            raise ValueError(
+                f"stability.columns: {name} is the key, whose values do not occur again; remove it"
+            )
     for foreign_key in foreign_keys:
         require_known(foreign_key.columns, names, "foreign_keys.columns")

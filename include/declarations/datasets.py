@@ -87,7 +87,7 @@ class Dataset(Declaration):
         require_known(self.key, names, "key")
         moments = {column.name for column in self.columns if column.dtype == "timestamp"}
         require_known([self.known_at] if self.known_at else [], moments, "known_at")
-        require_checkable(self.columns, self.freshness, self.stability, self.foreign_keys)
+        require_checkable(self.columns, self.freshness, self.stability, self.foreign_keys, self.key)
         if self.granularity != "hour" and self.stability and "hour" in self.stability.compare_with:
             raise ValueError(f"stability.compare_with: a {self.granularity} has no hours")
         require_volume(self.volume)

@@ -128,7 +128,7 @@ class FeatureView(Declaration):
         require_table_name(self.name)
         for source in self.sources:
             require_known(source.columns, types, "sources.columns")
-        require_checkable(self.columns, self.freshness, self.stability, self.foreign_keys)
+        require_checkable(self.columns, self.freshness, self.stability, self.foreign_keys, self.keys)
         if self.granularity != "hour" and self.stability and "hour" in self.stability.compare_with:
             raise ValueError(f"stability.compare_with: a {self.granularity} has no hours")
         known_at = (

@@ -7,7 +7,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from include.declarations.gates.base import Gate, JudgedUseCase
-from include.declarations.metrics import Metric
+from include.declarations.metrics import GREATER_IS_BETTER, Metric
 
 
 class _MetricGate(Gate):
@@ -41,7 +41,21 @@ class Threshold(_MetricGate):
             raise ValueError(f"{self.metric} is never above 1, minimum {self.minimum} is impossible")
         if self.metric != "r2" and self.maximum is not None and self.maximum < 0:
             raise ValueError(f"{self.metric} is never below 0, maximum {self.maximum} is impossible")
+        self._require_direction()
         return self
+
+    def _require_direction(self) -> None:
+        """Raise ValueError if only bad models pass."""
+        if self.metric in GREATER_IS_BETTER and self.minimum is None:
+            raise ValueError(
+                f"{self.metric} is better the greater it is, so maximum={self.maximum:g} alone would refuse "
+                "only good models; declare a minimum"
+            )
+        if self.metric not in GREATER_IS_BETTER and self.maximum is None:
+            raise ValueError(
+                f"{self.metric} is better the smaller it is, so minimum={self.minimum:g} alone would refuse "
+                "only good models; declare a maximum"
+            )
 
 
 class Improvement(_MetricGate):
