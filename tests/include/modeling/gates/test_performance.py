@@ -24,7 +24,8 @@ def threshold(**limits):
     ("bounds", "outcome"),
     [
         ({"minimum": 0.69}, "pass"), ({"minimum": 0.7}, "pass"), ({"minimum": 0.71}, "fail"),
-        ({"maximum": 0.71}, "pass"), ({"maximum": 0.7}, "pass"), ({"maximum": 0.69}, "fail"),
+        ({"minimum": 0, "maximum": 0.71}, "pass"), ({"minimum": 0, "maximum": 0.7}, "pass"),
+        ({"minimum": 0, "maximum": 0.69}, "fail"),
         ({"minimum": 0.6, "maximum": 0.8}, "pass"),
     ],
 )  # fmt: skip
