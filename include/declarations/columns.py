@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import StrictFloat, StrictInt, StrictStr, model_validator
@@ -69,6 +70,10 @@ class Column(Declaration):
                 yield f"minimum, maximum: a {self.dtype} has no bounds; remove them, or declare a number"
         elif low > high:
             yield f"minimum {low} is above maximum {high}"
+        elif self.dtype == "number" and any(
+            _exceeds_doubles(bound) for bound in (self.minimum, self.maximum)
+        ):
+            yield "minimum, maximum: a number is at most 1.8e308; remove the bound"
         elif self.dtype == "integer" and not _includes_integer(low, high):
             yield f"minimum, maximum: there is no integer from {low} to {high}"
 
@@ -90,6 +95,11 @@ class Column(Declaration):
         outside = [str(value) for value in numbers if not low <= value <= high]
         if outside and not wrong:
             yield f"allowed: {', '.join(outside)} is outside of minimum and maximum"
+
+
+def _exceeds_doubles(bound: float | None) -> bool:
+    """Return whether a bound is an integer that no double reaches."""
+    return bound is not None and abs(bound) > sys.float_info.max
 
 
 def _includes_integer(low: float, high: float) -> bool:

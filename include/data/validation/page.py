@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from include.data.validation.results import json_value
+from include.data.validation.sentences import full_message, json_value
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -67,7 +67,7 @@ def _table_row(result: CheckResult) -> dict[str, Any]:
         "failed": _failed_rows(result),
         "examples": ", ".join(str(json_value(example)) for example in result.examples),
         "observed": "" if result.observed is None else json_value(result.observed),
-        "message": result.message,
+        "message": full_message(result),
     }
 
 

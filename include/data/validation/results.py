@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from include.data.reading.raw import escape
 from include.data.validation.batch import Batch, concat_batches
+from include.data.validation.sentences import full_message, json_value, sentence
 from include.errors import QualityFailed
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 FAILED = "_failed"
 REASONS = "_reasons"
 MAX_EXAMPLES = 3
-MAX_EXAMPLE_LENGTH = 120
 # The keys of a result in the table `gate_result`: the view `gate_finding` reads them.
 RECORDED_FIELDS = (
     "expectation",
@@ -67,6 +66,10 @@ class CheckResult:
         Numbers of the rows of the examples, from 0; empty if the check is not of single rows.
     error : str
         Why the check could not be run; empty if it was run.
+    causes : mapping of str to int
+        Number of failed rows by the cause of their failure, where causes are told apart.
+    row_causes : tuple of str
+        Cause (failed_rows,) of each failed row, in the order of `row_numbers`; empty without causes.
     """
 
     expectation: str
@@ -83,6 +86,8 @@ class CheckResult:
     row_numbers: Array | None = field(default=None, repr=False, compare=False)
     example_rows: tuple[int, ...] = ()
     error: str = ""
+    causes: Mapping[str, int] = field(default_factory=dict)
+    row_causes: tuple[str, ...] = field(default=(), repr=False, compare=False)
 
     @property
     def name(self) -> str:
@@ -96,7 +101,8 @@ class CheckResult:
     def as_json(self) -> dict[str, Any]:
         """Return the recorded fields as plain JSON."""
         record = {name: getattr(self, name) for name in RECORDED_FIELDS}
-        return record | {"examples": [json_value(example) for example in self.examples]}
+        examples = [json_value(example) for example in self.examples]
+        return record | {"examples": examples, "message": full_message(self)}
 
 
 class Check(Protocol):
@@ -145,7 +151,7 @@ def merge_results(parts: Iterable[Sequence[CheckResult]]) -> list[CheckResult]:
         for result in results:
             check = (result.expectation, result.column, repr(result.parameters))
             earlier = merged.get(check)
-            bounded = replace(result, row_numbers=None)
+            bounded = replace(result, row_numbers=None, row_causes=())
             merged[check] = bounded if earlier is None else _merge_pair(earlier, bounded)
     return list(merged.values())
 
@@ -162,6 +168,7 @@ def _merge_pair(first: CheckResult, second: CheckResult) -> CheckResult:
         blocking=first.blocking or second.blocking,
         checked_rows=sum(counts) if counts else None,
         error=first.error or second.error,
+        causes=dict(Counter(first.causes) + Counter(second.causes)),
     )
 
 
@@ -251,7 +258,8 @@ class ValidationResult:
             for result in self.results
             if not (result.success or result.blocking) and result.severity == "critical"
         ]
-        failures = "; ".join(sentence(result) for result in (*blocking, *causes))
+        # What is wrong with single rows is why there are too few of them.
+        failures = "; ".join(sentence(result) for result in (*causes, *blocking))
         raise QualityFailed(f"{subject}: {self._verdict()} {failures}. {self._remedy()}")
 
     def _verdict(self) -> str:
@@ -313,27 +321,6 @@ class PartitionReport(ValidationResult):
 def passed(results: Sequence[CheckResult]) -> bool:
     """Return whether no result blocks."""
     return not any(result.blocking for result in results)
-
-
-def sentence(result: CheckResult) -> str:
-    """Return the failure with the number of rows and examples."""
-    text = f"{result.name}: {result.message}"
-    if not result.examples:
-        return text
-    examples = [str(json_value(example)) for example in result.examples]
-    for position, number in enumerate(result.example_rows):
-        examples[position] += f" in row {number + 1:,}"
-    return f"{text} ({result.failed_rows:,} times, for example {', '.join(examples)})"
-
-
-def json_value(value: Any) -> Any:
-    """Return the value if JSON has it, else its text, shortened."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    if isinstance(value, int | float | bool | None):
-        return value
-    text = escape(str(value))
-    return text if len(text) <= MAX_EXAMPLE_LENGTH else f"{text[:MAX_EXAMPLE_LENGTH]}…"
 
 
 def _format_value(value: Any) -> str:

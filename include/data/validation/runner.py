@@ -121,9 +121,12 @@ class RejectedRows:
                 continue
             positions = result.row_numbers - self._first_number
             self.mask[positions] = True
-            for position in positions.tolist():
+            causes = result.row_causes or [""] * len(positions)
+            for position, cause in zip(positions.tolist(), causes, strict=True):
                 self._failed_checks[position].append(result.name)
-                self._reasons[position].append(result.message)
+                self._reasons[position].append(
+                    f"{result.message}: it is {cause}" if cause else result.message
+                )
 
     def accepted(self, batch: Batch) -> Batch:
         """Return the rows of the whole batch that were not rejected."""

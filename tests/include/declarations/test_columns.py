@@ -7,6 +7,7 @@ from include.declarations import Column
 
 IMPOSSIBLE = {
     "no allowed value": ({"dtype": "string", "allowed": ()}, "x: allowed: it is empty"),
+    "bound beyond all numbers": ({"dtype": "number", "maximum": 10**400}, "a number is at most 1.8e308"),
     "texts of an integer": ({"dtype": "integer", "allowed": ("1", "2")}, "allowed: '1', '2' is no integer"),
     "fraction of an integer": ({"dtype": "integer", "allowed": (1, 1.5)}, "allowed: 1.5 is no integer"),
     "number of a text": ({"dtype": "string", "allowed": (1,)}, "allowed: 1 is no string"),

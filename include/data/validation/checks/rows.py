@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import sys
-from dataclasses import dataclass, field
+from collections import Counter
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from include.data.lake.dtypes import TIMESTAMP
+from include.data.reading.misfit_causes import misfit_cause
 from include.data.reading.raw import display
 from include.data.reading.table import MALFORMED, MalformedLine
 from include.data.validation.checks.freshness import format_duration
@@ -71,8 +73,15 @@ class TypeCheck:
     misfits: pd.Series[Any] = field(repr=False)
 
     def run(self, batch: Batch) -> CheckResult:
-        """Return the values that are not of the type."""
-        return row_result(
+        """Return the values that are not of the type, and why."""
+        # Values recur: each cause is looked for once. Of 1 and true only the type differs.
+        causes: dict[tuple[type, Any], str] = {}
+        for value in self.misfits:
+            key = (type(value), value)
+            if key not in causes:
+                causes[key] = misfit_cause(value, self.column.dtype)
+        row_causes = tuple(causes[type(value), value] for value in self.misfits)
+        result = row_result(
             "expect_column_values_to_be_of_type",
             self.column.name,
             self.misfits.map(display),
@@ -80,6 +89,7 @@ class TypeCheck:
             checked_rows=batch.n_rows,
             parameters={"type_": self.column.dtype},
         )
+        return replace(result, causes=dict(Counter(row_causes)), row_causes=row_causes)
 
 
 @dataclass(frozen=True)
@@ -172,8 +182,8 @@ class RangeCheck:
         if not pa.types.is_integer(values.type) and not pa.types.is_floating(values.type):
             return self._impossible()
         is_integer = pa.types.is_integer(values.type)
-        minimum = _clip(math.ceil(self.minimum)) if is_integer else self.minimum
-        maximum = _clip(math.floor(self.maximum)) if is_integer else self.maximum
+        minimum = _clip(math.ceil(self.minimum)) if is_integer else _double_from(self.minimum)
+        maximum = _clip(math.floor(self.maximum)) if is_integer else -_double_from(-self.maximum)
         failed = to_mask(pc.less(values, pa.scalar(minimum))) | to_mask(
             pc.greater(values, pa.scalar(maximum))
         )
@@ -220,7 +230,15 @@ class RangeCheck:
     @property
     def limits(self) -> str:
         """What a valid value is."""
-        return f"between {self.minimum:g} and {self.maximum:g}" if self.is_bounded else "finite"
+        minimum = self.column.minimum
+        maximum = self.column.maximum
+        if minimum is None and maximum is None:
+            return "finite"
+        if maximum is None:
+            return f"at least {_format_bound(self.minimum)}"
+        if minimum is None:
+            return f"at most {_format_bound(self.maximum)}"
+        return f"between {_format_bound(minimum)} and {_format_bound(maximum)}"
 
 
 def missing_column_result(column: str, *, success: bool = False) -> CheckResult:
@@ -282,6 +300,17 @@ def to_mask(values: pa.Array | pa.ChunkedArray) -> Array:
     """Return booleans as a mask (n,), False for a null."""
     mask: Array = pc.fill_null(values, fill_value=False).to_numpy(zero_copy_only=False)
     return mask
+
+
+def _double_from(bound: float) -> float:
+    """Return the smallest double that is not below the bound, which may be an integer of any length."""
+    nearest = float(bound)
+    return nearest if nearest >= bound else math.nextafter(nearest, math.inf)
+
+
+def _format_bound(bound: float) -> str:
+    """Return a bound as it is declared: an integer with all of its digits."""
+    return str(bound) if isinstance(bound, int) else f"{bound:g}"
 
 
 def _clip(bound: int) -> int:

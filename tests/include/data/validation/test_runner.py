@@ -10,6 +10,7 @@ import pytest
 
 from include.catalog import catalog
 from include.data.quarantine.rows import from_record, to_record
+from include.data.reading import misfit_causes as causes
 from include.data.reading.raw import display
 from include.data.reading.values import plain
 from include.data.validation.batch import Batch
@@ -79,21 +80,21 @@ def test_good_rows_are_accepted_in_their_declared_types(good):
     ("spoil", "reason"),
     [
         (with_value("speed", 3, 1048.36), "speed is not between 0 and 150"),
-        (with_value("speed", 3, np.inf), "speed is no number"),
-        (with_value("gust", 3, -np.inf), "gust is no number"),
+        (with_value("speed", 3, np.inf), f"speed is no number: it is {causes.NUMBER_RANGE}"),
+        (with_value("gust", 3, -np.inf), f"gust is no number: it is {causes.NUMBER_RANGE}"),
         (with_value("speed", 3, np.nan), "speed is null"),
         (with_value("speed", 3, None), "speed is null"),
-        (with_value("speed", 3, "fast"), "speed is no number"),
-        (with_value("speed", 3, True), "speed is no number"),
-        (with_value("stops", 3, 1.5), "stops is no integer"),
+        (with_value("speed", 3, "fast"), f"speed is no number: it is {causes.TEXT}"),
+        (with_value("speed", 3, True), f"speed is no number: it is {causes.TRUTH}"),
+        (with_value("stops", 3, 1.5), f"stops is no integer: it is {causes.FRACTION}"),
         (with_value("stops", 3, 11), "stops is not between 0 and 9"),
-        (with_value("seen", 3, pd.Timestamp("2013-01-01")), "seen is no timestamp"),
+        (with_value("seen", 3, pd.Timestamp("2013-01-01")), f"seen is no timestamp: it is {causes.NO_ZONE}"),
         (with_value("seen", 3, pd.NaT), "seen is null"),
         (with_value("origin", 3, "SFO"), "origin is none of EWR, JFK"),
         (with_value("origin", 3, None), "origin is null"),
         (with_value("id", 3, None), "id is null"),
-        (with_value("id", 3, ["f3"]), "id is no string"),
-        (with_value("id", 3, 3), "id is no string"),
+        (with_value("id", 3, ["f3"]), f"id is no string: it is {causes.OTHER}"),
+        (with_value("id", 3, 3), f"id is no string: it is {causes.NUMBER}"),
     ],
 )
 def test_bad_row_is_quarantined_as_it_came_with_the_reason(good, spoil, reason):

@@ -7,18 +7,22 @@ from datetime import date, timedelta
 import pandas as pd
 import pytest
 
+from include.data.reading import misfit_causes as causes
 from include.data.reading.table import MALFORMED, MalformedLine
 from include.data.validation.batch import Batch
 from include.data.validation.checks.rows import (
     MalformedLineCheck,
     MissingColumnCheck,
     PartitionWindowCheck,
+    RangeCheck,
     TypeCheck,
     type_checks,
     value_checks,
     window_checks,
 )
 from include.data.validation.expectations import run_expectations
+from include.data.validation.results import merge_results
+from include.data.validation.sentences import sentence
 from include.data.validation.suites import row_expectations
 from include.declarations import Column
 from include.partitions import Calendar
@@ -50,6 +54,25 @@ def test_type_check_names_the_values_as_they_came():
     assert (result.examples, result.message) == ((r"fast\u0000",), "speed is no number")
     assert result.row_numbers.tolist() == [1]
     assert result.parameters == {"type_": "number"}
+
+
+def test_type_check_counts_the_causes_over_all_batches():
+    count = Column(name="count", dtype="integer")
+    first = TypeCheck(count, pd.Series({0: "0.24", 1: "NA", 2: 1.5})).run(batch(count=[None] * 3))
+    second = TypeCheck(count, pd.Series({3: True, 4: 0.5})).run(batch(count=[None] * 2))
+    assert first.row_causes == (causes.FRACTION, causes.NULL_MARKER, causes.FRACTION)
+    (merged,) = merge_results([[first], [second]])
+    assert merged.causes == {causes.FRACTION: 3, causes.NULL_MARKER: 1, causes.TRUTH: 1}
+    assert sentence(merged).startswith(
+        "expect_column_values_to_be_of_type(count): count is no integer: in 3 rows it is a number with a "
+        "fraction; declare the column as number; in 1 rows it is a text that often stands for null; declare"
+    )
+    assert sentence(second).endswith("(2 times, for example true in row 4, 0.5 in row 5)")
+
+
+def test_values_of_the_type_have_no_cause():
+    result = TypeCheck(SPEED, pd.Series(dtype=object)).run(batch(speed=[1.0]))
+    assert (result.success, result.causes, sentence(result).endswith(": ")) == (True, {}, True)
 
 
 def test_missing_column_blocks():
@@ -137,3 +160,38 @@ def test_rules_agree_with_great_expectations():
 
 def summary(result):
     return result.name, result.severity, result.success, result.failed_rows, result.message
+
+
+@pytest.mark.parametrize(
+    ("dtype", "bounds", "values", "failed"),
+    [
+        ("integer", {"maximum": 2**53 + 1}, [2**53, 2**53 + 1, 2**53 + 2], [2]),
+        ("integer", {"minimum": -(2**63) + 1}, [-(2**63), -(2**63) + 1], [0]),
+        ("integer", {"maximum": 2**63 - 2}, [2**63 - 1, 2**63 - 2], [0]),
+        ("number", {"maximum": 2**53 + 1}, [2.0**53, 2.0**53 + 2], [1]),
+        ("number", {"minimum": 2**53 + 1}, [2.0**53, 2.0**53 + 2], [0]),
+        ("number", {"maximum": 10**20}, [1e19, 1e20, 1.1e20], [2]),
+        ("number", {"maximum": 0.1}, [0.1, 0.10000000000000002], [1]),
+    ],
+)
+def test_bounds_are_compared_exactly(dtype, bounds, values, failed):
+    column = Column(name="a", dtype=dtype, **bounds)
+    kind = "Int64" if dtype == "integer" else "float64"
+    (check,) = [check for check in value_checks([column], ()) if isinstance(check, RangeCheck)]
+    result = check.run(batch(a=pd.array(values, dtype=kind)))
+    assert result.row_numbers.tolist() == failed
+    (bound,) = bounds.values()
+    assert str(bound) in result.message
+
+
+@pytest.mark.parametrize(
+    ("bounds", "limits"),
+    [
+        ({"minimum": 0}, "at least 0"),
+        ({"maximum": 2**62 + 1}, "at most 4611686018427387905"),
+        ({"minimum": 0, "maximum": 9.5}, "between 0 and 9.5"),
+        ({}, "finite"),
+    ],
+)
+def test_limits_are_named_as_they_are_declared(bounds, limits):
+    assert RangeCheck(Column(name="a", dtype="number", **bounds)).limits == limits
