@@ -34,7 +34,7 @@ from airworthy.operators.ingestion import (
 )
 from airworthy.operators.publication import PublishDatasetOperator
 from airworthy.sensors.landing import PartitionLandedSensor
-from airworthy.timetables import ingestion_timetable, last_ingestion_date
+from airworthy.timetables import LandingTimetable, last_ingestion_date
 from include.catalog import catalog
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def ingestion_dag(dataset: Dataset) -> DAG:
 
     @dag(
         dag_id=dag_id,
-        schedule=ingestion_timetable(dataset),
+        schedule=LandingTimetable(dataset.availability),
         start_date=START,
         end_date=last_ingestion_date(dataset),
         catchup=False,

@@ -10,11 +10,13 @@ from zoneinfo import ZoneInfo
 from include.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 Granularity: TypeAlias = Literal["hour", "day", "week", "month"]
 # The first day of a day, week or month; or an hour, as the aware `datetime` in UTC at which it begins.
 Partition: TypeAlias = date
+# When a partition is known: at its start, its end, or this long after its start (negative: before it).
+KnownFrom: TypeAlias = Literal["start", "end"] | timedelta
 
 FORMAT = "%Y-%m-%d"
 HOUR_FORMAT = "%Y-%m-%dT%H"
@@ -37,11 +39,12 @@ class Calendar:
     granularity: Granularity = "day"
     time_zone: str = "UTC"
 
-    def start_of(self, partition: Partition) -> datetime:
-        """Return the moment, in UTC, at which a partition begins."""
-        if isinstance(partition, datetime):
-            return partition
-        return datetime.combine(partition, time(), ZoneInfo(self.time_zone)).astimezone(UTC)
+    def start_of(self, partition: Partition, days: int = 0) -> datetime:
+        """Return the moment, in UTC, at which a partition begins, or so many days of its zone later."""
+        later = partition + timedelta(days=days)
+        if isinstance(later, datetime):
+            return later
+        return datetime.combine(later, time(), ZoneInfo(self.time_zone)).astimezone(UTC)
 
     def end_of(self, partition: Partition) -> datetime:
         """Return the first moment, in UTC, after a partition."""
@@ -54,6 +57,10 @@ class Calendar:
         if self.granularity == "month":
             return self.partition_of(partition.replace(day=28) + timedelta(days=4))
         return partition + timedelta(days=7 if self.granularity == "week" else 1)
+
+    def preceding(self, partition: Partition) -> Partition:
+        """Return the partition that ends when this one begins."""
+        return self.partition_at(self.start_of(partition) - timedelta(microseconds=1))
 
     def partition_of(self, day: date) -> Partition:
         """Return the day, week or month that contains a day."""
@@ -116,14 +123,92 @@ class Calendar:
         DataError
             With the name of the first such partition.
         """
-        future = [partition for partition in partitions if self.start_of(partition) > now]
-        if future:
-            raise DataError(
-                f"{format_partition(future[0])} has not begun yet: it is {now:%Y-%m-%d %H:%M} UTC. "
-                "Run it after it has begun, or correct the partition."
-            )
+        _require_past(partitions, self.start_of, now)
 
 
+@dataclass(frozen=True, slots=True)
+class Availability:
+    """
+    When partitions are known: the one definition for runs, features, labels, embargoes and lateness.
+
+    Parameters
+    ----------
+    calendar
+        Partitions.
+    known_from
+        Begin of the lag: the end of a partition, its start, or so long after its start.
+    lag_days
+        Days, of the calendar's zone, from then until a partition is known.
+    """
+
+    calendar: Calendar
+    known_from: KnownFrom = "end"
+    lag_days: int = 0
+
+    def due_at(self, partition: Partition) -> datetime:
+        """Return the moment from which a partition is known: it has landed, or its features are online."""
+        first = self.calendar.following(partition) if self.known_from == "end" else partition
+        return self.calendar.start_of(first, self.lag_days) + self._offset
+
+    def run_at(self, partition: Partition) -> datetime:
+        """
+        Return when the run begins that waits for a partition: the last midnight of the zone before it is
+        due, or the last full hour for hours.
+        """
+        step = timedelta(hours=1) if self.calendar.granularity == "hour" else timedelta(days=1)
+        # One step less than the offset, rounded up: two partitions never have one run.
+        steps = -(-self._offset // step) - 1
+        first = self.calendar.following(partition) if self.known_from == "end" else partition
+        if self.calendar.granularity == "hour":
+            return self.calendar.start_of(first, self.lag_days) + steps * step
+        return self.calendar.start_of(first, self.lag_days + steps)
+
+    def newest_due(self, moment: datetime) -> Partition:
+        """Return the newest partition that is known at a moment."""
+        return self._newest(moment, self.due_at)
+
+    def newest_run(self, moment: datetime) -> Partition:
+        """Return the newest partition whose run begins at a moment or before it."""
+        return self._newest(moment, self.run_at)
+
+    def usable_from(self, day: date) -> date:
+        """Return the first day, after `day`, at whose begin in UTC all data of `day` is known."""
+        partitions = self.calendar.overlapping(start_of(day), end_of(day))
+        due = max(self.due_at(partition) for partition in partitions)
+        morning = due.date() if due.time() == time() else due.date() + timedelta(days=1)
+        return max(morning, day + timedelta(days=1))
+
+    @property
+    def embargo_days(self) -> int:
+        """Days before the begin of a day of which not all data is known by then."""
+        return (self.usable_from(EPOCH) - EPOCH).days - 1
+
+    def require_open(self, partitions: Iterable[Partition], now: datetime) -> None:
+        """
+        Raise an error if one of these partitions has not begun, and is not waited for yet.
+
+        Raises
+        ------
+        DataError
+            With the name of the first such partition.
+        """
+        _require_past(partitions, lambda part: min(self.calendar.start_of(part), self.run_at(part)), now)
+
+    @property
+    def _offset(self) -> timedelta:
+        return self.known_from if isinstance(self.known_from, timedelta) else timedelta(0)
+
+    def _newest(self, moment: datetime, clock: Callable[[Partition], datetime]) -> Partition:
+        partition = self.calendar.partition_at(moment)
+        while clock(partition) > moment:
+            partition = self.calendar.preceding(partition)
+        while clock(self.calendar.following(partition)) <= moment:
+            partition = self.calendar.following(partition)
+        return partition
+
+
+# A Monday.
+EPOCH = date(2001, 1, 1)
 DAYS = Calendar()
 HOURS = Calendar("hour")
 
@@ -184,6 +269,17 @@ def contiguous_ranges(partitions: Iterable[Partition], calendar: Calendar = DAYS
         else:
             ranges.append([partition])
     return ranges
+
+
+def _require_past(
+    partitions: Iterable[Partition], clock: Callable[[Partition], datetime], now: datetime
+) -> None:
+    future = [partition for partition in partitions if clock(partition) > now]
+    if future:
+        raise DataError(
+            f"{format_partition(future[0])} has not begun yet: it is {now:%Y-%m-%d %H:%M} UTC. "
+            "Run it after it has begun, or correct the partition."
+        )
 
 
 def _parse_range(partition_key: str) -> tuple[Partition, Partition]:

@@ -15,7 +15,12 @@ from airworthy.links import (
     ProfileLink,
     RejectedRowsLink,
 )
-from airworthy.timetables import DayMapper, PublishedHourTimetable, PublishedPartitionTimetable
+from airworthy.timetables import (
+    DayMapper,
+    LandingTimetable,
+    PublishedHourTimetable,
+    PublishedPartitionTimetable,
+)
 from airworthy.ui import reports
 from include.settings import settings
 
@@ -35,7 +40,7 @@ class AirworthyPlugin(AirflowPlugin):
         ProfileLink(),
         RejectedRowsLink(),
     ]
-    timetables = [PublishedPartitionTimetable, PublishedHourTimetable]
+    timetables = [LandingTimetable, PublishedPartitionTimetable, PublishedHourTimetable]
     partition_mappers = [DayMapper]
     fastapi_apps = [{"name": "airworthy", "app": reports.reports_app, "url_prefix": "/airworthy"}]
     external_views = [

@@ -8,6 +8,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from include.partitions import KnownFrom
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -25,8 +27,6 @@ Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 Tag = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,30}$")]
 Share = Annotated[float, Field(ge=0, le=1)]
 Duration = Annotated[timedelta, Field(ge=timedelta(0))]
-# When a partition is known: at its start, its end, or this long after its start (negative: before it).
-KnownFrom = Literal["start", "end"] | timedelta
 Severity = Literal["critical", "warning", "info"]
 Environment = Literal["dev", "uat", "prod"]
 # Columns of ours begin with it, and no declared name does: it begins with a letter.

@@ -32,7 +32,7 @@ from include.declarations.checks import (
 from include.declarations.columns import Column
 from include.declarations.file_formats import PARTITION, FileFormat
 from include.declarations.sources import AnySource, DatabaseSource
-from include.partitions import Calendar, Granularity
+from include.partitions import Availability, Calendar, Granularity
 
 # A dataset that is read whole has no first partition.
 FIRST_LANDING = date(1970, 1, 1)
@@ -43,15 +43,14 @@ class Dataset(Declaration):
     A table that arrives in partitions, one of each `granularity`: hour, day, week (from Monday) or month.
 
     Hours are in UTC; days, weeks and months begin at midnight in `time_zone`, by default UTC. A week or month
-    is named by its first day. A day lands `lag_days` days after its begin, a week or month so long after its
-    end; the sensor waits `landing_timeout` for it. `volume`
-    bounds its number of accepted rows. If more than the share `quarantine_limit` (0 to 1) of its rows is
+    is named by its first day. A partition is due when it is known; its run begins on the last midnight in
+    `time_zone`, or full hour, before that, and waits until `landing_timeout` after it was due. `volume` bounds its number of accepted rows. If more than the share `quarantine_limit` (0 to 1) of its rows is
     rejected, the whole partition is rejected. `key` are the columns that identify a row. `expectations` is a
     function that returns expectations of Great Expectations, or its import path.
 
     A row is known from the timestamp in its column `known_at`, without it from the moment at which its
-    partition is: at its end plus the lag, or, with `known_from`, at its start plus the lag (`"start"`), or so
-    long after that (a duration; negative if it is known before).
+    partition is: `lag_days` days (of `time_zone`) after its end, or, with `known_from`, after its start
+    (`"start"`), and a duration so much later (negative if it is known before).
 
     With `whole`, the file at the source is all of the data: a partition is what was read on a day, and the
     newest one replaces the ones before. A nightly run that reads the same rows again publishes nothing.
@@ -103,6 +102,11 @@ class Dataset(Declaration):
     def calendar(self) -> Calendar:
         """How the data is divided into partitions."""
         return Calendar(self.granularity, self.time_zone or "UTC")
+
+    @property
+    def availability(self) -> Availability:
+        """When its partitions are known."""
+        return Availability(self.calendar, self.known_from, self.lag_days)
 
     @property
     def known_after(self) -> timedelta:

@@ -31,7 +31,7 @@ from include.declarations.checks import (
 from include.declarations.columns import Column
 from include.declarations.datasets import Dataset
 from include.errors import DeclarationError
-from include.partitions import Calendar
+from include.partitions import Availability, Calendar
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -170,6 +170,11 @@ class FeatureView(Declaration):
             raise ValueError(
                 f"{', '.join(declared)}: rows without a time have none; remove it, or declare `time`"
             )
+
+    @property
+    def availability(self) -> Availability:
+        """When its partitions are online."""
+        return Availability(self.calendar, self.known_from)
 
     @property
     def known_after(self) -> timedelta:

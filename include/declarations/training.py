@@ -48,7 +48,7 @@ class Split(Declaration):
 
     By `time`, in days from the end of the data: training, then validation, then test. `embargo_days` days
     before validation and before test are not used, since on the first day of each the labels of the days
-    before were not known yet; by default it is the lag of the label's dataset.
+    before were not known yet; by default they follow from when the label's dataset is known.
 
     By `entity`, for rows without a time: the shares (0 to 1) of the entities are chosen at random by `seed`.
     An entity is in the same part as long as the shares and the seed stay, also when data lands anew.

@@ -96,8 +96,7 @@ def check_quality(champion: ChampionContext, window: Window, connection: Connect
     Compare the champion's predictions with the labels that have landed since.
 
     Labels land late, so the windows before `window` are measured again; labels of older days are not read.
-    The result is that of the newest
-    window with enough labels; its `windows` are the results of all windows, newest first. Of undated rows,
+    The result is that of the newest window with enough labels; its `windows` are the results of all windows, newest first. Of undated rows,
     those count whose entity is not in the champion's snapshot.
     """
     use_case = champion.use_case
@@ -112,7 +111,8 @@ def check_quality(champion: ChampionContext, window: Window, connection: Connect
     baseline = label_quality.baseline_constant(use_case, champion.reference[TARGET])
     labels = with_pseudonyms(labels, _key_columns(use_case), settings().pseudonym_key)
     reference = with_pseudonyms(champion.reference, _key_columns(use_case), settings().pseudonym_key)
-    due = windows.watermark(connection) - timedelta(days=catalog().datasets[label.dataset].lag_days)
+    available = catalog().datasets[label.dataset].availability
+    known_until = available.calendar.end_of(available.newest_due(windows.watermark(connection)))
     recurs = bool(reference.duplicated(list(spine.label_keys)).any())
     results = []
     for past_window in measured:
@@ -124,7 +124,7 @@ def check_quality(champion: ChampionContext, window: Window, connection: Connect
         joined = label_quality.join_labels(
             predictions, labels, use_case, keys=spine.label_keys, time=label.time, recurs=recurs
         )
-        joined = joined.assign(**{label_quality.DUE: joined[windows.AT] <= due})
+        joined = joined.assign(**{label_quality.DUE: joined[windows.AT] < known_until})
         result = label_quality.measure_quality(joined, use_case, baseline=baseline)
         results.append(replace(result, window=(past_window.start, past_window.end)))
     conclusive = [result for result in results if result.outcome != "inconclusive"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -117,16 +117,14 @@ def run_days(context: Context) -> list[date]:
     return partitions.parse_key(partition_key(context))
 
 
-def run_partitions(
-    context: Context, calendar: Calendar, *, lead: timedelta = timedelta(0)
-) -> list[Partition]:
+def run_partitions(context: Context, calendar: Calendar) -> list[Partition]:
     """
     Return the partitions of the run, oldest first.
 
-    :raises DataError: if one of them does not start within `lead`
+    :raises DataError: if one of them has not started yet
     """
     selected = calendar.parse(partition_key(context))
-    calendar.require_started(selected, datetime.now(UTC) + lead)
+    calendar.require_started(selected, datetime.now(UTC))
     return selected
 
 
@@ -134,9 +132,11 @@ def declared_partitions(context: Context, declared: Dataset | FeatureView) -> li
     """
     Return the partitions of the run in the granularity of a dataset or feature view, oldest first.
 
-    :raises DataError: if one of them has not started yet, and is not known before its start
+    :raises DataError: if one of them has not started yet, and is not waited for before its start
     """
-    return run_partitions(context, declared.calendar, lead=max(timedelta(0), -declared.known_after))
+    selected = declared.calendar.parse(partition_key(context))
+    declared.availability.require_open(selected, datetime.now(UTC))
+    return selected
 
 
 def moves_watermark(context: Context) -> bool:

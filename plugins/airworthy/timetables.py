@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow import sdk
+import pendulum
+from pydantic import TypeAdapter
+
 from airflow.partition_mappers.base import PartitionMapper
 from airflow.timetables.simple import PartitionedAssetTimetable
 from airflow.timetables.trigger import CronPartitionTimetable
 
-from include.partitions import FORMAT, HOUR_FORMAT, hours_of
+from include.partitions import FORMAT, HOUR_FORMAT, Availability, hours_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,25 +27,66 @@ if TYPE_CHECKING:
 INCOMPLETE = "incomplete"
 _DAYS = CronPartitionTimetable("0 0 * * *", timezone="UTC", key_format=FORMAT)
 _HOURS = CronPartitionTimetable("0 * * * *", timezone="UTC", key_format=HOUR_FORMAT)
-# Cron expression.
+# Cron expressions of the begin of partitions.
 _SCHEDULES = {"hour": "0 * * * *", "day": "0 0 * * *", "week": "0 0 * * 1", "month": "0 0 1 * *"}
 
 
-def ingestion_timetable(dataset: Dataset) -> sdk.CronPartitionTimetable:
+class LandingTimetable(CronPartitionTimetable):
     """
-    Return the timetable that runs for each partition of a dataset.
+    Runs once for each partition of a dataset, on the last midnight, or full hour, before it is due.
 
-    It runs for a day or hour as many days after its begin as it lands, and for a week or month at its end:
-    for what lands later, the sensor waits (`landing_delay`).
+    A backfill has one run for each partition that begins between the first and the last day.
+
+    Example::
+
+        @dag(schedule=LandingTimetable(catalog().datasets["flights"].availability))
+
+    :param availability: when the partitions of the dataset are due
     """
-    is_hourly = dataset.granularity == "hour"
-    runs_per_day = 24 if is_hourly else 1
-    return sdk.CronPartitionTimetable(
-        _SCHEDULES[dataset.granularity],
-        timezone=dataset.calendar.time_zone,
-        run_offset=-1 if _runs_at_end(dataset) else -runs_per_day * dataset.lag_days,
-        key_format=HOUR_FORMAT if is_hourly else FORMAT,
-    )
+
+    description = "On the last midnight, or full hour, before a partition is due"
+
+    def __init__(self, availability: Availability) -> None:
+        granularity = availability.calendar.granularity
+        super().__init__(
+            _SCHEDULES[granularity],
+            timezone=availability.calendar.time_zone,
+            key_format=HOUR_FORMAT if granularity == "hour" else FORMAT,
+        )
+        self.availability = availability
+
+    def serialize(self) -> dict[str, Any]:
+        """Return the arguments as JSON types."""
+        return TypeAdapter(Availability).dump_python(self.availability, mode="json")
+
+    @classmethod
+    def deserialize(cls, data: dict[str, Any]) -> LandingTimetable:
+        """Return the timetable that `serialize` described."""
+        return cls(TypeAdapter(Availability).validate_python(data))
+
+    def iter_partition_dagrun_infos(self, *, earliest: datetime, latest: datetime) -> Iterable[DagRunInfo]:
+        """Return the runs of a backfill: Airflow's, for which a partition is its begin."""
+        begins = CronPartitionTimetable(
+            self._expression, timezone=self._timezone, key_format=self._key_format
+        )
+        return begins.iter_partition_dagrun_infos(earliest=earliest, latest=latest)
+
+    def _get_partition_date(self, *, run_date: DateTime) -> DateTime:
+        partition = self.availability.newest_run(run_date)
+        return _to_pendulum(self.availability.calendar.start_of(partition))
+
+    def _get_next(self, current: DateTime) -> DateTime:
+        newest = self.availability.newest_run(current)
+        return _to_pendulum(self.availability.run_at(self.availability.calendar.following(newest)))
+
+    def _get_prev(self, current: DateTime) -> DateTime:
+        return self._align_to_prev(current.subtract(microseconds=1))
+
+    def _align_to_next(self, current: DateTime) -> DateTime:
+        return self._get_next(current.subtract(microseconds=1))
+
+    def _align_to_prev(self, current: DateTime) -> DateTime:
+        return _to_pendulum(self.availability.run_at(self.availability.newest_run(current)))
 
 
 def last_ingestion_date(dataset: Dataset) -> datetime | None:
@@ -51,20 +94,11 @@ def last_ingestion_date(dataset: Dataset) -> datetime | None:
     last = dataset.last_partition
     if last is None:
         return None
-    if _runs_at_end(dataset):
-        return dataset.calendar.end_of(last)
-    if dataset.granularity == "hour":
-        return hours_of(last + timedelta(days=dataset.lag_days))[-1]
-    return dataset.calendar.start_of(last + timedelta(days=dataset.lag_days))
+    return dataset.availability.run_at(hours_of(last)[-1] if dataset.granularity == "hour" else last)
 
 
-def landing_delay(dataset: Dataset) -> timedelta:
-    """Return how long after the begin of its run a partition lands."""
-    return timedelta(days=dataset.lag_days if _runs_at_end(dataset) else 0)
-
-
-def _runs_at_end(dataset: Dataset) -> bool:
-    return dataset.granularity in {"week", "month"}
+def _to_pendulum(moment: datetime) -> DateTime:
+    return pendulum.instance(moment)
 
 
 class DayMapper(PartitionMapper):

@@ -26,7 +26,7 @@ def pending_changes(context: Context, dataset: Dataset, source: Any, lake: Lake)
     if dataset.watermark is None or not run_context.moves_watermark(context):
         return None
     since = context["asset_state_store"][assets.dataset(dataset.name)].get(KEY)
-    current = run_context.run_partitions(context, dataset.calendar)[-1]
+    current = run_context.declared_partitions(context, dataset)[-1]
     changes = source.changes(dataset, since, current, lake.partitions(dataset.name))
     late = [format_partition(partition) for partition in changes.late]
     return {"watermark": changes.watermark, "late": late}

@@ -12,6 +12,7 @@ from include.errors import DataError
 
 DAY = date(2013, 7, 1)
 FIVE = datetime(2013, 7, 1, 5, tzinfo=UTC)
+NEW_YORK = partitions.Calendar("day", "America/New_York")
 
 
 @pytest.mark.parametrize(("partition", "name"), [(DAY, "2013-07-01"), (FIVE, "2013-07-01T05")])
@@ -137,3 +138,65 @@ def test_local_day_that_has_not_begun_is_refused():
     tokyo.require_started([DAY], evening)
     with pytest.raises(DataError, match="2013-07-01 has not begun yet"):
         partitions.DAYS.require_started([DAY], evening)
+
+
+@pytest.mark.parametrize(
+    ("calendar", "known_from", "lag_days", "partition", "run_at", "due_at"),
+    [
+        (partitions.DAYS, "end", 0, "2013-07-01", "2013-07-01T00", "2013-07-02T00"),
+        (partitions.DAYS, "start", 1, "2013-07-01", "2013-07-01T00", "2013-07-02T00"),
+        (partitions.DAYS, timedelta(hours=-24), 0, "2013-07-03", "2013-07-01T00", "2013-07-02T00"),
+        (partitions.HOURS, "end", 0, "2013-07-01T05", "2013-07-01T05", "2013-07-01T06"),
+        (partitions.Calendar("week"), "end", 3, "2013-07-01", "2013-07-10T00", "2013-07-11T00"),
+        (partitions.Calendar("month"), "start", 40, "2013-02-01", "2013-03-12T00", "2013-03-13T00"),
+        # The day has 23 hours, and a lag of a day ends at midnight all the same.
+        (NEW_YORK, "end", 1, "2013-03-09", "2013-03-10T05", "2013-03-11T04"),
+        (NEW_YORK, timedelta(hours=6), 1, "2013-11-02", "2013-11-03T04", "2013-11-03T10"),
+    ],
+)  # fmt: skip
+def test_a_run_begins_before_its_partition_is_due(
+    calendar, known_from, lag_days, partition, run_at, due_at
+):
+    declared = partitions.Availability(calendar, known_from, lag_days)
+    (parsed,) = calendar.parse(partition)
+    assert declared.run_at(parsed) == datetime.fromisoformat(f"{run_at}:00Z")
+    due = datetime.fromisoformat(f"{due_at}:00Z")
+    assert declared.due_at(parsed) == due
+    assert declared.newest_due(due) == parsed
+    assert declared.newest_due(due - timedelta(seconds=1)) == calendar.preceding(parsed)
+
+
+@given(
+    st.sampled_from(["hour", "day", "week", "month"]),
+    st.sampled_from(["start", "end", timedelta(hours=-30), timedelta(minutes=90), timedelta(days=1)]),
+    st.integers(0, 40),
+    st.sampled_from(["UTC", "America/New_York", "Australia/Lord_Howe"]),
+    st.datetimes(datetime(2012, 1, 1), datetime(2014, 1, 1), timezones=st.just(UTC)),
+)
+def test_each_partition_has_a_run_of_its_own(granularity, known_from, lag_days, zone, moment):
+    calendar = partitions.Calendar(granularity, "UTC" if granularity == "hour" else zone)
+    declared = partitions.Availability(calendar, known_from, lag_days)
+    newest = declared.newest_run(moment)
+    following = calendar.following(newest)
+    assert declared.run_at(newest) <= moment < declared.run_at(following)
+    assert calendar.preceding(following) == newest
+
+
+@pytest.mark.parametrize(
+    ("granularity", "known_from", "lag_days", "embargo"),
+    [("day", "end", 0, 0), ("day", "end", 2, 2), ("day", "start", 1, 0), ("day", timedelta(hours=30), 0, 1),
+     ("day", timedelta(hours=-9), 0, 0), ("hour", "end", 0, 0), ("hour", timedelta(minutes=90), 0, 1)],
+)  # fmt: skip
+def test_embargo_are_the_days_that_are_not_known_yet(granularity, known_from, lag_days, embargo):
+    declared = partitions.Availability(partitions.Calendar(granularity), known_from, lag_days)
+    assert declared.embargo_days == embargo
+    assert declared.usable_from(DAY) == DAY + timedelta(days=embargo + 1)
+
+
+def test_partition_that_is_known_before_it_begins_may_run():
+    early = partitions.Availability(partitions.DAYS, timedelta(hours=-6))
+    early.require_open([DAY], datetime(2013, 6, 30, tzinfo=UTC))
+    with pytest.raises(DataError, match="2013-07-01 has not begun yet"):
+        early.require_open([DAY], datetime(2013, 6, 29, 23, tzinfo=UTC))
+    late = partitions.Availability(partitions.DAYS, "end", 3)
+    late.require_open([DAY], datetime(2013, 7, 1, tzinfo=UTC))

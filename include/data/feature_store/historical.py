@@ -10,7 +10,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from include.data.feature_store.columns import names
-from include.data.features import availability
 from include.data.lake import dtypes
 from include.data.lake.partition_columns import DAY, HOUR, parse_partition_name
 from include.declarations.base import INTERNAL_PREFIX
@@ -127,7 +126,7 @@ def _partitions_until(
     """Return the published partitions of the view that are available at the latest of `times`."""
     last = pc.max(times).as_py()
     published = lake.partitions(view.name, version=version)
-    return [part for part in published if last is None or availability.due_at(view, part) <= last]
+    return [part for part in published if last is None or view.availability.due_at(part) <= last]
 
 
 def _newest_positions(
@@ -143,7 +142,7 @@ def _newest_positions(
     left[ORDER] = np.arange(len(left))
     # A row counts from the time of its event, and not before its partition is available.
     codes, partitions = _partition_codes(view, features)
-    due = [availability.due_at(view, partition).replace(tzinfo=None) for partition in partitions]
+    due = [view.availability.due_at(partition).replace(tzinfo=None) for partition in partitions]
     due_times = np.array(due, dtype="datetime64[us]").astype(np.int64)[codes]
     right = pd.DataFrame({KEY: feature_codes, PARTITION: codes})
     right[TIME] = np.maximum(_to_microseconds(features[view.time]), due_times)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from include.data.lake import commit_log
 from include.data.lake.partition_columns import DAY, HOUR, parse_partition_name
-from include.declarations import Dataset
 from include.partitions import day_of
 
 if TYPE_CHECKING:
@@ -17,25 +16,12 @@ if TYPE_CHECKING:
 
     from include.data.lake.commit_log import Commit
     from include.data.lake.delta_tables import Lake
-    from include.declarations import FeatureView, ViewSource
+    from include.declarations import Dataset, FeatureView, ViewSource
     from include.partitions import Granularity, Partition
 
 # Beginning of the id of a run that the clock started.
 SCHEDULED = "scheduled__"
 _EARLIEST = datetime.min.replace(tzinfo=UTC)
-
-
-def due_at(declared: Dataset | FeatureView, partition: Partition) -> datetime:
-    """
-    Return the moment from which a partition is known: it has landed, or its features are online.
-
-    It is the end of the partition plus the declared lag, unless `known_from` declares another moment.
-    """
-    if declared.known_from == "end":
-        # A month has no fixed length, nor has a day on which the clocks of its zone change.
-        lag = timedelta(days=declared.lag_days) if isinstance(declared, Dataset) else timedelta(0)
-        return declared.calendar.end_of(partition) + lag
-    return declared.calendar.start_of(partition) + declared.known_after
 
 
 def late_publications(dataset: Dataset, lake: Lake) -> dict[Partition, datetime]:
@@ -51,7 +37,7 @@ def late_publications(dataset: Dataset, lake: Lake) -> dict[Partition, datetime]
     late = {}
     for partition, commit in first.items():
         is_scheduled = commit.run.rpartition("/")[2].startswith(SCHEDULED)
-        if is_scheduled and commit.at > due_at(dataset, partition):
+        if is_scheduled and commit.at > dataset.availability.due_at(partition):
             late[partition] = commit.at
     return late
 
@@ -102,20 +88,20 @@ def source_partitions(
     """
     start = view.calendar.start_of(partition)
     first = start - min(source.lookback, start - _EARLIEST)
-    known_by = due_at(view, partition)
+    known_by = view.availability.due_at(partition)
     candidates = dataset.calendar.overlapping(first, view.calendar.end_of(partition))
-    return [candidate for candidate in candidates if due_at(dataset, candidate) <= known_by]
+    return [candidate for candidate in candidates if dataset.availability.due_at(candidate) <= known_by]
 
 
 def reading_partitions(
     view: FeatureView, source: ViewSource, dataset: Dataset, partition: Partition
 ) -> list[Partition]:
     """Return the partitions of a view that are built from a partition of a dataset, ascending."""
-    known_by = due_at(dataset, partition)
+    known_by = dataset.availability.due_at(partition)
     start = dataset.calendar.start_of(partition)
     end = dataset.calendar.end_of(partition)
     candidates = view.calendar.overlapping(start, end + source.lookback)
-    return [candidate for candidate in candidates if due_at(view, candidate) >= known_by]
+    return [candidate for candidate in candidates if view.availability.due_at(candidate) >= known_by]
 
 
 def exists(dataset: Dataset, partition: Partition) -> bool:
@@ -136,6 +122,6 @@ def _partitions_due(
     due = {}
     for name in names.unique():
         partition = parse_partition_name(name)
-        due[name] = late.get(partition) or due_at(dataset, partition)
+        due[name] = late.get(partition) or dataset.availability.due_at(partition)
     times = pd.to_datetime(names.map(due), utc=True)
     return times.astype("datetime64[us, UTC]")

@@ -200,7 +200,7 @@ def _require_known_in_time(
 
 def _require_online_in_time(view: FeatureView, rows: pd.DataFrame, partition: Partition) -> None:
     """Raise DataError if the rows of a partition are online only after their predictions."""
-    online_from = availability.due_at(view, partition)
+    online_from = view.availability.due_at(partition)
     late = rows[rows[view.time] - view.horizon < online_from]
     if late.empty:
         return

@@ -82,8 +82,8 @@ class Snapshot:
 
 def create(use_case: UseCase, lake: Lake, as_of: date | None, *, declared: Catalog | None = None) -> Snapshot:
     """
-    Create a snapshot of the data that was available on the morning of `as_of`, by default with the newest
-    labels.
+    Create a snapshot of the data that was available at the begin of `as_of` in UTC, by default with the
+    newest labels.
 
     Its days are those before `as_of` that have features and for which the share of rows whose labels had
     landed by then is at least `minimum_completeness` of the label, and which the same code built. Of undated
@@ -98,7 +98,7 @@ def create(use_case: UseCase, lake: Lake, as_of: date | None, *, declared: Catal
     """
     declarations = declared or catalog()
     selection = declarations.features_of(use_case)
-    lag = timedelta(days=max(declarations.datasets[use_case.label.dataset].lag_days, 1))
+    usable_from = declarations.datasets[use_case.label.dataset].availability.usable_from
     versions = {table: _version(lake, table) for table in (*selection.tables, use_case.label.dataset)}
     spine = selection.spine
     spine_days = lake.days(spine.table, version=versions[spine.table])
@@ -106,8 +106,8 @@ def create(use_case: UseCase, lake: Lake, as_of: date | None, *, declared: Catal
     minimum = use_case.label.minimum_completeness
     labelled = {day for day, counts in completeness.items() if counts.share >= minimum}
     if as_of is None and labelled:
-        as_of = max(labelled) + lag
-    due = [day for day in completeness if as_of and day + lag <= as_of]
+        as_of = usable_from(max(labelled))
+    due = [day for day in completeness if as_of and usable_from(day) <= as_of]
     # Undated rows replace all that landed before.
     due = due if use_case.split.by == "time" else due[-1:]
     labelled_days = [day for day in due if day in labelled]

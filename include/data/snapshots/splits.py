@@ -41,7 +41,7 @@ def split_rows(
     split: Split,
     *,
     entity: Sequence[str],
-    lag_days: int,
+    embargo_days: int,
     class_names: Sequence[str] = (),
 ) -> Splits:
     """
@@ -55,8 +55,8 @@ def split_rows(
         Declared split.
     entity
         Columns of the entity.
-    lag_days
-        Lag of the label's dataset, the embargo of a split by time that declares none.
+    embargo_days
+        Embargo of a split by time that declares none: days whose labels are not known on the day after them.
     class_names
         Classes of a classifier by code.
 
@@ -65,7 +65,7 @@ def split_rows(
     DataError
         If there are too few days or rows, or the training or test rows of a classifier have only one class.
     """
-    parts = _by_entity(frame, split, entity) if split.by == "entity" else _by_time(frame, split, lag_days)
+    parts = _by_entity(frame, split, entity) if split.by == "entity" else _by_time(frame, split, embargo_days)
     more = "Land a file of more rows" if split.by == "entity" else "Publish more days"
     if len(parts.train) < split.minimum_rows:
         raise DataError(
@@ -113,14 +113,14 @@ def _by_entity(frame: pd.DataFrame, split: Split, entity: Sequence[str]) -> Spli
     return parts
 
 
-def _by_time(frame: pd.DataFrame, split: Split, lag_days: int) -> Splits:
+def _by_time(frame: pd.DataFrame, split: Split, embargo_days: int) -> Splits:
     """
     Split by day: the last `test_days` are test, the `validation_days` before validation, the rest training.
 
-    `embargo_days` before validation and before test are not used, by default the label's `lag_days`: on the
-    morning of the first day after them, their labels had not landed.
+    So many days before validation and before test are not used: at the begin of the first day after them,
+    their labels were not known.
     """
-    embargo = lag_days if split.embargo_days is None else split.embargo_days
+    embargo = embargo_days if split.embargo_days is None else split.embargo_days
     days = sorted(frame[DAY].unique())
     test = days[-split.test_days :]
     early = _before(days, test[0], embargo) if len(days) > split.test_days else []

@@ -65,7 +65,7 @@ def split_snapshot(use_case: UseCase, frame: pd.DataFrame) -> Splits:
         frame,
         use_case.split,
         entity=declared.feature_views[use_case.feature_view].keys,
-        lag_days=declared.datasets[use_case.label.dataset].lag_days,
+        embargo_days=declared.datasets[use_case.label.dataset].availability.embargo_days,
         class_names=use_case.class_names,
     )
 

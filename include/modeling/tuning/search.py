@@ -193,9 +193,9 @@ def _job(use_case: UseCase, build: Callable[..., Any], splits: Splits, metric: s
         rows = rows.assign(**{FOLD: _random_groups(use_case, rows, tuning.folds)})[[FOLD, *columns]]
         folds = random_folds(tuning.folds)
         return TrialJob(use_case, metric, build, rows.reset_index(drop=True), folds, unit=FOLD)
-    lag_days = catalog().datasets[use_case.label.dataset].lag_days
-    declared_embargo = use_case.split.embargo_days
-    embargo_days = lag_days if declared_embargo is None else declared_embargo
+    embargo_days = use_case.split.embargo_days
+    if embargo_days is None:
+        embargo_days = catalog().datasets[use_case.label.dataset].availability.embargo_days
     folds = split_folds(tuning, sorted(rows[DAY].unique()), embargo_days=embargo_days)
     return TrialJob(use_case, metric, build, rows[[DAY, *columns]].reset_index(drop=True), folds)
 

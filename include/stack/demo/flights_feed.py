@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from include.catalog import catalog
 from include.declarations import FileSource
 from include.errors import DeclarationError, SettingsError
+from include.partitions import end_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,7 +29,7 @@ def land(landing_uri: str, until: date, *, storage_options: Mapping[str, str] | 
     """
     Write the files that are known on the day `until`, one per dataset and day.
 
-    A dataset with `lag_days` is landed up to that many days before. Files that exist are left alone.
+    Those are landed that are known before the day ends. Files that exist are left alone.
 
     Returns
     -------
@@ -64,7 +65,8 @@ def _paths_until(dataset: Dataset, until: date) -> dict[str, str]:
     source = dataset.source
     if not isinstance(source, FileSource):
         raise DeclarationError(f"{dataset.name} comes from {source.kind}: no file can be landed for it.")
-    last = min(until - timedelta(days=dataset.lag_days), dataset.last_partition or until)
+    last_due = dataset.availability.newest_due(end_of(until) - timedelta(microseconds=1))
+    last = min(last_due, dataset.last_partition or last_due)
     n_days = (last - dataset.first_partition).days + 1
     paths = {}
     for offset in range(n_days):

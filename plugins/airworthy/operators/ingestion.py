@@ -47,7 +47,7 @@ class ExtractPartitionOperator(BaseOperator):
         """Return the path of the staged frame."""
         dataset = catalog().datasets[self.dataset]
         hook = LakeHook(self.lake_conn_id)
-        requested = run_context.run_partitions(context, dataset.calendar)
+        requested = run_context.declared_partitions(context, dataset)
         source = SourceHook(dataset, self.lake_conn_id).source
         changes = watermarks.pending_changes(context, dataset, source, hook.lake)
         extract = source.read(dataset, requested)

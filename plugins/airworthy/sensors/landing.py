@@ -10,7 +10,6 @@ from airflow.sdk import BaseOperator
 from airworthy import run_context
 from airworthy.hooks.lake import LakeHook
 from airworthy.hooks.sources import SourceHook
-from airworthy.timetables import landing_delay
 from airworthy.triggers.landing import LandingTrigger
 from include.catalog import catalog
 from include.declarations import DatabaseSource
@@ -43,7 +42,8 @@ class PartitionLandedSensor(BaseOperator):
         PartitionLandedSensor(task_id="wait", dataset="flights", landing_timeout=timedelta(hours=6))
 
     :param dataset: a declared dataset
-    :param landing_timeout: time after which the task fails; with a query, counted from the partition's end
+    :param landing_timeout: time after which the task fails, counted from when the last partition is due; with a
+        query, from when its rows can have changed, its end, if that is later
     :param poll_interval: time between two checks; by default 5 s for files, 30 s for other sources
     """
 
@@ -65,7 +65,7 @@ class PartitionLandedSensor(BaseOperator):
     def execute(self, context: Context) -> None:
         """Return if the source has all partitions, else defer to the triggerer."""
         dataset = catalog().datasets[self.dataset]
-        requested = run_context.run_partitions(context, dataset.calendar)
+        requested = run_context.declared_partitions(context, dataset)
         try:
             missing = SourceHook(dataset, self.lake_conn_id).missing(requested)
         except ServiceUnavailable as error:
@@ -81,7 +81,7 @@ class PartitionLandedSensor(BaseOperator):
         if event["missing"]:
             raise PartitionMissing(
                 f"{self.dataset}: {', '.join(event['missing'][:5])} did not land within "
-                f"{self.landing_timeout}. Ask the sender; when it is there ({event['location']}), clear this "
+                f"{self.landing_timeout} after it was due. Ask the sender; when it is there ({event['location']}), clear this "
                 f"task. {event['problem']}"
             )
 
@@ -89,9 +89,10 @@ class PartitionLandedSensor(BaseOperator):
         self.log.info("Waiting for %s of %s", format_key(missing), self.dataset)
         dataset = catalog().datasets[self.dataset]
         source = dataset.source
-        timeout = self.landing_timeout + landing_delay(dataset)
+        due = max(dataset.availability.due_at(partition) for partition in missing)
         if isinstance(source, DatabaseSource):
-            timeout += max(dataset.calendar.end_of(missing[-1]) - datetime.now(UTC), timedelta(0))
+            due = max(due, dataset.calendar.end_of(missing[-1]))
+        timeout = self.landing_timeout + max(due - datetime.now(UTC), timedelta(0))
         self.defer(
             trigger=LandingTrigger(
                 dataset=self.dataset,

@@ -14,10 +14,9 @@ from airflow.utils.types import DagRunType
 from airworthy import assets
 from airworthy.timetables import (
     DayMapper,
+    LandingTimetable,
     PublishedHourTimetable,
     PublishedPartitionTimetable,
-    ingestion_timetable,
-    landing_delay,
     last_ingestion_date,
 )
 from airworthy_plugin import AirworthyPlugin
@@ -40,9 +39,24 @@ def weekly(**changes):
     return declared_dataset("week", first_partition=date(2013, 1, 7), **changes)
 
 
+@pytest.fixture(autouse=True)
+def registered(monkeypatch):
+    """Register the plugin's timetables."""
+    name = "airworthy.timetables."
+    timetables = {f"{name}{kind.__name__}": kind for kind in AirworthyPlugin.timetables}
+    mappers = {f"{name}{kind.__name__}": kind for kind in AirworthyPlugin.partition_mappers}
+    monkeypatch.setattr("airflow.plugins_manager.get_timetables_plugins", lambda: timetables)
+    monkeypatch.setattr("airflow.plugins_manager.get_partition_mapper_plugins", lambda: mappers)
+
+
+def read_again(timetable):
+    """Return the timetable as the scheduler has it."""
+    return decode_timetable(encode_timetable(timetable))
+
+
 def scheduled(dataset, earliest, count):
     """Return key and time of the first runs that the scheduler plans."""
-    timetable = decode_timetable(encode_timetable(ingestion_timetable(dataset)))
+    timetable = read_again(LandingTimetable(dataset.availability))
     runs = [None]
     for _ in range(count):
         restriction = TimeRestriction(earliest=pendulum.instance(earliest), latest=None, catchup=True)
@@ -51,15 +65,9 @@ def scheduled(dataset, earliest, count):
 
 
 @pytest.fixture
-def timetable(request, monkeypatch):
-    """Return the timetable as the scheduler has it: serialized and read again."""
-    name = "airworthy.timetables."
-    registered = {f"{name}{kind.__name__}": kind for kind in AirworthyPlugin.timetables}
-    mappers = {f"{name}{kind.__name__}": kind for kind in AirworthyPlugin.partition_mappers}
-    monkeypatch.setattr("airflow.plugins_manager.get_timetables_plugins", lambda: registered)
-    monkeypatch.setattr("airflow.plugins_manager.get_partition_mapper_plugins", lambda: mappers)
+def timetable(request):
     declared = getattr(request, "param", PublishedPartitionTimetable)
-    return decode_timetable(encode_timetable(declared(assets=assets.inputs_asset("flight_features"))))
+    return read_again(declared(assets=assets.inputs_asset("flight_features")))
 
 
 def test_serialized_timetable_is_read_again(timetable):
@@ -120,49 +128,60 @@ def test_partition_maps_to_itself_unless_incomplete(key, downstream, date):
 
 
 @pytest.mark.parametrize(
-    ("dataset", "offset", "key_format"),
-    [
-        (declared_dataset(lag_days=2), -2, "%Y-%m-%d"),
-        (declared_dataset("hour", lag_days=1), -24, "%Y-%m-%dT%H"),
-    ],
-    ids=["days", "hours"],
-)
-def test_ingestion_runs_as_many_days_later_as_data_lands(dataset, offset, key_format):
-    timetable = ingestion_timetable(dataset)
-    assert (timetable.run_offset, timetable.key_format) == (offset, key_format)
-
-
-@pytest.mark.parametrize(
     ("dataset", "earliest", "runs"),
     [
         (
-            weekly(lag_days=2), datetime(2013, 7, 1, tzinfo=UTC),
-            [("2013-06-24", "2013-07-01 00:00"), ("2013-07-01", "2013-07-08 00:00")],
+            declared_dataset(), datetime(2013, 7, 1, tzinfo=UTC),
+            [("2013-07-01", "2013-07-01 00:00"), ("2013-07-02", "2013-07-02 00:00")],
+        ),
+        (
+            declared_dataset(lag_days=1, known_from=timedelta(hours=6)), datetime(2013, 7, 2, tzinfo=UTC),
+            [("2013-07-01", "2013-07-02 00:00"), ("2013-07-02", "2013-07-03 00:00")],
+        ),
+        (
+            declared_dataset(known_from=timedelta(hours=-6)), datetime(2013, 7, 1, tzinfo=UTC),
+            [("2013-07-02", "2013-07-01 00:00"), ("2013-07-03", "2013-07-02 00:00")],
+        ),
+        (
+            declared_dataset("hour", lag_days=1), datetime(2013, 7, 2, tzinfo=UTC),
+            [("2013-07-01T00", "2013-07-02 00:00"), ("2013-07-01T01", "2013-07-02 01:00")],
+        ),
+        (
+            declared_dataset("hour", known_from=timedelta(minutes=90)), datetime(2013, 7, 1, 5, tzinfo=UTC),
+            [("2013-07-01T04", "2013-07-01 05:00"), ("2013-07-01T05", "2013-07-01 06:00")],
+        ),
+        (
+            weekly(lag_days=2), datetime(2013, 7, 2, tzinfo=UTC),
+            [("2013-06-24", "2013-07-02 00:00"), ("2013-07-01", "2013-07-09 00:00")],
         ),
         (
             declared_dataset("month"), datetime(2013, 12, 15, tzinfo=UTC),
-            [("2013-12-01", "2014-01-01 00:00"), ("2014-01-01", "2014-02-01 00:00")],
+            [("2013-12-01", "2013-12-31 00:00"), ("2014-01-01", "2014-01-31 00:00"),
+             ("2014-02-01", "2014-02-28 00:00")],
         ),
         (
-            declared_dataset(time_zone="America/New_York", lag_days=1), datetime(2013, 3, 10, 5, tzinfo=UTC),
-            [("2013-03-09", "2013-03-10 05:00"), ("2013-03-10", "2013-03-11 04:00"),
-             ("2013-03-11", "2013-03-12 04:00")],
+            declared_dataset(time_zone="America/New_York", lag_days=1), datetime(2013, 3, 9, 5, tzinfo=UTC),
+            [("2013-03-08", "2013-03-09 05:00"), ("2013-03-09", "2013-03-10 05:00"),
+             ("2013-03-10", "2013-03-11 04:00"), ("2013-03-11", "2013-03-12 04:00")],
         ),
         (
             declared_dataset(time_zone="America/New_York"), datetime(2013, 11, 3, 4, tzinfo=UTC),
             [("2013-11-03", "2013-11-03 04:00"), ("2013-11-04", "2013-11-04 05:00")],
         ),
         (
-            weekly(time_zone="Asia/Tokyo"), datetime(2013, 7, 7, 15, tzinfo=UTC),
-            [("2013-07-01", "2013-07-07 15:00")],
+            weekly(time_zone="Asia/Tokyo"), datetime(2013, 7, 6, 15, tzinfo=UTC),
+            [("2013-07-01", "2013-07-06 15:00")],
         ),
     ],
-    ids=["weeks", "months", "spring", "autumn", "weeks in a zone"],
+    ids=["days", "morning after", "evening before", "hours", "late hours", "weeks", "months", "spring",
+         "autumn", "weeks in a zone"],
 )  # fmt: skip
-def test_airflow_runs_when_a_partition_lands(dataset, earliest, runs):
+def test_airflow_runs_before_a_partition_is_due(dataset, earliest, runs):
     assert scheduled(dataset, earliest, len(runs)) == runs
-    calendar = dataset.calendar
-    assert [calendar.parse(key) for key, _ in runs] == [[date.fromisoformat(key)] for key, _ in runs]
+    for key, started in runs:
+        (partition,) = dataset.calendar.parse(key)
+        due = dataset.availability.due_at(partition)
+        assert datetime.fromisoformat(f"{started}Z") < due
 
 
 @pytest.mark.parametrize(
@@ -175,16 +194,11 @@ def test_airflow_runs_when_a_partition_lands(dataset, earliest, runs):
     ids=["weeks", "months", "days in a zone"],
 )
 def test_backfill_has_one_run_for_each_partition(dataset, keys):
-    timetable = decode_timetable(encode_timetable(ingestion_timetable(dataset)))
+    timetable = read_again(LandingTimetable(dataset.availability))
     end = datetime(2013, 7, 14, tzinfo=UTC)
     infos = list(timetable.iter_partition_dagrun_infos(earliest=FIRST, latest=end))
     assert [info.partition_key for info in infos] == keys
     assert infos[0].partition_date == dataset.calendar.start_of(date(2013, 7, 1))
-
-
-def test_late_week_is_waited_for():
-    assert landing_delay(weekly(lag_days=2)) == timedelta(days=2)
-    assert landing_delay(declared_dataset(lag_days=2)) == timedelta(0)
 
 
 def test_last_ingestion_is_the_run_of_the_last_partition():
@@ -195,4 +209,4 @@ def test_last_ingestion_is_the_run_of_the_last_partition():
     assert last_ingestion_date(hourly) == datetime(2013, 7, 1, 23, tzinfo=UTC)
     in_zone = declared_dataset(time_zone="America/New_York", lag_days=1, last_partition=date(2013, 11, 3))
     assert last_ingestion_date(in_zone) == datetime(2013, 11, 4, 5, tzinfo=UTC)
-    assert last_ingestion_date(weekly(last_partition=date(2013, 7, 1))) == datetime(2013, 7, 8, tzinfo=UTC)
+    assert last_ingestion_date(weekly(last_partition=date(2013, 7, 1))) == datetime(2013, 7, 7, tzinfo=UTC)

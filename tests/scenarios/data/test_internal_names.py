@@ -147,7 +147,7 @@ def test_each_internal_name_can_be_entity_time_label_feature(tmp_path, number):
     frame = snapshots.read_snapshot(use_case, snapshot, lake, declared=declared)
     pd.testing.assert_frame_equal(frame[list(use_case.features)], orders[list(use_case.features)])
     assert frame["_airworthy_target"].tolist() == (orders[entity] * 2.0).tolist()
-    splits = split_rows(frame, use_case.split, lag_days=0, entity=(entity,))
+    splits = split_rows(frame, use_case.split, embargo_days=0, entity=(entity,))
     assert (len(splits.train), len(splits.test)) == (2 * ROWS_PER_DAY, ROWS_PER_DAY)
     assert len(baseline_predictions(use_case, splits.train, splits.test)[0]) == ROWS_PER_DAY
 

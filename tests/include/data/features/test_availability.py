@@ -57,7 +57,7 @@ def moment(text):
     ],
 )
 def test_a_day_is_known_from_its_end_and_lag_or_as_declared(declared, expected):
-    assert availability.due_at(dataset(**declared), DAY) == moment(expected)
+    assert dataset(**declared).availability.due_at(DAY) == moment(expected)
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_a_day_is_known_from_its_end_and_lag_or_as_declared(declared, expected):
     ],
 )
 def test_a_partition_is_known_from_the_end_in_its_calendar(declared, partition, expected):
-    assert availability.due_at(dataset(**declared), date.fromisoformat(partition)) == moment(expected)
+    assert dataset(**declared).availability.due_at(date.fromisoformat(partition)) == moment(expected)
 
 
 @pytest.mark.parametrize(
@@ -100,8 +100,8 @@ def test_view_reads_what_has_ended_in_the_calendar(declared, day, lookback_days,
 
 def test_an_hour_is_known_from_its_own_end():
     hourly = dataset(granularity="hour")
-    assert availability.due_at(hourly, moment("2013-01-10T05:00")) == moment("2013-01-10T06:00")
-    assert availability.due_at(view(known_from="start"), DAY) == moment("2013-01-10T00:00")
+    assert hourly.availability.due_at(moment("2013-01-10T05:00")) == moment("2013-01-10T06:00")
+    assert view(known_from="start").availability.due_at(DAY) == moment("2013-01-10T00:00")
 
 
 def frame(*times):

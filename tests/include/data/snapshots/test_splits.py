@@ -9,7 +9,7 @@ from include.declarations import Split
 from include.errors import DataError
 
 SPLIT = Split(validation_days=2, test_days=1, minimum_rows=6)
-REGRESSION = {"lag_days": 0, "entity": ["customer_id"]}
+REGRESSION = {"embargo_days": 0, "entity": ["customer_id"]}
 CLASSIFIER = REGRESSION | {"class_names": ("No", "Yes")}
 BY_ENTITY = Split(by="entity", minimum_rows=100)
 
@@ -70,11 +70,11 @@ def test_equal_numbers_are_no_class(labelled):
 
 
 def parts_of(labelled, days, **knobs):
-    lag = knobs.pop("lag_days", 1)
+    of_labels = knobs.pop("of_labels", 1)
     parts = split_rows(
         labelled(days),
         Split(**{"validation_days": 2, "test_days": 1, "minimum_rows": 1} | knobs),
-        lag_days=lag,
+        embargo_days=of_labels,
         entity=["customer_id"],
     )
     return [day_numbers(part) for part in (parts.train, parts.validation, parts.test)]
@@ -86,7 +86,7 @@ def day_numbers(part):
 
 def test_embargo_excludes_days_without_landed_labels(labelled):
     assert parts_of(labelled, 9) == [[1, 2, 3, 4], [6, 7], [9]]
-    assert parts_of(labelled, 9, lag_days=2) == [[1, 2], [5, 6], [9]]
+    assert parts_of(labelled, 9, of_labels=2) == [[1, 2], [5, 6], [9]]
 
 
 def test_a_use_case_may_declare_its_own_embargo(labelled):
@@ -99,14 +99,14 @@ def test_embargo_counts_calendar_days_without_rows_too(labelled):
     parts = split_rows(
         frame[frame["_airworthy_day"] != "2013-01-08"],
         Split(validation_days=0, test_days=1, minimum_rows=1),
-        **CLASSIFIER | {"lag_days": 1},
+        **CLASSIFIER | {"embargo_days": 1},
     )
     assert parts.train["_airworthy_day"].max() == "2013-01-07"
 
 
 def test_embargo_that_leaves_no_training_day_is_an_error(labelled):
     with pytest.raises(DataError, match=r"There are 6 days .* need 3, each after an embargo of 2"):
-        parts_of(labelled, 6, lag_days=2)
+        parts_of(labelled, 6, of_labels=2)
 
 
 def customers(count=2_000, first=0):

@@ -214,7 +214,7 @@ def test_test_days_are_not_used(tuning, flights):
 def test_undated_rows_are_tuned_on_random_groups(flights):
     undated = USE_CASE.model_copy(update={"split": Split(by="entity", minimum_rows=100)})
     frame = flights(days=24)
-    splits = split_rows(frame, undated.split, entity=["flight_id"], lag_days=1)
+    splits = split_rows(frame, undated.split, entity=["flight_id"], embargo_days=1)
     job = _job(undated, build_model, splits, "log_loss")
     assert (job.unit, len(job.folds)) == (FOLD, USE_CASE.tuning.folds)
     sizes = job.rows[FOLD].value_counts()

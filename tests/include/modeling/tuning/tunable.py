@@ -24,7 +24,7 @@ USE_CASE = UseCase(
     metric="log_loss",
     gates=(Threshold(metric="roc_auc", minimum=0.55),),
     prediction_range=(0, 1),
-    split=Split(validation_days=4, test_days=4, minimum_rows=100),
+    split=Split(validation_days=4, test_days=4, embargo_days=1, minimum_rows=100),
     tuning=Tuning(
         parameters={
             "strength": Real(low=1e-4, high=10, log=True),

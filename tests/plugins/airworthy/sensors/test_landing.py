@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -9,6 +9,7 @@ from airflow.sdk.exceptions import TaskDeferred
 
 from airworthy.sensors.landing import PartitionLandedSensor
 from include.errors import AirworthyError, PartitionMissing
+from include.partitions import end_of
 
 RUN = {"partition_key": "2013-07-01"}
 
@@ -45,6 +46,15 @@ def test_missing_partition_is_deferred_to_the_triggerer(sensor, land, context):
     assert deferred.value.method_name == "landed"
     assert deferred.value.trigger.partitions == ["2013-07-02"]
     assert deferred.value.trigger.timeout == 6 * 3600
+
+
+def test_timeout_counts_from_when_the_partition_is_due(sensor, context):
+    now = datetime.now(UTC)
+    # Arrivals of today are due at the next midnight.
+    with pytest.raises(TaskDeferred) as deferred:
+        sensor.execute(context({"partition_key": now.date().isoformat()}))
+    until_due = end_of(now.date()) - now
+    assert abs(deferred.value.trigger.timeout - (until_due + timedelta(hours=6)).total_seconds()) < 30
 
 
 def test_partition_that_never_landed_fails_with_its_location(sensor, context):
