@@ -15,28 +15,37 @@ from include.data.lake.table_files import ARCHIVE, list_archives, list_tables
 from include.data.snapshots.records import reads_any
 from include.database import ledger
 from include.database.tables import snapshot
-from include.errors import DataError, PartitionMissing
+from include.errors import DataError, PartitionMissing, ServiceUnavailable
 from include.governance import logged_requests, usage
+from include.governance.landed_files import find_landed_files
 from include.pseudonyms import pseudonym
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
     from typing import Any
 
     from sqlalchemy import Connection, Engine
 
     from include.catalog import Catalog
     from include.data.lake.delta_tables import Lake
+    from include.data.sources.files import Landing
     from include.declarations import Column, Dataset, FeatureView
+    from include.modeling.registry.registry import Registry
+
+    # Use case, digest and day.
+    RecordedSnapshot = tuple[str, str, date]
 
 MIN_REASON_LENGTH = 3
 # What holds data and is not changed by an erasure.
 UNTOUCHED = (
-    "the source and its landed files: remove the entity there first, or the next ingestion brings it back",
-    "models that were trained on its rows, and the sample rows in their packages: train new versions",
+    "sources, that is landed files, databases and services of other teams: remove the entity there first, or "
+    "the next ingestion brings it back",
+    "models that were trained on its rows, and the sample rows in their packages: train and promote new "
+    "versions, and delete the old ones in MLflow",
     "reports, logs and XComs of Airflow: they show no value of a column that is declared personal",
     "the ledger, whose entries cannot be changed: it names rejected rows by an id or a pseudonym",
-    "backups of the database and the lake",
+    "values that identify the person in other columns and tables: erase by those columns, too",
+    "backups of the database, the lake and the landing folder, and copies that others made",
 )
 
 
@@ -68,7 +77,11 @@ class ErasurePlan:
     staged : tuple of str
         Staged frames that hold it; they are deleted, and their runs have to start again.
     snapshots : tuple of str
-        Recorded snapshots that cannot be read afterwards.
+        Recorded snapshots that cannot be read afterwards: they read a file with a row of the entity.
+    models : tuple of str or None
+        Model versions that were trained on these snapshots; None if MLflow does not answer.
+    landed : tuple of str
+        Landed files that still contain its value.
     """
 
     column: str
@@ -78,17 +91,21 @@ class ErasurePlan:
     requests: int
     staged: tuple[str, ...]
     snapshots: tuple[str, ...]
+    models: tuple[str, ...] | None = ()
+    landed: tuple[str, ...] = ()
     untouched: tuple[str, ...] = UNTOUCHED
 
 
 @dataclass(frozen=True)
 class EntityStores:
-    """Everything that may hold rows of an entity."""
+    """Everything that may hold rows of an entity; what is None is not searched."""
 
     declared: Catalog
     lake: Lake
     engine: Engine
     pseudonym_key: str
+    registry: Registry | None = None
+    landing: Landing | None = None
 
 
 def plan_erasure(stores: EntityStores, entity: Entity) -> ErasurePlan:
@@ -109,7 +126,7 @@ def plan_erasure(stores: EntityStores, entity: Entity) -> ErasurePlan:
         requests = logged_requests.count_requests(
             connection, entity.column, entity.value, use_cases=use_cases, key=stores.pseudonym_key
         )
-        unreadable = tuple(_unreadable_snapshots(connection, stores.lake, erasures))
+        unreadable = list(_unreadable_snapshots(connection, stores.lake, erasures))
     return ErasurePlan(
         column=entity.column,
         digest=pseudonym(entity.value, stores.pseudonym_key),
@@ -117,7 +134,9 @@ def plan_erasure(stores: EntityStores, entity: Entity) -> ErasurePlan:
         online=tuple(_online_views(stores.declared, entity.column)),
         requests=requests,
         staged=tuple(find_frames(stores.lake, entity)),
-        snapshots=unreadable,
+        snapshots=tuple(f"{name} {digest[:12]} as of {as_of}" for name, digest, as_of in unreadable),
+        models=_trained_models(stores.registry, unreadable),
+        landed=_landed_files(stores, entity),
     )
 
 
@@ -227,7 +246,30 @@ def _declared_names(columns: Sequence[Column]) -> list[str]:
     return [column.name for column in columns]
 
 
-def _unreadable_snapshots(connection: Connection, lake: Lake, erasures: list[TableErasure]) -> Iterator[str]:
+def _landed_files(stores: EntityStores, entity: Entity) -> tuple[str, ...]:
+    if stores.landing is None:
+        return ()
+    return tuple(find_landed_files(stores.landing, stores.declared.datasets.values(), entity))
+
+
+def _trained_models(
+    registry: Registry | None, snapshots: Collection[RecordedSnapshot]
+) -> tuple[str, ...] | None:
+    """Return the model versions that were trained on these snapshots; None if MLflow does not answer."""
+    models: list[str] = []
+    try:
+        for use_case, digest, _ in snapshots:
+            query = f"tags.`airworthy.snapshot.digest` = '{digest}'"
+            versions = registry.search_versions(use_case, query) if registry else []
+            models += [f"{use_case} version {version['version']}" for version in versions]
+    except ServiceUnavailable:
+        return None
+    return tuple(dict.fromkeys(models))
+
+
+def _unreadable_snapshots(
+    connection: Connection, lake: Lake, erasures: list[TableErasure]
+) -> Iterator[RecordedSnapshot]:
     """Yield the snapshots that read a file with a row of the entity."""
     deleted = {
         erasure.table: set(erasure.files) for erasure in erasures if not erasure.table.startswith(ARCHIVE)
@@ -236,17 +278,17 @@ def _unreadable_snapshots(connection: Connection, lake: Lake, erasures: list[Tab
     query = select(snapshot).where(reads_any(tables)).order_by(snapshot.c.use_case, snapshot.c.as_of)
     for row in connection.execute(query).mappings():
         days = _days(row)
-        versions = {
-            row["feature_view"]: row["feature_version"],
-            row["label_dataset"]: row["label_version"],
-            **row["joined_versions"],
-        }
-        read = (
+        versions = {row["feature_view"]: row["feature_version"], row["label_dataset"]: row["label_version"]}
+        read = [
             _reads(lake, table, version, days, deleted.get(table, set()))
             for table, version in versions.items()
-        )
+        ]
+        for table, version in row["joined_versions"].items():
+            # Rows are joined as of their time, also from days before the first one.
+            earlier = [day for day in lake.days(table, version=version) if day <= row["last_day"]]
+            read.append(_reads(lake, table, version, earlier, deleted.get(table, set())))
         if any(read):
-            yield f"{row['use_case']} {row['digest'][:12]} as of {row['as_of']}"
+            yield row["use_case"], row["digest"], row["as_of"]
 
 
 def _reads(lake: Lake, table: str, version: int, days: list[date], deleted: set[str]) -> bool:

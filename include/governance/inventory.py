@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from include.data.lake.table_statistics import table_statistics
 from include.governance import usage
+from include.governance.freshness import FreshnessEntry, read_freshness
 from include.governance.model_facts import ModelFacts
-from include.partitions import format_partition
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
     from include.catalog import Catalog
     from include.data.lake.delta_tables import Lake
     from include.declarations import Column, Dataset, FeatureView
-
-DAY_S = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,17 +39,6 @@ class ColumnEntry:
     personal: bool
     null_share: float | None
     models: tuple[FeatureUse, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class FreshnessEntry:
-    """Newest partition of a table: its name, days since its end, and when it was published."""
-
-    newest: str | None
-    age_days: float | None
-    published_at: datetime | None
-    partitions: int
-    rows: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +89,7 @@ class ModelEntry:
 def dataset_entry(declared: Catalog, lake: Lake, name: str, *, now: datetime | None = None) -> TableEntry:
     """Return the entry of a declared dataset."""
     dataset = declared.datasets[name]
-    freshness, columns = _describe_table(dataset, lake, {}, now)
+    freshness, columns = _describe_table(declared, dataset, lake, {}, now)
     return TableEntry(
         name=name,
         owner=dataset.owner,
@@ -137,7 +124,7 @@ def view_entry(
         columns_of_view = declared.features_of(declared.use_cases[use_case]).columns_of(name, names)
         for feature, column in columns_of_view.items():
             models.setdefault(column, []).append(_feature_use(use_case, feature, model))
-    freshness, columns = _describe_table(view, lake, models, now)
+    freshness, columns = _describe_table(declared, view, lake, models, now)
     return TableEntry(
         name=name,
         owner=view.owner,
@@ -179,23 +166,14 @@ def _feature_use(model: str, feature: str, facts: ModelFacts) -> FeatureUse:
 
 
 def _describe_table(
+    declared: Catalog,
     table: Dataset | FeatureView,
     lake: Lake,
     models: Mapping[str, list[FeatureUse]],
     now: datetime | None,
 ) -> tuple[FreshnessEntry, tuple[ColumnEntry, ...]]:
     statistics = table_statistics(lake, table.name)
-    newest = statistics.newest
-    age = None
-    if newest is not None:
-        age = ((now or datetime.now(UTC)) - table.calendar.end_of(newest)).total_seconds() / DAY_S
-    freshness = FreshnessEntry(
-        newest=None if newest is None else format_partition(newest),
-        age_days=age,
-        published_at=statistics.published_at,
-        partitions=statistics.partitions,
-        rows=statistics.rows,
-    )
+    freshness = read_freshness(declared, lake, table.name, statistics, now=now)
     columns = [
         _column_entry(column, statistics.null_shares.get(column.name), models.get(column.name, ()))
         for column in table.columns

@@ -11,6 +11,8 @@ from include.cli.options import AsJson
 from include.cli.output import print_json, print_table, print_text
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from include.declarations import Dataset, FeatureView
     from include.governance.erasure import ErasurePlan
 
@@ -56,8 +58,9 @@ def erase(
     """
     Erase an entity from all tables of the lake, their old versions, the online store and the inference log.
 
-    Without --yes, it shows what would be erased, and which snapshots could not be read any more. The ledger
-    keeps the reason and a pseudonym of the value. It also lists what is not touched, such as landed files.
+    Without --yes, it shows what would be erased, which snapshots could not be read any more, which model
+    versions were trained on them, and which landed files still contain the value. The ledger keeps the reason
+    and a pseudonym of the value. It also says what is not erased.
 
     [bold]Examples[/bold]
       airworthy privacy erase customer_id 4711 --reason "request of 2026-05-03"
@@ -68,11 +71,19 @@ def erase(
     from include.cli.governance.reading import open_lake
     from include.cli.governance.removal import acting_user
     from include.data.lake.erasure import Entity
+    from include.data.sources.files import Landing
     from include.governance.erasure import EntityStores, erase_entity, plan_erasure
+    from include.modeling.registry.registry import Registry
     from include.settings import settings
 
-    engine = connect_to_database()
-    stores = EntityStores(catalog(), open_lake(), engine, settings().pseudonym_key)
+    stores = EntityStores(
+        catalog(),
+        open_lake(),
+        connect_to_database(),
+        settings().pseudonym_key,
+        Registry(settings().mlflow_uri),
+        Landing(settings().landing_uri),
+    )
     entity = Entity(column, value)
     plan = plan_erasure(stores, entity)
     online = erase_entity(stores, entity, plan, actor=acting_user(), reason=reason) if yes else []
@@ -93,12 +104,22 @@ def describe_erasure(plan: ErasurePlan, *, done: bool) -> str:
     lines.append(f"  {plan.requests:,} requests in the inference log")
     if plan.staged:
         lines.append(f"  {len(plan.staged)} staged frames; clear the first task of their runs")
-    if plan.snapshots:
-        verb = "cannot" if done else "could not"
-        lines.append(f"{len(plan.snapshots)} snapshots {verb} be read any more:")
-        lines += [f"  {snapshot}" for snapshot in plan.snapshots[:MAX_SHOWN]]
-    lines.append("Not touched:")
+    lines += _listed(f"snapshots {'cannot' if done else 'could not'} be read any more", plan.snapshots)
+    if plan.models is None:
+        lines.append("Models that were trained on these snapshots are not known: MLflow does not answer.")
+    else:
+        lines += _listed("model versions were trained on these snapshots, and are not changed", plan.models)
+    lines += _listed("landed files contain the value, and are not changed", plan.landed)
+    lines.append("Not erased:")
     lines += [f"  - {store}" for store in plan.untouched]
     if not done:
         lines.append("Nothing was changed. Repeat with --yes to erase it.")
     return "\n".join(lines)
+
+
+def _listed(title: str, names: Sequence[str]) -> list[str]:
+    """Return a heading with the number of names, and the first of them; nothing without names."""
+    if not names:
+        return []
+    lines = [f"{len(names):,} {title}:", *(f"  {name}" for name in names[:MAX_SHOWN])]
+    return [*lines, f"  and {len(names) - MAX_SHOWN:,} more (--json)"] if len(names) > MAX_SHOWN else lines

@@ -10,9 +10,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from typing import Any
 
-    from include.governance.inventory import ColumnEntry, FeatureUse, FreshnessEntry, ModelEntry, TableEntry
+    from include.governance.inventory import ColumnEntry, FeatureUse, ModelEntry, TableEntry
 
-LIST_COLUMNS = ("name", "owner", "tags", "newest", "age (days)", "rows", "read by")
+LIST_COLUMNS = ("name", "owner", "tags", "newest", "due (UTC)", "late", "rows", "read by")
 COLUMN_COLUMNS = ("column", "type", "nulls", "personal", "description")
 FEATURE_COLUMNS = (*COLUMN_COLUMNS, "models (importance, drift)")
 UNKNOWN = "unknown"
@@ -52,7 +52,7 @@ def print_entry(entry: TableEntry, profile: str | None, *, as_json: bool) -> Non
     print_text(f"  tags       {_names(entry.tags)}")
     print_text(f"  key        {_names(entry.key)}")
     print_text(f"  source     {_names(entry.sources)}")
-    print_text(f"  freshness  {describe_freshness(entry.freshness)}")
+    print_text(f"  freshness  {entry.freshness.describe()}")
     if entry.feature_views:
         print_text(f"  views      {_names(entry.feature_views)}")
     if entry.labels:
@@ -97,22 +97,14 @@ def print_matches(kind: str, matches: Iterable[Any], *, as_json: bool) -> None:
     print_table(kind, ("name", "in", "text"), [(match.name, match.field, match.text) for match in matches])
 
 
-def describe_freshness(freshness: FreshnessEntry) -> str:
-    """Return the newest partition and its age as text."""
-    if freshness.newest is None:
-        return "nothing is published"
-    published = freshness.published_at
-    when = "" if published is None else f", published {published:%Y-%m-%d %H:%M} UTC"
-    counts = f"{freshness.partitions:,} partitions, {freshness.rows:,} rows"
-    return f"newest {freshness.newest}, {freshness.age_days:,.1f} days old{when}; {counts}"
-
-
 def _list_row(entry: TableEntry) -> list[object]:
     freshness = entry.freshness
-    age = None if freshness.age_days is None else f"{freshness.age_days:,.1f}"
+    due = None if freshness.due_at is None else f"{freshness.due_at:%Y-%m-%d %H:%M}"
     readers = _names((*entry.feature_views, *entry.use_cases))
     rows = f"{freshness.rows:,}"
-    return [entry.name, entry.owner, _names(entry.tags), freshness.newest, age, rows, readers]
+    return [
+        entry.name, entry.owner, _names(entry.tags), freshness.newest, due, freshness.lateness, rows, readers,
+    ]  # fmt: skip
 
 
 def _column_row(column: ColumnEntry, *, with_models: bool) -> list[object]:

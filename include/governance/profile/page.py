@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from include.data.lake.table_statistics import table_statistics
 from include.governance import usage
+from include.governance.freshness import read_freshness
 from include.governance.profile.charts import draw_column
 from include.governance.profile.column_profiles import label_correlations, profile_columns
 from include.governance.profile.paths import profile_path
@@ -40,12 +42,14 @@ def write_profile(declared: Catalog, lake: Lake, name: str, *, now: datetime | N
         {"profile": profile, "chart": draw_column(profile), "use_cases": sorted(profile.correlations)}
         for profile in profiles
     ]
+    freshness = read_freshness(declared, lake, name, table_statistics(lake, name), now=now)
     page = _profile_template().render(
         table=table,
         note=sample.describe(),
         first=str(sample.names.min()),
         last=str(sample.names.max()),
         columns=columns,
+        freshness=freshness.describe(),
         use_cases=_users(declared, name),
         at=f"{now or datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
     )

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, date, datetime
 
 import pandas as pd
 import pytest
@@ -9,9 +10,10 @@ from include.catalog import Catalog
 from include.data.feature_store.client import look_up, materialise_view, open_store
 from include.data.lake.erasure import Entity
 from include.data.lake.table_files import archive_table
+from include.data.sources.files import Landing
 from include.database.ledger import ledger_entries
-from include.declarations import Column, FeatureView, Online, ViewSource
-from include.errors import DataError
+from include.declarations import Column, Dataset, FeatureView, FileSource, Online, ViewSource
+from include.errors import DataError, ServiceUnavailable
 from include.governance.erasure import EntityStores, erase_entity, plan_erasure
 from include.pseudonyms import pseudonym
 
@@ -32,6 +34,16 @@ VIEW = FeatureView(
     online=Online(days=7),
 )
 
+VISITS = Dataset(
+    name="visits",
+    owner="ann",
+    description="Visits.",
+    source=FileSource(path="visits/{partition}.csv"),
+    columns=(Column(name="person", dtype="string", personal=True), Column(name="at", dtype="string")),
+    key=("person",),
+    first_partition=date(2013, 7, 1),
+)
+
 
 @pytest.fixture
 def stores(lake, database):
@@ -49,12 +61,14 @@ def features(lake, publish):
     publish("visits", person=["bob"])
 
 
-def test_plan_changes_nothing_and_names_snapshots(stores, features, serve, lake):
+def test_plan_changes_nothing_and_names_what_was_trained(stores, features, serve, lake, registry):
     serve("late", view=VIEW.name, labels="visits", versions=(lake.version(VIEW.name), lake.version("visits")))
     serve("early", view="others", labels="visits", versions=(0, lake.version("visits")))
-    plan = plan_erasure(stores, ANN)
+    plan = plan_erasure(replace(stores, registry=registry), ANN)
     assert [table.table for table in plan.tables] == [VIEW.name, "_archive/20130702T000000/visits"]
     assert plan.snapshots == ("late late-digest as of 2013-07-01",)
+    assert plan.models == ("late version 2", "late version 1")
+    assert "airworthy.snapshot.digest` = 'late-digest'" in registry.search_versions.call_args.args[1]
     assert plan.online == (VIEW.name,)
     assert "ann" in lake.read(VIEW.name)["person"].tolist()
 
@@ -74,6 +88,21 @@ def test_erased_entity_is_nowhere(stores, features, lake, database, database_url
     assert (entry["event"], entry["actor"]) == ("erased", "cli:bob")
     assert entry["evidence"]["digest"] == pseudonym("ann", KEY)
     assert "'ann'" not in str(entry["evidence"])
+
+
+def test_models_are_unknown_while_mlflow_is_away(stores, features, serve, lake, registry):
+    serve("late", view=VIEW.name, labels="visits", versions=(lake.version(VIEW.name), lake.version("visits")))
+    registry.search_versions.side_effect = ServiceUnavailable("MLflow is away")
+    assert plan_erasure(replace(stores, registry=registry), ANN).models is None
+
+
+def test_landed_files_with_the_entity_are_named(stores, features, tmp_path):
+    (tmp_path / "landing/visits").mkdir(parents=True)
+    (tmp_path / "landing/visits/2013-07-01.csv").write_text("person,at\nann,2013-07-01\n")
+    landing = Landing(str(tmp_path / "landing"))
+    declared = Catalog({"visits": VISITS}, {VIEW.name: VIEW}, {})
+    plan = plan_erasure(replace(stores, declared=declared, landing=landing), ANN)
+    assert plan.landed == (f"{tmp_path}/landing/visits/2013-07-01.csv",)
 
 
 def test_unknown_column_is_refused(stores, lake):

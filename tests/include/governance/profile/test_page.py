@@ -16,6 +16,8 @@ def test_page_names_sample_users_and_columns(features, lake):
     page = read_report(lake.uri, {}, path)
     assert "All 160 rows of 4 partitions. From 2013-07-01 to 2013-07-04; made at 2013-07-05 12:00 UTC" in page
     assert "flight_delay" in page
+    assert "newest 2013-07-04, 0.5 days old, due 2013-07-04 06:00 UTC" in page
+    assert "2013-07-05 is 6.0 hours overdue; 4 partitions, 160 rows" in page
     assert page.count("data:image/png;base64") == page.count("<h2")
     assert has_report(lake.uri, {}, path)
 
