@@ -8,10 +8,10 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from include.partitions import KnownFrom
-
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from include.partitions import KnownFrom
 
 # Of a month the longest; a local day on which the clocks change has an hour more or less.
 LENGTHS = {

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from include.declarations.file_formats import FileFormat
 from include.declarations.gates import Fairness, GoldenPredictions, Robustness
+from include.declarations.labels import check_label_rows
 from include.errors import DeclarationError
 
 if TYPE_CHECKING:
@@ -104,7 +105,11 @@ def check_lookback(view: FeatureView, source: ViewSource, dataset: Dataset) -> N
 def check_label(case: UseCase, dataset: Dataset, selection: FeatureSelection) -> None:
     """Raise DeclarationError if the label's column, or what it is joined by, is not in its dataset."""
     columns = {column.name: column for column in dataset.columns}
-    checks = [lambda: _require_days(dataset), lambda: _require_label_keys(dataset, columns, selection)]
+    checks = [
+        lambda: _require_days(dataset),
+        lambda: _require_label_keys(dataset, columns, selection),
+        lambda: check_label_rows(case.label, selection.views[0], dataset),
+    ]
     if case.label.column in columns:
         checks.append(lambda: case.label.check_column(columns[case.label.column], case.task))
     else:

@@ -11,7 +11,6 @@ from include.declarations.base import (
     LENGTHS,
     Declaration,
     Duration,
-    KnownFrom,
     Name,
     Share,
     Tag,
@@ -32,7 +31,7 @@ from include.declarations.checks import (
 from include.declarations.columns import Column
 from include.declarations.file_formats import PARTITION, FileFormat
 from include.declarations.sources import AnySource, DatabaseSource
-from include.partitions import Availability, Calendar, Granularity
+from include.partitions import Availability, Calendar, Granularity, KnownFrom
 
 # A dataset that is read whole has no first partition.
 FIRST_LANDING = date(1970, 1, 1)
@@ -44,9 +43,11 @@ class Dataset(Declaration):
 
     Hours are in UTC; days, weeks and months begin at midnight in `time_zone`, by default UTC. A week or month
     is named by its first day. A partition is due when it is known; its run begins on the last midnight in
-    `time_zone`, or full hour, before that, and waits until `landing_timeout` after it was due. `volume` bounds its number of accepted rows. If more than the share `quarantine_limit` (0 to 1) of its rows is
-    rejected, the whole partition is rejected. `key` are the columns that identify a row. `expectations` is a
-    function that returns expectations of Great Expectations, or its import path.
+    `time_zone`, or full hour, before that, and waits until `landing_timeout` after it was due.
+
+    `volume` bounds the number of accepted rows of a partition. If more than the share `quarantine_limit` (0
+    to 1) of its rows is rejected, the whole partition is rejected. `key` are the columns that identify a row.
+    `expectations` is a function that returns expectations of Great Expectations, or its import path.
 
     A row is known from the timestamp in its column `known_at`, without it from the moment at which its
     partition is: `lag_days` days (of `time_zone`) after its end, or, with `known_from`, after its start

@@ -11,7 +11,6 @@ from include.declarations.base import (
     LENGTHS,
     Declaration,
     Duration,
-    KnownFrom,
     Name,
     Share,
     Tag,
@@ -31,7 +30,7 @@ from include.declarations.checks import (
 from include.declarations.columns import Column
 from include.declarations.datasets import Dataset
 from include.errors import DeclarationError
-from include.partitions import Availability, Calendar
+from include.partitions import Availability, Calendar, KnownFrom
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -175,6 +174,13 @@ class FeatureView(Declaration):
     def availability(self) -> Availability:
         """When its partitions are online."""
         return Availability(self.calendar, self.known_from)
+
+    @property
+    def online_days(self) -> int | None:
+        """Number of the newest days whose rows can be looked up; None if the view is not online."""
+        if self.online is None:
+            return None
+        return self.online.days if self.is_dated else 1
 
     @property
     def known_after(self) -> timedelta:

@@ -11,6 +11,8 @@ from include.errors import DeclarationError
 
 if TYPE_CHECKING:
     from include.declarations.columns import Column
+    from include.declarations.datasets import Dataset
+    from include.declarations.features import FeatureView
     from include.declarations.metrics import Task
 
 # A value as it stands in the data.
@@ -52,7 +54,8 @@ class Label(Declaration):
 
     A label belongs to the row of the feature view with the same entity and day. With `time`, the column of
     the dataset with the time of the event, each row of the dataset is an example instead: it has the entity
-    columns of all feature views, and features are joined as of that time.
+    columns of all feature views, and features are joined as of that time. A view of hours, whose entities may
+    recur within a day, needs it, unless the dataset has days and the entity as its key.
     """
 
     dataset: Name
@@ -164,3 +167,16 @@ class Label(Declaration):
                 f"label.classes: {self.column} of {self.dataset} may be {', '.join(unnamed)}: add it to the "
                 "classes, or remove it from `allowed` of the column"
             )
+
+
+def check_label_rows(label: Label, view: FeatureView, dataset: Dataset) -> None:
+    """Raise DeclarationError if a row of hours may have several labels, which only their time tells apart."""
+    if view.granularity != "hour" or label.time is not None:
+        return
+    if dataset.granularity == "hour" or not set(dataset.key) <= set(view.keys):
+        raise DeclarationError(
+            f"label.time: rows of {view.name} come by the hour, and {dataset.name}, which comes by the "
+            f"{dataset.granularity} with the key {', '.join(dataset.key)}, may have several labels of one "
+            f"{' and '.join(view.keys)} in a day; declare label.time, the column of {dataset.name} with the "
+            "time of the event"
+        )

@@ -34,22 +34,22 @@ def find_landed_files(landing: Landing, datasets: Iterable[Dataset], entity: Ent
     """
     for dataset in datasets:
         source = dataset.source
-        if not isinstance(source, FileSource) or entity.column not in _names(dataset):
+        if not isinstance(source, FileSource) or not _declares(dataset, entity.column):
             continue
         with translate_storage_errors(landing.uri, landing.storage_options, landing.connection):
             files = filesystem.open_filesystem(landing.uri, landing.storage_options)
             for path in _landed_paths(files, source.path):
                 try:
-                    is_found = _contains(files, path, source, entity, landing.max_bytes)
+                    is_in_file = _file_contains(files, path, source, entity, landing.max_bytes)
                 except (Unreadable, OSError, ValueError) as error:
                     yield f"{landing.uri.rstrip('/')}/{path} (cannot be searched: {error})"
                     continue
-                if is_found:
+                if is_in_file:
                     yield f"{landing.uri.rstrip('/')}/{path}"
 
 
-def _names(dataset: Dataset) -> set[str]:
-    return {column.name for column in dataset.columns}
+def _declares(dataset: Dataset, name: str) -> bool:
+    return any(column.name == name for column in dataset.columns)
 
 
 def _landed_paths(files: FileSystem, pattern: str) -> list[str]:
@@ -65,7 +65,7 @@ def _landed_paths(files: FileSystem, pattern: str) -> list[str]:
     return sorted(info.path for info in infos if info.type == FileType.File and expected.fullmatch(info.path))
 
 
-def _contains(files: FileSystem, path: str, source: FileSource, entity: Entity, max_bytes: int) -> bool:
+def _file_contains(files: FileSystem, path: str, source: FileSource, entity: Entity, max_bytes: int) -> bool:
     if source.format == "parquet":
         in_file = {column: name for name, column in source.rename.items()}
         return holds(files, path, Entity(in_file.get(entity.column, entity.column), entity.value))

@@ -96,8 +96,8 @@ def check_quality(champion: ChampionContext, window: Window, connection: Connect
     Compare the champion's predictions with the labels that have landed since.
 
     Labels land late, so the windows before `window` are measured again; labels of older days are not read.
-    The result is that of the newest window with enough labels; its `windows` are the results of all windows, newest first. Of undated rows,
-    those count whose entity is not in the champion's snapshot.
+    The result is that of the newest window with enough labels; its `windows` are the results of all windows,
+    newest first. Of undated rows, those count whose entity is not in the champion's snapshot.
     """
     use_case = champion.use_case
     label = use_case.label

@@ -57,7 +57,8 @@ class LandingTimetable(CronPartitionTimetable):
 
     def serialize(self) -> dict[str, Any]:
         """Return the arguments as JSON types."""
-        return TypeAdapter(Availability).dump_python(self.availability, mode="json")
+        arguments: dict[str, Any] = TypeAdapter(Availability).dump_python(self.availability, mode="json")
+        return arguments
 
     @classmethod
     def deserialize(cls, data: dict[str, Any]) -> LandingTimetable:

@@ -154,9 +154,7 @@ def test_local_day_that_has_not_begun_is_refused():
         (NEW_YORK, timedelta(hours=6), 1, "2013-11-02", "2013-11-03T04", "2013-11-03T10"),
     ],
 )  # fmt: skip
-def test_a_run_begins_before_its_partition_is_due(
-    calendar, known_from, lag_days, partition, run_at, due_at
-):
+def test_a_run_begins_before_its_partition_is_due(calendar, known_from, lag_days, partition, run_at, due_at):
     declared = partitions.Availability(calendar, known_from, lag_days)
     (parsed,) = calendar.parse(partition)
     assert declared.run_at(parsed) == datetime.fromisoformat(f"{run_at}:00Z")

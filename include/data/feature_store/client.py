@@ -101,14 +101,14 @@ def materialise_view(
     ServiceUnavailable
         If the database does not answer.
     """
-    if view.online is None:
+    n_days = view.online_days
+    if n_days is None:
         raise DataError(f"{view.name} is not online: declare online=Online(days=…) in its file.")
     with open_store(url) as store:
         register_views(store, [view], lake.uri)
         with store.registry.write_engine.connect() as connection:
             published_at = connection.execute(select(func.clock_timestamp())).scalar_one()
         published = lake.partitions(view.name)
-        n_days = view.online.days if view.is_dated else 1
         online_days = sorted({day_of(partition) for partition in published})[-n_days:]
         written_days = online_days if days is None else sorted(set(online_days) & set(days))
         if not written_days:

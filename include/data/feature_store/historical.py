@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,9 +15,11 @@ from include.data.lake import dtypes
 from include.data.lake.partition_columns import DAY, HOUR, parse_partition_name
 from include.declarations.base import INTERNAL_PREFIX
 from include.errors import DataError
+from include.partitions import day_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+    from datetime import date
 
     import numpy.typing as npt
 
@@ -34,6 +37,8 @@ ORDER = f"{INTERNAL_PREFIX}order"
 PARTITION = f"{INTERNAL_PREFIX}partition"
 # Codes of keys with a null, which equal no other key.
 NULL_KEYS = (-1, -2)
+# Expiry of rows that stay online.
+NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 def historical(
@@ -97,6 +102,9 @@ def join_columns(
     """
     Return the columns of the newest row of each key that was available at its time, or nulls (n rows).
 
+    A row of a view with `online` is available as long as its day is one of the newest `online.days` that
+    are available, as in the online store.
+
     Parameters
     ----------
     keys
@@ -116,8 +124,12 @@ def join_columns(
     hour = [HOUR] if view.granularity == "hour" else []
     needed = dict.fromkeys((*view.keys, view.time, DAY, *hour, *columns))
     partitions = _partitions_until(view, lake, times, version)
-    features = lake.read_table(view.name, partitions, version=version, columns=list(needed))
-    return features.select(list(columns)).take(_newest_positions(view, keys, times, features))
+    expiries = _expiries(view, partitions)
+    first = pc.min(times).as_py()
+    # What had left the online store before the first of `times` is not read.
+    read = [part for part in partitions if first is None or expiries.get(day_of(part), first) >= first]
+    features = lake.read_table(view.name, read, version=version, columns=list(needed))
+    return features.select(list(columns)).take(_newest_positions(view, keys, times, features, expiries))
 
 
 def _partitions_until(
@@ -126,24 +138,44 @@ def _partitions_until(
     """Return the published partitions of the view that are available at the latest of `times`."""
     last = pc.max(times).as_py()
     published = lake.partitions(view.name, version=version)
-    return [part for part in published if last is None or view.availability.due_at(part) <= last]
+    due_at = view.availability.due_at
+    return [part for part in published if last is None or due_at(part) <= last]
+
+
+def _expiries(view: FeatureView, partitions: Sequence[Partition]) -> dict[date, datetime]:
+    """
+    Return when the rows of each day leave the online store: when as many newer days as it keeps are there.
+
+    Days that stay, and those of a view that is not online, are left out.
+    """
+    if view.online_days is None:
+        return {}
+    first_due: dict[date, datetime] = {}
+    for partition in sorted(partitions):
+        first_due.setdefault(day_of(partition), view.availability.due_at(partition))
+    days = list(first_due)
+    return {old: first_due[new] for old, new in zip(days, days[view.online_days :], strict=False)}
 
 
 def _newest_positions(
-    view: FeatureView, keys: pa.Table, times: pa.ChunkedArray, features: pa.Table
+    view: FeatureView,
+    keys: pa.Table,
+    times: pa.ChunkedArray,
+    features: pa.Table,
+    expiries: Mapping[date, datetime],
 ) -> pa.Array:
     """
     Return the position of the newest row of the same key that is not later, or null: (n,), int64.
 
-    Of two rows of a key with the same time, that of the later partition counts. A null equals no key.
+    The position is null, too, if the row had left the online store by then (`expiries`). Of two rows of a key
+    with the same time, that of the later partition counts. A null equals no key.
     """
     spine_codes, feature_codes = _key_codes(keys, features.select(view.keys))
     left = pd.DataFrame({KEY: spine_codes, TIME: _to_microseconds(times)})
     left[ORDER] = np.arange(len(left))
     # A row counts from the time of its event, and not before its partition is available.
     codes, partitions = _partition_codes(view, features)
-    due = [view.availability.due_at(partition).replace(tzinfo=None) for partition in partitions]
-    due_times = np.array(due, dtype="datetime64[us]").astype(np.int64)[codes]
+    due_times = _moments([view.availability.due_at(partition) for partition in partitions])[codes]
     right = pd.DataFrame({KEY: feature_codes, PARTITION: codes})
     right[TIME] = np.maximum(_to_microseconds(features[view.time]), due_times)
     right[POSITION] = np.arange(len(right))
@@ -154,8 +186,20 @@ def _newest_positions(
         on=TIME,
         by=KEY,
     )
-    positions = joined.sort_values(ORDER)[POSITION]
-    return pa.array(positions.astype("Int64"), type=pa.int64())
+    joined = joined.sort_values(ORDER, ignore_index=True)
+    positions = joined[POSITION].astype("Int64")
+    expire_at = _moments([expiries.get(day_of(partition), NEVER) for partition in partitions])[codes]
+    if len(expire_at):
+        is_stale = joined[TIME] >= expire_at[positions.fillna(0).to_numpy(dtype=np.int64)]
+        positions = positions.mask(is_stale)
+    return pa.array(positions, type=pa.int64())
+
+
+def _moments(moments: Sequence[datetime]) -> npt.NDArray[np.int64]:
+    """Return moments (n,) in UTC as integers like `_to_microseconds`."""
+    naive = [moment.replace(tzinfo=None) for moment in moments]
+    result: npt.NDArray[np.int64] = np.array(naive, dtype="datetime64[us]").astype(np.int64)
+    return result
 
 
 def _partition_codes(view: FeatureView, features: pa.Table) -> tuple[Codes, list[Partition]]:

@@ -24,9 +24,9 @@ SCHEDULED = "scheduled__"
 _EARLIEST = datetime.min.replace(tzinfo=UTC)
 
 
-def late_publications(dataset: Dataset, lake: Lake) -> dict[Partition, datetime]:
+def scheduled_publications(dataset: Dataset, lake: Lake) -> dict[Partition, datetime]:
     """
-    Return when each partition was published that a scheduled run published after it was due, if it was late.
+    Return when each partition was published that a scheduled run published first.
 
     Backfills and bulk runs load history, whose commit times say nothing about what was known.
     """
@@ -34,12 +34,18 @@ def late_publications(dataset: Dataset, lake: Lake) -> dict[Partition, datetime]
     for commit in commit_log.list_commits(lake, dataset.name):
         for partition in commit.partitions:
             first.setdefault(partition, commit)
-    late = {}
-    for partition, commit in first.items():
-        is_scheduled = commit.run.rpartition("/")[2].startswith(SCHEDULED)
-        if is_scheduled and commit.at > dataset.availability.due_at(partition):
-            late[partition] = commit.at
-    return late
+    return {
+        partition: commit.at
+        for partition, commit in first.items()
+        if commit.run.rpartition("/")[2].startswith(SCHEDULED)
+    }
+
+
+def late_publications(dataset: Dataset, lake: Lake) -> dict[Partition, datetime]:
+    """Return when each partition was published that a scheduled run published after it was due."""
+    due_at = dataset.availability.due_at
+    published = scheduled_publications(dataset, lake)
+    return {partition: at for partition, at in published.items() if at > due_at(partition)}
 
 
 def known_at(

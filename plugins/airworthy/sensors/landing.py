@@ -42,8 +42,8 @@ class PartitionLandedSensor(BaseOperator):
         PartitionLandedSensor(task_id="wait", dataset="flights", landing_timeout=timedelta(hours=6))
 
     :param dataset: a declared dataset
-    :param landing_timeout: time after which the task fails, counted from when the last partition is due; with a
-        query, from when its rows can have changed, its end, if that is later
+    :param landing_timeout: time after which the task fails, counted from when the last partition is due; of
+        a query from its end, if that is later
     :param poll_interval: time between two checks; by default 5 s for files, 30 s for other sources
     """
 
@@ -81,8 +81,8 @@ class PartitionLandedSensor(BaseOperator):
         if event["missing"]:
             raise PartitionMissing(
                 f"{self.dataset}: {', '.join(event['missing'][:5])} did not land within "
-                f"{self.landing_timeout} after it was due. Ask the sender; when it is there ({event['location']}), clear this "
-                f"task. {event['problem']}"
+                f"{self.landing_timeout} after it was due. Ask the sender; when it is there "
+                f"({event['location']}), clear this task. {event['problem']}"
             )
 
     def _wait(self, missing: list[Partition]) -> None:

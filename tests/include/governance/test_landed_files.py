@@ -34,7 +34,7 @@ def landing(tmp_path):
     return Landing(str(tmp_path))
 
 
-def found(landing, dataset, entity=ANN):
+def search(landing, dataset, entity=ANN):
     names = find_landed_files(landing, [dataset], entity)
     return [name.removeprefix(f"{landing.uri}/visits/") for name in names]
 
@@ -43,7 +43,7 @@ def test_text_file_is_found_by_a_whole_word(landing, tmp_path):
     (tmp_path / "visits/2013-07-01.csv").write_text("person,at\nbob,1\nann,2\n")
     (tmp_path / "visits/2013-07-02.csv").write_text("person,at\nanna,1\njoann,2\nann\u00e9,3\n")
     (tmp_path / "visits/notes.csv").write_text("ann\n")
-    assert found(landing, visits()) == ["2013-07-01.csv"]
+    assert search(landing, visits()) == ["2013-07-01.csv"]
 
 
 @pytest.mark.parametrize("text", ["ann", "x,ann", "ann,x", "anna,joann,ann"])
@@ -52,29 +52,29 @@ def test_word_is_found_across_chunks(landing, tmp_path, monkeypatch, text, size)
     monkeypatch.setattr(files, "CHUNK_BYTES", size)
     (tmp_path / "visits/2013-07-01.csv").write_text(text)
     (tmp_path / "visits/2013-07-02.csv").write_text(text.replace("ann", "anna"))
-    assert found(landing, visits()) == ["2013-07-01.csv"]
+    assert search(landing, visits()) == ["2013-07-01.csv"]
 
 
 def test_compressed_and_escaped_text_is_searched(landing, tmp_path):
     line = b'{"person": "J\\u00f6rg", "at": "1"}\n'
     (tmp_path / "visits/2013-07-01.jsonl.gz").write_bytes(gzip.compress(line))
     dataset = visits("visits/{partition}.jsonl.gz", format="jsonl")
-    assert found(landing, dataset, Entity("person", "J\u00f6rg")) == ["2013-07-01.jsonl.gz"]
+    assert search(landing, dataset, Entity("person", "J\u00f6rg")) == ["2013-07-01.jsonl.gz"]
 
 
 def test_parquet_is_searched_in_the_column_of_its_file(landing, tmp_path):
     pq.write_table(pa.table({"who": ["ann"], "at": ["x"]}), tmp_path / "visits/2013-07-01.parquet")
     pq.write_table(pa.table({"who": ["bob"], "at": ["ann"]}), tmp_path / "visits/2013-07-02.parquet")
     dataset = visits("visits/{partition}.parquet", format="parquet", rename={"who": "person"})
-    assert found(landing, dataset) == ["2013-07-01.parquet"]
+    assert search(landing, dataset) == ["2013-07-01.parquet"]
 
 
 def test_file_that_cannot_be_searched_is_named(landing, tmp_path):
     (tmp_path / "visits/2013-07-01.csv.gz").write_bytes(b"no gzip")
-    (name,) = found(landing, visits("visits/{partition}.csv.gz"))
+    (name,) = search(landing, visits("visits/{partition}.csv.gz"))
     assert name.startswith("2013-07-01.csv.gz (cannot be searched: ")
 
 
 def test_dataset_without_the_column_is_not_searched(landing, tmp_path):
     (tmp_path / "visits/2013-07-01.csv").write_text("ann\n")
-    assert found(landing, visits(), Entity("email", "ann")) == []
+    assert search(landing, visits(), Entity("email", "ann")) == []

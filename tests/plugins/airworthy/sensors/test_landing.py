@@ -48,7 +48,7 @@ def test_missing_partition_is_deferred_to_the_triggerer(sensor, land, context):
     assert deferred.value.trigger.timeout == 6 * 3600
 
 
-def test_timeout_counts_from_when_the_partition_is_due(sensor, context):
+def test_timeout_counts_from_when_the_partition_is_due(sensor, lake, context):
     now = datetime.now(UTC)
     # Arrivals of today are due at the next midnight.
     with pytest.raises(TaskDeferred) as deferred:
