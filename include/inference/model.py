@@ -12,6 +12,7 @@ import yaml
 from include.certificates import certificate
 from include.errors import CertificateInvalid, DataError
 from include.inference.formats import load_estimator
+from include.inference.predictions import round_probabilities
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -99,7 +100,7 @@ class ServedModel:
         rows = frame[list(self.features)]
         if self.task == "regression":
             return np.asarray(self.estimator.predict(rows), dtype=np.float64)
-        probabilities = np.asarray(self.estimator.predict_proba(rows), dtype=np.float64)
+        probabilities = round_probabilities(self.estimator.predict_proba(rows))
         return probabilities if self.task == "multiclass" else probabilities[:, 1]
 
 

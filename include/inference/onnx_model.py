@@ -32,8 +32,8 @@ class OnnxModel:
         self._input_types = {node.name: node.type for node in self._session.get_inputs()}
 
     def predict_proba(self, frame: pd.DataFrame) -> np.ndarray:
-        """Return the class probabilities, float64 of shape (n, n_classes)."""
-        return np.asarray(self._run(frame)[-1], dtype=np.float64)
+        """Return the class probabilities in the precision of the graph, shape (n, n_classes)."""
+        return np.asarray(self._run(frame)[-1])
 
     def predict(self, frame: pd.DataFrame) -> np.ndarray:
         """Return the predicted values, float64 of shape (n,)."""

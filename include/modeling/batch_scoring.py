@@ -9,7 +9,13 @@ import numpy as np
 import pandas as pd
 
 from include.data.feature_store.feature_rows import partition_columns
-from include.inference.predictions import PREDICTION, PROBABILITY, VERSION, InvalidPrediction
+from include.inference.predictions import (
+    PREDICTION,
+    PROBABILITY,
+    VERSION,
+    InvalidPrediction,
+    outside_range,
+)
 from include.modeling.training.fit import feature_columns
 
 if TYPE_CHECKING:
@@ -54,8 +60,8 @@ def score_batch(
     """
     predictions = _predict_rows(model, feature_columns(use_case, frame))
     low, high = use_case.prediction_range
-    valid = np.isfinite(predictions) & (predictions >= low) & (predictions <= high)
-    invalid_rows = ~(valid.all(axis=1) if valid.ndim > 1 else valid)
+    is_invalid = outside_range(predictions, use_case.prediction_range)
+    invalid_rows = is_invalid.any(axis=1) if is_invalid.ndim > 1 else is_invalid
     if invalid_rows.any():
         first = ", ".join(map(str, frame.loc[invalid_rows, list(spine.keys)].iloc[0]))
         raise InvalidPrediction(

@@ -20,25 +20,36 @@ class Fairness(Gate):
     No metric differs by more than `maximum_gap` between two slices by `column`, or is below `minimum_ratio`
     of its largest value (the four-fifths rule is 0.8).
 
-    A slice with fewer than `minimum_support` rows for a metric is counted, and not judged.
+    With two columns, the slices are the combinations of their values. A number with many values is divided
+    into `bins` of equally many training rows. A slice with fewer than `minimum_support` rows for a metric is
+    counted, and not judged. The verdict is inconclusive if a limit is passed, but not with `confidence` for
+    all pairs of slices together. Of two negative values, the ratio is that of their sizes; of values with
+    different signs it is 0.
     """
 
     kind: Literal["fairness"] = "fairness"
-    column: str
+    column: str | tuple[str, str]
     metrics: tuple[Rate | Metric, ...] = Field(min_length=1)
     maximum_gap: float | None = Field(default=None, gt=0)
     minimum_ratio: float | None = Field(default=None, gt=0, le=1)
     minimum_support: int = Field(default=100, ge=1)
+    bins: int = Field(default=4, ge=2, le=50)
+    confidence: float = Field(default=0.95, gt=0.5, lt=1)
 
     @property
     def name(self) -> str:
-        """Kind and column."""
-        return f"fairness_{self.column}"
+        """Kind and columns."""
+        return f"fairness_{'_'.join(self.columns)}"
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Column of the slices."""
-        return (self.column,)
+        """Columns of the slices."""
+        return (self.column,) if isinstance(self.column, str) else self.column
+
+    @property
+    def by(self) -> str:
+        """Columns of the slices, in words."""
+        return " and ".join(self.columns)
 
     def check(self, use_case: JudgedUseCase) -> None:
         """Raise ValueError if the task does not have a metric."""
@@ -48,6 +59,7 @@ class Fairness(Gate):
     @model_validator(mode="after")
     def _can_fire(self) -> Self:
         require_unique(self.metrics, "metrics")
+        require_unique(self.columns, "column")
         if self.maximum_gap is None and self.minimum_ratio is None:
             raise ValueError("give maximum_gap or minimum_ratio, or the gate can never fire")
         return self

@@ -48,8 +48,7 @@ def resample_metric(
     if metric == "r2":
         return _resample_r2(target, predictions, units)
     if metric == "rmse":
-        mean_squares = resample_mean(_squares(target, predictions), units)
-        return lambda weights: np.sqrt(mean_squares(weights))
+        return _resample_rmse(target, predictions, units)
     return resample_mean(LOSSES[metric](target, predictions), units)
 
 
@@ -109,15 +108,25 @@ def _divide(part: Values, whole: Values) -> Values:
     return quotients
 
 
+def _resample_rmse(target: Values, predictions: Values, units: UnitBootstrap) -> UnitStatistic:
+    """Scale the errors, because the square of a tiny or huge one is lost."""
+    errors = np.abs(predictions - target)
+    largest = float(errors.max(initial=0.0)) or 1.0
+    mean_squares = resample_mean((errors / largest) ** 2, units)
+    return lambda weights: largest * np.sqrt(mean_squares(weights))
+
+
 def _resample_r2(target: Values, predictions: Values, units: UnitBootstrap) -> UnitStatistic:
-    centred = target - target.mean()
-    figures = np.stack([np.ones(len(target)), centred, centred**2, _squares(target, predictions)])
+    centre = float(target.mean())
+    scale = float(np.abs(target - centre).max(initial=0.0)) or 1.0
+    centred = (target - centre) / scale
+    errors_of_rows = ((predictions - target) / scale) ** 2
+    figures = np.stack([np.ones(len(target)), centred, centred**2, errors_of_rows])
     rows, sums, squares, errors = sum_by_unit(figures, units)
 
     def r2(weights: Values) -> Values:
         spread = _weigh(weights, squares) - _weigh(weights, sums) ** 2 / _weigh(weights, rows)
-        explained: Values = 1 - _weigh(weights, errors) / spread
-        return explained
+        return 1 - _divide(_weigh(weights, errors), spread)
 
     return r2
 

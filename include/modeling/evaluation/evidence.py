@@ -102,6 +102,8 @@ class Evidence(_Figures):
         `days` or `groups`.
     sampled : mapping
         Rows that a split was measured on, where these are not all.
+    undefined : mapping
+        Why metrics are undefined, by split and metric.
     intervals : mapping
         95 % interval of each test metric.
     baseline : mapping
@@ -127,6 +129,7 @@ class Evidence(_Figures):
     units: int = 0
     unit: Unit = "days"
     sampled: Mapping[str, int] = {}
+    undefined: Mapping[str, Mapping[str, str]] = {}
     intervals: Mapping[str, tuple[float, float]] = {}
     baseline: Mapping[str, float] = {}
     skill: float | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from sklearn import metrics
 
 from include.declarations import GREATER_IS_BETTER, METRICS
 from include.errors import DataError, ModelError
+from include.inference.predictions import round_probabilities
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -57,6 +59,22 @@ def _f1_macro(target: Values, predictions: Values) -> float:
     return float(score)
 
 
+def _root_mean_squared_error(target: Values, predictions: Values) -> float:
+    """Return the RMSE; the errors are scaled first, because the square of a tiny or huge one is lost."""
+    errors = np.abs(predictions - target)
+    largest = float(errors.max())
+    return largest * math.sqrt(float(np.mean((errors / largest) ** 2))) if largest else 0.0
+
+
+def _r2(target: Values, predictions: Values) -> float:
+    """Return R² of both in units of the targets' spread, in which no square is lost."""
+    centre = float(target.mean())
+    spread = float(np.abs(target - centre).max()) or 1.0
+    if not math.isfinite(spread):
+        return math.nan
+    return float(metrics.r2_score((target - centre) / spread, (predictions - centre) / spread))
+
+
 def _class_codes(predictions: Values) -> list[int]:
     return list(range(predictions.shape[1] if predictions.ndim == 2 else 2))
 
@@ -69,9 +87,9 @@ METRIC_FUNCTIONS: Mapping[Metric, Callable[[Values, Values], float]] = {
     "balanced_accuracy": _balanced_accuracy,
     "f1_macro": _f1_macro,
     "brier": _brier,
-    "rmse": metrics.root_mean_squared_error,
+    "rmse": _root_mean_squared_error,
     "mae": metrics.mean_absolute_error,
-    "r2": metrics.r2_score,
+    "r2": _r2,
 }
 NEEDS_ALL_CLASSES: frozenset[Metric] = frozenset({"roc_auc", "average_precision"})
 
@@ -84,18 +102,18 @@ def predict(estimator: Any, task: Task, frame: pd.DataFrame) -> Values:
 
 def as_predictions(output: Any, task: Task) -> Values:
     """Return the output of an estimator as predictions: of a binary classifier the second column."""
-    values = np.asarray(output, dtype=np.float64)
-    if task == "multiclass":
-        return values
-    return values[:, 1] if task == "binary" else values.reshape(len(values))
+    if task == "regression":
+        values = np.asarray(output, dtype=np.float64)
+        return values.reshape(len(values))
+    probabilities = round_probabilities(output)
+    return probabilities if task == "multiclass" else probabilities[:, 1]
 
 
 def compute_metrics(use_case: UseCase, predictions: Values, target: Values | pd.Series) -> dict[str, float]:
     """
     Return every metric of the use case's task that is defined on these rows.
 
-    Ranking metrics are undefined when a class is absent, R² on fewer than two rows, and the log loss when a
-    prediction is no probability.
+    `undefined_metrics` says why one is not.
 
     Parameters
     ----------
@@ -119,29 +137,73 @@ def compute_metrics(use_case: UseCase, predictions: Values, target: Values | pd.
             f"{use_case.name}: {n_invalid} of the predictions of {len(truth)} rows are not finite. "
             "Look at the estimator and at the rows of the snapshot."
         )
-    n_classes = len(use_case.class_names)
-    defined = METRICS[use_case.task]
-    if len(np.unique(truth)) < n_classes:
-        defined -= NEEDS_ALL_CLASSES
+    undefined = undefined_metrics(use_case, predictions, truth)
+    values = {}
+    for metric in sorted(METRICS[use_case.task] - undefined.keys()):
+        # The square of a huge number is infinite.
+        with np.errstate(all="ignore"):
+            value = float(METRIC_FUNCTIONS[metric](truth, predictions))
+        if np.isfinite(value):
+            values[metric] = value
+    return values
+
+
+def undefined_metrics(
+    use_case: UseCase, predictions: Values, target: Values | pd.Series
+) -> dict[Metric, str]:
+    """
+    Return why metrics are undefined on these rows, in words.
+
+    Ranking metrics need rows of every class, R² two rows, and the log loss probabilities.
+
+    Parameters
+    ----------
+    use_case : UseCase
+    predictions : array of float, shape (n,) or (n, n_classes)
+    target : array or Series, shape (n,)
+    """
+    truth = np.asarray(target, dtype=np.float64)
+    reasons: dict[Metric, str] = {}
+    absent = absent_classes(use_case, truth)
+    if absent:
+        reasons |= dict.fromkeys(NEEDS_ALL_CLASSES, f"none of the {len(truth)} rows is {', '.join(absent)}")
     if len(truth) < 2:
-        defined -= {"r2"}
+        reasons["r2"] = "there is a single row"
     # The gate prediction_range reports what is no probability.
     if use_case.task != "regression" and (predictions.min() < 0 or predictions.max() > 1):
-        defined -= {"log_loss"}
-    return {metric: float(METRIC_FUNCTIONS[metric](truth, predictions)) for metric in sorted(defined)}
+        reasons["log_loss"] = (
+            f"predictions lie in {predictions.min():.9g} to {predictions.max():.9g}, not in 0 to 1"
+        )
+    return {metric: reason for metric, reason in reasons.items() if metric in METRICS[use_case.task]}
+
+
+def explain_undefined(use_case: UseCase, metric: Metric, predictions: Values, target: Values) -> str:
+    """Return why a metric is undefined on these rows: a cause that is known, or that it is not finite."""
+    reasons = undefined_metrics(use_case, predictions, target)
+    return reasons.get(metric, "its value is no finite number: look at the largest targets and predictions")
+
+
+def absent_classes(use_case: UseCase, target: Values | pd.Series) -> list[str]:
+    """Return the names of the classes that none of the targets has; a regression has no classes."""
+    codes = np.unique(np.asarray(target, dtype=np.float64))
+    return [name for code, name in enumerate(use_case.class_names) if code not in codes]
 
 
 def skill_score(metric: Metric, model: Mapping[str, float], baseline: Mapping[str, float]) -> float | None:
     """
     Return the model's share of the way from the baseline's metric to the perfect one.
 
-    It is 1 for a perfect model and 0 for one as good as the baseline; None where it is undefined.
+    It is 1 for a perfect model and 0 for one as good as the baseline; None where it is undefined, or too
+    large for a number.
     """
     if metric not in model or metric not in baseline:
         return None
     perfect = 1.0 if metric in GREATER_IS_BETTER else 0.0
     distance = perfect - baseline[metric]
-    return (model[metric] - baseline[metric]) / distance if distance else None
+    if not distance:
+        return None
+    skill = (model[metric] - baseline[metric]) / distance
+    return skill if math.isfinite(skill) else None
 
 
 def equal_count_bins(values: Values, n_bins: int) -> npt.NDArray[np.intp]:

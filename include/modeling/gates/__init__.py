@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from include.modeling.gates.base import PromotionGate, Verdict, VerdictOutcome, failed, inconclusive
-from include.modeling.gates.mandatory import MAX_PREDICTION_GAP
 from include.modeling.gates.runner import GATES, MANDATORY, judge_gates, measure_gates
 
 __all__ = [
     "GATES",
     "MANDATORY",
-    "MAX_PREDICTION_GAP",
     "PromotionGate",
     "Verdict",
     "VerdictOutcome",

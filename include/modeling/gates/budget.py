@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -79,9 +80,17 @@ class BudgetGate(PromotionGate[Budget]):
         if maximum is None or f"champion_{name}" not in figures:
             return []
         value = float(figures[name])
-        ratio = value / float(figures[f"champion_{name}"])
+        of_champion = float(figures[f"champion_{name}"])
+        ratio = _ratio_of(value, of_champion)
         message = f"{resource} is {ratio:.2f} times the champion's ({value:.4g} {unit}), {maximum:g} allowed"
         return [(ratio > maximum, message)]
+
+
+def _ratio_of(value: float, of_champion: float) -> float:
+    """Return the ratio of two amounts; to nothing, any amount is infinite."""
+    if of_champion:
+        return value / of_champion
+    return math.inf if value else 1.0
 
 
 def _figures(measurement: ProcessMeasurement, prefix: str) -> dict[str, Figure]:

@@ -8,6 +8,7 @@ from include.declarations import BusinessValue
 from include.errors import GateFailed
 from include.modeling.evaluation.bootstrap import MINIMUM_UNITS, describe_units
 from include.modeling.gates.base import PromotionGate
+from include.modeling.gates.performance import reaches
 
 if TYPE_CHECKING:
     from include.modeling.evaluation.evidence import Evidence, Figure
@@ -21,6 +22,7 @@ class BusinessValueGate(PromotionGate[BusinessValue]):
         """
         Pass if the lower bound of the saving reaches the minimum, fail if the upper bound does not.
 
+        A minimum of zero is reached above zero only: a model that saves nothing is not worth its release.
         In between, and with too few test days or rows, the verdict is inconclusive.
 
         Raises
@@ -52,8 +54,8 @@ class BusinessValueGate(PromotionGate[BusinessValue]):
         if evidence.units < MINIMUM_UNITS:
             units = describe_units(evidence.units, evidence.unit)
             reason += f"; {units} are too few to estimate how much {evidence.unit} differ"
-        elif costs.lower >= minimum:
+        elif reaches(costs.lower, minimum):
             outcome = "pass"
-        elif costs.upper < minimum:
+        elif not reaches(costs.upper, minimum):
             outcome = "fail"
         return self.verdict(outcome, reason, figures)

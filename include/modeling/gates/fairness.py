@@ -2,33 +2,42 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import math
+from itertools import combinations
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import pandas as pd
+from scipy.stats import t
 
-from include.declarations import METRICS, RATES, Fairness
+from include.declarations import RATES, Fairness
 from include.errors import ModelError
 from include.modeling.evaluation.evidence import Measurement
-from include.modeling.evaluation.metrics import METRIC_FUNCTIONS
 from include.modeling.gates.base import PromotionGate
+from include.modeling.gates.slices import SlicedRows, measure_metrics, measure_rates, slice_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
-    import numpy.typing as npt
-
-    from include.declarations import Metric, Rate
-    from include.modeling.evaluation.bootstrap import Values
     from include.modeling.evaluation.context import EvaluationContext
     from include.modeling.evaluation.evidence import Evidence, Figure
-    from include.modeling.gates.base import Verdict
+    from include.modeling.gates.base import Verdict, VerdictOutcome
+    from include.modeling.gates.slices import Item
 
-    Item = Mapping[str, Figure | None]
+LARGEST = float(np.finfo(np.float64).max)
+WORST_FIRST: list[VerdictOutcome] = ["fail", "inconclusive", "pass"]
+MAX_LISTED = 3
+# Of very many slices, as many with the lowest and with the highest values are compared.
+MAX_COMPARED = 30
 
-MISSING = "missing"
-# Undefined on rows of one class.
-RANKING_METRICS = frozenset({"roc_auc", "average_precision"})
+
+class Comparison(NamedTuple):
+    """Two slices by one metric: their gap and ratio, and what is judged about them."""
+
+    lower: Item
+    higher: Item
+    gap: float
+    ratio: float
+    outcome: VerdictOutcome
 
 
 class FairnessGate(PromotionGate[Fairness]):
@@ -36,7 +45,7 @@ class FairnessGate(PromotionGate[Fairness]):
 
     def measure(self, context: EvaluationContext) -> Measurement:
         """
-        Return each metric of each slice of the test rows, with the number of rows it is computed from.
+        Return each metric of each slice of the test rows, with its standard error and the number of rows.
 
         Raises
         ------
@@ -45,154 +54,177 @@ class FairnessGate(PromotionGate[Fairness]):
         """
         gate = self.declared
         test = context.test
-        slices = _slice_names(test.frame[gate.column])
-        rates = [rate for rate in RATES if rate in gate.metrics]
+        _require_probabilities(gate, test.predictions, self.use_case.task)
+        slices = slice_rows(test.frame, context.train.frame, gate.columns, gate.bins)
+        rows = SlicedRows(slices, test.target, test.predictions, context.units)
         items: list[Item] = []
+        rates = [rate for rate in RATES if rate in gate.metrics]
         if rates:
-            items += rates_by_slice(rates, slices, test.target, test.predictions >= context.threshold)
-        rows_by_slice = pd.Series(range(len(slices))).groupby(slices, observed=True).indices
-        for metric in METRICS[self.use_case.task]:
-            if metric in gate.metrics:
-                items += _metric_by_slice(
-                    metric, rows_by_slice, test.target, test.predictions, gate.minimum_support
-                )
+            items += measure_rates(rates, rows, context.threshold, gate.minimum_support)
+        items += measure_metrics(gate.metrics, self.use_case, rows, gate.minimum_support)
         supported = [item for item in items if int(item["rows"] or 0) >= gate.minimum_support]
         figures: dict[str, Figure] = {
-            "slices": len(rows_by_slice),
+            "slices": len(rows.positions),
             "threshold": context.threshold,
             "too_small": len(items) - len(supported),
         }
         return Measurement(figures=figures, items=tuple(supported), rows=len(slices))
 
     def judge(self, evidence: Evidence) -> Verdict:
-        """Fail if a metric differs too much; the reason names the two slices and their rows."""
+        """
+        Fail if a metric certainly differs too much, given how many slices were compared.
+
+        A gap above the maximum, or a ratio below the minimum, that may be chance is inconclusive. The reason
+        names the two slices and their rows.
+        """
         gate = self.declared
         measurement = self.measurement(evidence)
         figures: dict[str, Figure] = dict(measurement.figures)
-        unfair: list[str] = []
-        fair: list[str] = []
-        for metric in gate.metrics:
-            items = [item for item in measurement.items if item["metric"] == metric]
+        by_metric = {metric: _defined_items(measurement, metric) for metric in gate.metrics}
+        pairs = sum(math.comb(len(items), 2) for items in by_metric.values())
+        quantile = _quantile(gate.confidence, pairs, evidence.units)
+        worst: list[tuple[str, Comparison]] = []
+        for metric, items in by_metric.items():
             if len(items) < 2:
                 continue
-            lowest = min(items, key=_value)
-            highest = max(items, key=_value)
-            gap = _value(highest) - _value(lowest)
-            ratio = _value(lowest) / _value(highest) if _value(highest) else 1.0
-            figures |= {f"{metric}.gap": gap, f"{metric}.ratio": ratio}
-            messages = unfair if _is_unfair(gate, gap, ratio) else fair
-            messages.append(
-                f"{metric} is {_describe_slice(gate, lowest)} and {_describe_slice(gate, highest)}: "
-                f"{_describe_limits(gate, gap, ratio)}"
-            )
-        if not unfair and not fair:
-            reason = f"fewer than two slices by {gate.column} have the {gate.minimum_support} rows required"
-            return self.verdict("inconclusive", reason, figures)
-        return self.verdict("fail" if unfair else "pass", "; ".join(unfair or fair), figures)
+            comparisons = list(_compare(gate, items, quantile))
+            figures[f"{metric}.gap"] = max(comparison.gap for comparison in comparisons)
+            figures[f"{metric}.ratio"] = min(comparison.ratio for comparison in comparisons)
+            worst.append((metric, min(comparisons, key=_badness)))
+        undefined = _describe_undefined(measurement)
+        if not worst:
+            reason = f"fewer than two slices by {gate.by} have the {gate.minimum_support} rows required"
+            return self.verdict("inconclusive", reason + undefined, figures)
+        outcome = min((comparison.outcome for _, comparison in worst), key=WORST_FIRST.index)
+        messages = [
+            _describe(gate, metric, comparison)
+            for metric, comparison in worst
+            if comparison.outcome == outcome
+        ]
+        figures["compared"] = pairs
+        return self.verdict(outcome, "; ".join(messages) + undefined, figures)
 
 
-def rates_by_slice(
-    rates: Sequence[Rate], slices: Any, target: Values, decisions: npt.NDArray[np.bool_]
-) -> list[Item]:
+def slice_ratio(first: float, second: float) -> float:
     """
-    Return Fairlearn's rates of each slice.
+    Return the ratio of the smaller of two values to the larger one, from 0 to 1.
 
-    The rows are counted first and Fairlearn weighs the counts, which gives the same rates in one pass.
-
-    Parameters
-    ----------
-    rates : sequence of Rate
-        Names of functions of `fairlearn.metrics`.
-    slices : array-like, shape (n,)
-        Slice of each row.
-    target : array of float, shape (n,)
-        1 for the positive class.
-    decisions : array of bool, shape (n,)
-        Whether the prediction reaches the threshold.
+    Of two negative values, the ratio is that of their sizes; values of different signs have the ratio 0, and
+    equal ones 1.
     """
-    from fairlearn import metrics as fairlearn
-
-    frame = pd.DataFrame({"slice": slices, "target": target == 1, "decision": decisions})
-    cells = frame.groupby(["slice", "target", "decision"], observed=True).size().reset_index(name="rows")
-    weights = {"sample_weight": cells["rows"]}
-    values = fairlearn.MetricFrame(
-        metrics={rate: getattr(fairlearn, rate) for rate in rates},
-        y_true=cells["target"].astype(int),
-        y_pred=cells["decision"].astype(int),
-        sensitive_features=cells["slice"].astype(str),
-        sample_params=dict.fromkeys(rates, weights),
-    ).by_group
-    by_slice = frame.groupby("slice", observed=True)
-    sizes = by_slice.size()
-    positives = by_slice["target"].sum()
-    # The rows that a rate is a share of.
-    support = {
-        "selection_rate": sizes,
-        "true_positive_rate": positives,
-        "false_positive_rate": sizes - positives,
-    }
-    items: list[Item] = []
-    for rate in rates:
-        for name, value in values[rate].items():
-            rows = int(support[rate][name])
-            items.append({"slice": str(name), "metric": rate, "value": float(value), "rows": rows})
-    return items
+    if first == second:
+        return 1.0
+    if first * second < 0 or (first < 0) != (second < 0):
+        return 0.0
+    sizes = sorted((abs(first), abs(second)))
+    return sizes[0] / sizes[1]
 
 
-def _slice_names(values: pd.Series[Any]) -> pd.Series[Any]:
-    """Return the slice of each row as a category; distinct values are few, so only these become text."""
-    codes, distinct = pd.factorize(values.astype(object))
-    texts = np.asarray([*(str(value) for value in distinct), MISSING], dtype=object)
-    text_codes, names = pd.factorize(texts, sort=True)
-    # The code -1 of a missing value indexes the last text.
-    return pd.Series(pd.Categorical.from_codes(text_codes[codes], pd.Index(names)))
+def _compare(gate: Fairness, items: Sequence[Item], quantile: float) -> Iterator[Comparison]:
+    """Yield each pair of slices; `quantile` is that of the bounds of all pairs at once."""
+    ranked = sorted(items, key=_value)
+    if len(ranked) > 2 * MAX_COMPARED:
+        # The others are between these.
+        ranked = [*ranked[:MAX_COMPARED], *ranked[-MAX_COMPARED:]]
+    for lower, higher in combinations(ranked, 2):
+        gap = min(_value(higher) - _value(lower), LARGEST)
+        ratio = slice_ratio(_value(lower), _value(higher))
+        outcome: VerdictOutcome = "pass"
+        if _exceeds(gate, gap, ratio):
+            is_certain = _is_certain(gate, lower, higher, quantile)
+            outcome = "fail" if is_certain else "inconclusive"
+        yield Comparison(lower, higher, gap, ratio, outcome)
 
 
-def _metric_by_slice(
-    metric: Metric, rows_by_slice: Mapping[Any, Any], target: Values, predictions: Values, minimum: int
-) -> list[Item]:
-    """Return a metric of each slice; undefined values, and those of fewer than `minimum` rows, are None."""
+def _exceeds(gate: Fairness, gap: float, ratio: float) -> bool:
+    if gate.maximum_gap is not None and gap > gate.maximum_gap:
+        return True
+    return gate.minimum_ratio is not None and ratio < gate.minimum_ratio
+
+
+def _is_certain(gate: Fairness, lower: Item, higher: Item, quantile: float) -> bool:
+    """
+    Return whether a limit is exceeded by more than the values vary.
+
+    The rows of two slices are taken as independent; rows of one day vary together, which makes the gap vary
+    less than that.
+    """
+    low = _value(lower)
+    high = _value(higher)
+    if low < 0 and high <= 0:
+        low, high = -high, -low
+        lower, higher = higher, lower
+    if lower.get("spread") is None or higher.get("spread") is None:
+        return False
+    low_spread = float(lower["spread"] or 0)
+    high_spread = float(higher["spread"] or 0)
+    if gate.maximum_gap is not None:
+        excess = high - low - gate.maximum_gap
+        if excess > 0 and excess >= quantile * math.hypot(low_spread, high_spread):
+            return True
+    if gate.minimum_ratio is None:
+        return False
+    shortfall = gate.minimum_ratio * high - low
+    spread = math.hypot(low_spread, gate.minimum_ratio * high_spread)
+    return shortfall > 0 and shortfall >= quantile * spread
+
+
+def _quantile(confidence: float, pairs: int, units: int) -> float:
+    """Return the number of standard errors of the bounds that all hold at once (Bonferroni; Student)."""
+    if not pairs or units < 2:
+        return math.inf
+    return float(t.ppf(1 - (1 - confidence) / pairs, units - 1))
+
+
+def _badness(comparison: Comparison) -> tuple[int, float, float]:
+    return WORST_FIRST.index(comparison.outcome), -comparison.gap, comparison.ratio
+
+
+def _defined_items(measurement: Measurement, metric: str) -> list[Item]:
+    return [item for item in measurement.items if item["metric"] == metric and item["value"] is not None]
+
+
+def _require_probabilities(gate: Fairness, predictions: np.ndarray, task: str) -> None:
     lowest = predictions.min()
     highest = predictions.max()
-    if metric == "log_loss" and (lowest < 0 or highest > 1):
+    if task != "regression" and "log_loss" in gate.metrics and (lowest < 0 or highest > 1):
         raise ModelError(
-            f"log_loss is undefined: predictions lie in {lowest:.4g} to {highest:.4g}, not in 0 to 1"
+            f"log_loss is undefined: predictions lie in {lowest:.9g} to {highest:.9g}, not in 0 to 1"
         )
-    items: list[Item] = []
-    for name, positions in rows_by_slice.items():
-        targets = target[positions]
-        rows = len(positions) if _is_defined(metric, targets) else 0
-        value = None
-        if rows >= minimum:
-            value = float(METRIC_FUNCTIONS[metric](targets, predictions[positions]))
-        items.append({"slice": str(name), "metric": metric, "value": value, "rows": rows})
-    return items
-
-
-def _is_defined(metric: Metric, target: Values) -> bool:
-    if metric in RANKING_METRICS:
-        return len(np.unique(target)) > 1
-    return metric != "r2" or len(target) > 1
 
 
 def _value(item: Item) -> float:
     return float(item["value"] or 0)
 
 
-def _is_unfair(gate: Fairness, gap: float, ratio: float) -> bool:
-    if gate.maximum_gap is not None and gap > gate.maximum_gap:
-        return True
-    return gate.minimum_ratio is not None and ratio < gate.minimum_ratio
+def _describe(gate: Fairness, metric: str, comparison: Comparison) -> str:
+    reason = (
+        f"{metric} is {_describe_slice(gate, comparison.lower)} and "
+        f"{_describe_slice(gate, comparison.higher)}: {_describe_limits(gate, comparison)}"
+    )
+    if comparison.outcome == "inconclusive":
+        reason += f"; it may be chance, at {gate.confidence:.0%} for all slices together"
+    return reason
 
 
 def _describe_slice(gate: Fairness, item: Item) -> str:
-    return f"{_value(item):.3f} for {gate.column} {item['slice']} ({item['rows']} rows)"
+    value = _value(item)
+    text = f"{value:.3f}" if 1e-3 <= abs(value) < 1e6 or not value else f"{value:.3g}"
+    return f"{text} for {gate.by} {item['slice']} ({item['rows']} rows)"
 
 
-def _describe_limits(gate: Fairness, gap: float, ratio: float) -> str:
+def _describe_limits(gate: Fairness, comparison: Comparison) -> str:
     messages = []
     if gate.maximum_gap is not None:
-        messages.append(f"a gap of {gap:.3f}, {gate.maximum_gap:g} allowed")
+        messages.append(f"a gap of {comparison.gap:.3g}, {gate.maximum_gap:g} allowed")
     if gate.minimum_ratio is not None:
-        messages.append(f"a ratio of {ratio:.3f}, at least {gate.minimum_ratio:g} required")
+        messages.append(f"a ratio of {comparison.ratio:.3f}, at least {gate.minimum_ratio:g} required")
     return " and ".join(messages)
+
+
+def _describe_undefined(measurement: Measurement) -> str:
+    """Return the first slices that a metric is undefined in, with the reason."""
+    undefined = [item for item in measurement.items if item["value"] is None]
+    texts = [f"{item['metric']} of {item['slice']} is undefined: {item['why']}" for item in undefined]
+    further = f"; and {len(texts) - MAX_LISTED} more" if len(texts) > MAX_LISTED else ""
+    return "".join(f"; {text}" for text in texts[:MAX_LISTED]) + further

@@ -9,18 +9,18 @@ import numpy as np
 from include.data.snapshots.determination import describe_determinants, find_determinants, sample_rows
 from include.declarations import Gate
 from include.errors import ModelError
+from include.inference.predictions import MAX_RELATIVE_GAP, outside_range, prediction_gap
 from include.modeling.evaluation.context import evenly_spaced
 from include.modeling.evaluation.estimator_errors import estimator_errors
 from include.modeling.evaluation.evidence import Measurement
 from include.modeling.gates.base import PromotionGate
-from include.modeling.packaging.package import packaging_parity
+from include.modeling.packaging.package import golden_tolerance, packaging_parity
 
 if TYPE_CHECKING:
     from include.modeling.evaluation.context import EvaluationContext
     from include.modeling.evaluation.evidence import Evidence, Figure
     from include.modeling.gates.base import Verdict
 
-MAX_PREDICTION_GAP = 1e-9
 PARITY_ROWS = 500
 
 
@@ -82,10 +82,10 @@ class PredictionRangeGate(PromotionGate[Gate]):
         """Fail if the lowest or the highest prediction is outside the declared range."""
         minimum, maximum = self.use_case.prediction_range
         lowest, highest = evidence.prediction_range
-        reason = f"predictions lie in {lowest:.4g} to {highest:.4g}; {minimum:g} to {maximum:g} is declared"
+        reason = f"predictions lie in {lowest:.9g} to {highest:.9g}; {minimum:g} to {maximum:g} is declared"
         figures = {"lowest": lowest, "highest": highest, "minimum": minimum, "maximum": maximum}
-        is_inside = minimum <= lowest and highest <= maximum
-        return self.verdict("pass" if is_inside else "fail", reason, figures)
+        is_outside = outside_range(np.array(evidence.prediction_range), self.use_case.prediction_range).any()
+        return self.verdict("fail" if is_outside else "pass", reason, figures)
 
 
 class GoldenRowsGate(PromotionGate[Gate]):
@@ -102,15 +102,15 @@ class GoldenRowsGate(PromotionGate[Gate]):
         """
         remedy = "Train the model again; see `packaging` if it happens again."
         with estimator_errors(f"{self.use_case.name}: the prediction of the golden rows", remedy=remedy):
-            rows, gap = packaging_parity(context.package.folder, context.model)
-        return Measurement(figures={"largest_gap": gap}, rows=rows)
+            rows, gap, allowed = packaging_parity(context.package.folder, context.model)
+        return Measurement(figures={"largest_gap": gap, "allowed": allowed}, rows=rows)
 
     def judge(self, evidence: Evidence) -> Verdict:
         """Fail if a prediction differs by more than rounding."""
         measurement = self.measurement(evidence)
         gap = float(measurement.figures["largest_gap"])
         reason = f"in a request, it differs by {gap:.3g} from training on {measurement.rows} golden rows"
-        return _judge_gap(self, measurement.rows, gap, reason)
+        return _judge_gap(self, measurement, reason)
 
 
 class ParityGate(PromotionGate[Gate]):
@@ -133,21 +133,21 @@ class ParityGate(PromotionGate[Gate]):
         rows = evenly_spaced(len(context.test.predictions), PARITY_ROWS)
         expected = context.test.predictions[rows]
         predictions = np.asarray(isolated().predictions, dtype=np.float64)
-        gap = float(np.finfo(np.float64).max)
-        if predictions.shape == expected.shape and np.isfinite(predictions).all():
-            gap = float(np.abs(predictions - expected).max(initial=0.0))
-        return Measurement(figures={"largest_gap": gap}, rows=len(expected))
+        tolerance = golden_tolerance(context.package.folder)
+        gap, allowed = prediction_gap(expected, predictions, allowed=tolerance)
+        return Measurement(figures={"largest_gap": gap, "allowed": allowed}, rows=len(expected))
 
     def judge(self, evidence: Evidence) -> Verdict:
         """Fail if a prediction differs by more than rounding."""
         measurement = self.measurement(evidence)
         gap = float(measurement.figures["largest_gap"])
         reason = f"in an isolated process it differs by {gap:.3g} on {measurement.rows} test rows"
-        return _judge_gap(self, measurement.rows, gap, reason)
+        return _judge_gap(self, measurement, reason)
 
 
-def _judge_gap(gate: PromotionGate[Gate], rows: int, gap: float, reason: str) -> Verdict:
-    """Pass if there are rows, and no prediction differs by more than `MAX_PREDICTION_GAP`."""
-    figures: dict[str, Figure] = {"rows": rows, "largest_gap": gap, "allowed": MAX_PREDICTION_GAP}
-    is_same = rows > 0 and gap <= MAX_PREDICTION_GAP
+def _judge_gap(gate: PromotionGate[Gate], measurement: Measurement, reason: str) -> Verdict:
+    """Pass if there are rows, and no prediction differs by more than rounding."""
+    figures: dict[str, Figure] = {"rows": measurement.rows, **measurement.figures}
+    gap = float(measurement.figures["largest_gap"])
+    is_same = measurement.rows > 0 and gap <= float(measurement.figures.get("allowed", MAX_RELATIVE_GAP))
     return gate.verdict("pass" if is_same else "fail", reason, figures)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 from include.declarations import GREATER_IS_BETTER, Improvement, Overfitting, Threshold
@@ -9,8 +10,16 @@ from include.modeling.evaluation.bootstrap import MINIMUM_UNITS, describe_units
 from include.modeling.gates.base import PromotionGate
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from include.modeling.evaluation.evidence import ChampionComparison, Evidence, Figure, Gain
     from include.modeling.gates.base import Verdict, VerdictOutcome
+
+# Roundings of a metric, in units of the last place, that are no difference of two models.
+MAX_ROUNDINGS = 64
+# Gains between these bounds are shown as decimals.
+SMALLEST_DECIMAL = 1e-4
+LARGEST_DECIMAL = 1e6
 
 
 class ThresholdGate(PromotionGate[Threshold]):
@@ -25,7 +34,7 @@ class ThresholdGate(PromotionGate[Threshold]):
         figures: dict[str, Figure] = {name: bound for name, bound in bounds.items() if bound is not None}
         value = evidence.metrics["test"].get(metric)
         if value is None:
-            return self.verdict("fail", f"{metric} is undefined on the test rows", figures)
+            return self.verdict("fail", _describe_undefined(metric, evidence, ("test",)), figures)
         figures["value"] = value
         outcome: VerdictOutcome = "pass"
         reason = f"{metric} {value:.4f} is within its bounds"
@@ -49,8 +58,10 @@ class ImprovementGate(PromotionGate[Improvement]):
         """
         Pass if the lower bound of the gain reaches the required gain, fail if the upper bound does not.
 
-        The required gain rises with every failed attempt since the last promotion, so that many attempts do
-        not pass by chance. In between, and with too few test days or rows, the verdict is inconclusive.
+        A required gain of zero is reached above zero only, and what is rounding is no gain. A candidate whose
+        gain is below zero fails too, unless the gate declares `worse="ask"`. The required gain rises with
+        every failed attempt since the last promotion, so that many attempts do not pass by chance. In
+        between, and with too few test days or rows, the verdict is inconclusive.
         """
         champion = evidence.champion
         if champion is None:
@@ -59,8 +70,10 @@ class ImprovementGate(PromotionGate[Improvement]):
         figures: dict[str, Figure] = {"required": required, "refusals": evidence.refusals}
         gain = self._gain(champion)
         if gain is None:
-            reason = f"{self.declared.metric} could not be compared with champion {champion.version}"
-            return self.verdict("fail", reason, figures)
+            reason = _describe_undefined(self.declared.metric, evidence, ("test", "champion"))
+            return self.verdict(
+                "fail", f"it could not be compared with champion {champion.version}: {reason}", figures
+            )
         figures |= {
             "champion": champion.version,
             "gain": gain.value,
@@ -71,17 +84,22 @@ class ImprovementGate(PromotionGate[Improvement]):
             gain.unit: gain.units,
         }
         reason = (
-            f"{self.declared.metric} gains {gain.value:+.5f} on champion {champion.version} "
-            f"({gain.lower:+.5f} to {gain.upper:+.5f} at {gain.confidence:.0%}), {required:+.5f} required"
+            f"{self.declared.metric} gains {_gain(gain.value)} on champion {champion.version} "
+            f"({_gain(gain.lower)} to {_gain(gain.upper)} at {gain.confidence:.0%}), "
+            f"{_gain(required) if required else 'more than 0'} required"
             f"{self._describe_penalty(evidence.refusals)}"
         )
+        rounding = _rounding(gain.metric, evidence, champion)
         outcome: VerdictOutcome = "inconclusive"
-        if gain.units < MINIMUM_UNITS:
+        if gain.value < -rounding and self.declared.worse == "refuse":
+            reason += "; it is worse than the champion"
+            outcome = "fail"
+        elif gain.units < MINIMUM_UNITS:
             units = describe_units(gain.units, gain.unit)
             reason += f"; {units} are too few to estimate how much {gain.unit} differ"
-        elif gain.lower >= required:
+        elif reaches(gain.lower, required, rounding):
             outcome = "pass"
-        elif gain.upper < required:
+        elif not reaches(gain.upper, required, rounding):
             outcome = "fail"
         return self.verdict(outcome, reason, figures)
 
@@ -111,8 +129,47 @@ class OverfittingGate(PromotionGate[Overfitting]):
         train = evidence.metrics["train"].get(metric)
         test = evidence.metrics["test"].get(metric)
         if train is None or test is None:
-            return self.verdict("fail", f"{metric} is undefined on a split", figures)
+            return self.verdict("fail", _describe_undefined(metric, evidence, ("train", "test")), figures)
         gap = train - test if metric in GREATER_IS_BETTER else test - train
         figures |= {"train": train, "test": test, "gap": gap}
         reason = f"{metric} is {gap:+.4f} better in training ({train:.4f}) than in the test ({test:.4f})"
         return self.verdict("fail" if gap > maximum_gap else "pass", reason, figures)
+
+
+def reaches(gain: float, required: float, rounding: float = 0.0) -> bool:
+    """
+    Return whether a gain is as large as required; if nothing is required, whether it is above zero.
+
+    Parameters
+    ----------
+    gain, required : float
+        In the same unit; a negative requirement is a loss that is allowed.
+    rounding : float
+        Largest gain that is rounding.
+    """
+    if gain < required:
+        return False
+    return required < 0 or gain > rounding
+
+
+def _rounding(metric: str, evidence: Evidence, champion: ChampionComparison) -> float:
+    """Return the largest difference of two values of the metric that is rounding."""
+    values = (evidence.metrics["test"].get(metric, 0.0), champion.metrics.get(metric, 0.0))
+    return MAX_ROUNDINGS * sys.float_info.epsilon * max(map(abs, values))
+
+
+def _gain(value: float) -> str:
+    """Return a gain with its sign; a tiny or huge one with an exponent."""
+    if value and not SMALLEST_DECIMAL <= abs(value) < LARGEST_DECIMAL:
+        return f"{value:+.3g}"
+    return f"{value:+.5f}"
+
+
+def _describe_undefined(metric: str, evidence: Evidence, splits: Sequence[str]) -> str:
+    """Return on which of the splits a metric is undefined, and why."""
+    reasons = [
+        f"on the {split} rows: {evidence.undefined[split][metric]}"
+        for split in splits
+        if metric in evidence.undefined.get(split, {})
+    ]
+    return f"{metric} is undefined {'; '.join(reasons)}" if reasons else f"{metric} is undefined"

@@ -10,6 +10,7 @@ import pandas as pd
 from include.data.snapshots.target_encoding import TARGET
 from include.declarations import GREATER_IS_BETTER, Robustness
 from include.errors import DataError, ModelError
+from include.inference.predictions import outside_range
 from include.modeling.evaluation.context import evenly_spaced, predict_checked
 from include.modeling.evaluation.evidence import Measurement
 from include.modeling.evaluation.metrics import compute_metrics
@@ -100,11 +101,10 @@ class RobustnessGate(PromotionGate[Robustness]):
             flips = (after >= context.threshold) != (before >= context.threshold)
         else:
             flips = np.abs(after - before) > (self.declared.tolerance or np.inf)
-        minimum, maximum = self.use_case.prediction_range
         return item | {
             "flips": float(flips.mean()),
             "loss": self._loss(before, after, rows[TARGET]),
-            "outside": int(np.count_nonzero((after < minimum) | (after > maximum))),
+            "outside": int(np.count_nonzero(outside_range(after, self.use_case.prediction_range))),
         }
 
     def _loss(self, before: Values, after: Values, target: pd.Series[Any]) -> float | None:
@@ -146,11 +146,24 @@ def _perturb(gate: Robustness, train: pd.DataFrame, rows: pd.DataFrame) -> Itera
     for column in gate.unseen:
         yield Perturbation("unseen", column, UNSEEN)
     for column in gate.extremes:
-        lowest = train[column].min()
-        highest = train[column].max()
-        distance = EXTREME_RANGES * (highest - lowest)
-        yield Perturbation("extreme", column, lowest - distance)
-        yield Perturbation("extreme", column, highest + distance)
+        for value in _extremes(train[column].dropna()):
+            yield Perturbation("extreme", column, value)
+
+
+def _extremes(values: pd.Series[Any]) -> tuple[float, ...]:
+    """Return a value far below and one far above all `values`, within the bounds of their type."""
+    if values.empty:
+        return ()
+    is_integer = pd.api.types.is_integer_dtype(values)
+    as_python = int if is_integer else float
+    lowest = as_python(values.min())
+    highest = as_python(values.max())
+    distance = EXTREME_RANGES * (highest - lowest)
+    if not distance:
+        # Of a constant column.
+        distance = EXTREME_RANGES * max(abs(highest), 1)
+    limits = np.iinfo(np.int64) if is_integer else np.finfo(np.float64)
+    return max(lowest - distance, as_python(limits.min)), min(highest + distance, as_python(limits.max))
 
 
 def _violations(gate: Robustness, item: Item) -> Iterator[str]:

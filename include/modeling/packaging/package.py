@@ -20,7 +20,8 @@ from include.inference import model as inference_model
 from include.inference import scoring_protocol
 from include.inference.formats import GRAPH, TRUSTED_TYPES
 from include.inference.onnx_model import OnnxModel
-from include.modeling.evaluation.metrics import predict
+from include.inference.predictions import MAX_SINGLE_GAP, prediction_gap
+from include.modeling.evaluation.metrics import as_predictions, predict
 from include.modeling.packaging.serialization import (
     export_onnx,
     own_modules,
@@ -37,7 +38,15 @@ if TYPE_CHECKING:
     from include.inference.model import ServedModel
     from include.modeling.packaging.serialization import SerializedEstimator
 
-__all__ = ["BACKGROUND", "GOLDEN", "load_package", "model_digest", "packaging_parity", "save_package"]
+__all__ = [
+    "BACKGROUND",
+    "GOLDEN",
+    "golden_tolerance",
+    "load_package",
+    "model_digest",
+    "packaging_parity",
+    "save_package",
+]
 
 GOLDEN = "golden.json"
 BACKGROUND = "background.json"
@@ -118,7 +127,7 @@ def load_package(folder: Path, *, expected: str) -> ServedModel:
     return inference_model.load_unverified(folder)
 
 
-def packaging_parity(folder: Path, model: ServedModel) -> tuple[int, float]:
+def packaging_parity(folder: Path, model: ServedModel) -> tuple[int, float, float]:
     """
     Compare the predictions of `model` on the golden rows of `folder` with the recorded ones.
 
@@ -126,9 +135,9 @@ def packaging_parity(folder: Path, model: ServedModel) -> tuple[int, float]:
 
     Returns
     -------
-    tuple of int and float
-        Number of rows, and the largest absolute difference; the largest float if the predictions have another
-        shape or are not finite.
+    tuple of int and two floats
+        Number of rows, the largest absolute difference, and the one that is rounding; the first difference
+        is the largest float if the predictions have another shape or are not finite.
 
     Raises
     ------
@@ -140,9 +149,16 @@ def packaging_parity(folder: Path, model: ServedModel) -> tuple[int, float]:
     request = scoring_protocol.parse_request(body, "application/json", model.columns)
     predictions = model.predict(scoring_protocol.frame([request], model.columns))
     expected = np.asarray(content["predictions"], dtype=np.float64)
-    if predictions.shape != expected.shape or not np.isfinite(predictions).all():
-        return len(expected), float(np.finfo(np.float64).max)
-    return len(expected), float(np.max(np.abs(predictions - expected), initial=0.0))
+    return len(expected), *prediction_gap(expected, predictions, allowed=content.get("tolerance"))
+
+
+def golden_tolerance(folder: Path) -> float | None:
+    """Return by how much predictions of the packaged model may differ from batch to batch, if by more."""
+    path = folder / GOLDEN
+    if not path.exists():
+        return None
+    tolerance = json.loads(path.read_text()).get("tolerance")
+    return None if tolerance is None else float(tolerance)
 
 
 def _write_mlflow_folder(
@@ -205,10 +221,15 @@ def _write_golden_rows(estimator: Any, use_case: UseCase, rows: pd.DataFrame, fo
     is_onnx = use_case.serving.runtime == "onnx"
     model = OnnxModel(folder / GRAPH) if is_onnx else estimator
     content: dict[str, Any] = _dataframe_split(rows)
-    content["predictions"] = predict(model, use_case.task, rows).tolist()
+    method = "predict" if use_case.task == "regression" else "predict_proba"
+    output = np.asarray(getattr(model, method)(rows))
+    predictions = as_predictions(output, use_case.task)
+    content["predictions"] = predictions.tolist()
+    # In single precision, predictions of one row depend on the other rows of the batch.
     if is_onnx:
-        # In single precision, predictions of one row depend on the other rows of the batch.
         content["tolerance"] = use_case.serving.tolerance
+    elif output.dtype in (np.float32, np.float16):
+        content["tolerance"] = MAX_SINGLE_GAP * float(np.abs(predictions).max(initial=0.0))
     (folder / GOLDEN).write_text(json.dumps(content, default=str))
 
 

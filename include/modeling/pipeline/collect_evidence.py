@@ -8,7 +8,7 @@ from include.modeling.evaluation.bootstrap_metrics import metric_intervals
 from include.modeling.evaluation.comparison import compare_with_champion
 from include.modeling.evaluation.cost_comparison import compare_costs
 from include.modeling.evaluation.evidence import Evidence
-from include.modeling.evaluation.metrics import compute_metrics, skill_score
+from include.modeling.evaluation.metrics import compute_metrics, skill_score, undefined_metrics
 from include.modeling.gates.runner import measure_gates
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ def collect_evidence(
         sampled={
             name: len(split.target) for name, split in splits.items() if len(split.target) < split.total_rows
         },
+        undefined=_undefined(context),
         overlap=overlap,
         prediction_range=(float(test.predictions.min()), float(test.predictions.max())),
         units=context.units.count,
@@ -71,3 +72,18 @@ def measure_metrics(context: EvaluationContext) -> dict[str, dict[str, float]]:
     if context.champion is not None:
         metrics["champion"] = compute_metrics(use_case, context.champion.predictions, target)
     return metrics
+
+
+def _undefined(context: EvaluationContext) -> dict[str, dict[str, str]]:
+    """Return why metrics are undefined, by split and metric, and for the `champion` on the test rows."""
+    reasons = {
+        name: undefined_metrics(context.use_case, split.predictions, split.target)
+        for name, split in context.scored_splits.items()
+    }
+    if context.champion is not None:
+        reasons["champion"] = undefined_metrics(
+            context.use_case, context.champion.predictions, context.test.target
+        )
+    return {
+        name: {str(metric): why for metric, why in of_split.items()} for name, of_split in reasons.items()
+    }

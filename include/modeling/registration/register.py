@@ -12,7 +12,7 @@ from include.certificates import certificate
 from include.certificates.certificate import Claims, GateEvidence
 from include.errors import CertificateInvalid, ConflictError, GateFailed
 from include.inference.model import load_model
-from include.modeling.gates import MAX_PREDICTION_GAP, failed, inconclusive, report
+from include.modeling.gates import failed, inconclusive, report
 from include.modeling.packaging import package
 from include.modeling.pipeline.workspace import EVIDENCE, describe_split
 from include.modeling.registration import model_card
@@ -113,15 +113,16 @@ def register_candidate(
             claims = _claims(site, candidate, verdicts, evidence, provenance)
             approved = tuple(dict(approval) for approval in approvals)
             _certify(site, candidate, folder, claims.model_copy(update={"approvals": approved}))
-        _, gap = package.packaging_parity(folder, load_model(folder, site.trusted, use_case=name))
-        if gap > MAX_PREDICTION_GAP:
+        model = load_model(folder, site.trusted, use_case=name)
+        _, gap, allowed = package.packaging_parity(folder, model)
+        if gap > allowed:
             raise GateFailed(
                 f"{name}: the loaded model differs by {gap:.3g} from training, so it is not registered. "
                 "Check the packages of this environment and build_model()."
             )
-        model = ModelReference(candidate.model_id, candidate.digest)
+        reference = ModelReference(candidate.model_id, candidate.digest)
         gates = as_tags({f"gate.{verdict.gate}": verdict.outcome for verdict in verdicts})
-        version = registry.register(name, candidate.run_id, model, _lineage_tags(provenance) | gates)
+        version = registry.register(name, candidate.run_id, reference, _lineage_tags(provenance) | gates)
         _publish_card(site, folder, version)
         return version
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from include.data.snapshots.target_encoding import TARGET
 from include.errors import DataError, TrainingFailed
+from include.inference.predictions import probability_tolerance
 from include.modeling.evaluation.estimator_errors import estimator_errors
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 MAX_PREDICTED_ROWS = 1_000
 MAX_UNKNOWN_ROWS = 10
 UNKNOWN_TEXT = "never seen in training"
-PROBABILITY_TOLERANCE = 1e-6
 
 
 def check_training_rows(use_case: UseCase, train: pd.DataFrame) -> tuple[str, ...]:
@@ -129,8 +129,9 @@ def _check_probabilities(use_case: UseCase, predictions: npt.NDArray[Any]) -> No
     low = predictions.min()
     high = predictions.max()
     totals = predictions.sum(axis=1)
-    sums_to_one = np.abs(totals - 1).max(initial=0) <= PROBABILITY_TOLERANCE
-    if low < 0 or high > 1 or not sums_to_one:
+    tolerance = probability_tolerance(predictions.dtype)
+    sums_to_one = np.abs(totals - 1).max(initial=0) <= tolerance
+    if low < -tolerance or high > 1 + tolerance or not sums_to_one:
         raise TrainingFailed(
             f"{use_case.name}: predict_proba returns {low:.3g} to {high:.3g}, and rows that add up to "
             f"{totals.min():.3g} to {totals.max():.3g}: these are no probabilities. Check build_model()."

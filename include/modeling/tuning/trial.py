@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import cloudpickle
 
@@ -14,7 +14,7 @@ from include.data.lake.partition_columns import DAY
 from include.data.snapshots.target_encoding import TARGET
 from include.errors import AirworthyError, DataError, ServiceUnavailable
 from include.modeling.evaluation.estimator_errors import estimator_errors
-from include.modeling.evaluation.metrics import compute_metrics, predict
+from include.modeling.evaluation.metrics import absent_classes, compute_metrics, explain_undefined, predict
 from include.modeling.training.estimator import fit_estimator
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from include.declarations import Tuning, UseCase
+    from include.declarations import Metric, Tuning, UseCase
 
     Parameters = Mapping[str, Any]
 
@@ -36,6 +36,12 @@ class Fold:
 
     train: tuple[str, ...]
     validation: tuple[str, ...]
+
+    def describe(self) -> str:
+        """Return the fold in words, by its first and last day or by the number of its group."""
+        first = self.validation[0]
+        last = self.validation[-1]
+        return f"the fold {first}" if first == last else f"the fold {first} to {last}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +171,21 @@ def run_trial(job: TrialJob, parameters: Parameters) -> TrialResult:
 def _score_fold(job: TrialJob, fold: Fold, parameters: Parameters) -> float:
     train = job.rows[job.rows[job.unit].isin(fold.train)]
     validation = job.rows[job.rows[job.unit].isin(fold.validation)]
+    absent = absent_classes(job.use_case, train[TARGET])
+    if absent:
+        raise DataError(
+            f"{job.use_case.name}: none of the {len(train)} rows that {fold.describe()} is fitted on is "
+            f"{', '.join(absent)}. Publish more days, or declare fewer folds in `tuning`."
+        )
     fitted = fit_estimator(job.use_case, job.build(**parameters), train, validation)
     features = validation[list(job.use_case.features)]
     predictions = predict(fitted.estimator, job.use_case.task, features)
-    return compute_metrics(job.use_case, predictions, validation[TARGET])[job.metric]
+    value = compute_metrics(job.use_case, predictions, validation[TARGET]).get(job.metric)
+    if value is None:
+        target = validation[TARGET].to_numpy(dtype=float)
+        reason = explain_undefined(job.use_case, cast("Metric", job.metric), predictions, target)
+        raise DataError(
+            f"{job.use_case.name}: {job.metric} is undefined in {fold.describe()}: {reason}. Declare longer "
+            "`tuning.fold_days`, fewer folds, or a `tuning.metric` such as log_loss."
+        )
+    return value

@@ -141,3 +141,14 @@ def test_day_of_weight_two_counts_as_repeated_rows(metric):
     repeated = np.concatenate([np.arange(60), np.flatnonzero(days.codes == 1)])
     (value,) = resample_metric(metric, target, new, days)(np.array([[1.0, 2.0, 1.0]]))
     assert value == pytest.approx(METRIC_FUNCTIONS[metric](target[repeated], new[repeated]), abs=1e-9)
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1e-9, 1e9, 1e200])
+@pytest.mark.parametrize("metric", ["rmse", "mae", "r2"])
+def test_gain_is_the_same_in_every_scale(metric, scale):
+    target, new, old, days = rows(metric, 300)
+    expected = paired_gain(metric, target, new, old, confidence=0.95, units=days)
+    factor = 1 if metric == "r2" else scale
+    gain = paired_gain(metric, target * scale, new * scale, old * scale, confidence=0.95, units=days)
+    bounds = (gain.lower / factor, gain.value / factor, gain.upper / factor)
+    assert bounds == pytest.approx((expected.lower, expected.value, expected.upper), rel=1e-6)

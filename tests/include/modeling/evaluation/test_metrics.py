@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from include.declarations import METRICS
 from include.errors import DataError, ModelError
-from include.modeling.evaluation.metrics import compute_metrics, predict
+from include.modeling.evaluation.metrics import compute_metrics, predict, skill_score, undefined_metrics
 from include.use_cases.air_time import USE_CASE as AIR_TIME
 from include.use_cases.flight_delay import USE_CASE as FLIGHT_DELAY
 
@@ -50,3 +52,34 @@ def test_prediction_is_one_number_per_row(estimators, flights, name):
     rows = flights(days=2)[list(use_case.features)]
     predictions = predict(estimators[name], use_case.task, rows)
     assert (predictions.shape, predictions.dtype) == ((len(rows),), np.float64)
+
+
+SMALL = (np.array([1.0, 2.0, 4.0, 8.0]), np.array([1.5, 2.0, 3.0, 9.0]))
+
+
+@given(scale=st.floats(1e-300, 1e300), sign=st.sampled_from([-1, 1]))
+def test_errors_grow_with_the_scale_and_r2_does_not(scale, sign):
+    target, predictions = (sign * scale * values for values in SMALL)
+    expected = compute_metrics(AIR_TIME, SMALL[1], SMALL[0])
+    metrics = compute_metrics(AIR_TIME, predictions, target)
+    assert metrics["r2"] == pytest.approx(expected["r2"])
+    for name in ("mae", "rmse"):
+        assert metrics[name] == pytest.approx(expected[name] * scale, rel=1e-9)
+
+
+def test_metric_that_is_infinite_is_undefined():
+    metrics = compute_metrics(AIR_TIME, np.array([1.7e308, 1.0]), np.array([-1.7e308, 1.0]))
+    assert "mae" not in metrics
+
+
+def test_missing_class_is_named_in_words():
+    reasons = undefined_metrics(FLIGHT_DELAY, np.array([0.2, 0.6]), np.array([0, 0]))
+    assert reasons.keys() == {"roc_auc", "average_precision"}
+    assert reasons["roc_auc"] == "none of the 2 rows is above 15"
+
+
+@given(model=st.floats(-1e300, 1e300), baseline=st.floats(-1e300, 1e300))
+def test_skill_is_a_finite_number_or_none(model, baseline):
+    for metric in ("r2", "mae"):
+        skill = skill_score(metric, {metric: model}, {metric: baseline})
+        assert skill is None or np.isfinite(skill)

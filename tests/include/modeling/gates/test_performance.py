@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import math
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from include.declarations import Improvement, Overfitting, Threshold
-from include.modeling.gates.performance import ImprovementGate, OverfittingGate, ThresholdGate
+from include.modeling.gates.performance import ImprovementGate, OverfittingGate, ThresholdGate, reaches
 from include.use_cases.flight_delay import USE_CASE
 from tests.include.modeling.gates.conftest import EVIDENCE, against_champion
 
@@ -43,6 +47,7 @@ def test_threshold_of_an_undefined_metric_fails():
     [
         (0.021, 0.03, "pass"), (0.02, 0.03, "pass"), (0.019, 0.03, "inconclusive"),
         (0.01, 0.02, "inconclusive"), (0.01, 0.0199, "fail"), (-0.03, -0.01, "fail"),
+        (-0.03, 0.025, "fail"), (-0.025, 0.03, "inconclusive"),
     ],
 )  # fmt: skip
 def test_improvement_is_judged_by_the_bounds_of_the_gain(lower, upper, outcome):
@@ -95,3 +100,52 @@ def test_better_test_metric_is_no_overfitting():
     swapped = {"train": EVIDENCE.metrics["test"], "test": EVIDENCE.metrics["train"]}
     evidence = EVIDENCE.model_copy(update={"metrics": swapped})
     assert overfitting(evidence, metric="log_loss", maximum_gap=0.001).outcome == "pass"
+
+
+@pytest.mark.parametrize(
+    ("lower", "upper", "outcome"),
+    [
+        (0, 0, "fail"), (1e-17, 1e-17, "fail"), (1e-9, 0.1, "pass"), (0, 0.1, "inconclusive"),
+        (-0.1, 0, "fail"),
+    ],
+)  # fmt: skip
+def test_gain_of_zero_or_rounding_is_no_improvement(lower, upper, outcome):
+    verdict = improvement(against_champion(lower=lower, upper=upper), minimum_gain=0)
+    assert verdict.outcome == outcome
+    assert "more than 0 required" in verdict.reason
+
+
+@pytest.mark.parametrize("units", [3, 14])
+def test_worse_candidate_is_refused_unless_declared(units):
+    evidence = against_champion(lower=-18.3, upper=13.3, units=units)
+    refused = improvement(evidence, minimum_gain=0.5)
+    assert (refused.outcome, "worse than the champion" in refused.reason) == ("fail", True)
+    assert improvement(evidence, minimum_gain=0.5, worse="ask").outcome == "inconclusive"
+    certain = against_champion(lower=-18.3, upper=-1.3)
+    assert improvement(certain, minimum_gain=0.5, worse="ask").outcome == "fail"
+
+
+@given(scale=st.floats(1e-290, 1e290), sign=st.sampled_from([-1, 1]), required=st.sampled_from([0.0, 0.5]))
+def test_improvement_is_the_same_in_every_scale(scale, sign, required):
+    evidence = against_champion(lower=sign * scale, upper=sign * 2 * scale)
+    metrics = {"train": {"log_loss": scale}, "test": {"log_loss": scale}}
+    champion = evidence.champion.model_copy(update={"metrics": {"log_loss": 2 * scale}})
+    evidence = evidence.model_copy(update={"metrics": metrics, "champion": champion})
+    outcome = improvement(evidence, minimum_gain=required * scale).outcome
+    assert outcome == ("pass" if sign > 0 else "fail")
+
+
+@given(gain=st.floats(-1e300, 1e300), required=st.floats(-1e300, 1e300))
+def test_no_gain_that_is_required_is_below_zero(gain, required):
+    if reaches(gain, required):
+        assert gain >= required
+        assert gain > 0 or required < 0
+    else:
+        assert gain < required or (gain <= 0 <= required)
+    assert reaches(math.nextafter(0.0, 1.0), 0.0)
+
+
+def test_undefined_metric_is_explained():
+    evidence = EVIDENCE.model_copy(update={"undefined": {"test": {"average_precision": "none is late"}}})
+    gate = ThresholdGate(Threshold(metric="average_precision", minimum=0.1), USE_CASE)
+    assert "undefined on the test rows: none is late" in gate.judge(evidence).reason

@@ -93,7 +93,18 @@ def test_a_trial_without_memory_is_retried(job):
 
 def test_a_fold_of_one_class_is_a_problem(job):
     one_class = TrialJob(USE_CASE, "roc_auc", build_model, job.rows.assign(_airworthy_target=1), job.folds)
-    assert "the fit of LogisticRegression on" in run_trial(one_class, {}).problem
+    problem = run_trial(one_class, {}).problem
+    assert "rows that the fold 2013-01-" in problem
+    assert "is fitted on is at most 15. Publish more days" in problem
+
+
+def test_a_class_missing_in_a_fold_is_said_in_words(job):
+    last = job.rows["_airworthy_day"] >= job.folds[0].validation[0]
+    rows = job.rows.assign(_airworthy_target=job.rows["_airworthy_target"].where(~last, 0))
+    problem = run_trial(TrialJob(USE_CASE, "roc_auc", build_model, rows, job.folds), {}).problem
+    assert "roc_auc is undefined in the fold 2013-01-" in problem
+    assert "none of the 120 rows is above 15" in problem
+    assert run_trial(TrialJob(USE_CASE, "log_loss", build_model, rows, job.folds), {}).problem == ""
 
 
 def test_early_stopping_uses_the_validation_days_of_the_fold(job):
