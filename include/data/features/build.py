@@ -15,6 +15,7 @@ from include.declarations import KNOWN_AT
 from include.declarations.columns import shown_value
 from include.errors import DataError
 from include.partitions import format_partition
+from include.user_code import team_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
@@ -84,6 +85,31 @@ def build_function(view: FeatureView) -> Build:
     return declared or RowsAsTheyAre(view)
 
 
+def call_build(
+    view: FeatureView, build: Build, frames: Mapping[str, pd.DataFrame], partition: Partition
+) -> pd.DataFrame:
+    """
+    Return what `build` of a view makes of the frames of its sources.
+
+    Raises
+    ------
+    DataError
+        If `build` raises, or returns no frame with the view's key and time; the message names the view, the
+        partition, the file and the line.
+    """
+    action = f"{view.name}: build() of {format_partition(partition)}"
+    remedy = f"Correct include/features/{view.name}.py, or a declaration of its datasets."
+    with team_errors(action, remedy=remedy, error=DataError):
+        rows = build(frames, partition)
+    if not isinstance(rows, pd.DataFrame):
+        raise DataError(f"{action} returns {type(rows).__name__}, and not a DataFrame. {remedy}")
+    needed = (*view.keys, view.time) if view.is_dated else view.keys
+    missing = [name for name in needed if name not in rows.columns]
+    if missing:
+        raise DataError(f"{action} returns no column {', '.join(missing)}. {remedy}")
+    return rows
+
+
 @dataclass(frozen=True, slots=True)
 class RowsAsTheyAre:
     """`build` of a view whose module has none: the view's columns of the only source."""
@@ -128,7 +154,7 @@ def _build_partition(
     partition: Partition,
     datasets: Mapping[str, Dataset],
 ) -> pd.DataFrame:
-    rows = module_build(frames, partition).drop(columns=KNOWN_AT, errors="ignore")
+    rows = call_build(view, module_build, frames, partition).drop(columns=KNOWN_AT, errors="ignore")
     for source in view.sources:
         if source.known_at not in rows.columns:
             newest = frames[source.dataset][KNOWN_AT].max()

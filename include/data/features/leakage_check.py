@@ -10,7 +10,7 @@ import pandas as pd
 
 from include.catalog import catalog
 from include.data.features import availability
-from include.data.features.build import describe_entity, source_windows
+from include.data.features.build import call_build, describe_entity, source_windows
 from include.data.reading.table import read_series
 from include.declarations import KNOWN_AT
 from include.declarations.columns import shown_value
@@ -131,6 +131,7 @@ def check_leakage(
     """
     if not view.is_dated:
         return LeakageCheck((), len(rows))
+    _require_features(view, rows)
     declared = datasets if datasets is not None else catalog().sources
     names = availability.partition_names(rows, view.granularity)
     by_partition = dict(tuple(rows.groupby(names, sort=True)))
@@ -223,8 +224,19 @@ class _PartitionCheck:
             in_time = cut[name][KNOWN_AT] <= last_known
             cut[name] = cut[name][in_time.to_numpy()].reset_index(drop=True)
         keys = list(self.view.keys)
-        built = self.build(cut, self.partition).drop_duplicates(keys)
+        built = call_build(self.view, self.build, cut, self.partition).drop_duplicates(keys)
+        _require_features(self.view, built)
         return published[keys].merge(built, on=keys, how="left").set_axis(published.index)
+
+
+def _require_features(view: FeatureView, rows: pd.DataFrame) -> None:
+    """Raise DataError if a declared column is missing in the rows that `build` returned."""
+    missing = [column.name for column in view.features if column.name not in rows.columns]
+    if missing:
+        raise DataError(
+            f"{view.name}: build() returns no column {', '.join(missing)}, which the view declares. Correct "
+            f"include/features/{view.name}.py."
+        )
 
 
 def _sample_times(rows: pd.DataFrame, view: FeatureView, max_times: int) -> pd.DataFrame:

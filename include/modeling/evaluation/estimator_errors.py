@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from include.errors import AirworthyError, ModelError
 from include.modeling.transient_errors import translate_transient
+from include.user_code import describe_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,4 +41,4 @@ def estimator_errors(action: str, *, remedy: str, error: type[AirworthyError] = 
         raise
     except Exception as cause:
         # An estimator of somebody else may raise anything, and does so again at the next try.
-        raise error(f"{action} failed: {type(cause).__name__}: {cause}. {remedy}") from cause
+        raise error(f"{action} failed: {describe_error(cause)}. {remedy}") from cause

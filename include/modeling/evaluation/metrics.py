@@ -59,6 +59,11 @@ def _f1_macro(target: Values, predictions: Values) -> float:
     return float(score)
 
 
+def _mean_absolute_error(target: Values, predictions: Values) -> float:
+    """Return the MAE, infinite where scikit-learn would refuse the error of huge numbers."""
+    return float(np.mean(np.abs(predictions - target)))
+
+
 def _root_mean_squared_error(target: Values, predictions: Values) -> float:
     """Return the RMSE; the errors are scaled first, because the square of a tiny or huge one is lost."""
     errors = np.abs(predictions - target)
@@ -70,9 +75,10 @@ def _r2(target: Values, predictions: Values) -> float:
     """Return R² of both in units of the targets' spread, in which no square is lost."""
     centre = float(target.mean())
     spread = float(np.abs(target - centre).max()) or 1.0
-    if not math.isfinite(spread):
+    scaled = (predictions - centre) / spread
+    if not math.isfinite(spread) or not np.isfinite(scaled).all():
         return math.nan
-    return float(metrics.r2_score((target - centre) / spread, (predictions - centre) / spread))
+    return float(metrics.r2_score((target - centre) / spread, scaled))
 
 
 def _class_codes(predictions: Values) -> list[int]:
@@ -88,7 +94,7 @@ METRIC_FUNCTIONS: Mapping[Metric, Callable[[Values, Values], float]] = {
     "f1_macro": _f1_macro,
     "brier": _brier,
     "rmse": _root_mean_squared_error,
-    "mae": metrics.mean_absolute_error,
+    "mae": _mean_absolute_error,
     "r2": _r2,
 }
 NEEDS_ALL_CLASSES: frozenset[Metric] = frozenset({"roc_auc", "average_precision"})
@@ -138,7 +144,7 @@ def compute_metrics(use_case: UseCase, predictions: Values, target: Values | pd.
             "Look at the estimator and at the rows of the snapshot."
         )
     undefined = undefined_metrics(use_case, predictions, truth)
-    values = {}
+    values: dict[str, float] = {}
     for metric in sorted(METRICS[use_case.task] - undefined.keys()):
         # The square of a huge number is infinite.
         with np.errstate(all="ignore"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from include.declarations import Metric, Rate, UseCase
+    from include.declarations import Rate, UseCase
     from include.modeling.evaluation.bootstrap import UnitBootstrap, UnitStatistic, Values
     from include.modeling.evaluation.evidence import Figure
 
@@ -42,7 +42,8 @@ class SlicedRows:
     @property
     def positions(self) -> dict[Any, Positions]:
         """Positions of the rows of each slice."""
-        return dict(pd.Series(range(len(self.slices))).groupby(self.slices, observed=True).indices)
+        rows = pd.Series(range(len(self.slices))).groupby(self.slices, observed=True)
+        return {name: np.asarray(positions) for name, positions in rows.indices.items()}
 
     def spread(self, statistic: UnitStatistic) -> float | None:
         """Return the standard error of a figure over the resampled units; None if it cannot be told."""
@@ -72,8 +73,8 @@ def slice_rows(frame: pd.DataFrame, train: pd.DataFrame, columns: Sequence[str],
     names = [_slice_by(frame[column], train[column], bins) for column in columns]
     if len(names) == 1:
         return names[0]
-    joined = names[0].astype(str).str.cat([other.astype(str) for other in names[1:]], sep=" and ")
-    return joined.astype("category")
+    texts = zip(*(name.astype(str) for name in names), strict=True)
+    return pd.Series([" and ".join(values) for values in texts], dtype="category")
 
 
 def _slice_by(values: pd.Series[Any], train: pd.Series[Any], bins: int) -> pd.Series[Any]:
@@ -179,7 +180,7 @@ def measure_metrics(metrics: Sequence[str], use_case: UseCase, rows: SlicedRows,
             if metric in undefined:
                 item |= {"value": None, "why": undefined[metric]}
             elif len(where) >= minimum:
-                statistic = resample_metric(cast("Metric", metric), target, predictions, rows.units_of(where))
+                statistic = resample_metric(metric, target, predictions, rows.units_of(where))
                 value = float(METRIC_FUNCTIONS[metric](target, predictions))
                 item |= {"value": value, "spread": rows.spread(statistic)}
             items.append(item)

@@ -22,6 +22,7 @@ from include.modeling.pipeline.workspace import split_snapshot
 from include.modeling.registry.load_version import load_version
 from include.modeling.registry.provenance import code_version, lock_hash
 from include.modeling.registry.registry import as_tags
+from include.modeling.training.build import build_estimator
 from include.modeling.training.fit import feature_columns, fit_candidate
 
 if TYPE_CHECKING:
@@ -261,7 +262,8 @@ def _train_again(
     use_case = _with_seed(workspace.use_case, certificate.seeds.get("training.seed"))
     snapshot = Snapshot.from_json(json.dumps(certificate.snapshot))
     splits = split_snapshot(use_case, read_snapshot(use_case, snapshot, lake))
-    trained = fit_candidate(use_case, build(**certificate.parameters), splits)
+    estimator = build_estimator(use_case.name, build, certificate.parameters)
+    trained = fit_candidate(use_case, estimator, splits)
     save_package(trained.estimator, use_case, splits.train, package)
     return package, splits.test
 

@@ -108,6 +108,7 @@ def _train_and_log(
 
 
 def _plain_parameters(estimator: Any) -> dict[str, object]:
-    """Return the parameters of an estimator that are plain values."""
+    """Return the parameters of an estimator that are plain values; a class of one's own may have none."""
     plain_types = (bool, int, float, str, type(None))
-    return {name: value for name, value in estimator.get_params().items() if isinstance(value, plain_types)}
+    parameters = estimator.get_params() if hasattr(estimator, "get_params") else {}
+    return {name: value for name, value in parameters.items() if isinstance(value, plain_types)}

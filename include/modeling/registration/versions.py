@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from include.certificates import certificate
+from include.errors import ReleaseError
 from include.modeling.packaging.package import GOLDEN
 
 if TYPE_CHECKING:
@@ -60,3 +61,27 @@ def project_aliases(registry: Registry, state: ReleaseState) -> None:
     registry.set_aliases(
         state.use_case, champion=state.champion, challenger=state.challenger, previous=state.previous
     )
+
+
+def require_compared(verified: Certificate, version: int, champion: int | None) -> None:
+    """
+    Check that a certified version was compared with the champion that it would replace.
+
+    Certificates without the gate `overlap` do not say which champion it was, and are accepted.
+
+    Raises
+    ------
+    ReleaseError
+        If it was compared with another champion, or with none.
+    """
+    figures = [gate.figures for gate in verified.gates if gate.gate == "overlap"]
+    if champion is None or not figures:
+        return
+    compared = figures[0].get("champion")
+    if compared != champion:
+        what = f"champion {compared}" if compared else "no champion"
+        raise ReleaseError(
+            f"{verified.use_case} version {version} was compared with {what}, and version {champion} is the "
+            f"champion now. Run {verified.use_case}_training, which compares with it; or trigger "
+            f"{verified.use_case}_deployment with the number {version}, if it shall be released all the same."
+        )

@@ -7,9 +7,11 @@ from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 from include.catalog import declaration_module
+from include.errors import TrainingFailed
+from include.modeling.evaluation.estimator_errors import estimator_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 REQUEST_STEP = "request_features"
 
@@ -31,6 +33,26 @@ def estimator_builder(use_case: str) -> Callable[..., Any]:
     builder = partial(_build, build, function)
     builder.__signature__ = signature(build)  # type: ignore[attr-defined]
     return builder
+
+
+def build_estimator(use_case: str, build: Callable[..., Any], parameters: Mapping[str, Any]) -> Any:
+    """
+    Return the untrained estimator of a use case with these parameters.
+
+    Raises
+    ------
+    TrainingFailed
+        If `build_model()` raises, or returns nothing that can be fitted; the message names file and line.
+    """
+    action = f"{use_case}: build_model({', '.join(parameters)})"
+    remedy = f"Correct include/use_cases/{use_case}.py."
+    with estimator_errors(action, remedy=remedy, error=TrainingFailed):
+        estimator = build(**parameters)
+    if not hasattr(estimator, "fit"):
+        raise TrainingFailed(
+            f"{action} returns {type(estimator).__name__}, which has no method fit(). {remedy}"
+        )
+    return estimator
 
 
 def _build(build_model: Callable[..., Any], function: Callable[[Any], Any], **parameters: Any) -> Any:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cached_property, wraps
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from airflow.sdk import BaseOperator, BaseOperatorLink
 
@@ -17,10 +17,11 @@ from airworthy.hooks.lake import LakeHook
 from airworthy.hooks.model_registry import ModelRegistryHook
 from airworthy.links import MlflowRunLink, ModelsLink
 from include.catalog import catalog
+from include.errors import GateFailed
 from include.settings import settings
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
     from sqlalchemy import Engine
 
@@ -28,9 +29,37 @@ if TYPE_CHECKING:
 
     from include.certificates.certificate import Certificate
     from include.data.snapshots.snapshot import Snapshot
+    from include.modeling.evaluation.evidence import Evidence
     from include.modeling.pipeline.workspace import TrainedCandidate, Workspace
     from include.modeling.registry.registry import Registry
     from include.release.rollout import Lease
+
+
+Execute = TypeVar("Execute", bound="Callable[[Any, Context], Any]")
+
+
+def fails_run(execute: Execute) -> Execute:
+    """
+    Decorate `execute` of a `ModelOperator`: whatever it raises, the MLflow run ends as FAILED.
+
+    A refusal by the gates is a result, not a failure: its run has ended as FINISHED.
+    """
+
+    @wraps(execute)
+    def wrapper(operator: ModelOperator, context: Context) -> Any:
+        from include.modeling.registry.run_outcome import fail_run
+
+        try:
+            return execute(operator, context)
+        except GateFailed:
+            raise
+        except BaseException as error:
+            run_id = (operator.candidate or {}).get("run_id")
+            if run_id:
+                fail_run(operator.mlflow.registry, run_id, operator.task_id, error)
+            raise
+
+    return cast("Execute", wrapper)
 
 
 class ModelOperator(BaseOperator):
@@ -96,6 +125,45 @@ class ModelOperator(BaseOperator):
         from include.modeling.pipeline.workspace import TrainedCandidate
 
         return TrainedCandidate(**self.candidate)
+
+    def evaluate(self, context: Context) -> Evidence:
+        """Return the evidence of the candidate, compared with the version that is the champion now."""
+        from include.data.snapshots import leakage_history
+        from include.data.snapshots import snapshot as snapshots
+        from include.database import ledger
+        from include.modeling.pipeline.evaluate import evaluate_candidate
+        from include.release import rollout
+
+        lake = LakeHook(self.lake_conn_id).lake
+        snapshot = self.snapshot_taken()
+        attempt = self.attempt(context)
+        with self.engine.connect() as connection:
+            champion = rollout.read_state(connection, self.use_case).champion
+            refusals = ledger.refusals_since_promotion(connection, self.use_case, attempt=attempt)
+        is_dated = catalog().use_cases[self.use_case].split.by == "time"
+        leakage = leakage_history.of_snapshot(self.engine, lake, snapshot, is_dated=is_dated)
+        frame = snapshots.read_snapshot(catalog().use_cases[self.use_case], snapshot, lake)
+        with self.workspace() as workspace:
+            return evaluate_candidate(
+                workspace,
+                self.candidate_trained(),
+                frame,
+                champion_version=champion,
+                refusals=refusals,
+                leakage=leakage,
+            )
+
+    def record_refusal(self, context: Context, reason: str, evidence: dict[str, Any]) -> None:
+        """Write to the ledger, once per run and candidate, that the candidate was refused."""
+        from include.database.ledger import Entry, append
+
+        key = f"{run_context.dag_run_key(context)}/{evidence['run_id']}/gate"
+        evidence |= {"attempt": self.attempt(context), "backfill": run_context.is_backfill(context)}
+        refusal = Entry(
+            self.use_case, "refused", run_context.actor(context), reason, evidence=evidence, dedup_key=key
+        )
+        with self.engine.begin() as connection:
+            append(connection, refusal)
 
     def attempt(self, context: Context) -> str:
         """Return the identity of the attempt: the DAG run and the inputs of the model."""

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from airworthy import run_context
-from airworthy.operators.base import ModelOperator
+from airworthy.operators.base import ModelOperator, fails_run
 from include.catalog import catalog
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ class ModelGateOperator(ModelOperator):
     :param evidence: what `EvaluateModelOperator` returned (templated)
     """
 
+    @fails_run
     def execute(self, context: Context) -> dict[str, Any] | None:
         """Return the question for a person; None if no gate is inconclusive."""
         from include.errors import GateFailed
@@ -50,7 +51,7 @@ class ModelGateOperator(ModelOperator):
         try:
             register.require_passed(candidate, verdicts, [{"gate": gate} for gate in open_gates])
         except GateFailed as refusal:
-            self._record_refusal(context, str(refusal), {"run_id": candidate.run_id, "gates": plain_verdicts})
+            self.record_refusal(context, str(refusal), {"run_id": candidate.run_id, "gates": plain_verdicts})
             raise
         if not open_gates:
             return None
@@ -60,14 +61,3 @@ class ModelGateOperator(ModelOperator):
             "champion": evidence.champion.version if evidence.champion else None,
             "attempt": self.attempt(context),
         }
-
-    def _record_refusal(self, context: Context, reason: str, evidence: dict[str, Any]) -> None:
-        from include.database.ledger import Entry, append
-
-        key = f"{run_context.dag_run_key(context)}/{evidence['run_id']}/gate"
-        evidence |= {"attempt": self.attempt(context), "backfill": run_context.is_backfill(context)}
-        refusal = Entry(
-            self.use_case, "refused", run_context.actor(context), reason, evidence=evidence, dedup_key=key
-        )
-        with self.engine.begin() as connection:
-            append(connection, refusal)

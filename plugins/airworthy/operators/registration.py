@@ -8,20 +8,25 @@ from typing import TYPE_CHECKING, Any
 
 from airworthy import run_context
 from airworthy.links import MlflowRunLink, ModelCardLink
-from airworthy.operators.base import ModelOperator
+from airworthy.operators.base import ModelOperator, fails_run
 from include.catalog import catalog
+from include.errors import GateFailed
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from airflow.sdk import BaseOperatorLink, Context, XComArg
 
+    from include.modeling.evaluation.evidence import Evidence
+    from include.modeling.gates import Verdict
+
 
 class RegisterModelOperator(ModelOperator):
     """
     Certify and register a candidate that passed its gates; the XCom is its version.
 
-    A retry finds the version that an earlier try created.
+    A retry finds the version that an earlier try created. If another version became the champion since the
+    evaluation, the candidate is compared with that one first.
 
     Example::
 
@@ -44,6 +49,7 @@ class RegisterModelOperator(ModelOperator):
         self.approvals: Any = approvals
         self.card_url = ""
 
+    @fails_run
     def execute(self, context: Context) -> int:
         """Register the candidate and return its version."""
         from include.database.ledger import Entry, append
@@ -54,7 +60,15 @@ class RegisterModelOperator(ModelOperator):
 
         candidate = self.candidate_trained()
         evidence = Evidence(**self.evidence)
+        approvals = self.approvals or ()
+        champion_changed = self._champion_changed(evidence)
+        if champion_changed:
+            evidence = self.evaluate(context)
+            # A person approved figures of another comparison.
+            approvals = ()
         verdicts = gates.judge_gates(catalog().use_cases[self.use_case], evidence)
+        if champion_changed:
+            self._require_passed(context, verdicts, evidence)
         with self.workspace() as site:
             version = register.register_candidate(
                 site,
@@ -62,7 +76,7 @@ class RegisterModelOperator(ModelOperator):
                 verdicts,
                 evidence=evidence,
                 provenance=current_provenance(json.loads(self.snapshot)),
-                approvals=self.approvals or (),
+                approvals=approvals,
             )
         self.card_url = f"{self.evidence_url}/artifacts/{model_card.HTML}"
         entry = Entry(
@@ -82,3 +96,35 @@ class RegisterModelOperator(ModelOperator):
         with self.engine.begin() as connection:
             append(connection, entry)
         return version
+
+    def _champion_changed(self, evidence: Evidence) -> bool:
+        """Return whether another model than that of the evaluation, or of this run, is the champion."""
+        from include.release import rollout
+
+        with self.engine.connect() as connection:
+            champion = rollout.read_state(connection, self.use_case).champion
+        compared = evidence.champion.version if evidence.champion else None
+        if champion is None or champion == compared:
+            return False
+        tags = self.mlflow.registry.tags_of(self.use_case, champion)
+        if tags.get("airworthy.run_id") == self.candidate["run_id"]:
+            return False
+        self.log.warning(
+            "Version %d became the champion since the evaluation: the candidate is compared with it.",
+            champion,
+        )
+        return True
+
+    def _require_passed(self, context: Context, verdicts: Sequence[Verdict], evidence: Evidence) -> None:
+        """Record in the ledger if the candidate does not pass, and raise GateFailed."""
+        from include.modeling.registration import register
+
+        candidate = self.candidate_trained()
+        try:
+            register.require_passed(candidate, verdicts)
+        except GateFailed as refusal:
+            with self.workspace() as site:
+                register.record_verdicts(site, candidate, verdicts, evidence)
+            plain_verdicts = [asdict(verdict) for verdict in verdicts]
+            self.record_refusal(context, str(refusal), {"run_id": candidate.run_id, "gates": plain_verdicts})
+            raise

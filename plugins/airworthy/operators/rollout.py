@@ -32,6 +32,7 @@ class BeginRolloutOperator(ReleaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Return the lease."""
+        from include.modeling.registration.versions import require_compared
         from include.release import rollout
 
         version = run_context.candidate_version(context)
@@ -39,7 +40,10 @@ class BeginRolloutOperator(ReleaseOperator):
             champion = rollout.read_state(connection, self.use_case).champion
         if champion == version:
             raise AirflowSkipException(f"{self.use_case} version {version} is the champion already.")
-        self.verified(version)
+        certificate = self.verified(version)
+        if not context["params"].get("version"):
+            # A person who names a version decides.
+            require_compared(certificate, version, champion)
         owner = run_context.dag_run_key(context)
         requester = run_context.requester(context)
         lease = rollout.begin(self.engine, self.use_case, version, owner=owner, actor=requester)

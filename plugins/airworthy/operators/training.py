@@ -10,7 +10,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from airworthy import run_context
 from airworthy.hooks.lake import LakeHook
-from airworthy.operators.base import ModelOperator
+from airworthy.operators.base import ModelOperator, fails_run
 from include.catalog import catalog
 
 if TYPE_CHECKING:
@@ -104,12 +104,14 @@ class TrainModelOperator(ModelOperator):
         super().__init__(**kwargs)
         self.tuned: Any = tuned
 
+    @fails_run
     def execute(self, context: Context) -> dict[str, Any]:
         """Return the reference to the trained model."""
         from include.data.snapshots import snapshot as snapshots
         from include.modeling.pipeline.train import train_candidate
         from include.modeling.registry.provenance import current_provenance
-        from include.modeling.training.build import estimator_builder
+        from include.modeling.registry.run_outcome import reopen_run
+        from include.modeling.training.build import build_estimator, estimator_builder
 
         use_case = catalog().use_cases[self.use_case]
         snapshot = self.snapshot_taken()
@@ -119,8 +121,9 @@ class TrainModelOperator(ModelOperator):
             tags = run_context.tags(context, use_case, snapshot, inputs)
             run_id = workspace.registry.run_for(self.use_case, tags)
             self.candidate = {"run_id": run_id}
+            reopen_run(workspace.registry, run_id)
             frame = snapshots.read_snapshot(use_case, snapshot, LakeHook(self.lake_conn_id).lake)
-            estimator = estimator_builder(self.use_case)(**parameters)
+            estimator = build_estimator(self.use_case, estimator_builder(self.use_case), parameters)
             candidate = train_candidate(workspace, estimator, frame, run_id=run_id, provenance=inputs)
         return asdict(candidate)
 
@@ -140,30 +143,7 @@ class EvaluateModelOperator(ModelOperator):
     :param candidate: what `TrainModelOperator` returned (templated)
     """
 
+    @fails_run
     def execute(self, context: Context) -> dict[str, Any]:
         """Return the evidence."""
-        from include.data.snapshots import leakage_history
-        from include.data.snapshots import snapshot as snapshots
-        from include.database import ledger
-        from include.modeling.pipeline.evaluate import evaluate_candidate
-        from include.release import rollout
-
-        lake = LakeHook(self.lake_conn_id).lake
-        snapshot = self.snapshot_taken()
-        attempt = self.attempt(context)
-        with self.engine.connect() as connection:
-            champion = rollout.read_state(connection, self.use_case).champion
-            refusals = ledger.refusals_since_promotion(connection, self.use_case, attempt=attempt)
-        is_dated = catalog().use_cases[self.use_case].split.by == "time"
-        leakage = leakage_history.of_snapshot(self.engine, lake, snapshot, is_dated=is_dated)
-        frame = snapshots.read_snapshot(catalog().use_cases[self.use_case], snapshot, lake)
-        with self.workspace() as workspace:
-            evidence = evaluate_candidate(
-                workspace,
-                self.candidate_trained(),
-                frame,
-                champion_version=champion,
-                refusals=refusals,
-                leakage=leakage,
-            )
-        return evidence.model_dump(mode="json")
+        return self.evaluate(context).model_dump(mode="json")

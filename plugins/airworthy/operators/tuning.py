@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airworthy import run_context
 from airworthy.hooks.lake import LakeHook
-from airworthy.operators.base import ModelOperator
+from airworthy.operators.base import ModelOperator, fails_run
 from include.catalog import catalog
 
 if TYPE_CHECKING:
@@ -31,11 +31,13 @@ class TuneModelOperator(ModelOperator):
     :param snapshot: what `TakeSnapshotOperator` returned (templated)
     """
 
+    @fails_run
     def execute(self, context: Context) -> dict[str, Any]:
         """Tune the use case and return the result."""
         from include.data.snapshots import snapshot as snapshots
         from include.data.snapshots.determination import require_undetermined
         from include.modeling.registry.provenance import current_provenance
+        from include.modeling.registry.run_outcome import reopen_run
         from include.modeling.training.build import estimator_builder
         from include.modeling.tuning.search import tune
 
@@ -48,6 +50,7 @@ class TuneModelOperator(ModelOperator):
                 self.use_case, run_context.tags(context, use_case, snapshot, provenance)
             )
             self.candidate = {"run_id": run_id}
+            reopen_run(site.registry, run_id)
             frame = snapshots.read_snapshot(use_case, snapshot, LakeHook(self.lake_conn_id).lake)
             # The training would refuse these rows: do not search for its parameters.
             require_undetermined(use_case, frame)

@@ -221,3 +221,19 @@ def test_a_view_is_built_from_another_view(lake, declared):
     assert built["id"].tolist() == [str(day) for day in DAYS[:2]]
     moments = [pd.Timestamp(day + timedelta(days=1), tz="UTC") for day in DAYS[:2]]
     assert built["levels_known_at"].tolist() == moments
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda frames, _: frames["levels_seen"]["biker"], r"KeyError: 'biker' \(.*test_build.py, line \d+"),
+        (lambda *_: None, "returns NoneType, and not a DataFrame"),
+        (lambda frames, _: frames["levels_seen"][[]], "returns no column "),
+    ],
+    ids=["raises", "no frame", "no key"],
+)
+def test_error_of_build_names_view_day_file_and_line(filled, declared, build, message):
+    with pytest.raises(
+        DataError, match=rf"levels: build\(\) of {DAYS[0]} .*{message}.*Correct include/features/"
+    ):
+        features.build_features(VIEW, build, filled, DAYS[:1], datasets=declared)

@@ -205,3 +205,12 @@ def test_what_was_found_is_evidence_for_the_record(arrived):
     assert "arr_delay leaks from arrived" in check.as_json()["results"][0]["message"]
     fine = look(VIEW, honest, arrived).results()
     assert (fine.passed, fine.failed, fine.rows > 0) == (True, {}, True)
+
+
+def test_column_that_build_does_not_return_is_named(lake):
+    def forgets(frames, day):
+        return honest(frames, day).drop(columns="distance")
+
+    rows = pd.DataFrame({"flight_id": ["a"], "_airworthy_day": [str(DAY)]})
+    with pytest.raises(DataError, match=r"flight_features: build\(\) returns no column .*distance"):
+        look(VIEW, forgets, lake, rows)

@@ -96,7 +96,7 @@ def test_predictions_stay_in_the_declared_range(predictions, outcome):
     gate = PredictionRangeGate(Gate(kind="prediction_range"), AIR_TIME)
     verdict = gate.judge(EVIDENCE.model_copy(update={"prediction_range": predictions}))
     assert verdict.outcome == outcome
-    lowest, highest = (f"{prediction:.4g}" for prediction in predictions)
+    lowest, highest = (f"{prediction:.9g}" for prediction in predictions)
     assert verdict.reason == f"predictions lie in {lowest} to {highest}; 0 to 1000 is declared"
 
 

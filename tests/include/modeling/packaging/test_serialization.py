@@ -57,7 +57,7 @@ sys.modules["include.use_cases"] = sys.modules["own_package"] = None
 from pathlib import Path
 from include.modeling.packaging.package import load_package, model_digest, packaging_parity
 folder = Path(sys.argv[1])
-print(packaging_parity(folder, load_package(folder, expected=model_digest(folder))))
+print(packaging_parity(folder, load_package(folder, expected=model_digest(folder)))[:2])
 """
 
 

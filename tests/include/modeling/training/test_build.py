@@ -11,7 +11,8 @@ from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from include.modeling.training.build import REQUEST_STEP, estimator_builder
+from include.errors import TrainingFailed
+from include.modeling.training.build import REQUEST_STEP, build_estimator, estimator_builder
 
 ROWS = pd.DataFrame({"price": [10.0, 30.0, 5.0, 8.0], "items": [1, 3, 5, 2]})
 
@@ -57,3 +58,21 @@ def test_copy_in_another_process_needs_no_module_of_the_use_case(monkeypatch):
 
 def test_without_a_function_the_estimator_stays(monkeypatch):
     assert isinstance(module(monkeypatch, build_model=LinearRegression)(), LinearRegression)
+
+
+def test_error_of_build_model_names_file_and_line(monkeypatch):
+    def build_model(depth):
+        raise RuntimeError("no such thing")
+
+    build = module(monkeypatch, build_model=build_model)
+    message = r"prices: build_model\(depth\) failed: RuntimeError: no such thing \(.*test_build.py, line \d+"
+    with pytest.raises(TrainingFailed, match=message):
+        build_estimator("prices", build, {"depth": 3})
+
+
+def test_model_that_cannot_be_fitted_is_refused(monkeypatch):
+    build = module(monkeypatch, build_model=lambda: "a text")
+    with pytest.raises(TrainingFailed, match="returns str, which has no method fit"):
+        build_estimator("prices", build, {})
+    plain = module(monkeypatch, build_model=LinearRegression)
+    assert isinstance(build_estimator("prices", plain, {}), LinearRegression)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
@@ -102,3 +103,11 @@ def test_rollback_promotes_the_previous_champion_once(champion, database, regist
 def test_rollback_without_a_previous_champion_fails(champion, context):
     with pytest.raises(ReleaseError, match="no previous champion"):
         roll_back(champion, context())
+
+
+def test_version_compared_with_another_champion_is_not_begun(champion, context):
+    events = {"candidate": [SimpleNamespace(extra={"version": 2})]}
+    announced = context(triggering_asset_events=events)
+    with pytest.raises(ReleaseError, match="2 was compared with no champion, and version 1 is the champion"):
+        begin(champion, announced)
+    assert begin(champion, context(params={"version": 2}))["version"] == 2

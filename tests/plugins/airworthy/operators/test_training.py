@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from datetime import UTC, date, datetime
 
+import numpy as np
 import pytest
 
 from airflow.sdk.exceptions import AirflowSkipException
@@ -21,7 +23,7 @@ from include.data.features.leakage_check import Leak
 from include.data.validation import gate_results as checks
 from include.database import ledger
 from include.declarations import Improvement, Leakage, Threshold
-from include.errors import GateFailed, PartitionMissing
+from include.errors import GateFailed, PartitionMissing, TrainingFailed
 from include.modeling.registration import versions
 from include.release import rollout
 from include.settings import settings
@@ -242,3 +244,69 @@ def test_backfilled_version_is_not_announced(context):
     with pytest.raises(AirflowSkipException, match="registered, but not deployed"):
         announce(run)
     assert run["outlet_events"][assets.candidate("flight_delay")].extra == {}
+
+
+def test_failed_training_ends_its_run_and_reopens_it(
+    flown, database, registry, use_case, context, monkeypatch
+):
+    def build_model():
+        raise RuntimeError("no such thing")
+
+    module = sys.modules[f"include.use_cases.{use_case.name}"]
+    works = module.build_model
+    run = context()
+    snapshot = take(use_case, run)
+    monkeypatch.setattr(module, "build_model", build_model)
+    with pytest.raises(TrainingFailed, match=r"RuntimeError: no such thing \(tests/.*test_training.py, line"):
+        train(use_case, run, snapshot)
+    (failed,) = registry.search_runs(use_case.name)
+    assert (failed.info.status, failed.info.end_time is None) == ("FAILED", False)
+    assert failed.data.tags["airworthy.failed.task"] == "train"
+    assert "no such thing" in failed.data.tags["airworthy.failed.reason"]
+    monkeypatch.setattr(module, "build_model", works)
+    train(use_case, run, snapshot)
+    (again,) = registry.search_runs(use_case.name)
+    assert (again.info.run_id, again.info.status) == (failed.info.run_id, "RUNNING")
+    assert "airworthy.failed.reason" not in again.data.tags
+
+
+class Plain:
+    """A classifier without get_params."""
+
+    def fit(self, rows, target):
+        self.hours = target.groupby(rows["hour"]).mean()
+        return self
+
+    def predict_proba(self, rows):
+        late = rows["hour"].map(self.hours).fillna(0.5).to_numpy()
+        return np.column_stack([1 - late, late])
+
+
+def test_plain_class_is_trained(flown, database, registry, use_case, context, monkeypatch):
+    monkeypatch.setattr(sys.modules[f"include.use_cases.{use_case.name}"], "build_model", Plain)
+    run = context()
+    made = run_until_evaluation(use_case, run)
+    gate(use_case, run, **made)
+    assert register(use_case, run, **made) == 1
+
+
+def test_candidate_is_compared_with_the_champion_that_serves(
+    flown, database, registry, use_case, declare, context
+):
+    first = context({"run_id": "manual__1"})
+    made = run_until_evaluation(use_case, first)
+    gate(use_case, first, **made)
+    later = context({"run_id": "manual__2"})
+    made_later = run_until_evaluation(use_case, later)
+    assert made_later["evidence"]["champion"] is None
+    promote(database, use_case, register(use_case, first, **made))
+    assert register(use_case, first, **made) == 1
+    declare(small(use_case.name, gates=(Improvement(metric="roc_auc"),)))
+    with pytest.raises(GateFailed, match=r"improvement_roc_auc: inconclusive: .*on champion 1"):
+        register(use_case, later, **made_later)
+    assert [entry["event"] for entry in events(database, use_case)] == [
+        "refused",
+        "promoted",
+        "staged",
+        "registered",
+    ]
