@@ -61,7 +61,7 @@ def score_batch(
     predictions = _predict_rows(model, feature_columns(use_case, frame))
     low, high = use_case.prediction_range
     is_invalid = outside_range(predictions, use_case.prediction_range)
-    invalid_rows = is_invalid.reshape(len(frame), -1).any(axis=1)
+    invalid_rows = np.any(is_invalid, axis=tuple(range(1, is_invalid.ndim)))
     if invalid_rows.any():
         first = ", ".join(map(str, frame.loc[invalid_rows, list(spine.keys)].iloc[0]))
         raise InvalidPrediction(

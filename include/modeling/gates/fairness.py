@@ -13,7 +13,7 @@ from include.declarations import RATES, Fairness
 from include.errors import ModelError
 from include.modeling.evaluation.evidence import Measurement
 from include.modeling.gates.base import PromotionGate
-from include.modeling.gates.slices import SlicedRows, measure_metrics, measure_rates, slice_rows
+from include.modeling.gates.slices import SlicedRows, measure_rates, metrics_by_slice, slice_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -61,7 +61,7 @@ class FairnessGate(PromotionGate[Fairness]):
         rates = [rate for rate in RATES if rate in gate.metrics]
         if rates:
             items += measure_rates(rates, rows, context.threshold, gate.minimum_support)
-        items += measure_metrics(gate.metrics, self.use_case, rows, gate.minimum_support)
+        items += metrics_by_slice(gate.metrics, self.use_case, rows, gate.minimum_support)
         supported = [item for item in items if int(item["rows"] or 0) >= gate.minimum_support]
         figures: dict[str, Figure] = {
             "slices": len(rows.positions),
@@ -87,17 +87,17 @@ class FairnessGate(PromotionGate[Fairness]):
         for metric, items in by_metric.items():
             if len(items) < 2:
                 continue
-            comparisons = list(_compare(gate, items, quantile))
+            comparisons = list(_compare_slices(gate, items, quantile))
             figures[f"{metric}.gap"] = max(comparison.gap for comparison in comparisons)
             figures[f"{metric}.ratio"] = min(comparison.ratio for comparison in comparisons)
             worst.append((metric, min(comparisons, key=_badness)))
-        undefined = _describe_undefined(measurement)
+        undefined = _describe_unjudged(measurement)
         if not worst:
             reason = f"fewer than two slices by {gate.by} have the {gate.minimum_support} rows required"
             return self.verdict("inconclusive", reason + undefined, figures)
         outcome = min((comparison.outcome for _, comparison in worst), key=WORST_FIRST.index)
         messages = [
-            _describe(gate, metric, comparison)
+            _describe_pair(gate, metric, comparison)
             for metric, comparison in worst
             if comparison.outcome == outcome
         ]
@@ -120,7 +120,7 @@ def slice_ratio(first: float, second: float) -> float:
     return sizes[0] / sizes[1]
 
 
-def _compare(gate: Fairness, items: Sequence[Item], quantile: float) -> Iterator[Comparison]:
+def _compare_slices(gate: Fairness, items: Sequence[Item], quantile: float) -> Iterator[Comparison]:
     """Yield each pair of slices; `quantile` is that of the bounds of all pairs at once."""
     ranked = sorted(items, key=_value)
     if len(ranked) > 2 * MAX_COMPARED:
@@ -152,8 +152,10 @@ def _is_certain(gate: Fairness, lower: Item, higher: Item, quantile: float) -> b
     low = _value(lower)
     high = _value(higher)
     if low < 0 and high <= 0:
-        low, high = -high, -low
+        low, high = high, low
         lower, higher = higher, lower
+        low = -low
+        high = -high
     if lower.get("spread") is None or higher.get("spread") is None:
         return False
     low_spread = float(lower["spread"] or 0)
@@ -197,7 +199,7 @@ def _value(item: Item) -> float:
     return float(item["value"] or 0)
 
 
-def _describe(gate: Fairness, metric: str, comparison: Comparison) -> str:
+def _describe_pair(gate: Fairness, metric: str, comparison: Comparison) -> str:
     reason = (
         f"{metric} is {_describe_slice(gate, comparison.lower)} and "
         f"{_describe_slice(gate, comparison.higher)}: {_describe_limits(gate, comparison)}"
@@ -222,7 +224,7 @@ def _describe_limits(gate: Fairness, comparison: Comparison) -> str:
     return " and ".join(messages)
 
 
-def _describe_undefined(measurement: Measurement) -> str:
+def _describe_unjudged(measurement: Measurement) -> str:
     """Return the first slices that a metric is undefined in, with the reason."""
     undefined = [item for item in measurement.items if item["value"] is None]
     texts = [f"{item['metric']} of {item['slice']} is undefined: {item['why']}" for item in undefined]

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 # Roundings of a metric, in units of the last place, that are no difference of two models.
 MAX_ROUNDINGS = 64
 # Gains between these bounds are shown as decimals.
-SMALLEST_DECIMAL = 1e-4
-LARGEST_DECIMAL = 1e6
+MIN_DECIMAL = 1e-4
+MAX_DECIMAL = 1e6
 
 
 class ThresholdGate(PromotionGate[Threshold]):
@@ -160,7 +160,7 @@ def _rounding(metric: str, evidence: Evidence, champion: ChampionComparison) -> 
 
 def _gain(value: float) -> str:
     """Return a gain with its sign; a tiny or huge one with an exponent."""
-    if value and not SMALLEST_DECIMAL <= abs(value) < LARGEST_DECIMAL:
+    if value and not MIN_DECIMAL <= abs(value) < MAX_DECIMAL:
         return f"{value:+.3g}"
     return f"{value:+.5f}"
 

@@ -81,8 +81,8 @@ def _slice_by(values: pd.Series[Any], train: pd.Series[Any], bins: int) -> pd.Se
     is_number = pd.api.types.is_numeric_dtype(train) and not pd.api.types.is_bool_dtype(train)
     if not is_number or train.nunique() <= MAX_DISTINCT:
         return slice_names(values)
-    known = train.dropna().to_numpy(dtype=np.float64)
-    edges = np.unique(np.quantile(known, np.linspace(0, 1, bins + 1)[1:-1]))
+    numbers_seen = train.dropna().to_numpy(dtype=np.float64)
+    edges = np.unique(np.quantile(numbers_seen, np.linspace(0, 1, bins + 1)[1:-1]))
     numbers = values.to_numpy(dtype=np.float64, na_value=np.nan)
     codes = np.where(np.isnan(numbers), len(edges) + 1, np.searchsorted(edges, numbers, "right"))
     bounds = [f"{edge:.6g}" for edge in edges]
@@ -168,7 +168,7 @@ def measure_rates(rates: Sequence[Rate], rows: SlicedRows, threshold: float, min
     return list(items)
 
 
-def measure_metrics(metrics: Sequence[str], use_case: UseCase, rows: SlicedRows, minimum: int) -> list[Item]:
+def metrics_by_slice(metrics: Sequence[str], use_case: UseCase, rows: SlicedRows, minimum: int) -> list[Item]:
     """Return metrics of each slice with their standard errors; `why` one is undefined, in words."""
     items: list[Item] = []
     for name, where in rows.positions.items():

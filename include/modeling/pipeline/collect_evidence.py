@@ -13,6 +13,7 @@ from include.modeling.gates.runner import measure_gates
 
 if TYPE_CHECKING:
     from include.data.snapshots.leakage_history import LeakageRecord
+    from include.declarations import Metric
     from include.modeling.evaluation.context import EvaluationContext
 
 
@@ -74,7 +75,7 @@ def measure_metrics(context: EvaluationContext) -> dict[str, dict[str, float]]:
     return metrics
 
 
-def _undefined(context: EvaluationContext) -> dict[str, dict[str, str]]:
+def _undefined(context: EvaluationContext) -> dict[str, dict[Metric, str]]:
     """Return why metrics are undefined, by split and metric, and for the `champion` on the test rows."""
     reasons = {
         name: undefined_metrics(context.use_case, split.predictions, split.target)
@@ -84,6 +85,4 @@ def _undefined(context: EvaluationContext) -> dict[str, dict[str, str]]:
         reasons["champion"] = undefined_metrics(
             context.use_case, context.champion.predictions, context.test.target
         )
-    return {
-        name: {str(metric): why for metric, why in of_split.items()} for name, of_split in reasons.items()
-    }
+    return reasons
