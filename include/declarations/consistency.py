@@ -235,7 +235,8 @@ def _require_group(name: str, field: str, selection: FeatureSelection) -> None:
 def _require_gate_columns(gate: AnyGate, selection: FeatureSelection) -> None:
     field = f"gates.{gate.name}"
     if isinstance(gate, Fairness):
-        _require_group(gate.column, f"{field}.column", selection)
+        for name in gate.columns:
+            _require_group(name, f"{field}.column", selection)
     elif isinstance(gate, Robustness):
         _require_perturbed_types(gate, field, selection.columns)
     elif isinstance(gate, GoldenPredictions):
