@@ -68,6 +68,7 @@ def assemble(
         With the file that cannot be read, and the reason; of large files when their rows are read.
     """
     remarks: list[str] = []
+    files: dict[tuple[str, ...], list[str]] = {}
 
     def read_tables() -> Iterator[pa.Table]:
         parse = PARSERS[layout.source.format]
@@ -79,10 +80,16 @@ def assemble(
                     undeclared |= dict.fromkeys(block.undeclared)
                     yield partition_columns.append_partition_columns(block.table, partition)
             if undeclared:
-                names = ", ".join(undeclared)
-                remarks.append(f"{location(dataset, partition)} has columns that are not declared: {names}")
+                files.setdefault(tuple(undeclared), []).append(location(dataset, partition))
+        remarks.extend(_describe_undeclared(names, paths) for names, paths in files.items())
 
     return Extract.ahead(read_tables(), remarks)
+
+
+def _describe_undeclared(names: Sequence[str], paths: Sequence[str]) -> str:
+    """Return one remark on all files that have the same columns which are not declared."""
+    subject = f"{paths[0]} has" if len(paths) == 1 else f"{len(paths):,} files, the first {paths[0]}, have"
+    return f"{subject} columns that are not declared: {', '.join(names)}"
 
 
 def extract_rows(

@@ -241,9 +241,16 @@ class ValidationResult:
             if not (result.success or result.blocking)
         ]
 
-    def raise_if_failed(self, subject: str) -> None:
+    def raise_if_failed(self, subject: str, *, remedy: str = "") -> None:
         """
         Raise QualityFailed if a check blocks.
+
+        Parameters
+        ----------
+        subject
+            What was checked.
+        remedy
+            What to do, as sentences; by default what is to be done about data that is sent.
 
         Raises
         ------
@@ -260,7 +267,7 @@ class ValidationResult:
         ]
         # What is wrong with single rows is why there are too few of them.
         failures = "; ".join(sentence(result) for result in (*causes, *blocking))
-        raise QualityFailed(f"{subject}: {self._verdict()} {failures}. {self._remedy()}")
+        raise QualityFailed(f"{subject}: {self._verdict()} {failures}. {remedy or self._remedy()}")
 
     def _verdict(self) -> str:
         return f"{self.rows:,} rows did not pass."

@@ -11,11 +11,14 @@ from airworthy.hooks.airworthy_database import AirworthyDatabaseHook
 from airworthy.hooks.lake import LakeHook
 from airworthy.links import DataDocsLink, report_url
 from include.catalog import catalog
+from include.declarations import Dataset
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from airflow.sdk import Context, XComArg
+
+    from include.declarations import FeatureView
 
 
 class DataValidationOperator(BaseOperator):
@@ -78,5 +81,15 @@ class DataValidationOperator(BaseOperator):
             context["ti"].xcom_push("figures", report.figures())
             for remark in report.remarks():
                 self.log.warning("%s: %s", self.subject, remark)
-            report.raise_if_failed(self.subject)
+            report.raise_if_failed(self.subject, remedy=_remedy(declared))
         return path
+
+
+def _remedy(declared: Dataset | FeatureView) -> str:
+    """Return what to do about rows that are refused; nobody sends those of a view."""
+    if isinstance(declared, Dataset):
+        return ""
+    return (
+        f"Correct build() of {declared.name} or the datasets that it reads, and build the partition again; "
+        "or correct the declaration of the view if the data is right."
+    )

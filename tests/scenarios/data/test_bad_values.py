@@ -94,7 +94,10 @@ BAD_PARTITIONS = {
     "ten times the usual rows": (cars(count=400), "times the usual rows .*400 rows, usually 40"),
     "more rows than declared": (cars(count=1_001), "a day does not have 5 to 1000 good rows"),
     "no rows": (cars().iloc[:0], "a day does not have 5 to 1000 good rows .*2013-01-09: 0"),
-    "nothing but nulls": (cars().assign(gust=np.nan), "gust has no value but null .*40 nulls of 40"),
+    "nothing but nulls": (
+        cars().assign(gust=np.nan),
+        "null, which maximum_nulls=1 .*40 nulls of 40",
+    ),
     "required, and nothing but nulls": (cars().assign(speed=np.nan), "more than 10.0% of a day's rows"),
     "too many bad rows": (
         perturbed("speed", *[999.0] * 9),

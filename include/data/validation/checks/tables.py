@@ -152,7 +152,9 @@ class NullsCheck(StatisticsCheck):
 def describe_null_limit(column: Column) -> str:
     """Return what is wrong with a column that has too many nulls."""
     limit = column.maximum_nulls
-    return "has no value but null" if limit is None else f"is null in more than {limit:.1%} of the rows"
+    if limit is None:
+        return "has no value but null, which maximum_nulls=1 of the column would allow,"
+    return f"is null in more than {limit:.1%} of the rows"
 
 
 def table_checks(

@@ -8,7 +8,8 @@ import pytest
 
 from include.data.lake.partition_columns import DAY
 from include.data.sources import base
-from include.data.sources.assembly import extract_rows, newest_partition
+from include.data.sources.assembly import assemble, extract_rows, newest_partition
+from include.data.sources.formats import Layout
 from include.declarations import Column, Dataset, FileSource
 from include.errors import PartitionMissing
 from tests.include.data.sources.extracts import frame_of, malformed_of, misfits_of
@@ -121,3 +122,15 @@ def test_text_of_a_day_splits_by_days_and_months():
 def test_impossible_split_is_refused(fields, message):
     with pytest.raises(ValueError, match=message):
         orders(**fields)
+
+
+def test_undeclared_column_of_many_files_is_remarked_once():
+    dataset = orders(source=FileSource(path="orders/{partition}.csv", delimiter=";"))
+    content = b"id;at;count;note\na;2013-01-01T23:30:00Z;1;x\n"
+    layout = Layout(dataset.columns, dataset.source)
+    files = [(day, [content]) for day in DAYS]
+    extract = assemble(dataset, files, layout, lambda dataset, day: f"{dataset.name}/{day}")
+    assert len(frame_of(extract)) == 4
+    assert extract.remarks == (
+        "4 files, the first orders/2013-01-01, have columns that are not declared: note",
+    )

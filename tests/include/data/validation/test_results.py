@@ -41,3 +41,15 @@ def test_passed_validation_raises_nothing():
     validation = ValidationResult(True, 9, (GOOD,))
     validation.raise_if_failed("cars")
     assert validation.figures() == {"rows": 9, "quarantined": 0, "failed": {}}
+
+
+def test_causes_come_first_and_the_remedy_may_be_named():
+    row = CheckResult(
+        "of_type", "a", "critical", success=False, failed_rows=9, examples=(), message="a is no integer"
+    )
+    volume = CheckResult("rows", "", "critical", False, 1, (), "too few", blocking=True)
+    with pytest.raises(QualityFailed) as refusal:
+        ValidationResult(False, 9, (volume, row)).raise_if_failed("cars", remedy="Correct build() of cars.")
+    message = str(refusal.value)
+    assert message.index("a is no integer") < message.index("too few")
+    assert message.endswith(". Correct build() of cars.")
