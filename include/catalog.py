@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,6 +16,7 @@ from include.declarations import CustomSource, Dataset, FeatureView, UseCase, co
 from include.declarations.feature_selection import FeatureSelection, Spine
 from include.declarations.features import as_dataset
 from include.declarations.files import declaring_files
+from include.declarations.problems import collected_problems, problems_of
 from include.declarations.undated import check_split, check_view_sources
 from include.errors import DeclarationError, UndeclaredError
 from include.module_files import ModuleReader
@@ -89,7 +91,7 @@ class DeclarationPackage(Mapping[str, Any]):
         for kind, file in declaring_files(self.root, self.kind, PACKAGES[self.kind][0]):
             name = file
             try:
-                module = import_module(f"{self.root}.{kind}.{file}")
+                module = self._import(f"{self.root}.{kind}.{file}")
                 read = _read_declaration(module, self.kind, file if kind == self.kind else None)
                 _require_new_name(read.name, declared)
                 name = read.name
@@ -103,6 +105,19 @@ class DeclarationPackage(Mapping[str, Any]):
             problems |= {name: f"{files[name]}: {problem}" for name, problem in invalid.items()}
             declared = {name: value for name, value in declared.items() if name not in invalid}
         return declared, problems
+
+    def _import(self, name: str) -> ModuleType:
+        """Return a module; raise DeclarationError with all problems of its declarations."""
+        existing = set(sys.modules)
+        try:
+            with collected_problems():
+                return import_module(name)
+        except DeclarationError:
+            # Modules with declarations that stand for invalid ones must not be found as if they were valid.
+            for module in set(sys.modules) - existing:
+                if module.startswith(f"{self.root}."):
+                    del sys.modules[module]
+            raise
 
     def _find_problems(self, declared: Mapping[str, Any]) -> dict[str, str]:
         problems: dict[str, str] = {}
@@ -309,8 +324,4 @@ def _format_problem(error: BaseException) -> str:
         return str(error)
     if not isinstance(error, ValidationError):
         return f"{type(error).__name__}: {error}"
-    messages = []
-    for problem in error.errors():
-        field = ".".join(map(str, problem["loc"])) or error.title
-        messages.append(f"{field}: {problem['msg']}")
-    return "; ".join(messages)
+    return "; ".join(problems_of(error))

@@ -8,6 +8,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from include.declarations.problems import DeclarationType
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -51,7 +53,7 @@ TimeZone = Annotated[str, AfterValidator(_require_time_zone)]
 TABLE_SUFFIXES = ("_quarantine", "_predictions")
 
 
-class Declaration(BaseModel):
+class Declaration(BaseModel, metaclass=DeclarationType):
     """Base of every declaration: an immutable pydantic model."""
 
     # With NaN as its limit, a gate would never fail.
