@@ -307,6 +307,9 @@ _PROBLEMS = {
 def _typed_array(values: list[Any], kind: ColumnType) -> Any:
     if kind == "datetime":
         return pd.to_datetime(pd.Series(values, dtype=object), utc=True, format="ISO8601")
+    if kind == "boolean" and None in values:
+        # As of the training rows; NumPy would take None for False.
+        return pd.array(values, dtype="boolean")
     return np.array(values, dtype=DTYPES[kind])
 
 

@@ -26,6 +26,8 @@ REQUEST_TIMEOUT_S = 0.4
 MAX_CONNECTIONS = 16
 MAX_KEYS = 1_000
 MICROSECONDS = 1_000_000
+# Valid values that stand for nulls while a column is checked.
+_PLACEHOLDERS: Mapping[ColumnType, Any] = {"string": "", "boolean": False}
 _KEY_TYPES: dict[str, ColumnType] = {"string": "string", "integer": "long"}
 
 
@@ -93,7 +95,7 @@ class OnlineFeatures:
         )
         all_columns = dict(rows.columns)
         for view, result in zip(views, results, strict=True):
-            all_columns |= _check_types(view, result.values, columns)
+            all_columns |= self._check_types(view, result.values, columns)
         known_times = [result.oldest for result in results if result.oldest is not None]
         age_s = time.time() - min(known_times) / MICROSECONDS if known_times else None
         return Rows({name: all_columns[name] for name in columns}, rows.count, rows.keys, age_s)
@@ -136,6 +138,23 @@ class OnlineFeatures:
             known_times += [value for value in results.get(column, nothing)["values"] if value is not None]
         return LookUp(values, min(known_times, default=None))
 
+    def _check_types(
+        self, view: FeatureView, values: Mapping[str, Sequence[Any]], columns: Mapping[str, ColumnType]
+    ) -> dict[str, list[Any]]:
+        """Return the values; a null of a nullable text or truth value is missing, as in the training rows."""
+        for name, looked_up in values.items():
+            kind = columns[name]
+            # A number that is null passes as it is.
+            placeholder = _PLACEHOLDERS.get(kind) if self._selection.columns[name].nullable else None
+            present = [placeholder if value is None else value for value in looked_up]
+            try:
+                check_column(name, present, kind)
+            except BadRequest as error:
+                raise BadRequest(
+                    f"{error} It was looked up by {', '.join(view.keys)}: send a value of your own.", 422
+                ) from error
+        return {name: list(looked_up) for name, looked_up in values.items()}
+
     async def _query(self, view: FeatureView, query: dict[str, Any]) -> dict[str, Any]:
         try:
             async with asyncio.timeout(REQUEST_TIMEOUT_S):
@@ -168,17 +187,6 @@ def _known_at_columns(view: FeatureView, columns: Iterable[str]) -> list[str]:
     for column in columns:
         names |= dict.fromkeys(source.known_at for source in view.sources_of(column))
     return list(names)
-
-
-def _check_types(
-    view: FeatureView, values: Mapping[str, Sequence[Any]], columns: Mapping[str, ColumnType]
-) -> dict[str, list[Any]]:
-    try:
-        return {name: check_column(name, looked_up, columns[name]) for name, looked_up in values.items()}
-    except BadRequest as error:
-        raise BadRequest(
-            f"{error} It was looked up by {', '.join(view.keys)}: send a value of your own.", 422
-        ) from error
 
 
 def _describe_absent(

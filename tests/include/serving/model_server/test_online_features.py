@@ -1,16 +1,19 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import httpx
+import pandas as pd
 import pytest
 from sqlalchemy import select
 
 from include.database import tables
+from include.declarations import Column
 from include.inference.model import load_model
-from include.inference.scoring_protocol import BadRequest, Rows, parse_request
+from include.inference.scoring_protocol import BadRequest, Rows, frame, parse_request
 from include.serving.model_server import online_features
 from include.serving.model_server.app import ModelServer
 from include.serving.model_server.online_features import OnlineFeatures
@@ -27,7 +30,7 @@ class Sum:
     def predict_proba(self, frame: Any) -> Any:
         import numpy as np
 
-        value = (frame["hour"] + frame["temp"].fillna(-5) / 10 + frame["carrier"].str.len()) / 100
+        value = (frame["hour"] + frame["temp"].fillna(-5) / 10 + frame["carrier"].str.len().fillna(0)) / 100
         return np.stack([1 - value, value], axis=1)
 
 
@@ -91,15 +94,39 @@ def test_a_key_that_is_not_online_is_listed(ask: Any) -> None:
     assert "sights has the newest 2 days" in content["message"]
 
 
-def test_an_online_value_of_the_wrong_type_is_named(ask: Any) -> None:
-    status, content = ask({"dataframe_records": [{"flight_id": "three"}]})
-    assert status == 422
-    assert (
-        "Column carrier, row 0: None is not of type string. It was looked up by flight_id"
-        in content["message"]
-    )
+def test_a_null_text_that_is_online_is_missing(ask: Any) -> None:
+    status, content = ask({"dataframe_records": [{"flight_id": "one"}, {"flight_id": "three"}]})
+    expected = [prediction("UA", 6, 61.1), prediction("", 8, 0.1 + 0.2)]
+    assert (status, content["predictions"]) == (200, pytest.approx(expected))
     status, content = ask({"dataframe_records": [{"flight_id": "three", "carrier": "AA"}]})
     assert (status, content["predictions"]) == (200, pytest.approx([prediction("AA", 8, 0.1 + 0.2)]))
+
+
+def checked(dtype: str, kind: Any, values: list[Any], *, nullable: bool) -> list[Any]:
+    """Return looked-up values of a column of this type after their check."""
+    column = Column(name="carrier", dtype=dtype, nullable=nullable)
+    selection = replace(SELECTION, columns={**SELECTION.columns, "carrier": column})
+    features = OnlineFeatures("http://unused", selection)
+    return features._check_types(selection.views[0], {"carrier": values}, {"carrier": kind})["carrier"]
+
+
+@pytest.mark.parametrize(("dtype", "value"), [("string", "UA"), ("boolean", True)])
+def test_null_is_missing_only_where_it_is_declared(dtype: str, value: Any) -> None:
+    assert checked(dtype, dtype, [value, None], nullable=True) == [value, None]
+    message = f"Column carrier, row 1: None is not of type {dtype}. It was looked up by flight_id"
+    with pytest.raises(BadRequest, match=message):
+        checked(dtype, dtype, [value, None], nullable=False)
+
+
+def test_an_online_value_of_the_wrong_type_is_named() -> None:
+    with pytest.raises(BadRequest, match=r"row 1: 7 is not of type string\. It was looked up"):
+        checked("string", "string", [None, 7], nullable=True)
+
+
+def test_truth_that_is_missing_is_not_false() -> None:
+    rows = [Rows({"is_new": [True, None]}, 2), Rows({"is_new": [False]}, 1)]
+    assert frame(rows, {"is_new": "boolean"})["is_new"].tolist() == [True, pd.NA, False]
+    assert str(frame(rows[1:], {"is_new": "boolean"})["is_new"].dtype) == "bool"
 
 
 def test_without_the_feature_server_only_keys_fail(ask: Any) -> None:
