@@ -101,7 +101,7 @@ BAD_PARTITIONS = {
     "required, and nothing but nulls": (cars().assign(speed=np.nan), "more than 10.0% of a day's rows"),
     "too many bad rows": (
         perturbed("speed", *[999.0] * 9),
-        "more than 10.0% .*speed is not between 0 and 150",
+        "speed is not between 0 and 150 .*more than 10.0%",
     ),
     "another day": (cars(DAYS[0]), "a row is of a day that was not asked for"),
     "a column missing": (cars().drop(columns="speed"), "there is no column speed"),
