@@ -67,6 +67,8 @@ class Claims(_Signed):
     code_version: str
     lock_hash: str
     parameters: dict[str, Any] = {}
+    # SHA-256 of the text of each file that the model is made of; empty in older certificates.
+    sources: dict[str, str] = {}
     # Empty in certificates that were issued before seeds were recorded.
     seeds: dict[str, int] = {}
     run_id: str

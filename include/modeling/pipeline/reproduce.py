@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import platform
 from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError
-from importlib.metadata import version as version_of
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -18,9 +15,9 @@ from include.data.snapshots.snapshot import Snapshot, read_snapshot
 from include.errors import AirworthyError, NotReproduced, ServiceUnavailable
 from include.inference.model import load_unverified
 from include.modeling.packaging.package import GOLDEN, save_package
+from include.modeling.pipeline.input_changes import input_changes, recorded_inputs
 from include.modeling.pipeline.workspace import split_snapshot
 from include.modeling.registry.load_version import load_version
-from include.modeling.registry.provenance import code_version, lock_hash
 from include.modeling.registry.registry import as_tags
 from include.modeling.training.build import build_estimator
 from include.modeling.training.fit import feature_columns, fit_candidate
@@ -34,6 +31,7 @@ if TYPE_CHECKING:
     from include.certificates.certificate import Certificate
     from include.data.lake.delta_tables import Lake
     from include.declarations import UseCase
+    from include.modeling.pipeline.input_changes import Change
     from include.modeling.pipeline.workspace import Workspace
     from include.modeling.registry.load_version import LoadedVersion
 
@@ -66,7 +64,7 @@ PAGE = """\
 {% for change in result.changes %}
 | {{ change.what }} | {{ change.then }} | {{ change.now }} |
 {% else %}
-| nothing that is known | | |
+| nothing of what is recorded: {{ result.recorded }} | | |
 {% endfor %}
 
 Model {{ result.digest }}; reproduced as {{ result.reproduced_digest or "nothing" }}.
@@ -76,15 +74,6 @@ Files that differ: {{ result.files | join(", ") }}.
 """
 # Markdown has nothing to escape as HTML.
 _TEMPLATE = Environment(trim_blocks=True, keep_trailing_newline=True).from_string(PAGE)  # noqa: S701
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """An input that is not as it was when the version was certified."""
-
-    what: str
-    then: str
-    now: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +111,8 @@ class Reproduction:
         Files of the model that differ.
     problem
         Why there is no reproduced model.
+    recorded
+        What was recorded of the inputs, and is compared with the present, in words.
     """
 
     use_case: str
@@ -135,6 +126,7 @@ class Reproduction:
     changes: tuple[Change, ...] = ()
     files: tuple[str, ...] = ()
     problem: str = ""
+    recorded: str = ""
 
     @property
     def reason(self) -> str:
@@ -147,8 +139,16 @@ class Reproduction:
                 f"{self.test.differing:,} of {self.test.rows:,} test rows ({self.test.share:.1%}) differ, "
                 f"by up to {self.test.largest:.3g}"
             )
-        changed = ", ".join(change.what for change in self.changes) or "nothing that is known"
-        return f"{'; '.join(parts)}. Changed since: {changed}."
+        changed = ", ".join(change.what for change in self.changes)
+        if changed:
+            return f"{'; '.join(parts)}. Changed since: {changed}."
+        unchanged = f"{'; '.join(parts)}. Nothing has changed of what is recorded: {self.recorded}."
+        if self.outcome != "different":
+            return unchanged
+        return (
+            f"{unchanged} So the fit itself varies: give build_model() a random_state, and look for threads, "
+            "clocks, files and services that it uses."
+        )
 
     def require_equal(self) -> None:
         """
@@ -198,6 +198,7 @@ def reproduce(workspace: Workspace, build: Callable[..., Any], lake: Lake, versi
         "run_id": certificate.run_id,
         "digest": certificate.model_digest,
         "changes": input_changes(certificate),
+        "recorded": recorded_inputs(certificate),
     }
     try:
         reproduced, test = _train_again(workspace, build, lake, certificate)
@@ -209,21 +210,6 @@ def reproduce(workspace: Workspace, build: Callable[..., Any], lake: Lake, versi
         result = Reproduction(**common, outcome="impossible", reproduced_digest="", problem=str(error))
     _log_result(workspace, result)
     return result
-
-
-def input_changes(certificate: Certificate) -> tuple[Change, ...]:
-    """Return which of code, lock and packages are not as they were when a version was certified."""
-    code = code_version()
-    inputs = [
-        Change("code", certificate.code_version, code),
-        Change("lock", certificate.lock_hash, lock_hash()),
-        *(Change(name, then, _installed_version(name)) for name, then in certificate.environment.items()),
-    ]
-    changes = [change for change in inputs if change.then != change.now]
-    if certificate.code_version == code and (code.endswith("-dirty") or code == "unknown"):
-        unknown = Change("code, perhaps", code, "the files were not committed, so they are unknown")
-        changes.insert(0, unknown)
-    return tuple(changes)
 
 
 def compare_predictions(expected: Predictions, predictions: Predictions) -> Difference:
@@ -317,15 +303,6 @@ def _different_files(certified: Mapping[str, str], reproduced: Mapping[str, str]
     of_model = {name: digest for name, digest in certified.items() if not name.startswith(f"{EVIDENCE}/")}
     names = of_model.keys() | reproduced.keys()
     return tuple(sorted(name for name in names if of_model.get(name) != reproduced.get(name)))
-
-
-def _installed_version(package: str) -> str:
-    if package == "python":
-        return platform.python_version()
-    try:
-        return version_of(package)
-    except PackageNotFoundError:
-        return "not installed"
 
 
 def _log_result(workspace: Workspace, result: Reproduction) -> None:

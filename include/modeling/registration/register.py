@@ -153,6 +153,7 @@ def training_provenance(
         code_version=tags.get("airworthy.code_version", ""),
         lock_hash=tags.get("airworthy.lock_hash", ""),
         parameters=json.loads(tags.get("airworthy.parameters", "{}")),
+        sources=json.loads(tags.get("airworthy.sources", "{}")),
     )
     if tags.get("airworthy.inputs") != recorded.digest:
         raise ConflictError(
@@ -198,6 +199,7 @@ def _claims(
         code_version=provenance.code_version,
         lock_hash=provenance.lock_hash,
         parameters=dict(provenance.parameters),
+        sources=dict(provenance.sources),
         seeds=json.loads(tags.get("airworthy.seeds", "{}")),
         run_id=candidate.run_id,
         metrics=dict(evidence.metrics["test"]),

@@ -13,11 +13,16 @@ from shutil import which
 from typing import TYPE_CHECKING, Any
 
 from include.modeling.registry.registry import as_tags
+from include.modeling.registry.source_files import source_digests
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from include.declarations import UseCase
+
 REPOSITORY = Path(__file__).parents[3]
+# Files that a model depends on.
+CODE = ("include", "dags", "plugins", "requirements.txt")
 # Set where the code runs without its repository, as in an image.
 CODE_VERSION_VARIABLE = "AIRWORTHY_CODE_VERSION"
 
@@ -37,12 +42,15 @@ class Provenance:
         SHA-256 of the locked requirements.
     parameters
         Tuned parameters; empty without tuning.
+    sources
+        SHA-256 of the text of each file that the model is made of, by its path.
     """
 
     snapshot: Mapping[str, Any]
     code_version: str
     lock_hash: str
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    sources: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def digest(self) -> str:
@@ -53,6 +61,8 @@ class Provenance:
     def tags(self) -> dict[str, str]:
         """Tags of a run and its model."""
         values = {"code_version": self.code_version, "lock_hash": self.lock_hash, "inputs": self.digest}
+        if self.sources:
+            values["sources"] = json.dumps(dict(self.sources))
         return as_tags(values | self.parameter_tags)
 
     @property
@@ -61,22 +71,39 @@ class Provenance:
         return {"parameters": json.dumps(dict(self.parameters))} if self.parameters else {}
 
 
-def current_provenance(snapshot: Mapping[str, Any]) -> Provenance:
-    """Return the provenance of a model that is trained on `snapshot` by this process."""
-    return Provenance(snapshot=snapshot, code_version=code_version(), lock_hash=lock_hash())
+def current_provenance(snapshot: Mapping[str, Any], use_case: UseCase | None = None) -> Provenance:
+    """Return the provenance of a model of `use_case` that is trained on `snapshot` by this process."""
+    return Provenance(
+        snapshot=snapshot,
+        code_version=code_version(),
+        lock_hash=lock_hash(),
+        sources=source_digests(use_case) if use_case else {},
+    )
 
 
 @cache
 def code_version() -> str:
-    """Return the commit, with `-dirty` appended if files differ from it; `unknown` without a repository."""
+    """
+    Return the commit; `unknown` without a repository.
+
+    `-dirty` is appended if files of `CODE` differ from the commit, or are not in it.
+    """
     if version := os.environ.get(CODE_VERSION_VARIABLE):
         return version
     git = which("git")
     if git is None or not (REPOSITORY / ".git").exists():
         return "unknown"
-    command = [git, "-C", str(REPOSITORY), "describe", "--always", "--abbrev=40", "--dirty"]
+    commit = _run_git(git, "rev-parse", "HEAD")
+    if not commit:
+        return "unknown"
+    changed = _run_git(git, "status", "--porcelain", "--untracked-files=all", "--", *CODE)
+    return f"{commit}-dirty" if changed else commit
+
+
+def _run_git(git: str, *arguments: str) -> str:
+    command = [git, "-C", str(REPOSITORY), *arguments]
     process = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  fixed words
-    return process.stdout.strip() or "unknown"
+    return process.stdout.strip()
 
 
 @cache

@@ -116,7 +116,7 @@ class TrainModelOperator(ModelOperator):
         use_case = catalog().use_cases[self.use_case]
         snapshot = self.snapshot_taken()
         parameters = self.tuned["parameters"] if self.tuned else {}
-        inputs = replace(current_provenance(json.loads(self.snapshot)), parameters=parameters)
+        inputs = replace(current_provenance(json.loads(self.snapshot), use_case), parameters=parameters)
         with self.workspace() as workspace:
             tags = run_context.tags(context, use_case, snapshot, inputs)
             run_id = workspace.registry.run_for(self.use_case, tags)

@@ -44,7 +44,7 @@ class TuneModelOperator(ModelOperator):
         snapshot = self.snapshot_taken()
         use_case = catalog().use_cases[self.use_case]
         build = estimator_builder(self.use_case)
-        provenance = current_provenance(json.loads(self.snapshot))
+        provenance = current_provenance(json.loads(self.snapshot), use_case)
         with self.workspace() as site:
             run_id = site.registry.run_for(
                 self.use_case, run_context.tags(context, use_case, snapshot, provenance)

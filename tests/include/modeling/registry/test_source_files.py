@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import hashlib
+import sys
+from types import ModuleType
+
+import pytest
+
+from include.modeling.registry import source_files
+from include.modeling.registry.source_files import present_digest, source_digests
+from include.use_cases.flight_delay import USE_CASE
+
+
+def test_each_declaration_of_a_model_is_hashed():
+    digests = source_digests(USE_CASE)
+    assert digests.keys() == {
+        "include/datasets/arrivals.py", "include/datasets/flights.py", "include/datasets/weather.py",
+        "include/features/flight_features.py", "include/use_cases/flight_delay.py",
+    }  # fmt: skip
+    path = "include/use_cases/flight_delay.py"
+    text = (source_files.REPOSITORY / path).read_bytes()
+    assert digests[path] == present_digest(path) == hashlib.sha256(text).hexdigest()
+    assert present_digest("include/use_cases/gone.py") == ""
+
+
+@pytest.fixture
+def team(tmp_path, monkeypatch):
+    """Return the folder of a use case that shares a module with others, in a repository of its own."""
+    room = tmp_path / "include" / "use_cases"
+    room.mkdir(parents=True)
+    (room / "rentals.py").write_text("from include.use_cases import _shared")
+    (room / "_shared.py").write_text("def late():\n    import include.use_cases._deeper")
+    (room / "_deeper.py").write_text("LIMIT = 3")
+    (room / "_other.py").write_text("")
+    monkeypatch.setattr(source_files, "REPOSITORY", tmp_path)
+    monkeypatch.setattr(source_files, "DECLARATION_ROOMS", (room,))
+    module = ModuleType("include.use_cases.rentals")
+    module.__file__ = str(room / "rentals.py")
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    return room
+
+
+def test_shared_modules_and_code_are_hashed_too(team, tmp_path, monkeypatch):
+    package = ModuleType("pricing")
+    package.__file__ = str(tmp_path / "pricing" / "__init__.py")
+    package.__path__ = [str(tmp_path / "pricing")]
+    (tmp_path / "pricing").mkdir()
+    for name in ("__init__", "rates"):
+        (tmp_path / "pricing" / f"{name}.py").write_text(name)
+    monkeypatch.setitem(sys.modules, "pricing", package)
+    digests = source_digests(USE_CASE.model_copy(update={"name": "rentals", "code": ("pricing",)}))
+    own = {path for path in digests if not path.startswith("/")}
+    assert own == {
+        "include/use_cases/rentals.py", "include/use_cases/_shared.py", "include/use_cases/_deeper.py",
+        "pricing/__init__.py", "pricing/rates.py",
+    }  # fmt: skip
