@@ -9,7 +9,7 @@ from include.declarations import Column, Dataset, FileSource, Freshness, Stabili
 DATASET = Dataset(
     name="weather",
     owner="network-planning",
-    description="Hourly observations at EWR, JFK and LGA; a day's are sent in the night after it.",
+    description="Checked hourly observations at EWR, JFK and LGA; a day's are sent in the night after it.",
     tags=("weather",),
     source=FileSource(path="weather/{partition}.csv"),
     columns=(

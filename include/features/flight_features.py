@@ -22,7 +22,10 @@ FEATURE_VIEW = FeatureView(
     description="Schedule, route, and the last weather of the day before.",
     tags=("flights", "weather"),
     sources=(
-        ViewSource(dataset="flights", columns=("carrier", "origin", "dest", "distance", "hour", "weekday")),
+        ViewSource(
+            dataset="flights",
+            columns=("carrier", "origin", "station", "dest", "distance", "hour", "weekday"),
+        ),
         ViewSource(dataset="weather", lookback_days=1, columns=WEATHER),
     ),
     entity="flight_id",
@@ -35,6 +38,7 @@ FEATURE_VIEW = FeatureView(
         Column(name="scheduled_departure", dtype="timestamp"),
         Column(name="carrier", dtype="string"),
         Column(name="origin", dtype="string"),
+        Column(name="station", dtype="string", description="weather station at the origin (ICAO)"),
         Column(name="dest", dtype="string"),
         Column(name="distance", dtype="number", minimum=10, maximum=6000),
         Column(name="hour", dtype="integer", minimum=0, maximum=23),
@@ -76,5 +80,5 @@ def build(frames: Mapping[str, pd.DataFrame], day: date) -> pd.DataFrame:
     is_old = features["prediction_time"] - features["observed_at"] > FRESH_FOR
     features.loc[is_old, ["weather_known_at", *WEATHER]] = None
     local = features["scheduled_departure"].dt.tz_convert("America/New_York")
-    features = features.assign(hour=local.dt.hour, weekday=local.dt.weekday)
+    features = features.assign(station="K" + features["origin"], hour=local.dt.hour, weekday=local.dt.weekday)
     return features[COLUMNS].sort_values("flight_id", ignore_index=True)

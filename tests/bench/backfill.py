@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from include.catalog import catalog
 from include.errors import ServiceUnavailable
 from include.stack.demo.flights_feed import land
+from tests.bench.daily import daily_declarations
 from tests.bench.figures import Figure
 from tests.bench.rig import LAST
 
@@ -24,11 +25,12 @@ POLL_INTERVAL_S = 0.5
 
 
 def backfill_partitions_per_minute(rig: Rig) -> Figure:
-    """Backfill every dataset through Airflow's API and wait until the features of each day are built."""
+    """Backfill every daily dataset through Airflow and wait until the features of each day are built."""
     first = LAST + timedelta(days=1)
     last = LAST + timedelta(days=DAYS)
     land(rig.stack.landing_uri, last + timedelta(days=1))
-    names = sorted(catalog().datasets)
+    names = sorted(dataset.name for dataset in daily_declarations(catalog().datasets))
+    views = daily_declarations(catalog().feature_views)
     began = time.monotonic()
     backfills = [rig.airflow.backfill(f"{name}_ingestion", first, last) for name in names]
     expected = {str(first + timedelta(days=day)) for day in range(DAYS)}
@@ -41,7 +43,7 @@ def backfill_partitions_per_minute(rig: Rig) -> Figure:
         time.sleep(POLL_INTERVAL_S)
         states = _feature_states(rig, expected)
     seconds = time.monotonic() - began
-    partitions = DAYS * (len(names) + len(catalog().feature_views))
+    partitions = DAYS * (len(names) + len(views))
     core_s = DAYS * rig.bare.ask("daily", first=str(first), days=SAMPLE_DAYS)["core_seconds"]
     cores = os.cpu_count() or 1
     return Figure(
@@ -60,8 +62,8 @@ def backfill_partitions_per_minute(rig: Rig) -> Figure:
 def _feature_states(rig: Rig, expected: set[str]) -> dict[str, str]:
     """Return the state of the newest run of each expected partition of the feature views."""
     states = {}
-    for view in catalog().feature_views:
-        for run in rig.airflow.runs(f"{view}_features"):
+    for view in daily_declarations(catalog().feature_views):
+        for run in rig.airflow.runs(f"{view.name}_features"):
             if run["partition_key"] in expected:
                 states[run["partition_key"]] = run["state"]
     return states

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import date, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from include import partitions
 from include.catalog import catalog, declaration_module
@@ -20,6 +20,14 @@ from include.database.tables import connect
 from include.settings import settings
 from include.storage.staging import Staging
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def daily_declarations(declared: Mapping[str, Any]) -> list[Any]:
+    """Return the datasets or feature views that have one partition a day."""
+    return [declaration for declaration in declared.values() if declaration.granularity == "day"]
+
 
 class Tasks:
     """The core calls of the ingestion and features DAGs, with the frames that travel between their tasks."""
@@ -32,13 +40,13 @@ class Tasks:
 
     def ingest(self, day: date) -> None:
         """Run the core calls of the ingestion DAGs for a day."""
-        for dataset in catalog().datasets.values():
+        for dataset in daily_declarations(catalog().datasets):
             rows = to_frame(self.landing.read(dataset, [day]).table)
             self._check_and_publish(dataset, self._stage(dataset.name, rows), day)
 
     def compute(self, day: date) -> None:
         """Run the core calls of the feature DAGs for a day."""
-        for view in catalog().feature_views.values():
+        for view in daily_declarations(catalog().feature_views):
             build = declaration_module("features", view.name).build
             run = self._run(view.name, day)
             rows = self._stage(view.name, features.build_features(view, build, self.lake, [day]))

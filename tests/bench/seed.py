@@ -17,6 +17,7 @@ from include.data.validation import gate_results
 from include.database.tables import connect
 from include.settings import settings
 from include.stack.demo.flights_feed import land
+from tests.bench.daily import daily_declarations
 
 RUN = "bench/seed"
 
@@ -28,7 +29,7 @@ def main(first: str, last: str) -> None:
     lake = Lake(settings().lake_uri)
     landing = Landing(settings().landing_uri)
     engine = connect(settings().database_url)
-    for dataset in catalog().datasets.values():
+    for dataset in daily_declarations(catalog().datasets):
         report = run_quality_gate(
             dataset,
             to_frame(landing.read(dataset, days).table),
@@ -39,7 +40,7 @@ def main(first: str, last: str) -> None:
         )
         report.raise_if_failed(dataset.name)
         lake.publish(dataset.name, report.accepted, days, metadata={})
-    for view in catalog().feature_views.values():
+    for view in daily_declarations(catalog().feature_views):
         build = declaration_module("features", view.name).build
         rows = features.build_features(view, build, lake, days)
         leakage = leakage_check.check_leakage(view, build, lake, rows, days)

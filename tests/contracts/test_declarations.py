@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import sys
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from textwrap import dedent
 
 import numpy as np
@@ -14,12 +14,15 @@ import pytest
 
 from include.catalog import catalog, declaration_module, discover
 from include.data.features import build as features
+from include.data.lake.partition_columns import PartitionSet, with_partition_columns
 from include.data.snapshots.target_encoding import encode
 from include.data.sources.files import Landing
 from include.modeling.evaluation.metrics import predict
+from include.partitions import day_of
 from tests.contracts.frames import generate
 
 DAY = date(2013, 7, 1)
+HOUR = datetime(2013, 7, 1, 8, tzinfo=UTC)
 CATALOG = catalog()
 KINDS = {"datasets": CATALOG.datasets, "features": CATALOG.feature_views, "use_cases": CATALOG.use_cases}
 DECLARATIONS = []
@@ -68,30 +71,45 @@ class Tables:
     storage_options: dict[str, str] = field(default_factory=dict)
     connection: str = ""
 
-    def read(self, table, days):
+    def read(self, table, partitions):
         columns = CATALOG.datasets[table].columns
         return pd.concat(
-            generate(columns, self.count, day).assign(_airworthy_day=f"{day}") for day in sorted(days)
+            with_partition_columns(generate(columns, self.count, day_of(partition)), partition)
+            for partition in sorted(partitions)
         )
+
+
+def partition_of(view):
+    """Return a day, or an hour of it."""
+    return HOUR if view.granularity == "hour" else DAY
 
 
 @every_view
 def test_feature_view_build_returns_declared_columns(view):
     build = declaration_module("features", view.name).build
-    built = features.build_features(view, build, Tables(), [DAY], datasets=CATALOG.datasets)
-    assert [*built.columns] == [*(column.name for column in view.columns), "_airworthy_day"]
+    built = features.build_features(view, build, Tables(), [partition_of(view)], datasets=CATALOG.datasets)
+    parts = PartitionSet.of([partition_of(view)]).columns
+    assert [*built.columns] == [*(column.name for column in view.columns), *parts]
     assert len(built) > 0
     assert built[view.entity].is_unique
 
 
 @every_view
 def test_feature_view_build_leaves_its_inputs_unchanged(view):
-    windows = features.source_windows(view, Tables(), [DAY], datasets=CATALOG.datasets)
+    windows = features.source_windows(view, Tables(), [partition_of(view)], datasets=CATALOG.datasets)
     frames = next(windows)[1]
     before = {name: frame.copy() for name, frame in frames.items()}
-    declaration_module("features", view.name).build(frames, DAY)
+    declaration_module("features", view.name).build(frames, partition_of(view))
     for name, frame in frames.items():
         pd.testing.assert_frame_equal(frame, before[name])
+
+
+def feature_columns(case):
+    """Return the columns of all feature views of a use case, each name once."""
+    columns = {}
+    for name in case.feature_views:
+        columns |= {column.name: column for column in CATALOG.feature_views[name].columns}
+    return columns.values()
 
 
 @every_case
@@ -99,8 +117,7 @@ def test_no_feature_comes_from_the_dataset_of_the_label(case):
     key = set(CATALOG.datasets[case.label.dataset].key)
     landed_late = {column.name for column in CATALOG.datasets[case.label.dataset].columns} - key
     assert set(case.features) & landed_late == set()
-    view = CATALOG.feature_views[case.feature_view]
-    assert {column.name for column in view.columns} & landed_late == set()
+    assert {column.name for column in feature_columns(case)} & landed_late == set()
 
 
 @every_case
@@ -110,8 +127,9 @@ def test_a_label_can_be_joined_by_the_entity_of_the_features(case):
 
 @every_case
 def test_no_feature_tells_the_rows_apart_or_is_a_moment(case):
-    view = CATALOG.feature_views[case.feature_view]
-    assert {view.entity, view.time} & set(case.features) == set()
+    for name in case.feature_views:
+        view = CATALOG.feature_views[name]
+        assert {*view.keys, view.time} & set(case.features) == set()
 
 
 @every_case
@@ -126,8 +144,7 @@ def test_build_model_returns_new_estimator_with_task_methods(case):
 
 @every_case
 def test_model_fitted_on_declared_columns_predicts_in_range(case):
-    view = CATALOG.feature_views[case.feature_view]
-    rows = generate(view.columns, 400, DAY)[list(case.features)]
+    rows = generate(feature_columns(case), 400, DAY)[list(case.features)]
     labels = generate(CATALOG.datasets[case.label.dataset].columns, 400, DAY)[case.label.column]
     target = encode(case.label, labels.astype(float).fillna(labels.astype(float).median()))
     model = declaration_module("use_cases", case.name).build_model().fit(rows, target)
@@ -141,8 +158,8 @@ def test_model_fitted_on_declared_columns_predicts_in_range(case):
 
 @every_case
 def test_a_model_answers_values_that_it_has_never_seen(case):
-    view = CATALOG.feature_views[case.feature_view]
-    rows, later = (generate(view.columns, 400, day)[list(case.features)] for day in (DAY, date(2014, 1, 1)))
+    columns = feature_columns(case)
+    rows, later = (generate(columns, 400, day)[list(case.features)] for day in (DAY, date(2014, 1, 1)))
     target = pd.Series(np.arange(400) % max(len(case.label.classes), 2))
     model = declaration_module("use_cases", case.name).build_model().fit(rows, target)
     assert np.isfinite(predict(model, case.task, later)).all()

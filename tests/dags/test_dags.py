@@ -42,6 +42,7 @@ for path in sorted(Path("dags").glob("*.py")):
 """
 TASK_ORDERS = {
     "flights_ingestion": "wait > extract > validate > publish",
+    "airport_weather_features": "build > check_leakage > validate > publish > materialise",
     "flight_features_features": "build > check_leakage > validate > publish > materialise",
     "flight_features_materialisation": "materialise",
     "flight_delay_training": "snapshot > train > evaluate > gate > approve > register > announce",

@@ -15,6 +15,7 @@ from mlflow import MlflowClient
 from pyarrow.fs import FileSelector, FileSystem
 
 from include.certificates.certificate import generate_keys
+from include.features.flight_features import WEATHER as NIGHT_WEATHER
 from include.inference.model import load_model
 from include.modeling.evaluation import isolated_process
 from include.modeling.packaging.package import save_package
@@ -23,6 +24,7 @@ from include.settings import settings
 from include.storage import filesystem
 from include.use_cases.air_time import USE_CASE as AIR_TIME
 from include.use_cases.air_time import build_model as build_air_time
+from include.use_cases.flight_delay import REPORTS
 from include.use_cases.flight_delay import USE_CASE as FLIGHT_DELAY
 from include.use_cases.flight_delay import build_model as build_flight_delay
 from tests.small_models import ROW, ModelMaker, home_at
@@ -86,13 +88,14 @@ def make_flights(
             "_airworthy_day": day.strftime("%Y-%m-%d"),
             "carrier": rng.choice(["AA", "B6", "UA"], count),
             "origin": rng.choice(["EWR", "JFK", "LGA"], count),
+            "station": "KJFK",
             "dest": rng.choice(["BOS", "LAX", "ORD", "SFO"], count),
             "distance": rng.integers(100, 2500, count).astype(float),
             "hour": hour.astype("int64"),
             "weekday": day.weekday.astype("int64"),
         }
     )
-    for name in ("temp", "dewp", "humid", "wind_speed", "precip", "pressure", "visib"):
+    for name in NIGHT_WEATHER:
         frame[name] = np.where(rng.random(count) < 0.05, np.nan, rng.normal(10, 3, count))
     wind = frame["wind_speed"].fillna(10)
     if task == "binary":
@@ -100,6 +103,8 @@ def make_flights(
         frame["_airworthy_target"] = (rng.random(count) < 1 / (1 + np.exp(-odds))).astype("int64")
     else:
         frame["_airworthy_target"] = frame["distance"] / 7 + wind + rng.normal(0, 3, count)
+    for name, report in zip(NIGHT_WEATHER, REPORTS, strict=True):
+        frame[report] = frame[name]
     return frame
 
 

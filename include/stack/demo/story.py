@@ -19,11 +19,14 @@ from include.stack.embedded import lifecycle
 from include.stack.polling import wait_for_value
 
 if TYPE_CHECKING:
+    from include.declarations.feature_selection import FeatureSelection
     from include.settings import Settings
     from include.stack.demo.console import DemoConsole, Step
 
 USE_CASE = "flight_delay"
 FEATURES_DAG = "flight_features_features"
+REPORTS_DAG = "airport_weather_features"
+DAILY_DATASETS = ("arrivals", "flights", "weather")
 HISTORY_FIRST = date(2013, 1, 1)
 HISTORY_LAST = date(2013, 6, 30)
 WEEK = [date(2013, 7, day) for day in range(1, 8)]
@@ -57,7 +60,7 @@ def run_demo(settings: Settings, console: DemoConsole) -> bool:
 
 def run_steps(demo: Demo, console: DemoConsole) -> None:
     """Run the steps in order; data and models of an earlier demo are used again."""
-    with console.step("Real flights land, day by day") as step:
+    with console.step("Real flights and weather land, by the day and by the hour") as step:
         files = land(demo.settings.landing_uri, WEEK[-1] + timedelta(days=1))
         step.add_result(f"{files} new files; the arrivals of a day land one day later")
     with console.step("History, January to June, in one bulk run per dataset") as step:
@@ -74,34 +77,42 @@ def run_steps(demo: Demo, console: DemoConsole) -> None:
             release_model(demo, step, version)
     with console.step("Batch scoring of 7 July") as step:
         run_batch_scoring(demo, step)
-    with console.step("A caller who sends only a flight's key") as step:
+    with console.step("A caller who sends only keys: a flight and its weather station") as step:
         request_by_key(demo, step)
     with console.step("Monitoring, with Evidently's report") as step:
         run_monitoring(demo, step)
 
 
 def ingest_history(demo: Demo, step: Step) -> None:
-    """Ingest half a year, and wait for its features."""
+    """Ingest half a year, with the weather reports of the week after it, and wait for the features."""
     key = partitions.format_key(partitions.parse_key(f"{HISTORY_FIRST}..{HISTORY_LAST}"))
     successful = demo.api.runs(FEATURES_DAG, state="success")
     if any(run["partition_key"] == key for run in successful):
         step.add_result("exists already")
         return
-    former_ids = demo.run_ids(FEATURES_DAG)
-    conf = {"first": str(HISTORY_FIRST), "last": str(HISTORY_LAST)}
+    former_ids = {dag_id: demo.run_ids(dag_id) for dag_id in (REPORTS_DAG, FEATURES_DAG)}
     # The first day needs no weather: with the flights last, one run builds all days.
-    for names in (("arrivals", "weather"), ("flights",)):
-        run_ids = {name: demo.api.trigger(f"{name}_ingestion", conf) for name in names}
-        for name, run_id in run_ids.items():
-            demo.require_success(step, f"{name}_ingestion", run_id)
-            figures = demo.api.xcom(f"{name}_ingestion", run_id, "validate", "figures")
-            step.add_result(f"{name}: {figures['rows']:,} rows, {figures['quarantined']} of them quarantined")
-    features_run = demo.find_new_run(step, FEATURES_DAG, former_ids)
-    if features_run is None:
-        raise StepFailed(f"{FEATURES_DAG} did not follow its datasets. Is it paused?")
-    demo.require_success(step, FEATURES_DAG, features_run)
-    figures = demo.api.xcom(FEATURES_DAG, features_run, "validate", "figures")
-    step.add_result(f"flight_features: {figures['rows']:,} rows")
+    _ingest_in_bulk(demo, step, {"weather_reports": WEEK[-1], "weather": HISTORY_LAST})
+    _ingest_in_bulk(demo, step, {"arrivals": HISTORY_LAST, "flights": HISTORY_LAST})
+    for dag_id, known_ids in former_ids.items():
+        features_run = demo.find_new_run(step, dag_id, known_ids)
+        if features_run is None:
+            raise StepFailed(f"{dag_id} did not follow its datasets. Is it paused?")
+        demo.require_success(step, dag_id, features_run)
+        figures = demo.api.xcom(dag_id, features_run, "validate", "figures")
+        step.add_result(f"{dag_id.removesuffix('_features')}: {figures['rows']:,} rows")
+
+
+def _ingest_in_bulk(demo: Demo, step: Step, last_days: dict[str, date]) -> None:
+    """Ingest datasets from the first day to a last one, one run per dataset."""
+    run_ids = {}
+    for name, last in last_days.items():
+        conf = {"first": str(HISTORY_FIRST), "last": str(last)}
+        run_ids[name] = demo.api.trigger(f"{name}_ingestion", conf)
+    for name, run_id in run_ids.items():
+        demo.require_success(step, f"{name}_ingestion", run_id)
+        figures = demo.api.xcom(f"{name}_ingestion", run_id, "validate", "figures")
+        step.add_result(f"{name}: {figures['rows']:,} rows, {figures['quarantined']} of them quarantined")
 
 
 def backfill_week(demo: Demo, step: Step) -> None:
@@ -111,9 +122,7 @@ def backfill_week(demo: Demo, step: Step) -> None:
     if published >= set(keys):
         step.add_result("exists already")
         return
-    backfills = [
-        demo.api.backfill(f"{name}_ingestion", WEEK[0], WEEK[-1]) for name in sorted(catalog().datasets)
-    ]
+    backfills = [demo.api.backfill(f"{name}_ingestion", WEEK[0], WEEK[-1]) for name in DAILY_DATASETS]
 
     def have_ended() -> bool | None:
         if all(demo.api.backfill_done(backfill) for backfill in backfills):
@@ -197,11 +206,11 @@ def run_batch_scoring(demo: Demo, step: Step) -> None:
 
 
 def request_by_key(demo: Demo, step: Step) -> None:
-    """Send the key of a flight alone; the model server looks its features up."""
+    """Send the keys of a flight and of its weather station alone; the model server looks features up."""
+    entities = _selection().spine.entities
     flight = _read_flights(demo, WEEK[-1:])[0]
-    entity = _entity_column()
     url = f"{demo.settings.gateway_uri}/models/{USE_CASE}/invocations"
-    body = {"dataframe_records": [{entity: flight[entity]}]}
+    body = {"dataframe_records": [{name: flight[name] for name in entities}]}
 
     def send() -> httpx.Response | None:
         response = httpx.post(url, json=body, timeout=REQUEST_TIMEOUT_S)
@@ -209,10 +218,11 @@ def request_by_key(demo: Demo, step: Step) -> None:
 
     response = wait_for_value(send, timeout=ONLINE_FEATURES_TIMEOUT_S, interval=POLL_INTERVAL_S)
     if response is None:
-        raise StepFailed(f"{url} answered 503 to {entity} alone for {ONLINE_FEATURES_TIMEOUT_S:.0f} s.")
+        raise StepFailed(f"{url} answered 503 to keys alone for {ONLINE_FEATURES_TIMEOUT_S:.0f} s.")
     if not response.is_success:
-        raise StepFailed(f"{url} answered {response.status_code} to {entity} alone: {response.text[:300]}")
-    step.add_result(f"{flight[entity]}: {response.json()['predictions'][0]:.3f}, from online features")
+        raise StepFailed(f"{url} answered {response.status_code} to keys alone: {response.text[:300]}")
+    keys = ", ".join(str(flight[name]) for name in entities)
+    step.add_result(f"{keys}: {response.json()['predictions'][0]:.3f}, from online features of two views")
 
 
 def run_monitoring(demo: Demo, step: Step) -> None:
@@ -235,27 +245,27 @@ def _unhealthy(problems: dict[str, str]) -> str:
 
 
 def _count_running_ingestions(demo: Demo) -> int:
-    return sum(len(demo.api.runs(f"{name}_ingestion", state="running")) for name in catalog().datasets)
+    return sum(len(demo.api.runs(f"{name}_ingestion", state="running")) for name in DAILY_DATASETS)
 
 
-def _entity_column() -> str:
+def _selection() -> FeatureSelection:
     declared = catalog()
-    return declared.spine_of(declared.use_cases[USE_CASE]).keys[0]
+    return declared.features_of(declared.use_cases[USE_CASE])
 
 
 def _create_traffic(demo: Demo) -> Traffic:
-    rows = _read_flights(demo, WEEK)
-    gateway = demo.settings.gateway_uri
-    return Traffic(gateway, USE_CASE, rows, entity=_entity_column(), rate=REQUESTS_PER_SECOND)
+    (entity,) = _selection().spine.keys
+    names = (entity, *catalog().use_cases[USE_CASE].features)
+    rows = [{name: flight[name] for name in names} for flight in _read_flights(demo, WEEK)]
+    return Traffic(demo.settings.gateway_uri, USE_CASE, rows, entity=entity, rate=REQUESTS_PER_SECOND)
 
 
 def _read_flights(demo: Demo, days: list[date]) -> list[dict[str, Any]]:
     """Return the features of the flights of these days with their keys, nulls as None."""
+    from include.data.feature_store.feature_rows import read_feature_rows
     from include.data.lake.delta_tables import Lake
 
-    use_case = catalog().use_cases[USE_CASE]
-    columns = [_entity_column(), *use_case.features]
-    frame = Lake(demo.settings.lake_uri).read(use_case.feature_view, days, columns=columns)
+    frame = read_feature_rows(_selection(), Lake(demo.settings.lake_uri), days)
     rows: list[Any] = frame.astype(object).where(frame.notna(), None).to_dict("records")
     return rows
 

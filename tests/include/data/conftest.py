@@ -5,7 +5,7 @@ from datetime import date
 import pandas as pd
 import pytest
 
-from include.catalog import catalog, declaration_module
+from include.catalog import catalog
 from include.data.features import build as features
 from include.data.lake.delta_tables import Lake
 from include.data.lake.dtypes import to_frame
@@ -14,6 +14,11 @@ from include.data.sources.files import Landing
 from include.stack.demo.flights_feed import land
 
 DAYS = [date(2013, 1, day) for day in (1, 2, 3)]
+
+
+def partitions_of(declared):
+    """Return the three days, or their hours."""
+    return declared.calendar.parse(f"{DAYS[0]}..{DAYS[-1]}")
 
 
 @pytest.fixture(scope="session")
@@ -27,7 +32,10 @@ def landing(tmp_path_factory):
 @pytest.fixture(scope="session")
 def real_frames(landing):
     """Return the frames of 1 to 3 January by dataset."""
-    tables = {name: landing.read(dataset, DAYS).table for name, dataset in catalog().datasets.items()}
+    tables = {
+        name: landing.read(dataset, partitions_of(dataset)).table
+        for name, dataset in catalog().datasets.items()
+    }
     return {name: to_frame(table.drop_columns(list(INTERNAL_COLUMNS))) for name, table in tables.items()}
 
 
@@ -36,14 +44,25 @@ def lake(storage_root):
     return Lake(f"{storage_root.uri}/lake", storage_root.options)
 
 
-@pytest.fixture
-def real_lake(lake, real_frames):
-    """Return a lake with three days of the declared datasets and features."""
+@pytest.fixture(scope="session")
+def real_features(tmp_path_factory, real_frames):
+    """Return the rows of the declared feature views on these days by view."""
+    lake = Lake(str(tmp_path_factory.mktemp("lake")))
     for table, frame in real_frames.items():
-        lake.publish(table, frame, DAYS, metadata={"run": "test"})
-    view = catalog().feature_views["flight_features"]
-    rows = features.build_features(view, declaration_module("features", view.name).build, lake, DAYS)
-    lake.publish(view.name, rows, DAYS, metadata={"run": "test"})
+        lake.publish(table, frame, partitions_of(catalog().datasets[table]), metadata={"run": "test"})
+    return {
+        name: features.build_features(view, features.build_function(view), lake, partitions_of(view))
+        for name, view in catalog().feature_views.items()
+    }
+
+
+@pytest.fixture
+def real_lake(lake, real_frames, real_features):
+    """Return a lake with three days of the declared datasets and features."""
+    for table, frame in {**real_frames, **real_features}.items():
+        # Hours are many small files; of reports, the features are enough.
+        if table != "weather_reports":
+            lake.publish(table, frame, partitions_of(catalog().sources[table]), metadata={"run": "test"})
     return lake
 
 

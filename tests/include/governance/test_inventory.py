@@ -30,13 +30,10 @@ def test_dataset_entry_has_users_freshness_and_nulls(lake):
 
 
 def test_view_entry_has_importance_and_drift_by_model(lake):
-    facts = {"flight_delay": ModelFacts(importance={"temp": 0.25}, drifted={"temp": True})}
+    facts = {"delay_band": ModelFacts(importance={"temp": 0.25}, drifted={"temp": True})}
     entry = view_entry(catalog(), lake, "flight_features", facts)
     models = {column.name: column.models for column in entry.columns}
-    assert models["temp"] == (
-        FeatureUse("temp", "delay_band", None, None),
-        FeatureUse("temp", "flight_delay", 0.25, True),
-    )
+    assert models["temp"] == (FeatureUse("temp", "delay_band", 0.25, True),)
     assert models["flight_id"] == ()
     assert entry.freshness.newest is None
 

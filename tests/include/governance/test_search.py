@@ -17,4 +17,4 @@ def test_search_needs_every_word():
 
 def test_search_in_models_finds_features():
     matches = search_declarations(catalog().use_cases.values(), "humid")
-    assert matches == [Match("flight_delay", "feature", "humid")]
+    assert matches == [Match("flight_delay", "feature", "humidity")]

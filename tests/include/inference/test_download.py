@@ -35,8 +35,8 @@ def registered(mlflow_server: str, database: Any, make_model: Any, tmp_path, mon
     rows = rows.assign(**{name: rng.normal(size=300) for name in NUMBERS})
     rows["hour"] = rng.integers(0, 7, 300)
     rows["weekday"] = rows["hour"]
-    rows.loc[0, "temp"] = np.nan
-    target = (rows["wind_speed"] > 0).astype(int)
+    rows.loc[0, "temperature"] = np.nan
+    target = (rows["wind"] > 0).astype(int)
     estimator = build_model().fit(rows[list(USE_CASE.features)], target)
     package.save_package(estimator, USE_CASE, rows, folder)
     registry = Registry(mlflow_server, database)

@@ -23,6 +23,7 @@ def test_every_row_has_one_prediction(model, flights):
     scored = score_batch(USE_CASE, SPINE, model, frame, version=4)
     assert list(scored.columns) == [
         "flight_id",
+        "station",
         "scheduled_departure",
         "_airworthy_day",
         "_airworthy_prediction",

@@ -19,15 +19,15 @@ def gateway(feature_server: str, request: pytest.FixtureRequest, monkeypatch: py
     monkeypatch.setenv("AIRWORTHY_FEATURES_URI", feature_server)
     plane = request.getfixturevalue("plane")
     for version in (1, 2):
-        plane.make("flight_delay", version, answer=version / 10)
-    plane.settle("flight_delay", seconds=60, champion=1, previous=None, challenger=2, weight=10_000)
+        plane.make("delay_band", version, answer=version / 10)
+    plane.settle("delay_band", seconds=60, champion=1, previous=None, challenger=2, weight=10_000)
     return plane
 
 
 def test_a_key_through_the_gateway_is_looked_up(gateway: Any, wait_for: Any) -> None:
     def by_key(key: str) -> httpx.Response:
         for _ in range(50):  # a look-up may exceed the time limit on a busy machine
-            answer = gateway.ask("flight_delay", dataframe_records=[{"flight_id": key}])
+            answer = gateway.ask("delay_band", dataframe_records=[{"flight_id": key}])
             if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
                 break
         return answer

@@ -11,13 +11,14 @@ def test_show_without_services_says_what_is_missing(away, airworthy):
 def test_show_as_json_has_the_models_of_each_feature(away, airworthy):
     value = airworthy("features", "show", "flight_features", "--json").value
     columns = {column["name"]: column["models"] for column in value["columns"]}
-    use = {"feature": "humid", "model": "flight_delay", "importance": None, "drifted": None}
-    assert columns["humid"] == [use]
+    use = {"feature": "temp", "model": "delay_band", "importance": None, "drifted": None}
+    assert columns["temp"] == [use]
     assert columns["scheduled_departure"] == []
 
 
 def test_list_and_search_find_the_view(away, airworthy):
-    assert [entry["name"] for entry in airworthy("features", "list", "--json").value] == ["flight_features"]
+    names = [entry["name"] for entry in airworthy("features", "list", "--json").value]
+    assert names == ["airport_weather", "flight_features"]
     assert "wind_speed" in airworthy("features", "search", "wind").out
 
 

@@ -15,7 +15,7 @@ from include.data.lake.delta_tables import Lake
 from include.declarations import Online
 from include.errors import DataError, ServiceUnavailable
 from tests.conftest import free_ports
-from tests.include.data.conftest import DAYS
+from tests.include.data.conftest import DAYS, partitions_of
 from tests.include.data.feature_store.rivers import LEVELS, levels, publish
 
 VIEW = catalog().feature_views["flight_features"]
@@ -26,7 +26,7 @@ def flown(tmp_path_factory, real_frames):
     """A lake with the features of three real days, for tests that change nothing in it."""
     lake = Lake(str(tmp_path_factory.mktemp("flown") / "lake"))
     for table, frame in real_frames.items():
-        lake.publish(table, frame, DAYS, metadata={})
+        lake.publish(table, frame, partitions_of(catalog().datasets[table]), metadata={})
     rows = build.build_features(VIEW, declaration_module("features", VIEW.name).build, lake, DAYS)
     lake.publish(VIEW.name, rows, DAYS, metadata={})
     return lake

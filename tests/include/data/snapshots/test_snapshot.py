@@ -49,6 +49,7 @@ def test_rows_are_what_the_model_may_know_and_the_label(real_lake, delay, real_f
     frame = snapshots.read_snapshot(delay, snapshot, real_lake)
     assert list(frame.columns) == [
         "flight_id",
+        "station",
         "scheduled_departure",
         "_airworthy_day",
         *delay.features,

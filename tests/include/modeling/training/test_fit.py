@@ -65,8 +65,8 @@ def test_training_rows_of_one_class_are_refused(flights, value):
 
 
 def test_missing_features_are_named_in_the_error(flights):
-    with pytest.raises(DataError, match="temp, visib"):
-        feature_columns(USE_CASE, flights(days=1).drop(columns=["temp", "visib"]))
+    with pytest.raises(DataError, match="temperature, visibility"):
+        feature_columns(USE_CASE, flights(days=1).drop(columns=["temperature", "visibility"]))
 
 
 def test_the_same_rows_give_the_same_model(flights):
@@ -81,9 +81,9 @@ def test_the_same_rows_give_the_same_model(flights):
 
 @pytest.mark.parametrize("constant", [3.0, np.nan])
 def test_a_constant_feature_is_noted(flights, constant):
-    train = flights(days=3).assign(precip=constant, visib=constant)
+    train = flights(days=3).assign(rain=constant, visibility=constant)
     assert fit_candidate(USE_CASE, RecordingEstimator(), splits(train)).notes == (
-        "precip, visib never changes in the 120 training rows",
+        "rain, visibility never changes in the 120 training rows",
     )
 
 

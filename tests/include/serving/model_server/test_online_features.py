@@ -227,9 +227,11 @@ def test_too_many_keys_are_rejected_before_the_look_up() -> None:
     assert rejected.value.status == 413
 
 
-def test_flight_delay_has_online_features_by_flight_id() -> None:
+def test_flight_delay_has_features_of_flight_and_station() -> None:
     features = online_features.online_features_of("flight_delay")
     assert features is not None
-    assert features.keys.kinds == {"flight_id": "string", "scheduled_departure": "datetime"}
-    assert features.keys.features["temp"] == ("flight_id",)
+    keys = {"flight_id": "string", "station": "string"}
+    assert features.keys.kinds == {**keys, "scheduled_departure": "datetime"}
+    assert features.keys.features["hour"] == ("flight_id",)
+    assert features.keys.features["wind"] == ("station",)
     assert online_features.online_features_of("delay") is None

@@ -24,10 +24,21 @@ def file_names(folder):
 
 
 def test_arrivals_and_weather_land_a_day_after_their_flights(landed):
-    assert file_names(landed) == [
+    assert [name for name in file_names(landed) if not name.startswith("weather_reports/")] == [
         "arrivals/2013-01-01.csv", "flights/2013-01-01.csv", "flights/2013-01-02.csv",
         "weather/2013-01-01.csv",
     ]  # fmt: skip
+
+
+def test_reports_land_by_the_hour_also_where_there_are_none(landed):
+    names = file_names(landed / "weather_reports")
+    assert names == [f"2013-01-01T{hour:02}.csv" for hour in range(24)]
+    rows = [len(pd.read_csv(landed / "weather_reports" / name)) for name in names]
+    # The year begins at 06:00 UTC with the report of one in the morning.
+    assert rows == [0] * 6 + [3] * 18
+    first = pd.read_csv(landed / "weather_reports" / "2013-01-01T06.csv")
+    assert first["station"].tolist() == ["KEWR", "KJFK", "KLGA"]
+    assert set(first["reported_at"]) == {"2013-01-01T06:00:00Z"}
 
 
 def test_landing_again_writes_only_missing_files(landed):
@@ -44,8 +55,10 @@ def test_nothing_lands_before_the_first_day(tmp_path):
 
 @pytest.mark.parametrize("name", flights_feed.DATASETS)
 def test_files_have_the_declared_columns(landed, name):
-    header = pd.read_csv(landed / name / "2013-01-01.csv", nrows=0).columns
-    assert list(header) == [column.name for column in catalog().datasets[name].columns]
+    dataset = catalog().datasets[name]
+    file = flights_feed._paths_until(dataset, date(2013, 1, 2))
+    header = pd.read_csv(landed / next(iter(file.values())), nrows=0).columns
+    assert list(header) == [column.name for column in dataset.columns]
 
 
 def test_flight_id_has_the_local_day_and_departures_are_in_utc(landed):
