@@ -40,7 +40,7 @@ USE_CASE = UseCase(
     label=Label(dataset="arrivals", column="arr_delay", above=15),
     metric="log_loss",
     gates=(
-        Threshold(metric="roc_auc", minimum=0.64),
+        Threshold(metric="roc_auc", minimum=0.63),
         Improvement(metric="log_loss", minimum_gain=0.002, penalty_per_attempt=0.0005, confidence=0.9),
         Leakage(maximum=0.8),
         Robustness(

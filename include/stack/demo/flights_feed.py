@@ -105,7 +105,9 @@ def _read_source(missing: Mapping[str, Collection[str]]) -> dict[str, pd.DataFra
     import pandas as pd
 
     folder = _source_folder()
-    days = {day for name, partitions in missing.items() if name != "weather_reports" for day in partitions}
+    days: set[str] = set()
+    for name in ("flights", "weather", "arrivals"):
+        days.update(missing[name])
     flights = _select_days(pd.read_csv(folder / "flights.csv.zip"), days)
     clock = flights["sched_dep_time"].astype(str).str.zfill(4)
     number = flights["carrier"] + flights["flight"].astype(str)

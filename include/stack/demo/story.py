@@ -19,6 +19,8 @@ from include.stack.embedded import lifecycle
 from include.stack.polling import wait_for_value
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from include.declarations.feature_selection import FeatureSelection
     from include.settings import Settings
     from include.stack.demo.console import DemoConsole, Step
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 USE_CASE = "flight_delay"
 FEATURES_DAG = "flight_features_features"
 REPORTS_DAG = "airport_weather_features"
-DAILY_DATASETS = ("arrivals", "flights", "weather")
+BACKFILLED = ("arrivals", "flights")
 HISTORY_FIRST = date(2013, 1, 1)
 HISTORY_LAST = date(2013, 6, 30)
 WEEK = [date(2013, 7, day) for day in range(1, 8)]
@@ -63,7 +65,7 @@ def run_steps(demo: Demo, console: DemoConsole) -> None:
     with console.step("Real flights and weather land, by the day and by the hour") as step:
         files = land(demo.settings.landing_uri, WEEK[-1] + timedelta(days=1))
         step.add_result(f"{files} new files; the arrivals of a day land one day later")
-    with console.step("History, January to June, in one bulk run per dataset") as step:
+    with console.step("History, January to June, in one bulk run per dataset; weather to 7 July") as step:
         ingest_history(demo, step)
     with console.step("1 to 7 July as a backfill, one run a day; features follow by assets") as step:
         backfill_week(demo, step)
@@ -84,15 +86,15 @@ def run_steps(demo: Demo, console: DemoConsole) -> None:
 
 
 def ingest_history(demo: Demo, step: Step) -> None:
-    """Ingest half a year, with the weather reports of the week after it, and wait for the features."""
+    """Ingest half a year, with the weather of the week after it too, and wait for the features."""
     key = partitions.format_key(partitions.parse_key(f"{HISTORY_FIRST}..{HISTORY_LAST}"))
     successful = demo.api.runs(FEATURES_DAG, state="success")
     if any(run["partition_key"] == key for run in successful):
         step.add_result("exists already")
         return
     former_ids = {dag_id: demo.run_ids(dag_id) for dag_id in (REPORTS_DAG, FEATURES_DAG)}
-    # The first day needs no weather: with the flights last, one run builds all days.
-    _ingest_in_bulk(demo, step, {"weather_reports": WEEK[-1], "weather": HISTORY_LAST})
+    # With the flights last, one run builds all days. A week of hours would be 168 runs, so it is in the bulk.
+    _ingest_in_bulk(demo, step, {"weather_reports": WEEK[-1], "weather": WEEK[-1]})
     _ingest_in_bulk(demo, step, {"arrivals": HISTORY_LAST, "flights": HISTORY_LAST})
     for dag_id, known_ids in former_ids.items():
         features_run = demo.find_new_run(step, dag_id, known_ids)
@@ -122,7 +124,7 @@ def backfill_week(demo: Demo, step: Step) -> None:
     if published >= set(keys):
         step.add_result("exists already")
         return
-    backfills = [demo.api.backfill(f"{name}_ingestion", WEEK[0], WEEK[-1]) for name in DAILY_DATASETS]
+    backfills = [demo.api.backfill(f"{name}_ingestion", WEEK[0], WEEK[-1]) for name in BACKFILLED]
 
     def have_ended() -> bool | None:
         if all(demo.api.backfill_done(backfill) for backfill in backfills):
@@ -210,7 +212,7 @@ def request_by_key(demo: Demo, step: Step) -> None:
     entities = _selection().spine.entities
     flight = _read_flights(demo, WEEK[-1:])[0]
     url = f"{demo.settings.gateway_uri}/models/{USE_CASE}/invocations"
-    body = {"dataframe_records": [{name: flight[name] for name in entities}]}
+    body = {"dataframe_records": [_select_values(flight, entities)]}
 
     def send() -> httpx.Response | None:
         response = httpx.post(url, json=body, timeout=REQUEST_TIMEOUT_S)
@@ -245,7 +247,7 @@ def _unhealthy(problems: dict[str, str]) -> str:
 
 
 def _count_running_ingestions(demo: Demo) -> int:
-    return sum(len(demo.api.runs(f"{name}_ingestion", state="running")) for name in DAILY_DATASETS)
+    return sum(len(demo.api.runs(f"{name}_ingestion", state="running")) for name in BACKFILLED)
 
 
 def _selection() -> FeatureSelection:
@@ -256,8 +258,12 @@ def _selection() -> FeatureSelection:
 def _create_traffic(demo: Demo) -> Traffic:
     (entity,) = _selection().spine.keys
     names = (entity, *catalog().use_cases[USE_CASE].features)
-    rows = [{name: flight[name] for name in names} for flight in _read_flights(demo, WEEK)]
+    rows = [_select_values(flight, names) for flight in _read_flights(demo, WEEK)]
     return Traffic(demo.settings.gateway_uri, USE_CASE, rows, entity=entity, rate=REQUESTS_PER_SECOND)
+
+
+def _select_values(row: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    return {name: row[name] for name in names}
 
 
 def _read_flights(demo: Demo, days: list[date]) -> list[dict[str, Any]]:

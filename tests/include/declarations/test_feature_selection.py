@@ -7,6 +7,7 @@ import pytest
 from include.declarations import Column, Dataset, FeatureView, FileSource, Label, ViewSource
 from include.declarations.feature_selection import FeatureSelection, Origin
 from include.errors import DeclarationError
+from include.use_cases.air_time import USE_CASE as AIR_TIME
 from include.use_cases.flight_delay import USE_CASE
 
 
@@ -115,7 +116,8 @@ def test_an_entity_of_two_types_is_an_error():
 def test_use_case_names_one_view_or_several():
     several = USE_CASE.model_dump(exclude={"feature_view"}) | {"feature_views": ("orders", "customers")}
     assert type(USE_CASE).model_validate(several).feature_view == "orders"
-    assert USE_CASE.feature_views == ("flight_features",)
+    single = AIR_TIME.model_dump(exclude={"feature_views"})
+    assert type(AIR_TIME).model_validate(single).feature_views == ("flight_features",)
     with pytest.raises(ValueError, match="feature_view: declare feature_view or feature_views, not both"):
         type(USE_CASE).model_validate(several | {"feature_view": "stays"})
     with pytest.raises(ValueError, match="name the feature view, or several in feature_views"):

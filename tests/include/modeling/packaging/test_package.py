@@ -114,11 +114,11 @@ def test_a_feature_type_that_requests_lack_is_refused(estimators, flights, tmp_p
 
 
 def test_a_missing_feature_is_named_in_the_error(estimators, flights, tmp_path):
-    with pytest.raises(DataError, match="humid"):
+    with pytest.raises(DataError, match="humidity"):
         save_package(
             estimators["flight_delay"],
             FLIGHT_DELAY,
-            flights(days=2).drop(columns="humid"),
+            flights(days=2).drop(columns="humidity"),
             tmp_path / "model",
         )
 

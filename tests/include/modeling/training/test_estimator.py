@@ -13,7 +13,7 @@ from include.errors import DeclarationError
 from include.modeling.training.estimator import fit_estimator, n_iterations, seed, seeds
 from include.use_cases.flight_delay import USE_CASE
 
-NUMBERS = ["hour", "distance", "wind_speed"]
+NUMBERS = ["hour", "distance", "wind"]
 
 
 def with_training(**training):

@@ -14,7 +14,7 @@ from include.modeling.evaluation.metrics import compute_metrics, predict
 from include.modeling.training.learning_curve import LearningCurve, draw_learning_curve, learning_curve
 from include.use_cases.flight_delay import USE_CASE
 
-NUMBERS = ["hour", "distance", "wind_speed"]
+NUMBERS = ["hour", "distance", "wind"]
 FEATURES = list(USE_CASE.features)
 
 

@@ -34,8 +34,8 @@ def test_reports_land_by_the_hour_also_where_there_are_none(landed):
     names = file_names(landed / "weather_reports")
     assert names == [f"2013-01-01T{hour:02}.csv" for hour in range(24)]
     rows = [len(pd.read_csv(landed / "weather_reports" / name)) for name in names]
-    # The year begins at 06:00 UTC with the report of one in the morning.
-    assert rows == [0] * 6 + [3] * 18
+    # The year begins at 06:00 UTC with the report of one in the morning; later, two stations are silent once.
+    assert rows == [0] * 6 + [3] * 11 + [1] + [3] * 6
     first = pd.read_csv(landed / "weather_reports" / "2013-01-01T06.csv")
     assert first["station"].tolist() == ["KEWR", "KJFK", "KLGA"]
     assert set(first["reported_at"]) == {"2013-01-01T06:00:00Z"}
