@@ -7,9 +7,11 @@ import pytest
 
 from include.certificates.certificate import FILE_NAME, Claims, GateEvidence, issue_certificate, model_digest
 from include.data.lake.delta_tables import Lake
+from include.data.lake.partition_columns import with_partition_columns
 from include.database.tables import desired_state, inference_log
 from include.modeling.explainability.shapley import Attribution
 from include.serving.model_server import logged_values
+from include.use_cases.flight_delay import REPORTS
 from include.use_cases.flight_delay import USE_CASE as FLIGHT_DELAY
 from tests.personal_columns import declare_personal
 
@@ -34,6 +36,9 @@ def served(registry, database, packaged, keys, flights, tmp_path, set_settings):
     lake = Lake(str(tmp_path / "lake"))
     days = [day.date() for day in pd.to_datetime(rows["_airworthy_day"].unique())]
     lake.publish("flight_features", rows.drop(columns="_airworthy_target"), days, metadata={})
+    hour = datetime.datetime(2013, 1, 1, tzinfo=datetime.UTC)
+    reports = rows.loc[:0, ["station", *REPORTS]].assign(online_from=pd.Timestamp(hour))
+    lake.publish("airport_weather", with_partition_columns(reports, hour), [hour], metadata={})
     features = rows[list(FLIGHT_DELAY.features)].head(1).astype(object)
     inputs = features.where(features.notna(), None).to_dict("records")
     with database.begin() as connection:

@@ -21,8 +21,8 @@ def declare(monkeypatch, home):
 
 
 def test_personal_text_is_a_pseudonym_and_a_number_is_dropped(declare):
-    logged = declare("flight_id", "carrier", "temp")
-    rows = logged.rows([{"flight_id": "a", "carrier": "UA", "temp": 1.0, "hour": 6}])
+    logged = declare("flight_id", "carrier", "distance")
+    rows = logged.rows([{"flight_id": "a", "carrier": "UA", "distance": 1.0, "hour": 6}])
     assert rows == [{"flight_id": pseudonym("a", "a key"), "carrier": pseudonym("UA", "a key"), "hour": 6}]
     assert logged.entity("a") == pseudonym("a", "a key")
 
