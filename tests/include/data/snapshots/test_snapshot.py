@@ -95,6 +95,8 @@ def test_the_order_in_which_rows_were_published_does_not_matter(real_lake, delay
         for day in (THREE, ONE, TWO):
             rows = real_lake.read(table, [day]).sample(frac=1, random_state=1)
             other.publish(table, rows, [day], metadata={})
+    hours = real_lake.partitions("airport_weather")
+    other.publish("airport_weather", real_lake.read("airport_weather")[::-1], hours, metadata={})
     assert snapshots.create(delay, other, None).digest == snapshots.create(delay, real_lake, None).digest
 
 
