@@ -7,8 +7,8 @@ that read it. Partitions can be backfilled.
 
 **If a task fails:**
 
-- `build`: a day of a dataset is missing (ingest it first), or a value was used before it was known (a fault
-  in the feature view's `build()`; the message names the rows).
+- `build`: a day of a dataset or a reference table is missing (ingest it first), or a value was used before it
+  was known (a fault in the feature view's `build()`; the message names the rows).
 - `check_leakage`: a feature changes when it is built only from data known in time. The message names the
   feature, its source, a row and the times. Correct `build()`. Nothing was published.
 - `validate`: the features break the declaration; the link *Data docs* shows where. Nothing was published.
@@ -57,13 +57,17 @@ def features_dag(view: FeatureView) -> DAG:
     )
     def features() -> None:
         build = BuildFeaturesOperator(task_id="build", feature_view=view.name)
-        check = CheckLeakageOperator(task_id="check_leakage", feature_view=view.name, frame=build.output)
+        references = XComArg(build, "references")
+        check = CheckLeakageOperator(
+            task_id="check_leakage", feature_view=view.name, frame=build.output, references=references
+        )
         validate = DataValidationOperator(task_id="validate", subject=view.name, frame=build.output)
         publish = PublishSourceOperator(
             task_id="publish",
             table=view.name,
             frame=validate.output,
             code=XComArg(build, "code"),
+            references=references,
             outlets=[assets.feature_view(view.name)],
         )
         build >> [validate, check] >> publish

@@ -59,6 +59,26 @@ def declared_code(name: str) -> str:
     return view_code(declared, build_function(declared))
 
 
+def current_code(lake: Lake, name: str) -> str:
+    """
+    Return the digest of the present code of a declared dataset or feature view, as its commits have it.
+
+    It covers the newest version of each reference table of which a view reads `versions="newest"`, so that a
+    new version makes earlier partitions stale.
+    """
+    code = declared_code(name)
+    declared = catalog().declaration(name)
+    if isinstance(declared, Dataset):
+        return code
+    versions = {}
+    for source in declared.sources:
+        if source.versions == "newest":
+            publications = lake.publications(source.dataset)
+            newest = max(publications, default=None)
+            versions[source.dataset] = [str(newest), publications[newest].version] if newest else []
+    return _hash_json([code, versions]) if versions else code
+
+
 def stale_partitions(lake: Lake, table: str, code: str) -> list[Partition]:
     """
     Return the partitions whose newest publication was built by other code than `code`, ascending.

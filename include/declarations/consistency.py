@@ -93,7 +93,8 @@ def check_view_name(view: FeatureView, datasets: Mapping[str, Dataset]) -> None:
 def check_lookback(view: FeatureView, source: ViewSource, dataset: Dataset) -> None:
     """Raise DeclarationError if no partition that the view reads of a dataset is known in time."""
     missing = dataset.known_after - view.known_after - source.lookback
-    if missing > timedelta(0):
+    # Of a whole dataset, a version of an earlier day is known.
+    if missing > timedelta(0) and not dataset.whole:
         raise DeclarationError(
             f"sources: {dataset.name} is known {dataset.known_after} after a partition begins, and "
             f"{view.name}, which looks back {source.lookback}, is built {view.known_after} after one begins: "

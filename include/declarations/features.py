@@ -28,7 +28,7 @@ from include.declarations.checks import (
     require_checkable,
 )
 from include.declarations.columns import Column
-from include.declarations.datasets import Dataset
+from include.declarations.datasets import FIRST_LANDING, Dataset
 from include.errors import DeclarationError
 from include.partitions import Availability, Calendar, KnownFrom
 
@@ -43,12 +43,18 @@ class ViewSource(Declaration):
 
     Partitions that are not known when the view's partition is are not read. `columns` are the view's columns
     that come from this dataset; a column that no source names may come from any of them.
+
+    A dataset that is read `whole` is a reference table beside dated ones: `build` gets all of its rows, in
+    the version that was known when the view's partition began, and before the first version that one. With
+    `versions="newest"` it gets the newest one for each partition, and a new version makes earlier partitions
+    stale.
     """
 
     dataset: Name
     lookback_days: int = Field(default=0, ge=0, le=366)
     lookback_hours: int = Field(default=0, ge=0, le=8784)
     columns: tuple[str, ...] = ()
+    versions: Literal["as_of", "newest"] = "as_of"
 
     @property
     def lookback(self) -> timedelta:
@@ -237,7 +243,9 @@ def as_dataset(
             raise DeclarationError(
                 f"sources.dataset: {source.dataset!r} does not exist; there are {existing}"
             )
-    ends = [source.last_partition for source in sources]
+    # Reference tables have no partitions of their own time.
+    dated = [source for source in sources if not source.whole] if view.is_dated else sources
+    ends = [source.last_partition for source in dated]
     # Without validation: a view has no source of its own.
     return Dataset.model_construct(  # type: ignore[call-arg]
         name=view.name,
@@ -245,7 +253,7 @@ def as_dataset(
         description=view.description,
         columns=view.columns,
         key=view.keys,
-        first_partition=min(source.first_partition for source in sources),
+        first_partition=min((source.first_partition for source in dated), default=FIRST_LANDING),
         last_partition=None if None in ends else max(end for end in ends if end is not None),
         granularity=view.granularity,
         whole=not view.is_dated,

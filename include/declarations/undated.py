@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from include.declarations.datasets import Dataset
-    from include.declarations.features import FeatureView
+    from include.declarations.features import FeatureView, ViewSource
     from include.declarations.use_cases import UseCase
 
 
@@ -27,13 +27,14 @@ def check_view_sources(view: FeatureView, datasets: Mapping[str, Dataset], *, ha
     has_build
         Whether its module has a function `build`.
     """
+    if view.is_dated and all(datasets[source.dataset].whole for source in view.sources):
+        raise DeclarationError(
+            f"sources: {view.sources[0].dataset} is read whole and has no dates, so it has no rows of a "
+            f"{view.time}; add a dataset with partitions, or remove `time` of the view"
+        )
     for source in view.sources:
         dataset = datasets[source.dataset]
-        if view.is_dated and dataset.whole:
-            raise DeclarationError(
-                f"sources: {dataset.name} is read whole and has no dates, so it does not say what was known "
-                f"at a {view.time}; declare it with partitions, or remove `time` of the view"
-            )
+        _require_reference(view, source, dataset)
         if not view.is_dated and not dataset.whole:
             raise DeclarationError(
                 f"time: {dataset.name} has partitions; declare the column with the time of the event, or "
@@ -46,6 +47,20 @@ def check_view_sources(view: FeatureView, datasets: Mapping[str, Dataset], *, ha
             )
     if not has_build:
         _require_columns_as_they_are(view, datasets)
+
+
+def _require_reference(view: FeatureView, source: ViewSource, dataset: Dataset) -> None:
+    """Raise DeclarationError if a source declares what only a reference table has, or the reverse."""
+    is_reference = view.is_dated and dataset.whole
+    if is_reference and source.lookback:
+        raise DeclarationError(
+            f"sources: {dataset.name} is read whole and has no partitions to look back to; remove that"
+        )
+    if not is_reference and source.versions == "newest":
+        raise DeclarationError(
+            f"sources: {dataset.name} is no reference table, which is a whole dataset in a view with a time; "
+            "remove versions"
+        )
 
 
 def check_split(case: UseCase, view: FeatureView) -> None:

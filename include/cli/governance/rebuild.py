@@ -28,12 +28,12 @@ def show_stale(view: ViewName, *, as_json: AsJson = False) -> None:
     from include.catalog import catalog
     from include.cli.governance.reading import open_lake
     from include.cli.output import print_json, print_table
-    from include.data.build_code import declared_code, stale_partitions
+    from include.data.build_code import current_code, stale_partitions
 
     lake = open_lake()
     rows: list[dict[str, Any]] = []
     for table in (view, *(source.dataset for source in catalog().feature_views[view].sources)):
-        code = declared_code(table)
+        code = current_code(lake, table)
         stale = stale_partitions(lake, table, code)
         rows.append({"table": table, "code": code, "stale": len(stale), "ranges": _ranges(table, stale)})
     if as_json:
@@ -57,14 +57,15 @@ def rebuild(view: ViewName, first: Bound = "", last: Bound = "", *, as_json: AsJ
     """
     from include.cli.governance.reading import open_lake
     from include.cli.output import print_json, print_text
-    from include.data.build_code import declared_code, stale_partitions
+    from include.data.build_code import current_code, stale_partitions
     from include.settings import settings
     from include.stack.airflow_api import AirflowApi
 
     if first:
         ranges = [f"{first}..{last}" if last else first]
     else:
-        ranges = _ranges(view, stale_partitions(open_lake(), view, declared_code(view)))
+        lake = open_lake()
+        ranges = _ranges(view, stale_partitions(lake, view, current_code(lake, view)))
     runs = []
     api = AirflowApi(settings())
     for name in ranges:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from include.catalog import catalog, declaration_module
 from include.data.features import availability
+from include.data.features.references import is_reference, read_version, used_versions
 from include.data.lake import dtypes
 from include.data.lake.partition_columns import DAY, HOUR, with_partition_columns
 from include.declarations import KNOWN_AT
@@ -18,8 +19,9 @@ from include.partitions import format_partition
 from include.user_code import team_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
+    from include.data.features.references import ReferenceUse
     from include.data.lake.delta_tables import Lake
     from include.declarations import Dataset, FeatureView, ViewSource
     from include.partitions import Partition
@@ -34,13 +36,14 @@ def build_features(
     partitions: Collection[Partition],
     *,
     datasets: Mapping[str, Dataset] | None = None,
+    references: Sequence[ReferenceUse] | None = None,
 ) -> pd.DataFrame:
     """
     Build the rows of a feature view for some days or hours.
 
-    Partitions of a dataset that are not known when the view's partition is are not read, so that past and
-    current partitions are built from the same inputs. Each source must be published for every partition that
-    is read, except before its first and after its last partition.
+    Partitions that are not known when the view's partition is are not read, so that past and current ones are
+    built from the same inputs. Each source must be published for every partition that is read, except before
+    its first and after its last one.
 
     Parameters
     ----------
@@ -53,14 +56,13 @@ def build_features(
         Lake with the tables of the view's datasets.
     partitions
         Days or hours to build.
-    datasets
-        Declared datasets by name; by default those of the catalogue.
+    datasets, references
+        Datasets by name, and versions of reference tables; by default the declared and the known ones.
 
     Returns
     -------
     pandas.DataFrame
-        One row per entity and partition: the declared columns, other columns that `build` returned, and the
-        partition columns.
+        One row per entity and partition: declared columns, others of `build`, and the partition columns.
 
     Raises
     ------
@@ -70,9 +72,9 @@ def build_features(
         If a value was not known, or the row not online, `horizon` before the event.
     """
     declared = datasets if datasets is not None else catalog().sources
+    windows = source_windows(view, lake, partitions, datasets=declared, references=references)
     parts = [
-        _build_partition(view, module_build, frames, partition, declared)
-        for partition, frames in source_windows(view, lake, partitions, datasets=declared)
+        _build_partition(view, module_build, frames, partition, declared) for partition, frames in windows
     ]
     rows = pd.concat(parts, ignore_index=True)
     _check_point_in_time(view, rows)
@@ -124,7 +126,12 @@ class RowsAsTheyAre:
 
 
 def source_windows(
-    view: FeatureView, lake: Lake, partitions: Collection[Partition], *, datasets: Mapping[str, Dataset]
+    view: FeatureView,
+    lake: Lake,
+    partitions: Collection[Partition],
+    *,
+    datasets: Mapping[str, Dataset],
+    references: Sequence[ReferenceUse] | None = None,
 ) -> Iterator[tuple[Partition, dict[str, pd.DataFrame]]]:
     """
     Yield each partition, ascending, with the frame of each dataset that `build` gets for it.
@@ -132,15 +139,20 @@ def source_windows(
     Raises
     ------
     PartitionMissing
-        If a partition of a source was never published.
+        If a partition of a source was never published, or a reference table has no version.
     """
+    uses = references
+    if uses is None:
+        uses = used_versions(view, lake, partitions, datasets=datasets)
+    tables = {use: read_version(lake, use) for use in uses}
+    dated = [source for source in view.sources if not is_reference(view, datasets[source.dataset])]
     rows_by_partition = {
         source.dataset: _read_by_partition(lake, view, source, datasets[source.dataset], partitions)
-        for source in view.sources
+        for source in dated
     }
     for partition in sorted(partitions):
-        frames = {}
-        for source in view.sources:
+        frames = {use.dataset: frame for use, frame in tables.items() if partition in use.partitions}
+        for source in dated:
             read = availability.source_partitions(view, source, datasets[source.dataset], partition)
             names = [format_partition(source_partition) for source_partition in read]
             frames[source.dataset] = _concat(rows_by_partition[source.dataset], names)

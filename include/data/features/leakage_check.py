@@ -11,6 +11,7 @@ import pandas as pd
 from include.catalog import catalog
 from include.data.features import availability
 from include.data.features.build import call_build, describe_entity, source_windows
+from include.data.features.references import is_reference
 from include.data.reading.table import read_series
 from include.declarations import KNOWN_AT
 from include.declarations.columns import shown_value
@@ -18,12 +19,13 @@ from include.errors import DataError
 from include.partitions import format_partition
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from include.data.features.build import Build
+    from include.data.features.references import ReferenceUse
     from include.data.lake.delta_tables import Lake
     from include.data.validation.results import ValidationResult
-    from include.declarations import Dataset, FeatureView
+    from include.declarations import Dataset, FeatureView, ViewSource
     from include.partitions import Partition
 
     Frames = Mapping[str, pd.DataFrame]
@@ -115,11 +117,13 @@ def check_leakage(
     partitions: Collection[Partition],
     *,
     datasets: Mapping[str, Dataset] | None = None,
+    references: Sequence[ReferenceUse] | None = None,
 ) -> LeakageCheck:
     """
     Rebuild a sample of `rows` from data known at prediction time, and return the features that differ.
 
-    Rows without a time are not rebuilt: nothing in them is dated, so nothing can be known too late.
+    Rows without a time are not rebuilt: nothing in them is dated, so nothing can be known too late. Reference
+    tables are not cut: their version was chosen by what was known.
 
     For some prediction times of each partition, every source is cut to the rows known by then and the rows of
     that time are rebuilt; each feature must equal its value in `rows`.
@@ -140,10 +144,12 @@ def check_leakage(
     max_times = max(2, 2 * MAX_PREDICTION_TIMES // max(len(checked), 2))
     leaks: dict[str, Leak] = {}
     n_rows = 0
-    for partition, frames in source_windows(view, lake, checked, datasets=declared):
+    dated = [source for source in view.sources if not is_reference(view, declared[source.dataset])]
+    windows = source_windows(view, lake, checked, datasets=declared, references=references)
+    for partition, frames in windows:
         published = _sample_times(by_partition[format_partition(partition)], view, max_times)
         n_rows += len(published)
-        for leak in _PartitionCheck(view, build, partition, frames).leaks(published):
+        for leak in _PartitionCheck(view, build, partition, frames, dated).leaks(published):
             earlier = leaks.get(leak.feature)
             leaks[leak.feature] = replace(earlier, rows=earlier.rows + leak.rows) if earlier else leak
     return LeakageCheck(tuple(leaks.values()), n_rows, empty=rows.empty and view.volume[0] == 0)
@@ -157,10 +163,11 @@ class _PartitionCheck:
     build: Build
     partition: Partition
     frames: Frames
+    dated: Sequence[ViewSource]
 
     def leaks(self, published: pd.DataFrame) -> Iterator[Leak]:
         """Yield each feature that differs when only data known at prediction time is used."""
-        sources = [source.dataset for source in self.view.sources]
+        sources = [source.dataset for source in self.dated]
         rebuilt = pd.concat(
             self._rebuild(dict.fromkeys(sources, predicted_at), part)
             for predicted_at, part in published.groupby(published[self.view.time] - self.view.horizon)
@@ -190,13 +197,13 @@ class _PartitionCheck:
         self, feature: str, dtype: str, row: pd.DataFrame, predicted_at: pd.Timestamp
     ) -> tuple[str, str]:
         """Return the source that alone causes the difference, and when it had enough data for the value."""
-        candidates = self.view.sources_of(feature)
-        others = [source for source in self.view.sources if source not in candidates]
+        candidates = [source for source in self.view.sources_of(feature) if source in self.dated]
+        others = [source for source in self.dated if source not in candidates]
         for source in (*candidates, *others):
             rebuilt = self._rebuild({source.dataset: predicted_at}, row)
             if _differ(row[feature], rebuilt[feature], dtype).any():
                 return source.dataset, self._known_since(source.dataset, feature, dtype, row, predicted_at)
-        return " and ".join(source.dataset for source in candidates), UNKNOWN_TIME
+        return " and ".join(source.dataset for source in candidates or others), UNKNOWN_TIME
 
     def _known_since(
         self, dataset: str, feature: str, dtype: str, row: pd.DataFrame, predicted_at: pd.Timestamp

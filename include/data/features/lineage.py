@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from include.catalog import catalog
-from include.data.features import availability
+from include.data.features import availability, references
 from include.data.lake import commit_log
 from include.partitions import day_of, hours_of
 
@@ -66,6 +66,12 @@ def _source_days(
     """Yield the days of `source`, with their commits, that days of the view were built from."""
     declared = catalog().sources[source.dataset]
     for built_day, feature_commit in features:
+        if references.is_reference(view, declared):
+            for day in _reference_days(view, source, feature_commit, built_day):
+                commit = commit_log.producing_commit(logs[source.dataset], day, at=feature_commit.at)
+                if commit is not None:
+                    yield day, commit
+            continue
         read = availability.source_partitions(view, source, declared, built_day)
         for day in sorted({day_of(partition) for partition in read}):
             commit = commit_log.producing_commit(logs[source.dataset], day, at=feature_commit.at)
@@ -79,10 +85,26 @@ def _reading_features(logs: CommitLogs, table: str, day: date, commits: list[Com
         for source in view.sources:
             if source.dataset != table:
                 continue
-            readers = _reading_days(view, source, day)
+            is_reference = references.is_reference(view, catalog().sources[table])
+            readers = set() if is_reference else _reading_days(view, source, day)
             for commit in logs[view.name]:
+                if is_reference:
+                    readers = {
+                        reader
+                        for reader in commit.days
+                        if day in _reference_days(view, source, commit, reader)
+                    }
                 if commit_log.producing_commit(logs[table], day, at=commit.at) in commits:
                     yield from ((reader, commit) for reader in readers if reader in commit.days)
+
+
+def _reference_days(view: FeatureView, source: ViewSource, commit: Commit, built_day: date) -> list[date]:
+    """Return the versions of a reference table that a day of the view was built with in a commit."""
+    return [
+        day_of(use.version)
+        for use in references.from_json(view, commit.references)
+        if use.dataset == source.dataset and built_day in map(day_of, use.partitions)
+    ]
 
 
 def _reading_days(view: FeatureView, source: ViewSource, day: date) -> set[date]:

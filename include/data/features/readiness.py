@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from include.data.features import availability
+from include.data.features.references import is_reference
 from include.partitions import day_of, format_partition
 
 if TYPE_CHECKING:
@@ -36,13 +37,18 @@ def dependent_partitions(
     Return the partitions of `view` that are built from these partitions of `dataset`, ready or waiting.
 
     A partition of a later day that only looks back to one of these is ready once all of its inputs are
-    published; until then it is not reported as waiting.
+    published; until then it is not reported as waiting. A new version of a reference table changes no
+    partition that was built with an earlier one; the first version makes those ready that waited for it.
     """
+    published = {source.dataset: set(lake.partitions(source.dataset)) for source in view.sources}
+    if is_reference(view, datasets[dataset]):
+        is_first = published[dataset] <= set(changed)
+        waited = _partitions_without_reference(view, lake, published, datasets) if is_first else []
+        return Readiness(ready=waited, waiting={})
     source = next(source for source in view.sources if source.dataset == dataset)
     dependent: set[Partition] = set()
     for partition in changed:
         dependent.update(availability.reading_partitions(view, source, datasets[dataset], partition))
-    published = {source.dataset: set(lake.partitions(source.dataset)) for source in view.sources}
     missing = {
         partition: list(_missing_inputs(view, partition, published, datasets))
         for partition in sorted(dependent)
@@ -58,6 +64,24 @@ def dependent_partitions(
     )
 
 
+def _partitions_without_reference(
+    view: FeatureView, lake: Lake, published: Mapping[str, set[Partition]], datasets: Mapping[str, Dataset]
+) -> list[Partition]:
+    """Return the partitions that are not built, and whose inputs are all published."""
+    candidates: set[Partition] = set()
+    for source in view.sources:
+        dataset = datasets[source.dataset]
+        if not is_reference(view, dataset):
+            for partition in published[source.dataset]:
+                candidates.update(availability.reading_partitions(view, source, dataset, partition))
+    unbuilt = candidates - set(lake.partitions(view.name))
+    return [
+        partition
+        for partition in sorted(unbuilt)
+        if not list(_missing_inputs(view, partition, published, datasets))
+    ]
+
+
 def _missing_inputs(
     view: FeatureView,
     partition: Partition,
@@ -66,6 +90,10 @@ def _missing_inputs(
 ) -> Iterator[str]:
     for source in view.sources:
         dataset = datasets[source.dataset]
+        if is_reference(view, dataset):
+            if not published[source.dataset]:
+                yield f"the first version of {source.dataset}"
+            continue
         for read in availability.source_partitions(view, source, dataset, partition):
             if availability.exists(dataset, read) and read not in published[source.dataset]:
                 yield f"{source.dataset} {format_partition(read)}"

@@ -30,7 +30,8 @@ class Commit:
     """
     A commit that published partitions of a table, and the DAG run, try and code that made it; "" if unknown.
 
-    `days` are the days that `partitions`, days or hours, are or lie in.
+    `days` are the days that `partitions`, days or hours, are or lie in. `references` are the versions of
+    reference tables that the rows were built with, as JSON.
     """
 
     table: str
@@ -41,6 +42,7 @@ class Commit:
     code: str
     partitions: frozenset[Partition]
     days: frozenset[date]
+    references: str = ""
 
 
 def list_commits(lake: Lake, table: str) -> list[Commit]:
@@ -105,6 +107,7 @@ def _to_commit(table: str, partitions: PartitionSet, publication: Publication) -
         code=publication.code,
         partitions=frozenset(partitions.partitions),
         days=frozenset(map(day_of, partitions.partitions)),
+        references=publication.references,
     )
 
 

@@ -27,6 +27,7 @@ PARTITIONS = "partitions"
 RUN = "run"
 TRY = "try"
 CODE = "code"
+REFERENCES = "references"
 # Delta's vacuum leaves such folders alone.
 FOLDER = "_airworthy"
 # A copy of the records of old commits, which is read in one step.
@@ -38,7 +39,7 @@ _SCHEMA = pa.schema(
     [
         ("version", pa.int64()),
         ("published_at", _TIME),
-        *((name, pa.string()) for name in (PARTITIONS, RUN, TRY, CODE)),
+        *((name, pa.string()) for name in (PARTITIONS, RUN, TRY, CODE, REFERENCES)),
     ]
 )
 
@@ -58,6 +59,8 @@ class Publication:
         Version of the code that produced the rows; empty if unknown.
     run, attempt : str
         DAG run and try; empty if unknown.
+    references : str
+        Versions of reference tables that the rows were built with, as JSON; empty for none.
     """
 
     version: int
@@ -65,6 +68,7 @@ class Publication:
     code: str = ""
     run: str = ""
     attempt: str = ""
+    references: str = ""
 
 
 def read_publications(
@@ -91,6 +95,7 @@ def read_publications(
             code=record[CODE],
             run=record[RUN],
             attempt=record[TRY],
+            references=record[REFERENCES],
         )
         yield PartitionSet.parse(record[PARTITIONS]), publication
 
@@ -125,13 +130,15 @@ def _read_records(files: FileSystem, table: str, opened: DeltaTable) -> pa.Table
 
 
 def _read_index(files: FileSystem, table: str, opened: DeltaTable) -> pa.Table:
-    """Return the index; an empty table if there is none, or it belongs to a former table of this name."""
+    """Return the index; an empty table if there is none, or it is of a former table or project version."""
     path = f"{table}/{INDEX}"
     if filesystem.find_missing(files, [path]):
         return _SCHEMA.empty_table()
     with files.open_input_file(path) as file:
         index = pq.read_table(file)
     if (index.schema.metadata or {}).get(_TABLE_ID) != str(opened.metadata().id).encode():
+        return _SCHEMA.empty_table()
+    if index.schema.names != _SCHEMA.names:
         return _SCHEMA.empty_table()
     return index.replace_schema_metadata(None).cast(_SCHEMA)
 
@@ -155,5 +162,5 @@ def _to_record(version: int, commit: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "version": version,
         "published_at": datetime.fromtimestamp(commit["timestamp"] / 1000, UTC),
-        **{name: str(commit.get(name, "")) for name in (PARTITIONS, RUN, TRY, CODE)},
+        **{name: str(commit.get(name, "")) for name in (PARTITIONS, RUN, TRY, CODE, REFERENCES)},
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from logging import INFO, WARNING
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
@@ -24,7 +25,9 @@ class BuildFeaturesOperator(BaseOperator):
     """
     Build the rows of a feature view for the run's partitions; the XCom is the URI of the staged frame.
 
-    The XCom `code` has the digest of the code that built them. Partitions that other code built are logged.
+    The XCom `code` has the digest of the code that built them, `references` the versions of reference tables
+    that they were built with. Partitions that other code built, and versions that were known only later, are
+    logged.
 
     Example::
 
@@ -44,17 +47,22 @@ class BuildFeaturesOperator(BaseOperator):
         """Return the URI of the staged frame."""
         from include.data import build_code
         from include.data.features import build as features
+        from include.data.features import references
         from include.data.lake.partition_columns import PartitionSet
         from include.data.reading.table import read_frame
 
         hook = LakeHook(self.lake_conn_id)
         view = catalog().feature_views[self.feature_view]
         build = features.build_function(view)
-        code = build_code.view_code(view, build)
+        code = build_code.current_code(hook.lake, view.name)
         context["ti"].xcom_push("code", code)
         self._log_stale(build_code.stale_partitions(hook.lake, view.name, code))
         partitions = run_context.declared_partitions(context, view)
-        frame = features.build_features(view, build, hook.lake, partitions)
+        uses = references.used_versions(view, hook.lake, partitions, datasets=catalog().sources)
+        for use in uses:
+            self.log.log(INFO if use.known_at else WARNING, "%s: %s", view.name, use.describe())
+        context["ti"].xcom_push("references", references.to_json(uses))
+        frame = features.build_features(view, build, hook.lake, partitions, references=uses)
         table = read_frame(frame, view.columns)
         for column in PartitionSet.of(partitions).columns:
             table = table.append_column(column, [frame[column].tolist()])
@@ -81,15 +89,17 @@ class CheckLeakageOperator(BaseOperator):
 
     :param feature_view: a declared feature view
     :param frame: path of the staged frame (templated)
+    :param references: the XCom `references` of the build (templated); by default the versions known now
     """
 
-    template_fields: Sequence[str] = ("feature_view", "frame")
+    template_fields: Sequence[str] = ("feature_view", "frame", "references")
 
     def __init__(
         self,
         *,
         feature_view: str,
         frame: str | XComArg,
+        references: str | XComArg = "",
         lake_conn_id: str = LakeHook.default_conn_name,
         airworthy_conn_id: str = AirworthyDatabaseHook.default_conn_name,
         **kwargs: Any,
@@ -97,12 +107,13 @@ class CheckLeakageOperator(BaseOperator):
         super().__init__(**kwargs)
         self.feature_view = feature_view
         self.frame: Any = frame
+        self.references: Any = references
         self.lake_conn_id = lake_conn_id
         self.airworthy_conn_id = airworthy_conn_id
 
     def execute(self, context: Context) -> int:
         """Return the number of rows that were rebuilt."""
-        from include.data.features import leakage_check
+        from include.data.features import leakage_check, references
         from include.data.features.build import build_function
         from include.data.lake.dtypes import to_frame
         from include.data.validation import gate_results
@@ -112,7 +123,8 @@ class CheckLeakageOperator(BaseOperator):
         build = build_function(view)
         rows = to_frame(hook.staging.read_table(self.frame))
         partitions = run_context.declared_partitions(context, view)
-        check = leakage_check.check_leakage(view, build, hook.lake, rows, partitions)
+        uses = references.from_json(view, self.references) or None
+        check = leakage_check.check_leakage(view, build, hook.lake, rows, partitions, references=uses)
         engine = AirworthyDatabaseHook(self.airworthy_conn_id).engine
         run = run_context.attempt_key(context)
         partition = run_context.partition_key(context)

@@ -121,10 +121,11 @@ class PublishPartitionOperator(BaseOperator):
     :param table: name of the table in the lake
     :param frame: path of the staged frame (templated)
     :param code: digest of the code that built the rows, which the commit records (templated)
+    :param references: versions of reference tables that they were built with, recorded too (templated)
     :param partitions_of: the dataset or feature view that has the table's partitions; by default days
     """
 
-    template_fields: Sequence[str] = ("table", "frame", "code")
+    template_fields: Sequence[str] = ("table", "frame", "code", "references")
 
     def __init__(
         self,
@@ -132,6 +133,7 @@ class PublishPartitionOperator(BaseOperator):
         table: str,
         frame: str | XComArg,
         code: str | XComArg = "",
+        references: str | XComArg = "",
         partitions_of: str | None = None,
         lake_conn_id: str = LakeHook.default_conn_name,
         **kwargs: Any,
@@ -140,6 +142,7 @@ class PublishPartitionOperator(BaseOperator):
         self.table = table
         self.frame: Any = frame
         self.code: Any = code
+        self.references: Any = references
         self.partitions_of = partitions_of
         self.lake_conn_id = lake_conn_id
 
@@ -150,6 +153,7 @@ class PublishPartitionOperator(BaseOperator):
             "run": run_context.dag_run_key(context),
             "try": str(context["ti"].try_number),
             "code": self.code,
+            **({"references": self.references} if self.references else {}),
         }
         partitions = self.partitions(context)
         self.skip_without_news(context, hook)

@@ -65,8 +65,9 @@ class PublishSourceOperator(PublishPartitionOperator):
         for partition, missing in dependent.waiting.items():
             name = partitions.format_partition(partition)
             self.log.info("%s of %s waits for %s", view.name, name, ", ".join(missing))
-        # A day of a source may complete 24 hours of a view: one run builds them.
-        if context["dag_run"].partition_key is None or view.granularity == "hour":
+        # A day of a source may complete 24 hours of a view, the first version of a reference table all days.
+        is_whole = catalog().sources[self.table].whole
+        if context["dag_run"].partition_key is None or view.granularity == "hour" or is_whole:
             ready = _format_ranges(dependent.ready)
         else:
             ready = [partitions.format_partition(partition) for partition in dependent.ready]

@@ -77,6 +77,39 @@ def test_dated_view_of_a_whole_dataset_is_refused():
         check_view_sources(dated, {"customers": dataset(columns=(ID, AT))}, has_build=True)
 
 
+def orders():
+    return dataset(
+        name="orders",
+        whole=False,
+        source=FileSource(path="{partition}.csv"),
+        columns=(ID, AT),
+        first_partition=date(2026, 1, 1),
+    )
+
+
+@pytest.mark.parametrize(
+    ("orders_source", "customers_source", "message"),
+    [
+        ({}, {}, ""),
+        ({}, {"versions": "newest"}, ""),
+        ({}, {"lookback_days": 1}, "customers is read whole and has no partitions to look back to"),
+        ({"versions": "newest"}, {}, "orders is no reference table"),
+    ],
+)
+def test_whole_dataset_beside_a_dated_one_is_a_reference(orders_source, customers_source, message):
+    sources = (
+        ViewSource(dataset="orders", **orders_source),
+        ViewSource(dataset="customers", **customers_source),
+    )
+    dated = view(time="at", columns=(ID, AT), sources=sources)
+    datasets = {"orders": orders(), "customers": dataset()}
+    if not message:
+        check_view_sources(dated, datasets, has_build=True)
+        return
+    with pytest.raises(DeclarationError, match=message):
+        check_view_sources(dated, datasets, has_build=True)
+
+
 def test_view_of_several_datasets_needs_build():
     dated = view(
         time="at", columns=(ID, AT), sources=(ViewSource(dataset="customers"), ViewSource(dataset="orders"))
