@@ -187,8 +187,11 @@ class UpstreamDatabase:
             existing = list(result.keys()) if result.returns_rows else []
             self._require_columns(dataset, partition, existing)
             undeclared |= {name: None for name in existing if name not in {*names, query.source.watermark}}
+            codes = {name: code for name, code, *_ in result.cursor.description} if result.cursor else {}
+            type_codes = [codes.get(name) for name in names]
             for rows in chain([[]], result.columns(*names).partitions(BATCH_ROWS)):
-                table = read_driver_rows(rows, dataset.columns, spelling)
+                values = query.dialect.read_rows(rows, type_codes)
+                table = read_driver_rows(values, dataset.columns, spelling)
                 n_rows += table.num_rows
                 self._require_volume(dataset, partition, n_rows)
                 yield partition_columns.append_partition_columns(table, partition)

@@ -64,6 +64,10 @@ def _by_message(error: DBAPIError) -> bool:
     return any(word in str(error.orig) for word in _TRANSIENT_SQLITE)
 
 
+def _bits_to_integer(value: Any) -> Any:
+    return int.from_bytes(value) if isinstance(value, bytes) else value
+
+
 @dataclass(frozen=True, slots=True)
 class Dialect:
     """
@@ -86,6 +90,8 @@ class Dialect:
         Whether an error may be cured by a retry.
     rules
         Rules by which a query is split into tokens.
+    bit_type
+        Type code of the driver's columns of bits, whose values are bytes; None if there are none.
     """
 
     session: Sequence[str] = ()
@@ -95,6 +101,7 @@ class Dialect:
     has_zoned_parameters: bool = False
     is_transient: Callable[[DBAPIError], bool] = _by_class
     rules: Rules = "standard"
+    bit_type: int | None = None
 
     def begin(self, connection: Connection, zone: ZoneInfo, timeout_s: int) -> None:
         """Prepare the transaction of a connection."""
@@ -115,6 +122,16 @@ class Dialect:
         if self.has_zoned_parameters:
             return moment
         return moment.astimezone(zone).replace(tzinfo=None)
+
+    def read_rows(self, rows: Sequence[Sequence[Any]], type_codes: Sequence[Any]) -> Sequence[Sequence[Any]]:
+        """Return the rows of the driver with bits as whole numbers, by the type code of each column."""
+        is_bits = [self.bit_type is not None and code == self.bit_type for code in type_codes]
+        if not any(is_bits):
+            return rows
+        return [
+            [_bits_to_integer(value) if is_bit else value for value, is_bit in zip(row, is_bits, strict=True)]
+            for row in rows
+        ]
 
     def parse_moment(self, value: Any) -> datetime | None:
         """Return a value of the driver as a moment; None if it is none."""
@@ -144,6 +161,7 @@ class _Sqlite(Dialect):
 
 
 _MYSQL_SESSION = ("SET time_zone = '{offset_zone}'", "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
+_MYSQL_BIT = 16
 _REPEATABLE = {"isolation_level": "REPEATABLE READ"}
 DIALECTS = {
     "postgresql": _Postgresql(
@@ -161,6 +179,7 @@ DIALECTS = {
         now="SELECT UTC_TIMESTAMP(6)",
         is_transient=_by_code,
         rules="mysql",
+        bit_type=_MYSQL_BIT,
     ),
     "mariadb": Dialect(
         session=("SET SESSION max_statement_time = {s}", *_MYSQL_SESSION),
@@ -169,6 +188,7 @@ DIALECTS = {
         now="SELECT UTC_TIMESTAMP(6)",
         is_transient=_by_code,
         rules="mysql",
+        bit_type=_MYSQL_BIT,
     ),
     "sqlite": _Sqlite(
         session=("PRAGMA query_only = ON", "BEGIN"), now="SELECT CURRENT_TIMESTAMP", is_transient=_by_message
@@ -215,8 +235,13 @@ def open_engine(url: URL, *, conn_id: str, application: str) -> Engine:
 
 
 def dialect_of(engine: Engine) -> Dialect:
-    """Return the differences of an engine's database; for an unknown one, those of the standard."""
-    return DIALECTS.get(engine.dialect.name, Dialect())
+    """
+    Return the differences of an engine's database; for an unknown one, those of the standard.
+
+    After its first connection, an engine for MySQL says whether its server is a MariaDB.
+    """
+    is_mariadb = getattr(engine.dialect, "is_mariadb", False)
+    return DIALECTS.get("mariadb" if is_mariadb else engine.dialect.name, Dialect())
 
 
 def bind(tokens: Sequence[Token], values: Mapping[str, Any], paramstyle: str) -> BoundStatement:

@@ -78,7 +78,8 @@ class PartitionQuery:
                 self.engine.connect().execution_options(**dialect.options) as connection,
                 connection.begin(),
             ):
-                dialect.begin(connection, self.zone, timeout_s)
+                # Only a connection says whether the server of a MySQL address is a MariaDB.
+                self.dialect.begin(connection, self.zone, timeout_s)
                 yield connection
         except DBAPIError as error:
             message = " ".join(str(_primary_message(error)).split())

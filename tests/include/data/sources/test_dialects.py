@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from types import SimpleNamespace
 from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import create_engine, make_url, text
 
 from include.data.sources.database import Changes, UpstreamDatabase
-from include.data.sources.dialects import bind, dialect_of, open_engine
+from include.data.sources.dialects import DIALECTS, bind, dialect_of, open_engine
 from include.declarations import Column, DatabaseSource, Dataset
 from include.errors import DataError, ServiceUnavailable, SettingsError
 from include.sql_tokens import single_statement
@@ -137,3 +138,16 @@ def test_session_of_postgresql_has_a_name():
     assert (
         dialect_of(engine).parameter(datetime(2013, 7, 1, tzinfo=UTC), ZoneInfo("Asia/Tokyo")).tzinfo is UTC
     )
+
+
+def test_bits_are_whole_numbers_and_other_bytes_stay():
+    rows = [(b"\x01", b"1"), (None, None), (b"\x01\x00", b"x")]
+    assert DIALECTS["mariadb"].read_rows(rows, [16, 252]) == [[1, b"1"], [None, None], [256, b"x"]]
+    assert DIALECTS["postgresql"].read_rows(rows, [16, 252]) is rows
+
+
+def test_server_of_a_mysql_address_may_be_a_mariadb():
+    engine = SimpleNamespace(dialect=SimpleNamespace(name="mysql", is_mariadb=False))
+    assert dialect_of(engine) is DIALECTS["mysql"]
+    engine.dialect.is_mariadb = True
+    assert dialect_of(engine) is DIALECTS["mariadb"]
