@@ -136,7 +136,7 @@ def _uses_of(
         )
     late = availability.late_publications(dataset, lake)
     known_times = {
-        version: late.get(version) or availability.due_at(dataset, version) for version in published
+        version: late.get(version) or dataset.availability.due_at(version) for version in published
     }
 
     def choose(partition: Partition) -> tuple[Partition, bool]:
@@ -154,4 +154,4 @@ def _uses_of(
 def _known_by(view: FeatureView, partition: Partition) -> datetime:
     """Return the moment of the first prediction for a partition, or that of its build if it is earlier."""
     first_prediction = view.calendar.start_of(partition) - view.horizon
-    return min(first_prediction, availability.due_at(view, partition))
+    return min(first_prediction, view.availability.due_at(partition))

@@ -64,8 +64,12 @@ def _by_message(error: DBAPIError) -> bool:
     return any(word in str(error.orig) for word in _TRANSIENT_SQLITE)
 
 
-def _bits_to_integer(value: Any) -> Any:
-    return int.from_bytes(value) if isinstance(value, bytes) else value
+def _read_bits(row: Sequence[Any], is_bits: Sequence[bool]) -> list[Any]:
+    """Return the values of a row, with those that are bits as whole numbers."""
+    return [
+        int.from_bytes(value) if is_bit and isinstance(value, bytes) else value
+        for value, is_bit in zip(row, is_bits, strict=True)
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,10 +132,7 @@ class Dialect:
         is_bits = [self.bit_type is not None and code == self.bit_type for code in type_codes]
         if not any(is_bits):
             return rows
-        return [
-            [_bits_to_integer(value) if is_bit else value for value, is_bit in zip(row, is_bits, strict=True)]
-            for row in rows
-        ]
+        return [_read_bits(row, is_bits) for row in rows]
 
     def parse_moment(self, value: Any) -> datetime | None:
         """Return a value of the driver as a moment; None if it is none."""
