@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from include.modeling.registry import provenance
 from include.settings import Settings
 from include.stack.airflow_api import AirflowApi
 from include.stack.embedded import environment, processes
@@ -31,14 +33,31 @@ def stack_settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 
 
 @pytest.fixture(scope="session")
-def command(stack_settings: Settings) -> Command:
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a copy of the code that the stack runs, in which a test may declare something."""
+    folder = tmp_path_factory.mktemp("project")
+    for name in ("include", "plugins", "dags"):
+        shutil.copytree(
+            environment.REPOSITORY / name, folder / name, ignore=shutil.ignore_patterns("__pycache__")
+        )
+    for name in ("airflow_settings.yaml", "requirements.txt"):
+        shutil.copy2(environment.REPOSITORY / name, folder / name)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def command(stack_settings: Settings, project: Path) -> Command:
     """Return a function that runs `airworthy …` with the settings of this stack."""
+    variables_of_stack = environment.shared(stack_settings)
+    path = variables_of_stack["PYTHONPATH"].replace(str(environment.REPOSITORY), str(project))
+    # The copy is no repository.
+    copied = {"PYTHONPATH": path, provenance.CODE_VERSION_VARIABLE: provenance.code_version()}
 
     def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "include.cli", *arguments],
-            env=os.environ | environment.shared(stack_settings) | variables,
-            cwd=environment.REPOSITORY,
+            env=os.environ | variables_of_stack | copied | variables,
+            cwd=project,
             capture_output=True,
             text=True,
             timeout=COMMAND_TIMEOUT_S,
@@ -55,12 +74,12 @@ def stack_command(command: Command) -> Command:
 
 
 @pytest.fixture(scope="session")
-def stack(stack_settings: Settings, stack_command: Command) -> Iterator[Settings]:
+def stack(stack_settings: Settings, stack_command: Command, project: Path) -> Iterator[Settings]:
     """Start the stack and return its settings."""
     dags = stack_settings.root / "dags"
     dags.mkdir(parents=True)
     (dags / "probe.py").write_text((Path(__file__).parent / "probe_dag.py").read_text())
-    for path in (environment.REPOSITORY / "dags").glob("*.py"):
+    for path in (project / "dags").glob("*.py"):
         (dags / path.name).symlink_to(path)
     try:
         started = stack_command("up", AIRFLOW__CORE__DAGS_FOLDER=str(dags))
