@@ -34,7 +34,7 @@ USE_CASE = UseCase(
     metric="mae",
     gates=(
         Threshold(metric="mae", maximum=15),
-        Improvement(metric="mae", minimum_gain=0.1, penalty_per_attempt=0.02),
+        Improvement(metric="mae", minimum_gain=0.1),
         Leakage(maximum=0.9, exempt=("distance", "dest")),
         Robustness(
             noise={"wind_speed": 2, "pressure": 1},

@@ -38,7 +38,7 @@ USE_CASE = UseCase(
     metric="log_loss",
     gates=(
         Threshold(metric="roc_auc", minimum=0.6),
-        Improvement(metric="log_loss", minimum_gain=0.002, penalty_per_attempt=0.0005),
+        Improvement(metric="log_loss", minimum_gain=0.002),
     ),
     prediction_range=(0, 1),
     split=Split(validation_days=7, test_days=14),

@@ -10,6 +10,7 @@ from tests.bench.ingestion import ingest_peak_memory_mb, ingest_vs_duckdb_copy_r
 from tests.bench.libraries import drift_vs_evidently_ratio, gate_vs_gx_ratio
 from tests.bench.lifecycle import lifecycle_overhead_ratio
 from tests.bench.parsing import parse_ms_per_use_case
+from tests.bench.promotions import false_promotion_rate
 from tests.bench.scoring import batch_scoring_vs_model_ratio, evaluation_vs_scoring_ratio
 from tests.bench.serving import (
     canary_cost_p50_ratio,
@@ -38,6 +39,7 @@ MEASUREMENTS: dict[str, Callable[[Rig], Figure]] = {
         backfill_partitions_per_minute,
         parse_ms_per_use_case,
         gate_vs_gx_ratio,
+        false_promotion_rate,
         ingest_vs_duckdb_copy_ratio,
         ingest_peak_memory_mb,
         drift_vs_evidently_ratio,

@@ -10,6 +10,7 @@ from rich.console import Console
 from tests.bench import __main__ as bench
 from tests.bench.figures import Figure, table, write
 from tests.bench.measurements import MEASUREMENTS, default_names
+from tests.bench.promotions import simulate_cycles
 from tests.bench.rig import Rig
 
 FIGURE = Figure("some_ratio", 1.23456, "ratio", "at most 1.5", "twice")
@@ -64,3 +65,7 @@ def test_the_demo_is_only_read_unless_it_is_asked_for(tmp_path):
     assert MEASUREMENTS["demo_seconds"](rig).value == 321.0
     rig.close()
     assert not rig.folder.exists()
+
+
+def test_useless_challengers_are_seldom_promoted():
+    assert simulate_cycles(60, 10, of_days=0.0) <= 0.1

@@ -62,15 +62,15 @@ class Improvement(_MetricGate):
     """
     The challenger is better than the champion on the same unseen rows by `minimum_gain`, with `confidence`.
 
-    A gain of zero is none. The confidence comes from a bootstrap of the test days. Every failed attempt since
-    the last promotion adds `penalty_per_attempt` to the required gain. A challenger that is worse on these
-    rows is refused (`worse="refuse"`), or a person is asked about it unless it certainly is (`"ask"`).
+    A gain of zero is none. The confidence comes from a bootstrap of the test days, and is that of all
+    attempts since the last promotion together: each failed one makes the next one need more. A challenger
+    that is worse on these rows is refused (`worse="refuse"`), or a person is asked about it unless it
+    certainly is (`"ask"`).
     """
 
     kind: Literal["improvement"] = "improvement"
     minimum_gain: float = Field(default=0.0, ge=0)
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
-    penalty_per_attempt: float = Field(default=0.0, ge=0)
     worse: Literal["refuse", "ask"] = "refuse"
 
 

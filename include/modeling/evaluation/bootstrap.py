@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
+from scipy.stats import norm, t
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     UnitStatistic = Callable[[Values], Values]
 
 N_RESAMPLES = 2_000
+# Of a higher confidence, fewer than 20 resamples are beyond the bound.
+MAX_CONFIDENCE = 0.99
+EPSILON = 1e-9
 # Fewer units do not show how much units differ.
 MINIMUM_UNITS = 5
 # As many show a variance up to a tenth; the cost of a resample grows with their number.
@@ -34,9 +38,9 @@ class UnitBootstrap:
 
     Dated rows are drawn by day, in circular blocks of neighbouring days (Künsch 1989; Politis and Romano
     1992), because rows of a day are not independent, and weather and traffic last. The length of a block is
-    the cube root of the number of days. Rows without a day are independent: they are dealt out at random to
-    `MAX_GROUPS` groups, which are drawn one by one (the method of random groups, Wolter 2007); of fewer rows,
-    each is a group.
+    the cube root of the number of days, rounded up. Rows without a day are independent: they are dealt out at
+    random to `MAX_GROUPS` groups, which are drawn one by one (the method of random groups, Wolter 2007); of
+    fewer rows, each is a group.
 
     Attributes
     ----------
@@ -71,7 +75,7 @@ class UnitBootstrap:
     @property
     def block(self) -> int:
         """Neighbouring units that are drawn together."""
-        return max(1, round(math.cbrt(self.count))) if self.unit == "days" else 1
+        return max(1, math.ceil(math.cbrt(self.count) - EPSILON)) if self.unit == "days" else 1
 
     @property
     def method(self) -> str:
@@ -97,12 +101,20 @@ class UnitBootstrap:
         """Weights that count every unit once, shape (1, n_units)."""
         return np.ones((1, self.count))
 
-    def interval(self, statistic: UnitStatistic, *, confidence: float, value: float) -> tuple[float, float]:
+    def interval(
+        self,
+        statistic: UnitStatistic,
+        *,
+        confidence: float,
+        value: float,
+        lower_confidence: float | None = None,
+    ) -> tuple[float, float]:
         """
         Return bounds around `value`, each of which holds with `confidence`.
 
         The spread is taken around the median of the resamples, which removes the bias of figures that grow
-        with noise. It is widened as for a variance that is estimated from as many units.
+        with noise. It is widened as for a variance that is estimated from as many blocks of units (Student);
+        so are bounds beyond `MAX_CONFIDENCE`, of which the resamples tell too little.
 
         Parameters
         ----------
@@ -112,14 +124,26 @@ class UnitBootstrap:
             Probability of each bound, from 0.5 to 1.
         value : float
             The figure of the rows as they are.
+        lower_confidence : float, optional
+            Probability of the lower bound, where it is another one.
         """
         resamples = statistic(self.weights)
         resamples = resamples[np.isfinite(resamples)]
         if not len(resamples) or self.count < 2:
             return value, value
-        lower, centre, upper = np.quantile(resamples, [1 - confidence, 0.5, confidence])
-        widening = math.sqrt(self.count / (self.count - 1))
-        return float(value - (centre - lower) * widening), float(value + (upper - centre) * widening)
+        confidences = (confidence if lower_confidence is None else lower_confidence, confidence)
+        resampled = [min(bound, MAX_CONFIDENCE) for bound in confidences]
+        lower, centre, upper = np.quantile(resamples, [1 - resampled[0], 0.5, resampled[1]])
+        below = (centre - lower) * self._widening(confidences[0])
+        above = (upper - centre) * self._widening(confidences[1])
+        return float(value - below), float(value + above)
+
+    def _widening(self, confidence: float) -> float:
+        """Return by how much a distance between quantiles of the resamples is too short for a bound."""
+        blocks = math.ceil(self.count / self.block)
+        student = float(t.ppf(confidence, max(blocks - 1, 1)))
+        resampled = float(norm.ppf(min(confidence, MAX_CONFIDENCE)))
+        return math.sqrt(self.count / (self.count - 1)) * student / resampled
 
 
 def describe_units(count: int, unit: Unit) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from include.declarations import GREATER_IS_BETTER, Improvement
+from include.modeling.evaluation.alpha_spending import spent_confidence
 from include.modeling.evaluation.bootstrap_metrics import resample_metric
 from include.modeling.evaluation.evidence import ChampionComparison, Gain
 from include.modeling.evaluation.metrics import METRIC_FUNCTIONS
@@ -18,7 +19,11 @@ if TYPE_CHECKING:
 
 
 def compare_with_champion(
-    context: EvaluationContext, metrics: Mapping[str, Mapping[str, float]], overlap: int | None
+    context: EvaluationContext,
+    metrics: Mapping[str, Mapping[str, float]],
+    overlap: int | None,
+    *,
+    attempt: int = 1,
 ) -> ChampionComparison | None:
     """
     Return the champion's metrics, and the gains on it that the gates ask for.
@@ -30,6 +35,8 @@ def compare_with_champion(
         Metrics on the test rows: `test` of the candidate, `champion` of the champion.
     overlap : int or None
         Test rows that the champion was trained on; None if its training rows are unknown.
+    attempt : int
+        Number of the attempt against this champion, from 1.
 
     Returns
     -------
@@ -51,6 +58,7 @@ def compare_with_champion(
                 champion.predictions,
                 confidence=gate.confidence,
                 units=context.units,
+                attempt=attempt,
             )
             gains.append(gain)
     return ChampionComparison(
@@ -66,6 +74,7 @@ def paired_gain(
     *,
     confidence: float,
     units: UnitBootstrap,
+    attempt: int = 1,
 ) -> Gain:
     """
     Return the gain of one model on another, from resampled units that are the same for both.
@@ -79,18 +88,31 @@ def paired_gain(
     challenger, champion : array of float, shape (n,) or (n, n_classes)
         Predictions of the same n rows.
     confidence : float
-        Probability of each bound.
+        Probability of the upper bound, and of the lower bounds of all attempts together.
     units : UnitBootstrap
-        Units of the n rows.
+    attempt : int
+        Number of the attempt against this champion, from 1.
     """
     sign = 1 if metric in GREATER_IS_BETTER else -1
     new = resample_metric(metric, target, challenger, units)
     old = resample_metric(metric, target, champion, units)
-    function = METRIC_FUNCTIONS[metric]
-    value = sign * (float(function(target, challenger)) - float(function(target, champion)))
+    value_of = METRIC_FUNCTIONS[metric]
+    value = sign * float(value_of(target, challenger) - value_of(target, champion))
 
     def gain(weights: Values) -> Values:
         return sign * (new(weights) - old(weights))
 
-    lower, upper = units.interval(gain, confidence=confidence, value=value)
-    return Gain(metric, value, lower, upper, confidence, units.count, f"paired {units.method}", units.unit)
+    lower_confidence = spent_confidence(confidence, attempt)
+    lower, upper = units.interval(gain, confidence=confidence, value=value, lower_confidence=lower_confidence)
+    return Gain(
+        metric=metric,
+        value=value,
+        lower=lower,
+        upper=upper,
+        confidence=confidence,
+        units=units.count,
+        method=f"paired {units.method}",
+        unit=units.unit,
+        attempt=attempt,
+        lower_confidence=lower_confidence,
+    )

@@ -22,8 +22,9 @@ class Gain:
     """
     How much better the challenger is, in units of the metric; positive is better for every metric.
 
-    With `confidence` the true gain is at least `lower`, and with the same confidence at most `upper`, as far
-    as the `units` of the test rows, days or groups, can tell.
+    With `confidence` the true gain is at most `upper`, and it is at least `lower` in all attempts against the
+    same champion together, as far as the `units` of the test rows, days or groups, can tell. The lower bound
+    of this `attempt` has `lower_confidence`.
     """
 
     metric: str
@@ -34,6 +35,8 @@ class Gain:
     units: int
     method: str
     unit: Unit = "days"
+    attempt: int = 1
+    lower_confidence: float | None = None
 
 
 class ChampionComparison(_Figures):

@@ -59,14 +59,14 @@ class ImprovementGate(PromotionGate[Improvement]):
         Pass if the lower bound of the gain reaches the required gain, fail if the upper bound does not.
 
         A required gain of zero is reached above zero only, and what is rounding is no gain. A candidate whose
-        gain is below zero fails too, unless the gate declares `worse="ask"`. The required gain rises with
-        every failed attempt since the last promotion, so that many attempts do not pass by chance. In
-        between, and with too few test days or rows, the verdict is inconclusive.
+        gain is below zero fails too, unless the gate declares `worse="ask"`. The lower bound is that of all
+        attempts since the last promotion together, so that many attempts do not pass by chance. In between,
+        and with too few test days or rows, the verdict is inconclusive.
         """
         champion = evidence.champion
         if champion is None:
             return self.verdict("pass", "there is no champion yet", {})
-        required = self.declared.minimum_gain + self.declared.penalty_per_attempt * evidence.refusals
+        required = self.declared.minimum_gain
         figures: dict[str, Figure] = {"required": required, "refusals": evidence.refusals}
         gain = self._gain(champion)
         if gain is None:
@@ -81,13 +81,14 @@ class ImprovementGate(PromotionGate[Improvement]):
             "lower": gain.lower,
             "upper": gain.upper,
             "confidence": gain.confidence,
+            "attempt": gain.attempt,
+            "lower_confidence": gain.lower_confidence or gain.confidence,
             gain.unit: gain.units,
         }
         reason = (
             f"{self.declared.metric} gains {_gain(gain.value)} on champion {champion.version} "
             f"({_gain(gain.lower)} to {_gain(gain.upper)} at {gain.confidence:.0%}), "
-            f"{_gain(required) if required else 'more than 0'} required"
-            f"{self._describe_penalty(evidence.refusals)}"
+            f"{_gain(required) if required else 'more than 0'} required{_describe_attempt(gain)}"
         )
         rounding = _rounding(gain.metric, evidence, champion)
         outcome: VerdictOutcome = "inconclusive"
@@ -108,14 +109,6 @@ class ImprovementGate(PromotionGate[Improvement]):
             if gain.metric == self.declared.metric and gain.confidence == self.declared.confidence:
                 return gain
         return None
-
-    def _describe_penalty(self, refusals: int) -> str:
-        if not refusals or not self.declared.penalty_per_attempt:
-            return ""
-        return (
-            f" ({self.declared.minimum_gain:g}, and {self.declared.penalty_per_attempt:g} for each failed "
-            f"attempt since the last promotion: {refusals})"
-        )
 
 
 class OverfittingGate(PromotionGate[Overfitting]):
@@ -150,6 +143,15 @@ def reaches(gain: float, required: float, rounding: float = 0.0) -> bool:
     if gain < required:
         return False
     return required < 0 or gain > rounding
+
+
+def _describe_attempt(gain: Gain) -> str:
+    if gain.attempt == 1 or gain.lower_confidence is None:
+        return ""
+    return (
+        f" (attempt {gain.attempt} since the last promotion: its lower bound is that of "
+        f"{gain.lower_confidence:.3%})"
+    )
 
 
 def _rounding(metric: str, evidence: Evidence, champion: ChampionComparison) -> float:

@@ -9,7 +9,7 @@ from include.modeling.evaluation.bootstrap_metrics import resample_mean
 
 def test_resamples_have_as_many_days_as_the_window():
     days = UnitBootstrap.of_days(np.repeat(np.arange(14), 3))
-    assert days.block == 2
+    assert days.block == 3
     assert set(days.weights.sum(axis=1)) == {14.0}
     assert days.weights.mean(axis=0) == pytest.approx(1, abs=0.1)
 
@@ -31,7 +31,19 @@ def test_interval_of_undated_rows_is_that_of_their_mean():
 
 
 def test_method_says_what_is_drawn():
-    assert UnitBootstrap.of_days(np.arange(14)).method == "bootstrap of 14 days in blocks of 2, 2000 times"
+    assert UnitBootstrap.of_days(np.arange(14)).method == "bootstrap of 14 days in blocks of 3, 2000 times"
     assert UnitBootstrap.of_rows(900).method == "bootstrap of 200 random groups of 900 rows, 2000 times"
     assert describe_units(14, "days") == "14 test days"
     assert describe_units(200, "groups") == "200 random groups of the test rows"
+
+
+@pytest.mark.parametrize(("n_days", "confidence"), [(7, 0.95), (14, 0.95), (14, 0.99), (28, 0.95)])
+def test_bounds_of_few_days_hold_with_their_confidence(n_days, confidence):
+    rng = np.random.default_rng(0)
+    days = UnitBootstrap.of_days(np.arange(n_days))
+    lower = []
+    for _ in range(600):
+        values = rng.normal(size=n_days)
+        statistic = resample_mean(values, days)
+        lower.append(days.interval(statistic, confidence=confidence, value=float(values.mean()))[0])
+    assert np.mean(np.array(lower) > 0) <= 1 - confidence + 0.025

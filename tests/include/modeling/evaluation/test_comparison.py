@@ -152,3 +152,14 @@ def test_gain_is_the_same_in_every_scale(metric, scale):
     gain = paired_gain(metric, target * scale, new * scale, old * scale, confidence=0.95, units=days)
     bounds = (gain.lower / factor, gain.value / factor, gain.upper / factor)
     assert bounds == pytest.approx((expected.lower, expected.value, expected.upper), rel=1e-6)
+
+
+def test_later_attempts_have_a_lower_bound():
+    target, new, old, days = rows("mae")
+    gains = [
+        paired_gain("mae", target, new, old, confidence=0.95, units=days, attempt=attempt)
+        for attempt in (1, 2, 30)
+    ]
+    assert gains[0].lower > gains[1].lower > gains[2].lower
+    assert len({gain.upper for gain in gains}) == 1
+    assert gains[2].lower_confidence > 0.9999

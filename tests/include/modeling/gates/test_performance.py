@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import pytest
@@ -55,18 +56,15 @@ def test_improvement_is_judged_by_the_bounds_of_the_gain(lower, upper, outcome):
     assert improvement(evidence, minimum_gain=0.02).outcome == outcome
 
 
-@pytest.mark.parametrize(
-    ("refusals", "outcome"), [(0, "pass"), (4, "pass"), (5, "inconclusive"), (30, "fail")]
-)
-def test_improvement_requires_more_after_each_refusal(refusals, outcome):
-    evidence = against_champion(refusals=refusals)
-    assert improvement(evidence, minimum_gain=0.002, penalty_per_attempt=0.002).outcome == outcome
-
-
-def test_improvement_shows_the_penalty_per_attempt():
-    verdict = improvement(against_champion(refusals=3), minimum_gain=0.002, penalty_per_attempt=0.002)
-    assert (verdict.figures["required"], verdict.figures["refusals"]) == (0.008, 3)
-    assert "0.002 for each failed attempt since the last promotion: 3" in verdict.reason
+def test_attempt_and_its_confidence_are_shown():
+    evidence = against_champion()
+    (gain,) = evidence.champion.gains
+    third = dataclasses.replace(gain, attempt=3, lower_confidence=0.9969)
+    champion = evidence.champion.model_copy(update={"gains": (third,)})
+    verdict = improvement(evidence.model_copy(update={"champion": champion}), minimum_gain=0.002)
+    assert (verdict.figures["attempt"], verdict.figures["lower_confidence"]) == (3, 0.9969)
+    assert "attempt 3 since the last promotion: its lower bound is that of 99.690%" in verdict.reason
+    assert "attempt" not in improvement(against_champion(), minimum_gain=0.002).reason
 
 
 @pytest.mark.parametrize(("units", "outcome"), [(4, "inconclusive"), (5, "pass")])

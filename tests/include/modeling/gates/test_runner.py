@@ -16,7 +16,7 @@ USE_CASE = FLIGHT_DELAY.model_copy(
     update={
         "gates": (
             Threshold(metric="roc_auc", minimum=0.62),
-            Improvement(metric="log_loss", minimum_gain=0.002, penalty_per_attempt=0.0005),
+            Improvement(metric="log_loss", minimum_gain=0.002),
             Overfitting(metric="roc_auc", maximum_gap=0.15, severity="warn"),
         )
     }
