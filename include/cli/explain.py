@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from include.data.lake.delta_tables import Lake
+    from include.declarations.specification import Specification
     from include.inference.model import ServedModel
     from include.modeling.explainability.shapley import Attribution
 
@@ -82,20 +83,24 @@ def explain_request(use_case: str, request_id: str) -> tuple[int, list[Attributi
     from include.database.tables import connect
     from include.settings import settings
 
-    _require_logged_features(use_case)
     with connect(settings().database_url).connect() as connection:
         version, records = read_request(connection, use_case, request_id)
-    return version, _attribute(use_case, version, lambda model: _parse_rows(model, records))
+
+    def parse(model: ServedModel, specification: Specification) -> pd.DataFrame:
+        _require_logged_features(specification)
+        return _parse_rows(model, records)
+
+    return version, _attribute(use_case, version, parse)
 
 
-def _require_logged_features(use_case: str) -> None:
+def _require_logged_features(specification: Specification) -> None:
     """Raise DataError if the inference log does not have the values of a personal feature."""
-    from include.catalog import catalog
     from include.errors import DataError
     from include.serving.model_server.logged_values import logged_values_of
 
-    logged = logged_values_of(use_case)
-    hidden = sorted((logged.pseudonyms | logged.dropped) & set(catalog().use_cases[use_case].features))
+    use_case = specification.use_case.name
+    logged = logged_values_of(specification.selection)
+    hidden = sorted((logged.pseudonyms | logged.dropped) & set(specification.features))
     if hidden:
         raise DataError(
             f"{use_case}: {', '.join(hidden)} are personal and not in the inference log, so that a request "
@@ -128,7 +133,9 @@ def explain_entity(
     if version is None:
         raise ReleaseError(f"{use_case} has no champion yet: name a version.")
     lake = Lake(settings().lake_uri)
-    return version, _attribute(use_case, version, lambda _: read_entity(lake, use_case, entity, day))
+    return version, _attribute(
+        use_case, version, lambda _, specification: read_entity(lake, specification, entity, day)
+    )
 
 
 def read_request(connection: Connection, use_case: str, request_id: str) -> tuple[int, list[dict[str, Any]]]:
@@ -156,9 +163,9 @@ def read_request(connection: Connection, use_case: str, request_id: str) -> tupl
     return row.version, row.inputs[:MAX_EXPLAINED_ROWS]
 
 
-def read_entity(lake: Lake, use_case: str, entity: str, day: date | None) -> pd.DataFrame:
+def read_entity(lake: Lake, specification: Specification, entity: str, day: date | None) -> pd.DataFrame:
     """
-    Return the newest row of an entity among those that the use case predicts, or that of a day.
+    Return the newest row of an entity among those that a version predicts, or that of a day.
 
     Of a key of several columns, `entity` holds the values with commas between them.
 
@@ -167,13 +174,11 @@ def read_entity(lake: Lake, use_case: str, entity: str, day: date | None) -> pd.
     DataError
         If there is none.
     """
-    from include.catalog import catalog
     from include.data.feature_store.feature_rows import read_feature_rows
     from include.data.lake.partition_columns import DAY
     from include.errors import DataError
 
-    declared = catalog()
-    selection = declared.features_of(declared.use_cases[use_case])
+    selection = specification.selection
     spine = selection.spine
     keys = list(spine.keys)
     days = lake.days(spine.table) if day is None else [day]
@@ -183,24 +188,28 @@ def read_entity(lake: Lake, use_case: str, entity: str, day: date | None) -> pd.
         when = "" if day is None else f" on {day}"
         raise DataError(f"{spine.table} has no row of {','.join(keys)} {entity}{when}.")
     newest_day = [date.fromisoformat(newest[DAY].iloc[0])]
-    features = declared.use_cases[use_case].features
-    of_day = read_feature_rows(selection, lake, newest_day, names=features)
+    of_day = read_feature_rows(selection, lake, newest_day, names=specification.features)
     return of_day.merge(newest[[*keys, spine.time]], on=[*keys, spine.time])
 
 
 def _attribute(
-    use_case: str, version: int, read_rows: Callable[[ServedModel], pd.DataFrame]
+    use_case: str, version: int, read_rows: Callable[[ServedModel, Specification], pd.DataFrame]
 ) -> list[Attribution]:
+    from include.catalog import catalog
     from include.modeling.explainability.shapley import attribute, background
     from include.modeling.registry.load_version import load_version
     from include.modeling.registry.registry import Registry
     from include.settings import settings
+    from include.specifications import certified_specification
 
     with TemporaryDirectory(prefix="airworthy-") as temporary:
         folder = Path(temporary) / "model"
         registry = Registry(settings().mlflow_uri)
         loaded = load_version(registry, use_case, version, folder=folder, trusted=settings().trusted_keys)
-        rows = read_rows(loaded.model)
+        specification = certified_specification(
+            loaded.certificate.snapshot, catalog().use_cases[use_case], loaded.model.features
+        )
+        rows = read_rows(loaded.model, specification)
         return attribute(loaded.model, background(folder, loaded.model), rows)
 
 

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping  # noqa: TC003  pydantic reads the annotations of fields
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
+from include.declarations.columns import Column  # noqa: TC001
+from include.declarations.features import FeatureView  # noqa: TC001
 from include.errors import DeclarationError
+from include.partitions import Granularity  # noqa: TC001
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
-    from include.declarations.columns import Column
     from include.declarations.datasets import Dataset
-    from include.declarations.features import FeatureView
     from include.declarations.use_cases import UseCase
-    from include.partitions import Granularity
 
 
 class Origin(NamedTuple):

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from include.catalog import catalog
 from include.data.lake.partition_columns import DAY
 from include.data.snapshots import snapshot as snapshots
 from include.data.snapshots.snapshot import Snapshot
@@ -21,6 +20,7 @@ from include.monitoring.governor import Signals
 from include.monitoring.personal_values import with_pseudonyms
 from include.partitions import day_of
 from include.settings import settings
+from include.specifications import certified_specification
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from include.data.lake.delta_tables import Lake
     from include.declarations import Column, UseCase
     from include.declarations.feature_selection import Spine
+    from include.declarations.specification import Specification
     from include.monitoring.drift import Drift, DriftOutcome
     from include.monitoring.label_quality import Quality
     from include.monitoring.slo import ServiceLevel
@@ -44,11 +45,16 @@ N_EARLIER_WINDOWS = 3
 
 @dataclass(frozen=True, slots=True)
 class ChampionContext:
-    """The champion of a use case; `reference` are its training rows (features and target)."""
+    """
+    The champion of a use case; `reference` are its training rows (features and target).
+
+    `use_case` is what it was trained for, under today's policies of monitoring.
+    """
 
     use_case: UseCase
     state: ReleaseState
     snapshot: Snapshot
+    specification: Specification
     reference: pd.DataFrame
 
 
@@ -64,8 +70,9 @@ def champion_context(
         If the rows are not those of the snapshot any more.
     """
     snapshot = Snapshot.from_json(json.dumps(certificate.snapshot))
+    specification = certified_specification(certificate.snapshot, use_case)
     reference = snapshots.read_snapshot(use_case, snapshot, lake)
-    return ChampionContext(use_case, state, snapshot, reference)
+    return ChampionContext(specification.governed_by(use_case), state, snapshot, specification, reference)
 
 
 def read_window(
@@ -79,15 +86,17 @@ def read_window(
     end
         End of the window; by default the moment up to which the inference log is complete.
     """
-    selection = catalog().features_of(champion.use_case)
-    return windows.read_newest_window(connection, lake, champion.use_case, selection, end=end)
+    selection = champion.specification.selection
+    return windows.read_newest_window(
+        connection, lake, champion.use_case, selection, end=end, version=champion.state.champion
+    )
 
 
 def check_drift(champion: ChampionContext, window: Window) -> Drift:
     """Compare the inputs in the window with the champion's training rows."""
     use_case = champion.use_case
-    declared = catalog().features_of(use_case).columns
-    columns = [declared[name] for name in use_case.features]
+    specified = champion.specification.selection.columns
+    columns = [specified[name] for name in use_case.features]
     return drift.measure_drift(champion.reference, window.inputs, columns=columns, policy=use_case.drift)
 
 
@@ -101,23 +110,24 @@ def check_quality(champion: ChampionContext, window: Window, connection: Connect
     """
     use_case = champion.use_case
     label = use_case.label
-    selection = catalog().features_of(use_case)
+    selection = champion.specification.selection
     spine = selection.spine
+    keys = _key_columns(champion.specification)
     measured = [
         window,
         *windows.read_earlier_windows(connection, lake, use_case, selection, window, limit=N_EARLIER_WINDOWS),
     ]
     labels = read_labels(lake, use_case, spine, measured)
     baseline = label_quality.baseline_constant(use_case, champion.reference[TARGET])
-    labels = with_pseudonyms(labels, _key_columns(use_case), settings().pseudonym_key)
-    reference = with_pseudonyms(champion.reference, _key_columns(use_case), settings().pseudonym_key)
-    available = catalog().datasets[label.dataset].availability
+    labels = with_pseudonyms(labels, keys, settings().pseudonym_key)
+    reference = with_pseudonyms(champion.reference, keys, settings().pseudonym_key)
+    available = champion.specification.availability
     known_until = available.calendar.end_of(available.newest_due(windows.watermark(connection)))
     recurs = bool(reference.duplicated(list(spine.label_keys)).any())
     results = []
     for past_window in measured:
         predictions = past_window.predictions
-        predictions = with_pseudonyms(predictions, _key_columns(use_case), settings().pseudonym_key)
+        predictions = with_pseudonyms(predictions, keys, settings().pseudonym_key)
         predictions = predictions[predictions[VERSION] == champion.state.champion]
         if use_case.split.by == "entity":
             predictions = _without_known_entities(predictions, reference, spine.keys)
@@ -128,8 +138,7 @@ def check_quality(champion: ChampionContext, window: Window, connection: Connect
         result = label_quality.measure_quality(joined, use_case, baseline=baseline)
         results.append(replace(result, window=(past_window.start, past_window.end)))
     conclusive = [result for result in results if result.outcome != "inconclusive"]
-    newest = conclusive[0] if conclusive else results[0]
-    return replace(newest, windows=tuple(results))
+    return replace((conclusive or results)[0], windows=tuple(results))
 
 
 def read_labels(lake: Lake, use_case: UseCase, spine: Spine, measured: Sequence[Window]) -> pd.DataFrame:
@@ -160,11 +169,12 @@ def _first_day(window: Window, spine: Spine) -> date:
     return min(days)
 
 
-def _key_columns(use_case: UseCase) -> list[Column]:
-    """Return the declared columns by which labels may be joined."""
+def _key_columns(specification: Specification) -> list[Column]:
+    """Return the columns of the views by which labels may be joined."""
+    label = specification.use_case.label.column
     columns: list[Column] = []
-    for view in catalog().features_of(use_case).views:
-        columns += [column for column in view.columns if column.name != use_case.label.column]
+    for view in specification.selection.views:
+        columns += [column for column in view.columns if column.name != label]
     return columns
 
 

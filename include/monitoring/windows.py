@@ -70,6 +70,7 @@ def read_newest_window(
     selection: FeatureSelection,
     *,
     end: datetime | None = None,
+    version: int | None = None,
 ) -> Window:
     """
     Return the requests in the `drift.window_days` before `end`, or the newest partitions if there are none.
@@ -78,6 +79,8 @@ def read_newest_window(
     ----------
     end
         End of the window; the watermark if None or later.
+    version
+        Version that `use_case` specifies: of other versions, rows without all of its features are left out.
 
     Raises
     ------
@@ -87,7 +90,7 @@ def read_newest_window(
     complete_until = watermark(connection)
     end = min(end, complete_until) if end else complete_until
     start = end - timedelta(days=use_case.drift.window_days)
-    window = read_requests(connection, use_case, selection.spine, start=start, end=end)
+    window = read_requests(connection, use_case, selection.spine, start=start, end=end, version=version)
     if window.requests:
         return window
     days = lake.days(selection.spine.table)[-_partitions_of_window(use_case) :]
@@ -101,6 +104,7 @@ def read_requests(
     *,
     start: datetime,
     end: datetime,
+    version: int | None = None,
     limit: int = MAX_REQUESTS,
 ) -> Window:
     """
@@ -108,7 +112,8 @@ def read_requests(
 
     Of more than `limit` requests it reads a fixed random sample, by the hash of the request id. The entity is
     known for rows that have its key, and, if it has one column, for requests of one row that named it in the
-    header. The time of the event is known for rows that have it.
+    header. The time of the event is known for rows that have it. Rows that another version than `version`
+    answered, and that lack one of the features, are left out: that version was not asked for it.
     """
     log = inference_log.c
     conditions = (
@@ -128,20 +133,17 @@ def read_requests(
     inputs: list[dict[str, Any]] = []
     predicted: list[tuple[Any, ...]] = []
     keys = spine.label_keys
-    for entity_of_request, version, rows, predictions, at in connection.execute(query):
+    features = set(use_case.features)
+    for entity_of_request, answered_by, rows, predictions, at in connection.execute(query):
         for row, prediction in zip(rows or (), predictions or (), strict=False):
+            if version not in {None, answered_by} and not features <= row.keys():
+                continue
             inputs.append(row)
             named = {keys[0]: entity_of_request} if len(rows) == 1 and len(keys) == 1 else {}
             entity = [row.get(key, named.get(key)) for key in keys]
-            predicted.append((*entity, row.get(spine.time), prediction, version, at))
-    return Window(
-        "requests",
-        start,
-        end,
-        _select_features(pd.DataFrame.from_records(inputs), use_case),
-        _typed_keys(predicted, spine),
-        n_requests,
-    )
+            predicted.append((*entity, row.get(spine.time), prediction, answered_by, at))
+    sent = _select_features(pd.DataFrame.from_records(inputs), use_case)
+    return Window("requests", start, end, sent, _typed_keys(predicted, spine), n_requests)
 
 
 def _typed_keys(predicted: list[tuple[Any, ...]], spine: Spine) -> pd.DataFrame:

@@ -32,6 +32,7 @@ from include.modeling.registry.provenance import current_provenance
 from include.modeling.registry.registry import Registry
 from include.release import rollout, rollout_status, smoke_test
 from include.settings import settings
+from include.specifications import declared_specification
 from tests.bench import judged
 from tests.bench.daily import daily
 
@@ -278,7 +279,7 @@ def evaluation(*, use_case: str) -> dict[str, Any]:
         case_with_gates = judged.with_all_gates(case)
         rows = snapshots.read_snapshot(case, snapshot, steps.lake)
         frame = judged.enlarge(case, rows, catalog())
-        test = workspace.split_snapshot(case, frame).test
+        test = workspace.split_snapshot(declared_specification(case), frame).test
         predict, bootstrap = judged.needed_work(case, loaded.model, test)
 
         def evaluate_rows(rows: pd.DataFrame) -> None:
@@ -291,7 +292,7 @@ def evaluation(*, use_case: str) -> dict[str, Any]:
         "evaluation": evaluation_s,
         "predict": predict_s,
         "bootstrap": bootstrap_s,
-        "small_rows": len(workspace.split_snapshot(case, rows).test),
+        "small_rows": len(workspace.split_snapshot(declared_specification(case), rows).test),
         "small_evaluation": small_evaluation_s,
         "gates": len(judged.GATES),
         "turns": TURNS,

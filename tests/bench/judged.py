@@ -30,6 +30,7 @@ from include.modeling.pipeline import evaluate as evaluation
 from include.modeling.pipeline import workspace
 from include.modeling.pipeline.workspace import Workspace
 from include.settings import settings
+from include.specifications import declared_specification
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,8 +74,9 @@ def with_all_gates(case: UseCase) -> UseCase:
 
 def enlarge(case: UseCase, frame: pd.DataFrame, declarations: Catalog) -> pd.DataFrame:
     """Return the rows with copies of the test rows; each copy has an entity of its own."""
-    parts = workspace.split_snapshot(case, frame)
-    key = declarations.feature_views[case.feature_view].entity[0]
+    specification = declared_specification(case, declarations)
+    parts = workspace.split_snapshot(specification, frame)
+    key = specification.entity[0]
     copies = TEST_ROWS // len(parts.test) + 1
     test_parts = [parts.test.assign(**{key: parts.test[key] + f"/{copy}"}) for copy in range(copies)]
     test = pd.concat(test_parts, ignore_index=True).head(TEST_ROWS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 def record_snapshot(engine: Engine, snapshot: Snapshot, *, run: str) -> None:
     """Insert a snapshot with the run that created it; an existing record of the same snapshot stays."""
-    values = {name: value for name, value in asdict(snapshot).items() if name != "days"}
+    values = asdict(replace(snapshot, specification=None))
+    del values["days"]
+    # It stands in the certificate of each version.
+    del values["specification"]
     values["run"] = run
     values["excluded_days"] = list(snapshot.excluded_days)
     values["first_day"], values["last_day"] = (date.fromisoformat(day) for day in snapshot.days)

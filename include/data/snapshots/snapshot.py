@@ -12,13 +12,14 @@ import numpy as np
 import pandas as pd
 from pydantic import TypeAdapter, ValidationError
 
-from include.catalog import catalog
 from include.data.feature_store.feature_rows import read_feature_rows
 from include.data.lake.partition_columns import DAY
 from include.data.snapshots.label_completeness import label_completeness, share_landed
 from include.data.snapshots.meanings import select_days
 from include.data.snapshots.target_encoding import RAW_LABEL, TARGET, encode
+from include.declarations.specification import Specification  # noqa: TC001  pydantic reads the annotations
 from include.errors import DataError, PartitionMissing
+from include.specifications import declared_specification
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from include.data.lake.delta_tables import Lake
     from include.data.snapshots.counted_days import Completeness
     from include.declarations import UseCase
-    from include.declarations.feature_selection import FeatureSelection
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,7 @@ class Snapshot:
     `feature_view` is the first view of the use case; `joined_versions` are the versions of the other views.
     `completeness` is the share of rows whose label had landed, between 0 and 1, over the days that are used;
     `excluded_days` are the days in the range whose labels were due and too few, or which other code built.
+    `specification` is what was declared then; snapshots of earlier versions have none.
     """
 
     use_case: str
@@ -52,6 +53,7 @@ class Snapshot:
     completeness: float | None = None
     excluded_days: tuple[str, ...] = ()
     joined_versions: dict[str, int] = field(default_factory=dict)
+    specification: Specification | None = None
 
     @property
     def versions(self) -> dict[str, int]:
@@ -67,7 +69,12 @@ class Snapshot:
 
     def to_json(self) -> str:
         """Return the snapshot as JSON with sorted keys."""
-        return json.dumps(asdict(self) | {"as_of": self.as_of.isoformat()}, sort_keys=True)
+        content = asdict(replace(self, specification=None)) | {"as_of": self.as_of.isoformat()}
+        if self.specification is None:
+            del content["specification"]
+        else:
+            content["specification"] = self.specification.model_dump(mode="json")
+        return json.dumps(content, sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> Snapshot:
@@ -96,9 +103,9 @@ def create(use_case: UseCase, lake: Lake, as_of: date | None, *, declared: Catal
     DataError
         If different code built them, unless `training.stale_days` allows it.
     """
-    declarations = declared or catalog()
-    selection = declarations.features_of(use_case)
-    usable_from = declarations.datasets[use_case.label.dataset].availability.usable_from
+    specification = declared_specification(use_case, declared)
+    selection = specification.selection
+    usable_from = specification.availability.usable_from
     versions = {table: _version(lake, table) for table in (*selection.tables, use_case.label.dataset)}
     spine = selection.spine
     spine_days = lake.days(spine.table, version=versions[spine.table])
@@ -115,21 +122,18 @@ def create(use_case: UseCase, lake: Lake, as_of: date | None, *, declared: Catal
     if as_of is None or not days:
         raise PartitionMissing(_explain_no_days(use_case, as_of, completeness))
     snapshot = Snapshot(
-        use_case=use_case.name,
+        **_named_tables(use_case, versions),
         as_of=as_of,
-        feature_view=use_case.feature_view,
-        feature_version=versions[use_case.feature_view],
-        label_dataset=use_case.label.dataset,
-        label_version=versions[use_case.label.dataset],
         days=(days[0].isoformat(), days[-1].isoformat()),
         rows=0,
         digest="",
         completeness=share_landed(completeness[day] for day in days),
         excluded_days=tuple(day.isoformat() for day in due if day not in set(days)),
-        joined_versions={name: versions[name] for name in use_case.feature_views[1:]},
     )
-    frame = _read_rows(use_case, snapshot, lake, selection)
-    return replace(snapshot, rows=len(frame), digest=_digest(frame))
+    frame = _read_rows(specification, snapshot, lake)
+    missing = {name for name in specification.features if frame[name].isna().any()}
+    frozen = specification.with_missing(missing)
+    return replace(snapshot, rows=len(frame), digest=_digest(frame), specification=frozen)
 
 
 def read_snapshot(
@@ -138,6 +142,8 @@ def read_snapshot(
     """
     Return the rows of a snapshot, sorted by day and key: keys, time, day, features and `target`.
 
+    They are those of the specification that the snapshot was taken for. A snapshot without one is read as the
+    use case is declared.
     Where `above` or `bands` divide the label, `RAW_LABEL` is the number; it is not part of the digest.
 
     Raises
@@ -149,15 +155,14 @@ def read_snapshot(
         raise DataError(
             f"The snapshot belongs to {snapshot.use_case}, not to {use_case.name}. Create a new one."
         )
-    selection = (declared or catalog()).features_of(use_case)
-    frame = _read_rows(use_case, snapshot, lake, selection)
+    specification = snapshot.specification or declared_specification(use_case, declared)
+    frame = _read_rows(specification, snapshot, lake)
     digest = _digest(frame)
     if digest != snapshot.digest:
         raise DataError(
             f"{use_case.name}: the rows of the snapshot as of {snapshot.as_of} have changed: "
             f"{len(frame):,} rows with digest {digest[:12]}, not {snapshot.rows:,} rows with digest "
-            f"{snapshot.digest[:12]}. The declared features, the label or the tables' files were changed: "
-            "create a new snapshot."
+            f"{snapshot.digest[:12]}. {_explain_changed(snapshot)}: create a new snapshot."
         )
     return frame
 
@@ -165,6 +170,18 @@ def read_snapshot(
 def row_hashes(frame: pd.DataFrame) -> np.ndarray[Any, np.dtype[np.uint64]]:
     """Return a hash (n,) of each row's values, the same on every machine and in every process."""
     return np.asarray(pd.util.hash_pandas_object(frame, index=False), dtype=np.uint64)
+
+
+def _named_tables(use_case: UseCase, versions: Mapping[str, int]) -> dict[str, Any]:
+    """Return the fields of a snapshot that name the use case, its tables and their versions."""
+    return {
+        "use_case": use_case.name,
+        "feature_view": use_case.feature_view,
+        "feature_version": versions[use_case.feature_view],
+        "label_dataset": use_case.label.dataset,
+        "label_version": versions[use_case.label.dataset],
+        "joined_versions": {name: versions[name] for name in use_case.feature_views[1:]},
+    }
 
 
 def _version(lake: Lake, table: str) -> int:
@@ -185,10 +202,16 @@ def _explain_no_days(use_case: UseCase, as_of: date | None, completeness: Mappin
     )
 
 
-def _read_rows(
-    use_case: UseCase, snapshot: Snapshot, lake: Lake, selection: FeatureSelection
-) -> pd.DataFrame:
+def _explain_changed(snapshot: Snapshot) -> str:
+    if snapshot.specification is None:
+        return "The declared features, the label or the tables' files were changed"
+    return "The tables' files were changed"
+
+
+def _read_rows(specification: Specification, snapshot: Snapshot, lake: Lake) -> pd.DataFrame:
     """Return the labelled rows, sorted by day and key, with the encoded label as `target`."""
+    use_case = specification.use_case
+    selection = specification.selection
     label = use_case.label
     spine = selection.spine
     days = _included_days(lake, spine.table, snapshot)

@@ -46,6 +46,10 @@ def compare_with_champion(
     champion = context.champion
     if champion is None:
         return None
+    if champion.predictions is None:
+        return ChampionComparison(
+            version=champion.version, metrics={}, gains=(), overlap=overlap, problem=champion.problem
+        )
     gains = []
     for gate in context.use_case.gates:
         if not isinstance(gate, Improvement):

@@ -55,12 +55,31 @@ class PackagedModel:
 
 
 @dataclass(frozen=True, slots=True)
-class ChampionScores:
-    """The champion, and its predictions of the candidate's test rows."""
+class ChampionInput:
+    """
+    The champion, and the candidate's test rows with the champion's own features.
+
+    `rows` is None if it cannot be compared with the candidate; `problem` says why.
+    """
 
     version: int
     package: PackagedModel
-    predictions: Values
+    rows: pd.DataFrame | None
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ChampionScores:
+    """
+    The champion, and its predictions of the candidate's test rows.
+
+    `predictions` is None if they cannot be compared with the candidate's; `problem` says why.
+    """
+
+    version: int
+    package: PackagedModel
+    predictions: Values | None
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +134,7 @@ def build_context(
     splits: Splits,
     candidate: PackagedModel,
     *,
-    champion: PackagedModel | None = None,
-    champion_version: int | None = None,
+    champion: ChampionInput | None = None,
 ) -> EvaluationContext:
     """
     Predict each split once, with the models and with the baseline, and choose the thresholds.
@@ -133,10 +151,6 @@ def build_context(
     validation = None
     if len(splits.validation):
         validation = score_split(use_case, candidate.model, splits.validation, MAX_ROWS)
-    champion_scores = None
-    if champion is not None and champion_version is not None:
-        predictions = predict_checked(use_case, champion.model, splits.test)
-        champion_scores = ChampionScores(champion_version, champion, predictions)
     selection = validation or train
     baseline, baseline_selection = baseline_predictions(use_case, splits.train, splits.test, selection.frame)
     by_entity = use_case.split.by == "entity"
@@ -152,8 +166,27 @@ def build_context(
         threshold=choose_threshold(use_case.cost, selection.target, selection.predictions),
         baseline=baseline,
         baseline_threshold=choose_threshold(use_case.cost, selection.target, baseline_selection),
-        champion=champion_scores,
+        champion=score_champion(use_case, champion) if champion else None,
     )
+
+
+def score_champion(use_case: UseCase, champion: ChampionInput) -> ChampionScores:
+    """
+    Return the champion's predictions; if it cannot predict the rows, that is the problem of the comparison.
+
+    Raises
+    ------
+    ServiceUnavailable
+        If memory, disk, a worker or a connection failed.
+    """
+    predictions = None
+    problem = champion.problem
+    if champion.rows is not None:
+        try:
+            predictions = predict_checked(use_case, champion.package.model, champion.rows)
+        except ModelError as error:
+            problem = str(error)
+    return ChampionScores(champion.version, champion.package, predictions, problem)
 
 
 def score_split(

@@ -44,12 +44,14 @@ class ChampionComparison(_Figures):
     The champion on the candidate's test rows.
 
     `overlap` counts those rows that the champion was trained on; None if its training rows are unknown.
+    `problem` is why its predictions cannot be compared with the candidate's; it has no metrics then.
     """
 
     version: int
     metrics: Mapping[str, float]
     gains: tuple[Gain, ...]
     overlap: int | None
+    problem: str = ""
 
 
 class Measurement(_Figures):

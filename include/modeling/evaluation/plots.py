@@ -162,6 +162,7 @@ def _plot_cost(axes: Any, context: EvaluationContext) -> None:
 
 def _predictions_by_model(context: EvaluationContext) -> dict[str, Values]:
     predictions = {"candidate": context.test.predictions}
-    if context.champion is not None:
-        predictions[f"champion {context.champion.version}"] = context.champion.predictions
+    champion = context.champion
+    if champion is not None and champion.predictions is not None:
+        predictions[f"champion {champion.version}"] = champion.predictions
     return predictions | {"baseline": context.baseline}

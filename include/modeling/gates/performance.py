@@ -70,10 +70,7 @@ class ImprovementGate(PromotionGate[Improvement]):
         figures: dict[str, Figure] = {"required": required, "refusals": evidence.refusals}
         gain = self._gain(champion)
         if gain is None:
-            reason = _describe_undefined(self.declared.metric, evidence, ("test", "champion"))
-            return self.verdict(
-                "fail", f"it could not be compared with champion {champion.version}: {reason}", figures
-            )
+            return self._judge_incomparable(champion, evidence, figures)
         figures |= {
             "champion": champion.version,
             "gain": gain.value,
@@ -103,6 +100,18 @@ class ImprovementGate(PromotionGate[Improvement]):
         elif not reaches(gain.upper, required, rounding):
             outcome = "fail"
         return self.verdict(outcome, reason, figures)
+
+    def _judge_incomparable(
+        self, champion: ChampionComparison, evidence: Evidence, figures: dict[str, Figure]
+    ) -> Verdict:
+        """Fail if the metric is undefined; if the champion predicts something else, a person decides."""
+        reason = champion.problem
+        if not reason:
+            reason = _describe_undefined(self.declared.metric, evidence, ("test", "champion"))
+        outcome: VerdictOutcome = "inconclusive" if champion.problem else "fail"
+        return self.verdict(
+            outcome, f"it could not be compared with champion {champion.version}: {reason}", figures
+        )
 
     def _gain(self, champion: ChampionComparison) -> Gain | None:
         for gain in champion.gains:

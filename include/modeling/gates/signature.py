@@ -23,6 +23,12 @@ WIDER_TYPES: Mapping[str, frozenset[str]] = {
     "float": frozenset({"double"}),
 }
 
+PREDICTION = "the prediction"
+REMEDY = (
+    "Declare a new feature nullable, so that callers may send it later; or move the callers first, and "
+    'declare SignatureCompatibility(severity="warn") for the release'
+)
+
 
 class SignatureGate(PromotionGate[Gate]):
     """The candidate accepts the champion's columns, and predicts what the champion predicts."""
@@ -41,16 +47,23 @@ class SignatureGate(PromotionGate[Gate]):
         return Measurement(figures={"champion": champion.version}, items=items, rows=len(accepted.columns))
 
     def judge(self, evidence: Evidence) -> Verdict:
-        """Fail if a request that is valid for the champion would be refused."""
+        """
+        Fail if a request that is valid for the champion would be refused.
+
+        If only the prediction means something else, the verdict is inconclusive: a person decides.
+        """
         measurement = self.measurement(evidence)
         champion = measurement.figures.get("champion")
         if champion is None:
             return self.verdict("pass", "there is no champion yet, and so no caller", {})
         differences = [f"{item['column']} {item['why']}" for item in measurement.items]
         figures = {**measurement.figures, "broken": len(differences)}
-        if differences:
-            reason = f"callers of champion {champion} would be refused: {'; '.join(differences)}"
+        if any(item["column"] != PREDICTION for item in measurement.items):
+            reason = f"callers of champion {champion} would be refused: {'; '.join(differences)}. {REMEDY}"
             return self.verdict("fail", reason, figures)
+        if differences:
+            reason = f"callers of champion {champion} would get something else: {'; '.join(differences)}"
+            return self.verdict("inconclusive", reason, figures)
         reason = f"every request to champion {champion} stays valid ({measurement.rows} columns)"
         return self.verdict("pass", reason, figures)
 
@@ -72,10 +85,10 @@ def _compare_columns(champion: ServedModel, candidate: ServedModel) -> Iterator[
 def _compare_predictions(champion: ServedModel, candidate: ServedModel) -> Iterator[tuple[str, str]]:
     """Yield the difference in task or classes, with the reason."""
     if champion.task != candidate.task:
-        yield "the prediction", f"was that of a {champion.task}"
+        yield PREDICTION, f"was that of a {champion.task}"
     elif champion.classes != candidate.classes:
         before = ", ".join(map(str, champion.classes))
         after = ", ".join(map(str, candidate.classes))
-        yield "the prediction", f"had the classes {before}, not {after}"
+        yield PREDICTION, f"had the classes {before}, not {after}"
     elif champion.positive != candidate.positive:
-        yield "the prediction", f"was the probability of {champion.positive}, not of {candidate.positive}"
+        yield PREDICTION, f"was the probability of {champion.positive}, not of {candidate.positive}"

@@ -70,7 +70,7 @@ def measure_metrics(context: EvaluationContext) -> dict[str, dict[str, float]]:
     for name, split in context.scored_splits.items():
         metrics[name] = compute_metrics(use_case, split.predictions, split.target)
     metrics["baseline"] = compute_metrics(use_case, context.baseline, target)
-    if context.champion is not None:
+    if context.champion is not None and context.champion.predictions is not None:
         metrics["champion"] = compute_metrics(use_case, context.champion.predictions, target)
     return metrics
 
@@ -81,8 +81,7 @@ def _undefined(context: EvaluationContext) -> dict[str, dict[Metric, str]]:
         name: undefined_metrics(context.use_case, split.predictions, split.target)
         for name, split in context.scored_splits.items()
     }
-    if context.champion is not None:
-        reasons["champion"] = undefined_metrics(
-            context.use_case, context.champion.predictions, context.test.target
-        )
+    champion = context.champion
+    if champion is not None and champion.predictions is not None:
+        reasons["champion"] = undefined_metrics(context.use_case, champion.predictions, context.test.target)
     return reasons

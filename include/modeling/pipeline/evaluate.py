@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from include.certificates.certificate import require_digest
@@ -11,9 +13,9 @@ from include.modeling.evaluation.isolated_process import isolated_predictor
 from include.modeling.evaluation.plots import draw_evaluation
 from include.modeling.explainability.importance import write_importance
 from include.modeling.gates.mandatory import PARITY_ROWS
+from include.modeling.pipeline.champion import load_champion
 from include.modeling.pipeline.collect_evidence import collect_evidence
 from include.modeling.pipeline.workspace import EVIDENCE, count_overlaps, split_snapshot
-from include.modeling.registry.load_version import load_version
 from include.modeling.training.fit import feature_columns
 
 if TYPE_CHECKING:
@@ -22,8 +24,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from include.data.snapshots.leakage_history import LeakageRecord
+    from include.modeling.evaluation.context import ChampionInput
     from include.modeling.evaluation.evidence import Evidence
     from include.modeling.evaluation.isolated_process import StartPrediction
+    from include.modeling.pipeline.champion import ReadRows
     from include.modeling.pipeline.workspace import TrainedCandidate, Workspace
 
 
@@ -35,11 +39,13 @@ def evaluate_candidate(
     champion_version: int | None = None,
     refusals: int = 0,
     leakage: LeakageRecord | None = None,
+    read_rows: ReadRows | None = None,
 ) -> Evidence:
     """
     Measure the packaged candidate and the champion on the same test rows, and log the evidence.
 
     `frame` holds the rows of the candidate's snapshot; `refusals` and `leakage` are part of the evidence.
+    `read_rows` reads the champion's own features, where they are not those of the candidate.
 
     Raises
     ------
@@ -51,17 +57,20 @@ def evaluate_candidate(
         If the registry, memory, disk or the machine's time failed.
     """
     use_case = workspace.use_case
-    splits = split_snapshot(use_case, frame)
+    splits = split_snapshot(workspace.specification, frame)
     parity_rows = feature_columns(use_case, sample(splits.test, PARITY_ROWS))
-    with isolated_predictor(parity_rows) as start_isolated:
+    with ExitStack() as processes:
+        start_isolated = processes.enter_context(isolated_predictor(parity_rows))
         package = load_candidate(workspace, candidate, start_isolated)
-        champion = load_champion(workspace, champion_version, start_isolated)
-        context = build_context(
-            use_case, splits, package, champion=champion, champion_version=champion_version
-        )
+        champion = load_champion(workspace, champion_version, splits.test, read_rows)
+        if champion and any(gate.kind == "budget" and gate.compares for gate in use_case.gates):
+            champion = start_champion(champion, package, start_isolated, processes)
+        context = build_context(use_case, splits, package, champion=champion)
         plots = draw_evaluation(context, workspace.workdir)
         importance = write_importance(use_case, package.model, splits.test, workspace.workdir)
-        overlap, champion_overlap = count_overlaps(use_case, splits, champion.folder if champion else None)
+        overlap, champion_overlap = count_overlaps(
+            workspace.specification, splits, champion.package.folder if champion else None
+        )
         evidence = collect_evidence(
             context,
             overlap=overlap,
@@ -83,25 +92,18 @@ def load_candidate(
     return PackagedModel(folder, load_unverified(folder), isolated)
 
 
-def load_champion(
-    workspace: Workspace, version: int | None, start_isolated: StartPrediction
-) -> PackagedModel | None:
-    """
-    Return the verified champion; None without a version.
-
-    An isolated process measures it if a gate compares its cost.
-    """
-    if version is None:
-        return None
-    use_case = workspace.use_case
-    folder = workspace.workdir / "champion"
-    loaded = load_version(
-        workspace.registry, use_case.name, version, folder=folder, trusted=workspace.trusted
-    )
-    isolated = None
-    if any(gate.kind == "budget" and gate.compares for gate in use_case.gates):
-        isolated = start_isolated(folder)
-    return PackagedModel(folder, loaded.model, isolated)
+def start_champion(
+    champion: ChampionInput, candidate: PackagedModel, start_isolated: StartPrediction, processes: ExitStack
+) -> ChampionInput:
+    """Return the champion, which an isolated process measures on rows with its own features."""
+    if champion.rows is None:
+        return champion
+    model = champion.package.model
+    if model.columns != candidate.model.columns:
+        rows = sample(champion.rows, PARITY_ROWS)[list(model.features)]
+        start_isolated = processes.enter_context(isolated_predictor(rows))
+    package = replace(champion.package, isolated=start_isolated(champion.package.folder))
+    return replace(champion, package=package)
 
 
 def log_evidence(

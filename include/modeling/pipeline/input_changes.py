@@ -8,11 +8,15 @@ from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as version_of
 from typing import TYPE_CHECKING
 
+from include.errors import DeclarationError
 from include.modeling.registry.provenance import code_version, lock_hash
 from include.modeling.registry.source_files import present_digest
+from include.specifications import declared_specification
 
 if TYPE_CHECKING:
     from include.certificates.certificate import Certificate
+    from include.declarations import UseCase
+    from include.declarations.specification import Specification
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,16 @@ def input_changes(certificate: Certificate) -> tuple[Change, ...]:
         unknown = Change("code, perhaps", code, "the files were not committed, so they are unknown")
         changes.insert(0, unknown)
     return tuple(changes)
+
+
+def declared_changes(specification: Specification, declared: UseCase) -> tuple[Change, ...]:
+    """Return what is declared in another way today; the reproduction reads the version's own."""
+    try:
+        today = declared_specification(declared)
+    except DeclarationError as error:
+        return (Change("declaration", "valid", str(error)),)
+    differences = specification.differences(today)
+    return tuple(Change(f"declared {name}", then, now) for name, (then, now) in differences.items())
 
 
 def recorded_inputs(certificate: Certificate) -> str:

@@ -15,12 +15,13 @@ from include.data.snapshots.snapshot import Snapshot, read_snapshot
 from include.errors import AirworthyError, NotReproduced, ServiceUnavailable
 from include.inference.model import load_unverified
 from include.modeling.packaging.package import GOLDEN, save_package
-from include.modeling.pipeline.input_changes import input_changes, recorded_inputs
+from include.modeling.pipeline.input_changes import declared_changes, input_changes, recorded_inputs
 from include.modeling.pipeline.workspace import split_snapshot
 from include.modeling.registry.load_version import load_version
 from include.modeling.registry.registry import as_tags
 from include.modeling.training.build import build_estimator
-from include.modeling.training.fit import feature_columns, fit_candidate
+from include.modeling.training.fit import fit_candidate
+from include.specifications import certified_specification
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from include.certificates.certificate import Certificate
     from include.data.lake.delta_tables import Lake
     from include.declarations import UseCase
+    from include.declarations.specification import Specification
     from include.modeling.pipeline.input_changes import Change
     from include.modeling.pipeline.workspace import Workspace
     from include.modeling.registry.load_version import LoadedVersion
@@ -174,7 +176,7 @@ def reproduce(workspace: Workspace, build: Callable[..., Any], lake: Lake, versi
     workspace
         Use case, registry and an empty folder.
     build
-        Today's `build_model` of the use case; it gets the certified parameters and seed.
+        Today's `build_model` of the use case; parameters, seed and specification are the certified ones.
     lake
         Tables that the certified snapshot is read from.
     version
@@ -200,9 +202,12 @@ def reproduce(workspace: Workspace, build: Callable[..., Any], lake: Lake, versi
         "changes": input_changes(certificate),
         "recorded": recorded_inputs(certificate),
     }
+    declared = workspace.use_case
     try:
-        reproduced, test = _train_again(workspace, build, lake, certificate)
-        result = _compare(feature_columns(workspace.use_case, test), certified, package, reproduced, common)
+        specification = certified_specification(certificate.snapshot, declared, certified.model.features)
+        common["changes"] += declared_changes(specification, declared)
+        reproduced, test = _train_again(workspace, specification, build, lake, certificate)
+        result = _compare(test[list(specification.features)], certified, package, reproduced, common)
     except ServiceUnavailable:
         raise
     except AirworthyError as error:
@@ -241,13 +246,17 @@ def reproduction_markdown(result: Reproduction) -> str:
 
 
 def _train_again(
-    workspace: Workspace, build: Callable[..., Any], lake: Lake, certificate: Certificate
+    workspace: Workspace,
+    specification: Specification,
+    build: Callable[..., Any],
+    lake: Lake,
+    certificate: Certificate,
 ) -> tuple[Path, pd.DataFrame]:
     """Return the package of the reproduced model, and the test rows."""
     package = workspace.workdir / "reproduced"
-    use_case = _with_seed(workspace.use_case, certificate.seeds.get("training.seed"))
+    use_case = _with_seed(specification.use_case, certificate.seeds.get("training.seed"))
     snapshot = Snapshot.from_json(json.dumps(certificate.snapshot))
-    splits = split_snapshot(use_case, read_snapshot(use_case, snapshot, lake))
+    splits = split_snapshot(specification, read_snapshot(use_case, snapshot, lake))
     estimator = build_estimator(use_case.name, build, certificate.parameters)
     trained = fit_candidate(use_case, estimator, splits)
     save_package(trained.estimator, use_case, splits.train, package)

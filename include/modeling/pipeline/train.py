@@ -78,13 +78,13 @@ def _train_and_log(
     registry = workspace.registry
     package = workspace.workdir / "model"
     require_undetermined(use_case, frame)
-    splits = split_snapshot(use_case, frame)
+    splits = split_snapshot(workspace.specification, frame)
     with measure_usage() as usage:
         trained = fit_candidate(use_case, estimator, splits)
         curve = learning_curve(use_case, trained.estimator, splits.train, splits.validation)
         save_package(trained.estimator, use_case, splits.train, package)
     seen_rows = workspace.workdir / SEEN_ROWS
-    np.save(seen_rows, row_identities(use_case, splits.train, splits.validation))
+    np.save(seen_rows, row_identities(workspace.specification, splits.train, splits.validation))
     registry.log_file(run_id, seen_rows)
     metrics = trained.figures | usage.figures
     series = None

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from include.catalog import catalog
 from include.certificates.certificate import EVIDENCE as CERTIFIED_EVIDENCE
 from include.data.lake.partition_columns import DAY
 from include.data.snapshots.snapshot import row_hashes
 from include.data.snapshots.splits import split_rows
+from include.specifications import declared_specification
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from include.data.snapshots.splits import Splits
     from include.declarations import UseCase
+    from include.declarations.specification import Specification
     from include.modeling.registry.registry import Registry
 
 # Files of a run.
@@ -35,12 +36,20 @@ class Workspace:
     Registry, use case and folders of one task.
 
     `workdir` is empty and belongs to the task; `keys` holds the signing key and the folder `trusted`.
+    `frozen` is the specification of the snapshot, to which `use_case` belongs; without it, the use case is
+    taken as it is declared.
     """
 
     registry: Registry
     use_case: UseCase
     workdir: Path
     keys: Path
+    frozen: Specification | None = None
+
+    @property
+    def specification(self) -> Specification:
+        """Specification of the model that the task makes or judges."""
+        return self.frozen or declared_specification(self.use_case)
 
     @property
     def trusted(self) -> Path:
@@ -58,43 +67,44 @@ class TrainedCandidate:
     digest: str
 
 
-def split_snapshot(use_case: UseCase, frame: pd.DataFrame) -> Splits:
-    """Return the training, validation and test rows, as the split of the use case declares."""
-    declared = catalog()
+def split_snapshot(specification: Specification, frame: pd.DataFrame) -> Splits:
+    """Return the training, validation and test rows, as the specification divides them."""
     return split_rows(
         frame,
-        use_case.split,
-        entity=declared.feature_views[use_case.feature_view].keys,
-        embargo_days=declared.datasets[use_case.label.dataset].availability.embargo_days,
-        class_names=use_case.class_names,
+        specification.use_case.split,
+        entity=specification.entity,
+        embargo_days=specification.availability.embargo_days,
+        class_names=specification.use_case.class_names,
     )
 
 
-def describe_split(use_case: UseCase) -> str:
-    """Return the split of the use case in words, with the name of its entity."""
-    return use_case.split.describe(", ".join(catalog().feature_views[use_case.feature_view].keys))
+def describe_split(specification: Specification) -> str:
+    """Return the split in words, with the name of its entity."""
+    return specification.use_case.split.describe(", ".join(specification.entity))
 
 
-def row_identities(use_case: UseCase, *frames: pd.DataFrame) -> npt.NDArray[np.uint64]:
+def row_identities(specification: Specification, *frames: pd.DataFrame) -> npt.NDArray[np.uint64]:
     """
     Return one hash per row, the same whatever its features and their types are: of entity and day, or of the
     entity alone where rows are split by it.
     """
-    if use_case.split.by == "entity":
-        columns = list(catalog().feature_views[use_case.feature_view].keys)
+    if specification.use_case.split.by == "entity":
+        columns = list(specification.entity)
     else:
-        columns = [*catalog().spine_of(use_case).keys, DAY]
+        columns = [*specification.selection.spine.keys, DAY]
     return np.concatenate([row_hashes(frame[columns].astype(object)) for frame in frames])
 
 
-def count_overlaps(use_case: UseCase, splits: Splits, champion: Path | None) -> tuple[int, int | None]:
+def count_overlaps(
+    specification: Specification, splits: Splits, champion: Path | None
+) -> tuple[int, int | None]:
     """
     Return how many test rows the candidate, and the champion, were trained on.
 
     Parameters
     ----------
-    use_case
-        Use case of both.
+    specification
+        Specification of the candidate.
     splits
         Rows of the candidate.
     champion
@@ -105,8 +115,8 @@ def count_overlaps(use_case: UseCase, splits: Splits, champion: Path | None) -> 
     tuple of int and int or None
         The second is None if there is no champion, or its training rows are unknown.
     """
-    test_rows = row_identities(use_case, splits.test)
-    seen_rows = row_identities(use_case, splits.train, splits.validation)
+    test_rows = row_identities(specification, splits.test)
+    seen_rows = row_identities(specification, splits.train, splits.validation)
     overlap = int(np.isin(test_rows, seen_rows).sum())
     # Part of the certified evidence, so that it cannot be shortened.
     file = champion / CERTIFIED_EVIDENCE / SEEN_ROWS if champion else None

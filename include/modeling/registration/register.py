@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from include.certificates import certificate
 from include.certificates.certificate import Claims, GateEvidence
+from include.declarations.specification import Specification
 from include.errors import CertificateInvalid, ConflictError, GateFailed
 from include.inference.model import load_model
 from include.modeling.gates import failed, inconclusive, report
@@ -18,6 +19,7 @@ from include.modeling.pipeline.workspace import EVIDENCE, describe_split
 from include.modeling.registration import model_card
 from include.modeling.registry.provenance import Provenance
 from include.modeling.registry.registry import ModelReference, as_tags
+from include.specifications import SPECIFICATION
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -195,7 +197,7 @@ def _claims(
         snapshot=dict(provenance.snapshot),
         label=site.use_case.label.description,
         classes=site.use_case.class_names,
-        split=describe_split(site.use_case),
+        split=describe_split(site.specification),
         code_version=provenance.code_version,
         lock_hash=provenance.lock_hash,
         parameters=dict(provenance.parameters),
@@ -217,8 +219,12 @@ def _lineage_tags(provenance: Provenance) -> dict[str, str]:
     code = {"code_version": provenance.code_version, "lock_hash": provenance.lock_hash}
     snapshot = dict(provenance.snapshot)
     joined = snapshot.pop("joined_versions", {})
+    specification = snapshot.pop(SPECIFICATION, None)
     data = {f"snapshot.{name}": value for name, value in snapshot.items()}
     data |= {f"snapshot.joined_versions.{table}": version for table, version in joined.items()}
+    if specification is not None:
+        # Too long for a tag: it stands in the certificate.
+        data["snapshot.specification"] = Specification.read(specification).digest
     return as_tags(code | data | provenance.parameter_tags)
 
 

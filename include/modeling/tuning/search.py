@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from include.catalog import catalog
 from include.data.lake.partition_columns import DAY
 from include.data.snapshots.splits import entity_positions
 from include.data.snapshots.target_encoding import TARGET
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
 
     from include.data.snapshots.splits import Splits
     from include.declarations import Tuning, UseCase
+    from include.declarations.specification import Specification
     from include.modeling.pipeline.workspace import Workspace
     from include.modeling.registry.provenance import Provenance
     from include.modeling.tuning.executors import Executor
@@ -103,7 +103,7 @@ def tune(
     use_case = site.use_case
     tuning = _require_tuning(use_case)
     metric = tuning.metric or use_case.metric
-    job = _job(use_case, build, split_snapshot(use_case, frame), metric)
+    job = _job(site.specification, build, split_snapshot(site.specification, frame), metric)
     with site.registry.lock(f"tuning/{run_id}"), measure_usage() as usage:
         name = f"{use_case.name}/{run_id}"
         study = Study(engine, name, tuning, metric=metric, seed=use_case.training.seed)
@@ -185,26 +185,27 @@ def _draw_history(result: TuningResult, scores: list[float | None]) -> bytes:
     return render_png(figure)
 
 
-def _job(use_case: UseCase, build: Callable[..., Any], splits: Splits, metric: str) -> TrialJob:
+def _job(specification: Specification, build: Callable[..., Any], splits: Splits, metric: str) -> TrialJob:
+    use_case = specification.use_case
     rows = pd.concat([splits.train, splits.validation])
     columns = [*use_case.features, TARGET]
     tuning = _require_tuning(use_case)
     if use_case.split.by == "entity":
-        rows = rows.assign(**{FOLD: _random_groups(use_case, rows, tuning.folds)})[[FOLD, *columns]]
+        rows = rows.assign(**{FOLD: _random_groups(specification, rows, tuning.folds)})[[FOLD, *columns]]
         folds = random_folds(tuning.folds)
         return TrialJob(use_case, metric, build, rows.reset_index(drop=True), folds, unit=FOLD)
     embargo_days = use_case.split.embargo_days
     if embargo_days is None:
-        embargo_days = catalog().datasets[use_case.label.dataset].availability.embargo_days
+        embargo_days = specification.availability.embargo_days
     folds = split_folds(tuning, sorted(rows[DAY].unique()), embargo_days=embargo_days)
     return TrialJob(use_case, metric, build, rows[[DAY, *columns]].reset_index(drop=True), folds)
 
 
-def _random_groups(use_case: UseCase, rows: pd.DataFrame, count: int) -> pd.Series:
+def _random_groups(specification: Specification, rows: pd.DataFrame, count: int) -> pd.Series:
     """Return the group of each row, from the random positions of entities that are no test rows."""
-    entity = catalog().feature_views[use_case.feature_view].keys
-    positions = entity_positions(rows, entity, use_case.split.seed)
-    share = (positions - use_case.split.test_share) / (1 - use_case.split.test_share)
+    split = specification.use_case.split
+    positions = entity_positions(rows, specification.entity, split.seed)
+    share = (positions - split.test_share) / (1 - split.test_share)
     numbers = np.clip((share * count).astype(int), 0, count - 1)
     return pd.Series(numbers, rows.index).astype(str)
 

@@ -20,19 +20,23 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from include.errors import AirworthyError
-from include.inference.model import load_model
+from include.catalog import catalog
+from include.certificates.certificate import verify_certificate
+from include.errors import AirworthyError, DeclarationError
+from include.inference.model import load_verified
 from include.inference.predictions import InvalidPrediction
 from include.inference.request_keys import NO_KEYS
 from include.inference.scoring_protocol import MAX_BODY_BYTES, BadRequest, Rows, frame, parse_request
 from include.serving import paths
-from include.serving.model_server import metrics, online_features
+from include.serving.model_server import metrics
 from include.serving.model_server.batching import Batcher
 from include.serving.model_server.inference_log import InferenceLog, Record
 from include.serving.model_server.logged_values import logged_values_of
+from include.serving.model_server.online_features import online_features_of
 from include.serving.model_server.shadow import MirroredRequest, Shadow
 from include.serving.model_server.single_write import SingleWriteProtocol
 from include.settings import LOOPBACK, settings
+from include.specifications import certified_specification
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -40,6 +44,8 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
+    from include.certificates.certificate import Certificate
+    from include.declarations.feature_selection import FeatureSelection
     from include.inference.model import ServedModel
     from include.inference.predictions import Predictions
     from include.serving.model_server.inference_log import Role
@@ -79,7 +85,7 @@ class ModelServer:
         self.features = features
         self.batcher = Batcher(model, observe=metrics.BATCH_ROWS.observe)
         self.shadow = Shadow(paths.shadow_file(use_case), version, dropped=metrics.SHADOW_DROPPED.inc)
-        logged = logged_values_of(use_case)
+        logged = logged_values_of(features.selection if features else None)
         self.log = InferenceLog(settings().database_url, paths.spool_folder(), logged)
 
     def app(self) -> Starlette:
@@ -234,6 +240,21 @@ def warm_up(model: ServedModel) -> None:
         logging.getLogger(__name__).info("the warm-up failed: %s", error)
 
 
+def served_selection(use_case: str, verified: Certificate, model: ServedModel) -> FeatureSelection | None:
+    """
+    Return the features of a version as they were declared when it was trained.
+
+    None if its certificate has no specification, and the use case is not declared with its features any more.
+    """
+    declared = catalog().use_cases.get(use_case)
+    try:
+        specification = certified_specification(verified.snapshot, declared, model.features)
+    except DeclarationError as error:
+        logging.getLogger(__name__).warning("%s: features cannot be looked up: %s", use_case, error)
+        return None
+    return specification.selection
+
+
 def serve_version(use_case: str, version: int, folder: Path, port: int) -> int:
     """
     Load a version from `folder` and serve it on `port` until SIGTERM; return the exit code.
@@ -241,12 +262,14 @@ def serve_version(use_case: str, version: int, folder: Path, port: int) -> int:
     If the version cannot be loaded, write the error as JSON to stderr and return `CANNOT_SERVE`.
     """
     try:
-        model = load_model(folder, settings().trusted_keys, use_case=use_case)
+        verified = verify_certificate(folder, settings().trusted_keys, use_case=use_case)
+        model = load_verified(folder, verified)
+        features = online_features_of(served_selection(use_case, verified, model))
     except AirworthyError as error:
         sys.stderr.write(json.dumps({"error": str(error)}) + "\n")
         return CANNOT_SERVE
     warm_up(model)
-    app = ModelServer(use_case, version, model, online_features.online_features_of(use_case)).app()
+    app = ModelServer(use_case, version, model, features).app()
     # Workers on other machines call the server directly to test a version.
     all_interfaces = "0.0.0.0"  # noqa: S104
     host = LOOPBACK if settings().model_server_host == LOOPBACK else all_interfaces

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from include.catalog import catalog
 from include.pseudonyms import pseudonym
 from include.settings import settings
 
@@ -13,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from include.declarations import Column
+    from include.declarations.feature_selection import FeatureSelection
 
 # Of these types, equal values are still equal as pseudonyms; other personal values are not logged.
 PSEUDONYM_TYPES = frozenset({"string"})
@@ -56,13 +56,10 @@ class LoggedValues:
         return logged
 
 
-def logged_values_of(use_case: str) -> LoggedValues:
-    """Return the personal columns of a use case; none if it is not declared."""
-    declared = catalog()
-    declaration = declared.use_cases.get(use_case)
-    if declaration is None:
+def logged_values_of(selection: FeatureSelection | None) -> LoggedValues:
+    """Return the personal columns of a version's features; none if they are not known."""
+    if selection is None:
         return LoggedValues()
-    selection = declared.features_of(declaration)
     keys = set(selection.spine.entities)
     columns: dict[str, Column] = {}
     for view in selection.views:

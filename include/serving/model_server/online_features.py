@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 import httpx
 
-from include.catalog import catalog
 from include.inference.request_keys import Keys
 from include.inference.scoring_protocol import BadRequest, Rows, check_column
 from include.settings import settings
@@ -62,7 +61,7 @@ class OnlineFeatures:
         self._views = selection.looked_up()
         self.keys = Keys(kinds | time, {name: view.keys for name, view in self._views.items()})
         self._uri = uri
-        self._selection = selection
+        self.selection = selection
         self._http: httpx.AsyncClient | None = None
 
     async def complete(self, rows: Rows, columns: dict[str, ColumnType]) -> Rows:
@@ -89,7 +88,7 @@ class OnlineFeatures:
         by_view: dict[str, list[str]] = {}
         for name in absent:
             by_view.setdefault(self._views[name].name, []).append(name)
-        views = [view for view in self._selection.views if view.name in by_view]
+        views = [view for view in self.selection.views if view.name in by_view]
         results = await asyncio.gather(
             *(self._look_up(view, rows.keys, by_view[view.name]) for view in views)
         )
@@ -102,7 +101,7 @@ class OnlineFeatures:
 
     def entity_of(self, rows: Rows | None) -> str | None:
         """Return the entity of a request of one row, with commas between several keys; None if unknown."""
-        names = self._selection.spine.label_keys
+        names = self.selection.spine.label_keys
         if rows is None or rows.count != 1 or any(name not in rows.keys for name in names):
             return None
         return ",".join(str(rows.keys[name][0]) for name in names)
@@ -116,7 +115,7 @@ class OnlineFeatures:
         self, view: FeatureView, keys: Mapping[str, Sequence[Any]], names: list[str]
     ) -> LookUp:
         """Return the values of features of one view."""
-        columns = {name: self._selection.origins[name].column for name in names}
+        columns = {name: self.selection.origins[name].column for name in names}
         known_at = _known_at_columns(view, columns.values())
         requested = dict.fromkeys((*columns.values(), *known_at))
         query = {
@@ -130,7 +129,7 @@ class OnlineFeatures:
         values = {}
         for name, column in columns.items():
             result = results.get(column, nothing)
-            if view.name == self._selection.spine.table and "NOT_FOUND" in result["statuses"]:
+            if view.name == self.selection.spine.table and "NOT_FOUND" in result["statuses"]:
                 raise BadRequest(_describe_absent(view, name, keys, result["statuses"]), 404)
             values[name] = result["values"]
         known_times: list[int] = []
@@ -145,7 +144,7 @@ class OnlineFeatures:
         for name, looked_up in values.items():
             kind = columns[name]
             # A number that is null passes as it is.
-            placeholder = _PLACEHOLDERS.get(kind) if self._selection.columns[name].nullable else None
+            placeholder = _PLACEHOLDERS.get(kind) if self.selection.columns[name].nullable else None
             present = [placeholder if value is None else value for value in looked_up]
             try:
                 check_column(name, present, kind)
@@ -206,10 +205,6 @@ def _describe_key(key: Sequence[Any]) -> str:
     return " ".join(str(value)[:80] for value in key)
 
 
-def online_features_of(use_case: str) -> OnlineFeatures | None:
-    """Return the online features of a use case; None if it is not declared."""
-    declared = catalog()
-    declaration = declared.use_cases.get(use_case)
-    if declaration is None:
-        return None
-    return OnlineFeatures(settings().features_uri, declared.features_of(declaration))
+def online_features_of(selection: FeatureSelection | None) -> OnlineFeatures | None:
+    """Return the online features of a version; None if its features are not known."""
+    return OnlineFeatures(settings().features_uri, selection) if selection else None

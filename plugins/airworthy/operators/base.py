@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from include.certificates.certificate import Certificate
     from include.data.snapshots.snapshot import Snapshot
+    from include.declarations import UseCase
     from include.modeling.evaluation.evidence import Evidence
     from include.modeling.pipeline.workspace import TrainedCandidate, Workspace
     from include.modeling.registry.registry import Registry
@@ -111,8 +112,21 @@ class ModelOperator(BaseOperator):
         from include.modeling.pipeline.workspace import Workspace
 
         with TemporaryDirectory(prefix=f"{self.use_case}-") as folder:
-            use_case = catalog().use_cases[self.use_case]
-            yield Workspace(self.mlflow.registry, use_case, Path(folder), settings().signing_key.parent)
+            specification = self.snapshot_taken().specification if self.snapshot else None
+            keys = settings().signing_key.parent
+            yield Workspace(
+                self.mlflow.registry, self.specified_use_case(), Path(folder), keys, frozen=specification
+            )
+
+    def specified_use_case(self) -> UseCase:
+        """
+        Return the use case as it was declared when the snapshot was taken; without a snapshot, as it is.
+
+        So a change that is deployed between two tasks counts from the next run on.
+        """
+        declared = catalog().use_cases[self.use_case]
+        specification = self.snapshot_taken().specification if self.snapshot else None
+        return specification.governed_by(declared) if specification else declared
 
     def snapshot_taken(self) -> Snapshot:
         """Return the snapshot of an earlier task."""
@@ -130,6 +144,7 @@ class ModelOperator(BaseOperator):
         """Return the evidence of the candidate, compared with the version that is the champion now."""
         from include.data.snapshots import leakage_history
         from include.data.snapshots import snapshot as snapshots
+        from include.data.snapshots.version_rows import version_rows
         from include.database import ledger
         from include.modeling.pipeline.evaluate import evaluate_candidate
         from include.release import rollout
@@ -140,9 +155,10 @@ class ModelOperator(BaseOperator):
         with self.engine.connect() as connection:
             champion = rollout.read_state(connection, self.use_case).champion
             refusals = ledger.refusals_since_promotion(connection, self.use_case, attempt=attempt)
-        is_dated = catalog().use_cases[self.use_case].split.by == "time"
+        use_case = self.specified_use_case()
+        is_dated = use_case.split.by == "time"
         leakage = leakage_history.of_snapshot(self.engine, lake, snapshot, is_dated=is_dated)
-        frame = snapshots.read_snapshot(catalog().use_cases[self.use_case], snapshot, lake)
+        frame = snapshots.read_snapshot(use_case, snapshot, lake)
         with self.workspace() as workspace:
             return evaluate_candidate(
                 workspace,
@@ -151,6 +167,7 @@ class ModelOperator(BaseOperator):
                 champion_version=champion,
                 refusals=refusals,
                 leakage=leakage,
+                read_rows=lambda specification, test: version_rows(specification, snapshot, lake, test),
             )
 
     def record_refusal(self, context: Context, reason: str, evidence: dict[str, Any]) -> None:

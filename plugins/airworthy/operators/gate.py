@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from airworthy import run_context
 from airworthy.operators.base import ModelOperator, fails_run
-from include.catalog import catalog
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -40,7 +39,7 @@ class ModelGateOperator(ModelOperator):
 
         candidate = self.candidate_trained()
         evidence = Evidence(**self.evidence)
-        verdicts = gates.judge_gates(catalog().use_cases[self.use_case], evidence)
+        verdicts = gates.judge_gates(self.specified_use_case(), evidence)
         with self.workspace() as workspace:
             page = register.record_verdicts(workspace, candidate, verdicts, evidence)
         plain_verdicts = [asdict(verdict) for verdict in verdicts]

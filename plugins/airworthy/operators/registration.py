@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from airworthy import run_context
 from airworthy.links import MlflowRunLink, ModelCardLink
 from airworthy.operators.base import ModelOperator, fails_run
-from include.catalog import catalog
 from include.errors import GateFailed
 
 if TYPE_CHECKING:
@@ -66,7 +65,7 @@ class RegisterModelOperator(ModelOperator):
             evidence = self.evaluate(context)
             # A person approved figures of another comparison.
             approvals = ()
-        verdicts = gates.judge_gates(catalog().use_cases[self.use_case], evidence)
+        verdicts = gates.judge_gates(self.specified_use_case(), evidence)
         if champion_changed:
             self._require_passed(context, verdicts, evidence)
         with self.workspace() as site:

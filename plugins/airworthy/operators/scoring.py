@@ -9,7 +9,6 @@ from airflow.sdk.exceptions import AirflowSkipException
 from airworthy import run_context
 from airworthy.hooks.lake import LakeHook
 from airworthy.operators.base import ModelOperator
-from include.catalog import catalog
 from include.settings import settings
 
 if TYPE_CHECKING:
@@ -20,7 +19,8 @@ class BatchScoringOperator(ModelOperator):
     """
     Score the days of the run with the champion; the XCom is the path of the staged predictions.
 
-    The model is loaded like by the model server: downloaded, its certificate verified, then unpickled.
+    The model is loaded like by the model server: downloaded, its certificate verified, then unpickled. It
+    gets the features of its own specification, whatever is declared today.
     Without a champion, the task is skipped.
 
     Example::
@@ -38,22 +38,27 @@ class BatchScoringOperator(ModelOperator):
         from include.modeling.batch_scoring import score_batch, score_summary
         from include.modeling.registry import load_version
         from include.release import rollout
+        from include.specifications import certified_specification
 
         with self.engine.connect() as connection:
             version = rollout.read_state(connection, self.use_case).champion
         if version is None:
             raise AirflowSkipException(f"{self.use_case} has no champion yet, so nothing is scored.")
         hook = LakeHook(self.lake_conn_id)
-        use_case = catalog().use_cases[self.use_case]
-        selection = catalog().features_of(use_case)
         trusted = settings().trusted_keys
-        scored_partitions = run_context.declared_partitions(context, selection.views[0])
-        frame = read_feature_rows(selection, hook.lake, scored_partitions, names=use_case.features)
         with self.workspace() as site:
             loaded = load_version.load_version(
                 site.registry, self.use_case, version, folder=site.workdir / "model", trusted=trusted
             )
-            scored = score_batch(use_case, selection.spine, loaded.model, frame, version=version)
+            specification = certified_specification(
+                loaded.certificate.snapshot, site.use_case, loaded.model.features
+            )
+            selection = specification.selection
+            scored_partitions = run_context.declared_partitions(context, selection.views[0])
+            frame = read_feature_rows(selection, hook.lake, scored_partitions, names=specification.features)
+            scored = score_batch(
+                specification.use_case, selection.spine, loaded.model, frame, version=version
+            )
         figures = {"rows": len(scored), "version": version} | score_summary(scored)
         context["ti"].xcom_push("figures", figures)
         return hook.staging.write(run_context.attempt_key(context), "predictions", scored)

@@ -26,7 +26,8 @@ class TakeSnapshotOperator(ModelOperator):
     Take the snapshot of the exact rows that a training uses; the XCom is the snapshot, as JSON.
 
     It holds how complete its labels are and which days have too few; PostgreSQL keeps it for lineage.
-    A nightly run without newer rows than those of the champion is skipped.
+    A nightly run without newer rows than those of the champion, and without a change of what is declared, is
+    skipped.
 
     Example::
 
@@ -77,6 +78,10 @@ class TakeSnapshotOperator(ModelOperator):
         if champion is None:
             return
         tags = self.mlflow.registry.tags_of(self.use_case, champion)
+        specified = snapshot.specification.digest if snapshot.specification else None
+        # Versions of earlier certificates have no digest of their specification.
+        if tags.get("airworthy.snapshot.specification", specified) != specified:
+            return
         if tags.get("airworthy.snapshot.digest") == snapshot.digest:
             raise AirflowSkipException(
                 f"There are no newer rows than those that version {champion} learned from."
@@ -113,7 +118,7 @@ class TrainModelOperator(ModelOperator):
         from include.modeling.registry.run_outcome import reopen_run
         from include.modeling.training.build import build_estimator, estimator_builder
 
-        use_case = catalog().use_cases[self.use_case]
+        use_case = self.specified_use_case()
         snapshot = self.snapshot_taken()
         parameters = self.tuned["parameters"] if self.tuned else {}
         inputs = replace(current_provenance(json.loads(self.snapshot), use_case), parameters=parameters)

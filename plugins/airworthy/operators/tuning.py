@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from airworthy import run_context
 from airworthy.hooks.lake import LakeHook
 from airworthy.operators.base import ModelOperator, fails_run
-from include.catalog import catalog
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -42,7 +41,7 @@ class TuneModelOperator(ModelOperator):
         from include.modeling.tuning.search import tune
 
         snapshot = self.snapshot_taken()
-        use_case = catalog().use_cases[self.use_case]
+        use_case = self.specified_use_case()
         build = estimator_builder(self.use_case)
         provenance = current_provenance(json.loads(self.snapshot), use_case)
         with self.workspace() as site:

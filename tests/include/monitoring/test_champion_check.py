@@ -220,9 +220,10 @@ def test_only_labels_after_the_snapshot_are_new(champion, lake, database, days, 
     assert measured(champion, lake, database)[2].new_labelled_rows == rows
 
 
-def test_personal_values_are_compared_as_pseudonyms(champion, lake, database, monkeypatch):
+def test_personal_values_are_compared_as_pseudonyms(champion, state, lake, database, monkeypatch):
     declared = declare_personal("flight_id", "carrier", "distance")
-    monkeypatch.setattr(champion_check, "catalog", lambda: declared)
+    monkeypatch.setattr("include.specifications.catalog", lambda: declared)
+    champion = champion_check.champion_context(USE_CASE, state, certified(champion.snapshot), lake)
     rows = flights(DAYS)
     for name in PERSONAL:
         rows[name] = [pseudonym(value, settings().pseudonym_key) for value in rows[name]]

@@ -57,6 +57,15 @@ def publish(lake, days):
     lake.publish("flight_features", frame, days, metadata={})
 
 
+def test_rows_of_a_version_with_other_features_are_left_out(database, lake):
+    former = {"inputs": [{"carrier": "UA"}]}
+    log(database, row(1, **former), row(2, version=2), row(3, version=2, **former))
+    window = read(database, lake, version=2)
+    assert sorted(window.predictions["_airworthy_prediction"]) == [12.0, 13.0]
+    assert window.inputs["distance"].isna().sum() == 1
+    assert len(read(database, lake).inputs) == 3
+
+
 def test_rows_of_inputs_and_predictions_match(database, lake):
     log(database, row(1), row(2, version=2, role="challenger"))
     window = read(database, lake)

@@ -12,7 +12,7 @@ import pytest
 from include.data.snapshots.leakage_history import LeakageRecord
 from include.data.snapshots.splits import Splits
 from include.declarations import DecisionCost, Robustness, Threshold
-from include.modeling.evaluation.context import PackagedModel, build_context
+from include.modeling.evaluation.context import ChampionInput, PackagedModel, build_context
 from include.modeling.evaluation.evidence import ChampionComparison, Evidence, Gain, Measurement
 from include.modeling.evaluation.isolated_process import ProcessMeasurement
 from include.modeling.gates import judge_gates
@@ -147,8 +147,7 @@ def verdicts_of(
         use_case,
         Splits(train, validation, test),
         packaged_model(Model(function, task=task), isolated),
-        champion=packaged_model(champion, champion.isolated) if champion else None,
-        champion_version=3 if champion else None,
+        champion=ChampionInput(3, packaged_model(champion, champion.isolated), test) if champion else None,
     )
     evidence = collect_evidence(context, overlap=0, champion_overlap=0, refusals=0, leakage=leakage)
     return judge_gates(use_case, evidence)

@@ -25,6 +25,14 @@ def threshold(**limits):
     return ThresholdGate(Threshold(**limits), USE_CASE).judge(EVIDENCE)
 
 
+def test_incomparable_champion_is_for_a_person():
+    evidence = against_champion()
+    champion = evidence.champion.model_copy(update={"problem": "the task was binary", "gains": ()})
+    verdict = improvement(evidence.model_copy(update={"champion": champion}))
+    assert verdict.outcome == "inconclusive"
+    assert "could not be compared with champion 3: the task was binary" in verdict.reason
+
+
 @pytest.mark.parametrize(
     ("bounds", "outcome"),
     [

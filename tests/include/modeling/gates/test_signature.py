@@ -41,23 +41,25 @@ def test_columns_that_accept_all_requests_pass(verdict_of, champion):
     assert verdict_of(GATE, champion=champion).outcome == "pass"
 
 
-def test_other_task_fails(verdict_of):
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [
+        ("task", "regression", "the prediction was that of a regression"),
+        ("classes", ("early", "late"), "the prediction had the classes early, late"),
+        ("positive", "above 30", "the prediction was the probability of above 30, not of above 15"),
+    ],
+)
+def test_other_prediction_is_for_a_person(verdict_of, field, value, words):
     champion = champion_with()
-    champion.task = "regression"
-    assert "the prediction was that of a regression" in verdict_of(GATE, champion=champion).reason
+    setattr(champion, field, value)
+    verdict = verdict_of(GATE, champion=champion)
+    assert (verdict.outcome, words in verdict.reason) == ("inconclusive", True)
 
 
-def test_other_classes_fail(verdict_of):
-    champion = champion_with()
-    champion.classes = ("early", "late")
-    assert "the prediction had the classes early, late" in verdict_of(GATE, champion=champion).reason
-
-
-def test_other_positive_class_fails(verdict_of):
-    champion = champion_with()
-    champion.positive = "above 30"
-    reason = verdict_of(GATE, champion=champion).reason
-    assert "the prediction was the probability of above 30, not of above 15" in reason
+def test_refusal_names_the_way(verdict_of):
+    reason = verdict_of(GATE, champion=champion_with(temp=None)).reason
+    assert "Declare a new feature nullable" in reason
+    assert 'SignatureCompatibility(severity="warn")' in reason
 
 
 def test_first_model_passes(verdict_of):

@@ -25,6 +25,7 @@ from include.modeling.registry.provenance import Provenance, code_version
 from include.modeling.tuning import executors
 from include.modeling.tuning.search import _job, tune
 from include.modeling.tuning.trial import FOLD, run_trial
+from include.specifications import declared_specification
 from tests.conftest import free_ports, wait_until
 from tests.include.modeling.tuning import tunable
 from tests.include.modeling.tuning.tunable import USE_CASE, build_model
@@ -215,7 +216,7 @@ def test_undated_rows_are_tuned_on_random_groups(flights):
     undated = USE_CASE.model_copy(update={"split": Split(by="entity", minimum_rows=100)})
     frame = flights(days=24)
     splits = split_rows(frame, undated.split, entity=["flight_id"], embargo_days=1)
-    job = _job(undated, build_model, splits, "log_loss")
+    job = _job(declared_specification(undated), build_model, splits, "log_loss")
     assert (job.unit, len(job.folds)) == (FOLD, USE_CASE.tuning.folds)
     sizes = job.rows[FOLD].value_counts()
     assert len(sizes) == USE_CASE.tuning.folds

@@ -5,17 +5,16 @@ from dataclasses import replace
 import pytest
 
 from include.pseudonyms import pseudonym
-from include.serving.model_server import logged_values
 from include.serving.model_server.logged_values import LoggedValues, logged_values_of
 from tests.personal_columns import declare_personal
 
 
 @pytest.fixture
-def declare(monkeypatch, home):
+def declare(home):
     def run(*names):
         declared = declare_personal(*names)
-        monkeypatch.setattr(logged_values, "catalog", lambda: declared)
-        return replace(logged_values_of("flight_delay"), key="a key")
+        selection = declared.features_of(declared.use_cases["flight_delay"])
+        return replace(logged_values_of(selection), key="a key")
 
     return run
 
@@ -40,4 +39,4 @@ def test_columns_that_are_not_personal_are_logged_as_they_are(declare):
 
 
 def test_undeclared_use_case_has_no_personal_columns():
-    assert logged_values_of("oops_model") == LoggedValues()
+    assert logged_values_of(None) == LoggedValues()

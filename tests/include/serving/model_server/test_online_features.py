@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from sqlalchemy import select
 
+from include.catalog import catalog
 from include.database import tables
 from include.declarations import Column
 from include.inference.model import load_model
@@ -228,10 +229,10 @@ def test_too_many_keys_are_rejected_before_the_look_up() -> None:
 
 
 def test_flight_delay_has_features_of_flight_and_station() -> None:
-    features = online_features.online_features_of("flight_delay")
+    features = online_features.online_features_of(catalog().features_of(catalog().use_cases["flight_delay"]))
     assert features is not None
     keys = {"flight_id": "string", "station": "string"}
     assert features.keys.kinds == {**keys, "scheduled_departure": "datetime"}
     assert features.keys.features["hour"] == ("flight_id",)
     assert features.keys.features["wind"] == ("station",)
-    assert online_features.online_features_of("delay") is None
+    assert online_features.online_features_of(None) is None

@@ -111,7 +111,10 @@ def test_changed_packages_are_named_without_a_difference(reproduce, certified, d
         input_changes, "version_of", lambda name: "99" if name == "numpy" else installed(name)
     )
     result = reproduce()
-    assert (result["outcome"], changed_inputs(result)) == ("identical", {"lock", "numpy"})
+    assert (result["outcome"], changed_inputs(result)) == (
+        "identical",
+        {"lock", "numpy", "declared training"},
+    )
 
 
 def test_changed_rows_are_named_and_not_trained_on(reproduce, flown):
