@@ -23,7 +23,7 @@ def without(*names):
 @pytest.fixture
 def taken(real_lake):
     """Return a snapshot of a candidate without some features, and its rows."""
-    candidate = without("temp", "carrier")
+    candidate = without("distance", "carrier")
     snapshot = snapshots.create(candidate, real_lake, None)
     return snapshot, snapshots.read_snapshot(candidate, snapshot, real_lake)
 
@@ -34,7 +34,7 @@ def test_features_that_the_rows_lack_are_read_row_for_row(real_lake, taken):
     read = version_rows(declared_specification(DELAY), snapshot, real_lake, test)
     assert read.index.equals(test.index)
     published = real_lake.read("flight_features").set_index("flight_id").loc[test["flight_id"]]
-    for name in ("temp", "carrier"):
+    for name in ("distance", "carrier"):
         pd.testing.assert_series_equal(
             read[name].reset_index(drop=True), published[name].reset_index(drop=True), check_names=False
         )
@@ -42,17 +42,17 @@ def test_features_that_the_rows_lack_are_read_row_for_row(real_lake, taken):
 
 def test_rows_with_the_same_features_are_not_read_again(taken):
     snapshot, rows = taken
-    specification = declared_specification(without("temp", "carrier", "dest"))
+    specification = declared_specification(without("distance", "carrier", "dest"))
     assert version_rows(specification, snapshot, None, rows) is rows
 
 
 def test_rows_are_read_at_the_version_of_the_snapshot(real_lake, taken):
     snapshot, rows = taken
     day = date(2013, 1, 1)
-    changed = real_lake.read("flight_features", [day]).assign(temp=-99.0)
+    changed = real_lake.read("flight_features", [day]).assign(distance=-99.0)
     real_lake.publish("flight_features", changed, [day], metadata={})
     read = version_rows(declared_specification(DELAY), snapshot, real_lake, rows)
-    assert (read["temp"] != -99.0).all()
+    assert (read["distance"] != -99.0).all()
 
 
 def test_rows_with_other_keys_are_refused(real_lake, taken):
