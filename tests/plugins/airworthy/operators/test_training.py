@@ -297,11 +297,11 @@ def test_candidate_is_compared_with_the_champion_that_serves(
     made = run_until_evaluation(use_case, first)
     gate(use_case, first, **made)
     later = context({"run_id": "manual__2"})
+    declare(small(use_case.name, gates=(Improvement(metric="roc_auc"),)))
     made_later = run_until_evaluation(use_case, later)
     assert made_later["evidence"]["champion"] is None
     promote(database, use_case, register(use_case, first, **made))
     assert register(use_case, first, **made) == 1
-    declare(small(use_case.name, gates=(Improvement(metric="roc_auc"),)))
     with pytest.raises(GateFailed, match=r"improvement_roc_auc: inconclusive: .*on champion 1"):
         register(use_case, later, **made_later)
     assert [entry["event"] for entry in events(database, use_case)] == [
