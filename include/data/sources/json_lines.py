@@ -8,6 +8,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyarrow import json
 
 from include.data.lake.dtypes import TYPES
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 PART_BYTES = 1 << 19
 # Python refuses to convert longer texts to integers.
 MAX_INTEGER_DIGITS = 40
+# Brackets in a line that Arrow may parse: it has no limit, and too deep a line exhausts its stack.
+MAX_BRACKETS = 500
 
 
 def parse_json_lines(chunks: Iterable[bytes], layout: Layout) -> Iterator[Block]:
@@ -81,6 +84,8 @@ class _JsonParser:
         # With a line end in an object, or two objects in a line, the numbers differ.
         if not is_regular or n_borders != n_lines - 1 or b"\r" in content.replace(b"\r\n", b""):
             return None
+        if _may_be_too_deep(content, n_lines):
+            return None
         fields = [
             pa.field(self.layout.names_in_file[column.name], _json_type(column.dtype))
             for column in self.layout.columns
@@ -90,7 +95,7 @@ class _JsonParser:
             table = json.read_json(BytesIO(content), parse_options=options)
         except pa.ArrowException:
             return None
-        if table.num_rows != n_lines:
+        if table.num_rows != n_lines or not all(map(_is_finite, table.columns)):
             return None
         self._record_names(table, content)
         return read_table(table, self.layout.columns, self.layout.spelling, self.layout.names_in_file)
@@ -144,6 +149,20 @@ def _json_type(dtype: str) -> pa.DataType:
     return pa.string() if dtype == "timestamp" else TYPES[dtype]
 
 
+def _may_be_too_deep(content: bytes, n_lines: int) -> bool:
+    """Return whether a line has so many brackets that it may be nested too deeply."""
+    if content.count(b"{") + content.count(b"[") <= n_lines + MAX_BRACKETS:
+        return False
+    return any(line.count(b"{") + line.count(b"[") > MAX_BRACKETS for line in content.splitlines())
+
+
+def _is_finite(values: pa.ChunkedArray) -> bool:
+    """Return whether each number fits a double: Arrow rounds the others to infinity."""
+    if not pa.types.is_floating(values.type):
+        return True
+    return bool(pc.all(pc.is_finite(values)).as_py() is not False)
+
+
 class _NoObject(Exception):
     """A line is no object with each key once; the message says why."""
 
@@ -171,7 +190,9 @@ def _parse_object(line: str) -> dict[str, Any]:
 
 
 def _exact_integer(text: str) -> int | Decimal:
-    return int(text) if len(text) <= MAX_INTEGER_DIGITS else Decimal(text)
+    # An integer of Python has no negative zero, which a double has.
+    is_integer = len(text) <= MAX_INTEGER_DIGITS and text != "-0"
+    return int(text) if is_integer else Decimal(text)
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -96,3 +96,22 @@ def test_names_in_the_file_are_renamed():
 def test_missing_column_is_unreadable():
     with pytest.raises(Unreadable, match="lacks level; it has id, count"):
         parse(['{"id": "a", "count": 1}'])
+
+
+@pytest.mark.parametrize("depth", [400, 100_000])
+def test_deeply_nested_value_ends_neither_process_nor_others(depth):
+    nested = f'{{"id": "n", "count": 1, "level": 1, "more": {"[" * depth}{"]" * depth}}}'
+    frame, _ = parse([*GOOD, nested])
+    assert frame["count"].tolist()[:200] == [2**53 + number for number in range(200)]
+    reasons = [MalformedLine.from_json(line).reason for line in frame[MALFORMED].dropna()]
+    assert reasons == (["it is no JSON: it is nested too deeply"] if depth > 1_000 else [])
+
+
+@pytest.mark.parametrize("number", ["-0", "1.7976931348623159e308"])
+def test_number_is_the_same_whatever_its_neighbours_are(number):
+    line = f'{{"id": "z", "count": 1, "level": {number}}}'
+    alone, _ = parse([line])
+    beside, _ = parse([line, '{"id": 7, "count": 1, "level": 1}'])
+    assert repr(alone["level"][0]) == repr(beside["level"][0])
+    misfits = [misfits_by_column(frame[MISFITS]).get("level", {}) for frame in (alone, beside)]
+    assert [str(values.get(0)) for values in misfits] == [str(misfits[0].get(0))] * 2
