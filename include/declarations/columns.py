@@ -95,6 +95,23 @@ class Column(Declaration):
         outside = [str(value) for value in numbers if not low <= value <= high]
         if outside and not wrong:
             yield f"allowed: {', '.join(outside)} is outside of minimum and maximum"
+        impossible = [repr(value) for value in self.allowed if not _may_occur(value, self.dtype)]
+        if impossible and not wrong:
+            yield f"allowed: no row has {', '.join(impossible)}, which the reader takes for null or refuses"
+
+
+def _may_occur(value: float | str, dtype: str) -> bool:
+    """Return whether a value of the type may be in a column."""
+    if isinstance(value, str):
+        # An empty text is null; U+0000 and half a surrogate pair are refused.
+        return bool(value) and not any(_is_refused(letter) for letter in value)
+    if dtype == "integer":
+        return -INTEGER_LIMIT <= value < INTEGER_LIMIT
+    return not _exceeds_doubles(value)
+
+
+def _is_refused(letter: str) -> bool:
+    return letter == "\0" or "\ud800" <= letter <= "\udfff"
 
 
 def _exceeds_doubles(bound: float | None) -> bool:

@@ -132,6 +132,20 @@ class Dataset(Declaration):
             return
         types = {column.name: column.dtype for column in self.columns}
         require_known(self.source.rename.values(), types, "source.rename")
+        renamed = set(self.source.rename.values())
+        for name, column in self.source.rename.items():
+            if name in types and name not in renamed:
+                raise ValueError(
+                    f"source.rename: {name} of the file would be two columns, {column} and {name}; rename "
+                    f"another one to {name}, or remove {name} from columns"
+                )
+        for declared in self.columns:
+            null = sorted({*(declared.allowed or ())} & {*self.source.nulls}, key=str)
+            if null:
+                raise ValueError(
+                    f"columns.{declared.name}.allowed: {', '.join(null)} is null by source.nulls; remove it "
+                    "from one of them"
+                )
         split_by = self.source.split_by
         if split_by is None:
             return

@@ -22,6 +22,10 @@ IMPOSSIBLE = {
     "bounds without an integer": ({"dtype": "integer", "minimum": 0.2, "maximum": 0.8}, "no integer"),
     "bound above 64 bits": ({"dtype": "integer", "minimum": 2**63}, "no integer from 9223372036854775808"),
     "bounds that cross": ({"dtype": "number", "minimum": 2, "maximum": 1}, "minimum 2 is above maximum 1"),
+    "text that is null": ({"dtype": "string", "allowed": ("a", "")}, "allowed: no row has ''"),
+    "text that is refused": ({"dtype": "string", "allowed": ("\ud800", "a\0")}, "allowed: no row has"),
+    "integer above 64 bits": ({"dtype": "integer", "allowed": (2**63,)}, "no row has 9223372036854775808"),
+    "number above all": ({"dtype": "number", "allowed": (1, 10**400)}, "allowed: no row has 1000"),
     "two at once": (
         {"dtype": "string", "minimum": 0, "maximum_nulls": 0.5}, "no bounds.*; maximum_nulls: ",
     ),
@@ -40,7 +44,8 @@ def test_promise_that_no_value_can_keep_names_the_column(case):
     [
         {"dtype": "integer", "allowed": (1, 2, 3), "minimum": 0},
         {"dtype": "number", "allowed": (0.5, 1)},
-        {"dtype": "string", "allowed": ("a",)},
+        {"dtype": "string", "allowed": ("a", "😀", " ")},
+        {"dtype": "integer", "allowed": (-(2**63), 2**63 - 1)},
         {"dtype": "integer", "minimum": 2**63 - 1},
         {"dtype": "integer", "maximum": 9007199254740993},
         {"dtype": "number", "minimum": 0.2, "maximum": 0.8},
