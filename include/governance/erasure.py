@@ -204,7 +204,9 @@ def _entity_keys(stores: EntityStores, view: str, entity: Entity) -> list[dict[s
     types = {column.name: column.dtype for column in declared.columns}
     if key_columns == [entity.column]:
         is_number = types[entity.column] == "integer"
-        return [{entity.column: int(entity.value) if is_number else entity.value}]
+        key = logged_requests.as_integer(entity.value) if is_number else entity.value
+        # A text that is no integer is the key of no row.
+        return [] if key is None else [{entity.column: key}]
     if stores.lake.version(view) is None:
         return []
     columns = list(dict.fromkeys([*key_columns, entity.column]))

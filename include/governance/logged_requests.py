@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import and_, delete, or_, select, update
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Engine, RowMapping
 
+_INTEGER = re.compile(r"-?[0-9]{1,19}")
 KEY = ("use_case", "request_id", "version", "role")
 
 
@@ -76,5 +78,11 @@ def _erase(connection: Connection, request: RowMapping, column: str, forms: Sequ
 
 def _forms(value: str, key: str) -> list[Any]:
     """Return how the value may be logged: as text, as a number, and as a pseudonym."""
+    number = as_integer(value)
     forms: list[Any] = [value, pseudonym(value, key)]
-    return [*forms, int(value)] if value.lstrip("-").isdecimal() else forms
+    return forms if number is None else [*forms, number]
+
+
+def as_integer(value: str) -> int | None:
+    """Return the integer that a value, as text, is; None if it is none."""
+    return int(value) if _INTEGER.fullmatch(value) else None

@@ -113,3 +113,16 @@ def test_unknown_column_is_refused(stores, lake):
 def test_erasure_without_a_reason_is_refused(stores, features):
     with pytest.raises(DataError, match="--reason"):
         erase_entity(stores, ANN, plan_erasure(stores, ANN), actor="cli:bob", reason=" ")
+
+
+@pytest.mark.parametrize("value", ["ann", "--5", "٣", "4.0"])
+def test_text_erases_no_integer_key(stores, lake, publish, value):
+    columns = (VIEW.columns[0].model_copy(update={"dtype": "integer"}), *VIEW.columns[1:])
+    view = VIEW.model_copy(update={"columns": columns})
+    times = pd.to_datetime(["2013-07-01T10:00Z"])
+    publish(view.name, person=[4], visited_at=times, amount=[1.0], visits_known_at=times)
+    stores = replace(stores, declared=Catalog({}, {view.name: view}, {}))
+    entity = Entity("person", value)
+    online = erase_entity(stores, entity, plan_erasure(stores, entity), actor="cli:bob", reason="a request")
+    assert [erasure.keys for erasure in online] == [0]
+    assert lake.read(view.name)["person"].tolist() == [4]
