@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any
 
-from typer import Option, Typer
+from typer import BadParameter, Option, Typer
 
 from include.cli.governance.features import ViewName
 from include.cli.options import AsJson
@@ -61,6 +61,8 @@ def rebuild(view: ViewName, first: Bound = "", last: Bound = "", *, as_json: AsJ
     from include.settings import settings
     from include.stack.airflow_api import AirflowApi
 
+    if last and not first:
+        raise BadParameter("--last needs --first: without both, all stale partitions are built again.")
     if first:
         ranges = [f"{first}..{last}" if last else first]
     else:

@@ -62,3 +62,11 @@ def test_a_range_is_rebuilt_whatever_its_code(publish, api, airworthy):
     assert airworthy("features", "rebuild", "flight_features", *options).value == [
         {"partitions": "2013-01-02..2013-01-04", "run": "manual__1", "link": "http://airflow/run"}
     ]
+
+
+def test_end_of_a_range_without_its_begin_is_refused(publish, api, airworthy):
+    publish("old", DAYS)
+    result = airworthy("features", "rebuild", "flight_features", "--last", "2013-01-02")
+    assert result.code == 2
+    assert "--last needs --first" in result.err
+    api.trigger.assert_not_called()
