@@ -27,7 +27,10 @@ NO_ZONE = (
     "`time_zone` of the source, or have it write the zone"
 )
 NO_DAY = "a day or time that does not exist, or is not between the years 1 and 9999; correct it in the source"
-TIME_FORMAT = "not in ISO 8601; declare `time_format` of the source as it writes times"
+TIME_FORMAT = (
+    "not in ISO 8601 or the declared `time_format`, or a local time that the clocks of the zone show two "
+    "times or never; declare `time_format` of the source as it writes times, or have it write the zone"
+)
 NO_MOMENT = "a text that is no time; correct it in the source"
 SECONDS = "a number, not a time; convert it in the source, such as seconds since 1970"
 NO_TRUTH = "not true, false, 1 or 0; convert it in the source, or declare the column as string or number"
