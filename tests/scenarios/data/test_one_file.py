@@ -19,7 +19,10 @@ ONE_FILE = """
     DATASET = Dataset(
         name="customers", owner="ann", description="Customers.", source=FileSource(path="customers.csv"),
         whole=True, key=("id",),
-        columns=(Column(name="id", dtype="integer"), Column(name="fee", dtype="number")),
+        columns=(
+            Column(name="id", dtype="integer"), Column(name="fee", dtype="number"),
+            Column(name="spent", dtype="number"),
+        ),
     )
     FEATURE_VIEW = FeatureView(
         name="customer_features", owner="ann", description="Customers.",
@@ -28,7 +31,7 @@ ONE_FILE = """
     )
     USE_CASE = UseCase(
         name="worth", owner="ann", description="Worth.", task="regression", feature_view="customer_features",
-        features=("fee",), label=Label(dataset="customers", column="fee"), metric="mae",
+        features=("fee",), label=Label(dataset="customers", column="spent"), metric="mae",
         gates=(Threshold(metric="mae", maximum=9),), prediction_range=(0, 10), split=Split(by="entity"),
     )
     def build_model(): ...
@@ -68,7 +71,7 @@ MISFITS = {
     ),
     "another key": ('key=("id",)', 'key=("id", "fee")', "entity: without a time there is one row of each id"),
     "label elsewhere": (
-        'Label(dataset="customers", column="fee")',
+        'Label(dataset="customers", column="spent")',
         'Label(dataset="sales", column="price")',
         "label.dataset: rows without a time have their label beside them, in customers",
     ),

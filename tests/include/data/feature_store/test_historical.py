@@ -1,15 +1,21 @@
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pandas as pd
 import pytest
 
+from include.data.feature_store import client
 from include.data.feature_store.historical import historical
 from include.data.lake import partition_columns
 from include.data.lake.delta_tables import Lake
-from include.declarations import Column, FeatureView, ViewSource
+from include.declarations import Column, FeatureView, Online, ViewSource
 from include.errors import DataError, PartitionMissing
 from tests.include.data.conftest import DAYS
 from tests.include.data.feature_store.rivers import LEVELS, MOMENT, entity_rows, publish
+
+MICROSECOND = timedelta(microseconds=1)
+RIVERS = ["Rhine", "Elbe"]
 
 
 def test_the_past_is_joined_as_of_each_row_s_moment(lake):
@@ -137,3 +143,36 @@ def test_an_entity_of_another_type_is_an_error(lake):
     rows = entity_rows((7, "2013-01-02T00:00:00Z"))
     with pytest.raises(DataError, match="river of the entities has type int64, and string in the view"):
         historical(LEVELS, lake, rows)
+
+
+def offline(lake, moment, view=LEVELS):
+    rows = historical(view, lake, entity_rows(*((river, moment) for river in RIVERS)), columns=["level"])
+    return [None if pd.isna(level) else int(level) for level in rows["level"]]
+
+
+def online(database_url):
+    with client.open_store(database_url) as opened:
+        levels = client.look_up(opened, LEVELS, {"river": RIVERS})["level"]
+    return [None if pd.isna(level) else int(level) for level in levels]
+
+
+def test_offline_equals_online_when_a_day_leaves_the_store(lake, database_url):
+    border = pd.Timestamp(DAYS[2], tz="UTC")
+    publish(lake, DAYS[0], ["Rhine"], 1)
+    publish(lake, DAYS[1], ["Elbe"], 2)
+    client.materialise_view(LEVELS, lake, database_url)
+    assert online(database_url) == offline(lake, border - MICROSECOND) == [1, 2]
+    # At its begin the third day is there, and the first one leaves.
+    publish(lake, DAYS[2], ["Oder"], 3)
+    client.materialise_view(LEVELS, lake, database_url)
+    assert online(database_url) == offline(lake, border) == [None, 2]
+    assert offline(lake, border - MICROSECOND) == [1, 2]
+
+
+def test_view_that_is_not_online_has_no_age_limit(lake):
+    for day, river in zip(DAYS, ("Rhine", "Elbe", "Oder"), strict=True):
+        publish(lake, day, [river], 1)
+    late = pd.Timestamp("2014-01-01", tz="UTC")
+    assert offline(lake, late) == [None, 1]
+    assert offline(lake, late, LEVELS.model_copy(update={"online": None})) == [1, 1]
+    assert offline(lake, late, LEVELS.model_copy(update={"online": Online(days=3)})) == [1, 1]
