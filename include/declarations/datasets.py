@@ -140,7 +140,7 @@ class Dataset(Declaration):
                     f"another one to {name}, or remove {name} from columns"
                 )
         for declared in self.columns:
-            null = sorted({*(declared.allowed or ())} & {*self.source.nulls}, key=str)
+            null = [marker for marker in self.source.nulls if marker in (declared.allowed or ())]
             if null:
                 raise ValueError(
                     f"columns.{declared.name}.allowed: {', '.join(null)} is null by source.nulls; remove it "
