@@ -110,8 +110,8 @@ def test_deeply_nested_value_ends_neither_process_nor_others(depth):
 @pytest.mark.parametrize("number", ["-0", "1.7976931348623159e308"])
 def test_number_is_the_same_whatever_its_neighbours_are(number):
     line = f'{{"id": "z", "count": 1, "level": {number}}}'
-    alone, _ = parse([line])
-    beside, _ = parse([line, '{"id": 7, "count": 1, "level": 1}'])
-    assert repr(alone["level"][0]) == repr(beside["level"][0])
-    misfits = [misfits_by_column(frame[MISFITS]).get("level", {}) for frame in (alone, beside)]
+    first, _ = parse([line])
+    second, _ = parse([line, '{"id": 7, "count": 1, "level": 1}'])
+    assert repr(first["level"][0]) == repr(second["level"][0])
+    misfits = [misfits_by_column(frame[MISFITS]).get("level", {}) for frame in (first, second)]
     assert [str(values.get(0)) for values in misfits] == [str(misfits[0].get(0))] * 2
