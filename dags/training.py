@@ -4,6 +4,9 @@
 Train a candidate every night, or on demand as of a day: take a snapshot, train, evaluate on later rows, judge
 by every gate, certify, register. A certified candidate starts its deployment; a backfilled one does not.
 
+With `experiment`, other `parameters`, `features` or days are trained, judged and compared with the champion,
+and the later tasks are skipped: `airworthy experiments compare MODEL` shows such runs side by side.
+
 **If a task fails:**
 
 - `snapshot`: there are not enough days with labels; check the runs of the ingestions.
@@ -22,7 +25,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import CronTriggerTimetable, Param, chain, dag
+from airflow.sdk import CronTriggerTimetable, chain, dag
 
 from airworthy.defaults import DAG_DEFAULTS, START, default_args, is_needed, with_params
 from airworthy.operators.approval import CandidateApprovalOperator
@@ -31,6 +34,7 @@ from airworthy.operators.gate import ModelGateOperator
 from airworthy.operators.registration import RegisterModelOperator
 from airworthy.operators.training import EvaluateModelOperator, TakeSnapshotOperator, TrainModelOperator
 from airworthy.operators.tuning import TuneModelOperator
+from airworthy.training_params import training_params
 from include.catalog import catalog
 
 if TYPE_CHECKING:
@@ -41,12 +45,6 @@ if TYPE_CHECKING:
 
 def training_dag(use_case: UseCase) -> DAG:
     """Build the training DAG of one use case."""
-    as_of = Param(
-        None,
-        type=["null", "string"],
-        format="date",
-        description="Use only data from before this day; empty: the newest day whose labels have landed",
-    )
 
     @dag(
         dag_id=f"{use_case.name}_training",
@@ -79,7 +77,7 @@ def training_dag(use_case: UseCase) -> DAG:
         announce = AnnounceCandidateOperator(task_id="announce", use_case=name, version=register.output)
         chain(snapshot, train, evaluate, gate, approve, register, announce)
 
-    return with_params(training(), {"as_of": as_of})
+    return with_params(training(), training_params(use_case))
 
 
 for use_case in catalog().use_cases.values():

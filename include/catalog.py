@@ -178,6 +178,10 @@ class Catalog:
         """Return the features of a use case and the rows that they are joined to."""
         return FeatureSelection.of(use_case, self.feature_views, self.datasets)
 
+    def check_features(self, use_case: UseCase, root: str = "include") -> None:
+        """Raise DeclarationError if a feature, or a column that a gate needs, cannot be used."""
+        _check_features(use_case, self.features_of(use_case), self.feature_views, root)
+
 
 _READER = ModuleReader([f"include.{kind}" for kind in PACKAGES], lambda: discover("include"))
 
@@ -306,13 +310,17 @@ def _check_use_case(
     consistency.require_name(case.label.dataset, datasets, "label.dataset")
     selection = FeatureSelection.of(case, views, datasets)
     checks = [
-        lambda: consistency.check_features(
-            case, selection, views, has_build=lambda name: _has_build(name, root)
-        ),
+        lambda: _check_features(case, selection, views, root),
         lambda: consistency.check_label(case, datasets[case.label.dataset], selection),
         *(lambda name=name: check_split(case, views[name]) for name in case.feature_views),
     ]
     consistency.require_all(checks)
+
+
+def _check_features(
+    case: UseCase, selection: FeatureSelection, views: Mapping[str, FeatureView], root: str
+) -> None:
+    consistency.check_features(case, selection, views, has_build=lambda name: _has_build(name, root))
 
 
 def _has_build(view: str, root: str) -> bool:

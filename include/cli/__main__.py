@@ -14,6 +14,7 @@ from include.cli import (
     champion,
     compose,
     demo,
+    experiments,
     explain,
     features,
     lineage,
@@ -68,6 +69,7 @@ app.add_typer(lineage.app, name="lineage", rich_help_panel=MODELS)
 app.add_typer(certificates.app, name="certificate", rich_help_panel=MODELS)
 app.add_typer(explain.app)
 app.add_typer(backtest.app)
+app.add_typer(experiments.app, name="experiments", rich_help_panel=MODELS)
 app.add_typer(quarantine.app, name="quarantine", rich_help_panel=MODELS)
 app.add_typer(features.app)
 app.add_typer(datasets.app, name="datasets", rich_help_panel=MODELS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -9,7 +10,9 @@ from urllib.parse import quote
 from airflow.sdk import conf
 
 from include import partitions
+from include.declarations.experiments import Experiment
 from include.errors import DataError, ReleaseError
+from include.modeling.registry.run_keys import EXPERIMENT
 
 if TYPE_CHECKING:
     from airflow.sdk import Asset, Context
@@ -18,6 +21,9 @@ if TYPE_CHECKING:
     from include.declarations import Dataset, FeatureView, UseCase
     from include.modeling.registry.provenance import Provenance
     from include.partitions import Calendar, Partition
+
+# MLflow's limit.
+MAX_TAG_LENGTH = 5_000
 
 
 def dag_run_key(context: Context) -> str:
@@ -47,6 +53,15 @@ def is_scheduled(context: Context) -> bool:
     return context["dag_run"].run_type == "scheduled"
 
 
+def experiment(context: Context) -> Experiment | None:
+    """
+    Return what the run changes of the declaration as an experiment; None if it is none.
+
+    :raises DeclarationError: if the run has such changes, but is no experiment
+    """
+    return Experiment.of(context["params"])
+
+
 def as_of(context: Context, requested: str) -> date | None:
     """
     Return the day before which the training data ends, or None for the newest data.
@@ -61,15 +76,22 @@ def as_of(context: Context, requested: str) -> date | None:
 
 def tags(context: Context, use_case: UseCase, snapshot: Snapshot, made_from: Provenance) -> dict[str, str]:
     """Return the tags of the MLflow run: those of the attempt, and what the model is trained from."""
-    return attempt_tags(context) | {
-        "airworthy.use_case": use_case.name,
-        "airworthy.owner": use_case.owner,
-        "airworthy.as_of": snapshot.as_of.isoformat(),
-        "airworthy.days": "..".join(snapshot.days),
-        "airworthy.snapshot": snapshot.digest,
-        "airworthy.code_version": made_from.code_version,
-        "airworthy.lock_hash": made_from.lock_hash,
-    }
+    changes = experiment(context)
+    experiment_tags = {EXPERIMENT: changes.to_json()} if changes else {}
+    return (
+        attempt_tags(context)
+        | experiment_tags
+        | {
+            "airworthy.use_case": use_case.name,
+            "airworthy.owner": use_case.owner,
+            "airworthy.as_of": snapshot.as_of.isoformat(),
+            "airworthy.days": "..".join(snapshot.days),
+            "airworthy.features": json.dumps(use_case.features)[:MAX_TAG_LENGTH],
+            "airworthy.snapshot": snapshot.digest,
+            "airworthy.code_version": made_from.code_version,
+            "airworthy.lock_hash": made_from.lock_hash,
+        }
+    )
 
 
 def attempt_tags(context: Context) -> dict[str, str]:

@@ -125,7 +125,8 @@ def test_default_parameters_of_scheduled_dags_are_valid(bag):
     for dag in bag.dags.values():
         if dag.timetable.can_be_scheduled:
             valid.update(dag.params.validate())
-    assert valid == {"as_of", "first", "last", "version"}
+    experiment = {"experiment", "parameters", "features", "first_day"}
+    assert valid == {"as_of", "first", "last", "version"} | experiment
 
 
 def test_parameters_of_a_dag_are_not_copied_into_its_tasks(bag):

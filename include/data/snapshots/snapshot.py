@@ -87,14 +87,21 @@ class Snapshot:
             raise DataError(f"{text[:200]!r} is not a snapshot: {error}. Create a new one.") from error
 
 
-def create(use_case: UseCase, lake: Lake, as_of: date | None, *, declared: Catalog | None = None) -> Snapshot:
+def create(
+    use_case: UseCase,
+    lake: Lake,
+    as_of: date | None,
+    *,
+    first_day: date | None = None,
+    declared: Catalog | None = None,
+) -> Snapshot:
     """
     Create a snapshot of the data that was available at the begin of `as_of` in UTC, by default with the
     newest labels.
 
     Its days are those before `as_of` that have features and for which the share of rows whose labels had
-    landed by then is at least `minimum_completeness` of the label, and which the same code built. Of undated
-    features, it is the day on which they landed last.
+    landed by then is at least `minimum_completeness` of the label, and which the same code built. Days before
+    `first_day` are not used. Of undated features, it is the day on which they landed last.
 
     Raises
     ------
@@ -108,17 +115,16 @@ def create(use_case: UseCase, lake: Lake, as_of: date | None, *, declared: Catal
     usable_from = specification.availability.usable_from
     versions = {table: _version(lake, table) for table in (*selection.tables, use_case.label.dataset)}
     spine = selection.spine
-    spine_days = lake.days(spine.table, version=versions[spine.table])
+    begin = first_day or date.min
+    spine_days = [day for day in lake.days(spine.table, version=versions[spine.table]) if day >= begin]
     completeness = label_completeness(use_case, spine, lake, spine_days, versions=versions)
-    minimum = use_case.label.minimum_completeness
-    labelled = {day for day, counts in completeness.items() if counts.share >= minimum}
+    labelled = _labelled_days(use_case, completeness)
     if as_of is None and labelled:
         as_of = usable_from(max(labelled))
     due = [day for day in completeness if as_of and usable_from(day) <= as_of]
     # Undated rows replace all that landed before.
     due = due if use_case.split.by == "time" else due[-1:]
-    labelled_days = [day for day in due if day in labelled]
-    days = select_days(use_case, lake, labelled_days, versions=versions)
+    days = select_days(use_case, lake, [day for day in due if day in labelled], versions=versions)
     if as_of is None or not days:
         raise PartitionMissing(_explain_no_days(use_case, as_of, completeness))
     snapshot = Snapshot(
@@ -130,10 +136,7 @@ def create(use_case: UseCase, lake: Lake, as_of: date | None, *, declared: Catal
         completeness=share_landed(completeness[day] for day in days),
         excluded_days=tuple(day.isoformat() for day in due if day not in set(days)),
     )
-    frame = _read_rows(specification, snapshot, lake)
-    missing = {name for name in specification.features if frame[name].isna().any()}
-    frozen = specification.with_missing(missing)
-    return replace(snapshot, rows=len(frame), digest=_digest(frame), specification=frozen)
+    return _with_rows(snapshot, specification, lake)
 
 
 def read_snapshot(
@@ -170,6 +173,19 @@ def read_snapshot(
 def row_hashes(frame: pd.DataFrame) -> np.ndarray[Any, np.dtype[np.uint64]]:
     """Return a hash (n,) of each row's values, the same on every machine and in every process."""
     return np.asarray(pd.util.hash_pandas_object(frame, index=False), dtype=np.uint64)
+
+
+def _labelled_days(use_case: UseCase, completeness: Mapping[date, Completeness]) -> set[date]:
+    minimum = use_case.label.minimum_completeness
+    return {day for day, counts in completeness.items() if counts.share >= minimum}
+
+
+def _with_rows(snapshot: Snapshot, specification: Specification, lake: Lake) -> Snapshot:
+    """Return the snapshot with number and digest of its rows, and what is missing in them."""
+    frame = _read_rows(specification, snapshot, lake)
+    missing = {name for name in specification.features if frame[name].isna().any()}
+    frozen = specification.with_missing(missing)
+    return replace(snapshot, rows=len(frame), digest=_digest(frame), specification=frozen)
 
 
 def _named_tables(use_case: UseCase, versions: Mapping[str, int]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from include.errors import DataError
 from include.modeling.evaluation.evidence import Evidence
 from include.modeling.gates import report as gate_report
 from include.modeling.pipeline.workspace import EVIDENCE
-from include.modeling.registry.run_keys import SUPERSEDED_BY
+from include.modeling.registry.run_keys import EXPERIMENT, SUPERSEDED_BY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -123,7 +123,7 @@ class Backtest:
 
 def run_backtest(tracking: Tracking, use_case: UseCase, first: date, last: date) -> Backtest:
     """
-    Return the results of the trainings as of every day from `first` to `last`.
+    Return the results of the trainings as of every day from `first` to `last`; experiments are left out.
 
     Raises
     ------
@@ -133,7 +133,7 @@ def run_backtest(tracking: Tracking, use_case: UseCase, first: date, last: date)
     runs_by_day: dict[str, list[Run]] = {}
     query = "tags.`airworthy.as_of` LIKE '____-%'"
     for run in tracking.search_runs(use_case.name, query, newest=MAX_RUNS):
-        if SUPERSEDED_BY not in run.data.tags:
+        if SUPERSEDED_BY not in run.data.tags and EXPERIMENT not in run.data.tags:
             runs_by_day.setdefault(run.data.tags["airworthy.as_of"], []).append(run)
     n_days = (last - first).days + 1
     days = [f"{first + timedelta(days=offset)}" for offset in range(n_days)]

@@ -13,9 +13,12 @@ from include.modeling.evaluation.metrics import METRIC_FUNCTIONS
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from include.declarations import Metric
+    from include.declarations import Metric, UseCase
     from include.modeling.evaluation.bootstrap import UnitBootstrap, Values
     from include.modeling.evaluation.context import EvaluationContext
+
+# Of each bound of a gain that no gate asks for.
+DEFAULT_CONFIDENCE = 0.95
 
 
 def compare_with_champion(
@@ -26,7 +29,7 @@ def compare_with_champion(
     attempt: int = 1,
 ) -> ChampionComparison | None:
     """
-    Return the champion's metrics, and the gains on it that the gates ask for.
+    Return the champion's metrics, and the gains on it: in the use case's metric, and those that gates need.
 
     Parameters
     ----------
@@ -51,16 +54,14 @@ def compare_with_champion(
             version=champion.version, metrics={}, gains=(), overlap=overlap, problem=champion.problem
         )
     gains = []
-    for gate in context.use_case.gates:
-        if not isinstance(gate, Improvement):
-            continue
-        if gate.metric in metrics["test"] and gate.metric in metrics["champion"]:
+    for metric, confidence in _requested_gains(context.use_case):
+        if metric in metrics["test"] and metric in metrics["champion"]:
             gain = paired_gain(
-                gate.metric,
+                metric,
                 context.test.target,
                 context.test.predictions,
                 champion.predictions,
-                confidence=gate.confidence,
+                confidence=confidence,
                 units=context.units,
                 attempt=attempt,
             )
@@ -68,6 +69,14 @@ def compare_with_champion(
     return ChampionComparison(
         version=champion.version, metrics=metrics["champion"], gains=tuple(gains), overlap=overlap
     )
+
+
+def _requested_gains(use_case: UseCase) -> list[tuple[Metric, float]]:
+    """Return metric and confidence of each gain that a gate needs, and that of the use case's metric."""
+    requested = [(gate.metric, gate.confidence) for gate in use_case.gates if isinstance(gate, Improvement)]
+    if use_case.metric not in dict(requested):
+        requested.append((use_case.metric, DEFAULT_CONFIDENCE))
+    return requested
 
 
 def paired_gain(

@@ -15,6 +15,8 @@ KEY = "airworthy.key"
 SUPERSEDES = "airworthy.supersedes"
 SUPERSEDED_BY = "airworthy.superseded_by"
 REPLACES = "airworthy.replaces_deleted"
+# Tag of the run of an experiment: what it changes, as JSON.
+EXPERIMENT = "airworthy.experiment"
 
 log = logging.getLogger(__name__)
 

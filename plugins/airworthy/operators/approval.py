@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
+from airflow.sdk.exceptions import AirflowSkipException
 
 from airworthy import run_context
 from airworthy.hooks.airworthy_database import AirworthyDatabaseHook
@@ -91,6 +92,8 @@ class CandidateApprovalOperator(ApprovalOperator):
     """
     Wait for the approval of a candidate with an inconclusive blocking gate; without one, succeed at once.
 
+    Of an experiment, this task and all that follow are skipped.
+
     The form shows the report of the gates. Without an answer within `response_timeout` the candidate is
     rejected. In the environments that `rollout.approval` names, the person who triggered the training may not
     approve it. The answer is recorded in the ledger; the XCom holds an approval for each gate.
@@ -125,6 +128,8 @@ class CandidateApprovalOperator(ApprovalOperator):
 
     def execute(self, context: Context) -> Any:
         """Ask for the approval if a gate is inconclusive."""
+        if run_context.experiment(context) is not None:
+            raise AirflowSkipException("An experiment is neither approved nor registered.")
         if not self.question:
             return []
         self.body = self.question["page"]

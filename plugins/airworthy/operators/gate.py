@@ -18,7 +18,8 @@ class ModelGateOperator(ModelOperator):
 
     The XCom `verdicts` holds all verdicts, and the ledger the refusal, before the task fails. Where a
     blocking gate is inconclusive, the XCom is the question for `CandidateApprovalOperator`; in a backfill no
-    person is asked, and the candidate is refused.
+    person is asked, and the candidate is refused. An experiment is neither refused nor approved: its verdicts
+    are recorded with its MLflow run only.
 
     Example::
 
@@ -44,6 +45,8 @@ class ModelGateOperator(ModelOperator):
             page = register.record_verdicts(workspace, candidate, verdicts, evidence)
         plain_verdicts = [asdict(verdict) for verdict in verdicts]
         context["ti"].xcom_push("verdicts", plain_verdicts)
+        if run_context.experiment(context) is not None:
+            return None
         open_gates: list[str] = []
         if not run_context.is_backfill(context):
             open_gates = [verdict.gate for verdict in gates.inconclusive(verdicts)]

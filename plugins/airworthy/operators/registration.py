@@ -6,6 +6,8 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from airflow.sdk.exceptions import AirflowSkipException
+
 from airworthy import run_context
 from airworthy.links import MlflowRunLink, ModelCardLink
 from airworthy.operators.base import ModelOperator, fails_run
@@ -25,7 +27,8 @@ class RegisterModelOperator(ModelOperator):
     Certify and register a candidate that passed its gates; the XCom is its version.
 
     A retry finds the version that an earlier try created. If another version became the champion since the
-    evaluation, the candidate is compared with that one first.
+    evaluation, the candidate is compared with that one first. An experiment is not registered: the task is
+    skipped, also when a person starts it alone.
 
     Example::
 
@@ -57,6 +60,8 @@ class RegisterModelOperator(ModelOperator):
         from include.modeling.registration import model_card, register
         from include.modeling.registry.provenance import current_provenance
 
+        if run_context.experiment(context) is not None:
+            raise AirflowSkipException("An experiment is not registered.")
         candidate = self.candidate_trained()
         evidence = Evidence(**self.evidence)
         approvals = self.approvals or ()

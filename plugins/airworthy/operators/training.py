@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from airflow.sdk import Context, XComArg
 
     from include.data.snapshots.snapshot import Snapshot
+    from include.declarations import UseCase
+    from include.declarations.experiments import Experiment
 
 
 class TakeSnapshotOperator(ModelOperator):
@@ -27,7 +29,7 @@ class TakeSnapshotOperator(ModelOperator):
 
     It holds how complete its labels are and which days have too few; PostgreSQL keeps it for lineage.
     A nightly run without newer rows than those of the champion, and without a change of what is declared, is
-    skipped.
+    skipped. In an experiment, the snapshot has its features and days, and all later tasks read them there.
 
     Example::
 
@@ -50,6 +52,9 @@ class TakeSnapshotOperator(ModelOperator):
         from include.data.snapshots import snapshot as snapshots
 
         use_case = catalog().use_cases[self.use_case]
+        experiment = run_context.experiment(context)
+        if experiment is not None:
+            use_case = self._changed(use_case, experiment)
         lake = LakeHook(self.lake_conn_id).lake
         if run_context.is_scheduled(context):
             for table in (*use_case.feature_views, use_case.label.dataset):
@@ -57,7 +62,9 @@ class TakeSnapshotOperator(ModelOperator):
                     raise AirflowSkipException(
                         f"{table} was never published: there are no rows to learn from."
                     )
-        snapshot = snapshots.create(use_case, lake, run_context.as_of(context, self.as_of))
+        first_day = experiment.first_day if experiment else None
+        as_of = run_context.as_of(context, self.as_of)
+        snapshot = snapshots.create(use_case, lake, as_of, first_day=first_day)
         if run_context.is_scheduled(context):
             self._skip_without_news(snapshot)
         records.record_snapshot(self.engine, snapshot, run=run_context.dag_run_key(context))
@@ -69,6 +76,15 @@ class TakeSnapshotOperator(ModelOperator):
             ", ".join(snapshot.excluded_days) or "none",
         )
         return snapshot.to_json()
+
+    def _changed(self, use_case: UseCase, experiment: Experiment) -> UseCase:
+        """Return the use case of an experiment, whose features exist."""
+        dropped = experiment.dropped_gates(use_case)
+        if dropped:
+            self.log.warning("Gates that need a feature which is left out: %s", ", ".join(dropped))
+        changed = experiment.changed(use_case)
+        catalog().check_features(changed)
+        return changed
 
     def _skip_without_news(self, snapshot: Snapshot) -> None:
         from include.release import rollout
@@ -92,7 +108,7 @@ class TrainModelOperator(ModelOperator):
     """
     Train the use case's estimator on a snapshot, in the one MLflow run of this DAG run.
 
-    The XCom names the model: run, model id and digest.
+    The XCom names the model: run, model id and digest. Parameters of an experiment come before tuned ones.
 
     Example::
 
@@ -120,7 +136,10 @@ class TrainModelOperator(ModelOperator):
 
         use_case = self.specified_use_case()
         snapshot = self.snapshot_taken()
-        parameters = self.tuned["parameters"] if self.tuned else {}
+        experiment = run_context.experiment(context)
+        parameters = dict(self.tuned["parameters"]) if self.tuned else {}
+        if experiment is not None:
+            parameters |= experiment.parameters
         inputs = replace(current_provenance(json.loads(self.snapshot), use_case), parameters=parameters)
         with self.workspace() as workspace:
             tags = run_context.tags(context, use_case, snapshot, inputs)

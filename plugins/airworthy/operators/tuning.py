@@ -20,7 +20,7 @@ class TuneModelOperator(ModelOperator):
 
     The XCom holds the chosen parameters, the metric, its score and the number of trials; `TrainModelOperator`
     takes it as `tuned`. Each trial is a child of the MLflow run of this DAG run. A retry does not repeat
-    trials that have ended.
+    trials that have ended. An experiment with parameters of its own has no trials.
 
     Example::
 
@@ -40,6 +40,9 @@ class TuneModelOperator(ModelOperator):
         from include.modeling.training.build import estimator_builder
         from include.modeling.tuning.search import tune
 
+        experiment = run_context.experiment(context)
+        if experiment is not None and experiment.parameters:
+            return {"parameters": dict(experiment.parameters), "trials": 0}
         snapshot = self.snapshot_taken()
         use_case = self.specified_use_case()
         build = estimator_builder(self.use_case)

@@ -22,13 +22,23 @@ def test_attempt_key_has_the_try_and_run_key_has_not(context):
     assert run_context.attempt_key(second) == "some_dag/manual__2013-07-01/2"
 
 
+def test_tags_of_an_experiment_name_its_changes(context):
+    snapshot = SimpleNamespace(as_of=date(2013, 7, 1), days=("2013-01-01", "2013-06-30"), digest="abc")
+    use_case = SimpleNamespace(name="late", owner="ann", features=("hour",))
+    run = context(params={"experiment": True, "parameters": {"leaves": 3}})
+    made_from = SimpleNamespace(code_version="c0de", lock_hash="10c4")
+    tags = run_context.tags(run, use_case, snapshot, made_from)
+    assert tags["airworthy.experiment"] == '{"parameters": {"leaves": 3}}'
+
+
 def test_tags_name_run_and_data_and_link_to_airflow(context, monkeypatch):
     monkeypatch.setenv("AIRFLOW__API__BASE_URL", "http://airflow:8080/")
     run = context({"run_id": "manual__2013-07-01T00:00:00+00:00", "clear_number": 1, "run_type": "backfill"})
     run["ti"].try_number = 3
     snapshot = SimpleNamespace(as_of=date(2013, 7, 1), days=("2013-01-01", "2013-06-30"), digest="abc")
     made_from = SimpleNamespace(code_version="c0de", lock_hash="10c4")
-    tags = run_context.tags(run, SimpleNamespace(name="late", owner="ann"), snapshot, made_from)
+    use_case = SimpleNamespace(name="late", owner="ann", features=("hour",))
+    tags = run_context.tags(run, use_case, snapshot, made_from)
     assert tags.pop("mlflow.note.content").endswith(
         "(http://airflow:8080/dags/some_dag/runs/manual__2013-07-01T00%3A00%3A00%2B00%3A00)"
     )
@@ -36,7 +46,7 @@ def test_tags_name_run_and_data_and_link_to_airflow(context, monkeypatch):
         "dag": "some_dag", "run": "manual__2013-07-01T00:00:00+00:00", "run_type": "backfill",
         "partition": "", "clear_number": "1", "task": "some_task", "map_index": "-1", "try": "3",
         "use_case": "late", "owner": "ann", "as_of": "2013-07-01", "days": "2013-01-01..2013-06-30",
-        "snapshot": "abc", "code_version": "c0de", "lock_hash": "10c4",
+        "features": '["hour"]', "snapshot": "abc", "code_version": "c0de", "lock_hash": "10c4",
     }  # fmt: skip
 
 
