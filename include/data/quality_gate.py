@@ -10,8 +10,8 @@ import pyarrow as pa
 from include import partitions
 from include.data.lake import dtypes
 from include.data.lake.partition_columns import PartitionSet
+from include.data.quarantine import intake, withdrawal
 from include.data.quarantine import queue as quarantine
-from include.data.quarantine import withdrawal
 from include.data.validation import gate_results
 from include.data.validation.batch import Batch
 from include.data.validation.checks.foreign_keys import foreign_key_checks
@@ -76,7 +76,7 @@ def run_quality_gate(
     if report.passed:
         for check in withdrawals:
             withdrawal.record_withdrawal(queue, check, run)
-    quarantine.store_rejected(queue, report, days, run=run)
+    intake.store_rejected(queue, report, days, run=run)
     return report
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -17,8 +17,6 @@ from include.data.quarantine.rows import (
     REFUSED_BY,
     ROW,
     ROW_ID,
-    ids_digest,
-    to_record,
 )
 from include.data.reading.raw import escape
 from include.data.reading.table import MALFORMED
@@ -36,12 +34,9 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
     from include.data.lake.delta_tables import Lake
-    from include.data.validation.results import PartitionReport
     from include.declarations import FeatureView
     from include.partitions import Partition
 
-# Row ids in an entry about rows that a newer run replaced.
-MAX_LOGGED_IDS = 1_000
 # Rows of one decision: the ledger names each of them.
 MAX_ROWS = 100_000
 MIN_COMMENT_LENGTH = 3
@@ -158,42 +153,6 @@ def readable(rows: pd.DataFrame, masked: Collection[str] = ()) -> pd.DataFrame:
     hidden = [name for name in values if name in masked or (masked and name == MALFORMED)]
     shown = rows.assign(**{name: rows[name].where(rows[name].isna(), MASK) for name in hidden})
     return shown[[*first, *values, REFUSED_AT, REFUSED_BY]]
-
-
-def store_rejected(
-    queue: Quarantine, report: PartitionReport, days: Sequence[Partition], *, run: str
-) -> None:
-    """
-    Store the rejected rows of these partitions.
-
-    If the partitions passed, the rows replace those that were pending from earlier runs, and the ledger
-    records the replacement first; if not, the earlier rows stay.
-
-    Parameters
-    ----------
-    run : str
-        DAG run and try.
-    """
-    rejected = report.rejected_batch.select(report.rejected_batch.is_requested)
-    incoming = to_record(rejected, run=run, at=datetime.now(UTC))
-    existing = sorted(set(queue.lake.partitions(queue.table)) & set(days))
-    if incoming.empty and not (existing and report.passed):
-        return
-    earlier = queue.lake.read(queue.table, existing) if existing else incoming.iloc[:0]
-    incoming_ids = set(incoming[ROW_ID]) if len(incoming) else set()
-    superseded = set(earlier[ROW_ID]) - incoming_ids if report.passed and len(earlier) else set()
-    if superseded:
-        with queue.engine.begin() as connection:
-            _log_superseded(connection, queue, earlier[earlier[ROW_ID].isin(superseded)], days, run)
-    if not queue.lake.partitions(queue.table):
-        queue.lake.publish(queue.table, incoming, days, metadata={"run": run})
-        return
-
-    def replace(rows: pd.DataFrame) -> pd.DataFrame:
-        staying = rows[~rows[ROW_ID].isin(superseded | incoming_ids)]
-        return pd.concat([staying, incoming], ignore_index=True) if len(staying) else incoming
-
-    queue.lake.update(queue.table, days, replace, metadata={"run": run})
 
 
 def discard_rows(queue: Quarantine, row_filter: RowFilter, action: ReviewAction) -> int:
@@ -317,29 +276,3 @@ def _remove(queue: Quarantine, day: Partition, ids: set[str], run: str) -> None:
 def _action_key(queue: Quarantine, kind: str, day: Partition, run: str) -> str:
     """Return the deduplication key of a step of a run."""
     return f"quarantine/{queue.name}/{partitions.format_partition(day)}/{kind}/{run}"
-
-
-def _log_superseded(
-    connection: Connection, queue: Quarantine, rows: pd.DataFrame, days: Sequence[Partition], run: str
-) -> None:
-    ids = sorted(str(row_id) for row_id in rows[ROW_ID])
-    dag_run = run.rpartition("/")[0] or run
-    span = partitions.format_key(sorted(days))
-    digest = ids_digest(ids)
-    entry = ledger.Entry(
-        queue.name,
-        "quarantine",
-        f"airflow:{run.partition('/')[0]}",
-        f"{len(ids):,} rows of {span} superseded: {dag_run} validated the partition again",
-        evidence={
-            "action": "supersede",
-            "partition": span,
-            "run": dag_run,
-            "rows": len(ids),
-            "ids": ids[:MAX_LOGGED_IDS],
-            "digest": digest,
-            "table_version": queue.lake.version(queue.table),
-        },
-        dedup_key=f"quarantine/{queue.name}/{span}/supersede/{dag_run}/{digest}",
-    )
-    ledger.append(connection, entry)

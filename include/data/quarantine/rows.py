@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from include.data.lake.partition_columns import DAY
 from include.data.reading.raw import decode_raw, display, encode_raw
 from include.data.reading.table import INTERNAL_COLUMNS, MALFORMED, MISFITS, MalformedLine
 from include.data.reading.values import plain
@@ -53,6 +54,13 @@ def to_record(batch: Batch, *, run: str, at: datetime) -> pd.DataFrame:
         ROW: originals,
     }
     return pd.DataFrame(columns, index=range(len(rows)), dtype=object)
+
+
+def of_partition(records: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Return records as those of another day, with the ids that their rows have there."""
+    originals = [encode_raw(decode_raw(row) | {DAY: name}) for row in records[ROW]]
+    ids = _row_ids([name] * len(originals), originals)
+    return records.assign(**{DAY: name, ROW: originals, ROW_ID: ids})
 
 
 def from_record(records: pd.DataFrame) -> pd.DataFrame:

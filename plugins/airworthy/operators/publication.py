@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.exceptions import AirflowSkipException
 
 from airworthy import assets, run_context
+from airworthy.hooks.airworthy_database import AirworthyDatabaseHook
 from airworthy.operators.ingestion import PublishPartitionOperator
 from airworthy.timetables import INCOMPLETE
 from include import partitions
@@ -88,8 +89,16 @@ class PublishDatasetOperator(PublishSourceOperator):
     :param frame: path of the staged frame (templated)
     """
 
-    def __init__(self, *, dataset: str, frame: str | XComArg, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        dataset: str,
+        frame: str | XComArg,
+        airworthy_conn_id: str = AirworthyDatabaseHook.default_conn_name,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(table=dataset, frame=frame, outlets=[assets.dataset(dataset)], **kwargs)
+        self.airworthy_conn_id = airworthy_conn_id
 
     def execute(self, context: Context) -> int:
         """Return the version of the table after the commit, which records the code of the declaration."""
@@ -99,17 +108,30 @@ class PublishDatasetOperator(PublishSourceOperator):
         return super().execute(context)
 
     def skip_without_news(self, context: Context, hook: LakeHook) -> None:
-        """Skip a nightly run that read the same rows again of a dataset that is read whole."""
+        """
+        Skip a nightly run that read the same rows again of a dataset that is read whole.
+
+        Rejected rows of a dataset that is read whole are pending with its newest version alone.
+        """
         dataset = catalog().datasets[self.table]
-        if not dataset.whole or not run_context.is_scheduled(context):
+        if not dataset.whole:
             return
+        from include.data.quarantine import intake
+        from include.data.quarantine.queue import Quarantine
         from include.data.whole_datasets import unchanged_since
 
-        newest = unchanged_since(dataset, hook.lake, hook.staging.open(self.frame))
+        queue = Quarantine(dataset, hook.lake, AirworthyDatabaseHook(self.airworthy_conn_id).engine)
+        day = max(run_context.run_days(context))
+        run = run_context.attempt_key(context)
+        newest = None
+        if run_context.is_scheduled(context):
+            newest = unchanged_since(dataset, hook.lake, hook.staging.open(self.frame))
         if newest is not None:
+            intake.attach_to_version(queue, day, newest, run=run)
             raise AirflowSkipException(
                 f"{dataset.name}: the file has the rows that were read on {newest}; nothing new has landed."
             )
+        intake.supersede_versions(queue, day, run=run)
 
     def announce(self, context: Context, lake: Lake) -> None:
         """Send the asset events, and record how complete the labels of use cases are."""
