@@ -152,7 +152,10 @@ def check_features(
 
 def _landing_path(dataset: Dataset) -> str | None:
     """Return the normal form of the path of a dataset's files; None if it has none."""
-    return normpath(dataset.source.path) if isinstance(dataset.source, FileFormat) else None
+    if not isinstance(dataset.source, FileFormat):
+        return None
+    # A path that begins with a slash is below the landing folder, too.
+    return normpath(dataset.source.path).lstrip("/")
 
 
 def _require_days(dataset: Dataset) -> None:

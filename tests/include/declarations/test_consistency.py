@@ -137,6 +137,11 @@ DECLARED = {
         DATASET.format(name="sales").replace('path="sales/', 'path="./results//'),
         "source.path: results/{partition}.csv is the path of results too",
     ),
+    "path that begins with a slash": (
+        "datasets/sales",
+        DATASET.format(name="sales").replace('path="sales/', 'path="/results/'),
+        "source.path: results/{partition}.csv is the path of results too",
+    ),
     "view with the name of a dataset": (
         "features/results",
         WIDE.replace("sale_features", "results"),
