@@ -66,7 +66,10 @@ def attach_to_version(queue: Quarantine, day: date, version: date, *, run: str) 
         return
     incoming = of_partition(pending(queue, RowFilter(first=day)), str(version))
     actions = find_actions(queue.engine, queue.name, partitions=[partitions.format_partition(version)])
-    decided = {row_id for action in actions for row_id in action["ids"] if action["action"] in _DECISIONS}
+    decided: set[str] = set()
+    for action in actions:
+        if action["action"] in _DECISIONS:
+            decided |= set(action["ids"])
     incoming = incoming[~incoming[ROW_ID].isin(list(decided))]
     _replace_pending(queue, incoming, [version], run=run, supersede=True)
     if day in queue.lake.partitions(queue.table):
