@@ -29,6 +29,7 @@ __all__ = [
     "model_digest",
     "require_digest",
     "verify_certificate",
+    "verify_signature",
 ]
 
 FILE_NAME = "certificate.json"
@@ -76,6 +77,8 @@ class Claims(_Signed):
     gates: tuple[GateEvidence, ...]
     environment: dict[str, str]
     approvals: tuple[dict[str, str], ...] = ()
+    # Hash of the newest entry of the ledger about the use case, when the certificate was issued.
+    ledger_hash: str = ""
 
 
 class Certificate(Claims):
@@ -201,19 +204,49 @@ def verify_certificate(folder: Path, trusted: Path, *, use_case: str | None = No
         If it was issued in the future: a clock is wrong, and may be corrected.
     """
     path = folder / FILE_NAME
-    certificate, payload, signature = _read_certificate(path)
-    key = read_trusted_key(trusted, certificate.key_id)
     try:
-        key.verify(signature, _canonical_json(payload))
-    except InvalidSignature as error:
+        content = path.read_bytes()
+    except FileNotFoundError as error:
         raise CertificateInvalid(
-            f"{path}: the signature does not match: the content was altered. Register the model again."
+            f"{path} is missing: the model was not certified. Run the training DAG."
         ) from error
+    except OSError as error:
+        raise CertificateInvalid(f"{path} is not a certificate: {error}. Train a new model.") from error
+    certificate = verify_signature(content, trusted, str(path))
     if use_case is not None and certificate.use_case != use_case:
         raise CertificateInvalid(f"{path} certifies a model of {certificate.use_case}, not of {use_case}.")
     _check_files(certificate, folder)
     _check_gates(certificate, folder)
     _check_clock(certificate, path)
+    return certificate
+
+
+def verify_signature(content: bytes, trusted: Path, name: str) -> Certificate:
+    """
+    Return the certificate in `content` if a trusted key signed it; files and gates are not checked.
+
+    Parameters
+    ----------
+    content
+        Content of `certificate.json`.
+    trusted
+        Folder of the trusted public keys.
+    name
+        What the certificate is called in messages, such as its path.
+
+    Raises
+    ------
+    CertificateInvalid
+        If it is unreadable, its key is not trusted, or its content was altered.
+    """
+    certificate, payload, signature = _parse_certificate(content, name)
+    key = read_trusted_key(trusted, certificate.key_id)
+    try:
+        key.verify(signature, _canonical_json(payload))
+    except InvalidSignature as error:
+        raise CertificateInvalid(
+            f"{name}: the signature does not match: the content was altered. Register the model again."
+        ) from error
     return certificate
 
 
@@ -258,21 +291,16 @@ def _check_clock(certificate: Certificate, path: Path) -> None:
         )
 
 
-def _read_certificate(path: Path) -> tuple[Certificate, dict[str, Any], bytes]:
+def _parse_certificate(content: bytes, name: str) -> tuple[Certificate, dict[str, Any], bytes]:
     try:
-        raw = path.read_bytes()
-        content = json.loads(raw)
-        payload = content["certificate"]
-        signature = base64.b64decode(content["signature"], validate=True)
-        if raw != _render(payload, signature):
+        values = json.loads(content)
+        payload = values["certificate"]
+        signature = base64.b64decode(values["signature"], validate=True)
+        if content != _render(payload, signature):
             raise ValueError("it is not in the canonical form")  # noqa: TRY301  one message for all causes
         return Certificate.model_validate_json(_canonical_json(payload)), payload, signature
-    except FileNotFoundError as error:
-        raise CertificateInvalid(
-            f"{path} is missing: the model was not certified. Run the training DAG."
-        ) from error
-    except (OSError, ValidationError, ValueError, KeyError, TypeError) as error:
-        raise CertificateInvalid(f"{path} is not a certificate: {error}. Train a new model.") from error
+    except (ValidationError, ValueError, KeyError, TypeError) as error:
+        raise CertificateInvalid(f"{name} is not a certificate: {error}. Train a new model.") from error
 
 
 def _render(payload: Mapping[str, Any], signature: bytes) -> bytes:

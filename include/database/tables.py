@@ -16,6 +16,7 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    UniqueConstraint,
     create_engine,
     func,
     text,
@@ -67,6 +68,10 @@ ledger = Table(
     Column("evidence", JSONB, nullable=False, server_default="{}"),
     # A step that is killed and repeated writes one entry.
     Column("dedup_key", Text, unique=True),
+    # A trigger writes the hashes, which chain the entries of a use case.
+    Column("previous_hash", Text, nullable=False, server_default=""),
+    Column("hash", Text, nullable=False, server_default=""),
+    UniqueConstraint("use_case", "previous_hash", name="ledger_one_successor"),
 )
 
 inference_log = Table(

@@ -70,6 +70,56 @@ def download_version(uri: str, use_case: str, version: int, destination: Path) -
     return destination
 
 
+def download_certificate(uri: str, use_case: str, version: int) -> bytes:
+    """
+    Return the content of the certificate of a version, not verified.
+
+    Raises
+    ------
+    ServiceUnavailable
+        If MLflow cannot be reached, or its response is not valid.
+    DataError
+        If the version does not exist, or has no certificate.
+    """
+    try:
+        with _open_client(uri) as client:
+            folder = _artifact_path(client, use_case, version)
+            files = _get(client, "mlflow-artifacts/artifacts", {"path": folder}).get("files", [])
+            # MLflow answers 500 to the download of a file that an object store does not have.
+            if certificate.FILE_NAME not in {PurePosixPath(entry["path"]).name for entry in files}:
+                raise DataError(f"{use_case} version {version} has no certificate in MLflow at {uri}.")
+            return b"".join(_stream_file(client, f"{folder}/{certificate.FILE_NAME}"))
+    except (httpx.HTTPError, ValueError, LookupError, TypeError) as error:
+        raise ServiceUnavailable(
+            f"The certificate of {use_case} version {version} cannot be read from MLflow at {uri}: {error}"
+        ) from error
+
+
+def registered_versions(uri: str, use_case: str) -> set[int]:
+    """
+    Return the versions of a registered model; none if there is no such model.
+
+    Raises
+    ------
+    ServiceUnavailable
+        If MLflow cannot be reached, or its response is not valid.
+    """
+    versions: set[int] = set()
+    parameters = {"filter": f"name = '{use_case}'"}
+    try:
+        with _open_client(uri) as client:
+            while True:
+                content = _get(client, "mlflow/model-versions/search", parameters)
+                versions |= {int(entry["version"]) for entry in content.get("model_versions", [])}
+                if not content.get("next_page_token"):
+                    return versions
+                parameters["page_token"] = content["next_page_token"]
+    except (httpx.HTTPError, ValueError, LookupError, TypeError) as error:
+        raise ServiceUnavailable(
+            f"The versions of {use_case} cannot be read from MLflow at {uri}: {error}"
+        ) from error
+
+
 def version_of(uri: str, use_case: str, alias: str) -> int:
     """
     Return the version that an alias of a registered model names now.

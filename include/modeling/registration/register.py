@@ -88,6 +88,7 @@ def register_candidate(
     evidence: Evidence,
     provenance: Provenance,
     approvals: Sequence[Mapping[str, str]] = (),
+    ledger_hash: str = "",
 ) -> int:
     """
     Certify the candidate, load it like the model server, register it, and return its version.
@@ -96,6 +97,8 @@ def register_candidate(
     ----------
     provenance
         Provenance of this process; its snapshot must be that of the training.
+    ledger_hash
+        Hash of the newest entry of the ledger about the use case.
 
     Raises
     ------
@@ -113,8 +116,8 @@ def register_candidate(
         certificate.require_digest(folder, candidate.digest, f"the candidate of run {candidate.run_id}")
         if not _is_certified(folder, site.trusted):
             claims = _claims(site, candidate, verdicts, evidence, provenance)
-            approved = tuple(dict(approval) for approval in approvals)
-            _certify(site, candidate, folder, claims.model_copy(update={"approvals": approved}))
+            signed = {"approvals": tuple(map(dict, approvals)), "ledger_hash": ledger_hash}
+            _certify(site, candidate, folder, claims.model_copy(update=signed))
         model = load_model(folder, site.trusted, use_case=name)
         _, gap, allowed = package.packaging_parity(folder, model)
         if gap > allowed:

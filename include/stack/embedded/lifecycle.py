@@ -15,13 +15,13 @@ import psutil
 from sqlalchemy import create_engine, text
 
 from include.credentials import admin_login, load_credentials, password_file
-from include.database.migrate import upgrade
+from include.database.migrate import upgrade_as_admin
 from include.database.tables import connect
 from include.errors import ServiceUnavailable
 from include.processes import end_processes
 from include.stack.embedded import environment, health, preflight
 from include.stack.embedded.airflow_settings import apply
-from include.stack.embedded.postgres import ensure_databases
+from include.stack.embedded.postgres import SUPERUSER, ensure_databases
 from include.stack.embedded.processes import find_processes
 from include.stack.embedded.programs import PROGRAMS, postgres, program_log
 from include.stack.embedded.supervision import Supervisor, start_supervisor
@@ -191,8 +191,8 @@ def _start_programs(
     # Airflow's migration runs beside our own and the start of MLflow.
     migration = _migrate_airflow(settings, credentials)
     supervisor.start("mlflow")
-    engine = connect(environment.database_url("airworthy", settings, credentials))
-    upgrade(engine)
+    engine = connect(postgres(settings).url("airworthy", SUPERUSER, credentials.postgres_password))
+    upgrade_as_admin(engine, "airworthy")
     engine.dispose()
     for name in ("features", "haproxy", "controller"):
         supervisor.start(name)

@@ -81,6 +81,7 @@ class RegisterModelOperator(ModelOperator):
                 evidence=evidence,
                 provenance=current_provenance(json.loads(self.snapshot)),
                 approvals=approvals,
+                ledger_hash=self._ledger_hash(),
             )
         self.card_url = f"{self.evidence_url}/artifacts/{model_card.HTML}"
         entry = Entry(
@@ -100,6 +101,13 @@ class RegisterModelOperator(ModelOperator):
         with self.engine.begin() as connection:
             append(connection, entry)
         return version
+
+    def _ledger_hash(self) -> str:
+        """Return the hash of the newest entry about the use case, which the certificate will name."""
+        from include.database.ledger_chain import newest_hash
+
+        with self.engine.connect() as connection:
+            return newest_hash(connection, self.use_case)
 
     def _champion_changed(self, evidence: Evidence) -> bool:
         """Return whether another model than that of the evaluation, or of this run, is the champion."""

@@ -12,8 +12,14 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
+from include.certificates.certificate import verify_signature
 from include.errors import CertificateInvalid, DataError, ServiceUnavailable
-from include.inference.download import download_version, version_of
+from include.inference.download import (
+    download_certificate,
+    download_version,
+    registered_versions,
+    version_of,
+)
 from include.inference.model import load_model
 from include.inference.scoring_protocol import frame, parse_request
 from include.modeling.packaging import package
@@ -75,6 +81,23 @@ def test_files_with_another_digest_are_rejected(registered: int, mlflow_server, 
     with pytest.raises(CertificateInvalid, match=f"flight_delay version {registered} is the model 0000"):
         download_version(mlflow_server, "flight_delay", registered, tmp_path / "it")
     assert not (tmp_path / "it").exists()
+
+
+def test_certificate_of_a_version_is_read_alone(registered: int, mlflow_server) -> None:
+    content = download_certificate(mlflow_server, "flight_delay", registered)
+    certificate = verify_signature(content, settings().trusted_keys, "it")
+    assert certificate.use_case == "flight_delay"
+    assert registered in registered_versions(mlflow_server, "flight_delay")
+    assert registered_versions(mlflow_server, "no_such_model") == set()
+
+
+def test_version_without_a_certificate_is_named(mlflow_server, database, packaged) -> None:
+    registry = Registry(mlflow_server, database)
+    run = registry.run_for("uncertified", TAGS | {"airworthy.run": packaged.parent.name})
+    logged = registry.log_model(run, packaged, digest=package.model_digest(packaged), tags={})
+    version = registry.register("uncertified", run, logged, {})
+    with pytest.raises(DataError, match=f"uncertified version {version} has no certificate"):
+        download_certificate(mlflow_server, "uncertified", version)
 
 
 def test_an_alias_gives_its_version(registered: int, mlflow_server) -> None:
