@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
 
-from include.declarations import CustomSource, Dataset, FeatureView, UseCase, consistency
-from include.declarations.feature_selection import FeatureSelection, Spine
-from include.declarations.features import as_dataset
-from include.declarations.files import declaring_files
+from include.declarations import CustomSource, Dataset, FeatureView, UseCase
+from include.declarations.data.features import as_dataset
+from include.declarations.data.files import declaring_files
 from include.declarations.problems import collected_problems, problems_of
-from include.declarations.undated import check_split, check_view_sources
+from include.declarations.relations import consistency
+from include.declarations.relations.feature_selection import FeatureSelection, Spine
+from include.declarations.relations.undated import check_split, check_view_sources
 from include.errors import DeclarationError, UndeclaredError
 from include.module_files import ModuleReader
 

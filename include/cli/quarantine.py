@@ -72,7 +72,7 @@ def show(
     """
     from include.catalog import catalog
     from include.data.quarantine import queue
-    from include.declarations.columns import personal_names
+    from include.declarations.data.columns import personal_names
 
     pending = _pending_rows(dataset, first, last, rows, reason)
     masked = () if reveal else personal_names(catalog().datasets[dataset].columns)

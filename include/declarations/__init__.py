@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from include.declarations.base import KNOWN_AT, Declaration, Duration, Environment, Name, Severity, Share, Tag
-from include.declarations.checks import ForeignKey, Freshness, Stability
-from include.declarations.columns import Column
 from include.declarations.costs import AnyCost, DecisionCost, ErrorCost
-from include.declarations.datasets import Dataset
-from include.declarations.features import FeatureView, Online, ViewSource
-from include.declarations.file_formats import FileFormat, Format
+from include.declarations.data.checks import ForeignKey, Freshness, Stability
+from include.declarations.data.columns import Column
+from include.declarations.data.datasets import Dataset
+from include.declarations.data.features import FeatureView, Online, ViewSource
+from include.declarations.data.file_formats import FileFormat, Format
+from include.declarations.data.sources import (
+    AnySource,
+    CustomSource,
+    DatabaseSource,
+    FileSource,
+    HttpSource,
+)
 from include.declarations.gates import (
     GREATER_IS_BETTER,
     METRICS,
@@ -35,13 +42,6 @@ from include.declarations.labels import Label
 from include.declarations.monitoring import DriftPolicy, RetrainPolicy, Slo
 from include.declarations.release import Rollout
 from include.declarations.serving import Serving
-from include.declarations.sources import (
-    AnySource,
-    CustomSource,
-    DatabaseSource,
-    FileSource,
-    HttpSource,
-)
 from include.declarations.training import AnyParameter, Categorical, Integer, Real, Split, Training, Tuning
 from include.declarations.use_cases import UseCase
 

@@ -19,7 +19,7 @@ from include.errors import DeclarationError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from include.declarations.features import FeatureView
+    from include.declarations.data.features import FeatureView
     from include.declarations.gates import AnyGate
     from include.declarations.training import AnyParameter, Tuning
 

@@ -10,9 +10,9 @@ from include.declarations.base import Declaration, Name, Share, require_unique
 from include.errors import DeclarationError
 
 if TYPE_CHECKING:
-    from include.declarations.columns import Column
-    from include.declarations.datasets import Dataset
-    from include.declarations.features import FeatureView
+    from include.declarations.data.columns import Column
+    from include.declarations.data.datasets import Dataset
+    from include.declarations.data.features import FeatureView
     from include.declarations.metrics import Task
 
 # A value as it stands in the data.

@@ -18,15 +18,15 @@ from pydantic import (
     model_validator,
 )
 
-from include.declarations.feature_selection import FeatureSelection
 from include.declarations.gates import AnyGate
+from include.declarations.relations.feature_selection import FeatureSelection
 from include.declarations.use_cases import UseCase
 from include.errors import DataError
 from include.partitions import Availability, Calendar, Granularity, KnownFrom
 
 if TYPE_CHECKING:
-    from include.declarations.datasets import Dataset
-    from include.declarations.features import FeatureView
+    from include.declarations.data.datasets import Dataset
+    from include.declarations.data.features import FeatureView
 
 Frozen = TypeVar("Frozen", bound=BaseModel)
 

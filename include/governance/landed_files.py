@@ -10,7 +10,7 @@ from include.data.lake.erasure import Entity, holds
 from include.data.sources.files import read_chunks
 from include.data.sources.formats import Unreadable
 from include.declarations import FileSource
-from include.declarations.file_formats import PARTITION
+from include.declarations.data.file_formats import PARTITION
 from include.storage import filesystem
 from include.storage.errors import translate_storage_errors
 

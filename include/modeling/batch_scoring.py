@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from include.declarations import UseCase
-    from include.declarations.feature_selection import Spine
+    from include.declarations.relations.feature_selection import Spine
     from include.inference.model import ServedModel
 
 

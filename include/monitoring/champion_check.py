@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from include.certificates.certificate import Certificate
     from include.data.lake.delta_tables import Lake
     from include.declarations import Column, UseCase
-    from include.declarations.feature_selection import Spine
+    from include.declarations.relations.feature_selection import Spine
     from include.declarations.specification import Specification
     from include.monitoring.drift import Drift, DriftOutcome
     from include.monitoring.label_quality import Quality

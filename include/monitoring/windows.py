@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from include.data.lake.delta_tables import Lake
     from include.declarations import UseCase
-    from include.declarations.feature_selection import FeatureSelection, Spine
+    from include.declarations.relations.feature_selection import FeatureSelection, Spine
 
 # The inference log is written ten times a second. Newer requests may not have been written yet.
 LOG_LAG = timedelta(seconds=5)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from include.data.lake.delta_tables import Lake
     from include.declarations import FeatureView
-    from include.declarations.feature_selection import FeatureSelection, Spine
+    from include.declarations.relations.feature_selection import FeatureSelection, Spine
     from include.partitions import Partition
 
 

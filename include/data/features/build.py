@@ -13,7 +13,7 @@ from include.data.features.references import is_reference, read_version, used_ve
 from include.data.lake import dtypes
 from include.data.lake.partition_columns import DAY, HOUR, with_partition_columns
 from include.declarations import KNOWN_AT
-from include.declarations.columns import shown_value
+from include.declarations.data.columns import shown_value
 from include.errors import DataError
 from include.partitions import format_partition
 from include.user_code import team_errors

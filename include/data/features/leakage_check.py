@@ -14,7 +14,7 @@ from include.data.features.build import call_build, describe_entity, source_wind
 from include.data.features.references import is_reference
 from include.data.reading.table import read_series
 from include.declarations import KNOWN_AT
-from include.declarations.columns import shown_value
+from include.declarations.data.columns import shown_value
 from include.errors import DataError
 from include.partitions import format_partition
 

@@ -24,7 +24,7 @@ from include.data.validation.results import REASONS
 from include.database import ledger
 from include.database.tables import ledger as ledger_table
 from include.declarations import Dataset
-from include.declarations.columns import personal_names
+from include.declarations.data.columns import personal_names
 from include.errors import DataError
 from include.pseudonyms import MASK
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from include.data.lake.delta_tables import Lake
     from include.declarations import UseCase
-    from include.declarations.feature_selection import Spine
+    from include.declarations.relations.feature_selection import Spine
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from include.data.lake.delta_tables import Lake
     from include.declarations import UseCase
-    from include.declarations.feature_selection import Spine
+    from include.declarations.relations.feature_selection import Spine
 
 NO_ROWS = Completeness(0, 0, 0)
 _ORIGIN = f"{INTERNAL_PREFIX}origin"

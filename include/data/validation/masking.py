@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from include.data.reading.table import MALFORMED
-from include.declarations.columns import personal_names
+from include.declarations.data.columns import personal_names
 from include.pseudonyms import MASK
 
 if TYPE_CHECKING:

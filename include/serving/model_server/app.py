@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from include.certificates.certificate import Certificate
-    from include.declarations.feature_selection import FeatureSelection
+    from include.declarations.relations.feature_selection import FeatureSelection
     from include.inference.model import ServedModel
     from include.inference.predictions import Predictions
     from include.serving.model_server.inference_log import Role

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from include.declarations import Column
-    from include.declarations.feature_selection import FeatureSelection
+    from include.declarations.relations.feature_selection import FeatureSelection
 
 # Of these types, equal values are still equal as pseudonyms; other personal values are not logged.
 PSEUDONYM_TYPES = frozenset({"string"})

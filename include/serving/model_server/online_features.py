@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from include.declarations import FeatureView
-    from include.declarations.feature_selection import FeatureSelection
+    from include.declarations.relations.feature_selection import FeatureSelection
     from include.inference.model import ColumnType
 
 # The gateway sends a challenger's request to the champion after 0.5 s.

@@ -21,7 +21,7 @@ from include.stack.polling import wait_for_value
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from include.declarations.feature_selection import FeatureSelection
+    from include.declarations.relations.feature_selection import FeatureSelection
     from include.settings import Settings
     from include.stack.demo.console import DemoConsole, Step
 

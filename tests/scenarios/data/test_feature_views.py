@@ -15,7 +15,7 @@ from include.data.lake.delta_tables import Lake
 from include.data.lake.partition_columns import DAY
 from include.data.snapshots import snapshot as snapshots
 from include.declarations import Column, Dataset, FeatureView, FileSource, Online, ViewSource
-from include.declarations.feature_selection import FeatureSelection
+from include.declarations.relations.feature_selection import FeatureSelection
 from include.inference.model import Interface, ServedModel
 from include.monitoring import windows
 from include.monitoring.label_quality import join_labels

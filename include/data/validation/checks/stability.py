@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from include.data.validation.results import CheckResult
     from include.data.validation.statistics import TableCheck
     from include.declarations import Dataset, FeatureView, Stability
-    from include.declarations.checks import Comparison
+    from include.declarations.data.checks import Comparison
     from include.partitions import Partition
 
 # Rows of the reference that are read at most, about; they are spread over the partitions.

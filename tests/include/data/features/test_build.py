@@ -7,7 +7,7 @@ import pytest
 
 from include.data.features import build as features
 from include.declarations import KNOWN_AT, Column, Dataset, FeatureView, FileSource, Online, ViewSource
-from include.declarations.features import as_dataset
+from include.declarations.data.features import as_dataset
 from include.errors import DataError, PartitionMissing
 
 FIRST = date(2013, 1, 1)

@@ -15,7 +15,7 @@ from include.data.features.lineage import CommitLogs, _reading_features, _source
 from include.data.features.readiness import dependent_partitions
 from include.data.lake import commit_log
 from include.declarations import Column, Dataset, FeatureView, FileSource, ViewSource
-from include.declarations.features import as_dataset
+from include.declarations.data.features import as_dataset
 from include.errors import PartitionMissing
 
 DAYS = [date(2013, 1, 1) + timedelta(days=offset) for offset in range(6)]

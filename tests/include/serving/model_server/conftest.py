@@ -15,7 +15,7 @@ from include.data.feature_store import client as store
 from include.data.feature_store import server
 from include.data.lake.delta_tables import Lake
 from include.declarations import Column, FeatureView, Online, ViewSource
-from include.declarations.feature_selection import FeatureSelection
+from include.declarations.relations.feature_selection import FeatureSelection
 from tests.conftest import free_ports
 from tests.contracts.frames import generate
 

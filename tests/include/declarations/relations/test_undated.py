@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from include.declarations import Column, Dataset, FeatureView, FileSource, ViewSource
-from include.declarations.undated import check_view_sources
+from include.declarations.relations.undated import check_view_sources
 from include.errors import DeclarationError
 
 ID = Column(name="id", dtype="integer")

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
-from include.declarations.columns import Column  # noqa: TC001
-from include.declarations.features import FeatureView  # noqa: TC001
+from include.declarations.data.columns import Column  # noqa: TC001
+from include.declarations.data.features import FeatureView  # noqa: TC001
 from include.errors import DeclarationError
 from include.partitions import Granularity  # noqa: TC001
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from include.declarations.datasets import Dataset
+    from include.declarations.data.datasets import Dataset
     from include.declarations.use_cases import UseCase
 
 

@@ -9,8 +9,8 @@ from include.errors import DeclarationError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from include.declarations.datasets import Dataset
-    from include.declarations.features import FeatureView, ViewSource
+    from include.declarations.data.datasets import Dataset
+    from include.declarations.data.features import FeatureView, ViewSource
     from include.declarations.use_cases import UseCase
 
 

@@ -5,7 +5,7 @@ from datetime import date, timedelta
 import pytest
 
 from include.declarations import Column, Dataset, FeatureView, FileSource, Label, ViewSource
-from include.declarations.feature_selection import FeatureSelection, Origin
+from include.declarations.relations.feature_selection import FeatureSelection, Origin
 from include.errors import DeclarationError
 from include.use_cases.air_time import USE_CASE as AIR_TIME
 from include.use_cases.flight_delay import USE_CASE

@@ -21,16 +21,16 @@ from include.declarations.base import (
     require_unique,
     require_volume,
 )
-from include.declarations.checks import (
+from include.declarations.data.checks import (
     Expectations,
     ForeignKey,
     Freshness,
     Stability,
     require_checkable,
 )
-from include.declarations.columns import Column
-from include.declarations.file_formats import PARTITION, FileFormat
-from include.declarations.sources import AnySource, DatabaseSource
+from include.declarations.data.columns import Column
+from include.declarations.data.file_formats import PARTITION, FileFormat
+from include.declarations.data.sources import AnySource, DatabaseSource
 from include.partitions import Availability, Calendar, Granularity, KnownFrom
 
 # A dataset that is read whole has no first partition.

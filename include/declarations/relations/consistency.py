@@ -7,7 +7,7 @@ from functools import partial
 from posixpath import normpath
 from typing import TYPE_CHECKING, Any
 
-from include.declarations.file_formats import FileFormat
+from include.declarations.data.file_formats import FileFormat
 from include.declarations.gates import Fairness, GoldenPredictions, Robustness
 from include.declarations.labels import check_label_rows
 from include.errors import DeclarationError
@@ -15,11 +15,11 @@ from include.errors import DeclarationError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from include.declarations.columns import Column
-    from include.declarations.datasets import Dataset
-    from include.declarations.feature_selection import FeatureSelection
-    from include.declarations.features import FeatureView, ViewSource
+    from include.declarations.data.columns import Column
+    from include.declarations.data.datasets import Dataset
+    from include.declarations.data.features import FeatureView, ViewSource
     from include.declarations.gates import AnyGate
+    from include.declarations.relations.feature_selection import FeatureSelection
     from include.declarations.use_cases import UseCase
 
 # Types of the values that a golden row may have, by the type of the column.

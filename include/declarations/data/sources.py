@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator
 
 from include.declarations.base import Declaration, Duration, TimeZone
-from include.declarations.file_formats import FileFormat, Format
+from include.declarations.data.file_formats import FileFormat, Format
 from include.import_paths import import_class, require_constructor, require_method
 from include.sql_tokens import PARAMETERS, RULES, Rules, parameters, single_statement, split_tokens
 

@@ -20,15 +20,15 @@ from include.declarations.base import (
     require_unique,
     require_volume,
 )
-from include.declarations.checks import (
+from include.declarations.data.checks import (
     Expectations,
     ForeignKey,
     Freshness,
     Stability,
     require_checkable,
 )
-from include.declarations.columns import Column
-from include.declarations.datasets import FIRST_LANDING, Dataset
+from include.declarations.data.columns import Column
+from include.declarations.data.datasets import FIRST_LANDING, Dataset
 from include.errors import DeclarationError
 from include.partitions import Availability, Calendar, KnownFrom
 

@@ -20,7 +20,7 @@ from include.declarations.base import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from include.declarations.columns import Column
+    from include.declarations.data.columns import Column
 
 Comparison = Literal["all", "same_weekday", "same_hour", "same_weekday_and_hour"]
 

@@ -1,0 +1,1 @@
+"""Declarations of data: sources, files, columns, checks, datasets and feature views."""
