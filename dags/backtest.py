@@ -30,7 +30,7 @@ def backtest_dag() -> DAG:
     day: dict[str, Any] = {"type": "string", "format": "date"}
     params = {
         "use_case": Param(
-            type="string", enum=sorted(catalog().use_cases), description="Use case of the trainings"
+            type="string", enum=catalog().use_case_names, description="Use case of the trainings"
         ),
         "first": Param(**day, description="First as-of day"),
         "last": Param(**day, description="Last as-of day"),

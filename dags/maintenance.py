@@ -31,7 +31,7 @@ def maintenance_dag() -> DAG:
     declared = catalog()
     tables = [*declared.datasets, *declared.feature_views]
     tables += [f"{name}_quarantine" for name in declared.datasets]
-    tables += [f"{name}_predictions" for name in declared.use_cases]
+    tables += [f"{name}_predictions" for name in declared.use_case_names]
 
     @dag(
         dag_id="maintenance",

@@ -33,7 +33,7 @@ def reproduction_dag() -> DAG:
     """Build the DAG, which reproduces versions of any use case."""
     params = {
         "use_case": Param(
-            type="string", enum=sorted(catalog().use_cases), description="Use case of the version"
+            type="string", enum=catalog().use_case_names, description="Use case of the version"
         ),
         "version": Param(type="integer", minimum=1, description="Registered version"),
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from importlib import import_module
 from inspect import Parameter, signature
 from typing import TYPE_CHECKING, Any
@@ -73,6 +73,10 @@ class DeclarationPackage(Mapping[str, Any]):
         """Problems of the invalid declarations, one for each file."""
         return tuple(self._loaded[1].values())
 
+    def file_names(self) -> list[str]:
+        """Return the names of the files with declarations; a use case has the name of its file."""
+        return [file for _, file in declaring_files(self.root, self.kind, PACKAGES[self.kind][0])]
+
     def require_no_problem(self, name: str, field: str) -> None:
         """Raise DeclarationError if `name`, to which `field` of another declaration refers, is invalid."""
         if name in self._loaded[1]:
@@ -109,13 +113,13 @@ class DeclarationPackage(Mapping[str, Any]):
 
     def _import(self, name: str) -> ModuleType:
         """Return a module; raise DeclarationError with all problems of its declarations."""
-        existing = set(sys.modules)
+        existing = sys.modules.copy()
         try:
             with collected_problems():
                 return import_module(name)
         except DeclarationError:
             # Modules with declarations that stand for invalid ones must not be found as if they were valid.
-            for module in set(sys.modules) - existing:
+            for module in set(sys.modules) - set(existing):
                 if module.startswith(f"{self.root}."):
                     del sys.modules[module]
             raise
@@ -164,6 +168,12 @@ class Catalog:
             return self.feature_views[name]
         existing = ", ".join(sorted({*self.datasets, *self.feature_views}))
         raise DeclarationError(f"{name!r} is neither a dataset nor a feature view; there are {existing}.")
+
+    @property
+    def use_case_names(self) -> list[str]:
+        """Names of the use cases in order, also of invalid ones; their modules are not imported."""
+        package = self.use_cases
+        return package.file_names() if isinstance(package, DeclarationPackage) else sorted(package)
 
     @property
     def sources(self) -> dict[str, Dataset]:
@@ -321,7 +331,8 @@ def _check_use_case(
 def _check_features(
     case: UseCase, selection: FeatureSelection, views: Mapping[str, FeatureView], root: str
 ) -> None:
-    consistency.check_features(case, selection, views, has_build=lambda name: _has_build(name, root))
+    has_build = cache(lambda name: _has_build(name, root))
+    consistency.check_features(case, selection, views, has_build=has_build)
 
 
 def _has_build(view: str, root: str) -> bool:

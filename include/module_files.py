@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import suppress
-from importlib import invalidate_caches
+from importlib import import_module, invalidate_caches
 from importlib.util import cache_from_source, find_spec
 from pathlib import Path
 from threading import RLock
@@ -96,6 +96,48 @@ def forget_modules(packages: Sequence[str], *, changed: Iterable[str]) -> None:
         # Python compares compiled files by second and size, and a quick edit may change neither.
         with suppress(OSError):
             Path(cache_from_source(path)).unlink(missing_ok=True)
+
+
+def preload(names: Iterable[str], *, packages: Sequence[str]) -> None:
+    """
+    Import modules for the forks of this process.
+
+    A fork forgets all modules of `packages` if a file of one of them was changed since, so that it runs their
+    current source. A module that cannot be imported is left to the forks, which report the error.
+
+    Parameters
+    ----------
+    names
+        Names of the modules.
+    packages
+        Names of the packages that they, and what they import, are in.
+    """
+    for name in names:
+        with suppress(Exception):
+            import_module(name)
+    states = {path: _state(path) for path in _loaded_files(packages)}
+
+    def forget_changed() -> None:
+        changed = [path for path, state in states.items() if _state(path) != state]
+        if changed:
+            forget_modules(packages, changed=changed)
+
+    os.register_at_fork(after_in_child=forget_changed)
+
+
+def _loaded_files(packages: Sequence[str]) -> list[str]:
+    """Return the files of the modules of these packages that this process has imported."""
+    modules = [module for name, module in sys.modules.items() if name.partition(".")[0] in packages]
+    return [module.__file__ for module in modules if module.__file__]
+
+
+def _state(path: str) -> tuple[int, int] | None:
+    """Return time of change, in ns, and size of a file; None if it does not exist."""
+    try:
+        state = Path(path).stat()
+    except FileNotFoundError:
+        return None
+    return state.st_mtime_ns, state.st_size
 
 
 def _add_file_states(folder: str, states: FileStates) -> None:

@@ -9,7 +9,7 @@ from tests.bench.demo import RECORD, demo_seconds
 from tests.bench.ingestion import ingest_peak_memory_mb, ingest_vs_duckdb_copy_ratio
 from tests.bench.libraries import drift_vs_evidently_ratio, gate_vs_gx_ratio
 from tests.bench.lifecycle import lifecycle_overhead_ratio
-from tests.bench.parsing import parse_ms_per_use_case
+from tests.bench.parsing import parse_ms_per_use_case, parse_vs_bare_airflow_ratio
 from tests.bench.promotions import false_promotion_rate
 from tests.bench.scoring import batch_scoring_vs_model_ratio, evaluation_vs_scoring_ratio
 from tests.bench.serving import (
@@ -37,6 +37,7 @@ MEASUREMENTS: dict[str, Callable[[Rig], Figure]] = {
         evaluation_vs_scoring_ratio,
         batch_scoring_vs_model_ratio,
         backfill_partitions_per_minute,
+        parse_vs_bare_airflow_ratio,
         parse_ms_per_use_case,
         gate_vs_gx_ratio,
         false_promotion_rate,

@@ -40,6 +40,16 @@ for path in sorted(Path("dags").glob("*.py")):
         os._exit(0)
     os.wait()
 """
+# The DAG processor imports these settings when it starts.
+PRELOADED = f"""
+import json, sys
+import airflow_local_settings
+
+declarations = [name for name in sys.modules if name.startswith("include.") and name.split(".")[1] in
+    ("datasets", "features", "use_cases") and name.count(".") > 1]
+heavy = [name for name in {HEAVY!r} if name in sys.modules]
+print("PRELOADED", json.dumps([declarations, heavy, "airworthy.operators.training" in sys.modules]))
+"""
 TASK_ORDERS = {
     "flights_ingestion": "wait > extract > validate > publish",
     "airport_weather_features": "build > check_leakage > validate > publish > materialise",
@@ -147,6 +157,17 @@ def test_dag_file_has_at_most_100_lines(path):
 @pytest.mark.parametrize("path", sorted(DAGS.glob("*.py")), ids=lambda path: path.stem)
 def test_parsing_imports_nothing_heavy(imported, path):
     assert imported[path.stem] == []
+
+
+def test_dag_processor_preloads_operators_but_no_declaration():
+    path = [ROOT, ROOT / "plugins", ROOT / "include/stack/airflow_config"]
+    ran = subprocess.run(
+        [sys.executable, "-c", PRELOADED, "dag-processor"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(map(str, path))},
+    )  # fmt: skip
+    (line,) = [line for line in ran.stdout.splitlines() if line.startswith("PRELOADED ")]
+    assert json.loads(line.split(maxsplit=1)[1]) == [[], [], True]
 
 
 def test_worker_builds_only_the_dag_of_its_task(monkeypatch):

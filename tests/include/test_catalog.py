@@ -133,9 +133,10 @@ def test_valid_declarations_are_found(declare):
 
 
 def test_datasets_are_found_without_importing_use_cases(declare):
-    declared = declare()
+    declared = declare(use_cases__demand="1 / 0")
     use_case = f"{declared.datasets.root}.use_cases.price"
     assert set(declared.datasets) == {"sales", "results"}
+    assert declared.use_case_names == ["demand", "price"]
     assert use_case not in sys.modules
     assert set(declared.use_cases) == {"price"}
     assert use_case in sys.modules

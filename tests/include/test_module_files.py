@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from importlib import import_module
 
@@ -46,3 +47,38 @@ def test_other_modules_are_not_forgotten(package):
 
 def test_package_that_does_not_exist_has_no_files(package):
     assert file_states(["shop.returns"]) == {}
+
+
+PRELOAD = """
+import os, sys
+from pathlib import Path
+from include.module_files import preload
+
+Path("shop/sales/broken.py").write_text("1 / 0")
+preload(["shop.sales.broken", "shop.sales.orders"], packages=["shop"])
+
+def print_in_fork():
+    if os.fork() == 0:
+        is_preloaded = "shop.sales.orders" in sys.modules
+        from shop.sales.orders import OWNER
+        print(OWNER, is_preloaded, flush=True)
+        os._exit(0)
+    os.wait()
+
+print_in_fork()
+Path("shop/sales/_parts/owners.py").write_text("OWNER = 'robert'")
+print_in_fork()
+Path("shop/sales/orders.py").unlink()
+Path("shop/sales/orders").mkdir()
+Path("shop/sales/orders/__init__.py").write_text("OWNER = 'eve'")
+print_in_fork()
+"""
+
+
+def test_fork_imports_preloaded_modules_again_if_changed(package):
+    folder = package.parents[1]
+    variables = os.environ | {"PYTHONPATH": os.pathsep.join([str(folder), *sys.path])}
+    ran = subprocess.run(
+        [sys.executable, "-c", PRELOAD], cwd=folder, env=variables, capture_output=True, text=True, check=True
+    )
+    assert ran.stdout.splitlines() == ["ann True", "robert False", "eve False"]

@@ -139,19 +139,18 @@ class FeatureSelection:
         entity_types = _entity_types(selected)
         spine = Spine.of(use_case, views, datasets)
         _require_spine_columns(spine, entity_types, spine.types)
-        tables: dict[str, FeatureView | Dataset] = {view.name: view for view in selected}
+        tables = {view.name: _columns_of(view) for view in selected}
         spine_table = datasets[spine.table] if spine.has_labels else selected[0]
+        sent = {spine.table: _columns_of(spine_table)}
         origins = {}
         columns = {}
         for name, field in _fields(use_case).items():
             is_sent = name in use_case.request
-            candidates = (spine_table,) if is_sent else selected
+            candidates = sent if is_sent else tables
             origin = _origin("request" if is_sent else field, name, candidates)
-            declared = {
-                column.name: column for column in (tables | {spine.table: spine_table})[origin.table].columns
-            }
+            declared = candidates[origin.table][origin.column]
             origins[name] = origin
-            columns[name] = declared[origin.column].model_copy(update={"name": name})
+            columns[name] = declared if declared.name == name else declared.model_copy(update={"name": name})
         return cls(selected, spine, origins, columns, use_case.request, entity_types)
 
     @property
@@ -212,24 +211,23 @@ def _fields(use_case: UseCase) -> dict[str, str]:
     return fields
 
 
-def _origin(field: str, name: str, tables: Sequence[FeatureView | Dataset]) -> Origin:
+def _origin(field: str, name: str, tables: Mapping[str, Mapping[str, Column]]) -> Origin:
+    """Return the origin of a column that is in one of these tables; they have columns by name."""
     prefix, _, column = name.rpartition(".")
-    candidates = [table for table in tables if not prefix or table.name == prefix]
+    candidates = {table: columns for table, columns in tables.items() if not prefix or table == prefix}
     if not candidates:
         raise DeclarationError(
-            f"{field}: {name!r} names none of the use case's tables; there are "
-            f"{', '.join(table.name for table in tables)}"
+            f"{field}: {name!r} names none of the use case's tables; there are {', '.join(tables)}"
         )
-    existing = {table.name: _column_names_of(table) for table in candidates}
-    having = [table for table in candidates if column in existing[table.name]]
+    having = [table for table, columns in candidates.items() if column in columns]
     if not having:
-        choices = ", ".join(sorted(set().union(*existing.values())))
+        choices = ", ".join(sorted(set().union(*candidates.values())))
         raise DeclarationError(f"{field}: {name!r} does not exist; there are {choices}")
     if len(having) > 1:
-        choices = ", ".join(f"{table.name}.{column}" for table in having)
+        choices = ", ".join(f"{table}.{column}" for table in having)
         raise DeclarationError(f"{field}: {name!r} is in several views; write one of {choices}")
-    return Origin(having[0].name, column)
+    return Origin(having[0], column)
 
 
-def _column_names_of(table: FeatureView | Dataset) -> set[str]:
-    return {column.name for column in table.columns}
+def _columns_of(table: FeatureView | Dataset) -> dict[str, Column]:
+    return {column.name: column for column in table.columns}

@@ -1,14 +1,17 @@
 """
-Preload of heavy libraries: Airflow imports this module when it starts.
+Preload of modules: Airflow imports this module when it starts.
 
-The executor forks a process for each task, so libraries that it has imported cost the tasks nothing. The
-project's own modules are not preloaded, so that every task runs their current source.
+The executor forks a process for each task, so heavy libraries that it has imported cost the tasks nothing.
+The DAG processor forks a process for each DAG file; they share operators and the classes of declarations, and
+import them again after a file was changed. Declarations are not preloaded: they are code of teams, which runs
+only in forks.
 """
 
 from __future__ import annotations
 
 import sys
 from importlib import import_module
+from pkgutil import iter_modules
 
 # No name of this module is a setting of Airflow.
 __all__: list[str] = []
@@ -65,3 +68,12 @@ LIBRARIES = (
 if {"scheduler", "worker"} & set(sys.argv):
     for library in LIBRARIES:
         import_module(library)
+
+if "dag-processor" in sys.argv:
+    from airworthy import operators, sensors
+    from include.module_files import preload
+
+    modules = ["airworthy.defaults", "airworthy.timetables", "include.catalog"]
+    modules += [module.name for module in iter_modules(operators.__path__, "airworthy.operators.")]
+    modules += [module.name for module in iter_modules(sensors.__path__, "airworthy.sensors.")]
+    preload(modules, packages=("airworthy", "include"))
