@@ -41,6 +41,7 @@ from include.declarations.gates import (
 from include.declarations.labels import Label
 from include.declarations.monitoring import DriftPolicy, RetrainPolicy, Slo
 from include.declarations.release import Rollout
+from include.declarations.risk import Risk
 from include.declarations.serving import Serving
 from include.declarations.training import AnyParameter, Categorical, Integer, Real, Split, Training, Tuning
 from include.declarations.use_cases import UseCase
@@ -90,6 +91,7 @@ __all__ = [
     "Rate",
     "Real",
     "RetrainPolicy",
+    "Risk",
     "Robustness",
     "Rollout",
     "Serving",

@@ -13,6 +13,7 @@ from include.declarations.gates import METRICS, AnyGate, Metric, Task
 from include.declarations.labels import Label
 from include.declarations.monitoring import DriftPolicy, RetrainPolicy, Slo
 from include.declarations.release import Rollout
+from include.declarations.risk import Risk
 from include.declarations.serving import Module, Serving
 from include.declarations.training import Split, Training, Tuning
 
@@ -47,6 +48,7 @@ class UseCase(Declaration):
     each with the reason, which its certificate states. `code` names further modules and packages that the
     model is made of, as they are imported; they are packaged with the model, as the module of its
     declaration is.
+    `risk` is what a wrong prediction can do; standard gates follow from it.
     """
 
     name: Name
@@ -62,6 +64,7 @@ class UseCase(Declaration):
     metric: Metric
     gates: tuple[AnyGate, ...] = Field(min_length=1)
     prediction_range: tuple[float, float]
+    risk: Risk | None = None
     cost: AnyCost | None = None
     baseline_by: tuple[str, ...] = ()
     allowed_determinants: Mapping[str, Reason] = {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from include.declarations import GREATER_IS_BETTER, Improvement
+from include.declarations.risk import standard_gates
 from include.modeling.evaluation.alpha_spending import spent_confidence
 from include.modeling.evaluation.bootstrap_metrics import resample_metric
 from include.modeling.evaluation.evidence import ChampionComparison, Gain
@@ -73,7 +74,8 @@ def compare_with_champion(
 
 def _requested_gains(use_case: UseCase) -> list[tuple[Metric, float]]:
     """Return metric and confidence of each gain that a gate needs, and that of the use case's metric."""
-    requested = [(gate.metric, gate.confidence) for gate in use_case.gates if isinstance(gate, Improvement)]
+    gates = (*use_case.gates, *standard_gates(use_case))
+    requested = [(gate.metric, gate.confidence) for gate in gates if isinstance(gate, Improvement)]
     if use_case.metric not in dict(requested):
         requested.append((use_case.metric, DEFAULT_CONFIDENCE))
     return requested

@@ -183,6 +183,7 @@ def _describe_perturbation(gate: Robustness, item: Item) -> str:
     kind = str(item["kind"])
     column = str(item["column"])
     if kind == "noise":
-        return f"noise of {gate.noise.get(column, 0):g} in {column}"
+        size = f" of {gate.noise[column]:g}" if column in gate.noise else ""
+        return f"noise{size} in {column}"
     articles = {"missing": "a", "unseen": "an", "extreme": "an"}
     return f"{articles[kind]} {kind} {column}"

@@ -18,6 +18,7 @@ from include.declarations import (
     SignatureCompatibility,
     Threshold,
 )
+from include.declarations.risk import NotMeasured, StandardRobustness, standard_gates
 from include.errors import DataError, GateFailed, ModelError
 from include.modeling.evaluation.evidence import Measurement
 from include.modeling.gates.budget import BudgetGate
@@ -36,6 +37,7 @@ from include.modeling.gates.mandatory import (
 from include.modeling.gates.performance import ImprovementGate, OverfittingGate, ThresholdGate
 from include.modeling.gates.robustness import RobustnessGate
 from include.modeling.gates.signature import SignatureGate
+from include.modeling.gates.standard import NotMeasuredGate, RiskGate, StandardRobustnessGate
 from include.modeling.transient_errors import translate_transient
 
 if TYPE_CHECKING:
@@ -46,7 +48,7 @@ if TYPE_CHECKING:
     from include.modeling.evaluation.evidence import Evidence
     from include.modeling.gates.base import PromotionGate, Verdict
 
-GATES: Mapping[type[Gate], type[PromotionGate[Any]]] = {
+GATES: dict[type[Gate], type[PromotionGate[Any]]] = {
     Threshold: ThresholdGate,
     Improvement: ImprovementGate,
     Overfitting: OverfittingGate,
@@ -58,6 +60,10 @@ GATES: Mapping[type[Gate], type[PromotionGate[Any]]] = {
     Budget: BudgetGate,
     SignatureCompatibility: SignatureGate,
     BusinessValue: BusinessValueGate,
+}
+STANDARD: dict[type[Gate], type[PromotionGate[Any]]] = {
+    StandardRobustness: StandardRobustnessGate,
+    NotMeasured: NotMeasuredGate,
 }
 # By their names. They apply to every use case and block; a declared gate of the same name replaces one.
 MANDATORY: Mapping[str, type[PromotionGate[Any]]] = {
@@ -71,8 +77,12 @@ MANDATORY: Mapping[str, type[PromotionGate[Any]]] = {
 
 
 def gates_of(use_case: UseCase) -> tuple[PromotionGate[Any], ...]:
-    """Return the declared gates of a use case, then the mandatory ones."""
-    declared = [GATES[type(gate)](gate, use_case) for gate in use_case.gates]
+    """Return the declared gates of a use case, those that follow from its risk, then the mandatory ones."""
+    gates = (*use_case.gates, *standard_gates(use_case))
+    declared = [(GATES | STANDARD)[type(gate)](gate, use_case) for gate in gates]
+    if use_case.risk is not None:
+        severity: Any = "block" if use_case.risk.level == "high" else "info"
+        declared.append(RiskGate(Gate(kind="risk", severity=severity), use_case))
     names = {gate.name for gate in use_case.gates}
     mandatory = [
         gate_class(Gate(kind=name), use_case) for name, gate_class in MANDATORY.items() if name not in names

@@ -95,8 +95,9 @@ class CandidateApprovalOperator(ApprovalOperator):
     Of an experiment, this task and all that follow are skipped.
 
     The form shows the report of the gates. Without an answer within `response_timeout` the candidate is
-    rejected. In the environments that `rollout.approval` names, the person who triggered the training may not
-    approve it. The answer is recorded in the ledger; the XCom holds an approval for each gate.
+    rejected. In the environments that `rollout.approval` names, and where the risk is high, the person who
+    triggered the training may not approve it. The answer is recorded in the ledger; the XCom holds an
+    approval for each gate.
 
     Example::
 
@@ -164,8 +165,10 @@ class CandidateApprovalOperator(ApprovalOperator):
 
         if not approved:
             return f"{who} rejected it" if who != NO_ANSWER else "there was no answer in time"
-        policy = catalog().use_cases[self.use_case].rollout.approval
-        if settings().env in policy and who == run_context.actor(context):
+        use_case = catalog().use_cases[self.use_case]
+        is_high = use_case.risk is not None and use_case.risk.level == "high"
+        needs_other = is_high or settings().env in use_case.rollout.approval
+        if needs_other and who == run_context.actor(context):
             return f"{who} requested it and may not approve it"
         with AirworthyDatabaseHook(self.airworthy_conn_id).engine.connect() as connection:
             champion = rollout.read_state(connection, self.use_case).champion

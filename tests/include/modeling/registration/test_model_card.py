@@ -15,6 +15,7 @@ from include.modeling.registration.model_card import (
     write_model_card,
 )
 from include.use_cases.flight_delay import USE_CASE
+from tests.include.declarations.test_risk import risk
 
 CALIBRATION = GateEvidence(
     gate="calibration",
@@ -23,6 +24,7 @@ CALIBRATION = GateEvidence(
     reason="too sure | of <b>itself</b>",
     figures={"error": 0.2},
 )
+
 CERTIFICATE = Certificate(
     use_case="flight_delay",
     snapshot={"digest": "d1e5", "days": "2013-01-01..2013-02-20"},
@@ -115,3 +117,9 @@ def test_a_summary_names_owner_metric_gates_and_run():
     summary = card_summary(CERTIFICATE, USE_CASE)
     for part in (USE_CASE.owner, "log_loss 0.5000", "1 gates, not passed: calibration", "run7"):
         assert part in summary
+
+
+def test_a_card_names_the_risk_and_who_judged_it(model):
+    card = card_markdown(model, CERTIFICATE, USE_CASE.model_copy(update={"risk": risk("high")}), 3)
+    assert "| risk | high, by ann on 2013-07-01: A late call. |" in card
+    assert "| risk |" not in card_markdown(model, CERTIFICATE, USE_CASE, 3)

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+from datetime import date
+
+import pytest
+
+from include.declarations import Leakage, Risk, Threshold
+from include.declarations.risk import LIMITS, STANDARD_KINDS, NotMeasured, standard_gates
+from include.use_cases.air_time import USE_CASE as AIR_TIME
+from include.use_cases.delay_band import USE_CASE as DELAY_BAND
+from include.use_cases.flight_delay import USE_CASE as FLIGHT_DELAY
+
+
+def risk(level="medium", **changes):
+    return Risk(level=level, impact="A late call.", reviewer="ann", reviewed=date(2013, 7, 1), **changes)
+
+
+def gates(use_case=FLIGHT_DELAY, *, declared=(), level="medium", **changes):
+    update = {"gates": declared, "risk": risk(level, **changes)}
+    return {gate.kind: gate for gate in standard_gates(use_case.model_copy(update=update))}
+
+
+def test_use_case_without_a_risk_has_no_standard_gates():
+    assert standard_gates(FLIGHT_DELAY.model_copy(update={"risk": None})) == ()
+
+
+@pytest.mark.parametrize(("level", "severity"), [("low", "warn"), ("medium", "block"), ("high", "block")])
+def test_level_gives_severity_and_limits(level, severity):
+    standard = gates(level=level)
+    assert tuple(standard) == STANDARD_KINDS
+    assert {gate.severity for gate in standard.values()} == {severity}
+    assert standard["leakage"].maximum == LIMITS[level].leakage
+
+
+def test_limits_narrow_with_the_risk():
+    low, medium, high = (LIMITS[level] for level in ("low", "medium", "high"))
+    for name in ("overfitting", "calibration", "leakage", "flips"):
+        assert getattr(low, name) > getattr(medium, name) > getattr(high, name)
+    assert low.confidence < medium.confidence < high.confidence
+
+
+def test_declared_gate_replaces_a_standard_one():
+    standard = gates(declared=(Leakage(maximum=0.8), Threshold(metric="roc_auc", minimum=0.6)))
+    assert tuple(standard) == ("improvement", "overfitting", "calibration", "robustness")
+
+
+def test_gate_that_is_switched_off_keeps_its_reason():
+    standard = gates(switched_off={"leakage": "The price is fixed by contract."})
+    assert standard["leakage"].reason == "switched off: The price is fixed by contract."
+    with pytest.raises(ValueError, match="switched_off: unknown leakige"):
+        risk(switched_off={"leakige": "No."})
+    with pytest.raises(ValueError, match="switched_off"):
+        risk(switched_off={"leakage": " "})
+
+
+@pytest.mark.parametrize(
+    ("use_case", "unsuited"),
+    [(DELAY_BAND, {"calibration", "leakage", "robustness"}), (AIR_TIME, {"calibration"})],
+    ids=["multiclass", "regression"],
+)
+def test_gate_that_is_not_for_the_task_says_why(use_case, unsuited):
+    standard = gates(use_case)
+    assert {kind for kind, gate in standard.items() if isinstance(gate, NotMeasured)} == unsuited
+    assert standard["calibration"].reason.startswith(f"not for a {use_case.task} task: ")
