@@ -173,7 +173,8 @@ def _gain(value: float) -> str:
     """Return a gain with its sign; a tiny or huge one with an exponent."""
     if value and not MIN_DECIMAL <= abs(value) < MAX_DECIMAL:
         return f"{value:+.3g}"
-    return f"{value:+.5f}"
+    # Added to minus zero, it is zero.
+    return f"{value + 0.0:+.5f}"
 
 
 def _describe_undefined(metric: str, evidence: Evidence, splits: Sequence[str]) -> str:
