@@ -8,6 +8,7 @@ import numpy as np
 
 from include.data.snapshots.determination import describe_determinants, find_determinants, sample_rows
 from include.declarations import Gate
+from include.declarations.risk import NotMeasured
 from include.errors import ModelError
 from include.inference.predictions import MAX_RELATIVE_GAP, outside_range, prediction_gap
 from include.modeling.evaluation.context import evenly_spaced
@@ -143,6 +144,28 @@ class ParityGate(PromotionGate[Gate]):
         gap = float(measurement.figures["largest_gap"])
         reason = f"in an isolated process it differs by {gap:.3g} on {measurement.rows} test rows"
         return _judge_gap(self, measurement, reason)
+
+
+class NotMeasuredGate(PromotionGate[NotMeasured]):
+    """A standard gate that is switched off, or that is not for the task."""
+
+    def judge(self, evidence: Evidence) -> Verdict:
+        """Pass with the reason."""
+        return self.verdict("pass", f"not measured: {self.declared.reason}", {})
+
+
+class RiskGate(PromotionGate[Gate]):
+    """A person approves each candidate of a use case with a high risk."""
+
+    def judge(self, evidence: Evidence) -> Verdict:
+        """Pass a low or medium risk; a high one is inconclusive, so that a person is asked."""
+        risk = self.use_case.risk
+        if risk is None:
+            return self.verdict("pass", "no risk is declared", {})
+        reason = f"{risk.level} risk, as {risk.reviewer} judged it on {risk.reviewed}: {risk.impact}"
+        if risk.level == "high":
+            reason += "; a person other than the one who started the training approves each candidate"
+        return self.verdict("inconclusive" if risk.level == "high" else "pass", reason, {"level": risk.level})
 
 
 def _judge_gap(gate: PromotionGate[Gate], measurement: Measurement, reason: str) -> Verdict:

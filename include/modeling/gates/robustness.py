@@ -19,6 +19,8 @@ from include.modeling.gates.base import PromotionGate
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from include.declarations import UseCase
+    from include.declarations.risk import StandardRobustness
     from include.modeling.evaluation.bootstrap import Values
     from include.modeling.evaluation.context import EvaluationContext
     from include.modeling.evaluation.evidence import Evidence, Figure
@@ -29,6 +31,10 @@ if TYPE_CHECKING:
 UNSEEN = "never seen in training"
 # Distance of an extreme value, in ranges of the training rows.
 EXTREME_RANGES = 10
+
+
+# Noise of the standard gate, as a part of a column's standard deviation.
+NOISE = 0.01
 
 
 class Perturbation(NamedTuple):
@@ -117,6 +123,41 @@ class RobustnessGate(PromotionGate[Robustness]):
         if metric in GREATER_IS_BETTER:
             return metric_before - metric_after
         return metric_after - metric_before
+
+
+class StandardRobustnessGate(RobustnessGate):
+    """Predictions of missing and unseen values, and of a little noise, stay possible and change little."""
+
+    def __init__(self, declared: StandardRobustness, use_case: UseCase) -> None:
+        limits = declared.model_dump(include={"severity", "maximum_flips", "rows"})
+        super().__init__(Robustness(missing=use_case.features, **limits), use_case)
+
+    def measure(self, context: EvaluationContext) -> Measurement:
+        """Return what perturbations change that follow from the training rows."""
+        columns = perturbed_columns(context.train.frame[list(self.use_case.features)])
+        self.declared = self.declared.model_copy(update=columns)
+        return super().measure(context)
+
+
+def perturbed_columns(train: pd.DataFrame) -> dict[str, Any]:
+    """
+    Return the perturbations of features, by the fields of `Robustness`.
+
+    Columns with missing values are tried without a value, texts with an unseen one, and numbers with noise.
+    """
+    numbers = [
+        str(name)
+        for name, column in train.items()
+        if pd.api.types.is_float_dtype(column) and column.nunique() > 1
+    ]
+    texts = [str(name) for name, column in train.items() if not pd.api.types.is_numeric_dtype(column)]
+    texts = [name for name in texts if train[name].map(lambda value: isinstance(value, str)).any()]
+    return {
+        "noise": {name: NOISE * float(train[name].std()) for name in numbers},
+        "missing": tuple(str(name) for name, column in train.items() if column.isna().any()),
+        "unseen": tuple(texts),
+        "extremes": (),
+    }
 
 
 def _perturb(gate: Robustness, train: pd.DataFrame, rows: pd.DataFrame) -> Iterator[Perturbation]:

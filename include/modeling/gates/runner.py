@@ -30,14 +30,15 @@ from include.modeling.gates.leakage import LeakageGate
 from include.modeling.gates.mandatory import (
     DeterminationGate,
     GoldenRowsGate,
+    NotMeasuredGate,
     OverlapGate,
     ParityGate,
     PredictionRangeGate,
+    RiskGate,
 )
 from include.modeling.gates.performance import ImprovementGate, OverfittingGate, ThresholdGate
-from include.modeling.gates.robustness import RobustnessGate
+from include.modeling.gates.robustness import RobustnessGate, StandardRobustnessGate
 from include.modeling.gates.signature import SignatureGate
-from include.modeling.gates.standard import NotMeasuredGate, RiskGate, StandardRobustnessGate
 from include.modeling.transient_errors import translate_transient
 
 if TYPE_CHECKING:

@@ -1,3 +1,5 @@
+"""Gates of a candidate that follow from the risk of its use case."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -6,7 +8,7 @@ import pytest
 
 from include.declarations import Threshold
 from include.modeling.gates import failed, inconclusive
-from include.modeling.gates.standard import perturbed_columns
+from include.modeling.gates.robustness import perturbed_columns
 from tests.include.declarations.test_risk import risk
 from tests.include.modeling.gates.conftest import COLUMNS, Model, minutes, sound, verdicts_of
 
