@@ -17,8 +17,12 @@ class Serving(Declaration):
 
     Training fails if the graph's prediction differs from the estimator's by more than `tolerance`, in the
     unit of the prediction, or if the package is larger than `maximum_megabytes`.
+
+    A request with a column that is no feature is refused, or with `unknown_columns="ignore"` answered without
+    it, so that callers can send a new feature before the version that takes it.
     """
 
     runtime: Literal["python", "onnx"] = "python"
     tolerance: float = Field(default=1e-5, gt=0)
     maximum_megabytes: float = Field(default=500, gt=0)
+    unknown_columns: Literal["refuse", "ignore"] = "refuse"

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import yaml
 
 from include.certificates import certificate
 from include.errors import CertificateInvalid, DataError
+from include.feature_values import DTYPES, estimator_frame, nullable_kind
 from include.inference.formats import load_estimator
 from include.inference.predictions import round_probabilities
 
@@ -20,12 +21,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from include.certificates.certificate import Certificate
+    from include.feature_values import ColumnType
 
-ColumnType = Literal["boolean", "integer", "long", "float", "double", "string", "datetime"]
-DTYPES: dict[str, str] = {
-    "boolean": "bool", "integer": "int32", "long": "int64", "float": "float32", "double": "float64",
-    "string": "object", "datetime": "datetime64[ns, UTC]",
-}  # fmt: skip
+# Types whose values may be missing in packages that do not name their nullable features.
+FORMERLY_NULLABLE = frozenset({"float", "double", "datetime"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +33,8 @@ class Interface:
     The use case and task of a model, its typed feature columns and its valid predictions.
 
     `classes` are those of a multiclass model as they stand in the data, `positive` is the class whose
-    probability a binary model predicts.
+    probability a binary model predicts. `ignores_unknown` says whether a request may have further columns,
+    `states_missing` whether the package names the features that may be missing.
     """
 
     use_case: str
@@ -43,6 +43,8 @@ class Interface:
     prediction_range: tuple[float, float]
     classes: tuple[str | int, ...] = ()
     positive: str | None = None
+    ignores_unknown: bool = False
+    states_missing: bool = True
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -97,7 +99,7 @@ class ServedModel:
             Float64 array: values of a regression (n,), probabilities of class 1 of a binary model (n,),
             or probabilities of all classes of a multiclass model (n, n_classes).
         """
-        rows = frame[list(self.features)]
+        rows = estimator_frame(frame, self.columns)
         if self.task == "regression":
             return np.asarray(self.estimator.predict(rows), dtype=np.float64)
         probabilities = round_probabilities(self.estimator.predict_proba(rows))
@@ -160,10 +162,12 @@ def read_interface(folder: Path) -> Interface:
         interface = Interface(
             use_case=metadata["use_case"],
             task=metadata["task"],
-            columns={column["name"]: cast("ColumnType", column["type"]) for column in inputs},
+            columns=_read_columns(inputs, metadata.get("nullable")),
             prediction_range=(float(low), float(high)),
             classes=tuple(metadata.get("classes", ())),
             positive=metadata.get("positive"),
+            ignores_unknown=metadata.get("unknown_columns") == "ignore",
+            states_missing="nullable" in metadata,
         )
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(
@@ -173,6 +177,16 @@ def read_interface(folder: Path) -> Interface:
     if unsupported:
         raise DataError(f"{folder / 'MLmodel'}: columns of type {', '.join(unsupported)} cannot be served.")
     return interface
+
+
+def _read_columns(inputs: list[dict[str, Any]], nullable: list[str] | None) -> dict[str, ColumnType]:
+    """Return the type of each feature; in packages without `nullable`, numbers and times may be missing."""
+    columns: dict[str, ColumnType] = {}
+    for column in inputs:
+        kind = cast("ColumnType", column["type"])
+        is_nullable = kind in FORMERLY_NULLABLE if nullable is None else column["name"] in nullable
+        columns[column["name"]] = nullable_kind(kind) if is_nullable else kind
+    return columns
 
 
 def _read_mlmodel(folder: Path) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from include.inference.model import ColumnType
+    from include.feature_values import ColumnType
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,11 @@ class Keys:
         """Return whether the entity columns of a feature were sent."""
         keys = self.features.get(feature, ())
         return bool(keys) and all(key in sent for key in keys)
+
+    def sends_part(self, feature: str, sent: Collection[str]) -> bool:
+        """Return whether some, but not all, of the entity columns of a feature were sent."""
+        keys = self.features.get(feature, ())
+        return any(key in sent for key in keys) and not self.can_look_up(feature, sent)
 
     def describe(self, columns: Collection[str]) -> str:
         """Return in words which keys may be sent instead of which of the columns."""

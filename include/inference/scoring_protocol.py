@@ -14,13 +14,13 @@ from pydantic import AfterValidator, FailFast, Field, TypeAdapter, ValidationErr
 from pydantic_core import PydanticCustomError
 
 from include.errors import DataError
-from include.inference.model import DTYPES
+from include.feature_values import base_kind, estimator_array, may_be_missing
 from include.inference.request_keys import NO_KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from include.inference.model import ColumnType
+    from include.feature_values import ColumnType
     from include.inference.request_keys import Keys
 
 MAX_BODY_BYTES = 2 * 1024 * 1024
@@ -60,7 +60,12 @@ class Rows:
 
 
 def parse_request(
-    body: bytes, content_type: str, columns: dict[str, ColumnType], keys: Keys = NO_KEYS
+    body: bytes,
+    content_type: str,
+    columns: dict[str, ColumnType],
+    keys: Keys = NO_KEYS,
+    *,
+    ignore_unknown: bool = False,
 ) -> Rows:
     """
     Return the checked rows of a request.
@@ -72,7 +77,10 @@ def parse_request(
     columns
         The type of each feature, in the order of training.
     keys
-        Further columns that are accepted; features that can be looked up by them need not be sent.
+        Further columns that are accepted; features that can be looked up by them need not be sent. A feature
+        that may be missing need not be sent either: it is missing then.
+    ignore_unknown
+        Whether columns that are neither are ignored instead of refused.
 
     Raises
     ------
@@ -92,7 +100,7 @@ def parse_request(
         raise BadRequest(
             f"Content-Type {media_type} is not supported; send application/json or text/csv.", 415
         )
-    return _check_values(names, rows, columns, keys)
+    return _check_values(names, rows, columns, keys, ignore_unknown=ignore_unknown)
 
 
 def frame(requests: Sequence[Rows], columns: dict[str, ColumnType]) -> pd.DataFrame:
@@ -102,7 +110,7 @@ def frame(requests: Sequence[Rows], columns: dict[str, ColumnType]) -> pd.DataFr
         values: list[Any] = []
         for request in requests:
             values.extend(request.columns[name])
-        data[name] = _typed_array(values, kind)
+        data[name] = estimator_array(values, kind)
     return pd.DataFrame(data, copy=False)
 
 
@@ -183,14 +191,15 @@ def _from_csv(body: bytes, columns: dict[str, ColumnType]) -> tuple[list[str], l
 
 def _from_text(text: str, kind: ColumnType) -> Any:
     """Return the value of a CSV cell; text that cannot be converted is rejected by `check_column`."""
-    if kind == "string":
+    base = base_kind(kind)
+    if base == "string" and not may_be_missing(kind):
         return text
     if text == "":
         return None
-    if kind == "boolean":
+    if base == "boolean":
         return {"true": True, "false": False}.get(text.lower(), text)
     try:
-        return _CSV_READERS.get(kind, str)(text)
+        return _CSV_READERS.get(base, str)(text)
     except ValueError:
         return text
 
@@ -217,6 +226,9 @@ def check_column(name: str, values: Sequence[Any], kind: ColumnType) -> list[Any
 
 def _describe_problem(error_type: str, value: Any, kind: ColumnType) -> str:
     """Return in words why pydantic rejected a value."""
+    kind = base_kind(kind)
+    if value is None:
+        return f"missing, and the model was trained without missing values; send a {kind}"
     if error_type in {"greater_than_equal", "less_than_equal"}:
         return f"too large for type {kind}"
     if error_type == "float_type" and type(value) is int:
@@ -225,7 +237,12 @@ def _describe_problem(error_type: str, value: Any, kind: ColumnType) -> str:
 
 
 def _check_values(
-    names: list[str], rows: list[list[Any]], columns: dict[str, ColumnType], keys: Keys
+    names: list[str],
+    rows: list[list[Any]],
+    columns: dict[str, ColumnType],
+    keys: Keys,
+    *,
+    ignore_unknown: bool,
 ) -> Rows:
     if not rows:
         raise BadRequest("There is no row to predict.")
@@ -233,10 +250,13 @@ def _check_values(
         raise BadRequest(
             f"There are {len(rows)} rows; at most {MAX_ROWS} are accepted at once. Send fewer.", 413
         )
-    _check_names(names, columns, keys)
+    _check_names(names, columns, keys, ignore_unknown=ignore_unknown)
     values_by_name = dict(zip(names, zip(*rows, strict=True), strict=True))
     sent_keys = _check_columns(values_by_name, keys.kinds)
     sent_features = _check_columns(values_by_name, columns)
+    for name, kind in columns.items():
+        if name not in sent_features and may_be_missing(kind) and not keys.can_look_up(name, sent_keys):
+            sent_features[name] = [None] * len(rows)
     return Rows(sent_features, len(rows), sent_keys)
 
 
@@ -246,11 +266,18 @@ def _check_columns(
     return {name: check_column(name, values[name], kind) for name, kind in kinds.items() if name in values}
 
 
-def _check_names(names: list[str], columns: dict[str, ColumnType], keys: Keys) -> None:
-    """Raise BadRequest if a column is unknown or repeated, or missing and cannot be looked up."""
+def _check_names(
+    names: list[str], columns: dict[str, ColumnType], keys: Keys, *, ignore_unknown: bool
+) -> None:
+    """Raise BadRequest if a column is unknown or repeated, or required and cannot be looked up."""
     sent = set(names)
-    missing = [name for name in columns if name not in sent and not keys.can_look_up(name, sent)]
-    unknown = sorted(sent - columns.keys() - keys.kinds.keys())
+    required = [
+        name for name, kind in columns.items() if not may_be_missing(kind) or keys.sends_part(name, sent)
+    ]
+    missing = [name for name in required if name not in sent and not keys.can_look_up(name, sent)]
+    if not sent & (columns.keys() | keys.kinds.keys()):
+        missing = list(columns)
+    unknown = [] if ignore_unknown else sorted(sent - columns.keys() - keys.kinds.keys())
     repeated = sorted({name for name in names if names.count(name) > 1}) if len(sent) < len(names) else []
     if not (missing or unknown or repeated):
         return
@@ -284,15 +311,21 @@ _Float32 = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=-MAX_FLOA
 _Float64 = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 _String = Annotated[str, Field(strict=True, pattern=r"^[^\x00]*$")]
 _Time = Annotated[str, Field(strict=True), AfterValidator(_check_time)]
-# Only float, double and datetime have a value that means "missing".
 _VALIDATORS: dict[ColumnType, TypeAdapter[Any]] = {
     "boolean": TypeAdapter(Annotated[list[_Boolean], FailFast()]),
     "integer": TypeAdapter(Annotated[list[_Int32], FailFast()]),
     "long": TypeAdapter(Annotated[list[_Int64], FailFast()]),
-    "float": TypeAdapter(Annotated[list[_Float32 | None], FailFast()]),
-    "double": TypeAdapter(Annotated[list[_Float64 | None], FailFast()]),
+    "float": TypeAdapter(Annotated[list[_Float32], FailFast()]),
+    "double": TypeAdapter(Annotated[list[_Float64], FailFast()]),
     "string": TypeAdapter(Annotated[list[_String], FailFast()]),
-    "datetime": TypeAdapter(Annotated[list[_Time | None], FailFast()]),
+    "datetime": TypeAdapter(Annotated[list[_Time], FailFast()]),
+    "boolean?": TypeAdapter(Annotated[list[_Boolean | None], FailFast()]),
+    "integer?": TypeAdapter(Annotated[list[_Int32 | None], FailFast()]),
+    "long?": TypeAdapter(Annotated[list[_Int64 | None], FailFast()]),
+    "float?": TypeAdapter(Annotated[list[_Float32 | None], FailFast()]),
+    "double?": TypeAdapter(Annotated[list[_Float64 | None], FailFast()]),
+    "string?": TypeAdapter(Annotated[list[_String | None], FailFast()]),
+    "datetime?": TypeAdapter(Annotated[list[_Time | None], FailFast()]),
 }
 # The texts of pydantic's errors, so that the messages do not change with its version.
 _PROBLEMS = {
@@ -302,15 +335,6 @@ _PROBLEMS = {
     "time_format": "not a time such as 2013-07-01T12:00:00Z",
     "time_missing": "not a time",
 }
-
-
-def _typed_array(values: list[Any], kind: ColumnType) -> Any:
-    if kind == "datetime":
-        return pd.to_datetime(pd.Series(values, dtype=object), utc=True, format="ISO8601")
-    if kind == "boolean" and None in values:
-        # As of the training rows; NumPy would take None for False.
-        return pd.array(values, dtype="boolean")
-    return np.array(values, dtype=DTYPES[kind])
 
 
 def _reject_constant(name: str) -> None:

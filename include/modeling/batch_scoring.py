@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from include.data.feature_store.feature_rows import partition_columns
+from include.feature_values import require_complete
 from include.inference.predictions import (
     PREDICTION,
     PROBABILITY,
@@ -54,7 +55,7 @@ def score_batch(
     Raises
     ------
     DataError
-        If a feature is missing.
+        If a feature is missing, or a value of a feature that was never missing in training.
     InvalidPrediction
         If a prediction is not finite, or outside of the declared range.
     """
@@ -104,7 +105,8 @@ def score_summary(scored: pd.DataFrame) -> dict[str, Any]:
 
 
 def _predict_rows(model: ServedModel, features: pd.DataFrame) -> np.ndarray[Any, Any]:
-    """Return the predictions of the rows; most estimators refuse an empty frame."""
+    """Return the predictions of the rows, all of which are complete; most estimators refuse none."""
+    require_complete(features, model.columns)
     if features.empty:
         return np.zeros((0, len(model.classes)) if model.classes else 0)
     return model.predict(features)

@@ -52,6 +52,9 @@ def select_comparable(frame: pd.DataFrame, columns: Sequence[Column], *, maximum
 
 
 def _convert(values: pd.Series, column: Column) -> pd.Series:
+    if column.dtype == "boolean":
+        # Training rows hold 1.0 and 0.0 where values may be missing, requests true and false.
+        values = values.map(lambda value: bool(value) if value in (0, 1) else value, na_action="ignore")
     return _to_numbers(values) if column.dtype in NUMERIC_TYPES else _to_categories(values)
 
 

@@ -19,6 +19,7 @@ from include.data.snapshots.meanings import select_days
 from include.data.snapshots.target_encoding import RAW_LABEL, TARGET, encode
 from include.declarations.specification import Specification  # noqa: TC001  pydantic reads the annotations
 from include.errors import DataError, PartitionMissing
+from include.feature_values import estimator_frame, specified_kinds
 from include.specifications import declared_specification
 
 if TYPE_CHECKING:
@@ -147,7 +148,9 @@ def read_snapshot(
 
     They are those of the specification that the snapshot was taken for. A snapshot without one is read as the
     use case is declared.
-    Where `above` or `bands` divide the label, `RAW_LABEL` is the number; it is not part of the digest.
+
+    Features are as an estimator gets them. Where `above` or `bands` divide the label, `RAW_LABEL` is the
+    number; it is not part of the digest.
 
     Raises
     ------
@@ -167,7 +170,8 @@ def read_snapshot(
             f"{len(frame):,} rows with digest {digest[:12]}, not {snapshot.rows:,} rows with digest "
             f"{snapshot.digest[:12]}. {_explain_changed(snapshot)}: create a new snapshot."
         )
-    return frame
+    features = estimator_frame(frame, specified_kinds(specification))
+    return frame.assign(**{str(name): features[name] for name in features})
 
 
 def row_hashes(frame: pd.DataFrame) -> np.ndarray[Any, np.dtype[np.uint64]]:

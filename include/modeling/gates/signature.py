@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from include.declarations import Gate
+from include.feature_values import base_kind, may_be_missing
 from include.modeling.evaluation.evidence import Measurement
 from include.modeling.gates.base import PromotionGate
 
@@ -25,8 +26,9 @@ WIDER_TYPES: Mapping[str, frozenset[str]] = {
 
 PREDICTION = "the prediction"
 REMEDY = (
-    "Declare a new feature nullable, so that callers may send it later; or move the callers first, and "
-    'declare SignatureCompatibility(severity="warn") for the release'
+    "Declare a new feature nullable, so that callers may send it later, and "
+    'Serving(unknown_columns="ignore"), so that they may send it earlier and go on sending a dropped one; or '
+    'move the callers first, and declare SignatureCompatibility(severity="warn") for the release'
 )
 
 
@@ -71,15 +73,21 @@ class SignatureGate(PromotionGate[Gate]):
 def _compare_columns(champion: ServedModel, candidate: ServedModel) -> Iterator[tuple[str, str]]:
     """Yield the columns that are missing, new or of a narrower type, with the reason."""
     for name in champion.columns:
-        if name not in candidate.columns:
+        if name not in candidate.columns and not candidate.interface.ignores_unknown:
             yield name, "is not accepted any more"
-    for name in candidate.columns:
-        if name not in champion.columns:
+    for name, kind in candidate.columns.items():
+        if name not in champion.columns and not may_be_missing(kind):
             yield name, "is required now"
-    for name, required in candidate.columns.items():
-        accepted = champion.columns.get(name, required)
+    for name, kind in candidate.columns.items():
+        former_kind = champion.columns.get(name, kind)
+        required = base_kind(kind)
+        accepted = base_kind(former_kind)
         if required != accepted and required not in WIDER_TYPES.get(accepted, ()):
             yield name, f"was {accepted}, and has to be {required} now"
+        # Former packages do not say whether values were missing in training.
+        was_optional = may_be_missing(former_kind) and champion.interface.states_missing
+        if was_optional and not may_be_missing(kind):
+            yield name, "may not be missing any more"
 
 
 def _compare_predictions(champion: ServedModel, candidate: ServedModel) -> Iterator[tuple[str, str]]:

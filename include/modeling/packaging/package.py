@@ -9,13 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 import mlflow.sklearn
 import numpy as np
-import pandas as pd
 import yaml
 from mlflow.models import Model, ModelSignature
 from mlflow.types import ColSpec, DataType, Schema, TensorSpec
 
 from include.certificates.certificate import model_digest, require_digest
-from include.errors import DataError, PackagingFailed
+from include.errors import PackagingFailed
+from include.feature_values import (
+    base_kind,
+    column_kind,
+    estimator_frame,
+    may_be_missing,
+    request_values,
+)
 from include.inference import model as inference_model
 from include.inference import scoring_protocol
 from include.inference.formats import GRAPH, TRUSTED_TYPES
@@ -32,9 +38,13 @@ from include.modeling.packaging.serialization import (
 from include.modeling.training.fit import feature_columns
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from types import ModuleType
 
+    import pandas as pd
+
     from include.declarations import UseCase
+    from include.feature_values import ColumnType
     from include.inference.model import ServedModel
     from include.modeling.packaging.serialization import SerializedEstimator
 
@@ -59,7 +69,14 @@ BYTES_PER_MEGABYTE = 1e6
 REQUIREMENTS = ("scikit-learn", "pandas", "numpy", "cloudpickle", "mlflow")
 
 
-def save_package(estimator: Any, use_case: UseCase, sample_frame: pd.DataFrame, folder: Path) -> None:
+def save_package(
+    estimator: Any,
+    use_case: UseCase,
+    sample_frame: pd.DataFrame,
+    folder: Path,
+    *,
+    kinds: Mapping[str, ColumnType] | None = None,
+) -> None:
     """
     Write the MLflow model folder of `estimator`.
 
@@ -72,10 +89,11 @@ def save_package(estimator: Any, use_case: UseCase, sample_frame: pd.DataFrame, 
     use_case
         Use case of the estimator.
     sample_frame
-        Training rows with all features. They give the column types, the golden rows (the first 50 complete
-        rows) and the background rows of explanations (100 random rows).
+        Training rows with all features: golden rows (the first 50), background of explanations (100).
     folder
         Folder to create.
+    kinds
+        Type of each feature, and whether it may be missing; by default as in `sample_frame`.
 
     Raises
     ------
@@ -88,19 +106,18 @@ def save_package(estimator: Any, use_case: UseCase, sample_frame: pd.DataFrame, 
         differently from the estimator.
     """
     sample = feature_columns(use_case, sample_frame)
-    columns = [ColSpec(_column_type(use_case, sample[name]), name) for name in sample.columns]
-    # A JSON request can leave out numbers only.
-    required = [column.name for column in columns if column.type != DataType.double]
+    typed = _packaged_kinds(use_case, kinds or _sampled_kinds(sample))
+    sample = estimator_frame(sample, typed)
+    required = [name for name, kind in typed.items() if not may_be_missing(kind)]
     rows = sample.dropna(subset=required).head(COMPARED_ROWS)
     serialized = serialize(estimator, use_case, rows)
-    _write_mlflow_folder(estimator, use_case, serialized, columns, folder)
+    _write_mlflow_folder(estimator, use_case, serialized, typed, folder)
     for module in own_modules(use_case):
         _copy_source(module, folder / SOURCE)
     if use_case.serving.runtime == "onnx":
         _write_onnx_graph(estimator, use_case, rows, folder / GRAPH)
-    _write_golden_rows(estimator, use_case, rows.head(GOLDEN_ROWS), folder)
-    background = sample.sample(min(BACKGROUND_ROWS, len(sample)), random_state=0)
-    (folder / BACKGROUND).write_text(json.dumps(_dataframe_split(background), default=str))
+    _write_golden_rows(estimator, use_case, rows.head(GOLDEN_ROWS), typed, folder)
+    _write_background_rows(sample.dropna(subset=required), typed, folder)
     _check_size(use_case, folder)
 
 
@@ -165,11 +182,15 @@ def _write_mlflow_folder(
     estimator: Any,
     use_case: UseCase,
     serialized: SerializedEstimator,
-    columns: list[ColSpec],
+    kinds: Mapping[str, ColumnType],
     folder: Path,
 ) -> None:
     is_classifier = use_case.task != "regression"
     shape = (-1, len(use_case.class_names)) if is_classifier else (-1,)
+    columns = [
+        ColSpec(DataType[base_kind(kind)], name, required=not may_be_missing(kind))
+        for name, kind in kinds.items()
+    ]
     output = TensorSpec(np.dtype("float64"), shape)
     # Computed outside of the block, since it registers and unregisters the same modules.
     pip_requirements = requirements(estimator, use_case)
@@ -183,17 +204,21 @@ def _write_mlflow_folder(
             signature=ModelSignature(inputs=Schema(columns), outputs=Schema([output])),
             pip_requirements=pip_requirements,
             pyfunc_predict_fn="predict_proba" if is_classifier else "predict",
-            metadata={"airworthy": _metadata(use_case, serialized)},
+            metadata={"airworthy": _metadata(use_case, serialized, kinds)},
         )
     description = yaml.safe_load((folder / "MLmodel").read_text())
     (folder / description["flavors"]["sklearn"]["pickled_model"]).write_bytes(serialized.content)
 
 
-def _metadata(use_case: UseCase, serialized: SerializedEstimator) -> dict[str, Any]:
+def _metadata(
+    use_case: UseCase, serialized: SerializedEstimator, kinds: Mapping[str, ColumnType]
+) -> dict[str, Any]:
     return {
         "use_case": use_case.name,
         "task": use_case.task,
         "features": list(use_case.features),
+        "nullable": [name for name, kind in kinds.items() if may_be_missing(kind)],
+        "unknown_columns": use_case.serving.unknown_columns,
         "classes": list(use_case.label.classes) if use_case.task == "multiclass" else [],
         "positive": use_case.class_names[1] if use_case.task == "binary" else None,
         "prediction_range": list(use_case.prediction_range),
@@ -217,10 +242,12 @@ def _write_onnx_graph(estimator: Any, use_case: UseCase, rows: pd.DataFrame, pat
         )
 
 
-def _write_golden_rows(estimator: Any, use_case: UseCase, rows: pd.DataFrame, folder: Path) -> None:
+def _write_golden_rows(
+    estimator: Any, use_case: UseCase, rows: pd.DataFrame, kinds: Mapping[str, ColumnType], folder: Path
+) -> None:
     is_onnx = use_case.serving.runtime == "onnx"
     model = OnnxModel(folder / GRAPH) if is_onnx else estimator
-    content: dict[str, Any] = _dataframe_split(rows)
+    content: dict[str, Any] = _dataframe_split(rows, kinds)
     method = "predict" if use_case.task == "regression" else "predict_proba"
     output = np.asarray(getattr(model, method)(rows))
     predictions = as_predictions(output, use_case.task)
@@ -231,6 +258,11 @@ def _write_golden_rows(estimator: Any, use_case: UseCase, rows: pd.DataFrame, fo
     elif output.dtype in (np.float32, np.float16):
         content["tolerance"] = MAX_SINGLE_GAP * float(np.abs(predictions).max(initial=0.0))
     (folder / GOLDEN).write_text(json.dumps(content, default=str))
+
+
+def _write_background_rows(rows: pd.DataFrame, kinds: Mapping[str, ColumnType], folder: Path) -> None:
+    background = rows.sample(min(BACKGROUND_ROWS, len(rows)), random_state=0)
+    (folder / BACKGROUND).write_text(json.dumps(_dataframe_split(background, kinds), default=str))
 
 
 def _copy_source(module: ModuleType, folder: Path) -> None:
@@ -259,26 +291,18 @@ def _check_size(use_case: UseCase, folder: Path) -> None:
         )
 
 
-def _column_type(use_case: UseCase, column: pd.Series[Any]) -> DataType:
-    predicates = {
-        DataType.boolean: pd.api.types.is_bool_dtype,
-        DataType.long: pd.api.types.is_integer_dtype,
-        DataType.double: pd.api.types.is_float_dtype,
-        DataType.datetime: pd.api.types.is_datetime64_any_dtype,
-        DataType.string: pd.api.types.is_string_dtype,
-    }
-    for data_type, has_type in predicates.items():
-        if has_type(column):
-            return data_type
-    if all(isinstance(value, str) for value in column.dropna()):
-        return DataType.string
-    raise DataError(
-        f"{use_case.name}: no request can contain the feature {column.name} of type {column.dtype}. "
-        f"Declare it as string, integer, number, boolean or timestamp in {use_case.feature_view}."
-    )
+def _sampled_kinds(sample: pd.DataFrame) -> dict[str, ColumnType]:
+    return {str(name): column_kind(sample[name]) for name in sample}
 
 
-def _dataframe_split(rows: pd.DataFrame) -> dict[str, Any]:
-    objects = rows.astype(object)
-    values: list[list[Any]] = objects.where(objects.notna(), None).to_numpy().tolist()
+def _packaged_kinds(use_case: UseCase, kinds: Mapping[str, ColumnType]) -> dict[str, ColumnType]:
+    """Return the types of the features in their order; ONNX has no missing text, so none may be missing."""
+    is_onnx = use_case.serving.runtime == "onnx"
+    typed = {name: kinds[name] for name in use_case.features}
+    return {name: "string" if is_onnx and kind == "string?" else kind for name, kind in typed.items()}
+
+
+def _dataframe_split(rows: pd.DataFrame, kinds: Mapping[str, ColumnType]) -> dict[str, Any]:
+    columns = [request_values(rows[name], kinds[name]) for name in rows.columns]
+    values = [list(row) for row in zip(*columns, strict=True)]
     return {"dataframe_split": {"columns": list(rows.columns), "data": values}}

@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from include.errors import DataError, DeclarationError
+from include.feature_values import require_complete
 from include.modeling.evaluation.context import ChampionInput, PackagedModel
 from include.modeling.registry.load_version import load_version
 from include.specifications import SPECIFICATION, certified_specification
@@ -92,7 +93,9 @@ def champion_rows(
     if problem:
         raise DataError(problem)
     rows = read_rows(specification, test) if read_rows else test
-    missing = [name for name in model.features if name not in rows]
-    if missing:
-        raise DataError(f"the rows lack its features {', '.join(missing)}")
+    absent = [name for name in model.features if name not in rows]
+    if absent:
+        raise DataError(f"the rows lack its features {', '.join(absent)}")
+    if model.interface.states_missing:
+        require_complete(rows, model.columns)
     return rows

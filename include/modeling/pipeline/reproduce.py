@@ -13,6 +13,7 @@ from jinja2 import Environment
 from include.certificates.certificate import EVIDENCE, file_digests, model_digest
 from include.data.snapshots.snapshot import Snapshot, read_snapshot
 from include.errors import AirworthyError, NotReproduced, ServiceUnavailable
+from include.feature_values import specified_kinds
 from include.inference.model import load_unverified
 from include.modeling.packaging.package import GOLDEN, save_package
 from include.modeling.pipeline.input_changes import declared_changes, input_changes, recorded_inputs
@@ -259,7 +260,7 @@ def _train_again(
     splits = split_snapshot(specification, read_snapshot(use_case, snapshot, lake))
     estimator = build_estimator(use_case.name, build, certificate.parameters)
     trained = fit_candidate(use_case, estimator, splits)
-    save_package(trained.estimator, use_case, splits.train, package)
+    save_package(trained.estimator, use_case, splits.train, package, kinds=specified_kinds(specification))
     return package, splits.test
 
 

@@ -82,7 +82,13 @@ def _train_and_log(
     with measure_usage() as usage:
         trained = fit_candidate(use_case, estimator, splits)
         curve = learning_curve(use_case, trained.estimator, splits.train, splits.validation)
-        save_package(trained.estimator, use_case, splits.train, package)
+        save_package(
+            trained.estimator,
+            use_case,
+            splits.train,
+            package,
+            kinds=workspace.kinds,
+        )
     seen_rows = workspace.workdir / SEEN_ROWS
     np.save(seen_rows, row_identities(workspace.specification, splits.train, splits.validation))
     registry.log_file(run_id, seen_rows)

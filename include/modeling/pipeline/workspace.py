@@ -11,6 +11,7 @@ from include.certificates.certificate import EVIDENCE as CERTIFIED_EVIDENCE
 from include.data.lake.partition_columns import DAY
 from include.data.snapshots.snapshot import row_hashes
 from include.data.snapshots.splits import split_rows
+from include.feature_values import specified_kinds
 from include.specifications import declared_specification
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from include.data.snapshots.splits import Splits
     from include.declarations import UseCase
     from include.declarations.specification import Specification
+    from include.feature_values import ColumnType
     from include.modeling.registry.registry import Registry
 
 # Files of a run.
@@ -50,6 +52,11 @@ class Workspace:
     def specification(self) -> Specification:
         """Specification of the model that the task makes or judges."""
         return self.frozen or declared_specification(self.use_case)
+
+    @property
+    def kinds(self) -> dict[str, ColumnType] | None:
+        """Types of the features; None without a snapshot's specification, which says what may be missing."""
+        return specified_kinds(self.frozen) if self.frozen else None
 
     @property
     def trusted(self) -> Path:

@@ -23,6 +23,7 @@ from starlette.routing import Route
 from include.catalog import catalog
 from include.certificates.certificate import verify_certificate
 from include.errors import AirworthyError, DeclarationError
+from include.feature_values import base_kind
 from include.inference.model import load_verified
 from include.inference.predictions import InvalidPrediction
 from include.inference.request_keys import NO_KEYS
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from include.declarations.relations.feature_selection import FeatureSelection
     from include.inference.model import ServedModel
     from include.inference.predictions import Predictions
+    from include.inference.request_keys import Keys
     from include.serving.model_server.inference_log import Role
     from include.serving.model_server.online_features import OnlineFeatures
 
@@ -152,9 +154,9 @@ class ModelServer:
         keys = self.features.keys if self.features else NO_KEYS
         try:
             if len(body) > LARGE_BODY_BYTES:
-                rows = await run_in_threadpool(parse_request, body, content_type, self.model.columns, keys)
+                rows = await run_in_threadpool(self._parse, body, content_type, keys)
             else:
-                rows = parse_request(body, content_type, self.model.columns, keys)
+                rows = self._parse(body, content_type, keys)
             if self.features:
                 rows = await self.features.complete(rows, self.model.columns)
         except BadRequest as error:
@@ -167,6 +169,10 @@ class ModelServer:
         if self.model.classes:
             model["classes"] = list(self.model.classes)
         return Answer(OK, {"predictions": predictions, "model": model}, rows, predictions)
+
+    def _parse(self, body: bytes, content_type: str, keys: Keys) -> Rows:
+        ignore_unknown = self.model.interface.ignores_unknown
+        return parse_request(body, content_type, self.model.columns, keys, ignore_unknown=ignore_unknown)
 
     def _entity(self, rows: Rows | None) -> str | None:
         return self.features.entity_of(rows) if self.features else None
@@ -233,7 +239,7 @@ def _failure(status: int, code: str, message: str, rows: Rows | None = None) -> 
 def warm_up(model: ServedModel) -> None:
     """Call the model once, so that the first caller does not wait for lazy imports."""
     placeholders: dict[str, Any] = {"string": "", "boolean": False, "datetime": "2000-01-01"}
-    columns = {name: [placeholders.get(kind, 0)] for name, kind in model.columns.items()}
+    columns = {name: [placeholders.get(base_kind(kind), 0)] for name, kind in model.columns.items()}
     try:
         model.predict(frame([Rows(columns, 1)], model.columns))
     except Exception as error:  # noqa: BLE001  a foreign estimator, on values that it may not accept

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import httpx
 
+from include.feature_values import nullable_kind
 from include.inference.request_keys import Keys
 from include.inference.scoring_protocol import BadRequest, Rows, check_column
 from include.settings import settings
@@ -18,15 +19,13 @@ if TYPE_CHECKING:
 
     from include.declarations import FeatureView
     from include.declarations.relations.feature_selection import FeatureSelection
-    from include.inference.model import ColumnType
+    from include.feature_values import ColumnType
 
 # The gateway sends a challenger's request to the champion after 0.5 s.
 REQUEST_TIMEOUT_S = 0.4
 MAX_CONNECTIONS = 16
 MAX_KEYS = 1_000
 MICROSECONDS = 1_000_000
-# Valid values that stand for nulls while a column is checked.
-_PLACEHOLDERS: Mapping[ColumnType, Any] = {"string": "", "boolean": False}
 _KEY_TYPES: dict[str, ColumnType] = {"string": "string", "integer": "long"}
 
 
@@ -140,14 +139,14 @@ class OnlineFeatures:
     def _check_types(
         self, view: FeatureView, values: Mapping[str, Sequence[Any]], columns: Mapping[str, ColumnType]
     ) -> dict[str, list[Any]]:
-        """Return the values; a null of a nullable text or truth value is missing, as in the training rows."""
+        """Return the values; a null of a nullable column is missing, as in the training rows."""
         for name, looked_up in values.items():
             kind = columns[name]
-            # A number that is null passes as it is.
-            placeholder = _PLACEHOLDERS.get(kind) if self.selection.columns[name].nullable else None
-            present = [placeholder if value is None else value for value in looked_up]
+            if self.selection.columns[name].nullable:
+                # Former packages do not name their nullable features.
+                kind = nullable_kind(kind)
             try:
-                check_column(name, present, kind)
+                check_column(name, looked_up, kind)
             except BadRequest as error:
                 raise BadRequest(
                     f"{error} It was looked up by {', '.join(view.keys)}: send a value of your own.", 422

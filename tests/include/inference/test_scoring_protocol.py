@@ -16,7 +16,8 @@ from include.inference.scoring_protocol import (
     parse_request,
 )
 
-COLUMNS = {"carrier": "string", "hour": "long", "temp": "double", "seen": "datetime", "wet": "boolean"}
+COLUMNS = {"carrier": "string", "hour": "long", "temp": "double?", "seen": "datetime?", "wet": "boolean"}
+NULLABLE = {name: f"{kind.removesuffix('?')}?" for name, kind in COLUMNS.items()}
 ROW = {"carrier": "UA", "hour": 7, "temp": 61.5, "seen": "2013-07-01T12:00:00Z", "wet": False}
 NAMES = list(ROW)
 VALUES = list(ROW.values())
@@ -66,6 +67,33 @@ def test_null_is_a_missing_value() -> None:
     }
 
 
+def test_null_is_taken_for_every_type_that_may_miss() -> None:
+    rows = parse_request(body(instances=[dict.fromkeys(ROW, None) | {"hour": 7}, ROW]), "", NULLABLE)
+    typed = frame([rows], NULLABLE)
+    assert typed.isna().sum().to_dict() == {name: int(name != "hour") for name in ROW}
+    assert typed.drop(columns="seen").dtypes.astype(str).to_dict() == {
+        "carrier": "object", "hour": "float64", "temp": "float64", "wet": "float64",
+    }  # fmt: skip
+    csv_rows = parse_request(b"carrier,hour,temp,seen,wet\n,7,,,\n", "text/csv", NULLABLE)
+    assert csv_rows.records()[0] == dict.fromkeys(ROW, None) | {"hour": 7}
+
+
+def test_feature_that_may_be_missing_need_not_be_sent() -> None:
+    rows = parse_request(body(instances=[{"hour": 7}]), "", NULLABLE)
+    assert rows.records() == [{"hour": 7, "carrier": None, "temp": None, "seen": None, "wet": None}]
+    with pytest.raises(BadRequest, match="carrier, hour, temp, seen, wet missing"):
+        parse_request(body(instances=[{}]), "", NULLABLE)
+
+
+def test_unknown_columns_are_ignored_where_declared() -> None:
+    sent = body(instances=[ROW | {"wide": 1}])
+    assert parse_request(sent, "", COLUMNS, ignore_unknown=True).records() == [ROW]
+    with pytest.raises(BadRequest, match="hour missing"):
+        parse_request(
+            body(instances=[{"carrier": "UA", "wet": True, "hours": 7}]), "", COLUMNS, ignore_unknown=True
+        )
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -85,12 +113,12 @@ def test_null_is_a_missing_value() -> None:
         (body(dataframe_split={"columns": [1], "data": [[1]]}), "list of names"),
         (body(dataframe_split={"columns": [*NAMES, "hour"], "data": [[*VALUES, 1]]}), "hour given twice"),
         (body(inputs={"carrier": ["UA"], "hour": [1, 2]}), "different lengths"),
-        (body(instances=[{"carrier": "UA"}]), "hour, temp, seen, wet missing"),
+        (body(instances=[{"carrier": "UA"}]), "hour, wet missing"),
         (body(instances=[ROW | {"wide": 1}]), "wide unknown"),
         (body(instances=[ROW | {"temp": "1.5"}]), "Column temp, row 0: '1.5' is not of type double"),
         (body(instances=[ROW | {"temp": True}]), "Column temp, row 0: True is not of type double"),
         (body(instances=[ROW | {"hour": 7.5}]), "Column hour, row 0: 7.5 is not of type long"),
-        (body(instances=[ROW | {"hour": None}]), "Column hour, row 0: None is not of type long"),
+        (body(instances=[ROW | {"hour": None}]), "Column hour, row 0: None is missing, and the model"),
         (body(instances=[ROW | {"hour": 2**63}]), "is too large for type long"),
         (body(instances=[ROW | {"hour": -(2**63) - 1}]), "is too large for type long"),
         (body(instances=[ROW, ROW | {"hour": True}]), "Column hour, row 1: True is not of type long"),
@@ -130,7 +158,7 @@ def test_a_value_beyond_32_bits_is_rejected(kind, value, message) -> None:
 
 
 def test_accepted_values_are_returned_unchanged() -> None:
-    values = check_column("x", (7, 1.5, None, 2**31), "double")
+    values = check_column("x", (7, 1.5, None, 2**31), "double?")
     assert list(map(repr, values)) == ["7", "1.5", "None", "2147483648"]
     assert check_column("x", [-(2**31), 2**31 - 1], "integer") == [-(2**31), 2**31 - 1]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -55,6 +56,9 @@ class Model:
     task: str = "binary"
     classes: tuple[str, ...] = ()
     positive: str | None = "above 15"
+    interface: Any = field(
+        default_factory=lambda: SimpleNamespace(ignores_unknown=False, states_missing=True)
+    )
     n_rows: int = 0
     isolated: ProcessMeasurement | None = None
 

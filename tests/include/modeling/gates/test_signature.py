@@ -33,6 +33,18 @@ def test_difference_that_refuses_callers_is_named(verdict_of, champion, words):
 
 
 @pytest.mark.parametrize(
+    ("former", "states_missing", "outcome"),
+    [("double?", True, "fail"), ("double?", False, "pass"), ("double", True, "pass")],
+)
+def test_value_that_could_be_missing_still_may(verdict_of, former, states_missing, outcome):
+    champion = champion_with(temp=former)
+    champion.interface.states_missing = states_missing
+    verdict = verdict_of(GATE, champion=champion)
+    assert verdict.outcome == outcome
+    assert ("temp may not be missing any more" in verdict.reason) is (outcome == "fail")
+
+
+@pytest.mark.parametrize(
     "champion",
     [champion_with(), champion_with(hour="integer"), champion_with(temp="float"), champion_with(temp="long")],
     ids=["same", "wider whole numbers", "wider numbers", "any number"],
