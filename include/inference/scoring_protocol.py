@@ -228,7 +228,7 @@ def _describe_problem(error_type: str, value: Any, kind: ColumnType) -> str:
     """Return in words why pydantic rejected a value."""
     kind = base_kind(kind)
     if value is None:
-        return f"missing, and the model was trained without missing values; send a {kind}"
+        return f"missing, and a {kind} is required"
     if error_type in {"greater_than_equal", "less_than_equal"}:
         return f"too large for type {kind}"
     if error_type == "float_type" and type(value) is int:

@@ -118,7 +118,7 @@ def test_unknown_columns_are_ignored_where_declared() -> None:
         (body(instances=[ROW | {"temp": "1.5"}]), "Column temp, row 0: '1.5' is not of type double"),
         (body(instances=[ROW | {"temp": True}]), "Column temp, row 0: True is not of type double"),
         (body(instances=[ROW | {"hour": 7.5}]), "Column hour, row 0: 7.5 is not of type long"),
-        (body(instances=[ROW | {"hour": None}]), "Column hour, row 0: None is missing, and the model"),
+        (body(instances=[ROW | {"hour": None}]), "row 0: None is missing, and a long is required"),
         (body(instances=[ROW | {"hour": 2**63}]), "is too large for type long"),
         (body(instances=[ROW | {"hour": -(2**63) - 1}]), "is too large for type long"),
         (body(instances=[ROW, ROW | {"hour": True}]), "Column hour, row 1: True is not of type long"),

@@ -40,6 +40,7 @@ from include.declarations import (
     ViewSource,
 )
 from include.errors import DataError
+from include.feature_values import specified_kinds
 from include.inference.model import Interface, ServedModel
 from include.modeling.batch_scoring import score_batch
 from include.modeling.evaluation.context import ChampionInput, PackagedModel, build_context
@@ -154,8 +155,7 @@ def train(declared: Catalog, lake: Lake) -> TrainedNight:
     frame = snapshots.read_snapshot(use_case, snapshot, lake, declared=declared)
     splits = split_snapshot(specification, frame)
     estimator = fit_candidate(use_case, build_model(use_case.features), splits).estimator
-    kinds = {"string": "string", "integer": "long", "number": "double"}
-    types = {name: kinds[specification.selection.columns[name].dtype] for name in use_case.features}
+    types = specified_kinds(specification)
     interface = Interface("late", use_case.task, types, (0, 1), use_case.label.classes)
     certificate = Certificate.model_construct(
         snapshot=json.loads(snapshot.to_json()), label=use_case.label.description, environment={}
@@ -249,6 +249,7 @@ TABLE = {
     "feature added": (
         {"features": (*USE_CASE.features, "distance")}, COMPARED, REFUSED,
     ),
+    "nullable feature added": ({"features": (*USE_CASE.features, "rain")}, COMPARED, "pass: every request"),
     "feature replaced": (
         {"features": ("carrier", "distance", "wind")}, COMPARED, REFUSED,
     ),
@@ -329,3 +330,24 @@ def test_days_of_changed_build_are_refused_until_rebuilt(today, champion, tmp_pa
     specification = certified_specification(champion.loaded.certificate.snapshot, USE_CASE)
     frame = read_feature_rows(specification.selection, lake, DAYS[-1:], names=specification.features)
     assert len(champion.loaded.model.predict(frame)) == ROWS_PER_DAY
+
+
+def test_feature_gone_from_the_view_stops_only_the_champion(today, champion, tmp_path):
+    lake = Lake(str(tmp_path))
+    rows = published_rows()
+    arrivals = rows[["flight_id", "_airworthy_day"]].assign(arr_delay=30 * (rows["wind"] - 9))
+    is_old = rows["_airworthy_day"] < f"{DAYS[-5]}"
+    lake.publish("trips", rows[is_old], DAYS[:-5], metadata={})
+    lake.publish("trips", rows[~is_old].drop(columns="hour"), DAYS[-5:], metadata={})
+    lake.publish("arrivals", arrivals, DAYS, metadata={})
+    declared = today(view=changed_view(hour=None), features=("carrier", "wind"))
+    verdicts = evaluate(train(declared, lake), champion, lake)
+    expected = "inconclusive: it could not be compared with champion 1: .*: hour in 200 of 200 rows"
+    assert re.match(expected, verdicts["improvement_log_loss"]), verdicts
+    specification = certified_specification(champion.loaded.certificate.snapshot, USE_CASE)
+    spine = specification.selection.spine
+    frame = read_feature_rows(specification.selection, lake, DAYS, names=specification.features)
+    with pytest.raises(DataError, match="without missing values of these features: hour in 200 of 640 rows"):
+        score_batch(USE_CASE, spine, champion.loaded.model, frame, version=1)
+    older = read_feature_rows(specification.selection, lake, DAYS[:3], names=specification.features)
+    assert len(score_batch(USE_CASE, spine, champion.loaded.model, older, version=1)) == 3 * ROWS_PER_DAY

@@ -183,7 +183,7 @@ def test_null_is_taken_where_training_saw_one(gaps, name):
 
 @pytest.mark.parametrize("name", DTYPES)
 def test_null_is_refused_where_training_saw_none(complete, name):
-    with pytest.raises(BadRequest, match=f"Column {name}, row 0: None is missing, and the model was trained"):
+    with pytest.raises(BadRequest, match=f"Column {name}, row 0: None is missing, and a"):
         complete.request([SENT | {name: None}])
     rows = complete.frame.head(3)
     rows = rows.assign(**{name: rows[name].astype(object).where(rows.index > 0, None)})

@@ -96,7 +96,7 @@ def test_an_entity_keeps_its_side_as_the_weight_rises(served) -> None:
 
 
 def test_a_request_that_the_challenger_rejects_is_retried(served) -> None:
-    served.make("delay", 4, columns={"carrier": "string", "hour": "long", "temp": "double", "new": "double"})
+    served.make("delay", 4, columns={"carrier": "string", "hour": "long", "temp": "double", "new": "long"})
     served.settle(challenger=4, weight=10_000)
     answer = served.ask()
     assert (answer.status_code, answer.json()["model"]["version"]) == (200, 1)

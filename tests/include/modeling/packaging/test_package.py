@@ -38,7 +38,7 @@ def test_a_package_describes_inputs_and_outputs(packaged):
     assert interface.task == "binary"
     assert interface.prediction_range == (0, 1)
     assert interface.features == FLIGHT_DELAY.features
-    assert {interface.columns[name] for name in ("carrier", "hour", "wind")} == {"string", "long", "double"}
+    assert {interface.columns[name] for name in ("carrier", "hour", "wind")} == {"string", "long", "double?"}
 
 
 def test_a_loaded_package_predicts_like_the_estimator(packaged, estimators, flights):
