@@ -1,8 +1,4 @@
-"""
-A declaration changes between two nights: what training, gates, monitoring, scoring and reproduction do.
-
-The same table is in docs/how-to/change-a-model.md.
-"""
+"""A declaration changes between two nights; docs/how-to/change-a-model.md has the same table."""
 
 from __future__ import annotations
 
