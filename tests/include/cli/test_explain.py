@@ -10,7 +10,6 @@ from include.data.lake.delta_tables import Lake
 from include.data.lake.partition_columns import with_partition_columns
 from include.database.tables import desired_state, inference_log
 from include.modeling.explainability.shapley import Attribution
-from include.serving.model_server import logged_values
 from include.use_cases.flight_delay import REPORTS
 from include.use_cases.flight_delay import USE_CASE as FLIGHT_DELAY
 from tests.personal_columns import declare_personal
@@ -108,9 +107,10 @@ def test_use_case_without_a_champion_needs_a_version(served, database, airworthy
     assert "name a version" in result.err
 
 
-def test_request_with_personal_features_cannot_be_explained(airworthy, monkeypatch, home):
-    monkeypatch.setattr(logged_values, "catalog", lambda: declare_personal("carrier"))
-    result = airworthy("explain", "flight_delay", "--request", "r1")
+def test_request_with_personal_features_cannot_be_explained(served, airworthy, monkeypatch):
+    declared = declare_personal("carrier")
+    monkeypatch.setattr("include.specifications.catalog", lambda: declared)
+    result = airworthy("explain", "flight_delay", "--request", "r-1")
     assert result.code == 1
     assert "carrier are personal" in result.err
     assert "--entity" in result.err
