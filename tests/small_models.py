@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 COLUMNS = {"carrier": "string", "hour": "long", "temp": "double"}
 ROW = {"carrier": "UA", "hour": 7, "temp": 61.5}
+BACKGROUND = [ROW, ROW | {"hour": 17, "temp": None}]
 
 
 def estimator(answer: float, mood: Path | None) -> Any:
@@ -72,6 +73,8 @@ class ModelMaker:
             "signature": {"inputs": json.dumps(inputs)},
         }
         (folder / "MLmodel").write_text(yaml.safe_dump(mlmodel))
+        if columns is None:
+            (folder / "background.json").write_text(json.dumps({"dataframe_records": BACKGROUND}))
         content = estimator(answer, self.mood(version)) if model is None else model
         (folder / "model.pkl").write_bytes(cloudpickle.dumps(content))
         self.certify(folder, use_case)

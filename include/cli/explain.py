@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from typer import BadParameter, Option, Typer
 
@@ -14,17 +13,16 @@ from include.cli.options import MODELS, AsJson, Model, parse_day
 from include.cli.output import print_json, print_table, print_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable
 
     import pandas as pd
-    from sqlalchemy import Connection
 
     from include.data.lake.delta_tables import Lake
     from include.declarations.specification import Specification
     from include.inference.model import ServedModel
-    from include.modeling.explainability.shapley import Attribution
+    from include.inference.shapley import Attribution, ClassAttributions
 
-MAX_EXPLAINED_ROWS = 20
+    Attributions = list[Attribution] | list[ClassAttributions]
 
 app = Typer()
 
@@ -65,13 +63,22 @@ def explain(
         print_json({"use_case": model, "version": version, "rows": attributions})
         return
     for attribution in attributions:
-        print_text(f"{model} version {version}: {attribution.prediction:.6g}, usually {attribution.base:.6g}")
-        ordered = sorted(attribution.contributions.items(), key=lambda pair: -abs(pair[1]))
-        rows = [(name, f"{value:+.6f}") for name, value in ordered]
-        print_table("", ("feature", "contribution"), rows)
+        _print_attribution(f"{model} version {version}", attribution)
 
 
-def explain_request(use_case: str, request_id: str) -> tuple[int, list[Attribution]]:
+def _print_attribution(title: str, attribution: Attribution | ClassAttributions) -> None:
+    from include.inference.shapley import ClassAttributions
+
+    if isinstance(attribution, ClassAttributions):
+        for label, of_class in attribution.classes.items():
+            _print_attribution(f"{title}, {label}", of_class)
+        return
+    print_text(f"{title}: {attribution.prediction:.6g}, usually {attribution.base:.6g}")
+    ordered = sorted(attribution.contributions.items(), key=lambda pair: -abs(pair[1]))
+    print_table("", ("feature", "contribution"), [(name, f"{value:+.6f}") for name, value in ordered])
+
+
+def explain_request(use_case: str, request_id: str) -> tuple[int, Attributions]:
     """
     Return the version that answered a request, and the attribution of each of its rows.
 
@@ -81,36 +88,29 @@ def explain_request(use_case: str, request_id: str) -> tuple[int, list[Attributi
         If no such request was answered.
     """
     from include.database.tables import connect
+    from include.serving.model_server.logged_requests import (
+        parse_records,
+        read_request,
+        require_logged_features,
+    )
+    from include.serving.model_server.logged_values import logged_values_of
     from include.settings import settings
 
     with connect(settings().database_url).connect() as connection:
         version, records = read_request(connection, use_case, request_id)
 
     def parse(model: ServedModel, specification: Specification) -> pd.DataFrame:
-        _require_logged_features(specification)
-        return _parse_rows(model, records)
+        logged = logged_values_of(specification.selection)
+        hidden = (logged.pseudonyms | logged.dropped) & set(specification.features)
+        require_logged_features(use_case, hidden)
+        return parse_records(model, records)
 
     return version, _attribute(use_case, version, parse)
 
 
-def _require_logged_features(specification: Specification) -> None:
-    """Raise DataError if the inference log does not have the values of a personal feature."""
-    from include.errors import DataError
-    from include.serving.model_server.logged_values import logged_values_of
-
-    use_case = specification.use_case.name
-    logged = logged_values_of(specification.selection)
-    hidden = sorted((logged.pseudonyms | logged.dropped) & set(specification.features))
-    if hidden:
-        raise DataError(
-            f"{use_case}: {', '.join(hidden)} are personal and not in the inference log, so that a request "
-            "cannot be explained. Name its entity with --entity."
-        )
-
-
 def explain_entity(
     use_case: str, entity: str, day: date | None, version: int | None
-) -> tuple[int, list[Attribution]]:
+) -> tuple[int, Attributions]:
     """
     Return a version, by default the champion, and the attribution of an entity's row.
 
@@ -136,31 +136,6 @@ def explain_entity(
     return version, _attribute(
         use_case, version, lambda _, specification: read_entity(lake, specification, entity, day)
     )
-
-
-def read_request(connection: Connection, use_case: str, request_id: str) -> tuple[int, list[dict[str, Any]]]:
-    """
-    Return the version that answered a request, and the keys and features of at most 20 of its rows.
-
-    Raises
-    ------
-    DataError
-        If no such request was answered.
-    """
-    from sqlalchemy import select
-
-    from include.database.tables import inference_log
-    from include.errors import DataError
-
-    query = select(inference_log.c.version, inference_log.c.inputs).where(
-        inference_log.c.use_case == use_case,
-        inference_log.c.request_id == request_id,
-        inference_log.c.role != "shadow",
-    )
-    row = connection.execute(query).first()
-    if row is None or not row.inputs:
-        raise DataError(f"No request {request_id} to {use_case} is in the inference log.")
-    return row.version, row.inputs[:MAX_EXPLAINED_ROWS]
 
 
 def read_entity(lake: Lake, specification: Specification, entity: str, day: date | None) -> pd.DataFrame:
@@ -194,9 +169,9 @@ def read_entity(lake: Lake, specification: Specification, entity: str, day: date
 
 def _attribute(
     use_case: str, version: int, read_rows: Callable[[ServedModel, Specification], pd.DataFrame]
-) -> list[Attribution]:
+) -> Attributions:
     from include.catalog import catalog
-    from include.modeling.explainability.shapley import attribute, background
+    from include.inference.shapley import attribute, background
     from include.modeling.registry.load_version import load_version
     from include.modeling.registry.registry import Registry
     from include.settings import settings
@@ -211,17 +186,3 @@ def _attribute(
         )
         rows = read_rows(loaded.model, specification)
         return attribute(loaded.model, background(folder, loaded.model), rows)
-
-
-def _parse_rows(model: ServedModel, records: list[dict[str, Any]]) -> pd.DataFrame:
-    from include.inference import scoring_protocol
-
-    # The log holds the keys of a row beside its features.
-    rows = [_select(row, model.columns) for row in records]
-    body = json.dumps({"dataframe_records": rows}).encode()
-    request = scoring_protocol.parse_request(body, "application/json", model.columns)
-    return scoring_protocol.frame([request], model.columns)
-
-
-def _select(row: dict[str, Any], names: Collection[str]) -> dict[str, Any]:
-    return {name: row[name] for name in names if name in row}

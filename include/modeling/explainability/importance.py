@@ -6,13 +6,18 @@ import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from include.data.lake.partition_columns import DAY
 from include.data.snapshots.target_encoding import TARGET
 from include.declarations import GREATER_IS_BETTER
+from include.modeling.evaluation.bootstrap import UnitBootstrap
+from include.modeling.evaluation.bootstrap_metrics import CONFIDENCE, resample_metric
 from include.modeling.evaluation.figures import render_png
 from include.modeling.evaluation.metrics import compute_metrics
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     import pandas as pd
@@ -20,21 +25,37 @@ if TYPE_CHECKING:
     from include.declarations import UseCase
     from include.inference.model import ServedModel
 
+    Scores = dict[str, float]
+
 EXPLANATIONS = "explanations.json"
 PLOT = "importance.png"
 PLOT_DPI = 100
 # 3,000 predictions per feature, however large the test split is.
 MAX_ROWS = 1_000
 N_REPEATS = 3
+# Of the days or groups of rows, for the bounds of an importance.
+N_RESAMPLES = 200
+VALUE = "value"
 
 
 @dataclass(frozen=True, slots=True)
 class Importance:
-    """How much worse the metric gets when a feature is shuffled: mean and standard deviation."""
+    """
+    How much worse the metric gets when a feature is shuffled.
+
+    Attributes
+    ----------
+    feature : str
+    worse : float
+        Mean over the shuffles.
+    lower, upper : float
+        Bounds that hold 95 % of the values of one shuffle on resampled days, or groups of undated rows.
+    """
 
     feature: str
     worse: float
-    deviation: float
+    lower: float
+    upper: float
 
 
 def write_importance(use_case: UseCase, model: ServedModel, test: pd.DataFrame, folder: Path) -> list[Path]:
@@ -45,6 +66,7 @@ def write_importance(use_case: UseCase, model: ServedModel, test: pd.DataFrame, 
         "metric": use_case.metric,
         "rows": rows,
         "repeats": N_REPEATS,
+        "confidence": CONFIDENCE,
         "method": "permutation",
         "importance": [asdict(item) for item in importances],
     }
@@ -88,23 +110,52 @@ def importance(
     from sklearn.inspection import permutation_importance
 
     sampled = test.sample(min(rows, len(test)), random_state=seed)
-    sign = 1.0 if use_case.metric in GREATER_IS_BETTER else -1.0
-
-    def score(adapter: _FittedModel, frame: pd.DataFrame, target: Any) -> float:
-        metrics = compute_metrics(use_case, adapter.model.predict(frame), target)
-        return sign * metrics.get(use_case.metric, 0.0)
-
     frame = sampled[list(use_case.features)]
     result = permutation_importance(
-        _FittedModel(model), frame, sampled[TARGET], scoring=score, n_repeats=repeats, random_state=seed
+        _FittedModel(model),
+        frame,
+        sampled[TARGET],
+        scoring=_scorer(use_case, sampled),
+        n_repeats=repeats,
+        random_state=seed,
     )
+    lower, upper = _bounds(result)
     importances = [
-        Importance(name, float(mean), float(deviation))
-        for name, mean, deviation in zip(
-            frame.columns, result.importances_mean, result.importances_std, strict=True
+        Importance(name, float(mean), float(min(low, mean)), float(max(high, mean)))
+        for name, mean, low, high in zip(
+            frame.columns, result[VALUE].importances_mean, lower, upper, strict=True
         )
     ]
     return sorted(importances, key=lambda item: -item.worse)
+
+
+def _bounds(result: Mapping[str, Any]) -> Any:
+    """Return the lower and the upper bound of each feature, shape (2, n_features)."""
+    # Axes: resamples, features, shuffles.
+    resampled = np.stack([result[name].importances for name in result if name != VALUE])
+    return np.quantile(resampled, ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2), axis=(0, 2))
+
+
+def _scorer(use_case: UseCase, rows: pd.DataFrame) -> Callable[[_FittedModel, pd.DataFrame, Any], Scores]:
+    """Return the score of a model: the metric, greater is better, of `rows` and of resamples of them."""
+    units = _units(use_case, rows)
+    sign = 1.0 if use_case.metric in GREATER_IS_BETTER else -1.0
+
+    def score(adapter: _FittedModel, frame: pd.DataFrame, target: Any) -> Scores:
+        predictions = adapter.model.predict(frame)
+        value = compute_metrics(use_case, predictions, target).get(use_case.metric, 0.0)
+        statistic = resample_metric(use_case.metric, np.asarray(target, np.float64), predictions, units)
+        resamples = sign * np.nan_to_num(statistic(units.weights[:N_RESAMPLES]))
+        return {VALUE: sign * value} | {str(number): float(item) for number, item in enumerate(resamples)}
+
+    return score
+
+
+def _units(use_case: UseCase, rows: pd.DataFrame) -> UnitBootstrap:
+    """Return the units that rows are resampled in: days, or groups of undated rows."""
+    if use_case.split.by == "time" and DAY in rows:
+        return UnitBootstrap.of_days(rows[DAY])
+    return UnitBootstrap.of_rows(len(rows))
 
 
 def draw_importance(importances: Sequence[Importance], title: str) -> bytes:
@@ -118,7 +169,7 @@ def draw_importance(importances: Sequence[Importance], title: str) -> bytes:
     axes.barh(
         [item.feature for item in bars],
         [item.worse for item in bars],
-        xerr=[item.deviation for item in bars],
+        xerr=np.transpose([(item.worse - item.lower, item.upper - item.worse) for item in bars]),
     )
     axes.set_title(title, fontsize=10)
     axes.set_xlabel("worse by")

@@ -27,6 +27,7 @@ from include.inference import scoring_protocol
 from include.inference.formats import GRAPH, TRUSTED_TYPES
 from include.inference.onnx_model import OnnxModel
 from include.inference.predictions import MAX_SINGLE_GAP, prediction_gap
+from include.inference.shapley import BACKGROUND
 from include.modeling.evaluation.metrics import as_predictions, predict
 from include.modeling.packaging.serialization import (
     export_onnx,
@@ -49,7 +50,6 @@ if TYPE_CHECKING:
     from include.modeling.packaging.serialization import SerializedEstimator
 
 __all__ = [
-    "BACKGROUND",
     "GOLDEN",
     "golden_tolerance",
     "load_package",
@@ -59,7 +59,6 @@ __all__ = [
 ]
 
 GOLDEN = "golden.json"
-BACKGROUND = "background.json"
 SOURCE = "code"
 GOLDEN_ROWS = 50
 BACKGROUND_ROWS = 100

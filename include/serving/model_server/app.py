@@ -31,6 +31,7 @@ from include.inference.scoring_protocol import MAX_BODY_BYTES, BadRequest, Rows,
 from include.serving import paths
 from include.serving.model_server import metrics
 from include.serving.model_server.batching import Batcher
+from include.serving.model_server.explanations import Explanations
 from include.serving.model_server.inference_log import InferenceLog, Record
 from include.serving.model_server.logged_values import logged_values_of
 from include.serving.model_server.online_features import online_features_of
@@ -60,7 +61,12 @@ OK = 200
 UNAVAILABLE = 503
 # Makes the gateway send a challenger's request to the champion.
 TOO_EARLY = 425
-ERROR_CODES = {404: "RESOURCE_DOES_NOT_EXIST", UNAVAILABLE: "TEMPORARILY_UNAVAILABLE"}
+ERROR_CODES = {
+    404: "RESOURCE_DOES_NOT_EXIST", 429: "TOO_MANY_REQUESTS", 500: "INTERNAL_ERROR",
+    UNAVAILABLE: "TEMPORARILY_UNAVAILABLE",
+}  # fmt: skip
+# After these the caller should try again.
+BUSY_STATUSES = (429, UNAVAILABLE)
 # Exit code of a process whose version cannot be served; a restart does not help.
 CANNOT_SERVE = 3
 
@@ -89,12 +95,15 @@ class ModelServer:
         self.shadow = Shadow(paths.shadow_file(use_case), version, dropped=metrics.SHADOW_DROPPED.inc)
         logged = logged_values_of(features.selection if features else None)
         self.log = InferenceLog(settings().database_url, paths.spool_folder(), logged)
+        hidden = (logged.pseudonyms | logged.dropped) & set(model.features)
+        self.explanations = Explanations(use_case, version, self._parse_rows, hidden=hidden)
 
     def app(self) -> Starlette:
         """Return the ASGI application."""
         routes = [
             Route("/invocations", self.invocations, methods=["POST"]),
             Route(f"/models/{self.use_case}/invocations", self.invocations, methods=["POST"]),
+            Route(f"/models/{self.use_case}/explanations", self.explain, methods=["POST"]),
             Route("/readyz", self.ready),
             Route("/ping", self.ready),
             Route("/metrics", self.metrics),
@@ -142,6 +151,22 @@ class ModelServer:
             background=self._copy(role, request, body, request_id),
         )
 
+    async def explain(self, request: Request) -> Response:
+        """Return what each feature adds to the predictions of some rows, or of an answered request."""
+        request_id = request.headers.get("x-request-id") or str(uuid.uuid4())
+        try:
+            body = await _read_body(request)
+            content = await self.explanations.explain(body, request.headers.get("content-type", ""))
+            status = OK
+        except BadRequest as error:
+            content = _failure(error.status, ERROR_CODES.get(error.status, "BAD_REQUEST"), str(error)).content
+            status = error.status
+        except ClientDisconnect:
+            return Response(status_code=499)
+        metrics.REQUESTS.labels("explanation", str(status)).inc()
+        headers = _headers(request_id, None) | ({"Retry-After": "1"} if status in BUSY_STATUSES else {})
+        return JSONResponse(content | {"request_id": request_id}, status, headers)
+
     async def ready(self, _: Request) -> Response:
         """Return the name and version of the model that is served."""
         return JSONResponse({"name": self.use_case, "version": self.version})
@@ -151,14 +176,8 @@ class ModelServer:
         return Response(metrics.exposition(), media_type="text/plain; version=0.0.4")
 
     async def _answer(self, body: bytes, content_type: str) -> Answer:
-        keys = self.features.keys if self.features else NO_KEYS
         try:
-            if len(body) > LARGE_BODY_BYTES:
-                rows = await run_in_threadpool(self._parse, body, content_type, keys)
-            else:
-                rows = self._parse(body, content_type, keys)
-            if self.features:
-                rows = await self.features.complete(rows, self.model.columns)
+            rows = await self._parse_rows(body, content_type)
         except BadRequest as error:
             return _failure(error.status, ERROR_CODES.get(error.status, "BAD_REQUEST"), str(error))
         try:
@@ -169,6 +188,15 @@ class ModelServer:
         if self.model.classes:
             model["classes"] = list(self.model.classes)
         return Answer(OK, {"predictions": predictions, "model": model}, rows, predictions)
+
+    async def _parse_rows(self, body: bytes, content_type: str) -> Rows:
+        """Return the checked rows of a body, with the features that it leaves out looked up."""
+        keys = self.features.keys if self.features else NO_KEYS
+        if len(body) > LARGE_BODY_BYTES:
+            rows = await run_in_threadpool(self._parse, body, content_type, keys)
+        else:
+            rows = self._parse(body, content_type, keys)
+        return await self.features.complete(rows, self.model.columns) if self.features else rows
 
     def _parse(self, body: bytes, content_type: str, keys: Keys) -> Rows:
         ignore_unknown = self.model.interface.ignores_unknown
@@ -198,6 +226,7 @@ class ModelServer:
     @asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
         yield
+        await self.explanations.close()
         if self.features:
             await self.features.close()
         await run_in_threadpool(self.log.close)

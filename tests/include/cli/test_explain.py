@@ -9,7 +9,7 @@ from include.certificates.certificate import FILE_NAME, Claims, GateEvidence, is
 from include.data.lake.delta_tables import Lake
 from include.data.lake.partition_columns import with_partition_columns
 from include.database.tables import desired_state, inference_log
-from include.modeling.explainability.shapley import Attribution
+from include.inference.shapley import Attribution
 from include.use_cases.flight_delay import REPORTS
 from include.use_cases.flight_delay import USE_CASE as FLIGHT_DELAY
 from tests.personal_columns import declare_personal
@@ -61,7 +61,7 @@ def _environment(monkeypatch, keys):
     def attribute(model, background, rows):
         return [Attribution(0.25, float(value), {"hour": 0.1}) for value in model.predict(rows)]
 
-    monkeypatch.setattr("include.modeling.explainability.shapley.attribute", attribute)
+    monkeypatch.setattr("include.inference.shapley.attribute", attribute)
 
 
 def test_answer_to_a_request_is_explained(served, airworthy):

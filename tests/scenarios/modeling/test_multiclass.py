@@ -11,14 +11,14 @@ from include.catalog import catalog
 from include.data.snapshots.splits import Splits
 from include.data.snapshots.target_encoding import encode
 from include.declarations import METRICS, Split, Training
-from include.errors import DataError, ModelError, TrainingFailed
+from include.errors import DataError, TrainingFailed
 from include.inference.model import Interface, ServedModel
 from include.inference.predictions import PREDICTION, PROBABILITY
+from include.inference.shapley import attribute
 from include.modeling import gates
 from include.modeling.batch_scoring import score_batch, score_summary
 from include.modeling.evaluation.baseline import baseline_predictions
 from include.modeling.evaluation.metrics import predict
-from include.modeling.explainability.shapley import attribute
 from include.modeling.pipeline import evaluate as evaluation
 from include.modeling.pipeline import train
 from include.modeling.pipeline.workspace import Workspace
@@ -159,10 +159,26 @@ class ConstantEstimator:
         return np.tile([0.1, 0.7, 0.2], (len(rows), 1))
 
 
-def test_prediction_of_several_classes_is_not_attributed(bands):
-    interface = Interface("delay_band", "multiclass", {}, (0, 1), CLASSES)
-    with pytest.raises(ModelError, match="a probability for each of on_time, late, very_late"):
-        attribute(ServedModel(ConstantEstimator(), interface), bands(days=1), bands(days=1))
+class HourEstimator:
+    def predict_proba(self, rows):
+        late = rows["hour"].to_numpy() / 100
+        return np.column_stack([0.9 - late, np.full(len(rows), 0.1), late])
+
+
+def test_each_class_is_attributed_to_the_features(bands):
+    columns = {"hour": "long", "distance": "double"}
+    interface = Interface("delay_band", "multiclass", columns, (0, 1), CLASSES)
+    background = bands(days=1)
+    rows = bands(days=2).tail(2)
+    attributions = attribute(ServedModel(HourEstimator(), interface), background, rows)
+    for attribution, hour in zip(attributions, rows["hour"], strict=True):
+        assert list(attribution.classes) == list(CLASSES)
+        expected = (hour - background["hour"].mean()) / 100
+        on_time, late, very_late = attribution.classes.values()
+        assert very_late.contributions == pytest.approx({"hour": expected, "distance": 0.0})
+        assert on_time.contributions == pytest.approx({"hour": -expected, "distance": 0.0})
+        assert (late.base, late.prediction) == pytest.approx((0.1, 0.1))
+        assert very_late.prediction == pytest.approx(hour / 100)
 
 
 def test_batch_has_the_likeliest_class_and_all_probabilities(bands):

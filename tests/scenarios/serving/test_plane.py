@@ -12,6 +12,7 @@ import pytest
 
 from include.serving.gateway.haproxy import Gateway
 from include.serving.model_server.shadow import COPY_TIMEOUT_S
+from tests.small_models import ROW
 
 # HAProxy waits so long for a champion; a challenger that fails must delay callers much less.
 CHAMPION_TIMEOUT_S = 10
@@ -157,7 +158,32 @@ def test_the_gateway_has_exactly_the_documented_endpoints(served) -> None:
     ):
         assert httpx.get(f"{served.uri}{path}").status_code == 404
     assert httpx.post(f"{served.uri}/models").status_code == 405
-    assert httpx.get(f"{served.uri}/models/delay/invocations").status_code == 405
+    for path in ("invocations", "explanations"):
+        assert httpx.get(f"{served.uri}/models/delay/{path}").status_code == 405
+
+
+def test_an_answer_is_explained_by_the_version_that_gave_it(served, wait_for) -> None:
+    served.settle(weight=10_000)
+    url = f"{served.uri}/models/delay/explanations"
+    assert served.ask(headers={"X-Request-Id": "explained"}).json()["model"]["version"] == 2
+
+    def ask(body: dict[str, object]) -> httpx.Response:
+        # The record is written a moment later, and the process that explains takes seconds to start.
+        responses: list[httpx.Response] = []
+
+        def is_explained() -> bool:
+            responses.append(httpx.post(url, json=body, timeout=20))
+            return responses[-1].status_code == 200
+
+        wait_for(is_explained, 60, lambda: responses[-1].text)
+        return responses[-1]
+
+    logged = ask({"request_id": "explained"}).json()
+    assert logged["model"]["version"] == 2
+    assert logged["explanations"][0]["prediction"] == 0.75
+    assert ask({"dataframe_records": [ROW]}).json()["model"]["version"] == 1
+    unknown = httpx.post(f"{served.uri}/models/nothing/explanations", json={"request_id": "explained"})
+    assert unknown.status_code == 404
 
 
 def test_metrics_name_use_case_and_version(served) -> None:

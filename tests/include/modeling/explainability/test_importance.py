@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 
+from include.declarations import Split
 from include.inference.model import ServedModel
 from include.modeling.explainability.importance import importance, write_importance
 from include.use_cases.air_time import USE_CASE as AIR_TIME
@@ -14,6 +15,19 @@ def test_important_features_come_first(served, flights):
     assert {item.feature for item in importances[:2]} == {"hour", "wind"}
     assert importances[0].worse > 0.05
     assert {item.feature for item in importances} == set(FLIGHT_DELAY.features)
+
+
+def test_bounds_hold_the_importance_and_tell_noise_from_use(served, flights):
+    importances = {item.feature: item for item in importance(FLIGHT_DELAY, served, flights(seed=3))}
+    assert all(item.lower <= item.worse <= item.upper for item in importances.values())
+    assert importances["hour"].lower > 0
+    assert importances["visibility"].lower < 0 < importances["visibility"].upper
+
+
+def test_rows_without_a_day_have_bounds(served, flights):
+    undated = FLIGHT_DELAY.model_copy(update={"split": Split(by="entity")})
+    rows = flights(seed=3).drop(columns="_airworthy_day")
+    assert importance(undated, served, rows)[0].lower > 0
 
 
 def test_unused_feature_has_no_importance(flights):

@@ -3,8 +3,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from include.modeling.explainability.shapley import attribute, background
+from include.inference.model import load_unverified
+from include.inference.shapley import attribute, background
 from tests.include.modeling.explainability.conftest import linear
+
+
+@pytest.fixture
+def served(packaged):
+    return load_unverified(packaged)
 
 
 def test_base_and_contributions_add_up_to_the_prediction(packaged, served, flights):

@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from include.errors import ModelError
+from include.errors import DataError
 from include.inference import scoring_protocol
-from include.modeling.packaging.package import BACKGROUND
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from include.inference.model import ServedModel
 
+# File of a package with training rows that represent usual inputs.
+BACKGROUND = "background.json"
 # Permutations in both directions over the background.
 N_ROUNDS = 10
 
@@ -30,9 +31,28 @@ class Attribution:
     contributions: dict[str, float]
 
 
+@dataclass(frozen=True, slots=True)
+class ClassAttributions:
+    """For each class of a multiclass model, what each feature adds to its probability."""
+
+    classes: dict[str, Attribution]
+
+
 def background(folder: Path, model: ServedModel) -> pd.DataFrame:
-    """Return the training rows in a verified package, which represent usual inputs."""
-    body = (folder / BACKGROUND).read_bytes()
+    """
+    Return the training rows in a verified package, which represent usual inputs.
+
+    Raises
+    ------
+    DataError
+        If the package has none.
+    """
+    try:
+        body = (folder / BACKGROUND).read_bytes()
+    except FileNotFoundError as error:
+        raise DataError(
+            f"{folder} has no {BACKGROUND}, so it cannot be explained: train a new version."
+        ) from error
     request = scoring_protocol.parse_request(body, "application/json", model.columns)
     return scoring_protocol.frame([request], model.columns)
 
@@ -44,12 +64,13 @@ def attribute(
     *,
     rounds: int = N_ROUNDS,
     seed: int = 0,
-) -> list[Attribution]:
+) -> list[Attribution] | list[ClassAttributions]:
     """
     Return the contribution of every feature to each prediction, as Shapley values (Lundberg and Lee 2017).
 
     They are estimated by permutations over the background, for any kind of model; base and contributions add
-    up to the prediction. A row costs `2 * features * rounds * len(background_rows)` predictions.
+    up to the prediction. A row costs `2 * features * rounds * len(background_rows)` predictions, of all
+    classes at once.
 
     Parameters
     ----------
@@ -64,26 +85,37 @@ def attribute(
     seed
         Seed of the permutations.
 
-    Raises
-    ------
-    ModelError
-        If the model has several classes: its prediction is no single number.
+    Returns
+    -------
+    list of Attribution, or of ClassAttributions
+        One per row; of a multiclass model with one attribution per class.
     """
-    if model.classes:
-        raise ModelError(
-            f"A prediction of {model.interface.use_case} is a probability for each of "
-            f"{', '.join(map(str, model.classes))}: it cannot be attributed as one number. "
-            "Its importance.png shows what the model depends on."
-        )
     names = list(model.features)
     values = pd.concat([background_rows[names], rows[names]], ignore_index=True)
     explanation = _explain(model, values, len(background_rows), rounds, seed)
     predictions = model.predict(rows)
-    bases = np.broadcast_to(explanation.base_values, len(rows))
-    return [
-        Attribution(float(base), float(prediction), dict(zip(names, map(float, contributions), strict=True)))
-        for base, prediction, contributions in zip(bases, predictions, explanation.values, strict=True)
+    # A single output has no axis of its own: (n,) and (n, n_features).
+    outputs = predictions.reshape(len(rows), -1)
+    bases = np.broadcast_to(explanation.base_values, predictions.shape).reshape(outputs.shape)
+    contributions = explanation.values.reshape(len(rows), len(names), -1)
+    attributions = [
+        _attributions(names, *of_row) for of_row in zip(bases, outputs, contributions, strict=True)
     ]
+    if not model.classes:
+        return [of_row[0] for of_row in attributions]
+    labels = [str(label) for label in model.classes]
+    return [ClassAttributions(dict(zip(labels, of_row, strict=True))) for of_row in attributions]
+
+
+def _attributions(
+    names: list[str], bases: np.ndarray, outputs: np.ndarray, contributions: np.ndarray
+) -> list[Attribution]:
+    """Return the attribution of each output of a row; `contributions` has shape (n_features, n_outputs)."""
+    attributions = []
+    for base, output, added in zip(bases, outputs, contributions.T, strict=True):
+        by_name = dict(zip(names, map(float, added), strict=True))
+        attributions.append(Attribution(float(base), float(output), by_name))
+    return attributions
 
 
 def _explain(model: ServedModel, values: pd.DataFrame, n_background: int, rounds: int, seed: int) -> Any:
