@@ -10,6 +10,7 @@ only in forks.
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from importlib import import_module
 from pkgutil import iter_modules
 
@@ -77,3 +78,8 @@ if "dag-processor" in sys.argv:
     modules += [module.name for module in iter_modules(operators.__path__, "airworthy.operators.")]
     modules += [module.name for module in iter_modules(sensors.__path__, "airworthy.sensors.")]
     preload(modules, packages=("airworthy", "include"))
+    # What this reads of the texts of use cases is kept until they change.
+    with suppress(Exception):
+        from include.declarations.data.files import declaring_files
+
+        declaring_files("include", "datasets", "DATASET")

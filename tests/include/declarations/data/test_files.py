@@ -5,7 +5,7 @@ from itertools import count
 
 import pytest
 
-from include.declarations.files import declaring_files
+from include.declarations.data.files import declaring_files
 
 NUMBERS = count()
 
