@@ -36,7 +36,8 @@ def separate_owner(admin: Engine, role: str) -> str:
         connection.exec_driver_sql(f'GRANT "{role}" TO "{owner}"')
         database = connection.scalar(text("SELECT quote_ident(current_database())"))
         connection.exec_driver_sql(f'ALTER DATABASE {database} OWNER TO "{owner}"')
-        connection.exec_driver_sql(f'GRANT CONNECT, TEMPORARY ON DATABASE {database} TO "{role}"')
+        # The feature store and the studies of tuning create schemas of their own.
+        connection.exec_driver_sql(f'GRANT CONNECT, CREATE, TEMPORARY ON DATABASE {database} TO "{role}"')
         connection.exec_driver_sql(f'GRANT USAGE, CREATE ON SCHEMA public TO "{role}"')
     return owner
 

@@ -8,11 +8,13 @@ from alembic.config import Config
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+from include.data.feature_store import client
 from include.database import migrate
 from include.database.ledger import Entry, append
 from include.database.ledger_chain import chain_faults, read_chain
-from include.database.owner import can_alter_ledger
+from include.database.owner import can_alter_ledger, separate_owner
 from include.database.tables import connect
+from include.modeling.tuning import study
 from include.stack.embedded.postgres import SUPERUSER, ensure_databases
 from tests.conftest import PASSWORD
 
@@ -103,3 +105,11 @@ def test_existing_entries_get_hashes_and_a_new_owner(admin, writer, role):
     migrate.upgrade_as_admin(admin, role)
     write(writer, "third")
     assert reasons_and_faults(writer) == (["first", "second", "third"], [])
+
+
+def test_writer_opens_the_feature_store_and_a_study(admin, writer, role):
+    separate_owner(admin, role)
+    with client.open_store(writer.url):
+        pass
+    with writer.begin() as connection:
+        connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {study.SCHEMA}"))
