@@ -71,7 +71,7 @@ def run_quality_gate(
     withdrawals = withdrawal.released_keys(queue, days).checks()
     report = validate(declared, rows, days, lake=lake, withdrawals=withdrawals, write_accepted=write_accepted)
     gate_results.record_gate_result(engine, declared.name, run, partitions.format_key(days), report)
-    page = render_quality_page(report, declared.name)
+    page = render_quality_page(report, declared.name, partitions.format_key(days))
     reports.write_report(lake.uri, lake.storage_options, page_path(declared.name, days), page)
     if report.passed:
         for check in withdrawals:

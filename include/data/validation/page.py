@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +18,11 @@ if TYPE_CHECKING:
 TEMPLATE = "quality_page.html.j2"
 
 
-def render_quality_page(validation: ValidationResult, subject: str) -> str:
-    """Return the page of a validation of `subject`; every value of the data is escaped."""
+def render_quality_page(validation: ValidationResult, subject: str, partitions: str = "") -> str:
+    """Return the page of a validation of `subject`'s `partitions`; every value of the data is escaped."""
     return _template().render(
         subject=subject,
+        partitions=partitions,
         validation=validation,
         statistics=_statistics(validation),
         rows=[_table_row(result) for result in _by_column(validation.results)],
@@ -61,7 +63,7 @@ def _table_row(result: CheckResult) -> dict[str, Any]:
         "status": "passed" if result.success else "failed",
         "column": result.column,
         "expectation": result.expectation,
-        "limits": ", ".join(f"{name}={json_value(value)}" for name, value in result.parameters.items()),
+        "limits": ", ".join(f"{name}={json_value(value)}" for name, value in _limits(result)),
         "severity": result.severity,
         "blocking": result.blocking,
         "failed": _failed_rows(result),
@@ -69,6 +71,15 @@ def _table_row(result: CheckResult) -> dict[str, Any]:
         "observed": "" if result.observed is None else json_value(result.observed),
         "message": full_message(result),
     }
+
+
+def _limits(result: CheckResult) -> list[tuple[str, Any]]:
+    """Return the parameters but bounds that stand for none: the largest finite numbers."""
+    return [
+        (name, value)
+        for name, value in result.parameters.items()
+        if not (isinstance(value, float) and abs(value) >= sys.float_info.max)
+    ]
 
 
 def _failed_rows(result: CheckResult) -> str:

@@ -146,6 +146,8 @@ class NullsCheck(StatisticsCheck):
             failed,
             message=f"{self.column.name} {describe_null_limit(self.column)} in a partition",
             severity=self.column.severity,
+            parameters={} if limit is None else {"maximum_nulls": limit},
+            observed=f"{nulls.sum():,} nulls of {rows.sum():,}",
         )
 
 

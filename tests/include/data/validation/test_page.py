@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import sys
+from dataclasses import replace
 
 import pytest
 
@@ -38,6 +40,17 @@ def test_page_overview_has_status_and_statistics():
         "Unsuccessful expectations": "2",
         "Success percent": "33.33%",
     }
+
+
+def test_page_names_the_partitions_if_they_are_known():
+    assert ["Partitions", "2013-01-01"] in cells(render_quality_page(VALIDATION, "cars", "2013-01-01"))
+    assert "Partitions" not in render_quality_page(VALIDATION, "cars")
+
+
+def test_page_leaves_out_bounds_that_are_not_declared():
+    result = replace(RANGE, parameters={"min_value": 0, "max_value": sys.float_info.max})
+    page = render_quality_page(ValidationResult(False, 20, (result,)), "cars")
+    assert "min_value=0" in cells(page)[-1]
 
 
 def test_page_has_every_field_of_each_result():

@@ -81,6 +81,8 @@ def test_nulls_above_the_limit_of_a_partition_fail(limit, success):
     nulls = result(NullsCheck(column), batch(["2013-01-01", "2013-01-02"], gust=[1.0, None]))
     examples = () if success else ("2013-01-02: 1 nulls of 1",)
     assert summary(nulls) == (success, False, len(examples), examples)
+    assert nulls.parameters == ({} if limit is None else {"maximum_nulls": limit})
+    assert nulls.observed == "1 nulls of 2"
 
 
 def test_nulls_check_of_a_missing_column_does_not_apply():
