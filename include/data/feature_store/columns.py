@@ -11,8 +11,12 @@ if TYPE_CHECKING:
 
 
 def names(view: FeatureView) -> list[str]:
-    """Return the columns that are served: those of the view without entity and event time, and the day."""
-    others = {*view.keys, view.time}
+    """
+    Return the columns that are served: those of the view without entity and event time, and the day.
+
+    The time of undated rows is when their source was known, which is served as of any other view.
+    """
+    others = {*view.keys, view.time} if view.is_dated else set(view.keys)
     return [*(column.name for column in view.columns if column.name not in others), DAY]
 
 

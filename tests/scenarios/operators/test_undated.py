@@ -27,9 +27,17 @@ from airworthy.operators.registration import RegisterModelOperator
 from airworthy.operators.training import EvaluateModelOperator, TakeSnapshotOperator, TrainModelOperator
 from include.catalog import catalog, discover
 from include.data.feature_store import client
+from include.data.feature_store.server import feature_server_app
 from include.data.snapshots.snapshot import Snapshot
 from include.modeling.registry.load_version import load_version
 from include.release import rollout
+from include.serving.model_server import online_features
+from include.serving.model_server.app import ModelServer
+from include.serving.model_server.online_features import OnlineFeatures
+from include.settings import settings
+from tests.conftest import free_ports
+from tests.include.serving.conftest import post_invocation
+from tests.include.serving.model_server.conftest import serving
 from tests.plugins.conftest import pin_catalog
 
 PAGE = Path(__file__).parents[3] / "docs" / "how-to" / "undated.md"
@@ -61,15 +69,21 @@ def customers(count=2_000, seed=0):
     rows = pd.DataFrame(
         {
             "customer_id": np.arange(100_000, 100_000 + count),
-            "plan": rng.choice(["basic", "plus", "pro"], count),
+            "plan": _with_nulls(rng, rng.choice(["basic", "plus", "pro"], count)),
             "tenure": tenure,
             "monthly_fee": fee,
-            "age": np.where(rng.random(count) < 0.1, np.nan, rng.integers(18, 90, count)),
-            "paperless": rng.choice(["true", "false"], count),
+            "age": _with_nulls(rng, rng.integers(18, 90, count)),
+            "paperless": _with_nulls(rng, rng.choice(["true", "false"], count)),
             "churned": np.where(rng.random(count) < 1 / (1 + np.exp(-odds)), "Yes", "No"),
         }
     )
     return rows.sample(frac=1, random_state=seed)
+
+
+def _with_nulls(rng, values):
+    """Return the values, every tenth of them as one of the declared markers of nulls."""
+    markers = rng.choice(["NA", "?"], len(values))
+    return np.where(rng.random(len(values)) < 0.1, markers, values.astype(str))
 
 
 @pytest.fixture
@@ -137,6 +151,15 @@ def load(registry, tmp_path, home):
     )
 
 
+@pytest.fixture
+def database_settings(database, monkeypatch):
+    """Let model servers of this process use the database, and wait on a busy machine."""
+    monkeypatch.setenv("AIRWORTHY_DATABASE_URL", database.url.render_as_string(hide_password=False))
+    monkeypatch.setattr(online_features, "REQUEST_TIMEOUT_S", 5.0)
+    settings.cache_clear()
+
+
+@pytest.mark.usefixtures("database_settings")
 def test_customers_become_a_version_and_are_replaced(declared, refresh, train_version, load, lake, database):
     assert declared.problems == ()
     refresh(customers(), YESTERDAY)
@@ -162,6 +185,7 @@ def test_customers_become_a_version_and_are_replaced(declared, refresh, train_ve
     _check_monitoring(database, lake, certificate)
     left = set(customers()["customer_id"]) - set(newer_rows["customer_id"])
     _check_lookup(database, [*newer_rows["customer_id"][:2], *sorted(left)[:2]])
+    _check_answers(database, loaded, newer_rows)
 
 
 def _check_lookup(database, keys):
@@ -170,6 +194,24 @@ def _check_lookup(database, keys):
         view = catalog().feature_views["customer_features"]
         online = client.look_up(store, view, {"customer_id": keys})
     assert online["plan"].notna().tolist() == [True, True, False, False]
+
+
+def _check_answers(database, loaded, rows):
+    """Ask a model server by the keys of customers, of whom some have nulls, and with a null."""
+    requested = pd.concat([rows[:3], *(rows[rows[name].isin(["NA", "?"])][:2] for name in ("age", "plan"))])
+    selection = catalog().features_of(catalog().use_cases["churn"])
+    sent = {"plan": None, "tenure": 3, "monthly_fee": 80.5, "age": None, "paperless": None}
+    with (
+        client.open_store(database.url) as store,
+        serving(feature_server_app(store), free_ports(1)[0]) as uri,
+    ):
+        # The first look-up of a feature server takes longer.
+        client.look_up(store, catalog().feature_views["customer_features"], {"customer_id": [-1]})
+        for records in ([{"customer_id": int(key)} for key in requested["customer_id"]], [sent]):
+            model_server = ModelServer("churn", 1, loaded.model, OnlineFeatures(uri, selection))
+            response = post_invocation(model_server, json={"dataframe_records": records})
+            assert response.status_code == 200, response.text
+            assert len(response.json()["predictions"]) == len(records)
 
 
 def _check_monitoring(database, lake, certificate):
