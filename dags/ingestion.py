@@ -22,7 +22,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import TriggerRule, XComArg, dag
 
 from airworthy.defaults import START, day_range, default_args, is_needed, with_params
@@ -33,6 +32,7 @@ from airworthy.operators.ingestion import (
     PlanLateRunsOperator,
 )
 from airworthy.operators.publication import PublishDatasetOperator
+from airworthy.operators.trigger_run import TriggerRunOperator
 from airworthy.sensors.landing import PartitionLandedSensor
 from airworthy.timetables import LandingTimetable, last_ingestion_date
 from include.catalog import catalog
@@ -75,7 +75,7 @@ def ingestion_dag(dataset: Dataset) -> DAG:
         wait >> extract >> validate >> publish
         if dataset.watermark:
             plan = PlanLateRunsOperator(task_id="plan", changes=XComArg(extract, "changes"))
-            take_again = TriggerDagRunOperator.partial(
+            take_again = TriggerRunOperator.partial(
                 task_id="take_again", trigger_dag_id=dag_id, logical_date=None, skip_when_already_exists=True
             ).expand_kwargs(plan.output)
             advance = AdvanceWatermarkOperator(

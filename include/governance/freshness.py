@@ -68,13 +68,15 @@ class FreshnessEntry:
         """Return the newest partition, when it was due, and how late it was, as text."""
         if self.newest is None:
             return "; ".join(("nothing is published", *filter(None, [self.lateness])))
-        parts = [f"newest {self.newest}, {self.age_days:,.1f} days old"]
+        age = self.age_days or 0.0
+        # An undated file is a partition of the day on which it was read.
+        parts = [f"newest {self.newest}, " + (f"{age:,.1f} days old" if age >= 0 else "not over yet")]
         if self.due_at is not None:
             parts.append(f"due {self.due_at:%Y-%m-%d %H:%M} UTC")
         if self.published_at is not None:
             parts.append(f"published {self.published_at:%Y-%m-%d %H:%M} UTC")
         first = ", ".join(filter(None, [*parts, self.lateness]))
-        return f"{first}; {self.partitions:,} partitions, {self.rows:,} rows"
+        return f"{first}; {self.partitions:,} partition{'s' * (self.partitions != 1)}, {self.rows:,} rows"
 
 
 def read_freshness(

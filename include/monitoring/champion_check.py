@@ -216,4 +216,5 @@ def collect_signals(
         new_labelled_rows=new_rows,
         promoted_at=promotion["at"] if promotion else None,
         previous=champion.state.previous,
+        service_reason=service.reason,
     )

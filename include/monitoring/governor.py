@@ -34,7 +34,7 @@ class Signals:
     Outcomes of the measurements of one run.
 
     `new_labelled_rows` counts labels of days after the champion's snapshot. `previous` is the version that
-    was champion before.
+    was champion before. `service_reason` has the figures of the service level.
     """
 
     version: int
@@ -44,6 +44,7 @@ class Signals:
     new_labelled_rows: int
     promoted_at: datetime | None = None
     previous: int | None = None
+    service_reason: str = ""
 
     @property
     def fired(self) -> tuple[str, ...]:
@@ -116,11 +117,12 @@ def _choose_action(
     counts: Mapping[str, int],
 ) -> tuple[Action, str]:
     if signals.service == "broken":
+        figures = f" ({signals.service_reason})" if signals.service_reason else ""
         is_recent = signals.promoted_at is not None and now - signals.promoted_at < policy.cooldown
         if is_recent and signals.previous is not None:
             reason = f"the service level broke within {policy.cooldown} after version {signals.version}"
-            return "roll_back", f"{reason} was promoted"
-        return "freeze", "the service level is broken: no release until the error budget recovers"
+            return "roll_back", f"{reason} was promoted{figures}"
+        return "freeze", f"the service level is broken{figures}: no release until the error budget recovers"
     frequent = [
         f"{name} in {count} of {len(checks) + 1} checks"
         for name, count in counts.items()

@@ -9,11 +9,14 @@ from include.governance.profile.column_profiles import NUMERIC, QUANTILES
 from include.modeling.evaluation.figures import render_png
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from include.governance.profile.column_profiles import ColumnProfile
 
 SIZE_INCHES = (8.0, 1.9)
 CHART_DPI = 80
 MAX_TICKS = 6
+BAR_WIDTH = 0.2
 MAX_LEGEND_CHARACTERS = 14
 
 
@@ -39,14 +42,25 @@ def _draw_distribution(axes: Any, profile: ColumnProfile) -> None:
     partitions = [str(name) for name in over_time.index]
     if profile.column.dtype in NUMERIC:
         low, middle, high = QUANTILES
-        axes.fill_between(partitions, over_time[low], over_time[high], alpha=0.25, label="5 to 95 %")
+        _fill(axes, over_time[low], over_time[high], alpha=0.25, label="5 to 95 %")
         axes.plot(partitions, over_time[middle], marker=".", label="median")
     else:
-        labels = [str(name)[:MAX_LEGEND_CHARACTERS] for name in over_time.columns]
-        axes.stackplot(partitions, over_time.to_numpy().T, labels=labels, alpha=0.8)
+        tops = over_time.cumsum(axis=1)
+        for name in over_time.columns:
+            label = str(name)[:MAX_LEGEND_CHARACTERS]
+            _fill(axes, tops[name] - over_time[name], tops[name], alpha=0.8, label=label)
         axes.set_ylim(0, 1)
     axes.legend(fontsize=6, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
     _label_time(axes, partitions)
+
+
+def _fill(axes: Any, low: pd.Series[float], high: pd.Series[float], *, alpha: float, label: str) -> None:
+    """Fill the area between two lines over the partitions; a single one, which has no area, gets a bar."""
+    partitions = [str(name) for name in low.index]
+    if len(partitions) > 1:
+        axes.fill_between(partitions, low, high, alpha=alpha, label=label)
+    else:
+        axes.bar(partitions, high - low, bottom=low, width=BAR_WIDTH, alpha=alpha, label=label)
 
 
 def _draw_nulls(axes: Any, profile: ColumnProfile) -> None:

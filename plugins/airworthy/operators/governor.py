@@ -6,12 +6,12 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
 from airworthy import run_context
 from airworthy.hooks.lake import LakeHook
 from airworthy.operators.drift import MonitoringOperator
+from airworthy.operators.trigger_run import TriggerRunOperator
 from include.catalog import catalog
 from include.errors import AttentionNeeded
 
@@ -84,7 +84,7 @@ class DecideOperator(MonitoringOperator):
         return asdict(decision)
 
 
-class ActOperator(TriggerDagRunOperator):
+class ActOperator(TriggerRunOperator):
     """
     Trigger the DAG that carries out a decision.
 
@@ -98,7 +98,7 @@ class ActOperator(TriggerDagRunOperator):
     :param decision: the XCom of `DecideOperator` (templated)
     """
 
-    template_fields: Sequence[str] = (*TriggerDagRunOperator.template_fields, "decision")
+    template_fields: Sequence[str] = (*TriggerRunOperator.template_fields, "decision")
 
     def __init__(self, *, use_case: str, decision: dict[str, Any] | XComArg, **kwargs: Any) -> None:
         super().__init__(

@@ -36,6 +36,13 @@ def freshness(lake, name="arrivals", now=datetime(2013, 1, 2, tzinfo=UTC)):
     return read_freshness(catalog(), lake, name, table_statistics(lake, name), now=now)
 
 
+def test_partition_that_is_not_over_has_no_age(lake, published):
+    published(SCHEDULED)
+    entry = freshness(lake, now=datetime(2013, 1, 1, 12, tzinfo=UTC))
+    assert entry.describe().startswith("newest 2013-01-01, not over yet, due ")
+    assert entry.describe().endswith("; 1 partition, 1 rows")
+
+
 def test_late_partition_names_due_time_and_lateness(lake, published):
     published(SCHEDULED)
     entry = freshness(lake)

@@ -110,6 +110,13 @@ def test_other_broken_service_freezes_despite_drift(changes):
     assert action(replace(signals, **changes), check(1, "drift")) == "freeze"
 
 
+@pytest.mark.parametrize("previous", [None, 1], ids=["freeze", "roll back"])
+def test_broken_service_names_its_figures(previous):
+    signals = replace(CALM, service="broken", service_reason="availability 33%, 99.9% promised")
+    signals = replace(signals, promoted_at=NOW - timedelta(hours=2), previous=previous)
+    assert "(availability 33%, 99.9% promised)" in decide(signals, RetrainPolicy(), [], NOW).reason
+
+
 def test_repeated_unobservable_checks_alert():
     signals = replace(CALM, drift="inconclusive", quality="inconclusive", service="inconclusive")
     assert action(signals) == "nothing"

@@ -2,9 +2,13 @@ from __future__ import annotations
 
 import base64
 
+import pandas as pd
+import pytest
+
 from include.catalog import catalog
+from include.declarations import Column
 from include.governance.profile.charts import draw_column
-from include.governance.profile.column_profiles import profile_columns
+from include.governance.profile.column_profiles import ColumnProfile, profile_columns
 from include.governance.profile.sample import read_sample
 
 
@@ -17,3 +21,14 @@ def test_each_kind_of_column_is_drawn_as_a_png(features):
         prefix, _, content = address.partition(",")
         assert prefix == "data:image/png;base64"
         assert base64.b64decode(content).startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("days", [["2013-01-01"], ["2013-01-01", "2013-01-02"]], ids=["one", "two"])
+def test_shares_show_however_many_partitions_there_are(days):
+    charts = set()
+    for share in (0.2, 0.8):
+        shares = pd.DataFrame([[share, 1 - share]] * len(days), index=days, columns=["AA", "UA"])
+        nulls = pd.Series(0.0, index=days)
+        profile = ColumnProfile(Column(name="carrier", dtype="string"), 0, 2, "", nulls, shares, {})
+        charts.add(draw_column(profile))
+    assert len(charts) == 2
