@@ -80,6 +80,17 @@ class ShiftTrafficOperator(ReleaseOperator):
         )
         event = trigger.wait_inline(self.engine, INLINE_WAIT)
         if event is None:
+            policy = catalog().use_cases[self.use_case].rollout
+            self.log.info(
+                "%s version %d, %s: waits until both models have answered %d requests, at least %s and "
+                "at most %s: minimum_requests, bake and patience of `rollout` in the use case.",
+                self.use_case,
+                lease.version,
+                self.task_id,
+                policy.minimum_requests,
+                policy.bake,
+                policy.patience,
+            )
             self.defer(trigger=trigger, method_name="analyse_step", kwargs={"since": since})
         return self.analyse_step(context, event, since=since)
 

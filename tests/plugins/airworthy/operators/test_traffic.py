@@ -36,6 +36,11 @@ def test_shift_moves_traffic_and_waits_in_the_triggerer(champion, database, leas
     assert ledger_events(database, champion)[-1] == "shifted"
 
 
+def test_wait_for_requests_says_for_how_many(champion, lease, second, capfd):
+    deferred(shift(champion, lease, percent=25), second)
+    assert f"both models have answered {champion.rollout.minimum_requests} requests" in capfd.readouterr().out
+
+
 def test_shadow_gets_copies_and_no_traffic(champion, database, lease, second):
     waiting = deferred(shift(champion, lease, shadow_share=1.0), second)
     assert (state(database, champion).weight, state(database, champion).shadow_share) == (0, 1.0)
