@@ -317,14 +317,16 @@ def _check_use_case(
     for name in case.feature_views:
         views.require_no_problem(name, "feature_view")
         consistency.require_name(name, views, "feature_view")
-    datasets.require_no_problem(case.label.dataset, "label.dataset")
-    consistency.require_name(case.label.dataset, datasets, "label.dataset")
+    if not case.label.is_absent:
+        datasets.require_no_problem(case.label.dataset, "label.dataset")
+        consistency.require_name(case.label.dataset, datasets, "label.dataset")
     selection = FeatureSelection.of(case, views, datasets)
     checks = [
         lambda: _check_features(case, selection, views, root),
-        lambda: consistency.check_label(case, datasets[case.label.dataset], selection),
         *(lambda name=name: check_split(case, views[name]) for name in case.feature_views),
     ]
+    if not case.label.is_absent:
+        checks.append(lambda: consistency.check_label(case, datasets[case.label.dataset], selection))
     consistency.require_all(checks)
 
 

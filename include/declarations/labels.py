@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import StrictBool, StrictInt, StringConstraints, model_validator
 
-from include.declarations.base import Declaration, Name, Share, require_unique
+from include.declarations.base import DAY_COLUMN, Declaration, Name, Share, require_unique
 from include.errors import DeclarationError
 
 if TYPE_CHECKING:
@@ -87,6 +87,16 @@ class Label(Declaration):
             )
         return self
 
+    @classmethod
+    def absent(cls, view: str) -> Label:
+        """Return what stands for the label of an anomaly task: each row of a feature view is an example."""
+        return cls(dataset=view, column=DAY_COLUMN, minimum_completeness=0)
+
+    @property
+    def is_absent(self) -> bool:
+        """Whether there is no label; `dataset` is the feature view then."""
+        return self.column == DAY_COLUMN
+
     @property
     def form(self) -> Form:
         """How the target follows from the column; `value` is the number, or the truth of a boolean column."""
@@ -112,6 +122,8 @@ class Label(Declaration):
     @property
     def description(self) -> str:
         """The column and how it is divided, such as `customers.churned is Yes`."""
+        if self.is_absent:
+            return f"rows of {self.dataset}, without a label"
         column = f"{self.dataset}.{self.column}"
         names = ", ".join(self.class_names)
         descriptions: dict[Form, str] = {
@@ -167,6 +179,10 @@ class Label(Declaration):
                 f"label.classes: {self.column} of {self.dataset} may be {', '.join(unnamed)}: add it to the "
                 "classes, or remove it from `allowed` of the column"
             )
+
+
+# Of a use case that declares no label.
+UNDECLARED = Label(dataset="undeclared", column="")
 
 
 def check_label_rows(label: Label, view: FeatureView, dataset: Dataset) -> None:

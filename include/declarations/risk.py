@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 Level = Literal["low", "medium", "high"]
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 # A metric of each task whose value in training and test can be compared in the same unit everywhere.
-COMPARABLE: dict[Task, Metric] = {"binary": "roc_auc", "multiclass": "roc_auc", "regression": "r2"}
+COMPARABLE: dict[Task, Metric] = {
+    "binary": "roc_auc", "multiclass": "roc_auc", "regression": "r2", "anomaly": "roc_auc",
+}  # fmt: skip
 STANDARD_KINDS = ("improvement", "overfitting", "calibration", "leakage", "robustness")
 NOT_FOR: dict[Task, dict[str, str]] = {
     "binary": {},
@@ -31,6 +33,11 @@ NOT_FOR: dict[Task, dict[str, str]] = {
         "robustness": "a flip is defined for one number per row",
     },
     "regression": {"calibration": "a regression predicts no probability"},
+    "anomaly": {
+        "calibration": "a score is no probability",
+        "leakage": "there is no label that a feature could hold",
+        "robustness": "a flip is defined for a decision about a label; declare Robustness with a tolerance",
+    },
 }
 
 
@@ -129,6 +136,7 @@ def standard_gates(use_case: ReviewedUseCase) -> tuple[Gate, ...]:
     declared = {gate.kind for gate in use_case.gates}
     built = {gate.kind: gate for gate in _build_gates(use_case, LIMITS[risk.level])}
     gates: list[Gate] = []
+    article = "an" if use_case.task == "anomaly" else "a"
     for kind in STANDARD_KINDS:
         unsuited = NOT_FOR[use_case.task].get(kind)
         if kind in declared:
@@ -136,7 +144,7 @@ def standard_gates(use_case: ReviewedUseCase) -> tuple[Gate, ...]:
         if kind in risk.switched_off:
             gates.append(NotMeasured(kind=kind, reason=f"switched off: {risk.switched_off[kind]}"))
         elif unsuited is not None:
-            gates.append(NotMeasured(kind=kind, reason=f"not for a {use_case.task} task: {unsuited}"))
+            gates.append(NotMeasured(kind=kind, reason=f"not for {article} {use_case.task} task: {unsuited}"))
         else:
             gates.append(built[kind])
     return tuple(gates)

@@ -18,6 +18,7 @@ from pydantic import (
     model_validator,
 )
 
+from include.declarations.data.features import as_dataset
 from include.declarations.gates import AnyGate
 from include.declarations.relations.feature_selection import FeatureSelection
 from include.declarations.use_cases import UseCase
@@ -93,12 +94,15 @@ class Specification(BaseModel):
         """
         selection = FeatureSelection.of(use_case, views, datasets)
         frozen_views = tuple(_with_defaults(view, CHECK_FIELDS) for view in selection.views)
+        label_rows = datasets.get(use_case.label.dataset)
+        if label_rows is None:
+            label_rows = as_dataset(views[use_case.label.dataset], views, datasets)
         return cls(
             use_case=_with_defaults(use_case, OPERATIONAL_FIELDS),
             selection=replace(selection, views=frozen_views),
             columns=tuple(selection.origins),
             entity=views[use_case.feature_view].keys,
-            **{name: getattr(datasets[use_case.label.dataset], name) for name in AVAILABILITY_FIELDS},
+            **{name: getattr(label_rows, name) for name in AVAILABILITY_FIELDS},
             nullable=tuple(name for name in use_case.features if _may_be_null(selection, name)),
         )
 

@@ -10,7 +10,7 @@ from pydantic import Field, StringConstraints, model_validator
 from include.declarations.base import Declaration, Name, Tag, require_known, require_unique
 from include.declarations.costs import AnyCost
 from include.declarations.gates import METRICS, AnyGate, Metric, Task
-from include.declarations.labels import Label
+from include.declarations.labels import UNDECLARED, Label
 from include.declarations.monitoring import DriftPolicy, RetrainPolicy, Slo
 from include.declarations.release import Rollout
 from include.declarations.risk import Risk
@@ -21,6 +21,9 @@ from include.declarations.training import Split, Training, Tuning
 SCALAR_GATES = frozenset(
     {"calibration", "fairness", "robustness", "leakage", "golden_predictions", "business_value"}
 )
+
+# Gates that compare with labels of the rows.
+LABEL_GATES = frozenset({"calibration", "fairness", "leakage", "business_value"})
 
 BINARY_CLASSES = 2
 MIN_RANDOM_FOLDS = 2
@@ -39,6 +42,10 @@ class UseCase(Declaration):
     always sent by the caller; in training they are columns of the rows, with `label.time` of the label's
     dataset. A function `request_features(frame)` of the module computes what the estimator gets from the
     features, in training and serving.
+
+    An `anomaly` task has no label. Its estimator has `decision_function`, as an isolation forest has; its
+    prediction is the negative of it, and a row is flagged if that is above 0. `contamination` is the share of
+    rows that is to be flagged; it is set on an estimator with such a parameter.
 
     With `tuning`, `build_model(**parameters)` takes the tuned parameters and has a default for each. `cost`
     is the cost of a wrong prediction. `baseline_by` names columns of the feature view, such as the hour: the
@@ -60,11 +67,12 @@ class UseCase(Declaration):
     feature_views: tuple[Name, ...] = ()
     features: tuple[str, ...] = Field(min_length=1)
     request: tuple[str, ...] = ()
-    label: Label
+    label: Label = UNDECLARED
     metric: Metric
-    gates: tuple[AnyGate, ...] = Field(min_length=1)
+    gates: tuple[AnyGate, ...] = ()
     prediction_range: tuple[float, float]
     risk: Risk | None = None
+    contamination: float | None = Field(default=None, gt=0, le=0.5)
     cost: AnyCost | None = None
     baseline_by: tuple[str, ...] = ()
     allowed_determinants: Mapping[str, Reason] = {}
@@ -81,12 +89,14 @@ class UseCase(Declaration):
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
         self._complete_views()
+        self._complete_label()
         require_unique(self.features, "features")
         require_known(self.request, self.features, "request")
         require_known(self.allowed_determinants, self.features, "allowed_determinants")
         require_known([self.metric], METRICS[self.task], f"metric of a {self.task} task")
         if self.prediction_range[0] >= self.prediction_range[1]:
             raise ValueError(f"prediction_range {self.prediction_range} is empty")
+        self._check_anomaly()
         self._check_label()
         self._check_training()
         self._check_gates()
@@ -103,8 +113,8 @@ class UseCase(Declaration):
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """Names of the classes in the order of their codes; none of a regression."""
-        return () if self.task == "regression" else self.label.class_names
+        """Names of the classes in the order of their codes; none of a regression or an anomaly task."""
+        return () if self.task in {"regression", "anomaly"} else self.label.class_names
 
     def _complete_views(self) -> None:
         if not self.feature_view and not self.feature_views:
@@ -117,6 +127,38 @@ class UseCase(Declaration):
         object.__setattr__(self, "feature_views", views)
         object.__setattr__(self, "feature_view", views[0])
 
+    def _complete_label(self) -> None:
+        absent = Label.absent(self.feature_view)
+        if self.task == "anomaly" and self.label not in {UNDECLARED, absent}:
+            raise ValueError("label: an anomaly task has none; remove it, or declare a binary task")
+        if self.task != "anomaly" and self.label in {UNDECLARED, absent}:
+            raise ValueError(f"label: a {self.task} task needs one")
+        if self.task == "anomaly":
+            object.__setattr__(self, "label", absent)
+
+    def _check_anomaly(self) -> None:
+        """Raise ValueError if something needs a label, or the contamination is not declared."""
+        if self.task != "anomaly":
+            if self.contamination is not None:
+                raise ValueError("contamination: only for an anomaly task; remove it")
+            return
+        if self.contamination is None:
+            raise ValueError("contamination: declare the share of rows that an anomaly task flags, above 0")
+        fields = {
+            "tuning": self.tuning,
+            "training.class_weights": self.training.class_weights,
+            "training.early_stopping": self.training.early_stopping,
+            "request": self.request,
+            "allowed_determinants": self.allowed_determinants,
+            "serving.runtime onnx": self.serving.runtime == "onnx",
+        }
+        declared = [name for name, value in fields.items() if value]
+        if declared:
+            raise ValueError(f"{', '.join(declared)}: not for an anomaly task; remove it")
+        unfit = [gate.name for gate in self.gates if gate.kind in LABEL_GATES]
+        if unfit:
+            raise ValueError(f"{', '.join(unfit)}: needs a label, and an anomaly task has none; remove it")
+
     def _check_label(self) -> None:
         form = self.label.form
         if self.task == "multiclass" and len(self.label.classes) < MIN_CLASSES:
@@ -127,6 +169,8 @@ class UseCase(Declaration):
             raise ValueError(f"label.{form}: a regression task has none")
 
     def _check_gates(self) -> None:
+        if not self.gates and self.task != "anomaly":
+            raise ValueError("gates: declare one or more")
         require_unique(self.baseline_by, "baseline_by")
         require_unique((f"{gate.name} ({gate.severity})" for gate in self.gates), "gates")
         for gate in self.gates:
@@ -142,7 +186,9 @@ class UseCase(Declaration):
     def _check_cost(self) -> None:
         if self.cost is None:
             return
-        if self.task == "multiclass" or (self.cost.kind == "error") != (self.task == "regression"):
+        if self.task in {"multiclass", "anomaly"} or (self.cost.kind == "error") != (
+            self.task == "regression"
+        ):
             raise ValueError(f"cost: {type(self.cost).__name__} is not for a {self.task} task")
 
     def _check_training(self) -> None:

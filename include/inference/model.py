@@ -13,7 +13,7 @@ from include.certificates import certificate
 from include.errors import CertificateInvalid, DataError
 from include.feature_values import DTYPES, estimator_frame, nullable_kind
 from include.inference.formats import load_estimator
-from include.inference.predictions import round_probabilities
+from include.inference.predictions import raw_predictions, round_probabilities
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,7 +71,7 @@ class ServedModel:
 
     @property
     def task(self) -> str:
-        """Task of the model: binary, multiclass or regression."""
+        """Task of the model: binary, multiclass, regression or anomaly."""
         return self.interface.task
 
     @property
@@ -97,12 +97,13 @@ class ServedModel:
         -------
         np.ndarray
             Float64 array: values of a regression (n,), probabilities of class 1 of a binary model (n,),
-            or probabilities of all classes of a multiclass model (n, n_classes).
+            probabilities of all classes of a multiclass model (n, n_classes), or anomaly scores (n,).
         """
         rows = estimator_frame(frame, self.columns)
-        if self.task == "regression":
-            return np.asarray(self.estimator.predict(rows), dtype=np.float64)
-        probabilities = round_probabilities(self.estimator.predict_proba(rows))
+        output = raw_predictions(self.estimator, self.task, rows)
+        if self.task in {"regression", "anomaly"}:
+            return np.asarray(output, dtype=np.float64)
+        probabilities = round_probabilities(output)
         return probabilities if self.task == "multiclass" else probabilities[:, 1]
 
 

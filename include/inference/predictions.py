@@ -11,6 +11,7 @@ from include.errors import AirworthyError
 
 if TYPE_CHECKING:
     import numpy.typing as npt
+    import pandas as pd
 
 # Columns of batch predictions.
 PREDICTION = f"{INTERNAL_PREFIX}prediction"
@@ -31,11 +32,33 @@ MAX_SINGLE_GAP = 1e-5
 # Part of a declared bound by which a prediction may pass it: what a bound loses in single precision.
 BOUND_TOLERANCE = 1e-6
 
+# An anomaly score above it flags the row.
+FLAGGED_ABOVE = 0.0
+
 Predictions = list[float] | list[list[float]]
 
 
 class InvalidPrediction(AirworthyError):
     """The output of the model is not a valid prediction."""
+
+
+def raw_predictions(estimator: Any, task: str, rows: pd.DataFrame) -> npt.NDArray[Any]:
+    """
+    Return what the estimator answers for a task, in its own precision.
+
+    It is `predict` of a regression, `predict_proba` of a classifier, and of an anomaly task the negative of
+    `decision_function`, so that the greater value is the greater anomaly.
+    """
+    if task == "regression":
+        return np.asarray(estimator.predict(rows))
+    if task == "anomaly":
+        return -np.asarray(estimator.decision_function(rows))
+    return np.asarray(estimator.predict_proba(rows))
+
+
+def prediction_method(task: str) -> str:
+    """Return the method of an estimator that a task uses."""
+    return {"regression": "predict", "anomaly": "decision_function"}.get(task, "predict_proba")
 
 
 def probability_tolerance(dtype: npt.DTypeLike) -> float:

@@ -101,6 +101,13 @@ def check_drift(champion: ChampionContext, window: Window) -> Drift:
 
 
 def check_quality(champion: ChampionContext, window: Window, connection: Connection, lake: Lake) -> Quality:
+    """Compare the champion's predictions with the labels that have landed; without a label, do not."""
+    if champion.use_case.label.is_absent:
+        return label_quality.without_labels(champion.use_case)
+    return _check_labels(champion, window, connection, lake)
+
+
+def _check_labels(champion: ChampionContext, window: Window, connection: Connection, lake: Lake) -> Quality:
     """
     Compare the champion's predictions with the labels that have landed since.
 

@@ -65,6 +65,12 @@ class Quality:
     windows: tuple[Quality, ...] = ()
 
 
+def without_labels(use_case: UseCase) -> Quality:
+    """Return the quality of a model that has no label: inconclusive."""
+    reason = f"{use_case.name} detects anomalies and has no label"
+    return Quality("inconclusive", reason, 0, 0, 0.0, None, {})
+
+
 def join_labels(
     predictions: pd.DataFrame,
     labels: pd.DataFrame,

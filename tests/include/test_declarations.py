@@ -107,7 +107,7 @@ IMPOSSIBLE = {
         lambda: again(USE_CASE, gates=(Improvement(metric="r2"),)),
         "metric of a binary task: unknown r2",
     ),
-    "no gate": (lambda: again(USE_CASE, gates=()), "gates\n"),
+    "no gate": (lambda: again(USE_CASE, gates=()), "gates: declare one or more"),
     "unknown gate": (lambda: again(USE_CASE, gates=({"kind": "luck", "metric": "r2"},)), "gates.0\n"),
     "feature twice": (
         lambda: again(USE_CASE, features=("hour", "hour")),

@@ -70,6 +70,8 @@ def find_determinants(use_case: UseCase, frame: pd.DataFrame) -> tuple[Determina
     """
     Return the features that equal or determine the label, alone or as a linear combination of numbers.
 
+    There are none without a label.
+
     Parameters
     ----------
     use_case
@@ -77,6 +79,8 @@ def find_determinants(use_case: UseCase, frame: pd.DataFrame) -> tuple[Determina
     frame
         Rows of a snapshot: features, `TARGET` and, of a number that is divided into classes, `RAW_LABEL`.
     """
+    if use_case.label.is_absent:
+        return ()
     rows = sample_rows(frame)
     labels = {name: rows[name] for name in (RAW_LABEL, TARGET) if name in rows}
     features = [name for name in use_case.features if name not in use_case.allowed_determinants]

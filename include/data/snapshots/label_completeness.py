@@ -68,7 +68,8 @@ def _count_days(
     label = use_case.label
     version = versions.get(spine.table)
     if spine.table == label.dataset:
-        rows = lake.read(spine.table, days, version=version, columns=[DAY, label.column])
+        columns = list(dict.fromkeys([DAY, label.column]))
+        rows = lake.read(spine.table, days, version=version, columns=columns)
         return _completeness_by_day(rows.assign(landed=True, labelled=rows[label.column].notna()))
     keys = [DAY, *spine.keys]
     rows = lake.read(spine.table, days, version=version, columns=keys)

@@ -240,6 +240,8 @@ def _read_rows(specification: Specification, snapshot: Snapshot, lake: Lake) -> 
     if not own_label:
         rows = _join_labels(use_case, snapshot, lake, rows, spine.keys)
     rows = rows.dropna(subset=[TARGET]).sort_values([DAY, *spine.keys], ignore_index=True)
+    if label.is_absent:
+        return rows.assign(**{TARGET: 0.0})
     target = encode(label, rows[TARGET])
     encoded = {TARGET: target if use_case.task == "regression" else target.astype("int64")}
     if label.form in {"above", "bands"}:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from include.declarations.gates.anomalies import FlaggedShare, InjectedAnomalies
 from include.declarations.gates.base import Gate
 from include.declarations.gates.behaviour import (
     RATES,
@@ -29,10 +30,12 @@ __all__ = [
     "BusinessValue",
     "Calibration",
     "Fairness",
+    "FlaggedShare",
     "Gate",
     "GoldenCase",
     "GoldenPredictions",
     "Improvement",
+    "InjectedAnomalies",
     "Leakage",
     "Metric",
     "Overfitting",
@@ -54,6 +57,8 @@ AnyGate = Annotated[
     | GoldenPredictions
     | Budget
     | SignatureCompatibility
-    | BusinessValue,
+    | BusinessValue
+    | InjectedAnomalies
+    | FlaggedShare,
     Field(discriminator="kind"),
 ]

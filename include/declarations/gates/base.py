@@ -15,7 +15,7 @@ class JudgedUseCase(Protocol):
 
     @property
     def task(self) -> Task:
-        """Binary, multiclass or regression."""
+        """Binary, multiclass, regression or anomaly."""
 
     @property
     def features(self) -> tuple[str, ...]:

@@ -92,11 +92,11 @@ class Robustness(Gate):
         return tuple(dict.fromkeys((*self.noise, *self.missing, *self.unseen, *self.extremes)))
 
     def check(self, use_case: JudgedUseCase) -> None:
-        """Raise ValueError if a column is no feature, or a regression has noise and no tolerance."""
+        """Raise ValueError if a column is no feature, or a prediction that is a number has no tolerance."""
         require_known(self.columns, use_case.features, self.name)
-        if use_case.task == "regression" and self.noise and self.tolerance is None:
+        if use_case.task in {"regression", "anomaly"} and self.noise and self.tolerance is None:
             raise ValueError(
-                "robustness: give a tolerance, by which noise may move a prediction of the regression"
+                f"robustness: give a tolerance, by which noise may move a prediction of the {use_case.task}"
             )
 
     @model_validator(mode="after")

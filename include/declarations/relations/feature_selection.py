@@ -66,7 +66,6 @@ class Spine:
     ) -> Spine:
         """Return the rows that a use case predicts."""
         first = views[use_case.feature_view]
-        labels = datasets[use_case.label.dataset]
         columns: dict[str, None] = {}
         for name in use_case.feature_views:
             columns |= dict.fromkeys(views[name].keys)
@@ -77,6 +76,7 @@ class Spine:
                 first.name, first.keys, entities, first.time, first.horizon, types, first.granularity,
                 has_labels=False,
             )  # fmt: skip
+        labels = datasets[use_case.label.dataset]
         types = {column.name: column.dtype for column in labels.columns}
         time = use_case.label.time
         return cls(

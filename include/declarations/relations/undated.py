@@ -78,7 +78,7 @@ def check_split(case: UseCase, view: FeatureView) -> None:
             "view"
         )
     source = view.sources[0].dataset
-    if case.label.dataset != source:
+    if case.label.dataset != source and not case.label.is_absent:
         raise DeclarationError(
             f"label.dataset: rows without a time have their label beside them, in {source}; add its column "
             "there"

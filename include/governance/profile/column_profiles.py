@@ -108,6 +108,8 @@ def label_correlations(
     correlations = {}
     for name in _use_cases_of(declared, table):
         use_case = declared.use_cases[name]
+        if use_case.label.is_absent:
+            continue
         labelled = _with_target(lake, table, use_case, sample)
         if labelled is None or len(labelled) < MIN_LABELLED_ROWS:
             continue

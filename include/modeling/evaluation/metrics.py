@@ -10,7 +10,7 @@ from sklearn import metrics
 
 from include.declarations import GREATER_IS_BETTER, METRICS
 from include.errors import DataError, ModelError
-from include.inference.predictions import round_probabilities
+from include.inference.predictions import raw_predictions, round_probabilities
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -102,13 +102,12 @@ NEEDS_ALL_CLASSES: frozenset[Metric] = frozenset({"roc_auc", "average_precision"
 
 def predict(estimator: Any, task: Task, frame: pd.DataFrame) -> Values:
     """Return predictions of an estimator, of shape (n,) or of several classes (n, n_classes)."""
-    output = estimator.predict(frame) if task == "regression" else estimator.predict_proba(frame)
-    return as_predictions(output, task)
+    return as_predictions(raw_predictions(estimator, task, frame), task)
 
 
 def as_predictions(output: Any, task: Task) -> Values:
     """Return the output of an estimator as predictions: of a binary classifier the second column."""
-    if task == "regression":
+    if task in {"regression", "anomaly"}:
         values = np.asarray(output, dtype=np.float64)
         return values.reshape(len(values))
     probabilities = round_probabilities(output)

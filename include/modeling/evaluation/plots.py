@@ -41,7 +41,9 @@ def _plots_of(context: EvaluationContext) -> dict[str, Plot]:
         return {"confusion": _plot_confusion}
     if context.use_case.task == "regression":
         return {"residuals": _plot_residuals, "reliability": _plot_mean_actual}
-    plots: dict[str, Plot] = {"reliability": _plot_calibration}
+    plots: dict[str, Plot] = {}
+    if context.use_case.task == "binary":
+        plots["reliability"] = _plot_calibration
     if len(np.unique(context.test.target)) > 1:
         plots |= {"roc": _plot_roc, "precision_recall": _plot_precision_recall}
     if context.use_case.cost is not None:
@@ -69,7 +71,7 @@ def _plot_roc(axes: Any, context: EvaluationContext) -> None:
     for name, predictions in _predictions_by_model(context).items():
         RocCurveDisplay.from_predictions(context.test.target, predictions, name=name, ax=axes)
     axes.plot([0, 1], [0, 1], **REFERENCE_LINE)
-    axes.set_title(f"ROC of {context.use_case.class_names[1]}")
+    axes.set_title(f"ROC of {_positive_name(context)}")
 
 
 def _plot_precision_recall(axes: Any, context: EvaluationContext) -> None:
@@ -80,7 +82,7 @@ def _plot_precision_recall(axes: Any, context: EvaluationContext) -> None:
             context.test.target, predictions, name=name, ax=axes, drop_intermediate=True
         )
     axes.axhline(context.test.target.mean(), **REFERENCE_LINE)
-    axes.set_title(f"Precision and recall of {context.use_case.class_names[1]}")
+    axes.set_title(f"Precision and recall of {_positive_name(context)}")
 
 
 def _plot_calibration(axes: Any, context: EvaluationContext) -> None:
@@ -158,6 +160,11 @@ def _plot_cost(axes: Any, context: EvaluationContext) -> None:
     axes.axvline(context.threshold, **REFERENCE_LINE, label=f"chosen: {context.threshold:.3f}")
     axes.set(title="Cost by threshold", xlabel="threshold", ylabel=f"{cost.currency} per 1,000 rows")
     axes.set_xlim(0, 1)
+
+
+def _positive_name(context: EvaluationContext) -> str:
+    names = context.use_case.class_names
+    return names[1] if names else "injected anomalies"
 
 
 def _predictions_by_model(context: EvaluationContext) -> dict[str, Values]:

@@ -9,9 +9,11 @@ from include.declarations import (
     BusinessValue,
     Calibration,
     Fairness,
+    FlaggedShare,
     Gate,
     GoldenPredictions,
     Improvement,
+    InjectedAnomalies,
     Leakage,
     Overfitting,
     Robustness,
@@ -21,6 +23,7 @@ from include.declarations import (
 from include.declarations.risk import NotMeasured, StandardRobustness, standard_gates
 from include.errors import DataError, GateFailed, ModelError
 from include.modeling.evaluation.evidence import Measurement
+from include.modeling.gates.anomalies import FlaggedShareGate, InjectedAnomaliesGate
 from include.modeling.gates.budget import BudgetGate
 from include.modeling.gates.business_value import BusinessValueGate
 from include.modeling.gates.calibration import CalibrationGate
@@ -61,11 +64,15 @@ GATES: dict[type[Gate], type[PromotionGate[Any]]] = {
     Budget: BudgetGate,
     SignatureCompatibility: SignatureGate,
     BusinessValue: BusinessValueGate,
+    InjectedAnomalies: InjectedAnomaliesGate,
+    FlaggedShare: FlaggedShareGate,
 }
 STANDARD: dict[type[Gate], type[PromotionGate[Any]]] = {
     StandardRobustness: StandardRobustnessGate,
     NotMeasured: NotMeasuredGate,
 }
+# They apply to every anomaly task with their defaults; a declared gate of the same name replaces one.
+ANOMALY_DEFAULTS: tuple[InjectedAnomalies | FlaggedShare, ...] = (InjectedAnomalies(), FlaggedShare())
 # By their names. They apply to every use case and block; a declared gate of the same name replaces one.
 MANDATORY: Mapping[str, type[PromotionGate[Any]]] = {
     "overlap": OverlapGate,
@@ -79,14 +86,21 @@ MANDATORY: Mapping[str, type[PromotionGate[Any]]] = {
 
 def gates_of(use_case: UseCase) -> tuple[PromotionGate[Any], ...]:
     """Return the declared gates of a use case, those that follow from its risk, then the mandatory ones."""
-    gates = (*use_case.gates, *standard_gates(use_case))
+    names = {gate.name for gate in use_case.gates}
+    gates: list[Gate] = [*use_case.gates, *standard_gates(use_case)]
+    replaced = set(names)
+    if use_case.label.is_absent:
+        gates += [gate for gate in ANOMALY_DEFAULTS if gate.name not in names]
+        # Without a label, no feature can hold it.
+        replaced.add("determination")
     declared = [(GATES | STANDARD)[type(gate)](gate, use_case) for gate in gates]
     if use_case.risk is not None:
         severity: Any = "block" if use_case.risk.level == "high" else "info"
         declared.append(RiskGate(Gate(kind="risk", severity=severity), use_case))
-    names = {gate.name for gate in use_case.gates}
     mandatory = [
-        gate_class(Gate(kind=name), use_case) for name, gate_class in MANDATORY.items() if name not in names
+        gate_class(Gate(kind=name), use_case)
+        for name, gate_class in MANDATORY.items()
+        if name not in replaced
     ]
     return (*declared, *mandatory)
 

@@ -26,7 +26,12 @@ from include.inference import model as inference_model
 from include.inference import scoring_protocol
 from include.inference.formats import GRAPH, TRUSTED_TYPES
 from include.inference.onnx_model import OnnxModel
-from include.inference.predictions import MAX_SINGLE_GAP, prediction_gap
+from include.inference.predictions import (
+    MAX_SINGLE_GAP,
+    prediction_gap,
+    prediction_method,
+    raw_predictions,
+)
 from include.inference.shapley import BACKGROUND
 from include.modeling.evaluation.metrics import as_predictions, predict
 from include.modeling.packaging.serialization import (
@@ -184,8 +189,7 @@ def _write_mlflow_folder(
     kinds: Mapping[str, ColumnType],
     folder: Path,
 ) -> None:
-    is_classifier = use_case.task != "regression"
-    shape = (-1, len(use_case.class_names)) if is_classifier else (-1,)
+    shape = (-1, len(use_case.class_names)) if use_case.class_names else (-1,)
     columns = [
         ColSpec(DataType[base_kind(kind)], name, required=not may_be_missing(kind))
         for name, kind in kinds.items()
@@ -202,7 +206,7 @@ def _write_mlflow_folder(
             skops_trusted_types=list(TRUSTED_TYPES) if serialized.form == "skops" else None,
             signature=ModelSignature(inputs=Schema(columns), outputs=Schema([output])),
             pip_requirements=pip_requirements,
-            pyfunc_predict_fn="predict_proba" if is_classifier else "predict",
+            pyfunc_predict_fn=prediction_method(use_case.task),
             metadata={"airworthy": _metadata(use_case, serialized, kinds)},
         )
     description = yaml.safe_load((folder / "MLmodel").read_text())
@@ -247,8 +251,7 @@ def _write_golden_rows(
     is_onnx = use_case.serving.runtime == "onnx"
     model = OnnxModel(folder / GRAPH) if is_onnx else estimator
     content: dict[str, Any] = _dataframe_split(rows, kinds)
-    method = "predict" if use_case.task == "regression" else "predict_proba"
-    output = np.asarray(getattr(model, method)(rows))
+    output = raw_predictions(model, use_case.task, rows)
     predictions = as_predictions(output, use_case.task)
     content["predictions"] = predictions.tolist()
     # In single precision, predictions of one row depend on the other rows of the batch.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from include.certificates.certificate import require_digest
 from include.inference.model import load_unverified
 from include.modeling.evaluation.context import PackagedModel, build_context, sample
+from include.modeling.evaluation.injected_anomalies import with_injected_anomalies
 from include.modeling.evaluation.isolated_process import isolated_predictor
 from include.modeling.evaluation.plots import draw_evaluation
 from include.modeling.explainability.importance import write_importance
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from include.data.snapshots.leakage_history import LeakageRecord
+    from include.data.snapshots.splits import Splits
     from include.modeling.evaluation.context import ChampionInput
     from include.modeling.evaluation.evidence import Evidence
     from include.modeling.evaluation.isolated_process import StartPrediction
@@ -45,7 +47,8 @@ def evaluate_candidate(
     Measure the packaged candidate and the champion on the same test rows, and log the evidence.
 
     `frame` holds the rows of the candidate's snapshot; `refusals` and `leakage` are part of the evidence.
-    `read_rows` reads the champion's own features, where they are not those of the candidate.
+    `read_rows` reads the champion's own features, where they are not those of the candidate. Without a label,
+    both are measured on anomalies that are injected into the rows.
 
     Raises
     ------
@@ -57,7 +60,7 @@ def evaluate_candidate(
         If the registry, memory, disk or the machine's time failed.
     """
     use_case = workspace.use_case
-    splits = split_snapshot(workspace.specification, frame)
+    splits = measured_splits(workspace, frame)
     parity_rows = feature_columns(use_case, sample(splits.test, PARITY_ROWS))
     with ExitStack() as processes:
         start_isolated = processes.enter_context(isolated_predictor(parity_rows))
@@ -80,6 +83,14 @@ def evaluate_candidate(
         )
     log_evidence(workspace, candidate, evidence, [*plots, *importance])
     return evidence
+
+
+def measured_splits(workspace: Workspace, frame: pd.DataFrame) -> Splits:
+    """Return the rows on which models are measured; without a label, anomalies are injected into them."""
+    splits = split_snapshot(workspace.specification, frame)
+    if workspace.use_case.task == "anomaly":
+        return with_injected_anomalies(workspace.use_case, splits)
+    return splits
 
 
 def load_candidate(

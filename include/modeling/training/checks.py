@@ -8,7 +8,7 @@ import numpy as np
 
 from include.data.snapshots.target_encoding import TARGET
 from include.errors import DataError, TrainingFailed
-from include.inference.predictions import probability_tolerance
+from include.inference.predictions import prediction_method, probability_tolerance, raw_predictions
 from include.modeling.evaluation.estimator_errors import estimator_errors
 
 if TYPE_CHECKING:
@@ -100,16 +100,15 @@ def check_fitted_estimator(use_case: UseCase, estimator: Any, frame: pd.DataFram
 
 
 def _predict(use_case: UseCase, estimator: Any, rows: pd.DataFrame, subject: str) -> npt.NDArray[Any]:
-    method = "predict" if use_case.task == "regression" else "predict_proba"
-    action = f"{use_case.name}: {method}() on {subject}"
+    action = f"{use_case.name}: {prediction_method(use_case.task)}() on {subject}"
     remedy = "Let the encoder ignore unknown values, and check build_model()."
     with estimator_errors(action, remedy=remedy, error=TrainingFailed):
-        return np.asarray(getattr(estimator, method)(rows))
+        return raw_predictions(estimator, use_case.task, rows)
 
 
 def _check_predictions(use_case: UseCase, predictions: npt.NDArray[Any], n_rows: int) -> None:
-    is_regression = use_case.task == "regression"
-    expected = (n_rows,) if is_regression else (n_rows, len(use_case.class_names))
+    is_number = use_case.task in {"regression", "anomaly"}
+    expected = (n_rows,) if is_number else (n_rows, len(use_case.class_names))
     if predictions.shape != expected:
         raise TrainingFailed(
             f"{use_case.name}: the estimator predicts {n_rows} rows in the shape {predictions.shape}, "
@@ -121,7 +120,7 @@ def _check_predictions(use_case: UseCase, predictions: npt.NDArray[Any], n_rows:
             f"{use_case.name}: {n_invalid} of {predictions.size} predictions of the estimator are not finite "
             "numbers. Check build_model(), and how it handles missing values."
         )
-    if not is_regression:
+    if not is_number:
         _check_probabilities(use_case, predictions)
 
 

@@ -125,6 +125,8 @@ def _is_random_state(name: str) -> bool:
 
 def _fit(use_case: UseCase, estimator: Any, train: pd.DataFrame, validation: pd.DataFrame) -> None:
     seed(estimator, use_case.training.seed)
+    if use_case.contamination is not None:
+        _set_contamination(estimator, use_case.contamination)
     weights = sample_weights(use_case.training, train)
     arguments = {} if weights is None else _weight_argument(use_case, estimator, weights)
     if use_case.training.early_stopping is not None:
@@ -132,7 +134,20 @@ def _fit(use_case: UseCase, estimator: Any, train: pd.DataFrame, validation: pd.
         return
     prefix = f"{estimator.steps[-1][0]}__" if isinstance(estimator, Pipeline) else ""
     prefixed = {f"{prefix}{name}": value for name, value in arguments.items()}
-    estimator.fit(train[list(use_case.features)], train[TARGET], **prefixed)
+    target = () if use_case.task == "anomaly" else (train[TARGET],)
+    estimator.fit(train[list(use_case.features)], *target, **prefixed)
+
+
+def _set_contamination(estimator: Any, share: float) -> None:
+    """Set each `contamination` of `estimator` that is "auto", so that it flags the declared share of rows."""
+    parameters = estimator.get_params() if hasattr(estimator, "get_params") else {}
+    automatic = [
+        name
+        for name, value in parameters.items()
+        if name.rpartition("__")[2] == "contamination" and value == "auto"
+    ]
+    if automatic:
+        estimator.set_params(**dict.fromkeys(automatic, share))
 
 
 def _weight_argument(use_case: UseCase, estimator: Any, weights: npt.NDArray[np.float64]) -> FitArguments:

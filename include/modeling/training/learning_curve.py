@@ -102,9 +102,9 @@ def learning_curve(
     -------
     LearningCurve or None
         None if there are no validation rows, if the estimator can neither be followed nor cloned, or if the
-        metric is undefined at a step.
+        metric is undefined at a step, or there is no label.
     """
-    if not len(validation):
+    if not len(validation) or use_case.label.is_absent:
         return None
     train_sample = _sample(train, use_case.training.seed)
     validation_sample = _sample(validation, use_case.training.seed)
