@@ -22,6 +22,7 @@ from airworthy import assets
 from airworthy.defaults import DAG_DEFAULTS, START, day_range, default_args, is_needed, with_params
 from airworthy.operators.ingestion import PublishPartitionOperator
 from airworthy.operators.scoring import BatchScoringOperator
+from airworthy.placement import placement
 from airworthy.timetables import published_timetable
 from include.catalog import catalog
 
@@ -48,7 +49,8 @@ def scoring_dag(use_case: UseCase) -> DAG:
         **DAG_DEFAULTS,
     )
     def scoring() -> None:
-        score = BatchScoringOperator(task_id="score", use_case=use_case.name)
+        placed = placement(use_case.resources)
+        score = BatchScoringOperator(task_id="score", use_case=use_case.name, **placed)
         publish = PublishPartitionOperator(
             task_id="publish",
             table=f"{use_case.name}_predictions",

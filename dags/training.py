@@ -34,6 +34,7 @@ from airworthy.operators.gate import ModelGateOperator
 from airworthy.operators.registration import RegisterModelOperator
 from airworthy.operators.training import EvaluateModelOperator, TakeSnapshotOperator, TrainModelOperator
 from airworthy.operators.tuning import TuneModelOperator
+from airworthy.placement import placement
 from airworthy.training_params import training_params
 from include.catalog import catalog
 
@@ -60,19 +61,23 @@ def training_dag(use_case: UseCase) -> DAG:
     )
     def training() -> None:
         name = use_case.name
+        placed = placement(use_case.resources)
         snapshot = TakeSnapshotOperator(task_id="snapshot", use_case=name, as_of="{{ params.as_of or '' }}")
         tuned = None
         if use_case.tuning:
-            tuned = TuneModelOperator(task_id="tune", use_case=name, snapshot=snapshot.output).output
-        train = TrainModelOperator(task_id="train", use_case=name, snapshot=snapshot.output, tuned=tuned)
+            tune = TuneModelOperator(task_id="tune", use_case=name, snapshot=snapshot.output, **placed)
+            tuned = tune.output
+        train = TrainModelOperator(
+            task_id="train", use_case=name, snapshot=snapshot.output, tuned=tuned, **placed
+        )
         inputs: dict[str, Any] = {"use_case": name, "snapshot": snapshot.output, "candidate": train.output}
-        evaluate = EvaluateModelOperator(task_id="evaluate", **inputs)
+        evaluate = EvaluateModelOperator(task_id="evaluate", **inputs, **placed)
         gate = ModelGateOperator(task_id="gate", evidence=evaluate.output, **inputs)
         approve = CandidateApprovalOperator(
             task_id="approve", use_case=name, candidate=train.output, question=gate.output
         )
         register = RegisterModelOperator(
-            task_id="register", evidence=evaluate.output, approvals=approve.output, **inputs
+            task_id="register", evidence=evaluate.output, approvals=approve.output, **inputs, **placed
         )
         announce = AnnounceCandidateOperator(task_id="announce", use_case=name, version=register.output)
         chain(snapshot, train, evaluate, gate, approve, register, announce)

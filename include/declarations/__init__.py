@@ -45,7 +45,16 @@ from include.declarations.monitoring import DriftPolicy, RetrainPolicy, Slo
 from include.declarations.release import Rollout
 from include.declarations.risk import Risk
 from include.declarations.serving import Serving
-from include.declarations.training import AnyParameter, Categorical, Integer, Real, Split, Training, Tuning
+from include.declarations.training import (
+    AnyParameter,
+    Categorical,
+    Integer,
+    Real,
+    Resources,
+    Split,
+    Training,
+    Tuning,
+)
 from include.declarations.use_cases import UseCase
 
 __all__ = [
@@ -94,6 +103,7 @@ __all__ = [
     "Overfitting",
     "Rate",
     "Real",
+    "Resources",
     "RetrainPolicy",
     "Risk",
     "Robustness",

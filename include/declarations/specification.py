@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 Frozen = TypeVar("Frozen", bound=BaseModel)
 
-# How a model is released and watched is decided today, for every version.
-OPERATIONAL_FIELDS = ("rollout", "drift", "retrain", "slo")
+# How a model is released and watched, and where its tasks run, is decided today, for every version.
+OPERATIONAL_FIELDS = ("rollout", "drift", "retrain", "slo", "resources")
 # A change of these makes no other model.
 DESCRIPTIVE_FIELDS = ("owner", "description", "tags")
 # Checks of the rows that a view publishes: what was published has passed them.
@@ -54,7 +54,7 @@ class Specification(BaseModel):
     version
         Version of this format.
     use_case
-        The declaration; `rollout`, `drift`, `retrain` and `slo` have their defaults, see `governed_by`.
+        The declaration; the fields of `OPERATIONAL_FIELDS` have their defaults, see `governed_by`.
     selection
         Features and auxiliary columns with their origins and types, and the rows that they are joined to.
     columns

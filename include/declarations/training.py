@@ -1,4 +1,4 @@
-"""Training and hyper-parameter tuning."""
+"""Training, hyper-parameter tuning, and the resources of their tasks."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from include.declarations.base import Declaration, Name
 from include.declarations.metrics import Metric
@@ -17,6 +17,8 @@ SPLIT_FIELDS = {
     "entity": ("validation_share", "test_share", "seed"),
 }
 Plain = bool | int | float | str | None
+Amount = Annotated[float, Field(gt=0)]
+PlaceName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][\w.-]{0,200}$")]
 
 
 class Training(Declaration):
@@ -146,6 +148,37 @@ class Tuning(Declaration):
     fold_days: int = Field(default=7, ge=1)
     workers: int = Field(default=1, ge=1, le=256)
     dask: Annotated[str, Field(pattern=r"^(tcp|tls)://.+:\d+$")] | None = None
+
+
+class Resources(Declaration):
+    """
+    What the tasks need that tune, train, evaluate, register or score a model of a use case.
+
+    On Kubernetes, a pod requests and is limited to `cpu` cores, `memory_mb` (10^6 bytes) and `gpu` devices of
+    the resource `gpu_resource`. On Celery, the tasks go to the workers of `queue`. `pool` is a pool in
+    Airflow, of which each task takes `pool_slots`. An executor ignores what it does not have: tasks of the
+    LocalExecutor share the machine.
+    """
+
+    cpu: Amount | None = None
+    memory_mb: Amount | None = None
+    gpu: int = Field(default=0, ge=0)
+    gpu_resource: str = Field(default="nvidia.com/gpu", min_length=1)
+    queue: PlaceName | None = None
+    pool: PlaceName | None = None
+    pool_slots: int = Field(default=1, ge=1)
+
+    @property
+    def pod_limits(self) -> dict[str, str]:
+        """Limits of a container, in the units of Kubernetes."""
+        limits: dict[str, str] = {}
+        if self.cpu is not None:
+            limits["cpu"] = f"{round(self.cpu * 1_000)}m"
+        if self.memory_mb is not None:
+            limits["memory"] = f"{round(self.memory_mb)}M"
+        if self.gpu:
+            limits[self.gpu_resource] = f"{self.gpu}"
+        return limits
 
 
 def _require_parameter_range(low: float, high: float, *, log: bool) -> None:

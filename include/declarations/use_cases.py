@@ -15,7 +15,7 @@ from include.declarations.monitoring import DriftPolicy, RetrainPolicy, Slo
 from include.declarations.release import Rollout
 from include.declarations.risk import Risk
 from include.declarations.serving import Module, Serving
-from include.declarations.training import Split, Training, Tuning
+from include.declarations.training import Resources, Split, Training, Tuning
 
 # Gates that need one number per row.
 SCALAR_GATES = frozenset(
@@ -56,6 +56,7 @@ class UseCase(Declaration):
     model is made of, as they are imported; they are packaged with the model, as the module of its
     declaration is.
     `risk` is what a wrong prediction can do; standard gates follow from it.
+    declaration is. `resources` are those of the tasks that fit or load a model.
     """
 
     name: Name
@@ -81,6 +82,7 @@ class UseCase(Declaration):
     tuning: Tuning | None = None
     serving: Serving = Serving()
     code: tuple[Module, ...] = ()
+    resources: Resources = Resources()
     rollout: Rollout = Rollout()
     drift: DriftPolicy = DriftPolicy()
     retrain: RetrainPolicy = RetrainPolicy()

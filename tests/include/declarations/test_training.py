@@ -15,12 +15,14 @@ from include.declarations import (
     Integer,
     Label,
     Real,
+    Resources,
     Split,
     Threshold,
     Training,
     Tuning,
     UseCase,
 )
+from include.declarations.specification import OPERATIONAL_FIELDS
 from include.errors import DeclarationError
 from include.use_cases.air_time import USE_CASE as AIR_TIME
 from include.use_cases.delay_band import USE_CASE as DELAY_BAND
@@ -141,3 +143,22 @@ def test_split_is_described_in_words():
         "split at random by customer_id, seed 0: 15% validation, 20% test"
     )
     assert Split().describe("flight_id") == "split by time: the last 14 days test, 14 validation"
+
+
+def test_limits_are_in_the_units_of_kubernetes():
+    resources = Resources(cpu=1.5, memory_mb=4_000, gpu=2)
+    assert resources.pod_limits == {"cpu": "1500m", "memory": "4000M", "nvidia.com/gpu": "2"}
+    assert Resources(gpu=1, gpu_resource="amd.com/gpu").pod_limits == {"amd.com/gpu": "1"}
+    assert Resources(queue="big").pod_limits == {}
+
+
+@pytest.mark.parametrize(
+    "field", [{"cpu": 0}, {"memory_mb": -1}, {"gpu": -1}, {"queue": ""}, {"pool_slots": 0}]
+)
+def test_impossible_resources_are_refused(field):
+    with pytest.raises(ValidationError):
+        Resources(**field)
+
+
+def test_resources_are_no_part_of_a_specification():
+    assert "resources" in OPERATIONAL_FIELDS
