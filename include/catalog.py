@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 from importlib import import_module
 from inspect import Parameter, signature
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from include.declarations.data.files import declaring_files
 from include.declarations.problems import collected_problems, problems_of
 from include.declarations.relations import consistency
 from include.declarations.relations.feature_selection import FeatureSelection, Spine
+from include.declarations.relations.requirements import check_requirements
 from include.declarations.relations.undated import check_split, check_view_sources
 from include.errors import DeclarationError, UndeclaredError
 from include.module_files import ModuleReader
@@ -191,14 +192,17 @@ class Catalog:
 
     def check_features(self, use_case: UseCase, root: str = "include") -> None:
         """Raise DeclarationError if a feature, or a column that a gate needs, cannot be used."""
-        _check_features(use_case, self.features_of(use_case), self.feature_views, root)
+        selection = self.features_of(use_case)
+        consistency.check_features(
+            use_case, selection, self.feature_views, has_build=lambda name: _has_build(name, root)
+        )
 
 
 _READER = ModuleReader([f"include.{kind}" for kind in PACKAGES], lambda: discover("include"))
 
 
 def catalog() -> Catalog:
-    """Return the declarations of `include.datasets`, `include.features` and `include.use_cases`."""
+    """Return the declarations of datasets, features and use cases."""
     return _READER.current()
 
 
@@ -322,19 +326,15 @@ def _check_use_case(
         consistency.require_name(case.label.dataset, datasets, "label.dataset")
     selection = FeatureSelection.of(case, views, datasets)
     checks = [
-        lambda: _check_features(case, selection, views, root),
+        lambda: check_requirements(case),
+        lambda: consistency.check_features(
+            case, selection, views, has_build=lambda name: _has_build(name, root)
+        ),
         *(lambda name=name: check_split(case, views[name]) for name in case.feature_views),
     ]
     if not case.label.is_absent:
         checks.append(lambda: consistency.check_label(case, datasets[case.label.dataset], selection))
     consistency.require_all(checks)
-
-
-def _check_features(
-    case: UseCase, selection: FeatureSelection, views: Mapping[str, FeatureView], root: str
-) -> None:
-    has_build = cache(lambda name: _has_build(name, root))
-    consistency.check_features(case, selection, views, has_build=has_build)
 
 
 def _has_build(view: str, root: str) -> bool:

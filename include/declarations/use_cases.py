@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from include.declarations.base import Declaration, Name, Tag, require_known, require_unique
 from include.declarations.costs import AnyCost
@@ -29,6 +31,23 @@ BINARY_CLASSES = 2
 MIN_RANDOM_FOLDS = 2
 MIN_CLASSES = 3
 
+
+def _require_package(text: str) -> str:
+    try:
+        requirement = Requirement(text)
+    except InvalidRequirement as error:
+        raise ValueError(f"{text!r} names no package: write 'name' or 'name>=1.2' ({error})") from error
+    if requirement.url is not None:
+        raise ValueError(f"{text!r} is an address: name the package, and lock its address in requirements.in")
+    return text
+
+
+def _package_name(text: str) -> str:
+    return canonicalize_name(Requirement(text).name)
+
+
+# Of pip, such as `xgboost>=2`.
+Package = Annotated[str, AfterValidator(_require_package)]
 Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=10)]
 
 
@@ -56,7 +75,9 @@ class UseCase(Declaration):
     model is made of, as they are imported; they are packaged with the model, as the module of its
     declaration is.
     `risk` is what a wrong prediction can do; standard gates follow from it.
-    declaration is. `resources` are those of the tasks that fit or load a model.
+    declaration is. `requirements` are the packages of the
+    estimator, such as `xgboost>=2`: they must be installed, and are recorded with each model. `resources` are
+    those of the tasks that fit or load a model.
     """
 
     name: Name
@@ -82,6 +103,7 @@ class UseCase(Declaration):
     tuning: Tuning | None = None
     serving: Serving = Serving()
     code: tuple[Module, ...] = ()
+    requirements: tuple[Package, ...] = ()
     resources: Resources = Resources()
     rollout: Rollout = Rollout()
     drift: DriftPolicy = DriftPolicy()
@@ -93,6 +115,7 @@ class UseCase(Declaration):
         self._complete_views()
         self._complete_label()
         require_unique(self.features, "features")
+        require_unique(map(_package_name, self.requirements), "requirements")
         require_known(self.request, self.features, "request")
         require_known(self.allowed_determinants, self.features, "allowed_determinants")
         require_known([self.metric], METRICS[self.task], f"metric of a {self.task} task")

@@ -53,6 +53,7 @@ USE_CASE = UseCase(
         folds=2,
         timeout=timedelta(minutes=10),
     ),
+    requirements=("lightgbm>=4.6",),
     rollout=Rollout(bake=timedelta(seconds=4), patience=timedelta(minutes=5), minimum_requests=20),
 )
 

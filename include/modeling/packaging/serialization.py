@@ -18,6 +18,7 @@ import cloudpickle
 import numpy as np
 
 from include.catalog import declaration_module
+from include.declarations.relations.requirements import required_packages
 from include.errors import DeclarationError, PackagingFailed
 from include.inference.formats import TRUSTED_TYPES
 from include.modeling.evaluation.metrics import predict
@@ -102,7 +103,11 @@ def own_modules(use_case: UseCase) -> list[ModuleType]:
 
 
 def requirements(estimator: Any, use_case: UseCase) -> list[str]:
-    """Return pip requirements, with installed versions, of the packages that loading the model imports."""
+    """
+    Return pip requirements, with installed versions, of the packages that loading the model imports.
+
+    Those that the use case declares are among them.
+    """
     top_level_names: set[str] = set()
     for operation, argument, _ in pickletools.genops(_pickle(estimator, use_case)):
         if operation.name in {"SHORT_BINUNICODE", "BINUNICODE", "GLOBAL"}:
@@ -110,7 +115,8 @@ def requirements(estimator: Any, use_case: UseCase) -> list[str]:
     distributions = _distributions()
     imported = top_level_names & sys.modules.keys() & distributions.keys()
     packages = {distributions[name][0] for name in imported}
-    return [f"{name}=={version(name)}" for name in sorted(packages.union(MIN_REQUIREMENTS), key=str.lower)]
+    packages |= {*MIN_REQUIREMENTS, *required_packages(use_case)}
+    return [f"{name}=={version(name)}" for name in sorted(packages, key=str.lower)]
 
 
 @cache

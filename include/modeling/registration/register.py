@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from include.certificates import certificate
 from include.certificates.certificate import Claims, GateEvidence
+from include.declarations.relations.requirements import required_packages
 from include.declarations.specification import Specification
 from include.errors import CertificateInvalid, ConflictError, GateFailed
 from include.inference.model import load_model
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from include.declarations import UseCase
     from include.modeling.evaluation.evidence import Evidence
     from include.modeling.gates import Verdict
     from include.modeling.pipeline.workspace import TrainedCandidate, Workspace
@@ -209,7 +211,7 @@ def _claims(
         run_id=candidate.run_id,
         metrics=dict(evidence.metrics["test"]),
         gates=tuple(GateEvidence(**asdict(verdict)) for verdict in verdicts),
-        environment=_package_versions(),
+        environment=_package_versions(site.use_case),
     )
 
 
@@ -239,6 +241,6 @@ def _is_certified(folder: Path, trusted: Path) -> bool:
     return True
 
 
-def _package_versions() -> dict[str, str]:
+def _package_versions(use_case: UseCase) -> dict[str, str]:
     versions = {name: installed_version(name) for name in package.REQUIREMENTS}
-    return {"python": platform.python_version(), **versions}
+    return {"python": platform.python_version(), **versions, **required_packages(use_case)}

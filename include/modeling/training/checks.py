@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from sklearn.pipeline import Pipeline
 
 from include.data.snapshots.target_encoding import TARGET
 from include.errors import DataError, TrainingFailed
@@ -20,6 +21,32 @@ if TYPE_CHECKING:
 MAX_PREDICTED_ROWS = 1_000
 MAX_UNKNOWN_ROWS = 10
 UNKNOWN_TEXT = "never seen in training"
+
+
+def check_estimator(use_case: UseCase, estimator: Any) -> None:
+    """
+    Check that an estimator can be used for the task, before it is fitted.
+
+    Raises
+    ------
+    TrainingFailed
+        If it lacks the method that the task predicts by, or a pipeline cannot use its last step.
+    """
+    last = estimator.steps[-1][1] if isinstance(estimator, Pipeline) else estimator
+    name = type(last).__name__
+    method = prediction_method(use_case.task)
+    if not hasattr(estimator, method):
+        raise TrainingFailed(
+            f"{use_case.name}: {name} of build_model() has no {method}(), by which a model of the task "
+            f"{use_case.task} predicts. Write a class with fit(rows, target) and {method}(rows) around it, "
+            "or choose another estimator or task."
+        )
+    if isinstance(estimator, Pipeline) and not hasattr(last, "__sklearn_tags__"):
+        raise TrainingFailed(
+            f"{use_case.name}: {name} of build_model() is the last step of a pipeline, as it also is with "
+            "request_features(), and scikit-learn's pipelines take estimators of theirs only. Let it inherit "
+            "from sklearn.base.BaseEstimator, or return it without a pipeline."
+        )
 
 
 def check_training_rows(use_case: UseCase, train: pd.DataFrame) -> tuple[str, ...]:

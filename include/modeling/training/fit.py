@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from include.errors import DataError
-from include.modeling.training.checks import check_fitted_estimator, check_training_rows
+from include.modeling.training.checks import check_estimator, check_fitted_estimator, check_training_rows
 from include.modeling.training.estimator import fit_estimator
 
 if TYPE_CHECKING:
@@ -69,6 +69,7 @@ def fit_candidate(use_case: UseCase, estimator: Any, splits: Splits) -> TrainedM
     ServiceUnavailable
         If memory, disk, a worker process or a connection failed.
     """
+    check_estimator(use_case, estimator)
     feature_columns(use_case, splits.train)
     row_notes = check_training_rows(use_case, splits.train)
     start = time.perf_counter()
