@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 from typer import Argument, Option, Typer
 
 from include.cli.champion import connect_to_database
-from include.cli.options import AsJson, DatasetName, Model, parse_day
+from include.cli.options import AsJson, DatasetName, Model, parse_partition
 from include.cli.output import print_json, print_table, print_text
+from include.partitions import day_of, format_partition
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
     from include.modeling.lineage import ModelLineage, PartitionLineage
     from include.modeling.registry.registry import Registry
 
-COMMIT_COLUMNS = ("commit", "at", "run", "try", "days")
+COMMIT_COLUMNS = ("commit", "at", "run", "try", "code", "partitions")
+SHOWN_CODE_LENGTH = 12
 LABEL_COLUMNS = ("day", "rows", "landed", "with a value", "completeness", "learnt from")
 MAX_SHOWN_FILES = 3
 
@@ -52,17 +54,25 @@ def model(
 @app.command()
 def partition(
     dataset: DatasetName,
-    day: Annotated[date, Argument(parser=parse_day, metavar="DAY", help="A day, such as 2013-07-01.")],
+    day: Annotated[
+        date,
+        Argument(
+            parser=parse_partition,
+            metavar="DAY",
+            help="A day such as 2013-07-01, or an hour: 2013-07-01T05.",
+        ),
+    ],
     version: Annotated[int | None, Option(help="Of the dataset's table; default: every version.")] = None,
     *,
     as_json: AsJson = False,
 ) -> None:
     """
-    Show what was made of a day: features, snapshots, models and predictions.
+    Show what was made of a day, or of one of its hours: features, snapshots, models and predictions.
 
     [bold]Examples[/bold]
       airworthy lineage partition flights 2013-07-01
       airworthy lineage partition arrivals 2013-07-01 --version 4
+      airworthy lineage partition weather 2013-07-01T05
     """
     from include.modeling import lineage
 
@@ -122,13 +132,13 @@ def model_record(result: ModelLineage) -> dict[str, Any]:
 def partition_record(result: PartitionLineage) -> dict[str, Any]:
     """Return what was made of a day as JSON types with stable keys."""
     predictions = []
-    for key, rows in sorted(result.predictions.items()):
+    for key, rows in sorted(result.predictions.items(), key=_prediction_order):
         table, day, version = key
-        predictions.append({"table": table, "day": day, "version": version, "rows": rows})
+        predictions.append({"table": table, "day": format_partition(day), "version": version, "rows": rows})
     return {
         "dataset": result.dataset,
-        "day": result.day,
-        "commits": _commit_records([(result.day, commit) for commit in result.commits]),
+        "day": format_partition(result.day),
+        "commits": _commit_records(_own_partitions(result)),
         "features": _commit_records(result.features),
         "snapshots": result.snapshots,
         "models": [asdict(trained) for trained in result.models],
@@ -156,8 +166,8 @@ def print_model_lineage(result: ModelLineage) -> None:
 
 def print_partition_lineage(result: PartitionLineage) -> None:
     """Print what was made of a partition."""
-    commits = [(result.day, commit) for commit in result.commits]
-    print_table(f"{result.dataset} {result.day}", COMMIT_COLUMNS, _commit_rows(commits))
+    title = f"{result.dataset} {format_partition(result.day)}"
+    print_table(title, COMMIT_COLUMNS, _commit_rows(_own_partitions(result)))
     for table in sorted({commit.table for _, commit in result.features}):
         pairs = [pair for pair in result.features if pair[1].table == table]
         print_table(f"features: {table}", COMMIT_COLUMNS, _commit_rows(pairs))
@@ -177,7 +187,10 @@ def print_partition_lineage(result: PartitionLineage) -> None:
     print_table(
         "predictions",
         ("table", "day", "model version", "rows"),
-        [(*key, rows) for key, rows in sorted(result.predictions.items())],
+        [
+            (table, format_partition(day), version, rows)
+            for (table, day, version), rows in sorted(result.predictions.items(), key=_prediction_order)
+        ],
     )
 
 
@@ -195,31 +208,51 @@ def _registry() -> Registry:
     return Registry(settings().mlflow_uri)
 
 
-def _days_by_commit(pairs: Iterable[tuple[date, Commit]]) -> list[tuple[Commit, list[date]]]:
-    days: dict[Commit, list[date]] = {}
-    for day, commit in pairs:
-        days.setdefault(commit, []).append(day)
-    return sorted(days.items(), key=lambda item: (item[0].table, item[0].version))
+def _own_partitions(result: PartitionLineage) -> list[tuple[date, Commit]]:
+    """Return the partitions of the traced day, or the traced hour, with their commits."""
+    pairs = []
+    for commit in result.commits:
+        traced = (part for part in commit.partitions if result.day in (part, day_of(part)))
+        pairs += [(partition, commit) for partition in sorted(traced)]
+    return pairs
+
+
+def _by_commit(pairs: Iterable[tuple[date, Commit]]) -> list[tuple[Commit, list[date]]]:
+    partitions: dict[Commit, list[date]] = {}
+    for partition, commit in pairs:
+        partitions.setdefault(commit, []).append(partition)
+    return sorted(partitions.items(), key=lambda item: (item[0].table, item[0].version))
 
 
 def _commit_rows(pairs: Iterable[tuple[date, Commit]]) -> list[tuple[object, ...]]:
     rows: list[tuple[object, ...]] = []
-    for commit, days in _days_by_commit(pairs):
+    for commit, partitions in _by_commit(pairs):
         moment = f"{commit.at:%Y-%m-%d %H:%M:%S}"
-        rows.append((commit.version, moment, commit.run, commit.attempt, _day_range(days)))
+        code = commit.code[:SHOWN_CODE_LENGTH]
+        rows.append((commit.version, moment, commit.run, commit.attempt, code, _describe_range(partitions)))
     return rows
 
 
 def _commit_records(pairs: Iterable[tuple[date, Commit]]) -> list[dict[str, Any]]:
     records = []
-    for commit, days in _days_by_commit(pairs):
-        origin = {"table": commit.table, "commit": commit.version, "at": commit.at}
-        records.append({**origin, "run": commit.run, "try": commit.attempt, "days": days})
+    for commit, partitions in _by_commit(pairs):
+        origin = {"table": commit.table, "commit": commit.version, "at": commit.at, "run": commit.run}
+        days = sorted({day_of(partition) for partition in partitions})
+        names = [format_partition(partition) for partition in partitions]
+        records.append(
+            {**origin, "try": commit.attempt, "code": commit.code, "days": days, "partitions": names}
+        )
     return records
 
 
-def _day_range(days: Sequence[date]) -> str:
-    return str(days[0]) if len(days) == 1 else f"{len(days)} from {min(days)} to {max(days)}"
+def _describe_range(partitions: Sequence[date]) -> str:
+    names = [format_partition(partition) for partition in partitions]
+    return names[0] if len(names) == 1 else f"{len(names)} from {min(names)} to {max(names)}"
+
+
+def _prediction_order(item: tuple[tuple[str, date, int], int]) -> tuple[str, str, int]:
+    table, partition, version = item[0]
+    return table, format_partition(partition), version
 
 
 def _label_row(record: dict[str, Any]) -> list[object]:

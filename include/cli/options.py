@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Annotated
 
 from typer import Argument, BadParameter, Option
@@ -24,6 +24,23 @@ def parse_day(text: str) -> date:
         return date.fromisoformat(text)
     except ValueError as error:
         raise BadParameter(f"{text!r} is not a day. Write it as 2013-07-01.") from error
+
+
+def parse_partition(text: str) -> date:
+    """
+    Return the day or the hour, as a moment in UTC, that `text` names.
+
+    Raises
+    ------
+    BadParameter
+        If it is not written as YYYY-MM-DD or YYYY-MM-DDTHH.
+    """
+    if "T" not in text:
+        return parse_day(text)
+    try:
+        return datetime.strptime(text, "%Y-%m-%dT%H").replace(tzinfo=UTC)
+    except ValueError as error:
+        raise BadParameter(f"{text!r} is no hour. Write it as 2013-07-01T05, in UTC.") from error
 
 
 def parse_moment(text: str) -> datetime:

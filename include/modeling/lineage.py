@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 from mlflow import MlflowClient
@@ -13,15 +13,17 @@ from mlflow.exceptions import MlflowException
 from sqlalchemy import func, select
 
 from include.catalog import catalog
+from include.data.features.availability import partition_names
 from include.data.features.lineage import CommitLogs, read_dependents, read_inputs
 from include.data.lake import commit_log
-from include.data.lake.partition_columns import DAY
+from include.data.lake.partition_columns import DAY, HOUR, parse_partition_name
 from include.data.snapshots.snapshot import Snapshot
 from include.database.tables import inference_log
 from include.database.tables import snapshot as table
 from include.errors import PartitionMissing, ReleaseError
 from include.inference.predictions import VERSION
 from include.modeling.registry.idempotency import translate_mlflow_errors
+from include.partitions import day_of, format_partition
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,9 +31,11 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
     from sqlalchemy import Connection
 
+    from include.data.features.lineage import Published
     from include.data.lake.commit_log import Commit
     from include.data.lake.delta_tables import Lake
     from include.modeling.registry.registry import Registry
+    from include.partitions import Partition
 
 PREFIX = "airworthy.snapshot."
 JOINED_PREFIX = "joined_versions."
@@ -50,8 +54,8 @@ class ModelLineage:
     snapshot
         Snapshot that it was trained on.
     partitions
-        For each table, from the datasets to the features: days and the commits that they were read from. A
-        day that was read at different times may have two.
+        For each table, from the datasets to the features: hours or days, and the commits that they were read
+        from, with the code that made them. A partition that was read at different times may have two.
     files
         Files of the feature views and the label dataset that were read.
     """
@@ -61,7 +65,7 @@ class ModelLineage:
     run_id: str
     code_version: str
     snapshot: Snapshot
-    partitions: dict[str, list[tuple[date, Commit]]]
+    partitions: dict[str, list[Published]]
     files: list[str]
 
 
@@ -78,31 +82,31 @@ class TrainedVersion:
 @dataclass(frozen=True, slots=True)
 class PartitionLineage:
     """
-    Products of one day of a dataset, or of one version of that day.
+    Products of one day or hour of a dataset, or of one version of it.
 
     Parameters
     ----------
     dataset, day
-        The day of the dataset.
+        The day or hour of the dataset.
     commits
-        Commits that produced the day, oldest first.
+        Commits that produced it, or hours of it, oldest first.
     features
-        Days of feature views that read it, and their commits.
+        Partitions of feature views that read it, and their commits.
     snapshots
         Rows of the table of snapshots that contain it.
     models
         Model versions that were trained on these snapshots.
     predictions
-        Numbers of rows by table, day and model version.
+        Numbers of rows by table, partition and model version.
     """
 
     dataset: str
-    day: date
+    day: Partition
     commits: list[Commit]
-    features: list[tuple[date, Commit]]
+    features: list[Published]
     snapshots: list[dict[str, Any]]
     models: list[TrainedVersion]
-    predictions: Counter[tuple[str, date, int]]
+    predictions: Counter[tuple[str, Partition, int]]
 
 
 def model_lineage(registry: Registry, lake: Lake, use_case: str, version: int) -> ModelLineage:
@@ -119,10 +123,10 @@ def model_lineage(registry: Registry, lake: Lake, use_case: str, version: int) -
     snapshot = _snapshot_of_tags(use_case, version, tags)
     logs = CommitLogs(lake)
     days = snapshot.calendar_days()
-    partitions: dict[str, set[tuple[date, Commit]]] = {}
+    partitions: dict[str, set[Published]] = {}
     files: list[str] = []
     for name, table_version in snapshot.versions.items():
-        partitions[name] = _producing_commits(logs[name], days, table_version)
+        partitions[name] = _producing_commits(logs, name, days, table_version)
         files.extend(commit_log.list_files(lake, name, days, version=table_version))
     for view in (snapshot.feature_view, *snapshot.joined_versions):
         for table_read, pairs in read_inputs(logs, view, partitions[view]).items():
@@ -133,7 +137,7 @@ def model_lineage(registry: Registry, lake: Lake, use_case: str, version: int) -
         run_id=model_version.run_id or "",
         code_version=tags.get("airworthy.code_version", ""),
         snapshot=snapshot,
-        partitions={name: sorted(pairs, key=_day_and_version) for name, pairs in partitions.items()},
+        partitions={name: sorted(pairs, key=_partition_and_version) for name, pairs in partitions.items()},
         files=files,
     )
 
@@ -143,15 +147,17 @@ def partition_lineage(
     registry: Registry,
     lake: Lake,
     dataset: str,
-    day: date,
+    day: Partition,
     *,
     version: int | None = None,
 ) -> PartitionLineage:
     """
-    Return the products of a day of `dataset`.
+    Return the products of a day or an hour of `dataset`.
 
     Parameters
     ----------
+    day
+        A day, of hourly data all of its hours, or one hour.
     version
         Version of the table whose state of the day is followed; None follows all states.
 
@@ -161,18 +167,20 @@ def partition_lineage(
         If the day was never published, or not up to that version.
     """
     logs = CommitLogs(lake)
-    commits = [commit for commit in logs[dataset] if day in commit.days]
-    if version is not None:
-        producing = commit_log.producing_commit(commits, day, version=version)
-        commits = [producing] if producing else []
-    if not commits:
+    published = _states(logs, dataset, day, version)
+    if not published:
         until = f" up to version {version}" if version is not None else ""
         raise PartitionMissing(
-            f"{dataset}: {day} was never published{until} in the lake {lake.uri}. "
+            f"{dataset}: {format_partition(day)} was never published{until} in the lake {lake.uri}. "
             f"Name another day, or run {dataset}_ingestion."
         )
-    features = read_dependents(logs, dataset, day, commits)
-    labels = [(day, commit) for commit in commits]
+    labels: list[Published] = []
+    dependents: dict[Published, None] = {}
+    for partition, states in published.items():
+        labels += [(partition, commit) for commit in states]
+        dependents |= dict.fromkeys(read_dependents(logs, dataset, partition, states))
+    commits = sorted({commit for _, commit in labels}, key=lambda commit: commit.version)
+    features = list(dependents)
     rows = [dict(row) for row in connection.execute(select(table).order_by(table.c.at)).mappings()]
     snapshots = [row for row in rows if _snapshot_reads(row, logs, labels, features)]
     models: list[TrainedVersion] = []
@@ -182,29 +190,41 @@ def partition_lineage(
     return PartitionLineage(dataset, day, commits, features, snapshots, models, predictions)
 
 
+def _states(
+    logs: CommitLogs, dataset: str, day: Partition, version: int | None
+) -> dict[Partition, list[Commit]]:
+    """Return the commits of each partition of a day, or of an hour: all, or the one of a version."""
+    partitions = [day] if isinstance(day, datetime) else logs.partitions_of(dataset, [day])
+    published: dict[Partition, list[Commit]] = {}
+    for partition in partitions:
+        if version is None:
+            commits = [commit for commit in logs[dataset] if partition in commit.partitions]
+        else:
+            producing = logs.producing_commit(dataset, partition, version=version)
+            commits = [] if producing is None else [producing]
+        if commits:
+            published[partition] = commits
+    return published
+
+
 def _snapshot_reads(
-    row: dict[str, Any],
-    logs: CommitLogs,
-    labels: list[tuple[date, Commit]],
-    features: list[tuple[date, Commit]],
+    row: dict[str, Any], logs: CommitLogs, labels: list[Published], features: list[Published]
 ) -> bool:
-    """Return whether a snapshot read one of these days of its label's dataset or of its feature views."""
+    """Return whether a snapshot read one of these partitions of its label's dataset or of its views."""
     if _contains(row, logs, row["label_dataset"], row["label_version"], labels):
         return True
     views = {row["feature_view"]: row["feature_version"], **row["joined_versions"]}
     return any(_contains(row, logs, name, version, features) for name, version in views.items())
 
 
-def _contains(
-    row: dict[str, Any], logs: CommitLogs, name: str, version: int, pairs: list[tuple[date, Commit]]
-) -> bool:
-    """Return whether a snapshot read one of these days of a table in the state of its commit."""
+def _contains(row: dict[str, Any], logs: CommitLogs, name: str, version: int, pairs: list[Published]) -> bool:
+    """Return whether a snapshot read one of these partitions of a table in the state of its commit."""
     return any(
         commit.table == name
-        and row["first_day"] <= day <= row["last_day"]
-        and day.isoformat() not in row["excluded_days"]
-        and commit_log.producing_commit(logs[name], day, version=version) == commit
-        for day, commit in pairs
+        and row["first_day"] <= day_of(partition) <= row["last_day"]
+        and day_of(partition).isoformat() not in row["excluded_days"]
+        and logs.producing_commit(name, partition, version=version) == commit
+        for partition, commit in pairs
     )
 
 
@@ -243,31 +263,47 @@ def _model_version(registry: Registry, use_case: str, version: int) -> ModelVers
 
 
 def _count_predictions(
-    lake: Lake, features: list[tuple[date, Commit]], models: list[TrainedVersion]
-) -> Counter[tuple[str, date, int]]:
+    lake: Lake, features: list[Published], models: list[TrainedVersion]
+) -> Counter[tuple[str, Partition, int]]:
     """Count the rows that were scored with these features, or by these models."""
     trained = {(model.use_case, model.version) for model in models}
-    counts: Counter[tuple[str, date, int]] = Counter()
+    counts: Counter[tuple[str, Partition, int]] = Counter()
     for use_case in catalog().use_cases.values():
         predictions = f"{use_case.name}_predictions"
         if lake.version(predictions) is None:
             continue
         views = use_case.feature_views
-        feature_days = {day.isoformat() for day, commit in features if commit.table in views}
-        rows = lake.read(predictions, columns=[DAY, VERSION])
-        for (day, version), count in Counter(zip(rows[DAY], rows[VERSION], strict=True)).items():
-            if day in feature_days or (use_case.name, version) in trained:
-                counts[predictions, date.fromisoformat(day), int(version)] = count
+        read = {partition for partition, commit in features if commit.table in views}
+        # Hourly features may be scored by the day, and daily ones by the hour.
+        read |= {day_of(partition) for partition in read}
+        for (partition, version), count in _scored_rows(lake, predictions).items():
+            if not read.isdisjoint({partition, day_of(partition)}) or (use_case.name, version) in trained:
+                counts[predictions, partition, version] = count
     return counts
 
 
-def _producing_commits(commits: list[Commit], days: list[date], version: int) -> set[tuple[date, Commit]]:
-    pairs = ((day, commit_log.producing_commit(commits, day, version=version)) for day in days)
-    return {(day, commit) for day, commit in pairs if commit is not None}
+def _scored_rows(lake: Lake, table: str) -> Counter[tuple[Partition, int]]:
+    """Return how many rows of each partition each version has scored."""
+    is_hourly = any(isinstance(partition, datetime) for partition in lake.partitions(table))
+    columns = [DAY, HOUR] if is_hourly else [DAY]
+    rows = lake.read(table, columns=[*columns, VERSION])
+    names = partition_names(rows, "hour" if is_hourly else "day")
+    counts: Counter[tuple[Partition, int]] = Counter()
+    for (name, version), count in Counter(zip(names, rows[VERSION], strict=True)).items():
+        counts[parse_partition_name(name), int(version)] = count
+    return counts
 
 
-def _day_and_version(pair: tuple[date, Commit]) -> tuple[date, int]:
-    return pair[0], pair[1].version
+def _producing_commits(logs: CommitLogs, name: str, days: list[date], version: int) -> set[Published]:
+    pairs = (
+        (partition, logs.producing_commit(name, partition, version=version))
+        for partition in logs.partitions_of(name, days)
+    )
+    return {(partition, commit) for partition, commit in pairs if commit is not None}
+
+
+def _partition_and_version(pair: Published) -> tuple[str, int]:
+    return format_partition(pair[0]), pair[1].version
 
 
 def _snapshot_of_tags(use_case: str, version: int, tags: dict[str, str]) -> Snapshot:

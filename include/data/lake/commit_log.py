@@ -59,17 +59,21 @@ def list_commits(lake: Lake, table: str) -> list[Commit]:
 
 
 def producing_commit(
-    commits: Sequence[Commit], day: date, *, version: int | None = None, at: datetime | None = None
+    commits: Sequence[Commit],
+    partition: Partition,
+    *,
+    version: int | None = None,
+    at: datetime | None = None,
 ) -> Commit | None:
     """
-    Return the commit that wrote the rows of a day.
+    Return the commit that wrote the rows of a partition; of a day in a table of hours, the newest of the day.
 
     Parameters
     ----------
     commits
         Commits of one table, oldest first.
-    day
-        A day of the table.
+    partition
+        An hour or a day of the table.
     version
         Version of the table; None for the newest.
     at
@@ -77,7 +81,7 @@ def producing_commit(
     """
     for commit in reversed(commits):
         included = (version is None or commit.version <= version) and (at is None or commit.at <= at)
-        if included and day in commit.days:
+        if included and (partition in commit.partitions or partition in commit.days):
             return commit
     return None
 

@@ -4,8 +4,10 @@ from datetime import UTC, date, datetime
 
 import pandas as pd
 import pytest
+from typer import BadParameter
 
 from include.cli.lineage import model_record, partition_record
+from include.cli.options import parse_partition
 from include.data.lake.commit_log import Commit
 from include.data.lake.delta_tables import Lake
 from include.data.snapshots.snapshot import Snapshot
@@ -18,7 +20,7 @@ COMMIT = Commit(
     datetime(2013, 7, 3, tzinfo=UTC),
     "flights_ingestion/1",
     "1",
-    "",
+    "c0de",
     frozenset(DAYS),
     frozenset(DAYS),
 )
@@ -64,11 +66,23 @@ def test_labels_as_json_have_one_object_per_day(lake, airworthy):
 def test_records_hold_commits_with_their_days():
     snapshot = Snapshot("late", DAYS[0], "view", 1, "arrivals", 2, ("2013-07-01", "2013-07-02"), 4, "digest")
     pairs = [(day, COMMIT) for day in DAYS]
-    commit = {"table": "flights", "commit": 4, "at": COMMIT.at, "run": COMMIT.run, "try": "1", "days": DAYS}
+    names = ["2013-07-01", "2013-07-02"]
+    commit = {
+        "table": "flights", "commit": 4, "at": COMMIT.at, "run": COMMIT.run, "try": "1", "code": "c0de",
+        "days": DAYS, "partitions": names,
+    }  # fmt: skip
     version = model_record(ModelLineage("late", 3, "run", "code", snapshot, {"flights": pairs}, ["a file"]))
     assert version["partitions"] == {"flights": [commit]}
     assert version["snapshot"]["digest"] == "digest"
     day = PartitionLineage("flights", DAYS[0], [COMMIT], [], [], [], {("scores", DAYS[0], 3): 7})
     record = partition_record(day)
-    assert record["commits"] == [commit | {"days": DAYS[:1]}]
-    assert record["predictions"] == [{"table": "scores", "day": DAYS[0], "version": 3, "rows": 7}]
+    assert record["commits"] == [commit | {"days": DAYS[:1], "partitions": names[:1]}]
+    assert record["predictions"] == [{"table": "scores", "day": "2013-07-01", "version": 3, "rows": 7}]
+
+
+def test_partition_takes_a_day_or_an_hour():
+    assert parse_partition("2013-07-01") == DAYS[0]
+    assert parse_partition("2013-07-01T05") == datetime(2013, 7, 1, 5, tzinfo=UTC)
+    for text in ("2013-07-01T5h", "yesterday"):
+        with pytest.raises(BadParameter, match="Write it as 2013-07-01"):
+            parse_partition(text)

@@ -11,7 +11,7 @@ from include.data import build_code
 from include.data.features import build as features
 from include.data.features import references
 from include.data.features.leakage_check import check_leakage
-from include.data.features.lineage import CommitLogs, _reading_features, _source_days
+from include.data.features.lineage import CommitLogs, _reading_features, _source_partitions
 from include.data.features.readiness import dependent_partitions
 from include.data.lake import commit_log
 from include.declarations import Column, Dataset, FeatureView, FileSource, ViewSource
@@ -165,7 +165,7 @@ def test_lineage_names_the_version_in_the_commit(lake, land, monkeypatch):
     monkeypatch.setattr("include.data.features.lineage.catalog", lambda: Declared(VIEW))
     logs = CommitLogs(lake)
     (built,) = logs["seats"]
-    days = [day for day, _ in _source_days(logs, VIEW, VIEW.sources[1], [(DAYS[5], built)])]
+    days = [day for day, _ in _source_partitions(logs, VIEW, VIEW.sources[1], [(DAYS[5], built)])]
     assert days == [DAYS[3]]
     commit = commit_log.producing_commit(logs["planes"], DAYS[0])
     readers = [day for day, _ in _reading_features(logs, "planes", DAYS[0], [commit])]
