@@ -21,7 +21,7 @@ from include.cli import (
     quarantine,
     stack,
 )
-from include.cli.governance import datasets, ledger, models, privacy, rebuild
+from include.cli.governance import datasets, ledger, models, privacy, rebuild, reproduce
 from include.cli.governance import features as feature_views
 from include.cli.options import MODELS, OPERATION
 from include.errors import AirworthyError
@@ -68,6 +68,7 @@ app.add_typer(champion.app)
 app.add_typer(lineage.app, name="lineage", rich_help_panel=MODELS)
 app.add_typer(certificates.app, name="certificate", rich_help_panel=MODELS)
 app.add_typer(ledger.app, name="ledger", rich_help_panel=MODELS)
+app.add_typer(reproduce.app)
 app.add_typer(explain.app)
 app.add_typer(backtest.app)
 app.add_typer(experiments.app, name="experiments", rich_help_panel=MODELS)
