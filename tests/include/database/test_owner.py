@@ -88,9 +88,12 @@ def test_writing_role_uses_and_creates_other_tables(admin, writer, role):
         assert not can_alter_ledger(connection)
         connection.execute(text("DELETE FROM inference_log"))
         connection.execute(text("CREATE TABLE online_features (id int)"))
+        # As Feast does at the first materialisation.
+        connection.execute(text(f"CREATE SCHEMA feast AUTHORIZATION {role}"))
     migrate.upgrade_as_admin(admin, role)
     with writer.begin() as connection:
         connection.execute(text("DROP TABLE online_features"))
+        connection.execute(text("CREATE TABLE feast.online (id int)"))
         connection.execute(text("ALTER TABLE inference_log ADD COLUMN more int"))
 
 
