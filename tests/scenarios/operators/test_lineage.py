@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 
 import pandas as pd
@@ -56,7 +57,8 @@ def runs_of(pairs):
 def test_model_lineage_names_snapshot_commits_runs_and_files(traced_lake, registry, certified, capsys):
     again(traced_lake, "flights", THREE)  # what came later is not what it was made of
     traced = lineage.model_lineage(registry, traced_lake, certified.name, 1)
-    assert traced.snapshot == snapshots.create(certified, traced_lake, None)
+    # The tags of a version, which lineage reads, hold only the digest of the specification.
+    assert traced.snapshot == replace(snapshots.create(certified, traced_lake, None), specification=None)
     runs = {name: runs_of(pairs) for name, pairs in traced.partitions.items()}
     assert runs == {
         "flight_features": {("flight_features/bulk", "1")},
