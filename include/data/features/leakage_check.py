@@ -133,8 +133,9 @@ def check_leakage(
     PartitionMissing
         If a day of a source was never published.
     """
+    is_empty = rows.empty and view.volume[0] == 0
     if not view.is_dated:
-        return LeakageCheck((), len(rows))
+        return LeakageCheck((), len(rows), empty=is_empty)
     _require_features(view, rows)
     declared = datasets if datasets is not None else catalog().sources
     names = availability.partition_names(rows, view.granularity)
@@ -152,7 +153,7 @@ def check_leakage(
         for leak in _PartitionCheck(view, build, partition, frames, dated).leaks(published):
             earlier = leaks.get(leak.feature)
             leaks[leak.feature] = replace(earlier, rows=earlier.rows + leak.rows) if earlier else leak
-    return LeakageCheck(tuple(leaks.values()), n_rows, empty=rows.empty and view.volume[0] == 0)
+    return LeakageCheck(tuple(leaks.values()), n_rows, empty=is_empty)
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,6 +73,10 @@ def coerce_batch(
     table = batch.rows
     if isinstance(table, pd.DataFrame):
         table = _read_batch_frame(table, columns, partition_columns)
+    # A staged frame without rows has columns of no type.
+    for position, name in enumerate(table.column_names):
+        if name in partition_columns:
+            table = table.set_column(position, name, table[name].cast(pa.string()))
     existing = [column.name for column in columns if column.name in table.column_names]
     misfits = dict.fromkeys(existing, _NO_MISFITS)
     if table[MISFITS].null_count < table.num_rows:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date
 
 import pandas as pd
+import pyarrow as pa
 
 from include.data.lake.dtypes import to_frame
 from include.data.reading.table import INTERNAL_COLUMNS, read_frame
@@ -46,3 +47,9 @@ def test_rows_of_a_source_keep_their_misfits():
     _, typed, misfits = coerce_batch(batch(READ), COLUMNS)
     assert misfits["speed"].to_dict() == {1: "fast"}
     pd.testing.assert_frame_equal(typed.frame, coerce_batch(batch(), COLUMNS)[1].frame)
+
+
+def test_staged_rows_without_any_have_partition_names_as_text():
+    table = read_frame(FRAME.iloc[:0], COLUMNS).append_column("_airworthy_day", pa.nulls(0))
+    for coerced in coerce_batch(batch(table), COLUMNS)[:2]:
+        assert coerced.table.schema.field("_airworthy_day").type == pa.string()
