@@ -85,7 +85,8 @@ class RowCountCheck(StatisticsCheck):
         for partition, earlier in references.items():
             median_rows = median(counts[day] for day in earlier)
             rows = counts[partition]
-            if not minimum * median_rows <= rows <= maximum * median_rows:
+            # Of a table that usually has no rows, any number would be too many for ever.
+            if median_rows and not minimum * median_rows <= rows <= maximum * median_rows:
                 failed.append((format_partition(partition), f"{rows:,} rows, usually {median_rows:,.0f}"))
         if not references:
             return None
@@ -169,6 +170,8 @@ class ReferenceSizeCheck(StatisticsCheck):
             if partition not in references:
                 n_earlier = len(_partitions_before(counts, partition, self.stability))
                 not_compared.append((format_partition(partition), f"{n_earlier} partitions before it"))
+            elif self.stability.volume and not median(counts[day] for day in references[partition]):
+                not_compared.append((format_partition(partition), "usually 0 rows"))
         for column in self.stability.columns:
             for partition, days in _column_references(
                 self.stability, self.history, statistics, column

@@ -93,6 +93,15 @@ def test_unusual_number_of_rows_is_refused_within_the_volume(history, count, sha
     assert failed.examples == (f"2013-01-06: {count:,} rows, usually 300",)
 
 
+@pytest.mark.parametrize("count", [0, 5, 3_000])
+def test_rows_where_there_usually_are_none_pass_with_remark(lake, count):
+    days = [day(number) for number in range(5)]
+    lake.publish("cars", cars(0, 0), days, metadata={})
+    report = validate(cars(5, count), lake, 5, dataset=declared(volume=(0, 5_000)))
+    assert report.passed
+    assert failures(report)["info"].examples[0] == "2013-01-06: usually 0 rows"
+
+
 @pytest.mark.parametrize(
     ("changes", "column"),
     [
