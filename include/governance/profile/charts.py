@@ -18,6 +18,7 @@ CHART_DPI = 80
 MAX_TICKS = 6
 BAR_WIDTH = 0.2
 MAX_LEGEND_CHARACTERS = 14
+MAX_DRAWN = 1e300
 
 
 def draw_column(profile: ColumnProfile) -> str:
@@ -42,6 +43,8 @@ def _draw_distribution(axes: Any, profile: ColumnProfile) -> None:
     partitions = [str(name) for name in over_time.index]
     if profile.column.dtype in NUMERIC:
         low, middle, high = QUANTILES
+        # Matplotlib adds margins, which must fit a double, too.
+        over_time = over_time.clip(-MAX_DRAWN, MAX_DRAWN)
         _fill(axes, over_time[low], over_time[high], alpha=0.25, label="5 to 95 %")
         axes.plot(partitions, over_time[middle], marker=".", label="median")
     else:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+from datetime import date
 
 import pandas as pd
 import pytest
@@ -9,7 +10,7 @@ from include.catalog import catalog
 from include.declarations import Column
 from include.governance.profile.charts import draw_column
 from include.governance.profile.column_profiles import ColumnProfile, profile_columns
-from include.governance.profile.sample import read_sample
+from include.governance.profile.sample import TableSample, read_sample
 
 
 def test_each_kind_of_column_is_drawn_as_a_png(features):
@@ -32,3 +33,11 @@ def test_shares_show_however_many_partitions_there_are(days):
         profile = ColumnProfile(Column(name="carrier", dtype="string"), 0, 2, "", nulls, shares, {})
         charts.add(draw_column(profile))
     assert len(charts) == 2
+
+
+@pytest.mark.parametrize("numbers", [[1.7e308, -1.7e308], [1.7e308, 0.0], [5e-324, 0.0]])
+def test_numbers_at_the_ends_of_the_range_are_drawn(numbers):
+    names = pd.Series(["2013-07-01"] * 2)
+    sample = TableSample(pd.DataFrame({"level": numbers}), names, (date(2013, 7, 1),), 1, 2)
+    (profile,) = profile_columns((Column(name="level", dtype="number"),), sample, {})
+    assert draw_column(profile).startswith("data:image/png;base64,")
