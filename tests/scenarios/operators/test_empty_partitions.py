@@ -86,11 +86,11 @@ def publish(lake, ingest, context):
 @pytest.mark.parametrize(("dataset", "view"), [(DAILY, DATED_VIEW), (WHOLE, UNDATED_VIEW)])
 def test_partition_without_rows_is_built_and_comes_online(dataset, view, publish, lake, database):
     days = [date(2013, 1, day) for day in (1, 2, 3)]
-    seen = []
+    observed = []
     for day, rows in zip(days, ("", "1,5.5\n", ""), strict=True):
         publish(dataset, view.name, str(day), rows)
         with client.open_store(database.url) as store:
-            seen.append(client.look_up(store, view, {"shop": [1]})["sales"].tolist()[0])
+            observed.append(client.look_up(store, view, {"shop": [1]})["sales"].tolist()[0])
     assert lake.days(view.name) == days
     assert len(lake.read(view.name)) == 1
-    assert [None if pd.isna(sales) else sales for sales in seen] == [None, 5.5, None]
+    assert [None if pd.isna(sales) else sales for sales in observed] == [None, 5.5, None]
