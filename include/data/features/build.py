@@ -109,6 +109,9 @@ def call_build(
     missing = [name for name in needed if name not in rows.columns]
     if missing:
         raise DataError(f"{action} returns no column {', '.join(missing)}. {remedy}")
+    if not rows.columns.is_unique:
+        repeated = ", ".join(map(str, rows.columns[rows.columns.duplicated()].unique()))
+        raise DataError(f"{action} returns {repeated} more than once. {remedy}")
     return rows
 
 

@@ -120,7 +120,11 @@ def read_series(values: pd.Series[Any], dtype: str, spelling: Spelling = PLAIN) 
     """Read a column of a frame."""
     if values.dtype == object:
         return read_values(values.tolist(), dtype, spelling)
-    return read_array(pa.Array.from_pandas(values), dtype, spelling)
+    try:
+        return read_array(pa.Array.from_pandas(values), dtype, spelling)
+    except pa.ArrowException:
+        # A type of pandas that Arrow does not have, such as complex or sparse numbers.
+        return read_values(values.tolist(), dtype, spelling)
 
 
 def assemble_table(columns: Mapping[str, TypedColumn], n_rows: int) -> pa.Table:

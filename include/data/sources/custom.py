@@ -145,6 +145,12 @@ class TeamSource:
                 f"{self.location(dataset, partition)} has no {', '.join(lacking)}; {self.path} returns "
                 f"{', '.join(existing)}. Correct read(), or the columns of {dataset.name}."
             )
+        repeated = [column.name for column in dataset.columns if existing.count(column.name) > 1]
+        if repeated:
+            raise DataError(
+                f"{self.location(dataset, partition)} has {', '.join(repeated)} more than once. Correct read() "
+                f"of {self.path}."
+            )
 
 
 def _to_frame(mappings: list[Mapping[str, Any]], names: Sequence[str], keys: dict[str, None]) -> pd.DataFrame:

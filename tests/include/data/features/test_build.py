@@ -229,6 +229,7 @@ def test_a_view_is_built_from_another_view(lake, declared):
         (lambda frames, _: frames["levels_seen"]["biker"], r"KeyError: 'biker' \(.*test_build.py, line \d+"),
         (lambda *_: None, "returns NoneType, and not a DataFrame"),
         (lambda frames, _: frames["levels_seen"][[]], "returns no column "),
+        (lambda frames, day: pd.concat([in_time(frames, day)] * 2, axis=1), "returns id, .* more than once"),
     ],
     ids=["raises", "no frame", "no key"],
 )

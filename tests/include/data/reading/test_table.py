@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 
 import pandas as pd
+import pytest
 
 from include.data.reading.table import (
     MALFORMED,
@@ -15,6 +16,7 @@ from include.data.reading.table import (
     misfits_by_column,
     read_driver_rows,
     read_frame,
+    read_series,
 )
 from include.declarations import Column
 
@@ -55,3 +57,14 @@ def test_malformed_line_is_a_row_of_nulls():
     table = malformed_table([line], COLUMNS)
     assert table.column("id").null_count == 1
     assert MalformedLine.from_json(table.column(MALFORMED)[0].as_py()) == line
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [(pd.arrays.SparseArray([1.0, 0.0]), [1.0, 0.0]), (pd.Series([1j, 2j]), [None, None])],
+    ids=["sparse", "complex"],
+)
+def test_series_of_a_type_that_arrow_lacks_is_read_by_value(values, expected):
+    column = read_series(pd.Series(values), "number")
+    assert column.values.to_pylist() == expected
+    assert len(column.misfits) == expected.count(None)

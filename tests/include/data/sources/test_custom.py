@@ -3,6 +3,7 @@ from __future__ import annotations
 from datetime import date
 from types import SimpleNamespace
 
+import pandas as pd
 import pyarrow as pa
 import pytest
 
@@ -126,3 +127,9 @@ def test_error_of_the_class_is_a_decision_or_an_accident(levels, error, expected
 def test_class_that_cannot_be_created_is_named():
     with pytest.raises(DataError, match="Tides: creating it raises TypeError"):
         TeamSource.create(SOURCE.model_copy(update={"options": {}}))
+
+
+def test_column_that_is_there_twice_is_refused(levels):
+    levels[DAYS[0]] = pd.DataFrame([["a", "b", 1.0]], columns=["id", "id", "level"])
+    with pytest.raises(DataError, match=r"has id more than once. Correct read\(\) of .*tides:Tides"):
+        _ = TeamSource.create(SOURCE).read(dataset(), DAYS[:1]).table
