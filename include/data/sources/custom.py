@@ -148,8 +148,8 @@ class TeamSource:
         repeated = [column.name for column in dataset.columns if existing.count(column.name) > 1]
         if repeated:
             raise DataError(
-                f"{self.location(dataset, partition)} has {', '.join(repeated)} more than once. Correct read() "
-                f"of {self.path}."
+                f"{self.location(dataset, partition)} has {', '.join(repeated)} more than once. "
+                f"Correct read() of {self.path}."
             )
 
 
