@@ -12,6 +12,7 @@ from include.data.features import availability
 from include.data.features.references import is_reference, read_version, used_versions
 from include.data.lake import dtypes
 from include.data.lake.partition_columns import DAY, HOUR, with_partition_columns
+from include.data.reading.table import read_series
 from include.declarations import KNOWN_AT
 from include.declarations.data.columns import shown_value
 from include.errors import DataError
@@ -223,13 +224,23 @@ def describe_entity(view: FeatureView, row: pd.Series[Any]) -> str:
     return ",".join(shown_value(view.columns, name, row[name]) for name in view.keys)
 
 
+def _moments(rows: pd.DataFrame, name: str) -> pd.Series[pd.Timestamp]:
+    """Return a column as moments, null where a value is none: the gate refuses its row."""
+    values = rows[name]
+    if isinstance(values.dtype, pd.DatetimeTZDtype):
+        return values
+    moments = read_series(values, "timestamp").values.to_pandas()
+    return pd.Series(moments.array, index=rows.index)
+
+
 def _require_known_in_time(
     view: FeatureView, dataset: Dataset, rows: pd.DataFrame, newest: pd.Timestamp
 ) -> None:
     """Raise DataError if the newest row of a source that `build` does not speak of was known too late."""
-    if rows.empty or pd.isna(newest) or not (newest > rows[view.time] - view.horizon).any():
+    events = _moments(rows, view.time)
+    if rows.empty or pd.isna(newest) or not (newest > events - view.horizon).any():
         return
-    event = rows[view.time].min()
+    event = events.min()
     raise DataError(
         f"{view.name}: build() returns no column {dataset.name}_known_at, so it is not known which rows of "
         f"{dataset.name} were used, and some of them were not known in time: until {newest}, with an event "
@@ -242,7 +253,7 @@ def _require_known_in_time(
 def _require_online_in_time(view: FeatureView, rows: pd.DataFrame, partition: Partition) -> None:
     """Raise DataError if the rows of a partition are online only after their predictions."""
     online_from = view.availability.due_at(partition)
-    late = rows[rows[view.time] - view.horizon < online_from]
+    late = rows[_moments(rows, view.time) - view.horizon < online_from]
     if late.empty:
         return
     first = late.iloc[0]
@@ -257,7 +268,7 @@ def _require_online_in_time(view: FeatureView, rows: pd.DataFrame, partition: Pa
 
 def _check_point_in_time(view: FeatureView, rows: pd.DataFrame) -> None:
     for source in view.sources:
-        late = rows[rows[source.known_at] > rows[view.time] - view.horizon]
+        late = rows[_moments(rows, source.known_at) > _moments(rows, view.time) - view.horizon]
         if late.empty:
             continue
         examples = ", ".join(

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from include.data.features import build as features
+from include.data.reading.table import read_frame
 from include.declarations import KNOWN_AT, Column, Dataset, FeatureView, FileSource, Online, ViewSource
 from include.declarations.data.features import as_dataset
 from include.errors import DataError, PartitionMissing
@@ -231,10 +232,21 @@ def test_a_view_is_built_from_another_view(lake, declared):
         (lambda frames, _: frames["levels_seen"][[]], "returns no column "),
         (lambda frames, day: pd.concat([in_time(frames, day)] * 2, axis=1), "returns id, .* more than once"),
     ],
-    ids=["raises", "no frame", "no key"],
+    ids=["raises", "no frame", "no key", "a column twice"],
 )
 def test_error_of_build_names_view_day_file_and_line(filled, declared, build, message):
     with pytest.raises(
         DataError, match=rf"levels: build\(\) of {DAYS[0]} .*{message}.*Correct include/features/"
     ):
         features.build_features(VIEW, build, filled, DAYS[:1], datasets=declared)
+
+
+@pytest.mark.parametrize("moment", [pd.Timestamp("2013-01-01T12:00"), "2013-01-01T12:00", DAYS[0], None, 5])
+def test_time_that_is_no_moment_is_left_to_the_gate(filled, declared, moment):
+    def build(frames, day):
+        return in_time(frames, day).assign(at=moment)
+
+    rows = features.build_features(VIEW, build, filled, DAYS[:1], datasets=declared)
+    typed = read_frame(rows, VIEW.columns)
+    assert typed["at"].null_count == len(rows) > 0
+    assert typed["_airworthy_misfits"].null_count == (len(rows) if moment is None else 0)
