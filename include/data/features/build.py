@@ -224,7 +224,7 @@ def describe_entity(view: FeatureView, row: pd.Series[Any]) -> str:
     return ",".join(shown_value(view.columns, name, row[name]) for name in view.keys)
 
 
-def _moments(rows: pd.DataFrame, name: str) -> pd.Series[pd.Timestamp]:
+def _as_moments(rows: pd.DataFrame, name: str) -> pd.Series[pd.Timestamp]:
     """Return a column as moments, null where a value is none: the gate refuses its row."""
     values = rows[name]
     if isinstance(values.dtype, pd.DatetimeTZDtype):
@@ -237,7 +237,7 @@ def _require_known_in_time(
     view: FeatureView, dataset: Dataset, rows: pd.DataFrame, newest: pd.Timestamp
 ) -> None:
     """Raise DataError if the newest row of a source that `build` does not speak of was known too late."""
-    events = _moments(rows, view.time)
+    events = _as_moments(rows, view.time)
     if rows.empty or pd.isna(newest) or not (newest > events - view.horizon).any():
         return
     event = events.min()
@@ -253,7 +253,7 @@ def _require_known_in_time(
 def _require_online_in_time(view: FeatureView, rows: pd.DataFrame, partition: Partition) -> None:
     """Raise DataError if the rows of a partition are online only after their predictions."""
     online_from = view.availability.due_at(partition)
-    late = rows[_moments(rows, view.time) - view.horizon < online_from]
+    late = rows[_as_moments(rows, view.time) - view.horizon < online_from]
     if late.empty:
         return
     first = late.iloc[0]
@@ -268,7 +268,7 @@ def _require_online_in_time(view: FeatureView, rows: pd.DataFrame, partition: Pa
 
 def _check_point_in_time(view: FeatureView, rows: pd.DataFrame) -> None:
     for source in view.sources:
-        late = rows[_moments(rows, source.known_at) > _moments(rows, view.time) - view.horizon]
+        late = rows[_as_moments(rows, source.known_at) > _as_moments(rows, view.time) - view.horizon]
         if late.empty:
             continue
         examples = ", ".join(

@@ -244,9 +244,9 @@ def test_error_of_build_names_view_day_file_and_line(filled, declared, build, me
 @pytest.mark.parametrize("moment", [pd.Timestamp("2013-01-01T12:00"), "2013-01-01T12:00", DAYS[0], None, 5])
 def test_time_that_is_no_moment_is_left_to_the_gate(filled, declared, moment):
     def build(frames, day):
-        return in_time(frames, day).assign(at=moment)
+        return in_time(frames, day).assign(leaves=moment)
 
     rows = features.build_features(VIEW, build, filled, DAYS[:1], datasets=declared)
     typed = read_frame(rows, VIEW.columns)
-    assert typed["at"].null_count == len(rows) > 0
+    assert typed["leaves"].null_count == len(rows) > 0
     assert typed["_airworthy_misfits"].null_count == (len(rows) if moment is None else 0)
