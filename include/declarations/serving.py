@@ -20,9 +20,14 @@ class Serving(Declaration):
 
     A request with a column that is no feature is refused, or with `unknown_columns="ignore"` answered without
     it, so that callers can send a new feature before the version that takes it.
+
+    When a model server starts, `other_packages` says what follows if installed packages are not those of the
+    training, and `other_predictions` what follows if the golden rows are predicted differently.
     """
 
     runtime: Literal["python", "onnx"] = "python"
     tolerance: float = Field(default=1e-5, gt=0)
     maximum_megabytes: float = Field(default=500, gt=0)
     unknown_columns: Literal["refuse", "ignore"] = "refuse"
+    other_packages: Literal["refuse", "warn"] = "warn"
+    other_predictions: Literal["refuse", "warn"] = "refuse"

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
-from typer import Argument, Typer
+from typer import Argument, Option, Typer
 
 from include.cli.governance.removal import Delete, Force, Reason, Yes
 from include.cli.options import AnyModel, AsJson
 from include.cli.output import print_json, print_table, print_text
 
+CHECK_COLUMNS = ("model", "version", "packages", "differences")
 LIST_COLUMNS = ("name", "owner", "tags", "task", "views", "champion", "drift")
 
 app = Typer(help="List, show and search models.", no_args_is_help=True)
@@ -84,6 +86,43 @@ def search_models(
     from include.governance.search import search_declarations
 
     print_matches("models", search_declarations(catalog().use_cases.values(), text), as_json=as_json)
+
+
+@app.command("check")
+def check_registered_models(
+    against: Annotated[Path, Option(help="Requirements file that pins each package by ==.")],
+    models: Annotated[
+        list[str] | None, Argument(metavar="[MODEL]...", help="Default: all models, declared or served.")
+    ] = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """
+    Show which registered versions were trained with other packages than a requirements file pins.
+
+    The packages of a version are those in its certificate. Nothing is installed or predicted: a model server
+    compares predictions when it starts.
+
+    [bold]Examples[/bold]
+      airworthy models check --against requirements.txt
+      airworthy models check flight_delay --against requirements.txt --json
+    """
+    from include.catalog import catalog
+    from include.cli.governance.reading import served_models
+    from include.governance.package_check import check_versions, read_pins
+    from include.settings import settings
+
+    names = models or sorted({*catalog().use_cases, *served_models()})
+    pins = read_pins(against)
+    checks = check_versions(names, pins, mlflow_uri=settings().mlflow_uri, trusted=settings().trusted_keys)
+    if as_json:
+        print_json(checks)
+        return
+    rows = []
+    for check in checks:
+        changes = [f"{item.package} {item.trained_with}: {item.listed}" for item in check.differences]
+        rows.append((check.use_case, check.version, check.status, check.reason or ", ".join(changes)))
+    print_table("registered versions", CHECK_COLUMNS, rows)
 
 
 @app.command("retire")

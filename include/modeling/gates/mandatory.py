@@ -11,11 +11,12 @@ from include.declarations import Gate
 from include.declarations.risk import NotMeasured
 from include.errors import ModelError
 from include.inference.predictions import MAX_RELATIVE_GAP, outside_range, prediction_gap
+from include.inference.start_check import packaging_parity
 from include.modeling.evaluation.context import evenly_spaced
 from include.modeling.evaluation.estimator_errors import estimator_errors
 from include.modeling.evaluation.evidence import Measurement
 from include.modeling.gates.base import PromotionGate
-from include.modeling.packaging.package import golden_tolerance, packaging_parity
+from include.modeling.packaging.package import golden_tolerance
 
 if TYPE_CHECKING:
     from include.modeling.evaluation.context import EvaluationContext

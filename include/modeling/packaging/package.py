@@ -23,21 +23,18 @@ from include.feature_values import (
     request_values,
 )
 from include.inference import model as inference_model
-from include.inference import scoring_protocol
 from include.inference.formats import GRAPH, TRUSTED_TYPES
 from include.inference.onnx_model import OnnxModel
-from include.inference.predictions import (
-    MAX_SINGLE_GAP,
-    prediction_gap,
-    prediction_method,
-    raw_predictions,
-)
+from include.inference.predictions import MAX_SINGLE_GAP, prediction_method, raw_predictions
 from include.inference.shapley import BACKGROUND
+from include.inference.start_check import GOLDEN, packaging_parity
 from include.modeling.evaluation.metrics import as_predictions, predict
 from include.modeling.packaging.serialization import (
     export_onnx,
+    needed_modules,
     own_modules,
     pickle_by_value,
+    require_packaged,
     requirements,
     serialize,
 )
@@ -63,7 +60,6 @@ __all__ = [
     "save_package",
 ]
 
-GOLDEN = "golden.json"
 SOURCE = "code"
 GOLDEN_ROWS = 50
 BACKGROUND_ROWS = 100
@@ -106,8 +102,8 @@ def save_package(
     DeclarationError
         If a module in `code` of the use case cannot be imported.
     PackagingFailed
-        If the model is larger than declared, or the declared ONNX graph cannot be created or predicts
-        differently from the estimator.
+        If the model is larger than declared or needs modules of the project that are not packaged, or the
+        declared ONNX graph cannot be created or predicts differently from the estimator.
     """
     sample = feature_columns(use_case, sample_frame)
     typed = _packaged_kinds(use_case, kinds or _sampled_kinds(sample))
@@ -148,31 +144,6 @@ def load_package(folder: Path, *, expected: str) -> ServedModel:
     return inference_model.load_unverified(folder)
 
 
-def packaging_parity(folder: Path, model: ServedModel) -> tuple[int, float, float]:
-    """
-    Compare the predictions of `model` on the golden rows of `folder` with the recorded ones.
-
-    The rows are parsed like those of a request.
-
-    Returns
-    -------
-    tuple of int and two floats
-        Number of rows, the largest absolute difference, and the one that is rounding; the first difference
-        is the largest float if the predictions have another shape or are not finite.
-
-    Raises
-    ------
-    DataError
-        If serving would refuse the rows.
-    """
-    content = json.loads((folder / GOLDEN).read_text())
-    body = json.dumps({"dataframe_split": content["dataframe_split"]}).encode()
-    request = scoring_protocol.parse_request(body, "application/json", model.columns)
-    predictions = model.predict(scoring_protocol.frame([request], model.columns))
-    expected = np.asarray(content["predictions"], dtype=np.float64)
-    return len(expected), *prediction_gap(expected, predictions, allowed=content.get("tolerance"))
-
-
 def golden_tolerance(folder: Path) -> float | None:
     """Return by how much predictions of the packaged model may differ from batch to batch, if by more."""
     path = folder / GOLDEN
@@ -196,7 +167,9 @@ def _write_mlflow_folder(
     ]
     output = TensorSpec(np.dtype("float64"), shape)
     # Computed outside of the block, since it registers and unregisters the same modules.
-    pip_requirements = requirements(estimator, use_case)
+    modules = needed_modules(estimator, use_case)
+    if serialized.form == "cloudpickle":
+        require_packaged(modules, use_case)
     with pickle_by_value(own_modules(use_case)):
         mlflow.sklearn.save_model(
             estimator,
@@ -205,7 +178,7 @@ def _write_mlflow_folder(
             serialization_format=serialized.form,
             skops_trusted_types=list(TRUSTED_TYPES) if serialized.form == "skops" else None,
             signature=ModelSignature(inputs=Schema(columns), outputs=Schema([output])),
-            pip_requirements=pip_requirements,
+            pip_requirements=requirements(modules, use_case),
             pyfunc_predict_fn=prediction_method(use_case.task),
             metadata={"airworthy": _metadata(use_case, serialized, kinds)},
         )

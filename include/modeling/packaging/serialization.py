@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 import json
-import pickletools
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from importlib.metadata import packages_distributions, version
+from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
@@ -22,10 +23,10 @@ from include.declarations.relations.requirements import required_packages
 from include.errors import DeclarationError, PackagingFailed
 from include.inference.formats import TRUSTED_TYPES
 from include.modeling.evaluation.metrics import predict
+from include.modeling.registry.provenance import CODE, REPOSITORY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from types import ModuleType
+    from collections.abc import Iterator, Mapping, Sequence, Set
 
     import pandas as pd
 
@@ -102,19 +103,76 @@ def own_modules(use_case: UseCase) -> list[ModuleType]:
     return modules
 
 
-def requirements(estimator: Any, use_case: UseCase) -> list[str]:
+class _ModuleRecorder(cloudpickle.Pickler):  # type: ignore[misc]
+    """Pickler that records the module of each object that it pickles."""
+
+    def __init__(self, file: io.BytesIO) -> None:
+        super().__init__(file)
+        self.modules: set[str] = set()
+
+    def persistent_id(self, obj: Any) -> None:
+        """Record the module of `obj`, and have it pickled as always."""
+        name = obj.__name__ if isinstance(obj, ModuleType) else getattr(obj, "__module__", None)
+        if isinstance(name, str):
+            self.modules.add(name)
+
+
+def needed_modules(estimator: Any, use_case: UseCase) -> frozenset[str]:
+    """Return the names of the modules of all objects that a model consists of or refers to."""
+    recorder = _ModuleRecorder(io.BytesIO())
+    with pickle_by_value(own_modules(use_case)):
+        recorder.dump(estimator)
+    runtime = {"onnxruntime"} if use_case.serving.runtime == "onnx" else set()
+    return frozenset(recorder.modules | runtime)
+
+
+def require_packaged(modules: Set[str], use_case: UseCase) -> None:
     """
-    Return pip requirements, with installed versions, of the packages that loading the model imports.
+    Raise PackagingFailed if a model needs modules of the project that are not packaged with it.
+
+    Such a module is imported where the model is loaded: a change of it would change the model.
+
+    Parameters
+    ----------
+    modules
+        Names of the modules that the model needs, from `needed_modules`.
+    use_case
+        Use case of the model.
+    """
+    packages = tuple(module.__name__ for module in own_modules(use_case))
+    unpackaged = {name for name in modules if not _is_packaged(name, packages)}
+    missing = sorted(name for name in unpackaged & sys.modules.keys() if _is_of_project(name))
+    if missing:
+        listed = ", ".join(missing)
+        raise PackagingFailed(
+            f"{use_case.name}: the model needs {listed}, not packaged with it, so that a later change of "
+            "that code would change the model. Name it in `code` of the use case."
+        )
+
+
+def _is_packaged(name: str, packages: Sequence[str]) -> bool:
+    return any(name == package or name.startswith(f"{package}.") for package in packages)
+
+
+def _is_of_project(name: str) -> bool:
+    """Return whether a module is deployed code of the project, and no installed package."""
+    file = getattr(sys.modules[name], "__file__", None)
+    if file is None:
+        return False
+    path = Path(file)
+    is_deployed = any(path.is_relative_to(REPOSITORY / folder) for folder in CODE)
+    return is_deployed and "site-packages" not in path.parts
+
+
+def requirements(modules: Set[str], use_case: UseCase) -> list[str]:
+    """
+    Return pip requirements, with installed versions, of the packages of the modules that a model needs.
 
     Those that the use case declares are among them.
     """
-    top_level_names: set[str] = set()
-    for operation, argument, _ in pickletools.genops(_pickle(estimator, use_case)):
-        if operation.name in {"SHORT_BINUNICODE", "BINUNICODE", "GLOBAL"}:
-            top_level_names.add(str(argument).split(".")[0].split(" ")[0])
+    top_level_names = {name.partition(".")[0] for name in modules}
     distributions = _distributions()
-    imported = top_level_names & sys.modules.keys() & distributions.keys()
-    packages = {distributions[name][0] for name in imported}
+    packages = {distributions[name][0] for name in top_level_names & distributions.keys()}
     packages |= {*MIN_REQUIREMENTS, *required_packages(use_case)}
     return [f"{name}=={version(name)}" for name in sorted(packages, key=str.lower)]
 

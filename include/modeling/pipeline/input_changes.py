@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import platform
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError
-from importlib.metadata import version as version_of
 from typing import TYPE_CHECKING
 
 from include.errors import DeclarationError
+from include.inference.start_check import present_version
 from include.modeling.registry.provenance import code_version, lock_hash
 from include.modeling.registry.source_files import present_digest
 from include.specifications import declared_specification
@@ -34,7 +32,7 @@ def input_changes(certificate: Certificate) -> tuple[Change, ...]:
     inputs = [
         Change("code", certificate.code_version, code),
         Change("lock", certificate.lock_hash, lock_hash()),
-        *(Change(name, then, _installed_version(name)) for name, then in certificate.environment.items()),
+        *(Change(name, then, present_version(name)) for name, then in certificate.environment.items()),
         *(Change(path, then, present_digest(path) or "gone") for path, then in certificate.sources.items()),
     ]
     changes = [change for change in inputs if change.then != change.now]
@@ -61,12 +59,3 @@ def recorded_inputs(certificate: Certificate) -> str:
     files = f"the text of {n_files} files, " if n_files else ""
     n_packages = len(certificate.environment.keys() - {"python"})
     return f"{files}commit, lock, python and {n_packages} packages"
-
-
-def _installed_version(package: str) -> str:
-    if package == "python":
-        return platform.python_version()
-    try:
-        return version_of(package)
-    except PackageNotFoundError:
-        return "not installed"

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import platform
 from dataclasses import asdict
-from importlib.metadata import version as installed_version
 from typing import TYPE_CHECKING
 
 from include.certificates import certificate
 from include.certificates.certificate import Claims, GateEvidence
-from include.declarations.relations.requirements import required_packages
 from include.declarations.specification import Specification
 from include.errors import CertificateInvalid, ConflictError, GateFailed
 from include.inference.model import load_model
+from include.inference.start_check import packaging_parity, present_version
 from include.modeling.gates import failed, inconclusive, report
 from include.modeling.packaging import package
 from include.modeling.pipeline.workspace import EVIDENCE, describe_split
@@ -26,7 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from include.declarations import UseCase
     from include.modeling.evaluation.evidence import Evidence
     from include.modeling.gates import Verdict
     from include.modeling.pipeline.workspace import TrainedCandidate, Workspace
@@ -117,11 +114,11 @@ def register_candidate(
         folder = registry.fetch_model(candidate.model_id, site.workdir / "certified")
         certificate.require_digest(folder, candidate.digest, f"the candidate of run {candidate.run_id}")
         if not _is_certified(folder, site.trusted):
-            claims = _claims(site, candidate, verdicts, evidence, provenance)
+            claims = _claims(site, candidate, folder, verdicts, evidence, provenance)
             signed = {"approvals": tuple(map(dict, approvals)), "ledger_hash": ledger_hash}
             _certify(site, candidate, folder, claims.model_copy(update=signed))
         model = load_model(folder, site.trusted, use_case=name)
-        _, gap, allowed = package.packaging_parity(folder, model)
+        _, gap, allowed = packaging_parity(folder, model)
         if gap > allowed:
             raise GateFailed(
                 f"{name}: the loaded model differs by {gap:.3g} from training, so it is not registered. "
@@ -192,6 +189,7 @@ def _publish_card(site: Workspace, model: Path, version: int) -> None:
 def _claims(
     site: Workspace,
     candidate: TrainedCandidate,
+    folder: Path,
     verdicts: Sequence[Verdict],
     evidence: Evidence,
     provenance: Provenance,
@@ -211,7 +209,7 @@ def _claims(
         run_id=candidate.run_id,
         metrics=dict(evidence.metrics["test"]),
         gates=tuple(GateEvidence(**asdict(verdict)) for verdict in verdicts),
-        environment=_package_versions(site.use_case),
+        environment=_package_versions(folder),
     )
 
 
@@ -241,6 +239,11 @@ def _is_certified(folder: Path, trusted: Path) -> bool:
     return True
 
 
-def _package_versions(use_case: UseCase) -> dict[str, str]:
-    versions = {name: installed_version(name) for name in package.REQUIREMENTS}
-    return {"python": platform.python_version(), **versions, **required_packages(use_case)}
+def _package_versions(folder: Path) -> dict[str, str]:
+    """Return the versions of Python and of the packages that the model imports, as they were packaged."""
+    versions = {name: present_version(name) for name in ("python", *package.REQUIREMENTS)}
+    for requirement in (folder / "requirements.txt").read_text().splitlines():
+        name, _, version = requirement.partition("==")
+        if version:
+            versions[name] = version
+    return versions

@@ -22,12 +22,14 @@ from starlette.routing import Route
 
 from include.catalog import catalog
 from include.certificates.certificate import verify_certificate
+from include.declarations import Serving
 from include.errors import AirworthyError, DeclarationError
 from include.feature_values import base_kind
-from include.inference.model import load_verified
+from include.inference.model import load_verified, read_interface
 from include.inference.predictions import InvalidPrediction
 from include.inference.request_keys import NO_KEYS
 from include.inference.scoring_protocol import MAX_BODY_BYTES, BadRequest, Rows, frame, parse_request
+from include.inference.start_check import check_packages, check_predictions
 from include.serving import paths
 from include.serving.model_server import metrics
 from include.serving.model_server.batching import Batcher
@@ -41,13 +43,13 @@ from include.settings import LOOPBACK, settings
 from include.specifications import certified_specification
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
     from pathlib import Path
 
     from starlette.requests import Request
 
     from include.certificates.certificate import Certificate
-    from include.declarations.relations.feature_selection import FeatureSelection
+    from include.declarations.specification import Specification
     from include.inference.model import ServedModel
     from include.inference.predictions import Predictions
     from include.inference.request_keys import Keys
@@ -275,19 +277,20 @@ def warm_up(model: ServedModel) -> None:
         logging.getLogger(__name__).info("the warm-up failed: %s", error)
 
 
-def served_selection(use_case: str, verified: Certificate, model: ServedModel) -> FeatureSelection | None:
+def served_specification(
+    use_case: str, verified: Certificate, features: Sequence[str]
+) -> Specification | None:
     """
-    Return the features of a version as they were declared when it was trained.
+    Return what was declared when a version was trained.
 
     None if its certificate has no specification, and the use case is not declared with its features any more.
     """
     declared = catalog().use_cases.get(use_case)
     try:
-        specification = certified_specification(verified.snapshot, declared, model.features)
+        return certified_specification(verified.snapshot, declared, features)
     except DeclarationError as error:
         logging.getLogger(__name__).warning("%s: features cannot be looked up: %s", use_case, error)
         return None
-    return specification.selection
 
 
 def serve_version(use_case: str, version: int, folder: Path, port: int) -> int:
@@ -298,11 +301,18 @@ def serve_version(use_case: str, version: int, folder: Path, port: int) -> int:
     """
     try:
         verified = verify_certificate(folder, settings().trusted_keys, use_case=use_case)
+        specification = served_specification(use_case, verified, read_interface(folder).features)
+        serving = specification.use_case.serving if specification else Serving()
+        # Before the model is loaded, since loading it may fail with other packages.
+        warnings = check_packages(verified.environment, serving)
         model = load_verified(folder, verified)
-        features = online_features_of(served_selection(use_case, verified, model))
+        warnings += check_predictions(folder, model, serving)
+        features = online_features_of(specification.selection if specification else None)
     except AirworthyError as error:
         sys.stderr.write(json.dumps({"error": str(error)}) + "\n")
         return CANNOT_SERVE
+    for warning in warnings:
+        logging.getLogger(__name__).warning("%s version %d: %s.", use_case, version, warning)
     warm_up(model)
     app = ModelServer(use_case, version, model, features).app()
     # Workers on other machines call the server directly to test a version.

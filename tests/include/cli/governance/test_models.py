@@ -4,6 +4,8 @@ import pytest
 from sqlalchemy import insert
 
 from include.database.tables import desired_state
+from include.governance import package_check
+from include.governance.package_check import PackageDifference, VersionCheck
 
 
 @pytest.fixture
@@ -39,3 +41,26 @@ def test_show_of_an_unknown_model_ends_with_1(away, airworthy):
 
 def test_search_finds_models_by_their_features(away, airworthy):
     assert "flight_delay" in airworthy("models", "search", "humid").out
+
+
+def test_check_prints_what_a_list_of_packages_changes(away, airworthy, monkeypatch, tmp_path):
+    path = tmp_path / "requirements.txt"
+    path.write_text("numpy==2.2")
+    checks = [
+        VersionCheck("flight_delay", 1, "changed", (PackageDifference("numpy", "2.1", "2.2"),)),
+        VersionCheck("flight_delay", 2, "unknown", reason="no certificate"),
+    ]
+    monkeypatch.setattr(package_check, "check_versions", lambda *_, **__: checks)
+    value = airworthy("models", "check", "flight_delay", "--against", path, "--json").value
+    assert value[0]["differences"] == [{"package": "numpy", "trained_with": "2.1", "listed": "2.2"}]
+    text = airworthy("models", "check", "flight_delay", "--against", path).out
+    assert "numpy 2.1: 2.2" in text
+    assert "no certificate" in text
+
+
+def test_check_without_mlflow_ends_with_1(away, airworthy, tmp_path):
+    path = tmp_path / "requirements.txt"
+    path.write_text("numpy==2.2")
+    result = airworthy("models", "check", "flight_delay", "--against", path)
+    assert result.code == 1
+    assert "cannot be read from MLflow" in result.err

@@ -31,7 +31,8 @@ from include.modeling.packaging.package import (
     packaging_parity,
     save_package,
 )
-from include.modeling.packaging.serialization import requirements, serialize
+from include.modeling.packaging.serialization import needed_modules, require_packaged, requirements, serialize
+from include.partitions import format_partition
 from include.settings import settings
 from include.use_cases.air_time import USE_CASE as AIR_TIME
 from include.use_cases.flight_delay import CATEGORIES, NUMBERS
@@ -157,10 +158,10 @@ def test_a_module_that_cannot_be_imported_is_named(packaged, estimators, flights
 
 
 def test_requirements_contain_imported_packages_only(flights):
-    names = {
-        line.split("==")[0]
-        for line in requirements(fitted(LGBMClassifier(verbose=-1), flights()), FLIGHT_DELAY)
-    }
+    model = fitted(LGBMClassifier(verbose=-1), flights())
+    names = {line.split("==")[0] for line in requirements(needed_modules(model, FLIGHT_DELAY), FLIGHT_DELAY)}
+    assert "onnxruntime" not in names
+    assert "onnxruntime" in {line.split("==")[0] for line in requirements(needed_modules(model, ONNX), ONNX)}
     assert {"lightgbm", "scikit-learn", "pandas", "numpy"} <= names
     assert not {"xgboost", "great-expectations", "feast", "apache-airflow"} & names
 
@@ -258,3 +259,18 @@ def test_a_missing_string_is_refused_by_an_onnx_graph(flights, tmp_path):
     incomplete = rows.head(3).assign(carrier=[None, "AA", "B6"])
     with pytest.raises(DataError, match="1 rows have no carrier"):
         load_package(tmp_path / "model", expected=model_digest(tmp_path / "model")).predict(incomplete)
+
+
+def test_module_of_the_project_must_be_packaged():
+    model = {"step": format_partition, "encoder": OrdinalEncoder()}
+    with pytest.raises(PackagingFailed, match=r"air_time: the model needs include\.partitions, not packaged"):
+        require_packaged(needed_modules(model, AIR_TIME), AIR_TIME)
+    # Code that is packaged names its parent package, which the model does not need.
+    packaged = AIR_TIME.model_copy(update={"code": ("include.partitions",)})
+    require_packaged(needed_modules(model, packaged), packaged)
+
+
+def test_text_like_the_name_of_a_module_is_no_need():
+    modules = needed_modules({"categories": ["include.partitions", "lightgbm"]}, AIR_TIME)
+    require_packaged(modules, AIR_TIME)
+    assert not [line for line in requirements(modules, AIR_TIME) if line.startswith("lightgbm")]

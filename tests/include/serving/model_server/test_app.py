@@ -64,6 +64,16 @@ def test_a_version_that_cannot_be_loaded_exits_with_the_error(make_model, capsys
     assert "certificate.json is missing" in json.loads(capsys.readouterr().err)["error"]
 
 
+def test_a_version_with_other_predictions_exits(make_model, capsys) -> None:
+    folder = make_model("delay", 1, answer=0.5)
+    rows = {"columns": list(ROW), "data": [list(ROW.values())]}
+    (folder / "golden.json").write_text(json.dumps({"dataframe_split": rows, "predictions": [0.7]}))
+    (folder / "certificate.json").unlink()
+    make_model.certify(folder, "delay")
+    assert serve_version("delay", 1, folder, port=0) == CANNOT_SERVE
+    assert "of 1 golden rows differ" in json.loads(capsys.readouterr().err)["error"]
+
+
 def test_a_failed_warm_up_is_logged(make_model, caplog) -> None:
     make_model.mood(1).write_text("fail")
     failing = load_model(make_model("delay", 1), settings().trusted_keys)

@@ -105,10 +105,10 @@ def test_different_predictions_of_changed_code_are_reported(reproduce, certified
 def test_changed_packages_are_named_without_a_difference(reproduce, certified, declare, monkeypatch):
     # The seed that was declared since is not used: the certificate names its own.
     declare(certified.model_copy(update={"training": Training(seed=7)}))
-    installed = input_changes.version_of
+    installed = input_changes.present_version
     monkeypatch.setattr(input_changes, "lock_hash", lambda: "another")
     monkeypatch.setattr(
-        input_changes, "version_of", lambda name: "99" if name == "numpy" else installed(name)
+        input_changes, "present_version", lambda name: "99" if name == "numpy" else installed(name)
     )
     result = reproduce()
     assert (result["outcome"], changed_inputs(result)) == (
