@@ -184,7 +184,7 @@ def test_each_class_is_attributed_to_the_features(bands):
 def test_batch_has_the_likeliest_class_and_all_probabilities(bands):
     frame = bands(days=2)
     interface = Interface(
-        "delay_band", "multiclass", dict.fromkeys(USE_CASE.features, "double"), (0, 1), CLASSES
+        "delay_band", "multiclass", dict.fromkeys(USE_CASE.features, "double?"), (0, 1), CLASSES
     )
     scored = score_batch(
         USE_CASE, catalog().spine_of(USE_CASE), ServedModel(ConstantEstimator(), interface), frame, version=3
