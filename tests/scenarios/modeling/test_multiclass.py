@@ -12,6 +12,7 @@ from include.data.snapshots.splits import Splits
 from include.data.snapshots.target_encoding import encode
 from include.declarations import METRICS, Split, Training
 from include.errors import DataError, TrainingFailed
+from include.feature_values import column_kind
 from include.inference.model import Interface, ServedModel
 from include.inference.predictions import PREDICTION, PROBABILITY
 from include.inference.shapley import attribute
@@ -183,9 +184,8 @@ def test_each_class_is_attributed_to_the_features(bands):
 
 def test_batch_has_the_likeliest_class_and_all_probabilities(bands):
     frame = bands(days=2)
-    interface = Interface(
-        "delay_band", "multiclass", dict.fromkeys(USE_CASE.features, "double?"), (0, 1), CLASSES
-    )
+    kinds = {name: column_kind(frame[name]) for name in USE_CASE.features}
+    interface = Interface("delay_band", "multiclass", kinds, (0, 1), CLASSES)
     scored = score_batch(
         USE_CASE, catalog().spine_of(USE_CASE), ServedModel(ConstantEstimator(), interface), frame, version=3
     )
