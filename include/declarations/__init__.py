@@ -17,7 +17,6 @@ from include.declarations.data.sources import (
     HttpSource,
 )
 from include.declarations.gates import (
-    GREATER_IS_BETTER,
     METRICS,
     RATES,
     AnyGate,
@@ -41,6 +40,7 @@ from include.declarations.gates import (
     Threshold,
 )
 from include.declarations.labels import Label
+from include.declarations.metrics import GREATER_IS_BETTER, is_greater_better
 from include.declarations.monitoring import DriftPolicy, RetrainPolicy, Slo
 from include.declarations.release import Rollout
 from include.declarations.risk import Risk
@@ -122,4 +122,5 @@ __all__ = [
     "Tuning",
     "UseCase",
     "ViewSource",
+    "is_greater_better",
 ]

@@ -1,23 +1,181 @@
-"""Metrics of each task."""
+"""Metrics of each task: their names, parameters, bounds and directions."""
 
 from __future__ import annotations
 
-from typing import Literal
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import AfterValidator
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 Task = Literal["binary", "multiclass", "regression", "anomaly"]
-Metric = Literal[
-    "roc_auc", "average_precision", "log_loss", "brier",
-    "accuracy", "balanced_accuracy", "f1_macro",
-    "rmse", "mae", "r2",
-]  # fmt: skip
+Parameter = Literal["threshold", "k", "quantile"]
 
-METRICS: dict[Task, frozenset[Metric]] = {
-    "binary": frozenset({"roc_auc", "average_precision", "log_loss", "brier"}),
-    "multiclass": frozenset({"roc_auc", "log_loss", "accuracy", "balanced_accuracy", "f1_macro"}),
-    "regression": frozenset({"rmse", "mae", "r2"}),
-    # Of the injected anomalies among the rows.
-    "anomaly": frozenset({"roc_auc", "average_precision"}),
+# Of a binary metric of decisions that names no threshold.
+DEFAULT_THRESHOLD = 0.5
+SEPARATOR = ":"
+
+
+@dataclass(frozen=True, slots=True)
+class MetricKind:
+    """
+    What is known of a metric before it is measured.
+
+    Attributes
+    ----------
+    tasks : tuple of Task
+    greater_is_better : bool
+    lowest, highest : float
+        Bounds of its values.
+    parameter : Parameter or None
+        What follows the name after a colon: of a binary task only, the `threshold`; `k`; the `quantile`.
+    measured : tuple of Task
+        Tasks in which it is measured without being declared.
+    """
+
+    tasks: tuple[Task, ...]
+    greater_is_better: bool = False
+    lowest: float = 0.0
+    highest: float = math.inf
+    parameter: Parameter | None = None
+    measured: tuple[Task, ...] = ()
+
+
+CLASSIFICATION: tuple[Task, ...] = ("binary", "multiclass")
+BINARY: tuple[Task, ...] = ("binary",)
+MULTICLASS: tuple[Task, ...] = ("multiclass",)
+REGRESSION: tuple[Task, ...] = ("regression",)
+# Of the injected anomalies among the rows.
+ANOMALY: tuple[Task, ...] = ("anomaly",)
+KINDS: dict[str, MetricKind] = {
+    "roc_auc": MetricKind(CLASSIFICATION + ANOMALY, True, highest=1, measured=CLASSIFICATION + ANOMALY),
+    "average_precision": MetricKind(CLASSIFICATION + ANOMALY, True, highest=1, measured=BINARY + ANOMALY),
+    "log_loss": MetricKind(CLASSIFICATION, measured=CLASSIFICATION),
+    "brier": MetricKind(BINARY, measured=BINARY),
+    "accuracy": MetricKind(CLASSIFICATION, True, highest=1, parameter="threshold", measured=MULTICLASS),
+    "balanced_accuracy": MetricKind(
+        CLASSIFICATION, True, highest=1, parameter="threshold", measured=MULTICLASS
+    ),
+    "precision": MetricKind(BINARY, True, highest=1, parameter="threshold"),
+    "recall": MetricKind(BINARY, True, highest=1, parameter="threshold"),
+    "f1": MetricKind(BINARY, True, highest=1, parameter="threshold"),
+    "matthews_corrcoef": MetricKind(CLASSIFICATION, True, lowest=-1, highest=1, parameter="threshold"),
+    "precision_macro": MetricKind(MULTICLASS, True, highest=1),
+    "recall_macro": MetricKind(MULTICLASS, True, highest=1),
+    "f1_macro": MetricKind(MULTICLASS, True, highest=1, measured=MULTICLASS),
+    "top_k_accuracy": MetricKind(MULTICLASS, True, highest=1, parameter="k"),
+    "rmse": MetricKind(REGRESSION, measured=REGRESSION),
+    "mae": MetricKind(REGRESSION, measured=REGRESSION),
+    "r2": MetricKind(REGRESSION, True, lowest=-math.inf, highest=1, measured=REGRESSION),
+    "mape": MetricKind(REGRESSION),
+    "median_absolute_error": MetricKind(REGRESSION),
+    "max_error": MetricKind(REGRESSION),
+    "quantile_loss": MetricKind(REGRESSION, parameter="quantile"),
 }
-GREATER_IS_BETTER: frozenset[Metric] = frozenset(
-    {"roc_auc", "average_precision", "accuracy", "balanced_accuracy", "f1_macro", "r2"}
-)
+EXAMPLES: dict[Parameter, str] = {"threshold": "0.3", "k": "3", "quantile": "0.9"}
+# The constant with the smallest loss is the median.
+MEDIAN_METRICS = frozenset({"mae", "median_absolute_error", "mape"})
+
+
+def _measured(task: Task) -> frozenset[str]:
+    return frozenset(name for name, kind in KINDS.items() if task in kind.measured)
+
+
+# Measured of every use case of a task; others where they are declared.
+METRICS: dict[Task, frozenset[str]] = {
+    "binary": _measured("binary"),
+    "multiclass": _measured("multiclass"),
+    "regression": _measured("regression"),
+    "anomaly": _measured("anomaly"),
+}
+GREATER_IS_BETTER = frozenset(name for name, kind in KINDS.items() if kind.greater_is_better)
+
+
+def split_metric(metric: str) -> tuple[str, float | None]:
+    """Return the name of a metric, and the number that follows it; None without one."""
+    name, _, number = metric.partition(SEPARATOR)
+    return name, float(number) if number else None
+
+
+def threshold_of(metric: str) -> float:
+    """Return the probability from which a metric of decisions counts a row as positive."""
+    number = split_metric(metric)[1]
+    return DEFAULT_THRESHOLD if number is None else number
+
+
+def is_greater_better(metric: str) -> bool:
+    """Return whether a greater value of the metric is better."""
+    return KINDS[split_metric(metric)[0]].greater_is_better
+
+
+def bounds_of(metric: str) -> tuple[float, float]:
+    """Return the least and the greatest value that the metric can have."""
+    kind = KINDS[split_metric(metric)[0]]
+    return kind.lowest, kind.highest
+
+
+def baseline_quantile(metric: str) -> float | None:
+    """Return the quantile of the targets that is the best constant for the metric; None for their mean."""
+    name, number = split_metric(metric)
+    if name == "quantile_loss":
+        return number
+    return 0.5 if name in MEDIAN_METRICS else None
+
+
+def require_metrics(metrics: Iterable[str], task: Task, n_classes: int, field: str) -> None:
+    """Raise ValueError if a metric is none of the task's."""
+    for metric in metrics:
+        name, number = split_metric(metric)
+        kind = KINDS[name]
+        if task not in kind.tasks:
+            names = ", ".join(sorted(_spell(name, task) for name in KINDS if task in KINDS[name].tasks))
+            raise ValueError(f"{field} of a {task} task: unknown {metric}; there are {names}")
+        if kind.parameter == "threshold" and number is not None and task != "binary":
+            raise ValueError(f"{field}: {metric} has a threshold, and a {task} task has none; declare {name}")
+        if kind.parameter == "k" and number is not None and number >= n_classes:
+            raise ValueError(f"{field}: {metric} of {n_classes} classes is always 1; declare a smaller k")
+
+
+def _require_metric(metric: str) -> str:
+    """Return the metric as it is written everywhere; raise ValueError if there is none of that name."""
+    name, separator, text = metric.partition(SEPARATOR)
+    kind = KINDS.get(name)
+    if kind is None:
+        raise ValueError(f"unknown metric {metric}; there are {', '.join(sorted(KINDS))}")
+    if not separator:
+        if kind.parameter in {"k", "quantile"}:
+            raise ValueError(f"{name} needs its {kind.parameter}: declare {_spell(name, kind.tasks[0])}")
+        return name
+    if kind.parameter is None:
+        raise ValueError(f"{metric}: {name} takes no number; declare {name}")
+    number = _as_float(text)
+    is_valid = number >= 1 and number.is_integer() if kind.parameter == "k" else 0 < number < 1
+    if not is_valid:
+        limits = "a whole number from 1" if kind.parameter == "k" else "between 0 and 1"
+        raise ValueError(
+            f"{metric}: the {kind.parameter} must be {limits}, such as {_spell(name, kind.tasks[0])}"
+        )
+    if kind.parameter == "threshold" and number == DEFAULT_THRESHOLD:
+        return name
+    return f"{name}{SEPARATOR}{number:.12g}"
+
+
+def _as_float(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
+
+
+def _spell(name: str, task: Task) -> str:
+    parameter = KINDS[name].parameter
+    if parameter is None or (parameter == "threshold" and task != "binary"):
+        return name
+    example = f"{name}{SEPARATOR}{EXAMPLES[parameter]}"
+    return f"{name} or {example}" if parameter == "threshold" else example
+
+
+Metric = Annotated[str, AfterValidator(_require_metric)]

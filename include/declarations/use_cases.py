@@ -13,6 +13,7 @@ from include.declarations.base import Declaration, Name, Tag, require_known, req
 from include.declarations.costs import AnyCost
 from include.declarations.gates import METRICS, AnyGate, Metric, Task
 from include.declarations.labels import UNDECLARED, Label
+from include.declarations.metrics import require_metrics
 from include.declarations.monitoring import DriftPolicy, RetrainPolicy, Slo
 from include.declarations.release import Rollout
 from include.declarations.risk import Risk
@@ -66,6 +67,9 @@ class UseCase(Declaration):
     prediction is the negative of it, and a row is flagged if that is above 0. `contamination` is the share of
     rows that is to be flagged; it is set on an estimator with such a parameter.
 
+    The use case is judged by `metric`; further `metrics` are measured and shown, such as `f1:0.3`, F1 where a
+    probability of 0.3 is positive.
+
     With `tuning`, `build_model(**parameters)` takes the tuned parameters and has a default for each. `cost`
     is the cost of a wrong prediction. `baseline_by` names columns of the feature view, such as the hour: the
     baseline prediction is the mean target of each combination of their values in the training rows.
@@ -91,6 +95,7 @@ class UseCase(Declaration):
     request: tuple[str, ...] = ()
     label: Label = UNDECLARED
     metric: Metric
+    metrics: tuple[Metric, ...] = ()
     gates: tuple[AnyGate, ...] = ()
     prediction_range: tuple[float, float]
     risk: Risk | None = None
@@ -118,7 +123,8 @@ class UseCase(Declaration):
         require_unique(map(_package_name, self.requirements), "requirements")
         require_known(self.request, self.features, "request")
         require_known(self.allowed_determinants, self.features, "allowed_determinants")
-        require_known([self.metric], METRICS[self.task], f"metric of a {self.task} task")
+        self._require_metrics((self.metric,), "metric")
+        self._require_metrics(self.metrics, "metrics")
         if self.prediction_range[0] >= self.prediction_range[1]:
             raise ValueError(f"prediction_range {self.prediction_range} is empty")
         self._check_anomaly()
@@ -140,6 +146,19 @@ class UseCase(Declaration):
     def class_names(self) -> tuple[str, ...]:
         """Names of the classes in the order of their codes; none of a regression or an anomaly task."""
         return () if self.task in {"regression", "anomaly"} else self.label.class_names
+
+    @property
+    def measured_metrics(self) -> frozenset[str]:
+        """Metrics that are measured: those of the task, and each that is declared."""
+        declared = {self.metric, *self.metrics}
+        if self.tuning is not None and self.tuning.metric is not None:
+            declared.add(self.tuning.metric)
+        for gate in self.gates:
+            declared.update(gate.measured_metrics)
+        return METRICS[self.task] | declared
+
+    def _require_metrics(self, metrics: tuple[str, ...], field: str) -> None:
+        require_metrics(metrics, self.task, len(self.class_names), field)
 
     def _complete_views(self) -> None:
         if not self.feature_view and not self.feature_views:
@@ -199,7 +218,7 @@ class UseCase(Declaration):
         require_unique(self.baseline_by, "baseline_by")
         require_unique((f"{gate.name} ({gate.severity})" for gate in self.gates), "gates")
         for gate in self.gates:
-            require_known(gate.required_metrics, METRICS[self.task], f"metric of a {self.task} task")
+            self._require_metrics(gate.required_metrics, "metric")
             gate.check(self)
         scalar_gates = [gate.name for gate in self.gates if gate.kind in SCALAR_GATES]
         if self.task == "multiclass" and scalar_gates:
@@ -220,7 +239,7 @@ class UseCase(Declaration):
         if self.tuning is not None and self.split.by == "entity" and self.tuning.folds < MIN_RANDOM_FOLDS:
             raise ValueError("tuning.folds: rows that are split by entity need two or more folds")
         if self.tuning is not None and self.tuning.metric is not None:
-            require_known([self.tuning.metric], METRICS[self.task], f"tuning.metric of a {self.task} task")
+            self._require_metrics((self.tuning.metric,), "tuning.metric")
         weights = self.training.class_weights
         if weights is not None and self.task == "regression":
             raise ValueError("training.class_weights: a regression has no classes")

@@ -11,6 +11,7 @@ import pandas as pd
 from include.data.lake.partition_columns import DAY
 from include.data.snapshots.target_encoding import TARGET, encode
 from include.declarations.base import INTERNAL_PREFIX
+from include.declarations.metrics import baseline_quantile, split_metric
 from include.errors import DataError
 from include.inference.predictions import PREDICTION
 from include.modeling.evaluation.metrics import compute_metrics
@@ -201,13 +202,14 @@ def baseline_constant(use_case: UseCase, target: pd.Series) -> float | Shares:
     """
     Return the constant prediction with the smallest loss on the champion's training labels.
 
-    It is the median for MAE, the mean for RMSE and binary classifiers, and for multiclass the share of each
-    class, shape (n_classes,).
+    It is the median for MAE, the quantile of a quantile loss, the mean for RMSE and binary classifiers, and
+    for multiclass the share of each class, shape (n_classes,).
     """
     if use_case.task == "multiclass":
         n_classes = len(use_case.class_names)
         return np.bincount(target.astype("int64"), minlength=n_classes) / max(len(target), 1)
-    return float(target.median() if _loss_name(use_case) == "mae" else target.mean())
+    quantile = baseline_quantile(use_case.metric)
+    return float(target.mean() if quantile is None else target.quantile(quantile))
 
 
 def measure_quality(
@@ -266,9 +268,11 @@ def _describe_label(use_case: UseCase, value: float) -> str:
     return use_case.class_names[int(value)] if use_case.class_names else f"{value:g}"
 
 
-def _loss_name(use_case: UseCase) -> Literal["brier", "log_loss", "rmse", "mae"]:
+def _loss_name(use_case: UseCase) -> str:
     if use_case.task == "multiclass":
         return "log_loss"
     if use_case.task == "binary":
         return "brier"
-    return "mae" if use_case.metric == "mae" else "rmse"
+    if split_metric(use_case.metric)[0] == "quantile_loss":
+        return use_case.metric
+    return "rmse" if baseline_quantile(use_case.metric) is None else "mae"

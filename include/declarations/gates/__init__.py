@@ -19,10 +19,9 @@ from include.declarations.gates.behaviour import (
 )
 from include.declarations.gates.performance import Calibration, Improvement, Overfitting, Threshold
 from include.declarations.gates.service import Budget, BusinessValue, SignatureCompatibility
-from include.declarations.metrics import GREATER_IS_BETTER, METRICS, Metric, Task
+from include.declarations.metrics import METRICS, Metric, Task
 
 __all__ = [
-    "GREATER_IS_BETTER",
     "METRICS",
     "RATES",
     "AnyGate",

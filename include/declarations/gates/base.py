@@ -22,6 +22,10 @@ class JudgedUseCase(Protocol):
         """Columns that the model takes."""
 
     @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the classes; none of a regression."""
+
+    @property
     def cost(self) -> object | None:
         """Cost of a wrong prediction, None where none is declared."""
 
@@ -45,6 +49,11 @@ class Gate(Declaration):
     def required_metrics(self) -> tuple[Metric, ...]:
         """Metrics that the gate needs, which must be those of the use case's task."""
         return ()
+
+    @property
+    def measured_metrics(self) -> tuple[str, ...]:
+        """Metrics that are measured for the gate."""
+        return self.required_metrics
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from include.declarations.base import Declaration, Name, Share, require_known, require_unique
 from include.declarations.gates.base import Gate, JudgedUseCase
-from include.declarations.metrics import METRICS, Metric
+from include.declarations.metrics import Metric, require_metrics
 
 Rate = Literal["selection_rate", "true_positive_rate", "false_positive_rate"]
 RATES: tuple[Rate, ...] = ("selection_rate", "true_positive_rate", "false_positive_rate")
@@ -47,14 +47,25 @@ class Fairness(Gate):
         return (self.column,) if isinstance(self.column, str) else self.column
 
     @property
+    def measured_metrics(self) -> tuple[str, ...]:
+        """Metrics of the slices that are no rates."""
+        return tuple(metric for metric in self.metrics if metric not in RATES)
+
+    @property
     def by(self) -> str:
         """Columns of the slices, in words."""
         return " and ".join(self.columns)
 
     def check(self, use_case: JudgedUseCase) -> None:
         """Raise ValueError if the task does not have a metric."""
-        defined = {*METRICS[use_case.task], *(RATES if use_case.task == "binary" else ())}
-        require_known(self.metrics, defined, f"{self.name}: metric of a {use_case.task} task")
+        rates = [metric for metric in self.metrics if metric in RATES]
+        if use_case.task != "binary" and rates:
+            raise ValueError(
+                f"{self.name}: metric of a {use_case.task} task: unknown {', '.join(rates)}; these are "
+                "rates of a binary task"
+            )
+        n_classes = len(use_case.class_names)
+        require_metrics(self.measured_metrics, use_case.task, n_classes, f"{self.name}: metric")
 
     @model_validator(mode="after")
     def _can_fire(self) -> Self:

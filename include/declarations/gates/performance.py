@@ -7,7 +7,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from include.declarations.gates.base import Gate, JudgedUseCase
-from include.declarations.metrics import GREATER_IS_BETTER, Metric
+from include.declarations.metrics import Metric, bounds_of, is_greater_better
 
 
 class _MetricGate(Gate):
@@ -37,21 +37,24 @@ class Threshold(_MetricGate):
             raise ValueError("give a minimum or a maximum, or the gate can never fire")
         if self.minimum is not None and self.maximum is not None and self.minimum > self.maximum:
             raise ValueError(f"minimum {self.minimum} is above maximum {self.maximum}: nothing can pass")
-        if self.metric in {"roc_auc", "average_precision", "r2"} and (self.minimum or 0) > 1:
-            raise ValueError(f"{self.metric} is never above 1, minimum {self.minimum} is impossible")
-        if self.metric != "r2" and self.maximum is not None and self.maximum < 0:
-            raise ValueError(f"{self.metric} is never below 0, maximum {self.maximum} is impossible")
+        lowest, highest = bounds_of(self.metric)
+        if self.minimum is not None and self.minimum > highest:
+            raise ValueError(
+                f"{self.metric} is never above {highest:g}, minimum {self.minimum} is impossible"
+            )
+        if self.maximum is not None and self.maximum < lowest:
+            raise ValueError(f"{self.metric} is never below {lowest:g}, maximum {self.maximum} is impossible")
         self._require_direction()
         return self
 
     def _require_direction(self) -> None:
         """Raise ValueError if only bad models pass."""
-        if self.metric in GREATER_IS_BETTER and self.minimum is None:
+        if is_greater_better(self.metric) and self.minimum is None:
             raise ValueError(
                 f"{self.metric} is better the greater it is, so maximum={self.maximum:g} alone would refuse "
                 "only good models; declare a minimum"
             )
-        if self.metric not in GREATER_IS_BETTER and self.maximum is None:
+        if not is_greater_better(self.metric) and self.maximum is None:
             raise ValueError(
                 f"{self.metric} is better the smaller it is, so minimum={self.minimum:g} alone would refuse "
                 "only good models; declare a maximum"

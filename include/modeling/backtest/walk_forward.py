@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
 
-from include.declarations import GREATER_IS_BETTER
+from include.declarations import is_greater_better
 from include.errors import DataError
 from include.modeling.evaluation.evidence import Evidence
 from include.modeling.gates import report as gate_report
@@ -92,7 +92,7 @@ class Backtest:
     @property
     def better_than_baseline(self) -> int:
         """Number of nights on which the model was better than the baseline."""
-        sign = 1 if self.metric in GREATER_IS_BETTER else -1
+        sign = 1 if is_greater_better(self.metric) else -1
         return sum(
             sign * (night.metric or 0) > sign * night.baseline
             for night in self.judged

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from include.data.snapshots.target_encoding import TARGET
+from include.declarations.metrics import baseline_quantile
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +24,8 @@ def baseline_predictions(use_case: UseCase, train: pd.DataFrame, *frames: pd.Dat
     """
     Return for each frame the mean target of each row's slot in `train`, by `baseline_by` of the use case.
 
-    It is the median where the metric is the mean absolute error, and of several classes the share of each.
+    It is the median where the metric is an absolute or relative error, the quantile of a quantile loss, and
+    of several classes the share of each.
     A slot with fewer than `MIN_SLOT_ROWS` training rows has the mean of all training rows.
 
     Parameters
@@ -48,13 +50,15 @@ def baseline_predictions(use_case: UseCase, train: pd.DataFrame, *frames: pd.Dat
 
 
 def _predict_by_slot(use_case: UseCase, train: pd.DataFrame, *frames: pd.DataFrame) -> list[Values]:
-    statistic = "median" if use_case.metric == "mae" else "mean"
-    overall = float(train[TARGET].agg(statistic))
+    quantile = baseline_quantile(use_case.metric)
+    target = train[TARGET]
+    overall = float(target.mean() if quantile is None else target.quantile(quantile))
     if not use_case.baseline_by:
         return [np.full(len(frame), overall) for frame in frames]
     columns = list(use_case.baseline_by)
-    slots = train.groupby(columns, observed=True)[TARGET].agg([statistic, "size"])
-    values = slots.loc[slots["size"] >= MIN_SLOT_ROWS, statistic]
+    slots = train.groupby(columns, observed=True)[TARGET]
+    of_slots = slots.mean() if quantile is None else slots.quantile(quantile)
+    values = of_slots[slots.size() >= MIN_SLOT_ROWS]
     return [_look_up(values, frame, columns, overall) for frame in frames]
 
 

@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
+
+from include.declarations.metrics import split_metric, threshold_of
+from include.modeling.evaluation.metrics.decisions import (
+    DECISION_METRICS,
+    count_decisions,
+    divide,
+    matthews,
+)
+from include.modeling.evaluation.metrics.rows import (
+    absolute_errors,
+    is_among_top,
+    quantile_losses,
+    relative_errors,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     import numpy.typing as npt
 
-    from include.declarations import Metric
     from include.modeling.evaluation.bootstrap import UnitBootstrap, UnitStatistic, Values
 
 # Probability that a metric lies between both bounds of its interval.
@@ -20,11 +34,11 @@ CONFIDENCE = 0.95
 EPSILON = float(np.finfo(np.float64).eps)
 # Of a precision-recall curve; neighbouring predictions share a threshold beyond that.
 MAX_THRESHOLDS = 400
+# Of a distribution of errors, around its median.
+MAX_STEPS = 400
 
 
-def resample_metric(
-    metric: Metric, target: Values, predictions: Values, units: UnitBootstrap
-) -> UnitStatistic:
+def resample_metric(metric: str, target: Values, predictions: Values, units: UnitBootstrap) -> UnitStatistic:
     """
     Return `metric` as a function of the units' weights.
 
@@ -33,7 +47,7 @@ def resample_metric(
 
     Parameters
     ----------
-    metric : Metric
+    metric : str
     target : array of float, shape (n,)
     predictions : array of float, shape (n,) or (n, n_classes)
     units : UnitBootstrap
@@ -41,14 +55,13 @@ def resample_metric(
     """
     if predictions.ndim == 2:
         return _resample_multiclass(metric, target, predictions, units)
-    if metric == "roc_auc":
-        return _resample_roc_auc(target, predictions, units)
-    if metric == "average_precision":
-        return _resample_average_precision(target, predictions, units)
-    if metric == "r2":
-        return _resample_r2(target, predictions, units)
-    if metric == "rmse":
-        return _resample_rmse(target, predictions, units)
+    name, number = split_metric(metric)
+    if name in DECISION_METRICS:
+        return _resample_decisions(metric, target, predictions, units)
+    if number is not None and name == "quantile_loss":
+        return resample_mean(quantile_losses(target, predictions, number), units)
+    if metric in STATISTICS:
+        return STATISTICS[metric](target, predictions, units)
     return resample_mean(LOSSES[metric](target, predictions), units)
 
 
@@ -56,7 +69,7 @@ def metric_intervals(
     metrics: Mapping[str, float], target: Values, predictions: Values, units: UnitBootstrap
 ) -> dict[str, tuple[float, float]]:
     """Return the interval of each metric of these predictions, `CONFIDENCE` between its bounds."""
-    statistics = {name: resample_metric(cast("Metric", name), target, predictions, units) for name in metrics}
+    statistics = {name: resample_metric(name, target, predictions, units) for name in metrics}
     return {
         name: units.interval(statistics[name], confidence=(1 + CONFIDENCE) / 2, value=value)
         for name, value in metrics.items()
@@ -91,7 +104,8 @@ def _squares(target: Values, predictions: Values) -> Values:
 LOSSES: dict[str, Callable[[Values, Values], Values]] = {
     "log_loss": log_losses,
     "brier": _squares,
-    "mae": lambda target, predictions: np.abs(predictions - target),
+    "mae": absolute_errors,
+    "mape": relative_errors,
 }
 
 
@@ -102,10 +116,43 @@ def _weigh(weights: Values, sums: Values) -> Values:
     return resamples
 
 
-def _divide(part: Values, whole: Values) -> Values:
-    """Return the quotients, NaN where the divisor is 0."""
-    quotients: Values = np.divide(part, whole, out=np.full(np.shape(whole), np.nan), where=whole > 0)
-    return quotients
+def _resample_decisions(
+    metric: str, target: Values, predictions: Values, units: UnitBootstrap
+) -> UnitStatistic:
+    counts = sum_by_unit(count_decisions(target, predictions, threshold_of(metric)), units)
+    score = DECISION_METRICS[split_metric(metric)[0]]
+    return lambda weights: score(np.stack([_weigh(weights, row) for row in counts]))
+
+
+def _resample_median(target: Values, predictions: Values, units: UnitBootstrap) -> UnitStatistic:
+    """Count the rows of each unit up to each step; the median of a resample lies among those of its units."""
+    values = absolute_errors(target, predictions)
+    steps = np.unique(values)
+    if len(steps) > MAX_STEPS:
+        medians = pd.Series(values).groupby(units.codes).median()
+        between = values[(values >= medians.min()) & (values <= medians.max())]
+        steps = np.unique(np.quantile(between, np.linspace(0, 1, MAX_STEPS)))
+    positions = np.clip(np.searchsorted(steps, values, "left"), 0, len(steps) - 1)
+    cells = positions * units.count + units.codes
+    rows = np.bincount(cells, minlength=len(steps) * units.count).reshape(len(steps), units.count)
+
+    def median(weights: Values) -> Values:
+        up_to_step = np.cumsum(
+            np.einsum("kd,sd->ks", weights, rows.astype(np.float64), optimize=True), axis=1
+        )
+        half = up_to_step[:, -1:] / 2
+        lower = np.minimum((up_to_step < half).sum(axis=1), len(steps) - 1)
+        upper = np.minimum((up_to_step <= half).sum(axis=1), len(steps) - 1)
+        middle: Values = steps[lower] / 2 + steps[upper] / 2
+        return middle
+
+    return median
+
+
+def _resample_largest(target: Values, predictions: Values, units: UnitBootstrap) -> UnitStatistic:
+    largest = np.full(units.count, -np.inf)
+    np.maximum.at(largest, units.codes, absolute_errors(target, predictions))
+    return lambda weights: np.max(np.where(weights > 0, largest, -np.inf), axis=1)
 
 
 def _resample_rmse(target: Values, predictions: Values, units: UnitBootstrap) -> UnitStatistic:
@@ -126,7 +173,7 @@ def _resample_r2(target: Values, predictions: Values, units: UnitBootstrap) -> U
 
     def r2(weights: Values) -> Values:
         spread = _weigh(weights, squares) - _weigh(weights, sums) ** 2 / _weigh(weights, rows)
-        return 1 - _divide(_weigh(weights, errors), spread)
+        return 1 - divide(_weigh(weights, errors), spread)
 
     return r2
 
@@ -149,7 +196,7 @@ def _resample_roc_auc(target: Values, predictions: Values, units: UnitBootstrap)
     def roc_auc(weights: Values) -> Values:
         pairs = _weigh(weights, positives) * _weigh(weights, negatives)
         won = np.einsum("kd,de,ke->k", weights, wins, weights, optimize=True)
-        return _divide(won, pairs)
+        return divide(won, pairs)
 
     return roc_auc
 
@@ -171,65 +218,88 @@ def _resample_average_precision(target: Values, predictions: Values, units: Unit
         selected = np.cumsum(np.einsum("kd,sd->ks", weights, rows, optimize=True), axis=1)
         precision = np.divide(true_positives, selected, out=np.zeros_like(true_positives), where=selected > 0)
         gained = np.diff(true_positives, axis=1, prepend=0.0)
-        return _divide(np.sum(precision * gained, axis=1), true_positives[:, -1])
+        return divide(np.sum(precision * gained, axis=1), true_positives[:, -1])
 
     return average_precision
 
 
 def _resample_multiclass(
-    metric: Metric, target: Values, predictions: Values, units: UnitBootstrap
+    metric: str, target: Values, predictions: Values, units: UnitBootstrap
 ) -> UnitStatistic:
     """Return a metric of predictions of shape (n, n_classes)."""
-    if metric == "roc_auc":
-        return _resample_mean_roc_auc(target, predictions, units)
+    name, number = split_metric(metric)
+    if metric in {"roc_auc", "average_precision"}:
+        return _resample_mean_of_classes(STATISTICS[metric], target, predictions, units)
+    if number is not None and name == "top_k_accuracy":
+        return resample_mean(is_among_top(target, predictions, int(number)), units)
     if metric == "log_loss":
         of_target = predictions[np.arange(len(target)), target.astype(np.intp)]
         return resample_mean(-np.log(np.clip(of_target, EPSILON, 1.0)), units)
     classes = predictions.argmax(axis=1)
     if metric == "accuracy":
         return resample_mean((classes == target).astype(np.float64), units)
-    resample = _resample_balanced_accuracy if metric == "balanced_accuracy" else _resample_f1_macro
-    return resample(target, classes, predictions.shape[1], units)
+    return _resample_classes(metric, target, classes, predictions.shape[1], units)
 
 
-def _resample_mean_roc_auc(target: Values, predictions: Values, units: UnitBootstrap) -> UnitStatistic:
-    """Return the mean ROC AUC of each class against all others."""
+def _resample_mean_of_classes(
+    resample: Callable[[Values, Values, UnitBootstrap], UnitStatistic],
+    target: Values,
+    predictions: Values,
+    units: UnitBootstrap,
+) -> UnitStatistic:
+    """Return the mean of a ranking metric of each class against all others."""
     statistics = [
-        _resample_roc_auc((target == code).astype(np.float64), predictions[:, code], units)
+        resample((target == code).astype(np.float64), predictions[:, code], units)
         for code in range(predictions.shape[1])
     ]
     return lambda weights: np.mean([statistic(weights) for statistic in statistics], axis=0)
 
 
-def _resample_balanced_accuracy(
-    target: Values, classes: npt.NDArray[np.intp], n_classes: int, units: UnitBootstrap
+# Of predictions of shape (n,).
+STATISTICS: Mapping[str, Callable[[Values, Values, UnitBootstrap], UnitStatistic]] = {
+    "roc_auc": _resample_roc_auc,
+    "average_precision": _resample_average_precision,
+    "r2": _resample_r2,
+    "rmse": _resample_rmse,
+    "median_absolute_error": _resample_median,
+    "max_error": _resample_largest,
+}
+
+
+def _resample_classes(
+    metric: str, target: Values, classes: npt.NDArray[np.intp], n_classes: int, units: UnitBootstrap
 ) -> UnitStatistic:
+    """Return a metric of the counts of hits, predicted and actual rows of each class."""
     hits = _class_sums(np.where(classes == target, target, -1), n_classes, units)
+    predicted = _class_sums(classes, n_classes, units)
     actual = _class_sums(target, n_classes, units)
+    score = CLASS_METRICS[metric]
 
-    def balanced_accuracy(weights: Values) -> Values:
-        recalls = [
-            _divide(_weigh(weights, hits[code]), _weigh(weights, actual[code])) for code in range(n_classes)
-        ]
-        return np.asarray(np.nanmean(recalls, axis=0))
+    def statistic(weights: Values) -> Values:
+        counts = [np.einsum("kd,cd->ck", weights, sums) for sums in (hits, predicted, actual)]
+        return score(*counts)
 
-    return balanced_accuracy
+    return statistic
 
 
-def _resample_f1_macro(
-    target: Values, classes: npt.NDArray[np.intp], n_classes: int, units: UnitBootstrap
-) -> UnitStatistic:
-    hits = _class_sums(np.where(classes == target, target, -1), n_classes, units)
-    selected = _class_sums(target, n_classes, units) + _class_sums(classes, n_classes, units)
+def _resampled_matthews(hits: Values, predicted: Values, actual: Values) -> Values:
+    """Return the correlation of several classes (Gorodkin 2004)."""
+    rows = actual.sum(axis=0)
+    covariance = hits.sum(axis=0) * rows - (predicted * actual).sum(axis=0)
+    spread_of_decisions = rows**2 - (predicted**2).sum(axis=0)
+    return matthews(covariance, spread_of_decisions, rows**2 - (actual**2).sum(axis=0))
 
-    def f1_macro(weights: Values) -> Values:
-        scores = [
-            _divide(2 * _weigh(weights, hits[code]), _weigh(weights, selected[code]))
-            for code in range(n_classes)
-        ]
-        return np.asarray(np.mean(np.nan_to_num(scores), axis=0))
 
-    return f1_macro
+# Each of the counts of rows that are hits, predicted and actual, shape (n_classes, k), to (k,).
+CLASS_METRICS: Mapping[str, Callable[[Values, Values, Values], Values]] = {
+    "balanced_accuracy": lambda hits, _, actual: np.nanmean(divide(hits, actual), axis=0),
+    "recall_macro": lambda hits, _, actual: np.mean(divide(hits, actual), axis=0),
+    "precision_macro": lambda hits, predicted, _: np.mean(np.nan_to_num(divide(hits, predicted)), axis=0),
+    "f1_macro": lambda hits, predicted, actual: np.mean(
+        np.nan_to_num(divide(2 * hits, predicted + actual)), axis=0
+    ),
+    "matthews_corrcoef": _resampled_matthews,
+}
 
 
 def _class_sums(codes: Values | npt.NDArray[np.intp], n_classes: int, units: UnitBootstrap) -> Values:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from include.declarations import GREATER_IS_BETTER, Improvement
+from include.declarations import Improvement, is_greater_better
 from include.declarations.risk import standard_gates
 from include.modeling.evaluation.alpha_spending import spent_confidence
 from include.modeling.evaluation.bootstrap_metrics import resample_metric
 from include.modeling.evaluation.evidence import ChampionComparison, Gain
-from include.modeling.evaluation.metrics import METRIC_FUNCTIONS
+from include.modeling.evaluation.metrics import metric_function
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -108,10 +108,10 @@ def paired_gain(
     attempt : int
         Number of the attempt against this champion, from 1.
     """
-    sign = 1 if metric in GREATER_IS_BETTER else -1
+    sign = 1 if is_greater_better(metric) else -1
     new = resample_metric(metric, target, challenger, units)
     old = resample_metric(metric, target, champion, units)
-    value_of = METRIC_FUNCTIONS[metric]
+    value_of = metric_function(metric)
     value = sign * float(value_of(target, challenger) - value_of(target, champion))
 
     def gain(weights: Values) -> Values:

@@ -10,7 +10,7 @@ import numpy as np
 
 from include.data.lake.partition_columns import DAY
 from include.data.snapshots.target_encoding import TARGET
-from include.declarations import GREATER_IS_BETTER
+from include.declarations import is_greater_better
 from include.modeling.evaluation.bootstrap import UnitBootstrap
 from include.modeling.evaluation.bootstrap_metrics import CONFIDENCE, resample_metric
 from include.modeling.evaluation.figures import render_png
@@ -139,7 +139,7 @@ def _bounds(result: Mapping[str, Any]) -> Any:
 def _scorer(use_case: UseCase, rows: pd.DataFrame) -> Callable[[_FittedModel, pd.DataFrame, Any], Scores]:
     """Return the score of a model: the metric, greater is better, of `rows` and of resamples of them."""
     units = _units(use_case, rows)
-    sign = 1.0 if use_case.metric in GREATER_IS_BETTER else -1.0
+    sign = 1.0 if is_greater_better(use_case.metric) else -1.0
 
     def score(adapter: _FittedModel, frame: pd.DataFrame, target: Any) -> Scores:
         predictions = adapter.model.predict(frame)

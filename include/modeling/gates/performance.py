@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from include.declarations import GREATER_IS_BETTER, Improvement, Overfitting, Threshold
+from include.declarations import Improvement, Overfitting, Threshold, is_greater_better
 from include.modeling.evaluation.bootstrap import MINIMUM_UNITS, describe_units
 from include.modeling.gates.base import PromotionGate
 
@@ -132,7 +132,7 @@ class OverfittingGate(PromotionGate[Overfitting]):
         test = evidence.metrics["test"].get(metric)
         if train is None or test is None:
             return self.verdict("fail", _describe_undefined(metric, evidence, ("train", "test")), figures)
-        gap = train - test if metric in GREATER_IS_BETTER else test - train
+        gap = train - test if is_greater_better(metric) else test - train
         figures |= {"train": train, "test": test, "gap": gap}
         reason = f"{metric} is {gap:+.4f} better in training ({train:.4f}) than in the test ({test:.4f})"
         return self.verdict("fail" if gap > maximum_gap else "pass", reason, figures)

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from include.data.snapshots.target_encoding import TARGET
-from include.declarations import GREATER_IS_BETTER, Robustness
+from include.declarations import Robustness, is_greater_better
 from include.errors import DataError, ModelError
 from include.inference.predictions import outside_range
 from include.modeling.evaluation.context import evenly_spaced, predict_checked
@@ -120,7 +120,7 @@ class RobustnessGate(PromotionGate[Robustness]):
         metric_after = compute_metrics(self.use_case, after, target).get(metric)
         if metric_before is None or metric_after is None:
             return None
-        if metric in GREATER_IS_BETTER:
+        if is_greater_better(metric):
             return metric_before - metric_after
         return metric_after - metric_before
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from include.declarations import METRICS, RATES
+from include.declarations import RATES
 from include.modeling.evaluation.bootstrap_metrics import resample_mean, resample_metric
-from include.modeling.evaluation.metrics import METRIC_FUNCTIONS, undefined_metrics
+from include.modeling.evaluation.metrics import metric_function, undefined_metrics
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -175,13 +175,13 @@ def metrics_by_slice(metrics: Sequence[str], use_case: UseCase, rows: SlicedRows
         target = rows.target[where]
         predictions = rows.predictions[where]
         undefined = undefined_metrics(use_case, predictions, target)
-        for metric in sorted(METRICS[use_case.task].intersection(metrics)):
+        for metric in sorted(set(metrics) - set(RATES)):
             item: dict[str, Figure | None] = {"slice": str(name), "metric": metric, "rows": len(where)}
             if metric in undefined:
                 item |= {"value": None, "why": undefined[metric]}
             elif len(where) >= minimum:
                 statistic = resample_metric(metric, target, predictions, rows.units_of(where))
-                value = float(METRIC_FUNCTIONS[metric](target, predictions))
+                value = float(metric_function(metric)(target, predictions))
                 item |= {"value": value, "spread": rows.spread(statistic)}
             items.append(item)
     return items

@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.base import clone
 
 from include.data.snapshots.target_encoding import TARGET
-from include.declarations import GREATER_IS_BETTER
+from include.declarations import is_greater_better
 from include.modeling.evaluation.figures import render_png
 from include.modeling.evaluation.metrics import as_predictions, compute_metrics, predict
 from include.modeling.training.estimator import (
@@ -61,7 +61,7 @@ class LearningCurve:
     def gap(self) -> float:
         """Overfitting gap: how much better the metric is on training rows at the last step."""
         difference = self.train[-1] - self.validation[-1]
-        return difference if self.metric in GREATER_IS_BETTER else -difference
+        return difference if is_greater_better(self.metric) else -difference
 
     @property
     def figures(self) -> dict[str, float]:

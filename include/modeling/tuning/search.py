@@ -15,7 +15,7 @@ import pandas as pd
 from include.data.lake.partition_columns import DAY
 from include.data.snapshots.splits import entity_positions
 from include.data.snapshots.target_encoding import TARGET
-from include.declarations import GREATER_IS_BETTER
+from include.declarations import is_greater_better
 from include.errors import SettingsError, TrainingFailed
 from include.modeling.evaluation.figures import render_png
 from include.modeling.pipeline.workspace import split_snapshot
@@ -177,7 +177,7 @@ def _draw_history(result: TuningResult, scores: list[float | None]) -> bytes:
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.subplots()
     series = pd.Series(scores, dtype="float64")
-    best = series.cummax() if result.metric in GREATER_IS_BETTER else series.cummin()
+    best = series.cummax() if is_greater_better(result.metric) else series.cummin()
     axes.plot(series.index, series, "o", markersize=4, label="trial")
     axes.plot(best.index, best.ffill(), drawstyle="steps-post", label="best so far")
     axes.set(title=f"{result.trials} trials, {result.failed} failed", xlabel="trial", ylabel=result.metric)

@@ -16,7 +16,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
 from include.database.locks import advisory_lock
-from include.declarations import GREATER_IS_BETTER, Categorical, Integer
+from include.declarations import Categorical, Integer, is_greater_better
 from include.errors import ConflictError, ServiceUnavailable
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class Study:
     def __init__(self, engine: Engine, name: str, tuning: Tuning, *, metric: str, seed: int) -> None:
         self._tuning = tuning
         self._seed = seed
-        self._maximize = metric in GREATER_IS_BETTER
+        self._maximize = is_greater_better(metric)
         self._space = {name: _distribution(parameter) for name, parameter in tuning.parameters.items()}
         direction = StudyDirection.MAXIMIZE if self._maximize else StudyDirection.MINIMIZE
         optuna.logging.set_verbosity(optuna.logging.WARNING)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import cloudpickle
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from include.declarations import Metric, Tuning, UseCase
+    from include.declarations import Tuning, UseCase
 
     Parameters = Mapping[str, Any]
 
@@ -183,7 +183,7 @@ def _score_fold(job: TrialJob, fold: Fold, parameters: Parameters) -> float:
     value = compute_metrics(job.use_case, predictions, validation[TARGET]).get(job.metric)
     if value is None:
         target = validation[TARGET].to_numpy(dtype=float)
-        reason = explain_undefined(job.use_case, cast("Metric", job.metric), predictions, target)
+        reason = explain_undefined(job.use_case, job.metric, predictions, target)
         raise DataError(
             f"{job.use_case.name}: {job.metric} is undefined in {fold.describe()}: {reason}. Declare longer "
             "`tuning.fold_days`, fewer folds, or a `tuning.metric` such as log_loss."

@@ -83,3 +83,49 @@ def test_skill_is_a_finite_number_or_none(model, baseline):
     for metric in ("r2", "mae"):
         skill = skill_score(metric, {metric: model}, {metric: baseline})
         assert skill is None or np.isfinite(skill)
+
+
+def again(use_case, **fields):
+    return type(use_case).model_validate({**dict(use_case), **fields})
+
+
+EXTRA = again(
+    FLIGHT_DELAY,
+    metrics=("f1", "precision:0.7", "recall", "balanced_accuracy", "accuracy:0.3", "matthews_corrcoef"),
+)
+
+
+def test_declared_metrics_are_measured_too():
+    predictions = np.array([0.2, 0.6, 0.8])
+    values = compute_metrics(EXTRA, predictions, np.array([0, 1, 0]))
+    assert values.keys() == METRICS["binary"] | set(EXTRA.metrics)
+    assert values["accuracy:0.3"] == pytest.approx(2 / 3)
+
+
+@pytest.mark.parametrize(
+    ("target", "undefined"),
+    [
+        ([0, 0], {"f1", "recall", "balanced_accuracy", "matthews_corrcoef", "roc_auc", "average_precision"}),
+        ([1, 1], {"balanced_accuracy", "matthews_corrcoef", "roc_auc", "average_precision"}),
+        ([0, 1], set()),
+    ],
+    ids=["no positive row", "no negative row", "both"],
+)
+def test_metrics_that_lack_a_class_are_undefined_in_words(target, undefined):
+    predictions = np.array([0.2, 0.8])
+    reasons = undefined_metrics(EXTRA, predictions, np.array(target))
+    assert reasons.keys() == undefined
+    assert all(reason.startswith("none of the 2 rows is ") for reason in reasons.values())
+    assert compute_metrics(EXTRA, predictions, np.array(target)).keys() == EXTRA.measured_metrics - undefined
+
+
+def test_precision_without_a_positive_decision_is_undefined():
+    reasons = undefined_metrics(EXTRA, np.array([0.2, 0.6]), np.array([0, 1]))
+    assert reasons == {"precision:0.7": "none of the 2 predictions reaches 0.7"}
+
+
+def test_mape_of_targets_of_zero_is_undefined():
+    use_case = again(AIR_TIME, metrics=("mape",))
+    reasons = undefined_metrics(use_case, np.array([1.0, 2.0]), np.array([0.0, 2.0]))
+    assert reasons == {"mape": "1 of the 2 targets are 0"}
+    assert compute_metrics(use_case, np.array([1.0, 3.0]), np.array([2.0, 2.0]))["mape"] == 0.5
