@@ -24,8 +24,8 @@ from include.declarations import (
 )
 from include.modeling import gates
 from include.modeling.evaluation.bootstrap import UnitBootstrap
-from include.modeling.evaluation.bootstrap_metrics import resample_metric
 from include.modeling.evaluation.comparison import paired_gain
+from include.modeling.evaluation.metrics.resampled import resample_metric
 from include.modeling.pipeline import evaluate as evaluation
 from include.modeling.pipeline import workspace
 from include.modeling.pipeline.workspace import Workspace

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from include.declarations import Improvement, is_greater_better
 from include.declarations.risk import standard_gates
 from include.modeling.evaluation.alpha_spending import spent_confidence
-from include.modeling.evaluation.bootstrap_metrics import resample_metric
 from include.modeling.evaluation.evidence import ChampionComparison, Gain
 from include.modeling.evaluation.metrics import metric_function
+from include.modeling.evaluation.metrics.resampled import resample_metric
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from include.modeling.evaluation.bootstrap_metrics import resample_mean
 from include.modeling.evaluation.costs import PER_ROWS, costs_without_model, row_costs
 from include.modeling.evaluation.evidence import CostComparison
+from include.modeling.evaluation.metrics.resampled import resample_mean
 
 if TYPE_CHECKING:
     from include.modeling.evaluation.context import EvaluationContext

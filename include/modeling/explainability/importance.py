@@ -12,9 +12,9 @@ from include.data.lake.partition_columns import DAY
 from include.data.snapshots.target_encoding import TARGET
 from include.declarations import is_greater_better
 from include.modeling.evaluation.bootstrap import UnitBootstrap
-from include.modeling.evaluation.bootstrap_metrics import CONFIDENCE, resample_metric
 from include.modeling.evaluation.figures import render_png
 from include.modeling.evaluation.metrics import compute_metrics
+from include.modeling.evaluation.metrics.resampled import CONFIDENCE, resample_metric
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from include.declarations import Calibration
-from include.modeling.evaluation.bootstrap_metrics import sum_by_unit
 from include.modeling.evaluation.evidence import Measurement
 from include.modeling.evaluation.metrics import equal_count_bins
+from include.modeling.evaluation.metrics.resampled import sum_by_unit
 from include.modeling.gates.base import PromotionGate
 
 if TYPE_CHECKING:

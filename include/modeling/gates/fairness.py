@@ -12,16 +12,16 @@ from scipy.stats import t
 from include.declarations import RATES, Fairness
 from include.errors import ModelError
 from include.modeling.evaluation.evidence import Measurement
+from include.modeling.evaluation.slices import SlicedRows, measure_rates, metrics_by_slice, slice_rows
 from include.modeling.gates.base import PromotionGate
-from include.modeling.gates.slices import SlicedRows, measure_rates, metrics_by_slice, slice_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from include.modeling.evaluation.context import EvaluationContext
     from include.modeling.evaluation.evidence import Evidence, Figure
+    from include.modeling.evaluation.slices import Item
     from include.modeling.gates.base import Verdict, VerdictOutcome
-    from include.modeling.gates.slices import Item
 
 LARGEST = float(np.finfo(np.float64).max)
 WORST_FIRST: list[VerdictOutcome] = ["fail", "inconclusive", "pass"]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from include.modeling.evaluation.bootstrap_metrics import metric_intervals
 from include.modeling.evaluation.comparison import compare_with_champion
 from include.modeling.evaluation.cost_comparison import compare_costs
 from include.modeling.evaluation.evidence import Evidence
 from include.modeling.evaluation.metrics import compute_metrics, skill_score, undefined_metrics
+from include.modeling.evaluation.metrics.resampled import metric_intervals
 from include.modeling.gates.runner import measure_gates
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from include.modeling.evaluation.bootstrap import MAX_GROUPS, UnitBootstrap, describe_units
-from include.modeling.evaluation.bootstrap_metrics import resample_mean
+from include.modeling.evaluation.metrics.resampled import resample_mean
 
 
 def test_resamples_have_as_many_days_as_the_window():

@@ -10,9 +10,9 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from include.declarations import GREATER_IS_BETTER, METRICS
 from include.modeling.evaluation.bootstrap import UnitBootstrap
-from include.modeling.evaluation.bootstrap_metrics import log_losses, resample_metric
 from include.modeling.evaluation.comparison import paired_gain
 from include.modeling.evaluation.metrics import METRIC_FUNCTIONS
+from include.modeling.evaluation.metrics.resampled import log_losses, resample_metric
 
 ALL = sorted(METRICS["binary"] | METRICS["regression"])
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from include.declarations import Fairness
+from include.modeling.evaluation import slices as slicing
 from include.modeling.evaluation.evidence import Measurement
-from include.modeling.gates import slices as slicing
 from include.modeling.gates.fairness import FairnessGate, slice_ratio
 from include.use_cases.air_time import USE_CASE as AIR_TIME
 from tests.include.modeling.gates.conftest import EVIDENCE, minutes, sound

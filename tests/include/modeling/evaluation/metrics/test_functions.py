@@ -8,9 +8,9 @@ from sklearn import metrics
 
 from include.declarations import is_greater_better
 from include.modeling.evaluation.bootstrap import UnitBootstrap
-from include.modeling.evaluation.bootstrap_metrics import resample_metric
 from include.modeling.evaluation.comparison import paired_gain
 from include.modeling.evaluation.metrics import metric_function
+from include.modeling.evaluation.metrics.resampled import resample_metric
 
 CLASSES = range(3)
 

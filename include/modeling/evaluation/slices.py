@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from include.declarations import RATES
-from include.modeling.evaluation.bootstrap_metrics import resample_mean, resample_metric
 from include.modeling.evaluation.metrics import metric_function, undefined_metrics
+from include.modeling.evaluation.metrics.resampled import resample_mean, resample_metric
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

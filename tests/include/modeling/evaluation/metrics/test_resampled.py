@@ -6,8 +6,8 @@ from sklearn import metrics
 
 from include.declarations import METRICS
 from include.modeling.evaluation.bootstrap import UnitBootstrap
-from include.modeling.evaluation.bootstrap_metrics import resample_metric
 from include.modeling.evaluation.metrics import METRIC_FUNCTIONS, compute_metrics
+from include.modeling.evaluation.metrics.resampled import resample_metric
 from include.use_cases.delay_band import USE_CASE
 
 METRIC_NAMES = sorted(METRICS["multiclass"])
