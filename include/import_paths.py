@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from include.errors import DeclarationError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 
 def import_class(path: str, field: str) -> type[Any]:
@@ -28,6 +28,30 @@ def import_class(path: str, field: str) -> type[Any]:
     DeclarationError
         If the module cannot be imported, or has no such class.
     """
+    named = _import_named(path, field)
+    if not isclass(named):
+        module_name, _, name = path.partition(":")
+        raise DeclarationError(f"{field}: {module_name} has no class {name}")
+    return named
+
+
+def import_function(path: str, field: str) -> Callable[..., Any]:
+    """
+    Return the function that `path` names, as `package.module:function`.
+
+    Raises
+    ------
+    DeclarationError
+        If the module cannot be imported, or has no such function.
+    """
+    named = _import_named(path, field)
+    if isclass(named) or not callable(named):
+        module_name, _, name = path.partition(":")
+        raise DeclarationError(f"{field}: {module_name} has no function {name}")
+    return named  # type: ignore[no-any-return]
+
+
+def _import_named(path: str, field: str) -> Any:
     module_name, _, name = path.partition(":")
     try:
         module = import_module(module_name)
@@ -36,10 +60,18 @@ def import_class(path: str, field: str) -> type[Any]:
         raise DeclarationError(
             f"{field}: {module_name} cannot be imported: {type(error).__name__}: {error}"
         ) from error
-    named = getattr(module, name, None)
-    if not isclass(named):
-        raise DeclarationError(f"{field}: {module_name} has no class {name}")
-    return named
+    return getattr(module, name, None)
+
+
+def require_parameters(function: Callable[..., Any], parameters: tuple[str, ...], field: str) -> None:
+    """Raise DeclarationError unless the function can be called with these positional arguments."""
+    try:
+        signature(function).bind(*parameters)
+    except TypeError as error:
+        name = getattr(function, "__name__", "it")
+        raise DeclarationError(
+            f"{field}: {name} cannot be called as {name}({', '.join(parameters)}): {error}"
+        ) from error
 
 
 def require_constructor(named: type[Any], options: Mapping[str, Any], field: str) -> None:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator
 
+from include.errors import DeclarationError
+from include.import_paths import import_function, require_parameters
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 Task = Literal["binary", "multiclass", "regression", "anomaly"]
 Parameter = Literal["threshold", "k", "quantile"]
@@ -17,6 +21,9 @@ Parameter = Literal["threshold", "k", "quantile"]
 # Of a binary metric of decisions that names no threshold.
 DEFAULT_THRESHOLD = 0.5
 SEPARATOR = ":"
+OWN_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+:[A-Za-z_]\w*")
+# Of the function that an own metric is.
+OWN_PARAMETERS = ("target", "predictions", "weights")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +57,7 @@ MULTICLASS: tuple[Task, ...] = ("multiclass",)
 REGRESSION: tuple[Task, ...] = ("regression",)
 # Of the injected anomalies among the rows.
 ANOMALY: tuple[Task, ...] = ("anomaly",)
+ALL_TASKS = CLASSIFICATION + REGRESSION + ANOMALY
 KINDS: dict[str, MetricKind] = {
     "roc_auc": MetricKind(CLASSIFICATION + ANOMALY, True, highest=1, measured=CLASSIFICATION + ANOMALY),
     "average_precision": MetricKind(CLASSIFICATION + ANOMALY, True, highest=1, measured=BINARY + ANOMALY),
@@ -94,8 +102,42 @@ METRICS: dict[Task, frozenset[str]] = {
 GREATER_IS_BETTER = frozenset(name for name, kind in KINDS.items() if kind.greater_is_better)
 
 
+def is_own(metric: str) -> bool:
+    """Return whether a metric is the import path of a function."""
+    return OWN_PATH.fullmatch(metric) is not None
+
+
+def own_metric(metric: str) -> Callable[..., Any]:
+    """
+    Return the function that an own metric is.
+
+    Raises
+    ------
+    ValueError
+        If there is none, or if it lacks its parameters or `greater_is_better`.
+    """
+    try:
+        function = import_function(metric, "metric")
+        require_parameters(function, OWN_PARAMETERS, "metric")
+    except DeclarationError as error:
+        raise ValueError(str(error)) from error
+    name = metric.rpartition(SEPARATOR)[2]
+    if getattr(function, "greater_is_better", None) not in {True, False}:
+        raise ValueError(f"{metric}: set {name}.greater_is_better = True or False below the function")
+    return function
+
+
+def _kind_of(metric: str) -> MetricKind:
+    if is_own(metric):
+        is_better: bool = own_metric(metric).greater_is_better  # type: ignore[attr-defined]
+        return MetricKind(ALL_TASKS, is_better, lowest=-math.inf)
+    return KINDS[split_metric(metric)[0]]
+
+
 def split_metric(metric: str) -> tuple[str, float | None]:
     """Return the name of a metric, and the number that follows it; None without one."""
+    if is_own(metric):
+        return metric, None
     name, _, number = metric.partition(SEPARATOR)
     return name, float(number) if number else None
 
@@ -108,12 +150,12 @@ def threshold_of(metric: str) -> float:
 
 def is_greater_better(metric: str) -> bool:
     """Return whether a greater value of the metric is better."""
-    return KINDS[split_metric(metric)[0]].greater_is_better
+    return _kind_of(metric).greater_is_better
 
 
 def bounds_of(metric: str) -> tuple[float, float]:
     """Return the least and the greatest value that the metric can have."""
-    kind = KINDS[split_metric(metric)[0]]
+    kind = _kind_of(metric)
     return kind.lowest, kind.highest
 
 
@@ -129,7 +171,7 @@ def require_metrics(metrics: Iterable[str], task: Task, n_classes: int, field: s
     """Raise ValueError if a metric is none of the task's."""
     for metric in metrics:
         name, number = split_metric(metric)
-        kind = KINDS[name]
+        kind = _kind_of(metric)
         if task not in kind.tasks:
             names = ", ".join(sorted(_spell(name, task) for name in KINDS if task in KINDS[name].tasks))
             raise ValueError(f"{field} of a {task} task: unknown {metric}; there are {names}")
@@ -141,10 +183,16 @@ def require_metrics(metrics: Iterable[str], task: Task, n_classes: int, field: s
 
 def _require_metric(metric: str) -> str:
     """Return the metric as it is written everywhere; raise ValueError if there is none of that name."""
+    if is_own(metric):
+        return metric
     name, separator, text = metric.partition(SEPARATOR)
     kind = KINDS.get(name)
     if kind is None:
-        raise ValueError(f"unknown metric {metric}; there are {', '.join(sorted(KINDS))}")
+        names = ", ".join(sorted(KINDS))
+        raise ValueError(
+            f"unknown metric {metric}; there are {names}, and functions of yours, such as "
+            "include.my.metrics:name"
+        )
     if not separator:
         if kind.parameter in {"k", "quantile"}:
             raise ValueError(f"{name} needs its {kind.parameter}: declare {_spell(name, kind.tasks[0])}")

@@ -68,7 +68,8 @@ class UseCase(Declaration):
     rows that is to be flagged; it is set on an estimator with such a parameter.
 
     The use case is judged by `metric`; further `metrics` are measured and shown, such as `f1:0.3`, F1 where a
-    probability of 0.3 is positive.
+    probability of 0.3 is positive, or `include.my.metrics:name`, a function of yours (target, predictions,
+    weights) with an attribute `greater_is_better`.
 
     With `tuning`, `build_model(**parameters)` takes the tuned parameters and has a default for each. `cost`
     is the cost of a wrong prediction. `baseline_by` names columns of the feature view, such as the hour: the

@@ -184,4 +184,8 @@ def _describe_undefined(metric: str, evidence: Evidence, splits: Sequence[str]) 
         for split in splits
         if metric in evidence.undefined.get(split, {})
     ]
-    return f"{metric} is undefined {'; '.join(reasons)}" if reasons else f"{metric} is undefined"
+    return (
+        f"{metric} is undefined {'; '.join(reasons)}"
+        if reasons
+        else f"{metric} is undefined: it is no finite number"
+    )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from include.catalog import catalog, declaration_module
 from include.declarations import Dataset
+from include.declarations.metrics import is_own
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +28,7 @@ def source_digests(use_case: UseCase) -> dict[str, str]:
     Return the SHA-256 of the text of each file that a model of `use_case` is made of, by its path.
 
     These are the modules of the use case, of its feature views and their datasets, of the label, what they
-    import from the rooms of declarations, and the modules and packages in `code`.
+    import from the rooms of declarations, the modules and packages in `code`, and those of own metrics.
     """
     files: set[Path] = set()
     for module in _modules_of(use_case):
@@ -50,6 +51,8 @@ def _modules_of(use_case: UseCase) -> Iterator[ModuleType]:
     yield declaration_module("use_cases", use_case.name)
     for name in use_case.code:
         yield import_module(name)
+    for metric in sorted(filter(is_own, use_case.measured_metrics)):
+        yield import_module(metric.partition(":")[0])
     pending = [*use_case.feature_views, use_case.label.dataset]
     names: set[str] = set()
     while pending:

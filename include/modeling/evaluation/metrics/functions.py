@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn import metrics
 
-from include.declarations.metrics import split_metric, threshold_of
+from include.declarations.metrics import is_own, split_metric, threshold_of
 from include.modeling.evaluation.metrics.decisions import DECISION_METRICS, count_decisions
+from include.modeling.evaluation.metrics.own import measure_own
 from include.modeling.evaluation.metrics.rows import (
     absolute_errors,
     is_among_top,
@@ -134,6 +136,8 @@ METRIC_FUNCTIONS: Mapping[str, MetricFunction] = {
 
 def metric_function(metric: str) -> MetricFunction:
     """Return the function of target (n,) and predictions (n,) or (n, n_classes) that a metric is."""
+    if is_own(metric):
+        return partial(measure_own, metric)
     name, number = split_metric(metric)
     if number is not None and name == "top_k_accuracy":
         k = int(number)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from include.declarations import is_greater_better
-from include.declarations.metrics import split_metric, threshold_of
+from include.declarations.metrics import is_own, split_metric, threshold_of
 from include.errors import DataError, ModelError
 from include.inference.predictions import raw_predictions, round_probabilities
 from include.modeling.evaluation.metrics.functions import metric_function
@@ -149,10 +149,10 @@ def skill_score(metric: str, model: Mapping[str, float], baseline: Mapping[str, 
     """
     Return the model's share of the way from the baseline's metric to the perfect one.
 
-    It is 1 for a perfect model and 0 for one as good as the baseline; None where it is undefined, or too
-    large for a number.
+    It is 1 for a perfect model and 0 for one as good as the baseline; None where it is undefined, too large
+    for a number, or of an own metric, whose perfect value is unknown.
     """
-    if metric not in model or metric not in baseline:
+    if metric not in model or metric not in baseline or is_own(metric):
         return None
     perfect = 1.0 if is_greater_better(metric) else 0.0
     distance = perfect - baseline[metric]

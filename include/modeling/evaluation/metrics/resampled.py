@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from include.declarations.metrics import split_metric, threshold_of
+from include.declarations.metrics import is_own, split_metric, threshold_of
 from include.modeling.evaluation.metrics.decisions import (
     DECISION_METRICS,
     count_decisions,
     divide,
     matthews,
 )
+from include.modeling.evaluation.metrics.own import resample_own
 from include.modeling.evaluation.metrics.rows import (
     absolute_errors,
     is_among_top,
@@ -53,6 +54,8 @@ def resample_metric(metric: str, target: Values, predictions: Values, units: Uni
     units : UnitBootstrap
         Units of the n rows.
     """
+    if is_own(metric):
+        return resample_own(metric, target, predictions, units)
     if predictions.ndim == 2:
         return _resample_multiclass(metric, target, predictions, units)
     name, number = split_metric(metric)

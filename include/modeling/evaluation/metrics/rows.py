@@ -18,8 +18,10 @@ def absolute_errors(target: Values, predictions: Values) -> Values:
 
 
 def relative_errors(target: Values, predictions: Values) -> Values:
-    """Return the distance of each prediction as a share of its target, shape (n,)."""
-    return absolute_errors(target, predictions) / np.abs(target)
+    """Return the distance of each prediction as a share of its target, shape (n,); NaN of a target of 0."""
+    shares: Values = np.full(len(target), np.nan)
+    np.divide(absolute_errors(target, predictions), np.abs(target), out=shares, where=target != 0)
+    return shares
 
 
 def quantile_losses(target: Values, predictions: Values, quantile: float) -> Values:
