@@ -15,6 +15,7 @@ def test_each_declaration_of_a_model_is_hashed():
     digests = source_digests(USE_CASE)
     assert digests.keys() == {
         "include/datasets/arrivals.py", "include/datasets/flights.py", "include/datasets/weather.py",
+        "include/datasets/weather_reports.py", "include/features/airport_weather.py",
         "include/features/flight_features.py", "include/use_cases/flight_delay.py",
     }  # fmt: skip
     path = "include/use_cases/flight_delay.py"
