@@ -108,7 +108,11 @@ def check_monitoring(declared, lake, built, labels):
     """Score the features, and join the labels with the predictions."""
     view = declared.feature_views["order_features"]
     use_case = declared.use_cases["delay"]
-    model = SimpleNamespace(classes=(), predict=lambda rows: rows.iloc[:, 0].to_numpy())
+    model = SimpleNamespace(
+        classes=(),
+        columns=dict.fromkeys(use_case.features, "double"),
+        predict=lambda rows: rows.iloc[:, 0].to_numpy(),
+    )
     scored = score_batch(use_case, declared.spine_of(use_case), model, built, version=3)
     lake.publish("delay_predictions", scored, DAYS, metadata={})
     assert scored[view.entity].tolist() == built[view.entity].tolist()

@@ -53,7 +53,7 @@ def test_a_run_contains_learning_curve_resources_and_notes(site, run_id, registr
     points = registry._client.get_metric_history(run_id, "learning_curve.log_loss.validation")
     assert [point.step for point in points][-1] == run.metrics["iterations"]
     assert points[-1].value == run.metrics["learning_curve.validation"]
-    assert run.tags["airworthy.training.notes"] == "visibility never changes in the 1720 training rows"
+    assert run.tags["airworthy.training.notes"] == "visibility never changes in the 1800 training rows"
     assert run.tags["airworthy.parameters"] == '{"max_iter": 30}'
     assert "learning_curve.png" in {file.path for file in registry._client.list_artifacts(run_id)}
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from include.declarations.metrics import is_own, split_metric, threshold_of
+from include.declarations.metrics import bounds_of, is_own, split_metric, threshold_of
 from include.modeling.evaluation.metrics.decisions import (
     DECISION_METRICS,
     count_decisions,
@@ -71,12 +71,14 @@ def resample_metric(metric: str, target: Values, predictions: Values, units: Uni
 def metric_intervals(
     metrics: Mapping[str, float], target: Values, predictions: Values, units: UnitBootstrap
 ) -> dict[str, tuple[float, float]]:
-    """Return the interval of each metric of these predictions, `CONFIDENCE` between its bounds."""
-    statistics = {name: resample_metric(name, target, predictions, units) for name in metrics}
-    return {
-        name: units.interval(statistics[name], confidence=(1 + CONFIDENCE) / 2, value=value)
-        for name, value in metrics.items()
-    }
+    """Return the interval of each metric of these predictions, `CONFIDENCE` between its possible bounds."""
+    intervals: dict[str, tuple[float, float]] = {}
+    for name, value in metrics.items():
+        statistic = resample_metric(name, target, predictions, units)
+        lower, upper = units.interval(statistic, confidence=(1 + CONFIDENCE) / 2, value=value)
+        lowest, highest = bounds_of(name)
+        intervals[name] = max(lower, lowest), min(upper, highest)
+    return intervals
 
 
 def resample_mean(values: Values, units: UnitBootstrap) -> UnitStatistic:
