@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 COMMAND = (sys.executable, "-m", "include.serving.model_server.explainer")
 # Less than the gateway waits for a response.
 TIMEOUT_S = 8.0
+# The first explanation of a version also loads and compiles. A process that needs more than this is ended.
+MAX_LATENESS_S = 60.0
 MAX_RESPONSE_BYTES = 16 * 1024**2
 NOT_FOUND = 404
 CONFLICT = 409
@@ -68,6 +70,9 @@ class Explanations:
         self._process: asyncio.subprocess.Process | None = None
         # The first line of the process, which it writes once it can explain.
         self._ready: asyncio.Task[bytes] | None = None
+        # The exchange with the process, and when it began; a later request discards an answer that came late.
+        self._exchange: asyncio.Task[bytes] | None = None
+        self._exchange_began = 0.0
 
     async def explain(self, body: bytes, content_type: str) -> dict[str, Any]:
         """
@@ -97,8 +102,10 @@ class Explanations:
         """End the process, if it runs."""
         process = self._process
         self._process = None
-        if self._ready is not None:
-            self._ready.cancel()
+        for task in (self._ready, self._exchange):
+            if task is not None:
+                task.cancel()
+        self._exchange = None
         if process is not None and process.returncode is None:
             process.kill()
             await process.wait()
@@ -143,20 +150,18 @@ class Explanations:
                 # An idle process ends, perhaps just now.
                 answer = await self._ask(line) or await self._ask(line)
         except TimeoutError as error:
-            raise BadRequest(await self._end_late_answer(), UNAVAILABLE) from error
-        except asyncio.CancelledError:
-            await self._end_late_answer()
-            raise
+            raise BadRequest(await self._explain_lateness(), UNAVAILABLE) from error
         if not answer:
             raise BadRequest("The process that explains ended; the server's log says why.", UNAVAILABLE)
         response: dict[str, Any] = json.loads(answer)
         return response
 
-    async def _end_late_answer(self) -> str:
-        """End a process that is computing, whose answer would be taken for the next one; return why."""
-        if self._ready is not None and not self._ready.done():
+    async def _explain_lateness(self) -> str:
+        """Return why there is no answer in time; end a process that has computed for `MAX_LATENESS_S`."""
+        if self._exchange is None or self._exchange.done():
             return "The process that explains is starting. Try again in a few seconds."
-        await self.close()
+        if asyncio.get_running_loop().time() - self._exchange_began > MAX_LATENESS_S:
+            await self.close()
         return f"The explanation took more than {TIMEOUT_S:g} s. Send fewer rows, or try again."
 
     async def _ask(self, line: bytes) -> bytes:
@@ -170,15 +175,26 @@ class Explanations:
                 limit=MAX_RESPONSE_BYTES,
             )
             self._process = process
+            self._exchange = None
             self._ready = asyncio.create_task(_read_line(process))
         first_line = b"" if self._ready is None else await asyncio.shield(self._ready)
-        answer = await _exchange(process, line) if first_line else b""
+        answer = await self._ask_ready(process, line) if first_line else b""
         if not answer:
             await self.close()
         return answer
 
+    async def _ask_ready(self, process: asyncio.subprocess.Process, line: bytes) -> bytes:
+        """Return the response to the line, after that to an earlier request, which nobody awaits any more."""
+        if self._exchange is not None and not await asyncio.shield(self._exchange):
+            return b""
+        self._exchange_began = asyncio.get_running_loop().time()
+        self._exchange = asyncio.create_task(_exchange_lines(process, line))
+        answer = await asyncio.shield(self._exchange)
+        self._exchange = None
+        return answer
 
-async def _exchange(process: asyncio.subprocess.Process, line: bytes) -> bytes:
+
+async def _exchange_lines(process: asyncio.subprocess.Process, line: bytes) -> bytes:
     """Send a line and return the line that answers it; b"" if the process ended."""
     if process.stdin is None:
         return b""

@@ -27,6 +27,8 @@ for line in sys.stdin:
         time.sleep(60)
     if hour == 2:
         sys.exit(1)
+    if hour == 4:
+        time.sleep(1)
     if hour == 3:
         print(json.dumps({"error": "it failed", "status": 500}), flush=True)
         continue
@@ -133,9 +135,27 @@ def test_second_request_at_once_is_refused(server):
     assert refused.json()["error_code"] == "TOO_MANY_REQUESTS"
 
 
-def test_late_explanation_is_ended_and_the_next_is_right(server, monkeypatch):
+def test_late_answer_is_discarded_and_the_process_goes_on(server, monkeypatch):
+    async def run():
+        async with client_of(server) as client:
+            await client.post("/explanations", json=ROWS)
+            process = server.explanations._process
+            monkeypatch.setattr(explanations, "TIMEOUT_S", 0.2)
+            late = await client.post("/explanations", json={"dataframe_records": [ROW | {"hour": 4}] * 2})
+            monkeypatch.setattr(explanations, "TIMEOUT_S", 20.0)
+            after = await client.post("/explanations", json=ROWS)
+            return late, after, process is server.explanations._process
+
+    late, after, is_same = asyncio.run(run())
+    assert late.status_code == 503
+    assert after.json()["explanations"] == [{"version": "1", "rows": 1}]
+    assert is_same
+
+
+def test_too_late_explanation_is_ended_and_the_next_is_right(server, monkeypatch):
     post(server, ROWS)
     monkeypatch.setattr(explanations, "TIMEOUT_S", 3.0)
+    monkeypatch.setattr(explanations, "MAX_LATENESS_S", 1.0)
     late, after = post(server, {"dataframe_records": [ROW | {"hour": 1}]}, ROWS)
     assert late.status_code == 503
     assert "took more than 3 s" in late.json()["message"]
