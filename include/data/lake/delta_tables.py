@@ -15,6 +15,7 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from include.data.lake import dtypes, maintenance, publications, table_reader
 from include.data.lake.commits import COMMIT_TIMEOUT, PendingCommit, TableAppeared, commit_with_retry
+from include.data.lake.paced_batches import pace
 from include.data.lake.partition_columns import HOUR, PartitionSet
 from include.errors import DataError, PartitionMissing, ServiceUnavailable, SettingsError
 from include.partitions import day_of
@@ -294,7 +295,7 @@ class Lake:
             )
         write_deltalake(
             opened,
-            reader,
+            pa.RecordBatchReader.from_batches(reader.schema, pace(reader)),
             mode="overwrite",
             predicate=partitions.predicate(),
             schema_mode="merge",
