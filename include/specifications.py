@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from include.catalog import Catalog
-    from include.declarations import Column, UseCase
+    from include.declarations import Column, Dataset, FeatureView, UseCase
 
 # Field of a snapshot, and of the snapshot in a certificate.
 SPECIFICATION = "specification"
@@ -75,10 +75,10 @@ def certified_specification(
 def _with_personal(specification: Specification, declared: Catalog) -> Specification:
     """Return the specification where each column is personal that was so, or that is declared so today."""
     selection = specification.selection
-    views = [declared.feature_views[name] for name in selection.tables if name in declared.feature_views]
+    tables: dict[str, Dataset | FeatureView] = {**declared.datasets, **declared.feature_views}
     personal: set[tuple[str, str]] = set()
-    for view in views:
-        personal |= {(view.name, column.name) for column in view.columns if column.personal}
+    for table in (tables[name] for name in selection.tables if name in tables):
+        personal |= {(table.name, column.name) for column in table.columns if column.personal}
     if not personal:
         return specification
 

@@ -17,10 +17,15 @@ from include.database.tables import ledger
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
+    from types import UnionType
 
     from sqlalchemy import Connection
 
 FIRST_HASH = ""
+# What is read of an entry, and its type in JSON.
+REQUIRED_COLUMNS: dict[str, type | UnionType] = {
+    "id": int, "at": str, "use_case": str, "event": str, "version": int | None, "evidence": dict | None,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +52,17 @@ class ChainedEntry:
         """Columns of the entry by name."""
         values: dict[str, Any] = json.loads(self.content)
         return values
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether the content is an object with the columns of an entry."""
+        try:
+            values = json.loads(self.content)
+        except ValueError:
+            return False
+        if not isinstance(values, dict) or not REQUIRED_COLUMNS.keys() <= values.keys():
+            return False
+        return all(isinstance(values[name], kind) for name, kind in REQUIRED_COLUMNS.items())
 
 
 def read_chain(connection: Connection, use_case: str) -> list[ChainedEntry]:

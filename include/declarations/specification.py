@@ -166,6 +166,14 @@ class Specification(BaseModel):
     def digest(self) -> str:
         """SHA-256 over all that shapes the model and its judgement; a description or an owner does not."""
         content = self.model_dump(mode="json", exclude={"use_case": set(DESCRIPTIVE_FIELDS)})
+        selection = content["selection"]
+        for view in selection["views"]:
+            for name in DESCRIPTIVE_FIELDS:
+                view.pop(name, None)
+            for column in view["columns"]:
+                column.pop("description", None)
+        for column in selection["columns"].values():
+            column.pop("description", None)
         # Whether values are missing is a property of the rows.
         del content["nullable"]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -9,8 +9,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-from sqlalchemy import select
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+from sqlalchemy import func, select
 
 from include.certificates.certificate import verify_signature
 from include.certificates.keys import trusted_key_ids
@@ -58,6 +58,14 @@ class AuditFile(BaseModel):
     certificates: dict[int, str]
     missing: dict[int, str] = {}
     keys: dict[str, str]
+
+    @field_validator("entries")
+    @classmethod
+    def _has_readable_entries(cls, entries: tuple[ChainedEntry, ...]) -> tuple[ChainedEntry, ...]:
+        for number, entry in enumerate(entries):
+            if not entry.is_readable:
+                raise ValueError(f"entry {number} holds no entry of a ledger: {entry.content[:80]}")
+        return entries
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +212,9 @@ def stack_faults(connection: Connection, use_case: str, earlier: AuditFile | Non
         )
     )
     if champion is not None:
-        promotion = champion_at(connection, use_case, datetime.now(UTC))
+        # The database's clock stamps the entries.
+        now = connection.execute(select(func.clock_timestamp())).scalar_one()
+        promotion = champion_at(connection, use_case, now)
         recorded = promotion["version"] if promotion else None
         if recorded != champion:
             faults.append(
@@ -251,8 +261,13 @@ def _registrations(entries: Iterable[ChainedEntry]) -> dict[int, str]:
 
 
 def _registration_faults(file: AuditFile, certificates: dict[int, Certificate]) -> list[str]:
-    faults = []
-    for version, digest in _registrations(file.entries).items():
+    registrations = _registrations(file.entries)
+    faults = [
+        f"version {version} has a certificate, but no entry says that it was registered: the entry was "
+        "removed, or the task `register` has not ended"
+        for version in sorted(certificates.keys() - registrations.keys())
+    ]
+    for version, digest in registrations.items():
         if version not in file.certificates.keys() | file.missing.keys():
             faults.append(f"the certificate of version {version} is not in the file")
         elif version in certificates and certificates[version].model_digest != digest:

@@ -50,7 +50,9 @@ def verify_ledger(
 
     earlier = audit_file.read_audit_file(against) if against else None
     results = []
-    with connect_to_database().connect() as connection:
+    # One view of the database: a promotion in between is no fault.
+    engine = connect_to_database().execution_options(isolation_level="REPEATABLE READ")
+    with engine.connect() as connection:
         notes = audit_file.stack_notes(connection)
         for name in [model] if model else audit_file.ledger_names(connection):
             file = audit_file.export_audit_file(

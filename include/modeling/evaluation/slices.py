@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from include.declarations import RATES
-from include.modeling.evaluation.metrics import metric_function, undefined_metrics
+from include.modeling.evaluation.metrics import explain_undefined, metric_function, undefined_metrics
 from include.modeling.evaluation.metrics.resampled import resample_mean, resample_metric
 
 if TYPE_CHECKING:
@@ -180,8 +181,11 @@ def metrics_by_slice(metrics: Sequence[str], use_case: UseCase, rows: SlicedRows
             if metric in undefined:
                 item |= {"value": None, "why": undefined[metric]}
             elif len(where) >= minimum:
-                statistic = resample_metric(metric, target, predictions, rows.units_of(where))
                 value = float(metric_function(metric)(target, predictions))
-                item |= {"value": value, "spread": rows.spread(statistic)}
+                if math.isfinite(value):
+                    statistic = resample_metric(metric, target, predictions, rows.units_of(where))
+                    item |= {"value": value, "spread": rows.spread(statistic)}
+                else:
+                    item |= {"value": None, "why": explain_undefined(use_case, metric, predictions, target)}
             items.append(item)
     return items

@@ -22,15 +22,16 @@ from include.serving.model_server.logged_requests import (
 from include.settings import settings
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection
+    from collections.abc import Awaitable, Callable, Collection, Coroutine
 
     from include.inference.scoring_protocol import Rows
 
 COMMAND = (sys.executable, "-m", "include.serving.model_server.explainer")
 # Less than the gateway waits for a response.
 TIMEOUT_S = 8.0
-# The first explanation of a version also loads and compiles. A process that needs more than this is ended.
-MAX_LATENESS_S = 60.0
+# The first explanation of a version also loads and compiles. A process that needs more than this to start, or
+# to explain, is ended.
+MAX_COMPUTING_S = 60.0
 MAX_RESPONSE_BYTES = 16 * 1024**2
 NOT_FOUND = 404
 CONFLICT = 409
@@ -70,9 +71,8 @@ class Explanations:
         self._process: asyncio.subprocess.Process | None = None
         # The first line of the process, which it writes once it can explain.
         self._ready: asyncio.Task[bytes] | None = None
-        # The exchange with the process, and when it began; a later request discards an answer that came late.
+        # The exchange with the process; a later request discards an answer that came late.
         self._exchange: asyncio.Task[bytes] | None = None
-        self._exchange_began = 0.0
 
     async def explain(self, body: bytes, content_type: str) -> dict[str, Any]:
         """
@@ -150,18 +150,15 @@ class Explanations:
                 # An idle process ends, perhaps just now.
                 answer = await self._ask(line) or await self._ask(line)
         except TimeoutError as error:
-            raise BadRequest(await self._explain_lateness(), UNAVAILABLE) from error
+            raise BadRequest(self._explain_lateness(), UNAVAILABLE) from error
         if not answer:
             raise BadRequest("The process that explains ended; the server's log says why.", UNAVAILABLE)
         response: dict[str, Any] = json.loads(answer)
         return response
 
-    async def _explain_lateness(self) -> str:
-        """Return why there is no answer in time; end a process that has computed for `MAX_LATENESS_S`."""
+    def _explain_lateness(self) -> str:
         if self._exchange is None or self._exchange.done():
             return "The process that explains is starting. Try again in a few seconds."
-        if asyncio.get_running_loop().time() - self._exchange_began > MAX_LATENESS_S:
-            await self.close()
         return f"The explanation took more than {TIMEOUT_S:g} s. Send fewer rows, or try again."
 
     async def _ask(self, line: bytes) -> bytes:
@@ -176,7 +173,7 @@ class Explanations:
             )
             self._process = process
             self._exchange = None
-            self._ready = asyncio.create_task(_read_line(process))
+            self._ready = _read_in_time(_read_line(process), process)
         first_line = b"" if self._ready is None else await asyncio.shield(self._ready)
         answer = await self._ask_ready(process, line) if first_line else b""
         if not answer:
@@ -187,11 +184,25 @@ class Explanations:
         """Return the response to the line, after that to an earlier request, which nobody awaits any more."""
         if self._exchange is not None and not await asyncio.shield(self._exchange):
             return b""
-        self._exchange_began = asyncio.get_running_loop().time()
-        self._exchange = asyncio.create_task(_exchange_lines(process, line))
+        self._exchange = _read_in_time(_exchange_lines(process, line), process)
         answer = await asyncio.shield(self._exchange)
         self._exchange = None
         return answer
+
+
+def _read_in_time(
+    reading: Coroutine[Any, Any, bytes], process: asyncio.subprocess.Process
+) -> asyncio.Task[bytes]:
+    """Return the task that reads; the process is killed if it takes longer than `MAX_COMPUTING_S`."""
+    task = asyncio.create_task(reading)
+    deadline = asyncio.get_running_loop().call_later(MAX_COMPUTING_S, _end_if_running, process)
+    task.add_done_callback(lambda _: deadline.cancel())
+    return task
+
+
+def _end_if_running(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is None:
+        process.kill()
 
 
 async def _exchange_lines(process: asyncio.subprocess.Process, line: bytes) -> bytes:
@@ -207,7 +218,13 @@ async def _exchange_lines(process: asyncio.subprocess.Process, line: bytes) -> b
 
 
 async def _read_line(process: asyncio.subprocess.Process) -> bytes:
-    return b"" if process.stdout is None else await process.stdout.readline()
+    if process.stdout is None:
+        return b""
+    try:
+        return await process.stdout.readline()
+    # The line is longer than `MAX_RESPONSE_BYTES`; its rest must not be taken for the next answer.
+    except ValueError:
+        return b""
 
 
 def _request_id(body: bytes) -> str | None:

@@ -82,6 +82,29 @@ def test_writing_role_can_only_append(admin, writer, role, statement):
     assert reasons_and_faults(writer) == (["too slow"], [])
 
 
+def test_function_of_the_writing_role_never_runs_as_owner(admin, writer, role):
+    migrate.upgrade_as_admin(admin, role)
+    with writer.begin() as connection:
+        connection.execute(text(
+            "CREATE FUNCTION hashtextextended(text, int) RETURNS bigint LANGUAGE plpgsql AS "
+            "$$ BEGIN RAISE 'taken over by %', current_user; END $$"
+        ))  # fmt: skip
+    write(writer, "too slow")
+    assert reasons_and_faults(writer) == (["too slow"], [])
+
+
+def test_chosen_id_of_an_entry_is_replaced(admin, writer, role):
+    migrate.upgrade_as_admin(admin, role)
+    with writer.begin() as connection:
+        connection.execute(text(
+            "INSERT INTO ledger (id, use_case, event, actor, reason) OVERRIDING SYSTEM VALUE "
+            "VALUES (9000000000000000000, 'model', 'decided', 'ann', 'first')"
+        ))  # fmt: skip
+    for reason in ("second", "third"):
+        write(writer, reason)
+    assert reasons_and_faults(writer) == (["first", "second", "third"], [])
+
+
 def test_writing_role_uses_and_creates_other_tables(admin, writer, role):
     migrate.upgrade_as_admin(admin, role)
     with writer.begin() as connection:

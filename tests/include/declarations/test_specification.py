@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
+from include import specifications
 from include.catalog import catalog
 from include.declarations import Threshold
 from include.declarations.specification import Specification
@@ -52,6 +54,37 @@ def test_digest_ignores_what_makes_no_other_model():
     assert specified(drift=FLIGHT_DELAY.drift.model_copy(update={"window_days": 99})).digest == base
     assert specified().with_missing({"carrier"}).digest == base
     assert specified(gates=(Threshold(metric="roc_auc", minimum=0.9),)).digest != base
+
+
+def test_digest_ignores_descriptions_of_views_and_columns():
+    specification = specified()
+    content = specification.model_dump(mode="json")
+    for view in content["selection"]["views"]:
+        view["owner"] = "else"
+        for column in view["columns"]:
+            column["description"] = "another"
+    for column in content["selection"]["columns"].values():
+        column["description"] = "another"
+    assert Specification.read(content).digest == specification.digest
+    content["selection"]["columns"]["distance"]["dtype"] = "integer"
+    assert Specification.read(content).digest != specification.digest
+
+
+def test_column_of_a_dataset_that_is_personal_today_is_protected():
+    specification = specified()
+    selection = specification.selection
+    spine = replace(selection.spine, table="flights")
+    origins = {**selection.origins, "carrier": selection.origins["carrier"]._replace(table="flights")}
+    sent = specification.model_copy(update={"selection": replace(selection, spine=spine, origins=origins)})
+    columns = tuple(
+        column.model_copy(update={"personal": column.name == "carrier"})
+        for column in DECLARED.datasets["flights"].columns
+    )
+    flights = DECLARED.datasets["flights"].model_copy(update={"columns": columns})
+    today = replace(DECLARED, datasets={**DECLARED.datasets, "flights": flights})
+    protected = specifications._with_personal(sent, today)
+    assert protected.selection.columns["carrier"].personal
+    assert not protected.selection.columns["distance"].personal
 
 
 def test_policies_of_release_and_monitoring_are_todays():

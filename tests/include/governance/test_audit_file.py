@@ -103,9 +103,26 @@ def test_change_of_an_exported_file_is_found(export, change, message):
 
 
 def test_cut_tail_is_found_by_the_newest_certificate(database, export):
-    tamper(database, "DELETE FROM ledger WHERE id >= 2")
+    tamper(database, "DELETE FROM ledger WHERE id > (SELECT min(id) FROM ledger)")
+    anchor, registration = verify_audit_file(export()).faults
+    assert anchor.startswith("the certificate of version 2 names the entry")
+    assert registration.startswith("version 2 has a certificate, but no entry says that it was registered")
+
+
+def test_removed_registration_of_the_newest_version_is_found(database, export):
+    tamper(database, "DELETE FROM ledger WHERE version = 2")
     (fault,) = verify_audit_file(export()).faults
-    assert fault.startswith("the certificate of version 2 names the entry")
+    assert fault.startswith("version 2 has a certificate, but no entry")
+
+
+@pytest.mark.parametrize("content", ["x", "{}", "[]", '{"id": "1"}'])
+def test_unreadable_entry_of_a_file_is_refused(export, tmp_path, content):
+    exported = json.loads(export().model_dump_json())
+    exported["entries"][1]["content"] = content
+    path = tmp_path / "export.json"
+    path.write_text(json.dumps(exported))
+    with pytest.raises(DataError, match="entry 1 holds no entry of a ledger"):
+        read_audit_file(path)
 
 
 def test_certificates_of_another_key_are_not_trusted(export, tmp_path):

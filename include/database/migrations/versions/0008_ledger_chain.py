@@ -16,19 +16,18 @@ CONTENT = (
     "'reason', {row}.reason, 'evidence', {row}.evidence, 'dedup_key', {row}.dedup_key)::text"
 )
 HASH = "encode(sha256(convert_to({previous} || chr(10) || {content}, 'UTF8')), 'hex')"
-# The function runs as its owner, so that the writing role needs no right to the sequence.
+# The function runs as its owner, so that the writing role needs no right to the sequence. It finds only
+# functions of PostgreSQL: one that the writing role made would run as the owner, too.
 CHAIN_ENTRY = """
 CREATE FUNCTION chain_ledger_entry() RETURNS trigger LANGUAGE plpgsql
-SECURITY DEFINER SET search_path = {schema}, pg_temp AS $$
+SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    last ledger%ROWTYPE;
+    last {schema}.ledger%ROWTYPE;
 BEGIN
     PERFORM pg_advisory_xact_lock(hashtextextended('airworthy/ledger/' || NEW.use_case, 0));
-    SELECT * INTO last FROM ledger WHERE use_case = NEW.use_case ORDER BY id DESC LIMIT 1;
-    -- The id was drawn before the lock: of two waiting entries the later one may have the smaller id.
-    IF last.id >= NEW.id THEN
-        NEW.id := nextval(pg_get_serial_sequence('ledger', 'id'));
-    END IF;
+    SELECT * INTO last FROM {schema}.ledger WHERE use_case = NEW.use_case ORDER BY id DESC LIMIT 1;
+    -- An id that was drawn before the lock, or chosen, may be out of order.
+    NEW.id := nextval(pg_get_serial_sequence('{schema}.ledger', 'id'));
     NEW.at := clock_timestamp();
     NEW.previous_hash := coalesce(last.hash, '');
     NEW.hash := {hash};

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -58,4 +59,7 @@ def resample_own(metric: str, target: Values, predictions: Values, units: UnitBo
 
 def _measure_drawn(metric: str, target: Values, predictions: Values, counts: Values) -> float:
     drawn = counts > 0
+    # A resample of days may have no row of a slice.
+    if not drawn.any():
+        return math.nan
     return measure_own(metric, target[drawn], predictions[drawn], counts[drawn])

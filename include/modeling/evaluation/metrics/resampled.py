@@ -134,8 +134,10 @@ def _resample_median(target: Values, predictions: Values, units: UnitBootstrap) 
     values = absolute_errors(target, predictions)
     steps = np.unique(values)
     if len(steps) > MAX_STEPS:
-        medians = pd.Series(values).groupby(units.codes).median()
-        between = values[(values >= medians.min()) & (values <= medians.max())]
+        by_unit = pd.Series(values).groupby(units.codes)
+        lowest = by_unit.quantile(0.5, interpolation="lower").min()
+        highest = by_unit.quantile(0.5, interpolation="higher").max()
+        between = values[(values >= lowest) & (values <= highest)]
         steps = np.unique(np.quantile(between, np.linspace(0, 1, MAX_STEPS)))
     positions = np.clip(np.searchsorted(steps, values, "left"), 0, len(steps) - 1)
     cells = positions * units.count + units.codes

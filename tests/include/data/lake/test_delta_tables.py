@@ -13,7 +13,6 @@ from deltalake import DeltaTable, write_deltalake
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from include.data.lake import delta_tables
 from include.data.lake.delta_tables import Lake
 from include.data.lake.dtypes import TIMESTAMP, to_frame
 from include.data.lake.partition_columns import with_partition_columns
@@ -46,19 +45,6 @@ def test_frame_is_read_as_it_was_published(lake):
     lake.publish("things", frame, [ONE, TWO], metadata={})
     read = lake.read("things").sort_values("id", ignore_index=True)[list(frame.columns)]
     pd.testing.assert_frame_equal(read, frame)
-
-
-def test_published_rows_wait_for_the_writer(lake, monkeypatch):
-    paced = []
-
-    def pace(batches):
-        for batch in batches:
-            paced.append(batch.num_rows)
-            yield batch
-
-    monkeypatch.setattr(delta_tables, "pace", pace)
-    lake.publish("things", table_of([ONE]), [ONE], metadata={})
-    assert sum(paced) == len(lake.read("things")) == 2
 
 
 def test_extreme_values_are_read_to_the_bit(lake):

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import time
+from datetime import date
 from types import SimpleNamespace
 
+import pandas as pd
 import pyarrow as pa
 import pytest
 
-from include.data.lake import paced_batches
+from include.data.lake import delta_tables, paced_batches
 from include.data.lake.paced_batches import pace
 
 BATCHES = [pa.record_batch({"x": [number]}) for number in range(3)]
@@ -44,3 +46,18 @@ def test_memory_of_others_delays_but_does_not_stop(memory, monkeypatch):
     began = time.monotonic()
     assert list(pace(iter(BATCHES), max_bytes=10)) == BATCHES
     assert time.monotonic() - began >= 0.15
+
+
+def test_published_rows_wait_for_the_writer(tmp_path, monkeypatch):
+    paced = []
+
+    def pace_and_count(batches):
+        for batch in batches:
+            paced.append(batch.num_rows)
+            yield batch
+
+    monkeypatch.setattr(delta_tables, "pace", pace_and_count)
+    day = date(2013, 1, 1)
+    frame = pd.DataFrame({"x": [1.0, 2.0], "_airworthy_day": pd.Series([str(day)] * 2, dtype=object)})
+    delta_tables.Lake(str(tmp_path)).publish("things", frame, [day], metadata={})
+    assert sum(paced) == 2

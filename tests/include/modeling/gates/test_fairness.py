@@ -12,6 +12,7 @@ from include.modeling.evaluation import slices as slicing
 from include.modeling.evaluation.evidence import Measurement
 from include.modeling.gates.fairness import FairnessGate, slice_ratio
 from include.use_cases.air_time import USE_CASE as AIR_TIME
+from tests.include.modeling.evaluation.metrics import own_metrics
 from tests.include.modeling.gates.conftest import EVIDENCE, minutes, sound
 
 RATES = ("selection_rate", "true_positive_rate", "false_positive_rate")
@@ -229,3 +230,13 @@ def test_class_missing_in_a_slice_is_said_in_words(verdict_of):
     reason = verdict_of(gate, rows=rows).reason
     assert "roc_auc of EWR is undefined: none of the" in reason
     assert "rows is above 15" in reason
+
+
+def test_own_metric_that_is_undefined_in_a_slice_is_said(verdict_of):
+    def rows(frame):
+        target = frame["_airworthy_target"].where(frame["origin"] != "EWR", 0)
+        return frame.assign(_airworthy_target=target)
+
+    hits = f"{own_metrics.__name__}:hits"
+    gate = Fairness(column="origin", metrics=(hits,), maximum_gap=0.5)
+    assert f"{hits} of EWR is undefined" in verdict_of(gate, rows=rows).reason

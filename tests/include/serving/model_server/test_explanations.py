@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import sys
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -155,10 +156,32 @@ def test_late_answer_is_discarded_and_the_process_goes_on(server, monkeypatch):
 def test_too_late_explanation_is_ended_and_the_next_is_right(server, monkeypatch):
     post(server, ROWS)
     monkeypatch.setattr(explanations, "TIMEOUT_S", 3.0)
-    monkeypatch.setattr(explanations, "MAX_LATENESS_S", 1.0)
+    monkeypatch.setattr(explanations, "MAX_COMPUTING_S", 4.0)
     late, after = post(server, {"dataframe_records": [ROW | {"hour": 1}]}, ROWS)
     assert late.status_code == 503
     assert "took more than 3 s" in late.json()["message"]
+    assert after.json()["explanations"] == [{"version": "1", "rows": 1}]
+
+
+def test_hung_process_is_killed_though_no_request_follows(server, monkeypatch):
+    async def run():
+        async with client_of(server) as client:
+            await client.post("/explanations", json=ROWS)
+            monkeypatch.setattr(explanations, "TIMEOUT_S", 0.2)
+            monkeypatch.setattr(explanations, "MAX_COMPUTING_S", 0.4)
+            await client.post("/explanations", json={"dataframe_records": [ROW | {"hour": 1}]})
+            return await asyncio.wait_for(server.explanations._process.wait(), 20)
+
+    assert asyncio.run(run()) == -signal.SIGKILL
+
+
+def test_too_long_answer_is_refused_and_the_next_is_right(server, monkeypatch):
+    monkeypatch.setattr(explanations, "MAX_RESPONSE_BYTES", 100)
+    rows = '"rows": len(asked["rows"])'
+    long = ECHO.replace(rows, '"rows": "x" * 500 if hour == 5 else len(asked["rows"])')
+    monkeypatch.setattr(explanations, "COMMAND", (sys.executable, "-c", long))
+    refused, after = post(server, {"dataframe_records": [ROW | {"hour": 5}]}, ROWS)
+    assert refused.status_code == 503
     assert after.json()["explanations"] == [{"version": "1", "rows": 1}]
 
 

@@ -141,6 +141,14 @@ def test_median_of_many_errors_is_resampled_closely():
     assert statistic(weights)[0] == pytest.approx(expected, rel=2e-3)
 
 
+def test_median_of_many_errors_of_a_single_day_is_resampled():
+    target, _, predictions, _ = rows("regression", n_rows=500)
+    day = UnitBootstrap.of_days(np.zeros(500, dtype=int))
+    statistic = resample_metric("median_absolute_error", target, predictions, day)
+    expected = metrics.median_absolute_error(target, predictions)
+    assert statistic(np.ones((1, 1)))[0] == pytest.approx(expected, rel=2e-2)
+
+
 @pytest.mark.parametrize("metric", ["f1", "precision", "recall", "balanced_accuracy", "matthews_corrcoef"])
 def test_resample_without_a_class_is_left_out(metric):
     target = np.array([0.0, 0, 0, 1, 1, 0])

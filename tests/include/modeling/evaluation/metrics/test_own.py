@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from pydantic import ValidationError
@@ -53,6 +55,18 @@ def test_gain_has_the_direction_of_the_function(scored):
     Threshold(metric=ERROR, maximum=-1)
     with pytest.raises(ValidationError, match="is better the greater it is"):
         Threshold(metric=HITS, maximum=1)
+
+
+def test_resample_without_rows_of_a_slice_is_undefined(scored):
+    target, predictions, _, days = scored
+    one_day = days.codes == 2
+    units = UnitBootstrap.of_days(days.codes)
+    of_slice = replace(units, codes=units.codes[one_day])
+    statistic = resample_metric(ERROR, target[one_day], predictions[one_day], of_slice)
+    weights = np.zeros((2, 6))
+    weights[0, 2] = 1
+    error = np.abs(target - predictions)[one_day].mean()
+    np.testing.assert_allclose(statistic(weights), [error, np.nan])
 
 
 def test_own_metric_may_be_undefined_in_words():
