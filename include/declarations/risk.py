@@ -69,7 +69,7 @@ class ReviewedUseCase(Protocol):
 
     @property
     def task(self) -> Task:
-        """Binary, multiclass or regression."""
+        """Binary, multiclass, regression or anomaly."""
 
     @property
     def metric(self) -> Metric:
@@ -85,7 +85,7 @@ class ReviewedUseCase(Protocol):
 
 
 class RiskLimits(Declaration):
-    """RiskLimits of the standard gates of one level."""
+    """Limits of the standard gates of one level of risk."""
 
     severity: Literal["block", "warn"]
     confidence: float = Field(gt=0.5, lt=1)
@@ -113,7 +113,8 @@ class StandardRobustness(Gate):
     Rows with missing values, unseen texts and a little noise are predicted, within the declared range.
 
     Missing values are tried in columns that have some in the training rows, noise of 1 % of the deviation in
-    numbers; noise flips at most `maximum_flips` of the decisions.
+    numbers; noise flips at most `maximum_flips` of the decisions. A prediction of a regression flips if it
+    moves by more than a tenth of the standard deviation of the training target.
     """
 
     kind: Literal["robustness"] = "robustness"

@@ -78,11 +78,9 @@ class UseCase(Declaration):
     determine the label in the data is refused; `allowed_determinants` names those that are known in time,
     each with the reason, which its certificate states. `code` names further modules and packages that the
     model is made of, as they are imported; they are packaged with the model, as the module of its
-    declaration is.
+    declaration is. `requirements` are the packages of the estimator, such as `xgboost>=2`: they must be
+    installed, and are recorded with each model. `resources` are those of the tasks that fit or load a model.
     `risk` is what a wrong prediction can do; standard gates follow from it.
-    declaration is. `requirements` are the packages of the
-    estimator, such as `xgboost>=2`: they must be installed, and are recorded with each model. `resources` are
-    those of the tasks that fit or load a model.
     """
 
     name: Name

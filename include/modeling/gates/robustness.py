@@ -31,10 +31,11 @@ if TYPE_CHECKING:
 UNSEEN = "never seen in training"
 # Distance of an extreme value, in ranges of the training rows.
 EXTREME_RANGES = 10
-
-
 # Noise of the standard gate, as a part of a column's standard deviation.
 NOISE = 0.01
+# Change of a prediction of a regression that is a flip of the standard gate, as a part of the standard
+# deviation of the training target.
+FLIP_SHARE = 0.1
 
 
 class Perturbation(NamedTuple):
@@ -134,8 +135,11 @@ class StandardRobustnessGate(RobustnessGate):
 
     def measure(self, context: EvaluationContext) -> Measurement:
         """Return what perturbations change that follow from the training rows."""
-        columns = perturbed_columns(context.train.frame[list(self.use_case.features)])
-        self.declared = self.declared.model_copy(update=columns)
+        changes = perturbed_columns(context.train.frame[list(self.use_case.features)])
+        if self.use_case.task == "regression":
+            # Of a constant target, there is no tolerance, and nothing flips.
+            changes["tolerance"] = FLIP_SHARE * float(np.std(context.train.target)) or None
+        self.declared = self.declared.model_copy(update=changes)
         return super().measure(context)
 
 

@@ -14,6 +14,8 @@ from pathlib import Path
 from shutil import which
 from typing import TYPE_CHECKING
 
+from filelock import FileLock
+
 from include.errors import SettingsError
 from include.modeling.registry.provenance import REPOSITORY, lock_hash
 
@@ -85,16 +87,10 @@ def past_environment(
         _git(repository, "worktree", "add", "--detach", str(folder), commit)
         try:
             lock = folder / LOCK
-            if hashlib.sha256(lock.read_bytes()).hexdigest() != certificate.lock_hash:
-                raise SettingsError(
-                    f"{LOCK} of the commit {commit} is not the certified one, "
-                    f"{certificate.lock_hash[:12]}…: the version was trained in another environment. "
-                    "Use --here with that environment."
-                )
-            version = certificate.environment.get("python", "")
+            version = _require_environment(certificate, lock)
             yield PastEnvironment(folder, (install or install_lock)(lock, version, environments))
         finally:
-            _git(repository, "worktree", "remove", "--force", str(folder))
+            _git(repository, "worktree", "remove", "--force", str(folder), check=False)
 
 
 def install_lock(lock: Path, python_version: str, environments: Path) -> Path:
@@ -111,11 +107,13 @@ def install_lock(lock: Path, python_version: str, environments: Path) -> Path:
         return Path(sys.executable)
     folder = environments / f"{digest[:16]}-{python_version}"
     python = folder / "bin" / "python"
-    if (folder / COMPLETE).exists():
-        return python
-    _uv("venv", "--clear", "--python", python_version, str(folder))
-    _uv("pip", "sync", "--python", str(python), str(lock))
-    (folder / COMPLETE).touch()
+    environments.mkdir(parents=True, exist_ok=True)
+    # Of two processes, one installs, and the other one finds what is installed.
+    with FileLock(f"{folder}.lock", fallback_to_soft=False):
+        if not (folder / COMPLETE).exists():
+            _uv("venv", "--clear", "--python", python_version, str(folder))
+            _uv("pip", "sync", "--python", str(python), str(lock))
+            (folder / COMPLETE).touch()
     return python
 
 
@@ -131,6 +129,23 @@ def _require_commit(certificate: Certificate, repository: Path) -> str:
         raise SettingsError(f"{repository} is no Git repository: run this in a clone of the project.")
     if _git(repository, "cat-file", "-e", f"{version}^{{commit}}", check=False).returncode:
         raise SettingsError(f"The repository {repository} has no commit {version}: fetch it.")
+    return version
+
+
+def _require_environment(certificate: Certificate, lock: Path) -> str:
+    """Return the certified version of Python, if the commit's lock is the certified one."""
+    remedy = "Use --here with the environment of the training."
+    if not lock.is_file():
+        commit = certificate.code_version
+        raise SettingsError(f"The commit {commit} has no {LOCK}: what was installed is unknown. {remedy}")
+    if hashlib.sha256(lock.read_bytes()).hexdigest() != certificate.lock_hash:
+        raise SettingsError(
+            f"{LOCK} of the commit {certificate.code_version} is not the certified one, "
+            f"{certificate.lock_hash[:12]}…: the version was trained in another environment. {remedy}"
+        )
+    version = certificate.environment.get("python", "")
+    if not version:
+        raise SettingsError(f"The certificate names no version of Python. {remedy}")
     return version
 
 

@@ -39,17 +39,25 @@ def fail_run(tracking: Tracking, run_id: str, task: str, error: BaseException) -
         log.warning("The MLflow run %s could not be ended as FAILED.", run_id, exc_info=True)
 
 
-def reopen_run(tracking: Tracking, run_id: str) -> None:
-    """Set a run that an earlier try ended as FAILED back to RUNNING, without the tags of the failure."""
+def reopen_run(tracking: Tracking, run_id: str) -> bool:
+    """
+    Set a run that an earlier try ended as FAILED back to RUNNING, without the tags of the failure.
+
+    Returns
+    -------
+    bool
+        Whether it had ended as FAILED.
+    """
     client = MlflowClient(tracking_uri=tracking.uri)
     with translate_mlflow_errors(tracking.uri):
         run = client.get_run(run_id)
         if run.info.status != "FAILED":
-            return
+            return False
         for tag in (FAILED_TASK, FAILED_REASON):
             if tag in run.data.tags:
                 client.delete_tag(run_id, tag)
         client.update_run(run_id, status="RUNNING")
+    return True
 
 
 def _running_children(tracking: Tracking, run_id: str) -> list[str]:

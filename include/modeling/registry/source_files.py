@@ -81,19 +81,28 @@ def _module_files(module: ModuleType) -> list[Path]:
 def _imported_files(path: Path) -> Iterator[Path]:
     """Yield the files in the rooms of declarations that a file imports, also those inside of functions."""
     for node in ast.walk(ast.parse(path.read_bytes())):
-        names: list[str] = []
-        if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module is not None and not node.level:
-            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-        for name in names:
-            file = REPOSITORY.joinpath(*name.split(".")).with_suffix(".py")
-            if file.is_file() and file.is_relative_to(REPOSITORY / "include") and _is_declared(file):
-                yield file
+        for location in _imported_locations(node, path):
+            module = location.with_suffix(".py")
+            if module.is_file() and _is_declared(module):
+                yield module
+            elif (location / "__init__.py").is_file() and _is_declared(location):
+                yield from sorted(location.rglob("*.py"))
 
 
-def _is_declared(file: Path) -> bool:
-    return any(file.is_relative_to(room) for room in DECLARATION_ROOMS)
+def _imported_locations(node: ast.AST, path: Path) -> Iterator[Path]:
+    """Yield where the modules and packages of an import of the file `path` would be, without a suffix."""
+    if isinstance(node, ast.Import):
+        yield from (REPOSITORY.joinpath(*alias.name.split(".")) for alias in node.names)
+    elif isinstance(node, ast.ImportFrom):
+        # One dot is the folder of the file, each further one the folder above.
+        base = path.parents[node.level - 1] if node.level else REPOSITORY
+        base = base.joinpath(*(node.module or "").split("."))
+        yield from (base, *(base / alias.name for alias in node.names))
+
+
+def _is_declared(location: Path) -> bool:
+    """Return whether a module or package lies within a room of declarations; a whole room does not."""
+    return any(room in location.parents for room in DECLARATION_ROOMS)
 
 
 def _shown_path(path: Path) -> str:

@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from airflow.sdk import BaseOperator, BaseOperatorLink
+from airflow.sdk.exceptions import AirflowSkipException
 
 from airworthy import run_context
 from airworthy.hooks.airworthy_database import AirworthyDatabaseHook
@@ -41,18 +42,26 @@ Execute = TypeVar("Execute", bound="Callable[[Any, Context], Any]")
 
 def fails_run(execute: Execute) -> Execute:
     """
-    Decorate `execute` of a `ModelOperator`: whatever it raises, the MLflow run ends as FAILED.
+    Decorate a task of a `ModelOperator`: whatever it raises, the MLflow run ends as FAILED.
 
-    A refusal by the gates is a result, not a failure: its run has ended as FINISHED.
+    A run that an earlier try ended as FAILED is opened again first. A refusal by the gates is a result, not a
+    failure: its run ends as FINISHED. A task that is skipped has not failed either.
     """
 
     @wraps(execute)
     def wrapper(operator: ModelOperator, context: Context) -> Any:
-        from include.modeling.registry.run_outcome import fail_run
+        from include.modeling.registry.run_outcome import fail_run, reopen_run
 
+        run_id = (operator.candidate or {}).get("run_id", "")
         try:
-            return execute(operator, context)
-        except GateFailed:
+            is_reopened = bool(run_id) and reopen_run(operator.mlflow.registry, run_id)
+            try:
+                return execute(operator, context)
+            except GateFailed:
+                if is_reopened:
+                    operator.mlflow.registry.finish(run_id)
+                raise
+        except (GateFailed, AirflowSkipException):
             raise
         except BaseException as error:
             run_id = (operator.candidate or {}).get("run_id")

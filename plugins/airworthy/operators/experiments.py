@@ -26,9 +26,9 @@ class MlflowOperator(BaseOperator):
     """
     Base class: the connections to MLflow and to the locks of the airworthy database.
 
-    :param mlflow_conn_id: the connection to MLflow :param airworthy_conn_id: the connection to the airworthy
-    database; None does without locks, so that concurrent
-        attempts may create an object twice
+    :param mlflow_conn_id: the connection to MLflow
+    :param airworthy_conn_id: the connection to the airworthy database; None does without locks, so that
+        concurrent attempts may create an object twice
     """
 
     operator_extra_links: Collection[BaseOperatorLink] = (MlflowPageLink(),)

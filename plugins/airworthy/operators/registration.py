@@ -36,11 +36,12 @@ class RegisterModelOperator(ModelOperator):
             task_id="register", use_case="flight_delay", snapshot=…, candidate=…, evidence=…
         )
 
-    :param use_case: a declared use case :param snapshot: what `TakeSnapshotOperator` returned (templated)
-    :param candidate: what `TrainModelOperator` returned (templated) :param evidence: what
-    `EvaluateModelOperator` returned (templated) :param approvals: what `CandidateApprovalOperator` returned
-    (templated); without approvals, a candidate with
-        an inconclusive blocking gate is refused
+    :param use_case: a declared use case
+    :param snapshot: what `TakeSnapshotOperator` returned (templated)
+    :param candidate: what `TrainModelOperator` returned (templated)
+    :param evidence: what `EvaluateModelOperator` returned (templated)
+    :param approvals: what `CandidateApprovalOperator` returned (templated); without approvals, a candidate
+        with an inconclusive blocking gate is refused
     """
 
     template_fields: Sequence[str] = (*ModelOperator.template_fields, "approvals")
@@ -51,17 +52,20 @@ class RegisterModelOperator(ModelOperator):
         self.approvals: Any = approvals
         self.card_url = ""
 
-    @fails_run
     def execute(self, context: Context) -> int:
         """Register the candidate and return its version."""
+        if run_context.experiment(context) is not None:
+            raise AirflowSkipException("An experiment is not registered.")
+        return self._register(context)
+
+    @fails_run
+    def _register(self, context: Context) -> int:
         from include.database.ledger import Entry, append
         from include.modeling import gates
         from include.modeling.evaluation.evidence import Evidence
         from include.modeling.registration import model_card, register
         from include.modeling.registry.provenance import current_provenance
 
-        if run_context.experiment(context) is not None:
-            raise AirflowSkipException("An experiment is not registered.")
         candidate = self.candidate_trained()
         evidence = Evidence(**self.evidence)
         approvals = self.approvals or ()
@@ -100,6 +104,8 @@ class RegisterModelOperator(ModelOperator):
         )
         with self.engine.begin() as connection:
             append(connection, entry)
+        # An earlier try may have failed, and this one opened the run again.
+        self.mlflow.registry.finish(candidate.run_id)
         return version
 
     def _ledger_hash(self) -> str:
@@ -128,15 +134,19 @@ class RegisterModelOperator(ModelOperator):
         return True
 
     def _require_passed(self, context: Context, verdicts: Sequence[Verdict], evidence: Evidence) -> None:
-        """Record in the ledger if the candidate does not pass, and raise GateFailed."""
+        """
+        Record the verdicts of a new comparison; if the candidate does not pass, raise GateFailed.
+
+        A refusal is recorded in the ledger first. The files that are signed are those of this comparison.
+        """
         from include.modeling.registration import register
 
         candidate = self.candidate_trained()
+        with self.workspace() as site:
+            register.record_verdicts(site, candidate, verdicts, evidence)
         try:
             register.require_passed(candidate, verdicts)
         except GateFailed as refusal:
-            with self.workspace() as site:
-                register.record_verdicts(site, candidate, verdicts, evidence)
             plain_verdicts = [asdict(verdict) for verdict in verdicts]
             self.record_refusal(context, str(refusal), {"run_id": candidate.run_id, "gates": plain_verdicts})
             raise

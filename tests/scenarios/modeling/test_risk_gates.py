@@ -64,6 +64,19 @@ def test_regression_has_the_gates_that_suit_it():
     assert "fail" not in {outcomes["robustness"], outcomes["overfitting_r2"]}
 
 
+def test_jumpy_regression_fails_by_its_risk():
+    def jumpy(frame):
+        # A part of a mile changes the prediction by hours.
+        return minutes(frame) + 500 * ((frame["distance"] * 50).round() % 2)
+
+    gates = (Threshold(metric="mae", maximum=900),)
+    limits = {"task": "regression", "prediction_range": (0, 9000), "risk": risk()}
+    for function, outcome in ((jumpy, "fail"), (minutes, "pass")):
+        verdicts = {verdict.gate: verdict for verdict in verdicts_of(gates, function, **limits)}
+        assert verdicts["robustness"].outcome == outcome, verdicts["robustness"].reason
+        assert ("noise in distance flips" in verdicts["robustness"].reason) is (outcome == "fail")
+
+
 def test_perturbations_follow_from_the_training_rows():
     train = pd.DataFrame(
         {"text": ["a", "b", None], "number": [1.0, np.nan, 3.0], "whole": [1, 2, 3], "same": [2.0, 2.0, 2.0]}

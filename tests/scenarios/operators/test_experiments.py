@@ -62,6 +62,12 @@ def test_experiment_is_compared_and_not_registered(flown, database, registry, ch
         approval.execute(run)
     with pytest.raises(AirflowSkipException, match="not registered"):
         RegisterModelOperator(task_id="register", **made).execute(run)
+    (trained,) = [
+        trained
+        for trained in registry.search_runs(challenged.name)
+        if trained.info.run_id == made["candidate"]["run_id"]
+    ]
+    assert trained.info.status == "FINISHED"
     with database.connect() as connection:
         assert ledger.ledger_entries(connection, challenged.name) == before
 

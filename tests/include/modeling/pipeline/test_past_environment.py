@@ -2,16 +2,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
+import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 from include.errors import SettingsError
+from include.modeling.pipeline import past_environment as past_environment_module
 from include.modeling.pipeline.past_environment import install_lock, past_environment
 from include.modeling.registry.provenance import REPOSITORY
+from tests.conftest import wait_until
 
 # The command line of the old commit: it writes what it was called with.
 COMMAND = """
@@ -83,6 +87,7 @@ def test_command_runs_with_the_code_of_the_commit(repository, signed, tmp_path):
         ({"code_version": "abc-dirty"}, "'abc-dirty', which is no commit"),
         ({"code_version": "unknown"}, "Use --here"),
         ({"lock_hash": "1" * 64}, "is not the certified one"),
+        ({"environment": {}}, "names no version of Python"),
     ],
 )
 def test_version_that_cannot_be_had_is_named(repository, signed, tmp_path, change, message):
@@ -117,3 +122,42 @@ def test_installed_packages_are_used_again(tmp_path):
     folder.mkdir()
     (folder / "complete").touch()
     assert install_lock(lock, "3.11.7", tmp_path) == folder / "bin" / "python"
+
+
+def test_commit_without_a_lock_is_named(repository, signed, tmp_path):
+    git(repository, "rm", "--quiet", "requirements.txt")
+    git(repository, "commit", "--quiet", "-m", "no lock")
+    signed.code_version = git(repository, "rev-parse", "HEAD")
+    with (
+        pytest.raises(SettingsError, match=r"has no requirements\.txt"),
+        past_environment(signed, tmp_path, repository=repository, install=install),
+    ):
+        pytest.fail("it cannot be had")
+
+
+def test_removed_worktree_does_not_hide_the_result(repository, signed, tmp_path):
+    with past_environment(signed, tmp_path, repository=repository, install=install) as past:
+        shutil.rmtree(past.folder)
+        git(repository, "worktree", "prune")
+
+
+def test_two_installations_of_a_lock_become_one(tmp_path, monkeypatch):
+    lock = tmp_path / "requirements.txt"
+    lock.write_text("other==1\n")
+    commands = []
+    started = threading.Event()
+
+    def run(*arguments):
+        commands.append(arguments[0])
+        if arguments[0] == "venv":
+            Path(arguments[-1]).mkdir()
+            started.set()
+            # The other thread waits for the lock meanwhile, or installs too.
+            wait_until(lambda: len(commands) > 1 or other.is_alive(), 10, "the other installation")
+
+    monkeypatch.setattr(past_environment_module, "_uv", run)
+    other = threading.Thread(target=lambda: started.wait(10) and install_lock(lock, "3.11.7", tmp_path))
+    other.start()
+    install_lock(lock, "3.11.7", tmp_path)
+    other.join(10)
+    assert commands == ["venv", "pip"]

@@ -55,3 +55,21 @@ def test_shared_modules_and_code_are_hashed_too(team, tmp_path, monkeypatch):
         "include/use_cases/rentals.py", "include/use_cases/_shared.py", "include/use_cases/_deeper.py",
         "pricing/__init__.py", "pricing/rates.py",
     }  # fmt: skip
+
+
+def test_relative_imports_and_packages_are_hashed_too(team):
+    (team / "rentals.py").write_text(
+        "from . import _shared\nfrom .rates import day\nimport include.use_cases"
+    )
+    (team / "rates").mkdir()
+    (team / "rates" / "__init__.py").write_text("")
+    (team / "rates" / "day.py").write_text("from .. import _above")
+    (team / "_above.py").write_text("from ...outside import other")
+    (team / "__init__.py").write_text("")
+    (team.parent / "__init__.py").write_text("")
+    (team.parent / "outside.py").write_text("")
+    digests = source_digests(USE_CASE.model_copy(update={"name": "rentals"}))
+    own = {path.removeprefix("include/use_cases/") for path in digests if not path.startswith("/")}
+    assert own == {
+        "rentals.py", "_shared.py", "_deeper.py", "_above.py", "rates/__init__.py", "rates/day.py",
+    }  # fmt: skip

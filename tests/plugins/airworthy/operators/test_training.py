@@ -288,25 +288,3 @@ def test_plain_class_is_trained(flown, database, registry, use_case, context, mo
     made = run_until_evaluation(use_case, run)
     gate(use_case, run, **made)
     assert register(use_case, run, **made) == 1
-
-
-def test_candidate_is_compared_with_the_champion_that_serves(
-    flown, database, registry, use_case, declare, context
-):
-    first = context({"run_id": "manual__1"})
-    made = run_until_evaluation(use_case, first)
-    gate(use_case, first, **made)
-    later = context({"run_id": "manual__2"})
-    declare(small(use_case.name, gates=(Improvement(metric="roc_auc"),)))
-    made_later = run_until_evaluation(use_case, later)
-    assert made_later["evidence"]["champion"] is None
-    promote(database, use_case, register(use_case, first, **made))
-    assert register(use_case, first, **made) == 1
-    with pytest.raises(GateFailed, match=r"improvement_roc_auc: inconclusive: .*on champion 1"):
-        register(use_case, later, **made_later)
-    assert [entry["event"] for entry in events(database, use_case)] == [
-        "refused",
-        "promoted",
-        "staged",
-        "registered",
-    ]
