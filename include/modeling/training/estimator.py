@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from include.declarations import UseCase
 
-    FitArguments = dict[str, npt.NDArray[np.float64]]
+    FitArguments = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,11 +112,13 @@ def transform_features(estimator: Any, rows: pd.DataFrame) -> Any:
 def n_iterations(estimator: Any) -> int | None:
     """Return the number of rounds of a fitted estimator; None if it has no rounds."""
     last = final_estimator(estimator)
-    for name in ("best_iteration_", "n_iter_", "n_estimators_"):
+    for name in ("best_iteration_", "n_iter_", "n_estimators_", "tree_count_"):
         value = getattr(last, name, None)
         if isinstance(value, int) and value > 0:
             return value
-    return None
+    # XGBoost counts from 0, and has this after early stopping only.
+    best = getattr(last, "best_iteration", None)
+    return best + 1 if isinstance(best, int) else None
 
 
 def _is_random_state(name: str) -> bool:
@@ -192,11 +194,28 @@ def _fit_with_early_stopping(
             callbacks=[early_stopping(patience, verbose=False)],
             **arguments,
         )
+    elif has_fit_parameter(last, "eval_set"):
+        arguments |= _patience_argument(use_case, last, patience)
+        last.fit(rows, train[TARGET], eval_set=[(validation_rows, validation_target)], **arguments)
     else:
-        raise DeclarationError(
-            f"training.early_stopping of {use_case.name}: {type(last).__name__} cannot stop on validation "
-            "days. HistGradientBoosting and LightGBM can; leave it out for others."
-        )
+        raise _early_stopping_error(use_case, last)
+
+
+def _patience_argument(use_case: UseCase, last: Any, patience: int) -> dict[str, Any]:
+    """Set `early_stopping_rounds` of an estimator as XGBoost's, or return it for a fit as CatBoost's."""
+    if has_fit_parameter(last, "early_stopping_rounds"):
+        return {"early_stopping_rounds": patience}
+    if "early_stopping_rounds" not in last.get_params():
+        raise _early_stopping_error(use_case, last)
+    last.set_params(early_stopping_rounds=patience)
+    return {}
+
+
+def _early_stopping_error(use_case: UseCase, last: Any) -> DeclarationError:
+    return DeclarationError(
+        f"training.early_stopping of {use_case.name}: {type(last).__name__} cannot stop on validation "
+        "days. HistGradientBoosting, LightGBM, XGBoost and CatBoost can; leave it out for others."
+    )
 
 
 def _convergence_notes(caught: list[warnings.WarningMessage]) -> tuple[str, ...]:

@@ -109,8 +109,9 @@ def learning_curve(
     train_sample = _sample(train, use_case.training.seed)
     validation_sample = _sample(validation, use_case.training.seed)
     curve = _curve_by_round(use_case, estimator, train_sample, validation_sample)
-    if curve is None and hasattr(estimator, "get_params"):
-        curve = _curve_by_rows(use_case, estimator, train, train_sample, validation_sample)
+    unfitted = _unfitted(estimator)
+    if curve is None and unfitted is not None:
+        curve = _curve_by_rows(use_case, (estimator, unfitted), train, train_sample, validation_sample)
     if curve is None or not np.isfinite([*curve.train, *curve.validation]).all():
         return None
     return curve
@@ -147,9 +148,20 @@ def _curve_by_round(
     return LearningCurve(use_case.metric, "rounds", steps, *curves)
 
 
+def _unfitted(estimator: Any) -> Any | None:
+    """Return an unfitted copy; None of an estimator that cannot be cloned."""
+    if not hasattr(estimator, "get_params"):
+        return None
+    try:
+        return clone(estimator)
+    # CatBoost's with cat_features: the constructor changes its arguments.
+    except (RuntimeError, TypeError):
+        return None
+
+
 def _curve_by_rows(
     use_case: UseCase,
-    estimator: Any,
+    estimators: tuple[Any, Any],
     train: pd.DataFrame,
     train_sample: pd.DataFrame,
     validation_sample: pd.DataFrame,
@@ -163,10 +175,11 @@ def _curve_by_rows(
         train_values.append(_evaluate(use_case, fitted, fitted_sample))
         validation_values.append(_evaluate(use_case, fitted, validation_sample))
 
+    estimator, unfitted = estimators
     for share in ROW_SHARES:
         rows = _share_of(train, share, use_case)
         if use_case.task == "regression" or rows[TARGET].nunique() == train[TARGET].nunique():
-            fitted = fit_estimator(use_case, clone(estimator), rows, validation_sample).estimator
+            fitted = fit_estimator(use_case, clone(unfitted), rows, validation_sample).estimator
             add_step(len(rows), fitted, _sample(rows, use_case.training.seed))
     add_step(len(train), estimator, train_sample)
     return LearningCurve(use_case.metric, "rows", tuple(steps), tuple(train_values), tuple(validation_values))

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from sklearn.base import BaseEstimator
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
@@ -81,6 +82,49 @@ def test_early_stopping_uses_the_validation_rows(flights):
         for rows in (validation, inverted)
     ]
     assert rounds[1] < rounds[0]
+
+
+class Booster(BaseEstimator):
+    """An estimator with the `eval_set` of XGBoost, and its patience among the parameters."""
+
+    def __init__(self, early_stopping_rounds=None):
+        self.early_stopping_rounds = early_stopping_rounds
+
+    def fit(self, rows, target, eval_set=None):
+        ((_, validation_target),) = eval_set
+        self.fitted_with_ = (self.early_stopping_rounds, len(validation_target))
+        self.best_iteration = 4
+        return self
+
+
+class BoosterByFit(BaseEstimator):
+    """An estimator with the `eval_set` of CatBoost, and its patience an argument of the fit."""
+
+    def fit(self, rows, target, eval_set=None, early_stopping_rounds=None):
+        ((_, validation_target),) = eval_set
+        self.fitted_with_ = (early_stopping_rounds, len(validation_target))
+        self.tree_count_ = 5
+        return self
+
+
+class Impatient(BaseEstimator):
+    """An estimator with an `eval_set` that it cannot stop by."""
+
+    def fit(self, rows, target, eval_set=None):
+        return self
+
+
+@pytest.mark.parametrize("booster", [Booster, BoosterByFit])
+def test_booster_with_an_eval_set_gets_its_patience(flights, booster):
+    validation = flights(days=2)
+    fitted = fit_estimator(with_training(early_stopping=7), booster(), flights(days=5), validation)
+    assert fitted.estimator.fitted_with_ == (7, len(validation))
+    assert fitted.iterations == 5
+
+
+def test_booster_without_patience_is_refused(flights):
+    with pytest.raises(DeclarationError, match="Impatient cannot stop on validation days"):
+        fit_estimator(with_training(early_stopping=7), Impatient(), flights(days=2), flights(days=1))
 
 
 def test_weights_and_early_stopping_can_be_combined(flights):

@@ -92,6 +92,22 @@ def test_a_curve_by_rows_costs_less_than_half_a_fit(rows):
     assert sum(row_counts[1:]) < len(train) / 2
 
 
+class Stubborn(LogisticRegression):
+    """An estimator that cannot be cloned, since its constructor changes an argument."""
+
+    def __init__(self, columns=()):
+        super().__init__()
+        self.columns = list(columns)
+
+
+def test_estimator_that_cannot_be_cloned_has_no_curve(rows):
+    train, validation = rows
+    estimator = make_pipeline(
+        FunctionTransformer(lambda frame: frame[["hour"]].fillna(0)), Stubborn(columns=("hour",))
+    ).fit(train, train["_airworthy_target"])
+    assert learning_curve(USE_CASE, estimator, train, validation) is None
+
+
 def test_without_validation_rows_there_is_no_curve(rows):
     train, validation = rows
     model = piped(LogisticRegression()).fit(train[FEATURES], train["_airworthy_target"])
