@@ -21,12 +21,12 @@ from airworthy.timetables import (
     PublishedHourTimetable,
     PublishedPartitionTimetable,
 )
-from airworthy.ui import reports
+from airworthy.ui.app import airworthy_app
 from include.settings import settings
 
 
 class AirworthyPlugin(AirflowPlugin):
-    """Register task links, timetables, the application that serves reports, and MLflow's menu entry."""
+    """Register task links, timetables, the pages of the fleet, and entries of the menu."""
 
     name = "airworthy"
     operator_extra_links = [
@@ -42,12 +42,10 @@ class AirworthyPlugin(AirflowPlugin):
     ]
     timetables = [LandingTimetable, PublishedPartitionTimetable, PublishedHourTimetable]
     partition_mappers = [DayMapper]
-    fastapi_apps = [{"name": "airworthy", "app": reports.reports_app, "url_prefix": "/airworthy"}]
+    fastapi_apps = [{"name": "airworthy", "app": airworthy_app, "url_prefix": "/airworthy"}]
+    # Relative, so that they are right behind a proxy. MLflow refuses to be framed.
     external_views = [
-        {
-            "name": "Models",
-            "href": f"http://127.0.0.1:{settings().mlflow_port}/#/models",
-            "url_route": "models",
-            "category": "browse",
-        }
+        {"name": "Models", "href": "airworthy/", "url_route": "models", "category": "browse"},
+        {"name": "Model data", "href": "airworthy/tables", "url_route": "model-data", "category": "browse"},
+        {"name": "MLflow", "href": f"{settings().mlflow_uri}/#/models", "category": "browse"},
     ]

@@ -1,14 +1,15 @@
-"""Web application that serves the lake's reports (data docs, drift) to users logged in to Airflow."""
+"""Reports of the lake (data docs, drift, profiles), for users logged in to Airflow."""
 
 from __future__ import annotations
 
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from fastapi import APIRouter, Depends, HTTPException, Response
 
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+from airflow.api_fastapi.auth.managers.models.resource_details import AccessView
+from airflow.api_fastapi.core_api.security import requires_access_view
 
-    from fastapi import FastAPI
+from airworthy.hooks.lake import LakeHook
+from include.errors import DataError
+from include.storage.reports import read_report
 
 # Reports contain data from outside: the browser must not let them send requests or read cookies.
 HEADERS = {
@@ -17,35 +18,15 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
 }
 
-
-@cache
-def _build_app() -> FastAPI:
-    from fastapi import Depends, FastAPI, HTTPException, Response
-
-    from airflow.api_fastapi.auth.managers.models.resource_details import AccessView
-    from airflow.api_fastapi.core_api.security import requires_access_view
-
-    from airworthy.hooks.lake import LakeHook
-    from include.errors import DataError
-    from include.storage import reports
-
-    app = FastAPI(title="Airworthy", docs_url=None, redoc_url=None, openapi_url=None)
-    require_login = Depends(requires_access_view(AccessView.WEBSITE))
-
-    @app.get("/reports/{path:path}", dependencies=[require_login])
-    def report(path: str) -> Response:
-        hook = LakeHook()
-        try:
-            page = reports.read_report(hook.uri, hook.storage_options, path)
-        except DataError as error:
-            raise HTTPException(404, str(error)) from error
-        return Response(page, media_type="text/html", headers=HEADERS)
-
-    return app
+router = APIRouter(dependencies=[Depends(requires_access_view(AccessView.WEBSITE))], include_in_schema=False)
 
 
-async def reports_app(
-    scope: dict[str, Any], receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Any]
-) -> None:
-    """ASGI entry point; builds the application at the first request, so that loading the plugin is fast."""
-    await _build_app()(scope, receive, send)
+@router.get("/reports/{path:path}")
+def report(path: str) -> Response:
+    """Return a page of the lake's reports."""
+    hook = LakeHook()
+    try:
+        content = read_report(hook.uri, hook.storage_options, path)
+    except DataError as error:
+        raise HTTPException(404, str(error)) from error
+    return Response(content, media_type="text/html", headers=HEADERS)

@@ -1,0 +1,263 @@
+"""
+Panels of a model's page. To add one, write a function that reads it, and a line in `PANELS`.
+
+A panel reads the database only, so that each of them answers in milliseconds; the page loads each by itself,
+and a panel that cannot be read does not hide the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence  # noqa: TC003  the application reads the annotations
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import select, text
+
+from include.database.ledger import ledger_entries
+from include.database.tables import ledger, monitoring_result
+from include.fleet.charts import Chart
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sqlalchemy import Connection
+
+MAX_ENTRIES = 50
+MAX_CHECKS = 60
+
+_COUNT_REQUESTS = text("""
+SELECT version, role, count(*) AS requests,
+       count(*) FILTER (WHERE status >= 500) AS failed,
+       count(*) FILTER (WHERE status BETWEEN 400 AND 499) AS refused,
+       percentile_cont(0.5) WITHIN GROUP (ORDER BY latency_ms) AS p50,
+       percentile_cont(0.99) WITHIN GROUP (ORDER BY latency_ms) AS p99
+FROM inference_log
+WHERE use_case = :use_case AND received_at >= clock_timestamp() - interval '1 hour'
+GROUP BY version, role ORDER BY version DESC, role
+""")
+
+_COUNT_MINUTES = text("""
+WITH counted AS (
+  SELECT date_trunc('minute', received_at) AS minute, version, role, count(*) AS requests
+  FROM inference_log
+  WHERE use_case = :use_case AND received_at >= clock_timestamp() - interval '1 hour'
+  GROUP BY minute, version, role
+)
+SELECT minute, version, role, coalesce(requests, 0) AS requests
+FROM generate_series(date_trunc('minute', clock_timestamp() - interval '59 minutes'),
+                     date_trunc('minute', clock_timestamp()), interval '1 minute') AS minute
+CROSS JOIN (SELECT DISTINCT version, role FROM counted) AS line
+LEFT JOIN counted USING (minute, version, role)
+ORDER BY minute, version, role
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class PanelContent:
+    """A table, a note above it, and charts below; times are datetimes with a zone, shares 0 to 1."""
+
+    columns: tuple[str, ...] = ()
+    rows: Sequence[tuple[Any, ...]] = ()
+    note: str = ""
+    charts: tuple[Chart, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """A part of a model's page: `live` panels are read again every few seconds."""
+
+    name: str
+    title: str
+    read: Callable[[Connection, str], PanelContent]
+    live: bool = False
+
+
+def read_traffic(connection: Connection, use_case: str) -> PanelContent:
+    """Return the requests of the last hour by version and role."""
+    parameters = {"use_case": use_case}
+    counts = connection.execute(_COUNT_REQUESTS, parameters).all()
+    if not counts:
+        return PanelContent(note="No request in the last hour.")
+    total = sum(row.requests for row in counts if row.role != "shadow")
+    rows = [
+        (
+            f"version {row.version}",
+            row.role,
+            row.requests,
+            "" if row.role == "shadow" or not total else f"{row.requests / total:.1%}",
+            row.failed,
+            row.refused,
+            f"{row.p50:.1f}",
+            f"{row.p99:.1f}",
+        )
+        for row in counts
+    ]
+    columns = ("version", "role", "requests", "share", "failed", "refused", "p50 ms", "p99 ms")
+    minutes = connection.execute(_COUNT_MINUTES, parameters).all()
+    lines: dict[str, list[float | None]] = {}
+    for row in minutes:
+        lines.setdefault(f"{row.version} {row.role}", []).append(row.requests)
+    chart = Chart("requests a minute", sorted({row.minute for row in minutes}), lines)
+    note = "Copies to a shadow are not returned to callers and are no part of the share."
+    return PanelContent(columns, rows, note, (chart,))
+
+
+def read_timeline(connection: Connection, use_case: str) -> PanelContent:
+    """Return the newest entries of the ledger, newest first."""
+    entries = ledger_entries(connection, use_case, limit=MAX_ENTRIES)
+    if not entries:
+        return PanelContent(note="Nothing has been decided yet: the first training registers a version.")
+    columns = ("at", "event", "version", "by", "reason")
+    rows = [
+        (entry["at"], entry["event"], entry["version"], entry["actor"], entry["reason"]) for entry in entries
+    ]
+    return PanelContent(columns, rows)
+
+
+def read_gates(connection: Connection, use_case: str) -> PanelContent:
+    """Return the gates of the version that was trained last."""
+    query = (
+        select(ledger)
+        .where(ledger.c.use_case == use_case, ledger.c.event.in_(("registered", "refused")))
+        .order_by(ledger.c.id.desc())
+        .limit(1)
+    )
+    entry = connection.execute(query).mappings().first()
+    if entry is None:
+        return PanelContent(note="No version has been judged yet.")
+    gates: list[Mapping[str, Any]] = entry["evidence"].get("gates", [])
+    rows = [
+        (
+            gate["gate"],
+            gate["outcome"],
+            gate["severity"],
+            gate["reason"],
+            describe_figures(gate.get("figures")),
+        )
+        for gate in gates
+    ]
+    version = "" if entry["version"] is None else f" version {entry['version']}"
+    note = f"{entry['event'].capitalize()}{version} on {entry['at']:%Y-%m-%d %H:%M} UTC: {entry['reason']}"
+    return PanelContent(("gate", "outcome", "severity", "reason", "figures"), rows, note)
+
+
+def read_drift(connection: Connection, use_case: str) -> PanelContent:
+    """Return each feature's verdict in the last monitoring run, and the share that drifted over time."""
+    checks = _read_checks(connection, use_case, "drift")
+    if not checks:
+        return PanelContent(note="Monitoring has not run yet.")
+    at, version, newest = checks[-1]
+    columns = newest.get("columns") or {}
+    rows = sorted(
+        ((name, "drift" if drifted else "no drift") for name, drifted in columns.items()),
+        key=lambda row: (row[1] != "drift", row[0]),
+    )
+    outcome = str(newest.get("outcome", "")).replace("_", " ")
+    note = f"{outcome} of version {version} on {at:%Y-%m-%d %H:%M} UTC: {newest.get('reason', '')}"
+    return PanelContent(("feature", "verdict"), rows, note, (_chart(checks, "drifted share", ("share",)),))
+
+
+def read_quality(connection: Connection, use_case: str) -> PanelContent:
+    """Return the quality by labels that have landed, and how many have."""
+    checks = _read_checks(connection, use_case, "quality")
+    if not checks:
+        return PanelContent(note="Monitoring has not run yet.")
+    columns = ("checked", "version", "outcome", "labelled", "completeness", "skill", "reason")
+    rows = [
+        (
+            at,
+            version,
+            quality.get("outcome", ""),
+            quality.get("labelled", 0),
+            _share(quality.get("completeness")),
+            _figure_text(quality.get("skill")),
+            quality.get("reason", ""),
+        )
+        for at, version, quality in reversed(checks)
+    ]
+    chart = _chart(checks, "skill and share of labels", ("skill", "completeness"))
+    note = "Skill is 1 for a perfect model and 0 for one that is no better than a constant."
+    return PanelContent(columns, rows, note, (chart,))
+
+
+def read_service(connection: Connection, use_case: str) -> PanelContent:
+    """Return availability, latency and the error budget that is left."""
+    checks = _read_checks(connection, use_case, "service")
+    if not checks:
+        return PanelContent(note="Monitoring has not run yet.")
+    columns = ("checked", "version", "outcome", "requests", "failed", "availability", "p99 ms", "budget left")
+    rows = [
+        (
+            at,
+            version,
+            service.get("outcome", ""),
+            service.get("requests", 0),
+            service.get("failed", 0),
+            _share(service.get("availability"), digits=3),
+            _figure_text(service.get("latency_p99")),
+            _share(service.get("budget_left")),
+        )
+        for at, version, service in reversed(checks)
+    ]
+    charts = (_chart(checks, "budget left", ("budget_left",)), _chart(checks, "p99 in ms", ("latency_p99",)))
+    return PanelContent(columns, rows, "", charts)
+
+
+def read_decisions(connection: Connection, use_case: str) -> PanelContent:
+    """Return the decisions of the last monitoring runs, newest first."""
+    checks = _read_checks(connection, use_case, "decision")
+    if not checks:
+        return PanelContent(note="Monitoring has not run yet.")
+    rows = [
+        (at, version, decision.get("action", ""), decision.get("reason", ""))
+        for at, version, decision in reversed(checks)
+    ]
+    return PanelContent(("checked", "version", "decision", "reason"), rows)
+
+
+PANELS: tuple[Panel, ...] = (
+    Panel("traffic", "Traffic now", read_traffic, live=True),
+    Panel("timeline", "Release timeline", read_timeline, live=True),
+    Panel("gates", "Gates of the last training", read_gates),
+    Panel("service", "Service level", read_service),
+    Panel("quality", "Quality by labels", read_quality),
+    Panel("drift", "Drift", read_drift),
+    Panel("decisions", "Decisions of monitoring", read_decisions),
+)
+
+
+def describe_figures(figures: Mapping[str, Any] | None) -> str:
+    """Return the single figures of a gate as text, without its lists and tables."""
+    single = {name: value for name, value in (figures or {}).items() if isinstance(value, int | float | str)}
+    return ", ".join(f"{name} {_figure_text(value)}" for name, value in list(single.items())[:8])
+
+
+def _read_checks(connection: Connection, use_case: str, part: str) -> list[tuple[Any, int, dict[str, Any]]]:
+    """Return time, version and the figures of one part of the last monitoring runs, oldest first."""
+    table = monitoring_result.c
+    query = (
+        select(table.at, table.version, table.figures[part].label("part"))
+        .where(table.use_case == use_case)
+        .order_by(table.id.desc())
+        .limit(MAX_CHECKS)
+    )
+    rows = connection.execute(query).all()
+    return [(row.at, row.version, row.part) for row in reversed(rows) if row.part]
+
+
+def _chart(checks: Sequence[tuple[Any, int, dict[str, Any]]], label: str, names: tuple[str, ...]) -> Chart:
+    lines: dict[str, list[float | None]] = {name: [] for name in names}
+    for _, _, part in checks:
+        for name, values in lines.items():
+            values.append(part.get(name))
+    return Chart(label, [at for at, _, _ in checks], lines)
+
+
+def _share(value: float | None, *, digits: int = 0) -> str:
+    return "" if value is None else f"{value:.{digits}%}"
+
+
+def _figure_text(value: object) -> str:
+    if value is None:
+        return ""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

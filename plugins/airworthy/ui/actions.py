@@ -1,0 +1,40 @@
+"""What a person can do on a model's page: each action is a run of a DAG, with the user's own rights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """
+    A button of a model's page: it triggers the DAG `<model>_<dag>` as the user who is logged in.
+
+    With `needs_reason` the DAG has a parameter `reason`; `conf` are its other parameters. `needs` says of
+    which models the button is shown: `declared`, those with a `champion`, or with a `challenger`.
+    """
+
+    name: str
+    label: str
+    dag: str
+    help: str
+    needs: str
+    needs_reason: bool = False
+    conf: Mapping[str, str] = field(default_factory=dict)
+
+
+ACTIONS: tuple[Action, ...] = (
+    Action("retrain", "Retrain", "training", "Train a version on the newest data.", "declared"),
+    Action(
+        "roll_back",
+        "Roll back",
+        "rollback",
+        "Make the previous champion the champion again, and end a rollout.",
+        "champion",
+        needs_reason=True,
+    ),
+)

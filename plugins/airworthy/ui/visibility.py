@@ -1,0 +1,90 @@
+"""What a user may see: the models and tables whose DAGs Airflow's auth manager lets them read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+from fastapi import Depends, HTTPException
+
+from airflow.api_fastapi.app import get_auth_manager
+from airflow.api_fastapi.core_api.security import get_user
+
+from airworthy.hooks.airworthy_database import AirworthyDatabaseHook
+from include.catalog import catalog
+from include.fleet import overview, tables
+from include.fleet.panels import PANELS, Panel, PanelContent
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from include.fleet.overview import FleetEntry
+    from include.fleet.tables import TableRow
+
+# A request without a login gets 401.
+User = Annotated[Any, Depends(get_user)]
+
+
+def database() -> Engine:
+    """Return the engine of the connection `airworthy_db`."""
+    return AirworthyDatabaseHook().engine
+
+
+def readable_dags(dag_ids: set[str], user: Any) -> set[str]:
+    """Return the ids that the user may read, as Airflow's auth manager decides."""
+    return get_auth_manager().filter_authorized_dag_ids(dag_ids=dag_ids, user=user, method="GET")
+
+
+def visible_fleet(user: Any) -> list[FleetEntry]:
+    """Return the models whose training DAG the user may read, by name."""
+    with database().connect() as connection:
+        entries = overview.read_fleet(connection, catalog().use_cases)
+    readable = readable_dags({training_dag(entry.name) for entry in entries}, user)
+    return [entry for entry in entries if training_dag(entry.name) in readable]
+
+
+def visible_model(name: str, user: Any) -> FleetEntry:
+    """
+    Return a model.
+
+    Raises
+    ------
+    HTTPException
+        404 if there is no model of this name, or the user may not see it.
+    """
+    entries = []
+    if readable_dags({training_dag(name)}, user):
+        with database().connect() as connection:
+            entries = overview.read_fleet(connection, catalog().use_cases, {name})
+    if not entries:
+        raise HTTPException(404, f"There is no model {name}, or your roles do not show it.")
+    return entries[0]
+
+
+def read_panel(name: str, panel: str, user: Any) -> tuple[Panel, PanelContent]:
+    """
+    Return a panel of a model's page and what it shows.
+
+    Raises
+    ------
+    HTTPException
+        404 if there is no such model or panel for the user.
+    """
+    visible_model(name, user)
+    panels = {existing.name: existing for existing in PANELS}
+    if panel not in panels:
+        raise HTTPException(404, f"There is no panel {panel}; one of {', '.join(panels)}.")
+    with database().connect() as connection:
+        return panels[panel], panels[panel].read(connection, name)
+
+
+def visible_tables(user: Any) -> list[TableRow]:
+    """Return the datasets and feature views whose DAG the user may read, by name."""
+    with database().connect() as connection:
+        rows = tables.read_tables(connection, catalog())
+    readable = readable_dags({row.dag_id for row in rows}, user)
+    return [row for row in rows if row.dag_id in readable]
+
+
+def training_dag(name: str) -> str:
+    """Return the DAG that stands for a model."""
+    return f"{name}_training"

@@ -1,0 +1,137 @@
+"""Pages and data of the fleet with Airflow's own auth manager."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from fastapi.testclient import TestClient
+
+from airflow.api_fastapi.app import create_auth_manager
+from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
+from airflow.api_fastapi.core_api.security import get_user
+
+from airworthy.ui import fleet_pages, visibility
+from airworthy.ui.app import airworthy_app, build_app
+from include.database.ledger import Entry, append
+from include.fleet import panels
+from include.release import rollout
+
+NAME = "flight_delay"
+MARKUP = "<script>alert(1)</script>"
+
+
+@pytest.fixture
+def browser(database, monkeypatch):
+    """Return a client of a logged-in viewer; version 1 is the champion, for a reason with markup."""
+    monkeypatch.setattr(visibility, "database", lambda: database)
+    with database.begin() as connection:
+        append(connection, Entry(NAME, "registered", "nightly", MARKUP, 1))
+    lease = rollout.begin(database, NAME, 1, owner="run-1", actor="nightly")
+    rollout.promote(database, lease, reason=MARKUP, evidence={})
+    manager = create_auth_manager()
+    application = build_app()
+    user = SimpleAuthManagerUser(username="ann", role="viewer")
+    application.dependency_overrides[get_user] = lambda: user
+    monkeypatch.setattr(visibility, "get_auth_manager", lambda: manager)
+    yield TestClient(airworthy_app)
+    application.dependency_overrides.clear()
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/tables", f"/models/{NAME}", "/api/models", f"/api/models/{NAME}", "/api/tables"]
+)
+def test_page_needs_a_login(path):
+    assert TestClient(airworthy_app).get(path).status_code == 401
+
+
+def test_fleet_shows_the_champion_and_links_to_its_page(browser):
+    response = browser.get("/")
+    assert response.status_code == 200
+    assert f'href="/models/{NAME}"' in response.text
+    assert "serving" in response.text
+
+
+def test_search_without_a_match_says_so(browser):
+    assert "No model matches “nothing”" in browser.get("/", params={"search": "nothing"}).text
+
+
+def test_wrong_column_to_sort_by_is_a_clear_error(browser):
+    for path in ("/", "/api/models"):
+        response = browser.get(path, params={"sort": "shoe_size"})
+        assert (response.status_code, "no such column" in response.text) == (422, True)
+
+
+def test_model_page_has_its_panels_and_actions(browser):
+    page = browser.get(f"/models/{NAME}").text
+    for panel in panels.PANELS:
+        assert f"/models/{NAME}/panels/{panel.name}" in page
+    assert f'data-dag="{NAME}_rollback"' in page
+    assert browser.get("/models/nothing").status_code == 404
+
+
+def test_model_without_a_champion_cannot_be_rolled_back(browser):
+    page = browser.get("/models/air_time").text
+    assert "air_time_training" in page
+    assert 'data-dag="air_time_rollback"' not in page
+
+
+def test_text_from_outside_is_no_markup(browser):
+    timeline = browser.get(f"/models/{NAME}/panels/timeline").text
+    assert MARKUP not in timeline
+    assert "&lt;script&gt;" in timeline
+    searched = browser.get("/", params={"search": MARKUP}).text
+    assert MARKUP not in searched
+
+
+def test_page_allows_no_scripts_but_its_own(browser):
+    for path in ("/", f"/models/{NAME}", "/tables"):
+        policy = browser.get(path).headers["content-security-policy"]
+        assert "script-src 'self';" in policy
+        assert "unsafe" not in policy
+        assert "frame-ancestors 'self'" in policy
+
+
+def test_panel_that_fails_does_not_hide_the_others(browser, monkeypatch):
+    def fail(connection, use_case):
+        raise RuntimeError("the table is away")
+
+    broken = (replace(panels.PANELS[0], read=fail), *panels.PANELS[1:])
+    monkeypatch.setattr(visibility, "PANELS", broken)
+    client = TestClient(airworthy_app, raise_server_exceptions=False)
+    assert client.get(f"/models/{NAME}/panels/traffic").status_code == 500
+    assert client.get(f"/models/{NAME}/panels/timeline").status_code == 200
+    assert browser.get(f"/models/{NAME}").status_code == 200
+
+
+def test_chart_that_does_not_exist_is_404(browser):
+    assert browser.get(f"/models/{NAME}/panels/traffic/charts/0.svg").status_code == 404
+    assert browser.get(f"/models/{NAME}/panels/nothing").status_code == 404
+
+
+def test_user_without_rights_on_the_dag_does_not_see_the_model(browser, monkeypatch):
+    def only_air_time(dag_ids, user):
+        return dag_ids & {"air_time_training", "arrivals_ingestion"}
+
+    monkeypatch.setattr(visibility, "readable_dags", only_air_time)
+    assert [model["name"] for model in browser.get("/api/models").json()["models"]] == ["air_time"]
+    assert [table["name"] for table in browser.get("/api/tables").json()["tables"]] == ["arrivals"]
+    for path in (f"/models/{NAME}", f"/api/models/{NAME}", f"/api/models/{NAME}/panels/timeline"):
+        assert browser.get(path).status_code == 404
+
+
+def test_data_is_documented_and_paged(browser):
+    content = browser.get("/api/models", params={"rows": 1, "page": 2}).json()
+    assert (len(content["models"]), content["page"]) == (1, 2)
+    paths = browser.get("/openapi.json").json()["paths"]
+    assert {"/api/models", "/api/models/{name}", "/api/models/{name}/panels/{panel}", "/api/tables"} == set(
+        paths
+    )
+    panel = browser.get(f"/api/models/{NAME}/panels/timeline").json()
+    assert panel["columns"][0] == "at"
+
+
+def test_assets_are_two_files_only(browser):
+    for name in fleet_pages.ASSETS:
+        assert browser.get(f"/static/{name}").status_code == 200
+    assert browser.get("/static/..%2fapp.py").status_code == 404
