@@ -64,8 +64,13 @@ class ModelMaker:
             "features": list(COLUMNS),
             "prediction_range": [0, 1],
         }
+        kinds = columns or COLUMNS
+        nullable = [name for name, kind in kinds.items() if kind.endswith("?")]
+        if nullable:
+            metadata |= {"nullable": nullable}
         inputs = [
-            {"type": kind, "name": name, "required": True} for name, kind in (columns or COLUMNS).items()
+            {"type": kind.removesuffix("?"), "name": name, "required": name not in nullable}
+            for name, kind in kinds.items()
         ]
         mlmodel = {
             "flavors": {"sklearn": {"pickled_model": "model.pkl", "serialization_format": "cloudpickle"}},

@@ -6,15 +6,13 @@ import csv
 import io
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
-from pydantic import AfterValidator, FailFast, Field, TypeAdapter, ValidationError
-from pydantic_core import PydanticCustomError
 
-from include.errors import DataError
 from include.feature_values import base_kind, estimator_array, may_be_missing
+from include.inference.column_values import INTEGERS, check_column
+from include.inference.request_body import MAX_BODY_BYTES, BadRequest
 from include.inference.request_keys import NO_KEYS
 
 if TYPE_CHECKING:
@@ -23,20 +21,13 @@ if TYPE_CHECKING:
     from include.feature_values import ColumnType
     from include.inference.request_keys import Keys
 
-MAX_BODY_BYTES = 2 * 1024 * 1024
+__all__ = ["MAX_BODY_BYTES", "MAX_ROWS", "BadRequest", "Rows", "check_column", "frame", "parse_request"]
+
 MAX_ROWS = 10_000
 MAX_LISTED_COLUMNS = 20
-MAX_SHOWN_CHARACTERS = 60
 FORMATS = ("dataframe_split", "dataframe_records", "instances", "inputs")
-MAX_FLOAT32 = float(np.finfo(np.float32).max)
-
-
-class BadRequest(DataError):
-    """A request that cannot be answered; `status` is the HTTP status of the response."""
-
-    def __init__(self, message: str, status: int = 400) -> None:
-        super().__init__(message)
-        self.status = status
+# Of MLflow's protocol; no model takes parameters, so that they are ignored as MLflow ignores them.
+PARAMS = "params"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +110,8 @@ def _from_json(body: bytes, columns: dict[str, ColumnType]) -> tuple[list[str], 
         content = json.loads(body, parse_constant=_reject_constant)
     except (ValueError, RecursionError) as error:
         raise BadRequest(f"The body is not JSON: {error}.") from error
+    if isinstance(content, dict) and not isinstance(content.pop(PARAMS, None), dict | None):
+        raise BadRequest(f"{PARAMS} must be an object, or null.")
     if not isinstance(content, dict) or len(content) != 1 or next(iter(content)) not in FORMATS:
         received = sorted(content) if isinstance(content, dict) else type(content).__name__
         raise BadRequest(
@@ -196,44 +189,25 @@ def _from_text(text: str, kind: ColumnType) -> Any:
         return text
     if text == "":
         return None
+    if base in {"string", "datetime"}:
+        return text
+    # Python reads 1_000 as a number.
+    if "_" in text:
+        return text
     if base == "boolean":
         return {"true": True, "false": False}.get(text.lower(), text)
     try:
-        return _CSV_READERS.get(base, str)(text)
+        return _CSV_READERS[base](text)
+    except ValueError:
+        return _to_float(text) if base in INTEGERS else text
+
+
+def _to_float(text: str) -> float | str:
+    """Return the number in a cell of integers, such as 17.0; text that is none is rejected later."""
+    try:
+        return float(text)
     except ValueError:
         return text
-
-
-def check_column(name: str, values: Sequence[Any], kind: ColumnType) -> list[Any]:
-    """
-    Return the values of a column, unchanged.
-
-    Raises
-    ------
-    BadRequest
-        If a value is not of type `kind`; the message names the first such value and its row.
-    """
-    unchanged = list(values)
-    try:
-        _VALIDATORS[kind].validate_python(unchanged)
-    except ValidationError as error:
-        details = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        row = int(details["loc"][0])
-        problem = _describe_problem(details["type"], unchanged[row], kind)
-        raise BadRequest(f"Column {name}, row {row}: {_abbreviate(unchanged[row])} is {problem}.") from error
-    return unchanged
-
-
-def _describe_problem(error_type: str, value: Any, kind: ColumnType) -> str:
-    """Return in words why pydantic rejected a value."""
-    kind = base_kind(kind)
-    if value is None:
-        return f"missing, and a {kind} is required"
-    if error_type in {"greater_than_equal", "less_than_equal"}:
-        return f"too large for type {kind}"
-    if error_type == "float_type" and type(value) is int:
-        return "too large for a number"
-    return _PROBLEMS.get(error_type, f"not of type {kind}")
 
 
 def _check_values(
@@ -293,54 +267,8 @@ def _check_names(
     )
 
 
-def _check_time(value: str) -> str:
-    try:
-        timestamp = pd.Timestamp(value)
-    except ValueError as error:
-        raise PydanticCustomError("time_format", "not a time") from error
-    if pd.isna(timestamp):
-        raise PydanticCustomError("time_missing", "not a time")
-    return value
-
-
 _CSV_READERS: dict[str, type] = {"integer": int, "long": int, "float": float, "double": float}
-_Boolean = Annotated[bool, Field(strict=True)]
-_Int32 = Annotated[int, Field(strict=True, ge=-(2**31), le=2**31 - 1)]
-_Int64 = Annotated[int, Field(strict=True, ge=-(2**63), le=2**63 - 1)]
-_Float32 = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=-MAX_FLOAT32, le=MAX_FLOAT32)]
-_Float64 = Annotated[float, Field(strict=True, allow_inf_nan=False)]
-_String = Annotated[str, Field(strict=True, pattern=r"^[^\x00]*$")]
-_Time = Annotated[str, Field(strict=True), AfterValidator(_check_time)]
-_VALIDATORS: dict[ColumnType, TypeAdapter[Any]] = {
-    "boolean": TypeAdapter(Annotated[list[_Boolean], FailFast()]),
-    "integer": TypeAdapter(Annotated[list[_Int32], FailFast()]),
-    "long": TypeAdapter(Annotated[list[_Int64], FailFast()]),
-    "float": TypeAdapter(Annotated[list[_Float32], FailFast()]),
-    "double": TypeAdapter(Annotated[list[_Float64], FailFast()]),
-    "string": TypeAdapter(Annotated[list[_String], FailFast()]),
-    "datetime": TypeAdapter(Annotated[list[_Time], FailFast()]),
-    "boolean?": TypeAdapter(Annotated[list[_Boolean | None], FailFast()]),
-    "integer?": TypeAdapter(Annotated[list[_Int32 | None], FailFast()]),
-    "long?": TypeAdapter(Annotated[list[_Int64 | None], FailFast()]),
-    "float?": TypeAdapter(Annotated[list[_Float32 | None], FailFast()]),
-    "double?": TypeAdapter(Annotated[list[_Float64 | None], FailFast()]),
-    "string?": TypeAdapter(Annotated[list[_String | None], FailFast()]),
-    "datetime?": TypeAdapter(Annotated[list[_Time | None], FailFast()]),
-}
-# The texts of pydantic's errors, so that the messages do not change with its version.
-_PROBLEMS = {
-    "finite_number": "not a finite number",
-    "string_pattern_mismatch": "text with a NUL character",
-    "string_unicode": "not valid Unicode",
-    "time_format": "not a time such as 2013-07-01T12:00:00Z",
-    "time_missing": "not a time",
-}
 
 
 def _reject_constant(name: str) -> None:
     raise ValueError(f"{name} is not a JSON value; a missing number is null")
-
-
-def _abbreviate(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= MAX_SHOWN_CHARACTERS else f"{text[:MAX_SHOWN_CHARACTERS]}…"

@@ -26,9 +26,11 @@ from include.declarations import Serving
 from include.errors import AirworthyError, DeclarationError
 from include.feature_values import base_kind
 from include.inference.model import load_verified, read_interface
+from include.inference.openapi import openapi_document
 from include.inference.predictions import InvalidPrediction
+from include.inference.request_body import BadRequest, read_body
 from include.inference.request_keys import NO_KEYS
-from include.inference.scoring_protocol import MAX_BODY_BYTES, BadRequest, Rows, frame, parse_request
+from include.inference.scoring_protocol import Rows, frame, parse_request
 from include.inference.start_check import check_packages, check_predictions
 from include.serving import paths
 from include.serving.model_server import metrics
@@ -106,6 +108,7 @@ class ModelServer:
             Route("/invocations", self.invocations, methods=["POST"]),
             Route(f"/models/{self.use_case}/invocations", self.invocations, methods=["POST"]),
             Route(f"/models/{self.use_case}/explanations", self.explain, methods=["POST"]),
+            Route(f"/models/{self.use_case}/openapi.json", self.openapi),
             Route("/readyz", self.ready),
             Route("/ping", self.ready),
             Route("/metrics", self.metrics),
@@ -169,6 +172,10 @@ class ModelServer:
         headers = _headers(request_id, None) | ({"Retry-After": "1"} if status in BUSY_STATUSES else {})
         return JSONResponse(content | {"request_id": request_id}, status, headers)
 
+    async def openapi(self, _: Request) -> Response:
+        """Return the description of the endpoints of this use case, for OpenAPI tools."""
+        return JSONResponse(openapi_document(self.model.interface, self.version, self._keys))
+
     async def ready(self, _: Request) -> Response:
         """Return the name and version of the model that is served."""
         return JSONResponse({"name": self.use_case, "version": self.version})
@@ -193,16 +200,21 @@ class ModelServer:
 
     async def _parse_rows(self, body: bytes, content_type: str) -> Rows:
         """Return the checked rows of a body, with the features that it leaves out looked up."""
-        keys = self.features.keys if self.features else NO_KEYS
         if len(body) > LARGE_BODY_BYTES:
-            rows = await run_in_threadpool(self._parse, body, content_type, keys)
+            rows = await run_in_threadpool(self._parse, body, content_type)
         else:
-            rows = self._parse(body, content_type, keys)
+            rows = self._parse(body, content_type)
         return await self.features.complete(rows, self.model.columns) if self.features else rows
 
-    def _parse(self, body: bytes, content_type: str, keys: Keys) -> Rows:
+    @property
+    def _keys(self) -> Keys:
+        return self.features.keys if self.features else NO_KEYS
+
+    def _parse(self, body: bytes, content_type: str) -> Rows:
         ignore_unknown = self.model.interface.ignores_unknown
-        return parse_request(body, content_type, self.model.columns, keys, ignore_unknown=ignore_unknown)
+        return parse_request(
+            body, content_type, self.model.columns, self._keys, ignore_unknown=ignore_unknown
+        )
 
     def _entity(self, rows: Rows | None) -> str | None:
         return self.features.entity_of(rows) if self.features else None
@@ -240,14 +252,7 @@ async def _send_copy(shadow: Shadow, copy: MirroredRequest) -> None:
 
 
 async def _read_body(request: Request) -> bytes:
-    parts = []
-    size = 0
-    async for part in request.stream():
-        size += len(part)
-        if size > MAX_BODY_BYTES:
-            raise BadRequest(f"The body has more than {MAX_BODY_BYTES} bytes. Send fewer rows at once.", 413)
-        parts.append(part)
-    return b"".join(parts)
+    return await read_body(request.stream(), request.headers.get("content-encoding", ""))
 
 
 def _http_status(status: int, role: Role | None) -> int:

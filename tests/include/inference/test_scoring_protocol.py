@@ -60,6 +60,46 @@ def test_csv_is_parsed_by_the_types_of_the_signature() -> None:
     assert rows.records() == [{"carrier": "UA", "hour": 7, "temp": None, "seen": "2013-07-01", "wet": True}]
 
 
+@pytest.mark.parametrize(
+    "moment",
+    [
+        "2013-07-01",
+        "2013-07-01 12:00",
+        "2013-07-01T12:00:00.123456789Z",
+        "20130701T1200",
+        "2013-07-01T14:00:00+0200",
+    ],
+)
+def test_times_of_iso_8601_are_taken(moment) -> None:
+    rows = parse_request(body(instances=[ROW | {"seen": moment}, ROW]), "", COLUMNS)
+    assert rows.columns["seen"] == [moment, ROW["seen"]]
+    assert frame([rows], COLUMNS)["seen"].notna().all()
+
+
+@given(st.datetimes().map(str) | st.datetimes(timezones=st.timezones()).map(lambda at: at.isoformat()) | st.text("0123456789-:.TZ+W ", max_size=30))  # fmt: skip  # noqa: E501
+def test_any_time_is_refused_or_can_be_converted(moment) -> None:
+    try:
+        rows = parse_request(body(instances=[ROW | {"seen": moment}]), "", COLUMNS)
+    except BadRequest as error:
+        refused = str(error)
+    else:
+        assert len(frame([rows], COLUMNS)) == 1
+        return
+    assert "Column seen, row 0" in refused
+
+
+def test_an_integer_may_be_sent_as_a_float() -> None:
+    rows = parse_request(body(instances=[ROW | {"hour": 17.0}, ROW | {"hour": -0.0}, ROW]), "", COLUMNS)
+    assert list(map(repr, rows.columns["hour"])) == ["17", "0", "7"]
+    csv = b"carrier,hour,temp,seen,wet\nUA,17.0,1,,true\n"
+    assert parse_request(csv, "text/csv", COLUMNS).columns["hour"] == [17]
+
+
+def test_params_are_taken_and_ignored() -> None:
+    for params in ({}, {"threshold": 0.5}, None):
+        assert parse_request(body(instances=[ROW], params=params), "", COLUMNS).records() == [ROW]
+
+
 def test_null_is_a_missing_value() -> None:
     rows = parse_request(body(instances=[ROW | {"temp": None, "seen": None}]), "", COLUMNS)
     assert frame([rows], COLUMNS).isna().sum().to_dict() == {
@@ -127,6 +167,16 @@ def test_unknown_columns_are_ignored_where_declared() -> None:
         (body(instances=[ROW | {"carrier": "a\x00"}]), "NUL"),
         (body(instances=[ROW | {"carrier": "\ud800"}]), "not valid Unicode"),
         (body(instances=[ROW | {"seen": "yesterday-ish"}]), "not a time"),
+        (body(instances=[ROW, ROW | {"seen": "July 1, 2013"}]), "seen, row 1: 'July 1, 2013' is not a time"),
+        (body(instances=[ROW | {"seen": "now"}]), "not a time"),
+        (body(instances=[ROW | {"seen": ""}]), "not a time"),
+        (body(instances=[ROW | {"seen": "2013-02-30"}]), "not a time"),
+        (body(instances=[ROW | {"seen": "2013-07-01T25:00"}]), "not a time"),
+        (body(instances=[ROW | {"seen": "1066-10-14T09:00:00Z"}]), "outside of the years"),
+        (body(instances=[ROW | {"hour": 1e300}]), "1e+300 is not of type long"),
+        (body(instances=[ROW | {"hour": 2.0**53 + 2}]), "9007199254740994.0 is not of type long"),
+        (body(instances=[ROW, ROW | {"hour": 7.0}, ROW | {"hour": 7.5}]), "Column hour, row 2: 7.5 is not"),
+        (body(instances=[ROW], params=[1]), "params must be an object"),
         (body(instances=[ROW | {"wet": 1}]), "Column wet, row 0: 1 is not of type boolean"),
     ],
 )  # fmt: skip
