@@ -53,7 +53,7 @@ def check_column(name: str, values: Sequence[Any], kind: ColumnType) -> list[Any
 
 def _check_integers(name: str, values: list[Any], kind: ColumnType) -> list[Any]:
     """Return the values of a column of integers, some of which were sent as floats."""
-    converted = [_to_integer(value) if type(value) is float else value for value in values]
+    converted = [_whole_number(value) if type(value) is float else value for value in values]
     try:
         _VALIDATORS[kind].validate_python(converted)
     except ValidationError as error:
@@ -61,7 +61,7 @@ def _check_integers(name: str, values: list[Any], kind: ColumnType) -> list[Any]
     return converted
 
 
-def _to_integer(value: float) -> int | float:
+def _whole_number(value: float) -> int | float:
     """Return the integer that a float is; the float if it is none, or stands for several integers."""
     return int(value) if value.is_integer() and abs(value) <= MAX_EXACT_FLOAT else value
 

@@ -74,7 +74,7 @@ def openapi_document(interface: Interface, version: int, keys: Keys) -> dict[str
             "required": True,
             "description": "JSON or CSV in UTF-8; with Content-Encoding gzip, compressed.",
             "content": {
-                "application/json": {"schema": _reference("Request")},
+                "application/json": {"schema": _schema_reference("Request")},
                 "text/csv": {"schema": {"type": "string", "description": "The first line names columns."}},
             },
         },
@@ -99,7 +99,7 @@ def _components(interface: Interface, keys: Keys) -> dict[str, Any]:
     )
     split["properties"]["index"] = {"type": "array"}
     by_column = {column: {"type": "array", "items": schema} for column, schema in row["properties"].items()}
-    rows = table | {"items": _reference("Row")}
+    rows = table | {"items": _schema_reference("Row")}
     forms = {
         "dataframe_records": rows,
         "dataframe_split": split,
@@ -160,9 +160,9 @@ def _object_of(**properties: Any) -> dict[str, Any]:
 
 
 def _json_content(description: str, schema: str) -> dict[str, Any]:
-    content = {"application/json": {"schema": _reference(schema)}}
+    content = {"application/json": {"schema": _schema_reference(schema)}}
     return {"description": description, "content": content}
 
 
-def _reference(name: str) -> dict[str, str]:
+def _schema_reference(name: str) -> dict[str, str]:
     return {"$ref": f"#/components/schemas/{name}"}
