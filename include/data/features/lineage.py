@@ -91,19 +91,32 @@ def _source_partitions(
 ) -> Iterator[Published]:
     """Yield the partitions of `source`, with their commits, that partitions of the view were built from."""
     declared = catalog().sources[source.dataset]
-    is_reference = references.is_reference(view, declared)
     # Partitions of one commit read the same states, and their lookbacks overlap.
-    read_by: dict[Commit, set[Partition]] = defaultdict(set)
+    built_by: dict[Commit, set[Partition]] = defaultdict(set)
     for built, feature_commit in features:
-        if is_reference:
-            read_by[feature_commit].update(_reference_versions(view, source, feature_commit, built))
-        else:
-            read_by[feature_commit].update(availability.source_partitions(view, source, declared, built))
-    for feature_commit, partitions in read_by.items():
-        for partition in sorted(partitions):
+        built_by[feature_commit].add(built)
+    for feature_commit, partitions in built_by.items():
+        if references.is_reference(view, declared):
+            yield from _read_versions(logs, view, source, feature_commit, partitions)
+            continue
+        read: set[Partition] = set()
+        for built in partitions:
+            read.update(availability.source_partitions(view, source, declared, built))
+        for partition in sorted(read):
             commit = logs.producing_commit(source.dataset, partition, at=feature_commit.at)
             if commit is not None:
                 yield partition, commit
+
+
+def _read_versions(
+    logs: CommitLogs, view: FeatureView, source: ViewSource, feature_commit: Commit, built: set[Partition]
+) -> Iterator[Published]:
+    """Yield the versions of a reference table, with their commits, that these partitions were built with."""
+    for use in references.from_json(view, feature_commit.references):
+        if use.dataset == source.dataset and not built.isdisjoint(use.partitions):
+            commit = logs.producing_commit(use.dataset, use.version, version=use.table_version)
+            if commit is not None:
+                yield use.version, commit
 
 
 def _reading_features(
@@ -115,28 +128,26 @@ def _reading_features(
             if source.dataset != table:
                 continue
             declared = catalog().sources[table]
-            is_reference = references.is_reference(view, declared)
-            readers: set[Partition] = set()
-            if not is_reference:
-                readers.update(availability.reading_partitions(view, source, declared, partition))
+            if references.is_reference(view, declared):
+                yield from _readers_of_version(logs, view, table, partition, commits)
+                continue
+            readers = set(availability.reading_partitions(view, source, declared, partition))
             for commit in logs[view.name]:
-                if is_reference:
-                    readers = {
-                        reader
-                        for reader in commit.partitions
-                        if partition in _reference_versions(view, source, commit, reader)
-                    }
                 built = readers & commit.partitions
                 if built and logs.producing_commit(table, partition, at=commit.at) in commits:
                     yield from ((reader, commit) for reader in sorted(built))
 
 
-def _reference_versions(
-    view: FeatureView, source: ViewSource, commit: Commit, built: Partition
-) -> list[Partition]:
-    """Return the versions of a reference table that a partition of the view was built with in a commit."""
-    return [
-        use.version
-        for use in references.from_json(view, commit.references)
-        if use.dataset == source.dataset and built in use.partitions
-    ]
+def _readers_of_version(
+    logs: CommitLogs, view: FeatureView, table: str, version: Partition, commits: list[Commit]
+) -> Iterator[Published]:
+    """Yield the partitions of a view that were built with a version that one of `commits` published."""
+    for commit in logs[view.name]:
+        for use in references.from_json(view, commit.references):
+            if (use.dataset, use.version) != (table, version):
+                continue
+            # The build read this version of the table, whatever landed before its rows were published.
+            if logs.producing_commit(table, version, version=use.table_version) in commits:
+                yield from (
+                    (reader, commit) for reader in sorted(commit.partitions.intersection(use.partitions))
+                )

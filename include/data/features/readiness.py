@@ -42,7 +42,8 @@ def dependent_partitions(
     """
     published = {source.dataset: set(lake.partitions(source.dataset)) for source in view.sources}
     if is_reference(view, datasets[dataset]):
-        is_first = published[dataset] <= set(changed)
+        # Another version may have been published between the commit of the first one and this moment.
+        is_first = min(published[dataset], default=None) in changed
         waited = _partitions_without_reference(view, lake, published, datasets) if is_first else []
         return Readiness(ready=waited, waiting={})
     source = next(source for source in view.sources if source.dataset == dataset)

@@ -68,7 +68,8 @@ def used_versions(
     """
     Return the versions of reference tables that partitions of a view are built with.
 
-    It is the newest version that was known when the partition began, less the view's horizon, or when the
+    A version was known when it was due, or when a scheduled run or a backfill read it, if that was later. The
+    newest version is used that was known when the partition began, less the view's horizon, or when the
     view is built, if that is earlier. Partitions before that get the first version. With
     `versions="newest"`, all get the newest one.
 
@@ -134,10 +135,7 @@ def _uses_of(
             f"{view.name}: the reference table {dataset.name} has no version yet. Run "
             f"{dataset.name}_ingestion first."
         )
-    late = availability.late_publications(dataset, lake)
-    known_times = {
-        version: late.get(version) or dataset.availability.due_at(version) for version in published
-    }
+    known_times = _known_times(dataset, lake, published)
 
     def choose(partition: Partition) -> tuple[Partition, bool]:
         known_by = _known_by(view, partition)
@@ -149,6 +147,13 @@ def _uses_of(
     for (version, was_known), group in groupby(partitions, choose):
         known_at = known_times[version] if was_known else None
         yield ReferenceUse(dataset.name, version, table_version, tuple(group), known_at)
+
+
+def _known_times(dataset: Dataset, lake: Lake, versions: Sequence[Partition]) -> dict[Partition, datetime]:
+    """Return from when each version was known: when it was due, or read by a run that came later."""
+    due = {version: dataset.availability.due_at(version) for version in versions}
+    times = availability.version_times(dataset, lake)
+    return {version: max(due[version], times.get(version, due[version])) for version in versions}
 
 
 def _known_by(view: FeatureView, partition: Partition) -> datetime:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 from datetime import UTC, date, datetime, timedelta
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from include.data.features import availability
 from include.data.lake.partition_columns import with_partition_columns
 from include.declarations import Column, Dataset, FeatureView, FileSource, ViewSource
+from include.declarations.data.features import as_dataset
 
 DAY = date(2013, 1, 10)
 HOURS = timedelta(hours=1)
@@ -201,3 +203,46 @@ def test_a_scheduled_run_in_time_is_not_late(lake):
     rows = with_partition_columns(pd.DataFrame({"id": ["a"]}), DAY)
     lake.publish("gauges", rows, [DAY], metadata={"run": "gauges_ingestion/scheduled__2013-01-11"})
     assert availability.late_publications(dataset(known_from=timedelta(days=20_000)), lake) == {}
+
+
+@pytest.fixture
+def publish(lake, monkeypatch):
+    """Return a function that publishes a day of a declared table in a run."""
+    levels = view()
+    maxima = levels.model_copy(update={"name": "maxima", "sources": (ViewSource(dataset="levels"),)})
+    views = {"levels": levels, "maxima": maxima}
+    datasets = {"gauges": dataset()}
+    sources = datasets | {name: as_dataset(declared, views, datasets) for name, declared in views.items()}
+    declared = SimpleNamespace(feature_views=views, sources=sources)
+    monkeypatch.setattr(availability, "catalog", lambda: declared)
+
+    def run(table, run_id):
+        rows = with_partition_columns(pd.DataFrame({"id": ["a"]}), DAY)
+        lake.publish(table, rows, [DAY], metadata={"run": f"{table}/{run_id}__x"})
+        return set(availability.late_publications(sources[table], lake))
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("of_source", "of_view", "is_late"),
+    [
+        ("scheduled", "asset_triggered", True),
+        ("backfill", "asset_triggered", False),
+        ("manual", "asset_triggered", False),
+        ("scheduled", "backfill", False),
+        ("scheduled", "manual", False),
+    ],
+)
+def test_view_is_late_if_its_sources_came_by_schedule(publish, of_source, of_view, is_late):
+    publish("gauges", of_source)
+    assert publish("levels", of_view) == ({DAY} if is_late else set())
+    assert publish("maxima", "asset_triggered") == ({DAY} if is_late else set())
+    # Later publications change nothing.
+    assert publish("levels", "asset_triggered") == ({DAY} if is_late else set())
+
+
+def test_view_of_a_source_that_came_again_is_not_late(publish):
+    publish("gauges", "scheduled")
+    publish("gauges", "scheduled")
+    assert publish("levels", "asset_triggered") == set()

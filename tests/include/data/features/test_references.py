@@ -67,9 +67,9 @@ def trips(lake):
 def land(lake):
     """Return a function that publishes a version of the planes, which has this number of seats."""
 
-    def publish(day, seats):
+    def publish(day, seats, run=""):
         rows = pd.DataFrame({"plane": ["N1"], "seats": [seats], "_airworthy_day": [str(day)]})
-        return lake.publish("planes", rows, [day], metadata={})
+        return lake.publish("planes", rows, [day], metadata={"run": run})
 
     return publish
 
@@ -90,6 +90,28 @@ def test_each_day_has_the_version_that_was_known_then(lake, land):
     assert known_times.isna().tolist() == [True, True, False, False, False, False]
     assert known_times.iloc[5] == datetime(2013, 1, 5, tzinfo=UTC)
     assert check_leakage(VIEW, build, lake, rows, DAYS, datasets=DATASETS).passed
+
+
+@pytest.mark.usefixtures("trips")
+@pytest.mark.parametrize(
+    ("runs", "is_of_the_past"),
+    [
+        (["planes_ingestion/manual__1"], True),
+        (["planes_ingestion/scheduled__1"], False),
+        (["planes_ingestion/backfill__1"], False),
+        # The run of the day is cleared, and reads what is in the file today.
+        (["planes_ingestion/manual__1", "planes_ingestion/scheduled__1"], False),
+        (["planes_ingestion/scheduled__1", "planes_ingestion/manual__1"], True),
+        (["planes_ingestion/backfill__1", "planes_quarantine/manual__1"], False),
+    ],
+)
+def test_version_is_known_from_its_reading_unless_a_person_says(lake, land, runs, is_of_the_past):
+    land(DAYS[0], 100)
+    for run in runs:
+        land(DAYS[2], 140, run)
+    uses = references.used_versions(VIEW, lake, [DAYS[5]], datasets=DATASETS)
+    assert [use.version for use in uses] == [DAYS[2] if is_of_the_past else DAYS[0]]
+    assert seats_of(lake, days=[DAYS[5]])[0] == {"06": 140 if is_of_the_past else 100}
 
 
 @pytest.mark.usefixtures("trips")
@@ -153,6 +175,8 @@ def test_view_waits_for_the_first_version_alone(lake, land):
     assert ready("trips", DAYS[1]).ready == [DAYS[1]]
     land(DAYS[3], 140)
     assert ready("planes", DAYS[3]).ready == []
+    # The first version may be announced after the second one was published.
+    assert ready("planes", DAYS[2]).ready == DAYS
 
 
 @pytest.mark.usefixtures("trips")
@@ -170,6 +194,41 @@ def test_lineage_names_the_version_in_the_commit(lake, land, monkeypatch):
     commit = commit_log.producing_commit(logs["planes"], DAYS[0])
     readers = [day for day, _ in _reading_features(logs, "planes", DAYS[0], [commit])]
     assert sorted(readers) == DAYS[:5]
+
+
+@pytest.mark.usefixtures("trips")
+def test_lineage_names_the_commit_that_the_build_read(lake, land, monkeypatch):
+    land(DAYS[0], 100)
+    uses = references.used_versions(VIEW, lake, DAYS, datasets=DATASETS)
+    rows = seats_of(lake, references=uses)[1]
+    # The version lands again between the build and the publication of the view.
+    land(DAYS[0], 140)
+    lake.publish("seats", rows, DAYS, metadata={"references": references.to_json(uses)})
+    monkeypatch.setattr("include.data.features.lineage.catalog", lambda: Declared(VIEW))
+    logs = CommitLogs(lake)
+    read, later = logs["planes"]
+    (built,) = logs["seats"]
+    features_of_day = [(DAYS[5], built)]
+    assert list(_source_partitions(logs, VIEW, VIEW.sources[1], features_of_day)) == [(DAYS[0], read)]
+    assert [day for day, _ in _reading_features(logs, "planes", DAYS[0], [read])] == DAYS
+    assert list(_reading_features(logs, "planes", DAYS[0], [later])) == []
+
+
+@pytest.mark.usefixtures("trips")
+def test_lineage_reads_the_references_of_a_commit_once(lake, land, monkeypatch):
+    land(DAYS[0], 100)
+    uses = references.used_versions(VIEW, lake, DAYS, datasets=DATASETS)
+    rows = seats_of(lake, references=uses)[1]
+    lake.publish("seats", rows, DAYS, metadata={"references": references.to_json(uses)})
+    monkeypatch.setattr("include.data.features.lineage.catalog", lambda: Declared(VIEW))
+    reads = []
+    from_json = references.from_json
+    monkeypatch.setattr(references, "from_json", lambda *values: reads.append(values) or from_json(*values))
+    logs = CommitLogs(lake)
+    (built,) = logs["seats"]
+    list(_source_partitions(logs, VIEW, VIEW.sources[1], [(day, built) for day in DAYS]))
+    list(_reading_features(logs, "planes", DAYS[0], logs["planes"]))
+    assert len(reads) == 2
 
 
 def test_reference_has_no_part_in_the_bounds_of_a_view():
