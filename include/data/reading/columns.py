@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from include.data.lake.dtypes import TYPES
-from include.data.reading.raw import Opaque
+from include.data.reading.raw import SINCE_EPOCH, Opaque
 from include.data.reading.spelling import BOOLEANS, Misfit, Spelling, parse_text
 from include.data.reading.values import convert, plain
 
@@ -151,7 +151,7 @@ def _to_python(array: pa.Array) -> list[Any]:
         moments = _floor_to_microseconds(array)
         inside = _where(_is_inside(moments), moments).to_pylist()
         return [
-            Opaque(f"{number} {array.type.unit} since 1970")
+            Opaque(f"{number} {array.type.unit} {SINCE_EPOCH}")
             if value is None and number is not None
             else value
             for value, number in zip(inside, numbers, strict=True)

@@ -8,6 +8,7 @@ from decimal import Decimal, InvalidOperation
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
+from include.data.reading.raw import SINCE_EPOCH, Opaque
 from include.data.reading.spelling import BLANK, MAX_INTEGER, MIN_INTEGER, Misfit, Spelling, parse_text
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ INTEGER_RANGE = "out of range, -2^63 to 2^63-1; declare a number, or a string if
 NUMBER_RANGE = "a number that is infinite or too large for 64 bits; correct it in the source"
 NULL_MARKER = "a text that often stands for null; declare it in `nulls` of the source"
 MARKS = "a number with other marks; declare `decimal` and `thousands` of the source as it writes them"
+LETTERS = "a number with digits or blanks that are not those of ASCII; write it with them in the source"
 TEXT = "a text that is no number; correct it in the source, or declare the column as string"
 NO_ZONE = (
     "a time without a zone, or one that the clocks of the zone show two times or never; declare "
@@ -68,6 +70,8 @@ def misfit_cause(value: Any, dtype: str) -> str:
         return _number_cause(value, dtype)
     if isinstance(value, date):
         return _moment_cause(value, dtype)
+    if isinstance(value, Opaque) and value.text.endswith(SINCE_EPOCH):
+        return NO_DAY if dtype == "timestamp" else MOMENT
     return OTHER
 
 
@@ -89,9 +93,12 @@ def _moment_cause(value: date, dtype: str) -> str:
 
 def _integer_text_cause(text: str) -> str:
     try:
-        return _number_cause(Decimal(text), "integer") if "_" not in text else TEXT
+        number = Decimal(text)
     except InvalidOperation:
         return _number_text_cause(text)
+    if "_" in text:
+        return TEXT
+    return _number_cause(number, "integer") if text.isascii() else LETTERS
 
 
 def _number_text_cause(text: str) -> str:
@@ -105,8 +112,10 @@ def _number_text_cause(text: str) -> str:
         Decimal(text)
     except InvalidOperation:
         return TEXT
-    # The reader takes all other numbers.
-    return TEXT if "_" in text else NUMBER_RANGE
+    # The reader takes all other numbers, Python also those with underscores and foreign digits.
+    if "_" in text:
+        return TEXT
+    return NUMBER_RANGE if text.isascii() else LETTERS
 
 
 def _moment_text_cause(text: str) -> str:

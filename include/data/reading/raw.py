@@ -10,6 +10,8 @@ from decimal import Decimal
 from math import isfinite
 from typing import Any
 
+# Ends the text of a moment that is not between the years 1 and 9999.
+SINCE_EPOCH = "since 1970"
 _UNPRINTABLE = re.compile("[\0\ud800-\udfff]")
 
 

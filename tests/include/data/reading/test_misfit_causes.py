@@ -3,10 +3,11 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
+import pyarrow as pa
 import pytest
 
 from include.data.reading import misfit_causes as causes
-from include.data.reading.columns import read_values
+from include.data.reading.columns import read_array, read_values
 from include.data.reading.misfit_causes import misfit_cause
 from include.data.reading.raw import Opaque
 
@@ -23,6 +24,11 @@ CAUSES = [
     ("integer", "1_000", causes.TEXT),
     ("integer", "1,000", causes.MARKS),
     ("integer", "1 000", causes.MARKS),
+    ("integer", "\u0661\u0662", causes.LETTERS),
+    ("integer", "12\u00a0", causes.LETTERS),
+    ("integer", "1\u00a0000", causes.MARKS),
+    ("number", "\uff11.5", causes.LETTERS),
+    ("number", "\u00a01.5", causes.LETTERS),
     ("integer", "NA", causes.NULL_MARKER),
     ("integer", "?", causes.NULL_MARKER),
     ("integer", True, causes.TRUTH),
@@ -67,6 +73,13 @@ def test_cause_of_a_refused_value_names_the_remedy(dtype, value, cause):
     if not isinstance(value, Opaque):
         assert list(read_values([value], dtype).misfits) == [0]
     assert misfit_cause(value, dtype) == cause
+
+
+@pytest.mark.parametrize("milliseconds", [10**15, -(10**14)])
+@pytest.mark.parametrize(("dtype", "cause"), [("timestamp", causes.NO_DAY), ("string", causes.MOMENT)])
+def test_cause_of_a_moment_outside_the_calendar_is_its_year(milliseconds, dtype, cause):
+    moments = pa.array([milliseconds], pa.timestamp("ms", "UTC"))
+    assert misfit_cause(read_array(moments, dtype).misfits[0], dtype) == cause
 
 
 @pytest.mark.parametrize("cause", sorted({cause for _, _, cause in CAUSES}))
