@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import TYPE_CHECKING
 
 from include.data.lake.erasure import Entity, holds
+from include.data.lake.spellings import MAX_LETTER_BYTES, spelling_pattern
 from include.data.sources.files import read_chunks
 from include.data.sources.formats import Unreadable
 from include.declarations import FileSource
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 # Bytes of letters, also of those that have several in UTF-8.
 _LETTER = rb"[\w\x80-\xff]"
+# A letter before a word may be the end of a short escape of JSON.
+_WORD_BEGIN = rb"(?:(?<!" + _LETTER + rb")|(?<=\\[bfnrt]))"
 
 
 def find_landed_files(landing: Landing, datasets: Iterable[Dataset], entity: Entity) -> Iterator[str]:
@@ -69,12 +71,10 @@ def _file_contains(files: FileSystem, path: str, source: FileSource, entity: Ent
     if source.format == "parquet":
         in_file = {column: name for name, column in source.rename.items()}
         return holds(files, path, Entity(in_file.get(entity.column, entity.column), entity.value))
-    texts = {entity.value, json.dumps(entity.value)[1:-1]}
-    words = [text.encode() for text in texts]
-    alternatives = b"|".join(map(re.escape, words))
-    word = re.compile(rb"(?<!" + _LETTER + rb")(?:" + alternatives + rb")(?!" + _LETTER + rb")")
-    # A word with the letter before and after it lies within two chunks.
-    overlap = max(map(len, words)) + 2
+    spelled = spelling_pattern(entity.value, f"\\{source.escape or ''}").encode()
+    word = re.compile(_WORD_BEGIN + spelled + rb"(?!" + _LETTER + rb")")
+    # A word with what is looked at before and after it lies within two chunks.
+    overlap = MAX_LETTER_BYTES * len(entity.value) + 3
     with files.open_input_stream(path, compression=None) as stream:
         before = b"\n"
         for chunk in read_chunks(stream, max_bytes, gzip=path.endswith(".gz")):

@@ -17,6 +17,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_r
 
 from include.data.lake.commit_log import find_table
 from include.data.lake.partition_columns import DAY, HOUR, PartitionSet, parse_partition_name
+from include.data.lake.spellings import spelling_pattern
 from include.errors import DataError, ServiceUnavailable
 from include.storage import filesystem
 from include.storage.errors import translate_storage_errors
@@ -77,9 +78,8 @@ class Entity:
 
     @property
     def _word(self) -> str:
-        texts = {self.value, json.dumps(self.value)[1:-1]}
-        alternatives = "|".join(re.escape(text) for text in sorted(texts))
-        return rf"(^|\W)({alternatives})(\W|$)"
+        # A letter before the value may be the end of a short escape of JSON.
+        return rf"(^|\W|\\[bfnrt])({spelling_pattern(self.value)})(\W|$)"
 
 
 @dataclass(frozen=True, slots=True)

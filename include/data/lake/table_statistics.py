@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -13,17 +14,21 @@ from include.data.lake.partition_columns import DAY, HOUR, partition_from_column
 from include.storage.errors import translate_storage_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
-    from datetime import datetime
+    from collections.abc import Callable, Collection, Mapping
 
     from include.data.lake.delta_tables import Lake
     from include.partitions import Partition
 
 # The null shares of a column are those of this many newest partitions.
 NEWEST_PARTITIONS = 28
+_ROWS = "num_records"
 _NULLS = "null_count."
 _MINIMUM = "min."
 _MAXIMUM = "max."
+_PARTITION_COLUMNS = (f"partition.{DAY}", f"partition.{HOUR}")
+# The log has the milliseconds of a moment, without the microseconds after them.
+_PRECISION = timedelta(milliseconds=1)
+_LAST_MOMENT = datetime.max - _PRECISION
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +70,7 @@ def table_statistics(lake: Lake, table: str) -> TableStatistics:
         rows=sum(counts.values()),
         newest=in_order[-1],
         published_at=publication.published_at if publication else None,
-        null_shares=_null_shares(_files_of(lake, table, set(in_order[-NEWEST_PARTITIONS:]))),
+        null_shares=_null_shares(_null_counts(lake, table, set(in_order[-NEWEST_PARTITIONS:]))),
     )
 
 
@@ -73,12 +78,13 @@ def value_ranges(lake: Lake, table: str, column: str) -> dict[Partition, tuple[A
     """
     Return the smallest and the greatest value of a column in each partition; no file with rows is read.
 
-    A long text may be cut off, such that the values in the file lie between the two. A partition is missing
-    if the log does not have them of each file.
+    The log cuts off a long text, and the microseconds of a moment, so the values in the file lie between the
+    two. A partition is missing if the log does not have them of each file.
     """
+    names = {f"{_MINIMUM}{column}", f"{_MAXIMUM}{column}"}
     ranges: dict[Partition, tuple[Any, Any]] = {}
     unknown: set[Partition] = set()
-    for file in _list_files(lake, table):
+    for file in _list_files(lake, table, names.__contains__):
         partition = _partition_of_file(file)
         minimum = file.get(f"{_MINIMUM}{column}")
         maximum = file.get(f"{_MAXIMUM}{column}")
@@ -87,18 +93,37 @@ def value_ranges(lake: Lake, table: str, column: str) -> dict[Partition, tuple[A
             continue
         earlier = ranges.get(partition, (minimum, maximum))
         ranges[partition] = (min(minimum, earlier[0]), max(maximum, earlier[1]))
-    return {partition: limits for partition, limits in ranges.items() if partition not in unknown}
+    return {
+        partition: (minimum, _upper_bound(maximum))
+        for partition, (minimum, maximum) in ranges.items()
+        if partition not in unknown
+    }
 
 
-def _files_of(lake: Lake, table: str, partitions: Collection[Partition]) -> list[dict[str, Any]]:
-    """Return what the log says of the files of some partitions."""
-    return [file for file in _list_files(lake, table) if _partition_of_file(file) in partitions]
+def _upper_bound(maximum: Any) -> Any:
+    """Return a value that is at least the greatest one of which the log has `maximum`."""
+    if not isinstance(maximum, datetime):
+        return maximum
+    return min(maximum, _LAST_MOMENT.replace(tzinfo=maximum.tzinfo)) + _PRECISION
 
 
-def _list_files(lake: Lake, table: str) -> list[dict[str, Any]]:
+def _null_counts(lake: Lake, table: str, partitions: Collection[Partition]) -> list[dict[str, Any]]:
+    """Return the numbers of rows and nulls in the files of some partitions."""
+    files = _list_files(lake, table, lambda name: name == _ROWS or name.startswith(_NULLS))
+    return [file for file in files if _partition_of_file(file) in partitions]
+
+
+def _list_files(lake: Lake, table: str, is_needed: Callable[[str], bool]) -> list[dict[str, Any]]:
+    """Return what the log says of each file: its partition, and the statistics with a needed name."""
     with translate_storage_errors(lake.uri, lake.storage_options, lake.connection):
         opened = find_table(lake, table)
-        return pa.table(opened.get_add_actions(flatten=True)).to_pylist() if opened else []
+        if opened is None:
+            return []
+        files = pa.table(opened.get_add_actions(flatten=True))
+    # Objects of Python are made of these columns alone: a table has many.
+    names = [name for name in files.column_names if name in _PARTITION_COLUMNS or is_needed(name)]
+    listed: list[dict[str, Any]] = files.select(names).to_pylist()
+    return listed
 
 
 def _partition_of_file(file: Mapping[str, Any]) -> Partition:
@@ -106,13 +131,13 @@ def _partition_of_file(file: Mapping[str, Any]) -> Partition:
 
 
 def _null_shares(files: list[dict[str, Any]]) -> dict[str, float]:
-    rows = sum(file["num_records"] for file in files)
+    rows = sum(file[_ROWS] for file in files)
     nulls: Counter[str] = Counter()
     counted: Counter[str] = Counter()
     for file in files:
         for name, count in file.items():
             if name.startswith(_NULLS) and count is not None:
                 nulls[name.removeprefix(_NULLS)] += count
-                counted[name.removeprefix(_NULLS)] += file["num_records"]
+                counted[name.removeprefix(_NULLS)] += file[_ROWS]
     # A file without statistics of a column makes its share unknown.
     return {name: nulls[name] / rows for name in nulls if rows and counted[name] == rows}

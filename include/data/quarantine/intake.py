@@ -9,6 +9,7 @@ import pandas as pd
 
 from include import partitions
 from include.data.quarantine.queue import RowFilter, find_actions, pending
+from include.data.quarantine.release import still_released
 from include.data.quarantine.rows import ROW_ID, ids_digest, of_partition, to_record
 from include.database import ledger
 
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 # Row ids in an entry about rows that a newer run replaced.
 MAX_LOGGED_IDS = 1_000
-_DECISIONS = {"release", "discard"}
 
 
 def store_rejected(
@@ -50,8 +50,8 @@ def attach_to_version(queue: Quarantine, day: date, version: date, *, run: str) 
     """
     Store the rejected rows of a reading that has no news with those of the version that it equals.
 
-    Rows of that version that were decided on stay so, and rows that are not in the file any more are
-    superseded.
+    Rows of that version that were discarded, or released and not withdrawn, stay so, and rows that are not in
+    the file any more are superseded.
 
     Parameters
     ----------
@@ -65,11 +65,7 @@ def attach_to_version(queue: Quarantine, day: date, version: date, *, run: str) 
     if day == version:
         return
     incoming = of_partition(pending(queue, RowFilter(first=day)), str(version))
-    actions = find_actions(queue.engine, queue.name, partitions=[partitions.format_partition(version)])
-    decided: set[str] = set()
-    for action in actions:
-        if action["action"] in _DECISIONS:
-            decided |= set(action["ids"])
+    decided = _decided_rows(queue, version)
     incoming = incoming[~incoming[ROW_ID].isin(list(decided))]
     _replace_pending(queue, incoming, [version], run=run, supersede=True)
     if day in queue.lake.partitions(queue.table):
@@ -83,6 +79,17 @@ def supersede_versions(queue: Quarantine, day: date, *, run: str) -> None:
         rows = pending(queue, RowFilter(first=partitions.day_of(version)))
         if len(rows):
             _replace_pending(queue, rows.iloc[:0], [version], run=run, supersede=True)
+
+
+def _decided_rows(queue: Quarantine, partition: Partition) -> set[str]:
+    """Return the ids of the rows of a partition that were discarded, or released and not withdrawn."""
+    name = partitions.format_partition(partition)
+    actions = find_actions(queue.engine, queue.name, partitions=[name])
+    decided = set(still_released(actions).get(name, {}))
+    for action in actions:
+        if action["action"] == "discard":
+            decided |= set(action["ids"])
+    return decided
 
 
 def _replace_pending(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from tempfile import SpooledTemporaryFile
 from typing import IO, TYPE_CHECKING
 
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
     from include.data.sources.base import Extract
     from include.declarations import Dataset
     from include.partitions import Partition
+
+# A file that was changed this long before an answer does not change again within the same second.
+MIN_UNCHANGED = timedelta(seconds=2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,9 +156,28 @@ def http_source(dataset: Dataset) -> HttpSource:
 
 
 def _conditions(headers: Mapping[str, str]) -> dict[str, str]:
-    """Return headers to which the service answers 304 as long as its file is the same; {} if it cannot."""
+    """
+    Return headers to which the service answers 304 as long as its file is the same; {} if it cannot.
+
+    `Last-Modified` has whole seconds, and services make an `ETag` of it: a file that changed just before the
+    answer may change again and keep both (RFC 9110, 8.8.2.2).
+    """
+    if "Last-Modified" in headers:
+        modified_at = _moment(headers["Last-Modified"])
+        answered_at = _moment(headers.get("Date", ""))
+        if modified_at is None or answered_at is None or answered_at - modified_at <= MIN_UNCHANGED:
+            return {}
     names = {"If-None-Match": "ETag", "If-Modified-Since": "Last-Modified"}
     return {condition: headers[name] for condition, name in names.items() if name in headers}
+
+
+def _moment(text: str) -> datetime | None:
+    """Return the moment of a header; None if it is none."""
+    try:
+        moment = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _raise_for_status(status: int, location: str, conn_id: str) -> None:

@@ -22,6 +22,7 @@ def visits(path="visits/{partition}.csv", **source):
         owner="ann",
         description="Visits.",
         source=FileSource(path=path, **source),
+        whole="{partition}" not in path,
         columns=(Column(name="person", dtype="string"), Column(name="at", dtype="string")),
         key=("person",),
         first_partition=date(2013, 7, 1),
@@ -60,6 +61,33 @@ def test_compressed_and_escaped_text_is_searched(landing, tmp_path):
     (tmp_path / "visits/2013-07-01.jsonl.gz").write_bytes(gzip.compress(line))
     dataset = visits("visits/{partition}.jsonl.gz", format="jsonl")
     assert search(landing, dataset, Entity("person", "J\u00f6rg")) == ["2013-07-01.jsonl.gz"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "text"),
+    [
+        ("x.jsonl", "J\u00f6rg", r'{"person": "J\u00F6rg"}'),
+        ("x.jsonl", "ann", r'{"person": "\u0061n\u006E"}'),
+        ("x.jsonl", "a/b", r'{"person": "a\/b"}'),
+        ("x.jsonl", 'a"b', r'{"person": "a\"b"}'),
+        ("x.jsonl", "a\\b", r'{"person": "a\\b"}'),
+        ("x.jsonl", "a\tb", r'{"person": "a\tb"}'),
+        ("x.jsonl", "\U0001f600", r'{"person": "\ud83D\uDe00"}'),
+        ("x.jsonl", "ann", r'{"note": "line\nann"}'),
+        ("x.csv", 'a"b', 'person\n"a""b"\n'),
+        ("x.csv", '"', 'person\n""""\n'),
+        ("x.csv", "a'b", "person\n'a''b'\n"),
+        ("x.csv", 'a"b', 'person\n"a\\"b"\n'),
+        ("x.csv", 'a"b', 'person\n"a^"b"\n'),
+    ],
+)
+@pytest.mark.parametrize("size", [1, 7, 1 << 20])
+def test_every_spelling_of_a_value_is_found(landing, tmp_path, monkeypatch, name, value, text, size):
+    monkeypatch.setattr(files, "CHUNK_BYTES", size)
+    (tmp_path / name).write_text(text)
+    dataset = visits(name, **{"format": "jsonl"} if name == "x.jsonl" else {"escape": "^"})
+    assert len(search(landing, dataset, Entity("person", value))) == 1
+    assert search(landing, dataset, Entity("person", f"{value}z")) == []
 
 
 def test_parquet_is_searched_in_the_column_of_its_file(landing, tmp_path):

@@ -77,6 +77,18 @@ def test_same_file_each_night_adds_no_rejected_row(read, waiting, lake, database
     assert sorted(lake.read("people")["id"]) == [1, 3]
 
 
+def test_released_row_that_was_withdrawn_waits_again(read, waiting, lake, database):
+    rows = "1,20\n2,120\n"
+    assert read(rows, "2013-01-01")
+    released = release_rows(Quarantine(people(maximum=200), lake, database), RowFilter(), BOB)
+    assert (released.released, waiting()) == (1, [])
+    # The cleared run of the day refuses the row again.
+    assert read(rows, "2013-01-01")
+    assert (sorted(lake.read("people")["id"]), waiting()) == ([1], [("2013-01-01", "2")])
+    assert not read(rows, "2013-01-02")
+    assert waiting() == [("2013-01-01", "2")]
+
+
 def test_new_version_supersedes_rejected_rows_of_earlier_ones(read, waiting, database):
     read("1,20\n2,120\n", "2013-01-01")
     assert read("1,20\n4,40\n5,150\n", "2013-01-02")

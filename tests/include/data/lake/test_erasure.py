@@ -76,8 +76,8 @@ def test_erasure_keeps_other_columns_and_publications(lake, publish):
 
 
 def test_raw_text_of_an_unread_row_is_erased(lake, publish):
-    texts = ["1;ann;2013", "1;joann;2013", None]
-    publish(DAYS[0], [None, None, "bob"], "visits_quarantine", _malformed=texts)
+    texts = ["1;ann;2013", "1;joann;2013", None, '{"person": "\\u0061nn"', '{"x": "\\tann"']
+    publish(DAYS[0], [None, None, "bob", None, None], "visits_quarantine", _malformed=texts)
     erase_rows(lake, "visits_quarantine", ANN)
     assert lake.read("visits_quarantine")["_malformed"].tolist() == ["1;joann;2013", None]
 

@@ -2,7 +2,10 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime
 
-from include.data.lake.table_statistics import TableStatistics, table_statistics
+import pandas as pd
+import pytest
+
+from include.data.lake.table_statistics import TableStatistics, table_statistics, value_ranges
 
 DAYS = [date(2013, 1, 1), date(2013, 1, 2)]
 
@@ -20,3 +23,21 @@ def test_statistics_count_rows_and_nulls_from_the_log(lake, rows):
 
 def test_statistics_without_a_table_are_empty(lake):
     assert table_statistics(lake, "cars") == TableStatistics()
+
+
+@pytest.mark.parametrize("year", [1, 1950, 2013, 9999])
+def test_ranges_contain_the_microseconds_of_moments(lake, rows, year):
+    moments = [datetime(year, 12, 31, 23, 59, 59, microsecond, UTC) for microsecond in (1, 123456, 999999)]
+    frame = pd.DataFrame(
+        {"seen": pd.Series(moments, dtype="datetime64[us, UTC]"), "_airworthy_day": "2013-01-01"}
+    )
+    lake.publish("cars", frame, DAYS[:1], metadata={})
+    ((minimum, maximum),) = value_ranges(lake, "cars", "seen").values()
+    assert minimum <= moments[0]
+    assert maximum >= moments[-1]
+
+
+def test_ranges_are_those_of_one_column(lake, rows):
+    lake.publish("cars", rows(2), DAYS, metadata={})
+    assert value_ranges(lake, "cars", "id") == {day: (f"{day}-0", f"{day}-1") for day in DAYS}
+    assert value_ranges(lake, "cars", "nothing") == {}

@@ -36,10 +36,11 @@ class Upstream:
         content = body.encode() if isinstance(body, str) else body
         self.responses[path] = Response(content, **changes)  # type: ignore[arg-type]
 
-    def response_of(self, path: str, etag: str | None) -> Response:
-        """Return the response of a path, 304 if its content has this tag."""
+    def response_of(self, path: str, etag: str | None, modified: str | None) -> Response:
+        """Return the response of a path, 304 if its content has this tag or, without one, this time."""
         response = self.responses.get(path, Response(status=404))
-        is_known = etag is not None and etag == response.headers.get("ETag")
+        validator, name = (modified, "Last-Modified") if etag is None else (etag, "ETag")
+        is_known = validator is not None and validator == response.headers.get(name)
         return Response(status=304) if is_known else response
 
 
@@ -50,7 +51,9 @@ def serving() -> Iterator[Upstream]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             upstream.requests.append({name.lower(): value for name, value in self.headers.items()})
-            response = upstream.response_of(self.path, self.headers.get("If-None-Match"))
+            response = upstream.response_of(
+                self.path, *map(self.headers.get, ("If-None-Match", "If-Modified-Since"))
+            )
             self.send_response(response.status)
             self.send_header("Content-Length", str(response.length or len(response.body)))
             for name, value in response.headers.items():

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import gzip
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
+from email.utils import format_datetime
 
 import httpx
 import pytest
@@ -77,6 +78,29 @@ def test_file_of_all_days_is_sent_again_when_it_changed(service, upstream):
     upstream.put("/tides.csv", "id,on\na,2013-07-03\n")
     assert service.missing(dataset, [date(2013, 7, 3)]) == []
     assert service.newest["tides"][0] == {"If-None-Match": '"2"'}
+
+
+@pytest.mark.parametrize("tag", [{}, {"ETag": '"1"'}])
+@pytest.mark.parametrize(("age_s", "is_trusted"), [(0, False), (1, False), (4, True)])
+def test_file_that_was_just_changed_is_read_again(service, upstream, tag, age_s, is_trusted):
+    columns = (Column(name="id", dtype="string"), Column(name="on", dtype="string"))
+    source = HttpSource(conn_id="harbour", path="/tides.csv", format="csv", split_by="on")
+    dataset = tides(source=source, columns=columns)
+    modified_at = datetime.now(UTC).replace(microsecond=0) - timedelta(seconds=age_s)
+    headers = {"Last-Modified": format_datetime(modified_at, usegmt=True)} | tag
+    upstream.put("/tides.csv", "id,on\na,2013-07-01\n", headers=headers)
+    assert service.missing(dataset, [DAY, NEXT]) == [NEXT]
+    # The file changes again within the same second.
+    upstream.put("/tides.csv", "id,on\na,2013-07-02\n", headers=headers)
+    assert service.missing(dataset, [DAY, NEXT]) == ([NEXT] if is_trusted else [])
+
+
+def test_time_of_change_that_is_none_is_not_trusted(service, upstream):
+    columns = (Column(name="id", dtype="string"), Column(name="on", dtype="string"))
+    source = HttpSource(conn_id="harbour", path="/tides.csv", format="csv", split_by="on")
+    upstream.put("/tides.csv", "id,on\na,2013-07-01\n", headers={"Last-Modified": "yesterday"})
+    assert service.missing(tides(source=source, columns=columns), [DAY]) == []
+    assert service.newest == {}
 
 
 def test_missing_reads_no_content(service, upstream):

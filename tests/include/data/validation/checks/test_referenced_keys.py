@@ -63,3 +63,9 @@ def test_declared_partitions_bound_the_search(search):
     newest = KEY.model_copy(update={"partitions": 2})
     unmatched, read = search([[day] for day in range(9)], [8, 7, 6], foreign_key=newest)
     assert (unmatched, sorted(read)) == ([[2]], [7, 8])
+
+
+def test_moment_with_microseconds_is_found(search):
+    moments = [[pd.Timestamp(f"2013-01-{day:02}T10:00:00.123456Z")] for day in range(1, 9)]
+    unmatched, read = search(moments, pd.Series(moments[0], dtype="datetime64[us, UTC]"))
+    assert (unmatched, read) == ([[]], [0])
