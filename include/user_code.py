@@ -65,7 +65,7 @@ def team_errors(action: str, *, remedy: str, error: type[AirworthyError]) -> Ite
         yield
     except (AirworthyError, *ACCIDENTS):
         raise
-    except Exception as cause:
+    except (Exception, SystemExit) as cause:
         raise error(f"{action} failed: {describe_error(cause)}. {remedy}") from cause
 
 

@@ -24,6 +24,14 @@ def test_error_of_a_team_names_file_line_and_function():
         broken({})
 
 
+def test_exit_of_a_team_is_an_error_of_its_code():
+    with (
+        pytest.raises(DataError, match=r"rides failed: SystemExit: 3 .*\. Correct it\."),
+        team_errors("rides", remedy="Correct it.", error=DataError),
+    ):
+        raise SystemExit(3)
+
+
 def test_line_of_a_library_is_not_that_of_the_team():
     with pytest.raises(json.JSONDecodeError) as caught:
         json.loads("{")

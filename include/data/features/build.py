@@ -102,8 +102,10 @@ def call_build(
     """
     action = f"{view.name}: build() of {format_partition(partition)}"
     remedy = f"Correct include/features/{view.name}.py, or a declaration of its datasets."
+    # What `build` changes in place is not seen by its next call, or by what is looked up in the frames later.
+    own_frames = {name: frame.copy() for name, frame in frames.items()}
     with team_errors(action, remedy=remedy, error=DataError):
-        rows = build(frames, partition)
+        rows = build(own_frames, partition)
     if not isinstance(rows, pd.DataFrame):
         raise DataError(f"{action} returns {type(rows).__name__}, and not a DataFrame. {remedy}")
     needed = (*view.keys, view.time) if view.is_dated else view.keys

@@ -100,6 +100,8 @@ def read_array(array: pa.Array | pa.ChunkedArray, dtype: str, spelling: Spelling
         return read_array(array.dictionary_decode(), dtype, spelling)
     if pa.types.is_null(kind):
         return TypedColumn(pa.nulls(len(array), TYPES[dtype]))
+    if isinstance(kind, pa.BaseExtensionType) and pa.types.is_string(kind.storage_type):
+        return read_text(array.storage, dtype, spelling)
     if pa.types.is_string(kind) or pa.types.is_large_string(kind) or kind == pa.string_view():
         return read_text(array, dtype, spelling)
     if pa.types.is_decimal(kind) and dtype in {"integer", "number"}:
@@ -159,6 +161,13 @@ def _to_python(array: pa.Array) -> list[Any]:
     if pa.types.is_temporal(array.type) and not pa.types.is_date(array.type):
         return [None if text is None else Opaque(text) for text in array.cast(pa.string()).to_pylist()]
     values: list[Any] = array.to_pylist()
+    if isinstance(array.type, pa.BaseExtensionType):
+        # What a number stands for is not a number, such as a month; a truth is one.
+        name = array.type.extension_name
+        return [
+            value if value is None or isinstance(value, bool) else Opaque(f"{value} ({name})")
+            for value in values
+        ]
     return values
 
 

@@ -121,10 +121,14 @@ def read_series(values: pd.Series[Any], dtype: str, spelling: Spelling = PLAIN) 
     if values.dtype == object:
         return read_values(values.tolist(), dtype, spelling)
     try:
-        return read_array(pa.Array.from_pandas(values), dtype, spelling)
+        array = pa.Array.from_pandas(values)
     except pa.ArrowException:
         # A type of pandas that Arrow does not have, such as complex or sparse numbers.
         return read_values(values.tolist(), dtype, spelling)
+    if isinstance(array.type, pa.BaseExtensionType):
+        # Arrow has other values in its place, such as the number of a month.
+        return read_values(values.tolist(), dtype, spelling)
+    return read_array(array, dtype, spelling)
 
 
 def assemble_table(columns: Mapping[str, TypedColumn], n_rows: int) -> pa.Table:

@@ -241,6 +241,26 @@ def test_error_of_build_names_view_day_file_and_line(filled, declared, build, me
         features.build_features(VIEW, build, filled, DAYS[:1], datasets=declared)
 
 
+def test_what_build_changes_in_its_frames_is_not_seen_again(filled, declared):
+    lengths = []
+
+    def build(frames, day):
+        lengths.append(len(frames["levels_seen"]))
+        levels = frames["levels_seen"]
+        levels.drop(columns=KNOWN_AT, inplace=True)
+        levels.drop(index=levels.index, inplace=True)
+        trips = frames.pop("trips")
+        frames.clear()
+        return trips.assign(level_days="", levels_seen_known_at=pd.NaT, trips_known_at=pd.NaT)
+
+    windows = features.source_windows(VIEW, filled, DAYS[2:3], datasets=declared)
+    ((day, frames),) = windows
+    for _ in range(2):
+        features.call_build(VIEW, build, frames, day)
+    assert lengths == [len(frames["levels_seen"])] * 2 != [0, 0]
+    assert KNOWN_AT in frames["levels_seen"]
+
+
 @pytest.mark.parametrize("moment", [pd.Timestamp("2013-01-01T12:00"), "2013-01-01T12:00", DAYS[0], None, 5])
 def test_time_that_is_no_moment_is_left_to_the_gate(filled, declared, moment):
     def build(frames, day):

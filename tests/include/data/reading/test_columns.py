@@ -112,6 +112,11 @@ LAST_OF_1969 = datetime(1969, 12, 31, 23, 59, 59, 999_999, UTC)
         (pa.array([-1], pa.timestamp("ns", "UTC")), "timestamp", [LAST_OF_1969]),
         (pa.array([MOMENT], pa.timestamp("ms", "America/New_York")), "timestamp", [MOMENT]),
         (pa.chunked_array([["1"], ["x"]]), "integer", [1, Misfit]),
+        (pa.Array.from_pandas(pd.period_range("2013-01", "2013-01", freq="M")), "integer", [Misfit]),
+        (pa.Array.from_pandas(pd.period_range("2013-01", "2013-01", freq="M")), "number", [Misfit]),
+        (pa.array([b"0123456789abcdef"], pa.uuid()), "string", [Misfit]),
+        (pa.array(['{"a": 1}'], pa.json_()), "string", ['{"a": 1}']),
+        (pa.ExtensionArray.from_storage(pa.bool8(), pa.array([1, None], pa.int8())), "boolean", [True, None]),
     ],
 )  # fmt: skip
 def test_arrow_types_are_converted_without_loss(array, dtype, values):

@@ -52,6 +52,13 @@ def test_frame_is_read_without_its_missing_columns():
     assert "at" not in table.schema.names
 
 
+@pytest.mark.parametrize("dtype", ["integer", "number", "timestamp", "string"])
+def test_period_and_interval_are_no_values_of_a_column(dtype):
+    for values in (pd.period_range("2013-01", "2013-02", freq="M"), pd.interval_range(0, 2)):
+        column = read_series(pd.Series(values), dtype)
+        assert column.values.null_count == len(column.misfits) == 2
+
+
 def test_malformed_line_is_a_row_of_nulls():
     line = MalformedLine(3, "a\0b", "it has 2 fields, not 3")
     table = malformed_table([line], COLUMNS)
