@@ -27,9 +27,10 @@ class Training(Declaration):
 
     `seed` is used for every `random_state` that is None. `class_weights` is "balanced" or one weight per
     class, in the order of the classes. With `half_life_days`, the weight of a row halves every so many days
-    of age. `early_stopping` is the number of boosting rounds without a better loss on the validation days
-    after which fitting stops; test days are never used. If the estimator does not converge, the run notes it
-    (`convergence="note"`) or training fails (`"require"`).
+    of age. With `last_days`, only the newest so many days before the validation days are learnt from; that is
+    also the window of each fold of a tuning. `early_stopping` is the number of boosting rounds or epochs
+    without a better loss on the validation days after which fitting stops; test days are never used. If the
+    estimator does not converge, the run notes it (`convergence="note"`) or training fails (`"require"`).
 
     If different code built the days of features or labels, since `build()` or a source was changed, training
     fails (`stale_days="refuse"`), leaves out those that other code built than the newest (`"exclude"`), or
@@ -39,6 +40,7 @@ class Training(Declaration):
     seed: int = Field(default=0, ge=0, lt=2**31)
     class_weights: Literal["balanced"] | tuple[Annotated[float, Field(gt=0)], ...] | None = None
     half_life_days: float | None = Field(default=None, gt=0)
+    last_days: int | None = Field(default=None, ge=1)
     early_stopping: int | None = Field(default=None, ge=1)
     convergence: Literal["note", "require"] = "note"
     stale_days: Literal["refuse", "exclude", "use"] = "refuse"
@@ -130,6 +132,20 @@ class Categorical(Declaration):
 AnyParameter = Annotated[Integer | Real | Categorical, Field(discriminator="kind")]
 
 
+class Pruning(Declaration):
+    """
+    When a trial of a tuning ends early: its mean over the folds so far is bad in comparison.
+
+    It is worse than that of all but `percentile` percent of the trials which were measured on all folds, at
+    the same fold: 50 ends those that are worse than the median. None ends before `startup_trials` trials were
+    measured on all folds, or on its first `warmup_folds` folds.
+    """
+
+    percentile: float = Field(default=50.0, gt=0, lt=100)
+    startup_trials: int = Field(default=5, ge=1)
+    warmup_folds: int = Field(default=0, ge=0)
+
+
 class Tuning(Declaration):
     """
     Search for the parameters of `build_model(**parameters)` on days before the test days.
@@ -138,6 +154,7 @@ class Tuning(Declaration):
     `fold_days` days, each after the days that the trial is fitted on; of rows that are split by entity, on
     `folds` random parts of them. Trials run in `workers` processes of
     this machine, or on the Dask cluster whose scheduler is at `dask`. No trial starts after `timeout`.
+    With `pruning`, trials that are bad on their first folds are not measured on the others.
     """
 
     parameters: Mapping[Name, AnyParameter] = Field(min_length=1)
@@ -148,6 +165,17 @@ class Tuning(Declaration):
     fold_days: int = Field(default=7, ge=1)
     workers: int = Field(default=1, ge=1, le=256)
     dask: Annotated[str, Field(pattern=r"^(tcp|tls)://.+:\d+$")] | None = None
+    pruning: Pruning | None = None
+
+    @model_validator(mode="after")
+    def _can_be_pruned(self) -> Self:
+        if self.pruning is None:
+            return self
+        if self.pruning.warmup_folds >= self.folds - 1:
+            raise ValueError("pruning.warmup_folds: must be below folds - 1, otherwise no trial ends early")
+        if self.pruning.startup_trials >= self.trials:
+            raise ValueError("pruning.startup_trials: must be below trials, otherwise no trial ends early")
+        return self
 
 
 class Resources(Declaration):

@@ -250,3 +250,5 @@ class UseCase(Declaration):
             raise ValueError(f"training.early_stopping: needs split.{name} above 0")
         if self.training.half_life_days is not None and self.split.by == "entity":
             raise ValueError("training.half_life_days: rows that are split by entity have no age; remove it")
+        if self.training.last_days is not None and self.split.by == "entity":
+            raise ValueError("training.last_days: rows that are split by entity have no days; remove it")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
@@ -43,6 +43,7 @@ def split_rows(
     entity: Sequence[str],
     embargo_days: int,
     class_names: Sequence[str] = (),
+    last_days: int | None = None,
 ) -> Splits:
     """
     Split rows as `split` declares, by time or by entity.
@@ -59,6 +60,8 @@ def split_rows(
         Embargo of a split by time that declares none: days whose labels are not known on the day after them.
     class_names
         Classes of a classifier by code.
+    last_days
+        Length of the window of training rows, to the last training day; None for all rows.
 
     Raises
     ------
@@ -66,11 +69,13 @@ def split_rows(
         If there are too few days or rows, or the training or test rows of a classifier have only one class.
     """
     parts = _by_entity(frame, split, entity) if split.by == "entity" else _by_time(frame, split, embargo_days)
+    if last_days is not None:
+        parts = replace(parts, train=_window(parts.train, last_days))
     more = "Land a file of more rows" if split.by == "entity" else "Publish more days"
     if len(parts.train) < split.minimum_rows:
         raise DataError(
             f"There are {len(parts.train):,} training rows; the use case needs {split.minimum_rows:,}. "
-            f"{more}, or lower `split.minimum_rows`."
+            f"{more}, or lower `split.minimum_rows`{' or raise `training.last_days`' if last_days else ''}."
         )
     for name, part in (("training", parts.train), ("test", parts.test)):
         if class_names and part[TARGET].nunique() < 2:
@@ -134,6 +139,18 @@ def _by_time(frame: pd.DataFrame, split: Split, embargo_days: int) -> Splits:
         )
     rows = [frame[frame[DAY].isin(part)] for part in (train, validation, test)]
     return Splits(*rows)
+
+
+def newest_days(days: Sequence[str], count: int | None) -> list[str]:
+    """Return those of the sorted `days` that lie in the `count` days up to the last one; all without one."""
+    if count is None or not days:
+        return list(days)
+    first = date.fromisoformat(days[-1]) - timedelta(days=count - 1)
+    return [day for day in days if date.fromisoformat(day) >= first]
+
+
+def _window(rows: pd.DataFrame, last_days: int) -> pd.DataFrame:
+    return rows[rows[DAY].isin(newest_days(sorted(rows[DAY].unique()), last_days))]
 
 
 def _before(days: list[str], first: str, embargo: int) -> list[str]:

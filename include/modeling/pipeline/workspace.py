@@ -74,14 +74,19 @@ class TrainedCandidate:
     digest: str
 
 
-def split_snapshot(specification: Specification, frame: pd.DataFrame) -> Splits:
-    """Return the training, validation and test rows, as the specification divides them."""
+def split_snapshot(specification: Specification, frame: pd.DataFrame, *, all_days: bool = False) -> Splits:
+    """
+    Return the training, validation and test rows, as the specification divides them.
+
+    With `all_days`, the training rows are not limited to the window of `training.last_days`.
+    """
     return split_rows(
         frame,
         specification.use_case.split,
         entity=specification.entity,
         embargo_days=specification.availability.embargo_days,
         class_names=specification.use_case.class_names,
+        last_days=None if all_days else specification.use_case.training.last_days,
     )
 
 

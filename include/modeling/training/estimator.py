@@ -14,6 +14,7 @@ from sklearn.utils.validation import has_fit_parameter
 from include.data.snapshots.target_encoding import TARGET
 from include.errors import DeclarationError, TrainingFailed
 from include.modeling.evaluation.estimator_errors import estimator_errors
+from include.modeling.training.early_stopping import StoppingRows, fit_until_stopped, rounds_of
 from include.modeling.training.sample_weights import sample_weights
 
 if TYPE_CHECKING:
@@ -111,14 +112,7 @@ def transform_features(estimator: Any, rows: pd.DataFrame) -> Any:
 
 def n_iterations(estimator: Any) -> int | None:
     """Return the number of rounds of a fitted estimator; None if it has no rounds."""
-    last = final_estimator(estimator)
-    for name in ("best_iteration_", "n_iter_", "n_estimators_", "tree_count_"):
-        value = getattr(last, name, None)
-        if isinstance(value, int) and value > 0:
-            return value
-    # XGBoost counts from 0, and has this after early stopping only.
-    best = getattr(last, "best_iteration", None)
-    return best + 1 if isinstance(best, int) else None
+    return rounds_of(final_estimator(estimator))
 
 
 def _is_random_state(name: str) -> bool:
@@ -171,51 +165,24 @@ def _fit_with_early_stopping(
 ) -> None:
     """Fit the transforming steps, then the last step with the transformed validation rows."""
     features = list(use_case.features)
-    last = final_estimator(estimator)
-    patience = use_case.training.early_stopping or 0
     rows = train[features]
     if isinstance(estimator, Pipeline) and len(estimator.steps) > 1:
         transformer = estimator[:-1]
         rows = transformer.fit_transform(rows, train[TARGET])
         estimator.steps[:-1] = transformer.steps
-    validation_rows = transform_features(estimator, validation[features])
-    validation_target = validation[TARGET]
-    if has_fit_parameter(last, "X_val"):
-        last.set_params(early_stopping=True, n_iter_no_change=patience)
-        last.fit(rows, train[TARGET], X_val=validation_rows, y_val=validation_target, **arguments)
-    elif has_fit_parameter(last, "eval_X"):
-        from lightgbm import early_stopping
-
-        last.fit(
-            rows,
-            train[TARGET],
-            eval_X=(validation_rows,),
-            eval_y=(validation_target,),
-            callbacks=[early_stopping(patience, verbose=False)],
-            **arguments,
-        )
-    elif has_fit_parameter(last, "eval_set"):
-        arguments |= _patience_argument(use_case, last, patience)
-        last.fit(rows, train[TARGET], eval_set=[(validation_rows, validation_target)], **arguments)
-    else:
-        raise _early_stopping_error(use_case, last)
-
-
-def _patience_argument(use_case: UseCase, last: Any, patience: int) -> dict[str, Any]:
-    """Set `early_stopping_rounds` of an estimator as XGBoost's, or return it for a fit as CatBoost's."""
-    if has_fit_parameter(last, "early_stopping_rounds"):
-        return {"early_stopping_rounds": patience}
-    if "early_stopping_rounds" not in last.get_params():
-        raise _early_stopping_error(use_case, last)
-    last.set_params(early_stopping_rounds=patience)
-    return {}
-
-
-def _early_stopping_error(use_case: UseCase, last: Any) -> DeclarationError:
-    return DeclarationError(
-        f"training.early_stopping of {use_case.name}: {type(last).__name__} cannot stop on validation "
-        "days. HistGradientBoosting, LightGBM, XGBoost and CatBoost can; leave it out for others."
+    stopping_rows = StoppingRows(
+        rows,
+        train[TARGET],
+        transform_features(estimator, validation[features]),
+        validation[TARGET],
+        arguments.get("sample_weight"),
     )
+    try:
+        fit_until_stopped(
+            final_estimator(estimator), stopping_rows, patience=use_case.training.early_stopping or 0
+        )
+    except DeclarationError as error:
+        raise DeclarationError(f"{use_case.name}: {error}") from error
 
 
 def _convergence_notes(caught: list[warnings.WarningMessage]) -> tuple[str, ...]:

@@ -201,6 +201,8 @@ def _staged_predictions(
     rows = transform_features(estimator, frame[list(use_case.features)])
     if type(last).__module__.startswith("lightgbm."):
         outputs = [getattr(last, method)(rows, num_iteration=step) for step in steps]
+    elif type(last).__module__.startswith("xgboost."):
+        outputs = [getattr(last, method)(rows, iteration_range=(0, step)) for step in steps]
     elif hasattr(last, f"staged_{method}"):
         all_rounds = enumerate(getattr(last, f"staged_{method}")(rows), start=1)
         outputs = [output for step, output in all_rounds if step in steps]

@@ -19,8 +19,11 @@ if TYPE_CHECKING:
     from include.declarations import Tuning
     from include.modeling.tuning.trial import TrialJob
 
-# Takes numbered parameters, and yields each numbered result as soon as its trial has ended.
-Executor = Callable[[Sequence[tuple[int, Mapping[str, Any]]]], Iterator[tuple[int, TrialResult]]]
+Batch = Sequence[tuple[int, Mapping[str, Any]]]
+Folds = tuple[int, ...] | None
+# Takes numbered parameters and the numbers of folds (None: all of them), and yields each numbered result as
+# soon as its trial was measured on these.
+Executor = Callable[[Batch, Folds], Iterator[tuple[int, TrialResult]]]
 
 WORKER_TIMEOUT_S = 60
 # Restarts of a trial whose Dask worker died.
@@ -56,17 +59,19 @@ def trial_executor(tuning: Tuning, job: TrialJob, folder: Path) -> Iterator[Exec
         path.write_bytes(job.to_bytes())
         yield _on_joblib(tuning.workers, path)
     else:
-        yield lambda batch: ((number, run_trial(job, parameters)) for number, parameters in batch)
+        yield lambda batch, folds: (
+            (number, run_trial(job, parameters, folds)) for number, parameters in batch
+        )
 
 
 def _on_joblib(n_workers: int, path: Path) -> Executor:
-    def execute(batch: Sequence[tuple[int, Mapping[str, Any]]]) -> Iterator[tuple[int, TrialResult]]:
+    def execute(batch: Batch, folds: Folds) -> Iterator[tuple[int, TrialResult]]:
         from joblib import Parallel, delayed
         from joblib.externals.loky.process_executor import BrokenProcessPool
 
         parallel = Parallel(n_jobs=n_workers, backend="loky", return_as="generator_unordered")
         try:
-            yield from parallel(delayed(_run_numbered)(str(path), *trial) for trial in batch)
+            yield from parallel(delayed(_run_numbered)(str(path), *trial, folds) for trial in batch)
         except BrokenProcessPool as error:
             raise ServiceUnavailable(
                 f"A worker process of the trials died: {error}. The results of ended trials are stored; if "
@@ -76,8 +81,10 @@ def _on_joblib(n_workers: int, path: Path) -> Executor:
     return execute
 
 
-def _run_numbered(path: str, number: int, parameters: Mapping[str, Any]) -> tuple[int, TrialResult]:
-    return number, run_trial(_load_job(path), parameters)
+def _run_numbered(
+    path: str, number: int, parameters: Mapping[str, Any], folds: Folds
+) -> tuple[int, TrialResult]:
+    return number, run_trial(_load_job(path), parameters, folds)
 
 
 @lru_cache(maxsize=1)
@@ -112,13 +119,13 @@ def _on_dask(client: Client, address: str, job: TrialJob) -> Executor:
     job_future = client.submit(cloudpickle.loads, job.to_bytes(), pure=False)
     local_code = _code()
 
-    def execute(batch: Sequence[tuple[int, Mapping[str, Any]]]) -> Iterator[tuple[int, TrialResult]]:
+    def execute(batch: Batch, folds: Folds) -> Iterator[tuple[int, TrialResult]]:
         from distributed import as_completed
 
         # Dask runs tasks where their inputs are, so every worker that has joined by now needs the job.
         client.replicate([job_future])
         futures: dict[Future[Any], int] = {
-            client.submit(_run_remote, job_future, parameters, pure=False, retries=MAX_RETRIES): number
+            client.submit(_run_remote, job_future, parameters, folds, pure=False, retries=MAX_RETRIES): number
             for number, parameters in batch
         }
         for future in as_completed(list(futures), loop=client.loop):
@@ -150,8 +157,8 @@ def _result(future: Future[Any]) -> tuple[TrialResult, str]:
     return result, worker_code
 
 
-def _run_remote(job: TrialJob, parameters: Mapping[str, Any]) -> tuple[TrialResult, str]:
-    return run_trial(job, parameters), _code()
+def _run_remote(job: TrialJob, parameters: Mapping[str, Any], folds: Folds) -> tuple[TrialResult, str]:
+    return run_trial(job, parameters, folds), _code()
 
 
 def _code() -> str:

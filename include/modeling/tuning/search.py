@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from optuna.trial import TrialState
 
 from include.data.lake.partition_columns import DAY
 from include.data.snapshots.splits import entity_positions
@@ -22,6 +23,7 @@ from include.modeling.pipeline.workspace import split_snapshot
 from include.modeling.registry.registry import as_tags
 from include.modeling.training.resource_usage import measure_usage
 from include.modeling.tuning.executors import trial_executor
+from include.modeling.tuning.pruning import run_batch
 from include.modeling.tuning.study import PROBLEM, SCORES, Study
 from include.modeling.tuning.trial import FOLD, TrialJob, random_folds, split_folds
 from include.modeling.tuning.trial_runs import TrialRuns
@@ -31,7 +33,6 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
-    from include.data.snapshots.splits import Splits
     from include.declarations import Tuning, UseCase
     from include.declarations.specification import Specification
     from include.modeling.pipeline.workspace import Workspace
@@ -55,8 +56,8 @@ class TuningResult:
         Metric that was optimized.
     score
         Mean metric of the best trial over its folds.
-    trials, failed
-        Number of ended trials, and how many of them failed.
+    trials, failed, pruned
+        Number of ended trials, and how many of them failed or were ended early.
     """
 
     parameters: Mapping[str, Any]
@@ -64,6 +65,7 @@ class TuningResult:
     score: float
     trials: int
     failed: int
+    pruned: int = 0
 
 
 def tune(
@@ -103,7 +105,7 @@ def tune(
     use_case = site.use_case
     tuning = _require_tuning(use_case)
     metric = tuning.metric or use_case.metric
-    job = _job(site.specification, build, split_snapshot(site.specification, frame), metric)
+    job = _job(site.specification, build, frame, metric)
     with site.registry.lock(f"tuning/{run_id}"), measure_usage() as usage:
         name = f"{use_case.name}/{run_id}"
         study = Study(engine, name, tuning, metric=metric, seed=use_case.training.seed)
@@ -122,8 +124,8 @@ def _run_trials(study: Study, tuning: Tuning, execute: Executor, runs: TrialRuns
     """Run one batch after the other; a batch is chosen only after all trials of the one before have ended."""
     while batch := study.next_batch(tuning.workers):
         start = time.monotonic()
-        for number, result in execute(batch):
-            runs.log_trials([study.record_result(number, result)], metric)
+        for trial in run_batch(study, tuning, execute, batch):
+            runs.log_trials([trial], metric)
         study.add_elapsed(time.monotonic() - start)
         if tuning.timeout is not None and study.seconds > tuning.timeout.total_seconds():
             return
@@ -132,14 +134,16 @@ def _run_trials(study: Study, tuning: Tuning, execute: Executor, runs: TrialRuns
 def _best_result(study: Study, metric: str) -> TuningResult:
     ended = study.ended_trials()
     best = study.best_trial()
-    failed = [trial for trial in ended if trial.value is None]
+    failed = [trial for trial in ended if trial.state == TrialState.FAIL]
+    n_pruned = sum(trial.state == TrialState.PRUNED for trial in ended)
     if best is None:
         first_problem = failed[0].user_attrs[PROBLEM] if failed else "none was started"
         raise TrainingFailed(
             f"None of {len(ended)} trials could be measured, the first because: {first_problem}. "
             "Check build_model() and `tuning.parameters`."
         )
-    return TuningResult(dict(best.params), metric, float(best.value or 0.0), len(ended), len(failed))
+    score = float(best.value or 0.0)
+    return TuningResult(dict(best.params), metric, score, len(ended), len(failed), n_pruned)
 
 
 def _log_study(
@@ -153,15 +157,19 @@ def _log_study(
             "score": trial.value,
             "scores": trial.user_attrs.get(SCORES),
             "parameters": trial.params,
+            "pruned": trial.state == TrialState.PRUNED,
         }
         for trial in trials
     ]
+    # The value of a pruned trial is that of its first folds.
+    scores = [trial.value if trial.state == TrialState.COMPLETE else None for trial in trials]
     content = asdict(result) | {"history": history}
     (site.workdir / RESULT_FILE).write_text(json.dumps(content, indent=1))
-    (site.workdir / HISTORY_FILE).write_bytes(_draw_history(result, [trial.value for trial in trials]))
+    (site.workdir / HISTORY_FILE).write_bytes(_draw_history(result, scores))
     for name in (RESULT_FILE, HISTORY_FILE):
         site.registry.log_file(run_id, site.workdir / name)
-    figures = {"best_score": result.score, "trials": result.trials, "failed": result.failed, **usage}
+    figures = {"best_score": result.score, "trials": result.trials, "failed": result.failed}
+    figures |= {"pruned": result.pruned, **usage}
     site.registry.log(
         run_id,
         metrics={f"tuning.{name}": float(value) for name, value in figures.items()},
@@ -180,13 +188,18 @@ def _draw_history(result: TuningResult, scores: list[float | None]) -> bytes:
     best = series.cummax() if is_greater_better(result.metric) else series.cummin()
     axes.plot(series.index, series, "o", markersize=4, label="trial")
     axes.plot(best.index, best.ffill(), drawstyle="steps-post", label="best so far")
-    axes.set(title=f"{result.trials} trials, {result.failed} failed", xlabel="trial", ylabel=result.metric)
+    title = f"{result.trials} trials, {result.failed} failed, {result.pruned} ended early"
+    axes.set(title=title, xlabel="trial", ylabel=result.metric)
     axes.legend()
     return render_png(figure)
 
 
-def _job(specification: Specification, build: Callable[..., Any], splits: Splits, metric: str) -> TrialJob:
+def _job(
+    specification: Specification, build: Callable[..., Any], frame: pd.DataFrame, metric: str
+) -> TrialJob:
     use_case = specification.use_case
+    # The window of training rows is that of each fold.
+    splits = split_snapshot(specification, frame, all_days=True)
     rows = pd.concat([splits.train, splits.validation])
     columns = [*use_case.features, TARGET]
     tuning = _require_tuning(use_case)
@@ -197,7 +210,12 @@ def _job(specification: Specification, build: Callable[..., Any], splits: Splits
     embargo_days = use_case.split.embargo_days
     if embargo_days is None:
         embargo_days = specification.availability.embargo_days
-    folds = split_folds(tuning, sorted(rows[DAY].unique()), embargo_days=embargo_days)
+    folds = split_folds(
+        tuning,
+        sorted(rows[DAY].unique()),
+        embargo_days=embargo_days,
+        last_days=use_case.training.last_days,
+    )
     return TrialJob(use_case, metric, build, rows[[DAY, *columns]].reset_index(drop=True), folds)
 
 

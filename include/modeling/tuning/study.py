@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.exceptions import StorageInternalError
+from optuna.pruners import BasePruner, NopPruner, PercentilePruner
 from optuna.samplers import TPESampler
 from optuna.storages import RDBStorage
 from optuna.study import StudyDirection
@@ -67,6 +68,7 @@ class Study:
         self._seed = seed
         self._maximize = is_greater_better(metric)
         self._space = {name: _distribution(parameter) for name, parameter in tuning.parameters.items()}
+        self._pruner = _pruner(tuning)
         direction = StudyDirection.MAXIMIZE if self._maximize else StudyDirection.MINIMIZE
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         try:
@@ -126,21 +128,34 @@ class Study:
 
     def record_result(self, number: int, result: TrialResult) -> FrozenTrial:
         """Store the result of the trial `number`."""
-        study_id = self._storage.get_study_id_from_name(self._study.study_name)
-        trial_id = self._storage.get_trial_id_from_study_id_trial_number(study_id, number)
+        trial_id = self._trial_id(number)
         if result.problem:
             self._storage.set_trial_user_attr(trial_id, PROBLEM, result.problem)
             return self._study.tell(number, state=TrialState.FAIL)
         self._storage.set_trial_user_attr(trial_id, SCORES, list(result.scores))
         return self._study.tell(number, result.score)
 
+    def report_score(self, number: int, fold: int, score: float) -> None:
+        """Store the mean `score` of the trial `number` over its folds up to `fold`, counted from 0."""
+        self._storage.set_trial_intermediate_value(self._trial_id(number), fold, score)
+
+    def should_prune(self, number: int) -> bool:
+        """Return whether the trial `number` is bad on its folds so far, compared with measured trials."""
+        trial = self._storage.get_trial(self._trial_id(number))
+        return self._pruner.prune(self._study, trial)
+
+    def prune(self, number: int, result: TrialResult) -> FrozenTrial:
+        """End the trial `number` with the result of its folds so far."""
+        self._storage.set_trial_user_attr(self._trial_id(number), SCORES, list(result.scores))
+        return self._study.tell(number, state=TrialState.PRUNED)
+
     def ended_trials(self) -> Sequence[FrozenTrial]:
-        """Return the trials that were measured, or failed with a recorded problem."""
+        """Return the trials that were measured, pruned, or failed with a recorded problem."""
         return [trial for trial in self._study.get_trials(deepcopy=False) if _has_result(trial)]
 
     def best_trial(self) -> FrozenTrial | None:
         """Return the trial with the best score, the first of equal ones; None if none was measured."""
-        measured = [trial for trial in self.ended_trials() if trial.value is not None]
+        measured = [trial for trial in self.ended_trials() if trial.state == TrialState.COMPLETE]
         return min(measured, key=lambda trial: (self._loss(trial), trial.number), default=None)
 
     @property
@@ -151,6 +166,10 @@ class Study:
     def add_elapsed(self, seconds: float) -> None:
         """Add the seconds of this attempt to those of all attempts."""
         self._study.set_user_attr(SECONDS, self.seconds + seconds)
+
+    def _trial_id(self, number: int) -> int:
+        study_id = self._storage.get_study_id_from_name(self._study.study_name)
+        return self._storage.get_trial_id_from_study_id_trial_number(study_id, number)
 
     def _loss(self, trial: FrozenTrial) -> float:
         score = float(trial.value or 0.0)
@@ -170,7 +189,18 @@ class Study:
 def _has_result(trial: FrozenTrial) -> bool:
     if trial.state == TrialState.FAIL:
         return PROBLEM in trial.user_attrs
-    return trial.state == TrialState.COMPLETE
+    return trial.state in {TrialState.COMPLETE, TrialState.PRUNED}
+
+
+def _pruner(tuning: Tuning) -> BasePruner:
+    pruning = tuning.pruning
+    if pruning is None:
+        return NopPruner()
+    return PercentilePruner(
+        pruning.percentile,
+        n_startup_trials=pruning.startup_trials,
+        n_warmup_steps=pruning.warmup_folds,
+    )
 
 
 def _open_storage(engine: Engine) -> RDBStorage:

@@ -11,6 +11,7 @@ import cloudpickle
 
 from include.catalog import declaration_module
 from include.data.lake.partition_columns import DAY
+from include.data.snapshots.splits import newest_days
 from include.data.snapshots.target_encoding import TARGET
 from include.errors import AirworthyError, DataError, ServiceUnavailable
 from include.modeling.evaluation.estimator_errors import estimator_errors
@@ -96,7 +97,9 @@ class TrialResult:
         return sum(self.scores) / len(self.scores)
 
 
-def split_folds(tuning: Tuning, days: Sequence[str], *, embargo_days: int) -> tuple[Fold, ...]:
+def split_folds(
+    tuning: Tuning, days: Sequence[str], *, embargo_days: int, last_days: int | None = None
+) -> tuple[Fold, ...]:
     """
     Split `days` into folds whose validation windows are the last `folds` times `fold_days` days.
 
@@ -110,6 +113,8 @@ def split_folds(tuning: Tuning, days: Sequence[str], *, embargo_days: int) -> tu
         Sorted days, as ISO dates.
     embargo_days
         Days before each window that are not trained on, since their labels were not known yet.
+    last_days
+        Length of the window that each fold is trained on; None for all days before it.
 
     Raises
     ------
@@ -121,7 +126,8 @@ def split_folds(tuning: Tuning, days: Sequence[str], *, embargo_days: int) -> tu
     for start in range(len(days) - n_held_out, len(days), tuning.fold_days):
         first = max(start, 0)
         embargo_start = date.fromisoformat(days[first]) - timedelta(days=embargo_days)
-        train = tuple(day for day in days[:first] if date.fromisoformat(day) < embargo_start)
+        earlier = [day for day in days[:first] if date.fromisoformat(day) < embargo_start]
+        train = tuple(newest_days(earlier, last_days))
         if not train:
             raise DataError(
                 f"There are {len(days)} days to tune on, and {tuning.folds} folds of {tuning.fold_days} days "
@@ -140,9 +146,9 @@ def random_folds(n_folds: int) -> tuple[Fold, ...]:
     )
 
 
-def run_trial(job: TrialJob, parameters: Parameters) -> TrialResult:
+def run_trial(job: TrialJob, parameters: Parameters, folds: tuple[int, ...] | None = None) -> TrialResult:
     """
-    Fit and measure the estimator with `parameters` on every fold.
+    Fit and measure the estimator with `parameters` on every fold, or on those with the numbers `folds`.
 
     Early stopping, where it is declared, uses the validation days of the fold, in all trials alike.
 
@@ -160,7 +166,8 @@ def run_trial(job: TrialJob, parameters: Parameters) -> TrialResult:
     action = f"{job.use_case.name}: a trial with {dict(parameters)}"
     try:
         with estimator_errors(action, remedy="Check build_model() and `tuning.parameters`."):
-            scores = [_score_fold(job, fold, parameters) for fold in job.folds]
+            chosen = job.folds if folds is None else [job.folds[number] for number in folds]
+            scores = [_score_fold(job, fold, parameters) for fold in chosen]
     except ServiceUnavailable:
         raise
     except AirworthyError as error:

@@ -6,6 +6,7 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from mlflow import MlflowClient
+from optuna.trial import TrialState
 
 from include.modeling.registry.idempotency import get_or_create, post_run, translate_mlflow_errors
 from include.modeling.registry.registry import as_tags
@@ -83,16 +84,20 @@ class TrialRuns:
             return get_or_create(find, create, f"the run of {name}")
 
     def _log(self, run_id: str, trial: FrozenTrial, metric: str) -> None:
+        is_pruned = trial.state == TrialState.PRUNED
         scores = trial.user_attrs.get(SCORES, [])
         figures = {f"fold_{number}.{metric}": score for number, score in enumerate(scores, start=1)}
-        if trial.value is not None:
+        if trial.value is not None and not is_pruned:
             figures[metric] = trial.value
         problem = str(trial.user_attrs.get(PROBLEM, ""))
+        tags: dict[str, object] = {"problem": problem[:MAX_PROBLEM_LENGTH]} if problem else {}
+        if is_pruned:
+            tags["pruned"] = True
         self._registry.log(
             run_id,
             params=trial.params,
             metrics=figures,
-            tags=as_tags({"problem": problem[:MAX_PROBLEM_LENGTH]}) if problem else None,
+            tags=as_tags(tags) if tags else None,
         )
         self._registry.finish(run_id, "FAILED" if problem else "FINISHED")
 

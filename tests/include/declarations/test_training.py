@@ -14,6 +14,7 @@ from include.declarations import (
     Fairness,
     Integer,
     Label,
+    Pruning,
     Real,
     Resources,
     Split,
@@ -46,6 +47,19 @@ MISTAKES = {
     "weight of nothing": (lambda: Training(class_weights=(1, 0)), "class_weights"),
     "unknown word": (lambda: Training(class_weights="equal"), "class_weights"),
     "no rounds": (lambda: Training(early_stopping=0), "early_stopping\n"),
+    "no window": (lambda: Training(last_days=0), "last_days\n"),
+    "window of undated rows": (
+        lambda: again(USE_CASE, training=Training(last_days=9), split=Split(by="entity")),
+        "training.last_days: rows that are split by entity have no days",
+    ),
+    "pruning after the last fold": (
+        lambda: Tuning(parameters=ANY, folds=2, pruning=Pruning(warmup_folds=1)),
+        "pruning.warmup_folds: must be below folds - 1",
+    ),
+    "pruning after the last trial": (
+        lambda: Tuning(parameters=ANY, trials=5, pruning=Pruning()),
+        "pruning.startup_trials: must be below trials",
+    ),
     "range upside down": (lambda: Integer(low=3, high=3), "low 3 must be below high 3"),
     "endless range": (lambda: Real(low=0.1, high=float("inf")), "high\n"),
     "logarithm of nothing": (lambda: Real(low=0, high=1, log=True), "log: low 0.0 must be above 0"),

@@ -268,6 +268,9 @@ TABLE = {
     "weights changed": (
         {"training": Training(stale_days="use", class_weights="balanced")}, COMPARED, "pass",
     ),
+    "training window shortened": (
+        {"training": Training(stale_days="use", last_days=7, half_life_days=5)}, COMPARED, "pass",
+    ),
     "view changed": (
         {"view": OTHER_VIEW, "feature_view": "other_trips", "feature_views": ("other_trips",)},
         COMPARED,

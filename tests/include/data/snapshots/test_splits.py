@@ -36,6 +36,18 @@ def test_no_day_is_in_two_parts_and_later_parts_have_later_days(labelled):
     ]  # fmt: skip
 
 
+def test_window_limits_training_days_only(labelled):
+    split = SPLIT.model_copy(update={"minimum_rows": 2})
+    parts = split_rows(labelled(), split, last_days=2, **CLASSIFIER)
+    days = [sorted(part["_airworthy_day"].unique()) for part in (parts.train, parts.validation, parts.test)]
+    assert days == [["2013-01-02", "2013-01-03"], ["2013-01-04", "2013-01-05"], ["2013-01-06"]]
+
+
+def test_too_short_a_window_is_an_error(labelled):
+    with pytest.raises(DataError, match=r"or raise `training\.last_days`"):
+        split_rows(labelled(), SPLIT, last_days=2, **CLASSIFIER)
+
+
 def test_validation_can_be_left_out(labelled):
     parts = split_rows(labelled(), Split(validation_days=0, test_days=1, minimum_rows=1), **CLASSIFIER)
     assert (len(parts.train), len(parts.validation), len(parts.test)) == (10, 0, 2)

@@ -17,7 +17,6 @@ import pytest
 from distributed import Client, LocalCluster
 from sqlalchemy import text
 
-from include.data.snapshots.splits import split_rows
 from include.declarations import Split, Tuning
 from include.errors import ConflictError, DataError, ServiceUnavailable, SettingsError, TrainingFailed
 from include.modeling.pipeline.workspace import Workspace
@@ -215,8 +214,7 @@ def test_test_days_are_not_used(tuning, flights):
 def test_undated_rows_are_tuned_on_random_groups(flights):
     undated = USE_CASE.model_copy(update={"split": Split(by="entity", minimum_rows=100)})
     frame = flights(days=24)
-    splits = split_rows(frame, undated.split, entity=["flight_id"], embargo_days=1)
-    job = _job(declared_specification(undated), build_model, splits, "log_loss")
+    job = _job(declared_specification(undated), build_model, frame, "log_loss")
     assert (job.unit, len(job.folds)) == (FOLD, USE_CASE.tuning.folds)
     sizes = job.rows[FOLD].value_counts()
     assert len(sizes) == USE_CASE.tuning.folds

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import inspect
 
 from include.database.tables import connect
-from include.declarations import Categorical, Integer, Real, Tuning
+from include.declarations import Categorical, Integer, Pruning, Real, Tuning
 from include.errors import ConflictError, ServiceUnavailable
 from include.modeling.tuning.study import SCHEMA, Study
 from include.modeling.tuning.trial import TrialResult
@@ -99,6 +99,46 @@ def test_a_failed_trial_counts_and_has_a_problem(study):
     assert new.best_trial() is None
     run(new, 3)
     assert len(new.ended_trials()) == 9
+
+
+PRUNED = TUNING.model_copy(update={"pruning": Pruning(startup_trials=2)})
+
+
+def test_trial_worse_than_the_median_is_pruned(study):
+    new = study(tuning=PRUNED)
+    verdicts = []
+    for score in (0.5, 0.6, 0.7, 0.4):
+        ((number, _),) = new.next_batch(1)
+        new.report_score(number, 0, score)
+        verdicts.append(new.should_prune(number))
+        if verdicts[-1]:
+            new.prune(number, TrialResult((score,), 0.1))
+        else:
+            new.record_result(number, TrialResult((score, score), 0.1))
+    assert verdicts == [False, False, True, False]
+    assert len(new.ended_trials()) == 4
+    assert new.best_trial().number == 3
+
+
+def test_pruned_trial_is_never_the_best(study):
+    new = study(tuning=PRUNED)
+    for score in (0.5, 0.1):
+        ((number, _),) = new.next_batch(1)
+        new.report_score(number, 0, score)
+        if number:
+            new.prune(number, TrialResult((score,), 0.1))
+        else:
+            new.record_result(number, TrialResult((score,), 0.1))
+    assert new.best_trial().number == 0
+
+
+def test_no_trial_is_pruned_without_pruning(study):
+    new = study()
+    for score in (0.5, 0.6, 0.7, 9.0):
+        ((number, _),) = new.next_batch(1)
+        new.report_score(number, 0, score)
+        assert not new.should_prune(number)
+        new.record_result(number, TrialResult((score,), 0.1))
 
 
 def test_defaults_are_the_first_trial(study):

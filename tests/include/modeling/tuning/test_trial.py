@@ -29,6 +29,13 @@ def test_each_fold_is_trained_on_all_days_before_it():
     assert first.train[0] == second.train[0] == "2013-01-01"
 
 
+def test_each_fold_is_trained_on_its_window():
+    tuning = Tuning(parameters=PARAMETERS, folds=2, fold_days=3)
+    first, second = split_folds(tuning, days(10), embargo_days=0, last_days=2)
+    assert first.train == ("2013-01-03", "2013-01-04")
+    assert second.train == ("2013-01-06", "2013-01-07")
+
+
 @given(
     n_days=st.integers(2, 60), n_folds=st.integers(1, 5), length=st.integers(1, 9), embargo=st.integers(0, 3)
 )

@@ -1,0 +1,58 @@
+"""Batches of trials: on all folds at once, or fold by fold where trials that are bad may end early."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from include.modeling.tuning.trial import TrialResult
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from optuna.trial import FrozenTrial
+
+    from include.declarations import Tuning
+    from include.modeling.tuning.executors import Batch, Executor
+    from include.modeling.tuning.study import Study
+
+
+def run_batch(study: Study, tuning: Tuning, execute: Executor, batch: Batch) -> Iterator[FrozenTrial]:
+    """Run the trials of a batch, and yield each as soon as its result is recorded."""
+    if tuning.pruning is not None:
+        yield from _run_by_fold(study, tuning, execute, batch)
+        return
+    for number, result in execute(batch, None):
+        yield study.record_result(number, result)
+
+
+def _run_by_fold(study: Study, tuning: Tuning, execute: Executor, batch: Batch) -> Iterator[FrozenTrial]:
+    """
+    Measure all trials on one fold, end those that are bad, and go on with the next fold.
+
+    Which trials end depends on their scores only, not on which of them is measured first.
+    """
+    remaining = dict(batch)
+    scored = {number: TrialResult((), 0.0) for number in remaining}
+    for fold in range(tuning.folds):
+        if not remaining:
+            return
+        results = dict(execute(list(remaining.items()), (fold,)))
+        for number in sorted(results):
+            scored[number] = _extended(scored[number], results[number])
+            if scored[number].problem:
+                del remaining[number]
+                yield study.record_result(number, scored[number])
+            else:
+                study.report_score(number, fold, scored[number].score)
+        if fold < tuning.folds - 1:
+            bad = [number for number in remaining if study.should_prune(number)]
+            for number in bad:
+                del remaining[number]
+                yield study.prune(number, scored[number])
+    for number in remaining:
+        yield study.record_result(number, scored[number])
+
+
+def _extended(result: TrialResult, further: TrialResult) -> TrialResult:
+    scores = (*result.scores, *further.scores)
+    return TrialResult(scores, result.seconds + further.seconds, further.problem)
