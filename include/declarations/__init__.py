@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from include.declarations.base import KNOWN_AT, Declaration, Duration, Environment, Name, Severity, Share, Tag
-from include.declarations.costs import AnyCost, DecisionCost, ErrorCost
+from include.declarations.costs import AnyCost, ClassCost, DecisionCost, ErrorCost
 from include.declarations.data.checks import ForeignKey, Freshness, Stability
 from include.declarations.data.columns import Column
 from include.declarations.data.datasets import Dataset
@@ -71,6 +71,7 @@ __all__ = [
     "BusinessValue",
     "Calibration",
     "Categorical",
+    "ClassCost",
     "Column",
     "CustomSource",
     "DatabaseSource",

@@ -21,6 +21,10 @@ class Serving(Declaration):
     A request with a column that is no feature is refused, or with `unknown_columns="ignore"` answered without
     it, so that callers can send a new feature before the version that takes it.
 
+    With `decision`, an answer has a decision beside each prediction, and batch scoring a column of it. It
+    needs the `cost` of the use case: the decision is the one that costs least, by a rule that is chosen on
+    the validation rows and packaged with the model.
+
     When a model server starts, `other_packages` says what follows if installed packages are not those of the
     training, and `other_predictions` what follows if the golden rows are predicted differently.
     """
@@ -28,6 +32,7 @@ class Serving(Declaration):
     runtime: Literal["python", "onnx"] = "python"
     tolerance: float = Field(default=1e-5, gt=0)
     maximum_megabytes: float = Field(default=500, gt=0)
+    decision: bool = False
     unknown_columns: Literal["refuse", "ignore"] = "refuse"
     other_packages: Literal["refuse", "warn"] = "warn"
     other_predictions: Literal["refuse", "warn"] = "refuse"

@@ -21,12 +21,13 @@ from include.declarations.serving import Module, Serving
 from include.declarations.training import Resources, Split, Training, Tuning
 
 # Gates that need one number per row.
-SCALAR_GATES = frozenset(
-    {"calibration", "fairness", "robustness", "leakage", "golden_predictions", "business_value"}
-)
+SCALAR_GATES = frozenset({"calibration", "fairness", "robustness", "leakage", "golden_predictions"})
 
 # Gates that compare with labels of the rows.
 LABEL_GATES = frozenset({"calibration", "fairness", "leakage", "business_value"})
+
+# Costs of wrong predictions, by task.
+COST_KINDS = {"binary": "decision", "multiclass": "class", "regression": "error"}
 
 BINARY_CLASSES = 2
 MIN_RANDOM_FOLDS = 2
@@ -72,7 +73,8 @@ class UseCase(Declaration):
     weights) with an attribute `greater_is_better`.
 
     With `tuning`, `build_model(**parameters)` takes the tuned parameters and has a default for each. `cost`
-    is the cost of a wrong prediction. `baseline_by` names columns of the feature view, such as the hour: the
+    is the cost of a wrong prediction: `DecisionCost` of a binary task, `ClassCost` of a multiclass task,
+    `ErrorCost` of a regression. `baseline_by` names columns of the feature view, such as the hour: the
     baseline prediction is the mean target of each combination of their values in the training rows.
     `prediction_range` are the least and the greatest prediction that are possible. A model whose features
     determine the label in the data is refused; `allowed_determinants` names those that are known in time,
@@ -139,6 +141,8 @@ class UseCase(Declaration):
         columns = list(self.baseline_by)
         for gate in self.gates:
             columns.extend(gate.columns)
+        if self.cost is not None:
+            columns.extend(self.cost.row_columns)
         return tuple(dict.fromkeys(column for column in columns if column not in self.features))
 
     @property
@@ -227,12 +231,19 @@ class UseCase(Declaration):
             )
 
     def _check_cost(self) -> None:
+        if self.serving.decision and (self.cost is None or self.cost.kind == "error"):
+            raise ValueError(
+                "serving.decision: declare the cost of decisions, DecisionCost or ClassCost, from which they "
+                "follow"
+            )
+        if self.serving.decision and not self.split.has_validation:
+            name = "validation_days" if self.split.by == "time" else "validation_share"
+            raise ValueError(f"serving.decision: the rule is chosen on them, so split.{name} must be above 0")
         if self.cost is None:
             return
-        if self.task in {"multiclass", "anomaly"} or (self.cost.kind == "error") != (
-            self.task == "regression"
-        ):
+        if COST_KINDS.get(self.task) != self.cost.kind:
             raise ValueError(f"cost: {type(self.cost).__name__} is not for a {self.task} task")
+        self.cost.check(self.class_names)
 
     def _check_training(self) -> None:
         if self.tuning is not None and self.split.by == "entity" and self.tuning.folds < MIN_RANDOM_FOLDS:

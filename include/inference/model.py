@@ -12,6 +12,7 @@ import yaml
 from include.certificates import certificate
 from include.errors import CertificateInvalid, DataError
 from include.feature_values import DTYPES, estimator_frame, nullable_kind
+from include.inference.decisions import DecisionRule
 from include.inference.formats import load_estimator
 from include.inference.predictions import raw_predictions, round_probabilities
 
@@ -33,7 +34,8 @@ class Interface:
     The use case and task of a model, its typed feature columns and its valid predictions.
 
     `classes` are those of a multiclass model as they stand in the data, `positive` is the class whose
-    probability a binary model predicts. `ignores_unknown` says whether a request may have further columns,
+    probability a binary model predicts. `decision` is how decisions follow from predictions; None
+    if the model only predicts. `ignores_unknown` says whether a request may have further columns,
     `states_missing` whether the package names the features that may be missing.
     """
 
@@ -45,6 +47,7 @@ class Interface:
     positive: str | None = None
     ignores_unknown: bool = False
     states_missing: bool = True
+    decision: DecisionRule | None = None
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -88,6 +91,11 @@ class ServedModel:
     def positive(self) -> str | None:
         """Class whose probability a binary model predicts."""
         return self.interface.positive
+
+    @property
+    def decision(self) -> DecisionRule | None:
+        """How decisions follow from predictions; None if the model only predicts."""
+        return self.interface.decision
 
     def predict(self, frame: pd.DataFrame) -> np.ndarray:
         """
@@ -169,6 +177,7 @@ def read_interface(folder: Path) -> Interface:
             positive=metadata.get("positive"),
             ignores_unknown=metadata.get("unknown_columns") == "ignore",
             states_missing="nullable" in metadata,
+            decision=DecisionRule.read(metadata["decision"]) if metadata.get("decision") else None,
         )
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(

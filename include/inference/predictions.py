@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 # Columns of batch predictions.
 PREDICTION = f"{INTERNAL_PREFIX}prediction"
+DECISION = f"{INTERNAL_PREFIX}decision"
 VERSION = f"{INTERNAL_PREFIX}version"
 # Prefix of the columns of the classes' probabilities.
 PROBABILITY = f"{INTERNAL_PREFIX}probability_"

@@ -11,6 +11,7 @@ import pandas as pd
 from include.data.feature_store.feature_rows import partition_columns
 from include.feature_values import require_complete
 from include.inference.predictions import (
+    DECISION,
     PREDICTION,
     PROBABILITY,
     VERSION,
@@ -50,7 +51,8 @@ def score_batch(
     -------
     DataFrame
         Columns of the spine, partition, `PREDICTION` and `VERSION` (n rows). Of several classes, the most
-        probable one, as it stands in the data; each has a column in `probability_columns`.
+        probable one, as it stands in the data; each has a column in `probability_columns`. With a packaged
+        rule, `DECISION` is the cheapest decision: whether to act on the row, or the class.
 
     Raises
     ------
@@ -60,22 +62,15 @@ def score_batch(
         If a prediction is not finite, or outside of the declared range.
     """
     predictions = _predict_rows(model, feature_columns(use_case, frame))
-    low, high = use_case.prediction_range
-    is_invalid = outside_range(predictions, use_case.prediction_range)
-    invalid_rows = np.any(is_invalid, axis=tuple(range(1, is_invalid.ndim)))
-    if invalid_rows.any():
-        first = ", ".join(map(str, frame.loc[invalid_rows, list(spine.keys)].iloc[0]))
-        raise InvalidPrediction(
-            f"{use_case.name} version {version}: {int(invalid_rows.sum())} of {len(frame)} predictions are "
-            f"not from {low:g} to {high:g}, the first one for {', '.join(spine.keys)} {first}. "
-            "Nothing was scored: check those rows, or roll the version back."
-        )
+    _require_in_range(use_case, spine, frame, predictions, version=version)
     scored = frame[[*spine.columns, *partition_columns(spine)]]
     if not model.classes:
-        return scored.assign(**{PREDICTION: predictions}, **{VERSION: version}).reset_index(drop=True)
+        numbers: dict[str, Any] = {PREDICTION: predictions} | _decisions(model, predictions)
+        return scored.assign(**numbers, **{VERSION: version}).reset_index(drop=True)
     most_probable = np.asarray(model.classes, dtype=object)[predictions.argmax(axis=1)]
     probabilities = dict(zip(probability_columns(model.classes), predictions.T, strict=True))
-    columns: dict[str, Any] = {PREDICTION: most_probable, **probabilities, VERSION: version}
+    columns: dict[str, Any] = {PREDICTION: most_probable, **probabilities}
+    columns |= _decisions(model, predictions) | {VERSION: version}
     return scored.assign(**columns).reset_index(drop=True)
 
 
@@ -102,6 +97,28 @@ def score_summary(scored: pd.DataFrame) -> dict[str, Any]:
         return {"mean": float(predictions.mean())}
     shares = predictions.value_counts(normalize=True)
     return {"shares": {str(name): float(share) for name, share in shares.items()}}
+
+
+def _require_in_range(
+    use_case: UseCase, spine: Spine, frame: pd.DataFrame, predictions: np.ndarray[Any, Any], *, version: int
+) -> None:
+    low, high = use_case.prediction_range
+    is_invalid = outside_range(predictions, use_case.prediction_range)
+    invalid_rows = np.any(is_invalid, axis=tuple(range(1, is_invalid.ndim)))
+    if invalid_rows.any():
+        first = ", ".join(map(str, frame.loc[invalid_rows, list(spine.keys)].iloc[0]))
+        raise InvalidPrediction(
+            f"{use_case.name} version {version}: {int(invalid_rows.sum())} of {len(frame)} predictions are "
+            f"not from {low:g} to {high:g}, the first one for {', '.join(spine.keys)} {first}. "
+            "Nothing was scored: check those rows, or roll the version back."
+        )
+
+
+def _decisions(model: ServedModel, predictions: np.ndarray[Any, Any]) -> dict[str, Any]:
+    if model.decision is None:
+        return {}
+    decided = model.decision.answer(predictions, model.classes)
+    return {DECISION: np.asarray(decided, dtype=object if model.classes else bool)}
 
 
 def _predict_rows(model: ServedModel, features: pd.DataFrame) -> np.ndarray[Any, Any]:

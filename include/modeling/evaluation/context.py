@@ -12,7 +12,7 @@ from include.data.snapshots.target_encoding import TARGET
 from include.errors import ModelError
 from include.modeling.evaluation.baseline import baseline_predictions
 from include.modeling.evaluation.bootstrap import UnitBootstrap
-from include.modeling.evaluation.costs import choose_threshold
+from include.modeling.evaluation.costs import DEFAULT_THRESHOLD, choose_rule
 from include.modeling.evaluation.estimator_errors import estimator_errors
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from include.data.snapshots.splits import Splits
     from include.declarations import UseCase
+    from include.inference.decisions import DecisionRule
     from include.inference.model import ServedModel
     from include.modeling.evaluation.bootstrap import Values
     from include.modeling.evaluation.isolated_process import WaitForMeasurement
@@ -95,8 +96,8 @@ class EvaluationContext:
         All test rows.
     units : UnitBootstrap
         Days of the test rows, or random groups of them.
-    threshold, baseline_threshold : float
-        Probability from which a row is acted on: by the model, and by the baseline.
+    decision, baseline_decision : DecisionRule or None
+        How decisions follow from predictions of the model, and of the baseline; None without their costs.
     baseline : array of float
         Baseline predictions of the test rows.
     """
@@ -107,15 +108,21 @@ class EvaluationContext:
     validation: ScoredSplit | None
     test: ScoredSplit
     units: UnitBootstrap
-    threshold: float
+    decision: DecisionRule | None
     baseline: Values
-    baseline_threshold: float
+    baseline_decision: DecisionRule | None
     champion: ChampionScores | None = None
 
     @property
     def model(self) -> ServedModel:
         """The candidate's model."""
         return self.package.model
+
+    @property
+    def threshold(self) -> float:
+        """Probability from which a row of a binary model is acted on."""
+        threshold = self.decision.threshold if self.decision else None
+        return DEFAULT_THRESHOLD if threshold is None else threshold
 
     @property
     def scored_splits(self) -> dict[str, ScoredSplit]:
@@ -163,9 +170,10 @@ def build_context(
         units=UnitBootstrap.of_rows(len(test.target))
         if by_entity
         else UnitBootstrap.of_days(test.frame[DAY]),
-        threshold=choose_threshold(use_case.cost, selection.target, selection.predictions),
+        decision=candidate.model.decision
+        or choose_rule(use_case, selection.target, selection.predictions, selection.frame),
         baseline=baseline,
-        baseline_threshold=choose_threshold(use_case.cost, selection.target, baseline_selection),
+        baseline_decision=choose_rule(use_case, selection.target, baseline_selection, selection.frame),
         champion=score_champion(use_case, champion) if champion else None,
     )
 

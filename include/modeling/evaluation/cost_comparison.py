@@ -20,12 +20,17 @@ def compare_costs(context: EvaluationContext) -> CostComparison | None:
     if cost is None:
         return None
     test = context.test
-    threshold = context.threshold if cost.kind == "decision" else None
-    baseline_threshold = context.baseline_threshold if cost.kind == "decision" else None
-    model = row_costs(cost, test.target, test.predictions, threshold)
-    baseline = row_costs(cost, test.target, context.baseline, baseline_threshold)
+    names = context.use_case.class_names
+    model = row_costs(cost, test.target, test.predictions, context.decision, test.frame, names)
+    baseline = row_costs(cost, test.target, context.baseline, context.baseline_decision, test.frame, names)
     without = costs_without_model(
-        cost, test.target, train=context.train.target, selection=context.selection.target
+        cost,
+        test.target,
+        train=context.train.target,
+        selection=context.selection.target,
+        rows=test.frame,
+        selection_rows=context.selection.frame,
+        class_names=names,
     )
     alternative = baseline if baseline.mean() <= without.mean() else without
     saved = float(alternative.mean() - model.mean()) * PER_ROWS
@@ -33,10 +38,17 @@ def compare_costs(context: EvaluationContext) -> CostComparison | None:
     confidence = max(declared, default=DEFAULT_CONFIDENCE)
     saving = resample_mean((alternative - model) * PER_ROWS, context.units)
     lower, upper = context.units.interval(saving, confidence=confidence, value=saved)
+    model_cost = float(model.mean()) * PER_ROWS
+    of_model = resample_mean(model * PER_ROWS, context.units)
+    model_lower, model_upper = context.units.interval(of_model, confidence=confidence, value=model_cost)
     return CostComparison(
         currency=cost.currency,
-        threshold=threshold,
-        model=float(model.mean()) * PER_ROWS,
+        threshold=context.decision.threshold if context.decision else None,
+        expected_costs=context.decision.costs if context.decision else (),
+        chosen_on="train" if context.validation is None else "validation",
+        model=model_cost,
+        model_lower=model_lower,
+        model_upper=model_upper,
         baseline=float(baseline.mean()) * PER_ROWS,
         without=float(without.mean()) * PER_ROWS,
         saved=saved,

@@ -71,14 +71,20 @@ class CostComparison(_Figures):
     """
     Costs per 1,000 test rows: with the model, with the baseline, and without either.
 
-    `threshold` is the probability from which a row is acted on, chosen on validation rows; each alternative
-    has the threshold that is best for itself. `lower` and `upper` bound what is `saved` against the cheaper
+    `threshold` is the probability from which a row is acted on, `expected_costs` the cost of each decision
+    for each actual class, as they were chosen on the rows `chosen_on`, never on test rows; each alternative
+    has the threshold that is best for itself. `model_lower` and `model_upper` bound the cost with the model,
+    `lower` and `upper` bound what is `saved` against the cheaper
     alternative, each with `confidence`.
     """
 
     currency: str
     threshold: float | None
+    expected_costs: tuple[tuple[float, ...], ...] = ()
+    chosen_on: str = "validation"
     model: float
+    model_lower: float | None = None
+    model_upper: float | None = None
     baseline: float
     without: float
     saved: float

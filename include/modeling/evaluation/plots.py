@@ -151,10 +151,10 @@ def _plot_confusion(axes: Any, context: EvaluationContext) -> None:
 
 def _plot_cost(axes: Any, context: EvaluationContext) -> None:
     cost = context.use_case.cost
-    if cost is None or cost.kind == "error":
+    if cost is None or cost.kind != "decision":
         return
     for name, predictions in _predictions_by_model(context).items():
-        thresholds, costs = cost_curve(cost, context.test.target, predictions)
+        thresholds, costs = cost_curve(cost, context.test.target, predictions, context.test.frame)
         points = np.unique(np.linspace(0, len(costs) - 1, min(len(costs), MAX_POINTS)).astype(np.intp))
         axes.plot(thresholds[points], costs[points], label=name)
     axes.axvline(context.threshold, **REFERENCE_LINE, label=f"chosen: {context.threshold:.3f}")

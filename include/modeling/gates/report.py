@@ -110,7 +110,7 @@ def report_markdown(use_case: UseCase, evidence: Evidence | None, verdicts: Sequ
             "metric_rows": _metric_rows(evidence),
             "split_sizes": _split_sizes(evidence),
             "units": describe_units(evidence.units, evidence.unit),
-            "costs": _describe_costs(evidence),
+            "costs": describe_costs(evidence),
         }
     return _TEMPLATE.render(values)
 
@@ -148,15 +148,21 @@ def _split_sizes(evidence: Evidence) -> list[str]:
     return sizes
 
 
-def _describe_costs(evidence: Evidence) -> str:
+def describe_costs(evidence: Evidence) -> str:
+    """Return the rule of the decisions and its costs in words; "" without a cost."""
     costs = evidence.costs
     if costs is None:
         return ""
-    threshold = ""
+    rule = ""
     if costs.threshold is not None:
-        threshold = f", acting from a probability of {costs.threshold:.3f} on"
+        rule = f", acting from a probability of {costs.threshold:.3f} on, chosen on {costs.chosen_on} rows"
+    elif costs.expected_costs:
+        rule = ", deciding for the class of the least expected cost"
+    interval = ""
+    if costs.model_lower is not None and costs.model_upper is not None:
+        interval = f" ({costs.confidence:.0%}: {costs.model_lower:,.2f} to {costs.model_upper:,.2f})"
     return (
-        f"Cost per 1,000 test rows{threshold}: {costs.model:,.2f} {costs.currency} with the model, "
+        f"Cost per 1,000 test rows{rule}: {costs.model:,.2f} {costs.currency} with the model{interval}, "
         f"{costs.baseline:,.2f} with the baseline, {costs.without:,.2f} with neither."
     )
 

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 
     from include.declarations import UseCase
     from include.feature_values import ColumnType
+    from include.inference.decisions import DecisionRule
     from include.inference.model import ServedModel
     from include.modeling.packaging.serialization import SerializedEstimator
 
@@ -76,6 +77,7 @@ def save_package(
     folder: Path,
     *,
     kinds: Mapping[str, ColumnType] | None = None,
+    decision: DecisionRule | None = None,
 ) -> None:
     """
     Write the MLflow model folder of `estimator`.
@@ -84,40 +86,39 @@ def save_package(
 
     Parameters
     ----------
-    estimator
-        Fitted estimator.
-    use_case
-        Use case of the estimator.
+    estimator, use_case
+        Fitted estimator, and its use case.
     sample_frame
         Training rows with all features: golden rows (the first 50), background of explanations (100).
     folder
         Folder to create.
     kinds
         Type of each feature, and whether it may be missing; by default as in `sample_frame`.
+    decision
+        How decisions follow from predictions, where they are part of the answer.
 
     Raises
     ------
     DataError
         If a feature is missing, or has a type that no request can contain.
     DeclarationError
-        If a module in `code` of the use case cannot be imported.
+        If a module in `code` cannot be imported.
     PackagingFailed
-        If the model is larger than declared or needs modules of the project that are not packaged, or the
-        declared ONNX graph cannot be created or predicts differently from the estimator.
+        If the model is too large, needs modules that are not packaged, or its ONNX graph differs from it.
     """
     sample = feature_columns(use_case, sample_frame)
     typed = _packaged_kinds(use_case, kinds or _sampled_kinds(sample))
-    sample = estimator_frame(sample, typed)
-    required = [name for name, kind in typed.items() if not may_be_missing(kind)]
-    rows = sample.dropna(subset=required).head(COMPARED_ROWS)
+    sample = _complete_rows(estimator_frame(sample, typed), typed)
+    rows = sample.head(COMPARED_ROWS)
     serialized = serialize(estimator, use_case, rows)
-    _write_mlflow_folder(estimator, use_case, serialized, typed, folder)
+    metadata = _metadata(use_case, serialized, typed, decision)
+    _write_mlflow_folder(estimator, use_case, serialized, typed, metadata, folder)
     for module in own_modules(use_case):
         _copy_source(module, folder / SOURCE)
     if use_case.serving.runtime == "onnx":
         _write_onnx_graph(estimator, use_case, rows, folder / GRAPH)
     _write_golden_rows(estimator, use_case, rows.head(GOLDEN_ROWS), typed, folder)
-    _write_background_rows(sample.dropna(subset=required), typed, folder)
+    _write_background_rows(sample, typed, folder)
     _check_size(use_case, folder)
 
 
@@ -153,11 +154,16 @@ def golden_tolerance(folder: Path) -> float | None:
     return None if tolerance is None else float(tolerance)
 
 
+def _complete_rows(rows: pd.DataFrame, kinds: Mapping[str, ColumnType]) -> pd.DataFrame:
+    return rows.dropna(subset=[name for name, kind in kinds.items() if not may_be_missing(kind)])
+
+
 def _write_mlflow_folder(
     estimator: Any,
     use_case: UseCase,
     serialized: SerializedEstimator,
     kinds: Mapping[str, ColumnType],
+    metadata: Mapping[str, Any],
     folder: Path,
 ) -> None:
     shape = (-1, len(use_case.class_names)) if use_case.class_names else (-1,)
@@ -180,16 +186,20 @@ def _write_mlflow_folder(
             signature=ModelSignature(inputs=Schema(columns), outputs=Schema([output])),
             pip_requirements=requirements(modules, use_case),
             pyfunc_predict_fn=prediction_method(use_case.task),
-            metadata={"airworthy": _metadata(use_case, serialized, kinds)},
+            metadata={"airworthy": dict(metadata)},
         )
     description = yaml.safe_load((folder / "MLmodel").read_text())
     (folder / description["flavors"]["sklearn"]["pickled_model"]).write_bytes(serialized.content)
 
 
 def _metadata(
-    use_case: UseCase, serialized: SerializedEstimator, kinds: Mapping[str, ColumnType]
+    use_case: UseCase,
+    serialized: SerializedEstimator,
+    kinds: Mapping[str, ColumnType],
+    decision: DecisionRule | None,
 ) -> dict[str, Any]:
-    return {
+    rule = {} if decision is None else {"decision": decision.to_dict()}
+    return rule | {
         "use_case": use_case.name,
         "task": use_case.task,
         "features": list(use_case.features),

@@ -16,6 +16,7 @@ from include.errors import AirworthyError, NotReproduced, ServiceUnavailable
 from include.feature_values import specified_kinds
 from include.inference.model import load_unverified
 from include.modeling.packaging.package import GOLDEN, save_package
+from include.modeling.pipeline.decision import packaged_rule
 from include.modeling.pipeline.input_changes import declared_changes, input_changes, recorded_inputs
 from include.modeling.pipeline.workspace import split_snapshot
 from include.modeling.registry.load_version import load_version
@@ -260,7 +261,14 @@ def _train_again(
     splits = split_snapshot(specification, read_snapshot(use_case, snapshot, lake))
     estimator = build_estimator(use_case.name, build, certificate.parameters)
     trained = fit_candidate(use_case, estimator, splits)
-    save_package(trained.estimator, use_case, splits.train, package, kinds=specified_kinds(specification))
+    save_package(
+        trained.estimator,
+        use_case,
+        splits.train,
+        package,
+        kinds=specified_kinds(specification),
+        decision=packaged_rule(use_case, trained.estimator, splits),
+    )
     return package, splits.test
 
 

@@ -11,6 +11,7 @@ from include.certificates.certificate import model_digest
 from include.data.snapshots.determination import require_undetermined
 from include.errors import ConflictError
 from include.modeling.packaging.package import save_package
+from include.modeling.pipeline.decision import packaged_rule
 from include.modeling.pipeline.workspace import (
     CURVE,
     SEEN_ROWS,
@@ -88,6 +89,7 @@ def _train_and_log(
             splits.train,
             package,
             kinds=workspace.kinds,
+            decision=packaged_rule(use_case, trained.estimator, splits),
         )
     seen_rows = workspace.workdir / SEEN_ROWS
     np.save(seen_rows, row_identities(workspace.specification, splits.train, splits.validation))

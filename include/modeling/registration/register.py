@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from include.certificates import certificate
 from include.certificates.certificate import Claims, GateEvidence
@@ -206,11 +206,37 @@ def _claims(
         parameters=dict(provenance.parameters),
         sources=dict(provenance.sources),
         seeds=json.loads(tags.get("airworthy.seeds", "{}")),
+        decision=_decision_claim(site, evidence),
         run_id=candidate.run_id,
         metrics=dict(evidence.metrics["test"]),
         gates=tuple(GateEvidence(**asdict(verdict)) for verdict in verdicts),
         environment=_package_versions(folder),
     )
+
+
+def _decision_claim(site: Workspace, evidence: Evidence) -> dict[str, Any]:
+    """Return the rule that was chosen, on which rows, and its cost on the test rows with an interval."""
+    costs = evidence.costs
+    if costs is None or (costs.threshold is None and not costs.expected_costs):
+        return {}
+    if costs.threshold is not None:
+        rule: dict[str, Any] = {"threshold": costs.threshold}
+    else:
+        names = site.use_case.class_names
+        rule = {
+            "expected_costs": {
+                actual: dict(zip(names, row, strict=True))
+                for actual, row in zip(names, costs.expected_costs, strict=True)
+            }
+        }
+    return rule | {
+        "answered": site.use_case.serving.decision,
+        "chosen_on": f"{costs.chosen_on} rows",
+        "currency": costs.currency,
+        "test_cost_per_1000_rows": costs.model,
+        "test_cost_interval": [costs.model_lower, costs.model_upper],
+        "confidence": costs.confidence,
+    }
 
 
 def _logged_tags(registry: Registry, candidate: TrainedCandidate) -> Mapping[str, str]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
 import uvicorn
 from starlette.applications import Starlette
 from starlette.background import BackgroundTask
@@ -196,7 +197,12 @@ class ModelServer:
         model: dict[str, Any] = {"name": self.use_case, "version": self.version}
         if self.model.classes:
             model["classes"] = list(self.model.classes)
-        return Answer(OK, {"predictions": predictions, "model": model}, rows, predictions)
+        content: dict[str, Any] = {"predictions": predictions, "model": model}
+        if self.model.decision is not None:
+            content["decision"] = self.model.decision.answer(np.asarray(predictions), self.model.classes)
+            if self.model.decision.threshold is not None:
+                model["threshold"] = self.model.decision.threshold
+        return Answer(OK, content, rows, predictions)
 
     async def _parse_rows(self, body: bytes, content_type: str) -> Rows:
         """Return the checked rows of a body, with the features that it leaves out looked up."""

@@ -56,6 +56,7 @@ class Model:
     task: str = "binary"
     classes: tuple[str, ...] = ()
     positive: str | None = "above 15"
+    decision: Any = None
     interface: Any = field(
         default_factory=lambda: SimpleNamespace(ignores_unknown=False, states_missing=True)
     )
