@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 MAX_ENTRIES = 50
 MAX_CHECKS = 60
+# Newest runs in a table; the charts have all of them.
+SHOWN_CHECKS = 10
 
 _COUNT_REQUESTS = text("""
 SELECT version, role, count(*) AS requests,
@@ -173,7 +175,7 @@ def read_quality(connection: Connection, use_case: str) -> PanelContent:
             _figure_text(quality.get("skill")),
             quality.get("reason", ""),
         )
-        for at, version, quality in reversed(checks)
+        for at, version, quality in reversed(checks[-SHOWN_CHECKS:])
     ]
     chart = _chart(checks, "skill and share of labels", ("skill", "completeness"))
     note = "Skill is 1 for a perfect model and 0 for one that is no better than a constant."
@@ -197,7 +199,7 @@ def read_service(connection: Connection, use_case: str) -> PanelContent:
             _figure_text(service.get("latency_p99")),
             _share(service.get("budget_left")),
         )
-        for at, version, service in reversed(checks)
+        for at, version, service in reversed(checks[-SHOWN_CHECKS:])
     ]
     charts = (_chart(checks, "budget left", ("budget_left",)), _chart(checks, "p99 in ms", ("latency_p99",)))
     return PanelContent(columns, rows, "", charts)
@@ -210,7 +212,7 @@ def read_decisions(connection: Connection, use_case: str) -> PanelContent:
         return PanelContent(note="Monitoring has not run yet.")
     rows = [
         (at, version, decision.get("action", ""), decision.get("reason", ""))
-        for at, version, decision in reversed(checks)
+        for at, version, decision in reversed(checks[-SHOWN_CHECKS:])
     ]
     return PanelContent(("checked", "version", "decision", "reason"), rows)
 

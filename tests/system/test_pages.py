@@ -6,18 +6,14 @@ import shutil
 
 import httpx
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import sync_playwright
 
 from include.credentials import admin_login
 
 CHROMIUM = shutil.which("chromium")
 NAME = "flight_delay"
-PATHS = ("/", f"/models/{NAME}", "/tables")
-PHONE = {"width": 390, "height": 844}
 DESK = {"width": 1400, "height": 900}
 TIMEOUT_MS = 90_000
-MAX_PAGE_BYTES = 500_000
 
 pytestmark = [
     pytest.mark.system,
@@ -94,35 +90,6 @@ def test_menu_entry_opens_the_tables(open_page):
     page = open_page("/plugin/model-data")
     frame_of(page).get_by_role("link", name="arrivals", exact=True).wait_for()
     assert page.errors == []
-
-
-@pytest.mark.parametrize("path", PATHS)
-def test_page_is_small_and_fits_a_phone(open_page, path):
-    page = open_page(f"/airworthy{path}", viewport=PHONE)
-    page.wait_for_selector("h1")
-    widths = page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
-    assert widths[0] <= widths[1]
-    sizes = page.evaluate("performance.getEntries().map(entry => entry.transferSize || 0)")
-    assert sum(sizes) < MAX_PAGE_BYTES
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("path", PATHS)
-def test_page_is_accessible(open_page, path, scheme):
-    page = open_page(f"/airworthy{path}", color_scheme=scheme)
-    page.wait_for_selector("h1")
-    if path.startswith("/models"):
-        page.get_by_text("Loading …").first.wait_for(state="detached")
-    found = Axe().run(page).response["violations"]
-    serious = [violation["id"] for violation in found if violation["impact"] in ("serious", "critical")]
-    assert serious == []
-    assert page.errors == []
-
-
-def test_page_follows_the_keyboard(open_page):
-    page = open_page("/airworthy/")
-    page.keyboard.press("Tab")
-    assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
 
 
 def test_action_says_what_airflow_answered(open_page):
