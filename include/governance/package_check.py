@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
+    from include.inference.golden_comparison import GoldenComparison
+
 NOT_LISTED = "not listed"
 # A backslash continues a line; a comment begins a line or follows a blank.
 CONTINUATION = re.compile(r"\\\r?\n")
@@ -37,13 +39,18 @@ class PackageDifference:
 
 @dataclass(frozen=True, slots=True)
 class VersionCheck:
-    """A registered version, and what a list of packages would change; `unknown` says why in `reason`."""
+    """
+    A registered version, and what a list of packages would change; `unknown` says why in `reason`.
+
+    `comparison` are those to the golden rows with these packages, if they were asked for.
+    """
 
     use_case: str
     version: int
     status: Literal["same", "changed", "unknown"]
     differences: tuple[PackageDifference, ...] = ()
     reason: str = ""
+    comparison: GoldenComparison | None = None
 
 
 def read_pins(path: Path) -> dict[str, str]:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from typer import Argument, Option, Typer
 
 from include.cli.governance.removal import Delete, Force, Reason, Yes
 from include.cli.options import AnyModel, AsJson
 from include.cli.output import print_json, print_table, print_text
+
+if TYPE_CHECKING:
+    from include.inference.golden_comparison import GoldenComparison
 
 CHECK_COLUMNS = ("model", "version", "packages", "differences")
 LIST_COLUMNS = ("name", "owner", "tags", "task", "views", "champion", "drift")
@@ -95,16 +98,21 @@ def check_registered_models(
         list[str] | None, Argument(metavar="[MODEL]...", help="Default: all models, declared or served.")
     ] = None,
     *,
+    recompute: Annotated[
+        bool, Option("--recompute", help="Install the packages, and predict the golden rows with them.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """
     Show which registered versions were trained with other packages than a requirements file pins.
 
-    The packages of a version are those in its certificate. Nothing is installed or predicted: a model server
-    compares predictions when it starts.
+    The packages of a version are those in its certificate. With --recompute they are installed beside the
+    present ones, and each version that they concern predicts its golden rows: the largest difference from the
+    training is shown. The packages of the project must be among them.
 
     [bold]Examples[/bold]
       airworthy models check --against requirements.txt
+      airworthy models check --against requirements.txt --recompute
       airworthy models check flight_delay --against requirements.txt --json
     """
     from include.catalog import catalog
@@ -114,15 +122,40 @@ def check_registered_models(
 
     names = models or sorted({*catalog().use_cases, *served_models()})
     pins = read_pins(against)
-    checks = check_versions(names, pins, mlflow_uri=settings().mlflow_uri, trusted=settings().trusted_keys)
+    uri = settings().mlflow_uri
+    trusted = settings().trusted_keys
+    checks = check_versions(names, pins, mlflow_uri=uri, trusted=trusted)
+    if recompute:
+        from include.governance.recomputed_versions import recompute_versions
+
+        environments = settings().root / "environments"
+        checks = recompute_versions(checks, against, environments, mlflow_uri=uri, trusted=trusted)
     if as_json:
         print_json(checks)
         return
     rows = []
     for check in checks:
         changes = [f"{item.package} {item.trained_with}: {item.listed}" for item in check.differences]
-        rows.append((check.use_case, check.version, check.status, check.reason or ", ".join(changes)))
-    print_table("registered versions", CHECK_COLUMNS, rows)
+        row = [check.use_case, check.version, check.status, check.reason or ", ".join(changes)]
+        if recompute:
+            row.append(describe_comparison(check.comparison))
+        rows.append(tuple(row))
+    columns = (*CHECK_COLUMNS, "largest difference") if recompute else CHECK_COLUMNS
+    print_table("registered versions", columns, rows)
+
+
+def describe_comparison(comparison: GoldenComparison | None) -> str:
+    """Return in words how predictions differ from those of the training; empty if they were not compared."""
+    if comparison is None:
+        return ""
+    if comparison.problem:
+        return f"cannot be predicted: {comparison.problem}"
+    size = f"{comparison.largest_difference:.3g} in {comparison.rows} golden rows"
+    return (
+        f"{size}, which is rounding"
+        if comparison.is_same
+        else f"{size}; {comparison.rounding:.3g} is rounding"
+    )
 
 
 @app.command("retire")

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from sqlalchemy import insert
 
 from include.database.tables import desired_state
-from include.governance import package_check
+from include.governance import package_check, recomputed_versions
 from include.governance.package_check import PackageDifference, VersionCheck
+from include.inference.golden_comparison import GoldenComparison
 
 
 @pytest.fixture
@@ -56,6 +59,24 @@ def test_check_prints_what_a_list_of_packages_changes(away, airworthy, monkeypat
     text = airworthy("models", "check", "flight_delay", "--against", path).out
     assert "numpy 2.1: 2.2" in text
     assert "no certificate" in text
+
+
+def test_recomputed_check_prints_the_largest_difference(away, airworthy, monkeypatch, tmp_path):
+    path = tmp_path / "requirements.txt"
+    path.write_text("numpy==2.2")
+    changed = VersionCheck("flight_delay", 1, "changed", (PackageDifference("numpy", "2.1", "2.2"),))
+    results = [
+        replace(changed, comparison=GoldenComparison(50, 0.25, 1e-9)),
+        replace(changed, version=2, comparison=GoldenComparison(50, 0.0, 1e-9)),
+        replace(changed, version=3, comparison=GoldenComparison(problem="no lightgbm")),
+    ]
+    monkeypatch.setattr(package_check, "check_versions", lambda *_, **__: [changed])
+    monkeypatch.setattr(recomputed_versions, "recompute_versions", lambda *_, **__: results)
+    command = ("models", "check", "flight_delay", "--against", path, "--recompute")
+    assert airworthy(*command, "--json").value[0]["comparison"]["largest_difference"] == 0.25
+    text = " ".join(airworthy(*command).out.split())
+    for part in ("0.25 in 50 golden rows; 1e-09 is rounding", "which is rounding", "no lightgbm"):
+        assert part in text
 
 
 def test_check_without_mlflow_ends_with_1(away, airworthy, tmp_path):
