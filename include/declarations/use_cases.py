@@ -21,7 +21,7 @@ from include.declarations.serving import Module, Serving
 from include.declarations.training import Resources, Split, Training, Tuning
 
 # Gates that need one number per row.
-SCALAR_GATES = frozenset({"calibration", "fairness", "robustness", "leakage", "golden_predictions"})
+SCALAR_GATES = frozenset({"fairness", "golden_predictions"})
 
 # Gates that compare with labels of the rows.
 LABEL_GATES = frozenset({"calibration", "fairness", "leakage", "business_value"})
@@ -82,7 +82,7 @@ class UseCase(Declaration):
     model is made of, as they are imported; they are packaged with the model, as the module of its
     declaration is. `requirements` are the packages of the estimator, such as `xgboost>=2`: they must be
     installed, and are recorded with each model. `resources` are those of the tasks that fit or load a model.
-    `risk` is what a wrong prediction can do; standard gates follow from it.
+    `risk` is what a wrong prediction can do; the limits of the standard gates follow from it.
     """
 
     name: Name
@@ -216,8 +216,6 @@ class UseCase(Declaration):
             raise ValueError(f"label.{form}: a regression task has none")
 
     def _check_gates(self) -> None:
-        if not self.gates and self.task != "anomaly":
-            raise ValueError("gates: declare one or more")
         require_unique(self.baseline_by, "baseline_by")
         require_unique((f"{gate.name} ({gate.severity})" for gate in self.gates), "gates")
         for gate in self.gates:

@@ -71,6 +71,7 @@ def read_newest_window(
     *,
     end: datetime | None = None,
     version: int | None = None,
+    limit: int = MAX_REQUESTS,
 ) -> Window:
     """
     Return the requests in the `drift.window_days` before `end`, or the newest partitions if there are none.
@@ -81,6 +82,8 @@ def read_newest_window(
         End of the window; the watermark if None or later.
     version
         Version that `use_case` specifies: of other versions, rows without all of its features are left out.
+    limit
+        Largest number of requests to read.
 
     Raises
     ------
@@ -90,7 +93,9 @@ def read_newest_window(
     complete_until = watermark(connection)
     end = min(end, complete_until) if end else complete_until
     start = end - timedelta(days=use_case.drift.window_days)
-    window = read_requests(connection, use_case, selection.spine, start=start, end=end, version=version)
+    window = read_requests(
+        connection, use_case, selection.spine, start=start, end=end, version=version, limit=limit
+    )
     if window.requests:
         return window
     days = lake.days(selection.spine.table)[-_partitions_of_window(use_case) :]

@@ -24,6 +24,7 @@ from include.database.ledger import Entry
 from include.database.tables import connect
 from include.errors import AirworthyError
 from include.modeling import batch_scoring, gates
+from include.modeling.evaluation.context import DataHistory
 from include.modeling.pipeline import evaluate, train, workspace
 from include.modeling.pipeline.workspace import Workspace
 from include.modeling.registration import register, versions
@@ -121,7 +122,7 @@ class Steps:
             frame,
             champion_version=self.champion(),
             refusals=refusals,
-            leakage=leakage_history.of_snapshot(self.engine, self.lake, snapshot),
+            history=DataHistory(leakage_history.of_snapshot(self.engine, self.lake, snapshot)),
         )
 
     def deploy(self, version: int) -> None:

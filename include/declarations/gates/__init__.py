@@ -17,7 +17,13 @@ from include.declarations.gates.behaviour import (
     Rate,
     Robustness,
 )
-from include.declarations.gates.performance import Calibration, Improvement, Overfitting, Threshold
+from include.declarations.gates.performance import (
+    Calibration,
+    Improvement,
+    NonInferiority,
+    Overfitting,
+    Threshold,
+)
 from include.declarations.gates.service import Budget, BusinessValue, SignatureCompatibility
 from include.declarations.metrics import METRICS, Metric, Task
 
@@ -37,6 +43,7 @@ __all__ = [
     "InjectedAnomalies",
     "Leakage",
     "Metric",
+    "NonInferiority",
     "Overfitting",
     "Rate",
     "Robustness",
@@ -48,6 +55,7 @@ __all__ = [
 AnyGate = Annotated[
     Threshold
     | Improvement
+    | NonInferiority
     | Overfitting
     | Calibration
     | Fairness

@@ -18,6 +18,10 @@ class JudgedUseCase(Protocol):
         """Binary, multiclass, regression or anomaly."""
 
     @property
+    def metric(self) -> Metric:
+        """Metric that the use case is judged by."""
+
+    @property
     def features(self) -> tuple[str, ...]:
         """Columns that the model takes."""
 

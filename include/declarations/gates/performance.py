@@ -7,7 +7,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from include.declarations.gates.base import Gate, JudgedUseCase
-from include.declarations.metrics import Metric, bounds_of, is_greater_better
+from include.declarations.metrics import Metric, baseline_quantile, bounds_of, is_greater_better
 
 
 class _MetricGate(Gate):
@@ -77,6 +77,20 @@ class Improvement(_MetricGate):
     worse: Literal["refuse", "ask"] = "refuse"
 
 
+class NonInferiority(_MetricGate):
+    """
+    The challenger is not worse than the champion on the same unseen rows, up to a margin.
+
+    It passes if the lower bound of its gain, with `confidence`, is above minus `margin`, a part of the
+    champion's value of the metric. A challenger that is worse on these rows, and not certain to be within the
+    margin, is refused. The bound is that of all attempts since the last promotion together.
+    """
+
+    kind: Literal["non_inferiority"] = "non_inferiority"
+    margin: float = Field(default=0.02, gt=0, lt=1)
+    confidence: float = Field(default=0.9, gt=0.5, lt=1)
+
+
 class Overfitting(_MetricGate):
     """The metric on the training rows is not better than on the test rows by more than `maximum_gap`."""
 
@@ -89,7 +103,10 @@ class Calibration(Gate):
     Among the rows with a predicted probability, about that share is positive: the expected calibration error
     over `bins` of equally many rows is at most `maximum_error`.
 
-    The verdict is inconclusive if the error is above it, but its lower bound with `confidence` is not.
+    Of several classes, it is that of the most probable class. Of a regression, it compares the mean
+    prediction with the mean target, as a part of the standard deviation of the training target. Of few rows,
+    the bins are fewer. The verdict is inconclusive if the error is above it, but its lower bound with
+    `confidence` is not.
     """
 
     kind: Literal["calibration"] = "calibration"
@@ -98,6 +115,9 @@ class Calibration(Gate):
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
 
     def check(self, use_case: JudgedUseCase) -> None:
-        """Raise ValueError if the task is a regression."""
-        if use_case.task == "regression":
-            raise ValueError("calibration: a regression predicts no probability; use Threshold or Fairness")
+        """Raise ValueError if the model predicts no probability and no mean."""
+        if use_case.task == "regression" and baseline_quantile(use_case.metric) is not None:
+            raise ValueError(
+                f"calibration: a model that is judged by {use_case.metric} predicts a median or quantile, "
+                "and the gate compares means"
+            )

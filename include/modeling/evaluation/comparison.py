@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from include.declarations import Improvement, is_greater_better
+from include.declarations import Improvement, NonInferiority, is_greater_better
 from include.declarations.risk import standard_gates
 from include.modeling.evaluation.alpha_spending import spent_confidence
 from include.modeling.evaluation.evidence import ChampionComparison, Gain
@@ -75,7 +75,8 @@ def compare_with_champion(
 def _requested_gains(use_case: UseCase) -> list[tuple[Metric, float]]:
     """Return metric and confidence of each gain that a gate needs, and that of the use case's metric."""
     gates = (*use_case.gates, *standard_gates(use_case))
-    requested = [(gate.metric, gate.confidence) for gate in gates if isinstance(gate, Improvement)]
+    compared = [gate for gate in gates if isinstance(gate, Improvement | NonInferiority)]
+    requested = list(dict.fromkeys((gate.metric, gate.confidence) for gate in compared))
     if use_case.metric not in dict(requested):
         requested.append((use_case.metric, DEFAULT_CONFIDENCE))
     return requested

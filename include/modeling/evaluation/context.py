@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,11 +16,13 @@ from include.modeling.evaluation.costs import DEFAULT_THRESHOLD, choose_rule
 from include.modeling.evaluation.estimator_errors import estimator_errors
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     import numpy.typing as npt
     import pandas as pd
 
+    from include.data.snapshots.leakage_history import LeakageRecord
     from include.data.snapshots.splits import Splits
     from include.declarations import UseCase
     from include.inference.decisions import DecisionRule
@@ -84,6 +86,27 @@ class ChampionScores:
 
 
 @dataclass(frozen=True, slots=True)
+class ProductionRows:
+    """Features of the newest rows that were predicted, or are to be; `source` says which, in words."""
+
+    frame: pd.DataFrame
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class DataHistory:
+    """
+    What is known of a use case beyond the rows of a snapshot.
+
+    `leakage` is what the features' own checks found on its days; `production` are the newest rows of
+    production. None was not looked up, or does not exist.
+    """
+
+    leakage: LeakageRecord | None = None
+    production: ProductionRows | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class EvaluationContext:
     """
     All that gates may measure.
@@ -100,6 +123,10 @@ class EvaluationContext:
         How decisions follow from predictions of the model, and of the baseline; None without their costs.
     baseline : array of float
         Baseline predictions of the test rows.
+    production : ProductionRows or None
+        None where there are none yet.
+    importance : mapping
+        By how much the metric gets worse without a feature, by its name; empty if it was not measured.
     """
 
     use_case: UseCase
@@ -112,6 +139,8 @@ class EvaluationContext:
     baseline: Values
     baseline_decision: DecisionRule | None
     champion: ChampionScores | None = None
+    production: ProductionRows | None = None
+    importance: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def model(self) -> ServedModel:

@@ -58,9 +58,10 @@ class Importance:
     upper: float
 
 
-def write_importance(use_case: UseCase, model: ServedModel, test: pd.DataFrame, folder: Path) -> list[Path]:
+def write_importance(
+    use_case: UseCase, importances: Sequence[Importance], test: pd.DataFrame, folder: Path
+) -> list[Path]:
     """Write the importance of every feature on the test rows into `folder`; return the paths."""
-    importances = importance(use_case, model, test)
     rows = min(len(test), MAX_ROWS)
     content = {
         "metric": use_case.metric,

@@ -43,9 +43,12 @@ class PromotionGate(ABC, Generic[Declared]):
         Use case of the candidate.
     needs_process : bool
         Whether `measure` waits for an isolated process; such gates are measured last.
+    asks_person : bool
+        Whether an inconclusive verdict blocks until a person decides; else it warns.
     """
 
     needs_process: ClassVar[bool] = False
+    asks_person: bool = True
 
     def __init__(self, declared: Declared, use_case: UseCase) -> None:
         self.declared = declared
@@ -98,7 +101,11 @@ class PromotionGate(ABC, Generic[Declared]):
 
     def verdict(self, outcome: VerdictOutcome, reason: str, figures: Mapping[str, Figure]) -> Verdict:
         """Return a verdict with the declared name and severity."""
-        return Verdict(self.declared.name, outcome, self.declared.severity, reason, figures)
+        severity = self.declared.severity
+        if outcome == "inconclusive" and severity == "block" and not self.asks_person:
+            severity = "warn"
+            reason += "; no person is asked, since no risk is declared"
+        return Verdict(self.declared.name, outcome, severity, reason, figures)
 
 
 def failed(verdicts: Iterable[Verdict]) -> tuple[Verdict, ...]:

@@ -17,6 +17,8 @@ from include.modeling.gates.base import PromotionGate
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import numpy.typing as npt
+
     from include.data.snapshots.leakage_history import LeakageRecord
     from include.modeling.evaluation.bootstrap import Values
     from include.modeling.evaluation.context import EvaluationContext
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 
 MAX_ROWS = 20_000
 MAX_BINS = 64
+# A class with fewer test rows may be ranked well by chance.
+MIN_CLASS_ROWS = 50
 WORST_FIRST: list[VerdictOutcome] = ["fail", "inconclusive", "pass"]
 
 
@@ -34,6 +38,21 @@ class PartialVerdict(NamedTuple):
     outcome: VerdictOutcome
     reason: str
     figures: Mapping[str, Figure]
+
+
+class Bins(NamedTuple):
+    """Bins of the values of one feature: of each training row (n,), of each test row (m,), their number."""
+
+    train: npt.NDArray[np.intp]
+    test: npt.NDArray[np.intp]
+    number: int
+
+    def guess(self, train_target: Values) -> Values:
+        """Return for each test row the mean target of the training rows in its bin."""
+        rows = np.bincount(self.train, minlength=self.number)
+        means = np.bincount(self.train, train_target, minlength=self.number) / np.maximum(rows, 1)
+        guesses: Values = np.where(rows > 0, means, train_target.mean())[self.test]
+        return guesses
 
 
 class LeakageGate(PromotionGate[Leakage]):
@@ -80,7 +99,10 @@ def score_feature(
     task: str, train: pd.Series[Any], test: pd.Series[Any], train_target: Values, test_target: Values
 ) -> float | None:
     """
-    Return the ROC AUC, or of other tasks R², of the mean target per bin of one feature.
+    Return the ROC AUC, or of a regression R², of the mean target per bin of one feature.
+
+    Of several classes, it is the largest ROC AUC of one class against the others, among the classes with at
+    least `MIN_CLASS_ROWS` test rows in and outside of them.
 
     Parameters
     ----------
@@ -95,20 +117,28 @@ def score_feature(
     float or None
         None where the score is undefined: one class only, or one row.
     """
-    if task == "binary" and len(np.unique(test_target)) < 2:
-        return None
-    train_bins, test_bins, n_bins = _bin_values(train, test)
-    rows = np.bincount(train_bins, minlength=n_bins)
-    means = np.bincount(train_bins, train_target, minlength=n_bins) / np.maximum(rows, 1)
-    guesses = np.where(rows > 0, means, train_target.mean())[test_bins]
+    bins = _bin_values(train, test)
+    if task == "multiclass":
+        scores = []
+        for code in np.unique(test_target):
+            is_class = test_target == code
+            if min(np.count_nonzero(is_class), np.count_nonzero(~is_class)) >= MIN_CLASS_ROWS:
+                scores.append(_roc_auc(bins, train_target == code, is_class))
+        return max((score for score in scores if score is not None), default=None)
     if task == "binary":
-        return float(metrics.roc_auc_score(test_target, guesses))
-    return float(metrics.r2_score(test_target, guesses)) if len(test_target) > 1 else None
+        return _roc_auc(bins, train_target, test_target)
+    return float(metrics.r2_score(test_target, bins.guess(train_target))) if len(test_target) > 1 else None
 
 
-def _bin_values(train: pd.Series[Any], test: pd.Series[Any]) -> tuple[Any, Any, int]:
+def _roc_auc(bins: Bins, train_target: npt.NDArray[Any], test_target: npt.NDArray[Any]) -> float | None:
+    if len(np.unique(test_target)) < 2:
+        return None
+    return float(metrics.roc_auc_score(test_target, bins.guess(train_target.astype(np.float64))))
+
+
+def _bin_values(train: pd.Series[Any], test: pd.Series[Any]) -> Bins:
     """
-    Return the bin of each row and the number of bins; the bin 0 holds missing values.
+    Return the bin of each row; the bin 0 holds missing values.
 
     Each category, and each of few numbers, is a bin; many numbers are cut at their training quantiles.
     """
@@ -116,11 +146,11 @@ def _bin_values(train: pd.Series[Any], test: pd.Series[Any]) -> tuple[Any, Any, 
         train_values = train.to_numpy(dtype=np.float64)
         edges = np.unique(np.nanquantile(train_values, np.linspace(0, 1, MAX_BINS + 1)[1:-1]))
         test_values = test.to_numpy(dtype=np.float64)
-        return _bin_numbers(train_values, edges), _bin_numbers(test_values, edges), len(edges) + 2
+        return Bins(_bin_numbers(train_values, edges), _bin_numbers(test_values, edges), len(edges) + 2)
     distinct = pd.Index(train.dropna().unique())
     train_bins = distinct.get_indexer(pd.Index(train)) + 1
     test_bins = distinct.get_indexer(pd.Index(test)) + 1
-    return train_bins, test_bins, len(distinct) + 1
+    return Bins(train_bins, test_bins, len(distinct) + 1)
 
 
 def _bin_numbers(values: Values, edges: Values) -> Any:

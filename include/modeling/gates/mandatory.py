@@ -162,7 +162,8 @@ class RiskGate(PromotionGate[Gate]):
         """Pass a low or medium risk; a high one is inconclusive, so that a person is asked."""
         risk = self.use_case.risk
         if risk is None:
-            return self.verdict("pass", "no risk is declared", {})
+            reason = "no risk is declared: the standard gates refuse gross faults only, and ask nobody"
+            return self.verdict("pass", reason, {})
         reason = f"{risk.level} risk, as {risk.reviewer} judged it on {risk.reviewed}: {risk.impact}"
         if risk.level == "high":
             reason += "; a person other than the one who started the training approves each candidate"

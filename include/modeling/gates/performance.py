@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from include.declarations import Improvement, Overfitting, Threshold, is_greater_better
+from include.declarations import Improvement, NonInferiority, Overfitting, Threshold, is_greater_better
 from include.modeling.evaluation.bootstrap import MINIMUM_UNITS, describe_units
 from include.modeling.gates.base import PromotionGate
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from include.modeling.evaluation.evidence import ChampionComparison, Evidence, Figure, Gain
     from include.modeling.gates.base import Verdict, VerdictOutcome
@@ -20,6 +20,7 @@ MAX_ROUNDINGS = 64
 # Gains between these bounds are shown as decimals.
 MIN_DECIMAL = 1e-4
 MAX_DECIMAL = 1e6
+Compared = TypeVar("Compared", Improvement, NonInferiority)
 
 
 class ThresholdGate(PromotionGate[Threshold]):
@@ -51,7 +52,30 @@ class ThresholdGate(PromotionGate[Threshold]):
         return self.verdict(outcome, reason, figures)
 
 
-class ImprovementGate(PromotionGate[Improvement]):
+class _ComparisonGate(PromotionGate[Compared]):
+    """Compares the candidate with the champion, on the same test rows."""
+
+    def judge_incomparable(
+        self, champion: ChampionComparison, evidence: Evidence, figures: Mapping[str, Figure]
+    ) -> Verdict:
+        """Fail if the metric is undefined; if the champion predicts something else, a person decides."""
+        reason = champion.problem
+        if not reason:
+            reason = _describe_undefined(self.declared.metric, evidence, ("test", "champion"))
+        outcome: VerdictOutcome = "inconclusive" if champion.problem else "fail"
+        return self.verdict(
+            outcome, f"it could not be compared with champion {champion.version}: {reason}", figures
+        )
+
+    def find_gain(self, champion: ChampionComparison) -> Gain | None:
+        """Return the gain with the metric and the confidence of the gate; None if it is undefined."""
+        for gain in champion.gains:
+            if gain.metric == self.declared.metric and gain.confidence == self.declared.confidence:
+                return gain
+        return None
+
+
+class ImprovementGate(_ComparisonGate[Improvement]):
     """The candidate gains enough on the champion, on the same test rows."""
 
     def judge(self, evidence: Evidence) -> Verdict:
@@ -68,20 +92,10 @@ class ImprovementGate(PromotionGate[Improvement]):
             return self.verdict("pass", "there is no champion yet", {})
         required = self.declared.minimum_gain
         figures: dict[str, Figure] = {"required": required, "refusals": evidence.refusals}
-        gain = self._gain(champion)
+        gain = self.find_gain(champion)
         if gain is None:
-            return self._judge_incomparable(champion, evidence, figures)
-        figures |= {
-            "champion": champion.version,
-            "gain": gain.value,
-            "method": gain.method,
-            "lower": gain.lower,
-            "upper": gain.upper,
-            "confidence": gain.confidence,
-            "attempt": gain.attempt,
-            "lower_confidence": gain.lower_confidence or gain.confidence,
-            gain.unit: gain.units,
-        }
+            return self.judge_incomparable(champion, evidence, figures)
+        figures |= _gain_figures(champion, gain)
         reason = (
             f"{self.declared.metric} gains {_gain(gain.value)} on champion {champion.version} "
             f"({_gain(gain.lower)} to {_gain(gain.upper)} at {gain.confidence:.0%}), "
@@ -101,23 +115,43 @@ class ImprovementGate(PromotionGate[Improvement]):
             outcome = "fail"
         return self.verdict(outcome, reason, figures)
 
-    def _judge_incomparable(
-        self, champion: ChampionComparison, evidence: Evidence, figures: dict[str, Figure]
-    ) -> Verdict:
-        """Fail if the metric is undefined; if the champion predicts something else, a person decides."""
-        reason = champion.problem
-        if not reason:
-            reason = _describe_undefined(self.declared.metric, evidence, ("test", "champion"))
-        outcome: VerdictOutcome = "inconclusive" if champion.problem else "fail"
-        return self.verdict(
-            outcome, f"it could not be compared with champion {champion.version}: {reason}", figures
-        )
 
-    def _gain(self, champion: ChampionComparison) -> Gain | None:
-        for gain in champion.gains:
-            if gain.metric == self.declared.metric and gain.confidence == self.declared.confidence:
-                return gain
-        return None
+class NonInferiorityGate(_ComparisonGate[NonInferiority]):
+    """The candidate is not worse than the champion by more than a margin, on the same test rows."""
+
+    def judge(self, evidence: Evidence) -> Verdict:
+        """
+        Pass if the lower bound of the gain is above minus the margin; else fail if the candidate is worse.
+
+        With too few test days or rows for a bound, a candidate that is not worse is inconclusive.
+        """
+        champion = evidence.champion
+        if champion is None:
+            return self.verdict("pass", "there is no champion yet", {})
+        gain = self.find_gain(champion)
+        if gain is None:
+            return self.judge_incomparable(champion, evidence, {"refusals": evidence.refusals})
+        margin = self.declared.margin * abs(champion.metrics[gain.metric])
+        figures: dict[str, Figure] = _gain_figures(champion, gain) | {
+            "margin": margin,
+            "refusals": evidence.refusals,
+        }
+        reason = (
+            f"{gain.metric} gains {_gain(gain.value)} on champion {champion.version} "
+            f"({_gain(gain.lower)} to {_gain(gain.upper)} at {gain.confidence:.0%}), a loss of {margin:.3g} "
+            f"is within the margin{_describe_attempt(gain)}"
+        )
+        rounding = _rounding(gain.metric, evidence, champion)
+        outcome: VerdictOutcome = "inconclusive"
+        if gain.units >= MINIMUM_UNITS and gain.lower >= -max(margin, rounding):
+            outcome = "pass"
+        elif gain.value < -rounding:
+            reason += "; it is worse than the champion"
+            outcome = "fail"
+        elif gain.units < MINIMUM_UNITS:
+            units = describe_units(gain.units, gain.unit)
+            reason += f"; {units} are too few to estimate how much {gain.unit} differ"
+        return self.verdict(outcome, reason, figures)
 
 
 class OverfittingGate(PromotionGate[Overfitting]):
@@ -152,6 +186,20 @@ def reaches(gain: float, required: float, rounding: float = 0.0) -> bool:
     if gain < required:
         return False
     return required < 0 or gain > rounding
+
+
+def _gain_figures(champion: ChampionComparison, gain: Gain) -> dict[str, Figure]:
+    return {
+        "champion": champion.version,
+        "gain": gain.value,
+        "method": gain.method,
+        "lower": gain.lower,
+        "upper": gain.upper,
+        "confidence": gain.confidence,
+        "attempt": gain.attempt,
+        "lower_confidence": gain.lower_confidence or gain.confidence,
+        gain.unit: gain.units,
+    }
 
 
 def _describe_attempt(gain: Gain) -> str:

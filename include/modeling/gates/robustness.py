@@ -19,6 +19,8 @@ from include.modeling.gates.base import PromotionGate
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    import numpy.typing as npt
+
     from include.declarations import UseCase
     from include.declarations.risk import StandardRobustness
     from include.modeling.evaluation.bootstrap import Values
@@ -104,15 +106,22 @@ class RobustnessGate(PromotionGate[Robustness]):
             after = predict_checked(self.use_case, context.model, rows.assign(**{column: values}))
         except ModelError as error:
             return item | {"problem": str(error), "flips": None, "loss": None, "outside": None}
-        if self.use_case.task == "binary":
-            flips = (after >= context.threshold) != (before >= context.threshold)
-        else:
-            flips = np.abs(after - before) > (self.declared.tolerance or np.inf)
         return item | {
-            "flips": float(flips.mean()),
+            "flips": float(self._flips(before, after, context.threshold).mean()),
             "loss": self._loss(before, after, rows[TARGET]),
             "outside": int(np.count_nonzero(outside_range(after, self.use_case.prediction_range))),
         }
+
+    def _flips(self, before: Values, after: Values, threshold: float) -> npt.NDArray[np.bool_]:
+        """Return for each row whether its decision changed."""
+        if self.use_case.task == "multiclass":
+            return np.asarray(after.argmax(axis=1) != before.argmax(axis=1))
+        if self.use_case.task == "binary":
+            return np.asarray((after >= threshold) != (before >= threshold))
+        if self.use_case.task == "anomaly" and self.declared.tolerance is None:
+            # A row is flagged above 0.
+            return np.asarray((after > 0) != (before > 0))
+        return np.asarray(np.abs(after - before) > (self.declared.tolerance or np.inf))
 
     def _loss(self, before: Values, after: Values, target: pd.Series[Any]) -> float | None:
         """Return by how much the use case's metric gets worse; None where it is undefined."""

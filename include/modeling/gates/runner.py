@@ -15,12 +15,13 @@ from include.declarations import (
     Improvement,
     InjectedAnomalies,
     Leakage,
+    NonInferiority,
     Overfitting,
     Robustness,
     SignatureCompatibility,
     Threshold,
 )
-from include.declarations.risk import NotMeasured, StandardRobustness, standard_gates
+from include.declarations.risk import DataLikeness, NotMeasured, StandardRobustness, standard_gates
 from include.errors import DataError, GateFailed, ModelError
 from include.modeling.evaluation.evidence import Measurement
 from include.modeling.gates.anomalies import FlaggedShareGate, InjectedAnomaliesGate
@@ -30,6 +31,7 @@ from include.modeling.gates.calibration import CalibrationGate
 from include.modeling.gates.fairness import FairnessGate
 from include.modeling.gates.golden_predictions import GoldenPredictionsGate
 from include.modeling.gates.leakage import LeakageGate
+from include.modeling.gates.likeness.gate import DataLikenessGate
 from include.modeling.gates.mandatory import (
     DeterminationGate,
     GoldenRowsGate,
@@ -39,7 +41,12 @@ from include.modeling.gates.mandatory import (
     PredictionRangeGate,
     RiskGate,
 )
-from include.modeling.gates.performance import ImprovementGate, OverfittingGate, ThresholdGate
+from include.modeling.gates.performance import (
+    ImprovementGate,
+    NonInferiorityGate,
+    OverfittingGate,
+    ThresholdGate,
+)
 from include.modeling.gates.robustness import RobustnessGate, StandardRobustnessGate
 from include.modeling.gates.signature import SignatureGate
 from include.modeling.transient_errors import translate_transient
@@ -55,6 +62,7 @@ if TYPE_CHECKING:
 GATES: dict[type[Gate], type[PromotionGate[Any]]] = {
     Threshold: ThresholdGate,
     Improvement: ImprovementGate,
+    NonInferiority: NonInferiorityGate,
     Overfitting: OverfittingGate,
     Calibration: CalibrationGate,
     Fairness: FairnessGate,
@@ -69,6 +77,7 @@ GATES: dict[type[Gate], type[PromotionGate[Any]]] = {
 }
 STANDARD: dict[type[Gate], type[PromotionGate[Any]]] = {
     StandardRobustness: StandardRobustnessGate,
+    DataLikeness: DataLikenessGate,
     NotMeasured: NotMeasuredGate,
 }
 # They apply to every anomaly task with their defaults; a declared gate of the same name replaces one.
@@ -85,24 +94,26 @@ MANDATORY: Mapping[str, type[PromotionGate[Any]]] = {
 
 
 def gates_of(use_case: UseCase) -> tuple[PromotionGate[Any], ...]:
-    """Return the declared gates of a use case, those that follow from its risk, then the mandatory ones."""
+    """Return the declared gates of a use case, the standard ones, then the mandatory ones."""
     names = {gate.name for gate in use_case.gates}
-    gates: list[Gate] = [*use_case.gates, *standard_gates(use_case)]
+    gates: list[Gate] = list(use_case.gates)
     replaced = set(names)
     if use_case.label.is_absent:
         gates += [gate for gate in ANOMALY_DEFAULTS if gate.name not in names]
         # Without a label, no feature can hold it.
         replaced.add("determination")
-    declared = [(GATES | STANDARD)[type(gate)](gate, use_case) for gate in gates]
-    if use_case.risk is not None:
-        severity: Any = "block" if use_case.risk.level == "high" else "info"
-        declared.append(RiskGate(Gate(kind="risk", severity=severity), use_case))
+    declared = [GATES[type(gate)](gate, use_case) for gate in gates]
+    standard = [(GATES | STANDARD)[type(gate)](gate, use_case) for gate in standard_gates(use_case)]
+    for gate in standard:
+        gate.asks_person = use_case.risk is not None
+    is_high = use_case.risk is not None and use_case.risk.level == "high"
+    standard.append(RiskGate(Gate(kind="risk", severity="block" if is_high else "info"), use_case))
     mandatory = [
         gate_class(Gate(kind=name), use_case)
         for name, gate_class in MANDATORY.items()
         if name not in replaced
     ]
-    return (*declared, *mandatory)
+    return (*declared, *standard, *mandatory)
 
 
 def measure_gates(context: EvaluationContext) -> dict[str, Measurement]:

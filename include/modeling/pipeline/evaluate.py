@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from include.certificates.certificate import require_digest
 from include.inference.model import load_unverified
-from include.modeling.evaluation.context import PackagedModel, build_context, sample
+from include.modeling.evaluation.context import DataHistory, PackagedModel, build_context, sample
 from include.modeling.evaluation.injected_anomalies import with_injected_anomalies
 from include.modeling.evaluation.isolated_process import isolated_predictor
 from include.modeling.evaluation.plots import draw_evaluation
-from include.modeling.explainability.importance import write_importance
+from include.modeling.explainability.importance import importance, write_importance
 from include.modeling.gates.mandatory import PARITY_ROWS
 from include.modeling.pipeline.champion import load_champion
 from include.modeling.pipeline.collect_evidence import collect_evidence
@@ -24,13 +24,14 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from include.data.snapshots.leakage_history import LeakageRecord
     from include.data.snapshots.splits import Splits
-    from include.modeling.evaluation.context import ChampionInput
+    from include.modeling.evaluation.context import ChampionInput, EvaluationContext
     from include.modeling.evaluation.evidence import Evidence
     from include.modeling.evaluation.isolated_process import StartPrediction
     from include.modeling.pipeline.champion import ReadRows
     from include.modeling.pipeline.workspace import TrainedCandidate, Workspace
+
+NO_HISTORY = DataHistory()
 
 
 def evaluate_candidate(
@@ -40,13 +41,13 @@ def evaluate_candidate(
     *,
     champion_version: int | None = None,
     refusals: int = 0,
-    leakage: LeakageRecord | None = None,
+    history: DataHistory = NO_HISTORY,
     read_rows: ReadRows | None = None,
 ) -> Evidence:
     """
     Measure the packaged candidate and the champion on the same test rows, and log the evidence.
 
-    `frame` holds the rows of the candidate's snapshot; `refusals` and `leakage` are part of the evidence.
+    `frame` holds the rows of the candidate's snapshot; `refusals` and `history` are part of the evidence.
     `read_rows` reads the champion's own features, where they are not those of the candidate. Without a label,
     both are measured on anomalies that are injected into the rows.
 
@@ -70,7 +71,7 @@ def evaluate_candidate(
             champion = start_champion(champion, package, start_isolated, processes)
         context = build_context(use_case, splits, package, champion=champion)
         plots = draw_evaluation(context, workspace.workdir)
-        importance = write_importance(use_case, package.model, splits.test, workspace.workdir)
+        context, explanations = _measure_importance(context, history, splits.test, workspace.workdir)
         overlap, champion_overlap = count_overlaps(
             workspace.specification, splits, champion.package.folder if champion else None
         )
@@ -79,10 +80,20 @@ def evaluate_candidate(
             overlap=overlap,
             champion_overlap=champion_overlap,
             refusals=refusals,
-            leakage=leakage,
+            leakage=history.leakage,
         )
-    log_evidence(workspace, candidate, evidence, [*plots, *importance])
+    log_evidence(workspace, candidate, evidence, [*plots, *explanations])
     return evidence
+
+
+def _measure_importance(
+    context: EvaluationContext, history: DataHistory, test: pd.DataFrame, folder: Path
+) -> tuple[EvaluationContext, list[Path]]:
+    """Return the context with importances and rows of production, and the files of the importances."""
+    importances = importance(context.use_case, context.model, test)
+    files = write_importance(context.use_case, importances, test, folder)
+    worse = {item.feature: item.worse for item in importances}
+    return replace(context, production=history.production, importance=worse), files
 
 
 def measured_splits(workspace: Workspace, frame: pd.DataFrame) -> Splits:

@@ -117,9 +117,12 @@ def _identity(certificate: Certificate, use_case: UseCase) -> dict[str, str]:
     identity = {"owner": use_case.owner, "task": f"{use_case.task} of {certificate.label}"}
     if certificate.classes:
         identity["classes"] = ", ".join(certificate.classes)
-    if use_case.risk is not None:
-        risk = use_case.risk
-        identity["risk"] = f"{risk.level}, by {risk.reviewer} on {risk.reviewed}: {risk.impact}"
+    risk = use_case.risk
+    identity["risk"] = (
+        "not assessed"
+        if risk is None
+        else f"{risk.level}, by {risk.reviewer} on {risk.reviewed}: {risk.impact}"
+    )
     return identity | {
         "runtime": use_case.serving.runtime,
         "certified": f"{certificate.issued_at:%Y-%m-%d %H:%M} UTC, key {certificate.key_id}",

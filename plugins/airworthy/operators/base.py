@@ -155,18 +155,24 @@ class ModelOperator(BaseOperator):
         from include.data.snapshots import snapshot as snapshots
         from include.data.snapshots.version_rows import version_rows
         from include.database import ledger
+        from include.modeling.evaluation.context import DataHistory
         from include.modeling.pipeline.evaluate import evaluate_candidate
+        from include.monitoring.production_rows import newest_rows
         from include.release import rollout
 
         lake = LakeHook(self.lake_conn_id).lake
         snapshot = self.snapshot_taken()
         attempt = self.attempt(context)
+        use_case = self.specified_use_case()
         with self.engine.connect() as connection:
             champion = rollout.read_state(connection, self.use_case).champion
             refusals = ledger.refusals_since_promotion(connection, self.use_case, attempt=attempt)
-        use_case = self.specified_use_case()
+            production = newest_rows(connection, lake, use_case, snapshot, champion)
         is_dated = use_case.split.by == "time"
-        leakage = leakage_history.of_snapshot(self.engine, lake, snapshot, is_dated=is_dated)
+        history = DataHistory(
+            leakage_history.of_snapshot(self.engine, lake, snapshot, is_dated=is_dated),
+            production,
+        )
         frame = snapshots.read_snapshot(use_case, snapshot, lake)
         with self.workspace() as workspace:
             return evaluate_candidate(
@@ -175,7 +181,7 @@ class ModelOperator(BaseOperator):
                 frame,
                 champion_version=champion,
                 refusals=refusals,
-                leakage=leakage,
+                history=history,
                 read_rows=lambda specification, test: version_rows(specification, snapshot, lake, test),
             )
 

@@ -4,8 +4,8 @@ from datetime import date
 
 import pytest
 
-from include.declarations import Leakage, Risk, Threshold
-from include.declarations.risk import LIMITS, STANDARD_KINDS, NotMeasured, standard_gates
+from include.declarations import Leakage, NonInferiority, Risk, Threshold, UseCase
+from include.declarations.risk import LIMITS, STANDARD_KINDS, UNASSESSED, NotMeasured, standard_gates
 from include.use_cases.air_time import USE_CASE as AIR_TIME
 from include.use_cases.delay_band import USE_CASE as DELAY_BAND
 from include.use_cases.flight_delay import USE_CASE as FLIGHT_DELAY
@@ -20,8 +20,19 @@ def gates(use_case=FLIGHT_DELAY, *, declared=(), level="medium", **changes):
     return {gate.kind: gate for gate in standard_gates(use_case.model_copy(update=update))}
 
 
-def test_use_case_without_a_risk_has_no_standard_gates():
-    assert standard_gates(FLIGHT_DELAY.model_copy(update={"risk": None})) == ()
+def test_use_case_without_a_risk_has_lenient_gates():
+    standard = {gate.kind: gate for gate in standard_gates(FLIGHT_DELAY.model_copy(update={"gates": ()}))}
+    assert tuple(standard) == ("non_inferiority", *STANDARD_KINDS[1:])
+    blocking = {kind for kind, gate in standard.items() if gate.severity == "block"}
+    assert blocking == {"non_inferiority", "leakage", "robustness"}
+    assert standard["leakage"].maximum == UNASSESSED.leakage > LIMITS["low"].leakage
+    numbers = {gate.kind: gate for gate in standard_gates(AIR_TIME.model_copy(update={"gates": ()}))}
+    assert numbers["leakage"].severity == "warn"
+
+
+def test_use_case_without_a_gate_is_judged_by_the_standard_ones():
+    use_case = UseCase(**dict(FLIGHT_DELAY) | {"gates": ()})
+    assert len(standard_gates(use_case)) == len(STANDARD_KINDS)
 
 
 @pytest.mark.parametrize(("level", "severity"), [("low", "warn"), ("medium", "block"), ("high", "block")])
@@ -34,14 +45,16 @@ def test_level_gives_severity_and_limits(level, severity):
 
 def test_limits_narrow_with_the_risk():
     low, medium, high = (LIMITS[level] for level in ("low", "medium", "high"))
-    for name in ("overfitting", "calibration", "leakage", "flips"):
+    for name in ("overfitting", "calibration", "leakage", "leakage_r2", "flips"):
         assert getattr(low, name) > getattr(medium, name) > getattr(high, name)
     assert low.confidence < medium.confidence < high.confidence
 
 
 def test_declared_gate_replaces_a_standard_one():
     standard = gates(declared=(Leakage(maximum=0.8), Threshold(metric="roc_auc", minimum=0.6)))
-    assert tuple(standard) == ("improvement", "overfitting", "calibration", "robustness")
+    assert tuple(standard) == ("improvement", "overfitting", "calibration", "robustness", "data_likeness")
+    compared = gates(declared=(NonInferiority(metric="log_loss"),))
+    assert "improvement" not in compared
 
 
 def test_gate_that_is_switched_off_keeps_its_reason():
@@ -53,12 +66,15 @@ def test_gate_that_is_switched_off_keeps_its_reason():
         risk(switched_off={"leakage": " "})
 
 
-@pytest.mark.parametrize(
-    ("use_case", "unsuited"),
-    [(DELAY_BAND, {"calibration", "leakage", "robustness"}), (AIR_TIME, {"calibration"})],
-    ids=["multiclass", "regression"],
-)
-def test_gate_that_is_not_for_the_task_says_why(use_case, unsuited):
-    standard = gates(use_case)
-    assert {kind for kind, gate in standard.items() if isinstance(gate, NotMeasured)} == unsuited
-    assert standard["calibration"].reason.startswith(f"not for a {use_case.task} task: ")
+@pytest.mark.parametrize("use_case", [DELAY_BAND, AIR_TIME.model_copy(update={"metric": "rmse"})])
+def test_each_gate_is_for_several_classes_and_for_numbers(use_case):
+    assert not [gate for gate in gates(use_case).values() if isinstance(gate, NotMeasured)]
+
+
+def test_gate_that_is_not_for_the_task_says_why():
+    standard = gates(AIR_TIME)
+    assert {kind for kind, gate in standard.items() if isinstance(gate, NotMeasured)} == {"calibration"}
+    assert "judged by mae: it predicts a median" in standard["calibration"].reason
+    odd = gates(FLIGHT_DELAY.model_copy(update={"task": "anomaly", "metric": "roc_auc"}))
+    assert "not for an anomaly task" in odd["leakage"].reason
+    assert odd["robustness"].maximum_flips == LIMITS["medium"].flips

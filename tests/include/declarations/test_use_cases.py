@@ -70,7 +70,6 @@ def test_anomaly_task_refuses_what_needs_a_label(changes, message):
     [
         ({"label": Label.absent("flight_features")}, "label: a binary task needs one"),
         ({"contamination": 0.1}, "contamination: only for an anomaly task"),
-        ({"gates": ()}, "gates: declare one or more"),
         ({"gates": (InjectedAnomalies(),)}, "injected_anomalies: only for an anomaly task"),
     ],
 )

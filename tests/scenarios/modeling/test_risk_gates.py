@@ -64,6 +64,43 @@ def test_regression_has_the_gates_that_suit_it():
     assert "fail" not in {outcomes["robustness"], outcomes["overfitting_r2"]}
 
 
+def refusing(verdicts):
+    """Return the gates that refuse or ask; these models are not packaged, as golden rows and parity need."""
+    gates = {verdict.gate for verdict in (*failed(verdicts), *inconclusive(verdicts))}
+    return gates - {"golden", "parity"}
+
+
+def test_first_model_without_a_risk_passes_without_a_question():
+    def few(frame):
+        return frame[frame["flight_id"].str.endswith(("0", "5"))]
+
+    for function, changes in (
+        (sound, {}),
+        (minutes, {"task": "regression", "prediction_range": (0, 9000)}),
+    ):
+        metric = Threshold(metric="mae", maximum=99) if changes else DECLARED[0]
+        verdicts = verdicts_of((metric,), function, rows=few, **changes)
+        assert refusing(verdicts) == set()
+        assert {"leakage", "robustness", "calibration", "data_likeness"} <= {v.gate for v in verdicts}
+
+
+def test_model_without_a_risk_that_is_worse_or_breaks_is_refused():
+    def strict(frame):
+        if frame["carrier"].isin(["never seen in training"]).any():
+            raise ValueError("unknown carrier")
+        return sound(frame)
+
+    assert refusing(verdicts_of(DECLARED, strict)) == {"robustness"}
+    worse = verdicts_of(
+        (Threshold(metric="roc_auc", minimum=0.5),),
+        lambda frame: (sound(frame) + 0.5) / 2,
+        champion=Model(sound, dict(COLUMNS)),
+    )
+    assert refusing(worse) == {"non_inferiority_log_loss"}
+    same = verdicts_of(DECLARED, champion=Model(sound, dict(COLUMNS)))
+    assert refusing(same) == set()
+
+
 def test_jumpy_regression_fails_by_its_risk():
     def jumpy(frame):
         # A part of a mile changes the prediction by hours.

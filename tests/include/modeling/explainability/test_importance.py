@@ -58,7 +58,9 @@ def test_cost_is_bounded(served, flights):
 
 
 def test_figures_and_plot_are_written(served, flights, tmp_path):
-    figures, plot = write_importance(FLIGHT_DELAY, served, flights(seed=3), tmp_path)
+    rows = flights(seed=3)
+    importances = importance(FLIGHT_DELAY, served, rows)
+    figures, plot = write_importance(FLIGHT_DELAY, importances, rows, tmp_path)
     content = json.loads(figures.read_text())
     assert (content["metric"], content["rows"]) == ("log_loss", 1000)
     assert content["importance"][0]["feature"] in {"hour", "wind"}

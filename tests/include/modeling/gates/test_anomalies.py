@@ -94,5 +94,6 @@ def test_standard_gates_of_a_risk_say_what_they_do_not_measure():
     risk = Risk(level="medium", impact="a storm is missed", reviewer="ann", reviewed=date(2026, 5, 3))
     names = {gate.declared.name: gate for gate in gates_of(USE_CASE.model_copy(update={"risk": risk}))}
     assert {"improvement_roc_auc", "overfitting_roc_auc", "risk"} <= names.keys()
-    for name in ("calibration", "leakage", "robustness"):
+    for name in ("calibration", "leakage"):
         assert "not for an anomaly task" in names[name].declared.reason
+    assert names["robustness"].declared.maximum_flips == 0.05

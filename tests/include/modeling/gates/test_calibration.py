@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from include.declarations import Calibration
+from include.modeling.evaluation.bootstrap import UnitBootstrap
 from include.modeling.evaluation.metrics import equal_count_bins
+from include.modeling.gates.calibration import CalibrationGate
 from tests.include.modeling.gates.conftest import sound
 
 
@@ -41,3 +45,43 @@ def test_bins_hold_equally_many_rows(count):
     rows = np.bincount(equal_count_bins(np.random.default_rng(0).random(1_000), count))
     assert len(rows) == count
     assert set(rows) == {1_000 // count}
+
+
+def calibration(task, predictions, target, *, days=14, maximum=0.1):
+    """Return the error, and whether the gate fails, of predictions of rows in time order."""
+    use_case = SimpleNamespace(task=task)
+    units = UnitBootstrap.of_days(np.arange(len(target)) * days // len(target))
+    rows = SimpleNamespace(predictions=predictions, target=target)
+    context = SimpleNamespace(test=rows, train=rows, units=units, use_case=use_case)
+    figures = CalibrationGate(Calibration(maximum_error=maximum), use_case).measure(context).figures
+    return figures["error"], figures["lower"] > maximum
+
+
+def drawn(task, random, rows):
+    """Return true probabilities or means, and what is drawn from them."""
+    if task == "regression":
+        means = random.normal(size=rows)
+        return means, means + random.normal(size=rows)
+    if task == "binary":
+        chances = random.random(rows)
+        return chances, (random.random(rows) < chances).astype(float)
+    chances = random.dirichlet([1, 1, 1], rows)
+    return chances, (random.random((rows, 1)) > chances.cumsum(axis=1)).sum(axis=1).astype(float)
+
+
+@pytest.mark.parametrize("task", ["multiclass", "regression"])
+def test_wrong_level_fails_and_the_true_one_passes(task):
+    true, target = drawn(task, np.random.default_rng(0), 2_000)
+    error, is_failed = calibration(task, true, target)
+    assert (error < 0.1, is_failed) == (True, False)
+    sure = np.eye(3)[true.argmax(axis=1)] if task == "multiclass" else true + 0.5
+    error, is_failed = calibration(task, sure, target)
+    assert (error > 0.2, is_failed) == (True, True)
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+@pytest.mark.parametrize(("rows", "days"), [(60, 5), (300, 7), (1_000, 14)])
+def test_true_probabilities_seldom_fail(task, rows, days):
+    random = np.random.default_rng(0)
+    failures = [calibration(task, *drawn(task, random, rows), days=days)[1] for _ in range(30)]
+    assert np.mean(failures) <= 0.05

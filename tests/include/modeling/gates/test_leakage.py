@@ -108,3 +108,22 @@ def test_rows_without_dates_cannot_be_checked_for_time(verdict_of):
 def test_missing_leakage_record_is_inconclusive(verdict_of):
     verdict = verdict_of(GATE, leakage=None)
     assert (verdict.outcome, "clear `evaluate`" in verdict.reason) == ("inconclusive", True)
+
+
+def test_feature_that_gives_away_one_class_of_several_is_found():
+    random = np.random.default_rng(0)
+    target = random.integers(0, 3, 3_000).astype(float)
+    revealing = pd.Series(np.where(target == 2, 1.0, random.normal(size=3_000)))
+    chance = pd.Series(random.normal(size=3_000))
+    halves = slice(0, 1_500), slice(1_500, None)
+    train, test = (target[half] for half in halves)
+    scores = [
+        score_feature("multiclass", feature[halves[0]], feature[halves[1]], train, test)
+        for feature in (revealing, chance)
+    ]
+    assert scores[0] > 0.98
+    assert scores[1] < 0.6
+    few = test.copy()
+    few[:] = 0
+    few[:20] = 2
+    assert score_feature("multiclass", revealing[halves[0]], revealing[halves[1]], train, few) is None

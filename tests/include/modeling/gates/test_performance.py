@@ -7,8 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from include.declarations import Improvement, Overfitting, Threshold
-from include.modeling.gates.performance import ImprovementGate, OverfittingGate, ThresholdGate, reaches
+from include.declarations import Improvement, NonInferiority, Overfitting, Threshold
+from include.modeling.gates.performance import (
+    ImprovementGate,
+    NonInferiorityGate,
+    OverfittingGate,
+    ThresholdGate,
+    reaches,
+)
 from include.use_cases.flight_delay import USE_CASE
 from tests.include.modeling.gates.conftest import EVIDENCE, against_champion
 
@@ -155,3 +161,23 @@ def test_undefined_metric_is_explained():
     evidence = EVIDENCE.model_copy(update={"undefined": {"test": {"average_precision": "none is late"}}})
     gate = ThresholdGate(Threshold(metric="average_precision", minimum=0.1), USE_CASE)
     assert "undefined on the test rows: none is late" in gate.judge(evidence).reason
+
+
+# The margin is 2 % of the champion's log loss of 0.5.
+@pytest.mark.parametrize(
+    ("lower", "upper", "units", "outcome"),
+    [
+        (0.01, 0.03, 14, "pass"), (0.0, 0.0, 14, "pass"), (-0.009, 0.03, 14, "pass"),
+        (-0.009, 0.001, 14, "pass"), (-0.011, 0.03, 14, "inconclusive"), (-0.03, 0.01, 14, "fail"),
+        (-0.03, -0.02, 14, "fail"), (0.0, 0.0, 4, "inconclusive"), (-0.02, 0.01, 4, "fail"),
+    ],
+)  # fmt: skip
+def test_candidate_may_be_as_good_as_the_champion(lower, upper, units, outcome):
+    evidence = against_champion(lower=lower, upper=upper, units=units, confidence=0.9)
+    verdict = NonInferiorityGate(NonInferiority(metric="log_loss"), USE_CASE).judge(evidence)
+    assert verdict.outcome == outcome, verdict.reason
+    assert verdict.figures["margin"] == pytest.approx(0.01)
+
+
+def test_first_model_is_not_inferior():
+    assert NonInferiorityGate(NonInferiority(metric="log_loss"), USE_CASE).judge(EVIDENCE).outcome == "pass"

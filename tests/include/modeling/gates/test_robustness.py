@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from include.declarations import Robustness
+from include.modeling.gates.robustness import RobustnessGate
 from tests.include.modeling.gates.conftest import minutes, sound
 
 
@@ -94,3 +97,19 @@ def test_rows_are_bounded_always_the_same_and_reported(verdict_of, rows, measure
     first = verdict_of(gate, jumpy)
     assert first == verdict_of(gate, jumpy)
     assert (first.figures["rows"], f"(on {measured} rows)" in first.reason) == (measured, True)
+
+
+@pytest.mark.parametrize(
+    ("task", "before", "after", "flips"),
+    [
+        ("multiclass", [[0.5, 0.3, 0.2], [0.1, 0.8, 0.1]], [[0.4, 0.5, 0.1], [0.3, 0.4, 0.3]], [True, False]),
+        ("anomaly", [-0.1, 0.1], [0.1, 0.2], [True, False]),
+        ("binary", [0.4, 0.6], [0.6, 0.9], [True, False]),
+        ("regression", [1.0, 2.0], [1.3, 2.1], [True, False]),
+    ],
+)
+def test_decision_of_each_task_flips(task, before, after, flips):
+    tolerance = 0.2 if task == "regression" else None
+    declared = Robustness(noise={"wind_speed": 0.5}, tolerance=tolerance)
+    gate = RobustnessGate(declared, SimpleNamespace(task=task))
+    assert gate._flips(np.array(before), np.array(after), 0.5).tolist() == flips

@@ -5,20 +5,25 @@ from typing import get_args
 import pytest
 
 from include.declarations import AnyGate, Improvement, Overfitting, SignatureCompatibility, Threshold
+from include.declarations.risk import STANDARD_KINDS
 from include.errors import DataError, GateFailed, ModelError, ServiceUnavailable
 from include.modeling.evaluation.evidence import Evidence, Measurement
 from include.modeling.gates import GATES, MANDATORY, failed, inconclusive, judge_gates, measure_gates
 from include.modeling.gates.performance import ThresholdGate
 from include.use_cases.flight_delay import USE_CASE as FLIGHT_DELAY
+from tests.include.declarations.test_risk import risk
 from tests.include.modeling.gates.conftest import EVIDENCE, against_champion
 
+# Without the standard gates, which are measured elsewhere.
+WITHOUT = risk("low", switched_off=dict.fromkeys(STANDARD_KINDS, "Not here."))
 USE_CASE = FLIGHT_DELAY.model_copy(
     update={
+        "risk": WITHOUT,
         "gates": (
             Threshold(metric="roc_auc", minimum=0.62),
             Improvement(metric="log_loss", minimum_gain=0.002),
             Overfitting(metric="roc_auc", maximum_gap=0.15, severity="warn"),
-        )
+        ),
     }
 )
 
@@ -26,7 +31,7 @@ USE_CASE = FLIGHT_DELAY.model_copy(
 class Context:
     """Evaluation context of gates whose measurement is patched."""
 
-    use_case = FLIGHT_DELAY.model_copy(update={"gates": (Threshold(metric="roc_auc", minimum=0.62),)})
+    use_case = USE_CASE.model_copy(update={"gates": (Threshold(metric="roc_auc", minimum=0.62),)})
     champion = None
 
 
@@ -49,13 +54,14 @@ def test_table_has_every_declared_gate():
 
 def test_verdicts_are_of_declared_then_mandatory_gates():
     declared = ["threshold_roc_auc", "improvement_log_loss", "overfitting_roc_auc"]
-    assert [verdict.gate for verdict in judge_gates(USE_CASE, EVIDENCE)] == [*declared, *MANDATORY]
+    standard = ["calibration", "leakage", "robustness", "data_likeness", "risk"]
+    assert [verdict.gate for verdict in judge_gates(USE_CASE, EVIDENCE)] == [*declared, *standard, *MANDATORY]
 
 
 def test_declared_signature_replaces_the_mandatory_one():
     signature = SignatureCompatibility(severity="warn")
     verdicts = judge_gates(USE_CASE.model_copy(update={"gates": (signature,)}), EVIDENCE)
-    severities = {verdict.gate: verdict.severity for verdict in verdicts}
+    severities = {verdict.gate: verdict.severity for verdict in verdicts if verdict.severity != "info"}
     assert severities == dict.fromkeys(MANDATORY, "block") | {"signature": "warn"}
 
 
@@ -76,7 +82,7 @@ def test_gate_with_a_problem_fails_and_names_it(gate):
     verdicts = judge_gates(USE_CASE, evidence)
     (verdict,) = failed(verdicts)
     assert (verdict.gate, verdict.reason) == (gate, "could not be judged: the disk is full")
-    assert len(verdicts) == 9
+    assert len(verdicts) == 14
 
 
 def test_gates_without_a_measurement_fail():
@@ -149,3 +155,18 @@ def test_good_candidate_passes_every_gate():
 def test_evidence_travels_as_json():
     evidence = against_champion(overlap=None)
     assert Evidence.model_validate_json(evidence.model_dump_json()) == evidence
+
+
+@pytest.mark.parametrize(("level", "severity"), [(None, "warn"), ("medium", "block")])
+def test_uncertain_standard_gate_asks_if_a_risk_is_declared(level, severity):
+    use_case = FLIGHT_DELAY.model_copy(
+        update={"gates": (Threshold(metric="roc_auc", minimum=0.62),), "risk": level and risk(level)}
+    )
+    champion = against_champion(confidence=0.9, units=4)
+    measurement = Measurement(items=({"feature": "hour", "score": None},), rows=4)
+    evidence = champion.model_copy(update={"measurements": {"leakage/block": measurement}})
+    verdicts = {verdict.gate: verdict for verdict in judge_gates(use_case, evidence)}
+    name = "improvement_log_loss" if level else "non_inferiority_log_loss"
+    for verdict in (verdicts[name], verdicts["leakage"]):
+        assert (verdict.outcome, verdict.severity) == ("inconclusive", severity), verdict
+        assert ("no person is asked" in verdict.reason) is (level is None)

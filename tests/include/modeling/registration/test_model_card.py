@@ -122,4 +122,4 @@ def test_a_summary_names_owner_metric_gates_and_run():
 def test_a_card_names_the_risk_and_who_judged_it(model):
     card = card_markdown(model, CERTIFICATE, USE_CASE.model_copy(update={"risk": risk("high")}), 3)
     assert "| risk | high, by ann on 2013-07-01: A late call. |" in card
-    assert "| risk |" not in card_markdown(model, CERTIFICATE, USE_CASE, 3)
+    assert "| risk | not assessed |" in card_markdown(model, CERTIFICATE, USE_CASE, 3)

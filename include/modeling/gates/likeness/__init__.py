@@ -1,0 +1,1 @@
+"""Likeness of the training rows to the newest rows of production."""
