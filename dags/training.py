@@ -17,6 +17,8 @@ and the later tasks are skipped: `airworthy experiments compare MODEL` shows suc
   link *MLflow run* give the figures of every gate.
 - `approve`: a gate was inconclusive, and a person refused, or there was no answer within a day. The page of
   the gates is in the question, under *Required actions*. Other runs do not wait for the answer.
+- `refit`, where it is declared: the candidate could not be fitted again on all rows. A refit that is worse is
+  no error: the candidate is registered as it is.
 - `register`: the packaged model predicts differently than the trained one, or MLflow is not available.
 - `announce`: Airflow could not record the event; clear the task.
 """
@@ -31,6 +33,7 @@ from airworthy.defaults import DAG_DEFAULTS, START, default_args, is_needed, wit
 from airworthy.operators.approval import CandidateApprovalOperator
 from airworthy.operators.candidate_event import AnnounceCandidateOperator
 from airworthy.operators.gate import ModelGateOperator
+from airworthy.operators.refit import RefitModelOperator
 from airworthy.operators.registration import RegisterModelOperator
 from airworthy.operators.training import EvaluateModelOperator, TakeSnapshotOperator, TrainModelOperator
 from airworthy.operators.tuning import TuneModelOperator
@@ -76,11 +79,15 @@ def training_dag(use_case: UseCase) -> DAG:
         approve = CandidateApprovalOperator(
             task_id="approve", use_case=name, candidate=train.output, question=gate.output
         )
+        refit = None
+        if use_case.training.final_refit:
+            refit = RefitModelOperator(task_id="refit", **inputs, **placed)
+        approvals = {"approvals": approve.output, "refit": refit.output if refit else None}
         register = RegisterModelOperator(
-            task_id="register", evidence=evaluate.output, approvals=approve.output, **inputs, **placed
+            task_id="register", evidence=evaluate.output, **approvals, **inputs, **placed
         )
         announce = AnnounceCandidateOperator(task_id="announce", use_case=name, version=register.output)
-        chain(snapshot, train, evaluate, gate, approve, register, announce)
+        chain(snapshot, train, evaluate, gate, approve, *([refit] if refit else []), register, announce)
 
     return with_params(training(), training_params(use_case))
 

@@ -72,6 +72,8 @@ class Claims(_Signed):
     sources: dict[str, str] = {}
     # Empty in certificates that were issued before seeds were recorded.
     seeds: dict[str, int] = {}
+    # Of a model that was fitted again after its gates: its rows, and the model that was judged.
+    refit: dict[str, Any] = {}
     # How decisions follow from predictions, and what they cost on the test rows; empty without their cost.
     decision: dict[str, Any] = {}
     run_id: str

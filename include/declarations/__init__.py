@@ -49,6 +49,7 @@ from include.declarations.serving import Serving
 from include.declarations.training import (
     AnyParameter,
     Categorical,
+    FinalRefit,
     Integer,
     Pruning,
     Real,
@@ -87,6 +88,7 @@ __all__ = [
     "FeatureView",
     "FileFormat",
     "FileSource",
+    "FinalRefit",
     "FlaggedShare",
     "ForeignKey",
     "Format",

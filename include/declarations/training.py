@@ -21,6 +21,21 @@ Amount = Annotated[float, Field(gt=0)]
 PlaceName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][\w.-]{0,200}$")]
 
 
+class FinalRefit(Declaration):
+    """
+    Fit the model that is registered on training, validation and test rows, after the gates.
+
+    Before, the test rows are predicted by refits that did not learn from them: the test days are divided into
+    `folds` windows, each predicted by a fit on all days before it. If these are worse than the candidate by
+    at most `margin`, in units of the use case's metric, with `confidence`, the refitted model is registered;
+    otherwise the candidate is, as it is.
+    """
+
+    margin: float = Field(ge=0)
+    folds: int = Field(default=3, ge=1, le=20)
+    confidence: float = Field(default=0.95, gt=0.5, lt=1)
+
+
 class Training(Declaration):
     """
     How the estimator of `build_model()` is fitted.
@@ -32,6 +47,8 @@ class Training(Declaration):
     without a better loss on the validation days after which fitting stops; test days are never used. If the
     estimator does not converge, the run notes it (`convergence="note"`) or training fails (`"require"`).
 
+    With `final_refit`, a candidate that passed its gates is fitted again on all rows, if that is no worse.
+
     If different code built the days of features or labels, since `build()` or a source was changed, training
     fails (`stale_days="refuse"`), leaves out those that other code built than the newest (`"exclude"`), or
     takes all (`"use"`).
@@ -42,6 +59,7 @@ class Training(Declaration):
     half_life_days: float | None = Field(default=None, gt=0)
     last_days: int | None = Field(default=None, ge=1)
     early_stopping: int | None = Field(default=None, ge=1)
+    final_refit: FinalRefit | None = None
     convergence: Literal["note", "require"] = "note"
     stale_days: Literal["refuse", "exclude", "use"] = "refuse"
 

@@ -195,6 +195,7 @@ class UseCase(Declaration):
             "tuning": self.tuning,
             "training.class_weights": self.training.class_weights,
             "training.early_stopping": self.training.early_stopping,
+            "training.final_refit": self.training.final_refit,
             "request": self.request,
             "allowed_determinants": self.allowed_determinants,
             "serving.runtime onnx": self.serving.runtime == "onnx",
@@ -257,7 +258,17 @@ class UseCase(Declaration):
         if self.training.early_stopping is not None and not self.split.has_validation:
             name = "validation_days" if self.split.by == "time" else "validation_share"
             raise ValueError(f"training.early_stopping: needs split.{name} above 0")
-        if self.training.half_life_days is not None and self.split.by == "entity":
-            raise ValueError("training.half_life_days: rows that are split by entity have no age; remove it")
-        if self.training.last_days is not None and self.split.by == "entity":
-            raise ValueError("training.last_days: rows that are split by entity have no days; remove it")
+        self._check_time_of_training()
+
+    def _check_time_of_training(self) -> None:
+        """Raise ValueError if a setting of the training needs days that the split does not have."""
+        training = self.training
+        if self.split.by == "entity":
+            if training.half_life_days is not None:
+                raise ValueError(
+                    "training.half_life_days: rows that are split by entity have no age; remove it"
+                )
+            if training.last_days is not None:
+                raise ValueError("training.last_days: rows that are split by entity have no days; remove it")
+        elif training.final_refit is not None and training.final_refit.folds > self.split.test_days:
+            raise ValueError("training.final_refit.folds: there are fewer test days; declare fewer folds")

@@ -128,9 +128,9 @@ def _by_time(frame: pd.DataFrame, split: Split, embargo_days: int) -> Splits:
     embargo = embargo_days if split.embargo_days is None else split.embargo_days
     days = sorted(frame[DAY].unique())
     test = days[-split.test_days :]
-    early = _before(days, test[0], embargo) if len(days) > split.test_days else []
+    early = before_embargo(days, test[0], embargo) if len(days) > split.test_days else []
     validation = early[-split.validation_days :] if split.validation_days else []
-    train = _before(early, validation[0], embargo) if validation else early
+    train = before_embargo(early, validation[0], embargo) if validation else early
     if not train or len(validation) < split.validation_days:
         raise DataError(
             f"There are {len(days)} days of labelled rows; validation and test need "
@@ -153,7 +153,7 @@ def _window(rows: pd.DataFrame, last_days: int) -> pd.DataFrame:
     return rows[rows[DAY].isin(newest_days(sorted(rows[DAY].unique()), last_days))]
 
 
-def _before(days: list[str], first: str, embargo: int) -> list[str]:
+def before_embargo(days: Sequence[str], first: str, embargo: int) -> list[str]:
     """Return the `days` that lie more than `embargo` days before the day `first`."""
     end = date.fromisoformat(first) - timedelta(days=embargo)
     return [day for day in days if date.fromisoformat(day) < end]

@@ -23,7 +23,7 @@ from include.declarations import (
 )
 from include.declarations.risk import DataLikeness, NotMeasured, StandardRobustness, standard_gates
 from include.errors import DataError, GateFailed, ModelError
-from include.modeling.evaluation.evidence import Measurement
+from include.modeling.evaluation.evidence import Evidence, Measurement
 from include.modeling.gates.anomalies import FlaggedShareGate, InjectedAnomaliesGate
 from include.modeling.gates.budget import BudgetGate
 from include.modeling.gates.business_value import BusinessValueGate
@@ -56,7 +56,6 @@ if TYPE_CHECKING:
 
     from include.declarations import UseCase
     from include.modeling.evaluation.context import EvaluationContext
-    from include.modeling.evaluation.evidence import Evidence
     from include.modeling.gates.base import PromotionGate, Verdict
 
 GATES: dict[type[Gate], type[PromotionGate[Any]]] = {
@@ -91,6 +90,11 @@ MANDATORY: Mapping[str, type[PromotionGate[Any]]] = {
     "prediction_range": PredictionRangeGate,
     "signature": SignatureGate,
 }
+
+# Of the package, whatever its figures are.
+PACKAGE_GATES = frozenset(
+    {"golden", "parity", "prediction_range", "signature", "golden_predictions", "budget"}
+)
 
 
 def gates_of(use_case: UseCase) -> tuple[PromotionGate[Any], ...]:
@@ -138,6 +142,25 @@ def measure_gates(context: EvaluationContext) -> dict[str, Measurement]:
 def judge_gates(use_case: UseCase, evidence: Evidence) -> tuple[Verdict, ...]:
     """Return the verdict of every declared gate, then of every mandatory one."""
     return tuple(_judge_safely(gate, evidence) for gate in gates_of(use_case))
+
+
+def judge_package(context: EvaluationContext) -> tuple[Verdict, ...]:
+    """Return the verdicts of the gates that concern a package itself, and not how good the model is."""
+    gates = [gate for gate in gates_of(context.use_case) if gate.declared.kind in PACKAGE_GATES]
+    measurements = {}
+    for gate in sorted(gates, key=lambda gate: gate.needs_process):
+        measurement = _measure_safely(gate, context)
+        if measurement is not None:
+            measurements[gate.key] = measurement
+    test = context.test
+    evidence = Evidence(
+        metrics={"train": {}, "test": {}},
+        rows={name: split.total_rows for name, split in context.scored_splits.items()},
+        overlap=0,
+        prediction_range=(float(test.predictions.min()), float(test.predictions.max())),
+        measurements=measurements,
+    )
+    return tuple(_judge_safely(gate, evidence) for gate in gates)
 
 
 def _measure_safely(gate: PromotionGate[Any], context: EvaluationContext) -> Measurement | None:

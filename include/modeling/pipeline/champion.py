@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from typing import TYPE_CHECKING
 
+from include.certificates.certificate import EVIDENCE, require_digest
 from include.errors import DataError, DeclarationError
 from include.feature_values import require_complete
+from include.inference.model import load_unverified
 from include.modeling.evaluation.context import ChampionInput, PackagedModel
+from include.modeling.pipeline.workspace import SEEN_ROWS, TWIN_SEEN_ROWS
 from include.modeling.registry.load_version import load_version
 from include.specifications import SPECIFICATION, certified_specification
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     import pandas as pd
 
+    from include.certificates.certificate import Certificate
     from include.declarations.specification import Specification
     from include.modeling.pipeline.workspace import Workspace
     from include.modeling.registry.load_version import LoadedVersion
@@ -60,6 +66,8 @@ def load_champion(
         workspace.registry, workspace.use_case.name, version, folder=folder, trusted=workspace.trusted
     )
     package = PackagedModel(folder, loaded.model)
+    if loaded.certificate.refit:
+        package = _load_twin(workspace, folder, loaded.certificate)
     try:
         rows = champion_rows(workspace.specification, loaded, test, read_rows)
     except (DataError, DeclarationError) as error:
@@ -67,6 +75,22 @@ def load_champion(
         log.warning("%s: champion %d cannot be compared: %s.", workspace.use_case.name, version, problem)
         return ChampionInput(version, package, None, problem)
     return ChampionInput(version, package, rows)
+
+
+def _load_twin(workspace: Workspace, champion: Path, verified: Certificate) -> PackagedModel:
+    """
+    Return the model that a refitted champion was judged by: it did not learn from newer rows.
+
+    The refitted model learnt from most test rows of the next candidates: it cannot be compared on them.
+    """
+    folder = workspace.registry.fetch_model(
+        verified.refit["twin_model_id"], workspace.workdir / "champion_twin"
+    )
+    require_digest(folder, verified.refit["twin_digest"], f"the twin of {verified.use_case}'s champion")
+    evidence = folder / EVIDENCE
+    evidence.mkdir(exist_ok=True)
+    shutil.copyfile(champion / EVIDENCE / TWIN_SEEN_ROWS, evidence / SEEN_ROWS)
+    return PackagedModel(folder, load_unverified(folder))
 
 
 def champion_rows(

@@ -14,7 +14,7 @@ from include.certificates.certificate import EVIDENCE, file_digests, model_diges
 from include.data.snapshots.snapshot import Snapshot, read_snapshot
 from include.errors import AirworthyError, NotReproduced, ServiceUnavailable
 from include.feature_values import specified_kinds
-from include.inference.model import load_unverified
+from include.inference.model import load_unverified, read_interface
 from include.modeling.packaging.package import GOLDEN, save_package
 from include.modeling.pipeline.decision import packaged_rule
 from include.modeling.pipeline.input_changes import declared_changes, input_changes, recorded_inputs
@@ -23,6 +23,7 @@ from include.modeling.registry.load_version import load_version
 from include.modeling.registry.registry import as_tags
 from include.modeling.training.build import build_estimator
 from include.modeling.training.fit import fit_candidate
+from include.modeling.training.refit import fit_on_all
 from include.specifications import certified_specification
 
 if TYPE_CHECKING:
@@ -258,17 +259,20 @@ def _train_again(
     package = workspace.workdir / "reproduced"
     use_case = _with_seed(specification.use_case, certificate.seeds.get("training.seed"))
     snapshot = Snapshot.from_json(json.dumps(certificate.snapshot))
-    splits = split_snapshot(specification, read_snapshot(use_case, snapshot, lake))
+    frame = read_snapshot(use_case, snapshot, lake)
+    splits = split_snapshot(specification, frame)
     estimator = build_estimator(use_case.name, build, certificate.parameters)
-    trained = fit_candidate(use_case, estimator, splits)
-    save_package(
-        trained.estimator,
-        use_case,
-        splits.train,
-        package,
-        kinds=specified_kinds(specification),
-        decision=packaged_rule(use_case, trained.estimator, splits),
-    )
+    if certificate.refit:
+        seeded = specification.model_copy(update={"use_case": use_case})
+        trained = fit_on_all(seeded, estimator, frame, certificate.refit["rounds"])
+        rule = read_interface(workspace.workdir / "certified").decision
+        learnt = frame
+    else:
+        trained = fit_candidate(use_case, estimator, splits)
+        rule = packaged_rule(use_case, trained.estimator, splits)
+        learnt = splits.train
+    kinds = specified_kinds(specification)
+    save_package(trained.estimator, use_case, learnt, package, kinds=kinds, decision=rule)
     return package, splits.test
 
 

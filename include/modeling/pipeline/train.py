@@ -109,7 +109,12 @@ def _train_and_log(
         series=series,
         tags=provenance.tags | as_tags({"training.notes": "; ".join(trained.notes)}),
     )
-    model_tags = {"use_case": use_case.name, "seeds": json.dumps(seeds(use_case, trained.estimator))}
+    model_tags: dict[str, object] = {
+        "use_case": use_case.name,
+        "seeds": json.dumps(seeds(use_case, trained.estimator)),
+    }
+    if trained.iterations is not None:
+        model_tags["iterations"] = trained.iterations
     return registry.log_model(
         run_id, package, digest=model_digest(package), tags=provenance.tags | as_tags(model_tags)
     )

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 # Files of a run.
 SEEN_ROWS = "seen_rows.npy"
+# Of the model that a refitted one was judged by.
+TWIN_SEEN_ROWS = "twin_seen_rows.npy"
 EVIDENCE = "evidence.json"
 CURVE = "learning_curve.png"
 

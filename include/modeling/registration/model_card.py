@@ -123,6 +123,9 @@ def _identity(certificate: Certificate, use_case: UseCase) -> dict[str, str]:
         if risk is None
         else f"{risk.level}, by {risk.reviewer} on {risk.reviewed}: {risk.impact}"
     )
+    identity["learnt from"] = certificate.refit.get("learnt_from", "training rows")
+    if certificate.refit:
+        identity["figures"] = certificate.refit["figures"]
     return identity | {
         "runtime": use_case.serving.runtime,
         "certified": f"{certificate.issued_at:%Y-%m-%d %H:%M} UTC, key {certificate.key_id}",

@@ -206,6 +206,7 @@ def _claims(
         parameters=dict(provenance.parameters),
         sources=dict(provenance.sources),
         seeds=json.loads(tags.get("airworthy.seeds", "{}")),
+        refit=json.loads(tags.get("airworthy.refit", "{}")),
         decision=_decision_claim(site, evidence),
         run_id=candidate.run_id,
         metrics=dict(evidence.metrics["test"]),

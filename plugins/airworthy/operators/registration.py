@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from include.modeling.evaluation.evidence import Evidence
     from include.modeling.gates import Verdict
+    from include.modeling.pipeline.workspace import TrainedCandidate
 
 
 class RegisterModelOperator(ModelOperator):
@@ -40,16 +41,24 @@ class RegisterModelOperator(ModelOperator):
     :param snapshot: what `TakeSnapshotOperator` returned (templated)
     :param candidate: what `TrainModelOperator` returned (templated)
     :param evidence: what `EvaluateModelOperator` returned (templated)
+    :param refit: what `RefitModelOperator` returned (templated); without it, the candidate is registered
     :param approvals: what `CandidateApprovalOperator` returned (templated); without approvals, a candidate
         with an inconclusive blocking gate is refused
     """
 
-    template_fields: Sequence[str] = (*ModelOperator.template_fields, "approvals")
+    template_fields: Sequence[str] = (*ModelOperator.template_fields, "approvals", "refit")
     operator_extra_links: Collection[BaseOperatorLink] = (MlflowRunLink(), ModelCardLink())
 
-    def __init__(self, *, approvals: list[dict[str, str]] | XComArg | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        approvals: list[dict[str, str]] | XComArg | None = None,
+        refit: str | XComArg | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.approvals: Any = approvals
+        self.refit: Any = refit
         self.card_url = ""
 
     def execute(self, context: Context) -> int:
@@ -66,7 +75,6 @@ class RegisterModelOperator(ModelOperator):
         from include.modeling.registration import model_card, register
         from include.modeling.registry.provenance import current_provenance
 
-        candidate = self.candidate_trained()
         evidence = Evidence(**self.evidence)
         approvals = self.approvals or ()
         champion_changed = self._champion_changed(evidence)
@@ -77,6 +85,8 @@ class RegisterModelOperator(ModelOperator):
         verdicts = gates.judge_gates(self.specified_use_case(), evidence)
         if champion_changed:
             self._require_passed(context, verdicts, evidence)
+        candidate, refit_verdicts = self._model_to_register()
+        verdicts = (*verdicts, *refit_verdicts)
         with self.workspace() as site:
             version = register.register_candidate(
                 site,
@@ -87,7 +97,7 @@ class RegisterModelOperator(ModelOperator):
                 approvals=approvals,
                 ledger_hash=self._ledger_hash(),
             )
-        self.card_url = f"{self.evidence_url}/artifacts/{model_card.HTML}"
+        self.card_url = f"{self.mlflow.run_url(candidate.run_id)}/artifacts/{model_card.HTML}"
         entry = Entry(
             self.use_case,
             "registered",
@@ -105,8 +115,18 @@ class RegisterModelOperator(ModelOperator):
         with self.engine.begin() as connection:
             append(connection, entry)
         # An earlier try may have failed, and this one opened the run again.
-        self.mlflow.registry.finish(candidate.run_id)
+        for run_id in {candidate.run_id, self.candidate["run_id"]}:
+            self.mlflow.registry.finish(run_id)
         return version
+
+    def _model_to_register(self) -> tuple[TrainedCandidate, tuple[Verdict, ...]]:
+        """Return the candidate, or its refit, and the verdicts about the refit."""
+        from include.modeling.pipeline.refit import Refit
+
+        if not self.refit:
+            return self.candidate_trained(), ()
+        refit = Refit.from_json(self.refit)
+        return refit.candidate, refit.verdicts
 
     def _ledger_hash(self) -> str:
         """Return the hash of the newest entry about the use case, which the certificate will name."""
@@ -125,7 +145,10 @@ class RegisterModelOperator(ModelOperator):
         if champion is None or champion == compared:
             return False
         tags = self.mlflow.registry.tags_of(self.use_case, champion)
-        if tags.get("airworthy.run_id") == self.candidate["run_id"]:
+        own_runs = {self.candidate["run_id"]}
+        if self.refit:
+            own_runs.add(json.loads(self.refit)["candidate"]["run_id"])
+        if tags.get("airworthy.run_id") in own_runs:
             return False
         self.log.warning(
             "Version %d became the champion since the evaluation: the candidate is compared with it.",

@@ -12,6 +12,7 @@ from include.declarations import (
     Categorical,
     DecisionCost,
     Fairness,
+    FinalRefit,
     Integer,
     Label,
     Pruning,
@@ -51,6 +52,15 @@ MISTAKES = {
     "window of undated rows": (
         lambda: again(USE_CASE, training=Training(last_days=9), split=Split(by="entity")),
         "training.last_days: rows that are split by entity have no days",
+    ),
+    "negative margin": (lambda: FinalRefit(margin=-1), "margin\n"),
+    "refit of more windows than days": (
+        lambda: again(
+            USE_CASE,
+            training=Training(final_refit=FinalRefit(margin=0, folds=9)),
+            split=Split(test_days=7),
+        ),
+        "training.final_refit.folds: there are fewer test days",
     ),
     "pruning after the last fold": (
         lambda: Tuning(parameters=ANY, folds=2, pruning=Pruning(warmup_folds=1)),

@@ -27,6 +27,7 @@ from include.data.snapshots.version_rows import version_rows
 from include.declarations import (
     Column,
     FeatureView,
+    FinalRefit,
     Improvement,
     Label,
     Split,
@@ -270,6 +271,10 @@ TABLE = {
     ),
     "training window shortened": (
         {"training": Training(stale_days="use", last_days=7, half_life_days=5)}, COMPARED, "pass",
+    ),
+    "final refit declared": (
+        {"training": Training(stale_days="use", final_refit=FinalRefit(margin=0.01, folds=2))},
+        COMPARED, "pass",
     ),
     "view changed": (
         {"view": OTHER_VIEW, "feature_view": "other_trips", "feature_views": ("other_trips",)},
