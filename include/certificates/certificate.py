@@ -81,6 +81,8 @@ class Claims(_Signed):
     gates: tuple[GateEvidence, ...]
     environment: dict[str, str]
     approvals: tuple[dict[str, str], ...] = ()
+    # Kind of the compiled twin, and how it was compared with the estimator; empty without one.
+    twin: dict[str, Any] = {}
     # Hash of the newest entry of the ledger about the use case, when the certificate was issued.
     ledger_hash: str = ""
 

@@ -9,6 +9,9 @@ from pydantic import Field, model_validator
 
 from include.declarations.base import Declaration, Duration, Share
 
+LATENCIES_PER_DEADLINE = 8
+MIN_DEADLINE_S = 2.0
+
 
 class DriftPolicy(Declaration):
     """
@@ -45,8 +48,17 @@ class RetrainPolicy(Declaration):
 
 
 class Slo(Declaration):
-    """Service level objective over `window_days` days: share of answered requests, and p99 latency in ms."""
+    """
+    Service level objective over `window_days` days: share of answered requests, and p99 latency in ms.
+
+    A request that is not answered within `deadline_s` is given up: 8 times the latency, and at least 2 s.
+    """
 
     availability: Share = 0.999
     latency_p99_ms: float = Field(default=250.0, gt=0)
     window_days: int = Field(default=28, ge=1)
+
+    @property
+    def deadline_s(self) -> float:
+        """Time in seconds after which callers do not wait any longer."""
+        return max(MIN_DEADLINE_S, LATENCIES_PER_DEADLINE * self.latency_p99_ms / 1000)

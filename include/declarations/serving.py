@@ -25,6 +25,9 @@ class Serving(Declaration):
     needs the `cost` of the use case: the decision is the one that costs least, by a rule that is chosen on
     the validation rows and packaged with the model.
 
+    With `compiled`, the package has a compiled twin of the estimator, where one agrees with it: within 1e-9
+    of the largest prediction, or within `tolerance` if the twin computes in single precision.
+
     When a model server starts, `other_packages` says what follows if installed packages are not those of the
     training, and `other_predictions` what follows if the golden rows are predicted differently.
     """
@@ -36,3 +39,4 @@ class Serving(Declaration):
     unknown_columns: Literal["refuse", "ignore"] = "refuse"
     other_packages: Literal["refuse", "warn"] = "warn"
     other_predictions: Literal["refuse", "warn"] = "refuse"
+    compiled: bool = True

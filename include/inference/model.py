@@ -3,29 +3,32 @@
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
+import pandas as pd
 import yaml
 
 from include.certificates import certificate
 from include.errors import CertificateInvalid, DataError
-from include.feature_values import DTYPES, estimator_frame, nullable_kind
+from include.feature_values import DTYPES, estimator_array, estimator_frame, nullable_kind
 from include.inference.decisions import DecisionRule
 from include.inference.formats import load_estimator
 from include.inference.predictions import raw_predictions, round_probabilities
+from include.inference.twin.compiled import MAX_TWIN_ROWS, CompiledTwin, TwinRefusal, load_twin
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
-
-    import pandas as pd
 
     from include.certificates.certificate import Certificate
     from include.feature_values import ColumnType
 
 # Types whose values may be missing in packages that do not name their nullable features.
 FORMERLY_NULLABLE = frozenset({"float", "double", "datetime"})
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +60,11 @@ class Interface:
 
 @dataclass(frozen=True, slots=True)
 class ServedModel:
-    """A model in memory: its estimator and its interface."""
+    """A model in memory: its estimator, its interface, and the compiled twin if there is one."""
 
     estimator: Any
     interface: Interface
+    twin: CompiledTwin | None = None
 
     @property
     def columns(self) -> dict[str, ColumnType]:
@@ -114,6 +118,32 @@ class ServedModel:
         probabilities = round_probabilities(output)
         return probabilities if self.task == "multiclass" else probabilities[:, 1]
 
+    def predict_by_twin(self, columns: Mapping[str, Sequence[Any]], n_rows: int) -> np.ndarray | None:
+        """Return the predictions of the compiled twin; None without one, or if it refuses the rows."""
+        if self.twin is None or n_rows > MAX_TWIN_ROWS:
+            return None
+        try:
+            return self.twin.predict(columns, n_rows)
+        except TwinRefusal:
+            return None
+
+    def predict_columns(self, columns: Mapping[str, Sequence[Any]], n_rows: int) -> np.ndarray:
+        """
+        Return the predictions for the checked columns of requests, in which None is missing.
+
+        The compiled twin predicts up to `MAX_TWIN_ROWS` rows, if there is one that does not refuse them.
+
+        Returns
+        -------
+        np.ndarray
+            As `predict`.
+        """
+        predictions = self.predict_by_twin(columns, n_rows)
+        if predictions is not None:
+            return predictions
+        arrays = {name: estimator_array(columns[name], kind) for name, kind in self.columns.items()}
+        return self.predict(pd.DataFrame(arrays, copy=False))
+
 
 def load_model(folder: Path, trusted: Path, *, use_case: str | None = None) -> ServedModel:
     """
@@ -151,7 +181,17 @@ def load_verified(folder: Path, verified: Certificate) -> ServedModel:
 def load_unverified(folder: Path) -> ServedModel:
     """Return the model in `folder`. Its files must have been verified: loading may run code in them."""
     interface = read_interface(folder)
-    return ServedModel(load_estimator(folder, _read_mlmodel(folder)), interface)
+    estimator = load_estimator(folder, _read_mlmodel(folder))
+    return ServedModel(estimator, interface, _load_twin(folder, interface.task))
+
+
+def _load_twin(folder: Path, task: str) -> CompiledTwin | None:
+    """Return the compiled twin of a package; None without one, or if it cannot be loaded here."""
+    try:
+        return load_twin(folder, task)
+    except Exception as error:  # noqa: BLE001  foreign packages, perhaps of other versions
+        _log.warning("%s: the compiled twin is not used: %s: %s", folder, type(error).__name__, error)
+        return None
 
 
 def read_interface(folder: Path) -> Interface:

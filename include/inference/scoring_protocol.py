@@ -6,8 +6,11 @@ import csv
 import io
 import json
 from dataclasses import dataclass, field
+from itertools import chain
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pandas as pd
 
 from include.feature_values import base_kind, estimator_array, may_be_missing
@@ -16,18 +19,28 @@ from include.inference.request_body import MAX_BODY_BYTES, BadRequest
 from include.inference.request_keys import NO_KEYS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from include.feature_values import ColumnType
     from include.inference.request_keys import Keys
 
-__all__ = ["MAX_BODY_BYTES", "MAX_ROWS", "BadRequest", "Rows", "check_column", "frame", "parse_request"]
+__all__ = [
+    "MAX_BODY_BYTES",
+    "MAX_ROWS",
+    "BadRequest",
+    "Rows",
+    "check_column",
+    "frame",
+    "merge_columns",
+    "parse_request",
+]
 
 MAX_ROWS = 10_000
 MAX_LISTED_COLUMNS = 20
 FORMATS = ("dataframe_split", "dataframe_records", "instances", "inputs")
 # Of MLflow's protocol; no model takes parameters, so that they are ignored as MLflow ignores them.
 PARAMS = "params"
+_DECODER = msgspec.json.Decoder()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,22 +107,23 @@ def parse_request(
     return _check_values(names, rows, columns, keys, ignore_unknown=ignore_unknown)
 
 
+def merge_columns(requests: Sequence[Rows], names: Iterable[str]) -> Mapping[str, Sequence[Any]]:
+    """Return the named columns of all requests, one after another."""
+    if len(requests) == 1:
+        return requests[0].columns
+    columns = [request.columns for request in requests]
+    return {name: list(chain.from_iterable(map(itemgetter(name), columns))) for name in names}
+
+
 def frame(requests: Sequence[Rows], columns: dict[str, ColumnType]) -> pd.DataFrame:
     """Return the rows of all requests as one frame with the dtypes of `columns`."""
-    data = {}
-    for name, kind in columns.items():
-        values: list[Any] = []
-        for request in requests:
-            values.extend(request.columns[name])
-        data[name] = estimator_array(values, kind)
+    values = merge_columns(requests, columns)
+    data = {name: estimator_array(values[name], kind) for name, kind in columns.items()}
     return pd.DataFrame(data, copy=False)
 
 
 def _from_json(body: bytes, columns: dict[str, ColumnType]) -> tuple[list[str], list[list[Any]]]:
-    try:
-        content = json.loads(body, parse_constant=_reject_constant)
-    except (ValueError, RecursionError) as error:
-        raise BadRequest(f"The body is not JSON: {error}.") from error
+    content = _decode_json(body)
     if isinstance(content, dict) and not isinstance(content.pop(PARAMS, None), dict | None):
         raise BadRequest(f"{PARAMS} must be an object, or null.")
     if not isinstance(content, dict) or len(content) != 1 or next(iter(content)) not in FORMATS:
@@ -127,6 +141,18 @@ def _from_json(body: bytes, columns: dict[str, ColumnType]) -> tuple[list[str], 
     if data and isinstance(data[0], list):
         return list(columns), _check_widths(data, len(columns), form)
     return _from_records(data, form)
+
+
+def _decode_json(body: bytes) -> Any:
+    """Return the content of a body in JSON; rare encodings and numbers need the slower parser."""
+    try:
+        return _DECODER.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        pass
+    try:
+        return json.loads(body, parse_constant=_reject_constant)
+    except (ValueError, RecursionError) as error:
+        raise BadRequest(f"The body is not JSON: {error}.") from error
 
 
 def _from_split(data: Any) -> tuple[list[str], list[list[Any]]]:

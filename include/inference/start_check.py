@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
@@ -11,14 +12,18 @@ import numpy as np
 
 from include.errors import ModelError
 from include.inference import scoring_protocol
-from include.inference.predictions import prediction_gap
+from include.inference.predictions import MAX_RELATIVE_GAP, prediction_gap
+from include.inference.twin.compiled import FOLDER as TWIN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    import numpy.typing as npt
+
     from include.declarations import Serving
     from include.inference.model import ServedModel
+    from include.inference.scoring_protocol import Rows
 
 GOLDEN = "golden.json"
 NOT_INSTALLED = "not installed"
@@ -53,6 +58,37 @@ def check_packages(environment: Mapping[str, str], serving: Serving) -> tuple[st
         return ()
     reason = f"packages are not those of the training: {', '.join(differences)}. {REMEDY}"
     return (_refuse_or_warn(reason, serving.other_packages),)
+
+
+def with_checked_twin(folder: Path, model: ServedModel) -> tuple[ServedModel, tuple[str, ...]]:
+    """
+    Return a model without its compiled twin, and a warning, if the twin predicts the golden rows differently.
+
+    A package that has a twin which cannot be loaded here is warned of, too.
+    """
+    if model.twin is None:
+        is_missing = (folder / TWIN).exists()
+        warning = "the compiled twin cannot be loaded with these packages, so that answers take longer"
+        return model, ((warning,) if is_missing else ())
+    if not (folder / GOLDEN).exists():
+        return model, ()
+    try:
+        gap, allowed = _twin_gap(folder, model)
+    except Exception as error:  # noqa: BLE001  foreign code, perhaps of another version
+        problem = f"{type(error).__name__}: {error}"
+    else:
+        if gap <= allowed:
+            return model, ()
+        problem = f"its predictions of the golden rows differ by up to {gap:.3g}; {allowed:.3g} is rounding"
+    return replace(model, twin=None), (f"the compiled twin is not used: {problem}",)
+
+
+def _twin_gap(folder: Path, model: ServedModel) -> tuple[float, float]:
+    """Return the largest difference of a twin on the golden rows, and the one that is allowed."""
+    request, expected, _ = _read_golden_rows(folder, model)
+    tolerance = float(model.twin.evidence.get("tolerance", MAX_RELATIVE_GAP)) if model.twin else 0.0
+    predictions = model.predict_columns(request.columns, request.count)
+    return prediction_gap(expected, predictions, allowed=tolerance * float(np.abs(expected).max(initial=0.0)))
 
 
 def check_predictions(folder: Path, model: ServedModel, serving: Serving) -> tuple[str, ...]:
@@ -126,12 +162,17 @@ def packaging_parity(folder: Path, model: ServedModel) -> tuple[int, float, floa
     DataError
         If serving would refuse the rows.
     """
+    request, expected, tolerance = _read_golden_rows(folder, model)
+    predictions = model.predict(scoring_protocol.frame([request], model.columns))
+    return len(expected), *prediction_gap(expected, predictions, allowed=tolerance)
+
+
+def _read_golden_rows(folder: Path, model: ServedModel) -> tuple[Rows, npt.NDArray[np.float64], float | None]:
+    """Return the golden rows, parsed like a request, their predictions and the declared tolerance."""
     content = json.loads((folder / GOLDEN).read_text())
     body = json.dumps({"dataframe_split": content["dataframe_split"]}).encode()
     request = scoring_protocol.parse_request(body, "application/json", model.columns)
-    predictions = model.predict(scoring_protocol.frame([request], model.columns))
-    expected = np.asarray(content["predictions"], dtype=np.float64)
-    return len(expected), *prediction_gap(expected, predictions, allowed=content.get("tolerance"))
+    return request, np.asarray(content["predictions"], dtype=np.float64), content.get("tolerance")
 
 
 def _refuse_or_warn(reason: str, consequence: str) -> str:

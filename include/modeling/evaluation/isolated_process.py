@@ -26,6 +26,7 @@ import numpy as np
 
 from include.certificates import certificate
 from include.errors import ModelError, ServiceUnavailable
+from include.feature_values import estimator_frame, request_values
 from include.inference import model as inference
 from include.modeling.transient_errors import translate_transient
 
@@ -144,14 +145,14 @@ def _measurement(results: list[dict[str, Any]], number: int) -> ProcessMeasureme
 
 
 def measure_package(package: Path, rows: pd.DataFrame) -> ProcessMeasurement:
-    """Load a verified package, and predict the rows at once and then some of them one by one."""
+    """Load a verified package, and predict the rows at once and then some one by one, as it is served."""
     model = inference.load_unverified(package)
     predictions = model.predict(rows)
-    single_rows = [rows.iloc[number : number + 1] for number in range(min(N_CALLS, len(rows)))]
+    single_rows = [_request_columns(model, rows.iloc[[number]]) for number in range(min(N_CALLS, len(rows)))]
     seconds = []
     for row in (*single_rows[:N_WARM_UP_CALLS], *single_rows):
         start = time.perf_counter()
-        model.predict(row)
+        model.predict_columns(row, 1)
         seconds.append(time.perf_counter() - start)
     p50, p99 = np.quantile(seconds[N_WARM_UP_CALLS:], [0.5, 0.99]) * 1_000
     return ProcessMeasurement(
@@ -161,6 +162,12 @@ def measure_package(package: Path, rows: pd.DataFrame) -> ProcessMeasurement:
         size_mb=package_size(package) / BYTES_PER_MB,
         memory_mb=process_memory(PEAK_MEMORY),
     )
+
+
+def _request_columns(model: inference.ServedModel, rows: pd.DataFrame) -> dict[str, list[Any]]:
+    """Return rows as the columns of a request."""
+    typed = estimator_frame(rows, model.columns)
+    return {name: request_values(typed[name], kind) for name, kind in model.columns.items()}
 
 
 def package_size(package: Path) -> int:

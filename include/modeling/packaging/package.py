@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,7 @@ from include.inference.onnx_model import OnnxModel
 from include.inference.predictions import MAX_SINGLE_GAP, prediction_method, raw_predictions
 from include.inference.shapley import BACKGROUND
 from include.inference.start_check import GOLDEN, packaging_parity
+from include.inference.twin.compiled import FOLDER as TWIN
 from include.modeling.evaluation.metrics import as_predictions, predict
 from include.modeling.packaging.serialization import (
     export_onnx,
@@ -38,6 +40,7 @@ from include.modeling.packaging.serialization import (
     requirements,
     serialize,
 )
+from include.modeling.packaging.twin import package_twin
 from include.modeling.training.fit import feature_columns
 
 if TYPE_CHECKING:
@@ -67,6 +70,7 @@ BACKGROUND_ROWS = 100
 COMPARED_ROWS = 2_000
 BYTES_PER_MEGABYTE = 1e6
 # Packages whose versions a certificate names.
+_log = logging.getLogger(__name__)
 REQUIREMENTS = ("scikit-learn", "pandas", "numpy", "cloudpickle", "mlflow")
 
 
@@ -78,37 +82,37 @@ def save_package(
     *,
     kinds: Mapping[str, ColumnType] | None = None,
     decision: DecisionRule | None = None,
+    test_frame: pd.DataFrame | None = None,
 ) -> None:
     """
-    Write the MLflow model folder of `estimator`.
+    Write the MLflow model folder of `estimator`, with its compiled twin if it has one that agrees with it.
 
     The same estimator always gives the same bytes: no time and no random id is written.
 
     Parameters
     ----------
-    estimator, use_case
-        Fitted estimator, and its use case.
-    sample_frame
-        Training rows with all features: golden rows (the first 50), background of explanations (100).
+    estimator, use_case, sample_frame
+        Fitted estimator, its use case, and training rows with all features: golden rows (the first 50),
+        background of explanations (100).
     folder
         Folder to create.
     kinds
         Type of each feature, and whether it may be missing; by default as in `sample_frame`.
     decision
         How decisions follow from predictions, where they are part of the answer.
+    test_frame
+        Further rows with all features on which the compiled twin must agree with the estimator.
 
     Raises
     ------
     DataError
         If a feature is missing, or has a type that no request can contain.
-    DeclarationError
-        If a module in `code` cannot be imported.
-    PackagingFailed
-        If the model is too large, needs modules that are not packaged, or its ONNX graph differs from it.
+    DeclarationError, PackagingFailed
+        If a module in `code` cannot be imported; if the model is too large, needs modules that are not packaged,
+        or its ONNX graph differs from it.
     """
-    sample = feature_columns(use_case, sample_frame)
-    typed = _packaged_kinds(use_case, kinds or _sampled_kinds(sample))
-    sample = _complete_rows(estimator_frame(sample, typed), typed)
+    typed = _packaged_kinds(use_case, kinds or _sampled_kinds(feature_columns(use_case, sample_frame)))
+    sample = _complete_rows(use_case, sample_frame, typed)
     rows = sample.head(COMPARED_ROWS)
     serialized = serialize(estimator, use_case, rows)
     metadata = _metadata(use_case, serialized, typed, decision)
@@ -117,6 +121,9 @@ def save_package(
         _copy_source(module, folder / SOURCE)
     if use_case.serving.runtime == "onnx":
         _write_onnx_graph(estimator, use_case, rows, folder / GRAPH)
+    if use_case.serving.compiled and use_case.serving.runtime == "python":
+        frames = {"training": sample_frame} | ({} if test_frame is None else {"test": test_frame})
+        _write_twin(estimator, use_case, typed, frames, folder)
     _write_golden_rows(estimator, use_case, rows.head(GOLDEN_ROWS), typed, folder)
     _write_background_rows(sample, typed, folder)
     _check_size(use_case, folder)
@@ -152,10 +159,6 @@ def golden_tolerance(folder: Path) -> float | None:
         return None
     tolerance = json.loads(path.read_text()).get("tolerance")
     return None if tolerance is None else float(tolerance)
-
-
-def _complete_rows(rows: pd.DataFrame, kinds: Mapping[str, ColumnType]) -> pd.DataFrame:
-    return rows.dropna(subset=[name for name, kind in kinds.items() if not may_be_missing(kind)])
 
 
 def _write_mlflow_folder(
@@ -214,6 +217,30 @@ def _metadata(
     }
 
 
+def _complete_rows(use_case: UseCase, frame: pd.DataFrame, kinds: Mapping[str, ColumnType]) -> pd.DataFrame:
+    """Return the features as an estimator gets them, of rows without values missing that may not be."""
+    required = [name for name, kind in kinds.items() if not may_be_missing(kind)]
+    return estimator_frame(feature_columns(use_case, frame), kinds).dropna(subset=required)
+
+
+def _write_twin(
+    estimator: Any,
+    use_case: UseCase,
+    kinds: Mapping[str, ColumnType],
+    frames: Mapping[str, pd.DataFrame],
+    folder: Path,
+) -> None:
+    """Write the compiled twin, unless the package would be larger than declared."""
+    rows = {name: _complete_rows(use_case, frame, kinds) for name, frame in frames.items()}
+    compared = {name: frame.head(COMPARED_ROWS) for name, frame in rows.items()}
+    reason = package_twin(estimator, use_case, kinds, compared, folder)
+    if not reason and _megabytes(folder) > use_case.serving.maximum_megabytes:
+        shutil.rmtree(folder / TWIN)
+        reason = "with it, the package would be larger than serving.maximum_megabytes"
+    if reason:
+        _log.info("%s has no compiled twin: %s", use_case.name, reason)
+
+
 def _write_onnx_graph(estimator: Any, use_case: UseCase, rows: pd.DataFrame, path: Path) -> None:
     path.write_bytes(export_onnx(estimator, use_case, rows))
     expected = predict(estimator, use_case.task, rows)
@@ -268,12 +295,16 @@ def _other_files(names: list[str]) -> set[str]:
 
 
 def _check_size(use_case: UseCase, folder: Path) -> None:
-    size = sum(path.stat().st_size for path in folder.rglob("*")) / BYTES_PER_MEGABYTE
+    size = _megabytes(folder)
     if size > use_case.serving.maximum_megabytes:
         raise PackagingFailed(
             f"{use_case.name}: the packaged model has {size:.1f} MB, and serving.maximum_megabytes is "
             f"{use_case.serving.maximum_megabytes:g}. Train a smaller model, or declare more."
         )
+
+
+def _megabytes(folder: Path) -> float:
+    return sum(path.stat().st_size for path in folder.rglob("*")) / BYTES_PER_MEGABYTE
 
 
 def _sampled_kinds(sample: pd.DataFrame) -> dict[str, ColumnType]:

@@ -90,6 +90,7 @@ def _train_and_log(
             package,
             kinds=workspace.kinds,
             decision=packaged_rule(use_case, trained.estimator, splits),
+            test_frame=splits.test,
         )
     seen_rows = workspace.workdir / SEEN_ROWS
     np.save(seen_rows, row_identities(workspace.specification, splits.train, splits.validation))

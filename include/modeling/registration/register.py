@@ -12,6 +12,7 @@ from include.declarations.specification import Specification
 from include.errors import CertificateInvalid, ConflictError, GateFailed
 from include.inference.model import load_model
 from include.inference.start_check import packaging_parity, present_version
+from include.inference.twin.compiled import describe_twin
 from include.modeling.gates import failed, inconclusive, report
 from include.modeling.packaging import package
 from include.modeling.pipeline.workspace import EVIDENCE, describe_split
@@ -212,6 +213,7 @@ def _claims(
         metrics=dict(evidence.metrics["test"]),
         gates=tuple(GateEvidence(**asdict(verdict)) for verdict in verdicts),
         environment=_package_versions(folder),
+        twin=describe_twin(folder),
     )
 
 

@@ -8,7 +8,6 @@ import sys
 import time
 import uuid
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
@@ -23,7 +22,7 @@ from starlette.routing import Route
 
 from include.catalog import catalog
 from include.certificates.certificate import verify_certificate
-from include.declarations import Serving
+from include.declarations import Serving, Slo
 from include.errors import AirworthyError, DeclarationError
 from include.feature_values import base_kind
 from include.inference.model import load_verified, read_interface
@@ -32,7 +31,7 @@ from include.inference.predictions import InvalidPrediction
 from include.inference.request_body import BadRequest, read_body
 from include.inference.request_keys import NO_KEYS
 from include.inference.scoring_protocol import Rows, frame, parse_request
-from include.inference.start_check import check_packages, check_predictions
+from include.inference.start_check import check_packages, check_predictions, with_checked_twin
 from include.serving import paths
 from include.serving.model_server import metrics
 from include.serving.model_server.batching import Batcher
@@ -40,6 +39,16 @@ from include.serving.model_server.explanations import Explanations
 from include.serving.model_server.inference_log import InferenceLog, Record
 from include.serving.model_server.logged_values import logged_values_of
 from include.serving.model_server.online_features import online_features_of
+from include.serving.model_server.responses import (
+    FAILED,
+    OK,
+    UNAVAILABLE,
+    Answer,
+    JsonResponse,
+    http_status,
+    refusal,
+    response_headers,
+)
 from include.serving.model_server.shadow import MirroredRequest, Shadow
 from include.serving.model_server.single_write import SingleWriteProtocol
 from include.settings import LOOPBACK, settings
@@ -54,49 +63,35 @@ if TYPE_CHECKING:
     from include.certificates.certificate import Certificate
     from include.declarations.specification import Specification
     from include.inference.model import ServedModel
-    from include.inference.predictions import Predictions
     from include.inference.request_keys import Keys
     from include.serving.model_server.inference_log import Role
     from include.serving.model_server.online_features import OnlineFeatures
 
 # A larger body is parsed in a thread, so that other requests do not wait.
 LARGE_BODY_BYTES = 64 * 1024
-OK = 200
-# Something that the request needs besides the model cannot be reached.
-UNAVAILABLE = 503
-# Makes the gateway send a challenger's request to the champion.
-TOO_EARLY = 425
-ERROR_CODES = {
-    404: "RESOURCE_DOES_NOT_EXIST", 429: "TOO_MANY_REQUESTS", 500: "INTERNAL_ERROR",
-    UNAVAILABLE: "TEMPORARILY_UNAVAILABLE",
-}  # fmt: skip
-# After these the caller should try again.
-BUSY_STATUSES = (429, UNAVAILABLE)
+DEFAULT_SLO = Slo()
+_log = logging.getLogger(__name__)
 # Exit code of a process whose version cannot be served; a restart does not help.
 CANNOT_SERVE = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """The response to a caller, and what of the request goes to the inference log."""
-
-    status: int
-    content: dict[str, Any]
-    rows: Rows | None = None
-    predictions: Predictions | None = None
 
 
 class ModelServer:
     """One version of a model with its batcher, online features, shadow and inference log."""
 
     def __init__(
-        self, use_case: str, version: int, model: ServedModel, features: OnlineFeatures | None = None
+        self,
+        use_case: str,
+        version: int,
+        model: ServedModel,
+        features: OnlineFeatures | None = None,
+        *,
+        slo: Slo = DEFAULT_SLO,
     ) -> None:
         self.use_case = use_case
         self.version = version
         self.model = model
         self.features = features
-        self.batcher = Batcher(model, observe=metrics.BATCH_ROWS.observe)
+        self.batcher = Batcher(model, deadline_s=slo.deadline_s, observe=metrics.BATCH_ROWS.observe)
         self.shadow = Shadow(paths.shadow_file(use_case), version, dropped=metrics.SHADOW_DROPPED.inc)
         logged = logged_values_of(features.selection if features else None)
         self.log = InferenceLog(settings().database_url, paths.spool_folder(), logged)
@@ -125,9 +120,9 @@ class ModelServer:
         body = b""
         try:
             body = await _read_body(request)
-            answer = await self._answer(body, request.headers.get("content-type", ""))
+            answer = await self._answer(body, request.headers.get("content-type", ""), request_id)
         except BadRequest as error:
-            answer = _failure(error.status, "BAD_REQUEST", str(error))
+            answer = refusal(error.status, str(error))
         except ClientDisconnect:
             return Response(status_code=499)
         seconds = time.perf_counter() - started
@@ -150,10 +145,10 @@ class ModelServer:
             )
         metrics.REQUESTS.labels(role or "direct", str(answer.status)).inc()
         metrics.SECONDS.labels(role or "direct").observe(seconds)
-        return JSONResponse(
+        return JsonResponse(
             answer.content | {"request_id": request_id},
-            _http_status(answer.status, role),
-            _headers(request_id, answer.rows),
+            http_status(answer.status, role),
+            response_headers(request_id, answer.rows, answer.status),
             background=self._copy(role, request, body, request_id),
         )
 
@@ -165,12 +160,12 @@ class ModelServer:
             content = await self.explanations.explain(body, request.headers.get("content-type", ""))
             status = OK
         except BadRequest as error:
-            content = _failure(error.status, ERROR_CODES.get(error.status, "BAD_REQUEST"), str(error)).content
+            content = refusal(error.status, str(error)).content
             status = error.status
         except ClientDisconnect:
             return Response(status_code=499)
         metrics.REQUESTS.labels("explanation", str(status)).inc()
-        headers = _headers(request_id, None) | ({"Retry-After": "1"} if status in BUSY_STATUSES else {})
+        headers = response_headers(request_id, None, status)
         return JSONResponse(content | {"request_id": request_id}, status, headers)
 
     async def openapi(self, _: Request) -> Response:
@@ -178,22 +173,29 @@ class ModelServer:
         return JSONResponse(openapi_document(self.model.interface, self.version, self._keys))
 
     async def ready(self, _: Request) -> Response:
-        """Return the name and version of the model that is served."""
-        return JSONResponse({"name": self.use_case, "version": self.version})
+        """Return the name and version of the model that is served; 503 if its thread hangs."""
+        content: dict[str, Any] = {"name": self.use_case, "version": self.version}
+        if self.batcher.is_stuck:
+            return JSONResponse(content | {"problem": "a call of the model does not end"}, UNAVAILABLE)
+        return JSONResponse(content)
 
     async def metrics(self, _: Request) -> Response:
         """Return the metrics of this process."""
         return Response(metrics.exposition(), media_type="text/plain; version=0.0.4")
 
-    async def _answer(self, body: bytes, content_type: str) -> Answer:
+    async def _answer(self, body: bytes, content_type: str, request_id: str) -> Answer:
         try:
             rows = await self._parse_rows(body, content_type)
         except BadRequest as error:
-            return _failure(error.status, ERROR_CODES.get(error.status, "BAD_REQUEST"), str(error))
+            return refusal(error.status, str(error))
         try:
             predictions = await self.batcher.predict(rows)
+        except BadRequest as error:
+            return refusal(error.status, str(error), rows)
         except InvalidPrediction as error:
-            return _failure(500, "INTERNAL_ERROR", f"{self.use_case} version {self.version}: {error}", rows)
+            # What a model raises may name values of other callers.
+            _log.warning("request %s: %s", request_id, error)
+            return refusal(500, FAILED.format(self.use_case, self.version), rows)
         model: dict[str, Any] = {"name": self.use_case, "version": self.version}
         if self.model.classes:
             model["classes"] = list(self.model.classes)
@@ -261,31 +263,16 @@ async def _read_body(request: Request) -> bytes:
     return await read_body(request.stream(), request.headers.get("content-encoding", ""))
 
 
-def _http_status(status: int, role: Role | None) -> int:
-    """Return the status to send; 425 for a challenger's refusal, which the champion might not share."""
-    refused = 400 <= status < 500 or status == UNAVAILABLE
-    return TOO_EARLY if role == "challenger" and refused else status
-
-
-def _headers(request_id: str, rows: Rows | None) -> dict[str, str]:
-    """Return the headers of a response: the request's id, and the age in seconds of looked-up features."""
-    if rows is None or rows.feature_age_s is None:
-        return {"X-Request-Id": request_id}
-    return {"X-Request-Id": request_id, "X-Feature-Age": f"{rows.feature_age_s:.0f}"}
-
-
-def _failure(status: int, code: str, message: str, rows: Rows | None = None) -> Answer:
-    return Answer(status, {"error_code": code, "message": message}, rows)
-
-
 def warm_up(model: ServedModel) -> None:
     """Call the model once, so that the first caller does not wait for lazy imports."""
     placeholders: dict[str, Any] = {"string": "", "boolean": False, "datetime": "2000-01-01"}
     columns = {name: [placeholders.get(base_kind(kind), 0)] for name, kind in model.columns.items()}
     try:
+        model.predict_columns(columns, 1)
+        # The estimator answers large requests, and what the compiled twin refuses.
         model.predict(frame([Rows(columns, 1)], model.columns))
     except Exception as error:  # noqa: BLE001  a foreign estimator, on values that it may not accept
-        logging.getLogger(__name__).info("the warm-up failed: %s", error)
+        _log.info("the warm-up failed: %s", error)
 
 
 def served_specification(
@@ -300,7 +287,7 @@ def served_specification(
     try:
         return certified_specification(verified.snapshot, declared, features)
     except DeclarationError as error:
-        logging.getLogger(__name__).warning("%s: features cannot be looked up: %s", use_case, error)
+        _log.warning("%s: features cannot be looked up: %s", use_case, error)
         return None
 
 
@@ -317,15 +304,17 @@ def serve_version(use_case: str, version: int, folder: Path, port: int) -> int:
         # Before the model is loaded, since loading it may fail with other packages.
         warnings = check_packages(verified.environment, serving)
         model = load_verified(folder, verified)
-        warnings += check_predictions(folder, model, serving)
+        model, twin_warnings = with_checked_twin(folder, model)
+        warnings += twin_warnings + check_predictions(folder, model, serving)
         features = online_features_of(specification.selection if specification else None)
     except AirworthyError as error:
         sys.stderr.write(json.dumps({"error": str(error)}) + "\n")
         return CANNOT_SERVE
     for warning in warnings:
-        logging.getLogger(__name__).warning("%s version %d: %s.", use_case, version, warning)
+        _log.warning("%s version %d: %s.", use_case, version, warning)
     warm_up(model)
-    app = ModelServer(use_case, version, model, features).app()
+    slo = specification.use_case.slo if specification else DEFAULT_SLO
+    app = ModelServer(use_case, version, model, features, slo=slo).app()
     # Workers on other machines call the server directly to test a version.
     all_interfaces = "0.0.0.0"  # noqa: S104
     host = LOOPBACK if settings().model_server_host == LOOPBACK else all_interfaces

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from include.inference.predictions import InvalidPrediction
@@ -22,6 +23,12 @@ class Echo:
     classes: tuple[str, ...] = ()
     calls: list[int] = field(default_factory=list)
     gate: threading.Event = field(default_factory=threading.Event)
+
+    def predict_by_twin(self, columns: Any, n_rows: int) -> None:
+        """Return nothing: this model has no compiled twin."""
+
+    def predict_columns(self, columns: Any, n_rows: int) -> Any:
+        return self.predict(pd.DataFrame(columns))
 
     def predict(self, frame: Any) -> Any:
         self.gate.wait(60)
