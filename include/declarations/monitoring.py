@@ -11,6 +11,7 @@ from include.declarations.base import Declaration, Duration, Share
 
 LATENCIES_PER_DEADLINE = 8
 MIN_DEADLINE_S = 2.0
+MAX_DEADLINE_S = 60.0
 
 
 class DriftPolicy(Declaration):
@@ -51,7 +52,7 @@ class Slo(Declaration):
     """
     Service level objective over `window_days` days: share of answered requests, and p99 latency in ms.
 
-    A request that is not answered within `deadline_s` is given up: 8 times the latency, and at least 2 s.
+    A request that is not answered within `deadline_s` is given up: 8 times the latency, from 2 to 60 s.
     """
 
     availability: Share = 0.999
@@ -61,4 +62,5 @@ class Slo(Declaration):
     @property
     def deadline_s(self) -> float:
         """Time in seconds after which callers do not wait any longer."""
-        return max(MIN_DEADLINE_S, LATENCIES_PER_DEADLINE * self.latency_p99_ms / 1000)
+        deadline_s = LATENCIES_PER_DEADLINE * self.latency_p99_ms / 1000
+        return min(max(deadline_s, MIN_DEADLINE_S), MAX_DEADLINE_S)

@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
 # A server that is not ready after this time is replaced.
 START_TIMEOUT_S = 60.0
-PROBE_INTERVAL_S = 2.0
-PROBE_TIMEOUT_S = 2.0
-# A ready server that fails so many probes in a row is replaced.
-MAX_FAILED_PROBES = 5
+PROBE_INTERVAL_S = 1.0
+PROBE_TIMEOUT_S = 1.5
+# A ready server that fails so many probes in a row is replaced; it answers 503 if its model hangs.
+MAX_FAILED_PROBES = 3
 # Earlier failures are forgotten when a server was ready for this time.
 STEADY_S = 30.0
 MAX_PAUSE_S = 30.0

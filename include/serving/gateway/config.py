@@ -11,10 +11,15 @@ from typing import TYPE_CHECKING
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from include.declarations.monitoring import Slo
+
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
 MAP = "routes.map"
+DEFAULT_DEADLINE_S = Slo().deadline_s
+# Callers wait so long in addition to a deadline, while a champion that ended is replaced.
+RESTART_S = 8.0
 NO_BACKEND = "none"
 # Stands for the champion of a use case that is not served any more.
 RETIRED = "retired"
@@ -52,7 +57,12 @@ class Route:
 
 
 def render_config(
-    servers: Collection[Server], *, stats_socket: Path, again_socket: Path, ports: tuple[int, int]
+    servers: Collection[Server],
+    *,
+    stats_socket: Path,
+    again_socket: Path,
+    ports: tuple[int, int],
+    deadlines: Mapping[str, float] | None = None,
 ) -> str:
     """
     Return a configuration with the backends for every route between `servers`.
@@ -67,11 +77,17 @@ def render_config(
         Socket of the frontend that repeats the requests of a champion.
     ports
         Ports of the gateway and of the controller.
+    deadlines
+        Time in seconds for a response of each use case; that of the default service level for others.
     """
     in_order = sorted(servers)
     pairs = [pair for pair in permutations(in_order, 2) if pair[0].use_case == pair[1].use_case]
     gateway_port, controller_port = ports
+    deadlines_ms = {server.use_case: round(1000 * DEFAULT_DEADLINE_S) for server in servers}
+    deadlines_ms |= {name: round(1000 * seconds) for name, seconds in (deadlines or {}).items()}
     values = {
+        "deadlines_ms": deadlines_ms,
+        "restart_ms": round(1000 * RESTART_S),
         "servers": in_order,
         "pairs": pairs,
         "server_list": json.dumps([astuple(server) for server in in_order]),

@@ -15,6 +15,7 @@ from tenacity import (
 )
 
 from include.atomic_files import write_atomically
+from include.catalog import catalog
 from include.errors import ServiceUnavailable
 from include.serving import paths
 from include.serving.gateway import config
@@ -115,6 +116,7 @@ class Gateway:
             stats_socket=self.stats,
             again_socket=paths.socket_path("haproxy-again.sock"),
             ports=(settings().gateway_port, settings().controller_port),
+            deadlines={name: use_case.slo.deadline_s for name, use_case in catalog().use_cases.items()},
         )
 
     def _running_entries(self) -> dict[str, str]:

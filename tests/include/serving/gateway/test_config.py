@@ -28,6 +28,20 @@ def test_the_map_keeps_routes_as_they_were_set() -> None:
     assert parse_routes(parse_map(render_map(map_entries(routes)))) == routes
 
 
+def test_time_outs_follow_the_service_level() -> None:
+    config = render_config(
+        SERVERS,
+        stats_socket=Path("/run/a.sock"),
+        again_socket=Path("/run/b.sock"),
+        ports=(8090, 8091),
+        deadlines={"delay": 20.0},
+    )
+    champion, _, rest = config.partition("backend delay.v3\n")[2].partition("\nbackend ")
+    assert "timeout server 28000ms" in champion
+    assert "timeout server 5000ms" in rest.partition("backend delay.v4.over.v3\n")[2]
+    assert "timeout server 10000ms" in config.partition("backend air_time.v1\n")[2].partition("\nbackend ")[0]
+
+
 def test_a_retired_use_case_is_no_model_any_more() -> None:
     entries = map_entries({"delay": Route(retired=True), "time": Route(1)})
     assert (entries["delay"], entries["*"]) == ("retired|none|0", '["time"]')

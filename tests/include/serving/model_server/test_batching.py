@@ -10,8 +10,10 @@ import pandas as pd
 import pytest
 
 from include.inference.predictions import InvalidPrediction
+from include.inference.request_body import BadRequest
 from include.inference.scoring_protocol import Rows
-from include.serving.model_server.batching import Batcher
+from include.serving.model_server import batching
+from include.serving.model_server.batching import MAX_SMALL_ROWS, Batcher
 
 
 @dataclass
@@ -96,3 +98,81 @@ def test_each_request_gets_the_probabilities_of_its_own_rows() -> None:
     assert results[0] == [[0.25, 0.65, 0.1]]
     assert results[2] == [[0.5, 0.4, 0.1]]
     assert isinstance(results[1], InvalidPrediction)
+
+
+def rows_of(value: float, count: int = 1) -> Rows:
+    return Rows({"x": [value] * count}, count)
+
+
+def test_a_large_request_does_not_hold_up_a_small_one() -> None:
+    class SlowForMany(Echo):
+        def predict(self, frame: Any) -> Any:
+            if len(frame) > MAX_SMALL_ROWS:
+                self.gate.wait(60)
+            return frame["x"].to_numpy()
+
+    async def together() -> tuple[list[float], list[float]]:
+        batcher = Batcher(model)
+        large = asyncio.create_task(batcher.predict(rows_of(1.0, MAX_SMALL_ROWS + 1)))
+        await asyncio.sleep(0.05)
+        small = await batcher.predict(rows_of(2.0))
+        assert not large.done()
+        model.gate.set()
+        return small, await large
+
+    model = SlowForMany()
+    small, large = asyncio.run(together())
+    assert (small, len(large)) == ([2.0], MAX_SMALL_ROWS + 1)
+
+
+def test_a_full_queue_refuses_with_429(monkeypatch) -> None:
+    monkeypatch.setattr(batching, "MAX_WAITING", 3)
+    results = predict_together(Echo(), [float(n) + 20 for n in range(6)])
+    refused = [result for result in results if isinstance(result, BadRequest)]
+    assert {error.status for error in refused} == {429}
+    assert len(refused) in {2, 3}
+    assert [20.0] in results
+
+
+def test_a_model_that_hangs_is_given_up_and_noticed() -> None:
+    async def together() -> list[Any]:
+        batcher = Batcher(model, deadline_s=0.1)
+        first = asyncio.create_task(batcher.predict(rows_of(1.0)))
+        await asyncio.sleep(0.02)
+        tasks = [first, *(asyncio.create_task(batcher.predict(rows_of(float(n)))) for n in (2, 3))]
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+        assert not batcher.is_stuck
+        while not batcher.is_stuck:
+            await asyncio.sleep(0.01)
+        model.gate.set()
+        # Requests that were given up are not computed any more.
+        assert await batcher.predict(rows_of(7.0)) == [7.0]
+        assert not batcher.is_stuck
+        return results
+
+    model = Echo()
+    results = asyncio.run(together())
+    assert [error.status for error in results] == [504] * 3
+    assert "within 0.1 s" in str(results[0])
+    assert model.calls == [1, 1]
+
+
+class Twin(Echo):
+    """A model whose compiled twin refuses negative numbers."""
+
+    def predict_by_twin(self, columns: Any, n_rows: int) -> Any:
+        if columns["x"][0] == 99:
+            raise ZeroDivisionError
+        return None if columns["x"][0] < 0 else np.array(columns["x"]) + 0.25
+
+
+@pytest.mark.parametrize(("value", "expected"), [(1.0, 1.25), (-1.0, -1.0), (99.0, 99.0)])
+def test_the_twin_answers_unless_it_refuses(value, expected) -> None:
+    model = Twin()
+    model.gate.set()
+    assert asyncio.run(Batcher(model).predict(rows_of(value))) == [expected]
+
+
+def test_an_invalid_prediction_of_the_twin_is_refused() -> None:
+    with pytest.raises(InvalidPrediction, match="outside"):
+        asyncio.run(Batcher(Twin()).predict(rows_of(2e9)))
