@@ -10,8 +10,9 @@ import sys
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -20,20 +21,29 @@ import httpx
 from include.errors import ServiceUnavailable
 from tests.bench.calls import Endpoint, call
 from tests.bench.figures import Figure
+from tests.bench.pairs import measure_pairs, require_signal
 from tests.bench.rig import BARE_CASE, LAST
 from tests.conftest import free_ports
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from tests.bench.calls import Latencies
     from tests.bench.rig import Rig
 
-SECONDS = 4.0
-# Measurements alternate between the two sides, so that other load on the machine affects both.
-TURNS = 3
-CALLERS = 8
+# Short pairs, so that other load on the machine affects both sides alike.
+SECONDS = 1.0
+PAIRS = 15
+CANARY_PAIRS = 9
+MLFLOW_PAIRS = 7
+# MLflow's server answers some requests a second.
+MLFLOW_SECONDS = 4.0
+CALLERS = 32
 CANARY_PERCENT = 50
+# Widest interval of a figure: in ms, and as a part of a ratio.
+ALLOWED_MS = 0.2
+ALLOWED_RATIO = 0.1
+ALLOWED_PART = 0.5
 
 
 @dataclass(frozen=True)
@@ -58,7 +68,9 @@ def serve_champion(rig: Rig) -> ServedVersion:
     bodies = [_request_body(row) for row in rig.rows]
     path = f"/models/{BARE_CASE}/invocations"
     gateway = Endpoint(urlsplit(rig.stack.gateway_uri).netloc, path, bodies)
-    return ServedVersion(fetched["version"], folder, gateway, Endpoint(fetched["address"], path, bodies))
+    return ServedVersion(
+        fetched["version"], folder, gateway, Endpoint(fetched["address"], path, bodies, "champion")
+    )
 
 
 def _request_body(row: dict[str, Any]) -> bytes:
@@ -69,14 +81,16 @@ def _request_body(row: dict[str, Any]) -> bytes:
 def gateway_added_ms_p50(rig: Rig) -> Figure:
     """Compare the latency through the gateway with that of direct requests to the model server."""
     served_model = serve_champion(rig)
-    gateway, direct = _median_latencies(served_model.gateway, served_model.direct)
+    pairs = measure_pairs(_p50_of(served_model.gateway), _p50_of(served_model.direct), PAIRS)
+    added = require_signal(
+        "gateway_added_ms_p50", [gateway - direct for gateway, direct in pairs], allowed=ALLOWED_MS
+    )
     return Figure(
         "gateway_added_ms_p50",
-        gateway - direct,
+        added.median,
         "ms",
         "direct requests to the model server",
-        f"one caller, one row, {TURNS} times {SECONDS:g} s each: p50 {gateway:.2f} ms through the gateway, "
-        f"{direct:.2f} ms directly",
+        f"one caller, one row, {PAIRS} pairs of {SECONDS:g} s: {added} ms; p50 {_medians(pairs)} ms",
     )
 
 
@@ -88,71 +102,76 @@ def canary_cost_p50_ratio(rig: Rig) -> Figure:
         serve_champion.cache_clear()
         served_model = serve_champion(rig)
     request = {"use_case": BARE_CASE, "version": served_model.version - 1, "run": "bench/canary"}
-    with_canary = []
-    without_canary = []
-    for _ in range(TURNS):
-        without_canary.append(call(served_model.gateway, seconds=SECONDS).quantile(0.5))
+    without = _p50_of(served_model.gateway)
+
+    def with_canary() -> float:
         rig.bare.ask("canary", percent=CANARY_PERCENT, **request)
         try:
-            with_canary.append(call(served_model.gateway, seconds=SECONDS).quantile(0.5))
+            return without()
         finally:
             rig.bare.ask("canary", percent=0, **request)
-    p50_with = _median(with_canary)
-    p50_without = _median(without_canary)
+
+    pairs = measure_pairs(with_canary, without, CANARY_PAIRS)
+    cost = require_signal(
+        "canary_cost_p50_ratio", [during / before for during, before in pairs], allowed=ALLOWED_RATIO
+    )
     return Figure(
         "canary_cost_p50_ratio",
-        p50_with / p50_without,
+        cost.median,
         "ratio",
         "the champion without a canary",
-        f"one caller through the gateway, {CANARY_PERCENT} % to a challenger: p50 {p50_with:.2f} ms, "
-        f"without one {p50_without:.2f} ms, {TURNS} times {SECONDS:g} s each in turns",
+        f"one caller through the gateway, {CANARY_PERCENT} % to a challenger, {CANARY_PAIRS} pairs of "
+        f"{SECONDS:g} s: {cost}; p50 {_medians(pairs)} ms",
     )
 
 
 def gateway_vs_mlflow_serve_throughput_ratio(rig: Rig) -> Figure:
     """Compare the throughput with that of MLflow's server."""
-    result = _measure_both(rig)
-    gateway = _median_throughput(result["full"])
-    mlflow = _median_throughput(result["full_mlflow"])
-    return Figure(
-        "gateway_vs_mlflow_serve_throughput_ratio",
-        gateway / mlflow,
-        "ratio",
-        "mlflow models serve, same model folder",
-        f"{CALLERS} callers, one row each, at no limited rate, {TURNS} times {SECONDS:g} s in turns: "
-        f"{gateway:.0f} against {mlflow:.0f} requests/s",
-    )
+    return _against_mlflow(rig, "gateway_vs_mlflow_serve_throughput_ratio", "throughput", "requests/s")
 
 
 def gateway_vs_mlflow_serve_p99_ratio(rig: Rig) -> Figure:
-    """Compare the 99th percentile of the latency with that of MLflow's server at the same rate."""
-    result = _measure_both(rig)
-    gateway = _median_quantile(result["half"], 0.99)
-    mlflow = _median_quantile(result["half_mlflow"], 0.99)
+    """Compare the 99th percentile of the latency with that of MLflow's server."""
+    return _against_mlflow(rig, "gateway_vs_mlflow_serve_p99_ratio", "p99", "ms")
+
+
+def _against_mlflow(rig: Rig, name: str, quantity: str, unit: str) -> Figure:
+    pairs = _measure_both(rig)[quantity]
+    ratios = [gateway / mlflow for gateway, mlflow in pairs]
+    ratio = require_signal(name, ratios, allowed=ALLOWED_PART * median(ratios))
     return Figure(
-        "gateway_vs_mlflow_serve_p99_ratio",
-        gateway / mlflow,
+        name,
+        ratio.median,
         "ratio",
         "mlflow models serve, same model folder",
-        f"{CALLERS} callers, one row each, {result['rate']:.0f} requests/s (half of the lower throughput), "
-        f"{TURNS} times {SECONDS:g} s in turns: p99 {gateway:.1f} against {mlflow:.1f} ms",
+        f"{CALLERS} connections, one row each, at no limited rate, {MLFLOW_PAIRS} pairs of "
+        f"{MLFLOW_SECONDS:g} s: {ratio}; {_medians(pairs)} {unit}",
     )
 
 
 @cache
-def _measure_both(rig: Rig) -> dict[str, Any]:
+def _measure_both(rig: Rig) -> dict[str, list[tuple[float, float]]]:
+    """Return throughput and p99 of the gateway and of MLflow's server, in pairs."""
     served_model = serve_champion(rig)
-    result: dict[str, Any] = {name: [] for name in ("full", "full_mlflow", "half", "half_mlflow")}
+    runs: dict[str, list[Latencies]] = {"gateway": [], "mlflow": []}
+
+    def measure(side: str, endpoint: Endpoint) -> float:
+        runs[side].append(call(endpoint, seconds=MLFLOW_SECONDS, callers=CALLERS))
+        return 0.0
+
     with _mlflow_endpoint(rig, served_model) as mlflow:
-        call(mlflow, seconds=1, callers=CALLERS)
-        for _ in range(TURNS):
-            result["full"].append(call(served_model.gateway, seconds=SECONDS, callers=CALLERS))
-            result["full_mlflow"].append(call(mlflow, seconds=SECONDS, callers=CALLERS))
-        rate = min(_median_throughput(result[name]) for name in ("full", "full_mlflow")) / 2
-        for _ in range(TURNS):
-            result["half"].append(call(served_model.gateway, seconds=SECONDS, callers=CALLERS, rate=rate))
-            result["half_mlflow"].append(call(mlflow, seconds=SECONDS, callers=CALLERS, rate=rate))
-    return result | {"rate": rate}
+        for endpoint in (served_model.gateway, mlflow):
+            call(endpoint, seconds=MLFLOW_SECONDS, callers=CALLERS)
+        measure_pairs(
+            partial(measure, "gateway", served_model.gateway),
+            partial(measure, "mlflow", mlflow),
+            MLFLOW_PAIRS,
+        )
+    pairs = list(zip(runs["gateway"], runs["mlflow"], strict=True))
+    return {
+        "throughput": [(gateway.per_second, other.per_second) for gateway, other in pairs],
+        "p99": [(gateway.quantile(0.99), other.quantile(0.99)) for gateway, other in pairs],
+    }
 
 
 @contextmanager
@@ -196,22 +215,11 @@ def _end_group(process: subprocess.Popen[bytes]) -> None:
         os.killpg(process.pid, signal.SIGKILL)
 
 
-def _median_latencies(*endpoints: Endpoint) -> list[float]:
-    """Return the median latency of each endpoint in ms; the endpoints are called in turn."""
-    medians: list[list[float]] = [[] for _ in endpoints]
-    for _ in range(TURNS):
-        for endpoint, values in zip(endpoints, medians, strict=True):
-            values.append(call(endpoint, seconds=SECONDS).quantile(0.5))
-    return [_median(values) for values in medians]
+def _p50_of(endpoint: Endpoint) -> Callable[[], float]:
+    """Return a function that measures the median latency of one caller in ms."""
+    return lambda: call(endpoint, seconds=SECONDS).quantile(0.5)
 
 
-def _median_quantile(turns: Sequence[Latencies], share: float) -> float:
-    return _median([latencies.quantile(share) for latencies in turns])
-
-
-def _median_throughput(turns: Sequence[Latencies]) -> float:
-    return _median([latencies.per_second for latencies in turns])
-
-
-def _median(values: list[float]) -> float:
-    return sorted(values)[len(values) // 2]
+def _medians(pairs: Sequence[tuple[float, float]]) -> str:
+    first, second = zip(*pairs, strict=True)
+    return f"{median(first):.3g} against {median(second):.3g}"

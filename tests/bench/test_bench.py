@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 from rich.console import Console
 
+from include.errors import ServiceUnavailable
 from tests.bench import __main__ as bench
+from tests.bench.calls import Endpoint, call
 from tests.bench.figures import Figure, table, write
 from tests.bench.measurements import MEASUREMENTS, default_names
+from tests.bench.pairs import Noise, Spread, measure_pairs, require_signal, spread
 from tests.bench.promotions import simulate_cycles
 from tests.bench.rig import Rig
 
@@ -65,6 +70,54 @@ def test_the_demo_is_only_read_unless_it_is_asked_for(tmp_path):
     assert MEASUREMENTS["demo_seconds"](rig).value == 321.0
     rig.close()
     assert not rig.folder.exists()
+
+
+def test_the_sides_of_pairs_alternate():
+    order = iter(range(6))
+    pairs = measure_pairs(lambda: next(order), lambda: next(order), 3)
+    assert pairs == [(0, 1), (3, 2), (4, 5)]
+
+
+def test_a_median_has_the_interval_of_order_statistics():
+    assert spread(range(1, 16)) == Spread(8, 4, 12)
+    with pytest.raises(Noise, match="too few"):
+        spread([1.0] * 5)
+
+
+def test_a_figure_that_is_noise_is_refused():
+    values = [1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6]
+    assert require_signal("some_ratio", values, allowed=1.0).median == 1.3
+    with pytest.raises(Noise, match="some_ratio is noise on this machine"):
+        require_signal("some_ratio", values, allowed=0.1)
+
+
+def test_requests_are_sent_over_kept_connections():
+    server = HTTPServer(("127.0.0.1", 0), Answering)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        endpoint = Endpoint(f"127.0.0.1:{server.server_port}", "/invocations", [b"{}"])
+        latencies = call(endpoint, seconds=0.2)
+        assert len(latencies.latencies) > 1
+        assert 0 < latencies.quantile(0.5) < 200
+        with pytest.raises(ServiceUnavailable, match="status 500"):
+            call(Endpoint(endpoint.address, "/broken", [b"{}"]), seconds=0.2)
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+class Answering(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(500 if self.path == "/broken" else 200)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"{}")
+
+    def log_message(self, *_):
+        """Write nothing."""
 
 
 def test_useless_challengers_are_seldom_promoted():
