@@ -12,11 +12,13 @@ from sqlalchemy import (
     Double,
     Engine,
     Identity,
+    Index,
     Integer,
     MetaData,
     Table,
     Text,
     UniqueConstraint,
+    Uuid,
     create_engine,
     func,
     text,
@@ -90,6 +92,53 @@ inference_log = Table(
     Column("predictions", JSONB),
     # Age of the oldest feature that was looked up, in seconds; null if none was.
     Column("feature_age_s", Double),
+)
+
+# What callers of the gateway got: one row per request that HAProxy finished.
+access_log = Table(
+    "access_log",
+    metadata,
+    # The gateway's own identity of a request; callers may repeat a request id.
+    Column("id", Uuid, primary_key=True),
+    Column("request_id", Text, nullable=False, index=True),
+    # Of W3C `traceparent`.
+    Column("trace_id", Text),
+    # Empty for a request that HAProxy could not read.
+    Column("use_case", Text, nullable=False),
+    # "invocations" or "explanations".
+    Column("endpoint", Text, nullable=False),
+    # Name of the caller's token, and address of the client.
+    Column("caller", Text, nullable=False),
+    Column("client", Text, nullable=False),
+    Column("received_at", DateTime(timezone=True), nullable=False),
+    # Pseudonym of the entity.
+    Column("entity_hash", Text),
+    # The route when the request arrived, and the version that its weights chose.
+    Column("champion", Integer),
+    Column("challenger", Integer),
+    Column("assigned_version", Integer),
+    # Whether the request could have been sent to a challenger.
+    Column("eligible", Boolean, nullable=False),
+    # Versions of the first and of the last attempt; null if no server was asked.
+    Column("first_version", Integer),
+    Column("version", Integer),
+    Column("retries", Integer, nullable=False),
+    # Whether another server was asked than the first.
+    Column("redispatched", Boolean, nullable=False),
+    # HAProxy's two letters; "--" is a normal end.
+    Column("termination", Text, nullable=False),
+    # -1 if the caller left before.
+    Column("status", Integer, nullable=False),
+    # From the last byte of the request to the first one of the response, with all attempts.
+    Column("latency_ms", Double, nullable=False),
+    # HAProxy's timers, in whole milliseconds.
+    Column("queue_ms", Double),
+    Column("connect_ms", Double),
+    Column("response_ms", Double),
+    Column("total_ms", Double),
+    Column("bytes_in", BigInteger, nullable=False),
+    Column("bytes_out", BigInteger, nullable=False),
+    Index("access_log_use_case_received_at", "use_case", "received_at"),
 )
 
 gate_result = Table(

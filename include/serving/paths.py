@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from include.errors import SettingsError
@@ -58,6 +59,31 @@ def shadow_file(use_case: str) -> Path:
 def spool_folder() -> Path:
     """Return the folder of the inference log's records while the database cannot be reached."""
     return settings().root / "spool" / "inference_log"
+
+
+def access_pipe() -> Path:
+    """Return the pipe through which HAProxy sends the access log to its collector."""
+    return settings().root / "run" / "access_log.pipe"
+
+
+def access_metrics_file() -> Path:
+    """Return the file in which the collector of the access log shows its metrics."""
+    return settings().root / "run" / "access_log.prom"
+
+
+def access_spool_folder() -> Path:
+    """Return the folder of the access log's entries that are not in the database yet."""
+    return settings().root / "spool" / "access_log"
+
+
+def make_pipe(path: Path) -> None:
+    """Create a named pipe for this user alone, unless it exists; other files with its name are deleted."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.is_fifo():
+        return
+    path.unlink(missing_ok=True)
+    with suppress(FileExistsError):
+        os.mkfifo(path, 0o600)
 
 
 def log_file(use_case: str, version: int) -> Path:

@@ -13,6 +13,8 @@ from starlette.applications import Starlette
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from include.serving import paths
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from include.serving.gateway.config import Server
 
 SCRAPE_TIMEOUT_S = 1.0
+OWN_PREFIX = "airworthy_"
 
 
 def controller_app(
@@ -68,12 +71,12 @@ def controller_app(
 
 
 async def _scrape(servers: Iterable[Server]) -> bytes:
-    """Return the metrics of all model servers as Prometheus text."""
+    """Return the metrics of the gateway and of all model servers as Prometheus text."""
     scraped = list(servers)
     async with httpx.AsyncClient(timeout=SCRAPE_TIMEOUT_S) as client:
         texts = await asyncio.gather(*(_fetch_metrics(client, server) for server in scraped))
     registry = CollectorRegistry()
-    registry.register(_MergedMetrics(zip(scraped, texts, strict=True)))
+    registry.register(_MergedMetrics(zip(scraped, texts, strict=True), _read_gateway_metrics()))
     return generate_latest(registry)
 
 
@@ -86,11 +89,20 @@ async def _fetch_metrics(client: httpx.AsyncClient, server: Server) -> str:
         return ""
 
 
+def _read_gateway_metrics() -> str:
+    """Return what the collector of the access log wrote last."""
+    try:
+        return paths.access_metrics_file().read_text()
+    except FileNotFoundError:
+        return ""
+
+
 class _MergedMetrics:
     """A collector of the metrics of several model servers, with labels for use case and version."""
 
-    def __init__(self, texts: Iterable[tuple[Server, str]]) -> None:
+    def __init__(self, texts: Iterable[tuple[Server, str]], gateway: str) -> None:
         self._texts = list(texts)
+        self._gateway = gateway
 
     def collect(self) -> Iterator[Metric]:
         """Yield each metric family once."""
@@ -100,9 +112,15 @@ class _MergedMetrics:
             labels: dict[str, Any] = {"use_case": server.use_case, "version": str(server.version)}
             up.add_sample(up.name, labels, float(bool(text)))
             for family in text_string_to_metric_families(text):
-                merged = families.setdefault(
-                    family.name, Metric(family.name, family.documentation, family.type)
-                )
-                for sample in family.samples:
-                    merged.add_sample(sample.name, labels | sample.labels, sample.value)
+                _merge(families, family, labels)
+        for family in text_string_to_metric_families(self._gateway):
+            # Those of the collector's process alone say nothing of the gateway.
+            if family.name.startswith(OWN_PREFIX):
+                _merge(families, family, {})
         yield from families.values()
+
+
+def _merge(families: dict[str, Metric], family: Metric, labels: dict[str, Any]) -> None:
+    merged = families.setdefault(family.name, Metric(family.name, family.documentation, family.type))
+    for sample in family.samples:
+        merged.add_sample(sample.name, labels | sample.labels, sample.value)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from include.declarations.monitoring import Slo
+from include.serving.gateway.log_format import LOG_FORMAT, LOG_LINE_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -96,6 +97,8 @@ def render_config(
         "again_socket": again_socket,
         "gateway_port": gateway_port,
         "controller_port": controller_port,
+        "log_format": LOG_FORMAT,
+        "log_line_bytes": LOG_LINE_BYTES,
     }
     without_digest = _TEMPLATE.render(values, digest="")
     digest = hashlib.sha256(without_digest.encode()).hexdigest()[:16]

@@ -33,10 +33,15 @@ RELOAD_POLL_INTERVAL_S = 0.02
 RECEIVE_BYTES = 65_536
 
 
-def command() -> list[str]:
-    """Return the command line of HAProxy for the supervisor."""
+# Opens the pipe for reading, too, so that neither side waits for the other or sees its end.
+WITH_ACCESS_LOG = 'exec "$@" 1<>"$0"'
+
+
+def command(binary: str = "haproxy") -> list[str]:
+    """Return the command line of HAProxy for the supervisor; its standard output is the access log."""
     master = f"{paths.socket_path('haproxy-master.sock')},mode,600"
-    return ["haproxy", "-W", "-S", master, "-f", str(paths.haproxy_folder() / "haproxy.cfg")]
+    haproxy = [binary, "-W", "-S", master, "-f", str(paths.haproxy_folder() / "haproxy.cfg")]
+    return ["sh", "-c", WITH_ACCESS_LOG, str(paths.access_pipe()), *haproxy]
 
 
 class Gateway:
@@ -51,6 +56,7 @@ class Gateway:
     def prepare(self) -> None:
         """Write the files that HAProxy needs to start; existing servers and routes are kept."""
         self.config.parent.mkdir(parents=True, exist_ok=True)
+        paths.make_pipe(paths.access_pipe())
         if not self.map.exists():
             write_atomically(self.map, config.render_map(config.map_entries({})))
         servers = self.servers() if self.config.exists() else []
@@ -129,10 +135,24 @@ class Gateway:
                 entries[key] = value
         return entries
 
+    def dropped_log_lines(self) -> int:
+        """
+        Return how many lines of its logs HAProxy could not write since it started or was reloaded.
+
+        Raises
+        ------
+        ServiceUnavailable
+            If HAProxy cannot be reached.
+        """
+        return int(self._running_info("DroppedLogs") or 0)
+
     def _running_digest(self) -> str | None:
         """Return the digest of the configuration that HAProxy runs."""
+        return self._running_info("description")
+
+    def _running_info(self, name: str) -> str | None:
         for line in _send_command(self.stats, "show info").splitlines():
-            if line.startswith("description:"):
+            if line.startswith(f"{name}:"):
                 return line.partition(":")[2].strip()
         return None
 

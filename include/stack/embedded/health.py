@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 import httpx
 from sqlalchemy.exc import OperationalError
 
+from include.serving.paths import access_metrics_file
 from include.stack.embedded.programs import postgres
 
 if TYPE_CHECKING:
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
 CONNECT_TIMEOUT_S = 2
 RESPONSE_TIMEOUT_S = 15
+# The collector of the access log shows its metrics every second.
+COLLECTOR_TIMEOUT_S = 15
 # Programs of Airflow that report to its database, by the name of their job.
 JOBS = {"scheduler": "scheduler", "triggerer": "triggerer", "dag-processor": "dag_processor"}
 
@@ -31,6 +35,8 @@ def problem(state: ProgramState, settings: Settings, credentials: Credentials) -
         return _check_database(settings, credentials)
     if state.name == "haproxy":
         return _check_port(settings.gateway_port)
+    if state.name == "access-log":
+        return _check_collector(state)
     if state.name in JOBS:
         return _check_heartbeat(state, settings)
     addresses = {
@@ -51,6 +57,16 @@ def _check_database(settings: Settings, credentials: Credentials) -> str:
     finally:
         engine.dispose()
     return ""
+
+
+def _check_collector(state: ProgramState) -> str:
+    """Check that the collector has read HAProxy's pipe since it started, and not long ago."""
+    try:
+        read_at = access_metrics_file().stat().st_mtime
+    except FileNotFoundError:
+        read_at = 0.0
+    fresh = read_at >= max(state.started_at, time.time() - COLLECTOR_TIMEOUT_S)
+    return "" if fresh else "does not read the access log yet"
 
 
 def _check_port(port: int) -> str:

@@ -85,7 +85,7 @@ def _mlflow_command(settings: Settings) -> list[str]:
 def _haproxy_command(_: Settings) -> list[str]:
     from include.serving.gateway.haproxy import command
 
-    return [haproxy_binary(), *command()[1:]]
+    return command(haproxy_binary())
 
 
 def _airflow_command(*arguments: str) -> Callable[[Settings], list[str]]:
@@ -101,6 +101,7 @@ PROGRAMS = (
     Program("scheduler", "airflow", _airflow_command("scheduler", "--skip-serve-logs"), stop_seconds=15),
     Program("dag-processor", "airflow", _airflow_command("dag-processor")),
     Program("triggerer", "airflow", _airflow_command("triggerer", "--skip-serve-logs")),
+    Program("access-log", "airworthy", lambda _: _python_module("include.serving.access_log")),
     Program("haproxy", "airworthy", _haproxy_command, "USR1", 5, whole_group=False),
     Program("controller", "airworthy", lambda _: _python_module("include.serving.controller")),
 )

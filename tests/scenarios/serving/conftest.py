@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import httpx
 import pytest
@@ -89,6 +89,7 @@ class Plane:
     make: ModelMaker
     haproxy: subprocess.Popen[bytes] | None = None
     controller: subprocess.Popen[bytes] | None = None
+    collector: subprocess.Popen[bytes] | None = None
 
     @property
     def uri(self) -> str:
@@ -113,10 +114,18 @@ class Plane:
         if self.controller is not None and self.controller.poll() is None:
             return
         with (self.home / "controller.log").open("a") as log:
-            self.controller = subprocess.Popen(
-                [sys.executable, "-m", "include.serving.controller"],
-                env=self.environment, cwd=REPOSITORY, stdout=log, stderr=log,
-            )  # fmt: skip
+            self.controller = self._start("include.serving.controller", log)
+
+    def start_collector(self) -> None:
+        """Start the collector of the access log, unless it runs."""
+        if self.collector is not None and self.collector.poll() is None:
+            return
+        with (self.home / "collector.log").open("a") as log:
+            self.collector = self._start("include.serving.access_log", log)
+
+    def _start(self, module: str, log: IO[str]) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", module]
+        return subprocess.Popen(command, env=self.environment, cwd=REPOSITORY, stdout=log, stderr=log)
 
     def desire(self, use_case: str, **columns: Any) -> None:
         """Write a desired state without the rules of a rollout, which have tests of their own."""
@@ -170,9 +179,9 @@ class Plane:
             folder = connection.scalar(text("SHOW data_directory"))
         return int((Path(folder) / "postmaster.pid").read_text().split()[0])
 
-    def logged(self, where: str = "true") -> list[dict[str, Any]]:
+    def logged(self, where: str = "true", table: str = "inference_log") -> list[dict[str, Any]]:
         with self.database.connect() as connection:
-            rows = connection.execute(text(f"SELECT * FROM inference_log WHERE {where} ORDER BY received_at"))
+            rows = connection.execute(text(f"SELECT * FROM {table} WHERE {where} ORDER BY received_at"))
             return [dict(row) for row in rows.mappings()]
 
     def clear_log(self) -> None:
@@ -192,7 +201,7 @@ class Plane:
         return "\n".join(f"--- {file.name}\n{file.read_text()[-3000:]}" for file in files)
 
     def stop(self) -> None:
-        for process in (self.controller, self.haproxy):
+        for process in (self.controller, self.haproxy, self.collector):
             if process is not None and process.poll() is None:
                 process.send_signal(signal.SIGTERM)
                 process.wait(20)
@@ -217,6 +226,7 @@ def plane(postgres: Any, migrated_template: str, tmp_path_factory: pytest.TempPa
         try:
             built.start_haproxy()
             built.start_controller()
+            built.start_collector()
             yield built
         finally:
             built.stop()
@@ -230,6 +240,7 @@ def served(plane: Plane) -> Plane:
         plane.make.mood(version).unlink(missing_ok=True)
     plane.start_haproxy()
     plane.start_controller()
+    plane.start_collector()
     plane.settle(champion=1, previous=None, challenger=2, weight=10_000, shadow_share=0.0, retired=False)
     # HAProxy sends requests to a challenger that was down only after several successful checks.
     wait_for(lambda: plane.ask().json()["model"]["version"] == 2, 30, plane.logs)
