@@ -20,6 +20,7 @@ from include.cli import (
     lineage,
     quarantine,
     stack,
+    trace,
 )
 from include.cli.governance import datasets, ledger, models, privacy, rebuild, reproduce
 from include.cli.governance import features as feature_views
@@ -70,6 +71,7 @@ app.add_typer(certificates.app, name="certificate", rich_help_panel=MODELS)
 app.add_typer(ledger.app, name="ledger", rich_help_panel=MODELS)
 app.add_typer(reproduce.app)
 app.add_typer(explain.app)
+app.add_typer(trace.app)
 app.add_typer(backtest.app)
 app.add_typer(experiments.app, name="experiments", rich_help_panel=MODELS)
 app.add_typer(quarantine.app, name="quarantine", rich_help_panel=MODELS)

@@ -79,11 +79,16 @@ ledger = Table(
 inference_log = Table(
     "inference_log",
     metadata,
-    Column("use_case", Text, primary_key=True),
-    Column("request_id", Text, primary_key=True),
-    Column("version", Integer, primary_key=True),
+    Column("id", Uuid, primary_key=True, server_default=func.gen_random_uuid()),
+    Column("use_case", Text, nullable=False),
+    # The caller's, which may repeat.
+    Column("request_id", Text, nullable=False),
+    # `id` of the access log; null for a request that did not come through the gateway.
+    Column("gateway_id", Uuid, index=True),
+    Column("trace_id", Text),
+    Column("version", Integer, nullable=False),
     # "champion", "challenger" or "shadow".
-    Column("role", Text, primary_key=True),
+    Column("role", Text, nullable=False),
     Column("entity_id", Text),
     Column("received_at", DateTime(timezone=True), nullable=False, index=True),
     Column("latency_ms", Double, nullable=False),
@@ -92,6 +97,7 @@ inference_log = Table(
     Column("predictions", JSONB),
     # Age of the oldest feature that was looked up, in seconds; null if none was.
     Column("feature_age_s", Double),
+    Index("inference_log_request", "use_case", "request_id"),
 )
 
 # What callers of the gateway got: one row per request that HAProxy finished.

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine, RowMapping
 
 _INTEGER = re.compile(r"-?[0-9]{1,19}")
-KEY = ("use_case", "request_id", "version", "role")
 
 
 def count_requests(
@@ -61,11 +60,11 @@ def _matching(
 
 
 def _erase(connection: Connection, request: RowMapping, column: str, forms: Sequence[Any]) -> None:
-    identity = [inference_log.c[name] == request[name] for name in KEY]
+    identity = inference_log.c.id == request["id"]
     rows = request["inputs"] or []
     remaining = [position for position, row in enumerate(rows) if row.get(column) not in forms]
     if len(rows) <= 1 or not remaining:
-        connection.execute(delete(inference_log).where(*identity))
+        connection.execute(delete(inference_log).where(identity))
         return
     predictions = request["predictions"]
     values = {
@@ -73,7 +72,7 @@ def _erase(connection: Connection, request: RowMapping, column: str, forms: Sequ
         "predictions": predictions and [predictions[position] for position in remaining],
         "entity_id": None,
     }
-    connection.execute(update(inference_log).where(*identity).values(values))
+    connection.execute(update(inference_log).where(identity).values(values))
 
 
 def _forms(value: str, key: str) -> list[Any]:

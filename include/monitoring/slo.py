@@ -17,20 +17,20 @@ if TYPE_CHECKING:
 
 SloOutcome = Literal["met", "broken", "inconclusive"]
 
-# A caller gets one response: if the challenger failed first, the champion's, after the latency of both.
-# Requests that were refused (4xx) are the caller's mistake and do not use the error budget. Copies to a
-# shadow are not returned to callers.
+# What callers got, by the gateway's access log: also requests that HAProxy timed out, repeated or answered
+# itself. Requests that were refused (4xx) are the caller's mistake and do not use the error budget; nor do
+# those whose caller left before the response. Copies to a shadow are not in the access log.
 _COUNT_CALLS = text("""
 WITH call AS (
-  SELECT request_id, bool_or(status BETWEEN 200 AND 299) AS answered,
-         bool_or(status BETWEEN 400 AND 499) AS refused, sum(latency_ms) AS latency_ms
-  FROM inference_log
-  WHERE use_case = :use_case AND role <> 'shadow' AND received_at >= :start AND received_at < :finish
-  GROUP BY request_id
+  SELECT latency_ms, status BETWEEN 200 AND 299 AS answered, status BETWEEN 400 AND 499 AS refused
+  FROM access_log
+  WHERE use_case = :use_case AND endpoint = 'invocations'
+    AND received_at >= :start AND received_at < :finish
+    AND (status BETWEEN 200 AND 599 OR termination NOT LIKE 'C%')
 )
-SELECT count(*) FILTER (WHERE answered OR NOT refused) AS requests,
+SELECT count(*) FILTER (WHERE NOT refused) AS requests,
        count(*) FILTER (WHERE NOT answered AND NOT refused) AS failed,
-       count(*) FILTER (WHERE NOT answered AND refused) AS refused,
+       count(*) FILTER (WHERE refused) AS refused,
        percentile_cont(0.5) WITHIN GROUP (ORDER BY latency_ms) FILTER (WHERE answered) AS latency_p50,
        percentile_cont(0.99) WITHIN GROUP (ORDER BY latency_ms) FILTER (WHERE answered) AS latency_p99
 FROM call

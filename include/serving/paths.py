@@ -86,6 +86,11 @@ def make_pipe(path: Path) -> None:
         os.mkfifo(path, 0o600)
 
 
+def access_lines_file(use_case: str, version: int) -> Path:
+    """Return the access log of a model server."""
+    return settings().root / "logs" / "model_servers" / f"{use_case}.{version}.access.jsonl"
+
+
 def log_file(use_case: str, version: int) -> Path:
     """Return the log file of a model server."""
     return settings().root / "logs" / "model_servers" / f"{use_case}.{version}.log"

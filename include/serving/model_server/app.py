@@ -34,11 +34,13 @@ from include.inference.scoring_protocol import Rows, frame, parse_request
 from include.inference.start_check import check_packages, check_predictions, with_checked_twin
 from include.serving import paths
 from include.serving.model_server import metrics
+from include.serving.model_server.access_lines import AccessLines
 from include.serving.model_server.batching import Batcher
 from include.serving.model_server.explanations import Explanations
-from include.serving.model_server.inference_log import InferenceLog, Record
+from include.serving.model_server.inference_log import InferenceLog
 from include.serving.model_server.logged_values import logged_values_of
 from include.serving.model_server.online_features import online_features_of
+from include.serving.model_server.request_record import Record
 from include.serving.model_server.responses import (
     FAILED,
     OK,
@@ -51,6 +53,7 @@ from include.serving.model_server.responses import (
 )
 from include.serving.model_server.shadow import MirroredRequest, Shadow
 from include.serving.model_server.single_write import SingleWriteProtocol
+from include.serving.model_server.trace_headers import TRACE_HEADERS, begin_request, ids_of
 from include.settings import LOOPBACK, settings
 from include.specifications import certified_specification
 
@@ -64,8 +67,8 @@ if TYPE_CHECKING:
     from include.declarations.specification import Specification
     from include.inference.model import ServedModel
     from include.inference.request_keys import Keys
-    from include.serving.model_server.inference_log import Role
     from include.serving.model_server.online_features import OnlineFeatures
+    from include.serving.model_server.request_record import Role
 
 # A larger body is parsed in a thread, so that other requests do not wait.
 LARGE_BODY_BYTES = 64 * 1024
@@ -94,7 +97,8 @@ class ModelServer:
         self.batcher = Batcher(model, deadline_s=slo.deadline_s, observe=metrics.BATCH_ROWS.observe)
         self.shadow = Shadow(paths.shadow_file(use_case), version, dropped=metrics.SHADOW_DROPPED.inc)
         logged = logged_values_of(features.selection if features else None)
-        self.log = InferenceLog(settings().database_url, paths.spool_folder(), logged)
+        lines = AccessLines(paths.access_lines_file(use_case, version))
+        self.log = InferenceLog(settings().database_url, paths.spool_folder(), logged, lines)
         hidden = (logged.pseudonyms | logged.dropped) & set(model.features)
         self.explanations = Explanations(use_case, version, self._parse_rows, hidden=hidden)
 
@@ -116,6 +120,7 @@ class ModelServer:
         received_at = datetime.now(UTC)
         started = time.perf_counter()
         request_id = request.headers.get("x-request-id") or str(uuid.uuid4())
+        begin_request(request.headers, request_id)
         role = self._role(request)
         body = b""
         try:
@@ -126,23 +131,22 @@ class ModelServer:
         except ClientDisconnect:
             return Response(status_code=499)
         seconds = time.perf_counter() - started
+        record = Record(
+            use_case=self.use_case,
+            request_id=request_id,
+            version=self.version,
+            role=role or "direct",
+            entity_id=request.headers.get("x-entity-id") or self._entity(answer.rows),
+            received_at=received_at,
+            latency_ms=seconds * 1000,
+            status=answer.status,
+            inputs=answer.rows.records() if answer.rows else None,
+            predictions=answer.predictions,
+            feature_age_s=answer.rows.feature_age_s if answer.rows else None,
+            **ids_of(request.headers),
+        )
         # A request without a role is a test. A service that is away is no failure of a challenger.
-        if role == "champion" or (role and answer.status != UNAVAILABLE):
-            self.log.record(
-                Record(
-                    use_case=self.use_case,
-                    request_id=request_id,
-                    version=self.version,
-                    role=role,
-                    entity_id=request.headers.get("x-entity-id") or self._entity(answer.rows),
-                    received_at=received_at,
-                    latency_ms=seconds * 1000,
-                    status=answer.status,
-                    inputs=answer.rows.records() if answer.rows else None,
-                    predictions=answer.predictions,
-                    feature_age_s=answer.rows.feature_age_s if answer.rows else None,
-                )
-            )
+        self.log.record(record, stored=role == "champion" or (bool(role) and answer.status != UNAVAILABLE))
         metrics.REQUESTS.labels(role or "direct", str(answer.status)).inc()
         metrics.SECONDS.labels(role or "direct").observe(seconds)
         return JsonResponse(
@@ -241,7 +245,7 @@ class ModelServer:
         is_first_attempt = request.headers.get("x-airworthy-route") == "champion"
         if role != "champion" or not is_first_attempt or not body or not self.shadow.wants(request_id):
             return None
-        copied_names = {"content-type", "x-entity-id"} & set(request.headers)
+        copied_names = ({"content-type", "x-entity-id"} | TRACE_HEADERS) & set(request.headers)
         headers = {name: request.headers[name] for name in copied_names} | {"x-request-id": request_id}
         return BackgroundTask(_send_copy, self.shadow, MirroredRequest(body, headers))
 

@@ -31,10 +31,15 @@ def read_request(connection: Connection, use_case: str, request_id: str) -> tupl
     DataError
         If no such request was answered.
     """
-    query = select(inference_log.c.version, inference_log.c.inputs).where(
-        inference_log.c.use_case == use_case,
-        inference_log.c.request_id == request_id,
-        inference_log.c.role != "shadow",
+    # Of requests with the same id, the newest that was answered.
+    query = (
+        select(inference_log.c.version, inference_log.c.inputs)
+        .where(
+            inference_log.c.use_case == use_case,
+            inference_log.c.request_id == request_id,
+            inference_log.c.role != "shadow",
+        )
+        .order_by(inference_log.c.status.between(200, 299).desc(), inference_log.c.received_at.desc())
     )
     row = connection.execute(query).first()
     if row is None or not row.inputs:

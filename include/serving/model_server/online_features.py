@@ -12,6 +12,7 @@ import httpx
 from include.feature_values import nullable_kind
 from include.inference.request_keys import Keys
 from include.inference.scoring_protocol import BadRequest, Rows, check_column
+from include.serving.model_server.trace_headers import current_headers
 from include.settings import settings
 
 if TYPE_CHECKING:
@@ -171,11 +172,12 @@ class OnlineFeatures:
             self._http = httpx.AsyncClient(
                 base_url=self._uri, limits=limits, timeout=REQUEST_TIMEOUT_S, trust_env=False
             )
+        headers = current_headers()
         try:
-            response = await self._http.post("/get-online-features", json=query)
+            response = await self._http.post("/get-online-features", json=query, headers=headers)
         except (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError):
             # The feature server was restarted after this connection was opened.
-            response = await self._http.post("/get-online-features", json=query)
+            response = await self._http.post("/get-online-features", json=query, headers=headers)
         return cast("dict[str, Any]", response.raise_for_status().json())
 
 

@@ -13,7 +13,7 @@ from include.catalog import catalog
 from include.certificates.certificate import Certificate
 from include.data.lake.delta_tables import Lake
 from include.data.snapshots import snapshot as snapshots
-from include.database.tables import inference_log
+from include.database.tables import access_log, inference_log
 from include.errors import DataError
 from include.monitoring import champion_check
 from include.monitoring.windows import Window
@@ -21,6 +21,7 @@ from include.pseudonyms import pseudonym
 from include.release import rollout, rollout_status
 from include.settings import settings
 from include.use_cases.air_time import USE_CASE
+from tests.access_rows import access_row
 from tests.personal_columns import declare_personal
 
 DAYS = [date(2013, 1, 1) + timedelta(days=number) for number in range(5)]
@@ -91,8 +92,10 @@ def serve(database, rows, **changes):
         } | changes
         for flight, record in zip(rows["flight_id"], records, strict=True)
     ]  # fmt: skip
+    calls = [access_row(use_case=USE_CASE.name, received_at=moment, status=row["status"]) for row in logged]
     with database.begin() as connection:
         connection.execute(inference_log.insert(), logged)
+        connection.execute(access_log.insert(), calls)
 
 
 def publish_later(lake, days):

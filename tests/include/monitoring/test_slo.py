@@ -4,27 +4,24 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from include.database.tables import inference_log
+from include.database.tables import access_log
 from include.declarations import Slo
 from include.monitoring.slo import measure_service
+from tests.access_rows import access_row
 
 NOW = datetime(2026, 1, 29, tzinfo=UTC)
 SLO = Slo(availability=0.9, latency_p99_ms=100, window_days=28)
 
 
 def row(number, status=200, **changes):
-    values = {
-        "use_case": "delay", "request_id": f"r{number}", "version": 1, "role": "champion", "entity_id": None,
-        "received_at": NOW - timedelta(hours=1), "latency_ms": 5.0, "status": status, "inputs": None,
-        "predictions": None,
-    }  # fmt: skip
-    return values | changes
+    """Return a request that reached its caller through version 1."""
+    return access_row(request_id=f"r{number}", received_at=NOW - timedelta(hours=1), status=status) | changes
 
 
 def service(database, *rows, slo=SLO):
     with database.begin() as connection:
         if rows:
-            connection.execute(inference_log.insert(), rows)
+            connection.execute(access_log.insert(), rows)
         return measure_service(connection, "delay", slo, end=NOW)
 
 
@@ -48,15 +45,33 @@ def test_slow_responses_break_the_objective(database):
 
 
 def test_request_answered_after_a_failure_is_one_slow_response(database):
-    failed = row(1, 500, version=2, role="challenger", latency_ms=20.0)
-    level = service(database, failed, row(1, latency_ms=5.0))
+    level = service(database, row(1, first_version=2, retries=1, redispatched=True, latency_ms=25.0))
     assert (level.requests, level.failed, level.latency_p50) == (1, 0, 25)
 
 
-def test_refused_requests_and_shadows_use_no_budget(database):
-    copies = (row(n, 500, role="shadow", version=2) for n in range(3))
-    level = service(database, row(1), row(2, 422), *copies)
-    assert (level.requests, level.failed, level.refused) == (1, 0, 1)
+def test_refused_requests_and_callers_that_left_use_no_budget(database):
+    left = row(3, -1, termination="CH")
+    level = service(database, row(1), row(2, 422), row(4, 413, first_version=None, version=None), left)
+    assert (level.requests, level.failed, level.refused) == (1, 0, 2)
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        {"status": 504, "termination": "sH"},
+        {"status": 503, "termination": "SC"},
+        {"status": 502, "termination": "SH"},
+        {"status": -1, "termination": "SD"},
+    ],
+)
+def test_requests_that_the_gateway_failed_use_the_budget(database, failure):
+    level = service(database, row(1), row(2, **failure))
+    assert (level.outcome, level.requests, level.failed) == ("broken", 2, 1)
+
+
+def test_explanations_are_no_predictions(database):
+    level = service(database, row(1), row(2, 500, endpoint="explanations"))
+    assert (level.requests, level.failed) == (1, 0)
 
 
 def test_service_without_requests_is_inconclusive(database):
