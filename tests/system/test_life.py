@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from contextlib import suppress
 from datetime import date, timedelta
@@ -16,6 +17,7 @@ from include.credentials import load_credentials
 from include.data.lake.delta_tables import Lake
 from include.database import ledger
 from include.database.tables import connect, inference_log
+from include.modeling.registry.idempotency import post
 from include.release import rollout
 from include.stack.demo.flights_feed import land
 from include.stack.embedded import environment
@@ -165,3 +167,61 @@ def test_backfilled_training_does_not_start_a_deployment(trained, stack, airflow
     assert tasks["evaluate"] == "success"
     assert tasks["announce"] != "success"
     assert len(airflow.runs(f"{USE_CASE}_deployment")) == deployments
+
+
+@pytest.fixture
+def declare_rollout(project):
+    """Return a function that changes the rollout in the declaration, which is restored at the end."""
+    file = project / "include" / "use_cases" / f"{USE_CASE}.py"
+    declared = file.read_text()
+
+    def write(text):
+        draft = file.with_suffix(".draft")
+        draft.write_text(text)
+        draft.replace(file)
+
+    def change(rollout):
+        changed = re.sub(r"    rollout=Rollout\(.*\),\n", f"    rollout=Rollout({rollout}),\n", declared)
+        assert changed != declared
+        write(changed)
+
+    yield change
+    write(declared)
+
+
+@pytest.fixture
+def copied(trained, stack, airflow):
+    """Register the files of the champion as one more version, which no rollout has had yet; return it."""
+    dag_id = f"{USE_CASE}_deployment"
+    wait_until(lambda: airflow.runs(dag_id), 120, "the run of the deployment")
+    assert airflow.wait(dag_id, airflow.runs(dag_id)[0]["dag_run_id"], 400) == "success"
+    client = MlflowClient(stack.mlflow_uri)
+    with database(stack).begin() as connection:
+        champion = client.get_model_version(USE_CASE, str(rollout.read_state(connection, USE_CASE).champion))
+        entries = ledger.ledger_entries(connection, USE_CASE)
+        evidence = next(entry["evidence"] for entry in entries if entry["event"] == "registered")
+        body = {"name": USE_CASE, "source": champion.source, "run_id": champion.run_id}
+        body |= {"tags": [{"key": key, "value": value} for key, value in champion.tags.items()]}
+        content = post(stack.mlflow_uri, "model-versions/create", body | {"model_id": champion.model_id})
+        version = int(content["model_version"]["version"])
+        entry = ledger.Entry(USE_CASE, "registered", "a test", "a copy", version, evidence=evidence)
+        ledger.append(connection, entry)
+    return version
+
+
+def test_waiting_rollout_sees_a_changed_declaration(copied, stack, airflow, declare_rollout):
+    """The copy of the champion gets no traffic, for which the declaration waits five minutes."""
+    dag_id = f"{USE_CASE}_deployment"
+    run = airflow.trigger(dag_id, {"version": copied})
+
+    def is_waiting():
+        states = {task["task_id"]: task["state"] for task in airflow.task_instances(dag_id, run)}
+        return states.get("shadow") == "deferred"
+
+    wait_until(is_waiting, 200, "the shadow step to wait for requests")
+    declare_rollout("bake=timedelta(seconds=1), patience=timedelta(seconds=2), minimum_requests=7")
+    # The triggerer sees the patience, and the next worker the number of requests.
+    assert airflow.wait(dag_id, run, 240) == "failed"
+    assert "0 of the 7 requests that the analysis needs" in airflow.log(dag_id, run, "shadow")
+    with database(stack).connect() as connection:
+        assert rollout.read_state(connection, USE_CASE).challenger is None
