@@ -43,7 +43,7 @@ from include.declarations.gates import (
 from include.declarations.labels import Label
 from include.declarations.metrics import GREATER_IS_BETTER, is_greater_better
 from include.declarations.monitoring import DriftPolicy, RetrainPolicy, Slo
-from include.declarations.release import Rollout
+from include.declarations.release import Rollout, RolloutMetric, Strategy
 from include.declarations.risk import Risk
 from include.declarations.serving import Serving
 from include.declarations.training import (
@@ -115,6 +115,7 @@ __all__ = [
     "Risk",
     "Robustness",
     "Rollout",
+    "RolloutMetric",
     "Serving",
     "Severity",
     "Share",
@@ -122,6 +123,7 @@ __all__ = [
     "Slo",
     "Split",
     "Stability",
+    "Strategy",
     "Tag",
     "Task",
     "Threshold",

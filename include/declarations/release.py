@@ -1,36 +1,71 @@
-"""Rollout of a challenger: steps, waiting times and limits."""
+"""Rollout of a challenger: strategy, steps, waiting times and limits."""
 
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from include.declarations.base import Declaration, Duration, Environment, Share
+
+Strategy = Literal["canary", "blue_green", "direct", "batch_only"]
+RolloutMetric = Literal[
+    "failures",
+    "refused",
+    "latency_p50",
+    "latency_p99",
+    "prediction_shift",
+    "constant_predictions",
+    "prediction_distribution",
+]
 
 
 class Rollout(Declaration):
     """
     Rollout of a challenger: a shadow step, then rising shares of the traffic.
 
+    `strategy` says which steps there are: `canary` all `steps`; `blue_green` all traffic at once after a test
+    of the staged version, with the champion's server kept for the way back; `direct` the same without an
+    analysis; `batch_only` no traffic at all, for models without callers.
+
     `steps` are the shares in percent; `shadow_share` is the share (0 to 1) of the champion's requests that
-    the challenger answers in the shadow step, unseen by callers. Each step lasts at least `bake` and is
-    judged once both models have answered `minimum_requests` requests; if that takes longer than `patience`,
-    the rollout fails. The challenger is rolled back if more than `maximum_error_rate` of its requests fail,
-    if its latency is more than `maximum_latency_ratio` times the champion's, or if the predictions on the
-    same requests differ by more than `maximum_prediction_shift` of their range on average. In the
-    environments of `approval` a person approves the release first.
+    the challenger answers in the shadow step, unseen by callers; 0 leaves the step out. With
+    `replay_requests`, that many logged requests of the champion are sent to the challenger in the shadow step
+    as well; with `count_mirrored`, copies of requests also count in the steps after it.
+
+    Each step lasts at least `bake` and is judged once the challenger has answered what the step can see in
+    its bake time at the observed rate of requests: at least `fewest_requests`, at most `minimum_requests`. If
+    it is still undecided after `patience`, a person is asked.
+
+    The analysis compares the challenger with the champion by sequential tests. The probability that a
+    challenger as good as the champion is rolled back is at most `false_alarm_rate` for the whole rollout. It
+    is rolled back if there is evidence that more than `maximum_error_rate` of its requests fail and that
+    these are more than `maximum_failure_ratio` times the champion's (ratio of odds), that its latency is more
+    than `maximum_latency_ratio` times the champion's, that the predictions for the same requests differ by
+    more than `maximum_prediction_shift` of their range on average, or that it always predicts the same. A
+    metric in `advisory` never stops a rollout; `prediction_distribution` has a difference of practical
+    importance from `maximum_distribution_shift` on (Kolmogorov's distance).
+
+    In the environments of `approval` a person approves the release first.
     """
 
+    strategy: Strategy = "canary"
     steps: tuple[Annotated[int, Field(gt=0, le=100)], ...] = (2, 25, 75, 100)
     shadow_share: Share = 1.0
+    replay_requests: int = Field(default=0, ge=0, le=10_000)
+    count_mirrored: bool = False
     bake: Duration = timedelta(minutes=10)
     patience: Duration = timedelta(hours=2)
     minimum_requests: int = Field(default=200, ge=1)
+    fewest_requests: int = Field(default=20, ge=1)
+    false_alarm_rate: float = Field(default=0.01, gt=0, lt=0.5)
     maximum_error_rate: Share = 0.01
+    maximum_failure_ratio: float = Field(default=1.25, ge=1)
     maximum_latency_ratio: float = Field(default=2.0, gt=1)
     maximum_prediction_shift: Share = 0.25
+    maximum_distribution_shift: Share = 0.1
+    advisory: tuple[RolloutMetric, ...] = ("prediction_distribution",)
     approval: tuple[Environment, ...] = ("uat", "prod")
 
     @model_validator(mode="after")
@@ -41,6 +76,9 @@ class Rollout(Declaration):
             raise ValueError(
                 f"patience {self.patience} must be above bake {self.bake}, or every step would time out"
             )
-        if not self.shadow_share:
-            raise ValueError("shadow_share: without requests the shadow step would never be judged")
+        if not self.shadow_share and (self.replay_requests or self.count_mirrored):
+            raise ValueError(
+                "shadow_share is 0, so that there is no shadow step: `replay_requests` and `count_mirrored` "
+                "need one"
+            )
         return self

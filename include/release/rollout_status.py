@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from sqlalchemy import func, select
 
 from include.database.tables import live_state
 from include.release import analysis, rollout
+from include.release.analysis.observations import StepWindow, canary_start
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from sqlalchemy import Connection, Engine
 
     from include.declarations import UseCase
@@ -25,19 +25,19 @@ class RolloutStatus:
     What the controller reported of one version.
 
     `live` is True if the controller runs the desired state, `reason` says why not, and `address` is host and
-    port of the version's model server.
+    port of the version's model server. It has been live without a break since `live_since`.
     """
 
     live: bool
     reason: str
     address: str | None
+    live_since: datetime | None = field(default=None, compare=False)
 
 
 def database_time(engine: Engine) -> datetime:
     """Return the time of the database's clock, which also stamps the inference log and the ledger."""
     with engine.connect() as connection:
-        moment: datetime = connection.execute(select(func.clock_timestamp())).scalar_one()
-    return moment
+        return _now(connection)
 
 
 def read_rollout_status(connection: Connection, use_case: str, version: int) -> RolloutStatus:
@@ -49,13 +49,46 @@ def read_rollout_status(connection: Connection, use_case: str, version: int) -> 
         return RolloutStatus(False, reason, None)
     server = row["detail"].get("servers", {}).get(str(version), {})
     reason = str(server.get("reason") or row["detail"].get("reason") or "")
-    return RolloutStatus(bool(row["ready"]), reason, server.get("address"))
+    live = bool(row["ready"])
+    reported = row["detail"].get("live_since")
+    live_since = datetime.fromisoformat(reported) if reported else row["reported_at"]
+    return RolloutStatus(live, reason, server.get("address"), live_since if live else None)
+
+
+def seconds_since(connection: Connection, moment: datetime) -> float:
+    """Return how many seconds ago a moment was, by the clock of the database."""
+    return (_now(connection) - moment).total_seconds()
 
 
 def analyse_stage(
     connection: Connection, use_case: UseCase, version: int, *, since: datetime, stage: RolloutStage
 ) -> Analysis:
     """Compare the challenger `version` with the champion by the requests logged from `since` on."""
-    champion = rollout.read_state(connection, use_case.name).champion
-    observation = analysis.observe(connection, use_case, champion, version, since=since)
+    state = rollout.read_state(connection, use_case.name)
+    window = _window_of(connection, use_case, state, (version, since, stage))
+    observation = analysis.observe(connection, use_case, state.champion, version, window=window)
     return analysis.analyse(observation, use_case.rollout, stage=stage)
+
+
+def _window_of(
+    connection: Connection,
+    use_case: UseCase,
+    state: rollout.ReleaseState,
+    step: tuple[int, datetime, RolloutStage],
+) -> StepWindow:
+    version, since, stage = step
+    seconds = seconds_since(connection, since)
+    if stage == "shadow":
+        return StepWindow(since, since, ("shadow",), seconds, state.shadow_share)
+    origin = min(canary_start(connection, use_case.name, version) or since, since)
+    share = state.weight / rollout.FULL_WEIGHT
+    if not use_case.rollout.count_mirrored:
+        return StepWindow(since, origin, ("challenger",), seconds, share)
+    return StepWindow(
+        since, origin, ("challenger", "shadow"), seconds, share + (1 - share) * state.shadow_share
+    )
+
+
+def _now(connection: Connection) -> datetime:
+    moment: datetime = connection.execute(select(func.clock_timestamp())).scalar_one()
+    return moment

@@ -8,8 +8,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import create_engine, func
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import and_, case, cast, create_engine, func
+from sqlalchemy.dialects.postgresql import JSONB, array, insert
 from sqlalchemy.exc import DBAPIError
 
 from include.database.locks import try_lock_session
@@ -18,6 +18,7 @@ from include.release.rollout import read_all_states
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
+    from sqlalchemy.dialects.postgresql import Insert
 
     from include.release.rollout import ReleaseState
 
@@ -32,6 +33,7 @@ CONNECTION_OPTIONS = (
     "-c statement_timeout=5000 "
     "-c tcp_keepalives_idle=5 -c tcp_keepalives_interval=2 -c tcp_keepalives_count=3"
 )
+LIVE_SINCE = array(["live_since"])
 _log = logging.getLogger(__name__)
 
 
@@ -126,6 +128,26 @@ class StateStore:
                 "detail": report.detail,
                 "reported_at": func.clock_timestamp(),
             }
-            statement = insert(live_state).values(use_case=use_case, **values)
-            connection.execute(statement.on_conflict_do_update(index_elements=["use_case"], set_=values))
+            connection.execute(_upsert_live_state(use_case, values))
             self._written[use_case] = (report, now)
+
+
+def _upsert_live_state(use_case: str, values: dict[str, Any]) -> Insert:
+    """Return the statement that writes a live state, and in `live_since` since when it is live."""
+    now = func.to_jsonb(func.clock_timestamp())
+    statement = insert(live_state).values(
+        use_case=use_case,
+        **values | {"detail": func.jsonb_set(cast(values["detail"], JSONB), LIVE_SINCE, now)},
+    )
+    detail = statement.excluded.detail
+    is_still_live = and_(
+        live_state.c.ready,
+        statement.excluded.ready,
+        live_state.c.generation == statement.excluded.generation,
+        live_state.c.detail.has_key("live_since"),
+    )
+    retained = func.jsonb_set(detail, LIVE_SINCE, live_state.c.detail["live_since"])
+    changes = {name: statement.excluded[name] for name in values}
+    return statement.on_conflict_do_update(
+        index_elements=["use_case"], set_=changes | {"detail": case((is_still_live, retained), else_=detail)}
+    )

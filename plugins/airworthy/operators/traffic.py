@@ -82,13 +82,15 @@ class ShiftTrafficOperator(ReleaseOperator):
         if event is None:
             policy = catalog().use_cases[self.use_case].rollout
             self.log.info(
-                "%s version %d, %s: waits until both models have answered %d requests, at least %s and "
-                "at most %s: minimum_requests, bake and patience of `rollout` in the use case.",
+                "%s version %d, %s: waits until the challenger has answered what it can be sent in %s, "
+                "between %d and %d requests, at most %s: bake, fewest_requests, minimum_requests and patience of "
+                "`rollout` in the use case.",
                 self.use_case,
                 lease.version,
                 self.task_id,
-                policy.minimum_requests,
                 policy.bake,
+                min(policy.fewest_requests, policy.minimum_requests),
+                policy.minimum_requests,
                 policy.patience,
             )
             self.defer(trigger=trigger, method_name="analyse_step", kwargs={"since": since})
@@ -118,10 +120,12 @@ class ShiftTrafficOperator(ReleaseOperator):
             analysis.reason,
             analysis.figures,
         )
-        if not event["live"] or analysis.outcome != "promote":
-            reason = analysis.reason if event["live"] else event["reason"]
+        # The evidence at the trigger's look counts, which a moment later may be a little less.
+        outcome = event.get("outcome", analysis.outcome)
+        reason = event.get("finding", analysis.reason) if event["live"] else event["reason"]
+        if not event["live"] or outcome != "promote":
             raise RolloutFailed(
-                f"{self.use_case} version {version} at {self.task_id}: {analysis.outcome}: {reason}. "
+                f"{self.use_case} version {version} at {self.task_id}: {outcome}: {reason}. "
                 "The task `restore` gives all traffic back to the champion."
             )
         return analysis.figures

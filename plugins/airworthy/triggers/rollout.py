@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -27,6 +26,8 @@ if TYPE_CHECKING:
 POLL_INTERVAL_S = 0.5
 # Used while a worker waits for the result.
 BUSY_POLL_INTERVAL_S = 0.05
+# The task's log says so often what a step still needs.
+LOG_INTERVAL_S = 10.0
 # A declaration that is invalid for longer is not just being written.
 INVALID_TIMEOUT_S = 60.0
 
@@ -38,13 +39,26 @@ class Limits(NamedTuple):
     bake: float
 
 
+class Reading(NamedTuple):
+    """Status and analysis of a step, and the seconds since its start and since it has been live."""
+
+    status: RolloutStatus
+    outcome: AnalysisOutcome
+    finding: str
+    waited_s: float
+    baked_s: float
+
+
 class RolloutTrigger(BaseTrigger):
     """
     Fire once the desired state is live, the bake time is over, and the analysis of `stage` has an outcome.
 
     The trigger fires at once if the analysis says `roll_back`, and after its timeout in any case. The event
-    is the rollout status as a dictionary: `live`, `reason`, `address`. Bake time, patience and limits of a
+    is the rollout status as a dictionary: `live`, `reason`, `address`; with a stage also `outcome`, which is
+    `inconclusive` after a timeout, and `finding`, the analysis in words. Bake time, patience and limits of a
     stage are those of the present declaration, so that a changed rollout is seen while the trigger waits.
+    Both are measured by the database's clock from `since` and from when the state became live, so that a
+    restart of the triggerer changes neither.
 
     :param use_case: a declared use case
     :param version: version whose model server is awaited
@@ -84,8 +98,8 @@ class RolloutTrigger(BaseTrigger):
 
         engine = connect(url_of(await BaseHook.aget_connection(self.airworthy_conn_id)))
         try:
-            status, _ = await self._poll(engine, refresh_catalog, POLL_INTERVAL_S)
-            yield TriggerEvent(asdict(status))
+            event, _ = await self._poll(engine, refresh_catalog, POLL_INTERVAL_S)
+            yield TriggerEvent(event)
         finally:
             engine.dispose()
 
@@ -101,27 +115,41 @@ class RolloutTrigger(BaseTrigger):
         if self._limits(self._find_use_case(catalog)).bake > seconds:
             return None
         poll = self._poll(engine, catalog, BUSY_POLL_INTERVAL_S, at_most=seconds)
-        status, settled = asyncio.run(poll)
-        return asdict(status) if settled else None
+        event, settled = asyncio.run(poll)
+        return event if settled else None
 
     async def _poll(
         self, engine: Engine, read_catalog: ReadCatalog, interval: float, *, at_most: float = math.inf
-    ) -> tuple[RolloutStatus, bool]:
-        """Return the status, with True once the step is settled or False after the timeout or `at_most` s."""
+    ) -> tuple[dict[str, Any], bool]:
+        """Return the event, with True once the step is settled or False after the timeout or `at_most` s."""
         started = time.monotonic()
-        live_since = None
         use_case: UseCase | None = None
+        last_log = -math.inf
         while True:
             use_case = self._find_use_case(read_catalog) or use_case
             limits = self._limits(use_case)
-            status, outcome = await asyncio.to_thread(self._read_status, engine, use_case)
-            moment = time.monotonic()
-            live_since = (live_since or moment) if status.live else None
-            baked = live_since is not None and moment - live_since >= limits.bake
-            settled = outcome == "roll_back" or (baked and outcome == "promote")
-            if settled or moment - started > min(limits.timeout, at_most):
-                return status, settled
+            reading = await asyncio.to_thread(self._read_status, engine, use_case)
+            # A triggerer that was away finds a step that is settled, whatever the clock says.
+            settled = reading.outcome == "roll_back" or (
+                reading.baked_s >= limits.bake and reading.outcome == "promote"
+            )
+            waited = reading.waited_s if self.stage else time.monotonic() - started
+            if settled or waited > limits.timeout or time.monotonic() - started > at_most:
+                return self._event(reading, settled=settled), settled
+            if self.stage and at_most == math.inf and time.monotonic() - last_log >= LOG_INTERVAL_S:
+                last_log = time.monotonic()
+                self.log.info("%s version %d waits: %s", self.use_case, self.version, reading.finding)
             await asyncio.sleep(interval)
+
+    def _event(self, reading: Reading, *, settled: bool) -> dict[str, Any]:
+        status = reading.status
+        event: dict[str, Any] = {"live": status.live, "reason": status.reason, "address": status.address}
+        if self.stage is None:
+            return event
+        finding = reading.finding
+        if reading.outcome == "promote" and not settled:
+            finding = f"the challenger was not live for its bake time: {reading.baked_s:.0f} s ({finding})"
+        return event | {"outcome": reading.outcome if settled else "inconclusive", "finding": finding}
 
     def _find_use_case(self, read_catalog: ReadCatalog) -> UseCase | None:
         """Return the declaration; None if no stage needs it, or while its file is invalid."""
@@ -133,17 +161,21 @@ class RolloutTrigger(BaseTrigger):
         policy = use_case.rollout
         return Limits(policy.patience.total_seconds(), policy.bake.total_seconds())
 
-    def _read_status(self, engine: Engine, use_case: UseCase | None) -> tuple[RolloutStatus, AnalysisOutcome]:
-        from include.release.rollout_status import analyse_stage, read_rollout_status
+    def _read_status(self, engine: Engine, use_case: UseCase | None) -> Reading:
+        from include.release.rollout_status import analyse_stage, read_rollout_status, seconds_since
 
         with engine.connect() as connection:
             status = read_rollout_status(connection, self.use_case, self.version)
-            if not status.live:
-                return status, "inconclusive"
-            if self.stage is None:
-                return status, "promote"
-            if use_case is None:
-                return status, "inconclusive"
             since = datetime.fromisoformat(self.since)
+            waited_s = seconds_since(connection, since)
+            baked_s = (
+                min(waited_s, seconds_since(connection, status.live_since)) if status.live_since else 0.0
+            )
+            if not status.live:
+                return Reading(status, "inconclusive", status.reason, waited_s, 0.0)
+            if self.stage is None:
+                return Reading(status, "promote", "", waited_s, baked_s)
+            if use_case is None:
+                return Reading(status, "inconclusive", "its declaration is invalid", waited_s, baked_s)
             analysis = analyse_stage(connection, use_case, self.version, since=since, stage=self.stage)
-        return status, analysis.outcome
+        return Reading(status, analysis.outcome, analysis.reason, waited_s, baked_s)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from sqlalchemy import select
 
@@ -44,6 +46,26 @@ def test_live_states_are_written(make_store, database, wait_for) -> None:
             return [tuple(row) for row in rows]
 
     wait_for(lambda: read() == [(3, True)])
+
+
+def test_live_since_stays_until_a_break_or_a_generation(make_store, database, wait_for) -> None:
+    store = make_store()
+
+    def live_since(generation: int, number: int, *, ready: bool = True) -> str:
+        store.report("delay", LiveState(generation, ready=ready, detail={"number": number}))
+        wait_for(lambda: read().get("number") == number)
+        return read()["live_since"]
+
+    def read() -> dict[str, Any]:
+        with database.connect() as connection:
+            return connection.scalar(select(live_state.c.detail)) or {}
+
+    first = live_since(3, 1)
+    assert live_since(3, 2) == first
+    second = live_since(4, 3)
+    assert second > first
+    live_since(4, 4, ready=False)
+    assert live_since(4, 5) > second
 
 
 def test_a_second_controller_waits_for_the_lock(make_store, wait_for) -> None:

@@ -38,7 +38,7 @@ def test_shift_moves_traffic_and_waits_in_the_triggerer(champion, database, leas
 
 def test_wait_for_requests_says_for_how_many(champion, lease, second, capfd):
     deferred(shift(champion, lease, percent=25), second)
-    assert f"both models have answered {champion.rollout.minimum_requests} requests" in capfd.readouterr().out
+    assert f"{champion.rollout.minimum_requests} requests, at most 0:01:00" in capfd.readouterr().out
 
 
 def test_shadow_gets_copies_and_no_traffic(champion, database, lease, second):
@@ -100,6 +100,14 @@ def test_challenger_that_fails_at_once_is_not_deferred(champion, lease, second, 
     callers(500)
     with pytest.raises(RolloutFailed, match="roll_back: 30 of 30 requests failed"):
         shift(champion, lease, percent=25).execute(second)
+
+
+def test_challenger_that_did_not_bake_fails_the_step(champion, lease, second, since, serve):
+    serve(champion.name, 1, "champion")
+    serve(champion.name, 2, "challenger")
+    event = LIVE | {"outcome": "inconclusive", "finding": "the challenger was not live for its bake time"}
+    with pytest.raises(RolloutFailed, match="inconclusive: the challenger was not live for its bake time"):
+        analyse(champion, lease, second, since, event)
 
 
 @pytest.fixture

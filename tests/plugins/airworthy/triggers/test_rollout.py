@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
 from airworthy.triggers import rollout as rollout_trigger
 from airworthy.triggers.rollout import RolloutTrigger
+from include.database.tables import live_state
 from include.release import rollout, rollout_status
 from tests.plugins.airworthy.triggers.firing import fired, later
 
@@ -138,3 +139,41 @@ def test_undeclared_use_case_ends_the_wait_with_the_status(watch, follow, use_ca
     trigger = watch(stage="canary")
     trigger.use_case = "unheard_of"
     assert fired(trigger)["live"] is False
+
+
+def test_bake_that_timed_out_is_no_pass(watch, follow, serve, use_case, redeclare):
+    redeclare(bake=1_000, patience=1_001)
+    follow(use_case.name)
+    serve(use_case.name, 1, "champion")
+    serve(use_case.name, 2, "challenger")
+    redeclare(bake=1_000, patience=0.2)
+    event = fired(watch(stage="canary"))
+    assert (event["live"], event["outcome"]) == (True, "inconclusive")
+    assert "not live for its bake time" in event["finding"]
+
+
+def test_restarted_trigger_goes_on_with_bake_and_patience(
+    watch, follow, serve, use_case, redeclare, database
+):
+    redeclare(bake=6_000, patience=60_000)
+    follow(use_case.name)
+    serve(use_case.name, 1, "champion")
+    serve(use_case.name, 2, "challenger")
+    trigger = watch(stage="canary")
+    an_hour_ago = datetime.fromisoformat(trigger.since) - timedelta(hours=2)
+    trigger.since = an_hour_ago.isoformat()
+    with database.begin() as connection:
+        connection.execute(
+            live_state.update().values(detail={"servers": {}, "live_since": an_hour_ago.isoformat()})
+        )
+    assert fired(trigger)["outcome"] == "promote"
+
+
+def test_wait_is_logged_with_what_is_missing(watch, follow, serve, use_case, redeclare, capfd):
+    redeclare(patience=0.4)
+    follow(use_case.name)
+    serve(use_case.name, 1, "champion")
+    serve(use_case.name, 2, "challenger", rows=[{}] * 13)
+    event = fired(watch(stage="canary"))
+    assert event["finding"].startswith("13 of the 20 requests that the analysis needs")
+    assert "waits: 13 of the 20 requests" in capfd.readouterr().out

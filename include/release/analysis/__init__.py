@@ -1,0 +1,23 @@
+"""Analysis of a rollout step: does the challenger do worse than the champion, by sequential tests."""
+
+from __future__ import annotations
+
+from include.release.analysis.outcomes import Analysis, AnalysisOutcome, analyse
+from include.release.analysis.observations import (
+    Observation,
+    RequestCounts,
+    RolloutStage,
+    StepWindow,
+    observe,
+)
+
+__all__ = [
+    "Analysis",
+    "AnalysisOutcome",
+    "Observation",
+    "RequestCounts",
+    "RolloutStage",
+    "StepWindow",
+    "analyse",
+    "observe",
+]

@@ -1,0 +1,297 @@
+"""What champion and challenger answered in a rollout step, read from the inference log."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from sqlalchemy import func, select
+
+from include.database.tables import ledger
+from include.release.analysis import queries
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from numpy.typing import NDArray
+    from sqlalchemy import Connection
+
+    from include.declarations import UseCase
+
+RolloutStage = Literal["shadow", "canary"]
+
+MAX_PAIRS = 5_000
+# Of each version, so many predictions are compared: the first ones of the step.
+MAX_PREDICTIONS = 5_000
+# Earlier predictions of the champion, whose deciles are compared.
+MAX_EARLIER_PREDICTIONS = 1_000
+MIN_EARLIER_PREDICTIONS = 20
+# Requests of the same time and size are compared with each other.
+STRATUM_S = 30.0
+# Requests with 1, at most 10, at most 100 and more rows.
+N_SIZES = 4
+# Upper edges of the latency's classes, from 0.1 ms to more than 100 s.
+LATENCY_EDGES = 0.1 * 1.05 ** np.arange(284)
+
+
+@dataclass(frozen=True, slots=True)
+class RequestCounts:
+    """
+    Requests of one version in a time window.
+
+    `errors` are requests with a status outside 2xx and 4xx, or whose answer has no numbers; `refused` those
+    with a status 4xx. `p50` and `p99` are latency percentiles in ms of the requests with a status 2xx.
+    """
+
+    requests: int = 0
+    errors: int = 0
+    refused: int = 0
+    p50: float | None = None
+    p99: float | None = None
+
+    @property
+    def answered(self) -> int:
+        """Requests with an answer that can be used."""
+        return self.requests - self.errors - self.refused
+
+
+def _no_latencies() -> NDArray[np.float64]:
+    return np.zeros((N_SIZES, len(LATENCY_EDGES) + 1))
+
+
+@dataclass(frozen=True, slots=True)
+class Responses:
+    """
+    What one version answered in a time window.
+
+    `latencies` are histograms of the requests of each size (N_SIZES, K + 1). `predictions` are the first
+    ones, one per request. Of `repeat_trials` pairs of successive requests with different inputs, `repeats`
+    have the same prediction.
+    """
+
+    counts: RequestCounts = RequestCounts()
+    latencies: NDArray[np.float64] = field(default_factory=_no_latencies)
+    predictions: tuple[float, ...] = ()
+    repeats: int = 0
+    repeat_trials: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Strata:
+    """Requests, errors and refused requests of each stratum, (n,) each, for the champion and challenger."""
+
+    champion: NDArray[np.float64] = field(default_factory=lambda: np.zeros((3, 0)))
+    challenger: NDArray[np.float64] = field(default_factory=lambda: np.zeros((3, 0)))
+
+
+@dataclass(frozen=True, slots=True)
+class StepWindow:
+    """
+    What is observed: requests from `since` on, of the roles in which the challenger gets requests.
+
+    `origin` is the start of the stage, `seconds` the time since `since`, and `share` (0 to 1) the share of
+    the requests that the challenger gets.
+    """
+
+    since: datetime
+    origin: datetime
+    roles: tuple[str, ...]
+    seconds: float
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """
+    Requests of champion and challenger in one time window.
+
+    `champion` is None for the first model of a use case. `strata` are those of the whole stage.
+    `shifts` are the absolute differences of the predictions for the same requests, as shares of the
+    width of the use case's `prediction_range`; `shape_mismatches` counts the requests with predictions of
+    different length, type or number of classes. `thresholds` are values of predictions at which the
+    distributions are compared. `rate` is the number of requests per second that the challenger can expect.
+    """
+
+    champion: Responses | None
+    challenger: Responses
+    strata: Strata = Strata()
+    shifts: tuple[float, ...] = ()
+    shape_mismatches: int = 0
+    thresholds: tuple[float, ...] = ()
+    rate: float = 0.0
+
+
+def observe(
+    connection: Connection, use_case: UseCase, champion: int | None, challenger: int, *, window: StepWindow
+) -> Observation:
+    """
+    Read from the inference log what both versions did in a window.
+
+    If the champion has fewer than `fewest_requests` in the window (at 75 or 100 % for the challenger), its
+    requests since the start of the rollout are read instead. Pairs are always read since the start of the
+    rollout. A request that failed at the challenger and was answered by the champion counts for both.
+
+    Parameters
+    ----------
+    champion
+        Version of the champion, or None for the first model of the use case.
+    challenger
+        Version that is rolled out.
+    """
+    challenger_scope = {"use_case": use_case.name, "version": challenger, "roles": list(window.roles)}
+    by_challenger = _read_responses(connection, challenger_scope, window.since)
+    if champion is None:
+        rate = by_challenger.counts.requests / max(window.seconds, 1.0)
+        return Observation(None, by_challenger, rate=rate)
+    began = min(rollout_start(connection, use_case.name, challenger) or window.since, window.since)
+    scope = {"use_case": use_case.name, "version": champion, "roles": ["champion"]}
+    by_champion = _read_responses(connection, scope, window.since)
+    rate = _expected_rate(by_champion.counts, by_challenger.counts, window)
+    if by_champion.counts.requests < use_case.rollout.fewest_requests:
+        by_champion = _read_responses(connection, scope, began)
+    strata = _read_strata(connection, scope, challenger_scope, window)
+    shifts, mismatches = _read_pairs(connection, use_case, (champion, challenger), began)
+    thresholds = _read_thresholds(connection, scope, began, use_case.prediction_range)
+    return Observation(by_champion, by_challenger, strata, shifts, mismatches, thresholds, rate)
+
+
+def rollout_start(connection: Connection, use_case: str, version: int) -> datetime | None:
+    """Return when the last rollout of a version began; None if it never did."""
+    staged = select(func.max(ledger.c.at)).where(
+        ledger.c.use_case == use_case, ledger.c.version == version, ledger.c.event == "staged"
+    )
+    moment: datetime | None = connection.scalar(staged)
+    return moment
+
+
+def canary_start(connection: Connection, use_case: str, version: int) -> datetime | None:
+    """Return when the challenger of a rollout first got traffic; None if it has not."""
+    began = rollout_start(connection, use_case, version)
+    if began is None:
+        return None
+    shifted = select(func.min(ledger.c.at)).where(
+        ledger.c.use_case == use_case,
+        ledger.c.version == version,
+        ledger.c.event == "shifted",
+        ledger.c.at >= began,
+    )
+    moment: datetime | None = connection.scalar(shifted)
+    return moment
+
+
+def _expected_rate(champion: RequestCounts, challenger: RequestCounts, window: StepWindow) -> float:
+    requests = champion.requests
+    if "challenger" in window.roles:
+        requests += challenger.requests
+    return window.share * requests / max(window.seconds, 1.0)
+
+
+def _read_responses(connection: Connection, scope: dict[str, Any], since: datetime) -> Responses:
+    parameters = scope | {"since": since}
+    counts = RequestCounts(**connection.execute(queries.COUNT_REQUESTS, parameters).mappings().one())
+    latencies = _no_latencies()
+    classes = parameters | {"n_edges": len(LATENCY_EDGES)}
+    for row in connection.execute(queries.COUNT_LATENCIES, classes):
+        latencies[row.size, row.class_number] += row.requests
+    sample = connection.execute(
+        queries.READ_PREDICTIONS, parameters | {"max_predictions": MAX_PREDICTIONS}
+    ).all()
+    values = [(as_number(row.value), row.inputs) for row in sample]
+    numbers = [(value, inputs) for value, inputs in values if value is not None]
+    repeats, trials = count_repeats(numbers)
+    return Responses(counts, latencies, tuple(value for value, _ in numbers), repeats, trials)
+
+
+def as_number(prediction: Any) -> float | None:
+    """Return a prediction as a number: of class probabilities, the class with the largest one."""
+    if isinstance(prediction, list):
+        numbers = [as_number(value) for value in prediction]
+        if not numbers or any(value is None for value in numbers):
+            return None
+        return float(np.argmax(np.asarray(numbers, dtype=float)))
+    if isinstance(prediction, bool | int | float):
+        return float(prediction)
+    return None
+
+
+def count_repeats(sample: Sequence[tuple[float, str]]) -> tuple[int, int]:
+    """
+    Return how many pairs of successive requests with different inputs have the same prediction.
+
+    Each request is in one pair only, so that the pairs are independent of each other.
+
+    Parameters
+    ----------
+    sample
+        Prediction and a digest of the inputs of each request.
+
+    Returns
+    -------
+    tuple
+        Pairs with the same prediction, and all pairs.
+    """
+    repeats = 0
+    trials = 0
+    for (value, inputs), (other, other_inputs) in zip(sample[::2], sample[1::2], strict=False):
+        if inputs != other_inputs:
+            trials += 1
+            repeats += value == other
+    return repeats, trials
+
+
+def _read_strata(
+    connection: Connection, champion: dict[str, Any], challenger: dict[str, Any], window: StepWindow
+) -> Strata:
+    """Return the complete strata since `origin` in which both versions have requests."""
+    old = _count_strata(connection, champion, window)
+    new = _count_strata(connection, challenger, window)
+    both = sorted(old.keys() & new.keys())
+    if not both:
+        return Strata()
+    return Strata(
+        np.asarray([old[stratum] for stratum in both], dtype=float).T,
+        np.asarray([new[stratum] for stratum in both], dtype=float).T,
+    )
+
+
+def _count_strata(
+    connection: Connection, scope: dict[str, Any], window: StepWindow
+) -> dict[tuple[int, int], tuple[int, int, int]]:
+    parameters = scope | {"origin": window.origin, "stratum_s": STRATUM_S}
+    rows = connection.execute(queries.COUNT_STRATA, parameters)
+    return {(row.stratum, row.size): (row.requests, row.errors, row.refused) for row in rows}
+
+
+def _read_pairs(
+    connection: Connection, use_case: UseCase, versions: tuple[int, int], since: datetime
+) -> tuple[tuple[float, ...], int]:
+    champion, challenger = versions
+    parameters = {
+        "use_case": use_case.name,
+        "champion": champion,
+        "challenger": challenger,
+        "since": since,
+        "max_pairs": MAX_PAIRS,
+    }
+    pairs = connection.execute(queries.COMPARE_PAIRS, parameters).all()
+    low, high = use_case.prediction_range
+    shifts = tuple(
+        min(pair.shift / (high - low), 1.0) for pair in pairs if pair.comparable and pair.shift is not None
+    )
+    return shifts, sum(not pair.comparable for pair in pairs)
+
+
+def _read_thresholds(
+    connection: Connection, scope: dict[str, Any], before: datetime, prediction_range: tuple[float, float]
+) -> tuple[float, ...]:
+    """Return the deciles of the champion's predictions before the rollout, else nine values of the range."""
+    parameters = scope | {"before": before, "max_predictions": MAX_EARLIER_PREDICTIONS}
+    rows = connection.execute(queries.READ_EARLIER_PREDICTIONS, parameters).scalars()
+    values = [value for value in map(as_number, rows) if value is not None]
+    levels = np.arange(1, 10) / 10
+    if len(values) < MIN_EARLIER_PREDICTIONS:
+        low, high = prediction_range
+        return tuple((low + levels * (high - low)).tolist())
+    return tuple(np.unique(np.quantile(values, levels, method="lower")).tolist())
