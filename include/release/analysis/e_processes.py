@@ -30,7 +30,7 @@ MIN_LIMIT = 1e-4
 # Alternatives to an odds ratio, as factors of the largest one that is allowed.
 ODDS_RATIOS = np.array([1.25, 1.6, 2.0, 3.0, 6.0, 20.0, 100.0])
 # Terms of a sum that are farther from the largest one, in standard deviations, are left out.
-N_SPREADS = 10
+N_SPREADS = 8
 
 
 def log_e_rate_above(hits: ArrayLike, trials: ArrayLike, limit: float) -> Array:
@@ -53,8 +53,7 @@ def log_e_rate_above(hits: ArrayLike, trials: ArrayLike, limit: float) -> Array:
     misses = np.asarray(trials, dtype=float) - n_hits
     bets = BETS / max(limit, MIN_LIMIT)
     evidence = [n_hits * np.log1p(bet * (1 - limit)) + misses * np.log1p(-bet * limit) for bet in bets]
-    result: Array = np.logaddexp.reduce(np.stack(evidence), axis=0) - np.log(len(bets))
-    return result
+    return _log_mean_exp(np.stack(evidence))
 
 
 def log_e_rate_increased(
@@ -121,6 +120,12 @@ def log_e_odds_increased(champion: Counts, challenger: Counts, *, ratio: float) 
     array
         Natural logarithms with the other axes' shape.
     """
+    evidence = log_odds_evidence(champion, challenger, ratio=ratio).sum(axis=-1)
+    return _log_mean_exp(evidence)
+
+
+def log_odds_evidence(champion: Counts, challenger: Counts, *, ratio: float) -> Array:
+    """Return the logarithm of each alternative's (first axis) likelihood ratio in each stratum (last axis)."""
     hits, trials = (np.asarray(values, dtype=float) for values in champion)
     new_hits, new_trials = (np.asarray(values, dtype=float) for values in challenger)
     strata = (hits + new_hits, trials, new_trials)
@@ -128,10 +133,8 @@ def log_e_odds_increased(champion: Counts, challenger: Counts, *, ratio: float) 
     evidence = []
     for factor in np.log(ODDS_RATIOS):
         at_alternative = _log_hypergeometric_sum(*strata, np.log(ratio) + factor)
-        evidence.append((new_hits * factor + at_limit - at_alternative).sum(axis=-1))
-    result: Array = np.logaddexp.reduce(np.stack(evidence), axis=0) - np.log(len(evidence))
-    return result
-
+        evidence.append(new_hits * factor + at_limit - at_alternative)
+    return np.stack(evidence)
 
 def log_e_quantile_increased(
     champion: ArrayLike, challenger: ArrayLike, allowed: NDArray[np.intp], *, level: float
@@ -200,8 +203,7 @@ def log_e_mean_above(values: ArrayLike, limit: float) -> Array:
     margin = sample - limit
     bets = BETS / max(limit, MIN_LIMIT)
     wealth = [np.log1p(bet * margin).sum(axis=-1) for bet in bets]
-    result: Array = np.logaddexp.reduce(np.stack(wealth), axis=0) - np.log(len(bets))
-    return result
+    return _log_mean_exp(np.stack(wealth))
 
 
 def _log_hypergeometric_sum(hits: Array, trials: Array, new_trials: Array, log_ratio: float) -> Array:
@@ -226,8 +228,10 @@ def _log_hypergeometric_sum(hits: Array, trials: Array, new_trials: Array, log_r
     # Looking factorials up is several times faster than computing them.
     factorials = _log_factorials(int(max(trials.max(initial=0), new_trials.max(initial=0))))
     log_terms = new_cell * log_ratio - sum(factorials[cell.astype(np.intp)] for cell in cells)
-    sums = np.logaddexp.reduce(np.where(inside, log_terms, -np.inf), axis=-1)
-    result: Array = sums + factorials[trials.astype(np.intp)] + factorials[new_trials.astype(np.intp)]
+    # The term of the mode is the largest.
+    largest = log_terms[..., width]
+    sums = np.where(inside, np.exp(log_terms - largest[..., None]), 0.0).sum(axis=-1)
+    result: Array = largest + np.log(sums) + factorials[trials.astype(np.intp)] + factorials[new_trials.astype(np.intp)]
     return result
 
 
@@ -235,6 +239,13 @@ def _log_factorials(largest: int) -> Array:
     """Return the logarithms of 0! to `largest`!."""
     logarithms = np.log(np.maximum(np.arange(largest + 1), 1))
     result: Array = np.cumsum(logarithms)
+    return result
+
+
+def _log_mean_exp(values: Array) -> Array:
+    """Return the logarithm of the mean of the exponentials over the first axis."""
+    largest = values.max(axis=0)
+    result: Array = largest + np.log(np.exp(values - largest).mean(axis=0))
     return result
 
 
