@@ -1,17 +1,18 @@
 """
 ### Deployment
 
-Roll out a certified candidate: staging, shadow, approval, canary steps, promotion. The task `restore` always
-runs at the end: unless the candidate was promoted, it gives all traffic to the champion and removes the
-candidate. To abort a rollout, mark the run as failed.
+Roll out a certified candidate: staging, shadow, approval, the steps of its strategy, promotion. The task
+`restore` always runs at the end: unless the candidate was promoted, it gives all traffic to the champion and
+removes the candidate. To abort a rollout, mark the run as failed.
 
 **If a task fails:**
 
 - `begin`: the certificate does not match the model, or another rollout is in progress. The message names it.
 - `stage`: the candidate's server did not start, or its predictions differ from the evaluation. Callers are
   not affected. See the server's log.
-- `shadow`, `canary_…`: the candidate was worse than the champion, or had too little traffic to decide. The
-  message has the figures. The champion has all traffic again, so nothing is urgent.
+- `shadow`, `canary_…`, `switch`: the candidate was worse than the champion. The message has the figures. The
+  champion has all traffic again, so nothing is urgent. A task that waits for input is undecided: a person
+  says under *Required Actions* whether it goes on.
 - `approve`: a person rejected the release, or the requester tried to approve it. The ledger has the reason.
 - `promote`: the promotion is recorded, but the gateway does not serve it. Check that the controller runs,
   then clear the task.
@@ -20,6 +21,7 @@ candidate. To abort a rollout, mark the run as failed.
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Param, chain, dag
@@ -32,6 +34,7 @@ from airworthy.operators.rollout import BeginRolloutOperator, RestoreChampionOpe
 from airworthy.operators.staging import StageModelOperator
 from airworthy.operators.traffic import ShiftTrafficOperator
 from include.catalog import catalog
+from include.release.strategies import strategy_of
 
 if TYPE_CHECKING:
     from airflow.sdk import DAG
@@ -60,15 +63,17 @@ def deployment_dag(use_case: UseCase) -> DAG:
         begin.is_setup = True
         common: dict[str, Any] = {"use_case": use_case.name, "lease": begin.output}
         stage = StageModelOperator(task_id="stage", **common)
-        shadow = ShiftTrafficOperator(task_id="shadow", shadow_share=use_case.rollout.shadow_share, **common)
+        strategy = strategy_of(use_case.rollout)
+        shadow = [
+            ShiftTrafficOperator(**asdict(step), **common) for step in strategy.shadow(use_case.rollout)
+        ]
         approve = ReleaseApprovalOperator(task_id="approve", **common)
-        canary = [
-            ShiftTrafficOperator(task_id=f"canary_{percent}", percent=percent, **common)
-            for percent in use_case.rollout.steps
+        exposed = [
+            ShiftTrafficOperator(**asdict(step), **common) for step in strategy.exposed(use_case.rollout)
         ]
         promote = PromoteModelOperator(task_id="promote", **common)
         restore = RestoreChampionOperator(task_id="restore", **common)
-        chain(begin, stage, shadow, approve, *canary, promote, restore.as_teardown(setups=begin))
+        chain(begin, stage, *shadow, approve, *exposed, promote, restore.as_teardown(setups=begin))
 
     version = Param(None, type=["null", "integer"], minimum=1, description="Version to deploy")
     return with_params(deployment(), {"version": version})

@@ -31,8 +31,7 @@ class Rollout(Declaration):
 
     `steps` are the shares in percent; `shadow_share` is the share (0 to 1) of the champion's requests that
     the challenger answers in the shadow step, unseen by callers; 0 leaves the step out. With
-    `replay_requests`, that many logged requests of the champion are sent to the challenger in the shadow step
-    as well; with `count_mirrored`, copies of requests also count in the steps after it.
+    `count_mirrored`, copies are sent in the steps after it too, and count as requests of the challenger.
 
     Each step lasts at least `bake` and is judged once the challenger has answered what the step can see in
     its bake time at the observed rate of requests: at least `fewest_requests`, at most `minimum_requests`. If
@@ -53,7 +52,6 @@ class Rollout(Declaration):
     strategy: Strategy = "canary"
     steps: tuple[Annotated[int, Field(gt=0, le=100)], ...] = (2, 25, 75, 100)
     shadow_share: Share = 1.0
-    replay_requests: int = Field(default=0, ge=0, le=10_000)
     count_mirrored: bool = False
     bake: Duration = timedelta(minutes=10)
     patience: Duration = timedelta(hours=2)
@@ -76,9 +74,6 @@ class Rollout(Declaration):
             raise ValueError(
                 f"patience {self.patience} must be above bake {self.bake}, or every step would time out"
             )
-        if not self.shadow_share and (self.replay_requests or self.count_mirrored):
-            raise ValueError(
-                "shadow_share is 0, so that there is no shadow step: `replay_requests` and `count_mirrored` "
-                "need one"
-            )
+        if not self.shadow_share and self.count_mirrored:
+            raise ValueError("count_mirrored: shadow_share is 0, so that there are no copies to count")
         return self

@@ -81,21 +81,24 @@ def is_live(connection: Connection, use_case: str) -> bool:
     return bool(connection.scalar(query))
 
 
-def begin(engine: Engine, use_case: str, version: int, *, owner: str, actor: str) -> Lease:
+def begin(
+    engine: Engine, use_case: str, version: int, *, owner: str, actor: str, expected: int | None = None
+) -> Lease:
     """
     Make `version` the challenger and return a lease on the use case; older leases become invalid.
 
-    If the same `owner` (DAG run) begins again with the same version, the challenger keeps its traffic.
+    If the same `owner` (DAG run) begins again with the same version, the challenger keeps its traffic. With
+    `expected`, only that version may be the champion.
 
     Raises
     ------
     ReleaseError
-        If another owner's rollout is in progress, `version` is already the champion, or the use case is
-        retired.
+        If another owner's rollout is in progress, the champion is not the expected one or is `version`
+        itself, or the use case is retired.
     """
     with engine.begin() as connection:
         connection.execute(insert(desired_state).values(use_case=use_case).on_conflict_do_nothing())
-        state = _lock_state(connection, use_case)
+        state = lock_state(connection, use_case)
         if state.retired:
             raise ReleaseError(
                 f"{use_case} is retired: no version of it is rolled out. If it shall serve again, run "
@@ -105,16 +108,22 @@ def begin(engine: Engine, use_case: str, version: int, *, owner: str, actor: str
             raise ReleaseError(
                 f"{use_case} version {version} is the champion already; there is nothing to roll out."
             )
+        if expected is not None and state.champion != expected:
+            raise ReleaseError(
+                f"{use_case} version {version} was compared with version {expected}, and version "
+                f"{state.champion} is the champion now. Run {use_case}_training, which compares with it."
+            )
         if state.challenger is not None and state.owner != owner:
             raise ReleaseError(
                 f"{use_case} version {state.challenger} is being rolled out by {state.owner}. "
-                "Wait until that run ends, or clear its task `restore` to end the rollout."
+                "Wait until that run ends, or clear its task `restore` to end the rollout. If the run is "
+                f"gone, use `airworthy release unlock {use_case} --reason …`."
             )
         changes: dict[str, Any] = {"epoch": state.epoch + 1, "owner": owner}
         if state.challenger != version:
             changes |= {"challenger": version, "weight": 0, "shadow_share": 0.0}
             changes["generation"] = state.generation + 1
-        _update_state(connection, use_case, changes)
+        update_state(connection, use_case, changes)
         key = f"begin/{use_case}/{owner}/{version}"
         append(connection, Entry(use_case, "staged", actor, "rollout begins", version, dedup_key=key))
         return Lease(use_case, version, state.epoch + 1, actor)
@@ -146,16 +155,20 @@ def shift(
             return state
         if (state.weight, state.shadow_share) != (weight, shadow_share):
             split = {"weight": weight, "shadow_share": shadow_share}
-            _update_state(connection, lease.use_case, split | {"generation": state.generation + 1})
+            update_state(connection, lease.use_case, split | {"generation": state.generation + 1})
         event: Any = "shadowed" if weight == 0 and shadow_share else "shifted"
         evidence = {"weight": weight, "shadow_share": shadow_share}
         append(connection, Entry(lease.use_case, event, lease.actor, reason, lease.version, evidence, key))
         return read_state(connection, lease.use_case)
 
 
-def promote(engine: Engine, lease: Lease, *, reason: str, evidence: dict[str, Any]) -> ReleaseState:
+def promote(
+    engine: Engine, lease: Lease, *, reason: str, evidence: dict[str, Any], needs_traffic: bool = True
+) -> ReleaseState:
     """
     Make the challenger the champion; if this lease has promoted it already, change nothing.
+
+    Without `needs_traffic`, for models without callers, it need not have answered requests.
 
     Raises
     ------
@@ -165,11 +178,11 @@ def promote(engine: Engine, lease: Lease, *, reason: str, evidence: dict[str, An
         If a newer attempt owns the rollout.
     """
     with engine.begin() as connection:
-        state = _lock_state(connection, lease.use_case)
+        state = lock_state(connection, lease.use_case)
         if state.champion == lease.version and state.epoch == lease.epoch:
             return state
         state = _lock_leased_state(connection, lease)
-        if state.champion is not None and state.weight != FULL_WEIGHT:
+        if needs_traffic and state.champion is not None and state.weight != FULL_WEIGHT:
             raise ReleaseError(
                 f"{lease.use_case} version {lease.version} has {state.weight / 100:g} % of the traffic. "
                 "A challenger is promoted only after it has had all of it."
@@ -179,28 +192,31 @@ def promote(engine: Engine, lease: Lease, *, reason: str, evidence: dict[str, An
             "previous": state.champion,
             "generation": state.generation + 1,
         }
-        _update_state(connection, lease.use_case, NO_CHALLENGER | changes)
+        update_state(connection, lease.use_case, NO_CHALLENGER | changes)
         key = f"promote/{lease.use_case}/{lease.version}/{lease.epoch}"
         entry = Entry(lease.use_case, "promoted", lease.actor, reason, lease.version, evidence, key)
         append(connection, entry)
         return read_state(connection, lease.use_case)
 
 
-def restore(engine: Engine, use_case: str, version: int, *, owner: str, actor: str, reason: str) -> bool:
+def restore(engine: Engine, lease: Lease, *, owner: str, actor: str, reason: str) -> bool:
     """
     Give the champion all traffic and remove the challenger.
 
     Returns
     -------
     bool
-        False, without any change, if `version` of `owner` is not the challenger.
+        False, without any change, if the version of `lease` and `owner` is not the challenger, or if a newer
+        attempt owns the rollout.
     """
+    use_case = lease.use_case
+    version = lease.version
     with engine.begin() as connection:
-        state = _lock_state(connection, use_case)
-        if state.challenger != version or state.owner != owner:
+        state = lock_state(connection, use_case)
+        if state.challenger != version or state.owner != owner or state.epoch != lease.epoch:
             return False
         changes = {"epoch": state.epoch + 1, "generation": state.generation + 1}
-        _update_state(connection, use_case, NO_CHALLENGER | changes)
+        update_state(connection, use_case, NO_CHALLENGER | changes)
         append(connection, Entry(use_case, "restored", actor, reason, version, {"weight": state.weight}))
         return True
 
@@ -217,7 +233,7 @@ def roll_back(engine: Engine, use_case: str, *, actor: str, reason: str, key: st
         If there is no previous champion.
     """
     with engine.begin() as connection:
-        state = _lock_state(connection, use_case)
+        state = lock_state(connection, use_case)
         dedup_key = f"rollback/{use_case}/{key}"
         if has(connection, dedup_key):
             return state
@@ -227,7 +243,7 @@ def roll_back(engine: Engine, use_case: str, *, actor: str, reason: str, key: st
             )
         changes = {"champion": state.previous, "previous": None}
         changes |= {"epoch": state.epoch + 1, "generation": state.generation + 1}
-        _update_state(connection, use_case, NO_CHALLENGER | changes)
+        update_state(connection, use_case, NO_CHALLENGER | changes)
         evidence = {"from": state.champion}
         entry = Entry(use_case, "rolled_back", actor, reason, state.previous, evidence, dedup_key)
         append(connection, entry)
@@ -244,12 +260,12 @@ def retire(
     """
     with engine.begin() as connection:
         connection.execute(insert(desired_state).values(use_case=use_case).on_conflict_do_nothing())
-        state = _lock_state(connection, use_case)
+        state = lock_state(connection, use_case)
         if state.retired:
             return state
         changes: dict[str, Any] = {"champion": None, "previous": None, "retired": True}
         changes |= {"epoch": state.epoch + 1, "generation": state.generation + 1}
-        _update_state(connection, use_case, NO_CHALLENGER | changes)
+        update_state(connection, use_case, NO_CHALLENGER | changes)
         roles = {"champion": state.champion, "previous": state.previous, "challenger": state.challenger}
         entry = Entry(use_case, "retired", actor, reason, state.champion, roles | dict(evidence or {}))
         append(connection, entry)
@@ -266,11 +282,11 @@ def reinstate(engine: Engine, use_case: str, *, actor: str, reason: str) -> None
         If it is not retired.
     """
     with engine.begin() as connection:
-        state = _lock_state(connection, use_case)
+        state = lock_state(connection, use_case)
         if not state.retired:
             raise ReleaseError(f"{use_case} is not retired; there is nothing to reinstate.")
         changes = {"retired": False, "epoch": state.epoch + 1, "generation": state.generation + 1}
-        _update_state(connection, use_case, changes)
+        update_state(connection, use_case, changes)
         append(connection, Entry(use_case, "reinstated", actor, reason))
 
 
@@ -278,7 +294,8 @@ def _to_state(row: Any) -> ReleaseState:
     return ReleaseState(**{name: row[name] for name in ReleaseState.__slots__})
 
 
-def _lock_state(connection: Connection, use_case: str) -> ReleaseState:
+def lock_state(connection: Connection, use_case: str) -> ReleaseState:
+    """Return the state of a use case, which no other transaction can change until this one ends."""
     query = select(desired_state).where(desired_state.c.use_case == use_case).with_for_update()
     row = connection.execute(query).mappings().first()
     return _to_state(row) if row else ReleaseState(use_case)
@@ -286,7 +303,7 @@ def _lock_state(connection: Connection, use_case: str) -> ReleaseState:
 
 def _lock_leased_state(connection: Connection, lease: Lease) -> ReleaseState:
     """Lock and return the state; raise StaleEpoch if the lease is no longer valid."""
-    state = _lock_state(connection, lease.use_case)
+    state = lock_state(connection, lease.use_case)
     if state.epoch != lease.epoch or state.challenger != lease.version:
         raise StaleEpoch(
             f"{lease.use_case}: this attempt has epoch {lease.epoch} and version {lease.version}, but the "
@@ -296,6 +313,7 @@ def _lock_leased_state(connection: Connection, lease: Lease) -> ReleaseState:
     return state
 
 
-def _update_state(connection: Connection, use_case: str, changes: dict[str, Any]) -> None:
+def update_state(connection: Connection, use_case: str, changes: dict[str, Any]) -> None:
+    """Change columns of the desired state; its row must be locked."""
     values = changes | {"updated_at": func.clock_timestamp()}
     connection.execute(update(desired_state).where(desired_state.c.use_case == use_case).values(values))

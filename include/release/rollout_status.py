@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import func, select
 
-from include.database.tables import live_state
+from include.database.tables import ledger, live_state
 from include.release import analysis, rollout
 from include.release.analysis.observations import StepWindow, canary_start
 
@@ -38,6 +38,13 @@ def database_time(engine: Engine) -> datetime:
     """Return the time of the database's clock, which also stamps the inference log and the ledger."""
     with engine.connect() as connection:
         return _now(connection)
+
+
+def step_start(engine: Engine, key: str) -> datetime | None:
+    """Return when the step with this key of the ledger began; None if it has no entry."""
+    with engine.connect() as connection:
+        moment: datetime | None = connection.scalar(select(ledger.c.at).where(ledger.c.dedup_key == key))
+    return moment
 
 
 def read_rollout_status(connection: Connection, use_case: str, version: int) -> RolloutStatus:

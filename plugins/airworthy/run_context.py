@@ -43,6 +43,13 @@ def actor(context: Context) -> str:
     return run.triggering_user_name or f"airflow:{run.dag_id}"
 
 
+def failed_tasks(context: Context) -> list[str]:
+    """Return the tasks of the run that failed themselves, in alphabetical order."""
+    run = context["dag_run"]
+    states = context["ti"].get_task_states(dag_id=run.dag_id, run_ids=[run.run_id]).get(run.run_id, {})
+    return sorted(task for task, state in states.items() if state == "failed")
+
+
 def is_backfill(context: Context) -> bool:
     """Return whether the run belongs to a backfill, which must not change the present."""
     return context["dag_run"].run_type == "backfill"

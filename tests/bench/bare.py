@@ -142,7 +142,7 @@ class Steps:
         with self.step("promote"):
             self._promote(lease)
         with self.step("restore"):
-            rollout.restore(self.engine, name, version, owner=self.run, actor=ACTOR, reason="measured")
+            rollout.restore(self.engine, lease, owner=self.run, actor=ACTOR, reason="measured")
 
     def _run_smoke_test(self, version: int) -> None:
         name = self.use_case.name
@@ -228,7 +228,10 @@ def canary(*, use_case: str, version: int, percent: int, run: str) -> dict[str, 
             key=f"{run}/{percent}",
         )
         return asdict(steps.until(version))
-    rollout.restore(steps.engine, use_case, version, owner=run, actor=ACTOR, reason="measured")
+    with steps.engine.connect() as connection:
+        epoch = rollout.read_state(connection, use_case).epoch
+    lease = rollout.Lease(use_case, version, epoch, ACTOR)
+    rollout.restore(steps.engine, lease, owner=run, actor=ACTOR, reason="measured")
     return {}
 
 

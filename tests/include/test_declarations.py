@@ -278,7 +278,7 @@ IMPOSSIBLE = {
         "name\n",
     ),
     "step longer than its patience": (lambda: Rollout(bake=60, patience=60), "must be above bake"),
-    "replay without a shadow step": (lambda: Rollout(shadow_share=0, replay_requests=9), "no shadow step"),
+    "copies that nobody sends": (lambda: Rollout(shadow_share=0, count_mirrored=True), "no copies to count"),
     "negative volume": (lambda: again(DATASET, volume=(-5, -1)), "volume: .* must be numbers of rows"),
     "volume of nothing": (lambda: again(FEATURE_VIEW, volume=(0, 0)), "volume: .* must be numbers of rows"),
     "table of the quarantine": (lambda: again(DATASET, name="a_quarantine"), "end with _quarantine"),

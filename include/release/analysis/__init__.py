@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from include.release.analysis.outcomes import Analysis, AnalysisOutcome, analyse
 from include.release.analysis.observations import (
     Observation,
     RequestCounts,
@@ -10,6 +9,7 @@ from include.release.analysis.observations import (
     StepWindow,
     observe,
 )
+from include.release.analysis.outcomes import Analysis, AnalysisOutcome, analyse
 
 __all__ = [
     "Analysis",

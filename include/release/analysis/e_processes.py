@@ -125,7 +125,7 @@ def log_e_odds_increased(champion: Counts, challenger: Counts, *, ratio: float) 
 
 
 def log_odds_evidence(champion: Counts, challenger: Counts, *, ratio: float) -> Array:
-    """Return the logarithm of each alternative's (first axis) likelihood ratio in each stratum (last axis)."""
+    """Return the log likelihood ratio of each alternative (first axis) in each stratum (last axis)."""
     hits, trials = (np.asarray(values, dtype=float) for values in champion)
     new_hits, new_trials = (np.asarray(values, dtype=float) for values in challenger)
     strata = (hits + new_hits, trials, new_trials)
@@ -135,6 +135,7 @@ def log_odds_evidence(champion: Counts, challenger: Counts, *, ratio: float) -> 
         at_alternative = _log_hypergeometric_sum(*strata, np.log(ratio) + factor)
         evidence.append(new_hits * factor + at_limit - at_alternative)
     return np.stack(evidence)
+
 
 def log_e_quantile_increased(
     champion: ArrayLike, challenger: ArrayLike, allowed: NDArray[np.intp], *, level: float
@@ -231,7 +232,9 @@ def _log_hypergeometric_sum(hits: Array, trials: Array, new_trials: Array, log_r
     # The term of the mode is the largest.
     largest = log_terms[..., width]
     sums = np.where(inside, np.exp(log_terms - largest[..., None]), 0.0).sum(axis=-1)
-    result: Array = largest + np.log(sums) + factorials[trials.astype(np.intp)] + factorials[new_trials.astype(np.intp)]
+    result: Array = (
+        largest + np.log(sums) + factorials[trials.astype(np.intp)] + factorials[new_trials.astype(np.intp)]
+    )
     return result
 
 

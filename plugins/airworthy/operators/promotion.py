@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from airworthy.operators.base import ReleaseOperator
 from airworthy.triggers.rollout import RolloutTrigger
+from include.catalog import catalog
 from include.errors import ServiceUnavailable
+from include.release.strategies import strategy_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -38,7 +40,14 @@ class PromoteModelOperator(ReleaseOperator):
         lease = self.parse_lease()
         certificate = self.verified(lease.version)
         evidence = {"certificate": certificate.model_digest, "run": certificate.run_id}
-        rollout.promote(self.engine, lease, reason="every step of the rollout passed", evidence=evidence)
+        policy = catalog().use_cases[self.use_case].rollout
+        rollout.promote(
+            self.engine,
+            lease,
+            reason="every step of the rollout passed",
+            evidence=evidence | {"strategy": policy.strategy},
+            needs_traffic=strategy_of(policy).needs_traffic,
+        )
         self.show_aliases()
         self.log.info("%s version %d is the champion; waiting for the gateway", self.use_case, lease.version)
         trigger = RolloutTrigger(

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowSkipException
 
 from airworthy import run_context
 from airworthy.operators.base import ReleaseOperator
+from airworthy.triggers.rollout import RolloutTrigger
+from include.errors import ServiceUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from airflow.sdk import Context
+
+
+# The controller usually follows within one second.
+INLINE_WAIT = 2.0  # seconds
+LIVE_TIMEOUT = timedelta(minutes=3)
 
 
 class BeginRolloutOperator(ReleaseOperator):
@@ -33,7 +41,7 @@ class BeginRolloutOperator(ReleaseOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Return the lease."""
         from include.modeling.registration.versions import require_compared
-        from include.release import rollout
+        from include.release import leases, rollout
 
         version = run_context.candidate_version(context)
         with self.engine.connect() as connection:
@@ -41,12 +49,17 @@ class BeginRolloutOperator(ReleaseOperator):
         if champion == version:
             raise AirflowSkipException(f"{self.use_case} version {version} is the champion already.")
         certificate = self.verified(version)
+        expected = None
         if not context["params"].get("version"):
             # A person who names a version decides.
             require_compared(certificate, version, champion)
+            expected = champion
         owner = run_context.dag_run_key(context)
         requester = run_context.requester(context)
-        lease = rollout.begin(self.engine, self.use_case, version, owner=owner, actor=requester)
+        leases.end_expired_rollout(self.engine, self.use_case, owner=owner, actor=requester)
+        lease = rollout.begin(
+            self.engine, self.use_case, version, owner=owner, actor=requester, expected=expected
+        )
         self.log.info("%s version %d is the challenger, without traffic yet", self.use_case, version)
         return asdict(lease)
 
@@ -67,14 +80,14 @@ class RestoreChampionOperator(ReleaseOperator):
         """Return True if there was a challenger to remove."""
         from include.release import rollout
 
-        version = self.parse_lease().version
+        lease = self.parse_lease()
+        version = lease.version
         restored = rollout.restore(
             self.engine,
-            self.use_case,
-            version,
+            lease,
             owner=run_context.dag_run_key(context),
             actor=run_context.actor(context),
-            reason="the rollout ended without a promotion",
+            reason=_describe_end(run_context.failed_tasks(context)),
         )
         if restored:
             self.show_aliases()
@@ -92,6 +105,9 @@ class RollBackOperator(ReleaseOperator):
 
         RollBackOperator(task_id="roll_back", use_case="flight_delay", reason="{{ params.reason }}")
 
+    The task succeeds when the gateway serves that version: until its server answers, the present champion
+    keeps the traffic.
+
     :param use_case: a declared use case
     :param reason: reason for the ledger (templated)
     """
@@ -104,7 +120,7 @@ class RollBackOperator(ReleaseOperator):
 
     def execute(self, context: Context) -> int | None:
         """Return the version of the champion after the rollback."""
-        from include.release import rollout
+        from include.release import rollout, rollout_status
 
         state = rollout.roll_back(
             self.engine,
@@ -114,5 +130,41 @@ class RollBackOperator(ReleaseOperator):
             key=run_context.dag_run_key(context),
         )
         self.show_aliases()
-        self.log.info("%s: version %s is the champion again", self.use_case, state.champion)
-        return state.champion
+        self.log.info(
+            "%s: version %s is the champion again; waiting for the gateway", self.use_case, state.champion
+        )
+        if state.champion is None:
+            return None
+        trigger = RolloutTrigger(
+            use_case=self.use_case,
+            version=state.champion,
+            since=rollout_status.database_time(self.engine).isoformat(),
+            airworthy_conn_id=self.airworthy_conn_id,
+            timeout=LIVE_TIMEOUT.total_seconds(),
+        )
+        event = trigger.wait_inline(self.engine, INLINE_WAIT)
+        if event is None:
+            self.defer(trigger=trigger, method_name="confirm_live", kwargs={"version": state.champion})
+        return self.confirm_live(context, event, state.champion)
+
+    def confirm_live(self, context: Context, event: dict[str, Any], version: int) -> int:
+        """
+        Return the version that is served now.
+
+        :param event: the event of the `RolloutTrigger`
+        :param version: the version that is the champion again
+        :raises ServiceUnavailable: if the gateway does not serve the version yet
+        """
+        if not event["live"]:
+            raise ServiceUnavailable(
+                f"{self.use_case}: the rollback to version {version} is recorded, but the gateway does not "
+                f"serve it: {event['reason']}. See the controller's log."
+            )
+        return version
+
+
+def _describe_end(failed: Sequence[str]) -> str:
+    """Return why a rollout ended, given the tasks that failed; a run that was aborted has none."""
+    if not failed:
+        return "the rollout was aborted"
+    return f"the rollout failed at {', '.join(failed)}"

@@ -9,6 +9,7 @@ from airworthy.operators.base import ReleaseOperator
 from airworthy.triggers.rollout import RolloutTrigger
 from include.catalog import catalog
 from include.errors import RolloutFailed
+from include.release.strategies import strategy_of
 from include.settings import settings
 
 if TYPE_CHECKING:
@@ -71,7 +72,14 @@ class StageModelOperator(ReleaseOperator):
             )
         golden = golden_of_version(self.registry, self.use_case, version, trusted=settings().trusted_keys)
         limit = timedelta(milliseconds=catalog().use_cases[self.use_case].slo.latency_p99_ms)
-        result = run_smoke_test(f"http://{event['address']}", self.use_case, golden, maximum_p99=limit)
+        strategy = strategy_of(catalog().use_cases[self.use_case].rollout)
+        result = run_smoke_test(
+            f"http://{event['address']}",
+            self.use_case,
+            golden,
+            requests=strategy.smoke_requests,
+            maximum_p99=limit,
+        )
         if not result.passed:
             raise RolloutFailed(
                 f"{self.use_case} version {version} failed its smoke test: {result.reason}. "

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
+
+from airflow.sdk.exceptions import TaskAwaitingInput
+from airflow.sdk.execution_time.hitl import upsert_hitl_detail
 
 from airworthy import run_context
 from airworthy.operators.base import ReleaseOperator
@@ -16,6 +19,11 @@ if TYPE_CHECKING:
 
 # A step without bake time is awaited for this long before the task is deferred.
 INLINE_WAIT = 2.0  # seconds
+LIVE_TIMEOUT = timedelta(minutes=3)
+GO_ON = "Go on"
+ROLL_BACK = "Roll back"
+# Actor in the ledger when the request timed out.
+NO_ANSWER = "nobody"
 NO_CHAMPION = "no champion yet: there is nothing to compare the challenger with"
 
 
@@ -24,8 +32,8 @@ class ShiftTrafficOperator(ReleaseOperator):
     Send a share of the requests to the challenger, wait for the bake time, and compare it with the champion.
 
     Bake time, minimum number of requests and limits come from the `rollout` of the use case's declaration.
-    The task waits in the triggerer. It fails if the challenger is worse or had too little traffic. Without a
-    champion, traffic is not split and the task succeeds.
+    The task waits in the triggerer. It fails if the challenger is worse, and asks a person if it is still
+    undecided after `patience`. Without a champion, traffic is not split and the task succeeds.
 
     Example::
 
@@ -36,12 +44,16 @@ class ShiftTrafficOperator(ReleaseOperator):
     :param lease: the XCom of `BeginRolloutOperator` (templated)
     :param percent: share of the requests that the challenger answers, in percent
     :param shadow_share: share of the champion's requests that are copied to the challenger, from 0 to 1
+    :param analysed: if False, the task ends when the gateway has the route, without an analysis
     """
 
-    def __init__(self, *, percent: int = 0, shadow_share: float = 0.0, **kwargs: Any) -> None:
+    def __init__(
+        self, *, percent: int = 0, shadow_share: float = 0.0, analysed: bool = True, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.percent = percent
         self.shadow_share = shadow_share
+        self.analysed = analysed
 
     @property
     def stage(self) -> Literal["shadow", "canary"]:
@@ -62,29 +74,33 @@ class ShiftTrafficOperator(ReleaseOperator):
         from include.release import rollout, rollout_status
 
         lease = self.parse_lease()
-        since = rollout_status.database_time(self.engine).isoformat()
+        key = f"{run_context.dag_run_key(context)}/{lease.epoch}/{self.task_id}"
+        began = rollout_status.database_time(self.engine)
         rollout.shift(
             self.engine,
             lease,
             weight=100 * self.percent,
             shadow_share=self.shadow_share,
             reason=f"{self.stage} at {self.percent or round(100 * self.shadow_share)} %",
-            key=f"{run_context.dag_run_key(context)}/{lease.epoch}/{self.task_id}",
+            key=key,
         )
+        # A repeated task goes on with the step that its first try began.
+        since = (rollout_status.step_start(self.engine, key) or began).isoformat()
         trigger = RolloutTrigger(
             use_case=self.use_case,
             version=lease.version,
             since=since,
             airworthy_conn_id=self.airworthy_conn_id,
-            stage=self.stage,
+            stage=self.stage if self.analysed else None,
+            timeout=LIVE_TIMEOUT.total_seconds(),
         )
         event = trigger.wait_inline(self.engine, INLINE_WAIT)
         if event is None:
             policy = catalog().use_cases[self.use_case].rollout
             self.log.info(
                 "%s version %d, %s: waits until the challenger has answered what it can be sent in %s, "
-                "between %d and %d requests, at most %s: bake, fewest_requests, minimum_requests and patience of "
-                "`rollout` in the use case.",
+                "between %d and %d requests, at most %s: bake, fewest_requests, minimum_requests and "
+                "patience of `rollout` in the use case.",
                 self.use_case,
                 lease.version,
                 self.task_id,
@@ -107,6 +123,9 @@ class ShiftTrafficOperator(ReleaseOperator):
         from include.release.rollout_status import analyse_stage
 
         version = self.parse_lease().version
+        if not self.analysed:
+            self._require_live(event, version)
+            return {}
         use_case = catalog().use_cases[self.use_case]
         began = datetime.fromisoformat(since)
         with self.engine.connect() as connection:
@@ -120,12 +139,67 @@ class ShiftTrafficOperator(ReleaseOperator):
             analysis.reason,
             analysis.figures,
         )
+        self._require_live(event, version)
         # The evidence at the trigger's look counts, which a moment later may be a little less.
         outcome = event.get("outcome", analysis.outcome)
-        reason = event.get("finding", analysis.reason) if event["live"] else event["reason"]
-        if not event["live"] or outcome != "promote":
-            raise RolloutFailed(
-                f"{self.use_case} version {version} at {self.task_id}: {outcome}: {reason}. "
-                "The task `restore` gives all traffic back to the champion."
-            )
+        reason = event.get("finding", analysis.reason)
+        if outcome == "inconclusive" and "outcome" in event:
+            self._ask(context, reason, since)
+        if outcome != "promote":
+            raise self._failure(version, f"{outcome}: {reason}")
         return analysis.figures
+
+    def decide(self, context: Context, event: dict[str, Any], since: str) -> dict[str, Any]:
+        """
+        Go on if a person said so and nothing has become worse meanwhile.
+
+        :param event: the answer
+        :param since: start of the step in ISO 8601
+        :raises RolloutFailed: if a person rejected the challenger, or nobody answered in time
+        """
+        from include.database.ledger import Entry, append
+        from include.release.rollout_status import analyse_stage, read_rollout_status
+
+        lease = self.parse_lease()
+        who = (event.get("responded_by_user") or {}).get("name") or NO_ANSWER
+        goes_on = event.get("chosen_options") == [GO_ON]
+        key = f"{run_context.dag_run_key(context)}/{lease.epoch}/{self.task_id}/decision"
+        reason = f"{self.task_id} was inconclusive, and {who} decided"
+        verdict: Any = "approved" if goes_on else "rejected"
+        use_case = catalog().use_cases[self.use_case]
+        with self.engine.begin() as connection:
+            append(connection, Entry(self.use_case, verdict, who, reason, lease.version, dedup_key=key))
+            status = read_rollout_status(connection, self.use_case, lease.version)
+            began = datetime.fromisoformat(since)
+            analysis = analyse_stage(connection, use_case, lease.version, since=began, stage=self.stage)
+        if not goes_on:
+            raise self._failure(lease.version, reason)
+        self._require_live({"live": status.live, "reason": status.reason}, lease.version)
+        if analysis.outcome == "roll_back":
+            raise self._failure(lease.version, f"{analysis.outcome}: {analysis.reason}")
+        return analysis.figures
+
+    def _ask(self, context: Context, finding: str, since: str) -> NoReturn:
+        """Ask a person whether the rollout goes on; without an answer within `patience` it does not."""
+        version = self.parse_lease().version
+        upsert_hitl_detail(
+            ti_id=context["ti"].id,
+            options=[GO_ON, ROLL_BACK],
+            subject=f"{self.use_case} version {version}, {self.task_id}: inconclusive. Go on?",
+            body=f"{finding}. The figures are in the log of the task.",
+            defaults=[ROLL_BACK],
+            params={},
+        )
+        self.log.warning("%s: inconclusive: %s; waiting for a person", self.task_id, finding)
+        patience = catalog().use_cases[self.use_case].rollout.patience
+        raise TaskAwaitingInput(method_name="decide", kwargs={"since": since}, timeout=patience)
+
+    def _require_live(self, event: dict[str, Any], version: int) -> None:
+        if not event["live"]:
+            raise self._failure(version, f"inconclusive: {event['reason']}")
+
+    def _failure(self, version: int, reason: str) -> RolloutFailed:
+        return RolloutFailed(
+            f"{self.use_case} version {version} at {self.task_id}: {reason}. "
+            "The task `restore` gives all traffic back to the champion."
+        )

@@ -137,13 +137,13 @@ class Rollouts(RuleBasedStateMachine):
         else:
             self.rejected(lambda: promote(self.database, lease))
 
-    @rule(version=VERSIONS, owner=OWNERS)
-    def restore(self, version, owner):
+    @precondition(lambda self: self.leases)
+    @rule(data=st.data(), owner=OWNERS)
+    def restore(self, data, owner):
+        lease = data.draw(st.sampled_from(self.leases))
         now = self.current()
-        ended = rollout.restore(
-            self.database, self.name, version, owner=owner, actor="ann", reason="teardown"
-        )
-        assert ended is (now.challenger == version and now.owner == owner)
+        ended = rollout.restore(self.database, lease, owner=owner, actor="ann", reason="teardown")
+        assert ended is (self.valid(lease) and now.owner == owner)
         after = self.current()
         assert after.champion == now.champion
         assert after.challenger is None if ended else after == now
@@ -297,7 +297,8 @@ def test_second_rollback_does_not_restore_the_bad_version(database, name):
 
 def test_unused_use_case_has_an_empty_state(database, name):
     assert state(database, name) == ReleaseState(name)
-    assert not rollout.restore(database, name, 1, owner="run-a", actor="ann", reason="teardown")
+    lease = rollout.Lease(name, 1, 0, "ann")
+    assert not rollout.restore(database, lease, owner="run-a", actor="ann", reason="teardown")
     with pytest.raises(ReleaseError, match="no previous champion"):
         rollout.roll_back(database, name, actor="ann", reason="worse", key="click")
 

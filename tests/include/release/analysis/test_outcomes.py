@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from include.declarations import Rollout
 from include.release.analysis import Observation, RequestCounts, analyse
-from include.release.analysis.outcomes import required_requests
 from include.release.analysis.metrics import allowed_edges
 from include.release.analysis.observations import LATENCY_EDGES, N_SIZES, Responses, Strata
+from include.release.analysis.outcomes import required_requests
 
 ROLLOUT = Rollout(minimum_requests=100, maximum_latency_ratio=1.5, maximum_prediction_shift=0.1)
 RNG = np.random.default_rng(0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from airworthy.operators import promotion as promoting
+from airworthy.operators import rollout as rollouts
 from airworthy.operators import staging, traffic
 from include.certificates.certificate import generate_keys
 from include.database import ledger
@@ -16,7 +17,7 @@ from tests.plugins.airworthy.operators.rollout_steps import begin
 @pytest.fixture
 def defer_soon(monkeypatch):
     """Shorten the time that operators wait before they defer."""
-    for module in (promoting, staging, traffic):
+    for module in (promoting, rollouts, staging, traffic):
         monkeypatch.setattr(module, "INLINE_WAIT", 0.1)
 
 

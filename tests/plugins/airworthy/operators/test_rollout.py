@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
@@ -11,9 +12,12 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from airworthy.operators.rollout import RollBackOperator
 from include.database import ledger
-from include.errors import CertificateInvalid, ReleaseError, StaleEpoch
+from include.errors import CertificateInvalid, ReleaseError, ServiceUnavailable, StaleEpoch
+from include.release import leases
 from tests.plugins.airworthy.operators.rollout_fixtures import certified, defer_soon, distrust, lease, second
 from tests.plugins.airworthy.operators.rollout_steps import (
+    LIVE,
+    NOT_LIVE,
     begin,
     deferred,
     ledger_events,
@@ -82,9 +86,41 @@ def test_restore_keeps_a_promoted_challenger(champion, database, lease, second):
     assert state(database, champion).champion == 2
 
 
+def test_restore_of_an_older_lease_changes_nothing(champion, database, lease, second):
+    begin(champion, second)
+    assert restore(champion, lease, second) is False
+    assert state(database, champion).challenger == 2
+
+
+@pytest.mark.parametrize(
+    ("states", "reason"),
+    [
+        ({"stage": "success", "canary_25": "failed", "promote": "upstream_failed"}, "failed at canary_25"),
+        ({"stage": "success", "shadow": "skipped"}, "was aborted"),
+    ],
+)
+def test_restore_names_how_the_rollout_ended(champion, database, lease, second, states, reason):
+    second["ti"].states.update(states)
+    assert restore(champion, lease, second) is True
+    with database.connect() as connection:
+        assert ledger.ledger_entries(connection, champion.name)[0]["reason"].endswith(reason)
+
+
+def test_lost_rollout_ends_when_another_begins(champion, database, lease, context, monkeypatch):
+    monkeypatch.setattr(leases, "LEASE_DURATION", timedelta(0))
+    other = context({"run_id": "manual__other"}, params={"version": 2})
+    assert begin(champion, other)["epoch"] == lease["epoch"] + 2
+    assert ledger_events(database, champion)[-2:] == ["restored", "staged"]
+
+
+def rollback(champion):
+    return RollBackOperator(task_id="roll_back", use_case=champion.name, reason="it is too slow")
+
+
 def roll_back(champion, run):
-    operator = RollBackOperator(task_id="roll_back", use_case=champion.name, reason="it is too slow")
-    return operator.execute(run)
+    waiting = deferred(rollback(champion), run)
+    assert waiting.method_name == "confirm_live"
+    return rollback(champion).confirm_live(run, dict(LIVE), **waiting.kwargs)
 
 
 def test_rollback_promotes_the_previous_champion_once(champion, database, registry, lease, second, context):
@@ -102,7 +138,12 @@ def test_rollback_promotes_the_previous_champion_once(champion, database, regist
 
 def test_rollback_without_a_previous_champion_fails(champion, context):
     with pytest.raises(ReleaseError, match="no previous champion"):
-        roll_back(champion, context())
+        rollback(champion).execute(context())
+
+
+def test_rollback_that_is_not_live_is_retried(champion, context):
+    with pytest.raises(ServiceUnavailable, match="the rollback to version 1 is recorded, but the gateway"):
+        rollback(champion).confirm_live(context(), dict(NOT_LIVE), 1)
 
 
 def test_version_compared_with_another_champion_is_not_begun(champion, context):

@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+from airflow.sdk.exceptions import TaskAwaitingInput
+
 from airworthy.links import ModelsLink
 from airworthy.operators import traffic
 from airworthy.operators.traffic import NO_CHAMPION
@@ -102,12 +104,67 @@ def test_challenger_that_fails_at_once_is_not_deferred(champion, lease, second, 
         shift(champion, lease, percent=25).execute(second)
 
 
-def test_challenger_that_did_not_bake_fails_the_step(champion, lease, second, since, serve):
+UNDECIDED = LIVE | {"outcome": "inconclusive", "finding": "13 of the 20 requests"}
+
+
+@pytest.fixture
+def questions(monkeypatch):
+    """Return what a person is asked."""
+    raised = []
+    monkeypatch.setattr(traffic, "upsert_hitl_detail", lambda **question: raised.append(question))
+    return raised
+
+
+def test_undecided_step_asks_a_person(champion, lease, second, since, questions):
+    with pytest.raises(TaskAwaitingInput) as waiting:
+        analyse(champion, lease, second, since, UNDECIDED)
+    assert (waiting.value.method_name, waiting.value.kwargs) == ("decide", {"since": since})
+    assert waiting.value.timeout == champion.rollout.patience
+    (question,) = questions
+    assert (question["defaults"], question["body"][:9]) == (["Roll back"], "13 of the")
+
+
+def decide(champion, lease, run, since, option):
+    answer = {"chosen_options": [option], "responded_by_user": {"id": "1", "name": "bob"}}
+    return shift(champion, lease, percent=25).decide(run, answer, since=since)
+
+
+def test_person_lets_an_undecided_step_pass(champion, database, lease, second, since, follow):
+    follow(champion.name)
+    assert decide(champion, lease, second, since, "Go on")["challenger"]["requests"] == 0
+    assert ledger_events(database, champion)[-1] == "approved"
+
+
+def test_person_ends_an_undecided_rollout(champion, database, lease, second, since, follow):
+    follow(champion.name)
+    with pytest.raises(RolloutFailed, match="canary was inconclusive, and bob decided"):
+        decide(champion, lease, second, since, "Roll back")
+    assert ledger_events(database, champion)[-1] == "rejected"
+
+
+def test_person_cannot_pass_a_challenger_that_fails(champion, lease, second, since, follow, serve):
+    follow(champion.name)
     serve(champion.name, 1, "champion")
-    serve(champion.name, 2, "challenger")
-    event = LIVE | {"outcome": "inconclusive", "finding": "the challenger was not live for its bake time"}
-    with pytest.raises(RolloutFailed, match="inconclusive: the challenger was not live for its bake time"):
-        analyse(champion, lease, second, since, event)
+    serve(champion.name, 2, "challenger", status=500)
+    with pytest.raises(RolloutFailed, match="roll_back: 30 of 30 requests failed"):
+        decide(champion, lease, second, since, "Go on")
+
+
+def test_switch_without_analysis_ends_when_it_is_live(champion, database, lease, second, follow, monkeypatch):
+    waiting = deferred(shift(champion, lease, percent=100, analysed=False), second)
+    assert waiting.trigger.stage is None
+    follow(champion.name)
+    monkeypatch.setattr(traffic, "INLINE_WAIT", 30.0)
+    assert shift(champion, lease, percent=100, analysed=False).execute(second) == {}
+    assert state(database, champion).weight == 10_000
+    with pytest.raises(RolloutFailed, match="the server of version 2 died"):
+        shift(champion, lease, percent=100, analysed=False).analyse_step(second, dict(NOT_LIVE), since="")
+
+
+def test_repeated_step_goes_on_with_its_first_start(champion, lease, second):
+    first = deferred(shift(champion, lease, percent=25), second)
+    again = deferred(shift(champion, lease, percent=25), second)
+    assert again.kwargs == first.kwargs
 
 
 @pytest.fixture
