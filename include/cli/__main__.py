@@ -25,6 +25,7 @@ from include.cli import (
 from include.cli.governance import datasets, ledger, models, privacy, rebuild, reproduce
 from include.cli.governance import features as feature_views
 from include.cli.options import MODELS, OPERATION
+from include.cli.serving import release
 from include.errors import AirworthyError
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ app.add_typer(datasets.app, name="datasets", rich_help_panel=MODELS)
 feature_views.app.add_typer(rebuild.app)
 app.add_typer(feature_views.app, name="features", rich_help_panel=MODELS)
 app.add_typer(models.app, name="models", rich_help_panel=MODELS)
+app.add_typer(release.release_app, name="release", rich_help_panel=MODELS)
 app.add_typer(privacy.app, name="privacy", rich_help_panel=MODELS)
 
 

@@ -11,6 +11,7 @@ from tests.bench.libraries import drift_vs_evidently_ratio, gate_vs_gx_ratio
 from tests.bench.lifecycle import lifecycle_overhead_ratio
 from tests.bench.parsing import parse_ms_per_use_case, parse_vs_bare_airflow_ratio
 from tests.bench.promotions import false_promotion_rate
+from tests.bench.rollouts import canary_false_alarm_rate, canary_requests_exposed
 from tests.bench.scoring import batch_scoring_vs_model_ratio, evaluation_vs_scoring_ratio
 from tests.bench.serving import (
     canary_cost_p50_ratio,
@@ -41,6 +42,8 @@ MEASUREMENTS: dict[str, Callable[[Rig], Figure]] = {
         parse_ms_per_use_case,
         gate_vs_gx_ratio,
         false_promotion_rate,
+        canary_false_alarm_rate,
+        canary_requests_exposed,
         ingest_vs_duckdb_copy_ratio,
         ingest_peak_memory_mb,
         drift_vs_evidently_ratio,

@@ -17,6 +17,7 @@ from tests.bench.measurements import MEASUREMENTS, default_names
 from tests.bench.pairs import Noise, Spread, measure_pairs, require_signal, spread
 from tests.bench.promotions import simulate_cycles
 from tests.bench.rig import Rig
+from tests.bench.rollouts import NEVER, SCENARIOS, simulate
 
 FIGURE = Figure("some_ratio", 1.23456, "ratio", "at most 1.5", "twice")
 
@@ -122,3 +123,9 @@ class Answering(BaseHTTPRequestHandler):
 
 def test_useless_challengers_are_seldom_promoted():
     assert simulate_cycles(60, 10, of_days=0.0) <= 0.1
+
+
+def test_rollouts_without_a_difference_are_seldom_rolled_back():
+    unchanged, failing, *_ = SCENARIOS
+    assert (simulate(unchanged, 40)["sequential"] == NEVER).all()
+    assert (simulate(failing, 40)["sequential"] < NEVER).mean() > 0.5

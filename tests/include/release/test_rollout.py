@@ -297,8 +297,7 @@ def test_second_rollback_does_not_restore_the_bad_version(database, name):
 
 def test_unused_use_case_has_an_empty_state(database, name):
     assert state(database, name) == ReleaseState(name)
-    lease = rollout.Lease(name, 1, 0, "ann")
-    assert not rollout.restore(database, lease, owner="run-a", actor="ann", reason="teardown")
+    assert not rollout.restore(database, rollout.Lease(name, 1, 0, "a"), owner="a", actor="b", reason="late")
     with pytest.raises(ReleaseError, match="no previous champion"):
         rollout.roll_back(database, name, actor="ann", reason="worse", key="click")
 

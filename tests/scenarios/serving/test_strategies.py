@@ -1,0 +1,103 @@
+"""Each rollout strategy on the real gateway, under traffic: no failed request, and the way back."""
+
+from __future__ import annotations
+
+import pytest
+
+from include.declarations import Rollout
+from include.release import rollout
+from include.release.rollout_status import analyse_stage, database_time
+from include.release.strategies import strategy_of
+from include.use_cases.flight_delay import USE_CASE
+
+# The two models answer 0.25 and 0.75 to every request.
+POLICY = Rollout(
+    steps=(25, 100), bake=0, patience=60, minimum_requests=20, maximum_prediction_shift=1,
+    maximum_distribution_shift=1,
+)  # fmt: skip
+RUN = "deployment/1"
+
+
+def declare(strategy: str, **changes):
+    policy = POLICY.model_copy(update={"strategy": strategy, **changes})
+    return USE_CASE.model_copy(update={"name": "delay", "rollout": policy})
+
+
+def begin(plane):
+    plane.settle(challenger=None)
+    lease = rollout.begin(plane.database, "delay", 2, owner=RUN, actor="ann")
+    plane.settle()
+    return lease
+
+
+def take_step(plane, lease, step):
+    """Shift the traffic as the operator does, and return when the step began."""
+    since = database_time(plane.database)
+    rollout.shift(
+        plane.database, lease, weight=100 * step.percent, shadow_share=step.shadow_share,
+        reason=step.task_id, key=f"{step.task_id}/{lease.epoch}",
+    )  # fmt: skip
+    plane.settle()
+    return since
+
+
+def outcome(plane, use_case, since, stage) -> str:
+    with plane.database.connect() as connection:
+        return analyse_stage(connection, use_case, 2, since=since, stage=stage).outcome
+
+
+@pytest.mark.parametrize(
+    ("strategy", "changes"),
+    [
+        ("canary", {}),
+        ("canary", {"shadow_share": 0.0}),
+        ("canary", {"count_mirrored": True}),
+        ("blue_green", {}),
+        ("direct", {}),
+    ],
+)
+def test_strategy_promotes_without_a_failed_request(served, wait_for, strategy, changes) -> None:
+    use_case = declare(strategy, **changes)
+    steps = strategy_of(use_case.rollout)
+    with served.traffic() as traffic:
+        lease = begin(served)
+        for step in (*steps.shadow(use_case.rollout), *steps.exposed(use_case.rollout)):
+            since = take_step(served, lease, step)
+            stage = "canary" if step.percent else "shadow"
+            if step.analysed:
+                wait_for(lambda: outcome(served, use_case, since, stage) == "promote", 60)  # noqa: B023
+        rollout.promote(served.database, lease, reason="passed", evidence={})
+        served.settle()
+        before = traffic.versions.copy()
+        traffic.wait_for_responses(50)
+        assert traffic.versions[2] > before[2]
+    assert set(traffic.statuses) == {200}
+
+
+def test_model_without_callers_releases_a_further_version(served) -> None:
+    use_case = declare("batch_only")
+    lease = begin(served)
+    steps = strategy_of(use_case.rollout)
+    assert not (steps.shadow(use_case.rollout) + steps.exposed(use_case.rollout))
+    state = rollout.promote(
+        served.database, lease, reason="batch", evidence={}, needs_traffic=steps.needs_traffic
+    )
+    served.settle()
+    assert (state.champion, state.previous) == (2, 1)
+
+
+def test_bad_version_is_switched_back_unnoticed(served, wait_for) -> None:
+    use_case = declare("blue_green")
+    (switch,) = strategy_of(use_case.rollout).exposed(use_case.rollout)
+    with served.traffic() as traffic:
+        traffic.wait_for_responses(30)
+        lease = begin(served)
+        served.make.mood(2).write_text("fail")
+        since = take_step(served, lease, switch)
+        wait_for(lambda: outcome(served, use_case, since, "canary") == "roll_back", 60)
+        assert rollout.restore(served.database, lease, owner=RUN, actor="ann", reason="it fails")
+        # The champion's server never stopped.
+        served.settle(seconds=5)
+        traffic.wait_for_responses(50)
+    assert set(traffic.statuses) == {200}
+    assert served.live()[1]["route"]["challenger"] is None
