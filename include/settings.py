@@ -32,6 +32,10 @@ class Settings(BaseSettings):
     controller_port: int = Field(8091, ge=1024, le=65535)
     features_port: int = Field(8092, ge=1024, le=65535)
     model_server_ports: tuple[int, int] = (9000, 9099)
+    # Whether callers of the gateway need a token; by default in uat and prod.
+    require_tokens: bool = Field(default_factory=lambda data: data.get("env") != "dev")
+    # File of the certificate and private key of the gateway, in PEM; without one it speaks HTTP.
+    gateway_certificate: Path | None = None
     # False: model servers load only formats that cannot run code.
     allow_pickle: bool = True
     # The host name under which the workers reach the model servers.
@@ -42,7 +46,7 @@ class Settings(BaseSettings):
     # The key of pseudonyms of personal values.
     pseudonym_key: str = Field(default_factory=lambda data: _embedded_pseudonym_key(data), repr=False)
     airflow_uri: str = Field(default_factory=lambda data: _local(data, "airflow_port"))
-    gateway_uri: str = Field(default_factory=lambda data: _local(data, "gateway_port"))
+    gateway_uri: str = Field(default_factory=lambda data: _gateway(data))
     features_uri: str = Field(default_factory=lambda data: _local(data, "features_port"))
     mlflow_uri: str = Field(default_factory=lambda data: _local(data, "mlflow_port"))
     lake_uri: str = Field(default_factory=lambda data: _below(data, "lake"))
@@ -100,6 +104,11 @@ def settings() -> Settings:
 
 def _local(data: dict[str, Any], port: str) -> str:
     return f"http://127.0.0.1:{data[port]}" if port in data else ""
+
+
+def _gateway(data: dict[str, Any]) -> str:
+    uri = _local(data, "gateway_port")
+    return uri.replace("http:", "https:") if data.get("gateway_certificate") else uri
 
 
 def _below(data: dict[str, Any], folder: str) -> str:

@@ -25,7 +25,7 @@ from include.cli import (
 from include.cli.governance import datasets, ledger, models, privacy, rebuild, reproduce
 from include.cli.governance import features as feature_views
 from include.cli.options import MODELS, OPERATION
-from include.cli.serving import release
+from include.cli.serving import doctor, release, tokens
 from include.errors import AirworthyError
 
 if TYPE_CHECKING:
@@ -67,6 +67,10 @@ app.add_typer(demo.app)
 app.add_typer(compose.app, name="compose", rich_help_panel=OPERATION)
 app.add_typer(certificates.keys_app, name="keys", rich_help_panel=OPERATION)
 app.add_typer(champion.app)
+app.add_typer(doctor.app)
+app.add_typer(tokens.app, name="tokens", rich_help_panel=MODELS)
+app.add_typer(release.switch_app, name="switch", rich_help_panel=MODELS)
+app.add_typer(release.release_app, name="release", rich_help_panel=MODELS)
 app.add_typer(lineage.app, name="lineage", rich_help_panel=MODELS)
 app.add_typer(certificates.app, name="certificate", rich_help_panel=MODELS)
 app.add_typer(ledger.app, name="ledger", rich_help_panel=MODELS)

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
 Event = Literal[
     "registered", "refused", "staged", "shadowed", "approved", "rejected", "shifted",
-    "promoted", "restored", "rolled_back", "decided", "switched_off", "quarantine", "reproduced",
-    "retired", "reinstated", "dropped", "erased",
+    "promoted", "restored", "rolled_back", "decided", "switched_off", "switched_on", "quarantine",
+    "reproduced", "retired", "reinstated", "dropped", "erased", "frozen", "lifted", "paused", "resumed",
+    "skipped", "aborted",
 ]  # fmt: skip
 
 
@@ -122,6 +123,29 @@ def refusals_since_promotion(connection: Connection, use_case: str, *, attempt: 
     last_events = {row.attempt or row.id: row.event for row in rows}
     last_events.pop(attempt, None)
     return sum(event != "registered" for event in last_events.values())
+
+
+def require_approved(connection: Connection, use_case: str, version: int, *, run: str) -> None:
+    """
+    Raise an error unless the last answer about the release of a version by a DAG run is an approval.
+
+    Raises
+    ------
+    ReleaseError
+        If there is no answer, or it is a rejection.
+    """
+    query = (
+        select(ledger.c.event)
+        .where(ledger.c.use_case == use_case, ledger.c.version == version)
+        .where(ledger.c.event.in_(("approved", "rejected")), ledger.c.evidence["run"].astext == run)
+        .order_by(ledger.c.id.desc())
+        .limit(1)
+    )
+    if connection.scalar(query) != "approved":
+        raise ReleaseError(
+            f"{use_case} version {version} is not promoted: the ledger has no approval of the run {run}. "
+            "Trigger its deployment again, and let a person answer the task `approve`."
+        )
 
 
 def require_registered(connection: Connection, use_case: str, version: int, digest: str) -> None:

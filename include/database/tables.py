@@ -44,6 +44,14 @@ desired_state = Table(
     Column("owner", Text),
     # No version is served or rolled out.
     Column("retired", Boolean, nullable=False, server_default="false"),
+    # What callers get while the use case is switched off; null while it is on.
+    Column("fallback", JSONB),
+    # Why releases are frozen; null while they are not.
+    Column("frozen", Text),
+    # The rollout stays at its step until a person resumes it.
+    Column("paused", Boolean, nullable=False, server_default="false"),
+    # The generation of the step that a person declared passed.
+    Column("skipped", BigInteger),
     Column("updated_at", DateTime(timezone=True), nullable=False, server_default=_now),
 )
 
@@ -199,6 +207,22 @@ snapshot = Table(
     # The first DAG run that created the snapshot.
     Column("run", Text, nullable=False),
     Column("at", DateTime(timezone=True), nullable=False, server_default=_now),
+)
+
+caller_token = Table(
+    "caller_token",
+    metadata,
+    # SHA-256 of the token in hexadecimal digits; the token itself is stored nowhere.
+    Column("digest", Text, primary_key=True),
+    Column("caller", Text, nullable=False),
+    # Names of use cases, and `:all`, `:history`, `:metrics`.
+    Column("scopes", JSONB, nullable=False),
+    # Requests per second; 0 is no limit.
+    Column("rate", Integer, nullable=False, server_default="0"),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=_now),
+    Column("created_by", Text, nullable=False),
+    Column("revoked_at", DateTime(timezone=True)),
+    Column("revoked_by", Text),
 )
 
 

@@ -16,6 +16,7 @@ from include.declarations.data.sources import (
     FileSource,
     HttpSource,
 )
+from include.declarations.fallback import Fallback
 from include.declarations.gates import (
     METRICS,
     RATES,
@@ -85,6 +86,7 @@ __all__ = [
     "Environment",
     "ErrorCost",
     "Fairness",
+    "Fallback",
     "FeatureView",
     "FileFormat",
     "FileSource",

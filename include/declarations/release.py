@@ -47,6 +47,12 @@ class Rollout(Declaration):
     importance from `maximum_distribution_shift` on (Kolmogorov's distance).
 
     In the environments of `approval` a person approves the release first.
+
+    `approvers` are the users of Airflow that may approve it, by default all that may edit its runs. The
+    person who requested a release may not approve it. Without an answer it is rejected after
+    `approval_timeout`.
+
+    After `freeze_after` rollbacks within `freeze_window`, releases are frozen until a person lifts it.
     """
 
     strategy: Strategy = "canary"
@@ -65,6 +71,10 @@ class Rollout(Declaration):
     maximum_distribution_shift: Share = 0.1
     advisory: tuple[RolloutMetric, ...] = ("prediction_distribution",)
     approval: tuple[Environment, ...] = ("uat", "prod")
+    approvers: tuple[str, ...] = ()
+    approval_timeout: Duration = timedelta(days=1)
+    freeze_after: int = Field(default=3, ge=1)
+    freeze_window: Duration = timedelta(days=7)
 
     @model_validator(mode="after")
     def _ends_at_full_weight(self) -> Self:

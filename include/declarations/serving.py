@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from include.declarations.base import Declaration
+from include.declarations.fallback import Fallback
 
 Module = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")]
 
@@ -30,6 +31,8 @@ class Serving(Declaration):
 
     When a model server starts, `other_packages` says what follows if installed packages are not those of the
     training, and `other_predictions` what follows if the golden rows are predicted differently.
+
+    `fallback` is what callers get while the model is switched off.
     """
 
     runtime: Literal["python", "onnx"] = "python"
@@ -40,3 +43,4 @@ class Serving(Declaration):
     other_packages: Literal["refuse", "warn"] = "warn"
     other_predictions: Literal["refuse", "warn"] = "refuse"
     compiled: bool = True
+    fallback: Fallback = Fallback()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Self
+from typing import TYPE_CHECKING, Annotated, Self
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
@@ -19,6 +19,9 @@ from include.declarations.release import Rollout
 from include.declarations.risk import Risk
 from include.declarations.serving import Module, Serving
 from include.declarations.training import Resources, Split, Training, Tuning
+
+if TYPE_CHECKING:
+    from include.declarations.fallback import Fallback
 
 # Gates that need one number per row.
 SCALAR_GATES = frozenset({"fairness", "golden_predictions"})
@@ -133,6 +136,7 @@ class UseCase(Declaration):
         self._check_training()
         self._check_gates()
         self._check_cost()
+        self.check_fallback(self.serving.fallback)
         return self
 
     @property
@@ -243,6 +247,23 @@ class UseCase(Declaration):
         if COST_KINDS.get(self.task) != self.cost.kind:
             raise ValueError(f"cost: {type(self.cost).__name__} is not for a {self.task} task")
         self.cost.check(self.class_names)
+
+    def check_fallback(self, fallback: Fallback) -> None:
+        """Raise ValueError if a fallback is not possible for the predictions of this use case."""
+        if fallback.kind == "baseline" and self.task == "anomaly":
+            raise ValueError("serving.fallback: an anomaly task has no baseline; declare another fallback")
+        if fallback.value is None:
+            return
+        n_classes = len(self.class_names) if self.task == "multiclass" else 0
+        values = fallback.value if isinstance(fallback.value, tuple) else (fallback.value,)
+        if isinstance(fallback.value, tuple) != bool(n_classes) or len(values) != (n_classes or 1):
+            form = f"{n_classes} probabilities" if n_classes else "one number"
+            raise ValueError(f"serving.fallback: a constant of a {self.task} task is {form}")
+        low, high = self.prediction_range
+        if not all(low <= value <= high for value in values):
+            raise ValueError(
+                f"serving.fallback: {fallback.value} is not in prediction_range {low:g} to {high:g}"
+            )
 
     def _check_training(self) -> None:
         if self.tuning is not None and self.split.by == "entity" and self.tuning.folds < MIN_RANDOM_FOLDS:

@@ -13,6 +13,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from include.database.ledger import Entry, append
 from include.database.tables import monitoring_result
+from include.release.freeze import freeze_releases
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -191,6 +192,8 @@ def record_check(
     """
     Write the result of a run and its ledger entry in one transaction, once per run.
 
+    The decision `freeze` freezes the releases of the use case in the same transaction.
+
     Parameters
     ----------
     run
@@ -222,9 +225,15 @@ def record_check(
         statement = insert(monitoring_result).values(values).on_conflict_do_nothing(index_elements=["run"])
         if connection.execute(statement).rowcount:
             append(connection, entry)
+            _freeze_if_decided(connection, use_case, decision, actor)
             return decision
         recorded = select(monitoring_result.c.figures["decision"]).where(monitoring_result.c.run == key)
         return Decision(**connection.execute(recorded).scalar_one())
+
+
+def _freeze_if_decided(connection: Connection, use_case: str, decision: Decision, actor: str) -> None:
+    if decision.action == "freeze":
+        freeze_releases(connection, use_case, actor=actor, reason=decision.reason)
 
 
 def _to_json(value: Any) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 from include.database.ledger import Entry, append, has
 from include.database.tables import desired_state, live_state
 from include.errors import ReleaseError, StaleEpoch
+from include.release.freeze import freeze_after_rollbacks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
 
 # The challenger's weight when it answers all requests.
 FULL_WEIGHT = 10_000
-NO_CHALLENGER: dict[str, Any] = {"challenger": None, "weight": 0, "shadow_share": 0.0, "owner": None}
+NO_CHALLENGER: dict[str, Any] = {
+    "challenger": None, "weight": 0, "shadow_share": 0.0, "owner": None, "paused": False, "skipped": None,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,10 @@ class ReleaseState:
     copied to it. `generation` grows with each change that the controller must carry out, `epoch` with each
     attempt that takes or ends a rollout. `owner` is the DAG run that owns the rollout. If it is `retired`, no
     version is served or rolled out.
+
+    While it is switched off, callers get `fallback`: `kind`, `reason`, and by its kind `value` or `version`.
+    `frozen` is why releases are frozen. A `paused` rollout stays at its step. `skipped` is the generation of
+    the step that a person declared passed.
     """
 
     use_case: str
@@ -43,6 +50,10 @@ class ReleaseState:
     epoch: int = 0
     owner: str | None = None
     retired: bool = False
+    fallback: Mapping[str, Any] | None = None
+    frozen: str | None = None
+    paused: bool = False
+    skipped: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +68,8 @@ class Lease:
 
 def read_state(connection: Connection, use_case: str) -> ReleaseState:
     """Return the desired state of a use case; it is empty if no version was ever rolled out."""
-    row = (
-        connection.execute(select(desired_state).where(desired_state.c.use_case == use_case))
-        .mappings()
-        .first()
-    )
+    query = select(desired_state).where(desired_state.c.use_case == use_case)
+    row = connection.execute(query).mappings().first()
     return _to_state(row) if row else ReleaseState(use_case)
 
 
@@ -94,16 +102,12 @@ def begin(
     ------
     ReleaseError
         If another owner's rollout is in progress, the champion is not the expected one or is `version`
-        itself, or the use case is retired.
+        itself, or the use case is retired, switched off or frozen.
     """
     with engine.begin() as connection:
         connection.execute(insert(desired_state).values(use_case=use_case).on_conflict_do_nothing())
         state = lock_state(connection, use_case)
-        if state.retired:
-            raise ReleaseError(
-                f"{use_case} is retired: no version of it is rolled out. If it shall serve again, run "
-                f"`airworthy models reinstate {use_case}`."
-            )
+        _require_releasable(state)
         if state.champion == version:
             raise ReleaseError(
                 f"{use_case} version {version} is the champion already; there is nothing to roll out."
@@ -141,7 +145,7 @@ def shift(
     Raises
     ------
     ReleaseError
-        If `weight` is not in 0 to 10,000, or `shadow_share` not in 0 to 1.
+        If `weight` is not in 0 to 10,000, or `shadow_share` not in 0 to 1, or the use case is frozen.
     StaleEpoch
         If a newer attempt owns the rollout.
     """
@@ -151,6 +155,7 @@ def shift(
         )
     with engine.begin() as connection:
         state = _lock_leased_state(connection, lease)
+        _require_releasable(state)
         if state.weight > weight:
             return state
         if (state.weight, state.shadow_share) != (weight, shadow_share):
@@ -173,7 +178,8 @@ def promote(
     Raises
     ------
     ReleaseError
-        If there is a champion and the challenger does not have all of the traffic.
+        If there is a champion and the challenger does not have all of the traffic, or the use case is
+        frozen.
     StaleEpoch
         If a newer attempt owns the rollout.
     """
@@ -182,6 +188,7 @@ def promote(
         if state.champion == lease.version and state.epoch == lease.epoch:
             return state
         state = _lock_leased_state(connection, lease)
+        _require_releasable(state)
         if needs_traffic and state.champion is not None and state.weight != FULL_WEIGHT:
             raise ReleaseError(
                 f"{lease.use_case} version {lease.version} has {state.weight / 100:g} % of the traffic. "
@@ -218,6 +225,7 @@ def restore(engine: Engine, lease: Lease, *, owner: str, actor: str, reason: str
         changes = {"epoch": state.epoch + 1, "generation": state.generation + 1}
         update_state(connection, use_case, NO_CHALLENGER | changes)
         append(connection, Entry(use_case, "restored", actor, reason, version, {"weight": state.weight}))
+        freeze_after_rollbacks(connection, use_case)
         return True
 
 
@@ -247,6 +255,7 @@ def roll_back(engine: Engine, use_case: str, *, actor: str, reason: str, key: st
         evidence = {"from": state.champion}
         entry = Entry(use_case, "rolled_back", actor, reason, state.previous, evidence, dedup_key)
         append(connection, entry)
+        freeze_after_rollbacks(connection, use_case)
         return read_state(connection, use_case)
 
 
@@ -288,6 +297,26 @@ def reinstate(engine: Engine, use_case: str, *, actor: str, reason: str) -> None
         changes = {"retired": False, "epoch": state.epoch + 1, "generation": state.generation + 1}
         update_state(connection, use_case, changes)
         append(connection, Entry(use_case, "reinstated", actor, reason))
+
+
+def _require_releasable(state: ReleaseState) -> None:
+    """Raise ReleaseError if a retired, switched-off or frozen use case would be released."""
+    name = state.use_case
+    if state.retired:
+        raise ReleaseError(
+            f"{name} is retired: no version of it is rolled out. If it shall serve again, run "
+            f"`airworthy models reinstate {name}`."
+        )
+    if state.fallback is not None:
+        raise ReleaseError(
+            f"{name} is switched off: {state.fallback['reason']}. To release versions again, run "
+            f"`airworthy switch on {name} --reason …`."
+        )
+    if state.frozen is not None:
+        raise ReleaseError(
+            f"Releases of {name} are frozen: {state.frozen}. Once that is solved, run "
+            f"`airworthy release lift {name} --reason …`."
+        )
 
 
 def _to_state(row: Any) -> ReleaseState:

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from include.declarations import UseCase
     from include.release.analysis import Analysis, RolloutStage
 
+# Events that end a rollout.
+ENDINGS = ("aborted", "switched_off", "rolled_back", "retired", "restored")
+
 
 @dataclass(frozen=True, slots=True)
 class RolloutStatus:
@@ -32,6 +35,32 @@ class RolloutStatus:
     reason: str
     address: str | None
     live_since: datetime | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Steering:
+    """
+    What a person has decided about the present step of a rollout.
+
+    `ended` says why the version is neither challenger nor champion; it is empty while it is. A `paused` step
+    does not end. A step that was `skipped` counts as passed.
+    """
+
+    ended: str = ""
+    paused: bool = False
+    skipped: bool = False
+
+
+def read_steering(connection: Connection, use_case: str, version: int) -> Steering:
+    """Return what a person has decided about the rollout of a version."""
+    state = rollout.read_state(connection, use_case)
+    if version not in {state.champion, state.challenger}:
+        query = select(ledger.c.event, ledger.c.actor, ledger.c.reason).where(
+            ledger.c.use_case == use_case, ledger.c.event.in_(ENDINGS)
+        )
+        row = connection.execute(query.order_by(ledger.c.id.desc()).limit(1)).first()
+        return Steering(f"{row.event} by {row.actor}: {row.reason}" if row else "its rollout has ended")
+    return Steering("", state.paused, state.skipped == state.generation)
 
 
 def database_time(engine: Engine) -> datetime:

@@ -41,6 +41,11 @@ def socket_path(name: str) -> Path:
     return folder / name
 
 
+def fallback_socket() -> Path:
+    """Return the socket of the fallback server."""
+    return socket_path("fallback.sock")
+
+
 def haproxy_folder() -> Path:
     """Return the folder of HAProxy's configuration and map."""
     return settings().root / "haproxy"
@@ -54,6 +59,11 @@ def model_folder(use_case: str, version: int) -> Path:
 def shadow_file(use_case: str) -> Path:
     """Return the file that names the target of the champion's copies."""
     return settings().root / "run" / "shadow" / f"{use_case}.json"
+
+
+def fallback_file(use_case: str) -> Path:
+    """Return the file that says what the fallback server answers while a use case is switched off."""
+    return settings().root / "run" / "fallback" / f"{use_case}.json"
 
 
 def spool_folder() -> Path:

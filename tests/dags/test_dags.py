@@ -66,6 +66,7 @@ TASK_ORDERS = {
     "flight_delay_scoring": "score > publish",
     "flight_delay_monitoring": "detect_drift > decide > act",
     "flight_delay_rollback": "roll_back",
+    "flight_delay_controls": "control",
     "reproduction": "reproduce",
     "backtest": "backtest",
     "flights_quarantine": "show > release > discard",
@@ -98,7 +99,7 @@ def expected_dags():
         if view.online:
             names.add(f"{name}_materialisation")
     for use_case in declared.use_cases:
-        stages = ("training", "deployment", "scoring", "monitoring", "rollback")
+        stages = ("training", "deployment", "scoring", "monitoring", "rollback", "controls")
         names |= {f"{use_case}_{stage}" for stage in stages}
     return names
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from include.data.snapshots.target_encoding import TARGET
 from include.declarations.metrics import baseline_quantile
+from include.inference.baseline_table import BaselineTable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 # The mean of fewer rows of a slot is chance.
 MIN_SLOT_ROWS = 20
+# Of a packaged baseline; the slots with the fewest rows are left out.
+MAX_PACKAGED_SLOTS = 5_000
 
 
 def baseline_predictions(use_case: UseCase, train: pd.DataFrame, *frames: pd.DataFrame) -> list[Values]:
@@ -42,24 +45,65 @@ def baseline_predictions(use_case: UseCase, train: pd.DataFrame, *frames: pd.Dat
     """
     if use_case.task != "multiclass":
         return _predict_by_slot(use_case, train, *frames)
-    shares = []
-    for code, _ in enumerate(use_case.class_names):
-        is_class = (train[TARGET] == code).astype(np.float64)
-        shares.append(_predict_by_slot(use_case, train.assign(**{TARGET: is_class}), *frames))
+    shares = [_predict_by_slot(use_case, rows, *frames) for rows in _one_against_rest(use_case, train)]
     return [np.column_stack(columns) for columns in zip(*shares, strict=True)]
 
 
+def baseline_table(use_case: UseCase, train: pd.DataFrame) -> BaselineTable:
+    """Return the baseline as a table that a server can look up; see `baseline_predictions`."""
+    if use_case.task != "multiclass":
+        overall, slots = _slot_values(use_case, train)
+        values: dict[Any, Any] = slots.to_dict()
+        return BaselineTable(use_case.baseline_by, overall, _plain_keys(values))
+    tables = [_slot_values(use_case, rows) for rows in _one_against_rest(use_case, train)]
+    shares = pd.DataFrame({code: slots for code, (_, slots) in enumerate(tables)})
+    rows = dict(zip(shares.index, shares.to_numpy(dtype=np.float64).tolist(), strict=True))
+    return BaselineTable(use_case.baseline_by, [overall for overall, _ in tables], _plain_keys(rows))
+
+
+def _one_against_rest(use_case: UseCase, train: pd.DataFrame) -> list[pd.DataFrame]:
+    """Return the rows once for each class, with the target 1 for rows of the class and 0 for others."""
+    codes = range(len(use_case.class_names))
+    return [train.assign(**{TARGET: (train[TARGET] == code).astype(np.float64)}) for code in codes]
+
+
 def _predict_by_slot(use_case: UseCase, train: pd.DataFrame, *frames: pd.DataFrame) -> list[Values]:
+    overall, values = _slot_values(use_case, train, most=None)
+    if not use_case.baseline_by:
+        return [np.full(len(frame), overall) for frame in frames]
+    return [_look_up(values, frame, list(use_case.baseline_by), overall) for frame in frames]
+
+
+def _slot_values(
+    use_case: UseCase, train: pd.DataFrame, *, most: int | None = MAX_PACKAGED_SLOTS
+) -> tuple[float, pd.Series[float]]:
+    """Return the mean target, or its quantile, of all rows and of each slot; at most the `most` largest."""
     quantile = baseline_quantile(use_case.metric)
     target = train[TARGET]
     overall = float(target.mean() if quantile is None else target.quantile(quantile))
     if not use_case.baseline_by:
-        return [np.full(len(frame), overall) for frame in frames]
-    columns = list(use_case.baseline_by)
-    slots = train.groupby(columns, observed=True)[TARGET]
+        return overall, pd.Series(dtype=np.float64)
+    slots = train.groupby(list(use_case.baseline_by), observed=True)[TARGET]
     of_slots = slots.mean() if quantile is None else slots.quantile(quantile)
-    values = of_slots[slots.size() >= MIN_SLOT_ROWS]
-    return [_look_up(values, frame, columns, overall) for frame in frames]
+    sizes = slots.size()
+    large = sizes[sizes >= MIN_SLOT_ROWS]
+    if most is not None:
+        large = large.nlargest(most).sort_index()
+    return overall, of_slots[large.index]
+
+
+def _plain_keys(values: dict[Any, Any]) -> dict[tuple[object, ...], Any]:
+    """Return the values by tuples whose members can be written as JSON."""
+    plain = {}
+    for slot, value in values.items():
+        key = slot if isinstance(slot, tuple) else (slot,)
+        plain[tuple(_plain(member) for member in key)] = value
+    return plain
+
+
+def _plain(member: object) -> object:
+    member = member.item() if isinstance(member, np.generic) else member
+    return member if isinstance(member, bool | int | float | str) else str(member)
 
 
 def _look_up(values: pd.Series[float], frame: pd.DataFrame, columns: Sequence[str], default: float) -> Values:

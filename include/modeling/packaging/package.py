@@ -15,6 +15,7 @@ from mlflow.models import Model, ModelSignature
 from mlflow.types import ColSpec, DataType, Schema, TensorSpec
 
 from include.certificates.certificate import model_digest, require_digest
+from include.data.snapshots.target_encoding import TARGET
 from include.errors import PackagingFailed
 from include.feature_values import (
     base_kind,
@@ -24,12 +25,14 @@ from include.feature_values import (
     request_values,
 )
 from include.inference import model as inference_model
+from include.inference.baseline_table import BASELINE
 from include.inference.formats import GRAPH, TRUSTED_TYPES
 from include.inference.onnx_model import OnnxModel
 from include.inference.predictions import MAX_SINGLE_GAP, prediction_method, raw_predictions
 from include.inference.shapley import BACKGROUND
 from include.inference.start_check import GOLDEN, packaging_parity
 from include.inference.twin.compiled import FOLDER as TWIN
+from include.modeling.evaluation.baseline import baseline_table
 from include.modeling.evaluation.metrics import as_predictions, predict
 from include.modeling.packaging.serialization import (
     export_onnx,
@@ -115,14 +118,14 @@ def save_package(
     serialized = serialize(estimator, use_case, rows)
     metadata = _metadata(use_case, serialized, typed, decision)
     _write_mlflow_folder(estimator, use_case, serialized, typed, metadata, folder)
-    for module in own_modules(use_case):
-        _copy_source(module, folder / SOURCE)
+    _copy_sources(use_case, folder / SOURCE)
     if use_case.serving.runtime == "onnx":
         _write_onnx_graph(estimator, use_case, rows, folder / GRAPH)
     if use_case.serving.compiled and use_case.serving.runtime == "python":
         _write_twin(estimator, use_case, typed, {"training": sample_frame, "test": test_frame}, folder)
     _write_golden_rows(estimator, use_case, rows.head(GOLDEN_ROWS), typed, folder)
     _write_background_rows(sample, typed, folder)
+    _write_baseline(use_case, sample_frame, folder)
     _check_size(use_case, folder)
 
 
@@ -275,6 +278,17 @@ def _write_golden_rows(
 def _write_background_rows(rows: pd.DataFrame, kinds: Mapping[str, ColumnType], folder: Path) -> None:
     background = rows.sample(min(BACKGROUND_ROWS, len(rows)), random_state=0)
     (folder / BACKGROUND).write_text(json.dumps(_dataframe_split(background, kinds), default=str))
+
+
+def _write_baseline(use_case: UseCase, train: pd.DataFrame, folder: Path) -> None:
+    """Write the baseline, which can answer callers when the model is switched off."""
+    if use_case.task != "anomaly" and {TARGET, *use_case.baseline_by} <= set(train):
+        (folder / BASELINE).write_text(json.dumps(baseline_table(use_case, train).as_json()))
+
+
+def _copy_sources(use_case: UseCase, folder: Path) -> None:
+    for module in own_modules(use_case):
+        _copy_source(module, folder)
 
 
 def _copy_source(module: ModuleType, folder: Path) -> None:

@@ -67,7 +67,7 @@ def load_champion(
     )
     package = PackagedModel(folder, loaded.model)
     if loaded.certificate.refit:
-        package = _load_twin(workspace, folder, loaded.certificate)
+        package = _load_before_refit(workspace, folder, loaded.certificate)
     try:
         rows = champion_rows(workspace.specification, loaded, test, read_rows)
     except (DataError, DeclarationError) as error:
@@ -77,7 +77,7 @@ def load_champion(
     return ChampionInput(version, package, rows)
 
 
-def _load_twin(workspace: Workspace, champion: Path, verified: Certificate) -> PackagedModel:
+def _load_before_refit(workspace: Workspace, champion: Path, verified: Certificate) -> PackagedModel:
     """
     Return the model that a refitted champion was judged by: it did not learn from newer rows.
 

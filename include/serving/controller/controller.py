@@ -17,6 +17,7 @@ from include.serving.controller.desired_state import LiveState, StateStore
 from include.serving.controller.fleet import Fleet
 from include.serving.controller.history_api import history_routes
 from include.serving.controller.status import ControllerStatus, describe_use_case, next_route
+from include.serving.fallback.answers import prepare_fallback
 from include.serving.gateway.config import Route
 from include.serving.gateway.haproxy import Gateway
 from include.serving.shadow_target import ShadowTarget, write_target
@@ -67,11 +68,12 @@ class Controller:
         current_routes = self._gateway.routes()
         self._fleet.set_desired(_needed_versions(states, current_routes))
         self._fleet.step()
+        fallback_problems = {state.use_case: prepare_fallback(state) for state in states}
         problem = self._update_gateway(states, current_routes)
         self._log_problem(problem)
         for state in states:
             write_target(paths.shadow_file(state.use_case), self._shadow_target(state))
-        self._report(states, problem)
+        self._report(states, problem, fallback_problems)
 
     def _update_gateway(self, states: list[ReleaseState], current_routes: dict[str, Route]) -> str:
         """Set HAProxy's servers and routes; return its first problem, or an empty string."""
@@ -88,6 +90,8 @@ class Controller:
             routes[state.use_case] = next_route(state, current, routable)
         try:
             self._gateway.set_routes(routes)
+            if self._store.grants is not None:
+                self._gateway.set_grants(self._store.grants)
         except ServiceUnavailable as error:
             problem = problem or str(error)
         return problem
@@ -107,13 +111,14 @@ class Controller:
             return None
         return ShadowTarget(state.champion, state.challenger, instance.server.address, state.shadow_share)
 
-    def _report(self, states: list[ReleaseState], problem: str) -> None:
+    def _report(self, states: list[ReleaseState], problem: str, fallback_problems: dict[str, str]) -> None:
         """Report the live state of each use case and replace the status."""
         routes = self._gateway.routes()
         models = {}
         for state in states:
             route = routes.get(state.use_case, Route())
-            ready, detail = describe_use_case(state, route, self._fleet.get, problem)
+            own_problem = problem or fallback_problems[state.use_case]
+            ready, detail = describe_use_case(state, route, self._fleet.get, own_problem)
             self._store.report(state.use_case, LiveState(state.generation, ready, detail))
             if state.retired:
                 continue
@@ -123,6 +128,8 @@ class Controller:
                 "challenger": route.challenger,
                 "weight": route.weight,
                 "shadow_share": state.shadow_share,
+                "fallback": route.fallback or None,
+                "frozen": state.frozen,
                 "generation": state.generation,
                 "ready": ready,
                 **detail,
@@ -143,7 +150,8 @@ def _needed_versions(states: list[ReleaseState], routes: dict[str, Route]) -> se
 def _named_versions(states: list[ReleaseState], routes: dict[str, Route]) -> Iterator[tuple[str, int | None]]:
     for state in states:
         route = routes.get(state.use_case, Route())
-        for version in (state.champion, state.challenger, route.champion, route.challenger):
+        fallback = (state.fallback or {}).get("version")
+        for version in (state.champion, state.challenger, fallback, route.champion, route.challenger):
             yield state.use_case, version
 
 

@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from include.database.locks import try_lock_session
 from include.database.tables import live_state
 from include.release.rollout import read_all_states
+from include.serving.gateway.callers import grant_entries, list_tokens
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -51,11 +52,12 @@ class StateStore:
     Reads the desired state and writes the live state in a thread of its own.
 
     A database that cannot be reached, or hangs, therefore never blocks the controller. `states` is None
-    until the lock was taken; afterwards it is what was read last.
+    until the lock was taken; afterwards it is what was read last. `grants` are the tokens of callers.
     """
 
     def __init__(self, url: str) -> None:
         self.states: list[ReleaseState] | None = None
+        self.grants: dict[str, str] | None = None
         self.problem = "the database was not reached yet"
         self.changed = threading.Event()
         self._engine = create_engine(
@@ -105,8 +107,10 @@ class StateStore:
                 return
         while True:
             states = read_all_states(connection)
-            if states != self.states:
+            grants = grant_entries(list_tokens(connection))
+            if (states, grants) != (self.states, self.grants):
                 self.states = states
+                self.grants = grants
                 self.changed.set()
             self.problem = ""
             self._write_reports(connection)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from include.serving.gateway.config import Route, Server
+from include.serving.gateway.config import UNAVAILABLE, Route, Server
 from include.settings import settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Mapping
 
     from include.release.rollout import ReleaseState
     from include.serving.controller.instance import Instance
@@ -30,10 +30,15 @@ def next_route(state: ReleaseState, current: Route, routable: Collection[int]) -
     """
     Return the route that is closest to `state` and uses only versions in `routable`.
 
-    Until the desired champion is routable, the champion of the `current` route stays.
+    Until the desired champion is routable, the champion of the `current` route stays. It does not stay when
+    the use case is switched off: until the previous version is routable, callers get 503.
     """
     if state.retired:
         return Route(retired=True)
+    if state.fallback is not None:
+        route = _fallback_route(state.fallback)
+        is_routable = route.champion is None or route.champion in routable
+        return route if is_routable else replace(route, champion=None, fallback=UNAVAILABLE)
     champion = state.champion
     if champion is not None and champion not in routable:
         champion = current.champion
@@ -46,9 +51,16 @@ def desired_route(state: ReleaseState) -> Route:
     """Return the route of `state` when all its versions are routable."""
     if state.retired:
         return Route(retired=True)
+    if state.fallback is not None:
+        return _fallback_route(state.fallback)
     if state.champion is None or state.challenger is None:
         return Route(state.champion)
     return Route(state.champion, state.challenger, state.weight)
+
+
+def _fallback_route(fallback: Mapping[str, Any]) -> Route:
+    version = fallback["version"] if fallback["kind"] == "previous" else None
+    return Route(version, fallback=fallback["kind"], reason=fallback["reason"])
 
 
 def describe_use_case(
@@ -66,18 +78,24 @@ def describe_use_case(
     get
         Returns the instance of a use case and version.
     problem
-        Problem of the gateway, or an empty string.
+        Problem of the gateway or of the fallback, or an empty string.
     """
     servers: dict[str, dict[str, Any]] = {}
     reasons = [problem] if problem else []
-    for role, version in (("champion", state.champion), ("challenger", state.challenger)):
-        if version is None:
+    desired = desired_route(state)
+    for role, version in (
+        ("fallback", desired.champion if desired.fallback else None),
+        ("champion", state.champion),
+        ("challenger", state.challenger),
+    ):
+        if version is None or str(version) in servers:
             continue
         servers[str(version)] = _describe_server(role, get(state.use_case, version))
         reason = servers[str(version)]["reason"]
-        if reason:
+        # A champion that does not answer callers may be away.
+        if reason and (role != "champion" or not desired.fallback):
             reasons.append(f"version {version}: {reason}")
-    if not reasons and route != desired_route(state):
+    if not reasons and route != desired:
         reasons.append("the gateway does not have this route yet")
     return not reasons, {"servers": servers, "reason": "; ".join(reasons), "route": asdict(route)}
 

@@ -8,6 +8,7 @@ from dataclasses import astuple, dataclass
 from itertools import permutations
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote, unquote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -21,9 +22,14 @@ MAP = "routes.map"
 DEFAULT_DEADLINE_S = Slo().deadline_s
 # Callers wait so long in addition to a deadline, while a champion that ended is replaced.
 RESTART_S = 8.0
+CALLERS_MAP = "callers.map"
 NO_BACKEND = "none"
-# Stands for the champion of a use case that is not served any more.
+# Stand for the champion of a use case that is not served any more, of one whose callers get 503, and of one
+# that the fallback server answers; the last is the name of its backend, too.
 RETIRED = "retired"
+UNAVAILABLE = "unavailable"
+FALLBACK = "fallback"
+NO_VERSION = frozenset({NO_BACKEND, UNAVAILABLE, FALLBACK})
 # Key of the map's list of all use cases; it is no valid name of a use case.
 ALL_USE_CASES = "*"
 SERVERS_COMMENT = "# servers: "
@@ -48,21 +54,45 @@ class Route:
     """
     The versions that serve a use case; `weight` of 10,000 requests go to the challenger.
 
-    A `retired` use case has none, and is not among the models that a response lists.
+    A `retired` use case has none, and is not among the models that a response lists. Of a use case that is
+    switched off, `fallback` is the kind of its answers and `reason` says why; the kind `previous` has the
+    version that answers as `champion`.
     """
 
     champion: int | None = None
     challenger: int | None = None
     weight: int = 0
     retired: bool = False
+    fallback: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Sockets:
+    """
+    Unix sockets that HAProxy uses: for its commands, for the requests of a champion that it repeats, and of
+    the fallback server.
+    """
+
+    stats: Path
+    again: Path
+    fallback: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Whether callers need a token, and the file of the gateway's certificate, if it speaks TLS."""
+
+    require_tokens: bool = False
+    certificate: Path | None = None
 
 
 def render_config(
     servers: Collection[Server],
     *,
-    stats_socket: Path,
-    again_socket: Path,
+    sockets: Sockets,
     ports: tuple[int, int],
+    access: Access = Access(),
     deadlines: Mapping[str, float] | None = None,
 ) -> str:
     """
@@ -72,12 +102,12 @@ def render_config(
     ----------
     servers
         The model servers.
-    stats_socket
-        Socket of HAProxy's commands.
-    again_socket
-        Socket of the frontend that repeats the requests of a champion.
+    sockets
+        The Unix sockets that it uses.
     ports
         Ports of the gateway and of the controller.
+    access
+        Who may call, and how.
     deadlines
         Time in seconds for a response of each use case; that of the default service level for others.
     """
@@ -93,8 +123,9 @@ def render_config(
         "pairs": pairs,
         "server_list": json.dumps([astuple(server) for server in in_order]),
         "map_file": MAP,
-        "stats_socket": stats_socket,
-        "again_socket": again_socket,
+        "callers_map": CALLERS_MAP,
+        "access": access,
+        "sockets": sockets,
         "gateway_port": gateway_port,
         "controller_port": controller_port,
         "log_format": LOG_FORMAT,
@@ -147,12 +178,17 @@ def parse_routes(entries: dict[str, str]) -> dict[str, Route]:
     routes = {}
     for use_case, value in entries.items():
         if use_case != ALL_USE_CASES:
-            champion, challenger, weight = value.split("|")
-            if champion == RETIRED:
-                routes[use_case] = Route(retired=True)
-                continue
-            routes[use_case] = Route(_version_in(champion), _version_in(challenger), int(weight))
+            routes[use_case] = _parse_route(value)
     return routes
+
+
+def _parse_route(value: str) -> Route:
+    champion, challenger, weight, fallback, reason = [*value.split("|"), "", ""][:5]
+    if champion == RETIRED:
+        return Route(retired=True)
+    return Route(
+        _version_in(champion), _version_in(challenger), int(weight), fallback=fallback, reason=unquote(reason)
+    )
 
 
 def champion_backend(use_case: str, version: int) -> str:
@@ -168,6 +204,9 @@ def challenger_backend(use_case: str, version: int, champion: int) -> str:
 def _map_value(use_case: str, route: Route) -> str:
     if route.retired:
         return f"{RETIRED}|{NO_BACKEND}|0"
+    if route.fallback:
+        reason = quote(route.reason, safe="")
+        return f"{_fallback_backend(use_case, route)}|{NO_BACKEND}|0|{route.fallback}|{reason}"
     if route.champion is None:
         return f"{NO_BACKEND}|{NO_BACKEND}|0"
     champion = champion_backend(use_case, route.champion)
@@ -177,8 +216,15 @@ def _map_value(use_case: str, route: Route) -> str:
     return f"{champion}|{challenger}|{route.weight}"
 
 
+def _fallback_backend(use_case: str, route: Route) -> str:
+    """Return the backend that answers while a use case is switched off."""
+    if route.champion is not None:
+        return champion_backend(use_case, route.champion)
+    return UNAVAILABLE if route.fallback == UNAVAILABLE else FALLBACK
+
+
 def _version_in(backend: str) -> int | None:
-    return None if backend == NO_BACKEND else int(backend.split(".")[1].removeprefix("v"))
+    return None if backend in NO_VERSION else int(backend.split(".")[1].removeprefix("v"))
 
 
 def _quote_argument(value: object) -> str:

@@ -50,6 +50,7 @@ class Gateway:
     def __init__(self) -> None:
         self.config = paths.haproxy_folder() / "haproxy.cfg"
         self.map = paths.haproxy_folder() / config.MAP
+        self.callers_map = paths.haproxy_folder() / config.CALLERS_MAP
         self.stats = paths.socket_path("haproxy.sock")
         self.master = paths.socket_path("haproxy-master.sock")
 
@@ -59,6 +60,8 @@ class Gateway:
         paths.make_pipe(paths.access_pipe())
         if not self.map.exists():
             write_atomically(self.map, config.render_map(config.map_entries({})))
+        if not self.callers_map.exists():
+            write_atomically(self.callers_map, "")
         servers = self.servers() if self.config.exists() else []
         write_atomically(self.config, self._render(servers))
 
@@ -100,17 +103,30 @@ class Gateway:
         ServiceUnavailable
             If HAProxy cannot be reached or rejects a change; it reads the routes when it starts.
         """
-        entries = config.map_entries(routes)
+        self._set_map(self.map, config.map_entries(routes))
+
+    def set_grants(self, grants: dict[str, str]) -> None:
+        """
+        Make HAProxy accept exactly these tokens now and after a restart; see `callers.grant_entries`.
+
+        Raises
+        ------
+        ServiceUnavailable
+            If HAProxy cannot be reached or rejects a change; it reads the tokens when it starts.
+        """
+        self._set_map(self.callers_map, grants)
+
+    def _set_map(self, file: Path, entries: dict[str, str]) -> None:
         text = config.render_map(entries)
-        if text != self.map.read_text():
-            write_atomically(self.map, text)
-        running = self._running_entries()
+        if not file.exists() or text != file.read_text():
+            write_atomically(file, text)
+        running = self._running_entries(file.name)
         changes = [
-            f"{'set' if key in running else 'add'} map {config.MAP} {key} {value}"
+            f"{'set' if key in running else 'add'} map {file.name} {key} {value}"
             for key, value in entries.items()
             if running.get(key) != value
         ]
-        changes += [f"del map {config.MAP} {key}" for key in running.keys() - entries.keys()]
+        changes += [f"del map {file.name} {key}" for key in running.keys() - entries.keys()]
         for change in changes:
             problem = _send_command(self.stats, change)
             if problem:
@@ -119,17 +135,19 @@ class Gateway:
     def _render(self, servers: Collection[Server]) -> str:
         return config.render_config(
             servers,
-            stats_socket=self.stats,
-            again_socket=paths.socket_path("haproxy-again.sock"),
+            sockets=config.Sockets(
+                self.stats, paths.socket_path("haproxy-again.sock"), paths.fallback_socket()
+            ),
             ports=(settings().gateway_port, settings().controller_port),
             deadlines={name: use_case.slo.deadline_s for name, use_case in catalog().use_cases.items()},
+            access=config.Access(settings().require_tokens, settings().gateway_certificate),
         )
 
-    def _running_entries(self) -> dict[str, str]:
-        """Return the entries of the running map."""
+    def _running_entries(self, name: str) -> dict[str, str]:
+        """Return the entries of a running map."""
         entries = {}
         # Each line has an address, the key and the value.
-        for line in _send_command(self.stats, f"show map {config.MAP}").splitlines():
+        for line in _send_command(self.stats, f"show map {name}").splitlines():
             if line.strip():
                 _, key, value = line.split(maxsplit=2)
                 entries[key] = value

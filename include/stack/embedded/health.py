@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 import httpx
 from sqlalchemy.exc import OperationalError
 
-from include.serving.paths import access_metrics_file
+from include.serving import paths
 from include.stack.embedded.programs import postgres
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from include.credentials import Credentials
     from include.settings import Settings
     from include.stack.embedded.supervision import ProgramState
@@ -37,6 +39,8 @@ def problem(state: ProgramState, settings: Settings, credentials: Credentials) -
         return _check_port(settings.gateway_port)
     if state.name == "access-log":
         return _check_collector(state)
+    if state.name == "fallback":
+        return _check_socket(paths.fallback_socket())
     if state.name in JOBS:
         return _check_heartbeat(state, settings)
     addresses = {
@@ -62,7 +66,7 @@ def _check_database(settings: Settings, credentials: Credentials) -> str:
 def _check_collector(state: ProgramState) -> str:
     """Check that the collector has read HAProxy's pipe since it started, and not long ago."""
     try:
-        read_at = access_metrics_file().stat().st_mtime
+        read_at = paths.access_metrics_file().stat().st_mtime
     except FileNotFoundError:
         read_at = 0.0
     fresh = read_at >= max(state.started_at, time.time() - COLLECTOR_TIMEOUT_S)
@@ -74,6 +78,15 @@ def _check_port(port: int) -> str:
         socket.create_connection(("127.0.0.1", port), timeout=CONNECT_TIMEOUT_S).close()
     except OSError:
         return f"does not listen on {port} yet"
+    return ""
+
+
+def _check_socket(path: Path) -> str:
+    try:
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(str(path))
+    except OSError:
+        return f"does not listen on {path} yet"
     return ""
 
 

@@ -194,7 +194,7 @@ def _start_programs(
     engine = connect(postgres(settings).url("airworthy", SUPERUSER, credentials.postgres_password))
     upgrade_as_admin(engine, "airworthy")
     engine.dispose()
-    for name in ("features", "access-log", "haproxy", "controller"):
+    for name in ("features", "access-log", "haproxy", "fallback", "controller"):
         supervisor.start(name)
     _finish_migration(migration, settings, credentials)
     for name in AIRFLOW:

@@ -103,6 +103,7 @@ PROGRAMS = (
     Program("triggerer", "airflow", _airflow_command("triggerer", "--skip-serve-logs")),
     Program("access-log", "airworthy", lambda _: _python_module("include.serving.access_log")),
     Program("haproxy", "airworthy", _haproxy_command, "USR1", 5, whole_group=False),
+    Program("fallback", "airworthy", lambda _: _python_module("include.serving.fallback")),
     Program("controller", "airworthy", lambda _: _python_module("include.serving.controller")),
 )
 BY_NAME = {program.name: program for program in PROGRAMS}

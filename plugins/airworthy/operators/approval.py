@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk.exceptions import AirflowSkipException
+from airflow.sdk.execution_time.hitl import HITLUser
 
 from airworthy import run_context
 from airworthy.hooks.airworthy_database import AirworthyDatabaseHook
+from airworthy.hooks.model_registry import ModelRegistryHook
 from include.catalog import catalog
 from include.errors import GateFailed, RolloutFailed
 from include.settings import settings
@@ -28,7 +30,10 @@ class ReleaseApprovalOperator(ApprovalOperator):
     Wait for the approval of a release in the environments that `rollout.approval` names; elsewhere succeed at
     once.
 
-    The person who requested the release may not approve it. The answer is recorded in the ledger.
+    The question shows the results of the shadow step, the certificate and the model card. Only the users in
+    `rollout.approvers` may answer, if there are any, and the person who requested the release may not approve
+    it. Without an answer within `rollout.approval_timeout` it is rejected. The answer is recorded in the
+    ledger, where `PromoteModelOperator` looks for it.
 
     Example::
 
@@ -46,46 +51,68 @@ class ReleaseApprovalOperator(ApprovalOperator):
         use_case: str,
         lease: dict[str, Any] | XComArg,
         airworthy_conn_id: str = AirworthyDatabaseHook.default_conn_name,
+        mlflow_conn_id: str = ModelRegistryHook.default_conn_name,
         **kwargs: Any,
     ) -> None:
-        super().__init__(
-            subject=f"Approve the release of {use_case} version {{{{ ti.xcom_pull('begin')['version'] }}}}?",
-            body="Its certificate is beside the model in MLflow; the task `shadow` shows its results so far.",
-            **kwargs,
-        )
+        subject = f"Approve the release of {use_case} version {{{{ ti.xcom_pull('begin')['version'] }}}}?"
+        super().__init__(subject=subject, body="", **{"defaults": self.REJECT} | kwargs)
         self.use_case = use_case
         self.lease: Any = lease
         self.airworthy_conn_id = airworthy_conn_id
+        self.mlflow_conn_id = mlflow_conn_id
 
     def execute(self, context: Context) -> Any:
         """Ask for the approval where the environment requires it."""
+        from include.modeling.registration.approval_page import approval_page
+
         environment = settings().env
-        if environment not in catalog().use_cases[self.use_case].rollout.approval:
+        use_case = catalog().use_cases[self.use_case]
+        if environment not in use_case.rollout.approval:
             return f"{environment} requires no approval"
+        self.response_timeout = use_case.rollout.approval_timeout
+        self.assigned_users = [HITLUser(id=name, name=name) for name in use_case.rollout.approvers]
+        engine = AirworthyDatabaseHook(self.airworthy_conn_id).engine
+        self.body = approval_page(
+            ModelRegistryHook(self.mlflow_conn_id, engine=engine).registry,
+            use_case,
+            self.lease["version"],
+            trusted=settings().trusted_keys,
+            shadow=context["ti"].xcom_pull(task_ids="shadow"),
+        )
         return super().execute(context)
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
-        """Record the answer; a rejection, or an approval by the requester, fails the rollout."""
+        """Record the answer; a rejection, or an approval by the wrong person, fails the rollout."""
         from include.database.ledger import Entry, append
 
         # ApprovalOperator itself would skip the downstream tasks, and would not write to the ledger.
         answer = super(ApprovalOperator, self).execute_complete(context, event)
         who = (answer.get("responded_by_user") or {}).get("name") or NO_ANSWER
-        approved = answer["chosen_options"] == [self.APPROVE]
-        requester = self.lease["actor"]
-        verdict: Any = "approved" if approved and who != requester else "rejected"
-        is_own_request = approved and who == requester
-        reason = f"{who} requested it and may not approve it" if is_own_request else f"{who} decided"
-        key = f"{run_context.dag_run_key(context)}/{self.lease['epoch']}/{self.task_id}"
+        objection = self._objection(who, approved=answer["chosen_options"] == [self.APPROVE])
+        verdict: Any = "rejected" if objection else "approved"
+        reason = objection or f"{who} decided"
+        version = self.lease["version"]
+        run = run_context.dag_run_key(context)
+        key = f"{run}/{self.lease['epoch']}/{self.task_id}"
+        entry = Entry(self.use_case, verdict, who, reason, version, {"run": run}, key)
         with AirworthyDatabaseHook(self.airworthy_conn_id).engine.begin() as connection:
-            append(
-                connection, Entry(self.use_case, verdict, who, reason, self.lease["version"], dedup_key=key)
-            )
-        if verdict == "rejected":
-            raise RolloutFailed(
-                f"{self.use_case} version {self.lease['version']} was not approved: {reason}."
-            )
+            append(connection, entry)
+        if objection:
+            raise RolloutFailed(f"{self.use_case} version {version} was not approved: {reason}.")
         return answer
+
+    def _objection(self, who: str, *, approved: bool) -> str:
+        """Return why the answer is no valid approval; empty if it is one."""
+        approvers = catalog().use_cases[self.use_case].rollout.approvers
+        if who == NO_ANSWER:
+            return "there was no answer in time"
+        if not approved:
+            return f"{who} decided"
+        if who == self.lease["actor"]:
+            return f"{who} requested it and may not approve it"
+        if approvers and who not in approvers:
+            return f"{who} is not among the approvers {', '.join(approvers)}"
+        return ""
 
 
 class CandidateApprovalOperator(ApprovalOperator):

@@ -5,11 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from airworthy import run_context
 from airworthy.operators.base import ReleaseOperator
 from airworthy.triggers.rollout import RolloutTrigger
 from include.catalog import catalog
 from include.errors import ServiceUnavailable
 from include.release.strategies import strategy_of
+from include.settings import settings
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -23,6 +25,8 @@ class PromoteModelOperator(ReleaseOperator):
     """
     Verify the version's certificate again, make it the champion, and wait until the gateway serves it.
 
+    Where `rollout.approval` asks for an approval, the ledger must have one of this run.
+
     The MLflow aliases `champion`, `challenger` and `previous` are updated from the desired state.
 
     Example::
@@ -35,9 +39,16 @@ class PromoteModelOperator(ReleaseOperator):
 
     def execute(self, context: Context) -> int:
         """Promote the version, and wait until it is live, in the triggerer if that takes long."""
+        from include.database import ledger
         from include.release import rollout, rollout_status
 
         lease = self.parse_lease()
+        if settings().env in catalog().use_cases[self.use_case].rollout.approval:
+            # A rejected approval task may be marked as successful, and the tasks after it run.
+            with self.engine.connect() as connection:
+                ledger.require_approved(
+                    connection, self.use_case, lease.version, run=run_context.dag_run_key(context)
+                )
         certificate = self.verified(lease.version)
         evidence = {"certificate": certificate.model_digest, "run": certificate.run_id}
         policy = catalog().use_cases[self.use_case].rollout

@@ -120,7 +120,7 @@ class ShiftTrafficOperator(ReleaseOperator):
         :param since: start of the step in ISO 8601
         :raises RolloutFailed: if the challenger is worse, had too little traffic, or is not live
         """
-        from include.release.rollout_status import analyse_stage
+        from include.release.rollout_status import analyse_stage, read_steering
 
         version = self.parse_lease().version
         if not self.analysed:
@@ -130,6 +130,7 @@ class ShiftTrafficOperator(ReleaseOperator):
         began = datetime.fromisoformat(since)
         with self.engine.connect() as connection:
             analysis = analyse_stage(connection, use_case, version, since=began, stage=self.stage)
+            steering = read_steering(connection, self.use_case, version)
         self.log.info(
             "%s version %d, %s: %s: %s %s",
             self.use_case,
@@ -139,6 +140,9 @@ class ShiftTrafficOperator(ReleaseOperator):
             analysis.reason,
             analysis.figures,
         )
+        if steering.skipped:
+            self.log.warning("%s: a person declared the step passed; see the ledger", self.task_id)
+            return analysis.figures
         self._require_live(event, version)
         # The evidence at the trigger's look counts, which a moment later may be a little less.
         outcome = event.get("outcome", analysis.outcome)

@@ -40,20 +40,23 @@ class Limits(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """Status and analysis of a step, and the seconds since its start and since it has been live."""
+    """Status and analysis of a step, seconds since its start and since it is live, and what a person said."""
 
     status: RolloutStatus
     outcome: AnalysisOutcome
     finding: str
     waited_s: float
     baked_s: float
+    paused: bool = False
+    skipped: bool = False
 
 
 class RolloutTrigger(BaseTrigger):
     """
     Fire once the desired state is live, the bake time is over, and the analysis of `stage` has an outcome.
 
-    The trigger fires at once if the analysis says `roll_back`, and after its timeout in any case. The event
+    The trigger fires at once if the analysis says `roll_back`, or a person skips the step or ends the
+    rollout, and after its timeout in any case; a paused step neither passes nor times out. The event
     is the rollout status as a dictionary: `live`, `reason`, `address`; with a stage also `outcome`, which is
     `inconclusive` after a timeout, and `finding`, the analysis in words. Bake time, patience and limits of a
     stage are those of the present declaration, so that a changed rollout is seen while the trigger waits.
@@ -123,21 +126,25 @@ class RolloutTrigger(BaseTrigger):
     ) -> tuple[dict[str, Any], bool]:
         """Return the event, with True once the step is settled or False after the timeout or `at_most` s."""
         started = time.monotonic()
+        patient_until = 0.0
         use_case: UseCase | None = None
         last_log = -math.inf
         while True:
             use_case = self._find_use_case(read_catalog) or use_case
             limits = self._limits(use_case)
             reading = await asyncio.to_thread(self._read_status, engine, use_case)
+            moment = time.monotonic()
             # A triggerer that was away finds a step that is settled, whatever the clock says.
-            settled = reading.outcome == "roll_back" or (
-                reading.baked_s >= limits.bake and reading.outcome == "promote"
-            )
-            waited = reading.waited_s if self.stage else time.monotonic() - started
-            if settled or waited > limits.timeout or time.monotonic() - started > at_most:
+            passed = reading.baked_s >= limits.bake and reading.outcome == "promote"
+            settled = reading.outcome == "roll_back" or reading.skipped or (passed and not reading.paused)
+            waited = reading.waited_s if self.stage else moment - started
+            # The time of a pause is not counted.
+            patient_until = moment + limits.timeout if reading.paused else patient_until
+            out_of_patience = waited > limits.timeout and moment > patient_until
+            if settled or out_of_patience or moment - started > at_most:
                 return self._event(reading, settled=settled), settled
-            if self.stage and at_most == math.inf and time.monotonic() - last_log >= LOG_INTERVAL_S:
-                last_log = time.monotonic()
+            if self.stage and at_most == math.inf and moment - last_log >= LOG_INTERVAL_S:
+                last_log = moment
                 self.log.info("%s version %d waits: %s", self.use_case, self.version, reading.finding)
             await asyncio.sleep(interval)
 
@@ -162,20 +169,33 @@ class RolloutTrigger(BaseTrigger):
         return Limits(policy.patience.total_seconds(), policy.bake.total_seconds())
 
     def _read_status(self, engine: Engine, use_case: UseCase | None) -> Reading:
-        from include.release.rollout_status import analyse_stage, read_rollout_status, seconds_since
+        from include.release.rollout_status import (
+            RolloutStatus,
+            analyse_stage,
+            read_rollout_status,
+            read_steering,
+            seconds_since,
+        )
 
+        since = datetime.fromisoformat(self.since)
         with engine.connect() as connection:
-            status = read_rollout_status(connection, self.use_case, self.version)
-            since = datetime.fromisoformat(self.since)
             waited_s = seconds_since(connection, since)
-            baked_s = (
-                min(waited_s, seconds_since(connection, status.live_since)) if status.live_since else 0.0
-            )
-            if not status.live:
-                return Reading(status, "inconclusive", status.reason, waited_s, 0.0)
-            if self.stage is None:
-                return Reading(status, "promote", "", waited_s, baked_s)
-            if use_case is None:
-                return Reading(status, "inconclusive", "its declaration is invalid", waited_s, baked_s)
-            analysis = analyse_stage(connection, use_case, self.version, since=since, stage=self.stage)
-        return Reading(status, analysis.outcome, analysis.reason, waited_s, baked_s)
+            steering = read_steering(connection, self.use_case, self.version)
+            if steering.ended:
+                status = RolloutStatus(False, steering.ended, None)
+                return Reading(status, "roll_back", steering.ended, waited_s, 0.0)
+            status = read_rollout_status(connection, self.use_case, self.version)
+            live_s = seconds_since(connection, status.live_since) if status.live_since else 0.0
+            baked_s = min(waited_s, live_s)
+            outcome: AnalysisOutcome = "inconclusive"
+            finding = status.reason
+            if status.live and self.stage is None:
+                outcome = "promote"
+            elif status.live and use_case is None:
+                finding = "its declaration is invalid"
+            elif status.live and use_case is not None and self.stage is not None:
+                analysis = analyse_stage(connection, use_case, self.version, since=since, stage=self.stage)
+                outcome = analysis.outcome
+                finding = analysis.reason
+        times = (waited_s, baked_s if status.live else 0.0)
+        return Reading(status, outcome, finding, *times, steering.paused, steering.skipped)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 
 from include.database.ledger import ledger_entries
-from include.database.tables import monitoring_result
+from include.database.tables import desired_state, monitoring_result
 from include.declarations import RetrainPolicy
 from include.monitoring.governor import (
     PastCheck,
@@ -193,6 +193,14 @@ def test_same_run_id_of_two_use_cases_is_two_runs(database):
 class Figures:
     share: float
     moments: tuple[datetime, ...]
+
+
+@pytest.mark.parametrize(("service", "reason"), [("broken", "the service level is broken"), ("met", None)])
+def test_burnt_error_budget_freezes_releases(database, service, reason):
+    recorded(database, decide(replace(CALM, service=service), POLICY, [], NOW))
+    with database.connect() as connection:
+        frozen = connection.execute(select(desired_state.c.frozen)).scalar_one_or_none()
+    assert frozen == reason or frozen.startswith(reason)
 
 
 def test_figures_are_recorded_as_json(database):

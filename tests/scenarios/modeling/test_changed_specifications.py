@@ -87,10 +87,7 @@ USE_CASE = UseCase(
     features=("carrier", "hour", "wind"),
     label=Label(dataset="arrivals", column="arr_delay", bands=(15, 60), classes=("on_time", "late", "lost")),
     metric="log_loss",
-    gates=(
-        Threshold(metric="log_loss", maximum=1.0),
-        Improvement(metric="log_loss", minimum_gain=0.001),
-    ),
+    gates=(Threshold(metric="log_loss", maximum=1.0), Improvement(metric="log_loss", minimum_gain=0.001)),
     prediction_range=(0, 1),
     split=Split(validation_days=0, test_days=5, embargo_days=0, minimum_rows=100),
     training=Training(stale_days="use"),
@@ -294,21 +291,19 @@ def test_next_night_trains_and_is_judged(today, lake, champion, changes, improve
 @pytest.mark.parametrize("changes", [row[0] for row in TABLE.values()], ids=TABLE)
 def test_champion_is_watched_scored_and_reproduced(today, lake, champion, changes):
     declared = today(**changes).use_cases["late"]
-    certificate = champion.loaded.certificate
     model = champion.loaded.model
-    watched = champion_check.champion_context(declared, ReleaseState("late", champion=1), certificate, lake)
+    state = ReleaseState("late", champion=1)
+    watched = champion_check.champion_context(declared, state, champion.loaded.certificate, lake)
     specification = watched.specification
     window = windows.read_partitions(lake, watched.use_case, specification.selection, DAYS[-2:])
     assert (tuple(window.inputs), watched.use_case.label) == (USE_CASE.features, USE_CASE.label)
-
     rows = read_feature_rows(specification.selection, lake, DAYS[-2:], names=specification.features)
     scored = score_batch(specification.use_case, specification.selection.spine, model, rows, version=1)
     assert len(scored) == 2 * ROWS_PER_DAY
-
     splits = split_snapshot(specification, watched.reference)
     again = fit_candidate(specification.use_case, build_model(specification.features), splits).estimator
-    reproduced = ServedModel(again, model.interface)
-    np.testing.assert_array_equal(reproduced.predict(splits.test), model.predict(champion.test))
+    predicted = ServedModel(again, model.interface).predict(splits.test)
+    np.testing.assert_array_equal(predicted, model.predict(champion.test))
 
 
 def test_changes_since_are_named_in_a_reproduction(today, champion):
@@ -330,8 +325,8 @@ def test_days_of_changed_build_are_refused_until_rebuilt(today, champion, tmp_pa
     with pytest.raises(DataError, match=r"15 of 16 days of trips .* were built by other code"):
         train(today(training=Training()), lake)
     assert train(today(), lake).snapshot.days[1] == f"{DAYS[-1]}"
-    specification = certified_specification(champion.loaded.certificate.snapshot, USE_CASE)
-    frame = read_feature_rows(specification.selection, lake, DAYS[-1:], names=specification.features)
+    specified = champion.snapshot.specification
+    frame = read_feature_rows(specified.selection, lake, DAYS[-1:], names=specified.features)
     assert len(champion.loaded.model.predict(frame)) == ROWS_PER_DAY
 
 
@@ -343,12 +338,11 @@ def test_feature_gone_from_the_view_stops_only_the_champion(today, champion, tmp
     lake.publish("trips", rows[is_old], DAYS[:-5], metadata={})
     lake.publish("trips", rows[~is_old].drop(columns="hour"), DAYS[-5:], metadata={})
     lake.publish("arrivals", arrivals, DAYS, metadata={})
-    declared = today(view=changed_view(hour=None), features=("carrier", "wind"))
-    verdicts = evaluate(train(declared, lake), champion, lake)
+    without_hour = today(view=changed_view(hour=None), features=("carrier", "wind"))
+    verdicts = evaluate(train(without_hour, lake), champion, lake)
     expected = "inconclusive: it could not be compared with champion 1: .*: hour in 200 of 200 rows"
     assert re.match(expected, verdicts["improvement_log_loss"]), verdicts
-    specification = champion.snapshot.specification
-    spine = specification.selection.spine
-    frame = read_feature_rows(specification.selection, lake, DAYS, names=specification.features)
+    specified = champion.snapshot.specification
+    frame = read_feature_rows(specified.selection, lake, DAYS, names=specified.features)
     with pytest.raises(DataError, match="without missing values of these features: hour in 200 of 640 rows"):
-        score_batch(USE_CASE, spine, champion.loaded.model, frame, version=1)
+        score_batch(USE_CASE, specified.selection.spine, champion.loaded.model, frame, version=1)

@@ -25,7 +25,14 @@ def test_a_use_case_is_live_when_servers_and_route_agree(home) -> None:
     is_live, detail = describe_use_case(state, Route(3), lambda *_: ready, "")
     assert is_live
     assert detail["reason"] == ""
-    assert detail["route"] == {"champion": 3, "challenger": None, "weight": 0, "retired": False}
+    assert detail["route"] == {
+        "champion": 3,
+        "challenger": None,
+        "weight": 0,
+        "retired": False,
+        "fallback": "",
+        "reason": "",
+    }
     is_live, detail = describe_use_case(state, Route(2), lambda *_: ready, "")
     assert (is_live, detail["reason"]) == (False, "the gateway does not have this route yet")
 
@@ -35,6 +42,24 @@ def test_a_retired_use_case_is_live_without_servers() -> None:
     assert next_route(state, Route(3), {3}) == Route(retired=True)
     assert describe_use_case(state, Route(retired=True), lambda *_: None, "")[0]
     assert not describe_use_case(state, Route(3), lambda *_: None, "")[0]
+
+
+def test_a_switched_off_champion_gets_no_traffic() -> None:
+    state = ReleaseState("delay", champion=3, fallback={"kind": "constant", "reason": "wrong"})
+    route = next_route(state, Route(3), {3})
+    assert route == Route(fallback="constant", reason="wrong")
+    assert describe_use_case(state, route, lambda *_: None, "")[0]
+    assert not describe_use_case(state, Route(3), lambda *_: None, "")[0]
+
+
+def test_callers_get_503_until_the_previous_version_is_ready(home) -> None:
+    fallback = {"kind": "previous", "reason": "worse", "version": 2}
+    state = ReleaseState("delay", champion=3, previous=2, fallback=fallback)
+    assert next_route(state, Route(3), {3}) == Route(fallback="unavailable", reason="worse")
+    route = next_route(state, Route(3), {2, 3})
+    assert route == Route(2, fallback="previous", reason="worse")
+    is_live, detail = describe_use_case(state, route, lambda *_: None, "")
+    assert (is_live, detail["reason"]) == (False, "version 2: it is not started yet")
 
 
 def test_a_server_that_is_not_started_is_reported(home) -> None:

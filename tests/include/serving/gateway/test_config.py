@@ -5,6 +5,7 @@ from pathlib import Path
 from include.serving.gateway.config import (
     Route,
     Server,
+    Sockets,
     digest_of,
     map_entries,
     parse_map,
@@ -18,9 +19,8 @@ SERVERS = [Server("delay", 3, 9000), Server("delay", 4, 9001), Server("air_time"
 
 
 def render(servers: list[Server], socket: str = "/run/a.sock") -> str:
-    return render_config(
-        servers, stats_socket=Path(socket), again_socket=Path("/run/b.sock"), ports=(8090, 8091)
-    )
+    sockets = Sockets(Path(socket), Path("/run/b.sock"), Path("/run/c.sock"))
+    return render_config(servers, sockets=sockets, ports=(8090, 8091))
 
 
 def test_the_map_keeps_routes_as_they_were_set() -> None:
@@ -46,6 +46,18 @@ def test_a_retired_use_case_is_no_model_any_more() -> None:
     entries = map_entries({"delay": Route(retired=True), "time": Route(1)})
     assert (entries["delay"], entries["*"]) == ("retired|none|0", '["time"]')
     assert parse_routes(entries) == {"delay": Route(retired=True), "time": Route(1)}
+
+
+def test_the_map_keeps_routes_that_are_switched_off() -> None:
+    routes = {
+        "delay": Route(fallback="unavailable", reason='a | "reason"'),
+        "time": Route(fallback="constant", reason="100 % wrong"),
+        "old": Route(2, fallback="previous", reason="worse"),
+    }
+    entries = map_entries(routes)
+    assert [entries[name].split("|")[0] for name in routes] == ["unavailable", "fallback", "old.v2"]
+    assert not any(" " in entry for entry in entries.values())
+    assert parse_routes(parse_map(render_map(entries))) == routes
 
 
 def test_a_challenger_without_a_champion_gets_no_traffic() -> None:

@@ -10,10 +10,14 @@ from airflow.sdk.exceptions import TaskAwaitingInput
 from airflow.sdk.execution_time import task_runner
 
 from airworthy.operators.approval import CandidateApprovalOperator, ReleaseApprovalOperator
+from include.catalog import catalog
 from include.database import ledger
 from include.errors import GateFailed, RolloutFailed
 from include.release import rollout
 from include.settings import settings
+from tests.plugins.airworthy.operators.rollout_fixtures import certified, lease, second
+
+__all__ = ["certified", "lease", "second"]
 
 LEASE = {"use_case": "flight_delay", "version": 2, "epoch": 5, "actor": "ann"}
 REQUESTED_BY_ANN = {"triggering_user_name": "ann"}
@@ -64,19 +68,56 @@ def test_dev_requires_no_approval(approve, environment, context):
     assert approve.execute(context()) == "dev requires no approval"
 
 
+class ShadowResult:
+    """Double of a task instance that returns the XCom of the task `shadow`."""
+
+    def __init__(self, run, figures):
+        self.__dict__.update(vars(run["ti"]))
+        self.figures = figures
+
+    def xcom_pull(self, task_ids):
+        return self.figures if task_ids == "shadow" else None
+
+
 @pytest.mark.parametrize("name", ["uat", "prod"])
 def test_an_approval_is_requested_where_the_rollout_declares_it(
-    approve, environment, context, monkeypatch, name
+    champion, lease, second, declare, environment, monkeypatch, name
 ):
+    rollout = champion.rollout.model_copy(update={"approvers": ("bob",)})
+    declare(champion.model_copy(update={"rollout": rollout}))
     environment(name)
     supervisor = Supervisor()
     monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", supervisor, raising=False)
+    operator = ReleaseApprovalOperator(task_id="approve", use_case=champion.name, lease=lease)
+    figures = {"stage": "shadow", "pairs": 40, "shadow": {"requests": 40, "p50": 1.25}}
     with pytest.raises(TaskAwaitingInput) as waiting:
-        approve.execute(context())
+        operator.execute(second | {"ti": ShadowResult(second, figures)})
     assert waiting.value.method_name == "execute_complete"
+    assert waiting.value.timeout == rollout.approval_timeout
     (request,) = supervisor.messages
     assert request.options == ["Approve", "Reject"]
-    assert "flight_delay" in request.subject
+    assert request.defaults == ["Reject"]
+    assert [user.id for user in request.assigned_users] == ["bob"]
+    assert champion.name in request.subject
+    for part in ("| shadow.p50 | 1.25 |", "| signed with the key |", champion.description):
+        assert part in request.body
+
+
+def test_no_answer_in_time_rejects_the_release(approve, database, context):
+    with pytest.raises(RolloutFailed, match="no answer in time"):
+        approve.execute_complete(context(REQUESTED_BY_ANN), answer(None, "Reject"))
+    assert [entry[0] for entry in read_ledger(database)] == ["rejected"]
+
+
+def test_another_person_than_the_approvers_may_not_approve(approve, database, context, declare):
+    use_case = catalog().use_cases["flight_delay"]
+    rollout = use_case.rollout.model_copy(update={"approvers": ("carl",)})
+    declare(use_case.model_copy(update={"rollout": rollout}))
+    with pytest.raises(RolloutFailed, match="bob is not among the approvers carl"):
+        approve.execute_complete(context(REQUESTED_BY_ANN), answer("bob"))
+    approve.lease = LEASE | {"epoch": 6}
+    approve.execute_complete(context(REQUESTED_BY_ANN), answer("carl"))
+    assert [entry[0] for entry in read_ledger(database)] == ["approved", "rejected"]
 
 
 def test_an_approval_is_recorded(approve, database, context):

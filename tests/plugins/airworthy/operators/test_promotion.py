@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from airworthy import run_context
 from airworthy.operators import promotion as promoting
 from include.database import ledger
 from include.errors import CertificateInvalid, ReleaseError, ServiceUnavailable
@@ -47,6 +48,27 @@ def test_challenger_with_all_traffic_is_promoted(champion, database, registry, l
         (entry, *_) = ledger.ledger_entries(connection, champion.name)
     certificate = versions.verify_version(registry, champion.name, 2, trusted=settings().trusted_keys)
     assert entry["evidence"]["certificate"] == certificate.model_digest
+
+
+@pytest.mark.parametrize("past", [[], ["approved", "rejected"]])
+def test_promotion_without_an_approval_is_refused(champion, database, lease, second, monkeypatch, past):
+    deferred(shift(champion, lease, percent=100), second)
+    monkeypatch.setenv("AIRWORTHY_ENV", "prod")
+    settings.cache_clear()
+    answer_release(database, champion, second, *past)
+    with pytest.raises(ReleaseError, match="no approval of the run"):
+        promotion(champion, lease).execute(second)
+    assert state(database, champion).champion == 1
+    answer_release(database, champion, second, "approved")
+    deferred(promotion(champion, lease), second)
+    assert state(database, champion).champion == 2
+
+
+def answer_release(database, use_case, run, *events):
+    evidence = {"run": run_context.dag_run_key(run)}
+    with database.begin() as connection:
+        for event in events:
+            ledger.append(connection, ledger.Entry(use_case.name, event, "bob", "decided", 2, evidence))
 
 
 def test_repeated_promotion_is_recorded_once(champion, database, lease, second):

@@ -10,8 +10,10 @@ import pytest
 from airworthy.triggers import rollout as rollout_trigger
 from airworthy.triggers.rollout import RolloutTrigger
 from include.database.tables import live_state
-from include.release import rollout, rollout_status
+from include.release import controls, rollout, rollout_status
 from tests.plugins.airworthy.triggers.firing import fired, later
+
+WHO = {"actor": "ann", "reason": "wrong version"}
 
 
 @pytest.fixture
@@ -105,6 +107,48 @@ def test_failing_challenger_does_not_bake(watch, follow, serve, use_case, redecl
     serve(use_case.name, 2, "challenger", status=500)
     # The test's own timeout is much shorter.
     assert fired(watch(stage="canary"))["live"] is True
+
+
+def ready_canary(follow, serve, use_case):
+    follow(use_case.name)
+    serve(use_case.name, 1, "champion")
+    serve(use_case.name, 2, "challenger")
+
+
+def test_paused_step_neither_passes_nor_times_out(watch, follow, serve, use_case, redeclare, database):
+    redeclare(patience=0.2)
+    ready_canary(follow, serve, use_case)
+    controls.pause(database, use_case.name, **WHO)
+    began = time.monotonic()
+    timer = later(lambda: controls.resume(database, use_case.name, **WHO))
+    assert fired(watch(stage="canary"))["live"] is True
+    timer.join()
+    assert time.monotonic() - began >= 0.2
+
+
+def test_paused_step_ends_when_the_challenger_fails(watch, follow, serve, use_case, database):
+    follow(use_case.name)
+    serve(use_case.name, 1, "champion")
+    serve(use_case.name, 2, "challenger", status=500)
+    controls.pause(database, use_case.name, **WHO)
+    assert fired(watch(stage="canary"))["live"] is True
+
+
+def test_skipped_step_does_not_bake(watch, follow, use_case, redeclare, database):
+    redeclare(bake=6_000, patience=6_000)
+    follow(use_case.name)
+    timer = later(lambda: controls.skip_step(database, use_case.name, **WHO))
+    assert fired(watch(stage="canary"))["live"] is True
+    timer.join()
+
+
+@pytest.mark.parametrize("stage", ["canary", None])
+def test_aborted_rollout_fires_at_once(watch, follow, use_case, redeclare, database, stage):
+    redeclare(bake=6_000, patience=6_000)
+    timer = later(lambda: controls.abort(database, use_case.name, **WHO))
+    event = fired(watch(stage=stage))
+    assert event == {"live": False, "reason": "aborted by ann: wrong version", "address": None}
+    timer.join()
 
 
 def test_inline_wait_returns_the_event(watch, follow, use_case, database):

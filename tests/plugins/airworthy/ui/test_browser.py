@@ -128,9 +128,9 @@ def open_page(chromium, address):
 @pytest.mark.parametrize("path", PATHS)
 def test_page_is_accessible_and_without_errors(open_page, path, scheme):
     page = open_page(path, color_scheme=scheme)
-    found = Axe().run(page).response["violations"]
+    result = Axe().run(page).response["violations"]
     serious = [
-        (item["id"], item["nodes"][0]["html"]) for item in found if item["impact"] in ("serious", "critical")
+        (item["id"], item["nodes"][0]["html"]) for item in result if item["impact"] in ("serious", "critical")
     ]
     assert serious == []
     assert page.errors == []

@@ -1,0 +1,1 @@
+"""The doctor: whether desired state, ledger, registry and what is served agree."""
