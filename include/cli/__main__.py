@@ -25,6 +25,7 @@ from include.cli import (
 from include.cli.governance import datasets, ledger, models, privacy, rebuild, reproduce
 from include.cli.governance import features as feature_views
 from include.cli.options import MODELS, OPERATION
+from include.cli.scaffold import launch, new, validate
 from include.cli.serving import doctor, release, tokens
 from include.errors import AirworthyError
 
@@ -64,6 +65,9 @@ app = Typer(
 )
 app.add_typer(stack.app, name="stack", rich_help_panel=OPERATION)
 app.add_typer(demo.app)
+app.add_typer(new.app)
+app.add_typer(validate.app)
+app.add_typer(launch.app)
 app.add_typer(compose.app, name="compose", rich_help_panel=OPERATION)
 app.add_typer(certificates.keys_app, name="keys", rich_help_panel=OPERATION)
 app.add_typer(champion.app)

@@ -1,0 +1,1 @@
+"""Commands from a table of a stranger to a released model."""

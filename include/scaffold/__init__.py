@@ -1,0 +1,1 @@
+"""From a table of a stranger to a declared, checked and released model."""
