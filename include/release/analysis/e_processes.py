@@ -10,7 +10,7 @@ Champion and challenger may get their requests in any order and proportion.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -281,7 +281,7 @@ def _rate_on_boundary(
     shape = np.broadcast_shapes(hits.shape, new_hits.shape)
     low: Array = np.zeros(shape)
     high: Array = np.full(shape, min(1.0, (1.0 - effect) / slope))
-    tiny: Any = np.finfo(float).tiny
+    tiny = 1e-12
     for _ in range(N_BISECTIONS):
         rate = (low + high) / 2
         allowed = effect + slope * rate

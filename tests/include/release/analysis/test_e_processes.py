@@ -137,3 +137,8 @@ def test_mean_above_limit_alarms_and_equal_does_not():
 
 def test_mean_cannot_exceed_a_limit_of_one():
     assert log_e_mean_above([1.0, 1.0], 1.0) == 0
+
+
+@pytest.mark.filterwarnings("error")
+def test_effect_of_one_allows_everything():
+    assert (log_e_rate_increased(([0, 9], [9, 9]), ([9, 0], [9, 9]), effect=1.0) <= 0).all()
