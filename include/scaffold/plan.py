@@ -258,7 +258,7 @@ def _identifies(column: InferredColumn) -> bool:
 def without_determinants(plan: ModelPlan) -> ModelPlan:
     """Return the plan without features that give the label: they are the label, or were made from it."""
     present = plan.label.values.notna()
-    frame = pd.DataFrame({name: _as_numbers(plan.columns[name]) for name in plan.features})
+    frame = pd.DataFrame({name: _numbers_in(plan.columns[name]) for name in plan.features})
     frame[TARGET] = pd.factorize(plan.label.values)[0]
     if plan.label.dtype in {"integer", "number"}:
         frame[TARGET] = plan.label.values.astype(float)
@@ -280,5 +280,5 @@ def without_determinants(plan: ModelPlan) -> ModelPlan:
     return replace(plan, columns=columns, features=features, excluded=excluded)
 
 
-def _as_numbers(column: InferredColumn) -> pd.Series[Any]:
+def _numbers_in(column: InferredColumn) -> pd.Series[Any]:
     return column.values if column.dtype == "string" else column.values.astype(float)

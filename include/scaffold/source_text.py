@@ -69,7 +69,7 @@ def _items(value: Any) -> list[tuple[str, str, Any]]:
     if isinstance(value, Call):
         return [(f"{name}=", value.comments.get(name, ""), item) for name, item in value.arguments.items()]
     if isinstance(value, dict):
-        return [(f"{_plain(key)}: ", "", item) for key, item in value.items()]
+        return [(f"{_literal_value(key)}: ", "", item) for key, item in value.items()]
     if isinstance(value, tuple):
         return [("", "", item) for item in value]
     raise ValueError(f"{value!r} does not fit into a line")
@@ -80,7 +80,7 @@ def _in_one_line(value: Any) -> str | None:
     if isinstance(value, Call) and value.comments:
         return None
     if not isinstance(value, Call | dict | tuple):
-        return _plain(value)
+        return _literal_value(value)
     parts: list[str] = []
     for prefix, _, item in _items(value):
         text = _in_one_line(item)
@@ -92,7 +92,7 @@ def _in_one_line(value: Any) -> str | None:
     return f"{opening}{', '.join(parts)}{comma}{closing}"
 
 
-def _plain(value: Any) -> str:
+def _literal_value(value: Any) -> str:
     if isinstance(value, Raw):
         return value.text
     if not isinstance(value, str):

@@ -16,6 +16,7 @@ from airworthy.hooks.airworthy_database import AirworthyDatabaseHook
 from airworthy.hooks.gateway import GatewayHook
 from airworthy.hooks.lake import LakeHook
 from airworthy.hooks.model_registry import ModelRegistryHook
+from airworthy.lineage_events import LineageDataset, lake_table
 from airworthy.links import MlflowRunLink, ModelsLink
 from include.catalog import catalog
 from include.errors import GateFailed
@@ -114,6 +115,11 @@ class ModelOperator(BaseOperator):
         """URL of the MLflow run; empty before it exists."""
         candidate = self.candidate or {}
         return self.mlflow.run_url(candidate["run_id"]) if "run_id" in candidate else ""
+
+    def snapshot_tables(self, snapshot: Snapshot) -> tuple[LineageDataset, ...]:
+        """Return the tables of a snapshot, at their versions, as lineage."""
+        uri = LakeHook(self.lake_conn_id).uri
+        return tuple(lake_table(uri, table, version) for table, version in snapshot.versions.items())
 
     @contextmanager
     def workspace(self) -> Iterator[Workspace]:

@@ -10,6 +10,7 @@ from airflow.sdk import BaseOperator
 from airworthy import run_context
 from airworthy.hooks.airworthy_database import AirworthyDatabaseHook
 from airworthy.hooks.lake import LakeHook
+from airworthy.lineage_events import ReportsLineage, is_reported, lake_table
 from include.catalog import catalog
 from include.partitions import format_partition
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from include.partitions import Partition
 
 
-class BuildFeaturesOperator(BaseOperator):
+class BuildFeaturesOperator(ReportsLineage, BaseOperator):
     """
     Build the rows of a feature view for the run's partitions; the XCom is the URI of the staged frame.
 
@@ -62,6 +63,11 @@ class BuildFeaturesOperator(BaseOperator):
         for use in uses:
             self.log.log(INFO if use.known_at else WARNING, "%s: %s", view.name, use.describe())
         context["ti"].xcom_push("references", references.to_json(uses))
+        if is_reported():
+            versions = {source.dataset: hook.lake.version(source.dataset) for source in view.sources}
+            self.report_lineage(
+                inputs=tuple(lake_table(hook.uri, table, version) for table, version in versions.items())
+            )
         frame = features.build_features(view, build, hook.lake, partitions, references=uses)
         table = read_frame(frame, view.columns)
         for column in PartitionSet.of(partitions).columns:

@@ -9,6 +9,7 @@ from airflow.sdk import BaseOperator
 from airworthy import assets, run_context, watermarks
 from airworthy.hooks.lake import LakeHook
 from airworthy.hooks.sources import SourceHook
+from airworthy.lineage_events import LineageDataset, ReportsLineage, lake_table
 from include.catalog import catalog
 from include.partitions import DAYS
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from include.partitions import Partition
 
 
-class ExtractPartitionOperator(BaseOperator):
+class ExtractPartitionOperator(ReportsLineage, BaseOperator):
     """
     Read the run's partitions from their source into one staged frame; the XCom is its path below the lake.
 
@@ -51,6 +52,8 @@ class ExtractPartitionOperator(BaseOperator):
         source = SourceHook(dataset, self.lake_conn_id).source
         changes = watermarks.pending_changes(context, dataset, source, hook.lake)
         extract = source.read(dataset, requested)
+        location = source.location(dataset, requested[0])
+        self.report_lineage(inputs=(LineageDataset(f"source://{dataset.source.kind}", location),))
         path, n_rows = hook.staging.write_tables(
             run_context.attempt_key(context), "extracted", extract.tables
         )
@@ -110,7 +113,7 @@ class AdvanceWatermarkOperator(BaseOperator):
         watermarks.advance(context, self.dataset, self.changes)
 
 
-class PublishPartitionOperator(BaseOperator):
+class PublishPartitionOperator(ReportsLineage, BaseOperator):
     """
     Replace the run's days of a table by a staged frame, in one commit; the XCom is the table's new version.
 
@@ -159,6 +162,7 @@ class PublishPartitionOperator(BaseOperator):
         self.skip_without_news(context, hook)
         rows = hook.staging.open(self.frame)
         version = hook.lake.publish(self.table, rows, partitions, metadata=metadata)
+        self.report_lineage(outputs=(lake_table(hook.uri, self.table, version),))
         self.announce(context, hook.lake)
         return version
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.exceptions import AirflowSkipException
 
 from airworthy import run_context
+from airworthy.lineage_events import ReportsLineage, model_version
 from airworthy.links import MlflowRunLink, ModelCardLink
 from airworthy.operators.base import ModelOperator, fails_run
 from include.errors import GateFailed
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from include.modeling.pipeline.workspace import TrainedCandidate
 
 
-class RegisterModelOperator(ModelOperator):
+class RegisterModelOperator(ReportsLineage, ModelOperator):
     """
     Certify and register a candidate that passed its gates; the XCom is its version.
 
@@ -87,36 +88,36 @@ class RegisterModelOperator(ModelOperator):
             self._require_passed(context, verdicts, evidence)
         candidate, refit_verdicts = self._model_to_register()
         verdicts = (*verdicts, *refit_verdicts)
+        provenance = current_provenance(json.loads(self.snapshot))
         with self.workspace() as site:
             version = register.register_candidate(
                 site,
                 candidate,
                 verdicts,
                 evidence=evidence,
-                provenance=current_provenance(json.loads(self.snapshot)),
+                provenance=provenance,
                 approvals=approvals,
                 ledger_hash=self._ledger_hash(),
             )
         self.card_url = f"{self.mlflow.run_url(candidate.run_id)}/artifacts/{model_card.HTML}"
+        facts = {
+            "run_id": candidate.run_id,
+            "digest": candidate.digest,
+            "attempt": self.attempt(context),
+            "gates": [asdict(verdict) for verdict in verdicts],
+        }
         entry = Entry(
             self.use_case,
             "registered",
             run_context.actor(context),
             "all blocking gates passed",
             version,
-            {
-                "run_id": candidate.run_id,
-                "digest": candidate.digest,
-                "attempt": self.attempt(context),
-                "gates": [asdict(verdict) for verdict in verdicts],
-            },
+            facts,
             f"{run_context.dag_run_key(context)}/{candidate.run_id}/register",
         )
         with self.engine.begin() as connection:
             append(connection, entry)
-        # An earlier try may have failed, and this one opened the run again.
-        for run_id in {candidate.run_id, self.candidate["run_id"]}:
-            self.mlflow.registry.finish(run_id)
+        self._finish(candidate, version, provenance.code_version)
         return version
 
     def _model_to_register(self) -> tuple[TrainedCandidate, tuple[Verdict, ...]]:
@@ -127,6 +128,19 @@ class RegisterModelOperator(ModelOperator):
             return self.candidate_trained(), ()
         refit = Refit.from_json(self.refit)
         return refit.candidate, refit.verdicts
+
+    def _finish(self, candidate: TrainedCandidate, version: int, code_version: str) -> None:
+        # An earlier try may have failed, and this one opened the run again.
+        for run_id in {candidate.run_id, self.candidate["run_id"]}:
+            self.mlflow.registry.finish(run_id)
+        model = model_version(
+            self.use_case,
+            version,
+            digest=candidate.digest,
+            code_version=code_version,
+            run_id=candidate.run_id,
+        )
+        self.report_lineage(inputs=self.snapshot_tables(self.snapshot_taken()), outputs=(model,))
 
     def _ledger_hash(self) -> str:
         """Return the hash of the newest entry about the use case, which the certificate will name."""

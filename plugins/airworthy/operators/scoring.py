@@ -8,6 +8,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from airworthy import run_context
 from airworthy.hooks.lake import LakeHook
+from airworthy.lineage_events import ReportsLineage, is_reported, lake_table, model_version
 from airworthy.operators.base import ModelOperator
 from include.settings import settings
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
-class BatchScoringOperator(ModelOperator):
+class BatchScoringOperator(ReportsLineage, ModelOperator):
     """
     Score the days of the run with the champion; the XCom is the path of the staged predictions.
 
@@ -59,6 +60,10 @@ class BatchScoringOperator(ModelOperator):
             scored = score_batch(
                 specification.use_case, selection.spine, loaded.model, frame, version=version
             )
+        self.report_lineage(inputs=(model_version(self.use_case, version),))
+        if is_reported():
+            tables = {view.name: hook.lake.version(view.name) for view in selection.views}
+            self.report_lineage(inputs=tuple(lake_table(hook.uri, *table) for table in tables.items()))
         figures = {"rows": len(scored), "version": version} | score_summary(scored)
         context["ti"].xcom_push("figures", figures)
         return hook.staging.write(run_context.attempt_key(context), "predictions", scored)

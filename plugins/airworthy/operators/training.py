@@ -10,6 +10,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from airworthy import run_context
 from airworthy.hooks.lake import LakeHook
+from airworthy.lineage_events import ReportsLineage
 from airworthy.operators.base import ModelOperator, fails_run
 from include.catalog import catalog
 
@@ -104,7 +105,7 @@ class TakeSnapshotOperator(ModelOperator):
             )
 
 
-class TrainModelOperator(ModelOperator):
+class TrainModelOperator(ReportsLineage, ModelOperator):
     """
     Train the use case's estimator on a snapshot, in the one MLflow run of this DAG run.
 
@@ -141,6 +142,7 @@ class TrainModelOperator(ModelOperator):
         if experiment is not None:
             parameters |= experiment.parameters
         inputs = replace(current_provenance(json.loads(self.snapshot), use_case), parameters=parameters)
+        self.report_lineage(inputs=self.snapshot_tables(snapshot))
         with self.workspace() as workspace:
             tags = run_context.tags(context, use_case, snapshot, inputs)
             run_id = workspace.registry.run_for(self.use_case, tags)
