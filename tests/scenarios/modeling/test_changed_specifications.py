@@ -266,12 +266,8 @@ TABLE = {
     "weights changed": (
         {"training": Training(stale_days="use", class_weights="balanced")}, COMPARED, "pass",
     ),
-    "training window shortened": (
-        {"training": Training(stale_days="use", last_days=7, half_life_days=5)}, COMPARED, "pass",
-    ),
-    "final refit declared": (
-        {"training": Training(stale_days="use", final_refit=FinalRefit(margin=0.01, folds=2))},
-        COMPARED, "pass",
+    "training window and final refit": (
+        {"training": Training(stale_days="use", last_days=7, final_refit=FinalRefit(margin=1))}, COMPARED, "",
     ),
     "view changed": (
         {"view": OTHER_VIEW, "feature_view": "other_trips", "feature_views": ("other_trips",)},
