@@ -17,7 +17,7 @@ and the later tasks are skipped: `airworthy experiments compare MODEL` shows suc
   link *MLflow run* give the figures of every gate.
 - `approve`: a gate was inconclusive, and a person refused, or there was no answer within a day. The page of
   the gates is in the question, under *Required actions*. Other runs do not wait for the answer.
-- `register` or, where it is declared, `refit`: the packaged model predicts differently than the trained one, or
+- `register` or, where declared, `refit`: the packaged model predicts differently than the trained one, or
   MLflow is not available. A refit that is worse is no error: the candidate is registered as it is.
 - `announce`: Airflow could not record the event; clear the task.
 """
