@@ -55,7 +55,7 @@ def _model_file(plan: ModelPlan) -> str:
     view = _view(plan)
     use_case = _use_case(plan)
     names = {"Column", "Dataset", "FeatureView", "FileSource", "Label", "Online", "Rollout", "Split"}
-    names |= {"Threshold", "UseCase", "ViewSource", "Improvement"}
+    names |= {"Threshold", "UseCase", "ViewSource", "Improvement", "Slo"}
     if plan.choices.task != "multiclass":
         names.add("Leakage")
     parts = [
@@ -158,6 +158,7 @@ def _use_case(plan: ModelPlan) -> Call:
         "gates": _gate_comment(plan),
         "rollout": "Of a system in development: see docs/how-to/gates.md.",
     }
+    comments["slo"] = "Slow enough for a busy machine: state what callers are promised."
     if plan.excluded:
         reasons = "; ".join(f"{name} ({reason})" for name, reason in plan.excluded.items())
         comments["features"] = _shortened(f"Left out: {reasons}")
@@ -176,6 +177,7 @@ def _use_case(plan: ModelPlan) -> Call:
         "gates": _gates(plan, metric),
         "prediction_range": _use_case_range(plan),
         "rollout": _rollout(),
+        "slo": Call("Slo", {"latency_p99_ms": 1000}),
     }
     return Call("UseCase", arguments, comments)
 
