@@ -38,8 +38,8 @@ def test_a_frozen_champion_costs_at_most_the_requests_in_flight(served, wait_for
         wait_for(lambda: not psutil.pid_exists(frozen.pid), NOTICED_WITHIN_S, served.logs)
         traffic.wait_for_responses(100)
     # A slow machine needs longer for a new process than HAProxy waits.
-    assert set(traffic.statuses) <= {200, 504}
-    assert traffic.statuses[504] <= N_CALLERS
+    assert set(traffic.statuses) <= {200, 503, 504}
+    assert traffic.statuses.total() - traffic.statuses[200] <= N_CALLERS
     assert traffic.slowest < 2 * (DEADLINE_S + RESTART_S)
 
 

@@ -23,7 +23,9 @@ def test_a_document_that_is_loaded_again_is_one_row(loader, entries) -> None:
 
 
 @pytest.mark.parametrize(
-    "poison", [line_of("x"), line_of(None), line_of(1, text="\x00"), b'{"id": "half', b"\xff"]
+    "poison",
+    [line_of("x"), line_of(None), line_of(1, text="\x00"), b'{"id": "half', b"\xff"],
+    ids=["text", "null", "zero byte", "half", "no UTF-8"],
 )
 def test_a_refused_document_is_returned_alone(loader, entries, poison: bytes) -> None:
     good = [line_of(number) for number in range(7)]
