@@ -58,11 +58,16 @@ class FleetEntry:
     declared : bool
         Whether a use case of this name is declared; False for a model whose declaration was removed.
     status : str
-        `serving`, `releasing` (a challenger gets traffic or copies), `retired` or `not released`.
+        `serving`, `releasing` (a challenger gets traffic or copies), `switched off` (callers get a fallback),
+        `retired` or `not released`.
     champion, challenger : int or None
         Versions that serve.
     champion_since : datetime or None
         When the champion was promoted, or became champion again.
+    frozen : str
+        Why releases are frozen; "" if they are not.
+    paused : bool
+        Whether a person paused the rollout.
     challenger_share, shadow_share : float
         Share (0 to 1) of the requests that the challenger answers, and of those that are copied to it.
     verdict : str
@@ -89,6 +94,8 @@ class FleetEntry:
     challenger: int | None
     challenger_share: float
     shadow_share: float
+    frozen: str
+    paused: bool
     verdict: str
     drift: str
     quality: str
@@ -200,6 +207,8 @@ def _entry(
         challenger=released.challenger,
         challenger_share=released.weight / FULL_WEIGHT,
         shadow_share=released.shadow_share,
+        frozen=released.frozen or "",
+        paused=released.paused,
         verdict=_verdict(decided),
         **outcomes,
         budget_left=(figures.get("service") or {}).get("budget_left"),
@@ -218,6 +227,8 @@ def describe_risk(use_case: UseCase | None) -> str:
 def _status(state: ReleaseState) -> str:
     if state.retired:
         return "retired"
+    if state.fallback is not None:
+        return "switched off"
     if state.challenger is not None:
         return "releasing"
     return "serving" if state.champion is not None else "not released"

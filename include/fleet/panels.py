@@ -27,30 +27,38 @@ MAX_CHECKS = 60
 # Newest runs in a table; the charts have all of them.
 SHOWN_CHECKS = 10
 
+# What callers saw, from the gateway: a version is the one that answered, if any did.
 _COUNT_REQUESTS = text("""
-SELECT version, role, count(*) AS requests,
+SELECT version, count(*) AS requests,
        count(*) FILTER (WHERE status >= 500) AS failed,
        count(*) FILTER (WHERE status BETWEEN 400 AND 499) AS refused,
+       count(*) FILTER (WHERE retries > 0) AS repeated,
        percentile_cont(0.5) WITHIN GROUP (ORDER BY latency_ms) AS p50,
        percentile_cont(0.99) WITHIN GROUP (ORDER BY latency_ms) AS p99
-FROM inference_log
+FROM access_log
 WHERE use_case = :use_case AND received_at >= clock_timestamp() - interval '1 hour'
-GROUP BY version, role ORDER BY version DESC, role
+GROUP BY version ORDER BY version DESC NULLS LAST
+""")
+
+_COUNT_COPIES = text("""
+SELECT version, count(*) AS copies FROM inference_log
+WHERE use_case = :use_case AND role = 'shadow' AND received_at >= clock_timestamp() - interval '1 hour'
+GROUP BY version ORDER BY version DESC
 """)
 
 _COUNT_MINUTES = text("""
 WITH counted AS (
-  SELECT date_trunc('minute', received_at) AS minute, version, role, count(*) AS requests
-  FROM inference_log
+  SELECT date_trunc('minute', received_at) AS minute, coalesce(version, 0) AS version, count(*) AS requests
+  FROM access_log
   WHERE use_case = :use_case AND received_at >= clock_timestamp() - interval '1 hour'
-  GROUP BY minute, version, role
+  GROUP BY 1, 2
 )
-SELECT minute, version, role, coalesce(requests, 0) AS requests
+SELECT minute, version, coalesce(requests, 0) AS requests
 FROM generate_series(date_trunc('minute', clock_timestamp() - interval '59 minutes'),
                      date_trunc('minute', clock_timestamp()), interval '1 minute') AS minute
-CROSS JOIN (SELECT DISTINCT version, role FROM counted) AS line
-LEFT JOIN counted USING (minute, version, role)
-ORDER BY minute, version, role
+CROSS JOIN (SELECT DISTINCT version FROM counted) AS line
+LEFT JOIN counted USING (minute, version)
+ORDER BY minute, version
 """)
 
 
@@ -75,33 +83,39 @@ class Panel:
 
 
 def read_traffic(connection: Connection, use_case: str) -> PanelContent:
-    """Return the requests of the last hour by version and role."""
+    """Return the requests of the last hour as callers saw them, by the version that answered."""
     parameters = {"use_case": use_case}
     counts = connection.execute(_COUNT_REQUESTS, parameters).all()
+    copies = connection.execute(_COUNT_COPIES, parameters).all()
+    shadow = "; ".join(f"version {row.version} got {row.copies} copies" for row in copies)
     if not counts:
-        return PanelContent(note="No request in the last hour.")
-    total = sum(row.requests for row in counts if row.role != "shadow")
+        return PanelContent(note=f"No request in the last hour{f'; {shadow}' if shadow else ''}.")
+    total = sum(row.requests for row in counts)
     rows = [
         (
-            f"version {row.version}",
-            row.role,
+            _version_name(row.version),
             row.requests,
-            "" if row.role == "shadow" or not total else f"{row.requests / total:.1%}",
+            f"{row.requests / total:.1%}",
             row.failed,
             row.refused,
+            row.repeated,
             f"{row.p50:.1f}",
             f"{row.p99:.1f}",
         )
         for row in counts
     ]
-    columns = ("version", "role", "requests", "share", "failed", "refused", "p50 ms", "p99 ms")
+    columns = ("answered by", "requests", "share", "failed", "refused", "repeated", "p50 ms", "p99 ms")
     minutes = connection.execute(_COUNT_MINUTES, parameters).all()
     lines: dict[str, list[float | None]] = {}
     for row in minutes:
-        lines.setdefault(f"{row.version} {row.role}", []).append(row.requests)
+        lines.setdefault(_version_name(row.version), []).append(row.requests)
     chart = Chart("requests a minute", sorted({row.minute for row in minutes}), lines)
-    note = "Copies to a shadow are not returned to callers and are no part of the share."
-    return PanelContent(columns, rows, note, (chart,))
+    note = "The last hour, as the gateway logged it."
+    return PanelContent(columns, rows, f"{note} In the shadow {shadow}." if shadow else note, (chart,))
+
+
+def _version_name(version: int | None) -> str:
+    return f"version {version}" if version else "no version"
 
 
 def read_timeline(connection: Connection, use_case: str) -> PanelContent:

@@ -15,7 +15,8 @@ class Action:
     A button of a model's page: it triggers the DAG `<model>_<dag>` as the user who is logged in.
 
     With `needs_reason` the DAG has a parameter `reason`; `conf` are its other parameters. `needs` says of
-    which models the button is shown: `declared`, those with a `champion`, or with a `challenger`.
+    which models the button is shown: `declared`, those with a `champion` or a `challenger`, those whose
+    releases are `frozen`, or that are switched `off`.
     """
 
     name: str
@@ -25,6 +26,11 @@ class Action:
     needs: str
     needs_reason: bool = False
     conf: Mapping[str, str] = field(default_factory=dict)
+
+
+def _control(action: str, label: str, text: str, needs: str) -> Action:
+    name = action.replace(" ", "_")
+    return Action(name, label, "controls", text, needs, needs_reason=True, conf={"action": action})
 
 
 ACTIONS: tuple[Action, ...] = (
@@ -37,4 +43,18 @@ ACTIONS: tuple[Action, ...] = (
         "champion",
         needs_reason=True,
     ),
+    _control(
+        "pause",
+        "Pause",
+        "Keep the rollout at its step; a worse challenger still loses its traffic.",
+        "challenger",
+    ),
+    _control("resume", "Resume", "Let a paused rollout go on.", "challenger"),
+    _control("abort", "Abort", "Give the champion all traffic and end the rollout.", "challenger"),
+    _control("freeze", "Freeze", "Forbid rollouts and promotions until a person lifts it.", "declared"),
+    _control("lift", "Lift", "Allow rollouts again.", "frozen"),
+    _control(
+        "switch off", "Switch off", "Give callers the declared fallback instead of the champion.", "champion"
+    ),
+    _control("switch on", "Switch on", "Let the champion answer again.", "off"),
 )

@@ -10,8 +10,9 @@ from sqlalchemy import insert, text
 from include.catalog import catalog
 from include.database.ledger import Entry, append
 from include.database.tables import monitoring_result
+from include.declarations import Fallback
 from include.fleet.overview import read_fleet, select_page
-from include.release import rollout
+from include.release import controls, rollout
 
 NAME = "flight_delay"
 
@@ -57,6 +58,13 @@ def test_last_monitoring_run_gives_the_outcomes(released):
             connection.execute(insert(monitoring_result), values)
     entry = read(released)[NAME]
     assert (entry.drift, entry.service, entry.budget_left, entry.quality) == ("drift", "met", 0.5, "")
+
+
+def test_switched_off_and_frozen_models_say_so(released):
+    controls.switch_off(released, NAME, Fallback(), actor="ann", reason="nonsense")
+    controls.freeze(released, NAME, actor="ann", reason="holidays")
+    entry = read(released)[NAME]
+    assert (entry.status, entry.frozen, entry.challenger) == ("switched off", "holidays", None)
 
 
 def test_model_without_a_declaration_stays_in_the_fleet(database):

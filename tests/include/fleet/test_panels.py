@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+import uuid
+
 import pytest
 from sqlalchemy import insert, text
 
 from include.database.ledger import Entry, append
-from include.database.tables import inference_log, monitoring_result
+from include.database.tables import access_log, inference_log, monitoring_result
 from include.fleet.panels import PANELS, describe_figures
 
 NAME = "flight_delay"
+REQUEST = {
+    "use_case": NAME,
+    "endpoint": "invocations",
+    "caller": "",
+    "client": "127.0.0.1",
+    "received_at": text("clock_timestamp()"),
+    "eligible": True,
+    "redispatched": False,
+    "termination": "--",
+    "latency_ms": 5.0,
+    "bytes_in": 10,
+    "bytes_out": 10,
+}
 READERS = {panel.name: panel.read for panel in PANELS}
 
 
@@ -25,32 +40,31 @@ def test_panel_of_a_new_model_says_why_it_is_empty(database, panel):
     assert content.note.endswith(".")
 
 
-def test_traffic_counts_requests_by_version_and_role(database):
-    now = text("clock_timestamp()")
+def write_requests(database, *responses):
     with database.begin() as connection:
-        for number, (version, role, status) in enumerate(
-            [
-                (1, "champion", 200),
-                (1, "champion", 200),
-                (1, "champion", 500),
-                (2, "challenger", 400),
-                (2, "shadow", 200),
-            ]
-        ):
-            row = {"use_case": NAME, "request_id": str(number), "version": version, "role": role}
-            values = row | {"received_at": now, "latency_ms": 5.0, "status": status}
-            connection.execute(insert(inference_log).values(values))
+        for number, (first, last, status) in enumerate(responses):
+            versions = {"first_version": first, "version": last, "retries": int(first != last)}
+            request = REQUEST | versions | {"id": uuid.uuid4(), "request_id": str(number), "status": status}
+            connection.execute(insert(access_log).values(request))
+
+
+def test_traffic_is_what_callers_saw(database):
+    write_requests(database, (1, 1, 200), (2, 1, 200), (2, 2, 400), (1, 1, 500), (None, None, 503))
+    row = {"use_case": NAME, "request_id": "copy", "version": 2, "role": "shadow", "status": 200}
+    with database.begin() as connection:
+        values = row | {"received_at": text("clock_timestamp()"), "latency_ms": 5.0}
+        connection.execute(insert(inference_log).values(values))
     content = read(database, "traffic")
     assert [row[:6] for row in content.rows] == [
-        ("version 2", "challenger", 1, "25.0%", 0, 1),
-        ("version 2", "shadow", 1, "", 0, 0),
-        ("version 1", "champion", 3, "75.0%", 1, 0),
+        ("version 2", 1, "20.0%", 0, 1, 0),
+        ("version 1", 3, "60.0%", 1, 0, 1),
+        ("no version", 1, "20.0%", 1, 0, 0),
     ]
     lines = content.charts[0].lines
-    assert {name: sum(values) for name, values in lines.items()} == {
-        "1 champion": 3, "2 challenger": 1, "2 shadow": 1,
-    }  # fmt: skip
+    sums = {name: sum(values) for name, values in lines.items()}
+    assert sums == {"no version": 1, "version 1": 3, "version 2": 1}
     assert len(content.charts[0].moments) == 60
+    assert "version 2 got 1 copies" in content.note
 
 
 def test_gates_are_those_of_the_last_training(database):

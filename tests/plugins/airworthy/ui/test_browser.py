@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import socket
 import threading
+import uuid
 
 import pytest
 import uvicorn
@@ -18,7 +19,7 @@ from airflow.api_fastapi.core_api.security import get_user
 
 from airworthy.ui import visibility
 from airworthy.ui.app import build_app
-from include.database.tables import desired_state, inference_log, ledger, monitoring_result
+from include.database.tables import access_log, desired_state, ledger, monitoring_result
 from tests.conftest import wait_until
 
 CHROMIUM = shutil.which("chromium")
@@ -45,6 +46,14 @@ def chromium():
         browser.close()
 
 
+def request(request_id):
+    versions = {"first_version": 1, "version": 1, "retries": 0, "redispatched": False, "eligible": True}
+    caller = {"use_case": NAME, "endpoint": "invocations", "caller": "", "client": "127.0.0.1"}
+    answer = {"status": 200, "termination": "--", "latency_ms": 5.0, "bytes_in": 1, "bytes_out": 1}
+    identity = {"id": uuid.uuid4(), "request_id": str(request_id), "received_at": text("clock_timestamp()")}
+    return identity | versions | caller | answer
+
+
 def write_fleet(engine):
     """Write 1,000 models with a champion, and one with requests, checks and a name with markup."""
     names = [f"model_{number:04}" for number in range(N_MODELS - 1)] + [MARKUP, NAME]
@@ -52,7 +61,6 @@ def write_fleet(engine):
         {"use_case": name, "event": "promoted", "version": 1, "actor": "nightly", "reason": MARKUP}
         for name in names
     ]
-    now = text("clock_timestamp()")
     window = {"window_start": "2013-07-01+00", "window_end": "2013-07-02+00", "version": 1}
     figures = {
         "drift": {
@@ -69,9 +77,7 @@ def write_fleet(engine):
         connection.execute(insert(desired_state), [{"use_case": name, "champion": 1} for name in names])
         connection.execute(insert(ledger), entries)
         for number in range(20):
-            row = {"use_case": NAME, "request_id": str(number), "version": 1, "role": "champion"}
-            values = row | {"received_at": now, "latency_ms": 5.0, "status": 200}
-            connection.execute(insert(inference_log).values(values))
+            connection.execute(insert(access_log).values(request(number)))
             check = {"use_case": NAME, "run": str(number), "figures": figures, "decision": "nothing"}
             connection.execute(insert(monitoring_result), window | check)
 
@@ -181,8 +187,6 @@ def test_keyboard_reaches_the_content_first(open_page):
 def test_live_panel_shows_new_requests(open_page, database):
     page = open_page(f"/models/{NAME}")
     page.get_by_role("cell", name="20", exact=True).wait_for()
-    row = {"use_case": NAME, "request_id": "new", "version": 1, "role": "champion"}
-    values = row | {"received_at": text("clock_timestamp()"), "latency_ms": 5.0, "status": 200}
     with database.begin() as connection:
-        connection.execute(insert(inference_log).values(values))
+        connection.execute(insert(access_log).values(request("new")))
     page.get_by_role("cell", name="21", exact=True).wait_for()

@@ -15,7 +15,7 @@ from airworthy.ui import fleet_pages, visibility
 from airworthy.ui.app import airworthy_app, build_app
 from include.database.ledger import Entry, append
 from include.fleet import panels
-from include.release import rollout
+from include.release import controls, rollout
 
 NAME = "flight_delay"
 MARKUP = "<script>alert(1)</script>"
@@ -74,6 +74,18 @@ def test_model_without_a_champion_cannot_be_rolled_back(browser):
     page = browser.get("/models/air_time").text
     assert "air_time_training" in page
     assert 'data-dag="air_time_rollback"' not in page
+
+
+def test_actions_fit_the_state_of_the_model(browser, database):
+    assert 'data-conf-action="abort"' not in browser.get(f"/models/{NAME}").text
+    rollout.begin(database, NAME, 2, owner="run-2", actor="nightly")
+    page = browser.get(f"/models/{NAME}").text
+    assert f'data-dag="{NAME}_controls" data-label="Abort" data-conf-action="abort"' in page
+    assert 'data-conf-action="lift"' not in page
+    controls.freeze(database, NAME, actor="ann", reason="holidays")
+    page = browser.get(f"/models/{NAME}").text
+    assert 'data-conf-action="lift"' in page
+    assert "holidays" in page
 
 
 def test_text_from_outside_is_no_markup(browser):
