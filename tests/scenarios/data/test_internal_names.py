@@ -110,6 +110,7 @@ def check_monitoring(declared, lake, built, labels):
     use_case = declared.use_cases["delay"]
     model = SimpleNamespace(
         classes=(),
+        decision=None,
         columns=dict.fromkeys(use_case.features, "double"),
         predict=lambda rows: rows.iloc[:, 0].to_numpy(),
     )

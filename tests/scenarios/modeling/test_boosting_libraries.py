@@ -105,7 +105,7 @@ def test_booster_is_trained_gated_packaged_and_served(
     _, _, verdicts, version = run_pipeline(
         lambda: replace(new_workspace(), use_case=case), frame, new_run(), estimator=estimator
     )
-    assert {verdict.outcome for verdict in verdicts} == {"pass"}
+    assert {verdict.outcome for verdict in verdicts if verdict.severity == "block"} == {"pass"}
     assert (n_iterations(estimator) or ROUNDS) <= ROUNDS
     loaded = load_version.load_version(
         registry, "flight_delay", version, folder=tmp_path / "loaded", trusted=keys / "trusted"

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from distributed import Client, LocalCluster
+from joblib.externals.loky import get_reusable_executor
 from sqlalchemy import text
 
 from include.declarations import Split, Tuning
@@ -230,6 +231,8 @@ def test_too_few_days_for_the_folds_are_refused(tuning):
 def test_two_processes_share_the_trials(tuning, tmp_path, monkeypatch):
     trace = tmp_path / "trace"
     monkeypatch.setenv("TEST_TRACE", str(trace))
+    # Processes that an earlier test left waiting do not have the variable.
+    get_reusable_executor().shutdown(wait=True)
     result = tuning(workers=2, trials=6)
     process_ids = set(trace.read_text().split())
     assert len(process_ids) == 2

@@ -94,7 +94,7 @@ def test_an_approval_is_requested_where_the_rollout_declares_it(
         operator.execute(second | {"ti": ShadowResult(second, figures)})
     assert waiting.value.method_name == "execute_complete"
     assert waiting.value.timeout == rollout.approval_timeout
-    (request,) = supervisor.messages
+    (request,) = [message for message in supervisor.messages if hasattr(message, "assigned_users")]
     assert request.options == ["Approve", "Reject"]
     assert request.defaults == ["Reject"]
     assert [user.id for user in request.assigned_users] == ["bob"]

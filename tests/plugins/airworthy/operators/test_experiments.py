@@ -116,7 +116,8 @@ def test_setting_and_deleting_an_alias_can_be_repeated(execute, registry, certif
     for _ in range(2):
         execute(dag)
     versions = execute(look)["versions"]
-    assert [(version["version"], version["aliases"]) for version in versions] == [(2, ["best"]), (1, [])]
+    # Other tests of this file's models may have made one of them the champion.
+    assert {version["version"]: "best" in version["aliases"] for version in versions} == {2: True, 1: False}
     assert versions[0]["tags"]["airworthy.run_id"] == versions[0]["run_id"]
     link = MlflowPageLink().get_link(dag.get_task("promote"), ti_key=None)
     assert link == f"{registry.uri}/#/models/{model}/versions/2"
@@ -124,7 +125,7 @@ def test_setting_and_deleting_an_alias_can_be_repeated(execute, registry, certif
         SetAliasOperator(task_id="demote", model=model, alias="best")
     for _ in range(2):
         execute(demotion)
-    assert execute(look)["versions"][0]["aliases"] == []
+    assert "best" not in execute(look)["versions"][0]["aliases"]
 
 
 def test_versions_are_filtered_by_a_tag(execute, certified):

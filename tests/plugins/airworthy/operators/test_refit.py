@@ -58,7 +58,7 @@ def test_refitted_model_is_registered_instead(flown, database, registry, refitte
     assert register(refitted, run, made, result) == version
 
 
-def test_experiment_is_not_refitted(flown, refitted, context):
+def test_experiment_is_not_refitted(flown, refitted, context, database):
     run = context(params={"experiment": True})
     made = run_until_evaluation(refitted, run)
     with pytest.raises(AirflowSkipException, match="not fitted again"):
