@@ -202,7 +202,8 @@ def copied(trained, stack, airflow):
         evidence = next(entry["evidence"] for entry in entries if entry["event"] == "registered")
         body = {"name": USE_CASE, "source": champion.source, "run_id": champion.run_id}
         body |= {"tags": [{"key": key, "value": value} for key, value in champion.tags.items()]}
-        content = post(stack.mlflow_uri, "model-versions/create", body | {"model_id": champion.model_id})
+        model_id = champion.source.removeprefix("models:/")
+        content = post(stack.mlflow_uri, "model-versions/create", body | {"model_id": model_id})
         version = int(content["model_version"]["version"])
         entry = ledger.Entry(USE_CASE, "registered", "a test", "a copy", version, evidence=evidence)
         ledger.append(connection, entry)
