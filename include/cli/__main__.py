@@ -20,13 +20,12 @@ from include.cli import (
     lineage,
     quarantine,
     stack,
-    trace,
 )
 from include.cli.governance import datasets, ledger, models, privacy, rebuild, reproduce
 from include.cli.governance import features as feature_views
 from include.cli.options import MODELS, OPERATION
 from include.cli.scaffold import launch, new, validate
-from include.cli.serving import doctor, release, tokens
+from include.cli.serving import doctor, release, tokens, trace
 from include.errors import AirworthyError
 
 if TYPE_CHECKING:

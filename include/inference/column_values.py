@@ -12,7 +12,7 @@ from pydantic import AfterValidator, FailFast, Field, TypeAdapter, ValidationErr
 from pydantic_core import PydanticCustomError
 
 from include.feature_values import base_kind
-from include.inference.request_body import BadRequest
+from include.inference.requests.request_body import BadRequest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

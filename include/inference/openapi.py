@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from include.feature_values import base_kind, may_be_missing
-from include.inference.request_body import MAX_BODY_BYTES
+from include.inference.requests.request_body import MAX_BODY_BYTES
 from include.inference.scoring_protocol import MAX_ROWS
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from include.feature_values import ColumnType
     from include.inference.model import Interface
-    from include.inference.request_keys import Keys
+    from include.inference.requests.request_keys import Keys
 
 _SCHEMAS: dict[str, dict[str, Any]] = {
     "boolean": {"type": "boolean"},

@@ -15,14 +15,14 @@ import pandas as pd
 
 from include.feature_values import base_kind, estimator_array, may_be_missing
 from include.inference.column_values import INTEGERS, check_column
-from include.inference.request_body import MAX_BODY_BYTES, BadRequest
-from include.inference.request_keys import NO_KEYS
+from include.inference.requests.request_body import MAX_BODY_BYTES, BadRequest
+from include.inference.requests.request_keys import NO_KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from include.feature_values import ColumnType
-    from include.inference.request_keys import Keys
+    from include.inference.requests.request_keys import Keys
 
 __all__ = [
     "MAX_BODY_BYTES",

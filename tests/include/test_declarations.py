@@ -191,7 +191,7 @@ IMPOSSIBLE = {
     ),
     "negative cost": (
         lambda: DecisionCost(currency="USD", false_positive=-1, false_negative=1),
-        "false_positive\n",
+        "false_positive",
     ),
     "cost of nothing": (
         lambda: DecisionCost(currency="USD", false_positive=0, false_negative=1),

@@ -28,19 +28,19 @@ from include.feature_values import base_kind
 from include.inference.model import load_verified, read_interface
 from include.inference.openapi import openapi_document
 from include.inference.predictions import InvalidPrediction
-from include.inference.request_body import BadRequest, read_body
-from include.inference.request_keys import NO_KEYS
+from include.inference.requests.request_body import BadRequest, read_body
+from include.inference.requests.request_keys import NO_KEYS
 from include.inference.scoring_protocol import Rows, frame, parse_request
 from include.inference.start_check import check_packages, check_predictions, with_checked_twin
 from include.serving import paths
 from include.serving.model_server import metrics
-from include.serving.model_server.access_lines import AccessLines
 from include.serving.model_server.batching import Batcher
 from include.serving.model_server.explanations import Explanations
-from include.serving.model_server.inference_log import InferenceLog
 from include.serving.model_server.logged_values import logged_values_of
 from include.serving.model_server.online_features import online_features_of
-from include.serving.model_server.request_record import Record
+from include.serving.model_server.request_log.access_lines import AccessLines
+from include.serving.model_server.request_log.inference_log import InferenceLog
+from include.serving.model_server.request_log.request_record import Record
 from include.serving.model_server.responses import (
     FAILED,
     OK,
@@ -66,9 +66,9 @@ if TYPE_CHECKING:
     from include.certificates.certificate import Certificate
     from include.declarations.specification import Specification
     from include.inference.model import ServedModel
-    from include.inference.request_keys import Keys
+    from include.inference.requests.request_keys import Keys
     from include.serving.model_server.online_features import OnlineFeatures
-    from include.serving.model_server.request_record import Role
+    from include.serving.model_server.request_log.request_record import Role
 
 # A larger body is parsed in a thread, so that other requests do not wait.
 LARGE_BODY_BYTES = 64 * 1024

@@ -10,7 +10,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from include.inference.predictions import InvalidPrediction, validate_predictions
-from include.inference.request_body import BadRequest
+from include.inference.requests.request_body import BadRequest
 from include.inference.scoring_protocol import MAX_ROWS, merge_columns
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import httpx
 
 from include.feature_values import nullable_kind
-from include.inference.request_keys import Keys
+from include.inference.requests.request_keys import Keys
 from include.inference.scoring_protocol import BadRequest, Rows, check_column
 from include.serving.model_server.trace_headers import current_headers
 from include.settings import settings

@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse
 if TYPE_CHECKING:
     from include.inference.predictions import Predictions
     from include.inference.scoring_protocol import Rows
-    from include.serving.model_server.request_record import Role
+    from include.serving.model_server.request_log.request_record import Role
 
 OK = 200
 # Something that the request needs besides the model cannot be reached.

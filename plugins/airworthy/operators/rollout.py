@@ -101,12 +101,12 @@ class RollBackOperator(ReleaseOperator):
     """
     Make the previous champion the champion again.
 
+    The task succeeds when the gateway serves that version: until its server answers, the present champion
+    keeps the traffic.
+
     Example::
 
         RollBackOperator(task_id="roll_back", use_case="flight_delay", reason="{{ params.reason }}")
-
-    The task succeeds when the gateway serves that version: until its server answers, the present champion
-    keeps the traffic.
 
     :param use_case: a declared use case
     :param reason: reason for the ledger (templated)

@@ -5,7 +5,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from include.inference.model import Interface
 from include.inference.openapi import openapi_document
-from include.inference.request_keys import NO_KEYS, Keys
+from include.inference.requests.request_keys import NO_KEYS, Keys
 
 INTERFACE = Interface(
     use_case="delay",

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from include.inference.request_keys import Keys
+from include.inference.requests.request_keys import Keys
 from include.inference.scoring_protocol import (
     MAX_BODY_BYTES,
     MAX_ROWS,

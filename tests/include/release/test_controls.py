@@ -109,7 +109,7 @@ def test_frozen_releases_wait_until_the_freeze_is_lifted(database, released):
     ):
         with pytest.raises(ReleaseError, match="frozen: it is wrong"):
             step()
-    assert rollout.restore(database, released, 3, owner="run-3", actor="ann", reason="teardown")
+    assert rollout.restore(database, lease, owner="run-3", actor="ann", reason="teardown")
     controls.lift(database, released, actor="ann", reason="mended")
     assert newest(database, released)["evidence"] == {"frozen": "it is wrong"}
     assert begin(database, released).version == 3

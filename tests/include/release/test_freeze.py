@@ -13,7 +13,7 @@ def failed_rollout(database, number, weight=200):
     owner = f"run-{number}"
     lease = rollout.begin(database, NAME, 100 + number, owner=owner, actor="nightly")
     rollout.shift(database, lease, weight=weight, shadow_share=0.5, reason="step", key=f"{owner}/{weight}")
-    rollout.restore(database, NAME, lease.version, owner=owner, actor="nightly", reason="it failed")
+    rollout.restore(database, lease, owner=owner, actor="nightly", reason="it failed")
 
 
 def frozen(database):

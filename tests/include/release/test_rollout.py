@@ -142,8 +142,9 @@ class Rollouts(RuleBasedStateMachine):
     def restore(self, data, owner):
         lease = data.draw(st.sampled_from(self.leases))
         now = self.current()
+        is_owned = self.valid(lease) and now.owner == owner
         ended = rollout.restore(self.database, lease, owner=owner, actor="ann", reason="teardown")
-        assert ended is (self.valid(lease) and now.owner == owner)
+        assert ended is is_owned
         after = self.current()
         assert after.champion == now.champion
         assert after.challenger is None if ended else after == now
@@ -196,12 +197,8 @@ def test_any_order_of_steps_keeps_the_invariants(database):
 
     OnPostgres.database = database
     checks = [HealthCheck.too_slow, HealthCheck.data_too_large]
-    run_state_machine_as_test(
-        OnPostgres,
-        settings=settings(
-            max_examples=25, stateful_step_count=20, deadline=None, suppress_health_check=checks
-        ),
-    )
+    limits = settings(max_examples=25, stateful_step_count=20, deadline=None, suppress_health_check=checks)
+    run_state_machine_as_test(OnPostgres, settings=limits)
 
 
 def test_promotion_needs_all_traffic_except_for_a_first_model(database, name):

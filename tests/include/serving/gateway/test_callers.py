@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ssl
 import subprocess
 from datetime import UTC, datetime, timedelta
 
@@ -143,7 +144,7 @@ def test_gateway_with_a_certificate_speaks_tls(start, tmp_path):
     start(AIRWORTHY_GATEWAY_CERTIFICATE=str(file))
     url = f"https://localhost:{settings().gateway_port}{PREDICT}"
     assert settings().gateway_uri.startswith("https://")
-    with httpx.Client(verify=str(file)) as client:
+    with httpx.Client(verify=ssl.create_default_context(cafile=file)) as client:
         assert client.post(url).status_code == ALLOWED
 
 

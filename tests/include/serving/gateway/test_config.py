@@ -18,9 +18,11 @@ from include.serving.gateway.config import (
 SERVERS = [Server("delay", 3, 9000), Server("delay", 4, 9001), Server("air_time", 1, 9002)]
 
 
-def render(servers: list[Server], socket: str = "/run/a.sock") -> str:
+def render(
+    servers: list[Server], socket: str = "/run/a.sock", deadlines: dict[str, float] | None = None
+) -> str:
     sockets = Sockets(Path(socket), Path("/run/b.sock"), Path("/run/c.sock"))
-    return render_config(servers, sockets=sockets, ports=(8090, 8091))
+    return render_config(servers, sockets=sockets, ports=(8090, 8091), deadlines=deadlines)
 
 
 def test_the_map_keeps_routes_as_they_were_set() -> None:
@@ -29,13 +31,7 @@ def test_the_map_keeps_routes_as_they_were_set() -> None:
 
 
 def test_time_outs_follow_the_service_level() -> None:
-    config = render_config(
-        SERVERS,
-        stats_socket=Path("/run/a.sock"),
-        again_socket=Path("/run/b.sock"),
-        ports=(8090, 8091),
-        deadlines={"delay": 20.0},
-    )
+    config = render(SERVERS, deadlines={"delay": 20.0})
     champion, _, rest = config.partition("backend delay.v3\n")[2].partition("\nbackend ")
     assert "timeout server 28000ms" in champion
     assert "timeout server 5000ms" in rest.partition("backend delay.v4.over.v3\n")[2]
@@ -75,7 +71,9 @@ def test_a_configuration_has_each_pair_of_one_use_case() -> None:
     single = ["air_time.v1", "delay.v3", "delay.v4"]
     again = [f"{name}.again" for name in single]
     pairs = ["delay.v3.over.v4", "delay.v4.over.v3"]
-    assert sorted(backends) == sorted([*single, *again, *pairs, "controller", "nowhere"])
+    assert sorted(backends) == sorted(
+        [*single, *again, *pairs, "callers", "controller", "fallback", "nowhere"]
+    )
 
 
 def test_the_digest_depends_on_the_servers_alone() -> None:

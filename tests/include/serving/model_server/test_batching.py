@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from include.inference.predictions import InvalidPrediction
-from include.inference.request_body import BadRequest
+from include.inference.requests.request_body import BadRequest
 from include.inference.scoring_protocol import Rows
 from include.serving.model_server import batching
 from include.serving.model_server.batching import MAX_SMALL_ROWS, Batcher

@@ -3,9 +3,9 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 
-from include.serving.model_server import access_lines
-from include.serving.model_server.access_lines import AccessLines
-from include.serving.model_server.request_record import Record
+from include.serving.model_server.request_log import access_lines
+from include.serving.model_server.request_log.access_lines import AccessLines
+from include.serving.model_server.request_log.request_record import Record
 
 MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
 

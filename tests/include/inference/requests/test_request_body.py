@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from include.inference.request_body import MAX_BODY_BYTES, BadRequest, decode_body, read_body
+from include.inference.requests.request_body import MAX_BODY_BYTES, BadRequest, decode_body, read_body
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

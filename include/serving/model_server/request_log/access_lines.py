@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from include.serving.model_server.request_record import Record
+    from include.serving.model_server.request_log.request_record import Record
 
 MAX_FILE_BYTES = 10_000_000
 # Older files beside the current one.

@@ -9,10 +9,10 @@ from prometheus_client import REGISTRY
 from sqlalchemy import create_engine, func, select, text
 
 from include.database.tables import inference_log
-from include.serving.model_server import inference_log as module
-from include.serving.model_server.inference_log import InferenceLog
 from include.serving.model_server.logged_values import LoggedValues
-from include.serving.model_server.request_record import Record
+from include.serving.model_server.request_log import inference_log as module
+from include.serving.model_server.request_log.inference_log import InferenceLog
+from include.serving.model_server.request_log.request_record import Record
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -97,7 +97,7 @@ def test_records_are_spooled_while_the_database_is_away(
     allow(database_url, connections=False)
     for number in range(1, 1_301):
         log.record(record(number))
-    wait_for(lambda: any(file.stat().st_size for file in (tmp_path / "spool").rglob("*.open")), 5)
+    wait_for(lambda: any(file.stat().st_size for file in (tmp_path / "spool").rglob("*.open")), 30)
     allow(database_url, connections=True)
     for number in range(1_301, 1_401):
         log.record(record(number))

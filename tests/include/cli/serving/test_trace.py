@@ -3,7 +3,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from include.cli import trace as command
+from include.cli.serving import trace as command
 from include.governance.request_trace import RequestTrace
 from tests.access_rows import access_row
 

@@ -19,8 +19,8 @@ from include.serving.model_server.logged_values import LoggedValues
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from include.serving.model_server.access_lines import AccessLines
-    from include.serving.model_server.request_record import Record
+    from include.serving.model_server.request_log.access_lines import AccessLines
+    from include.serving.model_server.request_log.request_record import Record
 
 LOG = "inference_log"
 FLUSH_INTERVAL_S = 0.1

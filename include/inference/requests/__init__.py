@@ -1,0 +1,1 @@
+"""Requests: their bodies, and the keys of their rows."""
