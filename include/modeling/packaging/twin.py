@@ -8,6 +8,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from include.feature_values import request_values
 from include.inference.predictions import MAX_RELATIVE_GAP, prediction_gap
@@ -18,11 +19,10 @@ from include.modeling.packaging.adversarial_rows import adversarial_frames
 from include.modeling.packaging.twin_encoder import NoTwin, compile_encoder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     import numpy.typing as npt
-    import pandas as pd
 
     from include.declarations import UseCase
     from include.feature_values import ColumnType
@@ -194,23 +194,40 @@ def _compare_with_estimator(
     tolerance = MAX_RELATIVE_GAP if is_exact else use_case.serving.tolerance
     largest = 0.0
     counts: Counter[str] = Counter()
-    for name, rows in _compared_frames(frames, kinds):
+    for name, rows, expected in _compared_rows(estimator, use_case, kinds, frames):
         counts[name] += len(rows)
-        expected = _predict_or_refuse(estimator, use_case, rows)
         columns = {column: request_values(rows[column], kind) for column, kind in kinds.items()}
         largest = max(largest, _require_agreement(twin, columns, expected, len(rows), (name, tolerance)))
     return {"largest_gap": largest, "tolerance": tolerance, "rows": dict(counts)}
 
 
-def _compared_frames(
-    frames: Mapping[str, pd.DataFrame], kinds: Mapping[str, ColumnType]
-) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Yield the rows to compare in batches, with the name of their frame; adversarial rows are the last."""
+def _compared_rows(
+    estimator: Any,
+    use_case: UseCase,
+    kinds: Mapping[str, ColumnType],
+    frames: Mapping[str, pd.DataFrame],
+) -> Iterator[tuple[str, pd.DataFrame, npt.NDArray[np.float64] | None]]:
+    """Yield the name of a frame, rows, and what the estimator predicts; None if it refuses them."""
     for name, frame in frames.items():
         for start in range(0, len(frame), BATCH_ROWS):
-            yield name, frame.iloc[start : start + BATCH_ROWS]
+            rows = frame.iloc[start : start + BATCH_ROWS]
+            yield name, rows, _predict_or_refuse(estimator, use_case, rows)
+    variants: dict[tuple[Any, ...], list[pd.DataFrame]] = {}
     for rows in adversarial_frames(next(iter(frames.values())), kinds):
-        yield "adversarial", rows
+        variants.setdefault(tuple(rows.dtypes), []).append(rows)
+    for alike in variants.values():
+        for rows, expected in zip(alike, _predict_each(estimator, use_case, alike), strict=True):
+            yield "adversarial", rows, expected
+
+
+def _predict_each(
+    estimator: Any, use_case: UseCase, frames: Sequence[pd.DataFrame]
+) -> list[npt.NDArray[np.float64] | None]:
+    """Return the predictions of frames of the same types: in one call, unless the estimator refuses some."""
+    together = _predict_or_refuse(estimator, use_case, pd.concat(frames))
+    if together is None:
+        return [_predict_or_refuse(estimator, use_case, rows) for rows in frames]
+    return list(np.split(together, np.cumsum([len(rows) for rows in frames])[:-1]))
 
 
 def _require_agreement(
