@@ -127,8 +127,9 @@ def test_a_champion_that_times_out_is_logged(served, wait_for) -> None:
     served.make.mood(1).write_text("hang")
     assert caller.ask().status_code == 504
     [row] = caller.rows(wait_for).values()
-    assert (row["version"], row["termination"], row["response_ms"]) == (1, "sH", None)
-    assert row["latency_ms"] > 9_000
+    # The model server answers at its deadline, before HAProxy's own time-out.
+    assert (row["version"], row["termination"], row["status"]) == (1, "--", 504)
+    assert row["latency_ms"] > 1_900
 
 
 def test_a_caller_that_leaves_is_logged(served, wait_for) -> None:
