@@ -23,7 +23,7 @@ def pins_in(tmp_path):
 
 def test_pins_of_a_compiled_file_are_read(pins_in):
     text = (
-        "# compiled\n--index-url https://example.org\n"
+        "# compiled\n--no-binary :none:\n"
         "numpy==2.1 \\\n    --hash=sha256:00 \\\n    --hash=sha256:11\n"
         "    # via pandas\nScikit_Learn[extra]==1.7.0 # by hand\nnever==1 ; python_version < '3'\n"
     )
