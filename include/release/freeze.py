@@ -48,11 +48,13 @@ def freeze_after_rollbacks(connection: Connection, use_case: str) -> bool:
         ledger.c.use_case == use_case, ledger.c.event == "lifted"
     )
     had_traffic = (ledger.c.event == "restored") & (ledger.c.evidence["weight"].astext.cast(Integer) > 0)
+    # A rollout whose run was lost says nothing about the challenger; its entry names the owner.
+    was_lost = ledger.c.evidence.has_key("owner")
     query = select(func.count()).where(
         ledger.c.use_case == use_case,
         ledger.c.id > lifted.scalar_subquery(),
         ledger.c.at > func.clock_timestamp() - policy.freeze_window,
-        or_(ledger.c.event == "rolled_back", had_traffic),
+        or_(ledger.c.event == "rolled_back", had_traffic & ~was_lost),
     )
     count = connection.scalar(query) or 0
     if count < policy.freeze_after:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from include.database.ledger import ledger_entries
-from include.release import controls, rollout
+from include.release import controls, leases, rollout
 from include.release.freeze import freeze_releases
 
 NAME = "flight_delay"
@@ -42,6 +42,16 @@ def test_rollbacks_before_a_lift_do_not_count(database):
 def test_challengers_without_traffic_do_not_count(database):
     for number in (1, 2, 3, 4):
         failed_rollout(database, number, weight=0)
+    assert frozen(database) is None
+
+
+def test_rollouts_of_lost_runs_do_not_count(database):
+    for number in (1, 2, 3):
+        owner = f"lost-{number}"
+        lease = rollout.begin(database, NAME, number, owner=owner, actor="nightly")
+        rollout.shift(database, lease, weight=200, shadow_share=0.5, reason="step", key=owner)
+        leases.unlock(database, NAME, actor="ann", reason="its run was deleted")
+    failed_rollout(database, 4)
     assert frozen(database) is None
 
 
