@@ -60,8 +60,8 @@ class FleetEntry:
     status : str
         `serving`, `releasing` (a challenger gets traffic or copies), `switched off` (callers get a fallback),
         `retired` or `not released`.
-    champion, challenger : int or None
-        Versions that serve.
+    champion, challenger, previous : int or None
+        Versions that serve, and the champion that a rollback restores.
     champion_since : datetime or None
         When the champion was promoted, or became champion again.
     frozen : str
@@ -92,6 +92,7 @@ class FleetEntry:
     champion: int | None
     champion_since: datetime | None
     challenger: int | None
+    previous: int | None
     challenger_share: float
     shadow_share: float
     frozen: str
@@ -205,6 +206,7 @@ def _entry(
         champion=released.champion,
         champion_since=decided["champion_since"] if released.champion else None,
         challenger=released.challenger,
+        previous=released.previous,
         challenger_share=released.weight / FULL_WEIGHT,
         shadow_share=released.shadow_share,
         frozen=released.frozen or "",

@@ -15,8 +15,8 @@ class Action:
     A button of a model's page: it triggers the DAG `<model>_<dag>` as the user who is logged in.
 
     With `needs_reason` the DAG has a parameter `reason`; `conf` are its other parameters. `needs` says of
-    which models the button is shown: `declared`, those with a `champion` or a `challenger`, those whose
-    releases are `frozen`, or that are switched `off`.
+    which models the button is shown: `declared`, those with a `champion`, a `challenger` or a `previous`
+    champion, those whose releases are `frozen`, or that are switched `off`.
     """
 
     name: str
@@ -40,7 +40,7 @@ ACTIONS: tuple[Action, ...] = (
         "Roll back",
         "rollback",
         "Make the previous champion the champion again, and end a rollout.",
-        "champion",
+        "previous",
         needs_reason=True,
     ),
     _control(

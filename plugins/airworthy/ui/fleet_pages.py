@@ -64,6 +64,7 @@ def show_model_page(request: Request, name: str, user: User) -> Response:
         "declared": model.declared,
         "champion": model.declared and model.champion is not None,
         "challenger": model.declared and model.challenger is not None,
+        "previous": model.declared and model.previous is not None,
         "frozen": model.declared and bool(model.frozen),
         "off": model.declared and model.status == "switched off",
     }

@@ -66,14 +66,16 @@ def test_model_page_has_its_panels_and_actions(browser):
     page = browser.get(f"/models/{NAME}").text
     for panel in panels.PANELS:
         assert f"/models/{NAME}/panels/{panel.name}" in page
-    assert f'data-dag="{NAME}_rollback"' in page
+    assert f'data-dag="{NAME}_training"' in page
     assert browser.get("/models/nothing").status_code == 404
 
 
-def test_model_without_a_champion_cannot_be_rolled_back(browser):
-    page = browser.get("/models/air_time").text
-    assert "air_time_training" in page
-    assert 'data-dag="air_time_rollback"' not in page
+def test_rollback_needs_a_previous_champion(browser, database):
+    assert f'data-dag="{NAME}_rollback"' not in browser.get(f"/models/{NAME}").text
+    lease = rollout.begin(database, NAME, 2, owner="run-2", actor="nightly")
+    rollout.shift(database, lease, weight=10_000, shadow_share=0, reason="100 %", key="run-2/100")
+    rollout.promote(database, lease, reason="better", evidence={})
+    assert f'data-dag="{NAME}_rollback"' in browser.get(f"/models/{NAME}").text
 
 
 def test_actions_fit_the_state_of_the_model(browser, database):
