@@ -133,8 +133,8 @@ LIMITS: dict[Level, RiskLimits] = {
         flips=0.02, unlike=0.3,
     ),
 }  # fmt: skip
-# Of a use case whose risk is not declared. What sound models of few rows may do is a warning; a model is
-# refused that is worse than the champion, holds the label, or cannot predict rows that may come.
+# Of a use case whose risk is not declared. What sound models of few rows may do is a warning; a model
+# is refused that loses more than a margin on the champion, holds the label, or cannot predict new rows.
 UNASSESSED = RiskLimits(
     severity="block", confidence=0.9, overfitting=0.2, calibration=0.15, leakage=0.98, leakage_r2=0.995,
     flips=0.2, unlike=0.5, advisory=("overfitting", "calibration", "data_likeness"),

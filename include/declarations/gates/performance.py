@@ -82,8 +82,9 @@ class NonInferiority(_MetricGate):
     The challenger is not worse than the champion on the same unseen rows, up to a margin.
 
     It passes if the lower bound of its gain, with `confidence`, is above minus `margin`, a part of the
-    champion's value of the metric. A challenger that is worse on these rows, and not certain to be within the
-    margin, is refused. The bound is that of all attempts since the last promotion together.
+    champion's value of the metric. Otherwise it is refused if it loses more than the margin on these rows, or
+    if it is certainly worse; a smaller loss may be chance, and is inconclusive. The lower bound is that of
+    all attempts since the last promotion together.
     """
 
     kind: Literal["non_inferiority"] = "non_inferiority"

@@ -121,9 +121,10 @@ class NonInferiorityGate(_ComparisonGate[NonInferiority]):
 
     def judge(self, evidence: Evidence) -> Verdict:
         """
-        Pass if the lower bound of the gain is above minus the margin; else fail if the candidate is worse.
+        Pass if the lower bound of the gain is above minus the margin.
 
-        With too few test days or rows for a bound, a candidate that is not worse is inconclusive.
+        Else fail if the gain itself is below minus the margin, or if its upper bound is below zero. A loss
+        within the margin that may be chance is inconclusive, and so are too few test days or rows.
         """
         champion = evidence.champion
         if champion is None:
@@ -142,11 +143,15 @@ class NonInferiorityGate(_ComparisonGate[NonInferiority]):
             f"is within the margin{_describe_attempt(gain)}"
         )
         rounding = _rounding(gain.metric, evidence, champion)
+        allowed_loss = max(margin, rounding)
         outcome: VerdictOutcome = "inconclusive"
-        if gain.units >= MINIMUM_UNITS and gain.lower >= -max(margin, rounding):
+        if gain.value < -allowed_loss:
+            reason += "; it is worse than the champion by more than the margin"
+            outcome = "fail"
+        elif gain.units >= MINIMUM_UNITS and gain.lower >= -allowed_loss:
             outcome = "pass"
-        elif gain.value < -rounding:
-            reason += "; it is worse than the champion"
+        elif gain.units >= MINIMUM_UNITS and gain.upper < -rounding:
+            reason += "; it is certainly worse than the champion"
             outcome = "fail"
         elif gain.units < MINIMUM_UNITS:
             units = describe_units(gain.units, gain.unit)

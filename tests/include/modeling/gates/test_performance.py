@@ -168,8 +168,10 @@ def test_undefined_metric_is_explained():
     ("lower", "upper", "units", "outcome"),
     [
         (0.01, 0.03, 14, "pass"), (0.0, 0.0, 14, "pass"), (-0.009, 0.03, 14, "pass"),
-        (-0.009, 0.001, 14, "pass"), (-0.011, 0.03, 14, "inconclusive"), (-0.03, 0.01, 14, "fail"),
-        (-0.03, -0.02, 14, "fail"), (0.0, 0.0, 4, "inconclusive"), (-0.02, 0.01, 4, "fail"),
+        (-0.009, 0.001, 14, "pass"), (-0.009, -0.001, 14, "pass"), (-0.011, 0.03, 14, "inconclusive"),
+        (-0.02, 0.01, 14, "inconclusive"), (-0.03, 0.009, 14, "fail"), (-0.011, -0.001, 14, "fail"),
+        (-0.03, -0.02, 14, "fail"), (0.0, 0.0, 4, "inconclusive"), (-0.011, -0.001, 4, "inconclusive"),
+        (-0.02, -0.01, 4, "fail"),
     ],
 )  # fmt: skip
 def test_candidate_may_be_as_good_as_the_champion(lower, upper, units, outcome):
