@@ -95,7 +95,7 @@ inference_log = Table(
     Column("gateway_id", Uuid, index=True),
     Column("trace_id", Text),
     Column("version", Integer, nullable=False),
-    # "champion", "challenger" or "shadow".
+    # "champion", "challenger", "shadow" or "replay".
     Column("role", Text, nullable=False),
     Column("entity_id", Text),
     Column("received_at", DateTime(timezone=True), nullable=False, index=True),
@@ -153,6 +153,14 @@ access_log = Table(
     Column("bytes_in", BigInteger, nullable=False),
     Column("bytes_out", BigInteger, nullable=False),
     Index("access_log_use_case_received_at", "use_case", "received_at"),
+)
+
+# Until when a log has everything that ended; whoever loads the log writes it.
+log_watermark = Table(
+    "log_watermark",
+    metadata,
+    Column("log", Text, primary_key=True),
+    Column("complete_until", DateTime(timezone=True), nullable=False),
 )
 
 gate_result = Table(

@@ -99,7 +99,7 @@ def seconds_since(connection: Connection, moment: datetime) -> float:
 def analyse_stage(
     connection: Connection, use_case: UseCase, version: int, *, since: datetime, stage: RolloutStage
 ) -> Analysis:
-    """Compare the challenger `version` with the champion by the requests logged from `since` on."""
+    """Compare the challenger `version` with the champion by what the gateway logged from `since` on."""
     state = rollout.read_state(connection, use_case.name)
     window = _window_of(connection, use_case, state, (version, since, stage))
     observation = analysis.observe(connection, use_case, state.champion, version, window=window)
@@ -115,14 +115,13 @@ def _window_of(
     version, since, stage = step
     seconds = seconds_since(connection, since)
     if stage == "shadow":
-        return StepWindow(since, since, ("shadow",), seconds, state.shadow_share)
+        return StepWindow(since, since, False, ("shadow",), seconds, state.shadow_share)
     origin = min(canary_start(connection, use_case.name, version) or since, since)
     share = state.weight / rollout.FULL_WEIGHT
     if not use_case.rollout.count_mirrored:
-        return StepWindow(since, origin, ("challenger",), seconds, share)
-    return StepWindow(
-        since, origin, ("challenger", "shadow"), seconds, share + (1 - share) * state.shadow_share
-    )
+        return StepWindow(since, origin, True, (), seconds, share)
+    mirrored = share + (1 - share) * state.shadow_share
+    return StepWindow(since, origin, True, ("shadow",), seconds, mirrored)
 
 
 def _now(connection: Connection) -> datetime:

@@ -21,7 +21,7 @@ import include.catalog
 from include.certificates.certificate import generate_keys
 from include.data.lake.delta_tables import Lake
 from include.data.snapshots import snapshot as snapshots
-from include.database.tables import inference_log, live_state
+from include.database.tables import live_state
 from include.declarations import Label, Rollout, Split, Threshold, UseCase
 from include.modeling import gates
 from include.modeling.pipeline import evaluate, train, workspace
@@ -30,6 +30,7 @@ from include.modeling.registry.provenance import current_provenance
 from include.modeling.registry.registry import Registry
 from include.release import rollout, rollout_status
 from include.settings import settings
+from tests.access_rows import log_requests as log_records
 from tests.include.conftest import make_flights, predict_in_process
 
 if TYPE_CHECKING:
@@ -263,7 +264,7 @@ def follow(database: Engine) -> Callable[..., None]:
 
 @pytest.fixture
 def serve(database: Engine) -> Callable[..., None]:
-    """Return a function that logs one request per row, as a model server does."""
+    """Return a function that logs one request per row, as model server and gateway do."""
 
     def log(
         use_case: str, version: int, role: str, *, rows: Sequence[dict[str, Any]] = ({},) * 30, **changes: Any
@@ -276,8 +277,7 @@ def serve(database: Engine) -> Callable[..., None]:
             {"request_id": f"{number}", "entity_id": f"{number}", "inputs": [inputs]}
             for number, inputs in enumerate(rows)
         ]
-        with database.begin() as connection:
-            connection.execute(inference_log.insert(), [row | request | changes for request in sent])
+        log_records(database, [row | request | changes for request in sent])
 
     return log
 

@@ -1,8 +1,9 @@
-"""What champion and challenger answered in a rollout step, read from the inference log."""
+"""What callers got of champion and challenger in a rollout step, read from both logs."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import math
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -30,7 +31,7 @@ MAX_EARLIER_PREDICTIONS = 1_000
 MIN_EARLIER_PREDICTIONS = 20
 # Requests of the same time and size are compared with each other.
 STRATUM_S = 30.0
-# Requests with 1, at most 10, at most 100 and more rows.
+# Bodies of at most 1, 8, 64 kB and more.
 N_SIZES = 4
 # Upper edges of the latency's classes, from 0.1 ms to more than 100 s.
 LATENCY_EDGES = 0.1 * 1.05 ** np.arange(284)
@@ -39,15 +40,17 @@ LATENCY_EDGES = 0.1 * 1.05 ** np.arange(284)
 @dataclass(frozen=True, slots=True)
 class RequestCounts:
     """
-    Requests of one version in a time window.
+    Requests that the weights gave to one version in a time window, and copies of requests.
 
-    `errors` are requests with a status outside 2xx and 4xx, or whose answer has no numbers; `refused` those
-    with a status 4xx. `p50` and `p99` are latency percentiles in ms of the requests with a status 2xx.
+    `errors` are requests that it did not answer at its first attempt, whoever answered then, or without
+    numbers; `refused` those that it answered with a status 4xx. `p50` and `p99` are latency percentiles in ms
+    of the answered ones. `abandoned` requests, whose callers left before, are not among `requests`.
     """
 
     requests: int = 0
     errors: int = 0
     refused: int = 0
+    abandoned: int = 0
     p50: float | None = None
     p99: float | None = None
 
@@ -66,13 +69,15 @@ class Responses:
     """
     What one version answered in a time window.
 
-    `latencies` are histograms of the requests of each size (N_SIZES, K + 1). `predictions` are the first
+    `latencies` are histograms of the requests of each size (N_SIZES, K + 1); an abandoned request has the
+    time that its caller waited. Of the answers, the inference log has `recorded`. `predictions` are the first
     ones, one per request. Of `repeat_trials` pairs of successive requests with different inputs, `repeats`
     have the same prediction.
     """
 
     counts: RequestCounts = RequestCounts()
     latencies: NDArray[np.float64] = field(default_factory=_no_latencies)
+    recorded: int = 0
     predictions: tuple[float, ...] = ()
     repeats: int = 0
     repeat_trials: int = 0
@@ -89,15 +94,17 @@ class Strata:
 @dataclass(frozen=True, slots=True)
 class StepWindow:
     """
-    What is observed: requests from `since` on, of the roles in which the challenger gets requests.
+    What is observed: requests from `since` on.
 
-    `origin` is the start of the stage, `seconds` the time since `since`, and `share` (0 to 1) the share of
-    the requests that the challenger gets.
+    `by_gateway` says whether requests of callers count for the challenger, and `copies` which copies do, by
+    their role in the inference log. `origin` is the start of the stage, `seconds` the time since `since`, and
+    `share` (0 to 1) the share of the requests that the challenger gets.
     """
 
     since: datetime
     origin: datetime
-    roles: tuple[str, ...]
+    by_gateway: bool
+    copies: tuple[str, ...]
     seconds: float
     share: float
 
@@ -112,6 +119,7 @@ class Observation:
     width of the use case's `prediction_range`; `shape_mismatches` counts the requests with predictions of
     different length, type or number of classes. `thresholds` are values of predictions at which the
     distributions are compared. `rate` is the number of requests per second that the challenger can expect.
+    Since the start of the step the access log is complete for `logged_s` seconds, and behind by `behind_s`.
     """
 
     champion: Responses | None
@@ -121,17 +129,20 @@ class Observation:
     shape_mismatches: int = 0
     thresholds: tuple[float, ...] = ()
     rate: float = 0.0
+    logged_s: float = math.inf
+    behind_s: float = 0.0
 
 
 def observe(
     connection: Connection, use_case: UseCase, champion: int | None, challenger: int, *, window: StepWindow
 ) -> Observation:
     """
-    Read from the inference log what both versions did in a window.
+    Read what both versions did in a window: outcomes and latencies from the gateway's access log, predictions
+    from the inference log, joined by the gateway's id of the request.
 
     If the champion has fewer than `fewest_requests` in the window (at 75 or 100 % for the challenger), its
     requests since the start of the rollout are read instead. Pairs are always read since the start of the
-    rollout. A request that failed at the challenger and was answered by the champion counts for both.
+    rollout. A request that failed at the challenger and was answered by the champion is the challenger's.
 
     Parameters
     ----------
@@ -140,21 +151,31 @@ def observe(
     challenger
         Version that is rolled out.
     """
-    challenger_scope = {"use_case": use_case.name, "version": challenger, "roles": list(window.roles)}
+    challenger_scope = {
+        "use_case": use_case.name,
+        "version": challenger,
+        "by_gateway": window.by_gateway,
+        "copies": list(window.copies),
+    }
+    logged_until = connection.execute(queries.READ_WATERMARK).scalar()
+    logged_s = (logged_until - window.since).total_seconds() if logged_until else -math.inf
+    behind_s = window.seconds - logged_s
     by_challenger = _read_responses(connection, challenger_scope, window.since)
     if champion is None:
         rate = by_challenger.counts.requests / max(window.seconds, 1.0)
-        return Observation(None, by_challenger, rate=rate)
+        return Observation(None, by_challenger, rate=rate, logged_s=logged_s, behind_s=behind_s)
     began = min(rollout_start(connection, use_case.name, challenger) or window.since, window.since)
-    scope = {"use_case": use_case.name, "version": champion, "roles": ["champion"]}
+    scope = challenger_scope | {"version": champion, "by_gateway": True, "copies": []}
     by_champion = _read_responses(connection, scope, window.since)
     rate = _expected_rate(by_champion.counts, by_challenger.counts, window)
     if by_champion.counts.requests < use_case.rollout.fewest_requests:
         by_champion = _read_responses(connection, scope, began)
-    strata = _read_strata(connection, scope, challenger_scope, window)
+    strata = _read_strata(connection, scope, challenger_scope, window.origin, logged_until)
     shifts, mismatches = _read_pairs(connection, use_case, (champion, challenger), began)
     thresholds = _read_thresholds(connection, scope, began, use_case.prediction_range)
-    return Observation(by_champion, by_challenger, strata, shifts, mismatches, thresholds, rate)
+    return Observation(
+        by_champion, by_challenger, strata, shifts, mismatches, thresholds, rate, logged_s, behind_s
+    )
 
 
 def rollout_start(connection: Connection, use_case: str, version: int) -> datetime | None:
@@ -183,7 +204,7 @@ def canary_start(connection: Connection, use_case: str, version: int) -> datetim
 
 def _expected_rate(champion: RequestCounts, challenger: RequestCounts, window: StepWindow) -> float:
     requests = champion.requests
-    if "challenger" in window.roles:
+    if window.by_gateway:
         requests += challenger.requests
     return window.share * requests / max(window.seconds, 1.0)
 
@@ -191,6 +212,10 @@ def _expected_rate(champion: RequestCounts, challenger: RequestCounts, window: S
 def _read_responses(connection: Connection, scope: dict[str, Any], since: datetime) -> Responses:
     parameters = scope | {"since": since}
     counts = RequestCounts(**connection.execute(queries.COUNT_REQUESTS, parameters).mappings().one())
+    responses = connection.execute(queries.COUNT_ANSWERS, parameters).one()
+    # To the gateway an answer without numbers is one.
+    malformed = min(responses.malformed, counts.answered)
+    counts = replace(counts, errors=counts.errors + malformed)
     latencies = _no_latencies()
     classes = parameters | {"n_edges": len(LATENCY_EDGES)}
     for row in connection.execute(queries.COUNT_LATENCIES, classes):
@@ -201,7 +226,8 @@ def _read_responses(connection: Connection, scope: dict[str, Any], since: dateti
     values = [(as_number(row.value), row.inputs) for row in sample]
     numbers = [(value, inputs) for value, inputs in values if value is not None]
     repeats, trials = count_repeats(numbers)
-    return Responses(counts, latencies, tuple(value for value, _ in numbers), repeats, trials)
+    predictions = tuple(value for value, _ in numbers)
+    return Responses(counts, latencies, responses.recorded, predictions, repeats, trials)
 
 
 def as_number(prediction: Any) -> float | None:
@@ -242,11 +268,16 @@ def count_repeats(sample: Sequence[tuple[float, str]]) -> tuple[int, int]:
 
 
 def _read_strata(
-    connection: Connection, champion: dict[str, Any], challenger: dict[str, Any], window: StepWindow
+    connection: Connection,
+    champion: dict[str, Any],
+    challenger: dict[str, Any],
+    origin: datetime,
+    logged_until: datetime | None,
 ) -> Strata:
     """Return the complete strata since `origin` in which both versions have requests."""
-    old = _count_strata(connection, champion, window)
-    new = _count_strata(connection, challenger, window)
+    window = {"origin": origin, "logged_until": logged_until or origin, "stratum_s": STRATUM_S}
+    old = _count_strata(connection, champion | window)
+    new = _count_strata(connection, challenger | window)
     both = sorted(old.keys() & new.keys())
     if not both:
         return Strata()
@@ -257,9 +288,8 @@ def _read_strata(
 
 
 def _count_strata(
-    connection: Connection, scope: dict[str, Any], window: StepWindow
+    connection: Connection, parameters: dict[str, Any]
 ) -> dict[tuple[int, int], tuple[int, int, int]]:
-    parameters = scope | {"origin": window.origin, "stratum_s": STRATUM_S}
     rows = connection.execute(queries.COUNT_STRATA, parameters)
     return {(row.stratum, row.size): (row.requests, row.errors, row.refused) for row in rows}
 

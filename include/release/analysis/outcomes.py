@@ -22,6 +22,8 @@ SUSPICION = 5.0
 # Shadow and canary steps.
 N_STAGES = 2
 MINUTE_S = 60.0
+# A collector that runs is behind by less than a second.
+MAX_BEHIND_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +142,9 @@ def _collect_figures(
 
 
 def _find_missing_data(observation: Observation, rollout: Rollout, stage: RolloutStage) -> str | None:
+    unseen = _find_unlogged_time(observation, rollout)
+    if unseen:
+        return unseen
     new = observation.challenger
     required = required_requests(observation.rate, rollout)
     if new.counts.requests < required:
@@ -159,9 +164,29 @@ def _find_missing_data(observation: Observation, rollout: Rollout, stage: Rollou
         )
     if old.counts.answered >= fewest and min(old.latencies.sum(), new.latencies.sum()) < 1:
         return "there are no latencies to compare"
+    if new.recorded < REQUIRED_SHARE * new.counts.answered:
+        return (
+            f"the inference log has {new.recorded} of the challenger's {new.counts.answered} answers, "
+            "so that its predictions cannot be judged"
+        )
     pairs = len(observation.shifts)
     if stage == "shadow" and pairs < fewest:
         return f"{pairs} requests were answered by both versions, {fewest} are needed to compare"
+    return None
+
+
+def _find_unlogged_time(observation: Observation, rollout: Rollout) -> str | None:
+    """Say if the access log does not reach far enough: what it does not have yet could be failures."""
+    if observation.behind_s == math.inf:
+        return "there is no access log to judge by: its collector (process access-log) never ran"
+    if observation.behind_s > MAX_BEHIND_S:
+        return (
+            f"the access log ends {observation.behind_s:.0f} s ago, which is never a pass: does its "
+            "collector (process access-log) run?"
+        )
+    bake_s = rollout.bake.total_seconds()
+    if observation.logged_s < bake_s:
+        return f"the access log has {max(0.0, observation.logged_s):.1f} of {bake_s:g} s of the step"
     return None
 
 

@@ -11,6 +11,7 @@ import signal
 import threading
 import time
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 LOG = "access_log"
 # The largest pipe that Linux gives an ordinary user: about 2,000 entries while the collector restarts.
 PIPE_BYTES = 1_048_576
-POLL_TIMEOUT_MS = 500
+POLL_TIMEOUT_MS = 200
 # Entries that arrive meanwhile are read together.
 READ_INTERVAL_S = 0.02
 METRICS_INTERVAL_S = 1.0
@@ -67,12 +68,13 @@ class Collector:
 
     def read(self) -> int:
         """Wait a moment for lines, store those that are there, and return their number."""
-        if not self._poll.poll(POLL_TIMEOUT_MS):
-            return 0
+        self._poll.poll(POLL_TIMEOUT_MS)
+        # What HAProxy wrote before is in the pipe, and read at once.
+        moment = datetime.now(UTC)
         try:
             content = self._rest + os.read(self._pipe, PIPE_BYTES)
         except BlockingIOError:
-            return 0
+            content = self._rest
         *lines, self._rest = content.split(b"\n")
         rows = []
         for line in lines:
@@ -84,7 +86,7 @@ class Collector:
                 continue
             metrics.count_row(row)
             rows.append(json.dumps(row).encode())
-        self._writer.store(rows)
+        self._writer.store(rows, until=moment)
         return len(lines)
 
     def close(self) -> None:

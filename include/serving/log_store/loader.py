@@ -6,11 +6,15 @@ import io
 from typing import TYPE_CHECKING, Any
 
 import psycopg2
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, func
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DBAPIError
+
+from include.database.tables import log_watermark
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     from sqlalchemy import Engine, Table
 
@@ -78,6 +82,24 @@ class TableLoader:
             return list(lines)
         middle = len(lines) // 2
         return self.load(lines[:middle]) + self.load(lines[middle:])
+
+    def mark(self, log: str, complete_until: datetime) -> None:
+        """
+        Record that a log has everything that ended before a moment.
+
+        Raises
+        ------
+        DatabaseAwayError
+            If the database does not take it.
+        """
+        statement = insert(log_watermark).values(log=log, complete_until=complete_until)
+        latest = func.greatest(log_watermark.c.complete_until, complete_until)
+        upsert = statement.on_conflict_do_update(index_elements=["log"], set_={"complete_until": latest})
+        try:
+            with self._engine.begin() as connection:
+                connection.execute(upsert)
+        except DBAPIError as error:
+            raise DatabaseAwayError(str(error.orig).strip()) from error
 
     def close(self) -> None:
         """Close the connection."""

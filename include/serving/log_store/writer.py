@@ -13,6 +13,7 @@ from include.serving.log_store.loader import DatabaseAwayError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from datetime import datetime
     from pathlib import Path
 
     from include.serving.log_store.loader import TableLoader
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 LOAD_INTERVAL_S = 0.1
 # Pause before a database that took no records is tried again.
 RETRY_INTERVAL_S = 1.0
+MARK_INTERVAL_S = 0.3
 # Records of one transaction.
 CHUNK_LINES = 1_000
 CHUNK_BYTES = 4_000_000
@@ -51,6 +53,8 @@ class LogWriter:
         self._name = name
         self._spool = spool
         self._loader = loader
+        self._stored_until: datetime | None = None
+        self._marked_at = float("-inf")
         self._memory: list[bytes] = []
         self._memory_bytes = 0
         self._mutex = threading.Lock()
@@ -63,15 +67,22 @@ class LogWriter:
         self._thread = threading.Thread(target=self._run, name=f"{name}-loader", daemon=True)
         self._thread.start()
 
-    def store(self, lines: Sequence[bytes]) -> None:
-        """Keep JSON documents, one per line, until the database has them."""
-        if not lines:
-            return
-        try:
-            self._spool.append(lines)
-        except OSError as error:
-            _log.warning("%s: records wait in memory, since they cannot be spooled: %s", self._name, error)
-            self._remember(lines)
+    def store(self, lines: Sequence[bytes], *, until: datetime | None = None) -> None:
+        """
+        Keep JSON documents, one per line, until the database has them.
+
+        With `until`, all that ended before that moment was given now or earlier; the table `log_watermark`
+        has the moment once the database has them.
+        """
+        if lines:
+            try:
+                self._spool.append(lines)
+            except OSError as error:
+                _log.warning(
+                    "%s: records wait in memory, since they cannot be spooled: %s", self._name, error
+                )
+                self._remember(lines)
+        self._stored_until = until or self._stored_until
 
     def close(self) -> None:
         """Load what is left, for at most `CLOSE_TIMEOUT_S`; the rest stays on disk for another process."""
@@ -112,6 +123,7 @@ class LogWriter:
         metrics.SPOOL_BYTES.labels(self._name).set(self._spool.size())
 
     def _load(self) -> None:
+        complete_until = self._stored_until
         self._load_memory()
         self._spool.close_segment()
         with self._spool.segments() as files:
@@ -119,6 +131,14 @@ class LogWriter:
                 for chunk in _chunks(file):
                     self._load_lines(chunk)
                 file.unlink(missing_ok=True)
+        if complete_until is not None and not self._memory:
+            self._mark(complete_until)
+
+    def _mark(self, complete_until: datetime) -> None:
+        if time.monotonic() < self._marked_at + MARK_INTERVAL_S:
+            return
+        self._loader.mark(self._name, complete_until)
+        self._marked_at = time.monotonic()
 
     def _load_memory(self) -> None:
         with self._mutex:

@@ -40,7 +40,7 @@ from include.serving.model_server.logged_values import logged_values_of
 from include.serving.model_server.online_features import online_features_of
 from include.serving.model_server.request_log.access_lines import AccessLines
 from include.serving.model_server.request_log.inference_log import InferenceLog
-from include.serving.model_server.request_log.request_record import Record
+from include.serving.model_server.request_log.request_record import Record, unanswered_copy
 from include.serving.model_server.responses import (
     FAILED,
     OK,
@@ -95,7 +95,12 @@ class ModelServer:
         self.model = model
         self.features = features
         self.batcher = Batcher(model, deadline_s=slo.deadline_s, observe=metrics.BATCH_ROWS.observe)
-        self.shadow = Shadow(paths.shadow_file(use_case), version, dropped=metrics.SHADOW_DROPPED.inc)
+        self.shadow = Shadow(
+            paths.shadow_file(use_case),
+            version,
+            dropped=metrics.SHADOW_DROPPED.inc,
+            failed=self._log_failed_copy,
+        )
         logged = logged_values_of(features.selection if features else None)
         lines = AccessLines(paths.access_lines_file(use_case, version))
         self.log = InferenceLog(settings().database_url, paths.spool_folder(), logged, lines)
@@ -248,6 +253,9 @@ class ModelServer:
         copied_names = ({"content-type", "x-entity-id"} | TRACE_HEADERS) & set(request.headers)
         headers = {name: request.headers[name] for name in copied_names} | {"x-request-id": request_id}
         return BackgroundTask(_send_copy, self.shadow, MirroredRequest(body, headers))
+
+    def _log_failed_copy(self, copy: MirroredRequest, challenger: int) -> None:
+        self.log.record(unanswered_copy(self.use_case, challenger, copy.headers))
 
     @asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:

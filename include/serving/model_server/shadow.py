@@ -34,12 +34,25 @@ class MirroredRequest:
 
 
 class Shadow:
-    """Sends copies to the target that `file` names: one thread reads the file, another sends."""
+    """
+    Sends copies to the target that `file` names: one thread reads the file, another sends.
 
-    def __init__(self, file: Path, version: int, *, dropped: Callable[[], None] = lambda: None) -> None:
+    `dropped` is called for each copy that is not sent or gets no response, `failed` with the copy and the
+    target's version for each that gets none: a version that hangs or has died writes no record itself.
+    """
+
+    def __init__(
+        self,
+        file: Path,
+        version: int,
+        *,
+        dropped: Callable[[], None] = lambda: None,
+        failed: Callable[[MirroredRequest, int], None] = lambda *_: None,
+    ) -> None:
         self._file = file
         self._version = version
         self._dropped = dropped
+        self._failed = failed
         self._target: ShadowTarget | None = None
         self._queue: queue.Queue[MirroredRequest] = queue.Queue(MAX_PENDING)
         threading.Thread(target=self._watch, name="shadow-target", daemon=True).start()
@@ -82,10 +95,26 @@ class Shadow:
             if connection is None or f"{connection.host}:{connection.port}" != target.address:
                 connection = http.client.HTTPConnection(target.address, timeout=COPY_TIMEOUT_S)
             try:
-                headers = copy.headers | {"X-Airworthy-Route": "shadow"}
-                connection.request("POST", "/invocations", copy.body, headers)
-                connection.getresponse().read()
+                _send(connection, copy)
             except (OSError, http.client.HTTPException) as error:
                 connection.close()
                 self._dropped()
                 _log.info("version %d did not answer a copy: %s", target.challenger, error)
+                # Unless it was replaced meanwhile.
+                if self._read_target() == target:
+                    self._failed(copy, target.challenger)
+
+
+def _send(connection: http.client.HTTPConnection, copy: MirroredRequest) -> None:
+    """Send a copy and read the response; a connection that the server closed meanwhile is opened again."""
+    headers = copy.headers | {"X-Airworthy-Route": "shadow"}
+    is_reused = connection.sock is not None
+    try:
+        connection.request("POST", "/invocations", copy.body, headers)
+        connection.getresponse().read()
+    except ConnectionError:
+        connection.close()
+        if not is_reused:
+            raise
+        connection.request("POST", "/invocations", copy.body, headers)
+        connection.getresponse().read()

@@ -6,10 +6,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from include.database.tables import inference_log, live_state
+from include.database.tables import live_state
 from include.release import rollout
 from include.release.rollout_status import RolloutStatus, analyse_stage, database_time, read_rollout_status
 from include.use_cases.flight_delay import USE_CASE
+from tests.access_rows import log_requests
 
 NAME = USE_CASE.name
 
@@ -85,8 +86,7 @@ def log(database, version, role, count, **changes):
         } | changes
         for number in range(count)
     ]  # fmt: skip
-    with database.begin() as connection:
-        connection.execute(inference_log.insert(), rows)
+    log_requests(database, rows)
 
 
 def outcome(database, since, stage="canary"):

@@ -86,13 +86,14 @@ def test_model_without_callers_releases_a_further_version(served) -> None:
     assert (state.champion, state.previous) == (2, 1)
 
 
-def test_bad_version_is_switched_back_unnoticed(served, wait_for) -> None:
+@pytest.mark.parametrize("mood", ["fail", "hang"])
+def test_bad_version_is_switched_back_unnoticed(served, wait_for, mood) -> None:
     use_case = declare("blue_green")
     (switch,) = strategy_of(use_case.rollout).exposed(use_case.rollout)
     with served.traffic() as traffic:
         traffic.wait_for_responses(30)
         lease = begin(served)
-        served.make.mood(2).write_text("fail")
+        served.make.mood(2).write_text(mood)
         since = take_step(served, lease, switch)
         wait_for(lambda: outcome(served, use_case, since, "canary") == "roll_back", 60)
         assert rollout.restore(served.database, lease, owner=RUN, actor="ann", reason="it fails")
@@ -101,3 +102,29 @@ def test_bad_version_is_switched_back_unnoticed(served, wait_for) -> None:
         traffic.wait_for_responses(50)
     assert set(traffic.statuses) == {200}
     assert served.live()[1]["route"]["challenger"] is None
+
+
+def test_step_without_a_collector_never_passes(served, wait_for) -> None:
+    use_case = declare("canary")
+    served.collector.kill()
+    served.collector.wait()
+    with served.traffic() as traffic:
+        lease = begin(served)
+        since = take_step(served, lease, strategy_of(use_case.rollout).exposed(use_case.rollout)[0])
+        traffic.wait_for_responses(200)
+        with served.database.connect() as connection:
+            analysis = analyse_stage(connection, use_case, 2, since=since, stage="canary")
+        assert analysis.outcome == "inconclusive"
+        assert "the access log" in analysis.reason
+        served.start_collector()
+        wait_for(lambda: outcome(served, use_case, since, "canary") == "promote", 60)
+
+
+def test_version_that_hangs_is_noticed_in_the_shadow(served, wait_for) -> None:
+    use_case = declare("canary")
+    with served.traffic():
+        lease = begin(served)
+        served.make.mood(2).write_text("hang")
+        since = take_step(served, lease, strategy_of(use_case.rollout).shadow(use_case.rollout)[0])
+        wait_for(lambda: outcome(served, use_case, since, "shadow") == "roll_back", 60)
+    rollout.restore(served.database, lease, owner=RUN, actor="ann", reason="it hangs")

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
+from include.serving.model_server.trace_headers import REQUEST_ID, ids_of
+
 if TYPE_CHECKING:
-    from datetime import datetime
+    from collections.abc import Mapping
 
     from include.inference.predictions import Predictions
 
-Role = Literal["champion", "challenger", "shadow", "direct"]
+Role = Literal["champion", "challenger", "shadow", "replay", "direct"]
 
 # About what a record takes in memory, and each value of its rows.
 RECORD_BYTES = 500
+# Status in the record of a copy without a response.
+NO_RESPONSE = 504
 VALUE_BYTES = 60
 
 
@@ -49,3 +54,20 @@ class Record:
         """About the memory that the record takes."""
         rows = self.inputs or []
         return RECORD_BYTES + (len(rows) * len(rows[0]) * VALUE_BYTES if rows else 0)
+
+
+def unanswered_copy(use_case: str, version: int, headers: Mapping[str, str]) -> Record:
+    """Return the record of a copy that `version` did not answer, which the sender writes on its behalf."""
+    return Record(
+        use_case=use_case,
+        request_id=headers[REQUEST_ID],
+        version=version,
+        role="shadow",
+        entity_id=headers.get("x-entity-id"),
+        received_at=datetime.now(UTC),
+        latency_ms=0.0,
+        status=NO_RESPONSE,
+        inputs=None,
+        predictions=None,
+        **ids_of(headers),
+    )

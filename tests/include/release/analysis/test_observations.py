@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 import numpy as np
 import pytest
 from sqlalchemy import text
 
-from include.database.tables import inference_log, ledger
+from include.database.tables import access_log, inference_log, ledger
 from include.declarations import Rollout
 from include.release.analysis import RequestCounts, StepWindow, analyse, observe
 from include.release.analysis.observations import as_number, count_repeats
 from include.use_cases.flight_delay import USE_CASE as FLIGHT_DELAY
+from tests.access_rows import access_row, log_requests, mark_complete
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 ROLLOUT = Rollout(bake=60, patience=3_600, minimum_requests=100, fewest_requests=100, maximum_latency_ratio=2)
@@ -31,16 +33,15 @@ def row(number, version, role, **changes):
     return values | changes
 
 
-def log(database, rows):
-    with database.begin() as connection:
-        connection.execute(inference_log.insert(), list(rows))
+log = log_requests
 
 
 USE_CASE = FLIGHT_DELAY.model_copy(update={"name": "delay", "rollout": ROLLOUT})
 
 
 def observed(database, since=BEGIN, use_case=USE_CASE, champion=1, role="challenger"):
-    window = StepWindow(since, since, (role,), seconds=600.0, share=0.5)
+    copies = (role,) if role != "challenger" else ()
+    window = StepWindow(since, since, not copies, copies, seconds=600.0, share=0.5)
     with database.connect() as connection:
         return observe(connection, use_case, champion, 2, window=window)
 
@@ -57,15 +58,58 @@ def test_observe_counts_only_the_use_case_and_its_two_versions(database):
     assert observation.rate == pytest.approx(0.5 * 112 / 600)
 
 
-def test_request_failed_by_the_challenger_counts_for_both(database):
-    log(database, [row(n, 2, "challenger", status=500, predictions=None, latency_ms=900) for n in range(3)])
-    log(database, [row(n, 1, "champion") for n in range(3)])
+@pytest.mark.parametrize(
+    ("seen_by_gateway", "counts"),
+    [
+        ({"first_version": 2, "version": 1, "retries": 1}, RequestCounts(1, errors=1)),
+        # It was down or full, so that the champion was asked at once.
+        ({"first_version": 1, "version": 1}, RequestCounts(1, errors=1)),
+        ({"first_version": 2, "version": 1, "retries": 1, "status": 504}, RequestCounts(1, errors=1)),
+        ({"first_version": 2, "version": 1, "retries": 1, "status": 400}, RequestCounts(1, refused=1)),
+        ({"first_version": 2, "version": 2, "status": -1, "termination": "CH"}, RequestCounts(abandoned=1)),
+        ({"first_version": None, "version": None, "status": 503, "termination": "SC"}, RequestCounts(1, 1)),
+        ({"version": 2, "endpoint": "explanations"}, RequestCounts()),
+        ({"version": 2, "eligible": False}, RequestCounts()),
+    ],
+    ids=["retried", "down", "both failed", "bad request", "caller left", "nobody", "explanation", "large"],
+)
+def test_outcome_is_what_the_gateway_saw(database, seen_by_gateway, counts):
+    entry = access_row(assigned_version=2, received_at=BEGIN, challenger=2, **seen_by_gateway)
+    with database.begin() as connection:
+        connection.execute(access_log.insert(), entry)
     observation = observed(database)
-    counts = observation.challenger.counts
-    assert (counts.errors, counts.p50) == (3, None)
-    counts = observation.champion.counts
-    assert (counts.requests, counts.errors) == (3, 0)
-    assert observation.shifts == ()
+    assert observation.challenger.counts == counts
+    assert observation.champion.counts == RequestCounts()
+    # What a caller waited for before it left is a latency, too.
+    assert observation.challenger.latencies.sum() == counts.abandoned
+
+
+def test_request_that_only_the_challenger_refused_is_refused(database):
+    log(database, [row(1, 2, "challenger", status=422, predictions=None)])
+    assert observed(database).challenger.counts == RequestCounts(1, refused=1)
+
+
+def test_copy_without_a_response_failed_whatever_it_recorded(database):
+    log(database, [row(1, 1, "champion"), row(1, 2, "shadow", status=504), row(1, 2, "shadow")])
+    log(database, [row(2, 1, "champion"), row(2, 2, "shadow")])
+    counts = observed(database, role="shadow").challenger.counts
+    assert (counts.requests, counts.errors) == (2, 1)
+
+
+def test_log_is_complete_until_the_watermark(database):
+    assert observed(database).logged_s == -np.inf
+    mark_complete(database, BEGIN + timedelta(seconds=590))
+    observation = observed(database)
+    assert (observation.logged_s, observation.behind_s) == (590, 10)
+
+
+def test_repeated_request_id_pairs_each_request_once(database):
+    log(database, [row(1, 1, "champion", predictions=[0.1]), row(1, 2, "shadow", predictions=[0.4])])
+    again = {"received_at": BEGIN + timedelta(seconds=9)}
+    first = row(1, 1, "champion", predictions=[0.2], **again) | {"gateway_id": uuid4()}
+    with database.begin() as connection:
+        connection.execute(inference_log.insert(), first)
+    assert observed(database).shifts == pytest.approx((0.3,))
 
 
 def test_status_4xx_is_refused_and_not_an_error(database):

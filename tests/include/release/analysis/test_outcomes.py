@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from include.declarations import Rollout
@@ -32,7 +33,7 @@ def responses(requests=1_000, errors=0, refused=0, milliseconds=40.0, **changes)
     answered = requests - errors - refused
     counts = RequestCounts(requests, errors, refused, p50=milliseconds, p99=2.5 * milliseconds)
     scores = SCORES[:answered]
-    values = {"latencies": latencies(milliseconds, answered), "predictions": scores}
+    values = {"latencies": latencies(milliseconds, answered), "predictions": scores, "recorded": answered}
     values |= {"repeats": 0, "repeat_trials": answered // 2}
     return Responses(counts, **values | changes)
 
@@ -62,9 +63,14 @@ def test_challenger_as_good_as_the_champion_is_promoted(stage):
         (replace(GOOD, shifts=()), "shadow", "0 requests were answered by both"),
         (Observation(None, Responses()), "canary", "0 of the 20 requests that the analysis needs, and there"),
         (challenger(latencies=0 * latencies(1, 1)), "canary", "no latencies"),
+        (challenger(recorded=700), "canary", "the inference log has 700 of the challenger's 1000 answers"),
+        (replace(GOOD, logged_s=-math.inf, behind_s=math.inf), "canary", "there is no access log to"),
+        (replace(GOOD, behind_s=90.0), "canary", "the access log ends 90 s ago, which is never a pass"),
+        (replace(GOOD, logged_s=590.0), "canary", "the access log has 590.0 of 600 s of the step"),
     ],
-    ids=["too few", "no canary", "no champion traffic", "no pairs", "first model unseen", "no latencies"],
-)
+    ids=["too few", "no canary", "no champion traffic", "no pairs", "first model unseen", "no latencies",
+         "not logged", "no collector", "collector down", "log behind"],
+)  # fmt: skip
 def test_too_little_data_is_inconclusive(observation, stage, reason):
     analysis = verdict(observation, stage)
     assert analysis.outcome == "inconclusive"
@@ -157,6 +163,10 @@ def test_advisory_metric_is_a_remark_only():
     assert verdict(challenger(errors=60), rollout=tolerant).outcome == "promote"
 
 
+def test_failing_challenger_is_rolled_back_without_a_collector():
+    assert verdict(replace(challenger(errors=60), behind_s=90.0)).outcome == "roll_back"
+
+
 def test_reason_names_every_problem():
     worse = challenger(errors=500, milliseconds=900.0)
     assert verdict(replace(worse, shifts=(0.5,) * 99)).reason.count("; ") >= 3
@@ -187,6 +197,7 @@ def test_fewer_requests_may_be_declared():
     assert required_requests(100.0, Rollout(minimum_requests=1)) == 1
 
 
+@settings(deadline=None)
 @given(
     requests=st.integers(1, 500), more=st.integers(0, 500), errors=st.integers(0, 500), old=st.integers(0, 50)
 )

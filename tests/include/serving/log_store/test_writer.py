@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import errno
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from prometheus_client import REGISTRY
+from sqlalchemy import select
 
+from include.database.tables import log_watermark
 from include.serving.log_store import writer as module
 from include.serving.log_store.loader import DatabaseAwayError
 from include.serving.log_store.spool import RecordSpool
@@ -14,6 +17,10 @@ from tests.include.serving.log_store.conftest import line_of
 
 def metric(name: str, **labels: str) -> float:
     return REGISTRY.get_sample_value(f"airworthy_log_{name}", {"log": "entries"} | labels) or 0.0
+
+
+def fail(lines):
+    raise DatabaseAwayError("cannot execute INSERT in a read-only transaction")
 
 
 class FullDisk(RecordSpool):
@@ -46,10 +53,6 @@ def test_records_are_written_soon_and_leave_no_file(writer, entries, tmp_path, w
 
 def test_records_wait_on_disk_while_the_database_fails(tmp_path, loader, entries, monkeypatch, wait_for):
     load = loader.load
-
-    def fail(lines):
-        raise DatabaseAwayError("cannot execute INSERT in a read-only transaction")
-
     monkeypatch.setattr(loader, "load", fail)
     writer = LogWriter("entries", RecordSpool(tmp_path), loader)
     for number in range(100):
@@ -125,3 +128,25 @@ def test_records_that_were_not_loaded_at_the_end_are_taken_over(
     second = LogWriter("entries", RecordSpool(tmp_path), loader)
     wait_for(lambda: entries() == [1], 5)
     second.close()
+
+
+def test_the_log_is_marked_once_all_is_loaded(writer, loader, entries, database, monkeypatch, wait_for):
+    def complete_until():
+        with database.connect() as connection:
+            return connection.scalar(select(log_watermark.c.complete_until))
+
+    monkeypatch.setattr(module, "MARK_INTERVAL_S", 0.0)
+    first = datetime(2026, 1, 1, tzinfo=UTC)
+    writer.store([line_of(1)])
+    wait_for(lambda: entries() == [1], 5)
+    assert complete_until() is None
+    writer.store([], until=first)
+    wait_for(lambda: complete_until() == first, 5)
+    load = loader.load
+    monkeypatch.setattr(loader, "load", fail)
+    writer.store([line_of(2)], until=first + timedelta(minutes=1))
+    wait_for(lambda: metric("database_away") == 1, 5)
+    assert complete_until() == first
+    monkeypatch.setattr(loader, "load", load)
+    wait_for(lambda: complete_until() == first + timedelta(minutes=1), 5)
+    assert entries() == [1, 2]

@@ -72,7 +72,27 @@ def test_copies_beyond_the_queue_are_dropped_and_counted(tmp_path, monkeypatch) 
 def test_a_copy_that_is_not_answered_is_counted(free_port, tmp_path, wait_for) -> None:
     write_target(tmp_path / "delay.json", ShadowTarget(1, 2, f"127.0.0.1:{free_port}", 1.0))
     dropped = []
-    shadow = Shadow(tmp_path / "delay.json", 1, dropped=lambda: dropped.append(1))
+    failed = []
+    shadow = Shadow(
+        tmp_path / "delay.json",
+        1,
+        dropped=lambda: dropped.append(1),
+        failed=lambda *args: failed.append(args),
+    )
     wait_for(lambda: shadow.wants("r1"))
     shadow.send(COPY)
-    wait_for(lambda: len(dropped) == 1)
+    wait_for(lambda: failed == [(COPY, 2)])
+    assert dropped == [1]
+
+
+def test_a_connection_that_the_server_closed_is_opened_again(challenger, tmp_path, wait_for) -> None:
+    address, received = challenger
+    write_target(tmp_path / "delay.json", ShadowTarget(1, 2, address, 1.0))
+    failed = []
+    shadow = Shadow(tmp_path / "delay.json", 1, failed=lambda *args: failed.append(args))
+    wait_for(lambda: shadow.wants("r1"))
+    # The server speaks HTTP/1.0 and closes each connection after its response.
+    for number in (1, 2, 3):
+        shadow.send(COPY)
+        wait_for(lambda: len(received) == number)  # noqa: B023
+    assert failed == []
