@@ -18,6 +18,7 @@ RolloutMetric = Literal[
     "prediction_shift",
     "constant_predictions",
     "prediction_distribution",
+    "quality",
 ]
 
 
@@ -42,7 +43,8 @@ class Rollout(Declaration):
     is rolled back if there is evidence that more than `maximum_error_rate` of its requests fail and that
     these are more than `maximum_failure_ratio` times the champion's (ratio of odds), that its latency is more
     than `maximum_latency_ratio` times the champion's, that the predictions for the same requests differ by
-    more than `maximum_prediction_shift` of their range on average, or that it always predicts the same. A
+    more than `maximum_prediction_shift` of their range on average, that it always predicts the same, or, by
+    the labels that land meanwhile, that its loss is more than `maximum_loss_increase` above the champion's. A
     metric in `advisory` never stops a rollout; `prediction_distribution` has a difference of practical
     importance from `maximum_distribution_shift` on (Kolmogorov's distance).
 
@@ -69,6 +71,7 @@ class Rollout(Declaration):
     maximum_latency_ratio: float = Field(default=2.0, gt=1)
     maximum_prediction_shift: Share = 0.25
     maximum_distribution_shift: Share = 0.1
+    maximum_loss_increase: Share = 0.02
     advisory: tuple[RolloutMetric, ...] = ("prediction_distribution",)
     approval: tuple[Environment, ...] = ("uat", "prod")
     approvers: tuple[str, ...] = ()

@@ -57,7 +57,7 @@ def model_dependents(connection: Connection, name: str) -> list[Dependent]:
     log = inference_log.c
     is_recent = log.received_at > func.clock_timestamp() - CALLER_WINDOW
     query = select(func.count(), func.max(log.received_at)).where(
-        log.use_case == name, log.role != "shadow", is_recent
+        log.use_case == name, log.role.in_(("champion", "challenger")), is_recent
     )
     requests, last = connection.execute(query).one()
     if requests:

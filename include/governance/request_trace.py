@@ -57,7 +57,9 @@ class RequestTrace:
         """The record whose predictions the caller got."""
         version = self.access["version"] if self.access else None
         answered = [
-            record for record in self.records if record["role"] != "shadow" and 200 <= record["status"] < 300
+            record
+            for record in self.records
+            if record["role"] not in {"shadow", "replay"} and 200 <= record["status"] < 300
         ]
         same = [record for record in answered if record["version"] == version]
         return next(iter(same or answered), None)

@@ -119,7 +119,7 @@ def _check_labels(champion: ChampionContext, window: Window, connection: Connect
     label = use_case.label
     selection = champion.specification.selection
     spine = selection.spine
-    keys = _key_columns(champion.specification)
+    keys = key_columns(champion.specification)
     measured = [
         window,
         *windows.read_earlier_windows(connection, lake, use_case, selection, window, limit=N_EARLIER_WINDOWS),
@@ -176,7 +176,7 @@ def _first_day(window: Window, spine: Spine) -> date:
     return min(days)
 
 
-def _key_columns(specification: Specification) -> list[Column]:
+def key_columns(specification: Specification) -> list[Column]:
     """Return the columns of the views by which labels may be joined."""
     label = specification.use_case.label.column
     columns: list[Column] = []

@@ -19,7 +19,7 @@ from include.modeling.batch_scoring import probability_columns
 from include.pseudonyms import PREFIX
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterator, Mapping
     from datetime import date
 
     from sqlalchemy import Connection
@@ -113,7 +113,7 @@ def read_requests(
     limit: int = MAX_REQUESTS,
 ) -> Window:
     """
-    Return successful requests and their predictions, without copies to a shadow.
+    Return successful requests and their predictions, without copies and replays.
 
     Of more than `limit` requests it reads a fixed random sample, by the hash of the request id. The entity is
     known for rows that have its key, and, if it has one column, for requests of one row that named it in the
@@ -123,7 +123,7 @@ def read_requests(
     log = inference_log.c
     conditions = (
         log.use_case == use_case.name,
-        log.role != "shadow",
+        log.role.in_(("champion", "challenger")),
         log.status.between(200, 299),
         log.received_at >= start,
         log.received_at < end,
@@ -137,21 +137,33 @@ def read_requests(
     )
     inputs: list[dict[str, Any]] = []
     predicted: list[tuple[Any, ...]] = []
-    keys = spine.label_keys
     features = set(use_case.features)
     for entity_of_request, answered_by, rows, predictions, at in connection.execute(query):
         for row, prediction in zip(rows or (), predictions or (), strict=False):
             if version not in {None, answered_by} and not features <= row.keys():
                 continue
             inputs.append(row)
-            named = {keys[0]: entity_of_request} if len(rows) == 1 and len(keys) == 1 else {}
-            entity = [row.get(key, named.get(key)) for key in keys]
-            predicted.append((*entity, row.get(spine.time), prediction, answered_by, at))
+            entity = name_row(row, spine, entity_of_request if len(rows) == 1 else None)
+            predicted.append((*entity, prediction, answered_by, at))
     sent = _select_features(pd.DataFrame.from_records(inputs), use_case)
-    return Window("requests", start, end, sent, _typed_keys(predicted, spine), n_requests)
+    return Window("requests", start, end, sent, type_keys(predicted, spine), n_requests)
 
 
-def _typed_keys(predicted: list[tuple[Any, ...]], spine: Spine) -> pd.DataFrame:
+def name_row(row: Mapping[str, Any], spine: Spine, entity: str | None) -> list[Any]:
+    """
+    Return keys and time of a row of a request, None for what is not known.
+
+    Parameters
+    ----------
+    entity
+        Entity that the header named, if the request has one row.
+    """
+    keys = spine.label_keys
+    named = {keys[0]: entity} if len(keys) == 1 else {}
+    return [*(row.get(key, named.get(key)) for key in keys), row.get(spine.time)]
+
+
+def type_keys(predicted: list[tuple[Any, ...]], spine: Spine) -> pd.DataFrame:
     """
     Return predictions with keys and times in their declared types; what does not fit is null.
 

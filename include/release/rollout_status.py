@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
     from include.declarations import UseCase
-    from include.release.analysis import Analysis, RolloutStage
+    from include.release.analysis import Analysis, Losses, RolloutStage
 
 # Events that end a rollout.
 ENDINGS = ("aborted", "switched_off", "rolled_back", "retired", "restored")
@@ -97,13 +97,26 @@ def seconds_since(connection: Connection, moment: datetime) -> float:
 
 
 def analyse_stage(
-    connection: Connection, use_case: UseCase, version: int, *, since: datetime, stage: RolloutStage
+    connection: Connection,
+    use_case: UseCase,
+    version: int,
+    *,
+    since: datetime,
+    stage: RolloutStage,
+    losses: Losses | None = None,
 ) -> Analysis:
-    """Compare the challenger `version` with the champion by what the gateway logged from `since` on."""
+    """
+    Compare the challenger `version` with the champion by what the gateway logged from `since` on.
+
+    Parameters
+    ----------
+    losses
+        Losses by the labels that have landed, which another room reads.
+    """
     state = rollout.read_state(connection, use_case.name)
     window = _window_of(connection, use_case, state, (version, since, stage))
     observation = analysis.observe(connection, use_case, state.champion, version, window=window)
-    return analysis.analyse(observation, use_case.rollout, stage=stage)
+    return analysis.analyse(replace(observation, losses=losses), use_case.rollout, stage=stage)
 
 
 def _window_of(

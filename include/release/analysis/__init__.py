@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from include.release.analysis.observations import (
+    Losses,
     Observation,
     RequestCounts,
     RolloutStage,
@@ -14,6 +15,7 @@ from include.release.analysis.outcomes import Analysis, AnalysisOutcome, analyse
 __all__ = [
     "Analysis",
     "AnalysisOutcome",
+    "Losses",
     "Observation",
     "RequestCounts",
     "RolloutStage",

@@ -182,12 +182,28 @@ def _count_above(
     return above.astype(float), np.full(len(thresholds), float(len(predictions)))
 
 
+def _measure_quality(observation: Observation, rollout: Rollout) -> LogEvidence | None:
+    losses = observation.losses
+    if losses is None:
+        return None
+    old = np.asarray(losses.champion)
+    new = np.asarray(losses.challenger)
+    effect = rollout.maximum_loss_increase
+    words = (
+        f"the loss on {len(new)} labels is {new.mean():.3f}, {old.mean() + effect:.3f} are allowed "
+        f"(champion {old.mean():.3f})"
+    )
+    # Differences from -1 to 1, moved to 0 to 1.
+    return LogEvidence(words, float(log_e_mean_above((1 + new - old) / 2, (1 + effect) / 2)))
+
+
 METRICS = (
     Metric("failures", 0.3, _measure_failures),
     Metric("refused", 0.1, _measure_refused),
     Metric("latency_p50", 0.15, _measure_median),
     Metric("latency_p99", 0.1, _measure_tail),
     Metric("prediction_shift", 0.15, _measure_shift),
-    Metric("constant_predictions", 0.1, _measure_constant),
-    Metric("prediction_distribution", 0.1, _measure_distribution),
+    Metric("constant_predictions", 0.05, _measure_constant),
+    Metric("prediction_distribution", 0.05, _measure_distribution),
+    Metric("quality", 0.1, _measure_quality),
 )

@@ -92,6 +92,14 @@ class Strata:
 
 
 @dataclass(frozen=True, slots=True)
+class Losses:
+    """Losses from 0 to 1 of predictions whose label has landed, in pairs (n,) each."""
+
+    champion: tuple[float, ...]
+    challenger: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class StepWindow:
     """
     What is observed: requests from `since` on.
@@ -119,7 +127,8 @@ class Observation:
     width of the use case's `prediction_range`; `shape_mismatches` counts the requests with predictions of
     different length, type or number of classes. `thresholds` are values of predictions at which the
     distributions are compared. `rate` is the number of requests per second that the challenger can expect.
-    Since the start of the step the access log is complete for `logged_s` seconds, and behind by `behind_s`.
+    `losses` are those of the whole rollout. Since the start of the step the access log is complete for
+    `logged_s` seconds; it is behind by `behind_s`.
     """
 
     champion: Responses | None
@@ -131,6 +140,7 @@ class Observation:
     rate: float = 0.0
     logged_s: float = math.inf
     behind_s: float = 0.0
+    losses: Losses | None = None
 
 
 def observe(

@@ -37,7 +37,7 @@ def read_request(connection: Connection, use_case: str, request_id: str) -> tupl
         .where(
             inference_log.c.use_case == use_case,
             inference_log.c.request_id == request_id,
-            inference_log.c.role != "shadow",
+            inference_log.c.role.not_in(("shadow", "replay")),
         )
         .order_by(inference_log.c.status.between(200, 299).desc(), inference_log.c.received_at.desc())
     )

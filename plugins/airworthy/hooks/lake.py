@@ -12,9 +12,20 @@ from include.errors import SettingsError
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+    from airflow.sdk import Connection
+
     from include.data.lake.delta_tables import Lake
     from include.data.sources.files import Landing
     from include.storage.staging import Staging
+
+
+def lake_of(connection: Connection | Any) -> Lake:
+    """Return the Delta tables of an Airflow connection, without opening them."""
+    from include.data.lake.delta_tables import Lake
+
+    extra = connection.extra_dejson
+    options = dict(extra.get("storage_options") or {})
+    return Lake(str(extra["lake_uri"]).rstrip("/"), options, connection=connection.conn_id)
 
 
 class LakeHook(BaseHook):

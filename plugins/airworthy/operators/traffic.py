@@ -9,8 +9,10 @@ from airflow.sdk.exceptions import TaskAwaitingInput
 from airflow.sdk.execution_time.hitl import upsert_hitl_detail
 
 from airworthy import run_context
+from airworthy.hooks.lake import LakeHook
 from airworthy.operators.base import ReleaseOperator
 from airworthy.triggers.rollout import RolloutTrigger
+from airworthy.triggers.rollout_losses import LossReader
 from include.catalog import catalog
 from include.errors import RolloutFailed
 
@@ -32,6 +34,7 @@ class ShiftTrafficOperator(ReleaseOperator):
     Send a share of the requests to the challenger, wait for the bake time, and compare it with the champion.
 
     Bake time, minimum number of requests and limits come from the `rollout` of the use case's declaration.
+    Labels of its requests that have landed in the lake meanwhile are judged, too.
     The task waits in the triggerer. It fails if the challenger is worse, and asks a person if it is still
     undecided after `patience`. Without a champion, traffic is not split and the task succeeds.
 
@@ -48,9 +51,16 @@ class ShiftTrafficOperator(ReleaseOperator):
     """
 
     def __init__(
-        self, *, percent: int = 0, shadow_share: float = 0.0, analysed: bool = True, **kwargs: Any
+        self,
+        *,
+        percent: int = 0,
+        shadow_share: float = 0.0,
+        analysed: bool = True,
+        lake_conn_id: str = LakeHook.default_conn_name,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self.lake_conn_id = lake_conn_id
         self.percent = percent
         self.shadow_share = shadow_share
         self.analysed = analysed
@@ -93,6 +103,7 @@ class ShiftTrafficOperator(ReleaseOperator):
             airworthy_conn_id=self.airworthy_conn_id,
             stage=self.stage if self.analysed else None,
             timeout=LIVE_TIMEOUT.total_seconds(),
+            lake_conn_id=self.lake_conn_id,
         )
         event = trigger.wait_inline(self.engine, INLINE_WAIT)
         if event is None:
@@ -129,7 +140,10 @@ class ShiftTrafficOperator(ReleaseOperator):
         use_case = catalog().use_cases[self.use_case]
         began = datetime.fromisoformat(since)
         with self.engine.connect() as connection:
-            analysis = analyse_stage(connection, use_case, version, since=began, stage=self.stage)
+            losses = LossReader(LakeHook(self.lake_conn_id).lake).read(connection, use_case, version)
+            analysis = analyse_stage(
+                connection, use_case, version, since=began, stage=self.stage, losses=losses
+            )
             steering = read_steering(connection, self.use_case, version)
         self.log.info(
             "%s version %d, %s: %s: %s %s",
@@ -147,6 +161,9 @@ class ShiftTrafficOperator(ReleaseOperator):
         # The evidence at the trigger's look counts, which a moment later may be a little less.
         outcome = event.get("outcome", analysis.outcome)
         reason = event.get("finding", analysis.reason)
+        if analysis.outcome == "roll_back":
+            outcome = analysis.outcome
+            reason = analysis.reason
         if outcome == "inconclusive" and "outcome" in event:
             self._ask(context, reason, since)
         if outcome != "promote":
@@ -175,7 +192,10 @@ class ShiftTrafficOperator(ReleaseOperator):
             append(connection, Entry(self.use_case, verdict, who, reason, lease.version, dedup_key=key))
             status = read_rollout_status(connection, self.use_case, lease.version)
             began = datetime.fromisoformat(since)
-            analysis = analyse_stage(connection, use_case, lease.version, since=began, stage=self.stage)
+            losses = LossReader(LakeHook(self.lake_conn_id).lake).read(connection, use_case, lease.version)
+            analysis = analyse_stage(
+                connection, use_case, lease.version, since=began, stage=self.stage, losses=losses
+            )
         if not goes_on:
             raise self._failure(lease.version, reason)
         self._require_live({"live": status.live, "reason": status.reason}, lease.version)

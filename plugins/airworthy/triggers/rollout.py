@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from airflow.sdk import BaseHook
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
+from airworthy.hooks.lake import LakeHook, lake_of
+from airworthy.triggers.rollout_losses import LABELS_INTERVAL_S, LossReader
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
@@ -69,6 +72,7 @@ class RolloutTrigger(BaseTrigger):
     :param airworthy_conn_id: connection of the airworthy database
     :param stage: `shadow` or `canary` to analyse the challenger; None only waits until the state is live
     :param timeout: without a stage, seconds after which the trigger fires with the current status
+    :param lake_conn_id: connection of the lake, whose labels are joined where they have landed
     """
 
     def __init__(
@@ -79,6 +83,7 @@ class RolloutTrigger(BaseTrigger):
         airworthy_conn_id: str,
         stage: RolloutStage | None = None,
         timeout: float = 0.0,
+        lake_conn_id: str = LakeHook.default_conn_name,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.use_case = use_case
@@ -87,10 +92,12 @@ class RolloutTrigger(BaseTrigger):
         self.airworthy_conn_id = airworthy_conn_id
         self.stage = stage
         self.timeout = timeout
+        self.lake_conn_id = lake_conn_id
+        self._losses = LossReader(None)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the import path and the arguments from which the triggerer builds this trigger again."""
-        names = ("use_case", "version", "since", "airworthy_conn_id", "stage", "timeout")
+        names = ("use_case", "version", "since", "airworthy_conn_id", "stage", "timeout", "lake_conn_id")
         return f"{__name__}.{type(self).__name__}", {name: getattr(self, name) for name in names}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
@@ -100,6 +107,9 @@ class RolloutTrigger(BaseTrigger):
         from include.database.tables import connect
 
         engine = connect(url_of(await BaseHook.aget_connection(self.airworthy_conn_id)))
+        if self.stage:
+            lake = lake_of(await BaseHook.aget_connection(self.lake_conn_id))
+            self._losses = LossReader(lake, LABELS_INTERVAL_S)
         try:
             event, _ = await self._poll(engine, refresh_catalog, POLL_INTERVAL_S)
             yield TriggerEvent(event)
@@ -194,7 +204,10 @@ class RolloutTrigger(BaseTrigger):
             elif status.live and use_case is None:
                 finding = "its declaration is invalid"
             elif status.live and use_case is not None and self.stage is not None:
-                analysis = analyse_stage(connection, use_case, self.version, since=since, stage=self.stage)
+                losses = self._losses.read(connection, use_case, self.version)
+                analysis = analyse_stage(
+                    connection, use_case, self.version, since=since, stage=self.stage, losses=losses
+                )
                 outcome = analysis.outcome
                 finding = analysis.reason
         times = (waited_s, baked_s if status.live else 0.0)

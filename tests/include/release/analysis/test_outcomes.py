@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from include.declarations import Rollout
-from include.release.analysis import Observation, RequestCounts, analyse
+from include.release.analysis import Losses, Observation, RequestCounts, analyse
 from include.release.analysis.metrics import allowed_edges
 from include.release.analysis.observations import LATENCY_EDGES, N_SIZES, Responses, Strata
 from include.release.analysis.outcomes import required_requests
@@ -161,6 +161,19 @@ def test_advisory_metric_is_a_remark_only():
     assert verdict(observation, rollout=critical).outcome == "roll_back"
     tolerant = ROLLOUT.model_copy(update={"advisory": ("failures",)})
     assert verdict(challenger(errors=60), rollout=tolerant).outcome == "promote"
+
+
+def test_challenger_with_a_larger_loss_is_rolled_back():
+    random = np.random.default_rng(3)
+    old = random.uniform(0, 0.3, 400)
+    worse = Losses(tuple(old), tuple(np.clip(old + random.normal(0.1, 0.05, 400), 0, 1)))
+    analysis = verdict(replace(GOOD, losses=worse))
+    assert analysis.outcome == "roll_back"
+    assert "the loss on 400 labels is 0.2" in analysis.reason
+    equal = Losses(tuple(old), tuple(random.permutation(old)))
+    assert verdict(replace(GOOD, losses=equal)).outcome == "promote"
+    tolerant = ROLLOUT.model_copy(update={"advisory": ("quality",)})
+    assert verdict(replace(GOOD, losses=worse), rollout=tolerant).outcome == "promote"
 
 
 def test_failing_challenger_is_rolled_back_without_a_collector():

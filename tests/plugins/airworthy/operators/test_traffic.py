@@ -25,7 +25,7 @@ from tests.plugins.airworthy.operators.rollout_steps import (
 )
 
 __all__ = ["certified", "defer_soon", "lease", "second"]
-pytestmark = pytest.mark.usefixtures("defer_soon")
+pytestmark = pytest.mark.usefixtures("defer_soon", "lake")
 
 
 def test_shift_moves_traffic_and_waits_in_the_triggerer(champion, database, lease, second):

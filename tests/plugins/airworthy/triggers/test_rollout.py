@@ -17,7 +17,7 @@ WHO = {"actor": "ann", "reason": "wrong version"}
 
 
 @pytest.fixture
-def watch(use_case, database, monkeypatch):
+def watch(use_case, database, lake, monkeypatch):
     """Return a function that builds a trigger for the rollout of version 2 over version 1."""
     monkeypatch.setattr(rollout_trigger, "POLL_INTERVAL_S", 0.02)
     first = rollout.begin(database, use_case.name, 1, owner="earlier", actor="ann")
@@ -75,10 +75,10 @@ def test_older_generation_is_not_live(watch, follow, use_case, database):
 
 def test_live_state_bakes(watch, follow, serve, use_case, redeclare):
     redeclare(bake=0.4)
-    follow(use_case.name)
     serve(use_case.name, 1, "champion")
     serve(use_case.name, 2, "challenger")
     began = time.monotonic()
+    follow(use_case.name)
     fired(watch(stage="canary"))
     assert time.monotonic() - began >= 0.4
 
