@@ -21,6 +21,7 @@ from include.cli import (
     quarantine,
     stack,
 )
+from include.cli.fleet import runs, status
 from include.cli.governance import datasets, ledger, models, privacy, rebuild, reproduce
 from include.cli.governance import features as feature_views
 from include.cli.options import MODELS, OPERATION
@@ -67,6 +68,9 @@ app.add_typer(demo.app)
 app.add_typer(new.app)
 app.add_typer(validate.app)
 app.add_typer(launch.app)
+app.add_typer(status.app)
+app.add_typer(status.fleet_app, name="fleet", rich_help_panel=MODELS)
+app.add_typer(runs.app)
 app.add_typer(compose.app, name="compose", rich_help_panel=OPERATION)
 app.add_typer(certificates.keys_app, name="keys", rich_help_panel=OPERATION)
 app.add_typer(champion.app)

@@ -119,7 +119,11 @@ class FleetPage:
 
 
 def read_fleet(
-    connection: Connection, use_cases: Mapping[str, UseCase], visible: Collection[str] | None = None
+    connection: Connection,
+    use_cases: Mapping[str, UseCase],
+    visible: Collection[str] | None = None,
+    *,
+    also: Iterable[str] = (),
 ) -> list[FleetEntry]:
     """
     Return an entry for each declared and each released model, by name.
@@ -128,9 +132,11 @@ def read_fleet(
     ----------
     visible
         Names that may be shown; None for all.
+    also
+        Names of further models, which were never released or are in the ledger only.
     """
     states = {state.use_case: state for state in read_all_states(connection)}
-    names = sorted({*use_cases, *states})
+    names = sorted({*use_cases, *states, *also})
     if visible is not None:
         names = [name for name in names if name in visible]
     decisions = _rows_by_name(connection, _READ_DECISIONS, names)
@@ -162,8 +168,7 @@ def select_page(
     """
     if sort not in FleetEntry.__slots__:
         raise ValueError(f"sort={sort}: there is no such column; one of {', '.join(FleetEntry.__slots__)}.")
-    words = search.casefold().split()
-    chosen = [entry for entry in entries if _has_words(entry, words)]
+    chosen = select_entries(entries, search)
     with_value = [entry for entry in chosen if getattr(entry, sort) not in (None, "")]
     without_value = [entry for entry in chosen if getattr(entry, sort) in (None, "")]
     with_value.sort(key=lambda entry: getattr(entry, sort), reverse=descending)
@@ -172,6 +177,12 @@ def select_page(
     number = min(max(page, 1), pages)
     ordered = [*with_value, *without_value]
     return FleetPage(tuple(ordered[(number - 1) * size : number * size]), len(chosen), number, pages)
+
+
+def select_entries(entries: Iterable[FleetEntry], search: str) -> list[FleetEntry]:
+    """Return the entries that contain all words of `search`, in name, owner, task, risk, status or text."""
+    words = search.casefold().split()
+    return [entry for entry in entries if _has_words(entry, words)]
 
 
 def _has_words(entry: FleetEntry, words: Iterable[str]) -> bool:

@@ -161,6 +161,23 @@ class AirflowApi:
         response = self._send("GET", path, params=params, missing_ok=True)
         return None if response.status_code == httpx.codes.NOT_FOUND else response.json()["value"]
 
+    def questions(self, model: str) -> list[dict[str, Any]]:
+        """Return the questions of the DAGs of a model that no person has answered yet, oldest first."""
+        params = {
+            "response_received": "false",
+            "state": ["deferred", "awaiting_input"],
+            "order_by": "created_at",
+        }
+        waiting = self._read_pages("/dags/~/dagRuns/~/hitlDetails", "hitl_details", params)
+        dag_ids = {f"{model}_training", f"{model}_deployment"}
+        return [question for question in waiting if question["task_instance"]["dag_id"] in dag_ids]
+
+    def answer(self, question: Mapping[str, Any], option: str) -> None:
+        """Choose an option of a question, such as `Approve`."""
+        task = question["task_instance"]
+        path = f"/dags/{task['dag_id']}/dagRuns/{task['dag_run_id']}/taskInstances/{task['task_id']}"
+        self.patch(f"{path}/{task['map_index']}/hitlDetails", {"chosen_options": [option]})
+
     def link(self, dag_id: str, run_id: str) -> str:
         """Return the address of a run's page in the UI."""
         return str(httpx.URL(self.uri).join(f"/dags/{dag_id}/runs/{run_id}"))

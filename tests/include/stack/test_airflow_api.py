@@ -32,3 +32,19 @@ def test_successful_run_passes(api):
     api.wait.return_value = "success"
     api.require_success("flights_quarantine", "manual__1")
     api.log.assert_not_called()
+
+
+def test_questions_are_those_of_the_model_and_an_answer_names_its_task(chosen, monkeypatch):
+    api = AirflowApi(chosen)
+    tasks = [
+        {"dag_id": f"{name}_deployment", "dag_run_id": "r", "task_id": "approve", "map_index": -1}
+        for name in ("delay", "delay_band")
+    ]
+    page = {"hitl_details": [{"task_instance": task} for task in tasks], "total_entries": 2}
+    monkeypatch.setattr(api, "get", create_autospec(api.get, return_value=page))
+    sent = create_autospec(api.patch)
+    monkeypatch.setattr(api, "patch", sent)
+    (question,) = api.questions("delay")
+    api.answer(question, "Approve")
+    path = "/dags/delay_deployment/dagRuns/r/taskInstances/approve/-1/hitlDetails"
+    sent.assert_called_once_with(path, {"chosen_options": ["Approve"]})

@@ -1,0 +1,1 @@
+"""Commands about all models, and about the runs of one."""

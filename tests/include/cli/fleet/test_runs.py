@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+from datetime import date
+from unittest.mock import create_autospec
+
+import pytest
+
+from include.stack import airflow_api
+
+NAME = "flight_delay"
+
+
+def question(options):
+    task = {"dag_id": f"{NAME}_deployment", "dag_run_id": "r", "task_id": "approve", "map_index": -1}
+    return {"task_instance": task, "subject": "Approve?", "body": "AUC 0.7", "options": options}
+
+
+@pytest.fixture
+def api(monkeypatch):
+    """Return the client of Airflow that the commands use."""
+    client = create_autospec(airflow_api.AirflowApi, instance=True)
+    client.trigger.return_value = "manual__1"
+    client.backfill.return_value = 7
+    client.link.return_value = "http://airflow/run"
+    client.questions.return_value = [question(["Approve", "Reject"])]
+    monkeypatch.setattr(airflow_api, "AirflowApi", lambda _: client)
+    return client
+
+
+def test_backfill_of_a_stage_is_created(api, airworthy):
+    days = ("--first", "2013-07-01", "--last", "2013-07-03")
+    assert airworthy("backfill", NAME, *days, "--stage", "training", "--json").value["days"] == 3
+    api.backfill.assert_called_once_with(f"{NAME}_training", date(2013, 7, 1), date(2013, 7, 3))
+    refused = airworthy("backfill", NAME, "--first", "2013-07-03", "--last", "2013-07-01")
+    assert (refused.code, "is before --first" in refused.err) == (2, True)
+
+
+def test_rollback_waits_for_its_run(api, airworthy):
+    assert "http://airflow/run" in airworthy("rollback", NAME, "--reason", "worse").out
+    api.trigger.assert_called_once_with(f"{NAME}_rollback", {"reason": "worse"})
+    assert api.require_success.call_args.args[:2] == (f"{NAME}_rollback", "manual__1")
+
+
+@pytest.mark.parametrize(
+    ("options", "flags", "expected"),
+    [
+        (["Approve", "Reject"], (), "Approve"),
+        (["Approve", "Reject"], ("--reject",), "Reject"),
+        (["Go on", "Roll back"], ("--reject",), "Roll back"),
+    ],
+)
+def test_waiting_question_is_answered(api, airworthy, options, flags, expected):
+    asked = question(options)
+    api.questions.return_value = [asked]
+    assert airworthy("approve", NAME, *flags, "--json").value[0]["answer"] == expected
+    api.answer.assert_called_once_with(asked, expected)
+
+
+def test_shown_question_is_not_answered(api, airworthy):
+    assert "AUC 0.7" in airworthy("approve", NAME, "--show").out
+    api.answer.assert_not_called()
+
+
+def test_nothing_waiting_is_exit_code_1(api, airworthy):
+    api.questions.return_value = []
+    result = airworthy("approve", NAME)
+    assert (result.code, result.out) == (1, f"{NAME}: nothing waits\n")
