@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import uuid
 from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any
@@ -14,11 +15,14 @@ from include.certificates.certificate import EVIDENCE, model_digest
 from include.declarations import FinalRefit, Serving, Threshold, Training
 from include.modeling import gates
 from include.modeling.pipeline import evaluate, refit, reproduce, train
+from include.modeling.pipeline.workspace import Workspace
 from include.modeling.registration import register
 from include.modeling.registration.model_card import card_markdown
 from include.modeling.registry import load_version
+from include.modeling.registry.registry import Registry
 from include.specifications import declared_specification
 from include.use_cases.flight_delay import USE_CASE
+from tests.include.conftest import make_flights, predict_in_process
 from tests.include.modeling.pipeline.conftest import made_of, own, small
 
 GATES = (Threshold(metric="roc_auc", minimum=0.55),)
@@ -40,16 +44,19 @@ class Story:
     version: int
 
 
-@pytest.fixture
-def night(new_workspace, new_run):
+@pytest.fixture(scope="module")
+def night(mlflow_server, keys, tmp_path_factory):
     """Return a function that trains, judges, refits and registers."""
+    registry = Registry(mlflow_server)
 
     def run(frame, use_case, *, build=small, champion_version=None):
         def site():
-            return replace(new_workspace(), use_case=use_case)
+            return Workspace(registry, use_case, tmp_path_factory.mktemp("night"), keys)
 
         inputs = made_of(frame)
-        twin = train.train_candidate(site(), build(), frame, run_id=new_run(use_case), provenance=inputs)
+        run = {"airworthy.dag": "training", "airworthy.run": uuid.uuid4().hex, "airworthy.partition": ""}
+        run_id = registry.run_for(use_case.name, run)
+        twin = train.train_candidate(site(), build(), frame, run_id=run_id, provenance=inputs)
         evidence = evaluate.evaluate_candidate(site(), twin, frame, champion_version=champion_version)
         verdicts = gates.judge_gates(use_case, evidence)
         register.record_verdicts(site(), twin, verdicts, evidence)
@@ -62,7 +69,15 @@ def night(new_workspace, new_run):
         )
         return Story(use_case, twin, evidence, result, version)
 
-    return run
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evaluate, "isolated_predictor", predict_in_process)
+        yield run
+
+
+@pytest.fixture(scope="module")
+def story(night):
+    """Return the first night of a declared refit."""
+    return night(make_flights(), declared())
 
 
 def forbidden():
@@ -80,9 +95,8 @@ def load(registry, keys, tmp_path):
     return read
 
 
-def test_refit_is_registered_and_its_twin_compared_next_night(night, load, flights, registry):
-    frame = flights()
-    story = night(frame, declared())
+def test_refit_is_registered_and_its_twin_compared_next_night(story, night, load, registry):
+    frame = make_flights()
     assert story.result.candidate != story.twin
     outcomes = {verdict.gate: verdict.outcome for verdict in story.result.verdicts}
     assert set(outcomes.values()) == {"pass"}
@@ -130,9 +144,8 @@ def worse_later():
     return build
 
 
-def test_refit_is_reproduced_bit_for_bit(night, load, flights, new_workspace, monkeypatch):
-    frame = flights()
-    story = night(frame, declared())
+def test_refit_is_reproduced_bit_for_bit(story, load, new_workspace, monkeypatch):
+    frame = make_flights()
     folder, loaded = load(story.version)
     # The rows of the certified snapshot, which stands in no lake here.
     monkeypatch.setattr(reproduce.Snapshot, "from_json", lambda _: None)
@@ -144,8 +157,8 @@ def test_refit_is_reproduced_bit_for_bit(night, load, flights, new_workspace, mo
     assert model_digest(package) == loaded.certificate.model_digest
 
 
-def test_refit_that_is_worse_leaves_the_candidate(night, load, flights):
-    story = night(flights(), declared(final_refit=FinalRefit(margin=0, folds=2)), build=worse_later())
+def test_refit_that_is_worse_leaves_the_candidate(night, load):
+    story = night(make_flights(), declared(final_refit=FinalRefit(margin=0, folds=2)), build=worse_later())
     assert story.result.candidate == story.twin
     (verdict,) = story.result.verdicts
     assert (verdict.gate, verdict.outcome, verdict.severity) == ("final_refit", "fail", "warn")
