@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import os
 import signal
 import subprocess
@@ -44,6 +45,7 @@ class Traffic:
     statuses: Counter[int | str] = field(default_factory=Counter)
     versions: Counter[int] = field(default_factory=Counter)
     slowest: float = 0.0
+    fastest_failure: float = math.inf
     _stop: threading.Event = field(default_factory=threading.Event)
     _threads: list[threading.Thread] = field(default_factory=list)
 
@@ -72,9 +74,12 @@ class Traffic:
                 except httpx.HTTPError as error:
                     self.statuses[repr(error)] += 1
                     continue
-                self.slowest = max(self.slowest, time.monotonic() - started)
+                seconds = time.monotonic() - started
+                self.slowest = max(self.slowest, seconds)
                 if response.status_code == 200:
                     self.versions[response.json()["model"]["version"]] += 1
+                else:
+                    self.fastest_failure = min(self.fastest_failure, seconds)
                 self.statuses[response.status_code] += 1
                 time.sleep(0.002)
 
