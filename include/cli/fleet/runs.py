@@ -104,13 +104,14 @@ def approve(
     from include.stack.airflow_api import AirflowApi
 
     api = AirflowApi(settings())
+    position = -1 if reject else 0
     answered = []
     for question in api.questions(model):
         # The first option of each question goes on, the last one does not.
-        answer = "" if show else question["options"][-1 if reject else 0]
+        answer = "" if show else str(question["options"][position])
         if answer:
             api.answer(question, answer)
-        answered.append(_describe(question, answer))
+        answered.append(_question_record(question, answer))
     if as_json:
         print_json(answered)
     else:
@@ -120,7 +121,7 @@ def approve(
         raise Exit(NOTHING_WAITS)
 
 
-def _describe(question: dict[str, Any], answer: str) -> dict[str, Any]:
+def _question_record(question: dict[str, Any], answer: str) -> dict[str, Any]:
     task = question["task_instance"]
     shown = {name: task[name] for name in ("dag_id", "dag_run_id", "task_id")}
     return {**shown, "subject": question["subject"], "body": question["body"], "answer": answer}

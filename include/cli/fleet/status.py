@@ -20,8 +20,8 @@ app = Typer()
 fleet_app = Typer(help="Report on all models, present and past.", no_args_is_help=True)
 
 
-@app.command(rich_help_panel=MODELS)
-def status(
+@app.command("status", rich_help_panel=MODELS)
+def show_models(
     search: Annotated[
         str, Option(metavar="TEXT", help="Only models with these words in name, owner, task or status.")
     ] = "",
@@ -50,7 +50,7 @@ def status(
 
 
 @fleet_app.command("report")
-def report(
+def write_audit_report(
     csv: Annotated[Path | None, Option(metavar="FILE", help="Write the table as CSV.")] = None,
     html: Annotated[Path | None, Option(metavar="FILE", help="Write the table as a page.")] = None,
     *,
@@ -65,13 +65,13 @@ def report(
     """
     from include.catalog import catalog
     from include.cli.champion import connect_to_database
-    from include.fleet.report import read_report
+    from include.fleet.audit_report import read_audit_rows
 
     if not (csv or html or as_json):
         raise BadParameter("Say what to write: --csv FILE, --html FILE or --json.")
     moment = datetime.now(UTC)
     with connect_to_database().connect() as connection:
-        rows = read_report(connection, catalog().use_cases, moment)
+        rows = read_audit_rows(connection, catalog().use_cases, moment)
     for path, write in ((csv, _write_csv), (html, _write_page)):
         if path is not None:
             write(path, rows, moment)
@@ -82,17 +82,17 @@ def report(
 
 
 def _write_csv(path: Path, rows: list[Any], _: datetime) -> None:
-    from include.fleet.report import report_frame
+    from include.fleet.audit_report import audit_frame
 
-    report_frame(rows).to_csv(path, index=False)
+    audit_frame(rows).to_csv(path, index=False)
 
 
 def _write_page(path: Path, rows: list[Any], moment: datetime) -> None:
-    from include.fleet.report import report_frame
+    from include.fleet.audit_report import audit_frame
     from include.storage.html_tables import render_table_page
 
     note = f"All models, present and past, at {moment:%Y-%m-%d %H:%M} UTC, from the ledger."
-    path.write_text(render_table_page("Fleet", note, report_frame(rows), max_rows=len(rows)), "utf-8")
+    path.write_text(render_table_page("Fleet", note, audit_frame(rows), max_rows=len(rows)), "utf-8")
 
 
 def _cells(entry: FleetEntry) -> tuple[object, ...]:

@@ -34,7 +34,7 @@ def test_successful_run_passes(api):
     api.log.assert_not_called()
 
 
-def test_questions_are_those_of_the_model_and_an_answer_names_its_task(chosen, monkeypatch):
+def test_questions_of_a_model_are_answered_by_their_task(chosen, monkeypatch):
     api = AirflowApi(chosen)
     tasks = [
         {"dag_id": f"{name}_deployment", "dag_run_id": "r", "task_id": "approve", "map_index": -1}

@@ -50,10 +50,10 @@ def test_rollback_waits_for_its_run(api, airworthy):
     ],
 )
 def test_waiting_question_is_answered(api, airworthy, options, flags, expected):
-    asked = question(options)
-    api.questions.return_value = [asked]
+    question_shown = question(options)
+    api.questions.return_value = [question_shown]
     assert airworthy("approve", NAME, *flags, "--json").value[0]["answer"] == expected
-    api.answer.assert_called_once_with(asked, expected)
+    api.answer.assert_called_once_with(question_shown, expected)
 
 
 def test_shown_question_is_not_answered(api, airworthy):

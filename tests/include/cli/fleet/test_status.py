@@ -29,9 +29,9 @@ def test_status_shows_declared_models_and_searches_them(airworthy):
     models = {entry["name"]: entry for entry in airworthy("status", "--json").value}
     assert (models[NAME]["status"], models[NAME]["champion"]) == ("serving", 1)
     assert models["air_time"]["status"] == "not released"
-    found = airworthy("status", "--search", "serving").out
-    assert NAME in found
-    assert "air_time" not in found
+    listed = airworthy("status", "--search", "serving").out
+    assert NAME in listed
+    assert "air_time" not in listed
     assert airworthy("status", "--search", "nothing_like_it").out == "models: none\n"
 
 

@@ -24,7 +24,7 @@ MODEL_EVENTS = ("registered", "refused", "promoted")
 
 
 @dataclass(frozen=True, slots=True)
-class ReportRow:
+class AuditRow:
     """
     A model at the moment of the report.
 
@@ -59,9 +59,9 @@ class ReportRow:
     last_event_at: datetime | None
 
 
-def read_report(
+def read_audit_rows(
     connection: Connection, use_cases: Mapping[str, UseCase], moment: datetime
-) -> list[ReportRow]:
+) -> list[AuditRow]:
     """Return a row for each model that is declared, served or in the ledger, by name."""
     counts = _count_events(connection)
     fleet = {entry.name: entry for entry in read_fleet(connection, use_cases, also=counts)}
@@ -71,15 +71,15 @@ def read_report(
     ]
 
 
-def report_frame(rows: Iterable[ReportRow]) -> pd.DataFrame:
+def audit_frame(rows: Iterable[AuditRow]) -> pd.DataFrame:
     """Return the rows as a table of texts, one column for each attribute, for CSV and HTML."""
     import pandas as pd
 
-    columns = list(ReportRow.__slots__)
-    return pd.DataFrame([_texts(row) for row in rows], columns=columns)
+    columns = list(AuditRow.__slots__)
+    return pd.DataFrame([_row_cells(row) for row in rows], columns=columns)
 
 
-def _texts(row: ReportRow) -> list[str]:
+def _row_cells(row: AuditRow) -> list[str]:
     return ["" if value is None else str(value) for value in astuple(row)]
 
 
@@ -96,9 +96,9 @@ def _count_events(connection: Connection) -> dict[str, dict[str, int]]:
     return counts
 
 
-def _row(entry: FleetEntry, record: ChampionRecord | None, counts: Mapping[str, int]) -> ReportRow:
+def _row(entry: FleetEntry, record: ChampionRecord | None, counts: Mapping[str, int]) -> AuditRow:
     made: Mapping[str, Any] = record.made if record else {}
-    return ReportRow(
+    return AuditRow(
         name=entry.name,
         declared=entry.declared,
         owner=entry.owner,
@@ -110,7 +110,7 @@ def _row(entry: FleetEntry, record: ChampionRecord | None, counts: Mapping[str, 
         by=made.get("actor", ""),
         reason=made.get("reason", ""),
         gates="; ".join(f"{gate['gate']}: {gate['outcome']}" for gate in record.gates) if record else "",
-        approvals="; ".join(_describe(step) for step in record.approvals) if record else "",
+        approvals="; ".join(_approval_text(step) for step in record.approvals) if record else "",
         registered=counts.get("registered", 0),
         refused=counts.get("refused", 0),
         promotions=counts.get("promoted", 0),
@@ -119,5 +119,5 @@ def _row(entry: FleetEntry, record: ChampionRecord | None, counts: Mapping[str, 
     )
 
 
-def _describe(approval: Mapping[str, Any]) -> str:
+def _approval_text(approval: Mapping[str, Any]) -> str:
     return f"{approval['actor']} on {approval['at']:%Y-%m-%d %H:%M}: {approval['reason']}"
