@@ -149,9 +149,15 @@ def predict_in_process(rows: pd.DataFrame) -> Iterator[isolated_process.StartPre
     yield lambda package: lambda: isolated_process.measure_package(package, rows)
 
 
+def use_own_process(patch: pytest.MonkeyPatch) -> None:
+    """Let evaluations and refits measure their models in this process."""
+    for step in ("evaluate", "refit"):
+        patch.setattr(f"include.modeling.pipeline.{step}.isolated_predictor", predict_in_process)
+
+
 @pytest.fixture
 def registry(mlflow_server: str, database: Engine, monkeypatch: pytest.MonkeyPatch) -> Registry:
-    monkeypatch.setattr("include.modeling.pipeline.evaluate.isolated_predictor", predict_in_process)
+    use_own_process(monkeypatch)
     return Registry(mlflow_server, database)
 
 

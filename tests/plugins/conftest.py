@@ -31,7 +31,7 @@ from include.modeling.registry.registry import Registry
 from include.release import rollout, rollout_status
 from include.settings import settings
 from tests.access_rows import log_requests as log_records
-from tests.include.conftest import make_flights, predict_in_process
+from tests.include.conftest import make_flights, use_own_process
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -125,7 +125,7 @@ def database(database: Engine, monkeypatch: pytest.MonkeyPatch) -> Engine:
 def registry(mlflow_server: str, database: Engine, monkeypatch: pytest.MonkeyPatch) -> Registry:
     connection = {"conn_type": "http", "host": mlflow_server}
     monkeypatch.setenv("AIRFLOW_CONN_MLFLOW_DEFAULT", json.dumps(connection))
-    monkeypatch.setattr(evaluate, "isolated_predictor", predict_in_process)
+    use_own_process(monkeypatch)
     return Registry(mlflow_server, database)
 
 
@@ -213,7 +213,7 @@ def _certified(
     made_from = current_provenance(json.loads(snapshot.to_json()))
     with pytest.MonkeyPatch.context() as patch:
         _add_module(use_case, patch)
-        patch.setattr(evaluate, "isolated_predictor", predict_in_process)
+        use_own_process(patch)
         for run in ("first", "second"):
             site = workspace.Workspace(registry, use_case, tmp_path_factory.mktemp(run), home / "keys")
             tags = {"airworthy.dag": "training", "airworthy.run": run, "airworthy.partition": ""}

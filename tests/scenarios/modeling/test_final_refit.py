@@ -22,7 +22,7 @@ from include.modeling.registry import load_version
 from include.modeling.registry.registry import Registry
 from include.specifications import declared_specification
 from include.use_cases.flight_delay import USE_CASE
-from tests.include.conftest import make_flights, predict_in_process
+from tests.include.conftest import make_flights, use_own_process
 from tests.include.modeling.pipeline.conftest import made_of, own, small
 
 GATES = (Threshold(metric="roc_auc", minimum=0.55),)
@@ -70,7 +70,7 @@ def night(mlflow_server, keys, tmp_path_factory):
         return Story(use_case, twin, evidence, result, version)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(evaluate, "isolated_predictor", predict_in_process)
+        use_own_process(patch)
         yield run
 
 

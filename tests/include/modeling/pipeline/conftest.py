@@ -17,7 +17,7 @@ from include.modeling.registry.provenance import Provenance
 from include.modeling.registry.registry import Registry
 from include.use_cases.flight_delay import USE_CASE as FLIGHT_DELAY
 from include.use_cases.flight_delay import build_model
-from tests.include.conftest import make_flights, predict_in_process
+from tests.include.conftest import make_flights, use_own_process
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -138,5 +138,5 @@ def registered(mlflow_server: str, keys: Path, tmp_path_factory: pytest.TempPath
         return Workspace(registry, own(FLIGHT_DELAY), tmp_path_factory.mktemp("registered"), keys)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(evaluate, "isolated_predictor", predict_in_process)
+        use_own_process(patch)
         return Registered(frame, run_id, *run_pipeline(new_workspace, frame, run_id))
