@@ -24,34 +24,51 @@ class Settings(BaseSettings):
     )
 
     home: Path = Field(Path(".airworthy"), validate_default=True)
+    """Folder of all state: database, lake, logs, keys, secrets."""
     env: Environment = "dev"
+    """A rollout asks for approval in the environments that it names."""
     airflow_port: int = Field(8080, ge=1024, le=65535)
+    """Airflow's pages and API."""
     mlflow_port: int = Field(5000, ge=1024, le=65535)
+    """MLflow."""
     gateway_port: int = Field(8090, ge=1024, le=65535)
+    """HAProxy, the address for callers of models."""
     postgres_port: int = Field(5433, ge=1024, le=65535)
+    """PostgreSQL."""
     controller_port: int = Field(8091, ge=1024, le=65535)
+    """The controller's metrics and list of models, which callers reach through the gateway."""
     features_port: int = Field(8092, ge=1024, le=65535)
+    """Feast's feature server, which the model servers call."""
     model_server_ports: tuple[int, int] = (9000, 9099)
-    # Whether callers of the gateway need a token; by default in uat and prod.
+    """First and last port of the model servers, as `[9000, 9099]`."""
     require_tokens: bool = Field(default_factory=lambda data: data.get("env") != "dev")
-    # File of the certificate and private key of the gateway, in PEM; without one it speaks HTTP.
+    """Whether callers of the gateway need a token; by default in `uat` and `prod`."""
     gateway_certificate: Path | None = None
-    # False: model servers load only formats that cannot run code.
+    """File of the certificate and private key of the gateway, in PEM; without one it speaks HTTP."""
     allow_pickle: bool = True
-    # The host name under which the workers reach the model servers.
+    """With `false`, model servers load only formats that cannot run code."""
     model_server_host: str = LOOPBACK
-    # The address that the feature server listens on.
+    """Name of the host under which workers reach the model servers."""
     features_host: str = LOOPBACK
+    """Address that the feature server listens on."""
     database_url: str = Field(default_factory=lambda data: _embedded_database(data), repr=False)
-    # The key of pseudonyms of personal values.
+    """Address of the database `airworthy`; by default that of the embedded stack."""
     pseudonym_key: str = Field(default_factory=lambda data: _embedded_pseudonym_key(data), repr=False)
+    """Key of the pseudonyms of personal values; by default generated in the home."""
     airflow_uri: str = Field(default_factory=lambda data: _local(data, "airflow_port"))
+    """Address of Airflow; by default follows from its port, as those of the other services do."""
     gateway_uri: str = Field(default_factory=lambda data: _gateway(data))
+    """Address of the gateway."""
     features_uri: str = Field(default_factory=lambda data: _local(data, "features_port"))
+    """Address of the feature server."""
     mlflow_uri: str = Field(default_factory=lambda data: _local(data, "mlflow_port"))
+    """Address of MLflow."""
     lake_uri: str = Field(default_factory=lambda data: _below(data, "lake"))
+    """Tables: a folder, by default below the home, or `s3://…`."""
     landing_uri: str = Field(default_factory=lambda data: _below(data, "landing"))
+    """Files that land: a folder or `s3://…`, in the same way."""
     artifacts_uri: str = Field(default_factory=lambda data: _below(data, "mlflow/artifacts"))
+    """Files of models: a folder or `s3://…`, in the same way."""
 
     @field_validator("home")
     @classmethod
