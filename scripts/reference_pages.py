@@ -236,8 +236,9 @@ def _describe_command(command: Any, name: str) -> Iterator[str]:
 
 
 def changelog_page() -> str:
-    """Return the changelog, whose links begin at the root of the repository."""
-    return (REPOSITORY / "CHANGELOG.md").read_text().replace("](docs/", "](")
+    """Return the changelog without its links to files that are no pages; others begin at the root."""
+    text = (REPOSITORY / "CHANGELOG.md").read_text()
+    return re.sub(r"\[([^\]]+)\]\((?!docs/|https:)[^)]+\)", r"\1", text).replace("](docs/", "](")
 
 
 def page(title: str, *sections: str) -> str:
