@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from importlib import import_module
 from inspect import Parameter, signature
 from typing import TYPE_CHECKING, Any
@@ -114,13 +114,13 @@ class DeclarationPackage(Mapping[str, Any]):
 
     def _import(self, name: str) -> ModuleType:
         """Return a module; raise DeclarationError with all problems of its declarations."""
-        existing = sys.modules.copy()
+        n_existing = len(sys.modules)
         try:
             with collected_problems():
                 return import_module(name)
         except DeclarationError:
             # Modules with declarations that stand for invalid ones must not be found as if they were valid.
-            for module in set(sys.modules) - set(existing):
+            for module in list(sys.modules)[n_existing:]:
                 if module.startswith(f"{self.root}."):
                     del sys.modules[module]
             raise
@@ -221,8 +221,9 @@ def discover(root: str) -> Catalog:
     views = DeclarationPackage(
         root, "features", lambda view, others: _check_view(view, datasets, others, root)
     )
+    has_build = cache(lambda name: _has_build(name, root))
     use_cases = DeclarationPackage(
-        root, "use_cases", lambda case, _: _check_use_case(case, datasets, views, root)
+        root, "use_cases", lambda case, _: _check_use_case(case, datasets, views, has_build)
     )
     return Catalog(datasets, views, use_cases)
 
@@ -316,7 +317,7 @@ def _check_view_sources(
 
 
 def _check_use_case(
-    case: UseCase, datasets: DeclarationPackage, views: DeclarationPackage, root: str
+    case: UseCase, datasets: DeclarationPackage, views: DeclarationPackage, has_build: Callable[[str], bool]
 ) -> None:
     for name in case.feature_views:
         views.require_no_problem(name, "feature_view")
@@ -327,9 +328,7 @@ def _check_use_case(
     selection = FeatureSelection.of(case, views, datasets)
     checks = [
         lambda: check_requirements(case),
-        lambda: consistency.check_features(
-            case, selection, views, has_build=lambda name: _has_build(name, root)
-        ),
+        lambda: consistency.check_features(case, selection, views, has_build=has_build),
         *(lambda name=name: check_split(case, views[name]) for name in case.feature_views),
     ]
     if not case.label.is_absent:

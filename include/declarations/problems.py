@@ -143,7 +143,10 @@ def _field(location: tuple[int | str, ...]) -> str:
 
 def _problems_of_parts(collected: Collected, fields: Mapping[str, Any]) -> list[str]:
     """Return the problems of the declarations in the fields of another, with their place."""
-    texts = []
+    texts: list[str] = []
+    # Nearly always: each file of all declarations is read in each process.
+    if not collected.texts:
+        return texts
     for name, value in fields.items():
         parts = enumerate(value) if isinstance(value, tuple | list) else [(None, value)]
         for position, part in parts:

@@ -250,7 +250,7 @@ def measure_quality(
     figures = compute_metrics(use_case, predictions, target)
     loss_name = _loss_name(use_case)
     constant = np.broadcast_to(baseline, (len(target), *np.shape(baseline)))
-    loss_of_baseline = compute_metrics(use_case, constant, target)[loss_name]
+    loss_of_baseline = compute_metrics(use_case, constant, target, only={loss_name})[loss_name]
     if loss_of_baseline < EPSILON:
         value = _describe_label(use_case, target[0])
         reason = f"all {len(labelled)} labels are {value}: the baseline is perfect, there is no skill"

@@ -17,6 +17,10 @@ def render_png(figure: Figure, *, dpi: int = PNG_DPI) -> bytes:
 
     The file does not name the version of Matplotlib, so the same figure always gives the same bytes.
     """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
+    figure.set_dpi(dpi)
+    # Figure.savefig would draw the figure twice.
+    FigureCanvasAgg(figure).print_png(buffer, metadata={"Software": None})
     return buffer.getvalue()

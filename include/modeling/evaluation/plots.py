@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from include.modeling.evaluation.costs import cost_curve
+from include.modeling.evaluation.figures import render_png
 from include.modeling.evaluation.metrics import equal_count_bins
 
 if TYPE_CHECKING:
@@ -52,17 +53,15 @@ def _plots_of(context: EvaluationContext) -> dict[str, Plot]:
 
 
 def _save(plot: Plot, context: EvaluationContext, path: Path) -> None:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=SIZE_INCHES, dpi=DOTS_PER_INCH, layout="tight")
-    FigureCanvasAgg(figure)
+    figure = Figure(figsize=SIZE_INCHES, layout="tight")
     axes = figure.subplots()
     plot(axes, context)
     axes.grid(alpha=0.3)
     if axes.get_legend_handles_labels()[1]:
         axes.legend(fontsize="small")
-    figure.savefig(path)
+    path.write_bytes(render_png(figure, dpi=DOTS_PER_INCH))
 
 
 def _plot_roc(axes: Any, context: EvaluationContext) -> None:

@@ -140,12 +140,13 @@ def _bounds(result: Mapping[str, Any]) -> Any:
 def _scorer(use_case: UseCase, rows: pd.DataFrame) -> Callable[[_FittedModel, pd.DataFrame, Any], Scores]:
     """Return the score of a model: the metric, greater is better, of `rows` and of resamples of them."""
     units = _units(use_case, rows)
-    sign = 1.0 if is_greater_better(use_case.metric) else -1.0
+    metric = use_case.metric
+    sign = 1.0 if is_greater_better(metric) else -1.0
 
     def score(adapter: _FittedModel, frame: pd.DataFrame, target: Any) -> Scores:
         predictions = adapter.model.predict(frame)
-        value = compute_metrics(use_case, predictions, target).get(use_case.metric, 0.0)
-        statistic = resample_metric(use_case.metric, np.asarray(target, np.float64), predictions, units)
+        value = compute_metrics(use_case, predictions, target, only={metric}).get(metric, 0.0)
+        statistic = resample_metric(metric, np.asarray(target, np.float64), predictions, units)
         resamples = sign * np.nan_to_num(statistic(units.weights[:N_RESAMPLES]))
         return {VALUE: sign * value} | {str(number): float(item) for number, item in enumerate(resamples)}
 

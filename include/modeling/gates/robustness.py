@@ -126,8 +126,8 @@ class RobustnessGate(PromotionGate[Robustness]):
     def _loss(self, before: Values, after: Values, target: pd.Series[Any]) -> float | None:
         """Return by how much the use case's metric gets worse; None where it is undefined."""
         metric = self.use_case.metric
-        metric_before = compute_metrics(self.use_case, before, target).get(metric)
-        metric_after = compute_metrics(self.use_case, after, target).get(metric)
+        metric_before = compute_metrics(self.use_case, before, target, only={metric}).get(metric)
+        metric_after = compute_metrics(self.use_case, after, target, only={metric}).get(metric)
         if metric_before is None or metric_after is None:
             return None
         if is_greater_better(metric):

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import mlflow.sklearn
 import numpy as np
-import yaml
 from mlflow.models import Model, ModelSignature
+from mlflow.models.model import MLMODEL_FILE_NAME
 from mlflow.types import ColSpec, DataType, Schema, TensorSpec
+from sklearn.linear_model import LogisticRegression
 
 from include.certificates.certificate import model_digest, require_digest
 from include.data.snapshots.target_encoding import TARGET
@@ -38,7 +39,6 @@ from include.modeling.packaging.serialization import (
     export_onnx,
     needed_modules,
     own_modules,
-    pickle_by_value,
     require_packaged,
     requirements,
     serialize,
@@ -175,24 +175,25 @@ def _write_mlflow_folder(
         for name, kind in kinds.items()
     ]
     output = TensorSpec(np.dtype("float64"), shape)
-    # Computed outside of the block, since it registers and unregisters the same modules.
     modules = needed_modules(estimator, use_case)
     if serialized.form == "cloudpickle":
         require_packaged(modules, use_case)
-    with pickle_by_value(own_modules(use_case)):
-        mlflow.sklearn.save_model(
-            estimator,
-            folder,
-            mlflow_model=Model(utc_time_created="1970-01-01 00:00:00", model_uuid=None),
-            serialization_format=serialized.form,
-            skops_trusted_types=list(TRUSTED_TYPES) if serialized.form == "skops" else None,
-            signature=ModelSignature(inputs=Schema(columns), outputs=Schema([output])),
-            pip_requirements=requirements(modules, use_case),
-            pyfunc_predict_fn=prediction_method(use_case.task),
-            metadata={"airworthy": dict(metadata)},
-        )
-    description = yaml.safe_load((folder / "MLmodel").read_text())
-    (folder / description["flavors"]["sklearn"]["pickled_model"]).write_bytes(serialized.content)
+    model = Model(utc_time_created="1970-01-01 00:00:00", model_uuid=None)
+    mlflow.sklearn.save_model(
+        # In place of the estimator, which is serialized already. It has the methods of all tasks.
+        LogisticRegression(),
+        folder,
+        mlflow_model=model,
+        serialization_format=serialized.form,
+        skops_trusted_types=list(TRUSTED_TYPES) if serialized.form == "skops" else None,
+        signature=ModelSignature(inputs=Schema(columns), outputs=Schema([output])),
+        pip_requirements=requirements(modules, use_case),
+        pyfunc_predict_fn=prediction_method(use_case.task),
+        metadata={"airworthy": dict(metadata)},
+    )
+    (folder / model.flavors["sklearn"]["pickled_model"]).write_bytes(serialized.content)
+    model.model_size_bytes = len(serialized.content)
+    model.save(folder / MLMODEL_FILE_NAME)
 
 
 def _metadata(

@@ -19,7 +19,7 @@ from include.modeling.packaging.adversarial_rows import adversarial_frames
 from include.modeling.packaging.twin_encoder import NoTwin, compile_encoder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     import numpy.typing as npt
@@ -39,6 +39,7 @@ SINGLE_PRECISION = (
 BATCH_ROWS = 500
 COMPRESSION = 6
 Files = tuple[str, bytes, dict[str, Any]]
+Columns = dict[str, list[Any]]
 
 
 def package_twin(
@@ -194,10 +195,9 @@ def _compare_with_estimator(
     tolerance = MAX_RELATIVE_GAP if is_exact else use_case.serving.tolerance
     largest = 0.0
     counts: Counter[str] = Counter()
-    for name, rows, expected in _compared_rows(estimator, use_case, kinds, frames):
-        counts[name] += len(rows)
-        columns = {column: request_values(rows[column], kind) for column, kind in kinds.items()}
-        largest = max(largest, _require_agreement(twin, columns, expected, len(rows), (name, tolerance)))
+    for name, columns, n_rows, expected in _compared_rows(estimator, use_case, kinds, frames):
+        counts[name] += n_rows
+        largest = max(largest, _require_agreement(twin, columns, expected, n_rows, (name, tolerance)))
     return {"largest_gap": largest, "tolerance": tolerance, "rows": dict(counts)}
 
 
@@ -206,28 +206,38 @@ def _compared_rows(
     use_case: UseCase,
     kinds: Mapping[str, ColumnType],
     frames: Mapping[str, pd.DataFrame],
-) -> Iterator[tuple[str, pd.DataFrame, npt.NDArray[np.float64] | None]]:
-    """Yield the name of a frame, rows, and what the estimator predicts; None if it refuses them."""
+) -> Iterator[tuple[str, Columns, int, npt.NDArray[np.float64] | None]]:
+    """
+    Yield the name of a frame, rows as columns of a request, their number, and what the estimator predicts.
+
+    The last is None if it refuses the rows.
+    """
     for name, frame in frames.items():
         for start in range(0, len(frame), BATCH_ROWS):
             rows = frame.iloc[start : start + BATCH_ROWS]
-            yield name, rows, _predict_or_refuse(estimator, use_case, rows)
+            yield name, _as_columns(rows, kinds), len(rows), _predict_or_refuse(estimator, use_case, rows)
     variants: dict[tuple[Any, ...], list[pd.DataFrame]] = {}
     for rows in adversarial_frames(next(iter(frames.values())), kinds):
         variants.setdefault(tuple(rows.dtypes), []).append(rows)
     for alike in variants.values():
-        for rows, expected in zip(alike, _predict_each(estimator, use_case, alike), strict=True):
-            yield "adversarial", rows, expected
+        together = pd.concat(alike)
+        all_columns = _as_columns(together, kinds)
+        predictions = _predict_or_refuse(estimator, use_case, together)
+        end = 0
+        for rows in alike:
+            start = end
+            end += len(rows)
+            columns = {column: values[start:end] for column, values in all_columns.items()}
+            if predictions is None:
+                # The estimator refuses some of the rows.
+                yield "adversarial", columns, len(rows), _predict_or_refuse(estimator, use_case, rows)
+            else:
+                yield "adversarial", columns, len(rows), predictions[start:end]
 
 
-def _predict_each(
-    estimator: Any, use_case: UseCase, frames: Sequence[pd.DataFrame]
-) -> list[npt.NDArray[np.float64] | None]:
-    """Return the predictions of frames of the same types: in one call, unless the estimator refuses some."""
-    together = _predict_or_refuse(estimator, use_case, pd.concat(frames))
-    if together is None:
-        return [_predict_or_refuse(estimator, use_case, rows) for rows in frames]
-    return list(np.split(together, np.cumsum([len(rows) for rows in frames])[:-1]))
+def _as_columns(rows: pd.DataFrame, kinds: Mapping[str, ColumnType]) -> Columns:
+    """Return rows as the columns of a request."""
+    return {column: request_values(rows[column], kind) for column, kind in kinds.items()}
 
 
 def _require_agreement(

@@ -14,6 +14,7 @@ from mlflow.utils.rest_utils import http_request, verify_rest_response
 from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from include.errors import ServiceUnavailable, SettingsError
+from include.modeling.registry.request_headers import register_header_plugins
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -28,6 +29,8 @@ PERMANENT_CODES = frozenset({"INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST
 SETTLE_TIMEOUT_S = 5.0
 SETTLE_INTERVAL_S = 0.1
 REQUEST_TIMEOUT_S = 30
+
+register_header_plugins()
 
 
 def get_or_create(find: Callable[[], Created | None], create: Callable[[], object], subject: str) -> Created:

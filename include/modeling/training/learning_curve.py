@@ -217,7 +217,8 @@ def _evaluate(use_case: UseCase, estimator: Any, frame: pd.DataFrame) -> float:
 
 
 def _metric_value(use_case: UseCase, predictions: npt.NDArray[np.float64], frame: pd.DataFrame) -> float:
-    return compute_metrics(use_case, predictions, frame[TARGET]).get(use_case.metric, float("nan"))
+    metric = use_case.metric
+    return compute_metrics(use_case, predictions, frame[TARGET], only={metric}).get(metric, float("nan"))
 
 
 def _sample(frame: pd.DataFrame, seed: int) -> pd.DataFrame:

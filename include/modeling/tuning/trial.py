@@ -187,7 +187,8 @@ def _score_fold(job: TrialJob, fold: Fold, parameters: Parameters) -> float:
     fitted = fit_estimator(job.use_case, job.build(**parameters), train, validation)
     features = validation[list(job.use_case.features)]
     predictions = predict(fitted.estimator, job.use_case.task, features)
-    value = compute_metrics(job.use_case, predictions, validation[TARGET]).get(job.metric)
+    metrics = compute_metrics(job.use_case, predictions, validation[TARGET], only={job.metric})
+    value = metrics.get(job.metric)
     if value is None:
         target = validation[TARGET].to_numpy(dtype=float)
         reason = explain_undefined(job.use_case, job.metric, predictions, target)

@@ -51,7 +51,6 @@ LIBRARIES = (
     "mlflow",
     "mlflow.sklearn",
     "mlflow.pyfunc",
-    "mlflow.tracking.request_header.registry",
     "great_expectations",
     "great_expectations.expectations",
     "evidently",

@@ -14,7 +14,7 @@ from include.inference.predictions import raw_predictions, round_probabilities
 from include.modeling.evaluation.metrics.functions import metric_function
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Set
 
     import numpy.typing as npt
     import pandas as pd
@@ -43,7 +43,9 @@ def as_predictions(output: Any, task: Task) -> Values:
     return probabilities if task == "multiclass" else probabilities[:, 1]
 
 
-def compute_metrics(use_case: UseCase, predictions: Values, target: Values | pd.Series) -> dict[str, float]:
+def compute_metrics(
+    use_case: UseCase, predictions: Values, target: Values | pd.Series, *, only: Set[str] | None = None
+) -> dict[str, float]:
     """
     Return every metric of the task, and each declared one, that is defined on these rows.
 
@@ -54,6 +56,8 @@ def compute_metrics(use_case: UseCase, predictions: Values, target: Values | pd.
     use_case : UseCase
     predictions : array of float, shape (n,) or (n, n_classes)
     target : array or Series, shape (n,)
+    only : set of str, optional
+        The metrics that are needed; by default all.
 
     Raises
     ------
@@ -71,9 +75,12 @@ def compute_metrics(use_case: UseCase, predictions: Values, target: Values | pd.
             f"{use_case.name}: {n_invalid} of the predictions of {len(truth)} rows are not finite. "
             "Look at the estimator and at the rows of the snapshot."
         )
-    undefined = undefined_metrics(use_case, predictions, truth)
+    measured = use_case.measured_metrics if only is None else use_case.measured_metrics & only
+    absent = absent_classes(use_case, truth)
     values: dict[str, float] = {}
-    for metric in sorted(use_case.measured_metrics - undefined.keys()):
+    for metric in sorted(measured):
+        if _why_undefined(use_case, metric, predictions, truth, absent):
+            continue
         # The square of a huge number is infinite.
         with np.errstate(all="ignore"):
             value = float(metric_function(metric)(truth, predictions))
@@ -97,18 +104,20 @@ def undefined_metrics(use_case: UseCase, predictions: Values, target: Values | p
     """
     truth = np.asarray(target, dtype=np.float64)
     absent = absent_classes(use_case, truth)
-    reasons = {}
-    for metric in sorted(use_case.measured_metrics):
-        lacking = _lacking_classes(use_case, metric, absent)
-        if lacking:
-            reasons[metric] = f"none of the {len(truth)} rows is {', '.join(lacking)}"
-        else:
-            reasons[metric] = _why_undefined(metric, predictions, truth)
+    reasons = {
+        metric: _why_undefined(use_case, metric, predictions, truth, absent)
+        for metric in sorted(use_case.measured_metrics)
+    }
     return {metric: reason for metric, reason in reasons.items() if reason}
 
 
-def _why_undefined(metric: str, predictions: Values, target: Values) -> str:
-    """Return why a metric is undefined on these rows, if no class is lacking; "" if it is not."""
+def _why_undefined(
+    use_case: UseCase, metric: str, predictions: Values, target: Values, absent: list[str]
+) -> str:
+    """Return why a metric is undefined on these rows, in which some classes are absent; "" if it is not."""
+    lacking = _lacking_classes(use_case, metric, absent)
+    if lacking:
+        return f"none of the {len(target)} rows is {', '.join(lacking)}"
     name, _ = split_metric(metric)
     if name == "r2" and len(target) < 2:
         return "there is a single row"
