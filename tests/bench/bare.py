@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import statistics
 import sys
 import time
 from contextlib import contextmanager
@@ -37,6 +35,7 @@ from include.settings import settings
 from include.specifications import declared_specification
 from tests.bench import judged
 from tests.bench.daily import daily
+from tests.bench.turns import TURNS, measure_in_turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -49,7 +48,6 @@ ROLLOUT_TIMEOUT_S = 180.0
 # Short, so that waiting for the controller adds nothing to the measured time.
 POLL_INTERVAL_S = 0.02
 ACTOR = "bench"
-TURNS = 3
 # A batch holds the two months this many times.
 REPETITIONS = 4
 
@@ -257,7 +255,7 @@ def score(*, use_case: str) -> dict[str, Any]:
     frame = pd.concat([frame] * REPETITIONS, ignore_index=True)
     model = _champion(steps)
     features = frame[list(case.features)]
-    scoring, predict = _measure_in_turns(
+    scoring, predict = measure_in_turns(
         lambda: batch_scoring.score_batch(case, spine, model, frame, version=1),
         lambda: model.estimator.predict(features),
     )
@@ -290,7 +288,7 @@ def evaluation(*, use_case: str) -> dict[str, Any]:
         def evaluate_rows(rows: pd.DataFrame) -> None:
             judged.evaluate(steps.registry, case_with_gates, trained, rows, version)
 
-        large, small, predict, bootstrap = _measure_in_turns(
+        large, small, predict, bootstrap = measure_in_turns(
             lambda: evaluate_rows(frame), lambda: evaluate_rows(rows), *needed_work
         )
     return {
@@ -313,29 +311,6 @@ def _champion(steps: Steps) -> ServedModel:
         return load_version.load_version(
             steps.registry, steps.use_case.name, version, folder=Path(folder) / "model", trusted=steps.trusted
         ).model
-
-
-def _measure_in_turns(*actions: Callable[[], object]) -> list[dict[str, float]]:
-    """
-    Return the median seconds of each action by clock; the first turn warms up and is not counted.
-
-    The clocks are the CPU time of this process, which other work on the machine hardly changes, that of the
-    processes that it started and that have ended, and the time that passed.
-    """
-    seconds: list[list[tuple[float, ...]]] = [[] for _ in actions]
-    for turn in range(TURNS + 1):
-        for action, values in zip(actions, seconds, strict=True):
-            began = _read_clocks()
-            action()
-            if turn:
-                values.append(tuple(end - start for end, start in zip(_read_clocks(), began, strict=True)))
-    medians = [map(statistics.median, zip(*values, strict=True)) for values in seconds]
-    return [dict(zip(("cpu", "children", "wall"), values, strict=True)) for values in medians]
-
-
-def _read_clocks() -> tuple[float, float, float]:
-    times = os.times()
-    return times.user + times.system, times.children_user + times.children_system, time.perf_counter()
 
 
 VERBS: dict[str, Callable[..., dict[str, Any]]] = {

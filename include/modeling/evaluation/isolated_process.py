@@ -148,11 +148,7 @@ def measure_package(package: Path, rows: pd.DataFrame) -> ProcessMeasurement:
     """Load a verified package, and predict the rows at once and then some one by one, as it is served."""
     model = inference.load_unverified(package)
     predictions = model.predict(rows)
-    columns = _request_columns(model, rows.head(N_CALLS))
-    single_rows = [
-        {name: [values[number]] for name, values in columns.items()}
-        for number in range(min(N_CALLS, len(rows)))
-    ]
+    single_rows = list(_single_rows(model, rows.head(N_CALLS)))
     seconds = []
     for row in (*single_rows[:N_WARM_UP_CALLS], *single_rows):
         start = time.perf_counter()
@@ -168,10 +164,12 @@ def measure_package(package: Path, rows: pd.DataFrame) -> ProcessMeasurement:
     )
 
 
-def _request_columns(model: inference.ServedModel, rows: pd.DataFrame) -> dict[str, list[Any]]:
-    """Return rows as the columns of a request."""
+def _single_rows(model: inference.ServedModel, rows: pd.DataFrame) -> Iterator[dict[str, list[Any]]]:
+    """Yield each row as the columns of a request."""
     typed = estimator_frame(rows, model.columns)
-    return {name: request_values(typed[name], kind) for name, kind in model.columns.items()}
+    columns = {name: request_values(typed[name], kind) for name, kind in model.columns.items()}
+    for number in range(len(rows)):
+        yield {name: [values[number]] for name, values in columns.items()}
 
 
 def package_size(package: Path) -> int:
