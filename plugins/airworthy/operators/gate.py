@@ -41,6 +41,8 @@ class ModelGateOperator(ModelOperator):
         candidate = self.candidate_trained()
         evidence = Evidence(**self.evidence)
         verdicts = gates.judge_gates(self.specified_use_case(), evidence)
+        for verdict in verdicts:
+            self.log.info("%s: %s (%s): %s", verdict.gate, verdict.outcome, verdict.severity, verdict.reason)
         with self.workspace() as workspace:
             page = register.record_verdicts(workspace, candidate, verdicts, evidence)
         plain_verdicts = [asdict(verdict) for verdict in verdicts]

@@ -172,4 +172,8 @@ class EvaluateModelOperator(ModelOperator):
     @fails_run
     def execute(self, context: Context) -> dict[str, Any]:
         """Return the evidence."""
-        return self.evaluate(context).model_dump(mode="json")
+        evidence = self.evaluate(context)
+        for part, metrics in evidence.metrics.items():
+            figures = ", ".join(f"{name} {value:.5g}" for name, value in metrics.items())
+            self.log.info("%d %s rows: %s", evidence.rows[part], part, figures)
+        return evidence.model_dump(mode="json")

@@ -97,7 +97,10 @@ def test_repeated_tasks_make_one_run_and_one_version(flown, database, registry, 
     assert len(registry._client.search_runs([run.info.experiment_id])) == 1
 
 
-def test_refused_candidate_is_in_the_ledger_once(flown, database, registry, use_case, declare, context):
+def test_refused_candidate_is_in_the_ledger_once(
+    flown, database, registry, use_case, declare, context, caplog
+):
+    caplog.set_level("INFO")
     demanding = declare(small(use_case.name, gates=(Threshold(metric="roc_auc", minimum=0.999),)))
     run = context({"triggering_user_name": "ann"})
     made = run_until_evaluation(demanding, run)
@@ -107,6 +110,8 @@ def test_refused_candidate_is_in_the_ledger_once(flown, database, registry, use_
     outcomes = {verdict["gate"]: verdict["outcome"] for verdict in run["ti"].pushed["verdicts"]}
     assert outcomes["threshold_roc_auc"] == "fail"
     assert outcomes["overlap"] == "pass"
+    assert "test rows: roc_auc 0." in caplog.text
+    assert "threshold_roc_auc: fail (block): roc_auc 0." in caplog.text
     (entry,) = events(database, demanding)
     assert (entry["event"], entry["actor"]) == ("refused", "ann")
     assert entry["evidence"]["run_id"] == made["candidate"]["run_id"]
