@@ -55,7 +55,7 @@ check: dev ## lint, format, types, imports, style, pages
 	@$(BUILD_SITE)
 
 # A warning, such as a broken link, is an error.
-BUILD_SITE := PYTHONPATH=.:plugins NO_MKDOCS_2_WARNING=true $(BIN)/python -m mkdocs build
+BUILD_SITE := NO_MKDOCS_2_WARNING=true $(BIN)/python -m mkdocs build
 
 docs: dev ## build the site of docs/ in site/
 	@$(BUILD_SITE)
