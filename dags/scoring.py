@@ -1,14 +1,17 @@
 """
 ### Batch scoring
 
-Score every partition of features with the champion, loaded like by its model server. A partition is replaced
-in one commit, so a run may be repeated. Each row names the version that scored it.
+Score every partition of features with the champion, or with the version that the parameter `version` names,
+loaded like by its model server. Rows are streamed, so that a partition may be larger than the memory. A
+partition is replaced in one commit: a run may be repeated, and the same version gives the same rows. Each
+row names the version that scored it.
 
 **If a task fails:**
 
-- `score`: the champion could not be loaded (if its certificate is invalid, **inform the platform's owner**),
-or
-  predictions of some rows are invalid; the message names the first row. Nothing was published.
+- `score`: the version could not be loaded (if its certificate is invalid, **inform the platform's
+  owner**), or predictions of some rows are invalid; the message names the first row. Nothing was published.
+- `check`: the staged predictions are not complete, or not those of the version; the message names columns and
+  numbers of rows. Nothing was published.
 - `publish`: the store does not respond, or is full; clear the task when the cause is fixed.
 """
 
@@ -16,12 +19,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow.sdk import dag
+from airflow.sdk import Param, XComArg, dag
 
 from airworthy import assets
 from airworthy.defaults import DAG_DEFAULTS, START, day_range, default_args, is_needed, with_params
 from airworthy.operators.ingestion import PublishPartitionOperator
-from airworthy.operators.scoring import BatchScoringOperator
+from airworthy.operators.scoring import BatchScoringOperator, CheckPredictionsOperator
 from airworthy.placement import placement
 from airworthy.timetables import published_timetable
 from include.catalog import catalog
@@ -51,16 +54,25 @@ def scoring_dag(use_case: UseCase) -> DAG:
     def scoring() -> None:
         placed = placement(use_case.resources)
         score = BatchScoringOperator(task_id="score", use_case=use_case.name, **placed)
+        check = CheckPredictionsOperator(
+            task_id="check",
+            use_case=use_case.name,
+            frame=score.output,
+            expected=XComArg(score, "expected"),
+        )
         publish = PublishPartitionOperator(
             task_id="publish",
             table=f"{use_case.name}_predictions",
-            frame=score.output,
+            frame=check.output,
             partitions_of=view.name,
             outlets=[assets.predictions(use_case.name)],
         )
-        score >> publish
+        score >> check >> publish
 
-    return with_params(scoring(), day_range(view.granularity))
+    version = Param(
+        None, type=["null", "integer"], minimum=1, description="Version that scores; the champion if empty"
+    )
+    return with_params(scoring(), {**day_range(view.granularity), "version": version})
 
 
 for use_case in catalog().use_cases.values():

@@ -111,8 +111,11 @@ class ServedModel:
             Float64 array: values of a regression (n,), probabilities of class 1 of a binary model (n,),
             probabilities of all classes of a multiclass model (n, n_classes), or anomaly scores (n,).
         """
-        rows = estimator_frame(frame, self.columns)
-        output = raw_predictions(self.estimator, self.task, rows)
+        return self.predictions_of(self.estimator, estimator_frame(frame, self.columns))
+
+    def predictions_of(self, estimator: Any, rows: Any) -> np.ndarray:
+        """Return what an estimator, such as the final step of the model, predicts for its input (n rows)."""
+        output = raw_predictions(estimator, self.task, rows)
         if self.task in {"regression", "anomaly"}:
             return np.asarray(output, dtype=np.float64)
         probabilities = round_probabilities(output)

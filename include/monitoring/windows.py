@@ -15,7 +15,7 @@ from include.database.tables import inference_log
 from include.declarations.base import INTERNAL_PREFIX
 from include.errors import PartitionMissing
 from include.inference.predictions import PREDICTION, VERSION
-from include.modeling.batch_scoring import probability_columns
+from include.modeling.batch_scoring.scorer import probability_columns
 from include.pseudonyms import PREFIX
 
 if TYPE_CHECKING:

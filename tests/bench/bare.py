@@ -12,8 +12,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
 from include.catalog import catalog, declaration_module
 from include.data.lake.delta_tables import Lake
 from include.data.snapshots import leakage_history
@@ -22,7 +20,7 @@ from include.database import ledger
 from include.database.ledger import Entry
 from include.database.tables import connect
 from include.errors import AirworthyError
-from include.modeling import batch_scoring, gates
+from include.modeling import gates
 from include.modeling.evaluation.context import DataHistory
 from include.modeling.pipeline import evaluate, train, workspace
 from include.modeling.pipeline.workspace import Workspace
@@ -40,7 +38,8 @@ from tests.bench.turns import TURNS, measure_in_turns
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from include.inference.model import ServedModel
+    import pandas as pd
+
     from include.modeling.evaluation.evidence import Evidence
     from include.release.rollout_status import RolloutStatus
 
@@ -48,8 +47,6 @@ ROLLOUT_TIMEOUT_S = 180.0
 # Short, so that waiting for the controller adds nothing to the measured time.
 POLL_INTERVAL_S = 0.02
 ACTOR = "bench"
-# A batch holds the two months this many times.
-REPETITIONS = 4
 
 
 class Steps:
@@ -246,22 +243,6 @@ def fetch(*, use_case: str, folder: str) -> dict[str, Any]:
     return {"version": version, **asdict(status)}
 
 
-def score(*, use_case: str) -> dict[str, Any]:
-    """Score a batch as the scoring task does, and by the estimator's predict alone."""
-    steps = Steps(use_case, "score")
-    case = steps.use_case
-    spine = catalog().spine_of(case)
-    frame = steps.lake.read(spine.table)
-    frame = pd.concat([frame] * REPETITIONS, ignore_index=True)
-    model = _champion(steps)
-    features = frame[list(case.features)]
-    scoring, predict = measure_in_turns(
-        lambda: batch_scoring.score_batch(case, spine, model, frame, version=1),
-        lambda: model.estimator.predict(features),
-    )
-    return {"rows": len(frame), "scoring": scoring, "predict": predict, "turns": TURNS}
-
-
 def evaluation(*, use_case: str) -> dict[str, Any]:
     """Evaluate the run of the champion against the champion, and measure its predictions alone."""
     steps = Steps(use_case, "evaluation")
@@ -303,21 +284,10 @@ def evaluation(*, use_case: str) -> dict[str, Any]:
     }
 
 
-def _champion(steps: Steps) -> ServedModel:
-    version = steps.champion()
-    if version is None:
-        raise SystemExit(f"{steps.use_case.name} has no champion")
-    with TemporaryDirectory() as folder:
-        return load_version.load_version(
-            steps.registry, steps.use_case.name, version, folder=Path(folder) / "model", trusted=steps.trusted
-        ).model
-
-
 VERBS: dict[str, Callable[..., dict[str, Any]]] = {
     "lifecycle": lifecycle,
     "canary": canary,
     "fetch": fetch,
-    "score": score,
     "evaluation": evaluation,
     "daily": daily,
 }

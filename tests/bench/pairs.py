@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import comb
 from statistics import median
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from include.errors import AirworthyError
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 CONFIDENCE = 0.95
+Value = TypeVar("Value")
 
 
 class Noise(AirworthyError):
@@ -32,8 +33,8 @@ class Spread:
 
 
 def measure_pairs(
-    first: Callable[[], float], second: Callable[[], float], pairs: int
-) -> list[tuple[float, float]]:
+    first: Callable[[], Value], second: Callable[[], Value], pairs: int
+) -> list[tuple[Value, Value]]:
     """Return values of both sides; which of them is measured first changes from pair to pair."""
     values = []
     for number in range(pairs):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -12,7 +13,7 @@ from include.data.lake import dtypes
 from include.data.lake.partition_columns import DAY, HOUR
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     import pandas as pd
 
@@ -50,23 +51,117 @@ def read_feature_rows(
     pandas.DataFrame
         Key, entity, time and partition columns of the spine, `names`, then `spine_columns` (n rows).
     """
-    table_versions = versions or {}
-    further = spine_columns or {}
+    reading = _Reading.of(selection, names, spine_columns or {}, versions or {})
     spine = selection.spine
-    requested = list(selection.origins) if names is None else names
-    own = selection.columns_of(spine.table, requested)
-    identity = (*spine.columns, *partition_columns(spine))
-    needed = dict.fromkeys((*identity, *own.values(), *further.values()))
-    rows = lake.read_table(spine.table, days, version=table_versions.get(spine.table), columns=list(needed))
-    columns = {name: rows[column] for name, column in own.items()}
-    for view in selection.views:
-        if view.name != spine.table:
-            joined_columns = selection.columns_of(view.name, requested)
-            columns |= _join(view, lake, rows, spine, joined_columns, table_versions.get(view.name))
-    result = {name: rows[name] for name in identity}
-    result |= {name: columns[name] for name in requested}
-    result |= {name: rows[column] for name, column in further.items()}
-    return dtypes.to_frame(pa.table(result))
+    rows = lake.read_table(
+        spine.table, days, version=reading.versions.get(spine.table), columns=reading.columns
+    )
+    return dtypes.to_frame(reading.join(lake, rows))
+
+
+def newest_versions(selection: FeatureSelection, lake: Lake) -> dict[str, int]:
+    """Return the newest version of each table that the rows of a use case are read from."""
+    names = dict.fromkeys((selection.spine.table, *(view.name for view in selection.views)))
+    versions = {name: lake.version(name) for name in names}
+    return {name: version for name, version in versions.items() if version is not None}
+
+
+def scan_feature_rows(
+    selection: FeatureSelection,
+    lake: Lake,
+    days: Collection[Partition],
+    *,
+    names: Sequence[str],
+    versions: Mapping[str, int],
+    rows_per_table: int,
+) -> Iterator[pa.Table]:
+    """
+    Yield the rows that `read_feature_rows` returns, in tables of `rows_per_table`; only the last has fewer.
+
+    Each table needs the memory of its rows, and of the rows of the other views that they are joined to.
+    Without rows, one empty table is yielded.
+    """
+    table = selection.spine.table
+    reading = _Reading.of(selection, names, {}, versions)
+    scan = lake.scan(table, days, version=versions.get(table), columns=reading.columns)
+    for rows in _regroup(scan, rows_per_table):
+        yield reading.join(lake, rows)
+
+
+def count_feature_rows(
+    selection: FeatureSelection, lake: Lake, days: Collection[Partition], *, versions: Mapping[str, int]
+) -> int:
+    """Return the number of rows that `scan_feature_rows` yields; no feature is read."""
+    table = selection.spine.table
+    scan = lake.scan(table, days, version=versions.get(table), columns=[DAY])
+    return sum(batch.num_rows for batch in scan)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """Which columns of the spine are read, and how a table of the rows is made of them."""
+
+    selection: FeatureSelection
+    names: Sequence[str]
+    own: Mapping[str, str]
+    further: Mapping[str, str]
+    versions: Mapping[str, int]
+
+    @classmethod
+    def of(
+        cls,
+        selection: FeatureSelection,
+        names: Sequence[str] | None,
+        further: Mapping[str, str],
+        versions: Mapping[str, int],
+    ) -> Self:
+        requested = list(selection.origins) if names is None else names
+        own = selection.columns_of(selection.spine.table, requested)
+        return cls(selection, requested, own, further, versions)
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        spine = self.selection.spine
+        return (*spine.columns, *partition_columns(spine))
+
+    @property
+    def columns(self) -> list[str]:
+        """Columns of the spine that are needed."""
+        return list(dict.fromkeys((*self.identity, *self.own.values(), *self.further.values())))
+
+    def join(self, lake: Lake, rows: pa.Table) -> pa.Table:
+        """Return identity, features and further columns of some rows of the spine."""
+        spine = self.selection.spine
+        columns = {name: rows[column] for name, column in self.own.items()}
+        for view in self.selection.views:
+            if view.name != spine.table:
+                joined_columns = self.selection.columns_of(view.name, self.names)
+                columns |= _join(view, lake, rows, spine, joined_columns, self.versions.get(view.name))
+        result = {name: rows[name] for name in self.identity}
+        result |= {name: columns[name] for name in self.names}
+        result |= {name: rows[column] for name, column in self.further.items()}
+        return pa.table(result)
+
+
+def _regroup(batches: pa.RecordBatchReader, n_rows: int) -> Iterator[pa.Table]:
+    """Yield the rows in tables of `n_rows`; the last one has fewer, or none if there are no rows at all."""
+    parts: list[pa.RecordBatch] = []
+    missing = n_rows
+    is_empty = True
+    for batch in batches:
+        start = 0
+        while start < batch.num_rows:
+            part = batch.slice(start, missing)
+            parts.append(part)
+            start += part.num_rows
+            missing -= part.num_rows
+            if not missing:
+                yield pa.Table.from_batches(parts)
+                is_empty = False
+                parts = []
+                missing = n_rows
+    if parts or is_empty:
+        yield pa.Table.from_batches(parts, schema=batches.schema)
 
 
 def partition_columns(spine: Spine) -> tuple[str, ...]:

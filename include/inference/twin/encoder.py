@@ -92,12 +92,27 @@ class Encoder:
         TwinRefusal
             If the estimator may refuse a value.
         """
-        matrix = np.empty((n_rows, sum(_width(column) for column in self.columns)))
+        return self.assemble([column.encode(columns[column.name]) for column in self.columns], n_rows)
+
+    @property
+    def width(self) -> int:
+        """Number of columns of the matrix."""
+        return sum(_width(column) for column in self.columns)
+
+    def assemble(self, encoded: Sequence[Any], n_rows: int) -> npt.NDArray[np.float64]:
+        """
+        Return the matrix of encoded columns, float64 of shape (n_rows, width).
+
+        Raises
+        ------
+        TwinRefusal
+            If a number does not fit into single precision, where the estimator needs it.
+        """
+        matrix = np.empty((n_rows, self.width))
         position = 0
-        for column in self.columns:
+        for column, values in zip(self.columns, encoded, strict=True):
             end = position + _width(column)
-            encoded = column.encode(columns[column.name])
-            matrix[:, position:end] = np.reshape(encoded, (n_rows, end - position))
+            matrix[:, position:end] = np.reshape(values, (n_rows, end - position))
             position = end
         if not self.is_single:
             return matrix

@@ -31,9 +31,9 @@ from include.declarations import (
     UseCase,
     ViewSource,
 )
-from include.modeling.batch_scoring import score_batch
 from include.modeling.evaluation.baseline import baseline_predictions
 from include.monitoring import label_quality, windows
+from tests.scored_frames import score_frame
 
 # Every name of an internal column without its prefix, and Feast's own names.
 NAMES = (
@@ -111,10 +111,12 @@ def check_monitoring(declared, lake, built, labels):
     model = SimpleNamespace(
         classes=(),
         decision=None,
+        twin=None,
+        features=use_case.features,
         columns=dict.fromkeys(use_case.features, "double"),
         predict=lambda rows: rows.iloc[:, 0].to_numpy(),
     )
-    scored = score_batch(use_case, declared.spine_of(use_case), model, built, version=3)
+    scored = score_frame(use_case, declared.spine_of(use_case), model, built, version=3)
     lake.publish("delay_predictions", scored, DAYS, metadata={})
     assert scored[view.entity].tolist() == built[view.entity].tolist()
     assert scored["_airworthy_prediction"].tolist() == built[use_case.features[0]].tolist()

@@ -39,7 +39,6 @@ from include.declarations import (
 from include.errors import DataError
 from include.feature_values import specified_kinds
 from include.inference.model import Interface, ServedModel
-from include.modeling.batch_scoring import score_batch
 from include.modeling.evaluation.context import ChampionInput, PackagedModel, build_context
 from include.modeling.gates import runner
 from include.modeling.gates.signature import SignatureGate
@@ -52,6 +51,7 @@ from include.modeling.training.fit import fit_candidate
 from include.monitoring import champion_check, windows
 from include.release.rollout import ReleaseState
 from include.specifications import certified_specification
+from tests.scored_frames import score_frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -294,7 +294,7 @@ def test_champion_is_watched_scored_and_reproduced(today, lake, champion, change
     window = windows.read_partitions(lake, watched.use_case, specification.selection, DAYS[-2:])
     assert (tuple(window.inputs), watched.use_case.label) == (USE_CASE.features, USE_CASE.label)
     rows = read_feature_rows(specification.selection, lake, DAYS[-2:], names=specification.features)
-    scored = score_batch(specification.use_case, specification.selection.spine, model, rows, version=1)
+    scored = score_frame(specification.use_case, specification.selection.spine, model, rows, version=1)
     assert len(scored) == 2 * ROWS_PER_DAY
     splits = split_snapshot(specification, watched.reference)
     again = fit_candidate(specification.use_case, build_model(specification.features), splits).estimator
@@ -341,4 +341,4 @@ def test_feature_gone_from_the_view_stops_only_the_champion(today, champion, tmp
     specified = champion.snapshot.specification
     frame = read_feature_rows(specified.selection, lake, DAYS, names=specified.features)
     with pytest.raises(DataError, match="without missing values of these features: hour in 200 of 640 rows"):
-        score_batch(USE_CASE, specified.selection.spine, champion.loaded.model, frame, version=1)
+        score_frame(USE_CASE, specified.selection.spine, champion.loaded.model, frame, version=1)

@@ -11,7 +11,6 @@ from include.catalog import catalog
 from include.data.snapshots.target_encoding import encode
 from include.declarations import BusinessValue, ClassCost, DecisionCost, Serving, Split, Threshold, Training
 from include.inference.decisions import DecisionRule
-from include.modeling.batch_scoring import score_batch
 from include.modeling.evaluation.costs import best_threshold
 from include.modeling.pipeline.workspace import split_snapshot
 from include.modeling.registration.model_card import card_markdown
@@ -24,6 +23,7 @@ from include.use_cases.delay_band import build_model as build_bands
 from include.use_cases.flight_delay import USE_CASE as FLIGHT_DELAY
 from tests.include.modeling.pipeline.conftest import own, run_pipeline, small
 from tests.include.serving.conftest import post_invocation
+from tests.scored_frames import score_frame
 
 GATES = (Threshold(metric="roc_auc", minimum=0.55), BusinessValue(severity="warn"))
 # A late passenger of a long flight costs more.
@@ -110,7 +110,7 @@ def test_threshold_of_validation_travels_to_the_answer(release, flights, tmp_pat
     assert answer["decision"] == (predictions >= threshold).tolist()
     assert set(answer["decision"]) == {True, False}
     assert answer["model"]["threshold"] == threshold
-    scored = score_batch(use_case, catalog().spine_of(use_case), loaded.model, frame.tail(40), version=1)
+    scored = score_frame(use_case, catalog().spine_of(use_case), loaded.model, frame.tail(40), version=1)
     assert scored["_airworthy_decision"].tolist() == answer["decision"]
 
 
@@ -135,7 +135,7 @@ def test_class_of_least_cost_travels_to_the_answer(release, flights):
     most_probable = np.array(BANDS.label.classes)[np.argmax(answer["predictions"], axis=1)]
     assert set(answer["decision"]) <= set(BANDS.label.classes)
     assert answer["decision"] != most_probable.tolist()
-    scored = score_batch(BANDS, catalog().spine_of(BANDS), loaded.model, frame.tail(60), version=1)
+    scored = score_frame(BANDS, catalog().spine_of(BANDS), loaded.model, frame.tail(60), version=1)
     assert scored["_airworthy_decision"].tolist() == answer["decision"]
     assert scored["_airworthy_prediction"].tolist() == most_probable.tolist()
 

@@ -33,12 +33,12 @@ from include.feature_values import specified_kinds
 from include.inference.model import load_unverified
 from include.inference.predictions import PREDICTION
 from include.inference.scoring_protocol import BadRequest, frame, parse_request
-from include.modeling.batch_scoring import score_batch
 from include.modeling.packaging import package
 from include.modeling.packaging.package import packaging_parity, save_package
 from include.modeling.pipeline.workspace import split_snapshot
 from include.modeling.training.fit import fit_candidate
 from include.monitoring.drift import measure_drift
+from tests.scored_frames import score_frame
 
 DAYS = [date(2013, 3, 1) + timedelta(days=number) for number in range(9)]
 ROWS_PER_DAY = 40
@@ -153,7 +153,7 @@ def test_batch_and_request_predict_as_in_training(gaps):
     selection = gaps.specification.selection
     newest = read_feature_rows(selection, gaps.lake, DAYS[-1:], names=gaps.use_case.features)
     assert newest[list(DTYPES)].isna().any().all()
-    scored = score_batch(gaps.use_case, selection.spine, gaps.model, newest, version=1)
+    scored = score_frame(gaps.use_case, selection.spine, gaps.model, newest, version=1)
     trained = gaps.frame[gaps.frame["_airworthy_day"] == f"{DAYS[-1]}"].set_index("flight_id")
     expected = gaps.model.predict(trained.loc[scored["flight_id"]])
     np.testing.assert_array_equal(scored[PREDICTION], expected)
@@ -190,7 +190,7 @@ def test_null_is_refused_where_training_saw_none(complete, name):
     with pytest.raises(
         DataError, match=f"trained without missing values of these features: {name} in 1 of 3"
     ):
-        score_batch(
+        score_frame(
             complete.use_case, complete.specification.selection.spine, complete.model, rows, version=1
         )
 

@@ -17,7 +17,6 @@ from include.inference.model import Interface, ServedModel
 from include.inference.predictions import PREDICTION, PROBABILITY
 from include.inference.shapley import attribute
 from include.modeling import gates
-from include.modeling.batch_scoring import score_batch, score_summary
 from include.modeling.evaluation.baseline import baseline_predictions
 from include.modeling.evaluation.metrics import predict
 from include.modeling.pipeline import evaluate as evaluation
@@ -28,6 +27,7 @@ from include.modeling.registry import load_version
 from include.modeling.registry.provenance import Provenance
 from include.modeling.training.fit import fit_candidate
 from include.use_cases.delay_band import USE_CASE, build_model
+from tests.scored_frames import score_frame
 
 CLASSES = USE_CASE.label.classes
 PROVENANCE = Provenance({"digest": "d", "as_of": "2013-03-02"}, "abc", "def")
@@ -186,10 +186,9 @@ def test_batch_has_the_likeliest_class_and_all_probabilities(bands):
     frame = bands(days=2)
     kinds = {name: column_kind(frame[name]) for name in USE_CASE.features}
     interface = Interface("delay_band", "multiclass", kinds, (0, 1), CLASSES)
-    scored = score_batch(
+    scored = score_frame(
         USE_CASE, catalog().spine_of(USE_CASE), ServedModel(ConstantEstimator(), interface), frame, version=3
     )
     assert set(scored[PREDICTION]) == {"late"}
     columns = [f"{PROBABILITY}{name}" for name in CLASSES]
     assert scored[columns].iloc[0].tolist() == [0.1, 0.7, 0.2]
-    assert score_summary(scored) == {"shares": {"late": 1.0}}

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from include.catalog import catalog
 from include.errors import DataError
 from include.inference.predictions import InvalidPrediction
-from include.modeling.batch_scoring import probability_columns, score_batch, score_summary
+from include.modeling.batch_scoring.scorer import BatchScorer, probability_columns
 from include.modeling.packaging.package import load_package, model_digest
 from include.use_cases.flight_delay import USE_CASE
+from tests.scored_frames import score_frame
 
 SPINE = catalog().spine_of(USE_CASE)
 
@@ -20,7 +23,7 @@ def model(packaged):
 
 def test_every_row_has_one_prediction(model, flights):
     frame = flights(days=2)
-    scored = score_batch(USE_CASE, SPINE, model, frame, version=4)
+    scored = score_frame(USE_CASE, SPINE, model, frame, version=4)
     assert list(scored.columns) == [
         "flight_id",
         "station",
@@ -35,8 +38,8 @@ def test_every_row_has_one_prediction(model, flights):
 
 def test_predictions_do_not_depend_on_the_row_order(model, flights):
     frame = flights(days=2)
-    scored = score_batch(USE_CASE, SPINE, model, frame, version=4).set_index("flight_id")
-    reversed_rows = score_batch(USE_CASE, SPINE, model, frame[::-1], version=4).set_index("flight_id")
+    scored = score_frame(USE_CASE, SPINE, model, frame, version=4).set_index("flight_id")
+    reversed_rows = score_frame(USE_CASE, SPINE, model, frame[::-1], version=4).set_index("flight_id")
     np.testing.assert_array_equal(
         reversed_rows.loc[scored.index, "_airworthy_prediction"], scored["_airworthy_prediction"]
     )
@@ -45,17 +48,28 @@ def test_predictions_do_not_depend_on_the_row_order(model, flights):
 def test_a_prediction_out_of_range_is_refused(model, flights):
     narrow = USE_CASE.model_copy(update={"prediction_range": (0, 0.01)})
     with pytest.raises(InvalidPrediction, match="flight_id 2013"):
-        score_batch(narrow, SPINE, model, flights(days=2), version=4)
+        score_frame(narrow, SPINE, model, flights(days=2), version=4)
 
 
 def test_no_rows_have_no_predictions(model, flights):
-    scored = score_batch(USE_CASE, SPINE, model, flights(days=1).iloc[:0], version=4)
-    assert (len(scored), score_summary(scored)) == (0, {})
+    scorer = BatchScorer(USE_CASE, SPINE, model, 4)
+    rows = pa.Table.from_pandas(flights(days=1), preserve_index=False).slice(0, 0)
+    scored = scorer.score(rows)
+    assert (len(scored), scored.schema.names) == (0, scorer.schema.names)
+    assert scorer.figures() == {"rows": 0, "version": 4}
+
+
+def test_figures_are_those_of_all_batches(model, flights):
+    scorer = BatchScorer(USE_CASE, SPINE, model, 4)
+    rows = pa.Table.from_pandas(flights(days=2), preserve_index=False)
+    parts = [scorer.score(rows.slice(0, 30)), scorer.score(rows.slice(30))]
+    mean = pc.mean(pa.concat_tables(parts)["_airworthy_prediction"]).as_py()
+    assert scorer.figures() == {"rows": len(rows), "version": 4, "mean": pytest.approx(mean)}
 
 
 def test_a_missing_feature_is_named_in_the_error(model, flights):
     with pytest.raises(DataError, match="carrier"):
-        score_batch(USE_CASE, SPINE, model, flights(days=2).drop(columns="carrier"), version=4)
+        score_frame(USE_CASE, SPINE, model, flights(days=2).drop(columns="carrier"), version=4)
 
 
 @pytest.mark.parametrize(
