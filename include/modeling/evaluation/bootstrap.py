@@ -113,8 +113,9 @@ class UnitBootstrap:
         Return bounds around `value`, each of which holds with `confidence`.
 
         The spread is taken around the median of the resamples, which removes the bias of figures that grow
-        with noise. It is widened as for a variance that is estimated from as many blocks of units (Student);
-        so are bounds beyond `MAX_CONFIDENCE`, of which the resamples tell too little.
+        with noise. It is widened, since means of resampled blocks vary too little, and as for a variance that
+        is estimated from as many blocks of units (Student); so are bounds beyond `MAX_CONFIDENCE`, of which
+        the resamples tell too little.
 
         Parameters
         ----------
@@ -129,7 +130,8 @@ class UnitBootstrap:
         """
         resamples = statistic(self.weights)
         resamples = resamples[np.isfinite(resamples)]
-        if not len(resamples) or self.count < 2:
+        # Blocks of all units are the units as they are.
+        if not len(resamples) or self.count <= self.block:
             return value, value
         confidences = (confidence if lower_confidence is None else lower_confidence, confidence)
         resampled = [min(bound, MAX_CONFIDENCE) for bound in confidences]
@@ -139,11 +141,16 @@ class UnitBootstrap:
         return float(value - below), float(value + above)
 
     def _widening(self, confidence: float) -> float:
-        """Return by how much a distance between quantiles of the resamples is too short for a bound."""
+        """
+        Return by how much a distance between quantiles of the resamples is too short for a bound.
+
+        Around the mean of all n units, the mean of a block of b has the variance s² / b - s² / n. So that of
+        n / b blocks has the variance (1 - b / n) s² / n, instead of s² / n.
+        """
         blocks = math.ceil(self.count / self.block)
         student = float(t.ppf(confidence, max(blocks - 1, 1)))
         resampled = float(norm.ppf(min(confidence, MAX_CONFIDENCE)))
-        return math.sqrt(self.count / (self.count - 1)) * student / resampled
+        return math.sqrt(self.count / (self.count - self.block)) * student / resampled
 
 
 def describe_units(count: int, unit: Unit) -> str:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.stats import t
 
 from include.modeling.evaluation.bootstrap import MAX_GROUPS, UnitBootstrap, describe_units
 from include.modeling.evaluation.metrics.resampled import resample_mean
@@ -47,3 +48,21 @@ def test_bounds_of_few_days_hold_with_their_confidence(n_days, confidence):
         statistic = resample_mean(values, days)
         lower.append(days.interval(statistic, confidence=confidence, value=float(values.mean()))[0])
     assert np.mean(np.array(lower) > 0) <= 1 - confidence + 0.025
+
+
+@pytest.mark.parametrize("n_days", [8, 14, 27])
+def test_bounds_are_as_wide_as_independent_days_vary(n_days):
+    rng = np.random.default_rng(0)
+    days = UnitBootstrap.of_days(np.arange(n_days))
+    squares = []
+    for _ in range(200):
+        values = rng.normal(size=n_days)
+        lower, _ = days.interval(resample_mean(values, days), confidence=0.9, value=float(values.mean()))
+        squares.append((values.mean() - lower) ** 2)
+    student = t.ppf(0.9, np.ceil(n_days / days.block) - 1)
+    assert np.mean(squares) * n_days == pytest.approx(student**2, rel=0.08)
+
+
+def test_two_days_in_one_block_have_no_interval():
+    days = UnitBootstrap.of_days(np.arange(2))
+    assert days.interval(lambda weights: weights[:, 0], confidence=0.9, value=1.0) == (1.0, 1.0)
