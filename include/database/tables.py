@@ -103,6 +103,8 @@ inference_log = Table(
     Column("status", Integer, nullable=False),
     Column("inputs", JSONB),
     Column("predictions", JSONB),
+    # What was decided for each row; null if the version packages no decision rule.
+    Column("decision", JSONB),
     # Age of the oldest feature that was looked up, in seconds; null if none was.
     Column("feature_age_s", Double),
     Index("inference_log_request", "use_case", "request_id"),

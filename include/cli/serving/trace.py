@@ -13,7 +13,7 @@ from include.cli.output import print_json, print_table, print_text
 if TYPE_CHECKING:
     from include.governance.request_trace import RequestTrace
 
-RECORD_COLUMNS = ("version", "role", "status", "ms", "features", "predictions")
+RECORD_COLUMNS = ("version", "role", "status", "ms", "features", "predictions", "decision")
 MAX_SHOWN = 3
 
 app = Typer()
@@ -91,6 +91,7 @@ def _record_row(record: dict[str, Any]) -> tuple[object, ...]:
     return (
         record["version"], record["role"], record["status"], f"{record['latency_ms']:.1f}",
         _short_list(record["inputs"]), _short_list(record["predictions"]),
+        _short_list(record["decision"]),
     )  # fmt: skip
 
 

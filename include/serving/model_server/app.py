@@ -147,6 +147,7 @@ class ModelServer:
             status=answer.status,
             inputs=answer.rows.records() if answer.rows else None,
             predictions=answer.predictions,
+            decision=answer.content.get("decision"),
             feature_age_s=answer.rows.feature_age_s if answer.rows else None,
             **ids_of(request.headers),
         )

@@ -6,9 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from sqlalchemy import select
 
 from include.catalog import catalog
 from include.data.snapshots.target_encoding import encode
+from include.database.tables import inference_log
 from include.declarations import BusinessValue, ClassCost, DecisionCost, Serving, Split, Threshold, Training
 from include.inference.decisions import DecisionRule
 from include.modeling.evaluation.costs import best_threshold
@@ -73,16 +75,27 @@ def release(new_workspace, new_run, registry, keys, tmp_path):
     return run
 
 
-def ask(loaded, frame, features):
-    rows = frame[list(features)]
-    records = rows.astype(object).where(rows.notna(), None).to_dict("records")
-    server = ModelServer(loaded.certificate.use_case, loaded.version, loaded.model)
-    response = post_invocation(server, json={"dataframe_records": records})
-    assert response.status_code == 200, response.text
-    return response.json()
+@pytest.fixture
+def ask(database):
+    """Return a function that asks a model server, and checks that it logs the decision that it answers."""
+
+    def send(loaded, frame, features):
+        rows = frame[list(features)]
+        records = rows.astype(object).where(rows.notna(), None).to_dict("records")
+        server = ModelServer(loaded.certificate.use_case, loaded.version, loaded.model)
+        headers = {"x-airworthy-route": "champion"}
+        response = post_invocation(server, headers, json={"dataframe_records": records})
+        assert response.status_code == 200, response.text
+        answer = response.json()
+        with database.connect() as connection:
+            [logged] = connection.scalars(select(inference_log.c.decision))
+        assert logged == answer.get("decision")
+        return answer
+
+    return send
 
 
-def test_threshold_of_validation_travels_to_the_answer(release, flights, tmp_path):
+def test_threshold_of_validation_travels_to_the_answer(release, ask, flights, tmp_path):
     use_case = own(FLIGHT_DELAY, cost=PER_MILE, gates=GATES, serving=Serving(decision=True))
     frame = flights()
     evidence, verdicts, loaded = release(use_case, frame, small())
@@ -114,7 +127,7 @@ def test_threshold_of_validation_travels_to_the_answer(release, flights, tmp_pat
     assert scored["_airworthy_decision"].tolist() == answer["decision"]
 
 
-def test_class_of_least_cost_travels_to_the_answer(release, flights):
+def test_class_of_least_cost_travels_to_the_answer(release, ask, flights):
     frame = flights(task="regression")
     rng = np.random.default_rng(1)
     delay = (
@@ -140,7 +153,7 @@ def test_class_of_least_cost_travels_to_the_answer(release, flights):
     assert scored["_airworthy_prediction"].tolist() == most_probable.tolist()
 
 
-def test_without_the_declaration_nothing_is_decided(release, flights):
+def test_without_the_declaration_nothing_is_decided(release, ask, flights):
     use_case = own(FLIGHT_DELAY, gates=GATES)
     frame = flights()
     _, _, loaded = release(use_case, frame, small())

@@ -28,6 +28,7 @@ class Record:
     """
     One request to one version, and its predictions; `inputs` has one dictionary per row.
 
+    `decision` has what was answered for each row, None if the version has no decision rule.
     `feature_age_s` is the age of the oldest feature that was looked up, None if none was. `request_id` is the
     caller's and may repeat. `gateway_id` is the `id` of the request in the access log, `trace_id` that of the
     caller's trace; both are None for requests that did not come through the gateway, whose role is `direct`.
@@ -43,6 +44,7 @@ class Record:
     status: int
     inputs: list[dict[str, Any]] | None
     predictions: Predictions | None
+    decision: list[Any] | None = None
     feature_age_s: float | None = None
     gateway_id: str | None = None
     trace_id: str | None = None

@@ -9,6 +9,7 @@ from tests.access_rows import access_row
 
 RECORD: dict[str, Any] = {
     "version": 1, "role": "champion", "status": 200, "latency_ms": 2.0, "predictions": [0.1] * 5,
+    "decision": [False, True, True, True],
     "inputs": [{"hour": number} for number in range(5)],
 }  # fmt: skip
 
@@ -25,6 +26,7 @@ def test_a_trace_is_printed_with_attempts_and_origins(capsys) -> None:
         "delay invocations: status 200 after 5.0 ms",
         "version 2 was called first, then 1 more attempts; the last went to version 1",
         "{'hour': 2} and 2 more",
+        "False, True, True and 1 more",
         "label: arr_delay 11.0",
         "trained on: snapshot 5a4e",
         "not shown: MLflow is away",
