@@ -17,7 +17,7 @@ from include.modeling.gates import failed, inconclusive, report
 from include.modeling.packaging import package
 from include.modeling.pipeline.workspace import EVIDENCE, describe_split
 from include.modeling.registration import model_card
-from include.modeling.registry.provenance import Provenance
+from include.modeling.registry.provenance import Provenance, tagged_sources
 from include.modeling.registry.registry import ModelReference, as_tags
 from include.specifications import SPECIFICATION
 
@@ -158,7 +158,7 @@ def training_provenance(
         code_version=tags.get("airworthy.code_version", ""),
         lock_hash=tags.get("airworthy.lock_hash", ""),
         parameters=json.loads(tags.get("airworthy.parameters", "{}")),
-        sources=json.loads(tags.get("airworthy.sources", "{}")),
+        sources=tagged_sources(tags),
     )
     if tags.get("airworthy.inputs") != recorded.digest:
         raise ConflictError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import subprocess
 from dataclasses import asdict, dataclass, field
 from functools import cache
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 REPOSITORY = Path(__file__).parents[3]
 # Files that a model depends on.
 CODE = ("include", "dags", "plugins", "requirements.txt")
+# MLflow cuts a tag after 8,000 characters.
+FILES_PER_TAG = 40
+SOURCES = "sources"
+SOURCE_TAG = re.compile(rf"airworthy\.{SOURCES}\d*")
 # Set where the code runs without its repository, as in an image.
 CODE_VERSION_VARIABLE = "AIRWORTHY_CODE_VERSION"
 
@@ -61,14 +66,23 @@ class Provenance:
     def tags(self) -> dict[str, str]:
         """Tags of a run and its model."""
         values = {"code_version": self.code_version, "lock_hash": self.lock_hash, "inputs": self.digest}
-        if self.sources:
-            values["sources"] = json.dumps(dict(self.sources))
+        sources = sorted(self.sources.items())
+        for start in range(0, len(sources), FILES_PER_TAG):
+            values[f"{SOURCES}{start or ''}"] = json.dumps(dict(sources[start : start + FILES_PER_TAG]))
         return as_tags(values | self.parameter_tags)
 
     @property
     def parameter_tags(self) -> dict[str, str]:
         """Tuned parameters as JSON under the key `parameters`; empty without tuning."""
         return {"parameters": json.dumps(dict(self.parameters))} if self.parameters else {}
+
+
+def tagged_sources(tags: Mapping[str, str]) -> dict[str, str]:
+    """Return the sources that the tags of a run name."""
+    sources: dict[str, str] = {}
+    for name in filter(SOURCE_TAG.fullmatch, tags):
+        sources |= json.loads(tags[name])
+    return sources
 
 
 def current_provenance(snapshot: Mapping[str, Any], use_case: UseCase | None = None) -> Provenance:

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import re
+import sys
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from include.catalog import catalog, declaration_module
 from include.declarations import Dataset
-from include.declarations.metrics import is_own
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
     from types import ModuleType
+    from typing import Any
 
     from include.declarations import UseCase
+    from include.declarations.base import Declaration
 
 REPOSITORY = Path(__file__).parents[3]
+IMPORT_PATH = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 # Rooms of declarations and of the modules that they share.
 DECLARATION_ROOMS = tuple(REPOSITORY / "include" / room for room in ("use_cases", "features", "datasets"))
 
@@ -27,15 +32,21 @@ def source_digests(use_case: UseCase) -> dict[str, str]:
     """
     Return the SHA-256 of the text of each file that a model of `use_case` is made of, by its path.
 
-    These are the modules of the use case, of its feature views and their datasets, of the label, what they
-    import from the rooms of declarations, the modules and packages in `code`, and those of own metrics.
+    These are the modules of the use case, of its feature views and their datasets and of the label, those
+    that they name by import path (costs, metrics, sources, expectations), the modules and packages in `code`,
+    and what all of these import from the rooms of declarations and from their own folders.
     """
     files: set[Path] = set()
+    rooms = set(DECLARATION_ROOMS)
     for module in _modules_of(use_case):
-        files.update(_module_files(module))
+        module_files = _module_files(module)
+        files.update(module_files)
+        rooms.update(path.parent for path in module_files)
+    # The packages `include` and the repository hold more than a team's code.
+    rooms -= {REPOSITORY, REPOSITORY / "include"}
     pending = list(files)
     while pending:
-        imported = set(_imported_files(pending.pop())) - files
+        imported = set(_imported_files(pending.pop(), rooms)) - files
         files |= imported
         pending += imported
     return {_shown_path(path): _digest_of(path) for path in sorted(files)}
@@ -51,8 +62,7 @@ def _modules_of(use_case: UseCase) -> Iterator[ModuleType]:
     yield declaration_module("use_cases", use_case.name)
     for name in use_case.code:
         yield import_module(name)
-    for metric in sorted(filter(is_own, use_case.measured_metrics)):
-        yield import_module(metric.partition(":")[0])
+    yield from _named_modules(use_case)
     pending = [*use_case.feature_views, use_case.label.dataset]
     names: set[str] = set()
     while pending:
@@ -61,11 +71,40 @@ def _modules_of(use_case: UseCase) -> Iterator[ModuleType]:
             continue
         names.add(name)
         declared = catalog().declaration(name)
+        yield from _named_modules(declared)
         if isinstance(declared, Dataset):
             yield declaration_module("datasets", name)
         else:
             yield declaration_module("features", name)
             pending += [source.dataset for source in declared.sources]
+
+
+def _named_modules(declaration: Declaration) -> Iterator[ModuleType]:
+    """Yield the modules of all that a declaration names by import path, such as the function of a cost."""
+    paths = filter(IMPORT_PATH.fullmatch, _texts(declaration.model_dump(serialize_as_any=True)))
+    names = {path.partition(":")[0] for path in paths}
+    # Another text may look like an import path.
+    yield from (import_module(name) for name in sorted(names) if _exists(name))
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _texts(item)
+    elif isinstance(value, list | tuple | set | frozenset):
+        for item in value:
+            yield from _texts(item)
+
+
+def _exists(module: str) -> bool:
+    if module.partition(".")[0] in sys.stdlib_module_names:
+        return False
+    try:
+        return find_spec(module) is not None
+    except (ImportError, ValueError):
+        return False
 
 
 def _module_files(module: ModuleType) -> list[Path]:
@@ -78,14 +117,14 @@ def _module_files(module: ModuleType) -> list[Path]:
     return [path]
 
 
-def _imported_files(path: Path) -> Iterator[Path]:
-    """Yield the files in the rooms of declarations that a file imports, also those inside of functions."""
+def _imported_files(path: Path, rooms: Collection[Path]) -> Iterator[Path]:
+    """Yield the files in `rooms` that a file imports, also those that it imports inside of functions."""
     for node in ast.walk(ast.parse(path.read_bytes())):
         for location in _imported_locations(node, path):
             module = location.with_suffix(".py")
-            if module.is_file() and _is_declared(module):
+            if module.is_file() and _is_within(module, rooms):
                 yield module
-            elif (location / "__init__.py").is_file() and _is_declared(location):
+            elif (location / "__init__.py").is_file() and _is_within(location, rooms):
                 yield from sorted(location.rglob("*.py"))
 
 
@@ -100,9 +139,9 @@ def _imported_locations(node: ast.AST, path: Path) -> Iterator[Path]:
         yield from (base, *(base / alias.name for alias in node.names))
 
 
-def _is_declared(location: Path) -> bool:
-    """Return whether a module or package lies within a room of declarations; a whole room does not."""
-    return any(room in location.parents for room in DECLARATION_ROOMS)
+def _is_within(location: Path, rooms: Collection[Path]) -> bool:
+    """Return whether a module or package lies within a room; a whole room does not."""
+    return any(room in location.parents for room in rooms)
 
 
 def _shown_path(path: Path) -> str:

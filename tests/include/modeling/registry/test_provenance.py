@@ -76,3 +76,11 @@ def test_the_digest_does_not_depend_on_the_order_of_keys():
 def test_each_input_changes_the_digest(change):
     inputs = {"snapshot": {"digest": "a"}, "code_version": "x", "lock_hash": "y"}
     assert Provenance(**inputs).digest != Provenance(**inputs | change).digest
+
+
+@pytest.mark.parametrize("n_files", [0, 1, 200])
+def test_tags_hold_the_sources_however_many_they_are(n_files):
+    sources = {f"include/my/{'room/' * 12}module_{number}.py": "0" * 64 for number in range(n_files)}
+    tags = Provenance({"digest": "a"}, "x", "y", sources=sources).tags
+    assert max(map(len, tags.values())) < 8_000
+    assert module.tagged_sources(tags | {"airworthy.source": "another"}) == sources

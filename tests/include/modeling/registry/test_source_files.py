@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import hashlib
 import sys
+from importlib.machinery import ModuleSpec
 from types import ModuleType
 
 import pytest
 
+from include.declarations import DecisionCost, Threshold
 from include.modeling.registry import source_files
 from include.modeling.registry.source_files import present_digest, source_digests
 from include.use_cases.flight_delay import USE_CASE
@@ -73,3 +75,49 @@ def test_relative_imports_and_packages_are_hashed_too(team):
     assert own == {
         "rentals.py", "_shared.py", "_deeper.py", "_above.py", "rates/__init__.py", "rates/day.py",
     }  # fmt: skip
+
+
+@pytest.fixture
+def refunds(team, monkeypatch):
+    """Return the folder of functions that use cases name by import path, in the team's repository."""
+    folder = team.parent / "my"
+    folder.mkdir()
+    (folder / "__init__.py").write_text("")
+    (folder / "costs.py").write_text(
+        "from include.my.rates import RATE\nfrom include.errors import DataError\n"
+        "def refund(rows):\n    return rows['fare'] * RATE"
+    )
+    (folder / "rates.py").write_text("RATE = 0.5")
+    (folder / "other.py").write_text("")
+    (team.parent / "errors.py").write_text("class DataError(Exception): ...")
+    for name in ("include.my", "include.my.costs"):
+        spec = ModuleSpec(name, None, origin="a test")
+        module = ModuleType(name)
+        module.__spec__ = spec
+        module.__file__ = str(folder / "costs.py")
+        monkeypatch.setitem(sys.modules, name, module)
+    return folder
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"cost": DecisionCost(currency="USD", false_positive=1, false_negative="include.my.costs:refund")},
+        {"gates": (Threshold.model_construct(metric="include.my.costs:refund", minimum=0.1),)},
+    ],
+    ids=["cost", "gate"],
+)
+def test_what_is_named_by_import_path_is_hashed(refunds, changes):
+    digests = source_digests(USE_CASE.model_copy(update={"name": "rentals", **changes}))
+    assert {path for path in digests if path.startswith("include/my/")} == {
+        "include/my/costs.py", "include/my/rates.py",
+    }  # fmt: skip
+    assert "include/errors.py" not in digests
+    (refunds / "rates.py").write_text("RATE = 0.6")
+    changed = source_digests(USE_CASE.model_copy(update={"name": "rentals", **changes}))
+    assert {path for path in digests if digests[path] != changed[path]} == {"include/my/rates.py"}
+
+
+def test_text_like_an_import_path_names_no_module(team):
+    digests = source_digests(USE_CASE.model_copy(update={"name": "rentals", "description": "json:tool"}))
+    assert not any("json" in path for path in digests)
