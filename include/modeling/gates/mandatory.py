@@ -38,7 +38,8 @@ class OverlapGate(PromotionGate[Gate]):
             )
             return self.verdict("fail", reason, figures)
         champion = evidence.champion
-        if champion is None:
+        # A champion with a problem is not compared on these rows.
+        if champion is None or champion.problem:
             return self.verdict("pass", "no test row was trained on", figures)
         figures["champion"] = champion.version
         if champion.overlap is None:

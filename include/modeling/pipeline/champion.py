@@ -7,7 +7,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 from include.certificates.certificate import EVIDENCE, require_digest
-from include.errors import DataError, DeclarationError
+from include.errors import DataError, DeclarationError, RunDeleted
 from include.feature_values import require_complete
 from include.inference.model import load_unverified
 from include.modeling.evaluation.context import ChampionInput, PackagedModel
@@ -38,8 +38,8 @@ def load_champion(
     """
     Return the verified champion with the rows that it predicts; None without a version.
 
-    If its task, label or classes are not those of the candidate, or its features do not exist any more, it
-    has no rows, and the problem is named.
+    If its task, label or classes are not those of the candidate, its features do not exist any more, or the
+    model that a refitted champion was judged by was deleted, it has no rows, and the problem is named.
 
     Parameters
     ----------
@@ -66,11 +66,11 @@ def load_champion(
         workspace.registry, workspace.use_case.name, version, folder=folder, trusted=workspace.trusted
     )
     package = PackagedModel(folder, loaded.model)
-    if loaded.certificate.refit:
-        package = _load_before_refit(workspace, folder, loaded.certificate)
     try:
+        if loaded.certificate.refit:
+            package = _load_before_refit(workspace, folder, loaded.certificate)
         rows = champion_rows(workspace.specification, loaded, test, read_rows)
-    except (DataError, DeclarationError) as error:
+    except (DataError, DeclarationError, RunDeleted) as error:
         problem = str(error).rstrip(".")
         log.warning("%s: champion %d cannot be compared: %s.", workspace.use_case.name, version, problem)
         return ChampionInput(version, package, None, problem)
@@ -83,9 +83,14 @@ def _load_before_refit(workspace: Workspace, champion: Path, verified: Certifica
 
     The refitted model learnt from most test rows of the next candidates: it cannot be compared on them.
     """
-    folder = workspace.registry.fetch_model(
-        verified.refit["twin_model_id"], workspace.workdir / "champion_twin"
-    )
+    twin = workspace.workdir / "champion_twin"
+    try:
+        folder = workspace.registry.fetch_model(verified.refit["twin_model_id"], twin)
+    except RunDeleted as error:
+        raise RunDeleted(
+            "it learnt from the test rows in its final refit, and the model before it is gone: "
+            f"{error} It was logged by the run {verified.refit['twin_run_id']}"
+        ) from error
     require_digest(folder, verified.refit["twin_digest"], f"the twin of {verified.use_case}'s champion")
     evidence = folder / EVIDENCE
     evidence.mkdir(exist_ok=True)

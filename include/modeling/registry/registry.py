@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from mlflow.exceptions import MlflowException
 
-from include.errors import DataError, ReleaseError
+from include.errors import DataError, ReleaseError, RunDeleted
 from include.inference.download import download_version
 from include.modeling.registry import artifacts
 from include.modeling.registry.idempotency import (
@@ -114,10 +115,20 @@ class Registry(Tracking):
         return ModelReference(model.model_id, digest, dict(tags))
 
     def fetch_model(self, model_id: str, folder: Path) -> Path:
-        """Download all files of a logged model; `folder` is replaced only after a complete download."""
-        with translate_mlflow_errors(self.uri):
+        """
+        Download all files of a logged model; `folder` is replaced only after a complete download.
+
+        Raises
+        ------
+        RunDeleted
+            If the model or its files were deleted.
+        """
+        with translate_mlflow_errors(self.uri), _model_deleted(model_id):
             location = self._client.get_logged_model(model_id).artifact_location
-            return artifacts.fetch_artifacts(self.uri, location, folder)
+            artifacts.fetch_artifacts(self.uri, location, folder)
+        if not any(folder.iterdir()):
+            raise RunDeleted(f"The files of the MLflow model {model_id} were deleted.")
+        return folder
 
     def add_certificate(self, model_id: str, folder: Path) -> None:
         """Upload the evidence and then the certificate in `folder` to the files of a logged model."""
@@ -295,6 +306,17 @@ class Registry(Tracking):
             max_results=1,
         )
         return models[0] if models else None
+
+
+@contextmanager
+def _model_deleted(model_id: str) -> Iterator[None]:
+    """Raise RunDeleted where MLflow says that a model does not exist."""
+    try:
+        yield
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        raise RunDeleted(f"The MLflow model {model_id} was deleted.") from error
 
 
 def as_tags(values: Mapping[str, Any]) -> dict[str, str]:

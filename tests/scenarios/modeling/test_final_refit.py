@@ -13,8 +13,10 @@ import pytest
 
 from include.certificates.certificate import EVIDENCE, model_digest
 from include.declarations import FinalRefit, Serving, Threshold, Training
+from include.errors import RunDeleted
 from include.modeling import gates
 from include.modeling.pipeline import evaluate, refit, reproduce, train
+from include.modeling.pipeline.champion import load_champion
 from include.modeling.pipeline.workspace import Workspace
 from include.modeling.registration import register
 from include.modeling.registration.model_card import card_markdown
@@ -131,6 +133,18 @@ def test_refit_is_registered_and_its_twin_compared_next_night(story, night, load
     assert later.evidence.champion.metrics["log_loss"] == pytest.approx(
         story.evidence.metrics["test"]["log_loss"]
     )
+
+
+def test_champion_whose_twin_was_deleted_is_not_compared(story, registry, keys, tmp_path, monkeypatch):
+    def refuse(_, model_id, folder):
+        raise RunDeleted(f"The MLflow model {model_id} was deleted.")
+
+    monkeypatch.setattr(Registry, "fetch_model", refuse)
+    site = Workspace(registry, story.use_case, tmp_path, keys)
+    champion = load_champion(site, story.version, make_flights())
+    assert champion.rows is None
+    assert "the model before it is gone" in champion.problem
+    assert story.twin.run_id in champion.problem
 
 
 def worse_later():

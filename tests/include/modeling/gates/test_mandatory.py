@@ -22,6 +22,13 @@ from tests.include.modeling.gates.conftest import (
 )
 
 
+def not_compared(overlap):
+    """Return evidence against a champion that cannot be compared."""
+    evidence = against_champion(overlap=overlap)
+    champion = evidence.champion.model_copy(update={"problem": "it predicts something else", "gains": ()})
+    return evidence.model_copy(update={"champion": champion})
+
+
 def judge_parity(**changes):
     verdicts = {verdict.gate: verdict for verdict in verdicts_of((), **changes)}
     return verdicts["parity"]
@@ -66,9 +73,14 @@ def test_golden_rows_that_raise_fail_only_their_gate():
         (EVIDENCE.model_copy(update={"overlap": 1}), "fail"),
         (against_champion(overlap=1), "fail"),
         (against_champion(overlap=None), "inconclusive"),
+        (not_compared(overlap=1), "pass"),
+        (not_compared(overlap=None), "pass"),
     ],
-    ids=["first model", "neither", "own row", "champion's row", "champion's rows unknown"],
-)
+    ids=[
+        "first model", "neither", "own row", "champion's row", "champion's rows unknown", "not compared",
+        "not compared, unknown",
+    ],
+)  # fmt: skip
 def test_overlap_with_training_rows_blocks(evidence, outcome):
     gate = OverlapGate(Gate(kind="overlap"), AIR_TIME)
     assert gate.judge(evidence).outcome == outcome

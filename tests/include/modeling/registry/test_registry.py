@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 
 from include.certificates.certificate import file_digests, model_digest
-from include.errors import CertificateInvalid, ConflictError, ReleaseError, SettingsError
+from include.errors import CertificateInvalid, ConflictError, ReleaseError, RunDeleted, SettingsError
 from include.inference.download import download_version
 from include.modeling.registry.registry import ModelReference, as_tags
 from tests.include.modeling.registry.version_lifecycle import count_objects, create_version, tags
@@ -82,6 +82,15 @@ def test_a_run_keeps_its_first_complete_model(registry, use_case, packaged):
     (packaged / "model.pkl").write_bytes(b"another fit")
     second = registry.log_model(run_id, packaged, digest=model_digest(packaged), tags={})
     assert (second.model_id, second.digest) == (first.model_id, first.digest)
+
+
+def test_a_deleted_model_is_named_in_the_error(registry, use_case, packaged, client, tmp_path):
+    model = registry.log_model(
+        registry.run_for(use_case, tags()), packaged, digest=model_digest(packaged), tags={}
+    )
+    client.delete_logged_model(model.model_id)
+    with pytest.raises(RunDeleted, match=f"The MLflow model {model.model_id} was deleted"):
+        registry.fetch_model(model.model_id, tmp_path / "fetched")
 
 
 def test_an_incomplete_model_is_overwritten(registry, use_case, packaged, monkeypatch, tmp_path):
