@@ -159,6 +159,12 @@ def bounds_of(metric: str) -> tuple[float, float]:
     return kind.lowest, kind.highest
 
 
+def span_of(metric: str) -> float:
+    """Return by how much two values of the metric can differ."""
+    lowest, highest = bounds_of(metric)
+    return highest - lowest
+
+
 def baseline_quantile(metric: str) -> float | None:
     """Return the quantile of the targets that is the best constant for the metric; None for their mean."""
     name, number = split_metric(metric)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Literal, Protocol, Self
 
 from pydantic import Field, StringConstraints, model_validator
@@ -59,6 +59,9 @@ class Risk(Declaration):
     @model_validator(mode="after")
     def _names_gates(self) -> Self:
         require_known(self.switched_off, STANDARD_KINDS, "switched_off")
+        # East of UTC the day begins earlier.
+        if self.reviewed > datetime.now(UTC).date() + timedelta(days=1):
+            raise ValueError(f"reviewed: {self.reviewed} is in the future")
         return self
 
 

@@ -126,6 +126,13 @@ IMPOSSIBLE = {
     "gate that nothing passes": (lambda: Threshold(metric="rmse", minimum=2, maximum=1), "nothing can pass"),
     "area above 1": (lambda: Threshold(metric="roc_auc", minimum=1.2), "never above 1"),
     "loss below 0": (lambda: Threshold(metric="log_loss", maximum=-0.1), "never below 0"),
+    "area that everything has": (lambda: Threshold(metric="roc_auc", minimum=0), "can never fire"),
+    "gain of more than all": (lambda: Improvement(metric="roc_auc", minimum_gain=1), "is impossible"),
+    "gap of more than all": (lambda: Overfitting(metric="roc_auc", maximum_gap=1), "can never fire"),
+    "slices of more than all": (
+        lambda: Fairness(column="origin", metrics=("selection_rate",), maximum_gap=1),
+        "can never fire",
+    ),
     "limit that is no number": (lambda: Threshold(metric="roc_auc", minimum=float("nan")), "finite number"),
     "certainty": (lambda: Improvement(metric="mae", confidence=1), "confidence\n"),
     "no gap": (lambda: Overfitting(metric="mae", maximum_gap=0), "maximum_gap\n"),

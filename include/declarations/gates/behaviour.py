@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from include.declarations.base import Declaration, Name, Share, require_known, require_unique
 from include.declarations.gates.base import Gate, JudgedUseCase
-from include.declarations.metrics import Metric, require_metrics
+from include.declarations.metrics import Metric, require_metrics, span_of
 
 Rate = Literal["selection_rate", "true_positive_rate", "false_positive_rate"]
 RATES: tuple[Rate, ...] = ("selection_rate", "true_positive_rate", "false_positive_rate")
@@ -73,6 +73,12 @@ class Fairness(Gate):
         require_unique(self.columns, "column")
         if self.maximum_gap is None and self.minimum_ratio is None:
             raise ValueError("give maximum_gap or minimum_ratio, or the gate can never fire")
+        spans = [1.0 if metric in RATES else span_of(metric) for metric in self.metrics]
+        if self.maximum_gap is not None and self.maximum_gap >= max(spans):
+            raise ValueError(
+                f"no two slices differ by more than {max(spans):g} in {', '.join(self.metrics)}, so the gate "
+                "can never fire: declare a smaller maximum_gap"
+            )
         return self
 
 

@@ -7,7 +7,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from include.declarations.gates.base import Gate, JudgedUseCase
-from include.declarations.metrics import Metric, baseline_quantile, bounds_of, is_greater_better
+from include.declarations.metrics import Metric, baseline_quantile, bounds_of, is_greater_better, span_of
 
 
 class _MetricGate(Gate):
@@ -45,6 +45,14 @@ class Threshold(_MetricGate):
         if self.maximum is not None and self.maximum < lowest:
             raise ValueError(f"{self.metric} is never below {lowest:g}, maximum {self.maximum} is impossible")
         self._require_direction()
+        minimum = lowest if self.minimum is None else self.minimum
+        maximum = highest if self.maximum is None else self.maximum
+        can_fire = minimum > lowest or maximum < highest
+        if not can_fire:
+            raise ValueError(
+                f"{self.metric} is from {lowest:g} to {highest:g}, so the gate can never fire: declare a "
+                "narrower bound"
+            )
         return self
 
     def _require_direction(self) -> None:
@@ -76,6 +84,15 @@ class Improvement(_MetricGate):
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
     worse: Literal["refuse", "ask"] = "refuse"
 
+    @model_validator(mode="after")
+    def _can_be_met(self) -> Self:
+        if self.minimum_gain >= span_of(self.metric):
+            raise ValueError(
+                f"no two values of {self.metric} differ by more than {span_of(self.metric):g}, so a gain of "
+                f"{self.minimum_gain:g} is impossible"
+            )
+        return self
+
 
 class NonInferiority(_MetricGate):
     """
@@ -97,6 +114,15 @@ class Overfitting(_MetricGate):
 
     kind: Literal["overfitting"] = "overfitting"
     maximum_gap: float = Field(gt=0)
+
+    @model_validator(mode="after")
+    def _can_fire(self) -> Self:
+        if self.maximum_gap >= span_of(self.metric):
+            raise ValueError(
+                f"no two values of {self.metric} differ by more than {span_of(self.metric):g}, so the gate "
+                "can never fire: declare a smaller maximum_gap"
+            )
+        return self
 
 
 class Calibration(Gate):

@@ -1,8 +1,9 @@
 from __future__ import annotations
 
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
+from pydantic import ValidationError
 
 from include.declarations import Leakage, NonInferiority, Risk, Threshold, UseCase
 from include.declarations.risk import LIMITS, STANDARD_KINDS, UNASSESSED, NotMeasured, standard_gates
@@ -78,3 +79,10 @@ def test_gate_that_is_not_for_the_task_says_why():
     odd = gates(FLIGHT_DELAY.model_copy(update={"task": "anomaly", "metric": "roc_auc"}))
     assert "not for an anomaly task" in odd["leakage"].reason
     assert odd["robustness"].maximum_flips == LIMITS["medium"].flips
+
+
+def test_risk_that_will_be_reviewed_is_refused():
+    tomorrow = datetime.now(UTC).date() + timedelta(days=1)
+    Risk(level="high", impact="A late call.", reviewer="ann", reviewed=tomorrow)
+    with pytest.raises(ValidationError, match="is in the future"):
+        Risk(level="high", impact="A late call.", reviewer="ann", reviewed=tomorrow + timedelta(days=1))
