@@ -157,11 +157,15 @@ class Pruning(Declaration):
     It is worse than that of all but `percentile` percent of the trials which were measured on all folds, at
     the same fold: 50 ends those that are worse than the median. None ends before `startup_trials` trials were
     measured on all folds, or on its first `warmup_folds` folds.
+
+    An estimator whose number of boosting rounds or epochs is known is first fitted with `first_rounds` of
+    them, a share, on the first fold, and compared; None leaves that out.
     """
 
     percentile: float = Field(default=50.0, gt=0, lt=100)
     startup_trials: int = Field(default=5, ge=1)
     warmup_folds: int = Field(default=0, ge=0)
+    first_rounds: Annotated[float, Field(gt=0, lt=1)] | None = 0.2
 
 
 class Tuning(Declaration):

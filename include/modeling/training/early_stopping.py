@@ -98,6 +98,15 @@ def limit_rounds(learner: Any, rounds: int) -> bool:
     return False
 
 
+def shorten(learner: Any, share: float) -> bool:
+    """Limit an unfitted estimator to a share of its rounds; return False if their number is not known."""
+    parameters = _parameters(learner)
+    # Where nothing could stop early, iterations are those of a solver.
+    names = [name for name in ROUND_PARAMETERS if name != "max_iter" or "early_stopping" in parameters]
+    rounds = next((parameters[name] for name in names if isinstance(parameters.get(name), int)), 0)
+    return rounds > 1 and limit_rounds(learner, max(1, round(share * rounds)))
+
+
 def _fit_boosting_of_sklearn(learner: Any, rows: StoppingRows, patience: int) -> None:
     learner.set_params(early_stopping=True, n_iter_no_change=patience)
     learner.fit(

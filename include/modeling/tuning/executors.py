@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import cloudpickle
 
 from include.errors import ServiceUnavailable, SettingsError
-from include.modeling.tuning.trial import TrialResult, run_trial
+from include.modeling.tuning.trial import TrialPart, TrialResult, run_trial
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from include.modeling.tuning.trial import TrialJob
 
 Batch = Sequence[tuple[int, Mapping[str, Any]]]
-Folds = tuple[int, ...] | None
-# Takes numbered parameters and the numbers of folds (None: all of them), and yields each numbered result as
-# soon as its trial was measured on these.
-Executor = Callable[[Batch, Folds], Iterator[tuple[int, TrialResult]]]
+Part = TrialPart | None
+# Takes numbered parameters and a part of the trials (None: all of them), and yields each numbered result as
+# soon as this part of its trial was measured.
+Executor = Callable[[Batch, Part], Iterator[tuple[int, TrialResult]]]
 
 WORKER_TIMEOUT_S = 60
 # Restarts of a trial whose Dask worker died.
@@ -59,19 +59,17 @@ def trial_executor(tuning: Tuning, job: TrialJob, folder: Path) -> Iterator[Exec
         path.write_bytes(job.to_bytes())
         yield _on_joblib(tuning.workers, path)
     else:
-        yield lambda batch, folds: (
-            (number, run_trial(job, parameters, folds)) for number, parameters in batch
-        )
+        yield lambda batch, part: ((number, run_trial(job, parameters, part)) for number, parameters in batch)
 
 
 def _on_joblib(n_workers: int, path: Path) -> Executor:
-    def execute(batch: Batch, folds: Folds) -> Iterator[tuple[int, TrialResult]]:
+    def execute(batch: Batch, part: Part) -> Iterator[tuple[int, TrialResult]]:
         from joblib import Parallel, delayed
         from joblib.externals.loky.process_executor import BrokenProcessPool
 
         parallel = Parallel(n_jobs=n_workers, backend="loky", return_as="generator_unordered")
         try:
-            yield from parallel(delayed(_run_numbered)(str(path), *trial, folds) for trial in batch)
+            yield from parallel(delayed(_run_numbered)(str(path), *trial, part) for trial in batch)
         except BrokenProcessPool as error:
             raise ServiceUnavailable(
                 f"A worker process of the trials died: {error}. The results of ended trials are stored; if "
@@ -82,9 +80,9 @@ def _on_joblib(n_workers: int, path: Path) -> Executor:
 
 
 def _run_numbered(
-    path: str, number: int, parameters: Mapping[str, Any], folds: Folds
+    path: str, number: int, parameters: Mapping[str, Any], part: Part
 ) -> tuple[int, TrialResult]:
-    return number, run_trial(_load_job(path), parameters, folds)
+    return number, run_trial(_load_job(path), parameters, part)
 
 
 @lru_cache(maxsize=1)
@@ -119,13 +117,13 @@ def _on_dask(client: Client, address: str, job: TrialJob) -> Executor:
     job_future = client.submit(cloudpickle.loads, job.to_bytes(), pure=False)
     local_code = _code()
 
-    def execute(batch: Batch, folds: Folds) -> Iterator[tuple[int, TrialResult]]:
+    def execute(batch: Batch, part: Part) -> Iterator[tuple[int, TrialResult]]:
         from distributed import as_completed
 
         # Dask runs tasks where their inputs are, so every worker that has joined by now needs the job.
         client.replicate([job_future])
         futures: dict[Future[Any], int] = {
-            client.submit(_run_remote, job_future, parameters, folds, pure=False, retries=MAX_RETRIES): number
+            client.submit(_run_remote, job_future, parameters, part, pure=False, retries=MAX_RETRIES): number
             for number, parameters in batch
         }
         for future in as_completed(list(futures), loop=client.loop):
@@ -157,8 +155,8 @@ def _result(future: Future[Any]) -> tuple[TrialResult, str]:
     return result, worker_code
 
 
-def _run_remote(job: TrialJob, parameters: Mapping[str, Any], folds: Folds) -> tuple[TrialResult, str]:
-    return run_trial(job, parameters, folds), _code()
+def _run_remote(job: TrialJob, parameters: Mapping[str, Any], part: Part) -> tuple[TrialResult, str]:
+    return run_trial(job, parameters, part), _code()
 
 
 def _code() -> str:

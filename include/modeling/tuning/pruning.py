@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from include.modeling.tuning.trial import TrialResult
+from include.modeling.tuning.study import FIRST_ROUNDS
+from include.modeling.tuning.trial import TrialPart, TrialResult
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
+    from typing import Any
 
     from optuna.trial import FrozenTrial
 
     from include.declarations import Tuning
     from include.modeling.tuning.executors import Batch, Executor
     from include.modeling.tuning.study import Study
+
+    Trials = dict[int, Mapping[str, Any]]
 
 
 def run_batch(study: Study, tuning: Tuning, execute: Executor, batch: Batch) -> Iterator[FrozenTrial]:
@@ -33,24 +37,38 @@ def _run_by_fold(study: Study, tuning: Tuning, execute: Executor, batch: Batch) 
     """
     remaining = dict(batch)
     scored = {number: TrialResult((), 0.0) for number in remaining}
+    if study.first_rounds is not None:
+        _report_first_rounds(study, execute, remaining, study.first_rounds)
+        yield from _end_bad(study, remaining, scored)
     for fold in range(tuning.folds):
         if not remaining:
             return
-        results = dict(execute(list(remaining.items()), (fold,)))
+        results = dict(execute(list(remaining.items()), TrialPart((fold,))))
         for number in sorted(results):
             scored[number] = _extended(scored[number], results[number])
             if scored[number].problem:
                 del remaining[number]
                 yield study.record_result(number, scored[number])
             else:
-                study.report_score(number, fold, scored[number].score)
+                study.report_score(number, fold + 1, scored[number].score)
         if fold < tuning.folds - 1:
-            bad = [number for number in remaining if study.should_prune(number)]
-            for number in bad:
-                del remaining[number]
-                yield study.prune(number, scored[number])
+            yield from _end_bad(study, remaining, scored)
     for number in remaining:
         yield study.record_result(number, scored[number])
+
+
+def _report_first_rounds(study: Study, execute: Executor, remaining: Trials, share: float) -> None:
+    """Measure all trials on the first fold with a share of their rounds; what fails is fitted in full."""
+    for number, result in execute(list(remaining.items()), TrialPart((0,), share)):
+        if result.scores:
+            study.report_score(number, FIRST_ROUNDS, result.score)
+
+
+def _end_bad(study: Study, remaining: Trials, scored: Mapping[int, TrialResult]) -> Iterator[FrozenTrial]:
+    """End the trials that are bad so far, and remove them from `remaining`."""
+    for number in [number for number in remaining if study.should_prune(number)]:
+        del remaining[number]
+        yield study.prune(number, scored[number])
 
 
 def _extended(result: TrialResult, further: TrialResult) -> TrialResult:

@@ -35,6 +35,8 @@ SCHEMA = "tuning"
 INPUTS = "inputs"
 PROBLEM = "problem"
 SCORES = "scores"
+# Step of an intermediate score after the first rounds of a fit; that of a fold is its number, from 1.
+FIRST_ROUNDS = 0
 SECONDS = "seconds"
 
 log = logging.getLogger(__name__)
@@ -135,12 +137,18 @@ class Study:
         self._storage.set_trial_user_attr(trial_id, SCORES, list(result.scores))
         return self._study.tell(number, result.score)
 
-    def report_score(self, number: int, fold: int, score: float) -> None:
-        """Store the mean `score` of the trial `number` over its folds up to `fold`, counted from 0."""
-        self._storage.set_trial_intermediate_value(self._trial_id(number), fold, score)
+    @property
+    def first_rounds(self) -> float | None:
+        """Share of the rounds after which trials are compared on their first fold; None: they are not."""
+        pruning = self._tuning.pruning
+        return None if pruning is None or pruning.warmup_folds else pruning.first_rounds
+
+    def report_score(self, number: int, step: int, score: float) -> None:
+        """Store the `score` of a trial after its first rounds, or the mean over its first `step` folds."""
+        self._storage.set_trial_intermediate_value(self._trial_id(number), step, score)
 
     def should_prune(self, number: int) -> bool:
-        """Return whether the trial `number` is bad on its folds so far, compared with measured trials."""
+        """Return whether the trial `number` is bad so far, compared with measured trials."""
         trial = self._storage.get_trial(self._trial_id(number))
         return self._pruner.prune(self._study, trial)
 
@@ -199,7 +207,7 @@ def _pruner(tuning: Tuning) -> BasePruner:
     return PercentilePruner(
         pruning.percentile,
         n_startup_trials=pruning.startup_trials,
-        n_warmup_steps=pruning.warmup_folds,
+        n_warmup_steps=pruning.warmup_folds + 1 if pruning.warmup_folds else 0,
     )
 
 

@@ -16,7 +16,8 @@ from include.data.snapshots.target_encoding import TARGET
 from include.errors import AirworthyError, DataError, ServiceUnavailable
 from include.modeling.evaluation.estimator_errors import estimator_errors
 from include.modeling.evaluation.metrics import absent_classes, compute_metrics, explain_undefined, predict
-from include.modeling.training.estimator import fit_estimator
+from include.modeling.training.early_stopping import shorten
+from include.modeling.training.estimator import final_estimator, fit_estimator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -84,6 +85,18 @@ class TrialJob:
 
 
 @dataclass(frozen=True, slots=True)
+class TrialPart:
+    """
+    What of a trial is measured: numbers of folds, and the share of the rounds that each fit takes.
+
+    Of an estimator without a number of rounds, there are no scores for a share of them.
+    """
+
+    folds: tuple[int, ...]
+    rounds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class TrialResult:
     """Metric of each fold (n_folds) and seconds of a trial; `problem` says why it failed, if it did."""
 
@@ -146,9 +159,9 @@ def random_folds(n_folds: int) -> tuple[Fold, ...]:
     )
 
 
-def run_trial(job: TrialJob, parameters: Parameters, folds: tuple[int, ...] | None = None) -> TrialResult:
+def run_trial(job: TrialJob, parameters: Parameters, part: TrialPart | None = None) -> TrialResult:
     """
-    Fit and measure the estimator with `parameters` on every fold, or on those with the numbers `folds`.
+    Fit and measure the estimator with `parameters` on every fold, or as far as `part` says.
 
     Early stopping, where it is declared, uses the validation days of the fold, in all trials alike.
 
@@ -166,8 +179,12 @@ def run_trial(job: TrialJob, parameters: Parameters, folds: tuple[int, ...] | No
     action = f"{job.use_case.name}: a trial with {dict(parameters)}"
     try:
         with estimator_errors(action, remedy="Check build_model() and `tuning.parameters`."):
-            chosen = job.folds if folds is None else [job.folds[number] for number in folds]
-            scores = [_score_fold(job, fold, parameters) for fold in chosen]
+            folds = job.folds if part is None else [job.folds[number] for number in part.folds]
+            scores = []
+            for fold in folds:
+                estimator = job.build(**parameters)
+                if part is None or part.rounds is None or shorten(final_estimator(estimator), part.rounds):
+                    scores.append(_score_fold(job, fold, estimator))
     except ServiceUnavailable:
         raise
     except AirworthyError as error:
@@ -175,7 +192,7 @@ def run_trial(job: TrialJob, parameters: Parameters, folds: tuple[int, ...] | No
     return TrialResult(tuple(scores), time.perf_counter() - start)
 
 
-def _score_fold(job: TrialJob, fold: Fold, parameters: Parameters) -> float:
+def _score_fold(job: TrialJob, fold: Fold, estimator: Any) -> float:
     train = job.rows[job.rows[job.unit].isin(fold.train)]
     validation = job.rows[job.rows[job.unit].isin(fold.validation)]
     absent = absent_classes(job.use_case, train[TARGET])
@@ -184,7 +201,7 @@ def _score_fold(job: TrialJob, fold: Fold, parameters: Parameters) -> float:
             f"{job.use_case.name}: none of the {len(train)} rows that {fold.describe()} is fitted on is "
             f"{', '.join(absent)}. Publish more days, or declare fewer folds in `tuning`."
         )
-    fitted = fit_estimator(job.use_case, job.build(**parameters), train, validation)
+    fitted = fit_estimator(job.use_case, estimator, train, validation)
     features = validation[list(job.use_case.features)]
     predictions = predict(fitted.estimator, job.use_case.task, features)
     metrics = compute_metrics(job.use_case, predictions, validation[TARGET], only={job.metric})

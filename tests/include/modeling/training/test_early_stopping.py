@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression, SGDClassifier, SGDRegressor
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neural_network import MLPClassifier, MLPRegressor
@@ -17,6 +18,7 @@ from include.modeling.training.early_stopping import (
     fit_until_stopped,
     limit_rounds,
     rounds_of,
+    shorten,
 )
 
 
@@ -163,3 +165,25 @@ def test_rounds_of_an_unfitted_estimator_are_limited():
 def test_learner_without_rounds_is_refused(learner):
     with pytest.raises(DeclarationError, match=f"{type(learner).__name__} cannot stop on validation days"):
         fit_until_stopped(learner, stopping_rows(), patience=3)
+
+
+@pytest.mark.parametrize(
+    ("learner", "name", "rounds"),
+    [
+        (HistGradientBoostingRegressor(max_iter=50), "max_iter", 10),
+        (RandomForestClassifier(n_estimators=3), "n_estimators", 1),
+        (MLPRegressor(max_iter=200), "max_iter", 40),
+    ],
+)
+def test_learner_takes_a_share_of_its_rounds(learner, name, rounds):
+    assert shorten(learner, 0.2)
+    assert learner.get_params()[name] == rounds
+
+
+@pytest.mark.parametrize(
+    "learner", [LogisticRegression(max_iter=500), GaussianNB(), RandomForestClassifier(n_estimators=1)]
+)
+def test_learner_without_a_number_of_rounds_is_left_alone(learner):
+    before = learner.get_params()
+    assert not shorten(learner, 0.2)
+    assert learner.get_params() == before

@@ -7,10 +7,13 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OrdinalEncoder
 
 from include.declarations import Integer, Training, Tuning
 from include.errors import DataError, ServiceUnavailable
-from include.modeling.tuning.trial import TrialJob, random_folds, run_trial, split_folds
+from include.modeling.tuning.trial import TrialJob, TrialPart, random_folds, run_trial, split_folds
 from tests.include.modeling.tuning.tunable import USE_CASE, build_model
 
 PARAMETERS = {"depth": Integer(low=1, high=9)}
@@ -148,3 +151,16 @@ def test_a_job_is_pickled_with_the_code_of_its_use_case(job, monkeypatch):
         run_trial(cloudpickle.loads(content), {"strength": 0.3}).scores
         == run_trial(job, {"strength": 0.3}).scores
     )
+
+
+def boosting(rounds=20):
+    learner = HistGradientBoostingClassifier(max_iter=rounds, max_leaf_nodes=4, random_state=0)
+    return make_pipeline(OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1), learner)
+
+
+def test_part_of_a_trial_takes_a_share_of_the_rounds(job):
+    boosted = TrialJob(USE_CASE, "log_loss", boosting, job.rows, job.folds)
+    short = run_trial(boosted, {}, TrialPart((0,), 0.2))
+    assert short.scores == run_trial(boosted, {"rounds": 4}, TrialPart((0,))).scores
+    # A linear model has no rounds.
+    assert run_trial(job, {}, TrialPart((0,), 0.2)).scores == ()
