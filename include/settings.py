@@ -39,8 +39,6 @@ class Settings(BaseSettings):
     """The controller's metrics and list of models, which callers reach through the gateway."""
     features_port: int = Field(8092, ge=1024, le=65535)
     """Feast's feature server, which the model servers call."""
-    model_server_ports: tuple[int, int] = (9000, 9099)
-    """First and last port of the model servers, as `[9000, 9099]`."""
     require_tokens: bool = Field(default_factory=lambda data: data.get("env") != "dev")
     """Whether callers of the gateway need a token; by default in `uat` and `prod`."""
     gateway_certificate: Path | None = None

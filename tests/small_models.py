@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -104,13 +102,11 @@ class ModelMaker:
 def home_at(folder: Path, **variables: str) -> Iterator[Path]:
     """Use `folder` as the AIRWORTHY_HOME of this process, with its own keys and ports."""
     ports = free_ports(3)
-    low = 20_000 + (os.getpid() * 37 + int(time.monotonic() * 10)) % 20_000
     variables |= {
         "AIRWORTHY_HOME": str(folder),
         "AIRWORTHY_GATEWAY_PORT": str(ports[0]),
         "AIRWORTHY_CONTROLLER_PORT": str(ports[1]),
         "AIRWORTHY_MLFLOW_URI": f"http://127.0.0.1:{ports[2]}",
-        "AIRWORTHY_MODEL_SERVER_PORTS": json.dumps([low, low + 50]),
     }
     with pytest.MonkeyPatch.context() as patch:
         for name, value in variables.items():

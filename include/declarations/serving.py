@@ -33,6 +33,9 @@ class Serving(Declaration):
     training, and `other_predictions` what follows if the golden rows are predicted differently.
 
     `fallback` is what callers get while the model is switched off.
+
+    `replicas` model servers run for each version that is served, and the gateway spreads the requests over
+    them: each is a process with its own copy of the model.
     """
 
     runtime: Literal["python", "onnx"] = "python"
@@ -44,3 +47,4 @@ class Serving(Declaration):
     other_predictions: Literal["refuse", "warn"] = "refuse"
     compiled: bool = True
     fallback: Fallback = Fallback()
+    replicas: int = Field(default=1, ge=1)

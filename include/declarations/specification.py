@@ -33,6 +33,7 @@ Frozen = TypeVar("Frozen", bound=BaseModel)
 
 # How a model is released and watched, and where its tasks run, is decided today, for every version.
 OPERATIONAL_FIELDS = ("rollout", "drift", "retrain", "slo", "resources")
+OPERATIONAL_SERVING_FIELDS = ("replicas",)
 # A change of these makes no other model.
 DESCRIPTIVE_FIELDS = ("owner", "description", "tags")
 # Checks of the rows that a view publishes: what was published has passed them.
@@ -54,7 +55,8 @@ class Specification(BaseModel):
     version
         Version of this format.
     use_case
-        The declaration; the fields of `OPERATIONAL_FIELDS` have their defaults, see `governed_by`.
+        The declaration; the fields of `OPERATIONAL_FIELDS`, and those of its `serving` in
+        `OPERATIONAL_SERVING_FIELDS`, have their defaults, see `governed_by`.
     selection
         Features and auxiliary columns with their origins and types, and the rows that they are joined to.
     columns
@@ -98,7 +100,7 @@ class Specification(BaseModel):
         if label_rows is None:
             label_rows = as_dataset(views[use_case.label.dataset], views, datasets)
         return cls(
-            use_case=_with_defaults(use_case, OPERATIONAL_FIELDS),
+            use_case=_without_policies(use_case),
             selection=replace(selection, views=frozen_views),
             columns=tuple(selection.origins),
             entity=views[use_case.feature_view].keys,
@@ -181,6 +183,8 @@ class Specification(BaseModel):
     def governed_by(self, declared: UseCase) -> UseCase:
         """Return the use case with the release and monitoring policies that are declared today."""
         policies = {name: getattr(declared, name) for name in OPERATIONAL_FIELDS}
+        serving = {name: getattr(declared.serving, name) for name in OPERATIONAL_SERVING_FIELDS}
+        policies["serving"] = self.use_case.serving.model_copy(update=serving)
         return self.use_case.model_copy(update=policies)
 
     def with_missing(self, names: set[str]) -> Specification:
@@ -206,6 +210,11 @@ class Specification(BaseModel):
         if own.label.description != others.label.description:
             return f"the label was {others.label.description}, and is {own.label.description} now"
         return ""
+
+
+def _without_policies(use_case: UseCase) -> UseCase:
+    serving = _with_defaults(use_case.serving, OPERATIONAL_SERVING_FIELDS)
+    return _with_defaults(use_case, OPERATIONAL_FIELDS).model_copy(update={"serving": serving})
 
 
 def _with_defaults(declared: Frozen, names: tuple[str, ...]) -> Frozen:

@@ -96,11 +96,15 @@ def make_pipe(path: Path) -> None:
         os.mkfifo(path, 0o600)
 
 
-def access_lines_file(use_case: str, version: int) -> Path:
+def access_lines_file(use_case: str, version: int, replica: int) -> Path:
     """Return the access log of a model server."""
-    return settings().root / "logs" / "model_servers" / f"{use_case}.{version}.access.jsonl"
+    return _model_server_log(f"{use_case}.{version}.{replica}.access.jsonl")
 
 
-def log_file(use_case: str, version: int) -> Path:
+def log_file(use_case: str, version: int, replica: int) -> Path:
     """Return the log file of a model server."""
-    return settings().root / "logs" / "model_servers" / f"{use_case}.{version}.log"
+    return _model_server_log(f"{use_case}.{version}.{replica}.log")
+
+
+def _model_server_log(name: str) -> Path:
+    return settings().root / "logs" / "model_servers" / name

@@ -14,12 +14,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ShadowTarget:
-    """`champion` sends the fraction `share` of its requests to `challenger` at `address`."""
+    """
+    `champion` sends the fraction `share` of its requests to `challenger`.
+
+    `addresses` are those of the challenger's replicas; each replica of the champion uses one of them.
+    """
 
     champion: int
     challenger: int
-    address: str
+    addresses: tuple[str, ...]
     share: float
+
+    def address_for(self, replica: int) -> str:
+        """Return where the champion's replica of this number sends its copies."""
+        return self.addresses[(replica - 1) % len(self.addresses)]
 
 
 def write_target(file: Path, target: ShadowTarget | None) -> None:

@@ -70,8 +70,7 @@ class Rig:
     def settings(self) -> Settings:
         """Settings with free ports and a home below the temporary folder."""
         ports: dict[str, Any] = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
-        low = free_ports(1)[0]
-        return Settings(home=self.folder / "home", model_server_ports=(low, low + 50), **ports)
+        return Settings(home=self.folder / "home", **ports)
 
     @cached_property
     def stack(self) -> Settings:

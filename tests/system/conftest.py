@@ -28,8 +28,7 @@ Command = Callable[..., subprocess.CompletedProcess[str]]
 @pytest.fixture(scope="session")
 def stack_settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     ports = dict(zip(NAMES, free_ports(len(NAMES)), strict=True))
-    low = free_ports(1)[0]
-    return Settings(home=tmp_path_factory.mktemp("stack"), model_server_ports=(low, low + 50), **ports)
+    return Settings(home=tmp_path_factory.mktemp("stack"), **ports)
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -88,15 +89,21 @@ def check_rollouts(model: ModelReading) -> list[str]:
 
 
 def check_servers(model: ModelReading) -> list[str]:
-    """Find model servers that are not in use, and versions in use without a model server."""
+    """Find model servers that are not in use, and versions in use with another number than declared."""
     if model.servers is None or model.age < SETTLING:
         return []
     expected = set() if model.state.retired else named_versions(model.state)
     running = set(model.servers)
     problems = [f"a server of version {version} runs and is not in use" for version in running - expected]
     problems += [f"no server of version {version} runs" for version in expected - running]
-    if len(running) < len(model.servers):
-        problems.append(f"a version has several servers: {model.servers}")
+    use_case = catalog().use_cases.get(model.state.use_case)
+    replicas = use_case.serving.replicas if use_case else 1
+    counts = Counter(version for version in model.servers if version in expected)
+    problems += [
+        f"version {version} has {count} servers, and {replicas} should run"
+        for version, count in counts.items()
+        if count != replicas
+    ]
     return sorted(problems)
 
 

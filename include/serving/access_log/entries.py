@@ -12,6 +12,8 @@ from include.pseudonyms import pseudonym
 from include.serving.gateway.log_format import NO_SERVER, UNSET
 
 _BACKEND = re.compile(r"(?P<use_case>[a-z][a-z0-9_]*)\.v(?P<version>\d+)(\.over\.v(?P<champion>\d+))?")
+# Servers are named by their role and replica.
+CHALLENGER = "challenger"
 TIMERS = ("queue_ms", "connect_ms", "response_ms", "total_ms")
 
 
@@ -100,10 +102,11 @@ def _attempts(backend: str, server: str, retries: str) -> dict[str, Any]:
         return row
     assigned = int(match["version"])
     champion = int(match["champion"] or assigned)
-    last = assigned if server == "challenger" else champion
+    by_challenger = server.startswith(CHALLENGER)
+    last = assigned if by_challenger else champion
     if not redispatched:
         first = last
-    elif server == "challenger" and n_retries == 1:
+    elif by_challenger and n_retries == 1:
         first = champion
     else:
         first = assigned

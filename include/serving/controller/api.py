@@ -98,7 +98,7 @@ def _read_gateway_metrics() -> str:
 
 
 class _MergedMetrics:
-    """A collector of the metrics of several model servers, with labels for use case and version."""
+    """A collector of the metrics of several model servers, with labels for use case, version and replica."""
 
     def __init__(self, texts: Iterable[tuple[Server, str]], gateway: str) -> None:
         self._texts = list(texts)
@@ -109,7 +109,11 @@ class _MergedMetrics:
         up = Metric("airworthy_model_server_up", "Whether the model server answered the scrape", "gauge")
         families: dict[str, Metric] = {up.name: up}
         for server, text in self._texts:
-            labels: dict[str, Any] = {"use_case": server.use_case, "version": str(server.version)}
+            labels: dict[str, Any] = {
+                "use_case": server.use_case,
+                "version": str(server.version),
+                "replica": str(server.replica),
+            }
             up.add_sample(up.name, labels, float(bool(text)))
             for family in text_string_to_metric_families(text):
                 _merge(families, family, labels)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
+from include.catalog import refresh_catalog
 from include.database.tables import connect
 from include.errors import ServiceUnavailable
 from include.serving import paths
@@ -43,6 +44,7 @@ class Controller:
         self._fleet = fleet
         self._gateway = gateway
         self._adopted = False
+        self._replicas: dict[str, int] = {}
         self._logged_problem = ""
 
     def run(self, stopping: threading.Event) -> None:
@@ -66,7 +68,7 @@ class Controller:
             self._fleet.adopt(self._gateway.servers())
             self._adopted = True
         current_routes = self._gateway.routes()
-        self._fleet.set_desired(_needed_versions(states, current_routes))
+        self._fleet.set_desired(self._desired_replicas(states, current_routes))
         self._fleet.step()
         fallback_problems = {state.use_case: prepare_fallback(state) for state in states}
         problem = self._update_gateway(states, current_routes)
@@ -74,6 +76,14 @@ class Controller:
         for state in states:
             write_target(paths.shadow_file(state.use_case), self._shadow_target(state))
         self._report(states, problem, fallback_problems)
+
+    def _desired_replicas(
+        self, states: list[ReleaseState], routes: dict[str, Route]
+    ) -> dict[tuple[str, int], int]:
+        """Return how many servers each version needs; while a declaration is invalid, its last number."""
+        self._replicas |= declared_replicas()
+        needed = _needed_versions(states, routes)
+        return {(use_case, version): self._replicas.get(use_case, 1) for use_case, version in needed}
 
     def _update_gateway(self, states: list[ReleaseState], current_routes: dict[str, Route]) -> str:
         """Set HAProxy's servers and routes; return its first problem, or an empty string."""
@@ -106,10 +116,11 @@ class Controller:
         """Return the target of the champion's copies; None without shadowing or a ready challenger."""
         if state.champion is None or state.challenger is None or state.shadow_share <= 0:
             return None
-        instance = self._fleet.get(state.use_case, state.challenger)
-        if instance is None or instance.server is None:
+        replicas = self._fleet.replicas(state.use_case, state.challenger)
+        addresses = tuple(instance.server.address for instance in replicas if instance.server)
+        if not addresses:
             return None
-        return ShadowTarget(state.champion, state.challenger, instance.server.address, state.shadow_share)
+        return ShadowTarget(state.champion, state.challenger, addresses, state.shadow_share)
 
     def _report(self, states: list[ReleaseState], problem: str, fallback_problems: dict[str, str]) -> None:
         """Report the live state of each use case and replace the status."""
@@ -118,7 +129,7 @@ class Controller:
         for state in states:
             route = routes.get(state.use_case, Route())
             own_problem = problem or fallback_problems[state.use_case]
-            ready, detail = describe_use_case(state, route, self._fleet.get, own_problem)
+            ready, detail = describe_use_case(state, route, self._fleet.replicas, own_problem)
             self._store.report(state.use_case, LiveState(state.generation, ready, detail))
             if state.retired:
                 continue
@@ -138,6 +149,11 @@ class Controller:
         retired = tuple(state.use_case for state in states if state.retired)
         ready_servers = tuple(self._fleet.ready())
         self.status = ControllerStatus(models, ready_servers, retired, problems, ready=not problem)
+
+
+def declared_replicas() -> dict[str, int]:
+    """Return the declared number of model servers of each use case."""
+    return {name: use_case.serving.replicas for name, use_case in refresh_catalog().use_cases.items()}
 
 
 def _needed_versions(states: list[ReleaseState], routes: dict[str, Route]) -> set[tuple[str, int]]:

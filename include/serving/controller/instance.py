@@ -1,27 +1,27 @@
-"""The life of one version's model server: downloaded, verified, started, ready, restarted after failures."""
+"""The life of one model server: downloaded, verified, started, ready, restarted after failures."""
 
 from __future__ import annotations
 
 import http.client
 import json
-import shutil
 import time
 from typing import TYPE_CHECKING
 
-from include.certificates import certificate
-from include.errors import AirworthyError, CertificateInvalid
-from include.inference.download import download_version
+from include.errors import AirworthyError
 from include.processes import end_processes
-from include.serving import paths
 from include.serving.controller import processes
 from include.serving.gateway.config import Server
-from include.settings import settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Executor, Future
 
     import psutil
+
+    # Use case, version and replica.
+    InstanceKey = tuple[str, int, int]
+    # Begins the preparation of a use case's version.
+    Prepare = Callable[[str, int], Future[bool]]
 
 # A server that is not ready after this time is replaced.
 START_TIMEOUT_S = 60.0
@@ -36,30 +36,34 @@ MAX_PAUSE_S = 30.0
 
 class Instance:
     """
-    The model server of one version; `step` takes its next action and never blocks.
+    One model server of a version; `step` takes its next action and never blocks.
 
     `server` is None until the server was ready once. Afterwards it stays the same while a process that
     ended is replaced on the same port, so that routes to it stay valid.
 
     Parameters
     ----------
-    use_case, version
-        Name and version of the model.
+    key
+        Use case, version, and number of this server among the replicas of the version.
     pool
-        Runs downloads and probes.
+        Runs probes.
+    prepare
+        Begins to download and verify a version.
     server
         Address that HAProxy knows already, if an earlier controller assigned one.
     """
 
-    def __init__(self, use_case: str, version: int, pool: Executor, server: Server | None = None) -> None:
-        self.use_case = use_case
-        self.version = version
+    def __init__(
+        self, key: InstanceKey, pool: Executor, prepare: Prepare, server: Server | None = None
+    ) -> None:
+        self.use_case, self.version, self.replica = key
         self.ready = False
         self.reason = "it is being downloaded"
         self.server = server
         self.process: psutil.Process | None = None
         self.undesired_since: float | None = None
         self._pool = pool
+        self._prepare = prepare
         self._address = server
         self._prepared = False
         self._task: Future[bool] | None = None
@@ -71,7 +75,7 @@ class Instance:
 
     @property
     def port(self) -> int | None:
-        """The port that is reserved for the version."""
+        """The port that is reserved for the server."""
         return self._address.port if self._address else None
 
     def adopt(self, server: Server, process: psutil.Process) -> None:
@@ -99,12 +103,12 @@ class Instance:
     def _start(self, choose_port: Callable[[], int]) -> None:
         """Prepare the version or, if it is prepared, start its process."""
         if not self._prepared:
-            self._task = self._pool.submit(prepare_version, self.use_case, self.version)
+            self._task = self._prepare(self.use_case, self.version)
             return
         try:
-            # After repeated failures the port may be the problem.
-            if self._address is None or self._failures > 1:
-                self._address = Server(self.use_case, self.version, choose_port())
+            # While no server used the port, another program may have taken it.
+            if self._address is None or self._failures > 1 or not processes.can_bind(self._address.port):
+                self._address = Server(self.use_case, self.version, choose_port(), self.replica)
             self.process = processes.start_server(self._address)
         except (AirworthyError, OSError) as error:
             self._on_failure(str(error))
@@ -169,24 +173,6 @@ class Instance:
         pause = min(2.0 ** (self._failures - 1), MAX_PAUSE_S) if self._failures else 0.0
         self._failures += 1
         self._next_action_at = time.monotonic() + pause
-
-
-def prepare_version(use_case: str, version: int) -> bool:
-    """
-    Download the files of a version and verify its certificate; return True.
-
-    Raises
-    ------
-    CertificateInvalid
-        If the certificate is not valid. The files are deleted, so that the next attempt downloads them.
-    """
-    folder = download_version(settings().mlflow_uri, use_case, version, paths.model_folder(use_case, version))
-    try:
-        certificate.verify_certificate(folder, settings().trusted_keys, use_case=use_case)
-    except CertificateInvalid:
-        shutil.rmtree(folder)
-        raise
-    return True
 
 
 def is_ready(server: Server) -> bool:

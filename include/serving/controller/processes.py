@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING
 
 import psutil
 
-from include.errors import ServiceUnavailable
 from include.serving import paths
 from include.serving.gateway.config import Server
-from include.settings import settings
+from include.settings import LOOPBACK, settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
 MODULE = "include.serving.model_server"
 # A model that uses all cores for one request would slow down all other model servers.
@@ -28,11 +27,12 @@ VARIABLES = {
 
 def start_server(server: Server) -> psutil.Process:
     """Start a model server in a session of its own, so that it survives a killed controller."""
-    log = paths.log_file(server.use_case, server.version)
+    log = paths.log_file(*server.key)
     log.parent.mkdir(parents=True, exist_ok=True)
     command = [
         sys.executable, "-m", MODULE, "--use-case", server.use_case, "--version", str(server.version),
         "--folder", str(paths.model_folder(server.use_case, server.version)), "--port", str(server.port),
+        "--replica", str(server.replica),
     ]  # fmt: skip
     if log.exists():
         log.replace(log.with_suffix(".previous.log"))
@@ -59,7 +59,9 @@ def find_servers() -> Iterator[tuple[Server, psutil.Process]]:
             continue
         options = dict(pairwise(command))
         if options.get("--folder", "").startswith(models):
-            yield Server(options["--use-case"], int(options["--version"]), int(options["--port"])), process
+            version = int(options["--version"])
+            replica = int(options.get("--replica", 1))
+            yield Server(options["--use-case"], version, int(options["--port"]), replica), process
 
 
 def has_ended(process: psutil.Process) -> bool:
@@ -73,34 +75,27 @@ def has_ended(process: psutil.Process) -> bool:
 
 def last_log_line(server: Server) -> str:
     """Return the last line of a model server's log."""
-    log = paths.log_file(server.use_case, server.version)
+    log = paths.log_file(*server.key)
     lines = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
     return lines[-1] if lines else "its log is empty"
 
 
-def free_port(taken: set[int]) -> int:
-    """
-    Return a port of the configured range that is neither in `taken` nor in use.
-
-    Raises
-    ------
-    ServiceUnavailable
-        If there is none.
-    """
-    first, last = settings().model_server_ports
-    for port in range(first, last + 1):
-        if port not in taken and _can_bind(port):
+def free_port(taken: Collection[int]) -> int:
+    """Return a port that the kernel chooses and that is not in `taken`; OSError if there is none."""
+    while True:
+        with socket.socket() as probe:
+            probe.bind((LOOPBACK, 0))
+            port: int = probe.getsockname()[1]
+        if port not in taken:
             return port
-    raise ServiceUnavailable(
-        f"All ports from {first} to {last} are in use: widen AIRWORTHY_MODEL_SERVER_PORTS."
-    )
 
 
-def _can_bind(port: int) -> bool:
+def can_bind(port: int) -> bool:
+    """Return whether a server can listen on a port now."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("127.0.0.1", port))
+            probe.bind((LOOPBACK, port))
         except OSError:
             return False
     return True

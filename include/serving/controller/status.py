@@ -9,7 +9,7 @@ from include.serving.gateway.config import UNAVAILABLE, Route, Server
 from include.settings import settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from include.release.rollout import ReleaseState
     from include.serving.controller.instance import Instance
@@ -64,7 +64,7 @@ def _fallback_route(fallback: Mapping[str, Any]) -> Route:
 
 
 def describe_use_case(
-    state: ReleaseState, route: Route, get: Callable[[str, int], Instance | None], problem: str
+    state: ReleaseState, route: Route, replicas: Callable[[str, int], Sequence[Instance]], problem: str
 ) -> tuple[bool, dict[str, Any]]:
     """
     Return whether `state` is live, and the details for `live_state`.
@@ -75,8 +75,8 @@ def describe_use_case(
         Desired state of the use case.
     route
         Its route in the gateway.
-    get
-        Returns the instance of a use case and version.
+    replicas
+        Returns the instances of a use case and version.
     problem
         Problem of the gateway or of the fallback, or an empty string.
     """
@@ -90,7 +90,7 @@ def describe_use_case(
     ):
         if version is None or str(version) in servers:
             continue
-        servers[str(version)] = _describe_server(role, get(state.use_case, version))
+        servers[str(version)] = _describe_servers(role, replicas(state.use_case, version))
         reason = servers[str(version)]["reason"]
         # A champion that does not answer callers may be away.
         if reason and (role != "champion" or not desired.fallback):
@@ -100,8 +100,33 @@ def describe_use_case(
     return not reasons, {"servers": servers, "reason": "; ".join(reasons), "route": asdict(route)}
 
 
-def _describe_server(role: str, instance: Instance | None) -> dict[str, Any]:
-    reason = instance.reason if instance else "it is not started yet"
-    server = instance.server if instance else None
-    address = f"{settings().model_server_host}:{server.port}" if server else None
-    return {"role": role, "address": address, "ready": not reason, "reason": reason}
+def _describe_servers(role: str, replicas: Sequence[Instance]) -> dict[str, Any]:
+    """Return the details of a version: of all its servers, and of the first that answers alone."""
+    details = [
+        {
+            "replica": instance.replica,
+            "address": _address_of(instance),
+            "ready": not instance.reason,
+            "reason": instance.reason,
+        }
+        for instance in replicas
+    ]
+    reasons = [_reason_of(instance, len(replicas)) for instance in replicas if instance.reason]
+    if not replicas:
+        reasons = ["it is not started yet"]
+    in_use = next((detail for detail in details if detail["ready"]), details[0] if details else {})
+    return {
+        "role": role,
+        "address": in_use.get("address"),
+        "ready": not reasons,
+        "reason": "; ".join(reasons),
+        "replicas": details,
+    }
+
+
+def _address_of(instance: Instance) -> str | None:
+    return f"{settings().model_server_host}:{instance.server.port}" if instance.server else None
+
+
+def _reason_of(instance: Instance, n_replicas: int) -> str:
+    return instance.reason if n_replicas == 1 else f"replica {instance.replica}: {instance.reason}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import astuple, dataclass
-from itertools import permutations
+from itertools import groupby, permutations
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
@@ -37,11 +37,17 @@ SERVERS_COMMENT = "# servers: "
 
 @dataclass(frozen=True, slots=True, order=True)
 class Server:
-    """A model server that can be routed to."""
+    """A model server that can be routed to: one of the replicas of a version, which are counted from 1."""
 
     use_case: str
     version: int
     port: int
+    replica: int = 1
+
+    @property
+    def key(self) -> tuple[str, int, int]:
+        """What tells it from all others: use case, version and replica."""
+        return self.use_case, self.version, self.replica
 
     @property
     def address(self) -> str:
@@ -111,15 +117,16 @@ def render_config(
     deadlines
         Time in seconds for a response of each use case; that of the default service level for others.
     """
-    in_order = sorted(servers)
-    pairs = [pair for pair in permutations(in_order, 2) if pair[0].use_case == pair[1].use_case]
+    in_order = sorted(servers, key=lambda server: server.key)
+    versions = [list(replicas) for _, replicas in groupby(in_order, lambda server: server.key[:2])]
+    pairs = [pair for pair in permutations(versions, 2) if pair[0][0].use_case == pair[1][0].use_case]
     gateway_port, controller_port = ports
     deadlines_ms = {server.use_case: round(1000 * DEFAULT_DEADLINE_S) for server in servers}
     deadlines_ms |= {name: round(1000 * seconds) for name, seconds in (deadlines or {}).items()}
     values = {
         "deadlines_ms": deadlines_ms,
         "restart_ms": round(1000 * RESTART_S),
-        "servers": in_order,
+        "versions": versions,
         "pairs": pairs,
         "server_list": json.dumps([astuple(server) for server in in_order]),
         "map_file": MAP,

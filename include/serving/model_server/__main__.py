@@ -16,11 +16,14 @@ def main() -> int:
     )
     parser.add_argument("--use-case", required=True)
     parser.add_argument("--version", type=int, required=True)
+    parser.add_argument("--replica", type=int, default=1)
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--port", type=int, required=True)
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    return serve_version(arguments.use_case, arguments.version, arguments.folder, arguments.port)
+    return serve_version(
+        arguments.use_case, arguments.version, arguments.folder, arguments.port, replica=arguments.replica
+    )
 
 
 if __name__ == "__main__":

@@ -89,6 +89,7 @@ class ModelServer:
         features: OnlineFeatures | None = None,
         *,
         slo: Slo = DEFAULT_SLO,
+        replica: int = 1,
     ) -> None:
         self.use_case = use_case
         self.version = version
@@ -98,11 +99,12 @@ class ModelServer:
         self.shadow = Shadow(
             paths.shadow_file(use_case),
             version,
+            replica=replica,
             dropped=metrics.SHADOW_DROPPED.inc,
             failed=self._log_failed_copy,
         )
         logged = logged_values_of(features.selection if features else None)
-        lines = AccessLines(paths.access_lines_file(use_case, version))
+        lines = AccessLines(paths.access_lines_file(use_case, version, replica))
         self.log = InferenceLog(settings().database_url, paths.spool_folder(), logged, lines)
         hidden = (logged.pseudonyms | logged.dropped) & set(model.features)
         self.explanations = Explanations(use_case, version, self._parse_rows, hidden=hidden)
@@ -304,9 +306,11 @@ def served_specification(
         return None
 
 
-def serve_version(use_case: str, version: int, folder: Path, port: int) -> int:
+def serve_version(use_case: str, version: int, folder: Path, port: int, *, replica: int = 1) -> int:
     """
     Load a version from `folder` and serve it on `port` until SIGTERM; return the exit code.
+
+    `replica` tells it from other processes of this version; each has log files of its own.
 
     If the version cannot be loaded, write the error as JSON to stderr and return `CANNOT_SERVE`.
     """
@@ -327,7 +331,7 @@ def serve_version(use_case: str, version: int, folder: Path, port: int) -> int:
         _log.warning("%s version %d: %s.", use_case, version, warning)
     warm_up(model)
     slo = specification.use_case.slo if specification else DEFAULT_SLO
-    app = ModelServer(use_case, version, model, features, slo=slo).app()
+    app = ModelServer(use_case, version, model, features, slo=slo, replica=replica).app()
     # Workers on other machines call the server directly to test a version.
     all_interfaces = "0.0.0.0"  # noqa: S104
     host = LOOPBACK if settings().model_server_host == LOOPBACK else all_interfaces

@@ -46,11 +46,13 @@ class Shadow:
         file: Path,
         version: int,
         *,
+        replica: int = 1,
         dropped: Callable[[], None] = lambda: None,
         failed: Callable[[MirroredRequest, int], None] = lambda *_: None,
     ) -> None:
         self._file = file
         self._version = version
+        self._replica = replica
         self._dropped = dropped
         self._failed = failed
         self._target: ShadowTarget | None = None
@@ -92,8 +94,9 @@ class Shadow:
             target = self._target
             if target is None:
                 continue
-            if connection is None or f"{connection.host}:{connection.port}" != target.address:
-                connection = http.client.HTTPConnection(target.address, timeout=COPY_TIMEOUT_S)
+            address = target.address_for(self._replica)
+            if connection is None or f"{connection.host}:{connection.port}" != address:
+                connection = http.client.HTTPConnection(address, timeout=COPY_TIMEOUT_S)
             try:
                 _send(connection, copy)
             except (OSError, http.client.HTTPException) as error:

@@ -73,12 +73,10 @@ def environment_of(kind: Kind, settings: Settings, credentials: Credentials) -> 
 
 def shared(settings: Settings) -> dict[str, str]:
     """Return the settings as variables, without secrets, so that every process has the same settings."""
-    low, high = settings.model_server_ports
     ports = {name: str(port) for name, port in settings.ports.items()}
     variables = ports | {
         "AIRWORTHY_HOME": str(settings.root),
         "AIRWORTHY_ENV": settings.env,
-        "AIRWORTHY_MODEL_SERVER_PORTS": f"[{low}, {high}]",
         "AIRWORTHY_MLFLOW_URI": settings.mlflow_uri,
         "AIRWORTHY_LAKE_URI": settings.lake_uri,
         "AIRWORTHY_LANDING_URI": settings.landing_uri,

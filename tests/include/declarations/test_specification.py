@@ -95,6 +95,13 @@ def test_policies_of_release_and_monitoring_are_todays():
     assert governed.features == FLIGHT_DELAY.features
 
 
+def test_replicas_are_no_part_of_a_specification():
+    serving = FLIGHT_DELAY.serving.model_copy(update={"replicas": 4})
+    assert specified(serving=serving).digest == specified().digest
+    governed = specified().governed_by(FLIGHT_DELAY.model_copy(update={"serving": serving}))
+    assert governed.serving.replicas == 4
+
+
 def test_differences_name_the_changed_fields():
     assert specified().differences(specified()) == {}
     changed = specified().differences(specified(features=FLIGHT_DELAY.features[1:]))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import math
 import os
 import signal
@@ -17,6 +18,7 @@ import pytest
 from sqlalchemy import delete, text, update
 from sqlalchemy.dialects.postgresql import insert
 
+from include.atomic_files import write_atomically
 from include.database import tables
 from include.processes import end_processes
 from include.serving.controller import processes
@@ -33,6 +35,15 @@ if TYPE_CHECKING:
 
 REPOSITORY = Path(__file__).parents[3]
 N_CALLERS = 4
+# The controller, with the numbers of replicas that a file in the home declares.
+CONTROLLER = """
+import json
+from include.serving.controller import controller
+from include.settings import settings
+file = settings().root / "replicas.json"
+controller.declared_replicas = lambda: json.loads(file.read_text()) if file.exists() else {}
+controller.main()
+"""
 # Without new records for this time, no record of an earlier test is on its way to the log.
 QUIET_S = 0.3
 
@@ -119,17 +130,17 @@ class Plane:
         if self.controller is not None and self.controller.poll() is None:
             return
         with (self.home / "controller.log").open("a") as log:
-            self.controller = self._start("include.serving.controller", log)
+            self.controller = self._start("-c", CONTROLLER, log=log)
 
     def start_collector(self) -> None:
         """Start the collector of the access log, unless it runs."""
         if self.collector is not None and self.collector.poll() is None:
             return
         with (self.home / "collector.log").open("a") as log:
-            self.collector = self._start("include.serving.access_log", log)
+            self.collector = self._start("-m", "include.serving.access_log", log=log)
 
-    def _start(self, module: str, log: IO[str]) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", module]
+    def _start(self, *arguments: str, log: IO[str]) -> subprocess.Popen[bytes]:
+        command = [sys.executable, *arguments]
         return subprocess.Popen(command, env=self.environment, cwd=REPOSITORY, stdout=log, stderr=log)
 
     def desire(self, use_case: str, **columns: Any) -> None:
@@ -174,6 +185,14 @@ class Plane:
 
     def traffic(self, use_case: str = "delay") -> Traffic:
         return Traffic(f"{self.uri}/models/{use_case}/invocations")
+
+    def declare_replicas(self, number: int, use_case: str = "delay") -> None:
+        write_atomically(self.home / "replicas.json", json.dumps({use_case: number}))
+
+    def servers(self, version: int) -> dict[int, psutil.Process]:
+        """Return the processes of a version by replica."""
+        running = processes.find_servers()
+        return {server.replica: process for server, process in running if server.version == version}
 
     def server(self, version: int) -> psutil.Process:
         return next(process for server, process in processes.find_servers() if server.version == version)

@@ -193,7 +193,8 @@ def test_an_answer_is_explained_by_the_version_that_gave_it(served, wait_for) ->
 
 def test_metrics_name_use_case_and_version(served) -> None:
     def counted(status: int) -> float:
-        start = f'airworthy_requests_total{{role="champion",status="{status}",use_case="delay",version="1"}}'
+        labels = f'replica="1",role="champion",status="{status}",use_case="delay",version="1"'
+        start = f"airworthy_requests_total{{{labels}}}"
         lines = httpx.get(f"{served.uri}/metrics").text.splitlines()
         return sum(float(line.split()[-1]) for line in lines if line.startswith(start))
 
@@ -208,7 +209,7 @@ def test_metrics_have_batches_memory_and_each_family_once(served) -> None:
     served.ask()
     text = httpx.get(f"{served.uri}/metrics").text
     for version in (1, 2):
-        labels = f'{{use_case="delay",version="{version}"}}'
+        labels = f'{{replica="1",use_case="delay",version="{version}"}}'
         assert f"airworthy_model_server_up{labels} 1.0\n" in text
         assert f"airworthy_batch_rows_count{labels}" in text
         memory = text.split(f"process_resident_memory_bytes{labels} ")[1].splitlines()[0]

@@ -80,7 +80,7 @@ def test_check_is_quiet_where_all_is_well(name, model):
         ),
         ("servers", ill(servers=(2,)), "no server of version 3 runs"),
         ("servers", ill(servers=(1, 2, 3)), "a server of version 1 runs and is not in use"),
-        ("servers", ill(servers=(2, 2, 3)), "a version has several servers"),
+        ("servers", ill(servers=(2, 2, 3)), "version 2 has 2 servers, and 1 should run"),
         ("agreement", ill(ledger_champion=1), "the champion is 2, and by the ledger 1"),
         (
             "agreement",

@@ -12,9 +12,9 @@ ENTRY = {
     "id": "6bf28548-afc4-4edf-9dfb-0375cd401b7e", "request_id": "r1", "trace_id": "0af7", "use_case": "delay",
     "endpoint": "invocations", "caller": "-", "client": "127.0.0.1", "received_us": "1795992905226505",
     "accepted_ms": "1795992905226", "entity": "-", "route": "delay.v1|delay.v2.over.v1|2500", "eligible": "1",
-    "backend": "delay.v2.over.v1", "server": "challenger", "retries": "0", "termination": "--", "status": 200,
-    "latency_us": "1477", "queue_ms": 0, "connect_ms": 0, "response_ms": 1, "total_ms": 2, "bytes_in": 104,
-    "bytes_out": 119,
+    "backend": "delay.v2.over.v1", "server": "challenger1", "retries": "0", "termination": "--",
+    "status": 200, "latency_us": "1477", "queue_ms": 0, "connect_ms": 0, "response_ms": 1, "total_ms": 2,
+    "bytes_in": 104, "bytes_out": 119,
 }  # fmt: skip
 
 
@@ -34,17 +34,17 @@ def test_an_entry_has_route_times_and_identity() -> None:
     ("backend", "server", "retries", "first", "last"),
     [
         ("delay.v2.over.v1", "challenger", "0", 2, 2),
-        ("delay.v2.over.v1", "champion", "+1", 2, 1),
-        ("delay.v2.over.v1", "champion", "+3", 2, 1),
+        ("delay.v2.over.v1", "champion1", "+1", 2, 1),
+        ("delay.v2.over.v1", "champion2", "+3", 2, 1),
         ("delay.v2.over.v1", "challenger", "+2", 2, 2),
         # The challenger was marked as down when the request came,
-        ("delay.v2.over.v1", "champion", "0", 1, 1),
-        ("delay.v2.over.v1", "champion", "2", 1, 1),
+        ("delay.v2.over.v1", "champion1", "0", 1, 1),
+        ("delay.v2.over.v1", "champion1", "2", 1, 1),
         # and was up again when the champion failed.
         ("delay.v2.over.v1", "challenger", "+1", 1, 2),
         ("delay.v2.over.v1", "<NOSRV>", "+1", 2, None),
         ("delay.v2.over.v1", "<NOSRV>", "0", None, None),
-        ("delay.v1", "champion", "0", 1, 1),
+        ("delay.v1", "champion1", "0", 1, 1),
         ("delay.v1", "again", "+1", 1, 1),
         ("gateway", "<NOSRV>", "0", None, None),
     ],

@@ -32,22 +32,22 @@ def step_until(fleet: Fleet, condition, seconds: float = 60) -> None:
 
 
 def test_a_server_runs_while_its_version_is_desired(fleet) -> None:
-    fleet.set_desired({VERSION})
+    fleet.set_desired({VERSION: 1})
     assert fleet.servers() == []
     step_until(fleet, fleet.ready)
     (server,) = fleet.servers()
-    process = fleet.get(*VERSION).process
+    process = fleet.replicas(*VERSION)[0].process
     process.kill()
     step_until(fleet, lambda: not fleet.ready())
     # The replacement gets the same address.
     assert fleet.servers() == [server]
     step_until(fleet, fleet.ready)
     assert fleet.servers() == [server]
-    fleet.set_desired(set())
+    fleet.set_desired({})
     assert fleet.servers() == [server]
 
     def is_drained() -> bool:
-        fleet.set_desired(set())
+        fleet.set_desired({})
         return fleet.servers() == []
 
     step_until(fleet, is_drained)
@@ -55,34 +55,51 @@ def test_a_server_runs_while_its_version_is_desired(fleet) -> None:
 
 
 def test_another_fleet_adopts_servers_and_addresses(fleet) -> None:
-    fleet.set_desired({VERSION})
+    fleet.set_desired({VERSION: 1})
     step_until(fleet, fleet.ready)
     (server,) = fleet.servers()
-    pid = fleet.get(*VERSION).process.pid
+    pid = fleet.replicas(*VERSION)[0].process.pid
     successor = Fleet()
     without_process = Server("delay", 2, server.port + 1)
     successor.adopt([server, without_process])
     assert sorted(successor.servers()) == [server, without_process]
     step_until(successor, successor.ready)
-    assert successor.get(*VERSION).process.pid == pid
+    assert successor.replicas(*VERSION)[0].process.pid == pid
 
 
 def test_a_second_process_of_a_version_is_ended(fleet) -> None:
-    fleet.set_desired({VERSION})
+    fleet.set_desired({VERSION: 1})
     step_until(fleet, fleet.ready)
     (server,) = fleet.servers()
     second = processes.start_server(Server("delay", 1, server.port + 1))
     successor = Fleet()
     successor.adopt([server])
     assert processes.has_ended(second)
-    assert successor.get(*VERSION).process.pid == fleet.get(*VERSION).process.pid
+    assert successor.replicas(*VERSION)[0].process.pid == fleet.replicas(*VERSION)[0].process.pid
 
 
 def test_a_server_that_cannot_start_reports_the_reason(fleet, make_model) -> None:
     make_model("delay", 3, model=Unloadable())
-    fleet.set_desired({("delay", 3)})
-    step_until(fleet, lambda: "no such thing" in fleet.get("delay", 3).reason)
+    fleet.set_desired({("delay", 3): 1})
+    step_until(fleet, lambda: "no such thing" in fleet.replicas("delay", 3)[0].reason)
     assert fleet.servers() == []
+
+
+def test_a_replica_too_many_is_drained_without_requests(fleet) -> None:
+    fleet.set_desired({VERSION: 2})
+    step_until(fleet, lambda: len(fleet.ready()) == 2)
+    assert sorted(server.replica for server in fleet.servers()) == [1, 2]
+    assert len({server.port for server in fleet.servers()}) == 2
+    fleet.set_desired({VERSION: 1})
+    assert [server.replica for server in fleet.servers()] == [1]
+    assert len(list(processes.find_servers())) == 2
+
+    def is_drained() -> bool:
+        fleet.set_desired({VERSION: 1})
+        return len(list(processes.find_servers())) == 1
+
+    step_until(fleet, is_drained)
+    assert [instance.replica for instance in fleet.replicas(*VERSION)] == [1]
 
 
 class Unloadable:

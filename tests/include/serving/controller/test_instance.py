@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from unittest.mock import create_autospec
 
@@ -11,6 +11,10 @@ import pytest
 
 from include.serving.controller.instance import Instance, _error_in, is_ready
 from include.serving.gateway.config import Server
+
+
+def begin_nothing(use_case, version):
+    return Future()
 
 
 @pytest.fixture
@@ -47,7 +51,7 @@ def test_a_server_that_cannot_be_reached_is_not_ready(free_port) -> None:
 
 def test_restarts_are_delayed_longer_after_each_failure(monkeypatch) -> None:
     monkeypatch.setattr(time, "monotonic", lambda: 100.0)
-    instance = Instance("delay", 1, create_autospec(Executor))
+    instance = Instance(("delay", 1, 1), create_autospec(Executor), begin_nothing)
     pauses = []
     for _ in range(8):
         instance._on_failure("it failed")
@@ -56,7 +60,7 @@ def test_restarts_are_delayed_longer_after_each_failure(monkeypatch) -> None:
 
 
 def test_a_second_failure_requires_a_new_verification() -> None:
-    instance = Instance("delay", 1, create_autospec(Executor))
+    instance = Instance(("delay", 1, 1), create_autospec(Executor), begin_nothing)
     instance._prepared = True
     instance._on_failure("it failed")
     assert instance._prepared

@@ -76,6 +76,23 @@ def test_a_configuration_has_each_pair_of_one_use_case() -> None:
     )
 
 
+def test_replicas_share_the_requests_and_stand_in_for_each_other() -> None:
+    config = render([*SERVERS, Server("delay", 3, 9003, replica=2)])
+    backend, _, pair = config.partition("backend delay.v3\n")[2].partition("backend delay.v4.over.v3\n")
+    backend = backend.partition("\nbackend ")[0]
+    assert "balance leastconn" in backend
+    assert "server champion1 127.0.0.1:9000 check" in backend
+    assert "server champion2 127.0.0.1:9003 check" in backend
+    assert "server champion2 127.0.0.1:9003 track delay.v3/champion2\n" in pair
+    single = config.partition("backend delay.v4\n")[2].partition("\nbackend ")[0]
+    assert "balance first" in single
+    assert Server("delay", 3, 9003, 2) in parse_servers(config)
+
+
+def test_a_configuration_without_replica_numbers_is_read() -> None:
+    assert parse_servers('# servers: [["delay", 3, 9000]]') == [Server("delay", 3, 9000, 1)]
+
+
 def test_the_digest_depends_on_the_servers_alone() -> None:
     assert digest_of(render(SERVERS)) == digest_of(render(SERVERS[::-1]))
     assert digest_of(render(SERVERS)) != digest_of(render(SERVERS[:1]))

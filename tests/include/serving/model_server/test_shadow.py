@@ -35,8 +35,8 @@ def challenger():
 
 def test_copies_are_sent_to_the_target(challenger, tmp_path, wait_for) -> None:
     address, received = challenger
-    write_target(tmp_path / "delay.json", ShadowTarget(1, 2, address, 1.0))
-    shadow = Shadow(tmp_path / "delay.json", 1)
+    write_target(tmp_path / "delay.json", ShadowTarget(1, 2, ("127.0.0.1:9", address), 1.0))
+    shadow = Shadow(tmp_path / "delay.json", 1, replica=4)
     wait_for(lambda: shadow.wants("r1"))
     shadow.send(COPY)
     wait_for(lambda: len(received) == 1)
@@ -45,7 +45,7 @@ def test_copies_are_sent_to_the_target(challenger, tmp_path, wait_for) -> None:
 
 
 def test_the_share_selects_requests_by_their_id(tmp_path, wait_for) -> None:
-    write_target(tmp_path / "delay.json", ShadowTarget(1, 2, "127.0.0.1:9", 0.5))
+    write_target(tmp_path / "delay.json", ShadowTarget(1, 2, ("127.0.0.1:9",), 0.5))
     shadow = Shadow(tmp_path / "delay.json", 1)
     request_ids = [f"request-{number}" for number in range(1_000)]
     wait_for(lambda: any(map(shadow.wants, request_ids)))
@@ -55,7 +55,7 @@ def test_the_share_selects_requests_by_their_id(tmp_path, wait_for) -> None:
 
 
 def test_the_target_of_another_champion_is_ignored(tmp_path) -> None:
-    write_target(tmp_path / "delay.json", ShadowTarget(3, 2, "127.0.0.1:9", 1.0))
+    write_target(tmp_path / "delay.json", ShadowTarget(3, 2, ("127.0.0.1:9",), 1.0))
     assert Shadow(tmp_path / "delay.json", 1)._read_target() is None
     assert Shadow(tmp_path / "delay.json", 3)._read_target() is not None
 
@@ -70,7 +70,7 @@ def test_copies_beyond_the_queue_are_dropped_and_counted(tmp_path, monkeypatch) 
 
 
 def test_a_copy_that_is_not_answered_is_counted(free_port, tmp_path, wait_for) -> None:
-    write_target(tmp_path / "delay.json", ShadowTarget(1, 2, f"127.0.0.1:{free_port}", 1.0))
+    write_target(tmp_path / "delay.json", ShadowTarget(1, 2, (f"127.0.0.1:{free_port}",), 1.0))
     dropped = []
     failed = []
     shadow = Shadow(
