@@ -1,4 +1,5 @@
-# Two images from one lock: `serving` (HAProxy, the controller, its model servers) and `airworthy` (Airflow and MLflow).
+# Three images from one lock: `serving` (HAProxy, the controller, its model servers), `model_server` (one model server alone, for
+# other platforms) and `airworthy` (Airflow and MLflow).
 ARG PYTHON_IMAGE=python:3.11-slim-bookworm
 
 FROM ${PYTHON_IMAGE} AS builder
@@ -12,7 +13,12 @@ COPY requirements.txt ./
 FROM builder AS whole
 RUN --mount=type=cache,target=/root/.cache/uv uv pip sync --quiet requirements.txt
 
-FROM builder AS small
+FROM builder AS smallest
+COPY docker/model_server.in ./
+RUN --mount=type=cache,target=/root/.cache/uv \
+    uv pip install --quiet --constraint requirements.txt --requirement model_server.in
+
+FROM smallest AS small
 COPY docker/serving.in ./
 RUN --mount=type=cache,target=/root/.cache/uv \
     uv pip install --quiet --constraint requirements.txt --requirement serving.in
@@ -37,6 +43,16 @@ RUN apt-get update \
 COPY --from=small /opt/venv /opt/venv
 COPY include ./include
 USER 10001:10001
+
+FROM base AS model_server
+COPY --from=smallest /opt/venv /opt/venv
+COPY --chmod=755 docker/serve /usr/local/bin/serve
+COPY include ./include
+ENV AIRWORTHY_MODEL_SERVER_HOST=0.0.0.0 AIRWORTHY_TRUSTED_KEYS_FOLDER=/etc/airworthy/trusted
+EXPOSE 8080
+HEALTHCHECK --interval=30s --timeout=10s --start-period=2m CMD ["python", "docker/healthy.py", "http://127.0.0.1:8080/ping"]
+USER 10001:10001
+CMD ["serve"]
 
 FROM base AS airworthy
 ENV AIRFLOW_HOME=/var/lib/airworthy/airflow

@@ -43,6 +43,8 @@ class Settings(BaseSettings):
     """Whether callers of the gateway need a token; by default in `uat` and `prod`."""
     gateway_certificate: Path | None = None
     """File of the certificate and private key of the gateway, in PEM; without one it speaks HTTP."""
+    trusted_keys_folder: Path | None = None
+    """Folder of the public keys whose certificates are trusted; by default in the home."""
     allow_pickle: bool = True
     """With `false`, model servers load only formats that cannot run code."""
     model_server_host: str = LOOPBACK
@@ -81,7 +83,7 @@ class Settings(BaseSettings):
     @property
     def trusted_keys(self) -> Path:
         """The folder of the public keys whose certificates are trusted."""
-        return self.root / "keys" / "trusted"
+        return self.trusted_keys_folder or self.root / "keys" / "trusted"
 
     @property
     def signing_key(self) -> Path:

@@ -40,7 +40,7 @@ class InferenceLog:
     Parameters
     ----------
     url
-        Address of the database.
+        Address of the database; without one, requests are in the access log only.
     spool
         Folder for records that the database does not have yet; each process uses a subfolder of its own.
     logged
@@ -54,7 +54,7 @@ class InferenceLog:
     ) -> None:
         self._lines = lines
         self._logged = logged or LoggedValues()
-        self._writer = LogWriter(LOG, RecordSpool(spool), TableLoader(url, inference_log))
+        self._writer = LogWriter(LOG, RecordSpool(spool), TableLoader(url, inference_log)) if url else None
         self._lost = metrics.LOST.labels(LOG, "queue_full")
         self._queue: queue.SimpleQueue[tuple[Record, bool]] = queue.SimpleQueue()
         self._queued_bytes = 0
@@ -81,7 +81,8 @@ class InferenceLog:
         """Write all queued records to disk and, if it takes them in time, to the database."""
         self._stopping.set()
         self._thread.join(CLOSE_TIMEOUT_S)
-        self._writer.close()
+        if self._writer is not None:
+            self._writer.close()
         if self._lines is not None:
             self._lines.close()
 
@@ -98,6 +99,8 @@ class InferenceLog:
             self._queued_bytes -= sum(record.approximate_bytes for record, _ in queued)
         if self._lines is not None:
             self._lines.write(record for record, _ in queued)
+        if self._writer is None:
+            return
         lines = []
         for record, stored in queued:
             if not stored:
