@@ -46,7 +46,7 @@ from include.declarations.metrics import GREATER_IS_BETTER, is_greater_better
 from include.declarations.monitoring import DriftPolicy, RetrainPolicy, Slo
 from include.declarations.release import Rollout, RolloutMetric, Strategy
 from include.declarations.risk import Risk
-from include.declarations.serving import Serving
+from include.declarations.serving import SageMaker, Serving
 from include.declarations.training import (
     AnyParameter,
     Categorical,
@@ -118,6 +118,7 @@ __all__ = [
     "Robustness",
     "Rollout",
     "RolloutMetric",
+    "SageMaker",
     "Serving",
     "Severity",
     "Share",

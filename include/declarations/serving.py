@@ -1,15 +1,37 @@
-"""Serving: the runtime and the size limit of a model."""
+"""Serving: the runtime and the size limit of a model, and where its versions are served."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from datetime import timedelta
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from include.declarations.base import Declaration
+from include.declarations.base import Declaration, Duration
 from include.declarations.fallback import Fallback
 
 Module = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")]
+
+
+class SageMaker(Declaration):
+    """
+    An endpoint of Amazon SageMaker, with one variant for each version.
+
+    `image` is the address of the image `model_server` in ECR, and `role` the ARN of the role that SageMaker
+    runs it with, which may read `packages`: the S3 folder that packages are copied to. `replicas` instances
+    of `instance_type` run for each version. Rollouts wait at most `patience` until the endpoint was changed.
+
+    Credentials come from the environment of the process (boto3's default chain), and so does the region,
+    unless it is given.
+    """
+
+    kind: Literal["sagemaker"] = "sagemaker"
+    image: str = Field(min_length=1)
+    role: str = Field(pattern=r"^arn:aws[a-z-]*:iam::\d{12}:role/.+$")
+    instance_type: str = Field(pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9]+$")
+    packages: str = Field(pattern=r"^s3://[a-z0-9.-]+(/.+)?$")
+    region: str | None = None
+    patience: Duration = timedelta(minutes=30)
 
 
 class Serving(Declaration):
@@ -36,6 +58,8 @@ class Serving(Declaration):
 
     `replicas` model servers run for each version that is served, and the gateway spreads the requests over
     them: each is a process with its own copy of the model.
+
+    `target` says where versions are served: `local`, behind the gateway of this project, or `SageMaker(…)`.
     """
 
     runtime: Literal["python", "onnx"] = "python"
@@ -48,3 +72,17 @@ class Serving(Declaration):
     compiled: bool = True
     fallback: Fallback = Fallback()
     replicas: int = Field(default=1, ge=1)
+    target: Literal["local"] | SageMaker = "local"
+
+    def patience(self, local: timedelta) -> timedelta:
+        """Return how long a change of what is served may take, given that of the local target."""
+        return local if self.target == "local" else self.target.patience
+
+    @model_validator(mode="after")
+    def _has_fallback_of_target(self) -> Self:
+        if self.target != "local" and self.fallback.kind in {"constant", "baseline"}:
+            raise ValueError(
+                f"fallback: SageMaker cannot answer a {self.fallback.kind}; use `unavailable`, which deletes "
+                "the endpoint, or `previous`"
+            )
+        return self

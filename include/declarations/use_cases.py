@@ -34,6 +34,8 @@ COST_KINDS = {"binary": "decision", "multiclass": "class", "regression": "error"
 
 BINARY_CLASSES = 2
 MIN_RANDOM_FOLDS = 2
+# SageMaker's names have 63 characters, and ours add the environment, and a digest to configurations.
+MAX_REMOTE_NAME = 35
 MIN_CLASSES = 3
 
 
@@ -134,6 +136,7 @@ class UseCase(Declaration):
         self._check_anomaly()
         self._check_label()
         self._check_training()
+        self._check_target()
         self._check_gates()
         self._check_cost()
         self.check_fallback(self.serving.fallback)
@@ -280,6 +283,17 @@ class UseCase(Declaration):
             name = "validation_days" if self.split.by == "time" else "validation_share"
             raise ValueError(f"training.early_stopping: needs split.{name} above 0")
         self._check_time_of_training()
+
+    def _check_target(self) -> None:
+        if self.serving.target == "local":
+            return
+        if len(self.name) > MAX_REMOTE_NAME or self.name.endswith("_"):
+            raise ValueError(
+                f"name: {self.name!r} can be no SageMaker endpoint: at most {MAX_REMOTE_NAME} "
+                "characters are possible, and no underscore at the end"
+            )
+        if self.rollout.count_mirrored:
+            raise ValueError("rollout.count_mirrored: SageMaker has no shadow while two variants answer")
 
     def _check_time_of_training(self) -> None:
         """Raise ValueError if a setting of the training needs days that the split does not have."""

@@ -11,6 +11,7 @@ from sqlalchemy import func, select
 from include.database.tables import ledger, live_state
 from include.release import analysis, rollout
 from include.release.analysis.observations import StepWindow, canary_start
+from include.release.targets.sagemaker import observe_endpoint
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
@@ -115,7 +116,8 @@ def analyse_stage(
     """
     state = rollout.read_state(connection, use_case.name)
     window = _window_of(connection, use_case, state, (version, since, stage))
-    observation = analysis.observe(connection, use_case, state.champion, version, window=window)
+    observe = analysis.observe if use_case.serving.target == "local" else observe_endpoint
+    observation = observe(connection, use_case, state.champion, version, window=window)
     return analysis.analyse(replace(observation, losses=losses), use_case.rollout, stage=stage)
 
 

@@ -106,21 +106,23 @@ def _compare_rows(
     if response.status_code != httpx.codes.OK:
         return f"{address} answered {response.status_code}: {response.text[:300]}"
     try:
-        predictions = [_to_prediction(value) for value in response.json()["predictions"]]
+        predictions = [to_prediction(value) for value in response.json()["predictions"]]
     except (ValueError, KeyError, TypeError):
         return f"{address} answered no list of numbers under `predictions`: {response.text[:300]}"
-    return _describe_difference(predictions, [_to_prediction(value) for value in expected], tolerance)
+    return describe_difference(predictions, [to_prediction(value) for value in expected], tolerance)
 
 
-def _to_prediction(value: Any) -> Prediction:
+def to_prediction(value: Any) -> Prediction:
+    """Return a prediction in JSON as numbers."""
     if isinstance(value, list):
         return tuple(float(probability) for probability in value)
     return (float(value),)
 
 
-def _describe_difference(
+def describe_difference(
     predictions: Sequence[Prediction], expected: Sequence[Prediction], tolerance: float
 ) -> str | None:
+    """Return how predictions differ from the expected ones by more than a tolerance, or None."""
     if len(predictions) != len(expected):
         return f"{len(predictions)} predictions for {len(expected)} rows"
     different = [

@@ -90,13 +90,14 @@ def check_rollouts(model: ModelReading) -> list[str]:
 
 def check_servers(model: ModelReading) -> list[str]:
     """Find model servers that are not in use, and versions in use with another number than declared."""
-    if model.servers is None or model.age < SETTLING:
+    use_case = catalog().use_cases.get(model.state.use_case)
+    is_remote = use_case is not None and use_case.serving.target != "local"
+    if model.servers is None or model.age < SETTLING or is_remote:
         return []
     expected = set() if model.state.retired else named_versions(model.state)
     running = set(model.servers)
     problems = [f"a server of version {version} runs and is not in use" for version in running - expected]
     problems += [f"no server of version {version} runs" for version in expected - running]
-    use_case = catalog().use_cases.get(model.state.use_case)
     replicas = use_case.serving.replicas if use_case else 1
     counts = Counter(version for version in model.servers if version in expected)
     problems += [

@@ -61,21 +61,27 @@ class Fleet:
                 end_processes([process], timeout_s=DUPLICATE_TIMEOUT_S)
 
     def set_desired(self, replicas: Mapping[tuple[str, int], int]) -> None:
-        """Set how many servers each version should have, by use case and version."""
+        """Set how many servers each version should have, by use case and version; others are drained."""
         now = time.monotonic()
         self._desired = dict(replicas)
         for (use_case, version), count in replicas.items():
             for number in range(1, count + 1):
                 self._add((use_case, version, number))
-        for key, instance in list(self._instances.items()):
+        for instance in self._instances.values():
             if instance.replica <= replicas.get((instance.use_case, instance.version), 0):
                 instance.undesired_since = None
             elif instance.undesired_since is None:
                 instance.undesired_since = now
-            elif now - instance.undesired_since > self._drain_seconds:
-                del self._instances[key]
-                if instance.process is not None:
-                    self._pool.submit(end_processes, [instance.process])
+
+    def end_drained(self) -> None:
+        """End the servers that were not desired for the time of a drain."""
+        now = time.monotonic()
+        for key, instance in list(self._instances.items()):
+            if instance.undesired_since is None or now - instance.undesired_since <= self._drain_seconds:
+                continue
+            del self._instances[key]
+            if instance.process is not None:
+                self._pool.submit(end_processes, [instance.process])
 
     def step(self) -> None:
         """Take the next action of each instance."""

@@ -24,6 +24,7 @@ from include.settings import settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
+    from datetime import timedelta
 
     from sqlalchemy import Engine
 
@@ -246,6 +247,15 @@ class ReleaseOperator(BaseOperator):
     def evidence_url(self) -> str:
         """URL of the gateway's page of the use case."""
         return GatewayHook(self.gateway_conn_id).page(self.use_case)
+
+    def patience(self, local: timedelta) -> timedelta:
+        """
+        Return how long a change of what is served may take.
+
+        :param local: how long it may take on this machine
+        """
+        declared = catalog().use_cases.get(self.use_case)
+        return declared.serving.patience(local) if declared else local
 
     def parse_lease(self) -> Lease:
         """Return the lease that `BeginRolloutOperator` returned as XCom."""

@@ -66,7 +66,7 @@ class PromoteModelOperator(ReleaseOperator):
             version=lease.version,
             since=rollout_status.database_time(self.engine).isoformat(),
             airworthy_conn_id=self.airworthy_conn_id,
-            timeout=LIVE_TIMEOUT.total_seconds(),
+            timeout=self.patience(LIVE_TIMEOUT).total_seconds(),
         )
         event = trigger.wait_inline(self.engine, INLINE_WAIT)
         if event is None:

@@ -140,7 +140,7 @@ class RollBackOperator(ReleaseOperator):
             version=state.champion,
             since=rollout_status.database_time(self.engine).isoformat(),
             airworthy_conn_id=self.airworthy_conn_id,
-            timeout=LIVE_TIMEOUT.total_seconds(),
+            timeout=self.patience(LIVE_TIMEOUT).total_seconds(),
         )
         event = trigger.wait_inline(self.engine, INLINE_WAIT)
         if event is None:

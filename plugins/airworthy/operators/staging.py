@@ -15,6 +15,8 @@ from include.settings import settings
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from include.release.smoke_test import SmokeResult
+
 # Most servers start within this time; for slower ones the task is deferred.
 INLINE_WAIT = 8.0  # seconds
 
@@ -47,7 +49,7 @@ class StageModelOperator(ReleaseOperator):
             version=self.parse_lease().version,
             since=database_time(self.engine).isoformat(),
             airworthy_conn_id=self.airworthy_conn_id,
-            timeout=self.start_timeout.total_seconds(),
+            timeout=self.patience(self.start_timeout).total_seconds(),
         )
         event = trigger.wait_inline(self.engine, INLINE_WAIT)
         if event is None:
@@ -62,24 +64,15 @@ class StageModelOperator(ReleaseOperator):
         :raises RolloutFailed: if the server did not start, or the smoke test failed
         """
         from include.modeling.registration.versions import golden_of_version
-        from include.release.smoke_test import run_smoke_test
 
         version = self.parse_lease().version
         if not event["live"]:
-            reason = event["reason"] or f"no response within {self.start_timeout}"
+            reason = event["reason"] or f"no response within {self.patience(self.start_timeout)}"
             raise RolloutFailed(
                 f"{self.use_case} version {version} cannot be served: {reason}. See its server's log."
             )
         golden = golden_of_version(self.registry, self.use_case, version, trusted=settings().trusted_keys)
-        limit = timedelta(milliseconds=catalog().use_cases[self.use_case].slo.latency_p99_ms)
-        strategy = strategy_of(catalog().use_cases[self.use_case].rollout)
-        result = run_smoke_test(
-            f"http://{event['address']}",
-            self.use_case,
-            golden,
-            requests=strategy.smoke_requests,
-            maximum_p99=limit,
-        )
+        result = self._test(version, golden, event["address"])
         if not result.passed:
             raise RolloutFailed(
                 f"{self.use_case} version {version} failed its smoke test: {result.reason}. "
@@ -87,3 +80,18 @@ class StageModelOperator(ReleaseOperator):
             )
         self.log.info("%s version %d: %s", self.use_case, version, result.reason)
         return result.figures
+
+    def _test(self, version: int, golden: dict[str, Any], address: str) -> SmokeResult:
+        from include.release.smoke_test import run_smoke_test
+        from include.release.targets.smoke import smoke_test_variant
+
+        use_case = catalog().use_cases[self.use_case]
+        if use_case.serving.target != "local":
+            return smoke_test_variant(use_case, version, golden)
+        return run_smoke_test(
+            f"http://{address}",
+            self.use_case,
+            golden,
+            requests=strategy_of(use_case.rollout).smoke_requests,
+            maximum_p99=timedelta(milliseconds=use_case.slo.latency_p99_ms),
+        )

@@ -102,7 +102,7 @@ class ShiftTrafficOperator(ReleaseOperator):
             since=since,
             airworthy_conn_id=self.airworthy_conn_id,
             stage=self.stage if self.analysed else None,
-            timeout=LIVE_TIMEOUT.total_seconds(),
+            timeout=self.patience(LIVE_TIMEOUT).total_seconds(),
             lake_conn_id=self.lake_conn_id,
         )
         event = trigger.wait_inline(self.engine, INLINE_WAIT)

@@ -47,7 +47,7 @@ def test_a_server_runs_while_its_version_is_desired(fleet) -> None:
     assert fleet.servers() == [server]
 
     def is_drained() -> bool:
-        fleet.set_desired({})
+        fleet.end_drained()
         return fleet.servers() == []
 
     step_until(fleet, is_drained)
@@ -95,7 +95,7 @@ def test_a_replica_too_many_is_drained_without_requests(fleet) -> None:
     assert len(list(processes.find_servers())) == 2
 
     def is_drained() -> bool:
-        fleet.set_desired({VERSION: 1})
+        fleet.end_drained()
         return len(list(processes.find_servers())) == 1
 
     step_until(fleet, is_drained)

@@ -1,0 +1,1 @@
+"""Targets that serve versions elsewhere than on this machine."""
