@@ -32,7 +32,9 @@ class Rollout(Declaration):
 
     `steps` are the shares in percent; `shadow_share` is the share (0 to 1) of the champion's requests that
     the challenger answers in the shadow step, unseen by callers; 0 leaves the step out. With
-    `count_mirrored`, copies are sent in the steps after it too, and count as requests of the challenger.
+    `count_mirrored`, copies are sent in the steps after it too, and count as requests of the challenger. With
+    `replay`, so many of the newest logged requests are sent to the challenger at the start of the shadow
+    step, and count in it.
 
     Each step lasts at least `bake` and is judged once the challenger has answered what the step can see in
     its bake time at the observed rate of requests: at least `fewest_requests`, at most `minimum_requests`. If
@@ -61,6 +63,7 @@ class Rollout(Declaration):
     steps: tuple[Annotated[int, Field(gt=0, le=100)], ...] = (2, 25, 75, 100)
     shadow_share: Share = 1.0
     count_mirrored: bool = False
+    replay: int = Field(default=0, ge=0, le=5_000)
     bake: Duration = timedelta(minutes=10)
     patience: Duration = timedelta(hours=2)
     minimum_requests: int = Field(default=200, ge=1)
@@ -89,4 +92,6 @@ class Rollout(Declaration):
             )
         if not self.shadow_share and self.count_mirrored:
             raise ValueError("count_mirrored: shadow_share is 0, so that there are no copies to count")
+        if not self.shadow_share and self.replay:
+            raise ValueError("replay: shadow_share is 0, so that there is no shadow step to replay in")
         return self

@@ -130,7 +130,7 @@ def _window_of(
     version, since, stage = step
     seconds = seconds_since(connection, since)
     if stage == "shadow":
-        return StepWindow(since, since, False, ("shadow",), seconds, state.shadow_share)
+        return StepWindow(since, since, False, ("shadow", "replay"), seconds, state.shadow_share)
     origin = min(canary_start(connection, use_case.name, version) or since, since)
     share = state.weight / rollout.FULL_WEIGHT
     if not use_case.rollout.count_mirrored:

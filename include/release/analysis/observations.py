@@ -151,8 +151,9 @@ def observe(
     from the inference log, joined by the gateway's id of the request.
 
     If the champion has fewer than `fewest_requests` in the window (at 75 or 100 % for the challenger), its
-    requests since the start of the rollout are read instead. Pairs are always read since the start of the
-    rollout. A request that failed at the challenger and was answered by the champion is the challenger's.
+    requests since the start of the rollout, or since the oldest that was replayed, are read instead. Pairs
+    are always read since the start of the rollout. A request that failed at the challenger and was answered
+    by the champion is the challenger's.
 
     Parameters
     ----------
@@ -179,7 +180,8 @@ def observe(
     by_champion = _read_responses(connection, scope, window.since)
     rate = _expected_rate(by_champion.counts, by_challenger.counts, window)
     if by_champion.counts.requests < use_case.rollout.fewest_requests:
-        by_champion = _read_responses(connection, scope, began)
+        replayed = connection.scalar(queries.READ_REPLAYED_SINCE, challenger_scope | {"since": window.since})
+        by_champion = _read_responses(connection, scope, min(began, replayed or began))
     strata = _read_strata(connection, scope, challenger_scope, window.origin, logged_until)
     shifts, mismatches = _read_pairs(connection, use_case, (champion, challenger), began)
     thresholds = _read_thresholds(connection, scope, began, use_case.prediction_range)

@@ -33,6 +33,7 @@ SELECT DISTINCT ON (gateway_id) access_log.id, mirrored.received_at, mirrored.la
 FROM inference_log AS mirrored JOIN access_log ON access_log.id = mirrored.gateway_id
 WHERE mirrored.use_case = :use_case AND mirrored.version = :version AND mirrored.role = ANY(:copies)
   AND eligible AND mirrored.received_at >= :since
+  AND NOT (mirrored.role = 'replay' AND mirrored.status BETWEEN 400 AND 499)
 ORDER BY gateway_id, failed DESC, refused DESC
 """
 
@@ -110,6 +111,13 @@ WHERE use_case = :use_case AND version = :version AND role = 'champion' AND rece
   AND status BETWEEN 200 AND 299 AND NOT {_MALFORMED.format("answer")}
 ORDER BY received_at DESC, id LIMIT :max_predictions
 """)  # noqa: S608  constants only
+
+READ_REPLAYED_SINCE = text("""
+SELECT min(access_log.received_at)
+FROM inference_log AS replayed JOIN access_log ON access_log.id = replayed.gateway_id
+WHERE replayed.use_case = :use_case AND replayed.version = :version AND replayed.role = 'replay'
+  AND replayed.received_at >= :since
+""")
 
 # Until when everything that ended is in the access log.
 READ_WATERMARK = text("SELECT complete_until FROM log_watermark WHERE log = 'access_log'")

@@ -244,7 +244,7 @@ class ModelServer:
         route = request.headers.get("x-airworthy-route", "")
         if route.startswith("challenger="):
             return "challenger" if route == f"challenger={self.version}" else "champion"
-        return cast("Role", route) if route in {"champion", "shadow"} else None
+        return cast("Role", route) if route in {"champion", "shadow", "replay"} else None
 
     def _copy(
         self, role: Role | None, request: Request, body: bytes, request_id: str

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 # A step without bake time is awaited for this long before the task is deferred.
 INLINE_WAIT = 2.0  # seconds
 LIVE_TIMEOUT = timedelta(minutes=3)
+# A staged version is live again a moment after the step began.
+LIVE_WAIT = 15.0  # seconds
 GO_ON = "Go on"
 ROLL_BACK = "Roll back"
 # Actor in the ledger when the request timed out.
@@ -96,6 +98,8 @@ class ShiftTrafficOperator(ReleaseOperator):
         )
         # A repeated task goes on with the step that its first try began.
         since = (rollout_status.step_start(self.engine, key) or began).isoformat()
+        if self.stage == "shadow":
+            self._replay(lease.version, since)
         trigger = RolloutTrigger(
             use_case=self.use_case,
             version=lease.version,
@@ -202,6 +206,22 @@ class ShiftTrafficOperator(ReleaseOperator):
         if analysis.outcome == "roll_back":
             raise self._failure(lease.version, f"{analysis.outcome}: {analysis.reason}")
         return analysis.figures
+
+    def _replay(self, version: int, since: str) -> None:
+        """Send logged requests to the challenger, if its use case declares it and it is live."""
+        from include.release.replay import replay_requests, why_not_replayable
+
+        use_case = catalog().use_cases[self.use_case]
+        if not use_case.rollout.replay:
+            return
+        problem = why_not_replayable(use_case)
+        trigger = RolloutTrigger(self.use_case, version, since, self.airworthy_conn_id)
+        event = None if problem else trigger.wait_inline(self.engine, LIVE_WAIT)
+        if event is None or not event["address"]:
+            self.log.warning("%s: no request is replayed: %s", self.use_case, problem or "it is not live yet")
+            return
+        n_requests = replay_requests(self.engine, use_case, version, f"http://{event['address']}")
+        self.log.info("%s version %d: %d logged requests replayed", self.use_case, version, n_requests)
 
     def _ask(self, context: Context, finding: str, since: str) -> NoReturn:
         """Ask a person whether the rollout goes on; without an answer within `patience` it does not."""

@@ -6,6 +6,7 @@ import pytest
 
 from include.declarations import Rollout
 from include.release import rollout
+from include.release.replay import replay_requests
 from include.release.rollout_status import analyse_stage, database_time
 from include.release.strategies import strategy_of
 from include.use_cases.flight_delay import USE_CASE
@@ -127,4 +128,23 @@ def test_version_that_hangs_is_noticed_in_the_shadow(served, wait_for) -> None:
         served.make.mood(2).write_text("hang")
         since = take_step(served, lease, strategy_of(use_case.rollout).shadow(use_case.rollout)[0])
         wait_for(lambda: outcome(served, use_case, since, "shadow") == "roll_back", 60)
+    rollout.restore(served.database, lease, owner=RUN, actor="ann", reason="it hangs")
+
+
+def test_few_requests_are_enough_if_they_are_replayed(served, wait_for) -> None:
+    use_case = declare("canary", replay=25)
+    for _ in range(30):
+        assert served.ask().status_code == 200
+    wait_for(lambda: len(served.logged("role = 'champion'")) == 30)
+    lease = begin(served)
+    since = take_step(served, lease, strategy_of(use_case.rollout).shadow(use_case.rollout)[0])
+    assert outcome(served, use_case, since, "shadow") == "inconclusive"
+    address = f"http://{served.live()[1]['servers']['2']['address']}"
+    assert replay_requests(served.database, use_case, 2, address) == 25
+    wait_for(lambda: outcome(served, use_case, since, "shadow") == "promote", 20)
+    [first, *_] = served.logged("role = 'replay'")
+    assert (first["version"], first["status"], first["predictions"]) == (2, 200, [0.75])
+    served.make.mood(2).write_text("hang")
+    assert replay_requests(served.database, use_case, 2, address) == 25
+    wait_for(lambda: outcome(served, use_case, since, "shadow") == "roll_back", 20)
     rollout.restore(served.database, lease, owner=RUN, actor="ann", reason="it hangs")
