@@ -3,9 +3,11 @@
 
 Once a day: compact the tables, delete files that no retained version needs, and delete staged frames of old
 runs. Versions that a certificate names stay readable. `profile` writes the profile page of each dataset and
-feature view, from a bounded sample.
+feature view, from a bounded sample. `retire_logs` exports days of the inference log and the access log that
+are past their retention to the lake, counts them by hour, and deletes them.
 
 **If a task fails:** the log of `compact` has the reason for each table. No data is lost; tables only grow.
+`retire_logs` deletes nothing that the lake does not have; clear it once lake and database answer.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from airworthy.defaults import START, default_args, is_needed
 from airworthy.operators.maintenance import (
     CompactTableOperator,
     ProfileTableOperator,
+    RetireLogsOperator,
     SweepStagingOperator,
 )
 from include.catalog import catalog
@@ -32,6 +35,7 @@ def maintenance_dag() -> DAG:
     tables = [*declared.datasets, *declared.feature_views]
     tables += [f"{name}_quarantine" for name in declared.datasets]
     tables += [f"{name}_predictions" for name in declared.use_case_names]
+    tables += [*(f"{name}_requests" for name in declared.use_case_names), "airworthy_access_log"]
 
     @dag(
         dag_id="maintenance",
@@ -47,6 +51,7 @@ def maintenance_dag() -> DAG:
     def maintenance() -> None:
         CompactTableOperator.partial(task_id="compact").expand(table=tables)
         SweepStagingOperator(task_id="sweep")
+        RetireLogsOperator(task_id="retire_logs")
         profiled = [*declared.datasets, *declared.feature_views]
         ProfileTableOperator.partial(task_id="profile", max_active_tis_per_dag=1).expand(table=profiled)
 

@@ -165,6 +165,35 @@ log_watermark = Table(
     Column("complete_until", DateTime(timezone=True), nullable=False),
 )
 
+# Days of a log that the lake has; once all of a day's rows were deleted, with the moment.
+log_export = Table(
+    "log_export",
+    metadata,
+    Column("log", Text, primary_key=True),
+    # Empty for the access log, which is exported as a whole.
+    Column("use_case", Text, primary_key=True),
+    Column("day", Date, primary_key=True),
+    Column("exported_at", DateTime(timezone=True), nullable=False, server_default=_now),
+    Column("deleted_at", DateTime(timezone=True)),
+)
+
+# Requests of exported days by hour.
+request_count = Table(
+    "request_count",
+    metadata,
+    Column("log", Text, primary_key=True),
+    Column("use_case", Text, primary_key=True),
+    Column("hour", DateTime(timezone=True), primary_key=True),
+    # 0 if no version answered.
+    Column("version", Integer, primary_key=True),
+    # Endpoint in the access log, role in the inference log.
+    Column("kind", Text, primary_key=True),
+    Column("status", Integer, primary_key=True),
+    Column("requests", BigInteger, nullable=False),
+    Column("latency_p50_ms", Double),
+    Column("latency_p99_ms", Double),
+)
+
 gate_result = Table(
     "gate_result",
     metadata,

@@ -60,6 +60,9 @@ class Serving(Declaration):
     them: each is a process with its own copy of the model.
 
     `target` says where versions are served: `local`, behind the gateway of this project, or `SageMaker(…)`.
+
+    Requests stay in the database for `log_days` days, and longer if monitoring reads them; older days are
+    exported to the lake and deleted.
     """
 
     runtime: Literal["python", "onnx"] = "python"
@@ -71,6 +74,7 @@ class Serving(Declaration):
     other_predictions: Literal["refuse", "warn"] = "refuse"
     compiled: bool = True
     fallback: Fallback = Fallback()
+    log_days: int = Field(default=90, ge=1)
     replicas: int = Field(default=1, ge=1)
     target: Literal["local"] | SageMaker = "local"
 

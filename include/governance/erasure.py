@@ -118,6 +118,7 @@ def plan_erasure(stores: EntityStores, entity: Entity) -> ErasurePlan:
         If no table has the column.
     """
     _require_column(stores, entity.column)
+    entity = _with_pseudonym(stores, entity)
     erasures: list[TableErasure] = []
     for lake in (stores.lake, *list_archives(stores.lake)):
         erasures += _find_in(lake, stores.lake, entity)
@@ -159,6 +160,7 @@ def erase_entity(
     text = f"an entity of {entity.column} erased: {reason}"
     with stores.engine.begin() as connection:
         ledger.append(connection, ledger.Entry(entity.column, "erased", actor, text, evidence=evidence))
+    entity = _with_pseudonym(stores, entity)
     online = _erase_online(stores, entity)
     for erasure in plan.tables:
         lake, table = _resolve(stores.lake, erasure.table)
@@ -169,6 +171,11 @@ def erase_entity(
         stores.engine, entity.column, entity.value, use_cases=use_cases, key=stores.pseudonym_key
     )
     return online
+
+
+def _with_pseudonym(stores: EntityStores, entity: Entity) -> Entity:
+    """Return the entity as it is named in exported logs, too."""
+    return replace(entity, pseudonym=pseudonym(entity.value, stores.pseudonym_key))
 
 
 def _find_in(lake: Lake, main: Lake, entity: Entity) -> Iterator[TableErasure]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import and_, delete, or_, select, update
 
-from include.database.tables import inference_log
+from include.database.tables import access_log, inference_log
 from include.pseudonyms import pseudonym
 
 if TYPE_CHECKING:
@@ -38,9 +38,14 @@ def erase_requests(engine: Engine, column: str, value: str, *, use_cases: Sequen
     """
     Delete the logged rows of an entity, and return the number of requests that had one.
 
-    A request of several rows keeps those of other entities, with their predictions.
+    A request of several rows keeps those of other entities, with their predictions. Entries of the access
+    log lose the entity's pseudonym.
     """
     with engine.begin() as connection:
+        is_of_entity = and_(
+            access_log.c.use_case.in_(use_cases), access_log.c.entity_hash == pseudonym(value, key)
+        )
+        connection.execute(update(access_log).where(is_of_entity).values(entity_hash=None))
         matching = _matching(connection, column, value, use_cases, key)
         for request in matching:
             _erase(connection, request, column, _forms(value, key))

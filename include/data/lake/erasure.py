@@ -42,11 +42,13 @@ class Entity:
     The rows to erase: those with `value`, as text, in `column`.
 
     In a table of rejected rows, a row also belongs to the entity if its value could not be read and its raw
-    text, in a column that begins with `_`, contains the value as a word.
+    text, in a column that begins with `_`, contains the value as a word. A row with the `pseudonym` of the
+    value, as in an exported log, belongs to it, too.
     """
 
     column: str
     value: str
+    pseudonym: str = ""
 
     def mask(self, rows: pa.Table) -> pa.ChunkedArray:
         """Return which of the rows belong to the entity: boolean (n,)."""
@@ -70,6 +72,9 @@ class Entity:
         return [self.column, *raw]
 
     def _equal(self, values: pa.ChunkedArray) -> pa.ChunkedArray:
+        if self.pseudonym and pa.types.is_string(values.type):
+            forms = pa.array([self.value, self.pseudonym])
+            return pc.is_in(values, value_set=forms)
         try:
             value = pa.scalar(self.value).cast(values.type)
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError):

@@ -1,4 +1,4 @@
-"""Operators that delete files which are no longer needed, and that profile tables."""
+"""Operators that delete files and rows which are no longer needed, and that profile tables."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException
 from airflow.sdk.timezone import utcnow
 
+from airworthy.hooks.airworthy_database import AirworthyDatabaseHook
 from airworthy.hooks.lake import LakeHook
 from airworthy.hooks.model_registry import ModelRegistryHook
 from airworthy.links import ProfileLink, report_url
@@ -91,6 +92,40 @@ class ProfileTableOperator(BaseOperator):
             raise AirflowSkipException(str(error)) from error
         self.evidence_url = report_url(path)
         return path
+
+
+class RetireLogsOperator(BaseOperator):
+    """
+    Export days of the inference log and the access log that are past their retention, and delete them.
+
+    The XCom has the number of deleted rows by table of the lake.
+
+    Example::
+
+        RetireLogsOperator(task_id="retire_logs")
+    """
+
+    def __init__(
+        self,
+        *,
+        lake_conn_id: str = LakeHook.default_conn_name,
+        airworthy_conn_id: str = AirworthyDatabaseHook.default_conn_name,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.lake_conn_id = lake_conn_id
+        self.airworthy_conn_id = airworthy_conn_id
+
+    def execute(self, context: Context) -> dict[str, int]:
+        """Return the number of deleted rows by table."""
+        from include.governance.log_retention.retirement import retire_logs
+
+        engine = AirworthyDatabaseHook(self.airworthy_conn_id).engine
+        deleted: dict[str, int] = {}
+        for day in retire_logs(engine, LakeHook(self.lake_conn_id).lake, catalog()):
+            self.log.info("%s: %s is in the lake, %d rows deleted", day.table, day.day, day.rows)
+            deleted[day.table] = deleted.get(day.table, 0) + day.rows
+        return deleted
 
 
 class SweepStagingOperator(BaseOperator):

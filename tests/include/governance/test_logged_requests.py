@@ -5,9 +5,10 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy import insert, select
 
-from include.database.tables import inference_log
+from include.database.tables import access_log, inference_log
 from include.governance.logged_requests import count_requests, erase_requests
 from include.pseudonyms import pseudonym
+from tests.access_rows import access_row
 
 KEY = "a key"
 
@@ -57,3 +58,15 @@ def test_numeric_entity_is_found_as_a_number(database, log):
     log("other", [{"person": 170}])
     assert erase_requests(database, "person", "17", use_cases=[], key=KEY) == 1
     assert list(remaining(database)) == ["other"]
+
+
+def test_access_log_loses_the_pseudonym_of_the_entity(database):
+    entries = [access_row(use_case="late", entity_hash=pseudonym(name, KEY)) for name in ("ann", "bob")]
+    entries.append(access_row(use_case="other", entity_hash=pseudonym("ann", KEY)))
+    with database.begin() as connection:
+        connection.execute(insert(access_log), entries)
+    erase_requests(database, "person", "ann", use_cases=["late"], key=KEY)
+    with database.connect() as connection:
+        remaining_hashes = list(connection.scalars(select(access_log.c.entity_hash)))
+    assert remaining_hashes.count(None) == 1
+    assert pseudonym("bob", KEY) in remaining_hashes
