@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 FILE = "secrets.env"
 OWNER_ONLY = 0o600
+# Model servers answer requests with the secret in this header only.
+GATEWAY_SECRET_HEADER = "X-Airworthy-Secret"  # noqa: S105  a name
 
 
 def _password() -> str:
@@ -35,7 +37,7 @@ def _fernet_key() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """A password for each database role, the keys Airflow signs and encrypts with, and that of pseudonyms."""
+    """Passwords of the database's roles, Airflow's keys, the key of pseudonyms, the secret of the gateway."""
 
     postgres_password: str = field(default_factory=_password, repr=False)
     airflow_password: str = field(default_factory=_password, repr=False)
@@ -45,6 +47,7 @@ class Credentials:
     jwt_secret: str = field(default_factory=_signing_secret, repr=False)
     api_secret_key: str = field(default_factory=_password, repr=False)
     pseudonym_key: str = field(default_factory=_password, repr=False)
+    gateway_secret: str = field(default_factory=_password, repr=False)
 
 
 def load_credentials(home: Path) -> Credentials:
@@ -69,6 +72,11 @@ def database_password(home: Path) -> str:
 def pseudonym_key(home: Path) -> str:
     """Return the key of pseudonyms; empty before the first start of the stack."""
     return _read_file(home).get("pseudonym_key", "")
+
+
+def gateway_secret(home: Path) -> str:
+    """Return what the gateway sends to model servers; empty before the first start of the stack."""
+    return _read_file(home).get("gateway_secret", "")
 
 
 def admin_login(home: Path) -> tuple[str, str]:

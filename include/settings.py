@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from include.credentials import database_password, pseudonym_key
+from include.credentials import GATEWAY_SECRET_HEADER, database_password, gateway_secret, pseudonym_key
 from include.declarations import Environment
 from include.errors import SettingsError
 
@@ -55,6 +55,8 @@ class Settings(BaseSettings):
     """Address of the database `airworthy`; by default that of the embedded stack."""
     pseudonym_key: str = Field(default_factory=lambda data: _embedded_pseudonym_key(data), repr=False)
     """Key of the pseudonyms of personal values; by default generated in the home."""
+    gateway_secret: str = Field(default_factory=lambda data: _embedded_gateway_secret(data), repr=False)
+    """Secret that model servers ask of the gateway and the stack; without one they answer everybody."""
     airflow_uri: str = Field(default_factory=lambda data: _local(data, "airflow_port"))
     """Address of Airflow; by default follows from its port, as those of the other services do."""
     gateway_uri: str = Field(default_factory=lambda data: _gateway(data))
@@ -69,6 +71,13 @@ class Settings(BaseSettings):
     """Files that land: a folder or `s3://…`, in the same way."""
     artifacts_uri: str = Field(default_factory=lambda data: _below(data, "mlflow/artifacts"))
     """Files of models: a folder or `s3://…`, in the same way."""
+
+    @field_validator("gateway_secret")
+    @classmethod
+    def _is_printable(cls, secret: str) -> str:
+        if not secret.isprintable() or not secret.isascii() or set(secret) & set(' "%'):
+            raise ValueError("only printable ASCII characters other than a space, a quote and % are allowed")
+        return secret
 
     @field_validator("home")
     @classmethod
@@ -96,6 +105,12 @@ class Settings(BaseSettings):
         programs = ("airflow", "mlflow", "gateway", "postgres", "controller", "features")
         names = tuple(f"{program}_port" for program in programs)
         return {f"AIRWORTHY_{name.upper()}": getattr(self, name) for name in names}
+
+
+def gateway_headers() -> dict[str, str]:
+    """Return the headers that a request to a model server needs."""
+    secret = settings().gateway_secret
+    return {GATEWAY_SECRET_HEADER: secret} if secret else {}
 
 
 @cache
@@ -134,6 +149,10 @@ def _below(data: dict[str, Any], folder: str) -> str:
 
 def _embedded_pseudonym_key(data: dict[str, Any]) -> str:
     return pseudonym_key(data["home"]) if "home" in data else ""
+
+
+def _embedded_gateway_secret(data: dict[str, Any]) -> str:
+    return gateway_secret(data["home"]) if "home" in data else ""
 
 
 def _embedded_database(data: dict[str, Any]) -> str:

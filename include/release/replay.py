@@ -11,6 +11,7 @@ from sqlalchemy import func, select
 
 from include.database.tables import access_log, inference_log
 from include.release.rollout import read_state
+from include.settings import gateway_headers
 from include.specifications import declared_specification
 
 if TYPE_CHECKING:
@@ -19,7 +20,11 @@ if TYPE_CHECKING:
     from include.declarations import UseCase
 
 N_CLIENTS = 4
-REQUEST_TIMEOUT_S = 2.0
+CLIENT: dict[str, Any] = {
+    "timeout": 2.0,
+    "limits": httpx.Limits(max_connections=N_CLIENTS),
+    "trust_env": False,
+}
 # A replay that takes longer ends with the requests sent so far.
 MAX_DURATION_S = 120.0
 # Status in the record of a request that the challenger did not answer.
@@ -51,22 +56,19 @@ def replay_requests(engine: Engine, use_case: UseCase, version: int, base_url: s
     """
     requests = _read_requests(engine, use_case)
     end = time.monotonic() + MAX_DURATION_S
-    limits = httpx.Limits(max_connections=N_CLIENTS)
-    with httpx.Client(timeout=REQUEST_TIMEOUT_S, limits=limits, trust_env=False) as client:
+    with httpx.Client(**CLIENT, headers=gateway_headers()) as client:
 
         def send(request: RowMapping) -> bool | None:
             return _is_answered(client, base_url, request) if time.monotonic() < end else None
 
         with ThreadPoolExecutor(N_CLIENTS) as pool:
             responded = list(pool.map(send, requests))
-    unanswered = [
-        _unanswered(request, version)
-        for request, is_answered in zip(requests, responded, strict=True)
-        if is_answered is False
-    ]
-    if unanswered:
+    lost = [request for request, is_answered in zip(requests, responded, strict=True) if is_answered is False]
+    if lost:
         with engine.begin() as connection:
-            connection.execute(inference_log.insert(), unanswered)
+            now = connection.scalar(select(func.clock_timestamp()))
+            rows = [_unanswered(request, version) | {"received_at": now} for request in lost]
+            connection.execute(inference_log.insert(), rows)
     return sum(is_answered is not None for is_answered in responded)
 
 
@@ -113,7 +115,6 @@ def _unanswered(request: RowMapping, version: int) -> dict[str, Any]:
     return {name: request[name] for name in copied} | {
         "version": version,
         "role": REPLAY,
-        "received_at": func.clock_timestamp(),
         "latency_ms": 0.0,
         "status": NO_RESPONSE,
     }

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
+from include.settings import gateway_headers
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import timedelta
@@ -25,7 +27,11 @@ WARM_UP_REQUESTS = 2 * N_CLIENTS
 SLOW_SHARE = 0.01
 # Probability that a version whose 99th percentile is just at the limit is refused by chance.
 FALSE_ALARM_RATE = 0.01
-REQUEST_TIMEOUT_S = 5.0
+CLIENT: dict[str, Any] = {
+    "timeout": 5.0,
+    "limits": httpx.Limits(max_connections=N_CLIENTS),
+    "trust_env": False,
+}
 
 # The value of a regression or binary classifier, or the probability of each class.
 Prediction = tuple[float, ...]
@@ -73,8 +79,7 @@ def run_smoke_test(
     if not expected:
         return SmokeResult(False, "the certificate has no golden rows to test with", {})
     address = f"{base_url.rstrip('/')}/models/{use_case}/invocations"
-    limits = httpx.Limits(max_connections=N_CLIENTS)
-    with httpx.Client(timeout=REQUEST_TIMEOUT_S, limits=limits, trust_env=False) as client:
+    with httpx.Client(**CLIENT, headers=gateway_headers()) as client:
         problem = _compare_rows(client, address, rows, expected, tolerance)
         if problem:
             return SmokeResult(False, problem, {"rows": len(expected)})

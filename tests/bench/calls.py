@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from include.credentials import GATEWAY_SECRET_HEADER
 from include.errors import ServiceUnavailable
 
 if TYPE_CHECKING:
@@ -29,13 +30,15 @@ class Endpoint:
     """
     A host and port, a path and the bodies of one-row requests, which are sent in turn.
 
-    `route` is what the gateway would tell a model server: with it, the server does the same work.
+    `route` is what the gateway would tell a model server: with it, the server does the same work. `secret` is
+    what it would prove itself by.
     """
 
     address: str
     path: str
     bodies: Sequence[bytes]
     route: str = ""
+    secret: str = field(default="", repr=False)
 
 
 @dataclass
@@ -78,6 +81,7 @@ def call(endpoint: Endpoint, *, seconds: float, callers: int = 1) -> Latencies:
         "address": endpoint.address,
         "path": endpoint.path,
         "route": endpoint.route,
+        "secret": endpoint.secret,
         "bodies": [body.decode() for body in endpoint.bodies],
         "seconds": seconds,
         "callers": callers,
@@ -127,6 +131,8 @@ def send_requests(task: dict[str, Any]) -> Latencies:
 def _request(task: dict[str, Any], number: int, body: str) -> bytes:
     content = body.encode()
     route = f"X-Airworthy-Route: {task['route']}\r\n" if task["route"] else ""
+    if task["secret"]:
+        route += f"{GATEWAY_SECRET_HEADER}: {task['secret']}\r\n"
     head = (
         f"POST {task['path']} HTTP/1.1\r\nHost: {task['address']}\r\nContent-Type: application/json\r\n"
         f"X-Entity-Id: {number}\r\n{route}Content-Length: {len(content)}\r\n\r\n"

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from include.credentials import gateway_secret
 from include.errors import ServiceUnavailable
 from tests.bench.calls import Endpoint, call
 from tests.bench.figures import Figure
@@ -68,9 +69,9 @@ def serve_champion(rig: Rig) -> ServedVersion:
     bodies = [_request_body(row) for row in rig.rows]
     path = f"/models/{BARE_CASE}/invocations"
     gateway = Endpoint(urlsplit(rig.stack.gateway_uri).netloc, path, bodies)
-    return ServedVersion(
-        fetched["version"], folder, gateway, Endpoint(fetched["address"], path, bodies, "champion")
-    )
+    secret = gateway_secret(rig.stack.root)
+    direct = Endpoint(fetched["address"], path, bodies, "champion", secret)
+    return ServedVersion(fetched["version"], folder, gateway, direct)
 
 
 def _request_body(row: dict[str, Any]) -> bytes:

@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from include.serving import paths
+from include.settings import gateway_headers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -83,7 +84,7 @@ async def _scrape(servers: Iterable[Server]) -> bytes:
 async def _fetch_metrics(client: httpx.AsyncClient, server: Server) -> str:
     """Return the metrics of a model server; empty, and so `up` is 0, if it does not answer."""
     try:
-        response = await client.get(f"http://{server.address}/metrics")
+        response = await client.get(f"http://{server.address}/metrics", headers=gateway_headers())
         return response.raise_for_status().text
     except httpx.HTTPError:
         return ""

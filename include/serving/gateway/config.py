@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, field
 from itertools import groupby, permutations
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +12,7 @@ from urllib.parse import quote, unquote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from include.credentials import GATEWAY_SECRET_HEADER
 from include.declarations.monitoring import Slo
 from include.serving.gateway.log_format import LOG_FORMAT, LOG_LINE_BYTES
 
@@ -87,10 +88,11 @@ class Sockets:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Whether callers need a token, and the file of the gateway's certificate, if it speaks TLS."""
+    """Whether callers need a token, the file of the certificate for TLS, and the secret of model servers."""
 
     require_tokens: bool = False
     certificate: Path | None = None
+    secret: str = field(default="", repr=False)
 
 
 def render_config(
@@ -132,6 +134,7 @@ def render_config(
         "map_file": MAP,
         "callers_map": CALLERS_MAP,
         "access": access,
+        "secret_header": GATEWAY_SECRET_HEADER,
         "sockets": sockets,
         "gateway_port": gateway_port,
         "controller_port": controller_port,

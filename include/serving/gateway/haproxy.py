@@ -16,6 +16,7 @@ from tenacity import (
 
 from include.atomic_files import write_atomically
 from include.catalog import catalog
+from include.credentials import write_private
 from include.errors import ServiceUnavailable
 from include.serving import paths
 from include.serving.gateway import config
@@ -63,7 +64,7 @@ class Gateway:
         if not self.callers_map.exists():
             write_atomically(self.callers_map, "")
         servers = self.servers() if self.config.exists() else []
-        write_atomically(self.config, self._render(servers))
+        write_private(self.config, self._render(servers))
 
     def routes(self) -> dict[str, Route]:
         """Return the routes that were set last."""
@@ -85,13 +86,13 @@ class Gateway:
         text = self._render(servers)
         previous_text = self.config.read_text()
         if text != previous_text:
-            write_atomically(self.config, text)
+            write_private(self.config, text)
         digest = config.digest_of(text)
         if self._running_digest() == digest:
             return
         _send_command(self.master, "reload")
         if not self._wait_until_running(digest):
-            write_atomically(self.config, previous_text)
+            write_private(self.config, previous_text)
             raise ServiceUnavailable(f"HAProxy did not accept {self.config} on reload; see its log.")
 
     def set_routes(self, routes: dict[str, Route]) -> None:
@@ -140,7 +141,9 @@ class Gateway:
             ),
             ports=(settings().gateway_port, settings().controller_port),
             deadlines={name: use_case.slo.deadline_s for name, use_case in catalog().use_cases.items()},
-            access=config.Access(settings().require_tokens, settings().gateway_certificate),
+            access=config.Access(
+                settings().require_tokens, settings().gateway_certificate, settings().gateway_secret
+            ),
         )
 
     def _running_entries(self, name: str) -> dict[str, str]:

@@ -16,6 +16,7 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
+from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -33,6 +34,7 @@ from include.inference.requests.request_keys import NO_KEYS
 from include.inference.scoring_protocol import Rows, frame, parse_request
 from include.inference.start_check import check_packages, check_predictions, with_checked_twin
 from include.serving import paths
+from include.serving.gateway.secret import GatewayOnly
 from include.serving.model_server import metrics
 from include.serving.model_server.batching import Batcher
 from include.serving.model_server.explanations import Explanations
@@ -120,7 +122,9 @@ class ModelServer:
             Route("/ping", self.ready),
             Route("/metrics", self.metrics),
         ]
-        return Starlette(routes=routes, lifespan=self._lifespan)
+        secret = settings().gateway_secret
+        protection = [Middleware(GatewayOnly, secret=secret)] if secret else []
+        return Starlette(routes=routes, lifespan=self._lifespan, middleware=protection)
 
     async def invocations(self, request: Request) -> Response:
         """Answer one request, log it and, if it is selected, copy it to the challenger."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from include.serving.shadow_target import ShadowTarget
+from include.settings import gateway_headers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -110,7 +111,7 @@ class Shadow:
 
 def _send(connection: http.client.HTTPConnection, copy: MirroredRequest) -> None:
     """Send a copy and read the response; a connection that the server closed meanwhile is opened again."""
-    headers = copy.headers | {"X-Airworthy-Route": "shadow"}
+    headers = copy.headers | {"X-Airworthy-Route": "shadow"} | gateway_headers()
     is_reused = connection.sock is not None
     try:
         connection.request("POST", "/invocations", copy.body, headers)

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 REPOSITORY = Path(__file__).parents[3]
 N_CALLERS = 4
+SECRET = "only-for-tests"
 # The controller, with the numbers of replicas that a file in the home declares.
 CONTROLLER = """
 import json
@@ -243,7 +244,8 @@ def plane(postgres: Any, migrated_template: str, tmp_path_factory: pytest.TempPa
     """Return a running plane, with two versions of `delay` to serve."""
     url = postgres.create_database("airworthy", migrated_template)
     engine = tables.connect(url)
-    with home_at(tmp_path_factory.mktemp("plane") / "home", AIRWORTHY_DATABASE_URL=url) as folder:
+    variables = {"AIRWORTHY_DATABASE_URL": url, "AIRWORTHY_GATEWAY_SECRET": SECRET}
+    with home_at(tmp_path_factory.mktemp("plane") / "home", **variables) as folder:
         built = Plane(folder, engine, dict(os.environ), ModelMaker(folder))
         built.make("delay", 1, answer=0.25)
         built.make("delay", 2, answer=0.75)

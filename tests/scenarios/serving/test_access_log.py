@@ -217,3 +217,16 @@ def test_a_trace_of_the_caller_goes_on(served, wait_for) -> None:
     rows = caller.rows(wait_for)
     assert rows["traced"]["trace_id"] == TRACE
     assert rows["untraced"]["trace_id"] == rows["untraced"]["id"].hex
+
+
+def test_a_model_server_answers_nobody_but_the_gateway(served) -> None:
+    address = served.live()[1]["servers"]["1"]["address"]
+    body = {"dataframe_records": [ROW]}
+    for headers in ({}, {"X-Airworthy-Route": "champion"}, {"X-Airworthy-Secret": "guessed"}):
+        assert httpx.post(f"http://{address}/invocations", json=body, headers=headers).status_code == 403
+    assert httpx.get(f"http://{address}/metrics").status_code == 403
+    assert served.ask(headers={"X-Airworthy-Secret": "guessed"}).status_code == 200
+    config = served.home / "haproxy" / "haproxy.cfg"
+    assert config.stat().st_mode & 0o077 == 0
+    assert settings().gateway_secret in config.read_text()
+    assert settings().gateway_secret not in served.logs()
