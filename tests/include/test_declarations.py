@@ -57,6 +57,10 @@ def test_what_is_declared_is_valid_frozen_and_travels_as_json(declaration):
         declaration.name = "other"
 
 
+def fairness(metric, **limits):
+    return Fairness(column="origin", metrics=(metric,), **limits)
+
+
 def golden(row):
     return GoldenPredictions(cases=(GoldenCase(name="calm", row=row, maximum=0.5),))
 
@@ -129,10 +133,7 @@ IMPOSSIBLE = {
     "area that everything has": (lambda: Threshold(metric="roc_auc", minimum=0), "can never fire"),
     "gain of more than all": (lambda: Improvement(metric="roc_auc", minimum_gain=1), "is impossible"),
     "gap of more than all": (lambda: Overfitting(metric="roc_auc", maximum_gap=1), "can never fire"),
-    "slices of more than all": (
-        lambda: Fairness(column="origin", metrics=("selection_rate",), maximum_gap=1),
-        "can never fire",
-    ),
+    "slices of all": (lambda: fairness("selection_rate", maximum_gap=1), "can never fire"),
     "limit that is no number": (lambda: Threshold(metric="roc_auc", minimum=float("nan")), "finite number"),
     "certainty": (lambda: Improvement(metric="mae", confidence=1), "confidence\n"),
     "no gap": (lambda: Overfitting(metric="mae", maximum_gap=0), "maximum_gap\n"),
@@ -145,24 +146,16 @@ IMPOSSIBLE = {
         "calibration: a model that is judged by mae predicts a median",
     ),
     "no calibration error": (lambda: Calibration(maximum_error=0), "maximum_error\n"),
-    "fairness of an unknown metric": (
-        lambda: Fairness(column="origin", metrics=("niceness",), maximum_gap=0.1),
-        "metrics.0",
-    ),
+    "fairness of an unknown metric": (lambda: fairness("niceness", maximum_gap=0.1), "metrics.0"),
     "fairness of a metric of another task": (
-        lambda: again(USE_CASE, gates=(Fairness(column="origin", metrics=("mae",), maximum_gap=0.1),)),
+        lambda: again(USE_CASE, gates=(fairness("mae", maximum_gap=0.1),)),
         "fairness_origin: metric of a binary task: unknown mae",
     ),
     "rates of a regression": (
-        lambda: again(
-            AIR_TIME, gates=(Fairness(column="origin", metrics=("selection_rate",), maximum_gap=0.1),)
-        ),
+        lambda: again(AIR_TIME, gates=(fairness("selection_rate", maximum_gap=0.1),)),
         "fairness_origin: metric of a regression task: unknown selection_rate",
     ),
-    "fairness that never fires": (
-        lambda: Fairness(column="origin", metrics=("roc_auc",)),
-        "maximum_gap or minimum_ratio",
-    ),
+    "fairness that never fires": (lambda: fairness("roc_auc"), "maximum_gap or minimum_ratio"),
     "noise without end": (lambda: Robustness(noise={"temp": 0}), "measurement error of temp must be above 0"),
     "robustness of nothing": (lambda: Robustness(), "name columns for noise"),
     "robustness of no feature": (

@@ -81,21 +81,21 @@ def _modules_of(use_case: UseCase) -> Iterator[ModuleType]:
 
 def _named_modules(declaration: Declaration) -> Iterator[ModuleType]:
     """Yield the modules of all that a declaration names by import path, such as the function of a cost."""
-    paths = filter(IMPORT_PATH.fullmatch, _texts(declaration.model_dump(serialize_as_any=True)))
+    paths = filter(IMPORT_PATH.fullmatch, _nested_texts(declaration.model_dump(serialize_as_any=True)))
     names = {path.partition(":")[0] for path in paths}
     # Another text may look like an import path.
     yield from (import_module(name) for name in sorted(names) if _exists(name))
 
 
-def _texts(value: Any) -> Iterator[str]:
+def _nested_texts(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict):
         for item in value.values():
-            yield from _texts(item)
+            yield from _nested_texts(item)
     elif isinstance(value, list | tuple | set | frozenset):
         for item in value:
-            yield from _texts(item)
+            yield from _nested_texts(item)
 
 
 def _exists(module: str) -> bool:
@@ -122,9 +122,9 @@ def _imported_files(path: Path, rooms: Collection[Path]) -> Iterator[Path]:
     for node in ast.walk(ast.parse(path.read_bytes())):
         for location in _imported_locations(node, path):
             module = location.with_suffix(".py")
-            if module.is_file() and _is_within(module, rooms):
+            if module.is_file() and _is_in_rooms(module, rooms):
                 yield module
-            elif (location / "__init__.py").is_file() and _is_within(location, rooms):
+            elif (location / "__init__.py").is_file() and _is_in_rooms(location, rooms):
                 yield from sorted(location.rglob("*.py"))
 
 
@@ -139,7 +139,7 @@ def _imported_locations(node: ast.AST, path: Path) -> Iterator[Path]:
         yield from (base, *(base / alias.name for alias in node.names))
 
 
-def _is_within(location: Path, rooms: Collection[Path]) -> bool:
+def _is_in_rooms(location: Path, rooms: Collection[Path]) -> bool:
     """Return whether a module or package lies within a room; a whole room does not."""
     return any(room in location.parents for room in rooms)
 
