@@ -174,7 +174,8 @@ def _append_late_rows(engine: Engine, lake: Lake, logged: LoggedDay) -> None:
     identity = [ID, POSITION] if isinstance(logged, DayOfRequests) else [ID]
 
     def add(rows: pd.DataFrame) -> pd.DataFrame:
-        return pd.concat([rows, late], ignore_index=True).drop_duplicates(identity, ignore_index=True)
+        merged: pd.DataFrame = pd.concat([rows, late], ignore_index=True)
+        return merged.drop_duplicates(identity, ignore_index=True)
 
     lake.update(logged.table, [logged.day], add, metadata={})
     _mark(engine, logged)
