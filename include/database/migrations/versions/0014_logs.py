@@ -1,16 +1,18 @@
-"""Record which days of the logs were exported, and count requests by hour."""
+"""Log the decisions that were answered, record which days were exported, and count requests by hour."""
 
 from __future__ import annotations
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects.postgresql import JSONB
 
-revision = "0015"
-down_revision = "0014"
+revision = "0014"
+down_revision = "0013"
 
 
 def upgrade() -> None:
-    """Create the tables `log_export` and `request_count`."""
+    """Add the column, which is unknown of earlier requests, and create `log_export` and `request_count`."""
+    op.add_column("inference_log", sa.Column("decision", JSONB))
     now = sa.func.clock_timestamp()
     op.create_table(
         "log_export",
