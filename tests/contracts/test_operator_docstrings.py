@@ -28,6 +28,7 @@ EARLIER = (
     "snapshot",
     "train",
     "evaluate",
+    "score",
     "register",
     "begin",
     "detect",
