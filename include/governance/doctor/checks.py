@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from include.catalog import catalog
+from include.governance.doctor.both_logs import describe_problems
 from include.governance.doctor.facts import named_versions
 
 if TYPE_CHECKING:
@@ -135,9 +136,9 @@ def _live_problems(model: ModelReading) -> list[str]:
 
 
 def check_answers(model: ModelReading) -> list[str]:
-    """Find requests that two versions answered."""
-    count = model.answered_twice
-    return [f"{count} requests of the last hour were answered by two versions"] if count else []
+    """Find requests that do not have exactly one answer, in both logs, of one version."""
+    is_served = model.live is not None and not model.state.retired
+    return describe_problems(model.responses, is_served=is_served)
 
 
 CHECKS: dict[str, Callable[[ModelReading], list[str]]] = {

@@ -7,12 +7,13 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import psutil
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select
 
 from include.certificates.certificate import verify_certificate
 from include.database.ledger import champion_at, require_registered
 from include.database.tables import desired_state, ledger, live_state
 from include.errors import AirworthyError
+from include.governance.doctor.both_logs import LoggedResponses, compare_logs
 from include.modeling.registration.versions import verify_version
 from include.release.rollout import read_state
 from include.serving import paths
@@ -26,19 +27,6 @@ if TYPE_CHECKING:
 
     from include.modeling.registry.registry import Registry
     from include.release.rollout import ReleaseState
-
-# Requests of this time are counted.
-ANSWERS_WINDOW = "1 hour"
-_DUPLICATES = text(
-    f"""
-    SELECT count(*) FROM (
-        SELECT request_id FROM inference_log
-        WHERE use_case = :use_case AND role IN ('champion', 'challenger') AND status = 200
-        AND received_at > clock_timestamp() - interval '{ANSWERS_WINDOW}'
-        GROUP BY request_id HAVING count(*) > 1
-    ) AS answered_twice
-    """  # noqa: S608  a constant
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +56,8 @@ class ModelReading:
         Versions by alias in MLflow; None if it was not asked.
     servers
         Versions whose model server runs on this machine; None if servers run elsewhere.
-    answered_twice
-        Requests of the last hour that two versions answered.
+    responses
+        Requests of the last hour by both logs.
     """
 
     state: ReleaseState
@@ -82,7 +70,7 @@ class ModelReading:
     faults: Mapping[int, str] = field(default_factory=dict)
     aliases: Mapping[str, int] | None = None
     servers: tuple[int, ...] | None = None
-    answered_twice: int = 0
+    responses: LoggedResponses = field(default_factory=LoggedResponses)
 
 
 def named_versions(state: ReleaseState) -> set[int]:
@@ -120,7 +108,7 @@ def _read_model(
         _find_faults(connection, registry, state) if registry else {},
         _read_aliases(registry, name) if registry else None,
         None if servers is None else tuple(sorted(version for case, version in servers if case == name)),
-        connection.execute(_DUPLICATES, {"use_case": name}).scalar_one(),
+        compare_logs(connection, name, now),
     )
 
 

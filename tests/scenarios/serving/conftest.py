@@ -47,6 +47,8 @@ controller.main()
 """
 # Without new records for this time, no record of an earlier test is on its way to the log.
 QUIET_S = 0.3
+# Two model servers start at once, on a machine that may be busy.
+START_TIMEOUT_S = 180.0
 
 
 @dataclass
@@ -267,7 +269,8 @@ def served(plane: Plane) -> Plane:
     plane.start_haproxy()
     plane.start_controller()
     plane.start_collector()
-    plane.settle(champion=1, previous=None, challenger=2, weight=10_000, shadow_share=0.0, retired=False)
+    state = {"champion": 1, "previous": None, "challenger": 2, "weight": 10_000, "shadow_share": 0.0}
+    plane.settle(seconds=START_TIMEOUT_S, **state, retired=False)
     # HAProxy sends requests to a challenger that was down only after several successful checks.
     wait_for(lambda: plane.ask().json()["model"]["version"] == 2, 30, plane.logs)
     plane.settle(weight=0)

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from include.governance.doctor.both_logs import LoggedResponses
 from include.governance.doctor.checks import CHECKS, examine
 from include.governance.doctor.facts import ModelReading
 from include.release.rollout import ReleaseState
@@ -37,6 +38,10 @@ RETIRED = replace(
 
 def ill(**changes):
     return replace(WELL, **changes)
+
+
+def answered(**changes):
+    return replace(WELL, responses=LoggedResponses(1_000, **changes))
 
 
 def with_state(**changes):
@@ -91,13 +96,26 @@ def test_check_is_quiet_where_all_is_well(name, model):
         ("agreement", ill(reported=OLD), "the controller does not report"),
         ("agreement", live(generation=6), "generation 6 is live, and 7 is desired"),
         ("agreement", live(ready=False), "the desired state is not live: None"),
-        ("answers", ill(answered_twice=2), "2 requests of the last hour were answered by two versions"),
+        ("answers", answered(answered_twice=2), "2 requests of the last hour were answered by two versions"),
+        (
+            "answers",
+            answered(unrecorded=21),
+            "21 of 1000 answers of the last hour are not in the",
+        ),
+        ("answers", answered(unlogged=21), "21 answers of the last hour are not in the access log"),
+        ("answers", answered(behind=OLD), "the access log ends 3600 s ago: does its collector"),
+        ("answers", answered(behind=None), "there is no access log"),
     ],
 )
 def test_check_fires(name, model, problem):
     (first, *_) = CHECKS[name](model)
     assert first.startswith(problem)
     assert [finding.check for finding in examine([model])].count(name) >= 1
+
+
+def test_what_killed_processes_took_with_them_is_no_fault():
+    assert CHECKS["answers"](answered(unrecorded=20, unlogged=20, behind=timedelta(seconds=1))) == []
+    assert CHECKS["answers"](replace(answered(behind=None), live=None)) == []
 
 
 @pytest.mark.parametrize("name", ["traffic", "servers", "agreement"])

@@ -1,13 +1,12 @@
 from __future__ import annotations
 
 import uuid
-from datetime import UTC, datetime
 
 import pytest
 from sqlalchemy import insert
 
 from include.database.ledger import Entry, append
-from include.database.tables import inference_log, live_state
+from include.database.tables import live_state
 from include.declarations import Fallback
 from include.governance.doctor.facts import named_versions, read_models
 from include.release import controls, rollout
@@ -34,7 +33,7 @@ def test_reading_has_state_and_ledger(database, name):
     assert (model.state.champion, model.state.challenger, model.ledger_champion) == (1, 2, 1)
     assert model.entries == (("registered", 1), ("staged", 1), ("promoted", 1), ("staged", 2))
     assert model.registered == {1: "a"}
-    assert (model.live, model.aliases, model.answered_twice) == (None, None, 0)
+    assert (model.live, model.aliases, model.responses.behind) == (None, None, None)
 
 
 def test_reading_has_the_report_of_the_controller(database, name):
@@ -44,24 +43,6 @@ def test_reading_has_the_report_of_the_controller(database, name):
     model = reading(database, name)
     assert (model.live["generation"], model.live["detail"]) == (3, values["detail"])
     assert 0 <= model.reported.total_seconds() < 60
-
-
-@pytest.mark.parametrize(("statuses", "count"), [((200, 200), 1), ((200, 500), 0)])
-def test_requests_that_two_versions_answered_are_counted(database, name, statuses, count):
-    with database.begin() as connection:
-        for version, status in zip((1, 2), statuses, strict=True):
-            role = "champion" if version == 1 else "challenger"
-            row: dict[str, object] = {
-                "use_case": name,
-                "request_id": "r",
-                "version": version,
-                "role": role,
-                "status": status,
-            }
-            connection.execute(
-                insert(inference_log).values(row | {"latency_ms": 1, "received_at": datetime.now(UTC)})
-            )
-    assert reading(database, name).answered_twice == count
 
 
 def test_version_of_the_fallback_may_get_traffic(database, name):
