@@ -8,8 +8,8 @@ removes the candidate. To abort a rollout, mark the run as failed.
 **If a task fails:**
 
 - `begin`: the certificate does not match the model, or another rollout is in progress. The message names it.
-- `stage`: the candidate's server did not start, or its predictions differ from the evaluation. Callers are
-  not affected. See the server's log.
+- `stage`: the candidate's server did not start, its predictions or metrics differ from the evaluation, or it
+  does not sustain the declared rate; the message has figure and limit. Callers are not affected.
 - `shadow`, `canary_…`, `switch`: the candidate was worse than the champion. The message has the figures. The
   champion has all traffic again, so nothing is urgent. A task that waits for input is undecided: a person
   says under *Required Actions* whether it goes on.

@@ -1,4 +1,4 @@
-"""Smoke test of a staged version: its server must predict the golden rows as the model did in evaluation."""
+"""Smoke test of a staged version: golden rows as in the evaluation, and a load of the declared rate."""
 
 from __future__ import annotations
 
@@ -7,19 +7,24 @@ import statistics
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from include.settings import gateway_headers
-
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import timedelta
 
 # Relative and absolute: the server may add numbers in another order when it predicts several rows at once.
 DEFAULT_TOLERANCE = 1e-9
 DEFAULT_REQUESTS = 50
+DEFAULT_RATE = 20.0
+# The load lasts at least so long, and at most; many requests are sent at a higher rate.
+MIN_LOAD_S = 3.0
+MAX_LOAD_S = 10.0
+# Share of the rate that must be reached.
+SUSTAINED_SHARE = 0.8
 N_CLIENTS = 4
 # Requests whose latency is not judged: a new server loads code and opens its connections in them.
 WARM_UP_REQUESTS = 2 * N_CLIENTS
@@ -35,6 +40,8 @@ CLIENT: dict[str, Any] = {
 
 # The value of a regression or binary classifier, or the probability of each class.
 Prediction = tuple[float, ...]
+# Latency of a request in ms, and what is wrong with its response.
+Timing = tuple[float, str | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,53 +54,79 @@ class SmokeResult:
 
 
 def run_smoke_test(
-    base_url: str,
-    use_case: str,
+    address: str,
     golden: Mapping[str, Any],
     *,
+    headers: Mapping[str, str] | None = None,
     tolerance: float | None = None,
     requests: int = DEFAULT_REQUESTS,
+    rate: float = DEFAULT_RATE,
     maximum_p99: timedelta | None = None,
 ) -> SmokeResult:
     """
-    Compare the predictions of the server at `base_url` with those that the model made in evaluation.
+    Compare the predictions that `address` answers with those that the model made in evaluation.
 
-    All golden rows are sent in one request, and then single rows from four clients: a warm-up, whose latency
-    is not judged, and `requests` more. The version is too slow if more of these exceed the limit than chance
-    explains (one-sided binomial test): of 50 requests, four.
+    All golden rows are sent at once, then single rows: a warm-up, whose latency is not judged, and a load of
+    `rate` requests per second for 3 s, or longer for `requests`. The version is too slow if it does not reach
+    80 % of the rate, or if more requests exceed the limit than chance explains (binomial test): of 60, four.
 
     Parameters
     ----------
+    address, headers
+        Where invocations are sent, and the headers of each request.
     golden
-        The model's `golden.json`: `dataframe_split` with `columns` and `data`, `predictions`, and optionally
-        `tolerance`.
-    tolerance
-        Relative and absolute tolerance of a prediction; by default that of `golden`, else 1e-9.
-    maximum_p99
-        Limit of the latency's 99th percentile in the single-row requests.
+        The model's `golden.json`: `dataframe_split`, `predictions`, and optionally `tolerance`.
+    tolerance, maximum_p99
+        Of a prediction, by default that of `golden`, else 1e-9; and of the latency's 99th percentile.
     """
     rows = golden["dataframe_split"]
     expected = golden["predictions"]
-    if tolerance is None:
-        tolerance = golden.get("tolerance", DEFAULT_TOLERANCE)
+    gap = golden.get("tolerance", DEFAULT_TOLERANCE) if tolerance is None else tolerance
     if not expected:
         return SmokeResult(False, "the certificate has no golden rows to test with", {})
-    address = f"{base_url.rstrip('/')}/models/{use_case}/invocations"
-    with httpx.Client(**CLIENT, headers=gateway_headers()) as client:
-        problem = _compare_rows(client, address, rows, expected, tolerance)
+    load = _Load.of(requests, rate)
+    with httpx.Client(**CLIENT, headers=headers) as client:
+        problem = _compare_rows(client, address, rows, expected, gap)
         if problem:
             return SmokeResult(False, problem, {"rows": len(expected)})
 
-        def request_row(number: int) -> tuple[float, str | None]:
+        def request_row(number: int) -> Timing:
             row = number % len(expected)
             single_row = {"columns": rows["columns"], "data": [rows["data"][row]]}
             began = time.perf_counter()
-            problem = _compare_rows(client, address, single_row, [expected[row]], tolerance)
+            problem = _compare_rows(client, address, single_row, [expected[row]], gap)
             return 1000 * (time.perf_counter() - began), problem
 
+        timings, sustained = load.run(request_row)
+    return _summarise_load(
+        timings, n_rows=len(expected), maximum_p99=maximum_p99, rates=(load.rate, sustained)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Load:
+    """Requests that are sent at a rate per second, each at its own moment."""
+
+    requests: int
+    rate: float
+
+    @classmethod
+    def of(cls, requests: int, rate: float) -> _Load:
+        count = max(requests, 2, round(rate * MIN_LOAD_S))
+        return cls(count, max(rate, count / MAX_LOAD_S))
+
+    def run(self, request: Callable[[int], Timing]) -> tuple[list[Timing], float]:
+        """Return the timings of a warm-up and of the load, and the requests answered per second."""
         with ThreadPoolExecutor(N_CLIENTS) as pool:
-            timings = list(pool.map(request_row, range(WARM_UP_REQUESTS + max(requests, 2))))
-    return _summarise_load(timings, n_rows=len(expected), maximum_p99=maximum_p99)
+            timings = list(pool.map(request, range(WARM_UP_REQUESTS)))
+            started = time.perf_counter()
+            timings += pool.map(partial(self._send, started, request), range(self.requests))
+            return timings, self.requests / (time.perf_counter() - started)
+
+    def _send(self, started: float, request: Callable[[int], Timing], number: int) -> Timing:
+        """Wait for the moment of a request, and send it."""
+        time.sleep(max(0.0, started + number / self.rate - time.perf_counter()))
+        return request(number)
 
 
 def _compare_rows(
@@ -156,9 +189,17 @@ def _format_prediction(prediction: Prediction) -> str:
 
 
 def _summarise_load(
-    timings: Sequence[tuple[float, str | None]], *, n_rows: int, maximum_p99: timedelta | None
+    timings: Sequence[Timing],
+    *,
+    n_rows: int,
+    maximum_p99: timedelta | None,
+    rates: tuple[float, float],
 ) -> SmokeResult:
-    """Return the result, given latency in ms and problem of each single-row request, the warm-up first."""
+    """
+    Return the result, given latency in ms and problem of each single-row request, the warm-up first, and the
+    rate of the load and of the responses per second.
+    """
+    rate, sustained = rates
     latencies = [latency for latency, _ in timings[WARM_UP_REQUESTS:]]
     percentiles = statistics.quantiles(latencies, n=100, method="inclusive")
     problems = [problem for _, problem in timings if problem]
@@ -168,6 +209,8 @@ def _summarise_load(
         "failures": len(problems),
         "latency_p50": percentiles[49],
         "latency_p99": percentiles[98],
+        "rate": rate,
+        "sustained": sustained,
     }
     if problems:
         reason = (
@@ -183,6 +226,12 @@ def _summarise_load(
                 f"(`slo.latency_p99_ms`): p50 {percentiles[49]:.1f} ms, p99 {percentiles[98]:.1f} ms"
             )
             return SmokeResult(False, reason, figures)
+    if sustained < SUSTAINED_SHARE * rate:
+        reason = (
+            f"{sustained:.1f} of {rate:g} requests per second were answered, and {SUSTAINED_SHARE:.0%} must "
+            f"be (`slo.rate`): p50 {percentiles[49]:.1f} ms, p99 {percentiles[98]:.1f} ms"
+        )
+        return SmokeResult(False, reason, figures)
     return SmokeResult(True, f"all {n_rows} golden rows are predicted as in evaluation", figures)
 
 

@@ -145,7 +145,9 @@ class Steps:
         address = self.until(version).address
         golden = versions.golden_of_version(self.registry, name, version, trusted=self.trusted)
         limit = timedelta(milliseconds=self.use_case.slo.latency_p99_ms)
-        result = smoke_test.run_smoke_test(f"http://{address}", name, golden, maximum_p99=limit)
+        result = smoke_test.run_smoke_test(
+            f"http://{address}/models/{name}/invocations", golden, maximum_p99=limit
+        )
         if not result.passed:
             raise SystemExit(result.reason)
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 ALL_MODELS = ":all"
 HISTORY = ":history"
 METRICS = ":metrics"
+# Versions that are staged, which no other scope reaches.
+STAGING = ":staging"
 # Names what it is, so that scanners of repositories and logs find it.
 PREFIX = "airworthy_"
 TOKEN_BYTES = 32

@@ -211,6 +211,11 @@ def challenger_backend(use_case: str, version: int, champion: int) -> str:
     return f"{use_case}.v{version}.over.v{champion}"
 
 
+def staged_backend(use_case: str, version: int) -> str:
+    """Return the name of the backend that the tests of a deployment reach."""
+    return f"{use_case}.v{version}.staged"
+
+
 def _map_value(use_case: str, route: Route) -> str:
     if route.retired:
         return f"{RETIRED}|{NO_BACKEND}|0"
@@ -250,6 +255,7 @@ def _jinja_environment() -> Environment:
     environment.filters["quoted"] = _quote_argument
     environment.globals["champion_backend"] = champion_backend
     environment.globals["challenger_backend"] = challenger_backend
+    environment.globals["staged_backend"] = staged_backend
     return environment
 
 

@@ -1,20 +1,28 @@
-"""Operator that waits for a candidate's model server and runs the smoke test."""
+"""Operator that waits for a candidate's model server and tests it through the gateway."""
 
 from __future__ import annotations
 
+import json
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from airworthy import run_context
+from airworthy.hooks.gateway import GatewayHook
+from airworthy.hooks.lake import LakeHook
 from airworthy.operators.base import ReleaseOperator
 from airworthy.triggers.rollout import RolloutTrigger
 from include.catalog import catalog
-from include.errors import RolloutFailed
+from include.errors import DataError, RolloutFailed
 from include.release.strategies import strategy_of
 from include.settings import settings
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from airflow.sdk import Context
 
+    from include.declarations import UseCase
     from include.release.smoke_test import SmokeResult
 
 # Most servers start within this time; for slower ones the task is deferred.
@@ -23,9 +31,10 @@ INLINE_WAIT = 8.0  # seconds
 
 class StageModelOperator(ReleaseOperator):
     """
-    Wait until the candidate's model server is ready, then compare its predictions for the golden rows.
+    Wait until the candidate's model server is ready, then test it through the gateway, unseen by callers.
 
-    The golden rows come from the candidate's certificate. They are also sent under load.
+    The golden rows of the candidate must be predicted as in its evaluation, also under a load of the declared
+    rate. The test rows of its evaluation are sent, too, and their metrics must be those on its certificate.
 
     Example::
 
@@ -36,9 +45,16 @@ class StageModelOperator(ReleaseOperator):
     :param start_timeout: how long the server may take until it is ready
     """
 
-    def __init__(self, *, start_timeout: timedelta = timedelta(minutes=3), **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        start_timeout: timedelta = timedelta(minutes=3),
+        lake_conn_id: str = LakeHook.default_conn_name,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.start_timeout = start_timeout
+        self.lake_conn_id = lake_conn_id
 
     def execute(self, context: Context) -> dict[str, float | int | str]:
         """Wait for the server, in the triggerer if it takes long, and return the smoke test's figures."""
@@ -58,12 +74,13 @@ class StageModelOperator(ReleaseOperator):
 
     def smoke_test(self, context: Context, event: dict[str, Any]) -> dict[str, float | int | str]:
         """
-        Return the figures of the smoke test.
+        Return the figures of the smoke test and of the served test rows.
 
         :param event: the event of the `RolloutTrigger`
-        :raises RolloutFailed: if the server did not start, or the smoke test failed
+        :raises RolloutFailed: if the server did not start, or a test failed; the message has figure and limit
         """
         from include.modeling.registration.versions import golden_of_version
+        from include.release.targets.smoke import smoke_test_variant
 
         version = self.parse_lease().version
         if not event["live"]:
@@ -71,27 +88,79 @@ class StageModelOperator(ReleaseOperator):
             raise RolloutFailed(
                 f"{self.use_case} version {version} cannot be served: {reason}. See its server's log."
             )
-        golden = golden_of_version(self.registry, self.use_case, version, trusted=settings().trusted_keys)
-        result = self._test(version, golden, event["address"])
-        if not result.passed:
-            raise RolloutFailed(
-                f"{self.use_case} version {version} failed its smoke test: {result.reason}. "
-                "It never got traffic. See its server's log."
-            )
-        self.log.info("%s version %d: %s", self.use_case, version, result.reason)
-        return result.figures
-
-    def _test(self, version: int, golden: dict[str, Any], address: str) -> SmokeResult:
-        from include.release.smoke_test import run_smoke_test
-        from include.release.targets.smoke import smoke_test_variant
-
         use_case = catalog().use_cases[self.use_case]
+        golden = golden_of_version(self.registry, self.use_case, version, trusted=settings().trusted_keys)
         if use_case.serving.target != "local":
-            return smoke_test_variant(use_case, version, golden)
+            result = smoke_test_variant(use_case, version, golden)
+            self._require(result.passed, version, "smoke test", result.reason)
+            return result.figures
+        with self._staged_access(context, version) as (address, headers):
+            result = self._test_through_gateway(use_case, golden, address, headers)
+            self._require(result.passed, version, "smoke test", result.reason)
+            figures = result.figures | self._evaluate_served(use_case, version, address, headers)
+        self.log.info("%s version %d: %s", self.use_case, version, result.reason)
+        return figures
+
+    def _test_through_gateway(
+        self, use_case: UseCase, golden: dict[str, Any], address: str, headers: dict[str, str]
+    ) -> SmokeResult:
+        from include.release.smoke_test import run_smoke_test
+
         return run_smoke_test(
-            f"http://{address}",
-            self.use_case,
+            address,
             golden,
+            headers=headers,
             requests=strategy_of(use_case.rollout).smoke_requests,
+            rate=use_case.slo.rate,
             maximum_p99=timedelta(milliseconds=use_case.slo.latency_p99_ms),
         )
+
+    @contextmanager
+    def _staged_access(self, context: Context, version: int) -> Iterator[tuple[str, dict[str, str]]]:
+        """
+        Provide the gateway's address and the headers that reach the version, which no caller does.
+
+        The token is one of this test. That of a test that was killed is revoked first.
+        """
+        from include.serving.gateway.staged_access import staged_token, wait_until_reachable
+
+        address = GatewayHook(self.gateway_conn_id).invocations(self.use_case)
+        with staged_token(self.engine, self.use_case, actor=run_context.actor(context)) as token:
+            headers = {"Authorization": f"Bearer {token}", "X-Airworthy-Stage": str(version)}
+            wait_until_reachable(address, headers)
+            yield address, headers
+
+    def _evaluate_served(
+        self, use_case: UseCase, version: int, address: str, headers: dict[str, str]
+    ) -> dict[str, float | int | str]:
+        """Compare the metrics of the served answers to the test rows with those on the certificate."""
+        from include.data.snapshots import snapshot as snapshots
+        from include.modeling.pipeline.workspace import split_snapshot
+        from include.modeling.served_evaluation import evaluate_served
+        from include.specifications import certified_specification
+
+        certificate = self.verified(version)
+        if certificate.refit:
+            self.log.info("It was fitted again on all rows after its evaluation: none are test rows.")
+            return {}
+        snapshot = snapshots.Snapshot.from_json(json.dumps(certificate.snapshot, default=str))
+        specification = certified_specification(certificate.snapshot, use_case)
+        try:
+            frame = snapshots.read_snapshot(
+                specification.use_case, snapshot, LakeHook(self.lake_conn_id).lake
+            )
+        except DataError as error:
+            # Rows may have been erased since the training, and a version that served before may come back.
+            self.log.warning("The test rows cannot be read again, and were not sent: %s", error)
+            return {}
+        test = split_snapshot(specification, frame).test
+        served = evaluate_served(specification, test, certificate.metrics, address, headers)
+        self._require(not served.problem, version, "test on the rows of its evaluation", served.problem)
+        return served.figures
+
+    def _require(self, passed: bool, version: int, test: str, reason: str) -> None:
+        if not passed:
+            raise RolloutFailed(
+                f"{self.use_case} version {version} failed its {test}: {reason}. "
+                "It never got traffic. See its server's log."
+            )

@@ -9,7 +9,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from include.release import smoke_test
-from include.release.smoke_test import run_smoke_test
 
 GOLDEN = {
     "dataframe_split": {"columns": ["x"], "data": [[1.0], [2.0], [3.0]]},
@@ -17,8 +16,20 @@ GOLDEN = {
 }
 
 
+def run_smoke_test(url, use_case, golden, *, requests=2, **options):
+    address = f"{url}/models/{use_case}/invocations"
+    return smoke_test.run_smoke_test(address, golden, requests=requests, rate=1_000, **options)
+
+
 def respond_correctly(values):
     return 200, json.dumps({"predictions": [value / 10 for value in values]})
+
+
+@pytest.fixture(autouse=True)
+def _hurry(monkeypatch):
+    """Send a load without pauses, whose rate is not judged."""
+    monkeypatch.setattr(smoke_test, "MIN_LOAD_S", 0.0)
+    monkeypatch.setattr(smoke_test, "SUSTAINED_SHARE", 0.0)
 
 
 @pytest.fixture
@@ -124,8 +135,36 @@ def test_version_slower_than_the_limit_fails(serve):
 )
 def test_few_slow_requests_and_a_slow_warm_up_pass(slow, passed):
     timings = [(900.0 if number in slow else 5.0, None) for number in range(58)]
-    result = smoke_test._summarise_load(timings, n_rows=3, maximum_p99=timedelta(milliseconds=250))
+    limit = timedelta(milliseconds=250)
+    result = smoke_test._summarise_load(timings, n_rows=3, maximum_p99=limit, rates=(20, 20))
     assert result.passed is passed, result.reason
+
+
+@pytest.mark.parametrize(("sustained", "passed"), [(15.9, False), (16.0, True)])
+def test_version_that_does_not_sustain_the_rate_fails(monkeypatch, sustained, passed):
+    monkeypatch.setattr(smoke_test, "SUSTAINED_SHARE", 0.8)
+    timings = [(5.0, None)] * 60
+    result = smoke_test._summarise_load(timings, n_rows=3, maximum_p99=None, rates=(20, sustained))
+    assert result.passed is passed
+    assert passed or "15.9 of 20 requests per second were answered, and 80% must be" in result.reason
+
+
+@pytest.mark.parametrize(
+    ("requests", "rate", "expected"),
+    [(50, 20, (60, 20)), (50, 100, (300, 100)), (500, 20, (500, 50)), (2, 0.1, (2, 0.2))],
+    ids=["default", "busy", "blue_green", "rare"],
+)
+def test_load_lasts_3_to_10_seconds(monkeypatch, requests, rate, expected):
+    monkeypatch.setattr(smoke_test, "MIN_LOAD_S", 3.0)
+    load = smoke_test._Load.of(requests, rate)
+    assert (load.requests, load.rate) == expected
+
+
+def test_requests_are_sent_at_their_moments(serve, monkeypatch):
+    pauses = []
+    monkeypatch.setattr(smoke_test.time, "sleep", pauses.append)
+    assert run_smoke_test(serve(respond_correctly), "delay", GOLDEN, requests=20).passed
+    assert len(pauses) == 20
 
 
 def test_unreachable_server_fails_with_its_address(free_port):
