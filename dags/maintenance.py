@@ -3,7 +3,8 @@
 
 Once a day: compact the tables, delete files that no retained version needs, and delete staged frames of old
 runs. Versions that a certificate names stay readable. `profile` writes the profile page of each dataset and
-feature view, from a bounded sample. `retire_logs` exports days of the inference log and the access log that
+feature view, from a bounded sample. `repair_aliases` sets MLflow's aliases to the desired state, in case
+MLflow was away when a release ended. `retire_logs` exports days of the inference log and the access log that
 are past their retention to the lake, counts them by hour, and deletes them.
 
 **If a task fails:** the log of `compact` has the reason for each table. No data is lost; tables only grow.
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING
 from airflow.sdk import CronTriggerTimetable, dag
 
 from airworthy.defaults import START, default_args, is_needed
+from airworthy.operators.aliases import RepairAliasesOperator
 from airworthy.operators.maintenance import (
     CompactTableOperator,
     ProfileTableOperator,
@@ -51,6 +53,7 @@ def maintenance_dag() -> DAG:
     def maintenance() -> None:
         CompactTableOperator.partial(task_id="compact").expand(table=tables)
         SweepStagingOperator(task_id="sweep")
+        RepairAliasesOperator(task_id="repair_aliases")
         RetireLogsOperator(task_id="retire_logs")
         profiled = [*declared.datasets, *declared.feature_views]
         ProfileTableOperator.partial(task_id="profile", max_active_tis_per_dag=1).expand(table=profiled)

@@ -56,9 +56,9 @@ def golden_of_version(registry: Registry, use_case: str, version: int, *, truste
         return content
 
 
-def project_aliases(registry: Registry, state: ReleaseState) -> None:
-    """Set MLflow's aliases `champion`, `challenger` and `previous` to the desired state."""
-    registry.set_aliases(
+def project_aliases(registry: Registry, state: ReleaseState) -> list[str]:
+    """Set the aliases `champion`, `challenger`, `previous` as desired; return those that differed."""
+    return registry.set_aliases(
         state.use_case, champion=state.champion, challenger=state.challenger, previous=state.previous
     )
 

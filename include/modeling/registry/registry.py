@@ -223,9 +223,9 @@ class Registry(Tracking):
             for key, value in tags.items():
                 self._client.set_model_version_tag(use_case, str(version), key, value)
 
-    def set_aliases(self, use_case: str, **aliases: int | None) -> None:
+    def set_aliases(self, use_case: str, **aliases: int | None) -> list[str]:
         """
-        Set aliases of a registered model; None deletes the alias.
+        Set aliases of a registered model, and return those that were different; None deletes the alias.
 
         MLflow has no compare-and-swap for aliases, so no decision is based on them: they only show the
         desired state to people.
@@ -236,6 +236,7 @@ class Registry(Tracking):
             If MLflow refuses an alias, or a version does not exist.
         """
         refused = permanent_errors(f"the aliases {aliases} of {use_case}")
+        changed = []
         with translate_mlflow_errors(self.uri), refused, self.lock(f"aliases/{use_case}"):
             current = self._client.get_registered_model(use_case).aliases
             for name, version in aliases.items():
@@ -243,6 +244,10 @@ class Registry(Tracking):
                     self._client.delete_registered_model_alias(use_case, name)
                 elif version is not None and current.get(name) != str(version):
                     self._client.set_registered_model_alias(use_case, name, str(version))
+                else:
+                    continue
+                changed.append(name)
+        return changed
 
     def search_versions(self, model: str, query: str = "") -> list[dict[str, Any]]:
         """
