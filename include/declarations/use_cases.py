@@ -36,6 +36,8 @@ BINARY_CLASSES = 2
 MIN_RANDOM_FOLDS = 2
 # SageMaker's names have 63 characters, and ours add the environment, and a digest to configurations.
 MAX_REMOTE_NAME = 35
+# Metrics of a rollout that need the predictions.
+PREDICTION_METRICS = ("prediction_shift", "constant_predictions", "prediction_distribution")
 MIN_CLASSES = 3
 
 
@@ -291,6 +293,11 @@ class UseCase(Declaration):
             raise ValueError(
                 f"name: {self.name!r} can be no SageMaker endpoint: at most {MAX_REMOTE_NAME} "
                 "characters are possible, and no underscore at the end"
+            )
+        unseen = [name for name in PREDICTION_METRICS if name not in self.rollout.advisory]
+        if unseen:
+            raise ValueError(
+                f"rollout.advisory: add {', '.join(unseen)}, since SageMaker does not show predictions"
             )
         if self.rollout.count_mirrored:
             raise ValueError("rollout.count_mirrored: SageMaker has no shadow while two variants answer")

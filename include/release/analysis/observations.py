@@ -128,7 +128,7 @@ class Observation:
     different length, type or number of classes. `thresholds` are values of predictions at which the
     distributions are compared. `rate` is the number of requests per second that the challenger can expect.
     `losses` are those of the whole rollout. Since the start of the step the access log is complete for
-    `logged_s` seconds; it is behind by `behind_s`.
+    `logged_s` seconds; it is behind by `behind_s`. Where `sees_predictions` is False, none is expected.
     """
 
     champion: Responses | None
@@ -141,6 +141,7 @@ class Observation:
     logged_s: float = math.inf
     behind_s: float = 0.0
     losses: Losses | None = None
+    sees_predictions: bool = True
 
 
 def observe(

@@ -164,6 +164,11 @@ def _find_missing_data(observation: Observation, rollout: Rollout, stage: Rollou
         )
     if old.counts.answered >= fewest and min(old.latencies.sum(), new.latencies.sum()) < 1:
         return "there are no latencies to compare"
+    return _find_missing_predictions(observation, fewest, stage) if observation.sees_predictions else None
+
+
+def _find_missing_predictions(observation: Observation, fewest: int, stage: RolloutStage) -> str | None:
+    new = observation.challenger
     if new.recorded < REQUIRED_SHARE * new.counts.answered:
         return (
             f"the inference log has {new.recorded} of the challenger's {new.counts.answered} answers, "

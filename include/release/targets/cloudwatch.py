@@ -65,9 +65,11 @@ def observe_variants(
     by_challenger = _to_responses(new, window.since)
     rate = by_challenger.counts.requests / max(window.seconds, 1.0)
     if champion is None:
-        return Observation(None, by_challenger, rate=rate)
+        return Observation(None, by_challenger, rate=rate, sees_predictions=False)
     old = _read_variant(client, endpoint, champion, window)
-    return Observation(_to_responses(old, window.since), by_challenger, _to_strata(old, new), rate=rate)
+    by_champion = _to_responses(old, window.since)
+    strata = _to_strata(old, new)
+    return Observation(by_champion, by_challenger, strata, rate=rate, sees_predictions=False)
 
 
 def _read_variant(client: Any, endpoint: str, version: int, window: StepWindow) -> VariantMinutes:

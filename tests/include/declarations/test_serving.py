@@ -4,6 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from include.declarations import Fallback, Rollout, SageMaker, Serving, UseCase
+from include.declarations.use_cases import PREDICTION_METRICS
 from include.use_cases.flight_delay import USE_CASE
 
 VALUES = {
@@ -47,11 +48,13 @@ def test_serving_that_cannot_be_is_refused(values, message) -> None:
     [
         ({"name": "x" * 36}, "can be no SageMaker endpoint"),
         ({"name": "delay_"}, "can be no SageMaker endpoint"),
-        ({"rollout": Rollout(count_mirrored=True)}, "count_mirrored"),
+        ({"rollout": Rollout(count_mirrored=True, advisory=PREDICTION_METRICS)}, "count_mirrored"),
+        ({"rollout": Rollout()}, "add prediction_shift, constant_predictions, since"),
     ],
 )
 def test_a_use_case_that_fits_no_endpoint_is_refused(changes, message) -> None:
-    values = {name: getattr(USE_CASE, name) for name in UseCase.model_fields} | changes
+    values = {name: getattr(USE_CASE, name) for name in UseCase.model_fields}
+    values |= {"rollout": Rollout(advisory=PREDICTION_METRICS)} | changes
     with pytest.raises(ValidationError, match=message):
         UseCase(**values | {"serving": Serving(target=SageMaker(**VALUES))})
     UseCase(**values)

@@ -9,6 +9,7 @@ from moto.sagemaker.responses import SageMakerResponse
 from moto.server import ThreadedMotoServer
 
 from include.declarations import SageMaker, Serving
+from include.declarations.use_cases import PREDICTION_METRICS
 from include.release.targets.aws import aws_client
 from include.release.targets.sagemaker import SageMakerTarget
 from include.settings import settings
@@ -76,7 +77,9 @@ def aws(moto_server, monkeypatch, tmp_path):
 
 @pytest.fixture
 def use_case():
-    return USE_CASE.model_copy(update={"serving": Serving(target=TARGET, replicas=2)})
+    rollout = USE_CASE.rollout.model_copy(update={"advisory": PREDICTION_METRICS})
+    serving = Serving(target=TARGET, replicas=2)
+    return USE_CASE.model_copy(update={"serving": serving, "rollout": rollout})
 
 
 @pytest.fixture

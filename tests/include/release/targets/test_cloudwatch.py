@@ -55,7 +55,9 @@ def test_a_variant_without_requests_is_no_pass(aws, use_case) -> None:
 
 @pytest.mark.parametrize(("factor", "outcome"), [(1.0, "promote"), (6.0, "roll_back")])
 def test_percentiles_become_latencies_that_are_compared(use_case, factor, outcome) -> None:
-    observed = analysis.Observation(responses(100_000.0), responses(100_000.0 * factor))
+    observed = analysis.Observation(
+        responses(100_000.0), responses(100_000.0 * factor), sees_predictions=False
+    )
     result = analysis.analyse(observed, use_case.rollout, stage="canary")
     assert result.outcome == outcome, result.reason
 
