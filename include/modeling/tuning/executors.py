@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from include.modeling.tuning.trial import TrialJob
 
 Batch = Sequence[tuple[int, Mapping[str, Any]]]
-ScoredSplit = TrialPart | None
+TrialScope = TrialPart | None
 # Takes numbered parameters and a part of the trials (None: all of them), and yields each numbered result as
 # soon as this part of its trial was measured.
-Executor = Callable[[Batch, ScoredSplit], Iterator[tuple[int, TrialResult]]]
+Executor = Callable[[Batch, TrialScope], Iterator[tuple[int, TrialResult]]]
 
 WORKER_TIMEOUT_S = 60
 # Restarts of a trial whose Dask worker died.
@@ -63,7 +63,7 @@ def trial_executor(tuning: Tuning, job: TrialJob, folder: Path) -> Iterator[Exec
 
 
 def _on_joblib(n_workers: int, path: Path) -> Executor:
-    def execute(batch: Batch, part: ScoredSplit) -> Iterator[tuple[int, TrialResult]]:
+    def execute(batch: Batch, part: TrialScope) -> Iterator[tuple[int, TrialResult]]:
         from joblib import Parallel, delayed
         from joblib.externals.loky.process_executor import BrokenProcessPool
 
@@ -80,7 +80,7 @@ def _on_joblib(n_workers: int, path: Path) -> Executor:
 
 
 def _run_numbered(
-    path: str, number: int, parameters: Mapping[str, Any], part: ScoredSplit
+    path: str, number: int, parameters: Mapping[str, Any], part: TrialScope
 ) -> tuple[int, TrialResult]:
     return number, run_trial(_load_job(path), parameters, part)
 
@@ -117,7 +117,7 @@ def _on_dask(client: Client, address: str, job: TrialJob) -> Executor:
     job_future = client.submit(cloudpickle.loads, job.to_bytes(), pure=False)
     local_code = _code()
 
-    def execute(batch: Batch, part: ScoredSplit) -> Iterator[tuple[int, TrialResult]]:
+    def execute(batch: Batch, part: TrialScope) -> Iterator[tuple[int, TrialResult]]:
         from distributed import as_completed
 
         # Dask runs tasks where their inputs are, so every worker that has joined by now needs the job.
@@ -155,7 +155,7 @@ def _result(future: Future[Any]) -> tuple[TrialResult, str]:
     return result, worker_code
 
 
-def _run_remote(job: TrialJob, parameters: Mapping[str, Any], part: ScoredSplit) -> tuple[TrialResult, str]:
+def _run_remote(job: TrialJob, parameters: Mapping[str, Any], part: TrialScope) -> tuple[TrialResult, str]:
     return run_trial(job, parameters, part), _code()
 
 

@@ -20,7 +20,7 @@ def again(use_case, **fields):
     [("f1", "f1"), ("f1:.30", "f1:0.3"), ("f1:0.5", "f1"), ("top_k_accuracy:3", "top_k_accuracy:3")],
 )
 def test_metric_has_one_spelling(metric, written):
-    assert Overfitting(metric=metric, maximum_gap=1).metric == written
+    assert Overfitting(metric=metric, maximum_gap=0.5).metric == written
 
 
 @pytest.mark.parametrize(
