@@ -25,7 +25,7 @@ from include.inference.scoring_protocol import frame, parse_request
 from include.modeling.packaging import package
 from include.modeling.registry.registry import Registry
 from include.serving import paths
-from include.serving.controller.instance import prepare_version
+from include.serving.controller.preparation import prepare_version
 from include.settings import settings
 from include.use_cases.flight_delay import CATEGORIES, NUMBERS, USE_CASE, build_model
 

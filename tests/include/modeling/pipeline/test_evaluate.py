@@ -23,7 +23,7 @@ def test_exchanged_files_are_not_loaded(new_workspace, flights, new_run, registr
 
 
 def test_champion_is_compared_on_the_challengers_test_rows(new_workspace, flights, new_run):
-    *_, version = run_pipeline(new_workspace, flights(days=40), new_run())
+    *_, version = run_pipeline(new_workspace, flights(days=25), new_run())
     frame = flights(days=80, seed=3)
     _, evidence, _, newer = run_pipeline(new_workspace, frame, new_run(), champion_version=version)
     assert newer > version
