@@ -238,7 +238,7 @@ class Registry(Tracking):
         refused = permanent_errors(f"the aliases {aliases} of {use_case}")
         changed = []
         with translate_mlflow_errors(self.uri), refused, self.lock(f"aliases/{use_case}"):
-            current = self._client.get_registered_model(use_case).aliases
+            current = self._current_aliases(use_case)
             for name, version in aliases.items():
                 if version is None and name in current:
                     self._client.delete_registered_model_alias(use_case, name)
@@ -248,6 +248,15 @@ class Registry(Tracking):
                     continue
                 changed.append(name)
         return changed
+
+    def _current_aliases(self, model: str) -> dict[str, str]:
+        """Return the versions by alias; none of a model that was never registered."""
+        try:
+            return dict(self._client.get_registered_model(model).aliases)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            return {}
 
     def search_versions(self, model: str, query: str = "") -> list[dict[str, Any]]:
         """

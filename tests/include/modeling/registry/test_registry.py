@@ -185,6 +185,12 @@ def test_aliases_follow_the_desired_state(registry, use_case, packaged, client):
     }
 
 
+def test_aliases_of_an_unregistered_model_are_none_already(registry, use_case):
+    assert registry.set_aliases(use_case, champion=None, previous=None) == []
+    with pytest.raises(SettingsError, match="not found"):
+        registry.set_aliases(use_case, champion=1)
+
+
 def test_a_download_over_http_has_the_same_files(registry, mlflow_server, use_case, packaged, tmp_path):
     *_, version = create_version(registry, use_case, packaged)
     folder = download_version(mlflow_server, use_case, version, tmp_path / "fetched")
