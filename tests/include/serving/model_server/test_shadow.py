@@ -87,7 +87,7 @@ def test_a_copy_that_is_not_answered_is_counted(free_port, tmp_path, wait_for) -
 
 def test_a_connection_that_the_server_closed_is_opened_again(challenger, tmp_path, wait_for) -> None:
     address, received = challenger
-    write_target(tmp_path / "delay.json", ShadowTarget(1, 2, address, 1.0))
+    write_target(tmp_path / "delay.json", ShadowTarget(1, 2, (address,), 1.0))
     failed = []
     shadow = Shadow(tmp_path / "delay.json", 1, failed=lambda *args: failed.append(args))
     wait_for(lambda: shadow.wants("r1"))
