@@ -61,7 +61,12 @@ def test_wrong_field_table_is_found():
         "| field of `Slo` | default | meaning |\n|---|---|---|\n"
         "| `availability` | `0.99` | share |\n| `window_days` | `28` | days |\n| `wrong` | `1` | |\n"
     )
-    assert wrong_fields("Slo", field_tables(page)["Slo"]) == ["latency_p99_ms", "rate", "wrong", "availability"]
+    assert wrong_fields("Slo", field_tables(page)["Slo"]) == [
+        "latency_p99_ms",
+        "rate",
+        "wrong",
+        "availability",
+    ]
 
 
 def broken_links(path: Path) -> list[str]:
