@@ -69,10 +69,11 @@ def test_a_configuration_has_each_pair_of_one_use_case() -> None:
     lines = render(SERVERS).splitlines()
     backends = [line.removeprefix("backend ") for line in lines if line.startswith("backend ")]
     single = ["air_time.v1", "delay.v3", "delay.v4"]
-    alone = [f"{name}.{use}" for name in single for use in ("again", "staged")]
+    again = [f"{name}.again" for name in single]
+    staged = [f"{name}.staged" for name in single]
     pairs = ["delay.v3.over.v4", "delay.v4.over.v3"]
     assert sorted(backends) == sorted(
-        [*single, *alone, *pairs, "callers", "controller", "fallback", "nowhere"]
+        [*single, *again, *staged, *pairs, "callers", "controller", "fallback", "nowhere"]
     )
 
 

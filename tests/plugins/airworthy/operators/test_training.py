@@ -98,13 +98,17 @@ def test_repeated_tasks_make_one_run_and_one_version(flown, database, registry, 
     assert len(registry._client.search_runs([run.info.experiment_id])) == 1
 
 
-def test_refused_candidate_is_in_the_ledger_once(
-    flown, database, registry, use_case, declare, context, caplog, monkeypatch
-):
+@pytest.fixture
+def task_log(caplog, monkeypatch):
+    """Return the log of evaluations and gates, which does not reach the standard library's loggers."""
     caplog.set_level("INFO")
-    # The log of a task does not reach the loggers of the standard library.
     for operator in (EvaluateModelOperator, ModelGateOperator):
         monkeypatch.setattr(operator, "log", logging.getLogger("task"))
+    return caplog
+
+
+@pytest.mark.usefixtures("flown", "registry")
+def test_refused_candidate_is_in_the_ledger_once(database, use_case, declare, context, task_log):
     demanding = declare(small(use_case.name, gates=(Threshold(metric="roc_auc", minimum=0.999),)))
     run = context({"triggering_user_name": "ann"})
     made = run_until_evaluation(demanding, run)
@@ -114,8 +118,8 @@ def test_refused_candidate_is_in_the_ledger_once(
     outcomes = {verdict["gate"]: verdict["outcome"] for verdict in run["ti"].pushed["verdicts"]}
     assert outcomes["threshold_roc_auc"] == "fail"
     assert outcomes["overlap"] == "pass"
-    assert " test rows: " in caplog.text
-    assert "threshold_roc_auc: fail (block): roc_auc 0." in caplog.text
+    assert " test rows: " in task_log.text
+    assert "threshold_roc_auc: fail (block): roc_auc 0." in task_log.text
     (entry,) = events(database, demanding)
     assert (entry["event"], entry["actor"]) == ("refused", "ann")
     assert entry["evidence"]["run_id"] == made["candidate"]["run_id"]
