@@ -63,7 +63,7 @@ TASK_ORDERS = {
     "flight_delay_deployment": (
         "begin > stage > shadow > approve > canary_2 > canary_25 > canary_75 > canary_100 > promote > restore"
     ),
-    "flight_delay_scoring": "score > publish",
+    "flight_delay_scoring": "score > check > publish",
     "flight_delay_monitoring": "detect_drift > decide > act",
     "flight_delay_rollback": "roll_back",
     "flight_delay_controls": "control",
