@@ -62,6 +62,7 @@ COPY requirements.txt airflow_settings.yaml ./
 COPY include ./include
 COPY plugins ./plugins
 COPY dags ./dags
+COPY docs ./docs
 ARG CODE_VERSION=unknown
 ENV AIRWORTHY_CODE_VERSION=${CODE_VERSION}
 USER 10001:10001

@@ -5,10 +5,12 @@ Report the trainings as of a range of days: for every night the metric on the da
 with an interval, the baseline, the champion, and the conclusion of the gates. Backfill the training DAG over
 the range first. The task's link *Backtest* opens the table and the figure.
 
-**If a task fails:**
+**If a task fails (red):**
 
 - `backtest`: there is no training as of those days, or `first` is after `last`; the message contains the
   command of the backfill. Or MLflow or the lake do not respond; the task is retried automatically.
+
+Runbook: [a service is away](airworthy/docs/runbooks/database-away.md).
 """
 
 from __future__ import annotations

@@ -8,7 +8,10 @@ What a person can do to a model at any time, with a reason for the ledger:
 - pause, resume, skip, abort: the rollout stays at its step, goes on, passes its step whatever the figures
   are, or ends with all traffic at the champion.
 
-**If a task fails:** the action was not possible, and nothing has changed; the message says why.
+**If a task fails (red):** the action was not possible, and nothing has changed; the message says why.
+
+Runbooks: [releases frozen](airworthy/docs/runbooks/releases-frozen.md),
+[database away](airworthy/docs/runbooks/database-away.md).
 """
 
 from __future__ import annotations

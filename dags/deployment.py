@@ -5,7 +5,7 @@ Roll out a certified candidate: staging, shadow, approval, the steps of its stra
 `restore` always runs at the end: unless the candidate was promoted, it gives all traffic to the champion and
 removes the candidate. To abort a rollout, mark the run as failed.
 
-**If a task fails:**
+**If a task fails (red):**
 
 - `begin`: the certificate does not match the model, or another rollout is in progress. The message names it.
 - `stage`: the candidate's server did not start, its predictions or metrics differ from the evaluation, or it
@@ -17,6 +17,11 @@ removes the candidate. To abort a rollout, mark the run as failed.
 - `promote`: the promotion is recorded, but the gateway does not serve it. Check that the controller runs,
   then clear the task.
 - `restore`: the champion may not have all traffic. **Clear it at once**, and check that PostgreSQL answers.
+
+Runbooks: [rollout rolled back](airworthy/docs/runbooks/rollout-rolled-back.md),
+[releases frozen](airworthy/docs/runbooks/releases-frozen.md),
+[certificate refused](airworthy/docs/runbooks/certificate-refused.md),
+[gateway away](airworthy/docs/runbooks/gateway-away.md).
 """
 
 from __future__ import annotations
@@ -75,7 +80,8 @@ def deployment_dag(use_case: UseCase) -> DAG:
         restore = RestoreChampionOperator(task_id="restore", **common)
         chain(begin, stage, *shadow, approve, *exposed, promote, restore.as_teardown(setups=begin))
 
-    version = Param(None, type=["null", "integer"], minimum=1, description="Version to deploy")
+    text = "Registered version to deploy; empty: the candidate that started the run"
+    version = Param(None, type=["null", "integer"], minimum=1, description=text)
     return with_params(deployment(), {"version": version})
 
 

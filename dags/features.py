@@ -5,7 +5,7 @@ Compute a feature view for each day or hour whose inputs are all published, from
 time. When an input is published again, the view's partition is computed again, once, and so are the views
 that read it. Partitions can be backfilled.
 
-**If a task fails:**
+**If a task fails (red):**
 
 - `build`: a day of a dataset or a reference table is missing (ingest it first), or a value was used before it
   was known (a fault in the feature view's `build()`; the message names the rows).
@@ -15,6 +15,8 @@ that read it. Partitions can be backfilled.
 - `publish`: the lake's storage does not answer or is full. Clear the task when that is solved.
 - `materialise`: the features are published, but requests that hold only a key get older features. Clear the
   task, or trigger `<feature_view>_materialisation`.
+
+Runbook: [data refused](airworthy/docs/runbooks/ingestion-refused.md).
 """
 
 from __future__ import annotations

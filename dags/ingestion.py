@@ -2,12 +2,10 @@
 ### Ingestion
 
 Read one partition of a dataset, a day or an hour, from its source, check it in the quality gate, and publish
-it to the lake.
-
-A partition is replaced in one commit, so a repeated run or a backfill leaves exactly one copy.
+it to the lake. A partition is replaced in one commit, so a repeated run or a backfill leaves one copy.
 For a long range of the past, trigger one bulk run with `first` and `last`.
 
-**If a task fails:**
+**If a task fails (red):**
 
 - `wait`: the partition did not land in time, or its source does not answer; the message has the location.
   Ask the sender; clear the task when the partition is there.
@@ -16,6 +14,9 @@ For a long range of the past, trigger one bulk run with `first` and `last`.
 - `validate`: the data is not as declared, and nothing was published. The link *Data docs* shows the failed
   checks, the table `<dataset>_quarantine` has the rejected rows. Have the file corrected, clear `extract`.
 - `publish`: the store is away or full. Airflow retries the task; clear it when the cause is removed.
+
+Runbooks: [data refused](airworthy/docs/runbooks/ingestion-refused.md),
+[late data](airworthy/docs/runbooks/late-data.md).
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from typing import TYPE_CHECKING
 
 from airflow.sdk import TriggerRule, XComArg, dag
 
-from airworthy.defaults import START, day_range, default_args, is_needed, with_params
+from airworthy.defaults import day_range, default_args, is_needed, with_params
 from airworthy.operators.data_validation import DataValidationOperator
 from airworthy.operators.ingestion import (
     AdvanceWatermarkOperator,
@@ -34,7 +35,7 @@ from airworthy.operators.ingestion import (
 from airworthy.operators.publication import PublishDatasetOperator
 from airworthy.operators.trigger_run import TriggerRunOperator
 from airworthy.sensors.landing import PartitionLandedSensor
-from airworthy.timetables import LandingTimetable, last_ingestion_date
+from airworthy.timetables import LandingTimetable, first_ingestion_date, last_ingestion_date
 from include.catalog import catalog
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def ingestion_dag(dataset: Dataset) -> DAG:
     @dag(
         dag_id=dag_id,
         schedule=LandingTimetable(dataset.availability),
-        start_date=START,
+        start_date=first_ingestion_date(dataset),
         end_date=last_ingestion_date(dataset),
         catchup=False,
         max_active_runs=4,
@@ -76,8 +77,9 @@ def ingestion_dag(dataset: Dataset) -> DAG:
         if dataset.watermark:
             plan = PlanLateRunsOperator(task_id="plan", changes=XComArg(extract, "changes"))
             take_again = TriggerRunOperator.partial(
-                task_id="take_again", trigger_dag_id=dag_id, logical_date=None, skip_when_already_exists=True
-            ).expand_kwargs(plan.output)
+                task_id="take_again", trigger_dag_id=dag_id, logical_date=None,
+                skip_when_already_exists=True, map_index_template="{{ task.trigger_run_id }}",
+            ).expand_kwargs(plan.output)  # fmt: skip
             advance = AdvanceWatermarkOperator(
                 task_id="advance",
                 dataset=dataset.name,

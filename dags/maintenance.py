@@ -7,8 +7,10 @@ feature view, from a bounded sample. `repair_aliases` sets MLflow's aliases to t
 MLflow was away when a release ended. `retire_logs` exports days of the inference log and the access log that
 are past their retention to the lake, counts them by hour, and deletes them.
 
-**If a task fails:** the log of `compact` has the reason for each table. No data is lost; tables only grow.
-`retire_logs` deletes nothing that the lake does not have; clear it once lake and database answer.
+**If a task fails (red):** the log of `compact` has the reason for each table. No data is lost; tables only
+grow. `retire_logs` deletes nothing that the lake does not have; clear it once lake and database answer.
+
+Runbook: [database away](airworthy/docs/runbooks/database-away.md).
 """
 
 from __future__ import annotations
@@ -29,6 +31,9 @@ from include.catalog import catalog
 
 if TYPE_CHECKING:
     from airflow.sdk import DAG
+
+# Name of a mapped task in the UI.
+TABLE = "{{ task.table }}"
 
 
 def maintenance_dag() -> DAG:
@@ -51,12 +56,14 @@ def maintenance_dag() -> DAG:
         doc_md=__doc__,
     )
     def maintenance() -> None:
-        CompactTableOperator.partial(task_id="compact").expand(table=tables)
+        CompactTableOperator.partial(task_id="compact", map_index_template=TABLE).expand(table=tables)
         SweepStagingOperator(task_id="sweep")
         RepairAliasesOperator(task_id="repair_aliases")
         RetireLogsOperator(task_id="retire_logs")
         profiled = [*declared.datasets, *declared.feature_views]
-        ProfileTableOperator.partial(task_id="profile", max_active_tis_per_dag=1).expand(table=profiled)
+        ProfileTableOperator.partial(
+            task_id="profile", map_index_template=TABLE, max_active_tis_per_dag=1
+        ).expand(table=profiled)
 
     return maintenance()
 

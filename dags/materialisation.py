@@ -5,10 +5,12 @@ Write the newest days of a feature view to the online store again, for requests 
 Each run of `<feature_view>_features` does this for its own days; use this DAG after the database lost them.
 `first` and `last` choose some of the days.
 
-**If a task fails:**
+**If a task fails (red):**
 
 - `materialise`: the database or the lake's storage does not answer. Clear the task when that is solved. Newer
   values are never replaced by older ones.
+
+Runbook: [database away](airworthy/docs/runbooks/database-away.md).
 """
 
 from __future__ import annotations
@@ -44,7 +46,7 @@ def materialisation_dag(view: FeatureView) -> DAG:
     def materialisation() -> None:
         MaterialiseFeaturesOperator(task_id="materialise", feature_view=view.name)
 
-    return with_params(materialisation(), day_range(view.granularity))
+    return with_params(materialisation(), day_range(view.granularity, "to write"))
 
 
 for view in catalog().feature_views.values():

@@ -4,13 +4,16 @@
 Measure the champion's drift, label quality and service level, then make one decision: retrain, roll back,
 alert, freeze releases, or nothing. Each decision is in the ledger with its evidence.
 
-**If a task fails:**
+**If a task fails (red):**
 
 - `detect_drift`: the served requests or the champion's training rows cannot be read. Check PostgreSQL and the
   lake, then clear the task.
 - `decide`: PostgreSQL or the lake did not answer after several retries. Clear the task when they do.
 - `act`: **a person has to act.** The message says why. The link *Drift report* of `detect_drift` shows the
   inputs, the ledger shows earlier decisions.
+
+Runbooks: [drift alarm](airworthy/docs/runbooks/drift-alarm.md),
+[releases frozen](airworthy/docs/runbooks/releases-frozen.md).
 """
 
 from __future__ import annotations

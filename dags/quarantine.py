@@ -13,12 +13,14 @@ List, release or discard the rows of a dataset that its quality gate rejected. T
 The ledger records every row that leaves. A run that was stopped may be cleared: it continues where it
 stopped.
 
-**If a task fails:**
+**If a task fails (red):**
 
 - `show`: the lake cannot be reached.
 - `release`: no row passes today's declaration, or its partition was never published; the message says which.
   Only the reasons of the rows were changed.
 - `discard`: `comment` is missing, or the lake cannot be reached.
+
+Runbook: [data refused](airworthy/docs/runbooks/ingestion-refused.md).
 """
 
 from __future__ import annotations
@@ -47,10 +49,10 @@ def row_params() -> dict[str, Param]:
     """Return the parameters that select an action and rows."""
     text: Any = {"type": ["null", "string"]}
     return {
-        "action": Param("list", enum=ACTIONS, description="What to do with the selected rows"),
-        **day_range(),
+        "action": Param("list", type="string", enum=ACTIONS, description="What to do with the selected rows"),
+        **day_range(use="of the rows"),
         "rows": Param([], type="array", items={"type": "string"}, description="Ids of rows; all if empty"),
-        "reason": Param(None, **text, description="Only rows with this in a reason"),
+        "reason": Param(None, **text, description="Only rows with this text in a reason; empty: all"),
         "comment": Param(None, **text, description="Reason for the ledger; required to discard"),
     }
 

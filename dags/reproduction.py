@@ -6,13 +6,15 @@ present code and packages. Then compare the model, and its predictions on golden
 certified ones. No version is registered, and no alias is set. The result is logged to the version's MLflow
 run (`reproduction.md`) and to the ledger.
 
-**If a task fails:**
+**If a task fails (red):**
 
 - `reproduce`: **the version cannot be reproduced.** The message says whether the rows have changed, or how
 many
   predictions differ and by how much, and whether code, lock or packages have changed since. To find out
   whether they are the cause, check out the version's commit, install its lock, and trigger this DAG again.
   The version itself is not affected.
+
+Runbook: [certificate refused](airworthy/docs/runbooks/certificate-refused.md).
 """
 
 from __future__ import annotations

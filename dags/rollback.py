@@ -3,8 +3,11 @@
 
 Make the previous champion the champion again. Trigger the DAG with the reason; any rollout in progress ends.
 
-**If a task fails:** the ledger names no previous champion, or PostgreSQL does not answer. The champion has
-not changed and still serves. Without a previous champion, deploy the version that should serve.
+**If a task fails (red):** the ledger names no previous champion, or PostgreSQL does not answer. The champion
+has not changed and still serves. Without a previous champion, deploy the version that should serve.
+
+Runbooks: [rollout rolled back](airworthy/docs/runbooks/rollout-rolled-back.md),
+[database away](airworthy/docs/runbooks/database-away.md).
 """
 
 from __future__ import annotations

@@ -6,13 +6,15 @@ loaded like by its model server. Rows are streamed, so that a partition may be l
 partition is replaced in one commit: a run may be repeated, and the same version gives the same rows. Each
 row names the version that scored it.
 
-**If a task fails:**
+**If a task fails (red):**
 
 - `score`: the version could not be loaded (if its certificate is invalid, **inform the platform's
   owner**), or predictions of some rows are invalid; the message names the first row. Nothing was published.
 - `check`: the staged predictions are not complete, or not those of the version; the message names columns and
   numbers of rows. Nothing was published.
 - `publish`: the store does not respond, or is full; clear the task when the cause is fixed.
+
+Runbook: [certificate refused](airworthy/docs/runbooks/certificate-refused.md).
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ by every gate, certify, register. A certified candidate starts its deployment; a
 With `experiment`, other `parameters`, `features` or days are trained, judged and compared with the champion,
 and the later tasks are skipped: `airworthy experiments compare MODEL` shows such runs side by side.
 
-**If a task fails:**
+**If a task fails (red):**
 
 - `snapshot`: there are not enough days with labels; check the runs of the ingestions.
 - `train` and, where parameters are tuned, `tune`: the estimator could not be fitted; the message names the
@@ -20,6 +20,9 @@ and the later tasks are skipped: `airworthy experiments compare MODEL` shows suc
 - `register` or, where declared, `refit`: the packaged model predicts differently than the trained one, or
   MLflow is not available. A refit that is worse is no error: the candidate is registered as it is.
 - `announce`: Airflow could not record the event; clear the task.
+
+Runbooks: [gate refused](airworthy/docs/runbooks/gate-refused.md),
+[data refused](airworthy/docs/runbooks/ingestion-refused.md).
 """
 
 from __future__ import annotations

@@ -186,6 +186,8 @@ def dags_page() -> str:
     files = sorted((REPOSITORY / "dags").glob("*.py"))
     documents = [ast.get_docstring(ast.parse(file.read_text())) or "" for file in files]
     sections = [document.replace("### ", "## ", 1) for document in documents if document.startswith("### ")]
+    # Airflow has the pages of docs/ below this address.
+    sections = [section.replace("](airworthy/docs/", "](../") for section in sections]
     return page("DAGs", "Airflow shows this on the page of each DAG.", *sections)
 
 

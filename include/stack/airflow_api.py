@@ -8,6 +8,7 @@ a token expires, and returns objects of 200 generated classes instead of the JSO
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -51,12 +52,12 @@ class AirflowApi:
         partition_key: str | None = None,
         run_id: str | None = None,
     ) -> str:
-        """Start a run now and return its id."""
+        """Start a run now and return its id, which names the partitions of a bulk run."""
         body = {
             "logical_date": None,
             "conf": dict(conf or {}),
             "partition_key": partition_key,
-            "dag_run_id": run_id,
+            "dag_run_id": run_id or _name_bulk_run(conf or {}),
         }
         return str(self.post(f"/dags/{dag_id}/dagRuns", body)["dag_run_id"])
 
@@ -241,6 +242,14 @@ class AirflowApi:
 
     def _no_response(self, error: Exception) -> ServiceUnavailable:
         return ServiceUnavailable(f"Airflow does not answer at {self.uri}: {error}. Run `make status`.")
+
+
+def _name_bulk_run(conf: Mapping[str, Any]) -> str | None:
+    """Return the id of a run over a range of partitions; None leaves it to Airflow."""
+    first = conf.get("first")
+    if not first:
+        return None
+    return f"manual__{first}..{conf.get('last') or first}__{datetime.now(UTC).isoformat()}"
 
 
 def _read_json(response: httpx.Response) -> dict[str, Any]:

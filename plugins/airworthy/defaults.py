@@ -64,7 +64,7 @@ def is_needed(dag_id: str) -> bool:
     return get_parsing_context().dag_id in (None, dag_id)
 
 
-def day_range(granularity: Granularity = "day") -> dict[str, Param]:
+def day_range(granularity: Granularity = "day", use: str = "of a bulk run") -> dict[str, Param]:
     """Return the parameters `first` and `last` of a DAG that can run over a range of partitions."""
     schema: dict[str, Any] = {"type": ["null", "string"]}
     if granularity == "hour":
@@ -72,8 +72,6 @@ def day_range(granularity: Granularity = "day") -> dict[str, Param]:
     else:
         schema["format"] = "date"
     return {
-        "first": Param(None, description=f"First {granularity} of a bulk run", **schema),
-        "last": Param(
-            None, description=f"Last {granularity} of a bulk run; only the first if empty", **schema
-        ),
+        "first": Param(None, description=f"First {granularity} {use}", **schema),
+        "last": Param(None, description=f"Last {granularity} {use}; only the first if empty", **schema),
     }

@@ -12,6 +12,7 @@ from airflow.partition_mappers.base import PartitionMapper
 from airflow.timetables.simple import PartitionedAssetTimetable
 from airflow.timetables.trigger import CronPartitionTimetable
 
+from airworthy.defaults import START
 from include.partitions import FORMAT, HOUR_FORMAT, Availability, hours_of
 
 if TYPE_CHECKING:
@@ -88,6 +89,14 @@ class LandingTimetable(CronPartitionTimetable):
 
     def _align_to_prev(self, current: DateTime) -> DateTime:
         return _to_pendulum(self.availability.run_at(self.availability.newest_run(current)))
+
+
+def first_ingestion_date(dataset: Dataset) -> datetime:
+    """Return the date of the run for the first partition; `START` if the dataset is read whole."""
+    first = dataset.first_partition
+    if dataset.whole:
+        return START
+    return dataset.availability.run_at(hours_of(first)[0] if dataset.granularity == "hour" else first)
 
 
 def last_ingestion_date(dataset: Dataset) -> datetime | None:

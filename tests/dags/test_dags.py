@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,10 @@ from pathlib import Path
 import pytest
 
 from airflow.dag_processing.dagbag import DagBag
+from airflow.sdk.exceptions import ParamValidationError
 
+from airworthy.defaults import START
+from airworthy.timetables import first_ingestion_date
 from include.catalog import catalog
 
 ROOT = Path(__file__).parents[2]
@@ -72,6 +76,30 @@ TASK_ORDERS = {
     "flights_quarantine": "show > release > discard",
 }
 
+RUNBOOK = re.compile(r"\]\(airworthy/(docs/runbooks/[a-z-]+\.md)\)")
+# What a person fills in, and values that Airflow refuses before a task starts.
+FORMS = {
+    "flights_ingestion": ({"first": "2013-01-01", "last": "2013-01-31"}, {"first": "1.1.2013", "last": 5}),
+    "airport_weather_features": ({"first": "2013-01-01T05"}, {"first": "2013-01-01 05:00"}),
+    "flight_delay_deployment": ({"version": 3}, {"version": "three"}),
+    "flight_delay_scoring": ({"first": "2013-01-01", "version": 1}, {"version": 0, "last": "yesterday"}),
+    "flight_delay_rollback": ({"reason": "wrong answers"}, {"reason": ""}),
+    "flight_delay_controls": (
+        {"action": "freeze", "reason": "audit"},
+        {"action": "stop", "reason": "-", "fallback": "nothing"},
+    ),
+    "flights_quarantine": ({"action": "release"}, {"action": "free", "rows": "all"}),
+    "reproduction": ({"use_case": "flight_delay", "version": 1}, {"use_case": "fligth_delay", "version": -1}),
+    "backtest": (
+        {"use_case": "flight_delay", "first": "2013-07-01", "last": "2013-07-31"},
+        {"use_case": "", "last": "31 July"},
+    ),
+    "flight_delay_training": (
+        {"as_of": "2013-07-01", "experiment": True, "features": ["hour"]},
+        {"as_of": "July", "features": ["hours"], "first_day": "2013"},
+    ),
+}
+
 
 @pytest.fixture(scope="session")
 def bag():
@@ -118,6 +146,49 @@ def test_every_task_in_a_dags_documentation_exists(bag):
         advice = [line.split("`")[1] for line in dag.doc_md.splitlines() if line.startswith("- `")]
         task_ids = " ".join(dag.task_ids)
         assert [name for name in advice if name.rstrip("…") not in task_ids] == [], dag.dag_id
+
+
+def test_dags_say_what_red_means_and_link_to_a_runbook(bag):
+    for dag in bag.dags.values():
+        assert "(red)" in dag.doc_md, dag.dag_id
+        runbooks = RUNBOOK.findall(dag.doc_md)
+        assert runbooks, dag.dag_id
+        assert [path for path in runbooks if not (ROOT / path).is_file()] == [], dag.dag_id
+
+
+def test_every_parameter_can_be_filled_in_without_help(bag):
+    for dag in bag.dags.values():
+        for name, value in dag.params.items():
+            param = dag.params.get_param(name)
+            where = f"{dag.dag_id}: {name}"
+            assert param.description, where
+            assert "type" in param.schema, where
+            # Airflow asks for a parameter without a default: it must not be optional at the same time.
+            assert (value is None) == ("null" in param.schema["type"]) or not param.has_value, where
+
+
+@pytest.mark.parametrize("dag_id", FORMS)
+def test_form_refuses_wrong_values_before_a_task_starts(bag, dag_id):
+    right, wrong = FORMS[dag_id]
+    params = bag.dags[dag_id].params
+    for name, value in right.items():
+        assert params.get_param(name).resolve(value) == value
+    for name, value in wrong.items():
+        with pytest.raises(ParamValidationError):
+            params.get_param(name).resolve(value)
+
+
+def test_mapped_tasks_have_names(bag):
+    for dag in bag.dags.values():
+        assert [t.task_id for t in dag.tasks if t.is_mapped and not t.map_index_template] == [], dag.dag_id
+
+
+def test_ingestion_starts_with_the_first_partition(bag):
+    for dataset in catalog().datasets.values():
+        dag = bag.dags[f"{dataset.name}_ingestion"]
+        expected = START if dataset.whole else first_ingestion_date(dataset)
+        assert dag.start_date == expected, dag.dag_id
+        assert dag.end_date is None or dag.end_date > dag.start_date
 
 
 def test_every_dag_has_an_owner_a_description_and_tags(bag):

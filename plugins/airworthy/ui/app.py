@@ -16,10 +16,10 @@ def build_app() -> FastAPI:
     """Return the application, with the routes of each module."""
     from fastapi import FastAPI
 
-    from airworthy.ui import fleet_data, fleet_pages, reports
+    from airworthy.ui import documents, fleet_data, fleet_pages, reports
 
     app = FastAPI(title="Airworthy", docs_url=None, redoc_url=None, description=fleet_data.__doc__ or "")
-    for module in (fleet_data, fleet_pages, reports):
+    for module in (documents, fleet_data, fleet_pages, reports):
         app.include_router(module.router)
     return app
 

@@ -53,7 +53,7 @@ def show_fleet(
     except ValueError as error:
         raise HTTPException(422, str(error)) from error
     values = {"search": search, "sort": sort, "descending": descending}
-    return _page_response(request, "fleet.html.jinja", selected=selected, n_models=len(entries), **values)
+    return respond_page(request, "fleet.html.jinja", selected=selected, n_models=len(entries), **values)
 
 
 @router.get("/models/{name}")
@@ -68,7 +68,7 @@ def show_model_page(request: Request, name: str, user: User) -> Response:
         "frozen": model.declared and bool(model.frozen),
         "off": model.declared and model.status == "switched off",
     }
-    return _page_response(
+    return respond_page(
         request,
         "model.html.jinja",
         model=model,
@@ -82,7 +82,7 @@ def show_model_page(request: Request, name: str, user: User) -> Response:
 def show_panel_part(request: Request, name: str, panel: str, user: User) -> Response:
     """Return a part of a model's page."""
     shown, content = visibility.read_panel(name, panel, user)
-    return _page_response(request, "panel.html.jinja", model=name, panel=shown, content=content)
+    return respond_page(request, "panel.html.jinja", model=name, panel=shown, content=content)
 
 
 @router.get("/models/{name}/panels/{panel}/charts/{number}.svg")
@@ -97,7 +97,7 @@ def show_chart(name: str, panel: str, number: int, user: User) -> Response:
 @router.get("/tables")
 def show_tables(request: Request, user: User) -> Response:
     """Return the page of all datasets and feature views."""
-    return _page_response(request, "tables.html.jinja", tables=visibility.visible_tables(user))
+    return respond_page(request, "tables.html.jinja", tables=visibility.visible_tables(user))
 
 
 @router.get("/static/{name}")
@@ -109,7 +109,8 @@ def show_asset(name: str) -> Response:
     return Response((FOLDER / "static" / name).read_bytes(), media_type=ASSETS[name], headers=headers)
 
 
-def _page_response(request: Request, template: str, **values: Any) -> Response:
+def respond_page(request: Request, template: str, **values: Any) -> Response:
+    """Return a page of a template, which gets the addresses of the plugin and of Airflow."""
     root = str(request.scope.get("root_path", "")).rstrip("/")
     places = {"root": root, "airflow": root.removesuffix(MOUNT)}
     content = _templates().get_template(template).render(**places, **values)

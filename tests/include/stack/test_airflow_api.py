@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from unittest.mock import create_autospec
 
 import pytest
@@ -48,3 +49,20 @@ def test_questions_of_a_model_are_answered_by_their_task(chosen, monkeypatch):
     api.answer(question, "Approve")
     path = "/dags/delay_deployment/dagRuns/r/taskInstances/approve/-1/hitlDetails"
     sent.assert_called_once_with(path, {"chosen_options": ["Approve"]})
+
+
+@pytest.mark.parametrize(
+    ("conf", "run_id"),
+    [
+        ({"first": "2013-07-01", "last": "2013-07-31"}, r"manual__2013-07-01\.\.2013-07-31__\d{4}-.*"),
+        ({"first": "2013-07-01T05"}, r"manual__2013-07-01T05\.\.2013-07-01T05__\d{4}-.*"),
+        ({"as_of": "2013-07-01"}, None),
+    ],
+)
+def test_bulk_run_is_named_by_its_partitions(chosen, monkeypatch, conf, run_id):
+    api = AirflowApi(chosen)
+    sent = create_autospec(api.post, return_value={"dag_run_id": "r"})
+    monkeypatch.setattr(api, "post", sent)
+    api.trigger("flights_ingestion", conf)
+    name = sent.call_args.args[1]["dag_run_id"]
+    assert name is None if run_id is None else re.fullmatch(run_id, name)

@@ -17,6 +17,7 @@ from airworthy.timetables import (
     LandingTimetable,
     PublishedHourTimetable,
     PublishedPartitionTimetable,
+    first_ingestion_date,
     last_ingestion_date,
 )
 from airworthy_plugin import AirworthyPlugin
@@ -199,6 +200,12 @@ def test_backfill_has_one_run_for_each_partition(dataset, keys):
     infos = list(timetable.iter_partition_dagrun_infos(earliest=FIRST, latest=end))
     assert [info.partition_key for info in infos] == keys
     assert infos[0].partition_date == dataset.calendar.start_of(date(2013, 7, 1))
+
+
+def test_first_ingestion_is_the_run_of_the_first_partition():
+    assert first_ingestion_date(declared_dataset(lag_days=2)) == datetime(2013, 1, 3, tzinfo=UTC)
+    hourly = declared_dataset("hour", first_partition=date(2011, 1, 1))
+    assert first_ingestion_date(hourly) == datetime(2011, 1, 1, tzinfo=UTC)
 
 
 def test_last_ingestion_is_the_run_of_the_last_partition():
