@@ -114,13 +114,13 @@ class DeclarationPackage(Mapping[str, Any]):
 
     def _import(self, name: str) -> ModuleType:
         """Return a module; raise DeclarationError with all problems of its declarations."""
-        n_existing = len(sys.modules)
+        existing = sys.modules.copy()
         try:
             with collected_problems():
                 return import_module(name)
         except DeclarationError:
             # Modules with declarations that stand for invalid ones must not be found as if they were valid.
-            for module in list(sys.modules)[n_existing:]:
+            for module in set(sys.modules) - set(existing):
                 if module.startswith(f"{self.root}."):
                     del sys.modules[module]
             raise

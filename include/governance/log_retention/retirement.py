@@ -159,7 +159,7 @@ def _retire(engine: Engine, lake: Lake, logged: LoggedDay) -> RetiredDay:
         _mark(engine, logged)
     elif exported.deleted_at is not None:
         _append_late_rows(engine, lake, logged)
-    rows = _delete_rows(engine, logged)
+    rows = _delete_rows(engine, lake, logged)
     with engine.begin() as connection:
         connection.execute(
             update(log_export).where(*_marker(logged)).values(deleted_at=func.clock_timestamp())
@@ -197,16 +197,18 @@ def _mark(engine: Engine, logged: LoggedDay) -> None:
         connection.execute(statement)
 
 
-def _delete_rows(engine: Engine, logged: LoggedDay) -> int:
+def _delete_rows(engine: Engine, lake: Lake, logged: LoggedDay) -> int:
+    """Delete what the lake has of the day, and not what arrived after the export."""
     table = _log_of(logged)
-    part = select(table.c.id).where(*logged.conditions).limit(DELETE_ROWS)
     total = 0
-    while True:
-        with engine.begin() as connection:
-            n_rows = connection.execute(delete(table).where(table.c.id.in_(part))).rowcount
-        total += n_rows
-        if n_rows < DELETE_ROWS:
-            return total
+    for batch in lake.scan(logged.table, [logged.day], columns=[ID]):
+        ids = batch.column(0).unique().to_pylist()
+        for first in range(0, len(ids), DELETE_ROWS):
+            known = table.c.id.in_(ids[first : first + DELETE_ROWS])
+            with engine.begin() as connection:
+                query = delete(table).where(*logged.conditions, known)
+                total += connection.execute(query).rowcount
+    return total
 
 
 def _log_of(logged: LoggedDay) -> Table:

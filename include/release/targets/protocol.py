@@ -8,10 +8,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from sqlalchemy import Connection
-
-    from include.declarations import UseCase
-    from include.release.analysis import Observation, StepWindow
     from include.release.rollout import ReleaseState
 
 
@@ -44,14 +40,3 @@ class Target(Protocol):
 
     def retire(self, states: Sequence[ReleaseState]) -> None:
         """End what the desired states do not need any more."""
-
-    def observe(
-        self,
-        connection: Connection,
-        use_case: UseCase,
-        champion: int | None,
-        challenger: int,
-        *,
-        window: StepWindow,
-    ) -> Observation:
-        """Return what champion and challenger answered in a window."""

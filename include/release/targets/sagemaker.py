@@ -103,18 +103,6 @@ class SageMakerTarget:
                 with translate_aws_errors(f"what {state.use_case} does not use any more is not deleted"):
                     self._delete_unused(state.use_case, plan_of(state))
 
-    def observe(
-        self,
-        connection: Connection,
-        use_case: UseCase,
-        champion: int | None,
-        challenger: int,
-        *,
-        window: StepWindow,
-    ) -> Observation:
-        """Return what CloudWatch counted for both variants; predictions are not among it."""
-        return observe_endpoint(connection, use_case, champion, challenger, window=window)
-
     def _stage_version(self, use_case: str, version: int) -> None:
         target = target_of(self._declared()[use_case])
         name = self._model_name(use_case, version)

@@ -6,7 +6,6 @@ import logging
 from typing import TYPE_CHECKING
 
 from include.errors import ServiceUnavailable
-from include.release import analysis
 from include.release.targets.protocol import Served
 from include.serving import paths
 from include.serving.controller.status import describe_use_case, next_route
@@ -17,10 +16,6 @@ from include.serving.shadow_target import ShadowTarget, write_target
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from sqlalchemy import Connection
-
-    from include.declarations import UseCase
-    from include.release.analysis import Observation, StepWindow
     from include.release.rollout import ReleaseState
     from include.serving.controller.fleet import Fleet
     from include.serving.gateway.haproxy import Gateway
@@ -82,18 +77,6 @@ class LocalTarget:
     def retire(self, states: Sequence[ReleaseState]) -> None:
         """End the model servers whose drain is over; `stage` said which are not desired any more."""
         self._fleet.end_drained()
-
-    def observe(
-        self,
-        connection: Connection,
-        use_case: UseCase,
-        champion: int | None,
-        challenger: int,
-        *,
-        window: StepWindow,
-    ) -> Observation:
-        """Return what the logs have of both versions."""
-        return analysis.observe(connection, use_case, champion, challenger, window=window)
 
     def _update_gateway(self, states: Sequence[ReleaseState]) -> str:
         """Set HAProxy's servers and routes; return its first problem, or an empty string."""

@@ -12,14 +12,20 @@ from include.serving.gateway.staged_access import staged_token, wait_until_reach
 from tests.small_models import ROW
 
 STAGED = {"X-Airworthy-Stage": "2"}
+REQUEST_ID = "by-the-test"
 
 
 def send(plane, headers):
     url = f"{plane.uri}/models/delay/invocations"
+    headers = headers | {"X-Request-Id": REQUEST_ID}
     return httpx.post(url, json={"dataframe_records": [ROW]}, headers=headers, timeout=20)
 
 
-def test_only_the_token_of_the_test_reaches_the_staged_version(served):
+def logged_statuses(plane):
+    return [row["status"] for row in plane.logged(f"request_id = '{REQUEST_ID}'", "access_log")]
+
+
+def test_only_the_token_of_the_test_reaches_the_staged_version(served, wait_for):
     served.settle(champion=1, challenger=2, weight=0)
     assert send(served, {}).json()["model"]["version"] == 1
     assert send(served, STAGED).status_code == 403
@@ -38,6 +44,10 @@ def test_only_the_token_of_the_test_reaches_the_staged_version(served):
         assert send(served, {"Authorization": f"Bearer {own}"}).status_code == 403
     with served.database.connect() as connection:
         assert all(token.revoked_at for token in list_tokens(connection))
+    # What the deployment asked is no traffic; who is refused is in the access log.
+    wait_for(
+        lambda: logged_statuses(served) == [200, 403, 403, 403], describe=lambda: str(logged_statuses(served))
+    )
 
 
 def test_version_that_is_not_there_is_not_reached(served, monkeypatch):

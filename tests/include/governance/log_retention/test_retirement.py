@@ -119,6 +119,25 @@ def test_killed_retirement_goes_on(database, lake, monkeypatch, step):
     assert counted(database, "inference_log") == [(10, 5)]
 
 
+def test_record_that_arrives_after_the_export_stays(database, lake, monkeypatch):
+    log_requests(database, [row(1)])
+    mark = retirement._mark
+
+    def mark_and_log(engine, logged):
+        mark(engine, logged)
+        if logged.use_case:
+            log_requests(database, [row(2)])
+
+    with monkeypatch.context() as patch:
+        patch.setattr(retirement, "_mark", mark_and_log)
+        retire(database, lake)
+    assert count(database, inference_log) == 1
+    retire(database, lake)
+    assert count(database, inference_log) == 0
+    assert sorted(lake.read(TABLE, [DAY])["_airworthy_request_id"]) == ["r1", "r2"]
+    assert counted(database, "inference_log") == [(10, 2)]
+
+
 def test_late_record_is_added_to_its_exported_day(database, lake):
     log_requests(database, [row(1)])
     retire(database, lake)
