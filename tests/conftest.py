@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -89,13 +91,26 @@ def wait_until(condition: Callable[[], object], seconds: float = 60, what: str =
         time.sleep(0.05)
 
 
+# Below the ports that Linux gives to connections, so that none of them takes a port before its server starts.
+# Each process of the tests has its own.
+FIRST_PORT = 10_000
+PORTS_PER_PROCESS = 2_500
+_worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+_first = FIRST_PORT + _worker * PORTS_PER_PROCESS
+_ports = itertools.cycle(random.sample(range(_first, _first + PORTS_PER_PROCESS), PORTS_PER_PROCESS))
+
+
 def free_ports(count: int) -> list[int]:
-    """Return `count` different TCP ports that are free now."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [server.getsockname()[1] for server in sockets]
-    for server in sockets:
-        server.close()
-    return ports
+    """Return `count` different TCP ports that are free now; each is given again only after all others."""
+    return list(itertools.islice(filter(_is_free, _ports), count))
+
+
+def _is_free(port: int) -> bool:
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError:
+        return False
+    return True
 
 
 @pytest.fixture

@@ -29,9 +29,10 @@ if TYPE_CHECKING:
 COMMAND = (sys.executable, "-m", "include.serving.model_server.explainer")
 # Less than the gateway waits for a response.
 TIMEOUT_S = 8.0
-# The first explanation of a version also loads and compiles. A process that needs more than this to start, or
-# to explain, is ended.
-MAX_COMPUTING_S = 60.0
+# The first explanation of a version also loads and compiles. A process that needs more than this is ended.
+MAX_COMPUTING_S = 120.0
+# Its priority is low: on a busy machine the import alone takes minutes.
+MAX_STARTING_S = 300.0
 MAX_RESPONSE_BYTES = 16 * 1024**2
 NOT_FOUND = 404
 CONFLICT = 409
@@ -173,7 +174,7 @@ class Explanations:
             )
             self._process = process
             self._exchange = None
-            self._ready = _read_in_time(_read_line(process), process)
+            self._ready = _read_in_time(_read_line(process), process, MAX_STARTING_S)
         first_line = b"" if self._ready is None else await asyncio.shield(self._ready)
         answer = await self._ask_ready(process, line) if first_line else b""
         if not answer:
@@ -184,18 +185,18 @@ class Explanations:
         """Return the response to the line, after that to an earlier request, which nobody awaits any more."""
         if self._exchange is not None and not await asyncio.shield(self._exchange):
             return b""
-        self._exchange = _read_in_time(_exchange_lines(process, line), process)
+        self._exchange = _read_in_time(_exchange_lines(process, line), process, MAX_COMPUTING_S)
         answer = await asyncio.shield(self._exchange)
         self._exchange = None
         return answer
 
 
 def _read_in_time(
-    reading: Coroutine[Any, Any, bytes], process: asyncio.subprocess.Process
+    reading: Coroutine[Any, Any, bytes], process: asyncio.subprocess.Process, seconds: float
 ) -> asyncio.Task[bytes]:
-    """Return the task that reads; the process is killed if it takes longer than `MAX_COMPUTING_S`."""
+    """Return the task that reads; the process is killed if it takes longer."""
     task = asyncio.create_task(reading)
-    deadline = asyncio.get_running_loop().call_later(MAX_COMPUTING_S, _end_if_running, process)
+    deadline = asyncio.get_running_loop().call_later(seconds, _end_if_running, process)
     task.add_done_callback(lambda _: deadline.cancel())
     return task
 

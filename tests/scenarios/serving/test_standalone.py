@@ -87,7 +87,7 @@ def test_a_package_is_served_without_anything_else(
         answer = httpx.post(f"{url}/invocations", json=body)
         explanations = f"{url}/models/delay/explanations"
         # The process that explains takes seconds to start.
-        wait_for(lambda: httpx.post(explanations, json=body, timeout=60).is_success, 90, log.read_text)
+        wait_for(lambda: httpx.post(explanations, json=body, timeout=60).is_success, 300, log.read_text)
     finally:
         server.terminate()
         server.wait(20)

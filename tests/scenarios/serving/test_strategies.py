@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from include.declarations import Rollout
@@ -10,6 +12,10 @@ from include.release.replay import replay_requests
 from include.release.rollout_status import analyse_stage, database_time
 from include.release.strategies import strategy_of
 from include.use_cases.flight_delay import USE_CASE
+from tests.include.serving.conftest import wait_for
+
+if TYPE_CHECKING:
+    from include.release.analysis import AnalysisOutcome
 
 # The two models answer 0.25 and 0.75 to every request.
 POLICY = Rollout(
@@ -42,9 +48,14 @@ def take_step(plane, lease, step):
     return since
 
 
-def outcome(plane, use_case, since, stage) -> str:
+def analyse(plane, use_case, since, stage) -> AnalysisOutcome:
     with plane.database.connect() as connection:
-        return analyse_stage(connection, use_case, 2, since=since, stage=stage).outcome
+        return analyse_stage(connection, use_case, 2, since=since, stage=stage)
+
+
+def wait_for_outcome(plane, use_case, since, stage, outcome) -> None:
+    step = plane, use_case, since, stage
+    wait_for(lambda: analyse(*step).outcome == outcome, 240, lambda: analyse(*step).reason)
 
 
 @pytest.mark.parametrize(
@@ -57,7 +68,7 @@ def outcome(plane, use_case, since, stage) -> str:
         ("direct", {}),
     ],
 )
-def test_strategy_promotes_without_a_failed_request(served, wait_for, strategy, changes) -> None:
+def test_strategy_promotes_without_a_failed_request(served, strategy, changes) -> None:
     use_case = declare(strategy, **changes)
     steps = strategy_of(use_case.rollout)
     with served.traffic() as traffic:
@@ -66,7 +77,7 @@ def test_strategy_promotes_without_a_failed_request(served, wait_for, strategy, 
             since = take_step(served, lease, step)
             stage = "canary" if step.percent else "shadow"
             if step.analysed:
-                wait_for(lambda: outcome(served, use_case, since, stage) == "promote", 60)  # noqa: B023
+                wait_for_outcome(served, use_case, since, stage, "promote")
         rollout.promote(served.database, lease, reason="passed", evidence={})
         served.settle()
         before = traffic.versions.copy()
@@ -88,7 +99,7 @@ def test_model_without_callers_releases_a_further_version(served) -> None:
 
 
 @pytest.mark.parametrize("mood", ["fail", "hang"])
-def test_bad_version_is_switched_back_unnoticed(served, wait_for, mood) -> None:
+def test_bad_version_is_switched_back_unnoticed(served, mood) -> None:
     use_case = declare("blue_green")
     (switch,) = strategy_of(use_case.rollout).exposed(use_case.rollout)
     with served.traffic() as traffic:
@@ -96,7 +107,7 @@ def test_bad_version_is_switched_back_unnoticed(served, wait_for, mood) -> None:
         lease = begin(served)
         served.make.mood(2).write_text(mood)
         since = take_step(served, lease, switch)
-        wait_for(lambda: outcome(served, use_case, since, "canary") == "roll_back", 60)
+        wait_for_outcome(served, use_case, since, "canary", "roll_back")
         assert rollout.restore(served.database, lease, owner=RUN, actor="ann", reason="it fails")
         # The champion's server never stopped.
         served.settle(seconds=5)
@@ -105,7 +116,7 @@ def test_bad_version_is_switched_back_unnoticed(served, wait_for, mood) -> None:
     assert served.live()[1]["route"]["challenger"] is None
 
 
-def test_step_without_a_collector_never_passes(served, wait_for) -> None:
+def test_step_without_a_collector_never_passes(served) -> None:
     use_case = declare("canary")
     served.collector.kill()
     served.collector.wait()
@@ -113,38 +124,37 @@ def test_step_without_a_collector_never_passes(served, wait_for) -> None:
         lease = begin(served)
         since = take_step(served, lease, strategy_of(use_case.rollout).exposed(use_case.rollout)[0])
         traffic.wait_for_responses(200)
-        with served.database.connect() as connection:
-            analysis = analyse_stage(connection, use_case, 2, since=since, stage="canary")
+        analysis = analyse(served, use_case, since, "canary")
         assert analysis.outcome == "inconclusive"
         assert "the access log" in analysis.reason
         served.start_collector()
-        wait_for(lambda: outcome(served, use_case, since, "canary") == "promote", 60)
+        wait_for_outcome(served, use_case, since, "canary", "promote")
 
 
-def test_version_that_hangs_is_noticed_in_the_shadow(served, wait_for) -> None:
+def test_version_that_hangs_is_noticed_in_the_shadow(served) -> None:
     use_case = declare("canary")
     with served.traffic():
         lease = begin(served)
         served.make.mood(2).write_text("hang")
         since = take_step(served, lease, strategy_of(use_case.rollout).shadow(use_case.rollout)[0])
-        wait_for(lambda: outcome(served, use_case, since, "shadow") == "roll_back", 60)
+        wait_for_outcome(served, use_case, since, "shadow", "roll_back")
     rollout.restore(served.database, lease, owner=RUN, actor="ann", reason="it hangs")
 
 
-def test_few_requests_are_enough_if_they_are_replayed(served, wait_for) -> None:
+def test_few_requests_are_enough_if_they_are_replayed(served) -> None:
     use_case = declare("canary", replay=25)
     for _ in range(30):
         assert served.ask().status_code == 200
     wait_for(lambda: len(served.logged("role = 'champion'")) == 30)
     lease = begin(served)
     since = take_step(served, lease, strategy_of(use_case.rollout).shadow(use_case.rollout)[0])
-    assert outcome(served, use_case, since, "shadow") == "inconclusive"
+    assert analyse(served, use_case, since, "shadow").outcome == "inconclusive"
     address = f"http://{served.live()[1]['servers']['2']['address']}"
     assert replay_requests(served.database, use_case, 2, address) == 25
-    wait_for(lambda: outcome(served, use_case, since, "shadow") == "promote", 20)
+    wait_for_outcome(served, use_case, since, "shadow", "promote")
     [first, *_] = served.logged("role = 'replay'")
     assert (first["version"], first["status"], first["predictions"]) == (2, 200, [0.75])
     served.make.mood(2).write_text("hang")
     assert replay_requests(served.database, use_case, 2, address) == 25
-    wait_for(lambda: outcome(served, use_case, since, "shadow") == "roll_back", 20)
+    wait_for_outcome(served, use_case, since, "shadow", "roll_back")
     rollout.restore(served.database, lease, owner=RUN, actor="ann", reason="it hangs")
