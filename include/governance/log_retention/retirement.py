@@ -204,9 +204,9 @@ def _delete_rows(engine: Engine, lake: Lake, logged: LoggedDay) -> int:
     for batch in lake.scan(logged.table, [logged.day], columns=[ID]):
         ids = batch.column(0).unique().to_pylist()
         for first in range(0, len(ids), DELETE_ROWS):
-            known = table.c.id.in_(ids[first : first + DELETE_ROWS])
+            exported = table.c.id.in_(ids[first : first + DELETE_ROWS])
             with engine.begin() as connection:
-                query = delete(table).where(*logged.conditions, known)
+                query = delete(table).where(*logged.conditions, exported)
                 total += connection.execute(query).rowcount
     return total
 
