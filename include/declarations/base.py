@@ -28,6 +28,16 @@ KNOWN_AT = "_airworthy_known_at"
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 Tag = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,30}$")]
 Share = Annotated[float, Field(ge=0, le=1)]
+
+
+def _require_reachable(limit: float) -> float:
+    if limit >= 1:
+        raise ValueError(f"no share is above {limit:g}, so the check can never fire: declare less than 1")
+    return limit
+
+
+# The largest share that is allowed.
+MaximumShare = Annotated[Share, AfterValidator(_require_reachable)]
 Duration = Annotated[timedelta, Field(ge=timedelta(0))]
 Severity = Literal["critical", "warning", "info"]
 Environment = Literal["dev", "uat", "prod"]

@@ -42,6 +42,11 @@ class Cost(Declaration):
         raise NotImplementedError
 
     @property
+    def largest_difference(self) -> float | None:
+        """Largest difference of two decisions about one row, in `currency`; None if it has no bound."""
+        return None
+
+    @property
     def row_columns(self) -> tuple[str, ...]:
         """Columns that the amounts of a row need."""
         named = (
@@ -94,6 +99,16 @@ class DecisionCost(Cost):
             "benefit_true_negative": self.benefit_true_negative,
         }
 
+    @property
+    def largest_difference(self) -> float | None:
+        """Cost and lost benefit of the more expensive wrong decision; None if an amount differs by row."""
+        amounts = self.amounts
+        money = {name: amount for name, amount in amounts.items() if not isinstance(amount, str)}
+        if len(money) < len(amounts):
+            return None
+        of_positive = money["false_negative"] + money["benefit_true_positive"]
+        return max(of_positive, money["false_positive"] + money["benefit_true_negative"])
+
 
 class ErrorCost(Cost):
     """Costs of a wrong number, per unit of the error: predicted too high (`over`) or too low (`under`)."""
@@ -138,6 +153,13 @@ class ClassCost(Cost):
     def amount(self, actual: str, decided: str) -> Amount:
         """Return the cost of deciding for a class."""
         return self.costs[actual].get(decided, 0.0)
+
+    @property
+    def largest_difference(self) -> float | None:
+        """Cost of the most expensive wrong decision; None if an amount differs by row."""
+        amounts = tuple(self.amounts.values())
+        money = [amount for amount in amounts if not isinstance(amount, str)]
+        return max(money) if len(money) == len(amounts) else None
 
     def check(self, class_names: tuple[str, ...]) -> None:
         """Raise ValueError if a class is missing or unknown, or if one decision never costs anything."""

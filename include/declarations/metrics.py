@@ -22,6 +22,8 @@ Parameter = Literal["threshold", "k", "quantile"]
 DEFAULT_THRESHOLD = 0.5
 SEPARATOR = ":"
 OWN_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+:[A-Za-z_]\w*")
+# scikit-learn clips probabilities at 2.2e-16, whose logarithm is -36.04.
+MAX_LOG_LOSS = 36.05
 # Of the function that an own metric is.
 OWN_PARAMETERS = ("target", "predictions", "weights")
 
@@ -61,7 +63,7 @@ ALL_TASKS = CLASSIFICATION + REGRESSION + ANOMALY
 KINDS: dict[str, MetricKind] = {
     "roc_auc": MetricKind(CLASSIFICATION + ANOMALY, True, highest=1, measured=CLASSIFICATION + ANOMALY),
     "average_precision": MetricKind(CLASSIFICATION + ANOMALY, True, highest=1, measured=BINARY + ANOMALY),
-    "log_loss": MetricKind(CLASSIFICATION, measured=CLASSIFICATION),
+    "log_loss": MetricKind(CLASSIFICATION, highest=MAX_LOG_LOSS, measured=CLASSIFICATION),
     "brier": MetricKind(BINARY, measured=BINARY),
     "accuracy": MetricKind(CLASSIFICATION, True, highest=1, parameter="threshold", measured=MULTICLASS),
     "balanced_accuracy": MetricKind(
@@ -153,16 +155,25 @@ def is_greater_better(metric: str) -> bool:
     return _kind_of(metric).greater_is_better
 
 
-def bounds_of(metric: str) -> tuple[float, float]:
-    """Return the least and the greatest value that the metric can have."""
+def bounds_of(metric: str, prediction_range: tuple[float, float] | None = None) -> tuple[float, float]:
+    """Return the least and the greatest value that the metric can have, of predictions in a range."""
     kind = _kind_of(metric)
-    return kind.lowest, kind.highest
+    highest = kind.highest
+    if metric == "brier" and prediction_range is not None:
+        highest = largest_error(prediction_range) ** 2
+    return kind.lowest, highest
 
 
-def span_of(metric: str) -> float:
-    """Return by how much two values of the metric can differ."""
-    lowest, highest = bounds_of(metric)
+def span_of(metric: str, prediction_range: tuple[float, float] | None = None) -> float:
+    """Return by how much two values of the metric can differ, of predictions in a range."""
+    lowest, highest = bounds_of(metric, prediction_range)
     return highest - lowest
+
+
+def largest_error(prediction_range: tuple[float, float]) -> float:
+    """Return by how much a prediction in the range can differ from a target that is 0 or 1."""
+    lowest, highest = prediction_range
+    return max(highest, 1 - lowest)
 
 
 def baseline_quantile(metric: str) -> float | None:

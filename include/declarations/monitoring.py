@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from include.declarations.base import Declaration, Duration, Share
 
@@ -26,6 +26,13 @@ class DriftPolicy(Declaration):
     window_days: int = Field(default=7, ge=1)
     maximum_rows: int = Field(default=5_000, ge=100, le=100_000)
     minimum_rows: int = Field(default=200, ge=1)
+
+    @field_validator("columns_share")
+    @classmethod
+    def _can_be_met(cls, share: float) -> float:
+        if not share:
+            raise ValueError("0: inputs without drift would count as drifted; declare more than 0")
+        return share
 
 
 class RetrainPolicy(Declaration):
@@ -62,6 +69,13 @@ class Slo(Declaration):
     latency_p99_ms: float = Field(default=250.0, gt=0)
     window_days: int = Field(default=28, ge=1)
     rate: float = Field(default=20.0, gt=0, le=1_000)
+
+    @field_validator("availability")
+    @classmethod
+    def _can_be_broken(cls, availability: float) -> float:
+        if not availability:
+            raise ValueError("0: it is met if no request is answered, so it can never fire; promise a share")
+        return availability
 
     @property
     def deadline_s(self) -> float:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from include.declarations.base import Declaration, Duration, Environment, Share
+from include.declarations.base import Declaration, Duration, Environment, MaximumShare, Share
 
 Strategy = Literal["canary", "blue_green", "direct", "batch_only"]
 RolloutMetric = Literal[
@@ -69,12 +69,12 @@ class Rollout(Declaration):
     minimum_requests: int = Field(default=200, ge=1)
     fewest_requests: int = Field(default=20, ge=1)
     false_alarm_rate: float = Field(default=0.01, gt=0, lt=0.5)
-    maximum_error_rate: Share = 0.01
+    maximum_error_rate: MaximumShare = 0.01
     maximum_failure_ratio: float = Field(default=1.25, ge=1)
     maximum_latency_ratio: float = Field(default=2.0, gt=1)
-    maximum_prediction_shift: Share = 0.25
-    maximum_distribution_shift: Share = 0.1
-    maximum_loss_increase: Share = 0.02
+    maximum_prediction_shift: MaximumShare = 0.25
+    maximum_distribution_shift: MaximumShare = 0.1
+    maximum_loss_increase: MaximumShare = 0.02
     advisory: tuple[RolloutMetric, ...] = ("prediction_distribution",)
     approval: tuple[Environment, ...] = ("uat", "prod")
     approvers: tuple[str, ...] = ()

@@ -159,7 +159,8 @@ class Pruning(Declaration):
     measured on all folds, or on its first `warmup_folds` folds.
 
     An estimator whose number of boosting rounds or epochs is known is first fitted with `first_rounds` of
-    them, a share, on the first fold, and compared; None leaves that out.
+    them, a share, on the first fold, and compared; None leaves that out. With one fold, that is the only
+    comparison.
     """
 
     percentile: float = Field(default=50.0, gt=0, lt=100)
@@ -193,11 +194,23 @@ class Tuning(Declaration):
     def _can_be_pruned(self) -> Self:
         if self.pruning is None:
             return self
-        if self.pruning.warmup_folds >= self.folds - 1:
+        if self.folds == 1:
+            self._require_rounds(self.pruning)
+        elif self.pruning.warmup_folds >= self.folds - 1:
             raise ValueError("pruning.warmup_folds: must be below folds - 1, otherwise no trial ends early")
         if self.pruning.startup_trials >= self.trials:
             raise ValueError("pruning.startup_trials: must be below trials, otherwise no trial ends early")
         return self
+
+    @staticmethod
+    def _require_rounds(pruning: Pruning) -> None:
+        """Raise ValueError if a trial of one fold is not compared within that fold."""
+        if pruning.first_rounds is None or pruning.warmup_folds:
+            name = "warmup_folds" if pruning.warmup_folds else "first_rounds"
+            raise ValueError(
+                f"pruning.{name}={getattr(pruning, name)}: with folds=1, trials are only compared after "
+                f"their first rounds; remove {name}, or declare two or more folds"
+            )
 
 
 class Resources(Declaration):

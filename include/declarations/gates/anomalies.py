@@ -6,8 +6,11 @@ from typing import Literal
 
 from pydantic import Field
 
-from include.declarations.base import Share
+from include.declarations.base import MaximumShare
 from include.declarations.gates.base import Gate, JudgedUseCase
+
+# At a greater ratio, chance explains any share of some hundred rows.
+MAX_RATIO = 100
 
 
 class _AnomalyGate(Gate):
@@ -36,12 +39,13 @@ class FlaggedShare(_AnomalyGate):
     The share of the test rows that is flagged is the declared contamination, and stable over the days.
 
     It lies within `contamination / maximum_ratio` and `contamination * maximum_ratio`, and so does that of
-    each day, but for at most `maximum_unstable_days` of them. A share that passes a limit by chance is none:
-    a day counts if its number of flagged rows has a probability below 0.001 at the limit.
+    each day, but for at most `maximum_unstable_days` of them. The share that is not flagged is at least
+    `(1 - contamination) / maximum_ratio`, which limits a large contamination. A share that passes a limit by
+    chance is none: a day counts if its number of flagged rows has a probability below 0.001 at the limit.
 
     This gate applies by default.
     """
 
     kind: Literal["flagged_share"] = "flagged_share"
-    maximum_ratio: float = Field(default=3.0, gt=1)
-    maximum_unstable_days: Share = 0.1
+    maximum_ratio: float = Field(default=3.0, gt=1, le=MAX_RATIO)
+    maximum_unstable_days: MaximumShare = 0.1

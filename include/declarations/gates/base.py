@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from include.declarations.base import Declaration
 
 if TYPE_CHECKING:
+    from include.declarations.costs import Cost
     from include.declarations.metrics import Metric, Task
 
 
@@ -30,8 +31,12 @@ class JudgedUseCase(Protocol):
         """Names of the classes; none of a regression."""
 
     @property
-    def cost(self) -> object | None:
+    def cost(self) -> Cost | None:
         """Cost of a wrong prediction, None where none is declared."""
+
+    @property
+    def prediction_range(self) -> tuple[float, float]:
+        """Least and greatest prediction that are possible."""
 
 
 class Gate(Declaration):
@@ -65,4 +70,4 @@ class Gate(Declaration):
         return ()
 
     def check(self, use_case: JudgedUseCase) -> None:
-        """Raise ValueError if the gate does not fit the use case."""
+        """Raise ValueError if the gate does not fit the use case, or can never fire in it."""

@@ -7,7 +7,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from include.declarations.base import Declaration, Name, Share, require_known, require_unique
+from include.declarations.base import Declaration, MaximumShare, Name, require_known, require_unique
 from include.declarations.gates.base import Gate, JudgedUseCase
 from include.declarations.metrics import Metric, require_metrics, span_of
 
@@ -66,6 +66,7 @@ class Fairness(Gate):
             )
         n_classes = len(use_case.class_names)
         require_metrics(self.measured_metrics, use_case.task, n_classes, f"{self.name}: metric")
+        self._require_gap(use_case.prediction_range)
 
     @model_validator(mode="after")
     def _can_fire(self) -> Self:
@@ -73,13 +74,18 @@ class Fairness(Gate):
         require_unique(self.columns, "column")
         if self.maximum_gap is None and self.minimum_ratio is None:
             raise ValueError("give maximum_gap or minimum_ratio, or the gate can never fire")
-        spans = [1.0 if metric in RATES else span_of(metric) for metric in self.metrics]
-        if self.maximum_gap is not None and self.maximum_gap >= max(spans):
-            raise ValueError(
-                f"no two slices differ by more than {max(spans):g} in {', '.join(self.metrics)}, so the gate "
-                "can never fire: declare a smaller maximum_gap"
-            )
+        self._require_gap(None)
         return self
+
+    def _require_gap(self, prediction_range: tuple[float, float] | None) -> None:
+        """Raise ValueError if two slices can never differ by more than `maximum_gap` in a metric."""
+        for metric in self.metrics if self.maximum_gap is not None else ():
+            span = 1.0 if metric in RATES else span_of(metric, prediction_range)
+            if self.maximum_gap is not None and self.maximum_gap >= span:
+                raise ValueError(
+                    f"maximum_gap={self.maximum_gap:g}: no two slices differ by more than {span:g} in "
+                    f"{metric}, so the gate can never fire: declare a smaller maximum_gap"
+                )
 
 
 class Robustness(Gate):
@@ -98,7 +104,7 @@ class Robustness(Gate):
     missing: tuple[str, ...] = ()
     unseen: tuple[str, ...] = ()
     extremes: tuple[str, ...] = ()
-    maximum_flips: Share = 0.05
+    maximum_flips: MaximumShare = 0.05
     maximum_loss: float | None = Field(default=None, ge=0)
     tolerance: float | None = Field(default=None, gt=0)
     rows: int = Field(default=2_000, ge=50, le=100_000)
@@ -109,11 +115,43 @@ class Robustness(Gate):
         return tuple(dict.fromkeys((*self.noise, *self.missing, *self.unseen, *self.extremes)))
 
     def check(self, use_case: JudgedUseCase) -> None:
-        """Raise ValueError if a column is no feature, or a prediction that is a number has no tolerance."""
+        """Raise ValueError if a column is no feature, or a limit is missing or can never be exceeded."""
         require_known(self.columns, use_case.features, self.name)
-        if use_case.task in {"regression", "anomaly"} and self.noise and self.tolerance is None:
+        self._check_flips(use_case)
+        span = span_of(use_case.metric, use_case.prediction_range)
+        if self.maximum_loss is not None and self.maximum_loss >= span:
+            raise ValueError(
+                f"robustness: maximum_loss={self.maximum_loss:g}: no two values of {use_case.metric} differ "
+                f"by more than {span:g}, so it can never fire: declare a smaller maximum_loss"
+            )
+
+    def _check_flips(self, use_case: JudgedUseCase) -> None:
+        """Raise ValueError if the limits of flipped decisions are incomplete, or decide nothing."""
+        has_other_limit = self.maximum_flips != type(self).model_fields["maximum_flips"].default
+        if not self.noise and (has_other_limit or self.tolerance is not None):
+            name = "maximum_flips" if has_other_limit else "tolerance"
+            raise ValueError(
+                f"robustness: {name}={getattr(self, name):g}: only noise is judged by flips, so it can never "
+                f"fire: declare noise, or remove {name}"
+            )
+        if not self.noise:
+            return
+        if use_case.task not in {"regression", "anomaly"}:
+            if self.tolerance is not None:
+                raise ValueError(
+                    f"robustness: tolerance={self.tolerance:g}: a flip of a {use_case.task} task is another "
+                    "decision, however far the prediction moves; remove tolerance"
+                )
+            return
+        if self.tolerance is None:
             raise ValueError(
                 f"robustness: give a tolerance, by which noise may move a prediction of the {use_case.task}"
+            )
+        lowest, highest = use_case.prediction_range
+        if self.tolerance >= highest - lowest:
+            raise ValueError(
+                f"robustness: tolerance={self.tolerance:g}: no two predictions in prediction_range differ by "
+                f"more than {highest - lowest:g}, so nothing can flip: declare a smaller tolerance"
             )
 
     @model_validator(mode="after")
@@ -143,8 +181,13 @@ class Leakage(Gate):
     exempt: tuple[str, ...] = ()
 
     def check(self, use_case: JudgedUseCase) -> None:
-        """Raise ValueError if an exempt name is no feature."""
+        """Raise ValueError if an exempt name is no feature, or if every feature is exempt."""
         require_known(self.exempt, use_case.features, "leakage: exempt")
+        if set(self.exempt) == set(use_case.features):
+            raise ValueError(
+                f"leakage: exempt={self.exempt}: these are all features, so maximum={self.maximum:g} can "
+                "never fire: exempt fewer, or name leakage in the risk's switched_off with the reason"
+            )
 
 
 class GoldenCase(Declaration):
@@ -163,6 +206,20 @@ class GoldenCase(Declaration):
             raise ValueError(f"{self.name}: minimum {self.minimum} is above maximum {self.maximum}")
         return self
 
+    def check(self, prediction_range: tuple[float, float]) -> None:
+        """Raise ValueError if no prediction in the range passes, or if none fails."""
+        lowest, highest = prediction_range
+        minimum = lowest if self.minimum is None else self.minimum
+        maximum = highest if self.maximum is None else self.maximum
+        expected = f"golden_predictions: {self.name}: predictions lie in {lowest:g} to {highest:g}, and "
+        if minimum > highest or maximum < lowest:
+            raise ValueError(f"{expected}none passes {minimum:g} to {maximum:g}: correct the bounds")
+        if minimum <= lowest and maximum >= highest:
+            raise ValueError(
+                f"{expected}all pass {minimum:g} to {maximum:g}, so the case can never fail: declare a "
+                "narrower bound"
+            )
+
 
 class GoldenPredictions(Gate):
     """Rows whose prediction is known to lie within bounds."""
@@ -178,3 +235,4 @@ class GoldenPredictions(Gate):
             lacking = [feature for feature in use_case.features if feature not in case.row]
             if lacking:
                 raise ValueError(f"golden_predictions: {case.name} lacks {', '.join(lacking)}")
+            case.check(use_case.prediction_range)

@@ -7,7 +7,13 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from include.declarations.gates.base import Gate, JudgedUseCase
-from include.declarations.metrics import Metric, baseline_quantile, bounds_of, is_greater_better, span_of
+from include.declarations.metrics import (
+    Metric,
+    baseline_quantile,
+    bounds_of,
+    is_greater_better,
+    largest_error,
+)
 
 
 class _MetricGate(Gate):
@@ -23,6 +29,18 @@ class _MetricGate(Gate):
         """Metric of the gate."""
         return (self.metric,)
 
+    @model_validator(mode="after")
+    def _has_reachable_limits(self) -> Self:
+        self._require_limits(*bounds_of(self.metric))
+        return self
+
+    def check(self, use_case: JudgedUseCase) -> None:
+        """Raise ValueError if a limit is never reached by predictions in the range of the use case."""
+        self._require_limits(*bounds_of(self.metric, use_case.prediction_range))
+
+    def _require_limits(self, lowest: float, highest: float) -> None:
+        """Raise ValueError if no value of the metric, from `lowest` to `highest`, passes or none fails."""
+
 
 class Threshold(_MetricGate):
     """A metric on the test rows is at least `minimum`, at most `maximum`."""
@@ -31,13 +49,11 @@ class Threshold(_MetricGate):
     minimum: float | None = None
     maximum: float | None = None
 
-    @model_validator(mode="after")
-    def _can_be_met(self) -> Self:
+    def _require_limits(self, lowest: float, highest: float) -> None:
         if self.minimum is None and self.maximum is None:
             raise ValueError("give a minimum or a maximum, or the gate can never fire")
         if self.minimum is not None and self.maximum is not None and self.minimum > self.maximum:
             raise ValueError(f"minimum {self.minimum} is above maximum {self.maximum}: nothing can pass")
-        lowest, highest = bounds_of(self.metric)
         if self.minimum is not None and self.minimum > highest:
             raise ValueError(
                 f"{self.metric} is never above {highest:g}, minimum {self.minimum} is impossible"
@@ -45,15 +61,16 @@ class Threshold(_MetricGate):
         if self.maximum is not None and self.maximum < lowest:
             raise ValueError(f"{self.metric} is never below {lowest:g}, maximum {self.maximum} is impossible")
         self._require_direction()
+        bounds = {"minimum": self.minimum, "maximum": self.maximum}
+        declared = ", ".join(f"{name}={bound:g}" for name, bound in bounds.items() if bound is not None)
         minimum = lowest if self.minimum is None else self.minimum
         maximum = highest if self.maximum is None else self.maximum
         can_fire = minimum > lowest or maximum < highest
         if not can_fire:
             raise ValueError(
-                f"{self.metric} is from {lowest:g} to {highest:g}, so the gate can never fire: declare a "
-                "narrower bound"
+                f"{declared}: {self.metric} is from {lowest:g} to {highest:g}, so the gate can never fire: "
+                "declare a narrower bound"
             )
-        return self
 
     def _require_direction(self) -> None:
         """Raise ValueError if only bad models pass."""
@@ -84,14 +101,12 @@ class Improvement(_MetricGate):
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
     worse: Literal["refuse", "ask"] = "refuse"
 
-    @model_validator(mode="after")
-    def _can_be_met(self) -> Self:
-        if self.minimum_gain >= span_of(self.metric):
+    def _require_limits(self, lowest: float, highest: float) -> None:
+        if self.minimum_gain >= highest - lowest:
             raise ValueError(
-                f"no two values of {self.metric} differ by more than {span_of(self.metric):g}, so a gain of "
-                f"{self.minimum_gain:g} is impossible"
+                f"no two values of {self.metric} differ by more than {highest - lowest:g}, so a gain of "
+                f"{self.minimum_gain:g} is impossible: declare a smaller minimum_gain"
             )
-        return self
 
 
 class NonInferiority(_MetricGate):
@@ -115,14 +130,12 @@ class Overfitting(_MetricGate):
     kind: Literal["overfitting"] = "overfitting"
     maximum_gap: float = Field(gt=0)
 
-    @model_validator(mode="after")
-    def _can_fire(self) -> Self:
-        if self.maximum_gap >= span_of(self.metric):
+    def _require_limits(self, lowest: float, highest: float) -> None:
+        if self.maximum_gap >= highest - lowest:
             raise ValueError(
-                f"no two values of {self.metric} differ by more than {span_of(self.metric):g}, so the gate "
-                "can never fire: declare a smaller maximum_gap"
+                f"maximum_gap={self.maximum_gap:g}: no two values of {self.metric} differ by more than "
+                f"{highest - lowest:g}, so the gate can never fire: declare a smaller maximum_gap"
             )
-        return self
 
 
 class Calibration(Gate):
@@ -142,9 +155,15 @@ class Calibration(Gate):
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
 
     def check(self, use_case: JudgedUseCase) -> None:
-        """Raise ValueError if the model predicts no probability and no mean."""
+        """Raise ValueError if the model predicts no probability and no mean, or no error is too large."""
         if use_case.task == "regression" and baseline_quantile(use_case.metric) is not None:
             raise ValueError(
                 f"calibration: a model that is judged by {use_case.metric} predicts a median or quantile, "
                 "and the gate compares means"
+            )
+        largest = largest_error(use_case.prediction_range)
+        if use_case.task != "regression" and self.maximum_error >= largest:
+            raise ValueError(
+                f"calibration: maximum_error={self.maximum_error:g}: the error of a probability is at most "
+                f"{largest:g}, so the gate can never fire: declare a smaller maximum_error"
             )

@@ -61,6 +61,21 @@ class BusinessValue(Gate):
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
 
     def check(self, use_case: JudgedUseCase) -> None:
-        """Raise ValueError if the use case declares no cost of a wrong prediction."""
+        """Raise ValueError without a declared cost, or if the minimum can never be reached or missed."""
         if use_case.cost is None:
             raise ValueError("business_value: declare the cost of the use case, which gives the value")
+        difference = use_case.cost.largest_difference
+        if difference is None:
+            return
+        limit = 1000 * difference
+        declared = f"business_value: minimum_per_thousand={self.minimum_per_thousand:g}"
+        if self.minimum_per_thousand >= limit:
+            raise ValueError(
+                f"{declared}: two decisions about 1,000 rows differ by at most {limit:g}, so nothing can "
+                "pass: declare a smaller minimum_per_thousand"
+            )
+        if self.minimum_per_thousand <= -limit:
+            raise ValueError(
+                f"{declared}: two decisions about 1,000 rows differ by at most {limit:g}, so the gate can "
+                "never fire: declare a greater minimum_per_thousand"
+            )

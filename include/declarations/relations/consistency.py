@@ -29,6 +29,8 @@ GOLDEN_TYPES: dict[str, tuple[type, ...]] = {
     "number": (int, float),
     "boolean": (bool,),
 }
+# Noise of an integer column that leaves each value as it is.
+ROUNDED_NOISE = 0.5
 
 
 def require_name(name: str, existing: Mapping[str, Any] | set[str], field: str) -> None:
@@ -262,6 +264,12 @@ def _require_perturbed_types(gate: Robustness, field: str, columns: Mapping[str,
             raise DeclarationError(
                 f"{field}.{kind}: {', '.join(wrong)}, and {kind} is for columns of type "
                 f"{' or '.join(sorted(dtypes))}; remove the column from {kind}"
+            )
+    for name, error in gate.noise.items():
+        if columns[name].dtype == "integer" and error <= ROUNDED_NOISE:
+            raise DeclarationError(
+                f"{field}.noise: {name} is an integer, and noise of {error:g} is rounded away, so that it "
+                f"can never fire; declare more than {ROUNDED_NOISE}"
             )
 
 

@@ -92,7 +92,7 @@ class FlaggedShareGate(PromotionGate[FlaggedShare]):
     def _limits(self) -> tuple[float, float]:
         contamination = self.use_case.contamination or 0.0
         ratio = self.declared.maximum_ratio
-        return contamination / ratio, min(contamination * ratio, 1.0)
+        return contamination / ratio, min(contamination * ratio, 1 - (1 - contamination) / ratio)
 
     def _is_unlikely(self, flagged: int, rows: int) -> bool:
         """Return whether so few or so many flagged rows would be rare at a limit."""

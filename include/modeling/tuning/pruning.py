@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from include.errors import DeclarationError
+from include.modeling.evaluation.estimator_errors import estimator_errors
+from include.modeling.training.early_stopping import shorten
+from include.modeling.training.estimator import final_estimator
 from include.modeling.tuning.study import FIRST_ROUNDS
 from include.modeling.tuning.trial import TrialPart, TrialResult
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from typing import Any
 
     from optuna.trial import FrozenTrial
@@ -18,6 +22,29 @@ if TYPE_CHECKING:
     from include.modeling.tuning.study import Study
 
     Trials = dict[int, Mapping[str, Any]]
+
+
+def require_rounds(tuning: Tuning, build: Callable[..., Any]) -> None:
+    """
+    Raise DeclarationError if trials of one fold cannot end early: their number of rounds is not known.
+
+    Raises
+    ------
+    AirworthyError
+        If `build` raises.
+    """
+    pruning = tuning.pruning
+    if pruning is None or pruning.first_rounds is None or tuning.folds > 1:
+        return
+    with estimator_errors("tuning.pruning: build_model()", remedy="Check build_model()."):
+        learner = final_estimator(build())
+        name = type(learner).__name__
+        has_rounds = shorten(learner, pruning.first_rounds)
+    if not has_rounds:
+        raise DeclarationError(
+            f"tuning.pruning: {name} tells no number of rounds, so that no trial of one fold could end "
+            "early. Declare two or more folds, or remove pruning."
+        )
 
 
 def run_batch(study: Study, tuning: Tuning, execute: Executor, batch: Batch) -> Iterator[FrozenTrial]:

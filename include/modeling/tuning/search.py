@@ -23,7 +23,7 @@ from include.modeling.pipeline.workspace import split_snapshot
 from include.modeling.registry.registry import as_tags
 from include.modeling.training.resource_usage import measure_usage
 from include.modeling.tuning.executors import trial_executor
-from include.modeling.tuning.pruning import run_batch
+from include.modeling.tuning.pruning import require_rounds, run_batch
 from include.modeling.tuning.study import PROBLEM, SCORES, Study
 from include.modeling.tuning.trial import FOLD, TrialJob, random_folds, split_folds
 from include.modeling.tuning.trial_runs import TrialRuns
@@ -198,11 +198,12 @@ def _job(
     specification: Specification, build: Callable[..., Any], frame: pd.DataFrame, metric: str
 ) -> TrialJob:
     use_case = specification.use_case
+    tuning = _require_tuning(use_case)
+    require_rounds(tuning, build)
     # The window of training rows is that of each fold.
     splits = split_snapshot(specification, frame, all_days=True)
     rows = pd.concat([splits.train, splits.validation])
     columns = [*use_case.features, TARGET]
-    tuning = _require_tuning(use_case)
     if use_case.split.by == "entity":
         rows = rows.assign(**{FOLD: _random_groups(specification, rows, tuning.folds)})[[FOLD, *columns]]
         folds = random_folds(tuning.folds)

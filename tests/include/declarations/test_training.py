@@ -66,6 +66,14 @@ MISTAKES = {
         lambda: Tuning(parameters=ANY, folds=2, pruning=Pruning(warmup_folds=1)),
         "pruning.warmup_folds: must be below folds - 1",
     ),
+    "pruning between the folds of one": (
+        lambda: Tuning(parameters=ANY, folds=1, pruning=Pruning(first_rounds=None)),
+        "pruning.first_rounds=None: with folds=1, trials are only compared after their first rounds",
+    ),
+    "warm-up of one fold": (
+        lambda: Tuning(parameters=ANY, folds=1, pruning=Pruning(warmup_folds=1)),
+        "pruning.warmup_folds=1: with folds=1",
+    ),
     "pruning after the last trial": (
         lambda: Tuning(parameters=ANY, trials=5, pruning=Pruning()),
         "pruning.startup_trials: must be below trials",

@@ -71,6 +71,11 @@ DECLARED = {
         ),
         None,
     ),
+    "noise that is rounded away": (
+        "use_cases/price",
+        case_with("gates=(Robustness(noise=dict(size=0.5, count=0.5), tolerance=1),)"),
+        "gates.robustness.noise: count is an integer, and noise of 0.5 is rounded away",
+    ),
     "noise on text": (
         "use_cases/price",
         case_with("gates=(Robustness(noise=dict(shop=1), tolerance=1),)"),

@@ -38,10 +38,10 @@ def rows(share_by_day, injected_recall=1.0):
     return pd.DataFrame({"score": scores, "_airworthy_day": days, "_airworthy_target": target})
 
 
-def verdict(gate_class, declared, frame):
+def verdict(gate_class, declared, frame, use_case=USE_CASE):
     model = Model(lambda features: features["score"], columns={"score": "double"}, task="anomaly")
-    context = build_context(USE_CASE, Splits(frame, frame, frame), packaged_model(model))
-    gate = gate_class(declared, USE_CASE)
+    context = build_context(use_case, Splits(frame, frame, frame), packaged_model(model))
+    gate = gate_class(declared, use_case)
     measured = {gate.key: gate.measure(context)}
     return gate.judge(EVIDENCE.model_copy(update={"measurements": measured}))
 
@@ -74,6 +74,13 @@ def test_flagged_share_is_as_declared_and_stable(shares, outcome):
     assert result.outcome == outcome, result.reason
     assert result.figures["days"] == N_DAYS
     assert result.figures["highest"] == max(shares)
+
+
+@pytest.mark.parametrize(("share", "outcome"), [(0.4, "pass"), (0.8, "pass"), (0.85, "fail")])
+def test_large_contamination_is_limited_too(share, outcome):
+    # Three times it would be more than all rows.
+    often = USE_CASE.model_copy(update={"contamination": 0.4})
+    assert verdict(FlaggedShareGate, FlaggedShare(), rows([share] * N_DAYS), often).outcome == outcome
 
 
 def test_unstable_days_are_named():

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -19,8 +20,8 @@ from include.use_cases.flight_delay import USE_CASE
 from tests.include.modeling.gates.conftest import EVIDENCE, against_champion
 
 
-def improvement(evidence, **limits):
-    return ImprovementGate(Improvement(metric="log_loss", **limits), USE_CASE).judge(evidence)
+def improvement(evidence, metric="log_loss", **limits):
+    return ImprovementGate(Improvement(metric=metric, **limits), USE_CASE).judge(evidence)
 
 
 def overfitting(evidence, **limits):
@@ -140,10 +141,12 @@ def test_worse_candidate_is_refused_unless_declared(units):
 @given(scale=st.floats(1e-290, 1e290), sign=st.sampled_from([-1, 1]), required=st.sampled_from([0.0, 0.5]))
 def test_improvement_is_the_same_in_every_scale(scale, sign, required):
     evidence = against_champion(lower=sign * scale, upper=sign * 2 * scale)
-    metrics = {"train": {"log_loss": scale}, "test": {"log_loss": scale}}
-    champion = evidence.champion.model_copy(update={"metrics": {"log_loss": 2 * scale}})
+    # A metric without an upper bound.
+    gains = tuple(replace(gain, metric="mae") for gain in evidence.champion.gains)
+    metrics = {"train": {"mae": scale}, "test": {"mae": scale}}
+    champion = evidence.champion.model_copy(update={"metrics": {"mae": 2 * scale}, "gains": gains})
     evidence = evidence.model_copy(update={"metrics": metrics, "champion": champion})
-    outcome = improvement(evidence, minimum_gain=required * scale).outcome
+    outcome = improvement(evidence, "mae", minimum_gain=required * scale).outcome
     assert outcome == ("pass" if sign > 0 else "fail")
 
 

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import pytest
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.linear_model import LogisticRegression
 
 from include.declarations import Pruning, Real, Tuning
-from include.modeling.tuning.pruning import run_batch
+from include.errors import DeclarationError
+from include.modeling.tuning.pruning import require_rounds, run_batch
 from include.modeling.tuning.study import Study
 from include.modeling.tuning.trial import TrialPart, TrialResult
 from tests.include.modeling.tuning.test_search import _declared, children, run_id, tuning
@@ -29,9 +32,13 @@ SHORT = TrialPart((0,), 0.2)
 FULL = [TrialPart((fold,)) for fold in range(3)]
 
 
-def measured_parts(engine, pruning, *, has_rounds=True):
+def declared(pruning, folds):
+    return Tuning(parameters={"rate": Real(low=0, high=1)}, trials=3, folds=folds, pruning=pruning)
+
+
+def measured_parts(engine, pruning, *, has_rounds=True, folds=3):
     """Return the parts of a good trial, and of a bad one after it, that were measured."""
-    tuning = Tuning(parameters={"rate": Real(low=0, high=1)}, trials=3, folds=3, pruning=pruning)
+    tuning = declared(pruning, folds)
     study = Study(engine, "s", tuning, metric="log_loss", seed=0)
     parts = ([], [])
 
@@ -65,3 +72,16 @@ def test_hopeless_trial_ends_as_early_as_it_can(database, pruning, has_rounds, b
 def test_trial_is_not_compared_before_its_warm_up(database):
     good, bad = measured_parts(database, Pruning(startup_trials=1, warmup_folds=1))
     assert (good, bad) == (FULL, FULL[:2])
+
+
+def test_one_fold_is_pruned_after_its_first_rounds(database):
+    good, bad = measured_parts(database, Pruning(startup_trials=1), folds=1)
+    assert (good, bad) == ([SHORT, FULL[0]], [SHORT])
+
+
+def test_one_fold_needs_an_estimator_of_known_rounds():
+    pruning = Pruning(startup_trials=1)
+    require_rounds(declared(pruning, 1), HistGradientBoostingClassifier)
+    require_rounds(declared(pruning, 2), LogisticRegression)
+    with pytest.raises(DeclarationError, match=r"LogisticRegression tells no number of rounds.*two or more"):
+        require_rounds(declared(pruning, 1), LogisticRegression)
