@@ -65,6 +65,10 @@ class Task:
     def xcom_push(self, key: str, value: Any) -> None:
         self.pushed[key] = json.loads(json.dumps(value, allow_nan=False))
 
+    def xcom_pull(self, task_ids: str, key: str, **_: Any) -> Any:
+        assert task_ids
+        return self.pushed.get(key)
+
 
 @pytest.fixture
 def context() -> Callable[..., dict[str, Any]]:

@@ -39,6 +39,9 @@ if TYPE_CHECKING:
     from include.release.rollout import Lease
 
 
+# XCom of a task of a rollout that failed: why, in words for the ledger.
+FAILURE = "failure"
+
 Execute = TypeVar("Execute", bound="Callable[[Any, Context], Any]")
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.exceptions import AirflowSkipException
 
 from airworthy import run_context
-from airworthy.operators.base import ReleaseOperator
+from airworthy.operators.base import FAILURE, ReleaseOperator
 from airworthy.triggers.rollout import RolloutTrigger
 from include.errors import ServiceUnavailable
 
@@ -87,7 +87,7 @@ class RestoreChampionOperator(ReleaseOperator):
             lease,
             owner=run_context.dag_run_key(context),
             actor=run_context.actor(context),
-            reason=_describe_end(run_context.failed_tasks(context)),
+            reason=_describe_end(context),
         )
         if restored:
             self.show_aliases()
@@ -163,8 +163,10 @@ class RollBackOperator(ReleaseOperator):
         return version
 
 
-def _describe_end(failed: Sequence[str]) -> str:
-    """Return why a rollout ended, given the tasks that failed; a run that was aborted has none."""
+def _describe_end(context: Context) -> str:
+    """Return why a rollout ended: which tasks failed, and what they found. An aborted run has none."""
+    failed = run_context.failed_tasks(context)
     if not failed:
         return "the rollout was aborted"
-    return f"the rollout failed at {', '.join(failed)}"
+    findings = (context["ti"].xcom_pull(task_ids=task, key=FAILURE) for task in failed)
+    return ": ".join([f"the rollout failed at {', '.join(failed)}", *filter(None, findings)])

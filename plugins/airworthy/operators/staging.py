@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airworthy import run_context
 from airworthy.hooks.gateway import GatewayHook
 from airworthy.hooks.lake import LakeHook
-from airworthy.operators.base import ReleaseOperator
+from airworthy.operators.base import FAILURE, ReleaseOperator
 from airworthy.triggers.rollout import RolloutTrigger
 from include.catalog import catalog
 from include.errors import DataError, RolloutFailed
@@ -85,6 +85,7 @@ class StageModelOperator(ReleaseOperator):
         version = self.parse_lease().version
         if not event["live"]:
             reason = event["reason"] or f"no response within {self.patience(self.start_timeout)}"
+            context["ti"].xcom_push(FAILURE, f"it cannot be served: {reason}")
             raise RolloutFailed(
                 f"{self.use_case} version {version} cannot be served: {reason}. See its server's log."
             )
@@ -92,12 +93,12 @@ class StageModelOperator(ReleaseOperator):
         golden = golden_of_version(self.registry, self.use_case, version, trusted=settings().trusted_keys)
         if use_case.serving.target != "local":
             result = smoke_test_variant(use_case, version, golden)
-            self._require(result.passed, version, "smoke test", result.reason)
+            self._require(context, result.passed, version, f"smoke test: {result.reason}")
             return result.figures
         with self._staged_access(context, version) as (address, headers):
             result = self._test_through_gateway(use_case, golden, address, headers)
-            self._require(result.passed, version, "smoke test", result.reason)
-            figures = result.figures | self._evaluate_served(use_case, version, address, headers)
+            self._require(context, result.passed, version, f"smoke test: {result.reason}")
+            figures = result.figures | self._evaluate_served(context, version, address, headers)
         self.log.info("%s version %d: %s", self.use_case, version, result.reason)
         return figures
 
@@ -131,7 +132,7 @@ class StageModelOperator(ReleaseOperator):
             yield address, headers
 
     def _evaluate_served(
-        self, use_case: UseCase, version: int, address: str, headers: dict[str, str]
+        self, context: Context, version: int, address: str, headers: dict[str, str]
     ) -> dict[str, float | int | str]:
         """Compare the metrics of the served answers to the test rows with those on the certificate."""
         from include.data.snapshots import snapshot as snapshots
@@ -144,7 +145,7 @@ class StageModelOperator(ReleaseOperator):
             self.log.info("It was fitted again on all rows after its evaluation: none are test rows.")
             return {}
         snapshot = snapshots.Snapshot.from_json(json.dumps(certificate.snapshot, default=str))
-        specification = certified_specification(certificate.snapshot, use_case)
+        specification = certified_specification(certificate.snapshot, catalog().use_cases[self.use_case])
         try:
             frame = snapshots.read_snapshot(
                 specification.use_case, snapshot, LakeHook(self.lake_conn_id).lake
@@ -155,12 +156,14 @@ class StageModelOperator(ReleaseOperator):
             return {}
         test = split_snapshot(specification, frame).test
         served = evaluate_served(specification, test, certificate.metrics, address, headers)
-        self._require(not served.problem, version, "test on the rows of its evaluation", served.problem)
+        problem = f"test on the rows of its evaluation: {served.problem}"
+        self._require(context, not served.problem, version, problem)
         return served.figures
 
-    def _require(self, passed: bool, version: int, test: str, reason: str) -> None:
+    def _require(self, context: Context, passed: bool, version: int, problem: str) -> None:
         if not passed:
+            context["ti"].xcom_push(FAILURE, problem)
             raise RolloutFailed(
-                f"{self.use_case} version {version} failed its {test}: {reason}. "
+                f"{self.use_case} version {version} failed its {problem}. "
                 "It never got traffic. See its server's log."
             )

@@ -10,7 +10,7 @@ from airflow.sdk.execution_time.hitl import upsert_hitl_detail
 
 from airworthy import run_context
 from airworthy.hooks.lake import LakeHook
-from airworthy.operators.base import ReleaseOperator
+from airworthy.operators.base import FAILURE, ReleaseOperator
 from airworthy.triggers.rollout import RolloutTrigger
 from airworthy.triggers.rollout_losses import LossReader
 from include.catalog import catalog
@@ -139,7 +139,7 @@ class ShiftTrafficOperator(ReleaseOperator):
 
         version = self.parse_lease().version
         if not self.analysed:
-            self._require_live(event, version)
+            self._require_live(context, event, version)
             return {}
         use_case = catalog().use_cases[self.use_case]
         began = datetime.fromisoformat(since)
@@ -161,7 +161,7 @@ class ShiftTrafficOperator(ReleaseOperator):
         if steering.skipped:
             self.log.warning("%s: a person declared the step passed; see the ledger", self.task_id)
             return analysis.figures
-        self._require_live(event, version)
+        self._require_live(context, event, version)
         # The evidence at the trigger's look counts, which a moment later may be a little less.
         outcome = event.get("outcome", analysis.outcome)
         reason = event.get("finding", analysis.reason)
@@ -171,7 +171,7 @@ class ShiftTrafficOperator(ReleaseOperator):
         if outcome == "inconclusive" and "outcome" in event:
             self._ask(context, reason, since)
         if outcome != "promote":
-            raise self._failure(version, f"{outcome}: {reason}")
+            raise self._failure(context, version, f"{outcome}: {reason}")
         return analysis.figures
 
     def decide(self, context: Context, event: dict[str, Any], since: str) -> dict[str, Any]:
@@ -201,10 +201,10 @@ class ShiftTrafficOperator(ReleaseOperator):
                 connection, use_case, lease.version, since=began, stage=self.stage, losses=losses
             )
         if not goes_on:
-            raise self._failure(lease.version, reason)
-        self._require_live({"live": status.live, "reason": status.reason}, lease.version)
+            raise self._failure(context, lease.version, reason)
+        self._require_live(context, {"live": status.live, "reason": status.reason}, lease.version)
         if analysis.outcome == "roll_back":
-            raise self._failure(lease.version, f"{analysis.outcome}: {analysis.reason}")
+            raise self._failure(context, lease.version, f"{analysis.outcome}: {analysis.reason}")
         return analysis.figures
 
     def _replay(self, version: int, since: str) -> None:
@@ -238,11 +238,13 @@ class ShiftTrafficOperator(ReleaseOperator):
         patience = catalog().use_cases[self.use_case].rollout.patience
         raise TaskAwaitingInput(method_name="decide", kwargs={"since": since}, timeout=patience)
 
-    def _require_live(self, event: dict[str, Any], version: int) -> None:
+    def _require_live(self, context: Context, event: dict[str, Any], version: int) -> None:
         if not event["live"]:
-            raise self._failure(version, f"inconclusive: {event['reason']}")
+            raise self._failure(context, version, f"inconclusive: {event['reason']}")
 
-    def _failure(self, version: int, reason: str) -> RolloutFailed:
+    def _failure(self, context: Context, version: int, reason: str) -> RolloutFailed:
+        """Return the error, whose reason `restore` writes into the ledger."""
+        context["ti"].xcom_push(FAILURE, reason)
         return RolloutFailed(
             f"{self.use_case} version {version} at {self.task_id}: {reason}. "
             "The task `restore` gives all traffic back to the champion."

@@ -11,6 +11,7 @@ from airflow.sdk.exceptions import TaskAwaitingInput
 from airworthy.links import ModelsLink
 from airworthy.operators import traffic
 from airworthy.operators.traffic import NO_CHAMPION
+from include.database import ledger
 from include.errors import RolloutFailed, StaleEpoch
 from include.release import rollout, rollout_status
 from tests.plugins.airworthy.operators.rollout_fixtures import certified, defer_soon, lease, second
@@ -20,6 +21,7 @@ from tests.plugins.airworthy.operators.rollout_steps import (
     begin,
     deferred,
     ledger_events,
+    restore,
     shift,
     state,
 )
@@ -102,6 +104,17 @@ def test_challenger_that_fails_at_once_is_not_deferred(champion, lease, second, 
     callers(500)
     with pytest.raises(RolloutFailed, match="roll_back: 30 of 30 requests failed"):
         shift(champion, lease, percent=25).execute(second)
+
+
+def test_ledger_has_the_figures_of_a_failed_step(champion, database, lease, second, callers):
+    callers(500)
+    with pytest.raises(RolloutFailed):
+        shift(champion, lease, percent=25).execute(second)
+    second["ti"].states["canary"] = "failed"
+    restore(champion, lease, second)
+    with database.connect() as connection:
+        reason = ledger.ledger_entries(connection, champion.name)[0]["reason"]
+    assert reason.startswith("the rollout failed at canary: roll_back: 30 of 30 requests failed")
 
 
 UNDECIDED = LIVE | {"outcome": "inconclusive", "finding": "13 of the 20 requests"}
