@@ -27,9 +27,9 @@ USE_CASE = air_time.USE_CASE.model_copy(
             bake=timedelta(0),
             patience=timedelta(minutes=3),
             minimum_requests=1,
-            maximum_error_rate=1,
+            maximum_error_rate=0.99,
             maximum_latency_ratio=1000,
-            maximum_prediction_shift=1,
+            maximum_prediction_shift=0.99,
         ),
         "slo": air_time.USE_CASE.slo.model_copy(update={{"latency_p99_ms": 60_000.0}}),
     }}

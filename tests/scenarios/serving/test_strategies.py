@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 # The two models answer 0.25 and 0.75 to every request.
 POLICY = Rollout(
-    steps=(25, 100), bake=0, patience=60, minimum_requests=20, maximum_prediction_shift=1,
-    maximum_distribution_shift=1,
+    steps=(25, 100), bake=0, patience=60, minimum_requests=20, maximum_prediction_shift=0.99,
+    maximum_distribution_shift=0.99,
 )  # fmt: skip
 RUN = "deployment/1"
 
