@@ -39,7 +39,7 @@ INSERT INTO request_count AS counted (log, use_case, hour, version, kind, status
 SELECT 'access_log', use_case, date_trunc('hour', received_at, 'UTC'), coalesce(version, 0), endpoint, status,
        count(*), percentile_cont(0.5) WITHIN GROUP (ORDER BY latency_ms),
        percentile_cont(0.99) WITHIN GROUP (ORDER BY latency_ms)
-FROM access_log WHERE received_at >= :start AND received_at < :finish
+FROM access_log JOIN exported_id USING (id) WHERE received_at >= :start AND received_at < :finish
 GROUP BY 2, 3, 4, 5, 6
 """
 _COUNT_REQUESTS = """
@@ -48,7 +48,8 @@ INSERT INTO request_count AS counted (log, use_case, hour, version, kind, status
 SELECT 'inference_log', use_case, date_trunc('hour', received_at, 'UTC'), version, role, status,
        count(*), percentile_cont(0.5) WITHIN GROUP (ORDER BY latency_ms),
        percentile_cont(0.99) WITHIN GROUP (ORDER BY latency_ms)
-FROM inference_log WHERE use_case = :use_case AND received_at >= :start AND received_at < :finish
+FROM inference_log JOIN exported_id USING (id)
+WHERE use_case = :use_case AND received_at >= :start AND received_at < :finish
 GROUP BY 2, 3, 4, 5, 6
 """
 # Records that arrive after their day was counted are added; the percentiles stay those of the others.
@@ -56,6 +57,9 @@ _ADD = """
 ON CONFLICT (log, use_case, hour, version, kind, status)
 DO UPDATE SET requests = counted.requests + excluded.requests
 """
+# What arrived after the export is counted once the lake has it.
+_EXPORTED_IDS = text("CREATE TEMPORARY TABLE exported_id (id uuid PRIMARY KEY) ON COMMIT DROP")
+_ADD_IDS = text("INSERT INTO exported_id SELECT unnest(CAST(:ids AS uuid[])) ON CONFLICT DO NOTHING")
 _FIRST_DAYS = text("""
 SELECT use_case, min(received_at) AS first FROM inference_log GROUP BY use_case ORDER BY use_case
 """)
@@ -156,7 +160,7 @@ def _retire(engine: Engine, lake: Lake, logged: LoggedDay) -> RetiredDay:
         exported = connection.execute(query).first()
     if exported is None:
         lake.publish(logged.table, logged, [logged.day], metadata={})
-        _mark(engine, logged)
+        _mark(engine, lake, logged)
     elif exported.deleted_at is not None:
         _append_late_rows(engine, lake, logged)
     rows = _delete_rows(engine, lake, logged)
@@ -178,11 +182,11 @@ def _append_late_rows(engine: Engine, lake: Lake, logged: LoggedDay) -> None:
         return merged.drop_duplicates(identity, ignore_index=True)
 
     lake.update(logged.table, [logged.day], add, metadata={})
-    _mark(engine, logged)
+    _mark(engine, lake, logged)
 
 
-def _mark(engine: Engine, logged: LoggedDay) -> None:
-    """Count the day by hour, and record that the lake has it, in one transaction."""
+def _mark(engine: Engine, lake: Lake, logged: LoggedDay) -> None:
+    """Count what the lake has of the day by hour, and record that it has it, in one transaction."""
     is_access = isinstance(logged, DayOfAccess)
     count = text((_COUNT_ACCESS if is_access else _COUNT_REQUESTS) + _ADD)
     parameters = {"start": logged.start, "finish": logged.finish, "use_case": logged.use_case}
@@ -193,6 +197,9 @@ def _mark(engine: Engine, logged: LoggedDay) -> None:
         set_={"deleted_at": None, "exported_at": func.clock_timestamp()},
     )
     with engine.begin() as connection:
+        connection.execute(_EXPORTED_IDS)
+        for ids in _exported_ids(lake, logged):
+            connection.execute(_ADD_IDS, {"ids": ids})
         connection.execute(count, parameters)
         connection.execute(statement)
 
@@ -201,14 +208,19 @@ def _delete_rows(engine: Engine, lake: Lake, logged: LoggedDay) -> int:
     """Delete what the lake has of the day, and not what arrived after the export."""
     table = _log_of(logged)
     total = 0
+    for ids in _exported_ids(lake, logged):
+        with engine.begin() as connection:
+            query = delete(table).where(*logged.conditions, table.c.id.in_(ids))
+            total += connection.execute(query).rowcount
+    return total
+
+
+def _exported_ids(lake: Lake, logged: LoggedDay) -> Iterator[list[str]]:
+    """Yield the ids of the records that the lake has of the day, at most `DELETE_ROWS` in a list."""
     for batch in lake.scan(logged.table, [logged.day], columns=[ID]):
         ids = batch.column(0).unique().to_pylist()
         for first in range(0, len(ids), DELETE_ROWS):
-            exported = table.c.id.in_(ids[first : first + DELETE_ROWS])
-            with engine.begin() as connection:
-                query = delete(table).where(*logged.conditions, exported)
-                total += connection.execute(query).rowcount
-    return total
+            yield ids[first : first + DELETE_ROWS]
 
 
 def _log_of(logged: LoggedDay) -> Table:

@@ -123,8 +123,8 @@ def test_record_that_arrives_after_the_export_stays(database, lake, monkeypatch)
     log_requests(database, [row(1)])
     mark = retirement._mark
 
-    def mark_and_log(engine, logged):
-        mark(engine, logged)
+    def mark_and_log(engine, lake, logged):
+        mark(engine, lake, logged)
         if logged.use_case:
             log_requests(database, [row(2)])
 
@@ -135,6 +135,24 @@ def test_record_that_arrives_after_the_export_stays(database, lake, monkeypatch)
     retire(database, lake)
     assert count(database, inference_log) == 0
     assert sorted(lake.read(TABLE, [DAY])["_airworthy_request_id"]) == ["r1", "r2"]
+    assert counted(database, "inference_log") == [(10, 2)]
+
+
+def test_record_between_export_and_count_is_counted_once(database, lake, monkeypatch):
+    log_requests(database, [row(1)])
+    mark = retirement._mark
+
+    def log_and_mark(engine, lake, logged):
+        if logged.use_case:
+            log_requests(database, [row(2)])
+        mark(engine, lake, logged)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(retirement, "_mark", log_and_mark)
+        retire(database, lake)
+    assert counted(database, "inference_log") == [(10, 1)]
+    retire(database, lake)
+    assert count(database, inference_log) == 0
     assert counted(database, "inference_log") == [(10, 2)]
 
 
