@@ -16,13 +16,18 @@ MAX_DEADLINE_S = 60.0
 
 class DriftPolicy(Declaration):
     """
-    When the inputs count as drifted: at least the share `columns_share` (0 to 1) of the features drifts.
+    When the inputs count as drifted: the drifted features have `minimum_importance` of the importance.
 
-    The requests of the last `window_days` days are compared with the training data; at most `maximum_rows`
-    rows of each are sampled, and fewer than `minimum_rows` requests give no result.
+    All requests of the last `window_days` days are compared with the training data; fewer than `minimum_rows`
+    give no result. A feature drifts if it shifted by more than an effect that matters, and at most the share
+    `false_discovery_rate` of the shifts that are found is expected to be chance. The inputs also count as
+    drifted if at least the share `columns_share` (0 to 1) of the features drifts, whatever their importance.
+    The plots of the report show at most `maximum_rows` rows of each side.
     """
 
+    minimum_importance: Share = 0.1
     columns_share: Share = 0.5
+    false_discovery_rate: Share = 0.01
     window_days: int = Field(default=7, ge=1)
     maximum_rows: int = Field(default=5_000, ge=100, le=100_000)
     minimum_rows: int = Field(default=200, ge=1)

@@ -164,13 +164,25 @@ def read_drift(connection: Connection, use_case: str) -> PanelContent:
         return PanelContent(note="Monitoring has not run yet.")
     at, version, newest = checks[-1]
     columns = newest.get("columns") or {}
-    rows = sorted(
-        ((name, "drift" if drifted else "no drift") for name, drifted in columns.items()),
-        key=lambda row: (row[1] != "drift", row[0]),
-    )
+    shifts = newest.get("shifts") or {
+        name: {} for name in sorted(columns, key=lambda name: not columns[name])
+    }
+    rows = [
+        (
+            name,
+            "drift" if columns.get(name) else "no drift",
+            _share(figures.get("importance")),
+            _figure_text(figures.get("distance")),
+            figures.get("reason") or "",
+        )
+        # The features that matter most come first; JSON of PostgreSQL does not keep their order.
+        for name, figures in sorted(shifts.items(), key=lambda item: -item[1].get("rank", 0.0))
+    ]
     outcome = str(newest.get("outcome", "")).replace("_", " ")
     note = f"{outcome} of version {version} on {at:%Y-%m-%d %H:%M} UTC: {newest.get('reason', '')}"
-    return PanelContent(("feature", "verdict"), rows, note, (_chart(checks, "drifted share", ("share",)),))
+    names = ("feature", "verdict", "importance", "distance", "what changed")
+    lines = ("share", "importance_share")
+    return PanelContent(names, rows, note, (_chart(checks, "drifted share, and of importance", lines),))
 
 
 def read_quality(connection: Connection, use_case: str) -> PanelContent:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 
 from include.database.tables import monitoring_result
-from include.modeling.explainability.importance import EXPLANATIONS
+from include.modeling.explainability.importance import logged_importance
 from include.release import rollout
 
 if TYPE_CHECKING:
@@ -69,7 +66,7 @@ def model_facts(connection: Connection, registry: Registry, use_case: str) -> Mo
         champion=state.champion,
         challenger=state.challenger,
         version=version,
-        importance={} if version is None else _logged_importance(registry, use_case, version),
+        importance={} if version is None else logged_importance(registry, use_case, version),
         drift=drift,
         drifted=drifted,
         monitored_at=monitored_at,
@@ -79,14 +76,6 @@ def model_facts(connection: Connection, registry: Registry, use_case: str) -> Mo
 def _newest_version(registry: Registry, use_case: str) -> int | None:
     versions = registry.search_versions(use_case)
     return versions[0]["version"] if versions else None
-
-
-def _logged_importance(registry: Registry, use_case: str, version: int) -> dict[str, float]:
-    run_id = registry.tags_of(use_case, version).get("airworthy.run_id", "")
-    with TemporaryDirectory(prefix="airworthy-") as folder:
-        path = registry.fetch_file(run_id, EXPLANATIONS, Path(folder)) if run_id else None
-        content = json.loads(path.read_text()) if path else {"importance": []}
-    return {item["feature"]: item["worse"] for item in content["importance"]}
 
 
 def _last_drift(connection: Connection, use_case: str) -> tuple[str, dict[str, bool], datetime | None]:

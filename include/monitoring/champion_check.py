@@ -23,7 +23,7 @@ from include.settings import settings
 from include.specifications import certified_specification
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from sqlalchemy import Connection
@@ -92,12 +92,16 @@ def read_window(
     )
 
 
-def check_drift(champion: ChampionContext, window: Window) -> Drift:
-    """Compare the inputs in the window with the champion's training rows."""
+def check_drift(
+    champion: ChampionContext, window: Window, importance: Mapping[str, float] | None = None
+) -> Drift:
+    """Compare the inputs in the window with the champion's training rows, by `importance` of features."""
     use_case = champion.use_case
     specified = champion.specification.selection.columns
     columns = [specified[name] for name in use_case.features]
-    return drift.measure_drift(champion.reference, window.inputs, columns=columns, policy=use_case.drift)
+    return drift.measure_drift(
+        champion.reference, window.inputs, columns=columns, policy=use_case.drift, importance=importance
+    )
 
 
 def check_quality(champion: ChampionContext, window: Window, connection: Connection, lake: Lake) -> Quality:

@@ -1,41 +1,35 @@
-"""Drift of the inputs: distances between training rows and current rows, measured by Evidently."""
+"""Drift of the inputs: features that shifted between training rows and current rows, by importance."""
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
-from evidently import DataDefinition, Dataset, Report
-from evidently.presets import DataDriftPreset
-from jinja2 import Environment, FileSystemLoader
-from scipy.spatial.distance import jensenshannon
-from scipy.stats import wasserstein_distance
+from scipy.stats import false_discovery_control
 
 from include.errors import DataError
-from include.monitoring.comparable_columns import NUMERIC_TYPES, SEED, select_comparable
+from include.monitoring.comparable_columns import require_unique_names
+from include.monitoring.distributions.counts import NumberCounts, count_column
+from include.monitoring.distributions.report_page import draw_page, render_verdicts
+from include.monitoring.distributions.shifts import MIN_EFFECTS, measure_shifts
 from include.monitoring.personal_values import comparable_columns, with_pseudonyms
 from include.settings import settings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from include.declarations import Column, DriftPolicy
+    from include.monitoring.distributions.counts import Sides
+    from include.monitoring.distributions.shifts import Shift
 
 DriftOutcome = Literal["drift", "no_drift", "inconclusive"]
 
-# Evidently's default threshold for both distances.
-MIN_THRESHOLD = 0.1
-# The largest of 20 distances between random samples estimates their 95th percentile.
-N_SHUFFLES = 20
-# A change of the share of unusable values by more than this is drift.
-MAX_UNUSABLE_CHANGE = 0.1
-
-_TEMPLATES = Environment(
-    loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
-)
+# Columns are independent of each other, and NumPy works outside of Python's lock.
+N_THREADS = 2
+MAX_NAMES = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +37,11 @@ class Drift:
     """
     Result of a comparison; `share` is the share of drifted columns, `html` a page that shows them.
 
-    `per_column` has for each column `drifted`, `reason`, `distance`, `threshold` and the shares of unusable
-    values, and is valid JSON. `sampled` is True if not all rows were compared.
+    `per_column` has for each column `drifted`, `reason`, `kinds` (what shifted), `distance` of the values,
+    the smallest `p_value`, the shares of unusable values, `importance` (share of all, None if not known) and
+    `rank` (importance times the largest effect that is no coincidence); the largest rank is first. It is
+    valid JSON. `importance_share` is the importance of the drifted columns. `sampled` is True if the plots
+    of the page do not show all rows; the figures are always of all rows.
     """
 
     outcome: DriftOutcome
@@ -55,6 +52,7 @@ class Drift:
     rows_current: int
     sampled: bool
     html: str
+    importance_share: float = 0.0
 
     @property
     def drifted(self) -> bool:
@@ -63,17 +61,19 @@ class Drift:
 
 
 def measure_drift(
-    reference: pd.DataFrame, current: pd.DataFrame, *, columns: Sequence[Column], policy: DriftPolicy
+    reference: pd.DataFrame,
+    current: pd.DataFrame,
+    *,
+    columns: Sequence[Column],
+    policy: DriftPolicy,
+    importance: Mapping[str, float] | None = None,
 ) -> Drift:
     """
-    Compare `current` with `reference` column by column.
+    Compare all rows of `current` with all rows of `reference`, column by column.
 
-    Timestamps are left out because they always drift. Distances are used instead of p-values, so that the
-    result does not depend on the number of rows: the Wasserstein distance over the standard deviation of the
-    reference for numbers, the Jensen-Shannon distance for categories. A column drifts if its distance is at
-    least 0.1 and larger than between random samples of the same sizes. A column also drifts if the share of
-    unusable values (missing, infinite or of another type) changes, which Evidently does not detect. Personal
-    text is compared as pseudonyms; other personal values are not logged, and so not compared.
+    There is drift if the drifted columns have `policy.minimum_importance` of the importance, so that one
+    important column suffices, or are `policy.columns_share` of the columns. Timestamps are left out because
+    they always drift, and personal values that are not logged; personal text is compared as pseudonyms.
 
     Parameters
     ----------
@@ -81,6 +81,9 @@ def measure_drift(
         Training rows with at least `columns`.
     current
         Rows to compare; a missing column counts as unusable.
+    importance
+        How much worse the model is without each feature. If it is None, or no value is positive, any drifted
+        column is drift.
 
     Raises
     ------
@@ -88,28 +91,75 @@ def measure_drift(
         If the reference lacks a column, or a frame has two columns with the same name.
     """
     columns = comparable_columns(_select_columns(reference, columns))
-    reference = with_pseudonyms(reference, columns, settings().pseudonym_key)
-    current = with_pseudonyms(current, columns, settings().pseudonym_key)
-    n_reference = len(reference)
-    n_current = len(current)
-    reason = _incomparable(columns, n_reference, n_current, policy)
+    reference, current = _with_comparable_values(reference, current, columns)
+    rows = (len(reference), len(current))
+    reason = _incomparable(columns, *rows, policy)
     if reason:
-        page = _render_page(reason, {}, "")
-        return Drift("inconclusive", reason, 0.0, {}, n_reference, n_current, sampled=False, html=page)
-    old = select_comparable(reference, columns, maximum_rows=policy.maximum_rows)
-    new = select_comparable(current, columns, maximum_rows=policy.maximum_rows)
-    per_column, evidently_page = _measure_columns(old, new, columns)
-    drifted = [name for name, figures in per_column.items() if figures["drifted"]]
-    share = len(drifted) / len(columns)
-    reason = f"{len(drifted)} of {len(columns)} columns drifted"
-    if drifted:
-        reason = f"{reason}: {', '.join(drifted)}"
-    sampled = max(n_reference, n_current) > policy.maximum_rows
-    rows = f"a fixed random sample of at most {policy.maximum_rows:,}" if sampled else "all"
-    note = f"{reason}. Compared {rows} of {n_reference:,} reference rows and {n_current:,} current rows."
-    outcome: DriftOutcome = "drift" if share >= policy.columns_share else "no_drift"
-    page = _render_page(note, per_column, evidently_page)
-    return Drift(outcome, reason, share, per_column, n_reference, n_current, sampled=sampled, html=page)
+        page = render_verdicts(reason, {}, whole_page=True)
+        return Drift("inconclusive", reason, 0.0, {}, *rows, sampled=False, html=page)
+    measured = measure_columns(reference, current, columns)
+    per_column = judge_columns(measured, policy.false_discovery_rate, importance or {})
+    is_drift, important, reason = _judge_inputs(per_column, policy)
+    note = f"{reason}. Compared all {rows[0]:,} training rows and all {rows[1]:,} current rows."
+    page = draw_page(
+        reference, current, columns, note=note, per_column=per_column, maximum_rows=policy.maximum_rows
+    )
+    outcome: DriftOutcome = "drift" if is_drift else "no_drift"
+    share = _share_drifted(per_column)
+    sampled = max(rows) > policy.maximum_rows
+    return Drift(outcome, reason, share, per_column, *rows, sampled, page, importance_share=important)
+
+
+def measure_columns(
+    reference: pd.DataFrame, current: pd.DataFrame, columns: Sequence[Column]
+) -> dict[str, tuple[Sides, list[Shift]]]:
+    """Return the counts and the shifts of each column; one that `current` lacks is missing in all rows."""
+    absent = pd.Series(np.nan, index=current.index, dtype="float64")
+
+    def measure(column: Column) -> tuple[Sides, list[Shift]]:
+        sides = count_column(reference[column.name], current.get(column.name, absent), column)
+        return sides, measure_shifts(sides, is_text=column.dtype == "string")
+
+    with ThreadPoolExecutor(N_THREADS) as threads:
+        measured = list(threads.map(measure, columns))
+    return {column.name: result for column, result in zip(columns, measured, strict=True)}
+
+
+def judge_columns(
+    measured: Mapping[str, tuple[Sides, list[Shift]]],
+    false_discovery_rate: float,
+    importance: Mapping[str, float],
+) -> dict[str, dict[str, Any]]:
+    """
+    Return the figures of each column, see `Drift`; the column that matters most is first.
+
+    A column drifts if one of its shifts is large enough to matter and is no coincidence: of the shifts of all
+    columns that are found, the share `false_discovery_rate` is expected to be chance, however the columns
+    depend on each other (Benjamini and Yekutieli 2001).
+    """
+    p_values: list[float] = []
+    for _, shifts in measured.values():
+        p_values += [shift.p_value for shift in shifts]
+    adjusted = iter(false_discovery_control(p_values, method="by"))
+    total = sum(max(importance.get(name, 0.0), 0.0) for name in measured)
+    per_column: dict[str, dict[str, Any]] = {}
+    for name, (sides, shifts) in measured.items():
+        certain = [shift for shift in shifts if next(adjusted) <= false_discovery_rate and shift.matters]
+        weight = max(importance.get(name, 0.0), 0.0) / total if total > 0 else None
+        effect = max((shift.effect / MIN_EFFECTS[shift.kind] for shift in certain), default=0.0)
+        distance = next((shift.effect for shift in shifts if shift.kind == "values"), None)
+        per_column[name] = {
+            "drifted": bool(certain),
+            "reason": "; ".join(_describe_shift(shift, sides) for shift in certain) or None,
+            "kinds": [shift.kind for shift in certain],
+            "distance": distance,
+            "p_value": min(shift.p_value for shift in shifts),
+            "unusable_reference": sides.unusable[0] / max(sides.rows[0], 1),
+            "unusable_current": sides.unusable[1] / max(sides.rows[1], 1),
+            "importance": weight,
+            "rank": effect * (1.0 if weight is None else weight),
+        }
+    return dict(sorted(per_column.items(), key=lambda item: (-item[1]["rank"], not item[1]["drifted"])))
 
 
 def _select_columns(reference: pd.DataFrame, columns: Sequence[Column]) -> list[Column]:
@@ -123,56 +173,14 @@ def _select_columns(reference: pd.DataFrame, columns: Sequence[Column]) -> list[
     return selected
 
 
-def _measure_columns(
-    old: pd.DataFrame, new: pd.DataFrame, columns: Sequence[Column]
-) -> tuple[dict[str, dict[str, Any]], str]:
-    """Return the figures of each column, and Evidently's page (empty if no column has values in both)."""
-    measurable = [
-        column for column in columns if old[column.name].notna().any() and new[column.name].notna().any()
-    ]
-    thresholds = {
-        column.name: _chance_threshold(old[column.name].dropna(), new[column.name].dropna(), column)
-        for column in measurable
-    }
-    distances: dict[str, float | None] = {}
-    page = ""
-    if measurable:
-        distances, page = _run_evidently(old, new, measurable, thresholds)
-    per_column: dict[str, dict[str, Any]] = {}
-    for column in columns:
-        figures = {
-            "distance": distances.get(column.name),
-            "threshold": thresholds.get(column.name),
-            "unusable_reference": float(old[column.name].isna().mean()),
-            "unusable_current": float(new[column.name].isna().mean()),
-        }
-        reason = _drift_reason(figures)
-        per_column[column.name] = {"drifted": reason is not None, "reason": reason} | figures
-    return per_column, page
-
-
-def _run_evidently(
-    old: pd.DataFrame, new: pd.DataFrame, columns: Sequence[Column], thresholds: dict[str, float]
-) -> tuple[dict[str, float | None], str]:
-    names = [column.name for column in columns]
-    numbers = [column.name for column in columns if column.dtype in NUMERIC_TYPES]
-    categories = [name for name in names if name not in numbers]
-    definition = DataDefinition(numerical_columns=numbers, categorical_columns=categories)
-    preset = DataDriftPreset(
-        columns=names,
-        num_method="wasserstein",
-        cat_method="jensenshannon",
-        per_column_threshold=thresholds,
-        include_tests=False,
-    )
-    frames = [Dataset.from_pandas(frame[names], definition) for frame in (new, old)]
-    snapshot = Report([preset]).run(*frames)
-    distances: dict[str, float | None] = {}
-    for metric in snapshot.dict()["metrics"]:
-        if metric["config"]["type"].endswith(":ValueDrift"):
-            distance = float(metric["value"])
-            distances[metric["config"]["column"]] = distance if np.isfinite(distance) else None
-    return distances, snapshot.get_html_str(as_iframe=False)
+def _with_comparable_values(
+    reference: pd.DataFrame, current: pd.DataFrame, columns: Sequence[Column]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return both frames with pseudonyms for personal text; raise DataError if a name stands twice."""
+    require_unique_names(reference)
+    require_unique_names(current)
+    key = settings().pseudonym_key
+    return with_pseudonyms(reference, columns, key), with_pseudonyms(current, columns, key)
 
 
 def _incomparable(columns: Sequence[Column], n_reference: int, n_current: int, policy: DriftPolicy) -> str:
@@ -187,44 +195,49 @@ def _incomparable(columns: Sequence[Column], n_reference: int, n_current: int, p
     return ""
 
 
-def _chance_threshold(old: pd.Series, new: pd.Series, column: Column) -> float:
-    """Return the largest distance between random splits of all values, but at least 0.1."""
-    pool = pd.concat([old, new], ignore_index=True)
-    is_number = column.dtype in NUMERIC_TYPES
-    values = pool.to_numpy() if is_number else pd.factorize(pool)[0]
-    n_categories = 0 if is_number else int(values.max()) + 1
-    generator = np.random.default_rng(SEED)
-    largest = 0.0
-    for _ in range(N_SHUFFLES):
-        left, right = np.split(generator.permutation(values), [len(old)])
-        if is_number:
-            distance = wasserstein_distance(left, right) / max(float(np.std(left)), 0.001)
-        else:
-            left_shares = np.bincount(left, minlength=n_categories) / len(left)
-            right_shares = np.bincount(right, minlength=n_categories) / len(right)
-            distance = jensenshannon(left_shares, right_shares)
-        largest = max(largest, float(distance))
-    return max(MIN_THRESHOLD, largest * 1.01)
+def _judge_inputs(
+    per_column: Mapping[str, Mapping[str, Any]], policy: DriftPolicy
+) -> tuple[bool, float, str]:
+    """Return whether the inputs drifted, the importance of the drifted columns, and the reason."""
+    drifted = {name: figures["importance"] for name, figures in per_column.items() if figures["drifted"]}
+    is_known = any(figures["importance"] is not None for figures in per_column.values())
+    important = sum(weight or 0.0 for weight in drifted.values())
+    is_important = important >= policy.minimum_importance if is_known else True
+    is_drift = bool(drifted) and (is_important or _share_drifted(per_column) >= policy.columns_share)
+    reason = f"{len(drifted)} of {len(per_column)} columns drifted"
+    if not drifted:
+        return is_drift, important, reason
+    names = ", ".join(list(drifted)[:MAX_NAMES])
+    more = f" and {len(drifted) - MAX_NAMES} more" if len(drifted) > MAX_NAMES else ""
+    weight = f"; they have {important:.0%} of the importance" if is_known else ""
+    return is_drift, important, f"{reason}: {names}{more}{weight}"
 
 
-def _drift_reason(figures: dict[str, Any]) -> str | None:
-    before = figures["unusable_reference"]
-    now = figures["unusable_current"]
-    if abs(now - before) > MAX_UNUSABLE_CHANGE:
+def _share_drifted(per_column: Mapping[str, Mapping[str, Any]]) -> float:
+    return float(np.mean([figures["drifted"] for figures in per_column.values()]))
+
+
+def _describe_shift(shift: Shift, sides: Sides) -> str:
+    if shift.kind == "missing":
+        before, now = (part / max(rows, 1) for part, rows in zip(sides.unusable, sides.rows, strict=True))
         return f"{now:.0%} of the values are missing, infinite or of another type, before {before:.0%}"
-    if figures["threshold"] is None:
-        return None
-    if figures["distance"] is None:
-        return "the distance could not be calculated"
-    if figures["distance"] >= figures["threshold"]:
-        return f"distance {figures['distance']:.3f}, drift starts at {figures['threshold']:.3f}"
-    return None
+    if shift.kind == "unseen":
+        return (
+            f"{shift.effect:.0%} more of the rows than expected have categories that the training rows lack"
+        )
+    measure = "lengths" if shift.kind == "length" else "values"
+    return (
+        f"distance of the {measure} {shift.effect:.3f}, drift starts at {MIN_EFFECTS[shift.kind]}"
+        f"{_describe_constant(sides) if shift.kind == 'values' else ''}"
+    )
 
 
-def _render_page(note: str, per_column: dict[str, dict[str, Any]], evidently_page: str) -> str:
-    reasons = {name: figures["reason"] for name, figures in per_column.items() if figures["drifted"]}
-    template = _TEMPLATES.get_template("drift_report.html.jinja")
-    summary = template.render(note=note, reasons=reasons, whole_page=not evidently_page)
-    if not evidently_page:
-        return summary
-    return evidently_page.replace("<body>", f"<body>{summary}", 1)
+def _describe_constant(sides: Sides) -> str:
+    """Say so if a column that varied has one value now."""
+    counts = sides.counts
+    present = np.flatnonzero(counts.current)
+    if len(present) != 1 or np.count_nonzero(counts.reference) <= 1:
+        return ""
+    values = counts.values if isinstance(counts, NumberCounts) else counts.categories
+    value = values[present[0]]
+    return f"; constant, all values are {value if isinstance(value, str) else format(value, '.6g')}"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,12 +20,12 @@ from include.modeling.evaluation.metrics.resampled import CONFIDENCE, resample_m
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
 
     import pandas as pd
 
     from include.declarations import UseCase
     from include.inference.model import ServedModel
+    from include.modeling.registry.registry import Registry
 
     Scores = dict[str, float]
 
@@ -77,6 +79,22 @@ def write_importance(
     title = f"{use_case.name}: {use_case.metric} without the feature, {rows} rows"
     plot.write_bytes(draw_importance(importances, title))
     return [explanations, plot]
+
+
+def logged_importance(registry: Registry, use_case: str, version: int) -> dict[str, float]:
+    """
+    Return how much worse the metric of a registered version is without each feature; empty if not logged.
+
+    Raises
+    ------
+    ServiceUnavailable
+        If MLflow does not answer.
+    """
+    run_id = registry.tags_of(use_case, version).get("airworthy.run_id", "")
+    with TemporaryDirectory(prefix="airworthy-") as folder:
+        path = registry.fetch_file(run_id, EXPLANATIONS, Path(folder)) if run_id else None
+        content = json.loads(path.read_text()) if path else {"importance": []}
+    return {item["feature"]: item["worse"] for item in content["importance"]}
 
 
 def importance(

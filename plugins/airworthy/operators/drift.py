@@ -11,6 +11,7 @@ from airworthy.hooks.lake import LakeHook
 from airworthy.links import DriftReportLink, report_url
 from airworthy.operators.base import ModelOperator
 from include.catalog import catalog
+from include.errors import ServiceUnavailable
 from include.settings import settings
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class MonitoringOperator(ModelOperator):
 
 class DriftDetectionOperator(MonitoringOperator):
     """
-    Compare the served requests with the rows that the champion was trained on, by Evidently.
+    Compare the served requests with the rows that the champion was trained on.
 
     The XCom is `drift`, `no_drift` or `inconclusive`. The XCom `figures` has the reason and the columns, and
     the link «Drift report» leads to the page. Drift does not fail the task: `DecideOperator` decides what
@@ -62,6 +63,18 @@ class DriftDetectionOperator(MonitoringOperator):
     operator_extra_links = (DriftReportLink(),)
     evidence_url = ""
 
+    def read_importance(self, version: int | None) -> dict[str, float]:
+        """Return the importance of the champion's features; empty if MLflow does not answer."""
+        from include.modeling.explainability.importance import logged_importance
+
+        if version is None:
+            return {}
+        try:
+            return logged_importance(self.mlflow.registry, self.use_case, version)
+        except ServiceUnavailable as error:
+            self.log.warning("Every drifted feature counts as important: %s", error)
+            return {}
+
     def execute(self, context: Context) -> str:
         """Return the outcome."""
         from include.monitoring import champion_check
@@ -71,7 +84,7 @@ class DriftDetectionOperator(MonitoringOperator):
         with self.engine.connect() as connection:
             champion = self.read_champion(connection, hook.lake)
             window = champion_check.read_window(champion, connection, hook.lake)
-        drift = champion_check.check_drift(champion, window)
+        drift = champion_check.check_drift(champion, window, self.read_importance(champion.state.champion))
         run = re.sub(r"[^A-Za-z0-9_-]", "_", context["dag_run"].run_id)
         path = f"drift/{self.use_case}/run_{run}.html"
         reports.write_report(hook.uri, hook.storage_options, path, drift.html)
@@ -80,10 +93,12 @@ class DriftDetectionOperator(MonitoringOperator):
             "outcome": drift.outcome,
             "reason": drift.reason,
             "share": drift.share,
+            "importance_share": drift.importance_share,
             "rows": drift.rows_current,
             "source": window.source,
             "end": window.end.isoformat(),
             "columns": {name: column["drifted"] for name, column in drift.per_column.items()},
+            "shifts": drift.per_column,
         }
         context["ti"].xcom_push("figures", figures)
         self.log.info(

@@ -89,11 +89,25 @@ def test_monitoring_panels_show_the_last_runs(database):
     with database.begin() as connection:
         values = row | {"run": "a", "figures": figures, "decision": "retrain"}
         connection.execute(insert(monitoring_result), values)
-    assert read(database, "drift").rows == [("a", "drift"), ("b", "no drift")]
+    assert [row[:2] for row in read(database, "drift").rows] == [("a", "drift"), ("b", "no drift")]
     assert read(database, "quality").rows[0][1:] == (3, "good", 9, "50%", "0.25", "fine")
     assert read(database, "service").rows[0][2:] == ("met", 10, 0, "100.000%", "", "100%")
     assert read(database, "decisions").rows[0][2:] == ("retrain", "drift in 2 of 3 checks")
     assert read(database, "quality").charts[0].lines == {"skill": [0.25], "completeness": [0.5]}
+
+
+def test_drift_panel_shows_the_most_important_shift_first(database):
+    shift = {"distance": 0.5, "reason": "distance of the values 0.500", "importance": 0.7, "rank": 3.5}
+    none = {"distance": 0.01, "reason": None, "importance": 0.3, "rank": 0.0}
+    drift = {"outcome": "drift", "columns": {"a": False, "b": True}, "shifts": {"a": none, "b": shift}}
+    row = {"use_case": NAME, "version": 3, "window_start": "2013-07-01+00", "window_end": "2013-07-02+00"}
+    with database.begin() as connection:
+        values = row | {"run": "a", "figures": {"drift": drift}, "decision": "nothing"}
+        connection.execute(insert(monitoring_result), values)
+    assert read(database, "drift").rows == [
+        ("b", "drift", "70%", "0.5", "distance of the values 0.500"),
+        ("a", "no drift", "30%", "0.01", ""),
+    ]
 
 
 def test_figures_of_a_gate_without_its_lists():

@@ -123,11 +123,15 @@ def test_window_has_partitions_only_without_requests(champion, lake, database):
     assert (window.source, window.requests) == ("requests", ROWS_PER_DAY * len(DAYS))
 
 
-@pytest.mark.parametrize(("factor", "outcome"), [(1, "no_drift"), (10, "no_drift")])
-def test_one_drifted_column_is_no_drift(champion, lake, database, factor, outcome):
+@pytest.mark.parametrize(
+    ("factor", "weight", "outcome"), [(1, 1.0, "no_drift"), (10, 1.0, "drift"), (10, 0.01, "no_drift")]
+)
+def test_drift_of_one_column_counts_by_its_importance(champion, lake, database, factor, weight, outcome):
     serve(database, champion.reference.assign(distance=lambda rows: rows["distance"] * factor))
+    importance = {"distance": weight, "hour": 1.0}
     with database.connect() as connection:
-        drift = champion_check.check_drift(champion, champion_check.read_window(champion, connection, lake))
+        window = champion_check.read_window(champion, connection, lake)
+    drift = champion_check.check_drift(champion, window, importance)
     assert drift.outcome == outcome
     assert drift.per_column["distance"]["drifted"] is (factor != 1)
     assert set(drift.per_column) == set(USE_CASE.features)

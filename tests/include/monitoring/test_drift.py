@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import json
+from html import unescape
 
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.spatial.distance import jensenshannon
+from scipy.stats import wasserstein_distance
 
 from include.declarations import Column, DriftPolicy
 from include.errors import DataError
@@ -31,9 +34,13 @@ def rows(count, seed=0):
     )
 
 
-def drift(current, reference=None, columns=COLUMNS, policy=POLICY):
+def drift(current, reference=None, columns=COLUMNS, policy=POLICY, importance=None):
     return measure_drift(
-        rows(1_000) if reference is None else reference, current, columns=columns, policy=policy
+        rows(1_000) if reference is None else reference,
+        current,
+        columns=columns,
+        policy=policy,
+        importance=importance,
     )
 
 
@@ -73,7 +80,7 @@ def test_only_the_changed_column_drifts(column, changed):
     result = drift(current)
     assert result.drifted
     assert [name for name, figures in result.per_column.items() if figures["drifted"]] == [column]
-    assert result.per_column[column]["reason"] in result.html
+    assert result.per_column[column]["reason"] in unescape(result.html)
     assert column in result.reason
 
 
@@ -107,26 +114,65 @@ def test_too_few_rows_are_inconclusive():
     assert drift(rows(1_000), reference=rows(10)).outcome == "inconclusive"
 
 
-def test_drift_needs_the_share_of_columns_of_the_policy():
+WEIGHTS = {"distance": 0.03, "hour": 0.05, "dest": 0.02, "holiday": -0.01}
+
+
+def test_one_important_column_suffices():
     current = rows(1_000, seed=1).assign(hour=5)
-    assert drift(current, policy=POLICY.model_copy(update={"columns_share": 0.25})).drifted
-    assert not drift(current, policy=POLICY.model_copy(update={"columns_share": 0.3})).drifted
+    policy = DriftPolicy(columns_share=0.5)
+    result = drift(current, policy=policy, importance=WEIGHTS)
+    assert (result.outcome, result.share, result.importance_share) == ("drift", 0.25, 0.5)
+    assert "50% of the importance" in result.reason
+
+
+def test_unimportant_column_alone_is_no_drift():
+    current = rows(1_000, seed=1).assign(holiday=True)
+    result = drift(current, policy=DriftPolicy(), importance=WEIGHTS)
+    assert result.per_column["holiday"]["drifted"]
+    assert (result.outcome, result.importance_share) == ("no_drift", 0.0)
+    assert drift(current, policy=DriftPolicy(columns_share=0.25), importance=WEIGHTS).drifted
+
+
+def test_any_drifted_column_counts_without_importances():
+    current = rows(1_000, seed=1).assign(holiday=True)
+    for unknown in (None, dict.fromkeys(WEIGHTS, 0.0)):
+        assert drift(current, policy=DriftPolicy(), importance=unknown).drifted
+
+
+def test_columns_are_ranked_by_importance_times_shift():
+    current = rows(1_000, seed=1).assign(dest="Z99", hour=lambda r: r["hour"] + 3)
+    ranked = drift(current, importance=WEIGHTS | {"dest": 0.0001}).per_column
+    assert list(ranked)[:2] == ["hour", "dest"]
+    assert ranked["dest"]["kinds"] == ["values", "unseen"]
+
+
+def test_column_that_got_stuck_is_named_constant():
+    assert (
+        "constant, all values are 5" in drift(rows(1_000, seed=1).assign(hour=5)).per_column["hour"]["reason"]
+    )
 
 
 def test_rare_categories_in_few_rows_do_not_drift():
     few = Column(name="dest", dtype="string")
     figures = drift(rows(200, seed=1), columns=[few]).per_column["dest"]
-    assert figures["distance"] > 0.1, "Evidently's own threshold would call it drift"
+    shares = [
+        rows(count, seed)["dest"].value_counts(normalize=True) for count, seed in ((1_000, 0), (200, 1))
+    ]
+    assert jensenshannon(*pd.concat(shares, axis=1).fillna(0).to_numpy().T) > 0.1, "Evidently's own threshold"
     assert not figures["drifted"]
+    assert figures["distance"] < 0.1
 
 
-def test_large_table_is_sampled_reproducibly():
-    current = rows(5_000, seed=1)
-    first = drift(current)
-    second = drift(current)
-    assert first.sampled
-    assert first.per_column == second.per_column
-    assert "a fixed random sample of at most 2,000 of 1,000 reference rows and 5,000 current" in first.html
+def test_figures_are_of_all_rows_and_plots_of_a_sample():
+    current = rows(50_000, seed=1)
+    current.loc[current.index >= 47_000, "distance"] = 1e7
+    result = drift(current)
+    assert result.sampled
+    assert result.per_column["distance"]["distance"] == pytest.approx(
+        wasserstein_distance(rows(1_000)["distance"], current["distance"])
+        / rows(1_000)["distance"].std(ddof=0)
+    )
+    assert "a sample of 1,000 of 1,000 training rows and 2,000 of 50,000 current rows" in result.html
     assert not drift(rows(2_000, seed=1)).sampled
 
 
