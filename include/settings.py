@@ -65,6 +65,12 @@ class Settings(BaseSettings):
     """Address of the feature server."""
     mlflow_uri: str = Field(default_factory=lambda data: _local(data, "mlflow_port"))
     """Address of MLflow."""
+    airflow_public_uri: str = Field(default_factory=lambda data: data.get("airflow_uri", ""))
+    """Address of Airflow for browsers, which links lead to; by default the address of Airflow."""
+    mlflow_public_uri: str = Field(default_factory=lambda data: data.get("mlflow_uri", ""))
+    """Address of MLflow for browsers."""
+    gateway_public_uri: str = Field(default_factory=lambda data: data.get("gateway_uri", ""))
+    """Address of the gateway for browsers."""
     lake_uri: str = Field(default_factory=lambda data: _below(data, "lake"))
     """Tables: a folder, by default below the home, or `s3://…`."""
     landing_uri: str = Field(default_factory=lambda data: _below(data, "landing"))

@@ -6,13 +6,17 @@ from airflow.plugins_manager import AirflowPlugin
 
 from airworthy.links import (
     BacktestLink,
+    CertificateLink,
     DataDocsLink,
     DriftReportLink,
     MlflowPageLink,
     MlflowRunLink,
     ModelCardLink,
+    ModelPageLink,
     ModelsLink,
     ProfileLink,
+    QuarantinedRowsLink,
+    RegistryVersionLink,
     RejectedRowsLink,
 )
 from airworthy.timetables import (
@@ -31,13 +35,17 @@ class AirworthyPlugin(AirflowPlugin):
     name = "airworthy"
     operator_extra_links = [
         BacktestLink(),
+        CertificateLink(),
         DataDocsLink(),
         DriftReportLink(),
         MlflowPageLink(),
         MlflowRunLink(),
         ModelCardLink(),
+        ModelPageLink(),
         ModelsLink(),
         ProfileLink(),
+        QuarantinedRowsLink(),
+        RegistryVersionLink(),
         RejectedRowsLink(),
     ]
     timetables = [LandingTimetable, PublishedPartitionTimetable, PublishedHourTimetable]
@@ -47,5 +55,5 @@ class AirworthyPlugin(AirflowPlugin):
     external_views = [
         {"name": "Models", "href": "airworthy/", "url_route": "models", "category": "browse"},
         {"name": "Model data", "href": "airworthy/tables", "url_route": "model-data", "category": "browse"},
-        {"name": "MLflow", "href": f"{settings().mlflow_uri}/#/models", "category": "browse"},
+        {"name": "MLflow", "href": f"{settings().mlflow_public_uri}/#/models", "category": "browse"},
     ]

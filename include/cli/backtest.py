@@ -44,4 +44,4 @@ def backtest(
     print_text(result.summary)
     path = report.report_path(result)
     reports.write_report(settings().lake_uri, {}, path, report.render_page(result))
-    print_text(f"{settings().airflow_uri}/airworthy/reports/{path}")
+    print_text(f"{settings().airflow_public_uri}/airworthy/reports/{path}")

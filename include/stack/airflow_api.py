@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import httpx
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
@@ -41,6 +42,7 @@ class AirflowApi:
 
     def __init__(self, settings: Settings) -> None:
         self.uri = settings.airflow_uri
+        self._public_uri = settings.airflow_public_uri.rstrip("/")
         self._home = settings.root
         self._http = httpx.Client(base_url=self.uri, timeout=REQUEST_TIMEOUT_S, trust_env=False)
 
@@ -181,7 +183,7 @@ class AirflowApi:
 
     def link(self, dag_id: str, run_id: str) -> str:
         """Return the address of a run's page in the UI."""
-        return str(httpx.URL(self.uri).join(f"/dags/{dag_id}/runs/{run_id}"))
+        return f"{self._public_uri}/dags/{dag_id}/runs/{quote(run_id)}"
 
     def get(self, path: str, **params: Any) -> dict[str, Any]:
         """Return the response to a GET of a path below `/api/v2`; lost connections are tried again."""

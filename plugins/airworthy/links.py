@@ -2,25 +2,44 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import quote
 
 from airflow.sdk import BaseOperatorLink, conf
+from airflow.sdk.exceptions import AirflowException
+
+from include.errors import AirworthyError
 
 if TYPE_CHECKING:
     from airflow.sdk.types import TaskInstanceKey
 
 
+def page_url(path: str) -> str:
+    """Return the address of a page of the plugin for browsers."""
+    return f"{conf.get('api', 'base_url', fallback='').rstrip('/')}/airworthy/{path}"
+
+
 def report_url(path: str) -> str:
     """Return the address of a report of the lake, which `airworthy_plugin` serves to logged-in users."""
-    return f"{conf.get('api', 'base_url', fallback='').rstrip('/')}/airworthy/reports/{path}"
+    return page_url(f"reports/{path}")
 
 
 class _EvidenceLink(BaseOperatorLink):
-    """Link to the address in the operator's attribute `evidence_url`, which is known after it has run."""
+    """Link to the address in an attribute of the operator, which is known after it has run."""
+
+    attribute: ClassVar[str] = "evidence_url"
 
     def get_link(self, operator: Any, *, ti_key: TaskInstanceKey) -> str:
-        """Return the address; Airflow calls this in the task's process, also after a failure."""
-        return getattr(operator, "evidence_url", "")
+        """
+        Return the address; Airflow calls this in the task's process, also after a failure.
+
+        Without an address, Airflow shows no link.
+        """
+        try:
+            return getattr(operator, self.attribute, "") or ""
+        except (AirworthyError, AirflowException):
+            # A service that is away must not add an error to the log of a task.
+            return ""
 
 
 class DataDocsLink(_EvidenceLink):
@@ -47,14 +66,43 @@ class MlflowPageLink(_EvidenceLink):
     name = "MLflow"
 
 
-class ModelCardLink(BaseOperatorLink):
+class ModelCardLink(_EvidenceLink):
     """Link to the model card of the registered version."""
 
     name = "Model card"
+    attribute = "card_url"
+
+
+class CertificateLink(_EvidenceLink):
+    """Link to the files of the registered version in MLflow, with its certificate."""
+
+    name = "Certificate"
+    attribute = "certificate_url"
+
+
+class RegistryVersionLink(_EvidenceLink):
+    """Link to the version in MLflow's registry."""
+
+    name = "Registry version"
+    attribute = "version_url"
+
+
+class QuarantinedRowsLink(_EvidenceLink):
+    """Link to the rows that a validation rejected."""
+
+    name = "Quarantined rows"
+    attribute = "quarantine_url"
+
+
+class ModelPageLink(BaseOperatorLink):
+    """Link to the page of the use case in Airflow."""
+
+    name = "Model page"
 
     def get_link(self, operator: Any, *, ti_key: TaskInstanceKey) -> str:
-        """Return the address; Airflow calls this in the task's process."""
-        return getattr(operator, "card_url", "")
+        """Return the address; it is known before the task has run."""
+        use_case = operator.use_case
+        return page_url(f"models/{quote(use_case)}") if isinstance(use_case, str) else ""
 
 
 class DriftReportLink(_EvidenceLink):

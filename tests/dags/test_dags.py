@@ -101,6 +101,37 @@ FORMS = {
 }
 
 
+# Links of each task, and where they lead, are in tests/plugins/airworthy/test_links.py.
+MODEL = {"MLflow run", "Model page"}
+RELEASE = {"Serving now", "Model page", "Registry version"}
+LINKS = {
+    "flights_ingestion": {"validate": {"Data docs", "Quarantined rows"}},
+    "flight_features_features": {"validate": {"Data docs", "Quarantined rows"}},
+    "flights_quarantine": {"show": {"Rejected rows"}},
+    "delay_band_training": {
+        **dict.fromkeys(("snapshot", "tune", "train", "evaluate", "gate"), MODEL),
+        "register": MODEL | {"Registry version", "Model card", "Certificate"},
+        "approve": {"Model page"},
+        "announce": {"Model page"},
+    },
+    "flight_delay_deployment": {
+        **dict.fromkeys(("begin", "stage", "shadow", "canary_2", "promote", "restore"), RELEASE),
+        "approve": {"Model page"},
+    },
+    "flight_delay_scoring": {"score": {"Model page"}, "check": {"Model page"}},
+    "flight_delay_monitoring": {
+        "detect_drift": {"Drift report", "Model page"},
+        "decide": {"Model page"},
+        "act": {"Triggered DAG", "Model page"},
+    },
+    "flight_delay_rollback": {"roll_back": RELEASE},
+    "flight_delay_controls": {"control": RELEASE},
+    "reproduction": {"reproduce": MODEL},
+    "backtest": {"backtest": {"Backtest"}},
+    "maintenance": {"profile": {"Profile"}},
+}
+
+
 @pytest.fixture(scope="session")
 def bag():
     return DagBag(DAGS)
@@ -176,6 +207,13 @@ def test_form_refuses_wrong_values_before_a_task_starts(bag, dag_id):
     for name, value in wrong.items():
         with pytest.raises(ParamValidationError):
             params.get_param(name).resolve(value)
+
+
+@pytest.mark.parametrize("dag_id", LINKS)
+def test_tasks_link_to_their_evidence(bag, dag_id):
+    for task_id, names in LINKS[dag_id].items():
+        links = bag.dags[dag_id].get_task(task_id).operator_extra_links
+        assert {link.name for link in links} == names, task_id
 
 
 def test_mapped_tasks_have_names(bag):

@@ -29,7 +29,7 @@ def profile_address(name: str) -> str | None:
     path = profile_path(name)
     if not reports.has_report(settings().lake_uri, {}, path):
         return None
-    return f"{settings().airflow_uri}/airworthy/reports/{path}"
+    return f"{settings().airflow_public_uri}/airworthy/reports/{path}"
 
 
 def make_profile(name: str, *, as_json: bool) -> None:
@@ -40,7 +40,7 @@ def make_profile(name: str, *, as_json: bool) -> None:
     from include.settings import settings
 
     path = write_profile(catalog(), open_lake(), name)
-    address = f"{settings().airflow_uri}/airworthy/reports/{path}"
+    address = f"{settings().airflow_public_uri}/airworthy/reports/{path}"
     if as_json:
         print_json({"name": name, "path": path, "profile": address})
     else:

@@ -133,7 +133,8 @@ def backfill_week(demo: Demo, step: Step) -> None:
         return None
 
     if wait_for_value(have_ended, timeout=BACKFILL_TIMEOUT_S, interval=POLL_INTERVAL_S) is None:
-        raise StepFailed(f"The backfills {backfills} did not end: {demo.settings.airflow_uri}/backfills")
+        page = f"{demo.settings.airflow_public_uri}/backfills"
+        raise StepFailed(f"The backfills {backfills} did not end: {page}")
     _wait_for_features(demo, step, keys)
     n_runs = len(keys) * (len(backfills) + 1)
     step.add_result(

@@ -83,6 +83,9 @@ def shared(settings: Settings) -> dict[str, str]:
         "AIRWORTHY_ARTIFACTS_URI": settings.artifacts_uri,
         "AIRWORTHY_GATEWAY_URI": settings.gateway_uri,
         "AIRWORTHY_FEATURES_URI": settings.features_uri,
+        "AIRWORTHY_AIRFLOW_PUBLIC_URI": settings.airflow_public_uri,
+        "AIRWORTHY_MLFLOW_PUBLIC_URI": settings.mlflow_public_uri,
+        "AIRWORTHY_GATEWAY_PUBLIC_URI": settings.gateway_public_uri,
     }
     path = [REPOSITORY, REPOSITORY / "plugins", REPOSITORY / "include" / "stack" / "airflow_config"]
     return variables | {"PYTHONPATH": os.pathsep.join(map(str, path))}
@@ -117,7 +120,7 @@ def _airflow_variables(settings: Settings, credentials: Credentials) -> dict[str
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database_url("airflow", settings, credentials),
         "AIRFLOW__API__HOST": "127.0.0.1",
         "AIRFLOW__API__PORT": str(settings.airflow_port),
-        "AIRFLOW__API__BASE_URL": settings.airflow_uri,
+        "AIRFLOW__API__BASE_URL": settings.airflow_public_uri,
         "AIRFLOW__API__WORKERS": "1",
         "AIRFLOW__API__SECRET_KEY": credentials.api_secret_key,
         "AIRFLOW__API_AUTH__JWT_SECRET": credentials.jwt_secret,

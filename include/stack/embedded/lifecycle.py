@@ -308,9 +308,9 @@ def _proportional_set_size(process: psutil.Process) -> int:
 def addresses(settings: Settings) -> dict[str, str]:
     """Return where the services answer, where their logs are, and the file of Airflow's password."""
     return {
-        "airflow": settings.airflow_uri,
-        "mlflow": settings.mlflow_uri,
-        "models": f"{settings.gateway_uri}/models",
+        "airflow": settings.airflow_public_uri,
+        "mlflow": settings.mlflow_public_uri,
+        "models": f"{settings.gateway_public_uri}/models",
         "logs": str(settings.root / "logs"),
         "password_file": str(password_file(settings.root)),
     }

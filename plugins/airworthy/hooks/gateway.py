@@ -43,7 +43,7 @@ class GatewayHook(BaseHook):
     def page(self, use_case: str) -> str:
         """Return the address of the page with the served versions of a use case."""
         public = self.get_connection(self.gateway_conn_id).extra_dejson.get("public_uri") or self.uri
-        return f"{public}/models/{use_case}"
+        return f"{str(public).rstrip('/')}/models/{use_case}"
 
     def invocations(self, use_case: str) -> str:
         """Return the address for prediction requests of a use case."""

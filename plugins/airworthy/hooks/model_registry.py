@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cached_property
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from airflow.sdk import BaseHook
 
@@ -54,7 +55,16 @@ class ModelRegistryHook(BaseHook):
         """Return the URL of a run's page for browsers."""
         return self.url(self.registry.run_route(run_id))
 
+    def version_url(self, model: str, version: int) -> str:
+        """Return the URL of a registered version's page for browsers."""
+        return self.url(f"models/{quote(model)}/versions/{version}")
+
+    def model_files_url(self, run_id: str, model_id: str) -> str:
+        """Return the URL, for browsers, of the files of a model that a run logged."""
+        experiment = self.registry.run_route(run_id).partition("/runs/")[0]
+        return self.url(f"{experiment}/models/{model_id}/artifacts")
+
     def url(self, route: str) -> str:
         """Return the URL of a page of MLflow for browsers."""
         public = self.get_connection(self.mlflow_conn_id).extra_dejson.get("public_uri") or self.uri
-        return f"{public}/#/{route}"
+        return f"{str(public).rstrip('/')}/#/{route}"

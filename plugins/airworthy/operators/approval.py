@@ -12,6 +12,7 @@ from airflow.sdk.execution_time.hitl import HITLUser
 from airworthy import run_context
 from airworthy.hooks.airworthy_database import AirworthyDatabaseHook
 from airworthy.hooks.model_registry import ModelRegistryHook
+from airworthy.links import ModelPageLink
 from include.catalog import catalog
 from include.errors import GateFailed, RolloutFailed
 from include.settings import settings
@@ -44,6 +45,7 @@ class ReleaseApprovalOperator(ApprovalOperator):
     """
 
     template_fields: Sequence[str] = ("subject", "body", "lease")
+    operator_extra_links = (ModelPageLink(),)
 
     def __init__(
         self,
@@ -136,6 +138,7 @@ class CandidateApprovalOperator(ApprovalOperator):
     """
 
     template_fields: Sequence[str] = ("subject", "body", "candidate", "question")
+    operator_extra_links = (ModelPageLink(),)
 
     def __init__(
         self,

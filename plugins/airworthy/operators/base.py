@@ -17,7 +17,7 @@ from airworthy.hooks.gateway import GatewayHook
 from airworthy.hooks.lake import LakeHook
 from airworthy.hooks.model_registry import ModelRegistryHook
 from airworthy.lineage_events import LineageDataset, lake_table
-from airworthy.links import MlflowRunLink, ModelsLink
+from airworthy.links import MlflowRunLink, ModelPageLink, ModelsLink, RegistryVersionLink
 from include.catalog import catalog
 from include.errors import GateFailed
 from include.settings import settings
@@ -81,7 +81,7 @@ class ModelOperator(BaseOperator):
     """Base class of operators for one use case: references to data and model, and connections."""
 
     template_fields: Sequence[str] = ("use_case", "snapshot", "candidate", "evidence")
-    operator_extra_links: Collection[BaseOperatorLink] = (MlflowRunLink(),)
+    operator_extra_links: Collection[BaseOperatorLink] = (MlflowRunLink(), ModelPageLink())
 
     def __init__(
         self,
@@ -117,8 +117,8 @@ class ModelOperator(BaseOperator):
     @property
     def evidence_url(self) -> str:
         """URL of the MLflow run; empty before it exists."""
-        candidate = self.candidate or {}
-        return self.mlflow.run_url(candidate["run_id"]) if "run_id" in candidate else ""
+        run_id = self.candidate.get("run_id") if isinstance(self.candidate, dict) else None
+        return self.mlflow.run_url(run_id) if run_id else ""
 
     def snapshot_tables(self, snapshot: Snapshot) -> tuple[LineageDataset, ...]:
         """Return the tables of a snapshot, at their versions, as lineage."""
@@ -217,7 +217,7 @@ class ReleaseOperator(BaseOperator):
     """What the operators of a rollout share: the use case, its lease, and the connections."""
 
     template_fields: Sequence[str] = ("use_case", "lease")
-    operator_extra_links = (ModelsLink(),)
+    operator_extra_links = (ModelsLink(), ModelPageLink(), RegistryVersionLink())
 
     def __init__(
         self,
@@ -250,6 +250,13 @@ class ReleaseOperator(BaseOperator):
     def evidence_url(self) -> str:
         """URL of the gateway's page of the use case."""
         return GatewayHook(self.gateway_conn_id).page(self.use_case)
+
+    @property
+    def version_url(self) -> str:
+        """URL of the version in MLflow's registry; empty without a lease."""
+        if not isinstance(self.lease, dict):
+            return ""
+        return ModelRegistryHook(self.mlflow_conn_id).version_url(self.use_case, self.lease["version"])
 
     def patience(self, local: timedelta) -> timedelta:
         """

@@ -8,6 +8,7 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
 from airworthy import assets, run_context
+from airworthy.links import ModelPageLink
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,6 +31,7 @@ class AnnounceCandidateOperator(BaseOperator):
     """
 
     template_fields: Sequence[str] = ("version",)
+    operator_extra_links = (ModelPageLink(),)
 
     def __init__(self, *, use_case: str, version: int | XComArg, **kwargs: Any) -> None:
         super().__init__(outlets=[assets.candidate(use_case)], **kwargs)

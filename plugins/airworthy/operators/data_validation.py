@@ -9,7 +9,7 @@ from airflow.sdk import BaseOperator
 from airworthy import run_context
 from airworthy.hooks.airworthy_database import AirworthyDatabaseHook
 from airworthy.hooks.lake import LakeHook
-from airworthy.links import DataDocsLink, report_url
+from airworthy.links import DataDocsLink, QuarantinedRowsLink, report_url
 from include.catalog import catalog
 from include.declarations import Dataset
 
@@ -27,7 +27,7 @@ class DataValidationOperator(BaseOperator):
 
     Rejected rows go to the table `<subject>_quarantine` with the reasons; the XCom is the URI of the accepted
     rows. Evidence is written before the task fails: a row in `gate_result`, and the page of the link
-    «Data docs».
+    «Data docs». The link «Quarantined rows» leads to the rejected rows, if there are any.
 
     Example::
 
@@ -38,7 +38,8 @@ class DataValidationOperator(BaseOperator):
     """
 
     template_fields: Sequence[str] = ("subject", "frame")
-    operator_extra_links = (DataDocsLink(),)
+    operator_extra_links = (DataDocsLink(), QuarantinedRowsLink())
+    quarantine_url = ""
 
     def __init__(
         self,
@@ -58,6 +59,8 @@ class DataValidationOperator(BaseOperator):
     def execute(self, context: Context) -> str:
         """Return the URI of the accepted rows; raise QualityFailed if the partitions may not be published."""
         from include.data.quality_gate import accepted_schema, page_path, run_quality_gate
+        from include.data.quarantine.page import write_rejected_page
+        from include.data.quarantine.queue import Quarantine
         from include.storage.staging import staging_path
 
         declared = catalog().declaration(self.subject)
@@ -81,6 +84,9 @@ class DataValidationOperator(BaseOperator):
             context["ti"].xcom_push("figures", report.figures())
             for remark in report.remarks():
                 self.log.warning("%s: %s", self.subject, remark)
+            if report.rejected:
+                path_of_rows = write_rejected_page(Quarantine(declared, hook.lake, engine), days)
+                self.quarantine_url = report_url(path_of_rows)
             report.raise_if_failed(self.subject, remedy=_remedy(declared))
         return path
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from airflow.sdk.exceptions import AirflowSkipException
 
 from airworthy.hooks.lake import LakeHook
-from airworthy.links import DriftReportLink, report_url
+from airworthy.links import DriftReportLink, ModelPageLink, report_url
 from airworthy.operators.base import ModelOperator
 from include.catalog import catalog
 from include.errors import ServiceUnavailable
@@ -60,7 +60,7 @@ class DriftDetectionOperator(MonitoringOperator):
     :param use_case: a declared use case
     """
 
-    operator_extra_links = (DriftReportLink(),)
+    operator_extra_links = (DriftReportLink(), ModelPageLink())
     evidence_url = ""
 
     def read_importance(self, version: int | None) -> dict[str, float]:

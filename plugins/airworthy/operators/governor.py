@@ -10,6 +10,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from airworthy import run_context
 from airworthy.hooks.lake import LakeHook
+from airworthy.links import ModelPageLink
 from airworthy.operators.drift import MonitoringOperator
 from airworthy.operators.trigger_run import TriggerRunOperator
 from include.catalog import catalog
@@ -39,7 +40,7 @@ class DecideOperator(MonitoringOperator):
     """
 
     template_fields: Sequence[str] = ("use_case", "drift")
-    operator_extra_links = ()
+    operator_extra_links = (ModelPageLink(),)
 
     def __init__(self, *, drift: dict[str, Any] | XComArg, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -99,6 +100,7 @@ class ActOperator(TriggerRunOperator):
     """
 
     template_fields: Sequence[str] = (*TriggerRunOperator.template_fields, "decision")
+    operator_extra_links = [*TriggerRunOperator.operator_extra_links, ModelPageLink()]
 
     def __init__(self, *, use_case: str, decision: dict[str, Any] | XComArg, **kwargs: Any) -> None:
         super().__init__(

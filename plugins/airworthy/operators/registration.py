@@ -10,7 +10,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from airworthy import run_context
 from airworthy.lineage_events import ReportsLineage, model_version
-from airworthy.links import MlflowRunLink, ModelCardLink
+from airworthy.links import CertificateLink, ModelCardLink, RegistryVersionLink
 from airworthy.operators.base import ModelOperator, fails_run
 from include.errors import GateFailed
 
@@ -48,7 +48,12 @@ class RegisterModelOperator(ReportsLineage, ModelOperator):
     """
 
     template_fields: Sequence[str] = (*ModelOperator.template_fields, "approvals", "refit")
-    operator_extra_links: Collection[BaseOperatorLink] = (MlflowRunLink(), ModelCardLink())
+    operator_extra_links: Collection[BaseOperatorLink] = (
+        *ModelOperator.operator_extra_links,
+        ModelCardLink(),
+        CertificateLink(),
+        RegistryVersionLink(),
+    )
 
     def __init__(
         self,
@@ -61,6 +66,8 @@ class RegisterModelOperator(ReportsLineage, ModelOperator):
         self.approvals: Any = approvals
         self.refit: Any = refit
         self.card_url = ""
+        self.certificate_url = ""
+        self.version_url = ""
 
     def execute(self, context: Context) -> int:
         """Register the candidate and return its version."""
@@ -73,7 +80,7 @@ class RegisterModelOperator(ReportsLineage, ModelOperator):
         from include.database.ledger import Entry, append
         from include.modeling import gates
         from include.modeling.evaluation.evidence import Evidence
-        from include.modeling.registration import model_card, register
+        from include.modeling.registration import register
         from include.modeling.registry.provenance import current_provenance
 
         evidence = Evidence(**self.evidence)
@@ -99,7 +106,7 @@ class RegisterModelOperator(ReportsLineage, ModelOperator):
                 approvals=approvals,
                 ledger_hash=self._ledger_hash(),
             )
-        self.card_url = f"{self.mlflow.run_url(candidate.run_id)}/artifacts/{model_card.HTML}"
+        self._set_links(candidate, version)
         facts = {
             "run_id": candidate.run_id,
             "digest": candidate.digest,
@@ -119,6 +126,13 @@ class RegisterModelOperator(ReportsLineage, ModelOperator):
             append(connection, entry)
         self._finish(candidate, version, provenance.code_version)
         return version
+
+    def _set_links(self, candidate: TrainedCandidate, version: int) -> None:
+        from include.modeling.registration import model_card
+
+        self.card_url = f"{self.mlflow.run_url(candidate.run_id)}/artifacts/{model_card.HTML}"
+        self.certificate_url = self.mlflow.model_files_url(candidate.run_id, candidate.model_id)
+        self.version_url = self.mlflow.version_url(self.use_case, version)
 
     def _model_to_register(self) -> tuple[TrainedCandidate, tuple[Verdict, ...]]:
         """Return the candidate, or its refit, and the verdicts about the refit."""

@@ -12,6 +12,7 @@ from airworthy import run_context
 from airworthy.hooks.airworthy_database import AirworthyDatabaseHook
 from airworthy.hooks.lake import LakeHook
 from airworthy.lineage_events import ReportsLineage, is_reported, lake_table, model_version
+from airworthy.links import ModelPageLink
 from airworthy.operators.base import ModelOperator
 from include.settings import settings
 
@@ -43,7 +44,7 @@ class BatchScoringOperator(ReportsLineage, ModelOperator):
     :param use_case: a declared use case
     """
 
-    operator_extra_links = ()
+    operator_extra_links = (ModelPageLink(),)
 
     def execute(self, context: Context) -> str:
         """Score the rows and return the path of the staged predictions."""
@@ -129,6 +130,7 @@ class CheckPredictionsOperator(BaseOperator):
     """
 
     template_fields: Sequence[str] = ("use_case", "frame", "expected")
+    operator_extra_links = (ModelPageLink(),)
 
     def __init__(
         self,

@@ -74,7 +74,7 @@ def show_model_page(request: Request, name: str, user: User) -> Response:
         model=model,
         panels=PANELS,
         actions=[action for action in ACTIONS if available[action.needs]],
-        mlflow=f"{settings().mlflow_uri}/#/models/{quote(name)}",
+        mlflow=f"{settings().mlflow_public_uri}/#/models/{quote(name)}",
     )
 
 

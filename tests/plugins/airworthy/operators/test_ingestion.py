@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select
 
 from airworthy import assets
-from airworthy.links import DataDocsLink
+from airworthy.links import DataDocsLink, QuarantinedRowsLink
 from airworthy.operators.data_validation import DataValidationOperator
 from airworthy.operators.features import BuildFeaturesOperator
 from airworthy.operators.ingestion import ExtractPartitionOperator, PublishPartitionOperator
@@ -113,6 +113,23 @@ def test_rejected_row_goes_to_the_quarantine(lake, database, context):
     (rejected,) = lake.read("arrivals_quarantine", [DAY]).to_dict("records")
     assert rejected["arr_delay"] == "9999.0"
     assert "arr_delay" in rejected["_reasons"]
+
+
+def test_validation_links_to_the_rows_that_it_rejected(lake, database, context):
+    land(lake, DAY, arr_delay=[9_999.0])
+    operator = validate(extract(context(RUN)))
+    operator.execute(context(RUN))
+    link = QuarantinedRowsLink().get_link(operator, ti_key=None)
+    page = reports.read_report(lake.uri, {}, link.partition("/airworthy/reports/")[2])
+    assert "9999.0" in page
+    assert "1 rejected rows are pending" in page
+
+
+def test_validation_without_rejected_rows_links_to_none(lake, database, context):
+    land(lake, DAY)
+    operator = validate(extract(context(RUN)))
+    operator.execute(context(RUN))
+    assert QuarantinedRowsLink().get_link(operator, ti_key=None) == ""
 
 
 def test_failed_partition_has_results_and_is_not_published(lake, database, context):

@@ -7,6 +7,8 @@ from unittest.mock import Mock
 
 import pytest
 
+from airworthy.links import CertificateLink, ModelCardLink, ModelPageLink, RegistryVersionLink
+from airworthy.operators.registration import RegisterModelOperator
 from include.database import ledger
 from include.declarations import Improvement
 from include.errors import GateFailed, ServiceUnavailable
@@ -36,6 +38,22 @@ def test_failed_registration_is_repeated_and_finishes_its_run(
     (again,) = registry.search_runs(use_case.name)
     assert again.info.status == "FINISHED"
     assert not [tag for tag in again.data.tags if tag.startswith("airworthy.failed")]
+
+
+def test_registration_links_to_card_certificate_and_version(flown, database, registry, use_case, context):
+    run = context()
+    made = run_until_evaluation(use_case, run)
+    gate(use_case, run, **made)
+    operator = RegisterModelOperator(task_id="register", use_case=use_case.name, **made)
+    version = operator.execute(run)
+    ends = {
+        ModelCardLink: "/artifacts/model_card.html",
+        CertificateLink: f"/models/{made['candidate']['model_id']}/artifacts",
+        RegistryVersionLink: f"/#/models/{use_case.name}/versions/{version}",
+        ModelPageLink: f"/airworthy/models/{use_case.name}",
+    }
+    for link, end in ends.items():
+        assert link().get_link(operator, ti_key=None).endswith(end)
 
 
 def test_candidate_is_compared_with_the_champion_that_serves(
