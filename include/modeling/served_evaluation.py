@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from include.declarations.specification import Specification
+    from include.inference.model import ServedModel
 
     Values = npt.NDArray[np.float64]
 
@@ -44,12 +45,26 @@ class ServedEvaluation:
     figures: dict[str, float | int | str] = field(default_factory=dict)
 
 
+def evaluate_package(
+    specification: Specification, test: pd.DataFrame, model: ServedModel
+) -> dict[str, float]:
+    """
+    Return the metrics of what a package predicts in this process for the test rows.
+
+    A version that was fitted again on all rows has learnt from them, so that they say nothing about its
+    quality, but its server must reach the same.
+    """
+    return compute_metrics(specification.use_case, model.predict(test), test[TARGET])
+
+
 def evaluate_served(
     specification: Specification,
     test: pd.DataFrame,
     evaluated: Mapping[str, float],
     address: str,
     headers: Mapping[str, str],
+    *,
+    reference: str = "in the evaluation",
 ) -> ServedEvaluation:
     """
     Send the test rows to a server, and compare the metrics of its answers with those of the evaluation.
@@ -64,9 +79,11 @@ def evaluate_served(
     test
         Test rows (n) with all features and the target.
     evaluated
-        Metrics of the test rows in the evaluation.
+        Metrics of the test rows in the evaluation, or of the package by itself.
     address, headers
         Where invocations are sent, and the headers of each request.
+    reference
+        Origin of `evaluated`, in words.
     """
     use_case = specification.use_case
     rows = test
@@ -86,18 +103,19 @@ def evaluate_served(
         figures[f"served_{name}"] = served
         target = rows[TARGET].to_numpy(dtype=np.float64)
         chance = STANDARD_ERRORS * _standard_error(name, target, predictions) if is_sample else 0.0
-        problems.append(_describe_gap(name, served, evaluated[name], chance))
+        problems.append(_describe_gap(name, (served, evaluated[name]), chance, reference))
     return ServedEvaluation("; ".join(filter(None, problems)), figures)
 
 
-def _describe_gap(name: str, served: float, evaluated: float, chance: float) -> str:
-    """Return how a metric differs from the evaluation; empty within the tolerance."""
+def _describe_gap(name: str, values: tuple[float, float], chance: float, reference: str) -> str:
+    """Return how a served metric differs from the expected one; empty within the tolerance."""
+    served, evaluated = values
     allowed = RELATIVE_TOLERANCE * max(abs(evaluated), RELATIVE_TOLERANCE) + chance
     # NaN is a difference, too.
     if abs(served - evaluated) <= allowed:
         return ""
     return (
-        f"{name} of the served answers is {served:.6g}, in the evaluation it was {evaluated:.6g}, and "
+        f"{name} of the served answers is {served:.6g}, {reference} it was {evaluated:.6g}, and "
         f"{allowed:.2g} is the tolerance"
     )
 

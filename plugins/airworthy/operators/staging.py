@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from airworthy import run_context
@@ -18,11 +20,12 @@ from include.release.strategies import strategy_of
 from include.settings import settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from airflow.sdk import Context
 
     from include.declarations import UseCase
+    from include.inference.model import ServedModel
     from include.release.smoke_test import SmokeResult
 
 # Most servers start within this time; for slower ones the task is deferred.
@@ -35,6 +38,7 @@ class StageModelOperator(ReleaseOperator):
 
     The golden rows of the candidate must be predicted as in its evaluation, also under a load of the declared
     rate. The test rows of its evaluation are sent, too, and their metrics must be those on its certificate.
+    Of a version that was fitted again on all rows, they must be those that its package reaches here.
 
     Example::
 
@@ -137,13 +141,10 @@ class StageModelOperator(ReleaseOperator):
         """Compare the metrics of the served answers to the test rows with those on the certificate."""
         from include.data.snapshots import snapshot as snapshots
         from include.modeling.pipeline.workspace import split_snapshot
-        from include.modeling.served_evaluation import evaluate_served
+        from include.modeling.served_evaluation import evaluate_package, evaluate_served
         from include.specifications import certified_specification
 
         certificate = self.verified(version)
-        if certificate.refit:
-            self.log.info("It was fitted again on all rows after its evaluation: none are test rows.")
-            return {}
         snapshot = snapshots.Snapshot.from_json(json.dumps(certificate.snapshot, default=str))
         specification = certified_specification(certificate.snapshot, catalog().use_cases[self.use_case])
         try:
@@ -155,10 +156,31 @@ class StageModelOperator(ReleaseOperator):
             self.log.warning("The test rows cannot be read again, and were not sent: %s", error)
             return {}
         test = split_snapshot(specification, frame).test
-        served = evaluate_served(specification, test, certificate.metrics, address, headers)
+        evaluated: Mapping[str, float] = certificate.metrics
+        reference = "in the evaluation"
+        if certificate.refit:
+            self.log.info("It was fitted again on all rows: its package is evaluated here.")
+            with self._downloaded(version) as model:
+                evaluated = evaluate_package(specification, test, model)
+            reference = "by its package"
+        served = evaluate_served(specification, test, evaluated, address, headers, reference=reference)
         problem = f"test on the rows of its evaluation: {served.problem}"
         self._require(context, not served.problem, version, problem)
         return served.figures
+
+    @contextmanager
+    def _downloaded(self, version: int) -> Iterator[ServedModel]:
+        from include.modeling.registry.load_version import load_version
+
+        with TemporaryDirectory(prefix=f"{self.use_case}-") as folder:
+            loaded = load_version(
+                self.registry,
+                self.use_case,
+                version,
+                folder=Path(folder) / "model",
+                trusted=settings().trusted_keys,
+            )
+            yield loaded.model
 
     def _require(self, context: Context, passed: bool, version: int, problem: str) -> None:
         if not passed:

@@ -125,6 +125,33 @@ def test_candidate_with_other_answers_fails(champion, flown, lease, second, gate
         stage(champion, lease).smoke_test(second, dict(LIVE))
 
 
+@pytest.fixture
+def refitted(monkeypatch):
+    """Let the certificate say that the version was fitted again after an evaluation with other figures."""
+    verified = StageModelOperator.verified
+
+    def with_refit(operator, version):
+        changes = {"refit": {"rows": 9}, "metrics": {"log_loss": 9.0}}
+        return verified(operator, version).model_copy(update=changes)
+
+    monkeypatch.setattr(StageModelOperator, "verified", with_refit)
+
+
+@pytest.mark.usefixtures("refitted")
+def test_refitted_version_is_compared_with_its_package(champion, flown, lease, second, gateway):
+    gateway()
+    figures = stage(champion, lease).smoke_test(second, dict(LIVE))
+    assert figures["test_rows"] > 50
+    assert 0 < figures["served_log_loss"] < 9
+
+
+@pytest.mark.usefixtures("refitted")
+def test_refitted_version_with_other_answers_fails(champion, flown, lease, second, gateway):
+    gateway(elsewhere=0.5)
+    with pytest.raises(RolloutFailed, match=r"log_loss of the served answers is .* by its package it was"):
+        stage(champion, lease).smoke_test(second, dict(LIVE))
+
+
 def test_rows_that_were_erased_are_not_sent(champion, lake, lease, second, gateway):
     gateway(elsewhere=0.5)
     figures = stage(champion, lease).smoke_test(second, dict(LIVE))
