@@ -1,8 +1,8 @@
 """
 ### Monitoring
 
-Measure the champion's drift, label quality and service level, then make one decision: retrain, roll back,
-alert, freeze releases, or nothing. Each decision is in the ledger with its evidence.
+Measure the champion's drift and label quality, then make one decision: retrain, alert or nothing. Each
+decision is in the ledger with its evidence. `service_levels` checks each hour what callers get.
 
 **If a task fails (red):**
 
@@ -12,8 +12,7 @@ alert, freeze releases, or nothing. Each decision is in the ledger with its evid
 - `act`: **a person has to act.** The message says why. The link *Drift report* of `detect_drift` shows the
   inputs, the ledger shows earlier decisions.
 
-Runbooks: [drift alarm](airworthy/docs/runbooks/drift-alarm.md),
-[releases frozen](airworthy/docs/runbooks/releases-frozen.md).
+Runbook: [drift alarm](airworthy/docs/runbooks/drift-alarm.md).
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ def monitoring_dag(use_case: UseCase) -> DAG:
         max_active_runs=1,
         default_args=default_args(use_case.owner),
         tags=["monitoring", use_case.name],
-        description=f"Measure the champion of {use_case.name} and decide whether to retrain or roll back.",
+        description=f"Measure the champion of {use_case.name} and decide whether to retrain.",
         doc_md=__doc__,
         **DAG_DEFAULTS,
     )

@@ -40,10 +40,16 @@ def rollback_dag(use_case: UseCase) -> DAG:
         **DAG_DEFAULTS,
     )
     def rollback() -> None:
-        RollBackOperator(task_id="roll_back", use_case=use_case.name, reason="{{ params.reason }}")
+        RollBackOperator(
+            task_id="roll_back",
+            use_case=use_case.name,
+            reason="{{ params.reason }}",
+            version="{{ params.version or '' }}",
+        )
 
     reason = Param(type="string", minLength=3, description="Reason, for the ledger")
-    return with_params(rollback(), {"reason": reason})
+    version = Param(None, type=["null", "integer"], description="Roll back only if this is the champion")
+    return with_params(rollback(), {"reason": reason, "version": version})
 
 
 for use_case in catalog().use_cases.values():

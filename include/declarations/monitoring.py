@@ -64,6 +64,8 @@ class Slo(Declaration):
     """
     Service level objective over `window_days` days: share of answered requests, and p99 latency in ms.
 
+    With fewer than `minimum_requests` requests a window is inconclusive.
+
     A request that is not answered within `deadline_s` is given up: 8 times the latency, from 2 to 60 s.
 
     The latency is promised at up to `rate` requests per second, which a new version must sustain for some
@@ -73,6 +75,7 @@ class Slo(Declaration):
     availability: Share = 0.999
     latency_p99_ms: float = Field(default=250.0, gt=0)
     window_days: int = Field(default=28, ge=1)
+    minimum_requests: int = Field(default=100, ge=1)
     rate: float = Field(default=20.0, gt=0, le=1_000)
 
     @field_validator("availability")

@@ -35,7 +35,8 @@ LEFT JOIN LATERAL (
   ORDER BY id DESC LIMIT 1
 ) AS verdict ON true
 LEFT JOIN LATERAL (
-  SELECT event, at FROM ledger WHERE use_case = name ORDER BY id DESC LIMIT 1
+  SELECT event, at FROM ledger WHERE use_case = name AND figures ? 'drift'
+  ORDER BY id DESC LIMIT 1
 ) AS newest ON true
 """).bindparams(bindparam("names", type_=ARRAY(Text)))
 
@@ -43,7 +44,8 @@ _READ_CHECKS = text("""
 SELECT name, checked.at, checked.decision, checked.figures
 FROM unnest(:names) AS name
 CROSS JOIN LATERAL (
-  SELECT at, decision, figures FROM monitoring_result WHERE use_case = name ORDER BY id DESC LIMIT 1
+  SELECT at, decision, figures FROM monitoring_result WHERE use_case = name AND figures ? 'drift'
+  ORDER BY id DESC LIMIT 1
 ) AS checked
 """).bindparams(bindparam("names", type_=ARRAY(Text)))
 

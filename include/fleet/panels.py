@@ -265,7 +265,7 @@ def _read_checks(connection: Connection, use_case: str, part: str) -> list[tuple
     table = monitoring_result.c
     query = (
         select(table.at, table.version, table.figures[part].label("part"))
-        .where(table.use_case == use_case)
+        .where(table.use_case == use_case, table.figures.has_key(part))
         .order_by(table.id.desc())
         .limit(MAX_CHECKS)
     )

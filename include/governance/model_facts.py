@@ -82,7 +82,7 @@ def _last_drift(connection: Connection, use_case: str) -> tuple[str, dict[str, b
     table = monitoring_result.c
     query = (
         select(table.at, table.figures["drift"].label("drift"))
-        .where(table.use_case == use_case)
+        .where(table.use_case == use_case, table.figures.has_key("drift"))
         .order_by(table.id.desc())
         .limit(1)
     )

@@ -13,7 +13,6 @@ from include.data.lake.partition_columns import DAY
 from include.data.snapshots import snapshot as snapshots
 from include.data.snapshots.snapshot import Snapshot
 from include.data.snapshots.target_encoding import TARGET
-from include.database import ledger
 from include.inference.predictions import VERSION
 from include.monitoring import drift, label_quality, slo, windows
 from include.monitoring.governor import Signals
@@ -204,28 +203,16 @@ def check_service(champion: ChampionContext, connection: Connection, *, end: dat
 
 
 def collect_signals(
-    champion: ChampionContext,
-    drift_outcome: DriftOutcome,
-    quality: Quality,
-    service: ServiceLevel,
-    *,
-    connection: Connection,
-    lake: Lake,
+    champion: ChampionContext, drift_outcome: DriftOutcome, quality: Quality, *, lake: Lake
 ) -> Signals:
     """Return what the governor's decision depends on."""
     use_case = champion.use_case
     last_day = date.fromisoformat(champion.snapshot.days[1])
     label_rows = lake.counts(use_case.label.dataset)
     new_rows = sum(rows for partition, rows in label_rows.items() if day_of(partition) > last_day)
-    now = windows.watermark(connection) + windows.LOG_LAG
-    promotion = ledger.champion_at(connection, use_case.name, now)
     return Signals(
         version=champion.state.champion or 0,
         drift=drift_outcome,
         quality=quality.outcome,
-        service=service.outcome,
         new_labelled_rows=new_rows,
-        promoted_at=promotion["at"] if promotion else None,
-        previous=champion.state.previous,
-        service_reason=service.reason,
     )

@@ -1,4 +1,4 @@
-"""The decision of a monitoring run (retrain, alert, freeze, roll back or nothing) and its record."""
+"""The decision of a check of drift and label quality (retrain, alert or nothing), and its record."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from include.database.ledger import Entry, append
 from include.database.tables import monitoring_result
-from include.release.freeze import freeze_releases
+from include.release.freeze import ERROR_BUDGET, freeze_releases, thaw_releases
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from include.declarations import RetrainPolicy
 
-Action = Literal["retrain", "alert", "freeze", "roll_back", "nothing"]
+Action = Literal["retrain", "alert", "freeze", "thaw", "roll_back", "nothing"]
 
 # History that a decision depends on.
 MONTH = timedelta(days=30)
@@ -34,18 +34,13 @@ class Signals:
     """
     Outcomes of the measurements of one run.
 
-    `new_labelled_rows` counts labels of days after the champion's snapshot. `previous` is the version that
-    was champion before. `service_reason` has the figures of the service level.
+    `new_labelled_rows` counts labels of days after the champion's snapshot.
     """
 
     version: int
     drift: Literal["drift", "no_drift", "inconclusive"]
     quality: Literal["good", "lost", "inconclusive"]
-    service: Literal["met", "broken", "inconclusive"]
     new_labelled_rows: int
-    promoted_at: datetime | None = None
-    previous: int | None = None
-    service_reason: str = ""
 
     @property
     def fired(self) -> tuple[str, ...]:
@@ -83,9 +78,8 @@ def decide(signals: Signals, policy: RetrainPolicy, history: Sequence[PastCheck]
     """
     Return the decision of this run.
 
-    The service level comes first. If it is broken, roll back within `policy.cooldown` after a promotion, and
-    freeze releases later. Otherwise, retrain if a signal fired in `policy.k` of the last `policy.n` checks of
-    this version since its last retraining. A retraining waits for the cooldown; if there are no new labels or
+    Retrain if a signal fired in `policy.k` of the last `policy.n` checks of this version since its last
+    retraining. A retraining waits for the cooldown; if there are no new labels or
     the month's budget is used up, a person is alerted instead.
 
     Parameters
@@ -95,7 +89,7 @@ def decide(signals: Signals, policy: RetrainPolicy, history: Sequence[PastCheck]
     """
     checks = _since_retraining(signals, history)[: policy.n - 1]
     counts = {name: _count_fired(name, signals, checks) for name in ("drift", "quality")}
-    evidence: dict[str, Any] = _to_json(signals) | {
+    evidence: dict[str, Any] = figures_as_json(signals) | {
         "fired": list(signals.fired),
         "unobservable": signals.unobservable,
         "counts": counts,
@@ -117,13 +111,6 @@ def _choose_action(
     checks: Sequence[PastCheck],
     counts: Mapping[str, int],
 ) -> tuple[Action, str]:
-    if signals.service == "broken":
-        figures = f" ({signals.service_reason})" if signals.service_reason else ""
-        is_recent = signals.promoted_at is not None and now - signals.promoted_at < policy.cooldown
-        if is_recent and signals.previous is not None:
-            reason = f"the service level broke within {policy.cooldown} after version {signals.version}"
-            return "roll_back", f"{reason} was promoted{figures}"
-        return "freeze", f"the service level is broken{figures}: no release until the error budget recovers"
     frequent = [
         f"{name} in {count} of {len(checks) + 1} checks"
         for name, count in counts.items()
@@ -164,11 +151,12 @@ def _since_retraining(signals: Signals, history: Sequence[PastCheck]) -> list[Pa
 
 
 def past_checks(connection: Connection, use_case: str, *, now: datetime) -> list[PastCheck]:
-    """Return the recorded checks of the last 30 days, newest first."""
+    """Return the recorded checks of drift and label quality of the last 30 days, newest first."""
     table = monitoring_result
     query = (
         select(table.c.at, table.c.version, table.c.decision, table.c.figures)
         .where(table.c.use_case == use_case, table.c.at > now - MONTH, table.c.at <= now)
+        .where(~table.c.figures.has_key("burns"))
         .order_by(table.c.id.desc())
     )
     checks = []
@@ -192,7 +180,7 @@ def record_check(
     """
     Write the result of a run and its ledger entry in one transaction, once per run.
 
-    The decision `freeze` freezes the releases of the use case in the same transaction.
+    The decisions `freeze` and `thaw` change the freeze of releases in the same transaction.
 
     Parameters
     ----------
@@ -206,37 +194,41 @@ def record_check(
     Returns
     -------
     Decision
-        The recorded decision. A repeated run may measure other figures: its first decision counts.
+        The recorded decision: of a repeated run, which may measure other figures, the first one.
     """
     key = f"{use_case}/{run}"
     version = decision.evidence["version"]
-    values = {
-        "use_case": use_case,
-        "run": key,
-        "version": version,
+    values = {"use_case": use_case, "run": key, "version": version} | {
         "window_start": window[0],
         "window_end": window[1],
         "decision": decision.action,
-        "figures": _to_json(figures) | {"decision": _to_json(decision)},
+        "figures": figures_as_json(figures) | {"decision": figures_as_json(decision)},
     }
-    reason = f"{decision.action}: {decision.reason}"
-    entry = Entry(use_case, "decided", actor, reason, version, decision.evidence, f"decided/{key}")
+    summary = f"{decision.action}: {decision.reason}"
+    entry = Entry(use_case, "decided", actor, summary, version, decision.evidence, f"decided/{key}")
     with engine.begin() as connection:
         statement = insert(monitoring_result).values(values).on_conflict_do_nothing(index_elements=["run"])
         if connection.execute(statement).rowcount:
-            append(connection, entry)
-            _freeze_if_decided(connection, use_case, decision, actor)
+            # The ledger has the alarm of the service level that goes on.
+            if decision.action != "nothing" or "burns" not in figures:
+                append(connection, entry)
+            _change_freeze(connection, use_case, decision, actor)
             return decision
-        recorded = select(monitoring_result.c.figures["decision"]).where(monitoring_result.c.run == key)
-        return Decision(**connection.execute(recorded).scalar_one())
+        return _recorded_decision(connection, key)
 
 
-def _freeze_if_decided(connection: Connection, use_case: str, decision: Decision, actor: str) -> None:
-    if decision.action == "freeze":
-        freeze_releases(connection, use_case, actor=actor, reason=decision.reason)
+def _recorded_decision(connection: Connection, key: str) -> Decision:
+    recorded = select(monitoring_result.c.figures["decision"]).where(monitoring_result.c.run == key)
+    return Decision(**connection.execute(recorded).scalar_one())
 
 
-def _to_json(value: Any) -> dict[str, Any]:
+def _change_freeze(connection: Connection, use_case: str, decision: Decision, actor: str) -> None:
+    if decision.action in {"freeze", "thaw"}:
+        change = freeze_releases if decision.action == "freeze" else thaw_releases
+        change(connection, use_case, actor=actor, reason=decision.reason, cause=ERROR_BUDGET)
+
+
+def figures_as_json(value: Any) -> dict[str, Any]:
     """Return a dataclass or mapping as JSON for PostgreSQL, which has no NaN: it becomes null."""
     json: dict[str, Any] = to_jsonable_python(
         value, inf_nan_mode="null", timedelta_mode="float", fallback=_numpy_to_python

@@ -12,12 +12,23 @@ from include.database.ledger import Entry, append
 from include.database.tables import desired_state, ledger
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from sqlalchemy import Connection
 
+# In the evidence of a freeze that ends by itself, and of its end.
+CAUSE = "cause"
+ERROR_BUDGET = "error_budget"
 
-def freeze_releases(connection: Connection, use_case: str, *, actor: str, reason: str) -> bool:
+
+def freeze_releases(
+    connection: Connection, use_case: str, *, actor: str, reason: str, cause: str | None = None
+) -> bool:
     """
-    Freeze the releases of a use case until a person lifts the freeze.
+    Freeze the releases of a use case.
+
+    A person lifts the freeze, or, with a `cause`, `thaw_releases` of the same cause. Whoever freezes again
+    without a cause takes such a freeze over.
 
     Returns
     -------
@@ -25,12 +36,53 @@ def freeze_releases(connection: Connection, use_case: str, *, actor: str, reason
         False, without any change, if they are frozen already.
     """
     connection.execute(insert(desired_state).values(use_case=use_case).on_conflict_do_nothing())
-    is_open = (desired_state.c.use_case == use_case) & desired_state.c.frozen.is_(None)
-    changes = {"frozen": reason, "updated_at": func.clock_timestamp()}
-    if not connection.execute(update(desired_state).where(is_open).values(changes)).rowcount:
+    frozen = _lock_frozen(connection, use_case)
+    if frozen is not None and (cause is not None or freeze_cause(connection, use_case) is None):
         return False
-    append(connection, Entry(use_case, "frozen", actor, reason))
+    _set_frozen(connection, use_case, reason)
+    evidence = {CAUSE: cause} if cause else {}
+    append(connection, Entry(use_case, "frozen", actor, reason, evidence=evidence))
     return True
+
+
+def thaw_releases(connection: Connection, use_case: str, *, actor: str, reason: str, cause: str) -> bool:
+    """Lift a freeze of this cause; return False, without any change, if there is none."""
+    frozen = _lock_frozen(connection, use_case)
+    if frozen is None or freeze_cause(connection, use_case) != cause:
+        return False
+    _set_frozen(connection, use_case, None)
+    append(connection, Entry(use_case, "lifted", actor, reason, evidence={"frozen": frozen, CAUSE: cause}))
+    return True
+
+
+def lifted_at(connection: Connection, use_case: str) -> datetime | None:
+    """Return when a person lifted a freeze last; None if none did."""
+    query = select(func.max(ledger.c.at)).where(
+        ledger.c.use_case == use_case, ledger.c.event == "lifted", ~ledger.c.evidence.has_key(CAUSE)
+    )
+    moment: datetime | None = connection.scalar(query)
+    return moment
+
+
+def _lock_frozen(connection: Connection, use_case: str) -> str | None:
+    query = select(desired_state.c.frozen).where(desired_state.c.use_case == use_case).with_for_update()
+    return connection.scalar(query)
+
+
+def freeze_cause(connection: Connection, use_case: str) -> str | None:
+    """Return the cause of the newest freeze; None if there is none, or a person has to lift it."""
+    query = (
+        select(ledger.c.evidence[CAUSE].astext)
+        .where(ledger.c.use_case == use_case, ledger.c.event == "frozen")
+        .order_by(ledger.c.id.desc())
+        .limit(1)
+    )
+    return connection.scalar(query)
+
+
+def _set_frozen(connection: Connection, use_case: str, reason: str | None) -> None:
+    changes = {"frozen": reason, "updated_at": func.clock_timestamp()}
+    connection.execute(update(desired_state).where(desired_state.c.use_case == use_case).values(changes))
 
 
 def freeze_after_rollbacks(connection: Connection, use_case: str) -> bool:

@@ -229,7 +229,9 @@ def restore(engine: Engine, lease: Lease, *, owner: str, actor: str, reason: str
         return True
 
 
-def roll_back(engine: Engine, use_case: str, *, actor: str, reason: str, key: str) -> ReleaseState:
+def roll_back(
+    engine: Engine, use_case: str, *, actor: str, reason: str, key: str, version: int | None = None
+) -> ReleaseState:
     """
     Make the previous champion the champion again and end any rollout; the same `key` does it once.
 
@@ -238,23 +240,23 @@ def roll_back(engine: Engine, use_case: str, *, actor: str, reason: str, key: st
     Raises
     ------
     ReleaseError
-        If there is no previous champion.
+        If there is no previous champion, or `version` is given and another one is the champion.
     """
     with engine.begin() as connection:
         state = lock_state(connection, use_case)
         dedup_key = f"rollback/{use_case}/{key}"
         if has(connection, dedup_key):
             return state
+        if version is not None and state.champion != version:
+            raise ReleaseError(f"{use_case} version {version} is not the champion, but {state.champion} is.")
         if state.previous is None:
-            raise ReleaseError(
-                f"{use_case} has no previous champion to go back to. Deploy the version that should serve."
-            )
+            advice = "Deploy the version that should serve."
+            raise ReleaseError(f"{use_case} has no previous champion to go back to. {advice}")
         changes = {"champion": state.previous, "previous": None}
         changes |= {"epoch": state.epoch + 1, "generation": state.generation + 1}
         update_state(connection, use_case, NO_CHALLENGER | changes)
         evidence = {"from": state.champion}
-        entry = Entry(use_case, "rolled_back", actor, reason, state.previous, evidence, dedup_key)
-        append(connection, entry)
+        append(connection, Entry(use_case, "rolled_back", actor, reason, state.previous, evidence, dedup_key))
         freeze_after_rollbacks(connection, use_case)
         return read_state(connection, use_case)
 

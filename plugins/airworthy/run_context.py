@@ -60,6 +60,13 @@ def is_scheduled(context: Context) -> bool:
     return context["dag_run"].run_type == "scheduled"
 
 
+def moment(context: Context) -> datetime:
+    """Return the moment that the run is about, the same for every try: its data interval's end."""
+    run = context["dag_run"]
+    end = getattr(run, "data_interval_end", None) or run.logical_date or run.run_after
+    return datetime.fromtimestamp(end.timestamp(), UTC)
+
+
 def experiment(context: Context) -> Experiment | None:
     """
     Return what the run changes of the declaration as an experiment; None if it is none.

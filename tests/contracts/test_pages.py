@@ -63,6 +63,7 @@ def test_wrong_field_table_is_found():
     )
     assert wrong_fields("Slo", field_tables(page)["Slo"]) == [
         "latency_p99_ms",
+        "minimum_requests",
         "rate",
         "wrong",
         "availability",

@@ -71,6 +71,7 @@ TASK_ORDERS = {
     "flight_delay_monitoring": "detect_drift > decide > act",
     "flight_delay_rollback": "roll_back",
     "flight_delay_controls": "control",
+    "service_levels": "check > act",
     "reproduction": "reproduce",
     "backtest": "backtest",
     "flights_quarantine": "show > release > discard",
@@ -150,7 +151,7 @@ def imported():
 
 def expected_dags():
     declared = catalog()
-    names = {"backtest", "maintenance", "reproduction"}
+    names = {"backtest", "maintenance", "reproduction", "service_levels"}
     for dataset in declared.datasets:
         names |= {f"{dataset}_ingestion", f"{dataset}_quarantine"}
     for name, view in declared.feature_views.items():
@@ -232,7 +233,7 @@ def test_ingestion_starts_with_the_first_partition(bag):
 def test_every_dag_has_an_owner_a_description_and_tags(bag):
     for dag in bag.dags.values():
         assert dag.description
-        assert len(dag.tags) == 2 or dag.dag_id == "maintenance"
+        assert len(dag.tags) == 2 or dag.dag_id in {"maintenance", "service_levels"}
         assert dag.owner not in ("", "airflow")
 
 

@@ -1,14 +1,16 @@
-"""Operators that make the monitoring decision and carry it out."""
+"""Operators that make the decisions of monitoring and carry them out."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
 from airworthy import run_context
+from airworthy.hooks.airworthy_database import AirworthyDatabaseHook
 from airworthy.hooks.lake import LakeHook
 from airworthy.links import ModelPageLink
 from airworthy.operators.drift import MonitoringOperator
@@ -21,13 +23,14 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context, XComArg
 
+FIVE_MINUTES = timedelta(minutes=5)
 # The DAG that carries out an action; the other actions need a person.
 FOLLOW_UP_DAGS = {"retrain": "training", "roll_back": "rollback"}
 
 
 class DecideOperator(MonitoringOperator):
     """
-    Decide by drift, label quality and service level what to do; the XCom is the decision.
+    Decide by drift and label quality what to do; the XCom is the decision.
 
     Each decision is written to the ledger with its evidence, once per run, also if it is `nothing`.
 
@@ -59,9 +62,7 @@ class DecideOperator(MonitoringOperator):
             window = champion_check.read_window(champion, connection, lake, end=window_end)
             quality = champion_check.check_quality(champion, window, connection, lake)
             service = champion_check.check_service(champion, connection, end=moment)
-            signals = champion_check.collect_signals(
-                champion, self.drift["outcome"], quality, service, connection=connection, lake=lake
-            )
+            signals = champion_check.collect_signals(champion, self.drift["outcome"], quality, lake=lake)
             history = governor.past_checks(connection, self.use_case, now=moment)
         policy = catalog().use_cases[self.use_case].retrain
         decision = governor.record_check(
@@ -83,6 +84,57 @@ class DecideOperator(MonitoringOperator):
             service.reason,
         )
         return asdict(decision)
+
+
+class ServiceCheckOperator(BaseOperator):
+    """
+    Check what callers of each use case got in an hour; the XCom has those that need an action.
+
+    The hour ends at the run's last full five minutes, whenever the task runs: a repeated run measures the
+    same. A backfill, and a run of an older hour, change nothing.
+
+    Example::
+
+        ServiceCheckOperator(task_id="check")
+
+    :param airworthy_conn_id: connection of the Airworthy database
+    """
+
+    def __init__(self, *, airworthy_conn_id: str = AirworthyDatabaseHook.default_conn_name, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.airworthy_conn_id = airworthy_conn_id
+
+    def execute(self, context: Context) -> list[dict[str, Any]]:
+        """
+        Return `use_case` and `decision` of those to act on.
+
+        :raises ServiceUnavailable: if the access log is not complete until the end of the hour
+        """
+        from include.monitoring import service_check
+        from include.release.rollout_status import database_time
+
+        engine = AirworthyDatabaseHook(self.airworthy_conn_id).engine
+        moment = run_context.moment(context)
+        end = moment - (moment - datetime.min.replace(tzinfo=UTC)) % FIVE_MINUTES
+        is_past = database_time(engine) - end > service_check.MAX_AGE
+        acts = not (run_context.is_backfill(context) or is_past)
+        actions: list[dict[str, Any]] = []
+        with engine.connect() as connection:
+            service_check.require_log(connection, end)
+        for name, use_case in catalog().use_cases.items():
+            with engine.connect() as connection:
+                check = service_check.measure(connection, use_case, end=end)
+            if check is None:
+                continue
+            decision = service_check.decide_service(check)
+            run = run_context.dag_run_key(context)
+            if acts:
+                actor = run_context.actor(context)
+                decision = service_check.record(engine, name, check, decision, run=run, actor=actor)
+            self.log.info("%s version %s: %s: %s", name, check.version, decision.action, decision.reason)
+            if acts and decision.action != "nothing":
+                actions.append({"use_case": name, "decision": asdict(decision)})
+        return actions
 
 
 class ActOperator(TriggerRunOperator):
@@ -120,12 +172,13 @@ class ActOperator(TriggerRunOperator):
         """
         action = self.decision["action"]
         reason = self.decision["reason"]
-        if action == "nothing":
+        if action in {"nothing", "thaw"}:
             raise AirflowSkipException(f"Nothing to do: {reason}.")
         if action not in FOLLOW_UP_DAGS:
             raise AttentionNeeded(
                 f"{self.use_case}: {action}: {reason}. See the drift report and the ledger."
             )
         self.trigger_dag_id = f"{self.use_case}_{FOLLOW_UP_DAGS[action]}"
-        self.conf = {"reason": reason} if action == "roll_back" else {}
+        if action == "roll_back":
+            self.conf = {"reason": reason, "version": self.decision["evidence"]["version"]}
         super().execute(context)

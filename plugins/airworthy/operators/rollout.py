@@ -110,13 +110,15 @@ class RollBackOperator(ReleaseOperator):
 
     :param use_case: a declared use case
     :param reason: reason for the ledger (templated)
+    :param version: version to roll back; empty for the champion, whichever it is (templated)
     """
 
-    template_fields: Sequence[str] = ("use_case", "reason")
+    template_fields: Sequence[str] = ("use_case", "reason", "version")
 
-    def __init__(self, *, reason: str, **kwargs: Any) -> None:
+    def __init__(self, *, reason: str, version: str = "", **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.reason = reason
+        self.version = version
 
     def execute(self, context: Context) -> int | None:
         """Return the version of the champion after the rollback."""
@@ -128,6 +130,7 @@ class RollBackOperator(ReleaseOperator):
             actor=run_context.actor(context),
             reason=self.reason,
             key=run_context.dag_run_key(context),
+            version=int(self.version) if self.version else None,
         )
         self.show_aliases()
         self.log.info(

@@ -11,20 +11,20 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 
 from include.database.ledger import ledger_entries
-from include.database.tables import desired_state, monitoring_result
+from include.database.tables import monitoring_result
 from include.declarations import RetrainPolicy
 from include.monitoring.governor import (
     PastCheck,
     Signals,
-    _to_json,
     decide,
+    figures_as_json,
     past_checks,
     record_check,
 )
 
 NOW = datetime(2026, 1, 30, 12, tzinfo=UTC)
 POLICY = RetrainPolicy(k=2, n=3, cooldown=timedelta(days=1), budget_per_month=2)
-CALM = Signals(version=2, drift="no_drift", quality="good", service="met", new_labelled_rows=500)
+CALM = Signals(version=2, drift="no_drift", quality="good", new_labelled_rows=500)
 DRIFT = replace(CALM, drift="drift")
 
 
@@ -95,30 +95,8 @@ def test_used_up_budget_alerts():
     assert action(DRIFT, check(1, "drift"), spent[0], check(24 * 31, action="retrain")) == "retrain"
 
 
-def test_broken_service_after_a_promotion_rolls_back():
-    signals = replace(CALM, service="broken", promoted_at=NOW - timedelta(hours=2), previous=1)
-    assert action(signals) == "roll_back"
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [{"previous": None}, {"promoted_at": NOW - timedelta(days=2)}, {"promoted_at": None}],
-    ids=["no previous champion", "long ago", "unknown"],
-)
-def test_other_broken_service_freezes_despite_drift(changes):
-    signals = replace(DRIFT, service="broken", promoted_at=NOW - timedelta(hours=2), previous=1)
-    assert action(replace(signals, **changes), check(1, "drift")) == "freeze"
-
-
-@pytest.mark.parametrize("previous", [None, 1], ids=["freeze", "roll back"])
-def test_broken_service_names_its_figures(previous):
-    signals = replace(CALM, service="broken", service_reason="availability 33%, 99.9% promised")
-    signals = replace(signals, promoted_at=NOW - timedelta(hours=2), previous=previous)
-    assert "(availability 33%, 99.9% promised)" in decide(signals, RetrainPolicy(), [], NOW).reason
-
-
 def test_repeated_unobservable_checks_alert():
-    signals = replace(CALM, drift="inconclusive", quality="inconclusive", service="inconclusive")
+    signals = replace(CALM, drift="inconclusive", quality="inconclusive")
     assert action(signals) == "nothing"
     assert action(signals, check(1, unobservable=True)) == "alert"
     assert action(replace(signals, quality="good"), check(1, unobservable=True)) == "nothing"
@@ -129,7 +107,6 @@ SIGNALS = st.builds(
     version=st.just(2),
     drift=st.sampled_from(["drift", "no_drift", "inconclusive"]),
     quality=st.sampled_from(["good", "lost", "inconclusive"]),
-    service=st.sampled_from(["met", "broken", "inconclusive"]),
     new_labelled_rows=st.integers(0, 2),
 )
 
@@ -195,14 +172,6 @@ class Figures:
     moments: tuple[datetime, ...]
 
 
-@pytest.mark.parametrize(("service", "reason"), [("broken", "the service level is broken"), ("met", None)])
-def test_burnt_error_budget_freezes_releases(database, service, reason):
-    recorded(database, decide(replace(CALM, service=service), POLICY, [], NOW))
-    with database.connect() as connection:
-        frozen = connection.execute(select(desired_state.c.frozen)).scalar_one_or_none()
-    assert frozen == reason or frozen.startswith(reason)
-
-
 def test_figures_are_recorded_as_json(database):
     figures = Figures(np.float64("nan"), (datetime(2026, 1, 1, tzinfo=UTC),))
     recorded(
@@ -235,9 +204,9 @@ JSON = st.none() | st.floats() | st.integers() | st.text()
 
 @given(st.recursive(JSON, lambda x: st.lists(x) | st.dictionaries(st.text(), x)))
 def test_any_figures_are_valid_json(value):
-    json.dumps(_to_json({"value": value}), allow_nan=False)
+    json.dumps(figures_as_json({"value": value}), allow_nan=False)
 
 
 def test_figures_of_an_unknown_type_are_an_error():
     with pytest.raises(TypeError, match="object cannot be written"):
-        _to_json({"value": object()})
+        figures_as_json({"value": object()})

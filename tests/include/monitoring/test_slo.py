@@ -2,15 +2,18 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from include.database.tables import access_log
 from include.declarations import Slo
-from include.monitoring.slo import measure_service
+from include.monitoring.slo import expected_requests, judge_burn, measure_burn, measure_service
 from tests.access_rows import access_row
 
 NOW = datetime(2026, 1, 29, tzinfo=UTC)
-SLO = Slo(availability=0.9, latency_p99_ms=100, window_days=28)
+SLO = Slo(availability=0.9, latency_p99_ms=100, window_days=28, minimum_requests=1)
 
 
 def row(number, status=200, **changes):
@@ -65,8 +68,8 @@ def test_refused_requests_and_callers_that_left_use_no_budget(database):
     ],
 )
 def test_requests_that_the_gateway_failed_use_the_budget(database, failure):
-    level = service(database, row(1), row(2, **failure))
-    assert (level.outcome, level.requests, level.failed) == ("broken", 2, 1)
+    level = service(database, row(1), row(2, **failure), row(3, **failure))
+    assert (level.outcome, level.requests, level.failed) == ("broken", 3, 2)
 
 
 def test_explanations_are_no_predictions(database):
@@ -89,3 +92,126 @@ def test_objective_of_all_requests_has_no_budget(database):
     assert service(database, row(1), slo=slo).budget_left == 1
     level = service(database, row(2, 500), slo=slo)
     assert (level.outcome, level.budget_left) == ("broken", 0)
+
+
+@pytest.mark.parametrize(("requests", "outcome"), [(99, "inconclusive"), (100, "broken")])
+def test_few_requests_are_inconclusive_and_named(database, requests, outcome):
+    slo = SLO.model_copy(update={"minimum_requests": 100})
+    level = service(database, *(row(n, latency_ms=300.0) for n in range(requests)), slo=slo)
+    assert level.outcome == outcome
+    assert (f"{requests} requests since" in level.reason) == (outcome == "inconclusive")
+    assert ("100 are needed" in level.reason) == (outcome == "inconclusive")
+
+
+@pytest.mark.parametrize(("failures", "outcome", "left"), [(1, "met", 0), (2, "broken", -1)])
+def test_one_failure_of_a_hundred_does_not_break_99_9(database, failures, outcome, left):
+    slo = SLO.model_copy(update={"availability": 0.999})
+    level = service(database, *(row(n, 503 if n < failures else 200) for n in range(100)), slo=slo)
+    assert (level.outcome, level.budget_left) == (outcome, left)
+
+
+def test_failures_belong_to_the_version_that_caused_them(database):
+    rows = [
+        row(1, 503, version=1),
+        row(2, 503, version=1, first_version=2, assigned_version=2),
+        row(3, 503, version=None, first_version=None, assigned_version=2, termination="SC"),
+        row(4, version=2),
+    ]
+    with database.begin() as connection:
+        connection.execute(access_log.insert(), rows)
+        of = {n: measure_service(connection, "delay", SLO, end=NOW, version=n) for n in (1, 2)}
+        since = NOW - timedelta(minutes=30)
+        later = measure_service(connection, "delay", SLO, start=since, end=NOW, version=1)
+    assert [(of[n].requests, of[n].failed) for n in (1, 2)] == [(2, 2), (2, 1)]
+    assert later.requests == 0
+
+
+STEPS_PER_HOUR = 12
+QUIET = [100] * 72 * STEPS_PER_HOUR
+
+
+def fired(failed, slo=None, requests=QUIET, **arguments):
+    """Return the rates of the rules that fired; `failed` are the last failures, in steps of 5 minutes."""
+    counts = np.zeros(len(requests), dtype=np.int64)
+    if failed:
+        counts[-len(failed) :] = failed
+    burns = judge_burn(np.array(requests), counts, slo or Slo(availability=0.999), **arguments)
+    return [burn.rule.rate for burn in burns if burn.fired]
+
+
+@pytest.mark.parametrize(
+    ("failed", "rates"),
+    [
+        ([], []),
+        # A fifth of the requests fails for five minutes.
+        ([20], [14.4]),
+        # After half an hour, and when it has been over for 10 minutes and for an hour.
+        ([100] * 6, [14.4, 6, 1]),
+        ([100] * 6 + [0] * 2, [6, 1]),
+        ([100] * 6 + [0] * 12, [1]),
+        # 1 % of errors for an hour is 10 times the budget, for six hours, too.
+        ([1] * 12, []),
+        ([1] * 72, [6]),
+        # 0.2 % for three days burns slowly; just what is allowed does not.
+        ([1, 0, 0, 0, 0] * 173, [1]),
+        ([1] + [0] * 9, []),
+        ([1] + [0] * 863, []),
+    ],
+)
+def test_burn_rates_fire_as_in_the_workbook(failed, rates):
+    assert fired(failed[-len(QUIET) :]) == rates
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_errors_within_the_budget_fire_nothing_fast(seed):
+    rng = np.random.default_rng(seed)
+    failed = rng.binomial(1_000, 0.0005, 864)
+    assert fired(failed.tolist(), requests=[1_000] * 864) == []
+
+
+def test_short_outage_within_the_hour_is_seen_at_its_end():
+    outage = [100] * 4 + [0] * 7
+    assert 14.4 not in fired(outage)
+    assert 14.4 in fired(outage, n_judged=12)
+
+
+def test_burn_rate_of_few_requests_does_not_fire():
+    requests = [1] * 864
+    # Only three days have enough of them.
+    assert fired([1] * 12, requests=requests) == [1]
+    assert fired([1] * 12, Slo(minimum_requests=10), requests=requests) == [14.4, 6, 1]
+
+
+def test_burn_of_an_objective_of_all_requests_fires():
+    assert fired([1], Slo(availability=1.0)) == [14.4, 6, 1]
+
+
+def test_burn_is_measured_by_the_access_log(database):
+    rows = [row(n, 503, received_at=NOW - timedelta(minutes=5 + n % 5, seconds=1)) for n in range(100)]
+    rows += [row(100 + n, received_at=NOW - timedelta(days=4)) for n in range(100)]
+    rows += [row(200 + n, received_at=NOW - timedelta(minutes=1)) for n in range(100)]
+    with database.begin() as connection:
+        connection.execute(access_log.insert(), rows)
+        hour = {"start": NOW - timedelta(hours=1), "end": NOW}
+        burns = measure_burn(connection, "delay", Slo(), **hour)
+        other = measure_burn(connection, "other", Slo(), **hour)
+    assert [(burn.fired, burn.requests, burn.failed) for burn in burns] == [(True, 100, 100)] * 3
+    assert "burns 1000.0 times as fast" in burns[0].reason
+    assert "100 of 100 requests failed in 1 h, 14.4 times is the limit" in burns[0].reason
+    assert [burn.fired for burn in other] == [False] * 3
+
+
+@pytest.mark.parametrize(
+    ("now", "weeks", "expected"),
+    [(0, (20, 30, 12), 12), (1, (20, 30, 12), None), (0, (20, 30, 9), None), (0, (20, 30), None)],
+    ids=["silent", "one request", "little traffic", "new model"],
+)
+def test_hour_without_requests_is_compared_with_usual_ones(database, now, weeks, expected):
+    end = NOW.replace(minute=30)
+    start = end - timedelta(hours=1)
+    moments = [start] * now
+    for number, count in enumerate(weeks, start=1):
+        moments += [end - timedelta(weeks=number, minutes=1)] * count
+    with database.begin() as connection:
+        connection.execute(access_log.insert(), [row(1, 422, received_at=moment) for moment in moments])
+        assert expected_requests(connection, "delay", start=start, end=end) == expected

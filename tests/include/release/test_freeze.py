@@ -4,7 +4,7 @@ import pytest
 
 from include.database.ledger import ledger_entries
 from include.release import controls, leases, rollout
-from include.release.freeze import freeze_releases
+from include.release.freeze import ERROR_BUDGET, freeze_releases, lifted_at, thaw_releases
 
 NAME = "flight_delay"
 
@@ -61,3 +61,27 @@ def test_freeze_is_recorded_once(database, name):
         assert freeze_releases(connection, name, actor="ann", reason="holidays")
         assert not freeze_releases(connection, name, actor="bob", reason="again")
         assert [entry["reason"] for entry in ledger_entries(connection, name)] == ["holidays"]
+
+
+def test_freeze_by_the_budget_thaws_by_itself(database):
+    cause = {"actor": "airflow", "cause": ERROR_BUDGET}
+    with database.begin() as connection:
+        assert not thaw_releases(connection, NAME, reason="recovered", **cause)
+        assert freeze_releases(connection, NAME, reason="burnt", **cause)
+        assert not freeze_releases(connection, NAME, reason="burnt again", **cause)
+        assert thaw_releases(connection, NAME, reason="recovered", **cause)
+        assert [entry["event"] for entry in ledger_entries(connection, NAME)] == ["lifted", "frozen"]
+        # Only what a person lifts begins a new count.
+        assert lifted_at(connection, NAME) is None
+    assert frozen(database) is None
+
+
+def test_freeze_by_a_person_does_not_thaw(database):
+    with database.begin() as connection:
+        freeze_releases(connection, NAME, actor="airflow", reason="burnt", cause=ERROR_BUDGET)
+        assert freeze_releases(connection, NAME, actor="ann", reason="holidays")
+        assert not thaw_releases(connection, NAME, actor="airflow", reason="recovered", cause=ERROR_BUDGET)
+    assert frozen(database) == "holidays"
+    controls.lift(database, NAME, actor="ann", reason="mended")
+    with database.connect() as connection:
+        assert lifted_at(connection, NAME) is not None

@@ -286,7 +286,9 @@ def test_rollback_key_is_used_once_across_rollouts(database, name):
 def test_second_rollback_does_not_restore_the_bad_version(database, name):
     release(database, name, 1)
     release(database, name, 2)
-    rollout.roll_back(database, name, actor="ann", reason="worse", key="first click")
+    with pytest.raises(ReleaseError, match="version 1 is not the champion, but 2 is"):
+        rollout.roll_back(database, name, actor="ann", reason="worse", key="late", version=1)
+    rollout.roll_back(database, name, actor="ann", reason="worse", key="first click", version=2)
     with pytest.raises(ReleaseError, match="no previous champion"):
         rollout.roll_back(database, name, actor="ann", reason="worse", key="second click")
     assert state(database, name).champion == 1

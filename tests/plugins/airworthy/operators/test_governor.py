@@ -1,9 +1,9 @@
-"""DecideOperator and ActOperator with PostgreSQL, MLflow and a Delta lake."""
+"""DecideOperator, ServiceCheckOperator and ActOperator with PostgreSQL, MLflow and a Delta lake."""
 
 from __future__ import annotations
 
 import json
-from datetime import date
+from datetime import date, timedelta
 
 import pytest
 from sqlalchemy import select
@@ -11,12 +11,14 @@ from sqlalchemy import select
 from airflow.providers.common.compat.sdk import DagRunTriggerException
 from airflow.sdk.exceptions import AirflowSkipException
 
-from airworthy.operators.governor import ActOperator, DecideOperator
+from airworthy.operators.governor import ActOperator, DecideOperator, ServiceCheckOperator
 from include.database import ledger
-from include.database.tables import monitoring_result
-from include.declarations import RetrainPolicy
+from include.database.tables import access_log, monitoring_result
+from include.declarations import RetrainPolicy, Slo
 from include.errors import AttentionNeeded
-from include.release import rollout_status
+from include.monitoring import service_check
+from include.release import rollout, rollout_status
+from tests.access_rows import access_row, mark_complete
 
 FINE = {"outcome": "no_drift", "share": 0.0, "rows": 300}
 DRIFTED = FINE | {"outcome": "drift", "share": 0.5}
@@ -72,15 +74,15 @@ def test_drift_without_new_labels_alerts(champion, log_requests, database, decla
 
 
 def act(action):
-    decision = {"action": action, "reason": "drift in 2 of 3 checks"}
+    decision = {"action": action, "reason": "drift in 2 of 3 checks", "evidence": {"version": 2}}
     return ActOperator(task_id="act", use_case="flight_delay", decision=decision)
 
 
 @pytest.mark.parametrize(
     ("action", "dag", "conf"),
     [
-        ("retrain", "flight_delay_training", {}),
-        ("roll_back", "flight_delay_rollback", {"reason": "drift in 2 of 3 checks"}),
+        ("retrain", "flight_delay_training", None),
+        ("roll_back", "flight_delay_rollback", {"reason": "drift in 2 of 3 checks", "version": 2}),
     ],
 )
 def test_decision_triggers_its_dag_once_per_run(context, action, dag, conf):
@@ -103,3 +105,34 @@ def test_decision_to_do_nothing_is_skipped(context):
 def test_decision_for_a_person_fails_with_the_reason(context, action):
     with pytest.raises(AttentionNeeded, match=f"flight_delay: {action}: drift in 2 of 3 checks"):
         act(action).execute(context())
+
+
+@pytest.mark.parametrize(
+    "case",
+    [(2, "scheduled", 1), (2, "backfill", 0), (-2, "scheduled", 0)],
+    ids=["newest", "backfill", "late"],
+)
+def test_service_is_acted_on_in_the_newest_hour(use_case, database, declare, context, monkeypatch, case):
+    max_age, run_type, n_actions = case
+    monkeypatch.setattr(service_check, "MAX_AGE", timedelta(hours=max_age))
+    name = declare(use_case.model_copy(update={"slo": Slo(minimum_requests=5)})).name
+    lease = rollout.begin(database, name, 1, owner="earlier", actor="ann")
+    rollout.promote(database, lease, reason="the first", evidence={})
+    moment = rollout_status.database_time(database) + timedelta(minutes=10)
+    failure = {"use_case": name, "received_at": moment - timedelta(minutes=9), "status": 503}
+    with database.begin() as connection:
+        connection.execute(access_log.insert(), [access_row(**failure) for _ in range(5)])
+    mark_complete(database)
+    run = context({"data_interval_end": moment, "run_type": run_type})
+    actions = ServiceCheckOperator(task_id="check").execute(run)
+    assert [action["decision"]["action"] for action in actions] == ["freeze"] * n_actions
+    assert [action["use_case"] for action in actions] == [name] * n_actions
+    # A repeated run keeps its decision.
+    assert ServiceCheckOperator(task_id="check").execute(run) == actions
+    with database.connect() as connection:
+        assert bool(rollout.read_state(connection, name).frozen) == bool(n_actions)
+
+
+def test_thawed_releases_need_no_action(context):
+    with pytest.raises(AirflowSkipException):
+        act("thaw").execute(context())
