@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 BIN := .venv/bin
 
-.PHONY: help venv dev demo up status down materialise test coverage check docs compose-test bench env lock
+.PHONY: help venv dev demo up status down observe materialise test coverage check docs compose-test bench env lock
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ status: $(BIN)/airworthy ## show each program and its state
 
 down: $(BIN)/airworthy ## stop the embedded stack; its data stays
 	@$(BIN)/airworthy stack down
+
+observe: $(BIN)/airworthy ## run Debian's Prometheus beside the stack, with our alert rules
+	@$(BIN)/airworthy stack observe
 
 materialise: $(BIN)/airworthy ## copy the newest days into the online store
 	@$(BIN)/airworthy materialise

@@ -10,7 +10,7 @@ from pathlib import Path
 from shutil import which
 from typing import TYPE_CHECKING, Annotated, Any
 
-from typer import Argument, Exit, Typer
+from typer import Argument, Exit, Option, Typer
 
 from include.cli.options import AsJson
 from include.cli.output import open_console, print_json, print_text
@@ -159,6 +159,28 @@ def env(
         return
     for name, value in sorted(shared.items()):
         print_text(f"{name}={value}")
+
+
+@app.command()
+def observe(
+    port: Annotated[int, Option(min=1024, max=65535, help="Port of Prometheus on 127.0.0.1.")] = 9090,
+    token_file: Annotated[
+        Path | None, Option(help="File with a token of the scope --metrics, where callers need one.")
+    ] = None,
+) -> None:
+    """
+    Run Prometheus beside the stack, with the alert rules of docker/prometheus; Ctrl-C ends it.
+
+    [bold]Examples[/bold]
+      airworthy stack observe
+      airworthy stack observe --port 9190 --token-file token
+    """
+    from include.settings import settings
+    from include.stack.embedded.prometheus import prometheus_command
+
+    command = prometheus_command(settings(), port, token_file)
+    print_text(f"Prometheus: http://127.0.0.1:{port}/alerts")
+    os.execv(command[0], command)  # noqa: S606
 
 
 def _places(settings: Settings) -> dict[str, Any]:

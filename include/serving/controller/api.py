@@ -17,11 +17,12 @@ from include.serving import paths
 from include.settings import gateway_headers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from starlette.requests import Request
     from starlette.routing import BaseRoute
 
+    from include.declarations import Slo
     from include.serving.controller.status import ControllerStatus
     from include.serving.gateway.config import Server
 
@@ -58,7 +59,7 @@ def controller_app(
         return JSONResponse(content, 200 if current.ready else 503)
 
     async def metrics(_: Request) -> Response:
-        content = await _scrape(status().servers)
+        content = await _scrape(status())
         return Response(content, media_type="text/plain; version=0.0.4")
 
     routes = [
@@ -71,13 +72,14 @@ def controller_app(
     return Starlette(routes=[*routes, *more_routes])
 
 
-async def _scrape(servers: Iterable[Server]) -> bytes:
-    """Return the metrics of the gateway and of all model servers as Prometheus text."""
-    scraped = list(servers)
+async def _scrape(status: ControllerStatus) -> bytes:
+    """Return the metrics of the gateway and of all model servers, and the objectives, as Prometheus text."""
+    scraped = list(status.servers)
     async with httpx.AsyncClient(timeout=SCRAPE_TIMEOUT_S) as client:
         texts = await asyncio.gather(*(_fetch_metrics(client, server) for server in scraped))
     registry = CollectorRegistry()
     registry.register(_MergedMetrics(zip(scraped, texts, strict=True), _read_gateway_metrics()))
+    registry.register(_Objectives(status.objectives))
     return generate_latest(registry)
 
 
@@ -123,6 +125,22 @@ class _MergedMetrics:
             if family.name.startswith(OWN_PREFIX):
                 _merge(families, family, {})
         yield from families.values()
+
+
+class _Objectives:
+    """A collector of the declared service levels, which alert rules compare with what happens."""
+
+    def __init__(self, objectives: Mapping[str, Slo]) -> None:
+        self._objectives = objectives
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the promised share of answered requests and the promised latency."""
+        availability = Metric("airworthy_slo_availability", "Promised share of answered requests", "gauge")
+        latency = Metric("airworthy_slo_latency_seconds", "Promised 99th percentile of the latency", "gauge")
+        for use_case, slo in self._objectives.items():
+            availability.add_sample(availability.name, {"use_case": use_case}, slo.availability)
+            latency.add_sample(latency.name, {"use_case": use_case}, slo.latency_p99_ms / 1000)
+        yield from (availability, latency)
 
 
 def _merge(families: dict[str, Metric], family: Metric, labels: dict[str, Any]) -> None:

@@ -102,7 +102,10 @@ class Controller:
         problems = tuple(text for text in (problem, self._store.problem) if text)
         retired = tuple(state.use_case for state in states if state.retired)
         ready_servers = tuple(self._fleet.ready())
-        self.status = ControllerStatus(models, ready_servers, retired, problems, ready=not problem)
+        objectives = {name: use_case.slo for name, use_case in catalog().use_cases.items() if name in models}
+        self.status = ControllerStatus(
+            models, ready_servers, objectives, retired, problems, ready=not problem
+        )
 
 
 def declared_replicas() -> dict[str, int]:

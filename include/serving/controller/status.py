@@ -11,6 +11,7 @@ from include.settings import settings
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
+    from include.declarations import Slo
     from include.release.rollout import ReleaseState
     from include.serving.controller.instance import Instance
 
@@ -21,6 +22,7 @@ class ControllerStatus:
 
     models: dict[str, dict[str, Any]] = field(default_factory=dict)
     servers: tuple[Server, ...] = ()
+    objectives: Mapping[str, Slo] = field(default_factory=dict)
     retired: tuple[str, ...] = ()
     problems: tuple[str, ...] = ("the controller is starting",)
     ready: bool = False
