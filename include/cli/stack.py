@@ -161,8 +161,8 @@ def env(
         print_text(f"{name}={value}")
 
 
-@app.command()
-def observe(
+@app.command("observe")
+def run_prometheus(
     port: Annotated[int, Option(min=1024, max=65535, help="Port of Prometheus on 127.0.0.1.")] = 9090,
     token_file: Annotated[
         Path | None, Option(help="File with a token of the scope --metrics, where callers need one.")

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -58,9 +60,13 @@ FEW_REQUESTS = {REQUESTS % 200: "0x399 1", REQUESTS % 500: "0x399 3"}
 pytestmark = pytest.mark.skipif(PROMTOOL is None, reason="promtool is missing: apt-get install prometheus")
 
 
-def alert_names() -> list[str]:
+def read_rules() -> list[dict[str, Any]]:
     groups = yaml.safe_load(RULES.read_text())["groups"]
-    return [rule["alert"] for group in groups for rule in group["rules"] if "alert" in rule]
+    return list(chain.from_iterable(group["rules"] for group in groups))
+
+
+def alert_names() -> list[str]:
+    return [rule["alert"] for rule in read_rules() if "alert" in rule]
 
 
 def find_firing(series: dict[str, str], folder: Path) -> set[str]:
@@ -92,6 +98,5 @@ def test_few_requests_raise_no_alert(tmp_path):
 
 def test_each_alert_has_a_fault_and_a_runbook():
     assert set(FAULTS) == set(alert_names())
-    for group in yaml.safe_load(RULES.read_text())["groups"]:
-        for rule in group["rules"]:
-            assert "record" in rule or (REPOSITORY / rule["annotations"]["runbook"]).is_file()
+    for rule in read_rules():
+        assert "record" in rule or (REPOSITORY / rule["annotations"]["runbook"]).is_file()
