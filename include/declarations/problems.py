@@ -5,7 +5,9 @@ from __future__ import annotations
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from difflib import get_close_matches
+from itertools import chain
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pydantic import BaseModel, ValidationError
 
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
 else:
     ModelMetaclass = type(BaseModel)
 
+# Where a part stands: the field, and its position in a tuple.
+Position: TypeAlias = tuple[int | str, ...]
+
 _COLLECTED: ContextVar[Collected | None] = ContextVar("collected", default=None)
 
 
@@ -26,8 +31,8 @@ class Collected:
     """
     Invalid declarations of a file that is being imported.
 
-    `texts` are the problems of each by the identity of the object that stands for it, which `objects` keeps
-    alive.
+    `texts` are the problems of each by the identity of the object that stands for it; `objects` has all of
+    them, also those whose problems were taken.
     """
 
     objects: dict[int, BaseModel] = field(default_factory=dict)
@@ -40,7 +45,6 @@ class Collected:
 
     def take(self, declared: object) -> list[str]:
         """Return and forget the problems of a declaration: those of what it is part of include them."""
-        self.objects.pop(id(declared), None)
         return self.texts.pop(id(declared), [])
 
     def problems(self) -> list[str]:
@@ -90,11 +94,9 @@ class DeclarationType(ModelMetaclass):
         try:
             declared = super().__call__(*args, **fields)
         except ValidationError as error:
-            # Checks of the whole declaration need valid parts.
-            texts = problems_of(error, fields)
-            own = [text for text in texts if not inner or not text.startswith(f"{error.title}: ")]
+            own = problems_of(error, fields, model=model, invalid_parts=frozenset(inner))
             declared = model.model_construct(**fields)
-            collected.add(declared, inner + own)
+            collected.add(declared, _all(inner) + own)
             return declared
         except Exception:
             # A check of the declaration that found no field of an invalid part.
@@ -102,11 +104,17 @@ class DeclarationType(ModelMetaclass):
                 raise
             declared = model.model_construct(**fields)
         if inner:
-            collected.add(declared, inner)
+            collected.add(declared, _all(inner))
         return declared
 
 
-def problems_of(error: ValidationError, fields: Mapping[str, Any] | None = None) -> list[str]:
+def problems_of(
+    error: ValidationError,
+    fields: Mapping[str, Any] | None = None,
+    *,
+    model: type[BaseModel] | None = None,
+    invalid_parts: frozenset[Position] = frozenset(),
+) -> list[str]:
     """
     Return the problems of a declaration, each with its field.
 
@@ -116,11 +124,18 @@ def problems_of(error: ValidationError, fields: Mapping[str, Any] | None = None)
         Error of pydantic.
     fields
         What was declared, for the problems of values of which pydantic names only parts.
+    model
+        Class of the declaration, for suggestions in place of a field that it does not have.
+    invalid_parts
+        Places of parts whose problems are known: what pydantic says about them follows from these.
     """
     texts: dict[str, None] = {}
     for problem in error.errors():
         location = problem["loc"]
         value = (fields or {}).get(str(location[0])) if location else None
+        # Checks of the whole declaration need valid parts.
+        if invalid_parts and (not location or not invalid_parts.isdisjoint({location[:1], location[:2]})):
+            continue
         # A declaration is iterated over its fields where a tuple is needed.
         if isinstance(value, BaseModel) and (len(location) > 1 or problem["type"] == "too_short"):
             texts[_missing_comma(str(location[0]), f"{type(value).__name__}(…)")] = None
@@ -129,8 +144,17 @@ def problems_of(error: ValidationError, fields: Mapping[str, Any] | None = None)
             shown = repr(item) if isinstance(item, str) else f"{type(item).__name__}(…)"
             texts[_missing_comma(".".join(map(str, location)), shown)] = None
         else:
-            texts[f"{_field(location) or error.title}: {problem['msg']}"] = None
+            text = problem["msg"].removeprefix("Value error, ")
+            if problem["type"] == "extra_forbidden" and model:
+                text += _suggestion(str(location[-1]), model)
+            texts[f"{_field(location) or error.title}: {text}"] = None
     return list(texts)
+
+
+def _suggestion(name: str, model: type[BaseModel]) -> str:
+    """Return a field that was probably meant, or all fields."""
+    similar = get_close_matches(name, model.model_fields, n=1)
+    return f"; did you mean {similar[0]}?" if similar else f"; there are {', '.join(model.model_fields)}"
 
 
 def _missing_comma(name: str, shown: str) -> str:
@@ -141,19 +165,25 @@ def _field(location: tuple[int | str, ...]) -> str:
     return ".".join(map(str, location))
 
 
-def _problems_of_parts(collected: Collected, fields: Mapping[str, Any]) -> list[str]:
-    """Return the problems of the declarations in the fields of another, with their place."""
-    texts: list[str] = []
+def _problems_of_parts(collected: Collected, fields: Mapping[str, Any]) -> dict[Position, list[str]]:
+    """Return the problems of the declarations in the fields of another, by their place."""
+    texts: dict[Position, list[str]] = {}
     # Nearly always: each file of all declarations is read in each process.
-    if not collected.texts:
+    if not collected.objects:
         return texts
     for name, value in fields.items():
         parts = enumerate(value) if isinstance(value, tuple | list) else [(None, value)]
         for position, part in parts:
             path = name if position is None else f"{name}[{position}]"
             own_name = _name(part)
-            texts += [f"{path}{own_name}: {text}" for text in collected.take(part)]
+            if id(part) in collected.objects:
+                location: Position = (name,) if position is None else (name, position)
+                texts[location] = [f"{path}{own_name}: {text}" for text in collected.take(part)]
     return texts
+
+
+def _all(texts: Mapping[Position, list[str]]) -> list[str]:
+    return list(chain.from_iterable(texts.values()))
 
 
 def _name(declared: object) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -28,6 +30,17 @@ if TYPE_CHECKING:
     from include.partitions import Partition
 
     Build = Callable[[Mapping[str, pd.DataFrame], Partition], pd.DataFrame]
+
+
+@cache
+def view_file(view: str) -> str:
+    """Return the file that declares a view, such as `include/use_cases/churn.py`."""
+    try:
+        module = declaration_module("features", view)
+    except ModuleNotFoundError:
+        return f"include/features/{view}.py"
+    path = Path(module.__file__ or "")
+    return f"include/{path.parent.name}/{path.name}"
 
 
 def build_features(
@@ -101,7 +114,7 @@ def call_build(
         partition, the file and the line.
     """
     action = f"{view.name}: build() of {format_partition(partition)}"
-    remedy = f"Correct include/features/{view.name}.py, or a declaration of its datasets."
+    remedy = f"Correct {view_file(view.name)}, or a declaration of its datasets."
     # What `build` changes in place is not seen by its next call, or by what is looked up in the frames later.
     own_frames = {name: frame.copy() for name, frame in frames.items()}
     with team_errors(action, remedy=remedy, error=DataError):
@@ -247,7 +260,7 @@ def _require_known_in_time(
         f"{view.name}: build() returns no column {dataset.name}_known_at, so it is not known which rows of "
         f"{dataset.name} were used, and some of them were not known in time: until {newest}, with an event "
         f"at {event} and a horizon of {view.horizon}. Return the newest {KNOWN_AT} of the rows that were "
-        f"used, or null, in include/features/{view.name}.py; or declare in include/datasets/"
+        f"used, or null, in {view_file(view.name)}; or declare in include/datasets/"
         f"{dataset.name}.py what is known before the end of its partition: `known_from`, or `known_at`."
     )
 
@@ -263,7 +276,7 @@ def _require_online_in_time(view: FeatureView, rows: pd.DataFrame, partition: Pa
         f"{view.name}: {len(late)} of {len(rows)} rows of {format_partition(partition)} would not be online "
         f"in time: they are from {online_from} on, but {describe_entity(view, first)} is predicted "
         f"{view.horizon} before {first[view.time]}. Declare an earlier `known_from` in "
-        f"include/features/{view.name}.py, so that it is built from what is known by then; or "
+        f"{view_file(view.name)}, so that it is built from what is known by then; or "
         "remove `online`."
     )
 
@@ -280,5 +293,5 @@ def _check_point_in_time(view: FeatureView, rows: pd.DataFrame) -> None:
         raise DataError(
             f"{view.name}: {len(late)} of {len(rows)} rows have features from the future: values of "
             f"{source.dataset} that were not known {view.horizon} before {view.time}: {examples}. "
-            f"Correct build() in include/features/{view.name}.py."
+            f"Correct build() in {view_file(view.name)}."
         )

@@ -10,7 +10,7 @@ import pandas as pd
 
 from include.catalog import catalog
 from include.data.features import availability
-from include.data.features.build import call_build, describe_entity, source_windows
+from include.data.features.build import call_build, describe_entity, source_windows, view_file
 from include.data.features.references import is_reference
 from include.data.reading.table import read_series
 from include.declarations import KNOWN_AT
@@ -102,7 +102,7 @@ class LeakageCheck:
         if self.leaks:
             raise DataError(
                 f"{view}: {'; '.join(map(str, self.leaks))}. Nothing was published. Change build() in "
-                f"include/features/{view}.py to use only rows that were known in time; or declare in the "
+                f"{view_file(view)} to use only rows that were known in time; or declare in the "
                 "dataset what was known earlier: `known_at`, `known_from`."
             )
         if not self.passed:
@@ -243,7 +243,7 @@ def _require_features(view: FeatureView, rows: pd.DataFrame) -> None:
     if missing:
         raise DataError(
             f"{view.name}: build() returns no column {', '.join(missing)}, which the view declares. Correct "
-            f"include/features/{view.name}.py."
+            f"{view_file(view.name)}."
         )
 
 

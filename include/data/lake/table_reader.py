@@ -72,7 +72,11 @@ def require_columns(table: str, opened: DeltaTable, columns: Sequence[str]) -> N
     existing = [field.name for field in opened.schema().fields]
     unknown = sorted(set(columns) - set(existing))
     if unknown:
-        raise DataError(f"{table} has no column {', '.join(unknown)}; it has {', '.join(existing)}.")
+        raise DataError(
+            f"{table} has no column {', '.join(unknown)}; it has {', '.join(existing)}. If it was declared "
+            f"since, build the partitions again (`airworthy features rebuild {table}` for a feature view), "
+            "and wait for the run."
+        )
 
 
 def require_partitions(

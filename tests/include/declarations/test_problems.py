@@ -46,8 +46,8 @@ def test_wrong_fields_and_parts_are_named_together(declare):
 def test_problems_of_several_declarations_are_named(declare):
     text = text_of(USE_CASE, "price", ("maximum=9", "maximum=-9"), ('metric="mae",\n', 'metric="mea",\n'))
     problem = problem_of(declare(use_cases__price=text))
-    assert "gates[0]: Threshold: Value error, mae is never below 0" in problem
-    assert "metric: Value error, unknown metric mea; there are accuracy, " in problem
+    assert "gates[0]: Threshold: mae is never below 0" in problem
+    assert "metric: unknown metric mea; there are accuracy, " in problem
 
 
 def test_declaration_that_is_never_used_is_a_problem(declare):
