@@ -11,7 +11,9 @@ import pytest
 from include.data.lake.delta_tables import Lake
 from include.database.tables import inference_log
 from include.errors import DataError
-from include.monitoring.rollout_losses import LOSS, ROW, compute_losses, pair_losses, read_losses
+from include.monitoring import rollout_losses
+from include.monitoring.rollout_losses import IS_COPY, LOSS, ROW, compute_losses, pair_losses, read_losses
+from include.monitoring.windows import AT
 from include.release import rollout
 from include.release.analysis import Losses
 from include.release.rollout_status import database_time
@@ -37,11 +39,28 @@ def test_loss_is_between_0_and_1(use_case, predictions, target, losses):
     assert computed == pytest.approx(losses)
 
 
-def test_losses_of_one_request_are_a_pair_and_others_in_order():
-    champion = pd.DataFrame({ROW: ["a", "b", "c"], LOSS: [0.1, 0.2, 0.3]})
-    challenger = pd.DataFrame({ROW: ["x", "c", "y"], LOSS: [0.7, 0.8, 0.9]})
-    assert pair_losses(champion, challenger) == Losses((0.3, 0.1, 0.2), (0.8, 0.7, 0.9))
+def responses(copies=(), **losses):
+    """Return losses of rows, one a second, with the time in seconds before the underscore of their name."""
+    rows = [name.split("_") for name in losses]
+    moments = pd.to_datetime([int(second[1:]) for second, _ in rows], unit="s", utc=True)
+    names = [name for _, name in rows]
+    values = {ROW: names, AT: moments, LOSS: list(losses.values())}
+    return pd.DataFrame(values | {IS_COPY: [name in copies for name in names]})
+
+
+def test_losses_of_one_request_are_a_pair_and_others_by_time():
+    champion = responses(t1_a=0.1, t2_b=0.2, t3_c=0.3, t8_d=0.4)
+    challenger = responses(t0_w=0.5, t3_c=0.8, t4_x=0.6, t9_y=0.9, t10_z=0.7)
+    # One before all of the champion's has no pair, and no prediction counts twice.
+    assert pair_losses(champion, challenger) == Losses((0.3, 0.2, 0.4), (0.8, 0.6, 0.9))
     assert pair_losses(champion.head(0), challenger) is None
+    assert pair_losses(champion, challenger.head(0)) is None
+
+
+def test_copy_without_its_original_has_no_pair():
+    champion = responses(t1_a=0.1)
+    assert pair_losses(champion, responses(copies="x", t2_x=0.9)) is None
+    assert pair_losses(champion, responses(t2_x=0.9)) == Losses((0.1,), (0.9,))
 
 
 @pytest.fixture
@@ -93,11 +112,25 @@ def test_copies_are_paired_with_their_originals(database, lake, rolled_out):
     assert read.challenger == pytest.approx((0.25, 0.25))
 
 
-def test_requests_of_a_canary_are_paired_in_order(database, lake, rolled_out):
+def test_requests_of_a_canary_are_paired_by_time(database, lake, rolled_out):
     publish(lake, {"late": 90, "early": -5})
     predict(database, 1, "champion", late=0.9)
     predict(database, 2, "challenger", early=0.5)
     assert losses(database, lake) == Losses((pytest.approx(0.01),), (0.25,))
+
+
+def test_earlier_requests_of_the_champion_are_not_paired(database, lake, rolled_out, monkeypatch):
+    publish(lake, {"late": 90, "early": -5, "later": 90})
+    monkeypatch.setattr(rollout_losses, "MAX_REQUESTS", 2)
+    # More than are read, before the challenger gets any.
+    for _ in range(5):
+        predict(database, 1, "champion", late=0.9)
+    predict(database, 1, "champion", early=0.5)
+    predict(database, 2, "shadow", early=0.3)
+    predict(database, 1, "champion", later=0.5)
+    predict(database, 2, "challenger", late=0.1)
+    read = losses(database, lake)
+    assert read == Losses(pytest.approx((0.25, 0.25)), pytest.approx((0.09, 0.81)))
 
 
 def test_ambiguous_labels_are_an_error(database, lake, rolled_out):
