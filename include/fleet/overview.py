@@ -35,8 +35,7 @@ LEFT JOIN LATERAL (
   ORDER BY id DESC LIMIT 1
 ) AS verdict ON true
 LEFT JOIN LATERAL (
-  SELECT event, at FROM ledger WHERE use_case = name AND figures ? 'drift'
-  ORDER BY id DESC LIMIT 1
+  SELECT event, at FROM ledger WHERE use_case = name ORDER BY id DESC LIMIT 1
 ) AS newest ON true
 """).bindparams(bindparam("names", type_=ARRAY(Text)))
 
