@@ -190,21 +190,28 @@ def read_quality(connection: Connection, use_case: str) -> PanelContent:
     checks = _read_checks(connection, use_case, "quality")
     if not checks:
         return PanelContent(note="Monitoring has not run yet.")
-    columns = ("checked", "version", "outcome", "labelled", "completeness", "skill", "reason")
+    columns = (
+        "checked", "version", "outcome", "labelled", "completeness", "skill", "estimated", "reason",
+    )  # fmt: skip
     rows = [
         (
             at,
             version,
-            quality.get("outcome", ""),
+            f"{quality.get('outcome', '')}{', provisional' if quality.get('provisional') else ''}",
             quality.get("labelled", 0),
             _share(quality.get("completeness")),
             _figure_text(quality.get("skill")),
+            describe_figures(quality.get("estimated")),
             quality.get("reason", ""),
         )
         for at, version, quality in reversed(checks[-SHOWN_CHECKS:])
     ]
-    chart = _chart(checks, "skill and share of labels", ("skill", "completeness"))
-    note = "Skill is 1 for a perfect model and 0 for one that is no better than a constant."
+    chart = _chart(checks, "skill and share of labels", ("skill", "hindsight_skill", "completeness"))
+    note = (
+        "Skill is 1 for a perfect model and 0 for one that is no better than a constant of the training "
+        "labels, or in hindsight of the window's own labels. Estimated are the metrics of the newest window "
+        "before its labels land."
+    )
     return PanelContent(columns, rows, note, (chart,))
 
 

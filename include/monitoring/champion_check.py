@@ -17,6 +17,7 @@ from include.inference.predictions import VERSION
 from include.monitoring import drift, label_quality, slo, windows
 from include.monitoring.governor import Signals
 from include.monitoring.personal_values import with_pseudonyms
+from include.monitoring.quality.skill import baseline_constant
 from include.partitions import day_of
 from include.settings import settings
 from include.specifications import certified_specification
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from include.declarations.specification import Specification
     from include.monitoring.drift import Drift, DriftOutcome
     from include.monitoring.label_quality import Quality
+    from include.monitoring.quality.promised import Bounds
     from include.monitoring.slo import ServiceLevel
     from include.monitoring.windows import Window
     from include.release.rollout import ReleaseState
@@ -103,14 +105,34 @@ def check_drift(
     )
 
 
-def check_quality(champion: ChampionContext, window: Window, connection: Connection, lake: Lake) -> Quality:
-    """Compare the champion's predictions with the labels that have landed; without a label, do not."""
+def check_quality(
+    champion: ChampionContext,
+    window: Window,
+    connection: Connection,
+    lake: Lake,
+    *,
+    promised: Mapping[str, Bounds] | None = None,
+) -> Quality:
+    """
+    Compare the champion's predictions with the labels that have landed; without a label, do not.
+
+    Parameters
+    ----------
+    promised
+        Interval of each metric in the champion's evaluation, where it is known.
+    """
     if champion.use_case.label.is_absent:
         return label_quality.without_labels(champion.use_case)
-    return _check_labels(champion, window, connection, lake)
+    return _check_labels(champion, window, connection, lake, promised or {})
 
 
-def _check_labels(champion: ChampionContext, window: Window, connection: Connection, lake: Lake) -> Quality:
+def _check_labels(
+    champion: ChampionContext,
+    window: Window,
+    connection: Connection,
+    lake: Lake,
+    promised: Mapping[str, Bounds],
+) -> Quality:
     """
     Compare the champion's predictions with the labels that have landed since.
 
@@ -119,36 +141,46 @@ def _check_labels(champion: ChampionContext, window: Window, connection: Connect
     newest first. Of undated rows, those count whose entity is not in the champion's snapshot.
     """
     use_case = champion.use_case
-    label = use_case.label
     selection = champion.specification.selection
-    spine = selection.spine
-    keys = key_columns(champion.specification)
     measured = [
         window,
         *windows.read_earlier_windows(connection, lake, use_case, selection, window, limit=N_EARLIER_WINDOWS),
     ]
-    labels = read_labels(lake, use_case, spine, measured)
-    baseline = label_quality.baseline_constant(use_case, champion.reference[TARGET])
+    labels = read_labels(lake, use_case, selection.spine, measured)
+    baseline = baseline_constant(use_case, champion.reference[TARGET])
+    results = []
+    joined_windows = _join_windows(champion, measured, labels, now=windows.watermark(connection))
+    for past_window, joined in zip(measured, joined_windows, strict=True):
+        result = label_quality.measure_quality(joined, use_case, baseline=baseline, promised=promised)
+        results.append(replace(result, window=(past_window.start, past_window.end)))
+    conclusive = [result for result in results if result.outcome != "inconclusive"]
+    estimated = label_quality.estimate_window(use_case, joined_windows)
+    return replace((conclusive or results)[0], windows=tuple(results), estimated=estimated)
+
+
+def _join_windows(
+    champion: ChampionContext, measured: Sequence[Window], labels: pd.DataFrame, *, now: datetime
+) -> list[pd.DataFrame]:
+    """Return the champion's predictions of each window with their labels, and whether these were due."""
+    use_case = champion.use_case
+    spine = champion.specification.selection.spine
+    keys = key_columns(champion.specification)
     labels = with_pseudonyms(labels, keys, settings().pseudonym_key)
     reference = with_pseudonyms(champion.reference, keys, settings().pseudonym_key)
     available = champion.specification.availability
-    known_until = available.calendar.end_of(available.newest_due(windows.watermark(connection)))
+    known_until = available.calendar.end_of(available.newest_due(now))
     recurs = bool(reference.duplicated(list(spine.label_keys)).any())
-    results = []
+    joined_windows = []
     for past_window in measured:
-        predictions = past_window.predictions
-        predictions = with_pseudonyms(predictions, keys, settings().pseudonym_key)
+        predictions = with_pseudonyms(past_window.predictions, keys, settings().pseudonym_key)
         predictions = predictions[predictions[VERSION] == champion.state.champion]
         if use_case.split.by == "entity":
             predictions = _without_known_entities(predictions, reference, spine.keys)
         joined = label_quality.join_labels(
-            predictions, labels, use_case, keys=spine.label_keys, time=label.time, recurs=recurs
+            predictions, labels, use_case, keys=spine.label_keys, time=use_case.label.time, recurs=recurs
         )
-        joined = joined.assign(**{label_quality.DUE: joined[windows.AT] < known_until})
-        result = label_quality.measure_quality(joined, use_case, baseline=baseline)
-        results.append(replace(result, window=(past_window.start, past_window.end)))
-    conclusive = [result for result in results if result.outcome != "inconclusive"]
-    return replace((conclusive or results)[0], windows=tuple(results))
+        joined_windows.append(joined.assign(**{label_quality.DUE: joined[windows.AT] < known_until}))
+    return joined_windows
 
 
 def read_labels(lake: Lake, use_case: UseCase, spine: Spine, measured: Sequence[Window]) -> pd.DataFrame:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -11,22 +11,21 @@ import pandas as pd
 from include.data.lake.partition_columns import DAY
 from include.data.snapshots.target_encoding import TARGET, encode
 from include.declarations.base import INTERNAL_PREFIX
-from include.declarations.metrics import baseline_quantile, split_metric
+from include.declarations.metrics import is_greater_better
 from include.errors import DataError
-from include.inference.predictions import PREDICTION
 from include.modeling.evaluation.metrics import compute_metrics
+from include.monitoring.quality.estimated import estimate_quality
+from include.monitoring.quality.promised import compare_with_evaluation
+from include.monitoring.quality.skill import as_array, baseline_constant, constant_loss, days_of, loss_name
 from include.monitoring.windows import AT
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-    import numpy.typing as npt
-
     from include.declarations import UseCase
-
-    # Share of each class, shape (n_classes,).
-    Shares = npt.NDArray[np.float64]
+    from include.monitoring.quality.promised import Bounds, EvaluationComparison, Values
+    from include.monitoring.quality.skill import Shares
 
 QualityOutcome = Literal["good", "lost", "inconclusive"]
 
@@ -50,7 +49,11 @@ class Quality:
 
     `predictions` counts those whose label was due or has landed. `completeness` is the share of them whose
     label has landed, with or without a value; `labelled` counts those with a value. `skill` is
-    1 - loss / baseline loss: 1 is perfect, 0 is no better than a constant. `figures` are the metrics.
+    1 - loss / baseline loss: 1 is perfect, 0 is no better than a constant. `hindsight_skill` is the same
+    against the best constant of the window's own labels, which does not move with the model. `figures` are
+    the metrics, and `interval` and `promised` the bounds of the use case's metric here and in the champion's
+    evaluation. `provisional` is True while labels are not due yet. `estimated` are the metrics that are
+    expected of the newest window without its labels, see `include.monitoring.quality.estimated`.
     `window` is the start and end of the time window of the predictions; `windows` are the results of all
     windows that were measured, newest first.
     """
@@ -64,6 +67,11 @@ class Quality:
     figures: dict[str, float]
     window: tuple[datetime, datetime] | None = None
     windows: tuple[Quality, ...] = ()
+    hindsight_skill: float | None = None
+    interval: Bounds | None = None
+    promised: Bounds | None = None
+    provisional: bool = False
+    estimated: Mapping[str, float] = field(default_factory=dict)
 
 
 def without_labels(use_case: UseCase) -> Quality:
@@ -86,14 +94,14 @@ def join_labels(
 
     A prediction gets the label of its entity with the same `time`, else the one of the same day. If there is
     none and no entity has labels of several days, it gets its entity's label, unless the entity was predicted
-    on several days. Where entities recur, a request gets the label of the first day from the request on. Of
-    several predictions for one label the last counts, in the order of `AT`.
+    on several days, or its event is later than the label's. Where entities recur, a request gets the label of
+    the first day from the request on. Of several predictions for one label the last counts, in the order of
+    `AT`.
 
     Parameters
     ----------
     predictions
-        Columns `keys` and `PREDICTION`, optionally `time`, the day and `AT`. Rows without an entity are
-        dropped.
+        Columns `keys` and `PREDICTION`, optionally `time`, the day and `AT`; rows with an entity count.
     labels
         Columns `keys` and the label, optionally `time` and the day.
     keys
@@ -150,7 +158,11 @@ def _match(
     for column in [DAY] if time is None else [time, DAY]:
         if column in predicted and column in targets:
             matches = matches.fillna(_match_equal(predicted, targets, [*entity, column]))
-    matches = matches.fillna(_match_entity(predicted, targets, entity, recurs=recurs))
+    of_entity = _match_entity(predicted, targets, entity, recurs=recurs)
+    if time in predicted and time in targets:
+        # A label of an earlier event belongs to another prediction.
+        of_entity = of_entity.mask(of_entity.map(targets[time]) < predicted[time])
+    matches = matches.fillna(of_entity)
     events = _unmatched_event(predicted, matches, recurs=recurs)
     return predicted.assign(**{_LABEL: matches, _EVENT: events})
 
@@ -198,28 +210,20 @@ def _unmatched_event(predicted: pd.DataFrame, matches: pd.Series[int], *, recurs
     return events.mask(matches.notna(), "")
 
 
-def baseline_constant(use_case: UseCase, target: pd.Series) -> float | Shares:
-    """
-    Return the constant prediction with the smallest loss on the champion's training labels.
-
-    It is the median for MAE, the quantile of a quantile loss, the mean for RMSE and binary classifiers, and
-    for multiclass the share of each class, shape (n_classes,).
-    """
-    if use_case.task == "multiclass":
-        n_classes = len(use_case.class_names)
-        return np.bincount(target.astype("int64"), minlength=n_classes) / max(len(target), 1)
-    quantile = baseline_quantile(use_case.metric)
-    return float(target.mean() if quantile is None else target.quantile(quantile))
-
-
 def measure_quality(
-    joined: pd.DataFrame, use_case: UseCase, *, baseline: float | Shares, minimum_labels: int = MINIMUM_LABELS
+    joined: pd.DataFrame,
+    use_case: UseCase,
+    *,
+    baseline: float | Shares,
+    promised: Mapping[str, Bounds] | None = None,
+    minimum_labels: int = MINIMUM_LABELS,
 ) -> Quality:
     """
     Return completeness and skill of joined predictions.
 
-    Quality is `lost` if the skill is not above 0. It is `inconclusive` if too few labels have landed, or if
-    the baseline has no loss.
+    Quality is `lost` if the skill is not above 0, or if the interval of the use case's metric is beyond the
+    one of the champion's evaluation. It is `inconclusive` if too few labels have landed, or if the baseline
+    has no loss.
 
     Parameters
     ----------
@@ -227,52 +231,109 @@ def measure_quality(
         Result of `join_labels`, optionally with `DUE` (bool); rows neither due nor landed are left out.
     baseline
         Result of `baseline_constant`.
+    promised
+        Interval of each metric in the champion's evaluation.
     minimum_labels
         Number of labels with a value that are needed.
     """
+    n_asked = len(joined)
     if DUE in joined:
         joined = joined[joined[DUE] | joined[LANDED]]
     labelled = joined[joined[TARGET].notna()]
     completeness = float(joined[LANDED].mean()) if len(joined) else 0.0
-    counts = (len(joined), len(labelled), completeness)
+    counted = Quality("inconclusive", "", len(joined), len(labelled), completeness, None, {})
+    counted = replace(counted, provisional=len(joined) < n_asked)
     minimum = use_case.label.minimum_completeness
     if len(joined) and completeness < minimum:
         reason = (
             f"waiting: {completeness:.1%} of the labels of {len(joined)} predictions have landed, "
             f"{minimum:.0%} are needed"
         )
-        return Quality("inconclusive", reason, *counts, skill=None, figures={})
+        return replace(counted, reason=reason)
     if len(labelled) < minimum_labels:
         reason = f"{len(labelled)} of {len(joined)} predictions have a label, {minimum_labels} are needed"
-        return Quality("inconclusive", reason, *counts, skill=None, figures={})
+        return replace(counted, reason=reason)
+    return _judge_labelled(counted, labelled, use_case, baseline, promised or {})
+
+
+def _judge_labelled(
+    counted: Quality,
+    labelled: pd.DataFrame,
+    use_case: UseCase,
+    baseline: float | Shares,
+    promised: Mapping[str, Bounds],
+) -> Quality:
+    """Return the verdict on rows that have a label with a value."""
     target = labelled[TARGET].to_numpy(dtype=np.float64)
-    predictions = np.asarray(labelled[PREDICTION].tolist(), dtype=np.float64)
+    predictions = as_array(labelled)
     figures = compute_metrics(use_case, predictions, target)
-    loss_name = _loss_name(use_case)
-    constant = np.broadcast_to(baseline, (len(target), *np.shape(baseline)))
-    loss_of_baseline = compute_metrics(use_case, constant, target, only={loss_name})[loss_name]
+    loss_kind = loss_name(use_case)
+    loss_of_baseline = constant_loss(use_case, baseline, target)
     if loss_of_baseline < EPSILON:
         value = _describe_label(use_case, target[0])
         reason = f"all {len(labelled)} labels are {value}: the baseline is perfect, there is no skill"
-        return Quality("inconclusive", reason, *counts, skill=None, figures=figures)
-    loss = figures[loss_name]
+        return replace(counted, reason=reason, figures=figures)
+    loss = figures[loss_kind]
     skill = 1 - loss / loss_of_baseline
     reason = (
-        f"skill {skill:.3f} ({loss_name} {loss:.4g}, baseline {loss_of_baseline:.4g}) "
-        f"on {len(labelled)} labels, {completeness:.1%} landed"
+        f"skill {skill:.3f} ({loss_kind} {loss:.4g}, baseline {loss_of_baseline:.4g}) "
+        f"on {len(labelled)} labels, {counted.completeness:.1%} landed"
     )
-    return Quality("good" if skill > 0 else "lost", reason, *counts, skill=skill, figures=figures)
+    best = constant_loss(use_case, baseline_constant(use_case, labelled[TARGET]), target)
+    measured = replace(
+        counted, skill=skill, figures=figures, hindsight_skill=1 - loss / best if best >= EPSILON else None
+    )
+    compared = compare_with_evaluation(
+        use_case.metric, figures, target, predictions, days_of(labelled), promised
+    )
+    if compared is None:
+        return replace(measured, outcome="good" if skill > 0 else "lost", reason=reason)
+    reason = f"{reason}; {compared.describe()}{_describe_cause(use_case, compared, predictions)}"
+    outcome: QualityOutcome = "lost" if skill <= 0 or compared.is_worse else "good"
+    return replace(
+        measured, outcome=outcome, reason=reason, interval=compared.interval, promised=compared.promised
+    )
+
+
+def _describe_cause(use_case: UseCase, compared: EvaluationComparison, predictions: Values) -> str:
+    """
+    Name what made the metric worse, if the probabilities can tell.
+
+    They foresee a loss by rows that are harder than those of the evaluation (covariate shift), but not one by
+    answers that became wrong (concept drift).
+    """
+    if not compared.is_worse:
+        return ""
+    expected = estimate_quality(use_case, predictions).get(compared.metric)
+    if expected is None:
+        return ""
+    lower, upper = compared.promised
+    is_foreseen = expected < lower if is_greater_better(compared.metric) else expected > upper
+    if is_foreseen:
+        return f": covariate shift, since {expected:.3f} was to be expected of these rows"
+    return f": concept drift, since {expected:.3f} was to be expected of these rows"
+
+
+def estimate_window(use_case: UseCase, joined: Sequence[pd.DataFrame]) -> dict[str, float]:
+    """
+    Return the expected metrics of the newest window, calibrated by the labels of the earlier ones.
+
+    Parameters
+    ----------
+    joined
+        Results of `join_labels`, newest window first.
+    """
+    newest = joined[0]
+    earlier = [rows[rows[TARGET].notna()] for rows in joined[1:]]
+    earlier = [rows for rows in earlier if len(rows)]
+    if newest.empty or use_case.task not in {"binary", "multiclass"}:
+        return {}
+    calibration = None
+    if earlier:
+        labelled = pd.concat(earlier, ignore_index=True)
+        calibration = (as_array(labelled), labelled[TARGET].to_numpy(dtype=np.float64))
+    return estimate_quality(use_case, as_array(newest), calibration)
 
 
 def _describe_label(use_case: UseCase, value: float) -> str:
     return use_case.class_names[int(value)] if use_case.class_names else f"{value:g}"
-
-
-def _loss_name(use_case: UseCase) -> str:
-    if use_case.task == "multiclass":
-        return "log_loss"
-    if use_case.task == "binary":
-        return "brier"
-    if split_metric(use_case.metric)[0] == "quantile_loss":
-        return use_case.metric
-    return "rmse" if baseline_quantile(use_case.metric) is None else "mae"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowSkipException
 
@@ -15,13 +15,14 @@ from include.errors import ServiceUnavailable
 from include.settings import settings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from sqlalchemy import Connection
 
     from airflow.sdk import Context
 
     from include.data.lake.delta_tables import Lake
+    from include.modeling.registry.registry import Registry
     from include.monitoring.champion_check import ChampionContext
 
 
@@ -44,6 +45,30 @@ class MonitoringOperator(ModelOperator):
         )
         return champion_check.champion_context(catalog().use_cases[self.use_case], state, certificate, lake)
 
+    def read_importance(self, version: int | None) -> dict[str, float]:
+        """Return the importance of the champion's features; empty if MLflow does not answer."""
+        from include.modeling.explainability.importance import logged_importance
+
+        return self._read_logged(logged_importance, version, "every drifted feature counts as important")
+
+    def read_promised(self, version: int | None) -> dict[str, tuple[float, float]]:
+        """Return the intervals of the champion's evaluation; empty if MLflow does not answer."""
+        from include.monitoring.quality.promised import logged_intervals
+
+        return self._read_logged(logged_intervals, version, "quality is compared with a constant only")
+
+    def _read_logged(
+        self, read: Callable[[Registry, str, int], dict[str, Any]], version: int | None, without: str
+    ) -> dict[str, Any]:
+        """Return what was logged with a version; an empty mapping, with a warning, if MLflow is away."""
+        if version is None:
+            return {}
+        try:
+            return read(self.mlflow.registry, self.use_case, version)
+        except ServiceUnavailable as error:
+            self.log.warning("%s: %s", without.capitalize(), error)
+            return {}
+
 
 class DriftDetectionOperator(MonitoringOperator):
     """
@@ -62,18 +87,6 @@ class DriftDetectionOperator(MonitoringOperator):
 
     operator_extra_links = (DriftReportLink(), ModelPageLink())
     evidence_url = ""
-
-    def read_importance(self, version: int | None) -> dict[str, float]:
-        """Return the importance of the champion's features; empty if MLflow does not answer."""
-        from include.modeling.explainability.importance import logged_importance
-
-        if version is None:
-            return {}
-        try:
-            return logged_importance(self.mlflow.registry, self.use_case, version)
-        except ServiceUnavailable as error:
-            self.log.warning("Every drifted feature counts as important: %s", error)
-            return {}
 
     def execute(self, context: Context) -> str:
         """Return the outcome."""

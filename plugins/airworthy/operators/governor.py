@@ -60,7 +60,8 @@ class DecideOperator(MonitoringOperator):
         with self.engine.connect() as connection:
             champion = self.read_champion(connection, lake)
             window = champion_check.read_window(champion, connection, lake, end=window_end)
-            quality = champion_check.check_quality(champion, window, connection, lake)
+            promised = self.read_promised(champion.state.champion)
+            quality = champion_check.check_quality(champion, window, connection, lake, promised=promised)
             service = champion_check.check_service(champion, connection, end=moment)
             signals = champion_check.collect_signals(champion, self.drift["outcome"], quality, lake=lake)
             history = governor.past_checks(connection, self.use_case, now=moment)

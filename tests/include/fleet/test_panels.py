@@ -90,10 +90,12 @@ def test_monitoring_panels_show_the_last_runs(database):
         values = row | {"run": "a", "figures": figures, "decision": "retrain"}
         connection.execute(insert(monitoring_result), values)
     assert [row[:2] for row in read(database, "drift").rows] == [("a", "drift"), ("b", "no drift")]
-    assert read(database, "quality").rows[0][1:] == (3, "good", 9, "50%", "0.25", "fine")
+    assert read(database, "quality").rows[0][1:] == (3, "good", 9, "50%", "0.25", "", "fine")
     assert read(database, "service").rows[0][2:] == ("met", 10, 0, "100.000%", "", "100%")
     assert read(database, "decisions").rows[0][2:] == ("retrain", "drift in 2 of 3 checks")
-    assert read(database, "quality").charts[0].lines == {"skill": [0.25], "completeness": [0.5]}
+    assert read(database, "quality").charts[0].lines == {
+        "skill": [0.25], "hindsight_skill": [None], "completeness": [0.5],
+    }  # fmt: skip
 
 
 def test_drift_panel_shows_the_most_important_shift_first(database):

@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from include.errors import DataError
-from include.monitoring.label_quality import baseline_constant, join_labels, measure_quality
+from include.monitoring.label_quality import join_labels, measure_quality
+from include.monitoring.quality.skill import baseline_constant
 from include.use_cases.air_time import USE_CASE as AIR_TIME
 from include.use_cases.delay_band import USE_CASE as DELAY_BAND
 from include.use_cases.flight_delay import USE_CASE as FLIGHT_DELAY
@@ -221,3 +222,11 @@ def test_request_with_the_time_of_the_event_gets_its_label():
     labelled = [("a", 0, moment) for moment in moments]
     predicted = {"shop": ["a", "a"], "till": [0, 0], "event": list(reversed(moments))}
     assert recurring(predicted, labelled, time="event", event="event") == [1, 0]
+
+
+def test_label_of_an_earlier_event_is_not_joined():
+    first = pd.Timestamp("2013-07-01T10:00Z")
+    second = pd.Timestamp("2013-07-02T10:00Z")
+    labelled = [("a", 0, first), ("b", 0, second)]
+    predicted = {"shop": ["a", "b"], "till": [0, 0], "event": [second, first]}
+    assert recurring(predicted, labelled, time="event", event="event") == [None, 1]
