@@ -247,11 +247,11 @@ class AirflowApi:
 
 
 def _name_bulk_run(conf: Mapping[str, Any]) -> str | None:
-    """Return the id of a run over a range of partitions; None leaves it to Airflow."""
+    """Return the id of a run over a range of partitions, without the '..' that Airflow refuses, or None."""
     first = conf.get("first")
     if not first:
         return None
-    return f"manual__{first}..{conf.get('last') or first}__{datetime.now(UTC).isoformat()}"
+    return f"manual__{first}_to_{conf.get('last') or first}__{datetime.now(UTC).isoformat()}"
 
 
 def _read_json(response: httpx.Response) -> dict[str, Any]:

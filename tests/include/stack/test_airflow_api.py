@@ -54,8 +54,8 @@ def test_questions_of_a_model_are_answered_by_their_task(chosen, monkeypatch):
 @pytest.mark.parametrize(
     ("conf", "run_id"),
     [
-        ({"first": "2013-07-01", "last": "2013-07-31"}, r"manual__2013-07-01\.\.2013-07-31__\d{4}-.*"),
-        ({"first": "2013-07-01T05"}, r"manual__2013-07-01T05\.\.2013-07-01T05__\d{4}-.*"),
+        ({"first": "2013-07-01", "last": "2013-07-31"}, r"manual__2013-07-01_to_2013-07-31__\d{4}-.*"),
+        ({"first": "2013-07-01T05"}, r"manual__2013-07-01T05_to_2013-07-01T05__\d{4}-.*"),
         ({"as_of": "2013-07-01"}, None),
     ],
 )
