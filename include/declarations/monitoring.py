@@ -45,13 +45,15 @@ class RetrainPolicy(Declaration):
     When signals cause a retraining: in `k` of the last `n` checks, and at least `cooldown` after the last
     one.
 
-    At most `budget_per_month` retrainings start in 30 days.
+    At most `budget_per_month` retrainings start in 30 days, and none for fewer than `minimum_new_labels`
+    labelled rows since the champion's snapshot.
     """
 
     k: int = Field(default=2, ge=1)
     n: int = Field(default=3, ge=1)
     cooldown: Duration = timedelta(days=1)
     budget_per_month: int = Field(default=8, ge=0)
+    minimum_new_labels: int = Field(default=100, ge=1)
 
     @model_validator(mode="after")
     def _can_fire(self) -> Self:

@@ -8,11 +8,13 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 import pandas as pd
+from sqlalchemy import select
 
 from include.data.lake.partition_columns import DAY
 from include.data.snapshots import snapshot as snapshots
 from include.data.snapshots.snapshot import Snapshot
 from include.data.snapshots.target_encoding import TARGET
+from include.database.tables import gate_result
 from include.inference.predictions import VERSION
 from include.monitoring import drift, label_quality, slo, windows
 from include.monitoring.governor import Signals
@@ -149,7 +151,8 @@ def _check_labels(
     labels = read_labels(lake, use_case, selection.spine, measured)
     baseline = baseline_constant(use_case, champion.reference[TARGET])
     results = []
-    joined_windows = _join_windows(champion, measured, labels, now=windows.watermark(connection))
+    now = window.until or windows.watermark(connection)
+    joined_windows = _join_windows(champion, measured, labels, now=now)
     for past_window, joined in zip(measured, joined_windows, strict=True):
         result = label_quality.measure_quality(joined, use_case, baseline=baseline, promised=promised)
         results.append(replace(result, window=(past_window.start, past_window.end)))
@@ -235,7 +238,13 @@ def check_service(champion: ChampionContext, connection: Connection, *, end: dat
 
 
 def collect_signals(
-    champion: ChampionContext, drift_outcome: DriftOutcome, quality: Quality, *, lake: Lake
+    champion: ChampionContext,
+    drift_outcome: DriftOutcome,
+    quality: Quality,
+    window: Window,
+    *,
+    connection: Connection,
+    lake: Lake,
 ) -> Signals:
     """Return what the governor's decision depends on."""
     use_case = champion.use_case
@@ -247,4 +256,20 @@ def collect_signals(
         drift=drift_outcome,
         quality=quality.outcome,
         new_labelled_rows=new_rows,
+        window=(window.start, window.end),
+        upstream_fault=_find_upstream_fault(champion, connection, window.until),
     )
+
+
+def _find_upstream_fault(champion: ChampionContext, connection: Connection, until: datetime | None) -> str:
+    """Return the views and the labels whose newest partition until then failed its checks; empty if none."""
+    subjects = [view.name for view in champion.specification.selection.views]
+    faults = []
+    for subject in [*subjects, champion.use_case.label.dataset]:
+        query = select(gate_result.c.passed, gate_result.c.partition).where(gate_result.c.subject == subject)
+        if until is not None:
+            query = query.where(gate_result.c.at <= until)
+        row = connection.execute(query.order_by(gate_result.c.id.desc()).limit(1)).first()
+        if row is not None and not row.passed:
+            faults.append(f"{subject} {row.partition} failed its checks")
+    return "; ".join(dict.fromkeys(faults))

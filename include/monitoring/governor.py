@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -17,7 +17,6 @@ from include.release.freeze import ERROR_BUDGET, freeze_releases, thaw_releases
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from datetime import datetime
 
     from sqlalchemy import Connection, Engine
 
@@ -27,6 +26,9 @@ Action = Literal["retrain", "alert", "freeze", "thaw", "roll_back", "nothing"]
 
 # History that a decision depends on.
 MONTH = timedelta(days=30)
+# A run may come a little early.
+MAX_TOLERANCE = timedelta(hours=1)
+MAX_IN_VAIN = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +36,18 @@ class Signals:
     """
     Outcomes of the measurements of one run.
 
-    `new_labelled_rows` counts labels of days after the champion's snapshot.
+    `new_labelled_rows` counts labels of days after the champion's snapshot. `window` is the start and the end
+    of what was measured. `trainings` counts runs of the training DAG that wait or run, and `upstream_fault`
+    names data whose newest partition failed its checks.
     """
 
     version: int
     drift: Literal["drift", "no_drift", "inconclusive"]
     quality: Literal["good", "lost", "inconclusive"]
     new_labelled_rows: int
+    window: tuple[datetime, datetime] | None = None
+    trainings: int = 0
+    upstream_fault: str = ""
 
     @property
     def fired(self) -> tuple[str, ...]:
@@ -56,13 +63,14 @@ class Signals:
 
 @dataclass(frozen=True, slots=True)
 class PastCheck:
-    """Signals and decision of an earlier run."""
+    """Signals and decision of an earlier run, which was about the moment `at`."""
 
     at: datetime
     version: int
     action: Action
     fired: tuple[str, ...] = ()
     unobservable: bool = False
+    window: tuple[datetime, datetime] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,15 +87,19 @@ def decide(signals: Signals, policy: RetrainPolicy, history: Sequence[PastCheck]
     Return the decision of this run.
 
     Retrain if a signal fired in `policy.k` of the last `policy.n` checks of this version since its last
-    retraining. A retraining waits for the cooldown; if there are no new labels or
-    the month's budget is used up, a person is alerted instead.
+    retraining. Checks whose windows overlap count as one. A retraining waits for the cooldown; if it would
+    not help, or the month's budget is used up, a person is alerted instead. Nothing is done if there are
+    checks of newer windows.
 
     Parameters
     ----------
     history
-        Earlier runs of the last 30 days, in any order.
+        Other runs, in any order; those after `now` are about newer windows.
+    now
+        Moment that the run is about.
     """
-    checks = _since_retraining(signals, history)[: policy.n - 1]
+    earlier = [check for check in history if check.at < now]
+    checks = _separate_checks(signals, earlier)[: policy.n - 1]
     counts = {name: _count_fired(name, signals, checks) for name in ("drift", "quality")}
     evidence: dict[str, Any] = figures_as_json(signals) | {
         "fired": list(signals.fired),
@@ -95,7 +107,10 @@ def decide(signals: Signals, policy: RetrainPolicy, history: Sequence[PastCheck]
         "counts": counts,
         "checks": len(checks) + 1,
     }
-    action, reason = _choose_action(signals, policy, history, now, checks, counts)
+    action, reason = _choose_action(signals, policy, earlier, now, checks, counts)
+    if len(earlier) < len(history) and action != "nothing":
+        reason = f"a newer window was measured, so that nothing is done; it would be {action}: {reason}"
+        action = "nothing"
     return Decision(action, reason, evidence)
 
 
@@ -130,41 +145,90 @@ def _choose_retraining(
     signals: Signals, policy: RetrainPolicy, history: Sequence[PastCheck], now: datetime, reason: str
 ) -> tuple[Action, str]:
     retrained = sorted(check.at for check in history if check.action == "retrain" and check.at > now - MONTH)
-    if retrained and now - retrained[-1] < policy.cooldown:
-        last = f"{retrained[-1]:%Y-%m-%d %H:%M}"
-        return "nothing", f"{reason}; retrained at {last}, cooling down for {policy.cooldown}"
-    if signals.new_labelled_rows <= 0:
-        return "alert", f"{reason}; retraining would not help: no labelled row since the champion's snapshot"
+    if signals.trainings:
+        return "nothing", f"{reason}; a training waits or runs already"
+    if retrained and now - retrained[-1] < policy.cooldown - min(policy.cooldown / 10, MAX_TOLERANCE):
+        cool = retrained[-1] + policy.cooldown
+        last = f"retrained at {retrained[-1]:%Y-%m-%d %H:%M}"
+        return "nothing", f"{reason}; {last}, cooling down until {cool:%Y-%m-%d %H:%M}"
+    if signals.fired == ("drift",) and signals.quality == "good":
+        return "nothing", f"{reason}, but label quality is good: retraining would not help"
+    obstacle = _name_obstacle(signals, policy, history)
+    if obstacle:
+        return "alert", f"{reason}; retraining would not help: {obstacle}"
     if len(retrained) >= policy.budget_per_month:
         return "alert", f"{reason}; the budget of {policy.budget_per_month} retrainings a month is used up"
     return "retrain", reason
 
 
-def _since_retraining(signals: Signals, history: Sequence[PastCheck]) -> list[PastCheck]:
-    """Return the checks of this version since its last retraining, newest first."""
+def _name_obstacle(signals: Signals, policy: RetrainPolicy, history: Sequence[PastCheck]) -> str:
+    """Return why a model that is trained now would be no better; empty if it may be."""
+    if signals.upstream_fault:
+        return signals.upstream_fault
+    if signals.new_labelled_rows < policy.minimum_new_labels:
+        return (
+            f"{signals.new_labelled_rows} labelled rows since the champion's snapshot, "
+            f"{policy.minimum_new_labels} are needed"
+        )
+    in_vain = sum(check.action == "retrain" and check.version == signals.version for check in history)
+    if in_vain >= MAX_IN_VAIN:
+        return f"the last {in_vain} retrainings gave no version that replaced {signals.version}"
+    return ""
+
+
+def _separate_checks(signals: Signals, history: Sequence[PastCheck]) -> list[PastCheck]:
+    """
+    Return the checks of this version since its last retraining, newest first, of windows that do not overlap.
+
+    Of windows that overlap by more than a twentieth, the newest counts.
+    """
     checks: list[PastCheck] = []
+    start = signals.window[0] if signals.window else None
     for check in sorted(history, key=lambda check: check.at, reverse=True):
         if check.action == "retrain" or check.version != signals.version:
             break
+        if check.window is not None and start is not None:
+            tolerance = (check.window[1] - check.window[0]) / 20
+            if check.window[1] - tolerance > start:
+                continue
+            start = check.window[0]
         checks.append(check)
     return checks
 
 
-def past_checks(connection: Connection, use_case: str, *, now: datetime) -> list[PastCheck]:
-    """Return the recorded checks of drift and label quality of the last 30 days, newest first."""
+def past_checks(
+    connection: Connection, use_case: str, *, now: datetime, run: str = "", span: timedelta = MONTH
+) -> list[PastCheck]:
+    """
+    Return the recorded checks of drift and label quality about moments after `now` - `span`, newest first.
+
+    Parameters
+    ----------
+    run
+        Key of the DAG run that asks, whose own check is left out.
+    """
     table = monitoring_result
     query = (
-        select(table.c.at, table.c.version, table.c.decision, table.c.figures)
-        .where(table.c.use_case == use_case, table.c.at > now - MONTH, table.c.at <= now)
+        select(table)
+        .where(table.c.use_case == use_case, table.c.at > now - span, table.c.run != f"{use_case}/{run}")
         .where(~table.c.figures.has_key("burns"))
         .order_by(table.c.id.desc())
     )
     checks = []
     for row in connection.execute(query):
         evidence = row.figures["decision"]["evidence"]
-        fired = tuple(evidence["fired"])
-        checks.append(PastCheck(row.at, row.version, row.decision, fired, evidence["unobservable"]))
-    return checks
+        moment = row.figures.get("moment")
+        checks.append(
+            PastCheck(
+                datetime.fromisoformat(moment) if moment else row.at,
+                row.version,
+                row.decision,
+                tuple(evidence["fired"]),
+                evidence["unobservable"],
+                (row.window_start, row.window_end),
+            )
+        )
+    return [check for check in checks if check.at > now - span]
 
 
 def record_check(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -46,7 +46,7 @@ class Window:
     the time of the event where the caller sent it, `PREDICTION` (for multiclass a list of probabilities),
     `VERSION` and `AT`, the time of the request or partition. Its rows match those of `inputs` for requests;
     for partitions it has the scored rows only, with their day. `requests` counts all requests in the window,
-    also those that were not read.
+    also those that were not read. `until` is the moment that was looked back from.
     """
 
     source: Literal["requests", "partitions"]
@@ -55,6 +55,7 @@ class Window:
     inputs: pd.DataFrame
     predictions: pd.DataFrame
     requests: int
+    until: datetime | None = None
 
 
 def watermark(connection: Connection) -> datetime:
@@ -76,6 +77,8 @@ def read_newest_window(
     """
     Return the requests in the `drift.window_days` before `end`, or the newest partitions if there are none.
 
+    Whenever it is read, it has the same requests, and no partition of a day after `end`.
+
     Parameters
     ----------
     end
@@ -96,10 +99,10 @@ def read_newest_window(
     window = read_requests(
         connection, use_case, selection.spine, start=start, end=end, version=version, limit=limit
     )
-    if window.requests:
-        return window
-    days = lake.days(selection.spine.table)[-_partitions_of_window(use_case) :]
-    return read_partitions(lake, use_case, selection, days)
+    if not window.requests:
+        days = [day for day in lake.days(selection.spine.table) if day <= end.date()]
+        window = read_partitions(lake, use_case, selection, days[-_partitions_of_window(use_case) :])
+    return replace(window, until=end)
 
 
 def read_requests(
@@ -248,7 +251,7 @@ def read_earlier_windows(
     before those that were read already, as long as there are any.
     """
     length = timedelta(days=use_case.drift.window_days)
-    end = window.end if window.source == "requests" else watermark(connection)
+    end = window.until or watermark(connection)
     days = [day for day in lake.days(selection.spine.table) if day < window.start.date()]
     for number in range(1, limit + 1):
         window_end = end - number * length

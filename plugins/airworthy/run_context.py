@@ -92,9 +92,12 @@ def tags(context: Context, use_case: UseCase, snapshot: Snapshot, made_from: Pro
     """Return the tags of the MLflow run: those of the attempt, and what the model is trained from."""
     changes = experiment(context)
     experiment_tags = {EXPERIMENT: changes.to_json()} if changes else {}
+    reason = training_reason(context)
+    reason_tags = {"airworthy.reason": reason[:MAX_TAG_LENGTH]} if reason else {}
     return (
         attempt_tags(context)
         | experiment_tags
+        | reason_tags
         | {
             "airworthy.use_case": use_case.name,
             "airworthy.owner": use_case.owner,
@@ -106,6 +109,11 @@ def tags(context: Context, use_case: UseCase, snapshot: Snapshot, made_from: Pro
             "airworthy.lock_hash": made_from.lock_hash,
         }
     )
+
+
+def training_reason(context: Context) -> str:
+    """Return why a training was started, by monitoring or a person; empty for the nightly one."""
+    return str(context["params"].get("reason") or "")
 
 
 def attempt_tags(context: Context) -> dict[str, str]:

@@ -28,6 +28,9 @@ def training_params(use_case: UseCase) -> dict[str, Param]:
             description="Use only data from before this day; empty: the newest day whose labels have landed",
             **DAY,
         ),
+        "reason": Param(
+            None, type=["null", "string"], description="Why a version is trained, for its model card"
+        ),
         "experiment": Param(
             False,
             type="boolean",

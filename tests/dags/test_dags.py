@@ -250,7 +250,7 @@ def test_default_parameters_of_scheduled_dags_are_valid(bag):
         if dag.timetable.can_be_scheduled:
             valid.update(dag.params.validate())
     experiment = {"experiment", "parameters", "features", "first_day"}
-    assert valid == {"as_of", "first", "last", "version"} | experiment
+    assert valid == {"as_of", "reason", "first", "last", "version"} | experiment
 
 
 def test_parameters_of_a_dag_are_not_copied_into_its_tasks(bag):

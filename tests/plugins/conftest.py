@@ -7,7 +7,7 @@ import shutil
 import sys
 import uuid
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from types import ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -57,6 +57,12 @@ class Task:
     pushed: dict[str, Any] = field(default_factory=dict)
 
     states: dict[str, str] = field(default_factory=dict)
+    # Runs of other DAGs that wait or run, by DAG.
+    active_runs: dict[str, int] = field(default_factory=dict)
+
+    def get_dr_count(self, *, dag_id: str, states: list[str]) -> int:
+        assert states == ["queued", "running"]
+        return self.active_runs.get(dag_id, 0)
 
     def get_task_states(self, *, dag_id: str, run_ids: list[str]) -> dict[str, dict[str, str]]:
         assert dag_id
@@ -79,6 +85,7 @@ def context() -> Callable[..., dict[str, Any]]:
         dag_run = {
             "dag_id": "some_dag", "run_id": "manual__2013-07-01", "run_type": "manual", "partition_key": None,
             "logical_date": None, "clear_number": 0, "triggering_user_name": None, "conf": {},
+            "run_after": datetime.now(UTC),
         } | (run or {})  # fmt: skip
         return {
             "dag_run": SimpleNamespace(**dag_run),

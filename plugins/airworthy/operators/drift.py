@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowSkipException
 
+from airworthy import run_context
 from airworthy.hooks.lake import LakeHook
 from airworthy.links import DriftReportLink, ModelPageLink, report_url
 from airworthy.operators.base import ModelOperator
@@ -16,6 +19,7 @@ from include.settings import settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from datetime import datetime
 
     from sqlalchemy import Connection
 
@@ -26,22 +30,28 @@ if TYPE_CHECKING:
     from include.monitoring.champion_check import ChampionContext
 
 
+# As in `include.monitoring.windows`, which is not imported while parsing.
+LOG_LAG = timedelta(seconds=5)
+
+
 class MonitoringOperator(ModelOperator):
     """Base class of the operators that monitor a champion."""
 
     template_fields: Sequence[str] = ("use_case",)
 
-    def read_champion(self, connection: Connection, lake: Lake) -> ChampionContext:
-        """Return the champion and its training rows; skip the task if there is no champion."""
+    def read_champion(self, connection: Connection, lake: Lake, moment: datetime) -> ChampionContext:
+        """Return the champion of that moment and its training rows; skip the task if there was none."""
+        from include.database import ledger
         from include.modeling.registration.versions import verify_version
         from include.monitoring import champion_check
         from include.release import rollout
 
-        state = rollout.read_state(connection, self.use_case)
-        if state.champion is None:
+        made = ledger.champion_at(connection, self.use_case, moment)
+        if made is None:
             raise AirflowSkipException(f"{self.use_case} has no champion yet: there is nothing to monitor.")
+        state = replace(rollout.read_state(connection, self.use_case), champion=made["version"])
         certificate = verify_version(
-            self.mlflow.registry, self.use_case, state.champion, trusted=settings().trusted_keys
+            self.mlflow.registry, self.use_case, made["version"], trusted=settings().trusted_keys
         )
         return champion_check.champion_context(catalog().use_cases[self.use_case], state, certificate, lake)
 
@@ -94,14 +104,19 @@ class DriftDetectionOperator(MonitoringOperator):
         from include.storage import reports
 
         hook = LakeHook(self.lake_conn_id)
+        moment = run_context.moment(context)
         with self.engine.connect() as connection:
-            champion = self.read_champion(connection, hook.lake)
-            window = champion_check.read_window(champion, connection, hook.lake)
+            champion = self.read_champion(connection, hook.lake, moment)
+            window = champion_check.read_window(champion, connection, hook.lake, end=moment - LOG_LAG)
         drift = champion_check.check_drift(champion, window, self.read_importance(champion.state.champion))
         run = re.sub(r"[^A-Za-z0-9_-]", "_", context["dag_run"].run_id)
         path = f"drift/{self.use_case}/run_{run}.html"
-        reports.write_report(hook.uri, hook.storage_options, path, drift.html)
-        self.evidence_url = report_url(path)
+        try:
+            reports.write_report(hook.uri, hook.storage_options, path, drift.html)
+            self.evidence_url = report_url(path)
+        except ServiceUnavailable as error:
+            # The decision needs the figures, not the page.
+            self.log.warning("The drift report of %s was not written: %s", self.use_case, error)
         figures = {
             "outcome": drift.outcome,
             "reason": drift.reason,

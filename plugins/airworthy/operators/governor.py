@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from airworthy import run_context
 from airworthy.hooks.airworthy_database import AirworthyDatabaseHook
 from airworthy.hooks.lake import LakeHook
 from airworthy.links import ModelPageLink
-from airworthy.operators.drift import MonitoringOperator
+from airworthy.operators.drift import LOG_LAG, MonitoringOperator
 from airworthy.operators.trigger_run import TriggerRunOperator
 from include.catalog import catalog
 from include.errors import AttentionNeeded
@@ -52,27 +52,34 @@ class DecideOperator(MonitoringOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Return the decision: `action`, `reason` and `evidence`."""
         from include.monitoring import champion_check, governor
-        from include.release.rollout_status import database_time
 
         lake = LakeHook(self.lake_conn_id).lake
-        moment = database_time(self.engine)
-        window_end = datetime.fromisoformat(self.drift["end"])
+        moment = run_context.moment(context)
+        run = run_context.dag_run_key(context)
+        policy = catalog().use_cases[self.use_case].retrain
         with self.engine.connect() as connection:
-            champion = self.read_champion(connection, lake)
-            window = champion_check.read_window(champion, connection, lake, end=window_end)
+            champion = self.read_champion(connection, lake, moment)
+            window = champion_check.read_window(champion, connection, lake, end=moment - LOG_LAG)
             promised = self.read_promised(champion.state.champion)
             quality = champion_check.check_quality(champion, window, connection, lake, promised=promised)
-            service = champion_check.check_service(champion, connection, end=moment)
-            signals = champion_check.collect_signals(champion, self.drift["outcome"], quality, lake=lake)
-            history = governor.past_checks(connection, self.use_case, now=moment)
-        policy = catalog().use_cases[self.use_case].retrain
+            service = champion_check.check_service(champion, connection, end=moment - LOG_LAG)
+            signals = champion_check.collect_signals(
+                champion, self.drift["outcome"], quality, window, connection=connection, lake=lake
+            )
+            span = max(governor.MONTH, 2 * policy.n * (window.end - window.start))
+            history = governor.past_checks(connection, self.use_case, now=moment, run=run, span=span)
+        signals = replace(signals, trainings=self.count_trainings(context))
+        decision = governor.decide(signals, policy, history, moment)
+        if run_context.is_backfill(context) and decision.action != "nothing":
+            reason = f"a backfill changes nothing; it would be {decision.action}: {decision.reason}"
+            decision = replace(decision, action="nothing", reason=reason)
         decision = governor.record_check(
             self.engine,
             self.use_case,
-            governor.decide(signals, policy, history, moment),
-            run=run_context.dag_run_key(context),
+            decision,
+            run=run,
             window=(window.start, window.end),
-            figures={"drift": self.drift, "quality": quality, "service": service},
+            figures={"moment": moment, "drift": self.drift, "quality": quality, "service": service},
             actor=run_context.actor(context),
         )
         self.log.info(
@@ -85,6 +92,12 @@ class DecideOperator(MonitoringOperator):
             service.reason,
         )
         return asdict(decision)
+
+    def count_trainings(self, context: Context) -> int:
+        """Return how many runs of the training DAG wait or run."""
+        states = ["queued", "running"]
+        count: int = context["ti"].get_dr_count(dag_id=f"{self.use_case}_training", states=states)
+        return count
 
 
 class ServiceCheckOperator(BaseOperator):
@@ -180,6 +193,7 @@ class ActOperator(TriggerRunOperator):
                 f"{self.use_case}: {action}: {reason}. See the drift report and the ledger."
             )
         self.trigger_dag_id = f"{self.use_case}_{FOLLOW_UP_DAGS[action]}"
+        self.conf = {"reason": reason}
         if action == "roll_back":
-            self.conf = {"reason": reason, "version": self.decision["evidence"]["version"]}
+            self.conf["version"] = self.decision["evidence"]["version"]
         super().execute(context)

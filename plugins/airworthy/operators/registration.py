@@ -77,7 +77,6 @@ class RegisterModelOperator(ReportsLineage, ModelOperator):
 
     @fails_run
     def _register(self, context: Context) -> int:
-        from include.database.ledger import Entry, append
         from include.modeling import gates
         from include.modeling.evaluation.evidence import Evidence
         from include.modeling.registration import register
@@ -107,25 +106,36 @@ class RegisterModelOperator(ReportsLineage, ModelOperator):
                 ledger_hash=self._ledger_hash(),
             )
         self._set_links(candidate, version)
+        self._record(context, candidate, version, [asdict(verdict) for verdict in verdicts])
+        self._finish(candidate, version, provenance.code_version)
+        return version
+
+    def _record(
+        self, context: Context, candidate: TrainedCandidate, version: int, gates: list[dict[str, Any]]
+    ) -> None:
+        """Write the registration to the ledger, with the reason for the training if there is one."""
+        from include.database.ledger import Entry, append
+
+        reason = run_context.training_reason(context)
         facts = {
             "run_id": candidate.run_id,
             "digest": candidate.digest,
             "attempt": self.attempt(context),
-            "gates": [asdict(verdict) for verdict in verdicts],
+            "gates": gates,
         }
+        if reason:
+            facts["reason"] = reason
         entry = Entry(
             self.use_case,
             "registered",
             run_context.actor(context),
-            "all blocking gates passed",
+            f"all blocking gates passed{f'; trained because of {reason}' if reason else ''}",
             version,
             facts,
             f"{run_context.dag_run_key(context)}/{candidate.run_id}/register",
         )
         with self.engine.begin() as connection:
             append(connection, entry)
-        self._finish(candidate, version, provenance.code_version)
-        return version
 
     def _set_links(self, candidate: TrainedCandidate, version: int) -> None:
         from include.modeling.registration import model_card

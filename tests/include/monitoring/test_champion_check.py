@@ -13,7 +13,7 @@ from include.catalog import catalog
 from include.certificates.certificate import Certificate
 from include.data.lake.delta_tables import Lake
 from include.data.snapshots import snapshot as snapshots
-from include.database.tables import access_log, inference_log
+from include.database.tables import access_log, gate_result, inference_log
 from include.errors import DataError
 from include.monitoring import champion_check
 from include.monitoring.windows import Window
@@ -152,7 +152,9 @@ def measured(champion, lake, database):
         service = champion_check.check_service(
             champion, connection, end=rollout_status.database_time(database)
         )
-        signals = champion_check.collect_signals(champion, "no_drift", quality, lake=lake)
+        signals = champion_check.collect_signals(
+            champion, "no_drift", quality, window, connection=connection, lake=lake
+        )
     return quality, service, signals
 
 
@@ -215,7 +217,20 @@ def test_failed_requests_break_the_service_level(champion, lake, database):
 def test_signals_have_the_champion_and_its_drift(champion, lake, database):
     serve(database, champion.reference)
     _, _, signals = measured(champion, lake, database)
-    assert (signals.version, signals.drift) == (1, "no_drift")
+    assert (signals.version, signals.drift, signals.upstream_fault) == (1, "no_drift", "")
+
+
+def test_newest_partition_that_failed_is_an_upstream_fault(champion, lake, database):
+    serve(database, champion.reference)
+    values = {"subject": "arrivals", "run": "run", "rows": 0, "quarantined": 0, "results": []}
+    faults = []
+    for day, passed in (("2013-01-05", False), ("2013-01-06", True)):
+        at = rollout_status.database_time(database) - timedelta(minutes=1)
+        with database.begin() as connection:
+            row = values | {"partition": day, "passed": passed, "at": at}
+            connection.execute(gate_result.insert(), row)
+        faults.append(measured(champion, lake, database)[2].upstream_fault)
+    assert faults == ["arrivals 2013-01-05 failed its checks", ""]
 
 
 @pytest.mark.parametrize(("days", "rows"), [([], 0), ([date(2013, 1, 6)], ROWS_PER_DAY)])

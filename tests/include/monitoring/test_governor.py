@@ -23,9 +23,9 @@ from include.monitoring.governor import (
 )
 
 NOW = datetime(2026, 1, 30, 12, tzinfo=UTC)
-POLICY = RetrainPolicy(k=2, n=3, cooldown=timedelta(days=1), budget_per_month=2)
+POLICY = RetrainPolicy(k=2, n=3, cooldown=timedelta(days=1), budget_per_month=2, minimum_new_labels=1)
 CALM = Signals(version=2, drift="no_drift", quality="good", new_labelled_rows=500)
-DRIFT = replace(CALM, drift="drift")
+DRIFT = replace(CALM, drift="drift", quality="inconclusive")
 
 
 def check(hours, *fired, action="nothing", version=2, unobservable=False):
@@ -76,17 +76,83 @@ def test_signal_that_is_over_does_not_retrain():
 
 
 def test_retraining_waits_for_the_cooldown():
-    checks = [check(1, "drift"), check(2, "drift"), check(23, action="retrain")]
+    checks = [check(1, "drift"), check(2, "drift"), check(22, action="retrain")]
     decision = decide(DRIFT, POLICY, checks, NOW)
     assert decision.action == "nothing"
     assert "cooling down" in decision.reason
-    assert action(DRIFT, *checks[:2], check(24, action="retrain")) == "retrain"
+    assert "cooling down until 2026-01-30 14:00" in decision.reason
+    # A run may come a little early.
+    for hours in (23.5, 24):
+        assert action(DRIFT, *checks[:2], check(hours, action="retrain")) == "retrain"
 
 
 def test_drift_without_new_labels_alerts():
     decision = decide(replace(DRIFT, new_labelled_rows=0), POLICY, [check(1, "drift")], NOW)
     assert decision.action == "alert"
     assert "retraining would not help" in decision.reason
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"upstream_fault": "flights 2026-01-29 failed its checks"}, "flights 2026-01-29 failed its checks"),
+        ({"new_labelled_rows": 99}, "99 labelled rows since the champion's snapshot, 100 are needed"),
+    ],
+    ids=["upstream fault", "too few labels"],
+)
+def test_retraining_that_would_not_help_alerts(changes, reason):
+    decision = decide(replace(DRIFT, **changes), RetrainPolicy(), [check(1, "drift")], NOW)
+    assert decision.action == "alert"
+    assert f"retraining would not help: {reason}" in decision.reason
+
+
+def test_retrainings_in_vain_alert():
+    policy = RetrainPolicy(k=1, n=1, budget_per_month=9)
+    in_vain = [check(24 * day, action="retrain") for day in (2, 4, 6)]
+    assert action(DRIFT, *in_vain[:2], policy=policy) == "retrain"
+    assert action(DRIFT, *in_vain, policy=policy) == "alert"
+    others = [replace(past_check, version=1) for past_check in in_vain]
+    assert action(DRIFT, *others, policy=policy) == "retrain"
+
+
+def test_drift_without_loss_does_not_retrain():
+    decision = decide(replace(DRIFT, quality="good"), POLICY, [check(1, "drift")], NOW)
+    assert decision.action == "nothing"
+    assert "label quality is good: retraining would not help" in decision.reason
+    assert action(replace(DRIFT, quality="lost"), check(1, "drift")) == "retrain"
+
+
+def test_training_that_waits_or_runs_is_not_started_again():
+    decision = decide(replace(DRIFT, trainings=1), POLICY, [check(1, "drift")], NOW)
+    assert (decision.action, "waits or runs already" in decision.reason) == ("nothing", True)
+
+
+def week(end, **changes):
+    """Return the window of the week that ended `end` hours ago, and a check of it in which drift fired."""
+    until = NOW - timedelta(hours=end)
+    window = (until - timedelta(days=7), until)
+    return window, replace(check(end, "drift"), window=window, **changes)
+
+
+@pytest.mark.parametrize(
+    ("hours", "expected"),
+    [
+        ((1 / 60,), "nothing"),
+        ((24, 48, 72), "nothing"),
+        ((24, 24 * 7), "retrain"),
+        ((24 * 7 - 1,), "retrain"),
+    ],
+    ids=["a minute apart", "daily checks", "a week ago", "an hour early"],
+)
+def test_overlapping_windows_count_once(hours, expected):
+    signals = replace(DRIFT, window=week(0)[0])
+    assert action(signals, *(week(hour)[1] for hour in hours)) == expected
+
+
+def test_check_of_a_past_window_changes_nothing():
+    decision = decide(DRIFT, POLICY, [check(1, "drift"), check(-1)], NOW)
+    assert decision.action == "nothing"
+    assert "it would be retrain: drift in 2 of 2 checks" in decision.reason
 
 
 def test_used_up_budget_alerts():
@@ -123,7 +189,7 @@ def test_any_signals_keep_cooldown_and_budget(run, hours):
         if decision.action == "retrain":
             assert signals.fired
             assert signals.new_labelled_rows > 0
-            assert all(now - earlier >= POLICY.cooldown for earlier in retrained)
+            assert all(now - earlier >= timedelta(hours=23) for earlier in retrained)
             retrained.append(now)
             assert sum(now - earlier < timedelta(days=30) for earlier in retrained) <= POLICY.budget_per_month
 

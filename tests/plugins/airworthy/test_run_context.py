@@ -150,3 +150,19 @@ def test_requester_is_a_person_if_there_is_one(context, run, extra, requester):
 def test_deployment_without_a_version_is_an_error(context):
     with pytest.raises(ReleaseError, match="parameter `version`"):
         run_context.candidate_version(context(params={"version": None}, triggering_asset_events=events(None)))
+
+
+@pytest.mark.parametrize(
+    ("params", "reason"), [({}, ""), ({"reason": None}, ""), ({"reason": "drift"}, "drift")]
+)
+def test_reason_of_a_training_is_its_parameter(context, params, reason):
+    assert run_context.training_reason(context(params=params)) == reason
+
+
+def test_moment_of_a_run_is_the_end_of_its_interval(context):
+    moments = [datetime(2026, 1, day, tzinfo=UTC) for day in (1, 2, 3)]
+    names = ("run_after", "logical_date", "data_interval_end")
+    run = dict(zip(names, moments, strict=True))
+    assert run_context.moment(context(run)) == moments[2]
+    assert run_context.moment(context(run | {"data_interval_end": None})) == moments[1]
+    assert run_context.moment(context({"run_after": moments[0]})) == moments[0]

@@ -49,7 +49,8 @@ def test_invalid_value_is_refused_before_a_task(params, name, value):
 def test_defaults_are_an_ordinary_training(params):
     values = {name: param.resolve() for name, param in params.items()}
     assert values == {
-        "as_of": None, "experiment": False, "parameters": None, "features": None, "first_day": None,
+        "as_of": None, "reason": None, "experiment": False, "parameters": None, "features": None,
+            "first_day": None,
     }  # fmt: skip
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from airflow.sdk.exceptions import AirflowSkipException
 
 from airworthy.links import DriftReportLink
 from airworthy.operators.drift import DriftDetectionOperator
+from include.errors import ServiceUnavailable
+from include.release import rollout_status
 from include.storage import reports
 from tests.plugins.conftest import FEATURES
 
@@ -49,6 +53,28 @@ def test_drift_report_is_a_page_with_a_link(champion, log_requests, lake, contex
     path = f"drift/{champion.name}/{page}"
     assert "<html" in reports.read_report(lake.uri, {}, path)
     assert DriftReportLink().get_link(operator, ti_key=None).endswith(f"/airworthy/reports/{path}")
+
+
+def test_drift_is_known_without_its_report(champion, log_requests, context, monkeypatch):
+    def fail(*_):
+        raise ServiceUnavailable("the store is away")
+
+    log_requests()
+    monkeypatch.setattr(reports, "write_report", fail)
+    operator, outcome = detect(champion, context())
+    assert (outcome, operator.evidence_url) == ("no_drift", "")
+
+
+def test_late_run_measures_the_window_of_its_moment(champion, log_requests, serve, database, context):
+    log_requests()
+    run = context()
+    detect(champion, run)
+    # A request after the moment of the run, which has come when the run is repeated.
+    moment = rollout_status.database_time(database) - timedelta(seconds=1)
+    serve(champion.name, 1, "champion", rows=[{}], received_at=moment)
+    again = context({"run_after": run["dag_run"].run_after})
+    detect(champion, again)
+    assert again["ti"].pushed == run["ti"].pushed
 
 
 def test_drift_of_partitions_is_measured_without_requests(champion, flown, context):

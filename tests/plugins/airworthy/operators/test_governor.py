@@ -49,7 +49,7 @@ def test_decision_to_do_nothing_has_evidence(champion, log_requests, database, c
 
 def test_repeated_run_keeps_its_first_decision(champion, log_requests, database, declare, context):
     log_requests()
-    eager = declare(champion.model_copy(update={"retrain": RetrainPolicy(k=1, n=1)}))
+    eager = declare(champion.model_copy(update={"retrain": RetrainPolicy(k=1, n=1, minimum_new_labels=1)}))
     run = context()
     first = decide(eager, run, database, FINE)
     assert decide(eager, run, database, DRIFTED) == first
@@ -59,7 +59,7 @@ def test_repeated_run_keeps_its_first_decision(champion, log_requests, database,
 
 def test_drift_with_new_labels_retrains(champion, log_requests, flown, database, declare, context):
     log_requests()
-    eager = declare(champion.model_copy(update={"retrain": RetrainPolicy(k=1, n=1)}))
+    eager = declare(champion.model_copy(update={"retrain": RetrainPolicy(k=1, n=1, minimum_new_labels=1)}))
     rows = flown.read("arrivals", [date(2013, 1, 20)])
     rows = rows.assign(_airworthy_day="2013-01-21", flight_id=rows["flight_id"] + "-later")
     flown.publish("arrivals", rows, [date(2013, 1, 21)], metadata={})
@@ -68,9 +68,35 @@ def test_drift_with_new_labels_retrains(champion, log_requests, flown, database,
 
 def test_drift_without_new_labels_alerts(champion, log_requests, database, declare, context):
     log_requests()
-    eager = declare(champion.model_copy(update={"retrain": RetrainPolicy(k=1, n=1)}))
+    eager = declare(champion.model_copy(update={"retrain": RetrainPolicy(k=1, n=1, minimum_new_labels=1)}))
     decision = decide(eager, context(), database, DRIFTED)
     assert (decision["action"], decision["evidence"]["new_labelled_rows"]) == ("alert", 0)
+
+
+def retraining_is_due(champion, flown, declare, log_requests):
+    """Declare an eager policy, and publish requests without labels and labels of a new day."""
+    log_requests()
+    rows = flown.read("arrivals", [date(2013, 1, 20)])
+    rows = rows.assign(_airworthy_day="2013-01-21", flight_id=rows["flight_id"] + "-later")
+    flown.publish("arrivals", rows, [date(2013, 1, 21)], metadata={})
+    return declare(champion.model_copy(update={"retrain": RetrainPolicy(k=1, n=1, minimum_new_labels=1)}))
+
+
+def test_past_windows_and_running_trainings_do_not_retrain(
+    champion, log_requests, flown, database, declare, context
+):
+    eager = retraining_is_due(champion, flown, declare, log_requests)
+    busy = context()
+    busy["ti"].active_runs[f"{champion.name}_training"] = 1
+    assert "waits or runs already" in decide(eager, busy, database, DRIFTED)["reason"]
+    backfill = context({"run_id": "backfill", "run_type": "backfill"})
+    decision = decide(eager, backfill, database, DRIFTED)
+    assert (decision["action"], "it would be retrain" in decision["reason"]) == ("nothing", True)
+    late = context({"run_id": "late", "run_after": busy["dag_run"].run_after - timedelta(milliseconds=1)})
+    decision = decide(eager, late, database, DRIFTED)
+    assert (decision["action"], "a newer window" in decision["reason"]) == ("nothing", True)
+    newest = context({"run_id": "newest"})
+    assert decide(eager, newest, database, DRIFTED)["action"] == "retrain"
 
 
 def act(action):
@@ -81,7 +107,7 @@ def act(action):
 @pytest.mark.parametrize(
     ("action", "dag", "conf"),
     [
-        ("retrain", "flight_delay_training", None),
+        ("retrain", "flight_delay_training", {"reason": "drift in 2 of 3 checks"}),
         ("roll_back", "flight_delay_rollback", {"reason": "drift in 2 of 3 checks", "version": 2}),
     ],
 )
