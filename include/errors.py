@@ -18,6 +18,7 @@ AirworthyError
 ├── GateFailed            a candidate did not pass its promotion gates
 ├── CertificateInvalid    a model's certificate is missing, forged, or of another model
 ├── ReleaseError          the desired state cannot be changed as requested
+│   ├── ReleasesFrozen        releases of a use case are frozen
 │   ├── StaleEpoch            a newer attempt owns the rollout
 │   └── RolloutFailed         staging, shadow traffic or canary failed
 ├── AttentionNeeded       monitoring found something that a person has to look at
@@ -26,9 +27,19 @@ AirworthyError
 
 from __future__ import annotations
 
+from typing import ClassVar
+
+RUNBOOKS = "docs/runbooks"
+
 
 class AirworthyError(Exception):
-    """Base class of the errors that this project raises."""
+    """
+    Base class of the errors that this project raises.
+
+    `runbook` is the name of its page in `RUNBOOKS`; empty if there is none.
+    """
+
+    runbook: ClassVar[str] = ""
 
 
 class DeclarationError(AirworthyError):
@@ -57,9 +68,13 @@ class DataError(AirworthyError):
 class PartitionMissing(DataError):
     """A partition has not landed or was never published."""
 
+    runbook = "late-data"
+
 
 class QualityFailed(DataError):
     """A quality gate rejected a partition."""
+
+    runbook = "ingestion-refused"
 
 
 class StaleAttempt(DataError):
@@ -89,13 +104,23 @@ class NotReproduced(AirworthyError):
 class GateFailed(AirworthyError):
     """A candidate model did not pass its promotion gates."""
 
+    runbook = "gate-refused"
+
 
 class CertificateInvalid(AirworthyError):
     """A certificate is missing, forged, or belongs to another model."""
 
+    runbook = "certificate-refused"
+
 
 class ReleaseError(AirworthyError):
     """The desired state cannot be changed as requested."""
+
+
+class ReleasesFrozen(ReleaseError):
+    """Releases of a use case are frozen until a person lifts it, or the error budget recovers."""
+
+    runbook = "releases-frozen"
 
 
 class StaleEpoch(ReleaseError):
@@ -105,10 +130,30 @@ class StaleEpoch(ReleaseError):
 class RolloutFailed(ReleaseError):
     """Staging, shadow traffic or canary failed."""
 
+    runbook = "rollout-rolled-back"
+
 
 class AttentionNeeded(AirworthyError):
     """Monitoring found something that a person has to look at."""
 
+    runbook = "drift-alarm"
+
 
 class ServiceUnavailable(AirworthyError):
     """A service is unavailable; a retry may help."""
+
+
+def runbook_of(error: BaseException | None) -> str:
+    """Return the page about an error, such as `docs/runbooks/gate-refused.md`; empty if there is none."""
+    name = error.runbook if isinstance(error, AirworthyError) else ""
+    # The driver's error is not imported here, at the lowest floor.
+    kinds = {f"{kind.__module__}.{kind.__qualname__}" for kind in type(error).__mro__}
+    if "sqlalchemy.exc.OperationalError" in kinds:
+        name = "database-away"
+    return f"{RUNBOOKS}/{name}.md" if name else ""
+
+
+def describe_failure(error: BaseException) -> str:
+    """Return the text of an error, and its runbook on a line of its own if there is one."""
+    runbook = runbook_of(error)
+    return f"{error}\nRunbook: {runbook}" if runbook else str(error)

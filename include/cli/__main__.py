@@ -27,7 +27,7 @@ from include.cli.governance import features as feature_views
 from include.cli.options import MODELS, OPERATION
 from include.cli.scaffold import launch, new, validate
 from include.cli.serving import doctor, release, tokens, trace
-from include.errors import AirworthyError
+from include.errors import AirworthyError, describe_failure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -107,7 +107,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     try:
         app(None if arguments is None else list(arguments), prog_name="airworthy")
     except AirworthyError as error:
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(f"{describe_failure(error)}\n")
         sys.exit(1)
     sys.exit(0)
 

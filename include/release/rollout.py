@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from include.database.ledger import Entry, append, has
 from include.database.tables import desired_state, live_state
-from include.errors import ReleaseError, StaleEpoch
+from include.errors import ReleaseError, ReleasesFrozen, StaleEpoch
 from include.release.freeze import freeze_after_rollbacks
 
 if TYPE_CHECKING:
@@ -315,7 +315,7 @@ def _require_releasable(state: ReleaseState) -> None:
             f"`airworthy switch on {name} --reason …`."
         )
     if state.frozen is not None:
-        raise ReleaseError(
+        raise ReleasesFrozen(
             f"Releases of {name} are frozen: {state.frozen}. Once that is solved, run "
             f"`airworthy release lift {name} --reason …`."
         )

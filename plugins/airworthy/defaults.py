@@ -9,12 +9,13 @@ from pendulum import datetime
 
 from airflow.sdk import ExceptionRetryPolicy, Param, RetryAction, RetryRule, conf, get_parsing_context
 
-from include.errors import AirworthyError, ServiceUnavailable
+from airworthy.links import page_url
+from include.errors import AirworthyError, ServiceUnavailable, runbook_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from airflow.sdk import DAG
+    from airflow.sdk import DAG, Context
 
     from include.partitions import Granularity
 
@@ -36,6 +37,15 @@ RETRY_UNAVAILABLE_SERVICES = ExceptionRetryPolicy(
 )
 
 
+def name_runbook(context: Context) -> None:
+    """Log which page says what to do about the failure of a task, as a path and as an address in Airflow."""
+    task = context["ti"].task
+    error = context.get("exception")
+    page = runbook_of(error if isinstance(error, BaseException) else None) or getattr(task, "runbook", "")
+    if page:
+        task.log.info("What to do: %s, %s", page, page_url(page))
+
+
 def default_args(owner: str) -> dict[str, Any]:
     """Return the `default_args` of a DAG with this owner."""
     return {
@@ -45,6 +55,7 @@ def default_args(owner: str) -> dict[str, Any]:
         "retry_exponential_backoff": True,
         "max_retry_delay": timedelta(minutes=5),
         "retry_policy": RETRY_UNAVAILABLE_SERVICES,
+        "on_failure_callback": name_runbook,
     }
 
 

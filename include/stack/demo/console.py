@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
+from include.errors import describe_failure
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -95,7 +97,7 @@ class DemoConsole:
         self.console.print(f"[bold red]✗ {title}[/bold red] failed after {self.seconds:.0f} s.")
         for result in results:
             self.console.print(f"    {result}", style="dim", markup=False)
-        self.console.print(str(error), markup=False)
+        self.console.print(describe_failure(error), markup=False)
 
     def print_table(self) -> None:
         """Print every step with its results and its duration."""

@@ -12,6 +12,7 @@ from airworthy.hooks.airworthy_database import AirworthyDatabaseHook
 from airworthy.hooks.lake import LakeHook
 from airworthy.lineage_events import ReportsLineage, is_reported, lake_table
 from include.catalog import catalog
+from include.errors import RUNBOOKS
 from include.partitions import format_partition
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ class BuildFeaturesOperator(ReportsLineage, BaseOperator):
 
     :param feature_view: a declared feature view
     """
+
+    runbook = f"{RUNBOOKS}/ingestion-refused.md"
 
     def __init__(
         self, *, feature_view: str, lake_conn_id: str = LakeHook.default_conn_name, **kwargs: Any
@@ -99,6 +102,7 @@ class CheckLeakageOperator(BaseOperator):
     """
 
     template_fields: Sequence[str] = ("feature_view", "frame", "references")
+    runbook = f"{RUNBOOKS}/ingestion-refused.md"
 
     def __init__(
         self,

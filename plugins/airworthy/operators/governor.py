@@ -16,7 +16,7 @@ from airworthy.links import ModelPageLink
 from airworthy.operators.drift import LOG_LAG, MonitoringOperator
 from airworthy.operators.trigger_run import TriggerRunOperator
 from include.catalog import catalog
-from include.errors import AttentionNeeded
+from include.errors import RUNBOOKS, AttentionNeeded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -190,7 +190,8 @@ class ActOperator(TriggerRunOperator):
             raise AirflowSkipException(f"Nothing to do: {reason}.")
         if action not in FOLLOW_UP_DAGS:
             raise AttentionNeeded(
-                f"{self.use_case}: {action}: {reason}. See the drift report and the ledger."
+                f"{self.use_case}: {action}: {reason}. See the drift report and the ledger, and "
+                f"{RUNBOOKS}/{'releases-frozen' if action == 'freeze' else AttentionNeeded.runbook}.md."
             )
         self.trigger_dag_id = f"{self.use_case}_{FOLLOW_UP_DAGS[action]}"
         self.conf = {"reason": reason}

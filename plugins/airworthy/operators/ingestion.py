@@ -11,6 +11,7 @@ from airworthy.hooks.lake import LakeHook
 from airworthy.hooks.sources import SourceHook
 from airworthy.lineage_events import LineageDataset, ReportsLineage, lake_table
 from include.catalog import catalog
+from include.errors import RUNBOOKS
 from include.partitions import DAYS
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ class ExtractPartitionOperator(ReportsLineage, BaseOperator):
 
     :param dataset: a declared dataset
     """
+
+    runbook = f"{RUNBOOKS}/ingestion-refused.md"
 
     def __init__(
         self, *, dataset: str, lake_conn_id: str = LakeHook.default_conn_name, **kwargs: Any
