@@ -12,6 +12,8 @@ from include.stack.airflow_api import FINAL_STATES
 from include.stack.polling import wait_for_value
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from include.settings import Settings
     from include.stack.airflow_api import AirflowApi
     from include.stack.demo.console import Step
@@ -34,10 +36,18 @@ class Demo:
     api: AirflowApi
 
     def finish_run(
-        self, step: Step, dag_id: str, run_id: str, timeout: float = RUN_TIMEOUT_S
+        self,
+        step: Step,
+        dag_id: str,
+        run_id: str,
+        timeout: float = RUN_TIMEOUT_S,
+        *,
+        watch: Callable[[dict[str, str]], None] = lambda _: None,
     ) -> dict[str, str]:
         """
         Wait for a run, showing its progress, and return the state of each task.
+
+        `watch` gets the states of the tasks each time that they are read.
 
         Raises
         ------
@@ -48,6 +58,7 @@ class Demo:
         def read_final_tasks() -> dict[str, str] | None:
             state = self.api.run(dag_id, run_id)["state"]
             tasks = {task["task_id"]: task["state"] for task in self.api.task_instances(dag_id, run_id)}
+            watch(tasks)
             if state in FINAL_STATES:
                 return tasks
             active = [f"{name} is {now}" for name, now in tasks.items() if now not in (None, "success")]

@@ -4,37 +4,39 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import httpx
 
 from include import partitions
-from include.catalog import catalog
 from include.errors import AirworthyError
 from include.stack.airflow_api import AirflowApi
+from include.stack.demo.flight_requests import (
+    USE_CASE,
+    WEEK,
+    create_traffic,
+    describe_traffic,
+    feature_selection,
+    read_flights,
+    select_values,
+)
 from include.stack.demo.flights_feed import land
+from include.stack.demo.leaking_release import roll_out_leaking_version, train_leaking_version
 from include.stack.demo.runs import POLL_INTERVAL_S, Demo, StepFailed
-from include.stack.demo.traffic import Traffic
 from include.stack.embedded import lifecycle
 from include.stack.polling import wait_for_value
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from include.declarations.relations.feature_selection import FeatureSelection
     from include.settings import Settings
     from include.stack.demo.console import DemoConsole, Step
 
-USE_CASE = "flight_delay"
 FEATURES_DAG = "flight_features_features"
 REPORTS_DAG = "airport_weather_features"
 BACKFILLED = ("arrivals", "flights")
 HISTORY_FIRST = date(2013, 1, 1)
 HISTORY_LAST = date(2013, 6, 30)
-WEEK = [date(2013, 7, day) for day in range(1, 8)]
 FIRST_AS_OF = date(2013, 3, 1)
 CHALLENGER_AS_OF = date(2013, 7, 1)
-REQUESTS_PER_SECOND = 120.0
 BACKFILL_TIMEOUT_S = 300.0
 PARTITIONS_TIMEOUT_S = 180.0
 DEPLOYMENT_TIMEOUT_S = 600.0
@@ -69,20 +71,30 @@ def run_steps(demo: Demo, console: DemoConsole) -> None:
         ingest_history(demo, step)
     with console.step("1 to 7 July as a backfill, one run a day; features follow by assets") as step:
         backfill_week(demo, step)
-    if not demo.model_status(USE_CASE).get("champion"):
-        with console.step("A first model, trained as of 1 March") as step:
-            release_first_model(demo, step)
-    with console.step("A challenger, trained as of 1 July") as step:
-        version = train_model(demo, step, CHALLENGER_AS_OF)
-    if version is not None:
-        with console.step("Its rollout under live traffic") as step:
-            release_model(demo, step, version)
+    release_versions(demo, console)
     with console.step("Batch scoring of 7 July") as step:
         run_batch_scoring(demo, step)
     with console.step("A caller who sends only keys: a flight and its weather station") as step:
         request_by_key(demo, step)
     with console.step("Monitoring, with Evidently's report") as step:
         run_monitoring(demo, step)
+
+
+def release_versions(demo: Demo, console: DemoConsole) -> None:
+    """Release a first model, one that leaks and has to be rolled back, and a better one."""
+    if not demo.model_status(USE_CASE).get("champion"):
+        with console.step("A first model, trained as of 1 March") as step:
+            release_first_model(demo, step)
+    with console.step("A challenger that leaks, trained as of 1 July: no gate sees it") as step:
+        leaking = train_leaking_version(demo, step, CHALLENGER_AS_OF)
+    if leaking is not None:
+        with console.step("Its rollout under live traffic: it fails, and no caller notices") as step:
+            roll_out_leaking_version(demo, step, leaking)
+    with console.step("A challenger without the leak, trained as of 1 July") as step:
+        version = train_model(demo, step, CHALLENGER_AS_OF)
+    if version is not None:
+        with console.step("Its rollout under live traffic") as step:
+            release_model(demo, step, version)
 
 
 def ingest_history(demo: Demo, step: Step) -> None:
@@ -188,13 +200,10 @@ def release_model(demo: Demo, step: Step, version: int) -> None:
     traffic = None
     with ExitStack() as callers:
         if demo.model_status(USE_CASE).get("champion"):
-            traffic = callers.enter_context(_create_traffic(demo))
+            traffic = callers.enter_context(create_traffic(demo))
         demo.require_success(step, dag_id, run_id, timeout=DEPLOYMENT_TIMEOUT_S)
     if traffic is not None:
-        stats = traffic.stats
-        shares = ", ".join(f"version {number}: {count:,}" for number, count in sorted(stats.versions.items()))
-        step.add_result(f"{stats.sent:,} requests while it was released, {stats.failed} failed ({shares})")
-        step.add_result(f"latency p50 {stats.quantile(0.5):.1f} ms, p99 {stats.quantile(0.99):.1f} ms")
+        describe_traffic(step, traffic.stats)
     step.add_result(f"champion is version {demo.model_status(USE_CASE)['champion']}")
 
 
@@ -210,10 +219,10 @@ def run_batch_scoring(demo: Demo, step: Step) -> None:
 
 def request_by_key(demo: Demo, step: Step) -> None:
     """Send the keys of a flight and of its weather station alone; the model server looks features up."""
-    entities = _selection().spine.entities
-    flight = _read_flights(demo, WEEK[-1:])[0]
+    entities = feature_selection().spine.entities
+    flight = read_flights(demo, WEEK[-1:])[0]
     url = f"{demo.settings.gateway_uri}/models/{USE_CASE}/invocations"
-    body = {"dataframe_records": [_select_values(flight, entities)]}
+    body = {"dataframe_records": [select_values(flight, entities)]}
 
     def send() -> httpx.Response | None:
         response = httpx.post(url, json=body, timeout=REQUEST_TIMEOUT_S)
@@ -249,32 +258,6 @@ def _unhealthy(problems: dict[str, str]) -> str:
 
 def _count_running_ingestions(demo: Demo) -> int:
     return sum(len(demo.api.runs(f"{name}_ingestion", state="running")) for name in BACKFILLED)
-
-
-def _selection() -> FeatureSelection:
-    declared = catalog()
-    return declared.features_of(declared.use_cases[USE_CASE])
-
-
-def _create_traffic(demo: Demo) -> Traffic:
-    (entity,) = _selection().spine.keys
-    names = (entity, *catalog().use_cases[USE_CASE].features)
-    rows = [_select_values(flight, names) for flight in _read_flights(demo, WEEK)]
-    return Traffic(demo.settings.gateway_uri, USE_CASE, rows, entity=entity, rate=REQUESTS_PER_SECOND)
-
-
-def _select_values(row: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
-    return {name: row[name] for name in names}
-
-
-def _read_flights(demo: Demo, days: list[date]) -> list[dict[str, Any]]:
-    """Return the features of the flights of these days with their keys, nulls as None."""
-    from include.data.feature_store.feature_rows import read_feature_rows
-    from include.data.lake.delta_tables import Lake
-
-    frame = read_feature_rows(_selection(), Lake(demo.settings.lake_uri), days)
-    rows: list[Any] = frame.astype(object).where(frame.notna(), None).to_dict("records")
-    return rows
 
 
 def _wait_for_features(demo: Demo, step: Step, keys: list[str]) -> None:

@@ -75,7 +75,7 @@ class Traffic:
     entity
         Name of the entity's column. Its value goes into the header `X-Entity-Id`, not into the features.
     rate
-        Requests per second of all callers together.
+        Requests per second of all callers together, which may be changed meanwhile.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class Traffic:
         self.url = f"{gateway}/models/{use_case}/invocations"
         self.rows = itertools.cycle(rows)
         self.entity = entity
-        self.pause = N_CALLERS / rate
+        self.rate = rate
         self.stats = TrafficStats()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._call_all()), daemon=True)
@@ -114,7 +114,7 @@ class Traffic:
                 self.stats.errors[type(error).__name__] += 1
             else:
                 self._count(response, 1000 * (time.perf_counter() - started_at))
-            await asyncio.sleep(max(0.0, self.pause - (time.perf_counter() - started_at)))
+            await asyncio.sleep(max(0.0, N_CALLERS / self.rate - (time.perf_counter() - started_at)))
 
     def _count(self, response: httpx.Response, milliseconds: float) -> None:
         self.stats.statuses[response.status_code] += 1
