@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tests.bench.backfill import backfill_partitions_per_minute
+from tests.bench.calibrated import calibration_false_alarm_rate
 from tests.bench.demo import RECORD, demo_seconds
 from tests.bench.ingestion import ingest_peak_memory_mb, ingest_vs_duckdb_copy_ratio
 from tests.bench.libraries import drift_vs_evidently_ratio, gate_vs_gx_ratio
@@ -42,6 +43,7 @@ MEASUREMENTS: dict[str, Callable[[Rig], Figure]] = {
         parse_ms_per_use_case,
         gate_vs_gx_ratio,
         false_promotion_rate,
+        calibration_false_alarm_rate,
         canary_false_alarm_rate,
         canary_requests_exposed,
         ingest_vs_duckdb_copy_ratio,

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from include.errors import ServiceUnavailable
 from tests.bench import __main__ as bench
+from tests.bench.calibrated import simulate as simulate_calibration
 from tests.bench.calls import Endpoint, call
 from tests.bench.figures import Figure, table, write
 from tests.bench.measurements import MEASUREMENTS, default_names
@@ -129,3 +130,10 @@ def test_rollouts_without_a_difference_are_seldom_rolled_back():
     unchanged, failing, *_ = SCENARIOS
     assert (simulate(unchanged, 40)["sequential"] == NEVER).all()
     assert (simulate(failing, 40)["sequential"] < NEVER).mean() > 0.5
+
+
+def test_true_models_are_seldom_refused():
+    alarms = simulate_calibration("binary", 300, 7, 0.05, models=40)
+    assert alarms.failed == 0
+    # Of a narrower limit, chance passes it.
+    assert simulate_calibration("binary", 60, 5, 0.05, models=40).inconclusive > 0.3
