@@ -19,9 +19,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow.sdk import CronTriggerTimetable, XComArg, chain, dag
+from airflow.sdk import XComArg, chain, dag
 
-from airworthy.defaults import DAG_DEFAULTS, START, default_args, is_needed
+from airworthy.defaults import DAG_DEFAULTS, START, default_args, is_needed, schedule_of
 from airworthy.operators.drift import DriftDetectionOperator
 from airworthy.operators.governor import ActOperator, DecideOperator
 from include.catalog import catalog
@@ -37,7 +37,7 @@ def monitoring_dag(use_case: UseCase) -> DAG:
 
     @dag(
         dag_id=f"{use_case.name}_monitoring",
-        schedule=CronTriggerTimetable("0 6 * * *", timezone="UTC"),
+        schedule=schedule_of(use_case, "monitoring"),
         start_date=START,
         catchup=False,
         max_active_runs=1,

@@ -29,9 +29,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import CronTriggerTimetable, chain, dag
+from airflow.sdk import chain, dag
 
-from airworthy.defaults import DAG_DEFAULTS, START, default_args, is_needed, with_params
+from airworthy.defaults import DAG_DEFAULTS, START, default_args, is_needed, schedule_of, with_params
 from airworthy.operators.approval import CandidateApprovalOperator
 from airworthy.operators.candidate_event import AnnounceCandidateOperator
 from airworthy.operators.gate import ModelGateOperator
@@ -54,7 +54,7 @@ def training_dag(use_case: UseCase) -> DAG:
 
     @dag(
         dag_id=f"{use_case.name}_training",
-        schedule=CronTriggerTimetable("0 2 * * *", timezone="UTC"),
+        schedule=schedule_of(use_case, "training"),
         start_date=START,
         catchup=False,
         max_active_runs=2,

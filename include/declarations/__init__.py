@@ -43,7 +43,7 @@ from include.declarations.gates import (
 )
 from include.declarations.labels import Label
 from include.declarations.metrics import GREATER_IS_BETTER, is_greater_better
-from include.declarations.monitoring import DriftPolicy, RetrainPolicy, Slo
+from include.declarations.monitoring import DriftPolicy, RetrainPolicy, Schedules, Slo
 from include.declarations.release import Rollout, RolloutMetric, Strategy
 from include.declarations.risk import Risk
 from include.declarations.serving import SageMaker, Serving
@@ -119,6 +119,7 @@ __all__ = [
     "Rollout",
     "RolloutMetric",
     "SageMaker",
+    "Schedules",
     "Serving",
     "Severity",
     "Share",

@@ -1,17 +1,60 @@
-"""Monitoring of a model in service: drift, retraining and service levels."""
+"""Monitoring of a model in service: drift, retraining, service levels, and when its DAGs run."""
 
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Self
+from typing import Annotated, Self
+from zlib import crc32
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from include.declarations.base import Declaration, Duration, Share
+from include.declarations.base import Declaration, Duration, Share, TimeZone
 
 LATENCIES_PER_DEADLINE = 8
 MIN_DEADLINE_S = 2.0
 MAX_DEADLINE_S = 60.0
+N_CRON_FIELDS = 5
+# Of the minute: one that follows from the name of the use case.
+STAGGERED = "H"
+TRAINING_CRON = "H 2 * * *"
+MONITORING_CRON = "H 6 * * *"
+DEFAULT_CRONS = frozenset({TRAINING_CRON, MONITORING_CRON})
+
+
+def _require_cron(expression: str) -> str:
+    if expression in DEFAULT_CRONS:
+        return expression
+    # Airflow has it loaded; an image that serves a model needs only the defaults.
+    from croniter import croniter
+
+    minute, _, rest = expression.partition(" ")
+    exact = f"0 {rest}" if minute == STAGGERED else expression
+    if len(exact.split()) != N_CRON_FIELDS or not croniter.is_valid(exact):
+        raise ValueError(f"{expression!r} is no cron expression: write '30 2 * * *', or 'H 2 * * *'")
+    return expression
+
+
+Cron = Annotated[str, AfterValidator(_require_cron)]
+
+
+class Schedules(Declaration):
+    """
+    When the training and the monitoring of a use case run: cron expressions in `time_zone`.
+
+    A minute `H` follows from the name of the use case, so that many do not start at once. None is no
+    schedule: people and other DAGs start the runs.
+    """
+
+    training: Cron | None = TRAINING_CRON
+    monitoring: Cron | None = MONITORING_CRON
+    time_zone: TimeZone = "UTC"
+
+    def cron(self, stage: str, name: str) -> str | None:
+        """Return the expression of `training` or `monitoring`, with the minute of the use case `name`."""
+        expression: str | None = getattr(self, stage)
+        if expression is None or not expression.startswith(f"{STAGGERED} "):
+            return expression
+        return f"{crc32(name.encode()) % 60}{expression.removeprefix(STAGGERED)}"
 
 
 class DriftPolicy(Declaration):

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from pendulum import datetime
 
-from airflow.sdk import ExceptionRetryPolicy, Param, RetryAction, RetryRule, conf, get_parsing_context
+from airflow.sdk import (
+    CronTriggerTimetable,
+    ExceptionRetryPolicy,
+    Param,
+    RetryAction,
+    RetryRule,
+    conf,
+    get_parsing_context,
+)
 
 from airworthy.links import page_url
 from include.errors import AirworthyError, ServiceUnavailable, runbook_of
@@ -17,6 +25,7 @@ if TYPE_CHECKING:
 
     from airflow.sdk import DAG, Context
 
+    from include.declarations import UseCase
     from include.partitions import Granularity
 
 START = datetime(2013, 1, 1)
@@ -57,6 +66,12 @@ def default_args(owner: str) -> dict[str, Any]:
         "retry_policy": RETRY_UNAVAILABLE_SERVICES,
         "on_failure_callback": name_runbook,
     }
+
+
+def schedule_of(use_case: UseCase, stage: str) -> CronTriggerTimetable | None:
+    """Return the declared schedule of `training` or `monitoring`; None if nothing but a trigger starts it."""
+    cron = use_case.schedules.cron(stage, use_case.name)
+    return CronTriggerTimetable(cron, timezone=use_case.schedules.time_zone) if cron else None
 
 
 def with_params(dag: DAG, params: Mapping[str, Param]) -> DAG:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException
@@ -70,6 +71,7 @@ class DecideOperator(MonitoringOperator):
             history = governor.past_checks(connection, self.use_case, now=moment, run=run, span=span)
         signals = replace(signals, trainings=self.count_trainings(context))
         decision = governor.decide(signals, policy, history, moment)
+        decision.evidence["next_check"] = self.next_check(moment)
         if run_context.is_backfill(context) and decision.action != "nothing":
             reason = f"a backfill changes nothing; it would be {decision.action}: {decision.reason}"
             decision = replace(decision, action="nothing", reason=reason)
@@ -92,6 +94,18 @@ class DecideOperator(MonitoringOperator):
             service.reason,
         )
         return asdict(decision)
+
+    def next_check(self, moment: datetime) -> str:
+        """Return when the schedule looks again, in ISO 8601; empty without a schedule."""
+        from croniter import croniter
+
+        schedules = catalog().use_cases[self.use_case].schedules
+        cron = schedules.cron("monitoring", self.use_case)
+        if cron is None:
+            return ""
+        local = moment.astimezone(ZoneInfo(schedules.time_zone))
+        following: datetime = croniter(cron, local).get_next(datetime)
+        return following.isoformat(timespec="minutes")
 
     def count_trainings(self, context: Context) -> int:
         """Return how many runs of the training DAG wait or run."""
@@ -186,12 +200,15 @@ class ActOperator(TriggerRunOperator):
         """
         action = self.decision["action"]
         reason = self.decision["reason"]
+        following = self.decision["evidence"].get("next_check")
+        next_check = f" The next check is at {following}." if following else ""
         if action in {"nothing", "thaw"}:
-            raise AirflowSkipException(f"Nothing to do: {reason}.")
+            raise AirflowSkipException(f"Nothing to do: {reason}.{next_check}")
         if action not in FOLLOW_UP_DAGS:
+            runbook = "releases-frozen" if action == "freeze" else AttentionNeeded.runbook
             raise AttentionNeeded(
                 f"{self.use_case}: {action}: {reason}. See the drift report and the ledger, and "
-                f"{RUNBOOKS}/{'releases-frozen' if action == 'freeze' else AttentionNeeded.runbook}.md."
+                f"{RUNBOOKS}/{runbook}.md.{next_check}"
             )
         self.trigger_dag_id = f"{self.use_case}_{FOLLOW_UP_DAGS[action]}"
         self.conf = {"reason": reason}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from sqlalchemy import select
@@ -40,6 +40,8 @@ def test_decision_to_do_nothing_has_evidence(champion, log_requests, database, c
     log_requests()
     decision = decide(champion, context(), database, FINE)
     assert (decision["action"], decision["evidence"]["drift"]) == ("nothing", "no_drift")
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
+    assert datetime.now(UTC) < datetime.fromisoformat(decision["evidence"]["next_check"]) <= tomorrow
     assert json.loads(json.dumps(decision)) == decision
     (result,), (entry,) = recorded(database, champion)
     assert (result["decision"], result["version"]) == ("nothing", 1)
@@ -123,8 +125,11 @@ def test_decision_triggers_its_dag_once_per_run(context, action, dag, conf):
 
 
 def test_decision_to_do_nothing_is_skipped(context):
-    with pytest.raises(AirflowSkipException, match="Nothing to do: drift in 2 of 3 checks"):
-        act("nothing").execute(context())
+    operator = act("nothing")
+    operator.decision["evidence"]["next_check"] = "2026-12-01T06:17+00:00"
+    message = "Nothing to do: drift in 2 of 3 checks. The next check is at 2026-12-01T06:17"
+    with pytest.raises(AirflowSkipException, match=message):
+        operator.execute(context())
 
 
 @pytest.mark.parametrize("action", ["alert", "freeze"])
