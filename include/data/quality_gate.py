@@ -20,6 +20,7 @@ from include.data.validation.checks.stability import read_history, stability_che
 from include.data.validation.page import render_quality_page
 from include.data.validation.runner import GateChecks, PartitionRules, PartitionValidation
 from include.storage import reports
+from include.storage.progress import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -92,8 +93,10 @@ def validate(
     """Validate rows against their declaration and the lake; nothing is recorded."""
     checks = _gate_checks(declared, lake, days, withdrawals)
     validation = PartitionValidation(PartitionRules.of(declared), checks, write_accepted)
+    progress = Progress(f"{declared.name}: validated")
     for batch in _batches(rows, days, declared.calendar):
         validation.add(batch)
+        progress.advance(batch.n_rows)
     return validation.report()
 
 

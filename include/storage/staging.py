@@ -17,6 +17,7 @@ from pyarrow.fs import FileSelector, FileType
 from include.errors import DataError
 from include.storage import filesystem
 from include.storage.errors import DEFAULT_CONNECTION, translate_storage_errors
+from include.storage.progress import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -63,9 +64,16 @@ class Staging:
             write(table)
         return path
 
-    def write_tables(self, run: str, step: str, tables: Iterable[pa.Table]) -> tuple[str, int]:
-        """Write tables of one schema, at least one, one after the other; return the path and their rows."""
+    def write_tables(
+        self, run: str, step: str, tables: Iterable[pa.Table], *, total: int | None = None
+    ) -> tuple[str, int]:
+        """
+        Write tables of one schema, at least one, one after the other; return the path and their rows.
+
+        The progress is logged, in percent if the `total` of the rows is known.
+        """
         path = staging_path(run, step)
+        progress = Progress(f"{step}:", total)
         remaining = iter(tables)
         first = next(remaining)
         n_rows = 0
@@ -73,6 +81,7 @@ class Staging:
             for table in chain([first], remaining):
                 write(table)
                 n_rows += table.num_rows
+                progress.advance(table.num_rows)
         return path, n_rows
 
     @contextmanager

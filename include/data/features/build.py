@@ -19,6 +19,7 @@ from include.declarations import KNOWN_AT
 from include.declarations.data.columns import shown_value
 from include.errors import DataError
 from include.partitions import format_partition
+from include.storage.progress import tracked
 from include.user_code import team_errors
 
 if TYPE_CHECKING:
@@ -87,9 +88,8 @@ def build_features(
     """
     declared = datasets if datasets is not None else catalog().sources
     windows = source_windows(view, lake, partitions, datasets=declared, references=references)
-    parts = [
-        _build_partition(view, module_build, frames, partition, declared) for partition, frames in windows
-    ]
+    progress = tracked(windows, f"{view.name}: built", len(partitions), unit="partitions")
+    parts = [_build_partition(view, module_build, frames, part, declared) for part, frames in progress]
     rows = pd.concat(parts, ignore_index=True)
     _check_point_in_time(view, rows)
     return rows

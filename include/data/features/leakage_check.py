@@ -17,6 +17,7 @@ from include.declarations import KNOWN_AT
 from include.declarations.data.columns import shown_value
 from include.errors import DataError
 from include.partitions import format_partition
+from include.storage.progress import tracked
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -147,7 +148,8 @@ def check_leakage(
     n_rows = 0
     dated = [source for source in view.sources if not is_reference(view, declared[source.dataset])]
     windows = source_windows(view, lake, checked, datasets=declared, references=references)
-    for partition, frames in windows:
+    checks = tracked(windows, f"{view.name}: checked for leaks", len(checked), unit="partitions")
+    for partition, frames in checks:
         published = _sample_times(by_partition[format_partition(partition)], view, max_times)
         n_rows += len(published)
         for leak in _PartitionCheck(view, build, partition, frames, dated).leaks(published):

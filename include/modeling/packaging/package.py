@@ -72,8 +72,12 @@ GOLDEN_ROWS = 50
 BACKGROUND_ROWS = 100
 COMPARED_ROWS = 2_000
 BYTES_PER_MEGABYTE = 1e6
-# Packages whose versions a certificate names.
 _log = logging.getLogger(__name__)
+# An environment made by uv has no pip, which nothing here needs.
+logging.getLogger("mlflow.utils.environment").addFilter(
+    lambda record: "pip version" not in record.getMessage()
+)
+# Packages whose versions a certificate names.
 REQUIREMENTS = ("scikit-learn", "pandas", "numpy", "cloudpickle", "mlflow")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from include.modeling.pipeline.workspace import TrainedCandidate, Workspace
 
 NO_HISTORY = DataHistory()
+log = logging.getLogger(__name__)
 
 
 def evaluate_candidate(
@@ -99,6 +101,7 @@ def _measure_importance(
 def measured_splits(workspace: Workspace, frame: pd.DataFrame) -> Splits:
     """Return the rows on which models are measured; without a label, anomalies are injected into them."""
     splits = split_snapshot(workspace.specification, frame)
+    log.info("%s: evaluation on %s test rows", workspace.use_case.name, f"{len(splits.test):,}")
     if workspace.use_case.task == "anomaly":
         return with_injected_anomalies(workspace.use_case, splits)
     return splits

@@ -45,6 +45,11 @@ class TrainedModel:
     iterations: int | None = None
     notes: tuple[str, ...] = ()
 
+    def describe(self) -> str:
+        """Return what the fit took, for the log."""
+        rounds = "" if self.iterations is None else f", {self.iterations} rounds"
+        return f"fitted on {self.rows:,} rows in {self.seconds:.1f} s{rounds}"
+
     @property
     def figures(self) -> dict[str, float]:
         """Metrics to log: `fit_seconds`, `training_rows` and, for boosting, `iterations`."""
@@ -72,6 +77,8 @@ def fit_candidate(use_case: UseCase, estimator: Any, splits: Splits) -> TrainedM
     check_estimator(use_case, estimator)
     feature_columns(use_case, splits.train)
     row_notes = check_training_rows(use_case, splits.train)
+    n_features = len(use_case.features)
+    log.info("%s: training on %s rows, %d features", use_case.name, f"{len(splits.train):,}", n_features)
     start = time.perf_counter()
     fitted = fit_estimator(use_case, estimator, splits.train, splits.validation)
     seconds = time.perf_counter() - start
@@ -79,7 +86,9 @@ def fit_candidate(use_case: UseCase, estimator: Any, splits: Splits) -> TrainedM
     notes = (*row_notes, *fitted.notes)
     for note in notes:
         log.warning("%s: %s", use_case.name, note)
-    return TrainedModel(fitted.estimator, seconds, len(splits.train), fitted.iterations, notes)
+    trained = TrainedModel(fitted.estimator, seconds, len(splits.train), fitted.iterations, notes)
+    log.info("%s: %s", use_case.name, trained.describe())
+    return trained
 
 
 def feature_columns(use_case: UseCase, frame: pd.DataFrame) -> pd.DataFrame:

@@ -27,6 +27,7 @@ from include.modeling.tuning.pruning import require_rounds, run_batch
 from include.modeling.tuning.study import PROBLEM, SCORES, Study
 from include.modeling.tuning.trial import FOLD, TrialJob, random_folds, split_folds
 from include.modeling.tuning.trial_runs import TrialRuns
+from include.storage.progress import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -122,10 +123,13 @@ def tune(
 
 def _run_trials(study: Study, tuning: Tuning, execute: Executor, runs: TrialRuns, metric: str) -> None:
     """Run one batch after the other; a batch is chosen only after all trials of the one before have ended."""
+    progress = Progress("tuning:", tuning.trials, unit="trials")
+    progress.advance(len(study.ended_trials()))
     while batch := study.next_batch(tuning.workers):
         start = time.monotonic()
         for trial in run_batch(study, tuning, execute, batch):
             runs.log_trials([trial], metric)
+            progress.advance()
         study.add_elapsed(time.monotonic() - start)
         if tuning.timeout is not None and study.seconds > tuning.timeout.total_seconds():
             return

@@ -82,6 +82,8 @@ class DataValidationOperator(BaseOperator):
                 write_accepted=write,
             )
             context["ti"].xcom_push("figures", report.figures())
+            accepted = f"{report.accepted_rows:,}"
+            self.log.info("%s: %s rows accepted, %d quarantined", self.subject, accepted, report.rejected)
             for remark in report.remarks():
                 self.log.warning("%s: %s", self.subject, remark)
             if report.rejected:

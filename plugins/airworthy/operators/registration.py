@@ -105,6 +105,7 @@ class RegisterModelOperator(ReportsLineage, ModelOperator):
                 approvals=approvals,
                 ledger_hash=self._ledger_hash(),
             )
+        self.log.info("%s version %d is registered, with a signed certificate", self.use_case, version)
         self._set_links(candidate, version)
         self._record(context, candidate, version, [asdict(verdict) for verdict in verdicts])
         self._finish(candidate, version, provenance.code_version)

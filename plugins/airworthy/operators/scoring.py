@@ -66,11 +66,14 @@ class BatchScoringOperator(ReportsLineage, ModelOperator):
             versions = newest_versions(selection, hook.lake)
             scorer = BatchScorer(specification.use_case, selection.spine, loaded.model, version)
             tables = score_partitions(scorer, selection, hook.lake, partitions, versions=versions)
-            path, n_rows = hook.staging.write_tables(run_context.attempt_key(context), "predictions", tables)
+            n_expected = count_feature_rows(selection, hook.lake, partitions, versions=versions)
+            path, n_rows = hook.staging.write_tables(
+                run_context.attempt_key(context), "predictions", tables, total=n_expected
+            )
         self._report_inputs(hook, versions, version)
         context["ti"].xcom_push("figures", scorer.figures())
         expected = ExpectedOutput(
-            rows=count_feature_rows(selection, hook.lake, partitions, versions=versions),
+            rows=n_expected,
             columns=column_types(scorer.schema),
             version=version,
             prediction_range=specification.use_case.prediction_range,

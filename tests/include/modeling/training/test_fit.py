@@ -50,6 +50,16 @@ def test_a_fit_uses_training_rows_and_declared_features_only(flights):
     assert trained.notes == ()
 
 
+def test_log_says_what_was_trained_and_how_long(flights, caplog):
+    caplog.set_level("INFO")
+    train = flights(days=3)
+    fit_candidate(USE_CASE, RecordingEstimator(), splits(train, flights("2013-02-01", days=3)))
+    started, ended = caplog.messages
+    n_features = len(USE_CASE.features)
+    assert started == f"flight_delay: training on {len(train):,} rows, {n_features} features"
+    assert ended.startswith(f"flight_delay: fitted on {len(train):,} rows in ")
+
+
 def test_rows_without_a_target_are_refused(flights):
     train = flights(days=3).assign(
         _airworthy_target=lambda rows: rows["_airworthy_target"].astype(float).where(rows.index > 4)

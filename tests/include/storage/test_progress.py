@@ -1,0 +1,59 @@
+"""Progress in the log: seldom, with percent where the total is known."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from include.storage import progress
+from include.storage.progress import Progress, tracked
+
+
+@pytest.fixture
+def clock():
+    """Return a clock that the test sets: `clock.now` in seconds."""
+
+    class Clock:
+        now = 0.0
+
+        def __call__(self):
+            return self.now
+
+    return Clock()
+
+
+@pytest.fixture(autouse=True)
+def info(caplog):
+    caplog.set_level(logging.INFO)
+
+
+def test_progress_is_logged_at_most_every_ten_seconds(caplog, clock):
+    steps = Progress("flights: validated", 4_000, clock=clock)
+    for second in range(0, 40):
+        clock.now = float(second)
+        steps.advance(100)
+    assert caplog.messages == [
+        "flights: validated 1,100 of 4,000 rows (28%)",
+        "flights: validated 2,100 of 4,000 rows (52%)",
+        "flights: validated 3,100 of 4,000 rows (78%)",
+    ]
+
+
+def test_progress_without_a_total_has_no_percent(caplog, clock):
+    steps = Progress("extracted", clock=clock)
+    clock.now = 11.0
+    steps.advance(1_234_567)
+    assert caplog.messages == ["extracted 1,234,567 rows"]
+
+
+def test_short_step_logs_nothing(caplog):
+    assert list(tracked(range(5), "built", 5, unit="days")) == list(range(5))
+    assert caplog.messages == []
+
+
+def test_tracked_items_are_counted_when_they_are_done(caplog, monkeypatch):
+    monkeypatch.setattr(progress, "INTERVAL_S", 0.0)
+    for day in tracked(range(2), "view: built", 2, unit="partitions"):
+        assert len(caplog.messages) == day
+    assert caplog.messages == ["view: built 1 of 2 partitions (50%)", "view: built 2 of 2 partitions (100%)"]
