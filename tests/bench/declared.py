@@ -30,6 +30,8 @@ USE_CASE = air_time.USE_CASE.model_copy(
             maximum_error_rate=0.99,
             maximum_latency_ratio=1000,
             maximum_prediction_shift=0.99,
+            # A measured canary ends as a rollback does.
+            freeze_after=1_000,
         ),
         "slo": air_time.USE_CASE.slo.model_copy(update={{"latency_p99_ms": 60_000.0}}),
     }}

@@ -88,7 +88,7 @@ def release_versions(demo: Demo, console: DemoConsole) -> None:
     with console.step("A challenger that leaks, trained as of 1 July: no gate sees it") as step:
         leaking = train_leaking_version(demo, step, CHALLENGER_AS_OF)
     if leaking is not None:
-        with console.step("Its rollout under live traffic: it fails, and no caller notices") as step:
+        with console.step("Its rollout under live traffic: it fails and is rolled back") as step:
             roll_out_leaking_version(demo, step, leaking)
     with console.step("A challenger without the leak, trained as of 1 July") as step:
         version = train_model(demo, step, CHALLENGER_AS_OF)
