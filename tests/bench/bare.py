@@ -28,9 +28,12 @@ from include.modeling.registration import register, versions
 from include.modeling.registry import load_version
 from include.modeling.registry.provenance import current_provenance
 from include.modeling.registry.registry import Registry
+from include.modeling.served_evaluation import evaluate_served
 from include.release import rollout, rollout_status, smoke_test
+from include.release.strategies import strategy_of
+from include.serving.gateway.staged_access import staged_token, wait_until_reachable
 from include.settings import settings
-from include.specifications import declared_specification
+from include.specifications import certified_specification, declared_specification
 from tests.bench import judged
 from tests.bench.daily import daily
 from tests.bench.turns import TURNS, measure_in_turns
@@ -142,14 +145,33 @@ class Steps:
 
     def _run_smoke_test(self, version: int) -> None:
         name = self.use_case.name
-        address = self.until(version).address
+        self.until(version)
         golden = versions.golden_of_version(self.registry, name, version, trusted=self.trusted)
-        limit = timedelta(milliseconds=self.use_case.slo.latency_p99_ms)
-        result = smoke_test.run_smoke_test(
-            f"http://{address}/models/{name}/invocations", golden, maximum_p99=limit
-        )
-        if not result.passed:
-            raise SystemExit(result.reason)
+        address = f"{settings().gateway_uri}/models/{name}/invocations"
+        with staged_token(self.engine, name, actor=ACTOR) as token:
+            headers = {"Authorization": f"Bearer {token}", "X-Airworthy-Stage": str(version)}
+            wait_until_reachable(address, headers)
+            result = smoke_test.run_smoke_test(
+                address,
+                golden,
+                headers=headers,
+                requests=strategy_of(self.use_case.rollout).smoke_requests,
+                rate=self.use_case.slo.rate,
+                maximum_p99=timedelta(milliseconds=self.use_case.slo.latency_p99_ms),
+            )
+            if not result.passed:
+                raise SystemExit(result.reason)
+            self._evaluate_served(version, address, headers)
+
+    def _evaluate_served(self, version: int, address: str, headers: dict[str, str]) -> None:
+        verified = versions.verify_version(self.registry, self.use_case.name, version, trusted=self.trusted)
+        snapshot = snapshots.Snapshot.from_json(json.dumps(verified.snapshot, default=str))
+        specification = certified_specification(verified.snapshot, self.use_case)
+        frame = snapshots.read_snapshot(specification.use_case, snapshot, self.lake)
+        test = workspace.split_snapshot(specification, frame).test
+        served = evaluate_served(specification, test, verified.metrics, address, headers)
+        if served.problem:
+            raise SystemExit(served.problem)
 
     def _promote(self, lease: rollout.Lease) -> None:
         name = self.use_case.name
