@@ -75,9 +75,11 @@ def read_newest_window(
     limit: int = MAX_REQUESTS,
 ) -> Window:
     """
-    Return the requests in the `drift.window_days` before `end`, or the newest partitions if there are none.
+    Return the requests in the `drift.window_days` before `end`, or the newest partitions.
 
-    Whenever it is read, it has the same requests, and no partition of a day after `end`.
+    Partitions are read if there are no requests, or if they have fewer than `drift.minimum_rows` rows and one
+    of the partitions was scored: a stray request does not stand for what a batch model predicts. Whenever it
+    is read, the window has the same requests, and no partition of a day after `end`.
 
     Parameters
     ----------
@@ -99,10 +101,21 @@ def read_newest_window(
     window = read_requests(
         connection, use_case, selection.spine, start=start, end=end, version=version, limit=limit
     )
-    if not window.requests:
-        days = [day for day in lake.days(selection.spine.table) if day <= end.date()]
-        window = read_partitions(lake, use_case, selection, days[-_partitions_of_window(use_case) :])
+    days = [day for day in lake.days(selection.spine.table) if day <= end.date()]
+    days = days[-_partitions_of_window(use_case) :]
+    if not window.requests or (_is_small(window, use_case) and _scored_days(lake, use_case, days)):
+        partitions = read_partitions(lake, use_case, selection, days)
+        window = replace(partitions, requests=window.requests)
     return replace(window, until=end)
+
+
+def _is_small(window: Window, use_case: UseCase) -> bool:
+    return len(window.inputs) < use_case.drift.minimum_rows
+
+
+def _scored_days(lake: Lake, use_case: UseCase, days: Collection[date]) -> list[date]:
+    """Return those of the days that have batch predictions, oldest first."""
+    return sorted(set(days) & set(lake.days(f"{use_case.name}_predictions")))
 
 
 def read_requests(
@@ -220,7 +233,7 @@ def _read_batch_predictions(
     lake: Lake, use_case: UseCase, spine: Spine, days: Collection[date]
 ) -> pd.DataFrame:
     table = f"{use_case.name}_predictions"
-    scored_days = sorted(set(days) & set(lake.days(table)))
+    scored_days = _scored_days(lake, use_case, days)
     probabilities = probability_columns(use_case.label.classes) if use_case.task == "multiclass" else []
     columns = [*spine.label_keys, *(probabilities or [PREDICTION]), VERSION, DAY]
     if scored_days:
@@ -247,22 +260,23 @@ def read_earlier_windows(
     """
     Yield at most `limit` windows of the same length before `window`, newest first.
 
-    Each has the requests of its time. If there are none, and `window` is of partitions, it has the partitions
-    before those that were read already, as long as there are any.
+    Each has the requests of its time. If there are none, or few beside scored partitions, and `window` is of
+    partitions, it has the partitions before those that were read already, as long as there are any.
     """
     length = timedelta(days=use_case.drift.window_days)
     end = window.until or watermark(connection)
     days = [day for day in lake.days(selection.spine.table) if day < window.start.date()]
+    n_days = _partitions_of_window(use_case)
     for number in range(1, limit + 1):
         window_end = end - number * length
         earlier = read_requests(
             connection, use_case, selection.spine, start=window_end - length, end=window_end
         )
-        if earlier.requests or window.source == "requests":
+        newest_days = days[-n_days:]
+        is_stray = _is_small(earlier, use_case) and bool(_scored_days(lake, use_case, newest_days))
+        if window.source == "requests" or (earlier.requests and not is_stray):
             yield earlier
         elif days:
-            n_days = _partitions_of_window(use_case)
-            newest_days = days[-n_days:]
             days = days[:-n_days]
             yield read_partitions(lake, use_case, selection, newest_days)
 

@@ -124,18 +124,20 @@ class DriftDetectionOperator(MonitoringOperator):
             "importance_share": drift.importance_share,
             "rows": drift.rows_current,
             "source": window.source,
+            "requests": window.requests,
             "end": window.end.isoformat(),
             "columns": {name: column["drifted"] for name, column in drift.per_column.items()},
             "shifts": drift.per_column,
         }
         context["ti"].xcom_push("figures", figures)
         self.log.info(
-            "%s version %s: %s on %d rows from %s: %s",
+            "%s version %s: %s on %d rows from %s (%d requests): %s",
             self.use_case,
             champion.state.champion,
             drift.outcome,
             drift.rows_current,
             window.source,
+            window.requests,
             drift.reason,
         )
         return drift.outcome

@@ -198,6 +198,34 @@ def test_batch_predictions_of_the_days_are_read(database, lake):
     ]
 
 
+@pytest.mark.parametrize(
+    ("minimum_rows", "is_scored", "source"),
+    [(2, True, "partitions"), (1, True, "requests"), (2, False, "requests")],
+    ids=["stray request", "enough requests", "not scored"],
+)
+def test_stray_request_does_not_hide_batch_predictions(database, lake, minimum_rows, is_scored, source):
+    days = [date(2013, 7, day) for day in (1, 2, 3)]
+    publish(lake, days)
+    keys = [f"{day}-1" for day in days]
+    scored = pd.DataFrame({"flight_id": keys, windows.PREDICTION: 42.0, windows.VERSION: 1})
+    if is_scored:
+        scored["_airworthy_day"] = [f"{day}" for day in days]
+        lake.publish("air_time_predictions", scored, days, metadata={})
+    log(database, row(1), row(2, received_at=NOW - timedelta(days=3)))
+    policy = DriftPolicy(window_days=2, minimum_rows=minimum_rows)
+    use_case = USE_CASE.model_copy(update={"drift": policy})
+    with database.connect() as connection:
+        newest = windows.read_newest_window(connection, lake, use_case, SELECTION)
+        (earlier,) = windows.read_earlier_windows(connection, lake, use_case, SELECTION, newest, limit=1)
+    assert (newest.source, newest.requests, earlier.source) == (source, 1, source)
+
+
+def test_partitions_after_the_window_are_not_read(database, lake):
+    publish(lake, [date(2013, 7, day) for day in (1, 2, 3)])
+    window = read(database, lake, end=datetime(2013, 7, 2, 6, tzinfo=UTC))
+    assert (window.start.day, window.end.day) == (1, 3)
+
+
 def test_missing_partitions_name_the_dag_to_run(database, lake):
     with pytest.raises(PartitionMissing, match="flight_features"):
         read(database, lake)
