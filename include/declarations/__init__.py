@@ -43,7 +43,17 @@ from include.declarations.gates import (
 )
 from include.declarations.labels import Label
 from include.declarations.metrics import GREATER_IS_BETTER, is_greater_better
-from include.declarations.monitoring import DriftPolicy, RetrainPolicy, Schedules, Slo
+from include.declarations.monitoring import (
+    Alerts,
+    DriftPolicy,
+    EmailChannel,
+    MaintenanceWindow,
+    RetrainPolicy,
+    Schedules,
+    SlackChannel,
+    Slo,
+    WebhookChannel,
+)
 from include.declarations.release import Rollout, RolloutMetric, Strategy
 from include.declarations.risk import Risk
 from include.declarations.serving import SageMaker, Serving
@@ -66,6 +76,7 @@ __all__ = [
     "KNOWN_AT",
     "METRICS",
     "RATES",
+    "Alerts",
     "AnyCost",
     "AnyGate",
     "AnyParameter",
@@ -83,6 +94,7 @@ __all__ = [
     "Declaration",
     "DriftPolicy",
     "Duration",
+    "EmailChannel",
     "Environment",
     "ErrorCost",
     "Fairness",
@@ -104,6 +116,7 @@ __all__ = [
     "Integer",
     "Label",
     "Leakage",
+    "MaintenanceWindow",
     "Metric",
     "Name",
     "NonInferiority",
@@ -124,6 +137,7 @@ __all__ = [
     "Severity",
     "Share",
     "SignatureCompatibility",
+    "SlackChannel",
     "Slo",
     "Split",
     "Stability",
@@ -135,5 +149,6 @@ __all__ = [
     "Tuning",
     "UseCase",
     "ViewSource",
+    "WebhookChannel",
     "is_greater_better",
 ]

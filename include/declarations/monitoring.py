@@ -1,12 +1,13 @@
-"""Monitoring of a model in service: drift, retraining, service levels, and when its DAGs run."""
+"""Monitoring of a model in service: drift, retraining, service levels, alerts, and when its DAGs run."""
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import Annotated, Self
+from datetime import datetime, timedelta
+from typing import Annotated, Literal, Self
 from zlib import crc32
+from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, AwareDatetime, Field, field_validator, model_validator
 
 from include.declarations.base import Declaration, Duration, Share, TimeZone
 
@@ -36,6 +37,9 @@ def _require_cron(expression: str) -> str:
 
 Cron = Annotated[str, AfterValidator(_require_cron)]
 
+# A monitoring has ended this long after its scheduled time, with retries.
+MONITORING_TIME = timedelta(hours=2)
+
 
 class Schedules(Declaration):
     """
@@ -55,6 +59,17 @@ class Schedules(Declaration):
         if expression is None or not expression.startswith(f"{STAGGERED} "):
             return expression
         return f"{crc32(name.encode()) % 60}{expression.removeprefix(STAGGERED)}"
+
+    def last_monitoring(self, name: str, moment: datetime) -> datetime | None:
+        """Return when the monitoring should have run last, 2 h before `moment` or earlier; None if never."""
+        from croniter import croniter
+
+        cron = self.cron("monitoring", name)
+        if cron is None:
+            return None
+        local = (moment - MONITORING_TIME).astimezone(ZoneInfo(self.time_zone))
+        due: datetime = croniter(cron, local).get_prev(datetime)
+        return due
 
 
 class DriftPolicy(Declaration):
@@ -135,3 +150,63 @@ class Slo(Declaration):
         """Time in seconds after which callers do not wait any longer."""
         deadline_s = LATENCIES_PER_DEADLINE * self.latency_p99_ms / 1000
         return min(max(deadline_s, MIN_DEADLINE_S), MAX_DEADLINE_S)
+
+
+class SlackChannel(Declaration):
+    """
+    A channel of Slack, by an incoming webhook.
+
+    The Airflow connection `connection`, of type `http`, has the host `https://hooks.slack.com/services` and
+    the rest of the webhook's address as its password.
+    """
+
+    kind: Literal["slack"] = "slack"
+    connection: str = Field(default="slack_alerts", min_length=1)
+
+
+class EmailChannel(Declaration):
+    """E-mail to the addresses `to`, by the Airflow connection `connection` of type `smtp`."""
+
+    kind: Literal["email"] = "email"
+    to: tuple[str, ...] = Field(min_length=1)
+    connection: str = Field(default="smtp_default", min_length=1)
+
+
+class WebhookChannel(Declaration):
+    """
+    Any receiver of JSON, such as a pager, by the Airflow connection `connection` of type `http`.
+
+    It gets `use_case`, `status` (`open` or `resolved`), `title`, `text` and the lists `began` and `ended`.
+    `endpoint` is the path at the host.
+    """
+
+    kind: Literal["webhook"] = "webhook"
+    connection: str = Field(min_length=1)
+    endpoint: str = ""
+
+
+AnyChannel = Annotated[SlackChannel | EmailChannel | WebhookChannel, Field(discriminator="kind")]
+
+
+class MaintenanceWindow(Declaration):
+    """Time from `start` to before `end`, with time zones, in which nobody is told that an incident began."""
+
+    start: AwareDatetime
+    end: AwareDatetime
+
+    @model_validator(mode="after")
+    def _is_a_time(self) -> Self:
+        if self.start >= self.end:
+            raise ValueError(f"the maintenance from {self.start} to {self.end} is empty")
+        return self
+
+
+class Alerts(Declaration):
+    """Channels that are told when an incident begins and when it is over, and times of maintenance."""
+
+    channels: tuple[AnyChannel, ...] = ()
+    maintenance: tuple[MaintenanceWindow, ...] = ()
+
+    def is_silent(self, moment: datetime) -> bool:
+        """Return whether the moment is in a time of maintenance."""
+        return any(window.start <= moment < window.end for window in self.maintenance)

@@ -14,7 +14,7 @@ from include.declarations.costs import AnyCost
 from include.declarations.gates import METRICS, AnyGate, Metric, Task
 from include.declarations.labels import UNDECLARED, Label
 from include.declarations.metrics import require_metrics
-from include.declarations.monitoring import DriftPolicy, RetrainPolicy, Schedules, Slo
+from include.declarations.monitoring import Alerts, DriftPolicy, RetrainPolicy, Schedules, Slo
 from include.declarations.release import Rollout
 from include.declarations.risk import Risk
 from include.declarations.serving import Module, Serving
@@ -123,6 +123,7 @@ class UseCase(Declaration):
     retrain: RetrainPolicy = RetrainPolicy()
     slo: Slo = Slo()
     schedules: Schedules = Schedules()
+    alerts: Alerts = Alerts()
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:

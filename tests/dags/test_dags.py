@@ -72,6 +72,7 @@ TASK_ORDERS = {
     "flight_delay_rollback": "roll_back",
     "flight_delay_controls": "control",
     "service_levels": "check > act",
+    "alerts": "send",
     "reproduction": "reproduce",
     "backtest": "backtest",
     "flights_quarantine": "show > release > discard",
@@ -151,7 +152,7 @@ def imported():
 
 def expected_dags():
     declared = catalog()
-    names = {"backtest", "maintenance", "reproduction", "service_levels"}
+    names = {"alerts", "backtest", "maintenance", "reproduction", "service_levels"}
     for dataset in declared.datasets:
         names |= {f"{dataset}_ingestion", f"{dataset}_quarantine"}
     for name, view in declared.feature_views.items():

@@ -141,6 +141,18 @@ def check_answers(model: ModelReading) -> list[str]:
     return describe_problems(model.responses, is_served=is_served)
 
 
+def check_monitoring(model: ModelReading) -> list[str]:
+    """Find a champion whose monitoring has stopped."""
+    state = model.state
+    if state.champion is None or state.retired or not model.unchecked:
+        return []
+    hours = model.unchecked / timedelta(hours=1)
+    return [
+        f"drift and quality were not checked for {hours:.0f} h: see whether Airflow's scheduler runs, and "
+        f"{state.use_case}_monitoring is neither paused nor red"
+    ]
+
+
 CHECKS: dict[str, Callable[[ModelReading], list[str]]] = {
     "champion": check_champion,
     "weight": check_weight,
@@ -149,6 +161,7 @@ CHECKS: dict[str, Callable[[ModelReading], list[str]]] = {
     "servers": check_servers,
     "agreement": check_agreement,
     "answers": check_answers,
+    "monitoring": check_monitoring,
 }
 
 

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import psutil
 from sqlalchemy import func, select
 
+from include.catalog import catalog
 from include.certificates.certificate import verify_certificate
 from include.database.ledger import champion_at, require_registered
-from include.database.tables import desired_state, ledger, live_state
+from include.database.tables import desired_state, ledger, live_state, monitoring_result
 from include.errors import AirworthyError
 from include.governance.doctor.both_logs import LoggedResponses, compare_logs
 from include.modeling.registration.versions import verify_version
@@ -58,6 +59,8 @@ class ModelReading:
         Versions whose model server runs on this machine; None if servers run elsewhere.
     responses
         Requests of the last hour by both logs.
+    unchecked
+        If the monitoring is overdue, the time since its last check, or since the promotion of the champion.
     """
 
     state: ReleaseState
@@ -71,6 +74,7 @@ class ModelReading:
     aliases: Mapping[str, int] | None = None
     servers: tuple[int, ...] | None = None
     responses: LoggedResponses = field(default_factory=LoggedResponses)
+    unchecked: timedelta = timedelta(0)
 
 
 def named_versions(state: ReleaseState) -> set[int]:
@@ -109,7 +113,18 @@ def _read_model(
         _read_aliases(registry, name) if registry else None,
         None if servers is None else tuple(sorted(version for case, version in servers if case == name)),
         compare_logs(connection, name, now),
+        _unchecked_time(connection, name, now, champion["at"] if champion else now),
     )
+
+
+def _unchecked_time(connection: Connection, use_case: str, now: datetime, promoted_at: datetime) -> timedelta:
+    declared = catalog().use_cases.get(use_case)
+    due = declared.schedules.last_monitoring(use_case, now) if declared else None
+    query = select(func.max(monitoring_result.c.at)).where(
+        monitoring_result.c.use_case == use_case, monitoring_result.c.figures.has_key("drift")
+    )
+    last = max(promoted_at, connection.scalar(query) or promoted_at)
+    return timedelta(0) if due is None or last >= due else now - last
 
 
 def _find_faults(connection: Connection, registry: Registry, state: ReleaseState) -> dict[int, str]:

@@ -13,7 +13,7 @@ def deployed(database, set_settings, tmp_path):
 
 def test_empty_stack_is_well(deployed, airworthy):
     result = airworthy("doctor", "--no-registry")
-    assert (result.code, result.out) == (0, "0 models, 7 checks, nothing is wrong.\n")
+    assert (result.code, result.out) == (0, "0 models, 8 checks, nothing is wrong.\n")
 
 
 def test_findings_end_with_1(deployed, airworthy):

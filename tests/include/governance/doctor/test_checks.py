@@ -128,3 +128,10 @@ def test_change_may_take_a_minute(name):
 def test_decision_of_a_person_ends_any_rollout(event):
     model = replace(with_state(challenger=None, weight=0), entries=(*WELL.entries, (event, 2)))
     assert CHECKS["rollouts"](model) == []
+
+
+def test_monitoring_that_stopped_is_found():
+    check = CHECKS["monitoring"]
+    (problem,) = check(ill(unchecked=timedelta(hours=49)))
+    assert "drift and quality were not checked for 49 h" in problem
+    assert check(replace(RETIRED, unchecked=timedelta(days=9))) == []

@@ -1,0 +1,118 @@
+"""Incidents of a model by its monitoring results, ledger and desired state."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import insert
+
+from include.database.tables import monitoring_result
+from include.declarations import Alerts, MaintenanceWindow, Schedules
+from include.monitoring import incidents
+from include.release import rollout, rollout_status
+from include.release.freeze import ERROR_BUDGET, freeze_releases
+from include.use_cases.flight_delay import USE_CASE
+
+NAME = USE_CASE.name
+
+
+@pytest.fixture
+def now(database):
+    """Return the time; version 1 is the champion."""
+    lease = rollout.begin(database, NAME, 1, owner="run", actor="ann")
+    rollout.promote(database, lease, reason="the first", evidence={})
+    return rollout_status.database_time(database)
+
+
+def record(database, action, *, at, part="drift", run="a", **evidence):
+    decision = {
+        "action": action,
+        "reason": f"{action}: 0.9 of 0.5",
+        "evidence": {"fired": ["drift"], **evidence},
+    }
+    row = {
+        "use_case": NAME, "version": 1, "at": at, "window_start": at, "window_end": at, "run": run,
+        "decision": action, "figures": {part: [], "decision": decision},
+    }  # fmt: skip
+    with database.begin() as connection:
+        connection.execute(insert(monitoring_result), row)
+
+
+def read(database, now, use_case=USE_CASE):
+    with database.connect() as connection:
+        news = incidents.read_news(connection, use_case, now)
+    return [incident.kind for incident in news.began], [incident.kind for incident in news.ended]
+
+
+def notify(database, now):
+    with database.begin() as connection:
+        incidents.record_notified(connection, incidents.read_news(connection, USE_CASE, now), actor="alerts")
+
+
+def test_model_that_is_fine_has_no_incident(database, now):
+    record(database, "nothing", at=now)
+    record(database, "retrain", at=now, run="b")
+    assert read(database, now) == ([], [])
+
+
+def test_alert_is_told_once_and_resolved_when_over(database, now):
+    record(database, "alert", at=now)
+    assert read(database, now) == (["drift"], [])
+    notify(database, now)
+    assert read(database, now) == ([], [])
+    record(database, "alert", at=now, run="b")
+    assert read(database, now) == ([], []), "the same incident goes on"
+    record(database, "nothing", at=now, run="c")
+    assert read(database, now) == ([], ["drift"])
+    notify(database, now)
+    assert read(database, now) == ([], [])
+    record(database, "alert", at=now, run="d", fired=["quality"])
+    assert read(database, now) == (["quality"], [])
+
+
+def test_alarm_of_the_service_level_ends_with_a_quiet_hour(database, now):
+    record(database, "alert", at=now, part="burns", alarms=["burn 14.4"])
+    assert read(database, now) == (["service"], [])
+    notify(database, now)
+    assert read(database, now + timedelta(hours=1)) == ([], [])
+    assert read(database, now + timedelta(hours=3)) == ([], ["service"])
+
+
+def test_monitoring_that_stopped_is_an_incident(database, now):
+    daily = USE_CASE.model_copy(update={"schedules": Schedules(monitoring=f"{now:%M %H} * * *")})
+    record(database, "nothing", at=now)
+    assert read(database, now + timedelta(hours=25), daily) == ([], [])
+    assert read(database, now + timedelta(hours=27), daily) == (["silence"], [])
+    never = USE_CASE.model_copy(update={"schedules": Schedules(monitoring=None)})
+    assert read(database, now + timedelta(days=9), never) == ([], [])
+
+
+def test_model_without_a_champion_has_no_incident(database):
+    moment = rollout_status.database_time(database) + timedelta(days=30)
+    assert read(database, moment) == ([], [])
+
+
+def test_freeze_by_the_error_budget_is_told_with_the_rest(database, now):
+    record(database, "alert", at=now)
+    with database.begin() as connection:
+        freeze_releases(connection, NAME, actor="monitoring", reason="burnt", cause=ERROR_BUDGET)
+    assert read(database, now) == (["drift", "frozen"], [])
+
+
+def test_freeze_by_a_person_silences(database, now):
+    with database.begin() as connection:
+        freeze_releases(connection, NAME, actor="ann", reason="audit")
+    record(database, "alert", at=now)
+    assert read(database, now) == ([], [])
+
+
+def test_maintenance_silences_until_its_end(database, now):
+    record(database, "alert", at=now)
+    window = MaintenanceWindow(start=now - timedelta(hours=1), end=now + timedelta(hours=1))
+    silent = USE_CASE.model_copy(update={"alerts": Alerts(maintenance=(window,))})
+    assert read(database, now, silent) == ([], [])
+    assert read(database, window.end, silent) == (["drift"], [])
+    notify(database, now)
+    record(database, "nothing", at=now, run="b")
+    assert read(database, now, silent) == ([], ["drift"]), "an end may be told"
