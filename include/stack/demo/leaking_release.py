@@ -29,7 +29,7 @@ MODULE = "include.stack.demo.leaking_version"
 TRAINING_TIMEOUT_S = 400.0
 ROLLOUT_TIMEOUT_S = 600.0
 # Few callers until the shadow step, which would show the leak too, is over; then more calls than it allows.
-EARLY_REQUESTS_PER_SECOND = 15.0
+EARLY_REQUESTS_PER_SECOND = 5.0
 LIVE_STEPS = ("shadow", "canary_")
 MAX_ERROR_LENGTH = 1_000
 
