@@ -1,4 +1,4 @@
-"""`airworthy backfill`, `rollback` and `approve`: runs of a model in Airflow, with all gates of every run."""
+"""`airworthy backfill`, `train`, `rollback` and `approve`: runs of a model in Airflow, with all gates."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from include.cli.options import MODELS, AnyModel, AsJson, Model, parse_day
 from include.cli.output import print_json, print_text
 
 RUN_TIMEOUT_S = 300.0
+TRAINING_TIMEOUT_S = 3_600.0
 NOTHING_WAITS = 1
 
 app = Typer()
@@ -53,6 +54,42 @@ def backfill(
         print_json({"dag": dag_id, "backfill": backfill_id, "first": first, "last": last, "days": days})
     else:
         print_text(f"Backfill {backfill_id} of {dag_id}: {days} days from {first} to {last}.")
+
+
+@app.command(rich_help_panel=MODELS)
+def train(
+    model: Model,
+    as_of: Annotated[
+        date | None, Option(parser=parse_day, metavar="DAY", help="Use only data from before this day.")
+    ] = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """
+    Train a candidate now, wait for it, and show what each gate measured; its deployment follows by itself.
+
+    [bold]Example[/bold]
+      airworthy train flight_delay
+    """
+    from include.settings import settings
+    from include.stack.airflow_api import AirflowApi
+
+    api = AirflowApi(settings())
+    dag_id = f"{model}_training"
+    run_id = api.trigger(dag_id, {"as_of": str(as_of)} if as_of else {})
+    api.wait(dag_id, run_id, TRAINING_TIMEOUT_S)
+    verdicts = api.xcom(dag_id, run_id, "gate", "verdicts") or []
+    version = api.xcom(dag_id, run_id, "register")
+    if as_json:
+        print_json({"dag": dag_id, "run": run_id, "version": version, "gates": verdicts})
+    else:
+        for verdict in verdicts:
+            print_text(f"{verdict['gate']}: {verdict['outcome']}: {verdict['reason']}")
+    # Raises what the failed task says.
+    api.require_success(dag_id, run_id, TRAINING_TIMEOUT_S)
+    if not as_json:
+        result = f"version {version} is registered" if version else "no version is registered"
+        print_text(f"{model}: {result}: {api.link(dag_id, run_id)}")
 
 
 @app.command(rich_help_panel=MODELS)

@@ -11,8 +11,11 @@ from include.cli.options import AsJson
 
 if TYPE_CHECKING:
     from include.partitions import Partition
+    from include.stack.airflow_api import AirflowApi
 
 Bound = Annotated[str, Option(metavar="PARTITION", help="Such as 2013-07-01; of hours, 2013-07-01T05.")]
+
+RUN_TIMEOUT_S = 3_600.0
 
 app = Typer()
 
@@ -44,7 +47,14 @@ def show_stale(view: ViewName, *, as_json: AsJson = False) -> None:
 
 
 @app.command("rebuild")
-def rebuild(view: ViewName, first: Bound = "", last: Bound = "", *, as_json: AsJson = False) -> None:
+def rebuild(
+    view: ViewName,
+    first: Bound = "",
+    last: Bound = "",
+    *,
+    wait: Annotated[bool, Option("--wait", help="Wait until the runs have ended.")] = False,
+    as_json: AsJson = False,
+) -> None:
     """
     Start runs in Airflow that build partitions of a view again: --first to --last, or all stale ones.
 
@@ -52,7 +62,7 @@ def rebuild(view: ViewName, first: Bound = "", last: Bound = "", *, as_json: AsJ
     dataset that is stale, ingest the partitions first (a backfill of its DAG).
 
     [bold]Examples[/bold]
-      airworthy features rebuild flight_features
+      airworthy features rebuild flight_features --wait
       airworthy features rebuild flight_features --first 2013-01-01 --last 2013-06-30
     """
     from include.cli.governance.reading import open_lake
@@ -68,19 +78,28 @@ def rebuild(view: ViewName, first: Bound = "", last: Bound = "", *, as_json: AsJ
     else:
         lake = open_lake()
         ranges = _ranges(view, stale_partitions(lake, view, current_code(lake, view)))
-    runs = []
-    api = AirflowApi(settings())
-    for name in ranges:
-        begin, _, end = name.partition("..")
-        run_id = api.trigger(f"{view}_features", {"first": begin, "last": end or begin})
-        runs.append({"partitions": name, "run": run_id, "link": api.link(f"{view}_features", run_id)})
+    runs = _start_runs(AirflowApi(settings()), f"{view}_features", ranges, wait=wait)
     if as_json:
         print_json(runs)
         return
+    done = "was built again" if wait else "is built again"
     for run in runs:
-        print_text(f"{run['partitions']} of {view} is built again: {run['link']}")
+        print_text(f"{run['partitions']} of {view} {done}: {run['link']}")
     if not runs:
         print_text(f"no partition of {view} is stale")
+
+
+def _start_runs(api: AirflowApi, dag_id: str, ranges: list[str], *, wait: bool) -> list[dict[str, str]]:
+    """Start a run for each range, and wait for all of them on request."""
+    runs = []
+    for name in ranges:
+        begin, _, end = name.partition("..")
+        run_id = api.trigger(dag_id, {"first": begin, "last": end or begin})
+        runs.append({"partitions": name, "run": run_id, "link": api.link(dag_id, run_id)})
+    if wait:
+        for run in runs:
+            api.require_success(dag_id, run["run"], RUN_TIMEOUT_S)
+    return runs
 
 
 def _ranges(table: str, partitions: list[Partition]) -> list[Any]:

@@ -114,14 +114,13 @@ class ShiftTrafficOperator(ReleaseOperator):
             policy = catalog().use_cases[self.use_case].rollout
             self.log.info(
                 "%s version %d, %s: waits until the challenger has answered what it can be sent in %s, "
-                "between %d and %d requests, at most %s: bake, fewest_requests, minimum_requests and "
+                "%s requests, at most %s: bake, fewest_requests, minimum_requests and "
                 "patience of `rollout` in the use case.",
                 self.use_case,
                 lease.version,
                 self.task_id,
                 policy.bake,
-                min(policy.fewest_requests, policy.minimum_requests),
-                policy.minimum_requests,
+                _between(min(policy.fewest_requests, policy.minimum_requests), policy.minimum_requests),
                 policy.patience,
             )
             self.defer(trigger=trigger, method_name="analyse_step", kwargs={"since": since})
@@ -249,3 +248,8 @@ class ShiftTrafficOperator(ReleaseOperator):
             f"{self.use_case} version {version} at {self.task_id}: {reason}. "
             "The task `restore` gives all traffic back to the champion."
         )
+
+
+def _between(least: int, most: int) -> str:
+    """Return a range of numbers as text."""
+    return str(most) if least == most else f"between {least} and {most}"

@@ -35,6 +35,24 @@ def test_backfill_of_a_stage_is_created(api, airworthy):
     assert (refused.code, "is before --first" in refused.err) == (2, True)
 
 
+def test_training_shows_gates_and_version(api, airworthy):
+    gates = [{"gate": "threshold_mae", "outcome": "pass", "reason": "mae 4 is within its bounds"}]
+    api.xcom.side_effect = lambda dag_id, run_id, task_id, key="return_value": (
+        2 if task_id == "register" else gates
+    )
+    text = airworthy("train", NAME, "--as-of", "2013-07-01").out
+    assert "threshold_mae: pass: mae 4 is within its bounds" in text
+    assert f"{NAME}: version 2 is registered: http://airflow/run" in text
+    api.trigger.assert_called_once_with(f"{NAME}_training", {"as_of": "2013-07-01"})
+
+
+def test_refused_training_shows_its_gates_first(api, airworthy):
+    api.xcom.side_effect = lambda dag_id, run_id, task_id, key="return_value": None
+    api.require_success.side_effect = airflow_api.RunFailed("gate failed: mae")
+    result = airworthy("train", NAME)
+    assert (result.code, "gate failed: mae" in result.err) == (1, True)
+
+
 def test_rollback_waits_for_its_run(api, airworthy):
     assert "http://airflow/run" in airworthy("rollback", NAME, "--reason", "worse").out
     api.trigger.assert_called_once_with(f"{NAME}_rollback", {"reason": "worse"})

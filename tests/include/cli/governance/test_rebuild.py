@@ -49,6 +49,14 @@ def test_stale_partitions_are_shown_and_rebuilt(publish, api, airworthy):
     ]
 
 
+def test_rebuild_waits_on_request(publish, api, airworthy):
+    publish("old", DAYS)
+    assert "was built again" in airworthy("features", "rebuild", "flight_features", "--wait").out
+    assert [call.args[:2] for call in api.require_success.call_args_list] == [
+        ("flight_features_features", "manual__1")
+    ] * 2
+
+
 def test_partitions_of_the_present_code_are_not_rebuilt(publish, api, airworthy):
     publish(declared_code("flight_features"), DAYS)
     assert airworthy("features", "rebuild", "flight_features").out == (
