@@ -202,7 +202,7 @@ def read_quality(connection: Connection, use_case: str) -> PanelContent:
             _share(quality.get("completeness")),
             _figure_text(quality.get("skill")),
             describe_figures(quality.get("estimated")),
-            quality.get("reason", ""),
+            f"{quality.get('reason', '')}{_describe_shifts(quality.get('shifts') or {})}",
         )
         for at, version, quality in reversed(checks[-SHOWN_CHECKS:])
     ]
@@ -213,6 +213,11 @@ def read_quality(connection: Connection, use_case: str) -> PanelContent:
         "before its labels land."
     )
     return PanelContent(columns, rows, note, (chart,))
+
+
+def _describe_shifts(shifts: Mapping[str, Mapping[str, Any]]) -> str:
+    drifted = {name: shift["effect"] for name, shift in shifts.items() if shift.get("drifted")}
+    return "".join(f"; {name} shift {effect:.3g}" for name, effect in drifted.items())
 
 
 def read_service(connection: Connection, use_case: str) -> PanelContent:

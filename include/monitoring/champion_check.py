@@ -20,6 +20,7 @@ from include.monitoring import drift, label_quality, slo, windows
 from include.monitoring.governor import Signals
 from include.monitoring.personal_values import with_pseudonyms
 from include.monitoring.quality.skill import baseline_constant
+from include.monitoring.quality.target_shifts import measure_target_shifts
 from include.partitions import day_of
 from include.settings import settings
 from include.specifications import certified_specification
@@ -158,7 +159,9 @@ def _check_labels(
         results.append(replace(result, window=(past_window.start, past_window.end)))
     conclusive = [result for result in results if result.outcome != "inconclusive"]
     estimated = label_quality.estimate_window(use_case, joined_windows)
-    return replace((conclusive or results)[0], windows=tuple(results), estimated=estimated)
+    shifts = measure_target_shifts(use_case, champion.reference[TARGET], joined_windows)
+    newest = replace((conclusive or results)[0], estimated=estimated, shifts=shifts)
+    return replace(newest, windows=tuple(results))
 
 
 def _join_windows(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -53,7 +53,8 @@ class Quality:
     against the best constant of the window's own labels, which does not move with the model. `figures` are
     the metrics, and `interval` and `promised` the bounds of the use case's metric here and in the champion's
     evaluation. `provisional` is True while labels are not due yet. `estimated` are the metrics that are
-    expected of the newest window without its labels, see `include.monitoring.quality.estimated`.
+    expected of the newest window without its labels, see `include.monitoring.quality.estimated`; `shifts`
+    are those of label and predictions (`include.monitoring.quality.target_shifts`).
     `window` is the start and end of the time window of the predictions; `windows` are the results of all
     windows that were measured, newest first.
     """
@@ -72,6 +73,7 @@ class Quality:
     promised: Bounds | None = None
     provisional: bool = False
     estimated: Mapping[str, float] = field(default_factory=dict)
+    shifts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 def without_labels(use_case: UseCase) -> Quality:

@@ -81,7 +81,14 @@ def test_gates_are_those_of_the_last_training(database):
 def test_monitoring_panels_show_the_last_runs(database):
     figures = {
         "drift": {"outcome": "drift", "reason": "2 of 2", "share": 1.0, "columns": {"b": False, "a": True}},
-        "quality": {"outcome": "good", "labelled": 9, "completeness": 0.5, "skill": 0.25, "reason": "fine"},
+        "quality": {
+            "outcome": "good",
+            "labelled": 9,
+            "completeness": 0.5,
+            "skill": 0.25,
+            "reason": "fine",
+            "shifts": {"label": {"drifted": True, "effect": 0.2}, "prediction": {"drifted": False}},
+        },
         "service": {"outcome": "met", "requests": 10, "failed": 0, "availability": 1.0, "budget_left": 1.0},
         "decision": {"action": "retrain", "reason": "drift in 2 of 3 checks"},
     }
@@ -90,7 +97,7 @@ def test_monitoring_panels_show_the_last_runs(database):
         values = row | {"run": "a", "figures": figures, "decision": "retrain"}
         connection.execute(insert(monitoring_result), values)
     assert [row[:2] for row in read(database, "drift").rows] == [("a", "drift"), ("b", "no drift")]
-    assert read(database, "quality").rows[0][1:] == (3, "good", 9, "50%", "0.25", "", "fine")
+    assert read(database, "quality").rows[0][1:] == (3, "good", 9, "50%", "0.25", "", "fine; label shift 0.2")
     assert read(database, "service").rows[0][2:] == ("met", 10, 0, "100.000%", "", "100%")
     assert read(database, "decisions").rows[0][2:] == ("retrain", "drift in 2 of 3 checks")
     assert read(database, "quality").charts[0].lines == {
