@@ -124,7 +124,8 @@ class Slo(Declaration):
     """
     Service level objective over `window_days` days: share of answered requests, and p99 latency in ms.
 
-    With fewer than `minimum_requests` requests a window is inconclusive.
+    With fewer than `minimum_requests` requests a window is inconclusive. Of the features that the gateway
+    looks up, the 99th percentile of the age is at most `feature_age_s` seconds, if that is declared.
 
     A request that is not answered within `deadline_s` is given up: 8 times the latency, from 2 to 60 s.
 
@@ -136,6 +137,7 @@ class Slo(Declaration):
     latency_p99_ms: float = Field(default=250.0, gt=0)
     window_days: int = Field(default=28, ge=1)
     minimum_requests: int = Field(default=100, ge=1)
+    feature_age_s: float | None = Field(default=None, gt=0)
     rate: float = Field(default=20.0, gt=0, le=1_000)
 
     @field_validator("availability")

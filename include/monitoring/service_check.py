@@ -50,6 +50,7 @@ class ServiceCheck:
     level: ServiceLevel
     burns: tuple[Burn, ...]
     expected_requests: int | None = None
+    stale_features: str = ""
     previous: int | None = None
     own: ServiceLevel | None = None
     before: ServiceLevel | None = None
@@ -68,6 +69,8 @@ class ServiceCheck:
                 f"no request from {start:%Y-%m-%d %H:%M} to {self.end:%H:%M}, when there usually are "
                 f"{self.expected_requests} or more: the gateway was down, or callers stayed away"
             )
+        if self.stale_features:
+            alarms["feature age"] = self.stale_features
         return alarms
 
 
@@ -111,6 +114,7 @@ def measure(connection: Connection, use_case: UseCase, *, end: datetime) -> Serv
         level=slo.measure_service(connection, name, use_case.slo, start=since, end=end),
         burns=slo.measure_burn(connection, name, use_case.slo, start=start, end=end),
         expected_requests=slo.expected_requests(connection, name, start=start, end=end),
+        stale_features=slo.find_stale_features(connection, name, use_case.slo, start=start, end=end),
         previous=previous,
         own=own,
         before=before,

@@ -59,6 +59,13 @@ SELECT count(*) FROM access_log
 WHERE use_case = :use_case AND received_at >= :start AND received_at < :finish
 """)
 
+_MEASURE_FEATURE_AGE = text("""
+SELECT count(feature_age_s) AS lookups, percentile_cont(0.99) WITHIN GROUP (ORDER BY feature_age_s) AS p99
+FROM inference_log
+WHERE use_case = :use_case AND role IN ('champion', 'challenger')
+  AND received_at >= :start AND received_at < :finish
+""")
+
 # A burn rate is judged after every step.
 STEP = timedelta(minutes=5)
 WEEK = timedelta(weeks=1)
@@ -274,3 +281,19 @@ def expected_requests(connection: Connection, use_case: str, *, start: datetime,
         return None
     expected = min(count(weeks) for weeks in range(1, N_WEEKS + 1))
     return expected if expected >= USUAL_REQUESTS else None
+
+
+def find_stale_features(
+    connection: Connection, use_case: str, slo: Slo, *, start: datetime, end: datetime
+) -> str:
+    """Return that the features that were looked up were older than promised, with the figures; else ""."""
+    if slo.feature_age_s is None:
+        return ""
+    window = {"use_case": use_case, "start": start, "finish": end}
+    row = connection.execute(_MEASURE_FEATURE_AGE, window).one()
+    if row.lookups < slo.minimum_requests or row.p99 <= slo.feature_age_s:
+        return ""
+    return (
+        f"the oldest features of {row.lookups} look-ups were {row.p99:.0f} s old (99th percentile), "
+        f"{slo.feature_age_s:g} s are promised"
+    )

@@ -62,6 +62,7 @@ def test_wrong_field_table_is_found():
         "| `availability` | `0.99` | share |\n| `window_days` | `28` | days |\n| `wrong` | `1` | |\n"
     )
     assert wrong_fields("Slo", field_tables(page)["Slo"]) == [
+        "feature_age_s",
         "latency_p99_ms",
         "minimum_requests",
         "rate",

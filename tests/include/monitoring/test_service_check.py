@@ -82,6 +82,11 @@ def test_alarm_alerts_once_when_it_begins():
     assert "goes on" in repeated.reason
 
 
+def test_old_features_alert_and_freeze_nothing():
+    decision = decide_service(replace(QUIET, stale_features="the oldest features were 900 s old"))
+    assert (decision.action, decision.reason) == ("alert", "the oldest features were 900 s old")
+
+
 def test_silence_alerts_with_the_hour_and_expected_requests():
     reason = decide_service(replace(QUIET, expected_requests=340)).reason
     assert "no request from 2026-01-30 11:00 to 12:00, when there usually are 340 or more" in reason

@@ -7,9 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from include.database.tables import access_log
+from include.database.tables import access_log, inference_log
 from include.declarations import Slo
-from include.monitoring.slo import expected_requests, judge_burn, measure_burn, measure_service
+from include.monitoring.slo import (
+    expected_requests,
+    find_stale_features,
+    judge_burn,
+    measure_burn,
+    measure_service,
+)
 from tests.access_rows import access_row
 
 NOW = datetime(2026, 1, 29, tzinfo=UTC)
@@ -215,3 +221,21 @@ def test_hour_without_requests_is_compared_with_usual_ones(database, now, weeks,
     with database.begin() as connection:
         connection.execute(access_log.insert(), [row(1, 422, received_at=moment) for moment in moments])
         assert expected_requests(connection, "delay", start=start, end=end) == expected
+
+
+@pytest.mark.parametrize(
+    ("limit", "lookups", "is_stale"),
+    [(600, 5, True), (901, 5, False), (600, 4, False), (None, 5, False)],
+    ids=["old", "fresh enough", "few look-ups", "not promised"],
+)
+def test_features_older_than_promised_are_named(database, limit, lookups, is_stale):
+    values = {"use_case": "delay", "request_id": "r", "version": 1, "role": "champion", "latency_ms": 5.0}
+    values |= {"received_at": NOW - timedelta(minutes=1), "status": 200}
+    rows = [values | {"feature_age_s": 900.0} for _ in range(lookups)] + [values | {"feature_age_s": None}]
+    slo = Slo(feature_age_s=limit, minimum_requests=5)
+    with database.begin() as connection:
+        connection.execute(inference_log.insert(), rows)
+        hour = {"start": NOW - timedelta(hours=1), "end": NOW}
+        stale = find_stale_features(connection, "delay", slo, **hour)
+    assert bool(stale) == is_stale
+    assert not is_stale or "5 look-ups were 900 s old (99th percentile), 600 s are promised" in stale
