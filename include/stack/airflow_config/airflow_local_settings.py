@@ -10,9 +10,13 @@ are not preloaded: they are code of teams, which runs only in forks.
 from __future__ import annotations
 
 import sys
+import warnings
 from contextlib import suppress
 from importlib import import_module
 from pkgutil import iter_modules, walk_packages
+
+# Airflow calls pathspec so in each task: the line in the log is not about the task.
+warnings.filterwarnings("ignore", message="GitWildMatchPattern")
 
 # No name of this module is a setting of Airflow.
 __all__: list[str] = []
