@@ -39,8 +39,9 @@ def view_file(view: str) -> str:
     try:
         module = declaration_module("features", view)
     except ModuleNotFoundError:
-        return f"include/features/{view}.py"
-    path = Path(module.__file__ or "")
+        module = None
+    file = getattr(module, "__file__", None)
+    path = Path(file or f"features/{view}.py")
     return f"include/{path.parent.name}/{path.name}"
 
 
