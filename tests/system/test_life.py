@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 import time
 from contextlib import suppress
 from datetime import date, timedelta
@@ -17,10 +19,13 @@ from include.credentials import load_credentials
 from include.data.lake.delta_tables import Lake
 from include.database import ledger
 from include.database.tables import connect, inference_log
+from include.governance.doctor import checks
+from include.governance.doctor.facts import read_models
 from include.modeling.registry.idempotency import post
 from include.release import rollout
 from include.stack.demo.flights_feed import land
 from include.stack.embedded import environment
+from include.stack.embedded.supervision import Supervisor
 from tests.conftest import wait_until
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(1800)]
@@ -210,7 +215,19 @@ def copied(trained, stack, airflow):
     return version
 
 
-def test_waiting_rollout_sees_a_changed_declaration(copied, stack, airflow, declare_rollout):
+def kill_program(stack, name):
+    """Kill a program of the stack, and wait until the supervisor has started it again."""
+    before = Supervisor(stack).states()[name].pid
+    os.kill(before, signal.SIGKILL)
+    wait_until(lambda: Supervisor(stack).states()[name].pid not in (0, before), 180, f"a new {name}")
+
+
+def doctor_findings(stack):
+    models = [model for model in read_models(database(stack), None) if model.state.use_case == USE_CASE]
+    return checks.examine(models)
+
+
+def test_rollout_outlives_kills_and_sees_a_new_declaration(copied, stack, airflow, declare_rollout):
     """The copy of the champion gets no traffic, for which the declaration waits five minutes."""
     dag_id = f"{USE_CASE}_deployment"
     run = airflow.trigger(dag_id, {"version": copied})
@@ -220,9 +237,15 @@ def test_waiting_rollout_sees_a_changed_declaration(copied, stack, airflow, decl
         return states.get("shadow") == "deferred"
 
     wait_until(is_waiting, 200, "the shadow step to wait for requests")
+    for name in ("triggerer", "scheduler"):
+        kill_program(stack, name)
     declare_rollout("bake=timedelta(seconds=1), patience=timedelta(seconds=2), minimum_requests=7")
     # The triggerer sees the patience, and the next worker the number of requests.
-    assert airflow.wait(dag_id, run, 240) == "failed"
+    assert airflow.wait(dag_id, run, 400) == "failed"
     assert "0 of the 7 requests that the analysis needs" in airflow.log(dag_id, run, "shadow")
     with database(stack).connect() as connection:
         assert rollout.read_state(connection, USE_CASE).challenger is None
+        entry = ledger.ledger_entries(connection, USE_CASE)[0]
+    assert (entry["event"], entry["version"]) == ("restored", copied)
+    assert "shadow was inconclusive" in entry["reason"]
+    wait_until(lambda: not doctor_findings(stack), 120, "the doctor to find nothing")

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import signal
+import time
+
 import httpx
 import pytest
 
+from include.serving.gateway.config import RESTART_S
+from tests.scenarios.serving.conftest import N_CALLERS
+
 N_REPLICAS = 2
+# Of the default service level.
+DEADLINE_S = 2.0
 
 
 @pytest.fixture
@@ -58,6 +66,21 @@ def test_a_dead_replica_is_replaced_and_callers_do_not_notice(replicated, wait_f
         wait_for(lambda: replicated.live()[0], 60, replicated.logs)
         traffic.wait_for_responses(50)
     assert set(traffic.statuses) == {200}
+
+
+def test_a_frozen_replica_costs_at_most_requests_in_flight(replicated, wait_for) -> None:
+    frozen = replicated.servers(1)[1]
+    with replicated.traffic() as traffic:
+        traffic.wait_for_responses(50)
+        frozen.send_signal(signal.SIGSTOP)
+        started = time.monotonic()
+        wait_for(lambda: replicated.servers(1).get(1, frozen).pid != frozen.pid, 60, replicated.logs)
+        # A slow machine notices later than the first requests are given up.
+        rounds = 1 + int((time.monotonic() - started) / (DEADLINE_S + RESTART_S))
+        traffic.wait_for_responses(100)
+    assert set(traffic.statuses) <= {200, 503, 504}
+    assert traffic.statuses.total() - traffic.statuses[200] <= rounds * N_CALLERS
+    assert traffic.slowest < 2 * (DEADLINE_S + RESTART_S)
 
 
 def test_callers_wait_while_all_replicas_are_replaced(replicated) -> None:
