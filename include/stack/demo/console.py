@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from rich.status import Status
 
+TABLE_WIDTH = 110
 PIPE_WIDTH = 140  # characters per line where the output is not a terminal
 
 
@@ -33,14 +34,17 @@ class Step:
         What the step does.
     status
         The line that shows its progress.
+    details
+        Lines that are printed when the step ends.
     results
-        Lines for the table at the end.
+        Those of them that are in the table at the end, too.
     seconds
         How long it took.
     """
 
     title: str
     status: Status
+    details: list[str] = field(default_factory=list)
     results: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
@@ -49,8 +53,13 @@ class Step:
         self.status.update(f"{self.title} [dim]{text}[/dim]")
 
     def add_result(self, text: str) -> None:
-        """Add a line to the table at the end."""
+        """Add a line to the output of the step, and to the table at the end."""
+        self.details.append(text)
         self.results.append(text)
+
+    def add_detail(self, text: str) -> None:
+        """Add a line to the output of the step alone."""
+        self.details.append(text)
 
 
 class DemoConsole:
@@ -78,8 +87,8 @@ class DemoConsole:
             yield step
         step.seconds = time.monotonic() - started_at
         self.console.print(f"[green]✓[/green] {title} [dim]{step.seconds:.0f} s[/dim]")
-        for result in step.results:
-            self.console.print(f"    {result}", style="dim")
+        for detail in step.details:
+            self.console.print(f"    {detail}", style="dim")
 
     def record(self) -> dict[str, Any]:
         """Return how long the demo and each of its steps took, in seconds."""
@@ -93,15 +102,16 @@ class DemoConsole:
     def print_failure(self, error: Exception) -> None:
         """Print which step failed, and why."""
         title = self.steps[-1].title if self.steps else "Before the first step"
-        results = self.steps[-1].results if self.steps else []
+        details = self.steps[-1].details if self.steps else []
         self.console.print(f"[bold red]✗ {title}[/bold red] failed after {self.seconds:.0f} s.")
-        for result in results:
-            self.console.print(f"    {result}", style="dim", markup=False)
+        for detail in details:
+            self.console.print(f"    {detail}", style="dim", markup=False)
         self.console.print(describe_failure(error), markup=False)
 
     def print_table(self) -> None:
         """Print every step with its results and its duration."""
-        table = Table(title=f"What happened in {self.seconds:.0f} s", title_justify="left")
+        width = min(self.console.width, TABLE_WIDTH)
+        table = Table(title=f"What happened in {self.seconds:.0f} s", title_justify="left", width=width)
         table.add_column("step")
         table.add_column("what came of it")
         table.add_column("s", justify="right")

@@ -27,6 +27,8 @@ from include.stack.embedded import lifecycle
 from include.stack.polling import wait_for_value
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from include.settings import Settings
     from include.stack.demo.console import DemoConsole, Step
 
@@ -181,7 +183,9 @@ def train_model(demo: Demo, step: Step, as_of: date) -> int | None:
     tasks = demo.finish_run(step, dag_id, run_id)
     verdicts = demo.api.xcom(dag_id, run_id, "gate", "verdicts") or []
     for verdict in verdicts:
-        step.add_result(f"{verdict['gate']}: {verdict['outcome']}: {verdict['reason']}")
+        step.add_detail(f"{verdict['gate']}: {verdict['outcome']}: {verdict['reason']}")
+    if verdicts:
+        step.add_result(_count_passed(verdicts))
     failed = [name for name, state in tasks.items() if state == "failed"]
     if failed == ["gate"] and verdicts:
         step.add_result("the gates refused the model: the champion stays, and nothing has to be repaired")
@@ -191,6 +195,15 @@ def train_model(demo: Demo, step: Step, as_of: date) -> int | None:
     version = int(demo.api.xcom(dag_id, run_id, "register"))
     step.add_result(f"certified and registered as version {version}")
     return version
+
+
+def _count_passed(verdicts: Sequence[Mapping[str, str]]) -> str:
+    """Return how many gates passed, and the outcomes of the others."""
+    others = [
+        f"{verdict['gate']} {verdict['outcome']}" for verdict in verdicts if verdict["outcome"] != "pass"
+    ]
+    passed = f"{len(verdicts) - len(others)} of {len(verdicts)} gates passed"
+    return "; ".join([passed, *others])
 
 
 def release_model(demo: Demo, step: Step, version: int) -> None:

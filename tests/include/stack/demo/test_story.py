@@ -51,8 +51,9 @@ def test_refusal_by_the_gates_is_a_result_and_no_failure(api, step, chosen):
     end_tasks(api, gate="failed", register="upstream_failed")
     api.xcom.return_value = VERDICTS
     assert train_model(Demo(chosen, api), step, AS_OF) is None
-    verdict, refusal = results_of(step)
-    assert verdict == "threshold_roc_auc: fail: roc_auc 0.5 is under 0.62"
+    step.add_detail.assert_called_once_with("threshold_roc_auc: fail: roc_auc 0.5 is under 0.62")
+    summary, refusal = results_of(step)
+    assert summary == "0 of 1 gates passed; threshold_roc_auc fail"
     assert "the champion stays" in refusal
 
 
