@@ -326,4 +326,4 @@ if __name__ == "__main__":
             response = VERBS[request.pop("verb")](**request)
         except (AirworthyError, SystemExit) as error:
             response = {"error": f"{type(error).__name__}: {error}"}
-        print(json.dumps(response), file=responses, flush=True)
+        print(json.dumps(response, default=str), file=responses, flush=True)

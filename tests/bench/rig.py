@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import date, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -184,7 +184,9 @@ class Bare:
     def close(self) -> None:
         """Close its input and wait for its end; kill it after 20 s."""
         if self._process.stdin is not None:
-            self._process.stdin.close()
+            # It may have ended before.
+            with suppress(BrokenPipeError):
+                self._process.stdin.close()
         try:
             self._process.wait(20)
         except subprocess.TimeoutExpired:
