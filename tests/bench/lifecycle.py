@@ -11,7 +11,7 @@ from include.errors import ServiceUnavailable
 from include.stack.airflow_api import FINAL_STATES
 from include.stack.demo.traffic import Traffic
 from tests.bench.figures import Figure
-from tests.bench.rig import BARE_CASE, DAG_CASE, LAST
+from tests.bench.rig import BARE_LIFE_CASE, DAG_CASE, LAST
 
 if TYPE_CHECKING:
     from datetime import date
@@ -52,8 +52,8 @@ def lifecycle_overhead_ratio(rig: Rig) -> Figure:
 
 
 def _run_bare(rig: Rig, as_of: date, number: int) -> dict[str, Any]:
-    with _callers(rig, BARE_CASE):
-        return rig.bare.ask("lifecycle", use_case=BARE_CASE, as_of=str(as_of), run=f"bench/{number}")
+    with _callers(rig, BARE_LIFE_CASE):
+        return rig.bare.ask("lifecycle", use_case=BARE_LIFE_CASE, as_of=str(as_of), run=f"bench/{number}")
 
 
 def _run_dags(rig: Rig, as_of: date) -> dict[str, Any]:
