@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from include.errors import DataError
@@ -150,13 +148,12 @@ def _summarise_run(tracking: Tracking, use_case: UseCase, run: Run) -> TrainingS
 
 def _results(tracking: Tracking, use_case: UseCase, run_id: str) -> dict[str, Any]:
     """Return what the evaluation and the gates found, as fields of a summary."""
-    with TemporaryDirectory() as folder:
-        evidence_path = tracking.fetch_file(run_id, EVIDENCE, Path(folder))
-        if evidence_path is None:
-            return {"rows": {}, "metrics": {}}
-        evidence = Evidence.model_validate_json(evidence_path.read_bytes())
-        gates_path = tracking.fetch_file(run_id, gate_report.JSON, Path(folder))
-        gates: dict[str, Any] = json.loads(gates_path.read_bytes()) if gates_path else {}
+    evidence_file = tracking.read_file(run_id, EVIDENCE)
+    if evidence_file is None:
+        return {"rows": {}, "metrics": {}}
+    evidence = Evidence.model_validate_json(evidence_file)
+    gates_file = tracking.read_file(run_id, gate_report.JSON)
+    gates: dict[str, Any] = json.loads(gates_file) if gates_file else {}
     champion = evidence.champion
     gains = [gain for gain in champion.gains if gain.metric == use_case.metric] if champion else []
     verdicts = gates.get("verdicts", ())

@@ -220,7 +220,8 @@ class Steps:
                 return progress
             time.sleep(POLL_INTERVAL_S)
         raise SystemExit(
-            f"{self.use_case.name} version {version} did not come live in {ROLLOUT_TIMEOUT_S:g} s"
+            f"{self.use_case.name} version {version} did not come live, or was not judged, "
+            f"in {ROLLOUT_TIMEOUT_S:g} s"
         )
 
 

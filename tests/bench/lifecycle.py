@@ -52,14 +52,14 @@ def lifecycle_overhead_ratio(rig: Rig) -> Figure:
 
 
 def _run_bare(rig: Rig, as_of: date, number: int) -> dict[str, Any]:
-    with _callers(rig, BARE_LIFE_CASE):
+    with call_model(rig, BARE_LIFE_CASE):
         return rig.bare.ask("lifecycle", use_case=BARE_LIFE_CASE, as_of=str(as_of), run=f"bench/{number}")
 
 
 def _run_dags(rig: Rig, as_of: date) -> dict[str, Any]:
     api = rig.airflow
     earlier = {run["dag_run_id"] for run in api.runs(f"{DAG_CASE}_deployment")}
-    with _callers(rig, DAG_CASE):
+    with call_model(rig, DAG_CASE):
         began = time.time()
         end = time.monotonic() + RUN_TIMEOUT_S
         training = api.trigger(f"{DAG_CASE}_training", {"as_of": str(as_of)})
@@ -95,7 +95,8 @@ def _succeed(rig: Rig, dag_id: str, run_id: str) -> None:
         raise ServiceUnavailable(f"{dag_id}: {states}\n{rig.airflow.log(dag_id, run_id, task_id)[-3000:]}")
 
 
-def _callers(rig: Rig, use_case: str) -> Traffic:
+def call_model(rig: Rig, use_case: str) -> Traffic:
+    """Return callers who send `RATE` requests a second, without which a rollout does not go on."""
     return Traffic(rig.stack.gateway_uri, use_case, rig.rows, entity="flight_id", rate=RATE)
 
 

@@ -22,6 +22,7 @@ from include.credentials import gateway_secret
 from include.errors import ServiceUnavailable
 from tests.bench.calls import Endpoint, call
 from tests.bench.figures import Figure
+from tests.bench.lifecycle import call_model
 from tests.bench.pairs import measure_pairs, require_signal
 from tests.bench.rig import BARE_CASE, LAST
 from tests.conftest import free_ports
@@ -99,7 +100,8 @@ def canary_cost_p50_ratio(rig: Rig) -> Figure:
     """Compare the latency during a canary of 50 % with that of the champion without a canary."""
     served_model = serve_champion(rig)
     if served_model.version == 1:
-        rig.bare.ask("lifecycle", use_case=BARE_CASE, as_of=str(LAST), run="bench/second")
+        with call_model(rig, BARE_CASE):
+            rig.bare.ask("lifecycle", use_case=BARE_CASE, as_of=str(LAST), run="bench/second")
         serve_champion.cache_clear()
         served_model = serve_champion(rig)
     request = {"use_case": BARE_CASE, "version": served_model.version - 1, "run": "bench/canary"}

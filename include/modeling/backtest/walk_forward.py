@@ -6,8 +6,6 @@ import json
 from collections import Counter
 from dataclasses import dataclass
 from datetime import date, timedelta
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
 
 from include.declarations import is_greater_better
@@ -152,13 +150,12 @@ def _nightly_result(tracking: Tracking, use_case: UseCase, day: str, runs: Seque
         return NightlyResult(day, "no run")
     run_id = runs[0].info.run_id
     last_day = runs[0].data.tags.get("airworthy.days", "").partition("..")[2]
-    with TemporaryDirectory() as folder:
-        evidence_path = tracking.fetch_file(run_id, EVIDENCE, Path(folder))
-        if evidence_path is None:
-            return NightlyResult(day, "not judged", len(runs), run_id, last_day)
-        evidence = Evidence.model_validate_json(evidence_path.read_bytes())
-        gates_path = tracking.fetch_file(run_id, gate_report.JSON, Path(folder))
-        gates: dict[str, Any] = json.loads(gates_path.read_bytes()) if gates_path else {}
+    evidence_file = tracking.read_file(run_id, EVIDENCE)
+    if evidence_file is None:
+        return NightlyResult(day, "not judged", len(runs), run_id, last_day)
+    evidence = Evidence.model_validate_json(evidence_file)
+    gates_file = tracking.read_file(run_id, gate_report.JSON)
+    gates: dict[str, Any] = json.loads(gates_file) if gates_file else {}
     champion = evidence.champion
     metric = use_case.metric
     return NightlyResult(

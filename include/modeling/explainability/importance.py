@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,6 +19,7 @@ from include.modeling.evaluation.metrics.resampled import CONFIDENCE, resample_m
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from include.declarations import UseCase
     from include.inference.model import ServedModel
@@ -88,9 +87,8 @@ def logged_importance(registry: Registry, use_case: str, version: int) -> dict[s
         If MLflow does not answer.
     """
     run_id = registry.tags_of(use_case, version).get("airworthy.run_id", "")
-    with TemporaryDirectory(prefix="airworthy-") as folder:
-        path = registry.fetch_file(run_id, EXPLANATIONS, Path(folder)) if run_id else None
-        content = json.loads(path.read_text()) if path else {"importance": []}
+    file = registry.read_file(run_id, EXPLANATIONS) if run_id else None
+    content = json.loads(file) if file else {"importance": []}
     return {item["feature"]: item["worse"] for item in content["importance"]}
 
 

@@ -83,7 +83,7 @@ class Refit:
         return json.dumps(asdict(self), allow_nan=False)
 
     @classmethod
-    def from_json(cls, text: str) -> Refit:
+    def from_json(cls, text: str | bytes) -> Refit:
         """Return the result that `to_json` wrote."""
         content = json.loads(text)
         verdicts = tuple(Verdict(**verdict) for verdict in content["verdicts"])
@@ -152,9 +152,9 @@ def refit_candidate(
     twin = inputs.twin
     identity = {"airworthy.dag": "final_refit", "airworthy.run": twin.run_id, "airworthy.partition": ""}
     run_id = registry.run_for(twin.use_case, identity | {"airworthy.refit_of": twin.run_id})
-    recorded = registry.fetch_file(run_id, REFIT, workspace.workdir)
+    recorded = registry.read_file(run_id, REFIT)
     if recorded is not None:
-        return Refit.from_json(recorded.read_text())
+        return Refit.from_json(recorded)
     folder = registry.fetch_model(twin.model_id, inputs.twin_folder)
     require_digest(folder, twin.digest, f"the candidate of run {twin.run_id}")
     gain = estimate_gain(inputs)

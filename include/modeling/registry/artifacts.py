@@ -5,10 +5,14 @@ from __future__ import annotations
 import shutil
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
 from include.certificates.certificate import EVIDENCE, FILE_NAME
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 
 def fetch_artifacts(uri: str, location: str, folder: Path) -> Path:
@@ -33,6 +37,12 @@ def fetch_artifacts(uri: str, location: str, folder: Path) -> Path:
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return folder
+
+
+def read_artifact(client: MlflowClient, run_id: str, name: str) -> bytes:
+    """Return the content of the file `name` of a run."""
+    with tempfile.TemporaryDirectory(prefix="airworthy-") as folder:
+        return Path(client.download_artifacts(run_id, name, folder)).read_bytes()
 
 
 def add_certificate(uri: str, location: str, folder: Path) -> None:

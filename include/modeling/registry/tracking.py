@@ -16,7 +16,7 @@ from mlflow.exceptions import MlflowException
 
 from include.database.locks import advisory_lock
 from include.errors import ConflictError, RunDeleted, SettingsError
-from include.modeling.registry.artifacts import fetch_artifacts
+from include.modeling.registry.artifacts import fetch_artifacts, read_artifact
 from include.modeling.registry.idempotency import (
     get_or_create,
     permanent_errors,
@@ -253,8 +253,8 @@ class Tracking:
         with self._translate_deleted_run(run_id):
             self._client.log_artifact(run_id, str(path))
 
-    def fetch_file(self, run_id: str, name: str, folder: Path) -> Path | None:
-        """Download the file `name` of a run to `folder`; return None if run or file does not exist."""
+    def read_file(self, run_id: str, name: str) -> bytes | None:
+        """Return the content of the file `name` of a run; None if run or file does not exist."""
         with translate_mlflow_errors(self.uri):
             try:
                 files = self._client.list_artifacts(run_id, str(Path(name).parent).strip("."))
@@ -265,7 +265,7 @@ class Tracking:
             # Checked first, because a download of a missing file from S3 is retried for minutes.
             if name not in {file.path for file in files}:
                 return None
-            return Path(self._client.download_artifacts(run_id, name, str(folder)))
+            return read_artifact(self._client, run_id, name)
 
     def fetch_files(self, run_id: str, folder: Path) -> Path:
         """Download all files of a run to `folder`, which is replaced only after a complete download."""

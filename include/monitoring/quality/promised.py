@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -65,9 +63,8 @@ def logged_intervals(registry: Registry, use_case: str, version: int) -> dict[st
         If MLflow does not answer.
     """
     run_id = registry.tags_of(use_case, version).get("airworthy.run_id", "")
-    with TemporaryDirectory(prefix="airworthy-") as folder:
-        path = registry.fetch_file(run_id, EVIDENCE, Path(folder)) if run_id else None
-        content = json.loads(path.read_text()) if path else {}
+    file = registry.read_file(run_id, EVIDENCE) if run_id else None
+    content = json.loads(file) if file else {}
     return {name: (bounds[0], bounds[1]) for name, bounds in content.get("intervals", {}).items()}
 
 

@@ -15,15 +15,13 @@ NOON = datetime(2013, 7, 1, 12, tzinfo=UTC)
 
 
 @pytest.fixture
-def registry(tmp_path):
+def registry():
     """Return a double of the registry, in which version 2 has the importance of two features."""
     registry = create_autospec(Registry, instance=True)
     registry.search_versions.return_value = [{"version": 2}, {"version": 1}]
     registry.tags_of.return_value = {"airworthy.run_id": "abc"}
-    path = tmp_path / "explanations.json"
     features = [{"feature": "hour", "worse": 0.5}, {"feature": "temp", "worse": 0.1}]
-    path.write_text(json.dumps({"importance": features}))
-    registry.fetch_file.return_value = path
+    registry.read_file.return_value = json.dumps({"importance": features}).encode()
     return registry
 
 

@@ -76,8 +76,8 @@ def trained(registry, packaged, keys, tmp_path):
     return candidate, register
 
 
-def read_card(registry, candidate, folder, name="model_card.md"):
-    return registry.fetch_file(candidate.run_id, name, folder).read_text()
+def read_card(registry, candidate, name="model_card.md"):
+    return registry.read_file(candidate.run_id, name).decode()
 
 
 def test_the_evidence_of_a_version_is_signed(registry, trained, keys, tmp_path):
@@ -93,11 +93,11 @@ def test_a_second_registration_changes_nothing(registry, trained, tmp_path):
     candidate, register = trained
     first = register()
     before = registry.download("flight_delay", first, tmp_path / "first") / certificate.FILE_NAME
-    card = read_card(registry, candidate, tmp_path)
+    card = read_card(registry, candidate)
     assert register() == first
     after = registry.download("flight_delay", first, tmp_path / "second") / certificate.FILE_NAME
     assert after.read_bytes() == before.read_bytes()
-    assert read_card(registry, candidate, tmp_path) == card
+    assert read_card(registry, candidate) == card
 
 
 def test_a_version_is_tagged_with_data_code_run_and_gates(registry, trained):
@@ -115,7 +115,7 @@ def test_a_version_is_tagged_with_data_code_run_and_gates(registry, trained):
 def test_the_card_describes_the_certificate_and_evidence(registry, trained, tmp_path):
     candidate, register = trained
     version = register()
-    card = read_card(registry, candidate, tmp_path)
+    card = read_card(registry, candidate)
     for part in (
         f"# flight_delay version {version}",
         FLIGHT_DELAY.description,
@@ -135,7 +135,7 @@ def test_the_card_describes_the_certificate_and_evidence(registry, trained, tmp_
 def test_markup_in_data_is_escaped_in_the_html_card(registry, trained, tmp_path):
     candidate, register = trained
     register()
-    page = read_card(registry, candidate, tmp_path, "model_card.html")
+    page = read_card(registry, candidate, "model_card.html")
     assert "<b>itself" not in page
     assert "too sure | of &lt;b&gt;itself" in page
     assert "<table>" in page

@@ -55,20 +55,19 @@ def test_different_parameters_in_the_same_run_are_refused(registry, use_case):
         registry.log(run_id, params={"depth": 4})
 
 
-def test_a_logged_file_can_be_fetched(registry, use_case, tmp_path):
+def test_a_logged_file_can_be_read(registry, use_case, tmp_path):
     run_id = registry.run_for(use_case, tags())
     (tmp_path / "evidence.json").write_text("{}")
     registry.log_file(run_id, tmp_path / "evidence.json")
-    (tmp_path / "fetched").mkdir()
-    assert registry.fetch_file(run_id, "evidence.json", tmp_path / "fetched").read_text() == "{}"
+    assert registry.read_file(run_id, "evidence.json") == b"{}"
 
 
-def test_a_missing_file_of_a_run_is_none(registry, use_case, tmp_path):
-    assert registry.fetch_file(registry.run_for(use_case, tags()), "nothing.npy", tmp_path) is None
+def test_a_missing_file_of_a_run_is_none(registry, use_case):
+    assert registry.read_file(registry.run_for(use_case, tags()), "nothing.npy") is None
 
 
-def test_a_file_of_a_missing_run_is_none(registry, tmp_path):
-    assert registry.fetch_file("0" * 32, "nothing.npy", tmp_path) is None
+def test_a_file_of_a_missing_run_is_none(registry):
+    assert registry.read_file("0" * 32, "nothing.npy") is None
 
 
 def test_a_repeated_attempt_creates_nothing(registry, use_case, client, packaged):

@@ -83,7 +83,7 @@ def test_a_retry_finds_the_experiment_and_the_runs(execute, registry, name, page
     child = registry._client.get_run(second["child"])
     assert child.data.tags["mlflow.parentRunId"] == second["begin"]
     assert registry._client.get_experiment(second["experiment"]).tags["team"] == "growth"
-    assert registry.fetch_file(second["log"], "page.txt", tmp_path / "back").read_text() == "hello"
+    assert registry.read_file(second["log"], "page.txt") == b"hello"
 
 
 def test_mapped_and_cleared_tasks_have_their_own_runs(execute, registry, name):

@@ -62,11 +62,9 @@ def test_a_version_is_reproduced_byte_by_byte(reproduce, registry, certified, da
     assert (changed_inputs(result), result["files"]) == (set(), [])
     assert versions_of(registry, certified.name) == before
     assert aliases_of(registry, certified.name) == aliases
-    page = registry.fetch_file(result["run_id"], reproduction.MARKDOWN, tmp_path)
-    assert "**Identical**" in page.read_text()
-    assert (
-        json.loads(registry.fetch_file(result["run_id"], reproduction.JSON, tmp_path).read_text()) == result
-    )
+    page = registry.read_file(result["run_id"], reproduction.MARKDOWN)
+    assert b"**Identical**" in page
+    assert json.loads(registry.read_file(result["run_id"], reproduction.JSON)) == result
     tag = registry.tags_of(certified.name, 1)["airworthy.reproduction"]
     assert tag.startswith(f"identical: {certified.name} version 1")
     with database.connect() as connection:
