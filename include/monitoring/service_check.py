@@ -166,9 +166,9 @@ def decide_service(check: ServiceCheck) -> Decision:
 
 
 def _choose_service_action(check: ServiceCheck) -> tuple[Action, str]:
-    blame = _blame(check)
-    if blame.startswith("roll_back: "):
-        return "roll_back", blame.removeprefix("roll_back: ")
+    blame, goes_back = _blame(check)
+    if goes_back:
+        return "roll_back", blame
     details = f"; {blame}" if blame else ""
     if check.level.outcome == "broken" and check.frozen is None:
         reason = f"the service level is broken ({check.level.reason})"
@@ -187,17 +187,17 @@ def _choose_service_action(check: ServiceCheck) -> tuple[Action, str]:
     return "nothing", check.level.reason
 
 
-def _blame(check: ServiceCheck) -> str:
-    """Return `roll_back: ` and the reason, or why a version that broke the level is not rolled back."""
+def _blame(check: ServiceCheck) -> tuple[str, bool]:
+    """Return what the version broke since its promotion, empty if nothing, and whether to roll it back."""
     own = check.own
     if own is None or check.previous is None or own.outcome != "broken":
-        return ""
+        return "", False
     figures = f"version {check.version} broke the service level since its promotion ({own.reason})"
     if check.rolled_back:
-        return f"{figures}; its rollback was decided before"
+        return f"{figures}; its rollback was decided before", False
     if check.before is not None and check.before.outcome == "broken":
-        return f"{figures}, and so had version {check.previous} before ({check.before.reason})"
-    return f"roll_back: {figures}"
+        return f"{figures}, and so had version {check.previous} before ({check.before.reason})", False
+    return figures, True
 
 
 def record(
