@@ -113,7 +113,8 @@ class DemoConsole:
         width = min(self.console.width, TABLE_WIDTH)
         table = Table(title=f"What happened in {self.seconds:.0f} s", title_justify="left", width=width)
         table.add_column("step")
-        table.add_column("what came of it")
+        # An address must stay whole.
+        table.add_column("what came of it", overflow="fold")
         table.add_column("s", justify="right")
         for step in self.steps:
             table.add_row(step.title, "\n".join(step.results), f"{step.seconds:.0f}")

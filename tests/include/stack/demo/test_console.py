@@ -30,6 +30,17 @@ def test_table_fits_on_a_screen(console, capsys):
     assert max(map(len, capsys.readouterr().out.splitlines())) <= 110
 
 
+def test_address_stays_whole_in_the_table(console, capsys):
+    address = "http://127.0.0.1/" + "z" * 150
+    with console.step("Look") as step:
+        step.add_result(address)
+    capsys.readouterr()
+    console.print_table()
+    shown = capsys.readouterr().out
+    assert shown.count("z") == 150
+    assert "…" not in shown
+
+
 def test_failure_shows_what_came_before(console, capsys):
     with suppress(ValueError), console.step("Train") as step:
         step.add_detail("leakage: pass")
