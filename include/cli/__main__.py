@@ -92,7 +92,6 @@ app.add_typer(datasets.app, name="datasets", rich_help_panel=MODELS)
 feature_views.app.add_typer(rebuild.app)
 app.add_typer(feature_views.app, name="features", rich_help_panel=MODELS)
 app.add_typer(models.app, name="models", rich_help_panel=MODELS)
-app.add_typer(release.release_app, name="release", rich_help_panel=MODELS)
 app.add_typer(privacy.app, name="privacy", rich_help_panel=MODELS)
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -11,6 +13,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 INTERVAL_S = 10.0
+MAX_INTERVAL_S = 60.0
 Item = TypeVar("Item")
 
 
@@ -43,7 +46,8 @@ class Progress:
         self.unit = unit
         self.done = 0
         self._clock = clock
-        self._logged_at = clock()
+        self._began_at = clock()
+        self._logged_at = self._began_at
 
     def advance(self, count: int = 1) -> None:
         """Add units that are done."""
@@ -54,7 +58,16 @@ class Progress:
         self._logged_at = now
         share = f" of {self.total:,}" if self.total else ""
         percent = f" ({self.done / self.total:.0%})" if self.total else ""
-        log.info("%s %s%s %s%s", self.step, f"{self.done:,}", share, self.unit, percent)
+        times = self._describe_times(now - self._began_at)
+        log.info("%s %s%s %s%s, %s", self.step, f"{self.done:,}", share, self.unit, percent, times)
+
+    def _describe_times(self, elapsed_s: float) -> str:
+        """Return the time so far, and the expected rest if units go on at the same rate."""
+        elapsed = f"{describe_time(elapsed_s)} so far"
+        if not self.total or not 0 < self.done < self.total:
+            return elapsed
+        rest_s = elapsed_s * (self.total - self.done) / self.done
+        return f"{elapsed}, about {describe_time(rest_s)} more"
 
 
 def tracked(items: Iterable[Item], step: str, total: int | None = None, *, unit: str) -> Iterator[Item]:
@@ -63,3 +76,33 @@ def tracked(items: Iterable[Item], step: str, total: int | None = None, *, unit:
     for item in items:
         yield item
         progress.advance()
+
+
+@contextmanager
+def timed_step(step: str) -> Iterator[None]:
+    """
+    Log how long a step without parts has run: after ten seconds, then seldomer, at least once a minute.
+
+    An estimator's fit is one call, which says nothing while it works.
+    """
+    ended = threading.Event()
+    thread = threading.Thread(target=_log_elapsed, args=(step, ended), daemon=True, name="progress")
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def describe_time(seconds: float) -> str:
+    """Return a duration for people: in seconds, from two minutes on in minutes."""
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+
+
+def _log_elapsed(step: str, ended: threading.Event) -> None:
+    start = time.monotonic()
+    interval = INTERVAL_S
+    while not ended.wait(interval):
+        log.info("%s: %s so far", step, describe_time(time.monotonic() - start))
+        interval = min(2 * interval, MAX_INTERVAL_S)

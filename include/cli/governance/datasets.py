@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from typer import Argument, Typer
+from typer import Argument, Context, Typer
 
 from include.cli.governance.removal import Delete, Force, Reason, Yes
 from include.cli.options import AsJson, DatasetName
 
 Query = Annotated[str, Argument(metavar="TEXT", help="Words, in any case.")]
 
-app = Typer(help="List, show and search datasets.", no_args_is_help=True)
+app = Typer(help="List, show and search datasets.", invoke_without_command=True)
+
+
+@app.callback()
+def datasets(context: Context, *, as_json: AsJson = False) -> None:
+    """List, show and search datasets; without a command, list them."""
+    if context.invoked_subcommand is None:
+        list_datasets(as_json=as_json)
 
 
 @app.command("list")

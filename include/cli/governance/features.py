@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from typer import Argument, BadParameter, Typer
+from typer import Argument, BadParameter, Context, Typer
 
 from include.cli.governance.removal import Delete, Force, Reason, Yes
 from include.cli.options import AsJson
 
-app = Typer(help="List, show and search feature views and their features.", no_args_is_help=True)
+app = Typer(help="List, show and search feature views and their features.", invoke_without_command=True)
 
 
 def require_view(name: str) -> str:
@@ -32,6 +32,13 @@ def require_view(name: str) -> str:
 ViewName = Annotated[
     str, Argument(metavar="VIEW", help="A declared view, such as flight_features.", callback=require_view)
 ]
+
+
+@app.callback()
+def features(context: Context, *, as_json: AsJson = False) -> None:
+    """List, show and search feature views and their features; without a command, list them."""
+    if context.invoked_subcommand is None:
+        list_views(as_json=as_json)
 
 
 @app.command("list")

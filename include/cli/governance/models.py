@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from typer import Argument, Option, Typer
+from typer import Argument, Context, Option, Typer
 
 from include.cli.governance.removal import Delete, Force, Reason, Yes
 from include.cli.options import AnyModel, AsJson
@@ -17,7 +17,14 @@ if TYPE_CHECKING:
 CHECK_COLUMNS = ("model", "version", "packages", "differences")
 LIST_COLUMNS = ("name", "owner", "tags", "task", "views", "champion", "drift")
 
-app = Typer(help="List, show and search models.", no_args_is_help=True)
+app = Typer(help="List, show and search models.", invoke_without_command=True)
+
+
+@app.callback()
+def models(context: Context, *, as_json: AsJson = False) -> None:
+    """List, show and search models; without a command, list them."""
+    if context.invoked_subcommand is None:
+        list_models(as_json=as_json)
 
 
 @app.command("list")

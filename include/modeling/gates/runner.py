@@ -50,6 +50,7 @@ from include.modeling.gates.performance import (
 from include.modeling.gates.robustness import RobustnessGate, StandardRobustnessGate
 from include.modeling.gates.signature import SignatureGate
 from include.modeling.transient_errors import translate_transient
+from include.storage.progress import tracked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -132,7 +133,9 @@ def measure_gates(context: EvaluationContext) -> dict[str, Measurement]:
         If memory, disk or a connection failed during a measurement.
     """
     measurements = {}
-    for gate in sorted(gates_of(context.use_case), key=lambda gate: gate.needs_process):
+    gates = sorted(gates_of(context.use_case), key=lambda gate: gate.needs_process)
+    step = f"{context.use_case.name}: measured"
+    for gate in tracked(gates, step, len(gates), unit="gates"):
         measurement = _measure_safely(gate, context)
         if measurement is not None:
             measurements[gate.key] = measurement

@@ -19,6 +19,7 @@ from include.modeling.pipeline.champion import load_champion
 from include.modeling.pipeline.collect_evidence import collect_evidence
 from include.modeling.pipeline.workspace import EVIDENCE, count_overlaps, split_snapshot
 from include.modeling.training.fit import feature_columns
+from include.storage.progress import timed_step
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,19 +72,19 @@ def evaluate_candidate(
         champion = load_champion(workspace, champion_version, splits.test, read_rows)
         if champion and any(gate.kind == "budget" and gate.compares for gate in use_case.gates):
             champion = start_champion(champion, package, start_isolated, processes)
-        context = build_context(use_case, splits, package, champion=champion)
-        plots = draw_evaluation(context, workspace.workdir)
-        context, explanations = _measure_importance(context, history, splits.test, workspace.workdir)
+        with timed_step(f"{use_case.name}: predictions of the test rows, step 1 of 3 of the evaluation"):
+            context = build_context(use_case, splits, package, champion=champion)
+            plots = draw_evaluation(context, workspace.workdir)
+        with timed_step(f"{use_case.name}: importance of the features, step 2 of 3 of the evaluation"):
+            context, explanations = _measure_importance(context, history, splits.test, workspace.workdir)
         overlap, champion_overlap = count_overlaps(
             workspace.specification, splits, champion.package.folder if champion else None
         )
-        evidence = collect_evidence(
-            context,
-            overlap=overlap,
-            champion_overlap=champion_overlap,
-            refusals=refusals,
-            leakage=history.leakage,
-        )
+        with timed_step(f"{use_case.name}: metrics and gates, step 3 of 3 of the evaluation"):
+            evidence = collect_evidence(
+                context, overlap=overlap, champion_overlap=champion_overlap, refusals=refusals,
+                leakage=history.leakage,
+            )  # fmt: skip
     log_evidence(workspace, candidate, evidence, [*plots, *explanations])
     return evidence
 

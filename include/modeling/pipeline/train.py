@@ -25,12 +25,18 @@ from include.modeling.training.estimator import seeds
 from include.modeling.training.fit import fit_candidate
 from include.modeling.training.learning_curve import draw_learning_curve, learning_curve
 from include.modeling.training.resource_usage import measure_usage
+from include.storage.progress import timed_step
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pandas as pd
 
+    from include.data.snapshots.splits import Splits
     from include.modeling.registry.provenance import Provenance
     from include.modeling.registry.registry import ModelReference
+    from include.modeling.training.fit import TrainedModel
+    from include.modeling.training.learning_curve import LearningCurve
 
 
 def train_candidate(
@@ -81,17 +87,7 @@ def _train_and_log(
     require_undetermined(use_case, frame)
     splits = split_snapshot(workspace.specification, frame)
     with measure_usage() as usage:
-        trained = fit_candidate(use_case, estimator, splits)
-        curve = learning_curve(use_case, trained.estimator, splits.train, splits.validation)
-        save_package(
-            trained.estimator,
-            use_case,
-            splits.train,
-            package,
-            kinds=workspace.kinds,
-            decision=packaged_rule(use_case, trained.estimator, splits),
-            test_frame=splits.test,
-        )
+        trained, curve = _fit_and_package(workspace, estimator, splits, package)
     seen_rows = workspace.workdir / SEEN_ROWS
     np.save(seen_rows, row_identities(workspace.specification, splits.train, splits.validation))
     registry.log_file(run_id, seen_rows)
@@ -119,6 +115,28 @@ def _train_and_log(
     return registry.log_model(
         run_id, package, digest=model_digest(package), tags=provenance.tags | as_tags(model_tags)
     )
+
+
+def _fit_and_package(
+    workspace: Workspace, estimator: Any, splits: Splits, package: Path
+) -> tuple[TrainedModel, LearningCurve | None]:
+    """Return the fitted candidate and its learning curve, and log how long a step takes that is long."""
+    use_case = workspace.use_case
+    with timed_step(f"{use_case.name}: fit on {len(splits.train):,} rows, step 1 of 3 of the training"):
+        trained = fit_candidate(use_case, estimator, splits)
+    with timed_step(f"{use_case.name}: learning curve, step 2 of 3 of the training"):
+        curve = learning_curve(use_case, trained.estimator, splits.train, splits.validation)
+    with timed_step(f"{use_case.name}: package, step 3 of 3 of the training"):
+        save_package(
+            trained.estimator,
+            use_case,
+            splits.train,
+            package,
+            kinds=workspace.kinds,
+            decision=packaged_rule(use_case, trained.estimator, splits),
+            test_frame=splits.test,
+        )
+    return trained, curve
 
 
 def _plain_parameters(estimator: Any) -> dict[str, object]:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from include.release.analysis.metrics import METRICS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from include.declarations import Rollout
     from include.release.analysis.metrics import LogEvidence, Metric
     from include.release.analysis.observations import Observation, RolloutStage
@@ -139,6 +141,11 @@ def _collect_figures(
         "prediction_shift": sum(shifts) / len(shifts) if shifts else None,
         "metrics": [asdict(finding) for finding in findings],
     }
+
+
+def describe_findings(figures: Mapping[str, Any]) -> str:
+    """Return what each metric of an analysis found, as one text for a log."""
+    return "; ".join(metric["words"] for metric in figures["metrics"]) or "no metric could be measured yet"
 
 
 def _find_missing_data(observation: Observation, rollout: Rollout, stage: RolloutStage) -> str | None:

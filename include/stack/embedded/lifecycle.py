@@ -309,6 +309,7 @@ def addresses(settings: Settings) -> dict[str, str]:
     """Return where the services answer, where their logs are, and the file of Airflow's password."""
     return {
         "airflow": settings.airflow_public_uri,
+        "models_page": f"{settings.airflow_public_uri}/airworthy/",
         "mlflow": settings.mlflow_public_uri,
         "models": f"{settings.gateway_public_uri}/models",
         "logs": str(settings.root / "logs"),
@@ -321,7 +322,8 @@ def describe_addresses(settings: Settings) -> str:
     places = addresses(settings)
     return (
         f"Airflow  {places['airflow']}  user admin, password in {places['password_file']}\n"
+        f"Models   {places['models_page']}  also in Airflow under Browse\n"
+        f"Gateway  {places['models']}\n"
         f"MLflow   {places['mlflow']}\n"
-        f"Models   {places['models']}\n"
         f"Logs     {places['logs']}"
     )

@@ -134,6 +134,7 @@ class ShiftTrafficOperator(ReleaseOperator):
         :param since: start of the step in ISO 8601
         :raises RolloutFailed: if the challenger is worse, had too little traffic, or is not live
         """
+        from include.release.analysis.outcomes import describe_findings
         from include.release.rollout_status import analyse_stage, read_steering
 
         version = self.parse_lease().version
@@ -149,13 +150,13 @@ class ShiftTrafficOperator(ReleaseOperator):
             )
             steering = read_steering(connection, self.use_case, version)
         self.log.info(
-            "%s version %d, %s: %s: %s %s",
+            "%s version %d, %s: %s: %s. %s.",
             self.use_case,
             version,
             self.task_id,
             analysis.outcome,
             analysis.reason,
-            analysis.figures,
+            describe_findings(analysis.figures),
         )
         if steering.skipped:
             self.log.warning("%s: a person declared the step passed; see the ledger", self.task_id)

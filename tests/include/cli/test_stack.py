@@ -4,6 +4,9 @@ import sys
 
 import pytest
 
+from include.settings import settings
+from include.stack.embedded.lifecycle import describe_addresses
+
 
 @pytest.fixture
 def home(tmp_path, set_settings):
@@ -18,6 +21,14 @@ def test_status_of_a_stack_that_does_not_run_ends_with_3(home, airworthy):
     as_json = airworthy("stack", "status", "--json")
     assert as_json.code == 3
     assert (as_json.value["running"], as_json.value["home"]) == (False, str(home))
+
+
+def test_addresses_name_the_models_page_and_the_gateway(home, airworthy):
+    places = airworthy("stack", "status", "--json").value["addresses"]
+    assert places["models_page"] == f"{places['airflow']}/airworthy/"
+    text = describe_addresses(settings())
+    assert f"Models   {places['models_page']} " in text
+    assert f"Gateway  {places['models']}\n" in text
 
 
 def test_down_without_a_stack_does_nothing(home, airworthy):

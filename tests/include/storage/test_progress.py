@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import threading
 
 import pytest
 
 from include.storage import progress
-from include.storage.progress import Progress, tracked
+from include.storage.progress import Progress, describe_time, timed_step, tracked
+from tests.conftest import wait_until
 
 
 @pytest.fixture
@@ -34,9 +36,9 @@ def test_progress_is_logged_at_most_every_ten_seconds(caplog, clock):
         clock.now = float(second)
         steps.advance(100)
     assert caplog.messages == [
-        "flights: validated 1,100 of 4,000 rows (28%)",
-        "flights: validated 2,100 of 4,000 rows (52%)",
-        "flights: validated 3,100 of 4,000 rows (78%)",
+        "flights: validated 1,100 of 4,000 rows (28%), 10 s so far, about 26 s more",
+        "flights: validated 2,100 of 4,000 rows (52%), 20 s so far, about 18 s more",
+        "flights: validated 3,100 of 4,000 rows (78%), 30 s so far, about 9 s more",
     ]
 
 
@@ -44,7 +46,7 @@ def test_progress_without_a_total_has_no_percent(caplog, clock):
     steps = Progress("extracted", clock=clock)
     clock.now = 11.0
     steps.advance(1_234_567)
-    assert caplog.messages == ["extracted 1,234,567 rows"]
+    assert caplog.messages == ["extracted 1,234,567 rows, 11 s so far"]
 
 
 def test_short_step_logs_nothing(caplog):
@@ -56,4 +58,26 @@ def test_tracked_items_are_counted_when_they_are_done(caplog, monkeypatch):
     monkeypatch.setattr(progress, "INTERVAL_S", 0.0)
     for day in tracked(range(2), "view: built", 2, unit="partitions"):
         assert len(caplog.messages) == day
-    assert caplog.messages == ["view: built 1 of 2 partitions (50%)", "view: built 2 of 2 partitions (100%)"]
+    assert [message.split(", ")[0] for message in caplog.messages] == [
+        "view: built 1 of 2 partitions (50%)",
+        "view: built 2 of 2 partitions (100%)",
+    ]
+
+
+def test_running_step_says_how_long_it_has_run(caplog, monkeypatch):
+    monkeypatch.setattr(progress, "INTERVAL_S", 0.01)
+    with timed_step("delay: fit on 90 rows"):
+        wait_until(lambda: caplog.messages)
+    assert caplog.messages[0] == "delay: fit on 90 rows: 0 s so far"
+
+
+def test_short_running_step_logs_nothing_and_ends_its_thread(caplog):
+    with pytest.raises(ValueError, match="no fit"), timed_step("fit"):
+        raise ValueError("no fit")
+    assert caplog.messages == []
+    assert not [thread for thread in threading.enumerate() if thread.name == "progress"]
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(9.6, "10 s"), (119, "119 s"), (300, "5 min")])
+def test_durations_are_for_people(seconds, text):
+    assert describe_time(seconds) == text

@@ -30,6 +30,18 @@ def test_list_has_models_without_a_declaration(served, airworthy):
     assert "(not declared)" in airworthy("models", "list").out
 
 
+@pytest.mark.parametrize(
+    ("group", "name"),
+    [("models", "flight_delay"), ("datasets", "flights"), ("features", "flight_features")],
+)
+def test_group_without_a_command_lists(away, airworthy, group, name):
+    result = airworthy(group)
+    assert (result.code, result.out) == (0, airworthy(group, "list").out)
+    assert name in result.out
+    assert name in {entry["name"] for entry in airworthy(group, "--json").value}
+    assert name not in airworthy(group, "search", "no such words").out
+
+
 def test_show_of_a_model_without_a_declaration_names_the_command(served, airworthy, registry):
     shown = airworthy("models", "show", "oops_model").out
     assert "airworthy models retire" in shown

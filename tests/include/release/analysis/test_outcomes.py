@@ -15,7 +15,7 @@ from include.declarations import Rollout
 from include.release.analysis import Losses, Observation, RequestCounts, analyse
 from include.release.analysis.metrics import allowed_edges
 from include.release.analysis.observations import LATENCY_EDGES, N_SIZES, Responses, Strata
-from include.release.analysis.outcomes import required_requests
+from include.release.analysis.outcomes import describe_findings, required_requests
 
 ROLLOUT = Rollout(minimum_requests=100, maximum_latency_ratio=1.5, maximum_prediction_shift=0.1)
 RNG = np.random.default_rng(0)
@@ -183,6 +183,13 @@ def test_failing_challenger_is_rolled_back_without_a_collector():
 def test_reason_names_every_problem():
     worse = challenger(errors=500, milliseconds=900.0)
     assert verdict(replace(worse, shifts=(0.5,) * 99)).reason.count("; ") >= 3
+
+
+def test_figures_are_described_without_a_dictionary():
+    words = describe_findings(verdict(GOOD).figures)
+    assert "latency p99 is" in words
+    assert "{" not in words
+    assert describe_findings({"metrics": []}) == "no metric could be measured yet"
 
 
 def test_figures_are_json_with_a_p_value_of_each_metric():
