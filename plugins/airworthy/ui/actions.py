@@ -15,8 +15,9 @@ class Action:
     A button of a model's page: it triggers the DAG `<model>_<dag>` as the user who is logged in.
 
     With `needs_reason` the DAG has a parameter `reason`; `conf` are its other parameters. `needs` says of
-    which models the button is shown: `declared`, those with a `champion`, a `challenger` or a `previous`
-    champion, those whose releases are `frozen`, or that are switched `off`.
+    which models the button is shown: `declared`; those with a `previous` champion or a `challenger`, whose
+    rollout is `moving` or `paused`; those whose releases are `frozen` or `not frozen`; those whose champion
+    is switched `on` or `off`.
     """
 
     name: str
@@ -47,14 +48,12 @@ ACTIONS: tuple[Action, ...] = (
         "pause",
         "Pause",
         "Keep the rollout at its step; a worse challenger still loses its traffic.",
-        "challenger",
+        "moving",
     ),
-    _control("resume", "Resume", "Let a paused rollout go on.", "challenger"),
+    _control("resume", "Resume", "Let a paused rollout go on.", "paused"),
     _control("abort", "Abort", "Give the champion all traffic and end the rollout.", "challenger"),
-    _control("freeze", "Freeze", "Forbid rollouts and promotions until a person lifts it.", "declared"),
+    _control("freeze", "Freeze", "Forbid rollouts and promotions until a person lifts it.", "not frozen"),
     _control("lift", "Lift", "Allow rollouts again.", "frozen"),
-    _control(
-        "switch off", "Switch off", "Give callers the declared fallback instead of the champion.", "champion"
-    ),
+    _control("switch off", "Switch off", "Give callers the declared fallback instead of the champion.", "on"),
     _control("switch on", "Switch on", "Let the champion answer again.", "off"),
 )

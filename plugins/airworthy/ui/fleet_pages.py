@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote
 
 from fastapi import APIRouter, HTTPException, Query, Request, Response
@@ -20,6 +20,10 @@ from include.fleet.charts import draw_chart
 from include.fleet.overview import select_page
 from include.fleet.panels import PANELS
 from include.settings import settings
+
+if TYPE_CHECKING:
+    from airworthy.ui.actions import Action
+    from include.fleet.overview import FleetEntry
 
 FOLDER = Path(__file__).parent
 ASSETS = {"page.css": "text/css", "page.js": "text/javascript"}
@@ -60,22 +64,32 @@ def show_fleet(
 def show_model_page(request: Request, name: str, user: User) -> Response:
     """Return the page of one model; its panels are loaded one by one."""
     model = visibility.visible_model(name, user)
-    available = {
-        "declared": model.declared,
-        "champion": model.declared and model.champion is not None,
-        "challenger": model.declared and model.challenger is not None,
-        "previous": model.declared and model.previous is not None,
-        "frozen": model.declared and bool(model.frozen),
-        "off": model.declared and model.status == "switched off",
-    }
+    actions = available_actions(model) if model.declared else []
     return respond_page(
         request,
         "model.html.jinja",
         model=model,
         panels=PANELS,
-        actions=[action for action in ACTIONS if available[action.needs]],
+        actions=actions,
         mlflow=f"{settings().mlflow_public_uri}/#/models/{quote(name)}",
     )
+
+
+def available_actions(model: FleetEntry) -> list[Action]:
+    """Return the actions that are possible in the present state of a declared model."""
+    is_off = model.status == "switched off"
+    states = {
+        "declared": True,
+        "previous": model.previous is not None,
+        "challenger": model.challenger is not None,
+        "moving": model.challenger is not None and not model.paused,
+        "paused": model.challenger is not None and model.paused,
+        "frozen": bool(model.frozen),
+        "not frozen": not model.frozen,
+        "on": model.champion is not None and not is_off,
+        "off": is_off,
+    }
+    return [action for action in ACTIONS if states[action.needs]]
 
 
 @router.get("/models/{name}/panels/{panel}")

@@ -20,6 +20,7 @@ from airflow.api_fastapi.core_api.security import get_user
 from airworthy.ui import visibility
 from airworthy.ui.app import build_app
 from include.database.tables import access_log, desired_state, ledger, monitoring_result
+from include.release import controls
 from tests.conftest import wait_until
 
 CHROMIUM = shutil.which("chromium")
@@ -182,6 +183,43 @@ def test_keyboard_reaches_the_content_first(open_page):
     page = open_page("/")
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
+
+
+def test_facts_and_actions_follow_the_state(open_page, database):
+    page = open_page(f"/models/{NAME}")
+    page.get_by_role("button", name="Freeze").wait_for()
+    assert page.get_by_role("button", name="Lift").count() == 0
+    controls.freeze(database, NAME, actor="ann", reason="holidays")
+    page.get_by_role("button", name="Lift").wait_for()
+    assert "holidays" in page.locator("#facts").inner_text()
+    page.locator("#reason-lift").fill("they are over")
+    controls.lift(database, NAME, actor="ann", reason="back")
+    wait_until(lambda: "holidays" not in page.locator("#facts").inner_text(), 60, "the facts")
+    # What a person types is not taken from them.
+    assert page.locator("#reason-lift").input_value() == "they are over"
+
+
+@pytest.mark.parametrize(("state", "text"), [("success", "Freeze: done."), ("failed", "Freeze failed.")])
+def test_action_says_how_its_run_ended(open_page, state, text):
+    page = open_page(f"/models/{NAME}")
+    sent = []
+    run = {"dag_id": f"{NAME}_controls", "dag_run_id": "manual__1", "state": state}
+
+    def answer(route):
+        sent.append(route.request.post_data_json)
+        route.fulfill(json=run)
+
+    page.route("**/api/v2/dags/*/dagRuns*", answer)
+    page.route("**/api/v2/dags/*/dagRuns/manual__1", lambda route: route.fulfill(json=run))
+    page.locator("#reason-freeze").fill("holidays")
+    page.get_by_role("button", name="Freeze").click()
+    message = page.locator("#message")
+    message.get_by_text(text).wait_for()
+    assert sent == [{"logical_date": None, "conf": {"reason": "holidays", "action": "freeze"}}]
+    link = message.get_by_role("link", name="See the run").get_attribute("href")
+    assert link == f"/dags/{NAME}_controls/runs/manual__1"
+    message.get_by_role("button", name="Close").click()
+    assert message.is_hidden()
 
 
 def test_live_panel_shows_new_requests(open_page, database):

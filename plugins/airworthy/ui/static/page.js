@@ -11,9 +11,21 @@ function showTimes(element) {
   }
 }
 
-function say(text) {
+// A message stays until the next one, or until the reader closes it.
+function say(text, run) {
   const message = document.getElementById("message");
-  message.textContent = text;
+  const close = document.createElement("button");
+  close.textContent = "Close";
+  close.addEventListener("click", () => { message.hidden = true; });
+  const parts = [text, " "];
+  if (run) {
+    const link = document.createElement("a");
+    link.dataset.top = "";
+    link.href = `${airflow}/dags/${encodeURIComponent(run.dag_id)}/runs/${encodeURIComponent(run.dag_run_id)}`;
+    link.textContent = "See the run";
+    parts.push(link, " ");
+  }
+  message.replaceChildren(...parts, close);
   message.hidden = false;
 }
 
@@ -56,6 +68,32 @@ async function readPanel(panel) {
   if ("live" in panel.dataset) setTimeout(readPanel, LIVE_INTERVAL_MS, panel);
 }
 
+// Parts of the page that follow the state of the model, such as the actions that are possible now.
+const shownParts = new Map();
+for (const part of document.querySelectorAll("[data-live-part]")) shownParts.set(part.id, part.innerHTML);
+
+function isFilledIn(part) {
+  return [...part.querySelectorAll("input")].some((input) => input.value || input === document.activeElement);
+}
+
+async function refreshParts() {
+  const response = await fetch(window.location.href).catch(() => null);
+  if (!response || !response.ok) return;
+  const page = new DOMParser().parseFromString(await response.text(), "text/html");
+  for (const part of document.querySelectorAll("[data-live-part]")) {
+    const fresh = page.getElementById(part.id);
+    if (!fresh || fresh.innerHTML === shownParts.get(part.id) || isFilledIn(part)) continue;
+    shownParts.set(part.id, fresh.innerHTML);
+    part.replaceChildren(...fresh.childNodes);
+    showTimes(part);
+  }
+}
+
+async function keepFresh() {
+  await refreshParts();
+  setTimeout(keepFresh, LIVE_INTERVAL_MS);
+}
+
 function showText(element, text, className) {
   const paragraph = document.createElement("p");
   paragraph.className = className;
@@ -75,9 +113,20 @@ async function callAirflow(path, options = {}) {
   return content;
 }
 
+// An action has an effect once its run has ended.
+async function followRun(label, run) {
+  const path = `dags/${encodeURIComponent(run.dag_id)}/dagRuns/${encodeURIComponent(run.dag_run_id)}`;
+  const { state } = await callAirflow(path).catch(() => run);
+  if (state === "success") say(`${label}: done.`, run);
+  else if (state === "failed") say(`${label} failed.`, run);
+  else setTimeout(followRun, LIVE_INTERVAL_MS, label, run);
+  refreshParts();
+}
+
 async function trigger(event) {
-  event.preventDefault();
   const form = event.target;
+  if (!form.matches("form.action")) return;
+  event.preventDefault();
   const label = form.dataset.label;
   const conf = Object.fromEntries(new FormData(form));
   for (const [name, value] of Object.entries(form.dataset)) {
@@ -89,8 +138,10 @@ async function trigger(event) {
     const run = await callAirflow(`dags/${encodeURIComponent(form.dataset.dag)}/dagRuns`, {
       method: "POST", body: JSON.stringify({ logical_date: null, conf }),
     });
-    say(`${label}: the run ${run.dag_run_id} of ${form.dataset.dag} has been started.`);
+    say(`${label}: has been started.`, run);
     form.reset();
+    document.activeElement.blur();
+    followRun(label, run);
   } catch (error) {
     say(`${label} failed: ${error.message}.`);
   }
@@ -101,7 +152,8 @@ function questionsPath(dag) {
   return `dags/${encodeURIComponent(dag)}/dagRuns/~/hitlDetails?response_received=false&state=deferred&state=awaiting_input&limit=100`;
 }
 
-async function answer(task, option) {
+async function answer(task, option, buttons) {
+  for (const button of buttons) button.disabled = true;
   const run = encodeURIComponent(task.dag_run_id);
   const path = `dags/${encodeURIComponent(task.dag_id)}/dagRuns/${run}/taskInstances/${encodeURIComponent(task.task_id)}/${task.map_index}/hitlDetails`;
   try {
@@ -109,6 +161,7 @@ async function answer(task, option) {
     say(`Your answer is: ${option}.`);
   } catch (error) {
     say(`The answer was not taken: ${error.message}.`);
+    for (const button of buttons) button.disabled = false;
   }
 }
 
@@ -121,12 +174,13 @@ function showQuestion(detail) {
   link.href = `${airflow}/dags/${encodeURIComponent(task.dag_id)}/runs/${encodeURIComponent(task.dag_run_id)}/tasks/${encodeURIComponent(task.task_id)}/required_actions`;
   link.textContent = detail.subject;
   box.append(link);
-  for (const option of detail.options) {
+  const buttons = detail.options.map((option) => {
     const button = document.createElement("button");
     button.textContent = option;
-    button.addEventListener("click", () => answer(task, option));
-    box.append(button);
-  }
+    button.addEventListener("click", () => answer(task, option, buttons));
+    return button;
+  });
+  box.append(...buttons);
   return box;
 }
 
@@ -160,7 +214,8 @@ async function markWaiting() {
 followTheme();
 showTimes(document);
 document.addEventListener("click", followInTop);
-for (const form of document.querySelectorAll("form.action")) form.addEventListener("submit", trigger);
+document.addEventListener("submit", trigger);
 for (const panel of document.querySelectorAll("[data-panel]")) readPanel(panel);
 for (const element of document.querySelectorAll("[data-questions]")) readQuestions(element);
 if (document.querySelector("[data-waiting]")) markWaiting();
+if (shownParts.size) keepFresh();

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 from fastapi.testclient import TestClient
+from sqlalchemy import insert
 
 from airflow.api_fastapi.app import create_auth_manager
 from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
@@ -14,6 +15,7 @@ from airflow.api_fastapi.core_api.security import get_user
 from airworthy.ui import fleet_pages, visibility
 from airworthy.ui.app import airworthy_app, build_app
 from include.database.ledger import Entry, append
+from include.database.tables import gate_result
 from include.fleet import panels
 from include.release import controls, rollout
 
@@ -87,7 +89,28 @@ def test_actions_fit_the_state_of_the_model(browser, database):
     controls.freeze(database, NAME, actor="ann", reason="holidays")
     page = browser.get(f"/models/{NAME}").text
     assert 'data-conf-action="lift"' in page
+    assert 'data-conf-action="freeze"' not in page
     assert "holidays" in page
+
+
+def test_paused_rollout_can_be_resumed_only(browser, database):
+    rollout.begin(database, NAME, 2, owner="run-2", actor="nightly")
+    page = browser.get(f"/models/{NAME}").text
+    assert 'data-conf-action="pause"' in page
+    assert 'data-conf-action="resume"' not in page
+    controls.pause(database, NAME, actor="ann", reason="lunch")
+    page = browser.get(f"/models/{NAME}").text
+    assert 'data-conf-action="resume"' in page
+    assert 'data-conf-action="pause"' not in page
+
+
+@pytest.mark.parametrize("n_quarantined", [0, 3])
+def test_rejected_rows_can_be_released(browser, database, n_quarantined):
+    check = {"subject": "arrivals", "partition": "2013-07-01", "run": "r", "results": []}
+    outcome = {"passed": True, "rows": 9, "quarantined": n_quarantined}
+    with database.begin() as connection:
+        connection.execute(insert(gate_result).values(check | outcome))
+    assert ('data-dag="arrivals_quarantine"' in browser.get("/tables").text) is bool(n_quarantined)
 
 
 def test_text_from_outside_is_no_markup(browser):
