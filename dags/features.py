@@ -26,7 +26,8 @@ from typing import TYPE_CHECKING
 from airflow.sdk import XComArg, dag
 
 from airworthy import assets
-from airworthy.defaults import START, day_range, default_args, is_needed, with_params
+from airworthy.defaults import MAXIMUM_RUN, START, day_range, default_args, is_needed, with_params
+from airworthy.failures import alert_after
 from airworthy.operators.data_validation import DataValidationOperator
 from airworthy.operators.features import (
     BuildFeaturesOperator,
@@ -53,6 +54,7 @@ def features_dag(view: FeatureView) -> DAG:
         catchup=False,
         max_active_runs=4,
         default_args=default_args(view.owner),
+        deadline=alert_after(MAXIMUM_RUN),
         tags=["features", view.name],
         description=view.description,
         doc_md=__doc__,

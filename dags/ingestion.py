@@ -25,7 +25,8 @@ from typing import TYPE_CHECKING
 
 from airflow.sdk import TriggerRule, XComArg, dag
 
-from airworthy.defaults import day_range, default_args, is_needed, with_params
+from airworthy.defaults import MAXIMUM_INGESTION, day_range, default_args, is_needed, with_params
+from airworthy.failures import alert_after
 from airworthy.operators.data_validation import DataValidationOperator
 from airworthy.operators.ingestion import (
     AdvanceWatermarkOperator,
@@ -62,6 +63,7 @@ def ingestion_dag(dataset: Dataset) -> DAG:
         catchup=False,
         max_active_runs=4,
         default_args=default_args(dataset.owner),
+        deadline=alert_after(MAXIMUM_INGESTION + dataset.landing_timeout),
         tags=["ingestion", dataset.name],
         description=dataset.description,
         doc_md=f"{__doc__}{LATE_CHANGES if dataset.watermark else ''}",

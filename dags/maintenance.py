@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING
 
 from airflow.sdk import CronTriggerTimetable, dag
 
-from airworthy.defaults import START, default_args, is_needed
+from airworthy.defaults import MAXIMUM_RUN, START, default_args, is_needed
+from airworthy.failures import alert_after
 from airworthy.operators.aliases import RepairAliasesOperator
 from airworthy.operators.maintenance import (
     CompactTableOperator,
@@ -51,6 +52,7 @@ def maintenance_dag() -> DAG:
         catchup=False,
         max_active_runs=1,
         default_args=default_args("platform"),
+        deadline=alert_after(MAXIMUM_RUN),
         tags=["maintenance"],
         description="Compact tables and delete files that are no longer needed.",
         doc_md=__doc__,

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 from airflow.sdk import XComArg, chain, dag
 
 from airworthy.defaults import DAG_DEFAULTS, START, default_args, is_needed, schedule_of
+from airworthy.failures import alert_after
 from airworthy.operators.drift import DriftDetectionOperator
 from airworthy.operators.governor import ActOperator, DecideOperator
 from include.catalog import catalog
@@ -42,6 +43,7 @@ def monitoring_dag(use_case: UseCase) -> DAG:
         catchup=False,
         max_active_runs=1,
         default_args=default_args(use_case.owner),
+        deadline=alert_after(use_case.schedules.maximum_run),
         tags=["monitoring", use_case.name],
         description=f"Measure the champion of {use_case.name} and decide whether to retrain.",
         doc_md=__doc__,

@@ -25,6 +25,7 @@ from airflow.sdk import Param, XComArg, dag
 
 from airworthy import assets
 from airworthy.defaults import DAG_DEFAULTS, START, day_range, default_args, is_needed, with_params
+from airworthy.failures import alert_after
 from airworthy.operators.ingestion import PublishPartitionOperator
 from airworthy.operators.scoring import BatchScoringOperator, CheckPredictionsOperator
 from airworthy.placement import placement
@@ -48,6 +49,7 @@ def scoring_dag(use_case: UseCase) -> DAG:
         catchup=False,
         max_active_runs=2,
         default_args=default_args(use_case.owner),
+        deadline=alert_after(use_case.schedules.maximum_run),
         tags=["scoring", use_case.name],
         description=f"Predictions of {use_case.name} for every partition of its features.",
         doc_md=__doc__,

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 from airflow.sdk import CronTriggerTimetable, dag
 
 from airworthy.defaults import START, default_args, is_needed
+from airworthy.failures import alert_after
 from airworthy.operators.governor import ActOperator, ServiceCheckOperator
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ def service_levels_dag() -> DAG:
         catchup=False,
         max_active_runs=1,
         default_args=default_args("platform"),
+        deadline=alert_after(timedelta(hours=1)),
         tags=["monitoring"],
         description="Check what callers got in the last hour, and roll back, freeze or alert.",
         doc_md=__doc__,

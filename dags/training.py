@@ -13,8 +13,7 @@ and the later tasks are skipped: `airworthy experiments compare MODEL` shows suc
 - `train` and, where parameters are tuned, `tune`: the estimator could not be fitted; the message names the
   cause. A tuning that was killed continues at its next try.
 - `evaluate`: MLflow, the lake or the champion's files are not available; the task is retried.
-- `gate`: **the model is not good enough; no service is broken.** The champion stays. The message and the
-  link *MLflow run* give the figures of every gate.
+- `gate`: **the model is not good enough.** The champion stays. The message and *MLflow run* have the figures.
 - `approve`: a gate was inconclusive, and a person refused, or there was no answer within a day. The page of
   the gates is in the question, under *Required actions*. Other runs do not wait for the answer.
 - `register` or, where declared, `refit`: the packaged model predicts differently than the trained one, or
@@ -32,6 +31,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import chain, dag
 
 from airworthy.defaults import DAG_DEFAULTS, START, default_args, is_needed, schedule_of, with_params
+from airworthy.failures import alert_after
 from airworthy.operators.approval import CandidateApprovalOperator
 from airworthy.operators.candidate_event import AnnounceCandidateOperator
 from airworthy.operators.gate import ModelGateOperator
@@ -59,6 +59,7 @@ def training_dag(use_case: UseCase) -> DAG:
         catchup=False,
         max_active_runs=2,
         default_args=default_args(use_case.owner),
+        deadline=alert_after(use_case.schedules.maximum_run),
         tags=["training", use_case.name],
         description=use_case.description,
         doc_md=__doc__,

@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from include.credentials import GATEWAY_SECRET_HEADER, database_password, gateway_secret, pseudonym_key
 from include.declarations import Environment
+from include.declarations.monitoring import AnyChannel
 from include.errors import SettingsError
 
 LOOPBACK = "127.0.0.1"
@@ -47,6 +48,8 @@ class Settings(BaseSettings):
     """Folder of the public keys whose certificates are trusted; by default in the home."""
     allow_pickle: bool = True
     """With `false`, model servers load only formats that cannot run code."""
+    alert_channels: tuple[AnyChannel, ...] = ()
+    """Channels, as JSON, that are told about what no use case with channels is told, such as ingestions."""
     model_server_host: str = LOOPBACK
     """Name of the host under which workers reach the model servers."""
     features_host: str = LOOPBACK

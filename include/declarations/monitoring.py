@@ -46,12 +46,14 @@ class Schedules(Declaration):
     When the training and the monitoring of a use case run: cron expressions in `time_zone`.
 
     A minute `H` follows from the name of the use case, so that many do not start at once. None is no
-    schedule: people and other DAGs start the runs.
+    schedule: people and other DAGs start the runs. People are told about a run of training, monitoring or
+    scoring that has not ended `maximum_run` after it was queued.
     """
 
     training: Cron | None = TRAINING_CRON
     monitoring: Cron | None = MONITORING_CRON
     time_zone: TimeZone = "UTC"
+    maximum_run: Duration = timedelta(hours=12)
 
     def cron(self, stage: str, name: str) -> str | None:
         """Return the expression of `training` or `monitoring`, with the minute of the use case `name`."""

@@ -17,18 +17,22 @@ from airflow.sdk import (
     get_parsing_context,
 )
 
-from airworthy.links import page_url
-from include.errors import AirworthyError, ServiceUnavailable, runbook_of
+from airworthy.failures import name_runbook, record_failed_task
+from include.errors import AirworthyError, ServiceUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from airflow.sdk import DAG, Context
+    from airflow.sdk import DAG
 
     from include.declarations import UseCase
     from include.partitions import Granularity
 
 START = datetime(2013, 1, 1)
+# Of a run, until people are told that it takes too long.
+MAXIMUM_RUN = timedelta(hours=12)
+# The same, beside the timeout of the landing: an ingestion begins up to a day before its partition is due.
+MAXIMUM_INGESTION = MAXIMUM_RUN + timedelta(days=1)
 
 # Airflow reads these options again for each DAG; passing them as arguments saves parsing time.
 DAG_DEFAULTS: dict[str, Any] = {
@@ -46,15 +50,6 @@ RETRY_UNAVAILABLE_SERVICES = ExceptionRetryPolicy(
 )
 
 
-def name_runbook(context: Context) -> None:
-    """Log which page says what to do about the failure of a task, as a path and as an address in Airflow."""
-    task = context["ti"].task
-    error = context.get("exception")
-    page = runbook_of(error if isinstance(error, BaseException) else None) or getattr(task, "runbook", "")
-    if page:
-        task.log.info("What to do: %s, %s", page, page_url(page))
-
-
 def default_args(owner: str) -> dict[str, Any]:
     """Return the `default_args` of a DAG with this owner."""
     return {
@@ -64,7 +59,7 @@ def default_args(owner: str) -> dict[str, Any]:
         "retry_exponential_backoff": True,
         "max_retry_delay": timedelta(minutes=5),
         "retry_policy": RETRY_UNAVAILABLE_SERVICES,
-        "on_failure_callback": name_runbook,
+        "on_failure_callback": [name_runbook, record_failed_task],
     }
 
 

@@ -59,14 +59,24 @@ class Task:
     states: dict[str, str] = field(default_factory=dict)
     # Runs of other DAGs that wait or run, by DAG.
     active_runs: dict[str, int] = field(default_factory=dict)
+    # How often a task succeeded in any run.
+    successes: dict[str, int] = field(default_factory=dict)
 
     def get_dr_count(self, *, dag_id: str, states: list[str]) -> int:
         assert states == ["queued", "running"]
         return self.active_runs.get(dag_id, 0)
 
-    def get_task_states(self, *, dag_id: str, run_ids: list[str]) -> dict[str, dict[str, str]]:
+    def get_task_states(
+        self, *, dag_id: str, run_ids: list[str], task_ids: list[str] | None = None
+    ) -> dict[str, dict[str, str]]:
         assert dag_id
-        return dict.fromkeys(run_ids, self.states)
+        selected = {name: state for name, state in self.states.items() if not task_ids or name in task_ids}
+        return dict.fromkeys(run_ids, selected)
+
+    def get_ti_count(self, *, dag_id: str, task_ids: list[str], states: list[str]) -> int:
+        assert dag_id
+        assert states == ["success"]
+        return sum(self.successes.get(name, 0) for name in task_ids)
 
     def xcom_push(self, key: str, value: Any) -> None:
         self.pushed[key] = json.loads(json.dumps(value, allow_nan=False))

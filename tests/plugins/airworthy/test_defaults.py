@@ -7,7 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from airworthy.defaults import default_args, name_runbook
+from airworthy.defaults import default_args
+from airworthy.failures import name_runbook, record_failed_task
 from include.errors import DataError, GateFailed
 
 
@@ -39,5 +40,5 @@ def test_failure_without_a_runbook_logs_nothing(failed):
     assert failed(ValueError("why")) == ""
 
 
-def test_every_task_has_the_callback():
-    assert default_args("ann")["on_failure_callback"] is name_runbook
+def test_every_task_has_the_callbacks():
+    assert default_args("ann")["on_failure_callback"] == [name_runbook, record_failed_task]

@@ -6,6 +6,7 @@ import email
 import json
 import os
 import threading
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from unittest import mock
 
@@ -16,7 +17,10 @@ from airworthy.operators.alerts import SendAlertsOperator
 from include.database.tables import monitoring_result
 from include.declarations import Alerts, EmailChannel, SlackChannel, WebhookChannel
 from include.errors import AttentionNeeded
+from include.monitoring.alerting.failures import RunFailure, record_failure
 from include.release import rollout, rollout_status
+from include.settings import settings
+from tests.plugins.conftest import Task
 
 CHANNELS = (SlackChannel(), WebhookChannel(connection="pager", endpoint="v2/enqueue"))
 
@@ -77,8 +81,18 @@ def decide(database, name, action, run):
         connection.execute(insert(monitoring_result), row)
 
 
-def send(context):
-    return SendAlertsOperator(task_id="send").execute(context())
+def send(context, **states):
+    ti = Task(states=states.get("states", {"train": "failed"}), successes=states.get("successes", {}))
+    return SendAlertsOperator(task_id="send").execute(context(ti=ti))
+
+
+def fail(database, name, **changes):
+    dag_id = f"{name}_training"
+    failure = RunFailure(
+        name, "failed", dag_id, "run_1", "train", reason="no memory", link="https://log", successes=2
+    )
+    with database.begin() as connection:
+        record_failure(connection, replace(failure, **changes), actor="airflow")
 
 
 def test_incident_is_sent_once_and_resolved(alerted, received, database, context):
@@ -114,7 +128,45 @@ def test_one_channel_that_fails_does_not_stop_the_others(alerted, received, cont
     with pytest.raises(AttentionNeeded, match="webhook undefined"):
         send(context)
     assert len(received) == 2
+    with pytest.raises(AttentionNeeded, match="webhook undefined"):
+        send(context)
+    assert len(received) == 2, "only the one that failed is tried again"
+
+
+def test_channel_that_comes_back_is_told_alone(alerted, received, monkeypatch, context):
+    name = alerted(*CHANNELS)
+    working = os.environ["AIRFLOW_CONN_PAGER"]
+    away = json.dumps({"conn_type": "http", "host": "http://127.0.0.1:9"})
+    monkeypatch.setenv("AIRFLOW_CONN_PAGER", away)
+    with pytest.raises(AttentionNeeded, match="webhook pager"):
+        send(context)
+    monkeypatch.setenv("AIRFLOW_CONN_PAGER", working)
+    assert send(context) == {name: ["drift"]}
+    assert [path for path, _ in received] == ["/T0/B0/secret", "/v2/enqueue"]
+
+
+def test_failed_task_is_told_until_it_succeeds(alerted, received, database, context):
+    name = alerted(CHANNELS[1])
+    decide(database, name, "nothing", "b")
+    fail(database, name)
+    assert send(context) == {name: [f"failed {name}_training.train"]}
+    assert send(context, successes={"train": 2}) == {}
+    began = received[0][1]["began"][0]
+    assert (began["kind"], began["reason"], began["link"]) == ("failed", "no memory", "https://log")
+    assert send(context, successes={"train": 3}) == {name: [f"failed {name}_training.train"]}
+    assert received[-1][1]["status"] == "resolved"
+
+
+def test_failure_without_a_use_case_goes_to_the_project(received, monkeypatch, database, context):
+    fail(database, "flights")
     assert send(context) == {}
+    channel = '[{"kind": "webhook", "connection": "pager"}]'
+    monkeypatch.setenv("AIRWORTHY_ALERT_CHANNELS", channel)
+    settings.cache_clear()
+    assert send(context) == {"flights": ["failed flights_training.train"]}
+    assert "models/flights" not in received[0][1]["text"]
+    assert send(context, states={"train": "success"}) == {"flights": ["failed flights_training.train"]}
+    assert send(context, states={"train": "success"}) == {}
 
 
 def test_email_has_the_title_as_its_subject(alerted, monkeypatch, context):

@@ -7,9 +7,11 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import insert
 
+from include.database.ledger import Entry, append
 from include.database.tables import monitoring_result
 from include.declarations import Alerts, MaintenanceWindow, Schedules
-from include.monitoring import incidents
+from include.monitoring.alerting import incidents
+from include.monitoring.alerting.failures import RunFailure
 from include.release import rollout, rollout_status
 from include.release.freeze import ERROR_BUDGET, freeze_releases
 from include.use_cases.flight_delay import USE_CASE
@@ -39,15 +41,22 @@ def record(database, action, *, at, part="drift", run="a", **evidence):
         connection.execute(insert(monitoring_result), row)
 
 
-def read(database, now, use_case=USE_CASE):
+def news(database, now, use_case=USE_CASE, channel="slack"):
     with database.connect() as connection:
-        news = incidents.read_news(connection, use_case, now)
-    return [incident.kind for incident in news.began], [incident.kind for incident in news.ended]
+        current, silent = incidents.find_incidents(connection, use_case, now)
+        existing = incidents.open_by_channel(incidents.read_notifications(connection, NAME), channel)
+    return incidents.news_of(NAME, current, existing, silent=silent)
 
 
-def notify(database, now):
+def read(database, now, use_case=USE_CASE, channel="slack"):
+    changes = news(database, now, use_case, channel)
+    return [incident.kind for incident in changes.began], [incident.kind for incident in changes.ended]
+
+
+def notify(database, now, *channels):
+    changes = {channel: news(database, now, channel=channel) for channel in channels or ("slack",)}
     with database.begin() as connection:
-        incidents.record_notified(connection, incidents.read_news(connection, USE_CASE, now), actor="alerts")
+        incidents.record_notified(connection, changes, actor="alerts")
 
 
 def test_model_that_is_fine_has_no_incident(database, now):
@@ -116,3 +125,30 @@ def test_maintenance_silences_until_its_end(database, now):
     notify(database, now)
     record(database, "nothing", at=now, run="b")
     assert read(database, now, silent) == ([], ["drift"]), "an end may be told"
+
+
+def test_channel_that_failed_alone_is_told_later(database, now):
+    record(database, "alert", at=now)
+    notify(database, now, "slack")
+    assert read(database, now, channel="slack") == ([], [])
+    assert read(database, now, channel="pager") == (["drift"], [])
+    record(database, "nothing", at=now, run="b")
+    assert read(database, now, channel="slack") == ([], ["drift"])
+    assert read(database, now, channel="pager") == ([], []), "it was never told that it began"
+
+
+def test_entry_without_channels_was_told_to_all(database, now):
+    record(database, "alert", at=now)
+    with database.begin() as connection:
+        append(connection, Entry(NAME, "alerted", "alerts", "drift", 1, {"kind": "drift"}))
+    assert read(database, now, channel="pager") == ([], [])
+
+
+def test_failures_of_mapped_tasks_are_one_incident():
+    parts = [
+        RunFailure(NAME, "failed", "d", "run", "t", map_index=index, reason="no memory") for index in range(3)
+    ]
+    other = RunFailure(NAME, "late_data", "d", "run", "wait", runbook="docs/runbooks/late-data.md")
+    mapped, late = incidents.failure_incidents([*parts, other])
+    assert (mapped.title, mapped.reason) == ("failed d.t", "no memory (and 2 more of its mapped tasks)")
+    assert (mapped.runbook, late.runbook) == ("runbooks/index.md", "runbooks/late-data.md")

@@ -1,0 +1,1 @@
+"""What people are told about: incidents of models, tasks that failed, runs that take too long."""
