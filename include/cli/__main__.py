@@ -22,7 +22,7 @@ from include.cli import (
     stack,
 )
 from include.cli.fleet import runs, status
-from include.cli.governance import datasets, ledger, models, privacy, rebuild, reproduce
+from include.cli.governance import annotate, datasets, ledger, models, privacy, rebuild, reproduce
 from include.cli.governance import features as feature_views
 from include.cli.options import MODELS, OPERATION
 from include.cli.scaffold import launch, new, validate
@@ -84,6 +84,8 @@ app.add_typer(ledger.app, name="ledger", rich_help_panel=MODELS)
 app.add_typer(reproduce.app)
 app.add_typer(explain.app)
 app.add_typer(trace.app)
+app.add_typer(annotate.app, name="annotate", rich_help_panel=MODELS)
+app.add_typer(annotate.correct_app)
 app.add_typer(backtest.app)
 app.add_typer(experiments.app, name="experiments", rich_help_panel=MODELS)
 app.add_typer(quarantine.app, name="quarantine", rich_help_panel=MODELS)

@@ -21,7 +21,7 @@ Event = Literal[
     "registered", "refused", "staged", "shadowed", "approved", "rejected", "shifted",
     "promoted", "restored", "rolled_back", "decided", "switched_off", "switched_on", "quarantine",
     "reproduced", "retired", "reinstated", "dropped", "erased", "frozen", "lifted", "paused", "resumed",
-    "skipped", "aborted", "alerted", "resolved", "failed",
+    "skipped", "aborted", "alerted", "resolved", "failed", "corrected", "annotated",
 ]  # fmt: skip
 
 

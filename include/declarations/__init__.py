@@ -45,6 +45,7 @@ from include.declarations.labels import Label
 from include.declarations.metrics import GREATER_IS_BETTER, is_greater_better
 from include.declarations.monitoring import (
     Alerts,
+    AnnotationQueue,
     DriftPolicy,
     EmailChannel,
     MaintenanceWindow,
@@ -77,6 +78,7 @@ __all__ = [
     "METRICS",
     "RATES",
     "Alerts",
+    "AnnotationQueue",
     "AnyCost",
     "AnyGate",
     "AnyParameter",

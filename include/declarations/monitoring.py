@@ -1,4 +1,4 @@
-"""Monitoring of a model in service: drift, retraining, service levels, alerts, and when its DAGs run."""
+"""Monitoring of a model: drift, retraining, service levels, annotation, alerts, and when its DAGs run."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, AwareDatetime, Field, field_validator, model_validator
 
-from include.declarations.base import Declaration, Duration, Share, TimeZone
+from include.declarations.base import Declaration, Duration, Share, TimeZone, require_unique
 
 LATENCIES_PER_DEADLINE = 8
 MIN_DEADLINE_S = 2.0
 MAX_DEADLINE_S = 60.0
 N_CRON_FIELDS = 5
+# A person fills in the labels; a larger file is none of a person.
+MAX_QUEUE_ROWS = 10_000
 # Of the minute: one that follows from the name of the use case.
 STAGGERED = "H"
 TRAINING_CRON = "H 2 * * *"
@@ -154,6 +156,27 @@ class Slo(Declaration):
         """Time in seconds after which callers do not wait any longer."""
         deadline_s = LATENCIES_PER_DEADLINE * self.latency_p99_ms / 1000
         return min(max(deadline_s, MIN_DEADLINE_S), MAX_DEADLINE_S)
+
+
+AnnotationRule = Literal["uncertain", "drifted", "disagreement"]
+
+
+class AnnotationQueue(Declaration):
+    """
+    Rows of production that are worth a label by a person: at most `rows`, from each of `rules` alternately.
+
+    `uncertain` are rows whose prediction is the least confident, `drifted` those whose values became most
+    frequent since the training, and `disagreement` those that a challenger answers most differently.
+    """
+
+    rows: int = Field(default=200, ge=1, le=MAX_QUEUE_ROWS)
+    rules: tuple[AnnotationRule, ...] = Field(default=("uncertain", "drifted", "disagreement"), min_length=1)
+
+    @field_validator("rules")
+    @classmethod
+    def _are_different(cls, rules: tuple[AnnotationRule, ...]) -> tuple[AnnotationRule, ...]:
+        require_unique(rules, "rules")
+        return rules
 
 
 class SlackChannel(Declaration):

@@ -32,7 +32,9 @@ if TYPE_CHECKING:
 Frozen = TypeVar("Frozen", bound=BaseModel)
 
 # How a model is released and watched, and where its tasks run, is decided today, for every version.
-OPERATIONAL_FIELDS = ("rollout", "drift", "retrain", "slo", "schedules", "alerts", "resources")
+OPERATIONAL_FIELDS = (
+    "rollout", "drift", "retrain", "slo", "schedules", "annotation", "alerts", "resources",
+)  # fmt: skip
 OPERATIONAL_SERVING_FIELDS = ("replicas", "target")
 # A change of these makes no other model.
 DESCRIPTIVE_FIELDS = ("owner", "description", "tags")

@@ -14,7 +14,14 @@ from include.declarations.costs import AnyCost
 from include.declarations.gates import METRICS, AnyGate, Metric, Task
 from include.declarations.labels import UNDECLARED, Label
 from include.declarations.metrics import require_metrics
-from include.declarations.monitoring import Alerts, DriftPolicy, RetrainPolicy, Schedules, Slo
+from include.declarations.monitoring import (
+    Alerts,
+    AnnotationQueue,
+    DriftPolicy,
+    RetrainPolicy,
+    Schedules,
+    Slo,
+)
 from include.declarations.release import Rollout
 from include.declarations.risk import Risk
 from include.declarations.serving import Module, Serving
@@ -123,6 +130,7 @@ class UseCase(Declaration):
     retrain: RetrainPolicy = RetrainPolicy()
     slo: Slo = Slo()
     schedules: Schedules = Schedules()
+    annotation: AnnotationQueue = AnnotationQueue()
     alerts: Alerts = Alerts()
 
     @model_validator(mode="after")

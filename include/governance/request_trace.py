@@ -79,15 +79,18 @@ def trace_request(connection: Connection, lake: Lake, registry: Registry, name: 
     DataError
         If neither log has such a request.
     """
-    traces = _read_logs(connection, name)
-    if not traces:
-        raise DataError(
-            f"No request {name} is in the access log or the inference log. Entries arrive within seconds."
-        )
-    return [_with_origins(trace, lake, registry) for trace in traces]
+    return [_with_origins(trace, lake, registry) for trace in read_logs(connection, name)]
 
 
-def _read_logs(connection: Connection, name: str) -> list[RequestTrace]:
+def read_logs(connection: Connection, name: str) -> list[RequestTrace]:
+    """
+    Return what the logs have of the requests with an id, newest first, without labels and training.
+
+    Raises
+    ------
+    DataError
+        If neither log has such a request.
+    """
     access_columns = access_log.c
     entries = _rows(connection, access_log, or_(*_matches_name(access_columns, name, "id")))
     ids = [entry["id"] for entry in entries]
@@ -98,7 +101,12 @@ def _read_logs(connection: Connection, name: str) -> list[RequestTrace]:
     for record in records:
         by_request.get(record["gateway_id"], direct).append(record)
     through_gateway = [RequestTrace(entry, by_request[entry["id"]]) for entry in entries]
-    return through_gateway + [RequestTrace(None, [record]) for record in direct]
+    traces = through_gateway + [RequestTrace(None, [record]) for record in direct]
+    if not traces:
+        raise DataError(
+            f"No request {name} is in the access log or the inference log. Entries arrive within seconds."
+        )
+    return traces
 
 
 def _matches_name(columns: Any, name: str, id_column: str) -> list[Any]:

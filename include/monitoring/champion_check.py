@@ -153,7 +153,7 @@ def _check_labels(
     baseline = baseline_constant(use_case, champion.reference[TARGET])
     results = []
     now = window.until or windows.watermark(connection)
-    joined_windows = _join_windows(champion, measured, labels, now=now)
+    joined_windows = join_windows(champion, measured, labels, now=now)
     for past_window, joined in zip(measured, joined_windows, strict=True):
         result = label_quality.measure_quality(joined, use_case, baseline=baseline, promised=promised)
         results.append(replace(result, window=(past_window.start, past_window.end)))
@@ -164,7 +164,7 @@ def _check_labels(
     return replace(newest, windows=tuple(results))
 
 
-def _join_windows(
+def join_windows(
     champion: ChampionContext, measured: Sequence[Window], labels: pd.DataFrame, *, now: datetime
 ) -> list[pd.DataFrame]:
     """Return the champion's predictions of each window with their labels, and whether these were due."""

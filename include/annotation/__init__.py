@@ -1,0 +1,1 @@
+"""Labels by people: rows that are worth one, their files, corrections of answers, and suspected errors."""
