@@ -10,12 +10,13 @@ from typer import Argument, Option, Typer
 from include.cli.governance.removal import acting_user
 from include.cli.options import MODELS, AsJson, Model
 from include.cli.output import print_json, print_text
-from include.declarations.monitoring import MAX_QUEUE_ROWS
 
 if TYPE_CHECKING:
     from include.annotation.corrections import Stores, WrittenLabels
 
 RUN_TIMEOUT_S = 600.0
+# As in `include.declarations.monitoring`, which is not imported for the help.
+MAX_QUEUE_ROWS = 10_000
 
 Reason = Annotated[str, Option(metavar="TEXT", help="Why, for the ledger.")]
 NoRun = Annotated[

@@ -9,6 +9,7 @@ from include.annotation.label_rows import Event
 from include.annotation.sheet import QueueRow
 from include.cli.governance import annotate
 from include.database.tables import inference_log
+from include.declarations import monitoring
 from include.stack import airflow_api
 
 FLIGHT = "2013-07-01-UA1545"
@@ -96,6 +97,11 @@ def test_a_file_that_is_no_text_is_refused(landing, airworthy, tmp_path):
     result = airworthy("annotate", "import", "air_time", file, "--reason", "checked")
     assert result.code == 1
     assert "cannot be read as text in UTF-8" in result.err
+
+
+def test_an_export_is_not_larger_than_an_import(airworthy):
+    assert annotate.MAX_QUEUE_ROWS == monitoring.MAX_QUEUE_ROWS
+    assert airworthy("annotate", "export", "air_time", "--rows", annotate.MAX_QUEUE_ROWS + 1).code == 2
 
 
 def test_without_a_champion_nothing_is_exported(landing, airworthy):
