@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime  # noqa: TC003  the application reads the annotations
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ARRAY, Text, bindparam, text
+from sqlalchemy import ARRAY, Text, bindparam, func, select, text
 
+from include.release.heartbeat import find_silences
 from include.release.rollout import ReleaseState, read_all_states
 
 if TYPE_CHECKING:
@@ -79,6 +80,8 @@ class FleetEntry:
         Unused share of the error budget (1 is unused, below 0 is exceeded); None before the first run.
     decision : str
         Decision of the last monitoring run.
+    silent_since : datetime or None
+        If the monitoring has stopped, when it had its last result, or the champion was promoted.
     event, event_at : str, datetime or None
         The newest entry of the ledger.
     """
@@ -105,6 +108,7 @@ class FleetEntry:
     budget_left: float | None
     checked_at: datetime | None
     decision: str
+    silent_since: datetime | None
     event: str
     event_at: datetime | None
 
@@ -142,10 +146,16 @@ def read_fleet(
         names = [name for name in names if name in visible]
     decisions = _rows_by_name(connection, _READ_DECISIONS, names)
     checks = _rows_by_name(connection, _READ_CHECKS, names)
-    return [
-        _entry(name, use_cases.get(name), states.get(name), decisions[name], checks.get(name, {}))
-        for name in names
-    ]
+    now: datetime = connection.execute(select(func.clock_timestamp())).scalar_one()
+    declared = {name: use_cases[name] for name in names if name in use_cases}
+    silences = find_silences(connection, declared, now)
+    entries = []
+    for name in names:
+        checked = checks.get(name, {})
+        if name in silences:
+            checked = checked | {"silent_since": silences[name].since}
+        entries.append(_entry(name, use_cases.get(name), states.get(name), decisions[name], checked))
+    return entries
 
 
 def select_page(
@@ -228,6 +238,7 @@ def _entry(
         budget_left=(figures.get("service") or {}).get("budget_left"),
         checked_at=checked.get("at"),
         decision=str(checked.get("decision", "")),
+        silent_since=checked.get("silent_since"),
         event=str(decided["event"] or ""),
         event_at=decided["event_at"],
     )

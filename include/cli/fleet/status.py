@@ -98,7 +98,8 @@ def _write_page(path: Path, rows: list[Any], moment: datetime) -> None:
 def _cells(entry: FleetEntry) -> tuple[object, ...]:
     challenger = f"{entry.challenger} ({entry.challenger_share:.0%})" if entry.challenger else ""
     budget = "" if entry.budget_left is None else f"{entry.budget_left:.0%}"
-    state = entry.status + (", frozen" if entry.frozen else "") + (", paused" if entry.paused else "")
+    conditions = {"frozen": entry.frozen, "paused": entry.paused, "not monitored": entry.silent_since}
+    state = ", ".join([entry.status, *(name for name, is_met in conditions.items() if is_met)])
     return (
         entry.name, entry.owner, entry.risk, state, entry.champion or "", challenger, entry.verdict,
         entry.drift, budget,

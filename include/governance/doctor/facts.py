@@ -12,10 +12,11 @@ from sqlalchemy import func, select
 from include.catalog import catalog
 from include.certificates.certificate import verify_certificate
 from include.database.ledger import champion_at, require_registered
-from include.database.tables import desired_state, ledger, live_state, monitoring_result
+from include.database.tables import desired_state, ledger, live_state
 from include.errors import AirworthyError
 from include.governance.doctor.both_logs import LoggedResponses, compare_logs
 from include.modeling.registration.versions import verify_version
+from include.release.heartbeat import find_silences
 from include.release.rollout import read_state
 from include.serving import paths
 from include.serving.controller.processes import find_servers
@@ -113,18 +114,14 @@ def _read_model(
         _read_aliases(registry, name) if registry else None,
         None if servers is None else tuple(sorted(version for case, version in servers if case == name)),
         compare_logs(connection, name, now),
-        _unchecked_time(connection, name, now, champion["at"] if champion else now),
+        _unchecked_time(connection, name, now),
     )
 
 
-def _unchecked_time(connection: Connection, use_case: str, now: datetime, promoted_at: datetime) -> timedelta:
+def _unchecked_time(connection: Connection, use_case: str, now: datetime) -> timedelta:
     declared = catalog().use_cases.get(use_case)
-    due = declared.schedules.last_monitoring(use_case, now) if declared else None
-    query = select(func.max(monitoring_result.c.at)).where(
-        monitoring_result.c.use_case == use_case, monitoring_result.c.figures.has_key("drift")
-    )
-    last = max(promoted_at, connection.scalar(query) or promoted_at)
-    return timedelta(0) if due is None or last >= due else now - last
+    silences = find_silences(connection, {use_case: declared} if declared else {}, now)
+    return now - silences[use_case].since if silences else timedelta(0)
 
 
 def _find_faults(connection: Connection, registry: Registry, state: ReleaseState) -> dict[int, str]:

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from include.database.ledger import Entry, append
 from include.database.tables import ledger, monitoring_result
 from include.release.freeze import freeze_cause
+from include.release.heartbeat import find_silences
 from include.release.rollout import read_state
 
 if TYPE_CHECKING:
@@ -167,16 +168,10 @@ def _service_incidents(connection: Connection, use_case: str, now: datetime) -> 
 def _silence(connection: Connection, use_case: UseCase, now: datetime) -> list[Incident]:
     """Return that monitoring is silent: it was due, there was a champion, and there is no result."""
     name = use_case.name
-    due = use_case.schedules.last_monitoring(name, now)
-    table = monitoring_result.c
-    checked = select(func.max(table.at)).where(table.use_case == name, table.figures.has_key("drift"))
-    promoted = select(func.max(ledger.c.at)).where(
-        ledger.c.use_case == name, ledger.c.event.in_(("promoted", "rolled_back"))
-    )
-    last = connection.scalar(checked)
-    moments = [moment for moment in (last, connection.scalar(promoted)) if moment is not None]
-    if due is None or not moments or max(moments) >= due:
+    silence = find_silences(connection, {name: use_case}, now).get(name)
+    if silence is None:
         return []
+    last = silence.checked_at
     since = f"since {last:%Y-%m-%d %H:%M} UTC" if last else "ever"
     return [Incident("silence", f"no check of drift and quality {since}: {name}_monitoring does not run")]
 

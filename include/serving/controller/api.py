@@ -80,6 +80,7 @@ async def _scrape(status: ControllerStatus) -> bytes:
     registry = CollectorRegistry()
     registry.register(_MergedMetrics(zip(scraped, texts, strict=True), _read_gateway_metrics()))
     registry.register(_Objectives(status.objectives))
+    registry.register(_Silences(status.silences))
     return generate_latest(registry)
 
 
@@ -141,6 +142,22 @@ class _Objectives:
             availability.add_sample(availability.name, {"use_case": use_case}, slo.availability)
             latency.add_sample(latency.name, {"use_case": use_case}, slo.latency_p99_ms / 1000)
         yield from (availability, latency)
+
+
+class _Silences:
+    """A collector of how long champions were not monitored, beyond what their schedule allows."""
+
+    def __init__(self, silences: Mapping[str, float]) -> None:
+        self._silences = silences
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the time in seconds, 0 for a use case whose monitoring is in time."""
+        silent = Metric(
+            "airworthy_monitoring_silent_seconds", "Time since the last check that is overdue", "gauge"
+        )
+        for use_case, seconds in self._silences.items():
+            silent.add_sample(silent.name, {"use_case": use_case}, seconds)
+        yield silent
 
 
 def _merge(families: dict[str, Metric], family: Metric, labels: dict[str, Any]) -> None:

@@ -103,8 +103,9 @@ class Controller:
         retired = tuple(state.use_case for state in states if state.retired)
         ready_servers = tuple(self._fleet.ready())
         objectives = {name: use_case.slo for name, use_case in catalog().use_cases.items() if name in models}
+        silences = {name: self._store.silences.get(name, 0.0) for name in objectives}
         self.status = ControllerStatus(
-            models, ready_servers, objectives, retired, problems, ready=not problem
+            models, ready_servers, objectives, silences, retired, problems, ready=not problem
         )
 
 

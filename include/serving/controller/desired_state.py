@@ -8,16 +8,20 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, case, cast, create_engine, func
+from sqlalchemy import and_, case, cast, create_engine, func, select
 from sqlalchemy.dialects.postgresql import JSONB, array, insert
 from sqlalchemy.exc import DBAPIError
 
+from include.catalog import catalog
 from include.database.locks import try_lock_session
 from include.database.tables import live_state
+from include.release.heartbeat import find_silences
 from include.release.rollout import read_all_states
 from include.serving.gateway.callers import grant_entries, list_tokens
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from sqlalchemy import Connection
     from sqlalchemy.dialects.postgresql import Insert
 
@@ -29,6 +33,8 @@ POLL_INTERVAL_S = 0.3
 # A report that did not change is written again after this time.
 HEARTBEAT_INTERVAL_S = 10.0
 CLOSE_TIMEOUT_S = 5.0
+# Whether monitoring has stopped is looked at so often.
+LISTEN_INTERVAL_S = 60.0
 # PostgreSQL frees the lock of a controller whose machine or network failed after 11 s instead of two hours.
 CONNECTION_OPTIONS = (
     "-c statement_timeout=5000 "
@@ -58,6 +64,9 @@ class StateStore:
     def __init__(self, url: str) -> None:
         self.states: list[ReleaseState] | None = None
         self.grants: dict[str, str] | None = None
+        # Seconds since the last check of a champion whose monitoring has stopped.
+        self.silences: dict[str, float] = {}
+        self._listened_at = -LISTEN_INTERVAL_S
         self.problem = "the database was not reached yet"
         self.changed = threading.Event()
         self._engine = create_engine(
@@ -114,10 +123,20 @@ class StateStore:
                 self.changed.set()
             self.problem = ""
             self._write_reports(connection)
+            self._listen(connection)
             if self._stopping.is_set():
                 return
             self._wake.wait(POLL_INTERVAL_S)
             self._wake.clear()
+
+    def _listen(self, connection: Connection) -> None:
+        """Look once in a while which champions are not monitored any more."""
+        if time.monotonic() - self._listened_at < LISTEN_INTERVAL_S:
+            return
+        now: datetime = connection.execute(select(func.clock_timestamp())).scalar_one()
+        silences = find_silences(connection, catalog().use_cases, now)
+        self.silences = {name: (now - silence.since).total_seconds() for name, silence in silences.items()}
+        self._listened_at = time.monotonic()
 
     def _write_reports(self, connection: Connection) -> None:
         """Write the reports that changed, or that were written `HEARTBEAT_INTERVAL_S` ago."""

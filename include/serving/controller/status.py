@@ -23,6 +23,7 @@ class ControllerStatus:
     models: dict[str, dict[str, Any]] = field(default_factory=dict)
     servers: tuple[Server, ...] = ()
     objectives: Mapping[str, Slo] = field(default_factory=dict)
+    silences: Mapping[str, float] = field(default_factory=dict)
     retired: tuple[str, ...] = ()
     problems: tuple[str, ...] = ("the controller is starting",)
     ready: bool = False

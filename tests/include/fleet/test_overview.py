@@ -49,6 +49,14 @@ def test_release_in_progress_shows_both_versions(released):
     assert entry.champion_since is not None
 
 
+def test_champion_that_is_not_monitored_says_so(released):
+    assert read(released)[NAME].silent_since is None
+    with released.begin() as connection:
+        connection.execute(text("ALTER TABLE ledger DISABLE TRIGGER ALL"))
+        connection.execute(text("UPDATE ledger SET at = at - interval '3 days'"))
+    assert read(released)[NAME].silent_since is not None
+
+
 def test_last_monitoring_run_gives_the_outcomes(released):
     row = {"use_case": NAME, "version": 1, "window_start": "2013-07-01+00", "window_end": "2013-07-02+00"}
     for run, outcome in (("a", "no_drift"), ("b", "drift")):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 
 import pytest
+from sqlalchemy import text
 
 from include.database.ledger import Entry, append
 from include.release import rollout
@@ -33,6 +34,13 @@ def test_status_shows_declared_models_and_searches_them(airworthy):
     assert NAME in listed
     assert "air_time" not in listed
     assert airworthy("status", "--search", "nothing_like_it").out == "models: none\n"
+
+
+def test_status_says_that_a_champion_is_not_monitored(released, airworthy):
+    with released.begin() as connection:
+        connection.execute(text("ALTER TABLE ledger DISABLE TRIGGER ALL"))
+        connection.execute(text("UPDATE ledger SET at = at - interval '3 days'"))
+    assert "serving, not monitored" in airworthy("status").out
 
 
 @pytest.mark.usefixtures("released")
