@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from dataclasses import replace
-from datetime import date
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,10 +20,12 @@ from include.annotation.selection import (
     select_rows,
 )
 from include.annotation.sheet import QueueRow
+from include.catalog import catalog
 from include.data.feature_store.feature_rows import read_feature_rows
 from include.data.lake.partition_columns import DAY
 from include.database.tables import inference_log
 from include.inference.predictions import PREDICTION
+from include.modeling.pipeline.suspected_labels import FILE, LABEL, SUGGESTED
 from include.monitoring import champion_check, windows
 from include.monitoring.label_quality import LANDED
 from include.monitoring.personal_values import with_pseudonyms
@@ -36,11 +40,13 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from include.data.lake.delta_tables import Lake
-    from include.declarations import Column
+    from include.declarations import Column, UseCase
+    from include.modeling.registry.registry import Registry
     from include.monitoring.champion_check import ChampionContext
     from include.monitoring.windows import Window
 
 OTHER = "_airworthy_other"
+SUSPECTED = "suspected"
 
 
 def select_queue(
@@ -83,6 +89,32 @@ def select_queue(
     }
     chosen = select_rows(declared, limit or use_case.annotation.rows)
     return [_queue_row(champion, rows.iloc[position], rule) for position, rule in chosen]
+
+
+def select_suspects(
+    registry: Registry, use_case: UseCase, version: int, *, limit: int | None = None
+) -> list[QueueRow]:
+    """
+    Return the test rows of a version whose label is suspected to be wrong, the most suspicious first.
+
+    Raises
+    ------
+    DataError
+        If the use case has no label.
+    ServiceUnavailable
+        If MLflow does not answer.
+    """
+    require_label(use_case)
+    run_id = registry.tags_of(use_case.name, version).get("airworthy.run_id", "")
+    file = registry.read_file(run_id, FILE) if run_id else None
+    keys = catalog().features_of(use_case).spine.label_keys
+    time = use_case.label.time
+    rows = []
+    for item in csv.DictReader(io.StringIO(file.decode() if file else "")):
+        at = date.fromisoformat(item[DAY]) if time is None else datetime.fromisoformat(item[time])
+        event = Event(tuple(item[name] for name in keys), at)
+        rows.append(QueueRow(event, SUSPECTED, f"{item[SUGGESTED]}, and the label is {item[LABEL]}"))
+    return rows[: limit or use_case.annotation.rows]
 
 
 def _public_columns(champion: ChampionContext) -> list[Column]:

@@ -15,12 +15,13 @@ from sqlalchemy import select, text
 
 from include.database.ledger import ledger_entries
 from include.database.tables import ledger, monitoring_result
+from include.declarations.base import INTERNAL_PREFIX
 from include.fleet.charts import Chart
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sqlalchemy import Connection
+    from sqlalchemy import Connection, RowMapping
 
 MAX_ENTRIES = 50
 MAX_CHECKS = 60
@@ -132,13 +133,7 @@ def read_timeline(connection: Connection, use_case: str) -> PanelContent:
 
 def read_gates(connection: Connection, use_case: str) -> PanelContent:
     """Return the gates of the version that was trained last."""
-    query = (
-        select(ledger)
-        .where(ledger.c.use_case == use_case, ledger.c.event.in_(("registered", "refused")))
-        .order_by(ledger.c.id.desc())
-        .limit(1)
-    )
-    entry = connection.execute(query).mappings().first()
+    entry = _read_last_training(connection, use_case)
     if entry is None:
         return PanelContent(note="No version has been judged yet.")
     gates: list[Mapping[str, Any]] = entry["evidence"].get("gates", [])
@@ -155,6 +150,38 @@ def read_gates(connection: Connection, use_case: str) -> PanelContent:
     version = "" if entry["version"] is None else f" version {entry['version']}"
     note = f"{entry['event'].capitalize()}{version} on {entry['at']:%Y-%m-%d %H:%M} UTC: {entry['reason']}"
     return PanelContent(("gate", "outcome", "severity", "reason", "figures"), rows, note)
+
+
+def read_suspected_labels(connection: Connection, use_case: str) -> PanelContent:
+    """Return the test rows of the last training whose label is suspected to be wrong."""
+    entry = _read_last_training(connection, use_case)
+    suspected = entry and entry["evidence"].get("suspected_labels")
+    if not suspected:
+        return PanelContent(note="No training has looked for wrong labels yet.")
+    items: list[Mapping[str, Any]] = suspected["items"]
+    note = f"{suspected['count']:,} of {suspected['rows']:,} test rows of the last training."
+    if not items:
+        return PanelContent(note=note)
+    # JSON of PostgreSQL does not keep the order of names; all rows have the same.
+    last = ("label", "suggested", "margin")
+    names = (*(name for name in items[0] if name not in last), *last)
+    columns = tuple(name.removeprefix(INTERNAL_PREFIX) for name in names)
+    rows = [_texts_of(item, names) for item in items]
+    return PanelContent(columns, rows, note)
+
+
+def _texts_of(item: Mapping[str, Any], names: Sequence[str]) -> tuple[str, ...]:
+    return tuple(_figure_text(item.get(name)) for name in names)
+
+
+def _read_last_training(connection: Connection, use_case: str) -> RowMapping | None:
+    query = (
+        select(ledger)
+        .where(ledger.c.use_case == use_case, ledger.c.event.in_(("registered", "refused")))
+        .order_by(ledger.c.id.desc())
+        .limit(1)
+    )
+    return connection.execute(query).mappings().first()
 
 
 def read_drift(connection: Connection, use_case: str) -> PanelContent:
@@ -259,6 +286,7 @@ PANELS: tuple[Panel, ...] = (
     Panel("traffic", "Traffic now", read_traffic, live=True),
     Panel("timeline", "Release timeline", read_timeline, live=True),
     Panel("gates", "Gates of the last training", read_gates),
+    Panel("suspected_labels", "Suspected label errors", read_suspected_labels),
     Panel("service", "Service level", read_service),
     Panel("quality", "Quality by labels", read_quality),
     Panel("drift", "Drift", read_drift),

@@ -34,6 +34,11 @@ def export_rows(
         int | None, Option(min=1, max=MAX_QUEUE_ROWS, help="How many; by default as it is declared.")
     ] = None,
     output: Annotated[Path | None, Option(metavar="FILE", help="Default: standard output.")] = None,
+    *,
+    suspects: Annotated[
+        bool,
+        Option("--suspects", help="Instead, the champion's test rows with a suspected label error."),
+    ] = False,
 ) -> None:
     """
     Write rows of production that are worth a label as CSV, with an empty column _label to fill in.
@@ -44,13 +49,14 @@ def export_rows(
     [bold]Examples[/bold]
       airworthy annotate export flight_delay > to_label.csv
       airworthy annotate export flight_delay --rows 50 --output to_label.csv
+      airworthy annotate export flight_delay --suspects --output to_check.csv
     """
     from include.annotation.sheet import write_sheet
     from include.catalog import catalog
     from include.settings import settings
 
     use_case = catalog().use_cases[model]
-    queue = _read_queue(model, rows)
+    queue = _read_suspects(model, rows) if suspects else _read_queue(model, rows)
     keys = catalog().features_of(use_case).spine.label_keys
     content = write_sheet(use_case, keys, queue, settings().pseudonym_key)
     if output is None:
@@ -149,6 +155,25 @@ def _read_queue(model: str, rows: int | None) -> list[Any]:
         champion = champion_context(catalog().use_cases[model], state, certificate, lake)
         importance = logged_importance(registry, model, version)
         return select_queue(champion, connection, lake, importance=importance, limit=rows)
+
+
+def _read_suspects(model: str, rows: int | None) -> list[Any]:
+    from datetime import UTC, datetime
+
+    from include.annotation.queue import select_suspects
+    from include.catalog import catalog
+    from include.cli.champion import connect_to_database
+    from include.database.ledger import champion_at
+    from include.errors import DataError
+    from include.modeling.registry.registry import Registry
+    from include.settings import settings
+
+    with connect_to_database().connect() as connection:
+        made = champion_at(connection, model, datetime.now(UTC))
+    if made is None:
+        raise DataError(f"{model} has no champion yet: no label was checked.")
+    registry = Registry(settings().mlflow_uri)
+    return select_suspects(registry, catalog().use_cases[model], made["version"], limit=rows)
 
 
 def _stores() -> Stores:

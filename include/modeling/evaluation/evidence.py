@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
@@ -93,6 +94,18 @@ class CostComparison(_Figures):
     confidence: float
 
 
+class SuspectedLabels(_Figures):
+    """
+    Label errors that are suspected among the test `rows`: their number, and the first of them.
+
+    An item has the entity, the day, the `label`, the `suggested` one and the `margin` between both.
+    """
+
+    count: int
+    rows: int
+    items: tuple[Mapping[str, Figure | None], ...] = ()
+
+
 class Evidence(_Figures):
     """
     Figures of a candidate.
@@ -131,6 +144,8 @@ class Evidence(_Figures):
         What the features' own checks found on the snapshot's days; None if that was not looked up.
     measurements : mapping
         Measurement of each gate, by its key.
+    suspected_labels : SuspectedLabels or None
+        None of an anomaly task, and of evidence from before they were looked for.
     """
 
     metrics: Mapping[str, Mapping[str, float]]
@@ -149,3 +164,10 @@ class Evidence(_Figures):
     refusals: int = 0
     leakage: LeakageRecord | None = None
     measurements: Mapping[str, Measurement] = {}
+    suspected_labels: SuspectedLabels | None = None
+
+    @property
+    def ledger_facts(self) -> dict[str, Any]:
+        """What the ledger has of it, besides the verdicts."""
+        suspected = self.suspected_labels
+        return {} if suspected is None else {"suspected_labels": suspected.model_dump(mode="json")}

@@ -54,6 +54,11 @@ Skill against the baseline (by {{ slots }}): {{ "{:.1%}".format(evidence.skill) 
 {% if evidence.costs %}
 {{ costs }}
 {% endif %}
+{% if evidence.suspected_labels and evidence.suspected_labels.count %}
+
+Suspected label errors: {{ "{:,}".format(evidence.suspected_labels.count) }} of \
+{{ "{:,}".format(evidence.suspected_labels.rows) }} test rows, the first in `suspected_labels.csv` of the run.
+{% endif %}
 {% endif %}
 """
 

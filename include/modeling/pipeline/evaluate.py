@@ -17,6 +17,7 @@ from include.modeling.explainability.importance import importance, write_importa
 from include.modeling.gates.mandatory import PARITY_ROWS
 from include.modeling.pipeline.champion import load_champion
 from include.modeling.pipeline.collect_evidence import collect_evidence
+from include.modeling.pipeline.suspected_labels import shortened, suspected_labels, write_suspects
 from include.modeling.pipeline.workspace import EVIDENCE, count_overlaps, split_snapshot
 from include.modeling.training.fit import feature_columns
 from include.storage.progress import timed_step
@@ -50,9 +51,8 @@ def evaluate_candidate(
     """
     Measure the packaged candidate and the champion on the same test rows, and log the evidence.
 
-    `frame` holds the rows of the candidate's snapshot; `refusals` and `history` are part of the evidence.
-    `read_rows` reads the champion's own features, where they are not those of the candidate. Without a label,
-    both are measured on anomalies that are injected into the rows.
+    `frame` holds the snapshot's rows; `refusals` and `history` are part of the evidence. `read_rows` reads
+    the champion's own features. Without a label, both are measured on anomalies injected into the rows.
 
     Raises
     ------
@@ -85,8 +85,18 @@ def evaluate_candidate(
                 context, overlap=overlap, champion_overlap=champion_overlap, refusals=refusals,
                 leakage=history.leakage,
             )  # fmt: skip
-    log_evidence(workspace, candidate, evidence, [*plots, *explanations])
+    evidence, suspects = _add_suspected_labels(evidence, workspace, context)
+    log_evidence(workspace, candidate, evidence, [*plots, *explanations, *suspects])
     return evidence
+
+
+def _add_suspected_labels(
+    evidence: Evidence, workspace: Workspace, context: EvaluationContext
+) -> tuple[Evidence, list[Path]]:
+    """Return the evidence with the suspected label errors of the test rows, and the file of them."""
+    suspected = suspected_labels(workspace.specification, context.test)
+    evidence = evidence.model_copy(update={"suspected_labels": shortened(suspected)})
+    return evidence, write_suspects(suspected, workspace.workdir)
 
 
 def _measure_importance(

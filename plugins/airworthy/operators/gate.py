@@ -55,7 +55,8 @@ class ModelGateOperator(ModelOperator):
         try:
             register.require_passed(candidate, verdicts, [{"gate": gate} for gate in open_gates])
         except GateFailed as refusal:
-            self.record_refusal(context, str(refusal), {"run_id": candidate.run_id, "gates": plain_verdicts})
+            facts = {"run_id": candidate.run_id, "gates": plain_verdicts, **evidence.ledger_facts}
+            self.record_refusal(context, str(refusal), facts)
             raise
         if not open_gates:
             return None

@@ -107,12 +107,13 @@ class RegisterModelOperator(ReportsLineage, ModelOperator):
             )
         self.log.info("%s version %d is registered, with a signed certificate", self.use_case, version)
         self._set_links(candidate, version)
-        self._record(context, candidate, version, [asdict(verdict) for verdict in verdicts])
+        facts = {"gates": [asdict(verdict) for verdict in verdicts], **evidence.ledger_facts}
+        self._record(context, candidate, version, facts)
         self._finish(candidate, version, provenance.code_version)
         return version
 
     def _record(
-        self, context: Context, candidate: TrainedCandidate, version: int, gates: list[dict[str, Any]]
+        self, context: Context, candidate: TrainedCandidate, version: int, judged: dict[str, Any]
     ) -> None:
         """Write the registration to the ledger, with the reason for the training if there is one."""
         from include.database.ledger import Entry, append
@@ -122,7 +123,7 @@ class RegisterModelOperator(ReportsLineage, ModelOperator):
             "run_id": candidate.run_id,
             "digest": candidate.digest,
             "attempt": self.attempt(context),
-            "gates": gates,
+            **judged,
         }
         if reason:
             facts["reason"] = reason
@@ -210,5 +211,6 @@ class RegisterModelOperator(ReportsLineage, ModelOperator):
             register.require_passed(candidate, verdicts)
         except GateFailed as refusal:
             plain_verdicts = [asdict(verdict) for verdict in verdicts]
-            self.record_refusal(context, str(refusal), {"run_id": candidate.run_id, "gates": plain_verdicts})
+            facts = {"run_id": candidate.run_id, "gates": plain_verdicts, **evidence.ledger_facts}
+            self.record_refusal(context, str(refusal), facts)
             raise

@@ -2,16 +2,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from unittest.mock import create_autospec
 from uuid import uuid4
 
 import pandas as pd
 import pytest
 
-from include.annotation.queue import select_queue
+from include.annotation.label_rows import Event
+from include.annotation.queue import select_queue, select_suspects
 from include.database.tables import inference_log
 from include.declarations import AnnotationQueue, Label
 from include.errors import DataError
 from include.inference.predictions import PREDICTION, VERSION
+from include.modeling.registry.registry import Registry
 from include.pseudonyms import pseudonym
 from include.release import rollout_status
 from include.settings import settings
@@ -146,3 +149,26 @@ def test_the_time_that_a_caller_sent_is_the_event(queue, unlabelled, database):
         )  # fmt: skip
     [queued] = queue("drifted")
     assert queued.event.at == pd.Timestamp("2013-01-06T12:00Z")
+
+
+SUSPECTS = (
+    "flight_id,_airworthy_day,label,suggested,margin\n"
+    "2013-01-06-03,2013-01-06,12.0,80.5,68.5\n2013-01-06-04,2013-01-06,13.0,81.5,68.5\n"
+)
+
+
+def test_suspected_labels_of_a_version_are_queued():
+    registry = create_autospec(Registry, instance=True)
+    registry.tags_of.return_value = {"airworthy.run_id": "run"}
+    registry.read_file.return_value = SUSPECTS.encode()
+    [row] = select_suspects(registry, USE_CASE, 3, limit=1)
+    assert (row.event, row.rule) == (Event(("2013-01-06-03",), NEXT), "suspected")
+    assert row.prediction == "80.5, and the label is 12.0"
+    registry.read_file.assert_called_once_with("run", "suspected_labels.csv")
+
+
+def test_a_version_without_suspects_queues_none():
+    registry = create_autospec(Registry, instance=True)
+    registry.tags_of.return_value = {"airworthy.run_id": "run"}
+    registry.read_file.return_value = None
+    assert select_suspects(registry, USE_CASE, 3) == []

@@ -122,3 +122,22 @@ def test_drift_panel_shows_the_most_important_shift_first(database):
 def test_figures_of_a_gate_without_its_lists():
     assert describe_figures({"low": 0.123456, "n": 3, "bins": [1], "none": None}) == "low 0.1235, n 3"
     assert describe_figures(None) == ""
+
+
+def test_suspected_labels_are_those_of_the_last_training(database):
+    item = {"label": "late", "suggested": "on time", "margin": 0.91234}
+    item |= {"flight_id": "f1", "_airworthy_day": "2013-01-06"}
+    suspected = {"count": 3, "rows": 5_000, "items": [item]}
+    with database.begin() as connection:
+        evidence = {"gates": [], "suspected_labels": suspected}
+        append(connection, Entry(NAME, "registered", "nightly", "passed", 1, evidence))
+    content = read(database, "suspected_labels")
+    assert set(content.columns[:2]) == {"flight_id", "day"}
+    assert content.columns[2:] == ("label", "suggested", "margin")
+    assert content.rows[0][2:] == ("late", "on time", "0.9123")
+    assert content.note == "3 of 5,000 test rows of the last training."
+    with database.begin() as connection:
+        evidence = {"gates": [], "suspected_labels": {"count": 0, "rows": 10, "items": []}}
+        append(connection, Entry(NAME, "refused", "nightly", "a gate failed", None, evidence))
+    content = read(database, "suspected_labels")
+    assert (content.rows, content.note) == ((), "0 of 10 test rows of the last training.")
