@@ -17,6 +17,7 @@ from include.data.snapshots.target_encoding import TARGET
 from include.database.tables import gate_result
 from include.inference.predictions import VERSION
 from include.monitoring import drift, label_quality, slo, windows
+from include.monitoring.diagnosis import find_late_labels, name_causes
 from include.monitoring.governor import Signals
 from include.monitoring.personal_values import with_pseudonyms
 from include.monitoring.quality.skill import baseline_constant
@@ -248,8 +249,16 @@ def collect_signals(
     *,
     connection: Connection,
     lake: Lake,
+    data_faults: Mapping[str, str] | None = None,
 ) -> Signals:
-    """Return what the governor's decision depends on."""
+    """
+    Return what the governor's decision depends on.
+
+    Parameters
+    ----------
+    data_faults
+        What looks like a fault of the data, by the feature: `faults` of the drift.
+    """
     use_case = champion.use_case
     last_day = date.fromisoformat(champion.snapshot.days[1])
     label_rows = lake.counts(use_case.label.dataset)
@@ -261,6 +270,9 @@ def collect_signals(
         new_labelled_rows=new_rows,
         window=(window.start, window.end),
         upstream_fault=_find_upstream_fault(champion, connection, window.until),
+        data_fault="; ".join(f"{name}: {fault}" for name, fault in (data_faults or {}).items()),
+        late_labels=find_late_labels(quality, use_case),
+        causes=name_causes(drift_outcome, quality, is_faulty=bool(data_faults)),
     )
 
 

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
 from scipy.stats import false_discovery_control
 
+from include.data.lake.partition_columns import DAY
 from include.errors import DataError
 from include.monitoring.comparable_columns import require_unique_names
 from include.monitoring.distributions.counts import NumberCounts, count_column
+from include.monitoring.distributions.faults import find_fault
 from include.monitoring.distributions.report_page import draw_page, render_verdicts
 from include.monitoring.distributions.shifts import MIN_EFFECTS, measure_shifts
 from include.monitoring.personal_values import comparable_columns, with_pseudonyms
 from include.settings import settings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from include.declarations import Column, DriftPolicy
     from include.monitoring.distributions.counts import Sides
@@ -39,8 +42,9 @@ class Drift:
 
     `per_column` has for each column `drifted`, `reason`, `kinds` (what shifted), `distance` of the values,
     the smallest `p_value`, the shares of unusable values, `importance` (share of all, None if not known) and
-    `rank` (importance times the largest effect that is no coincidence); the largest rank is first. It is
-    valid JSON. `importance_share` is the importance of the drifted columns. `sampled` is True if the plots
+    `rank` (importance times the largest effect that is no coincidence); the largest rank is first. `fault` is
+    what looks like a fault of the data (`include.monitoring.distributions.faults`), else empty. It is valid
+    JSON. `importance_share` is the importance of the drifted columns. `sampled` is True if the plots
     of the page do not show all rows; the figures are always of all rows.
     """
 
@@ -53,6 +57,11 @@ class Drift:
     sampled: bool
     html: str
     importance_share: float = 0.0
+
+    @property
+    def faults(self) -> dict[str, str]:
+        """What looks like a fault of the data, by the name of the column."""
+        return {name: figures["fault"] for name, figures in self.per_column.items() if figures["fault"]}
 
     @property
     def drifted(self) -> bool:
@@ -92,13 +101,15 @@ def measure_drift(
     """
     columns = comparable_columns(_select_columns(reference, columns))
     reference, current = _with_comparable_values(reference, current, columns)
-    rows = (len(reference), len(current))
+    rows = len(reference), len(current)
     reason = _incomparable(columns, *rows, policy)
     if reason:
         page = render_verdicts(reason, {}, whole_page=True)
         return Drift("inconclusive", reason, 0.0, {}, *rows, sampled=False, html=page)
     measured = measure_columns(reference, current, columns)
-    per_column = judge_columns(measured, policy.false_discovery_rate, importance or {})
+    rate = policy.false_discovery_rate
+    may_be_constant = partial(_has_constant_days, reference)
+    per_column = judge_columns(measured, rate, importance or {}, may_be_constant=may_be_constant)
     is_drift, important, reason = _judge_inputs(per_column, policy)
     note = f"{reason}. Compared all {rows[0]:,} training rows and all {rows[1]:,} current rows."
     page = draw_page(
@@ -129,6 +140,8 @@ def judge_columns(
     measured: Mapping[str, tuple[Sides, list[Shift]]],
     false_discovery_rate: float,
     importance: Mapping[str, float],
+    *,
+    may_be_constant: Callable[[str], bool] = lambda _: False,
 ) -> dict[str, dict[str, Any]]:
     """
     Return the figures of each column, see `Drift`; the column that matters most is first.
@@ -148,9 +161,12 @@ def judge_columns(
         weight = max(importance.get(name, 0.0), 0.0) / total if total > 0 else None
         effect = max((shift.effect / MIN_EFFECTS[shift.kind] for shift in certain), default=0.0)
         distance = next((shift.effect for shift in shifts if shift.kind == "values"), None)
+        fault = find_fault(sides, certain, may_be_constant=partial(may_be_constant, name))
+        descriptions = [_describe_shift(shift, sides) for shift in certain]
         per_column[name] = {
             "drifted": bool(certain),
-            "reason": "; ".join(_describe_shift(shift, sides) for shift in certain) or None,
+            "reason": "; ".join([*descriptions, *([fault] if fault else [])]) or None,
+            "fault": fault,
             "kinds": [shift.kind for shift in certain],
             "distance": distance,
             "p_value": min(shift.p_value for shift in shifts),
@@ -160,6 +176,13 @@ def judge_columns(
             "rank": effect * (1.0 if weight is None else weight),
         }
     return dict(sorted(per_column.items(), key=lambda item: (-item[1]["rank"], not item[1]["drifted"])))
+
+
+def _has_constant_days(reference: pd.DataFrame, name: str) -> bool:
+    """Return whether the column has a single value on one of the days of the training rows."""
+    if DAY not in reference:
+        return False
+    return bool((reference.groupby(DAY)[name].nunique() <= 1).any())
 
 
 def _select_columns(reference: pd.DataFrame, columns: Sequence[Column]) -> list[Column]:

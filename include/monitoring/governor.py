@@ -29,6 +29,7 @@ MONTH = timedelta(days=30)
 # A run may come a little early.
 MAX_TOLERANCE = timedelta(hours=1)
 MAX_IN_VAIN = 3
+SIGNALS = ("drift", "quality", "labels")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,9 @@ class Signals:
 
     `new_labelled_rows` counts labels of days after the champion's snapshot. `window` is the start and the end
     of what was measured. `trainings` counts runs of the training DAG that wait or run, and `upstream_fault`
-    names data whose newest partition failed its checks.
+    names data whose newest partition failed its checks. `data_fault` says which drifted features look like a
+    fault of the data, and `late_labels` which labels are due and have not landed; both are empty without any.
+    `causes` are further names of what was found.
     """
 
     version: int
@@ -48,11 +51,18 @@ class Signals:
     window: tuple[datetime, datetime] | None = None
     trainings: int = 0
     upstream_fault: str = ""
+    data_fault: str = ""
+    late_labels: str = ""
+    causes: tuple[str, ...] = ()
 
     @property
     def fired(self) -> tuple[str, ...]:
-        """Names of the signals that ask for a better model."""
-        conditions = {"drift": self.drift == "drift", "quality": self.quality == "lost"}
+        """Names of the signals that ask for a better model, or for labels."""
+        conditions = {
+            "drift": self.drift == "drift",
+            "quality": self.quality == "lost",
+            "labels": bool(self.late_labels),
+        }
         return tuple(name for name, is_met in conditions.items() if is_met)
 
     @property
@@ -88,8 +98,8 @@ def decide(signals: Signals, policy: RetrainPolicy, history: Sequence[PastCheck]
 
     Retrain if a signal fired in `policy.k` of the last `policy.n` checks of this version since its last
     retraining. Checks whose windows overlap count as one. A retraining waits for the cooldown; if it would
-    not help, or the month's budget is used up, a person is alerted instead. Nothing is done if there are
-    checks of newer windows.
+    not help, or the month's budget is used up, a person is alerted instead, as of labels that do not land.
+    Nothing is done if there are checks of newer windows.
 
     Parameters
     ----------
@@ -100,7 +110,7 @@ def decide(signals: Signals, policy: RetrainPolicy, history: Sequence[PastCheck]
     """
     earlier = [check for check in history if check.at < now]
     checks = _separate_checks(signals, earlier)[: policy.n - 1]
-    counts = {name: _count_fired(name, signals, checks) for name in ("drift", "quality")}
+    counts = {name: _count_fired(name, signals, checks) for name in SIGNALS}
     evidence: dict[str, Any] = figures_as_json(signals) | {
         "fired": list(signals.fired),
         "unobservable": signals.unobservable,
@@ -131,10 +141,17 @@ def _choose_action(
         for name, count in counts.items()
         if count >= policy.k and name in signals.fired
     ]
+    reason = ", ".join(frequent) + (f" ({', '.join(signals.causes)})" if signals.causes else "")
+    if signals.late_labels and counts["labels"] >= policy.k:
+        return "alert", f"{reason}; {signals.late_labels}"
+    if frequent and signals.data_fault:
+        fault = f"the data look faulty: {signals.data_fault}"
+        return "alert", f"{reason}; retraining would not help: {fault}"
     if frequent:
-        return _choose_retraining(signals, policy, history, now, ", ".join(frequent))
+        return _choose_retraining(signals, policy, history, now, reason)
     if signals.fired:
-        return "nothing", f"{' and '.join(signals.fired)} fired, {policy.k} of {policy.n} are needed"
+        names = " and ".join(signals.fired) + (f" ({', '.join(signals.causes)})" if signals.causes else "")
+        return "nothing", f"{names} fired, {policy.k} of {policy.n} are needed"
     n_unobservable = signals.unobservable + sum(check.unobservable for check in checks)
     if signals.unobservable and n_unobservable >= policy.k:
         return "alert", "too few rows and labels to measure drift or label quality"
@@ -151,7 +168,7 @@ def _choose_retraining(
         cool = retrained[-1] + policy.cooldown
         last = f"retrained at {retrained[-1]:%Y-%m-%d %H:%M}"
         return "nothing", f"{reason}; {last}, cooling down until {cool:%Y-%m-%d %H:%M}"
-    if signals.fired == ("drift",) and signals.quality == "good":
+    if signals.quality == "good":
         return "nothing", f"{reason}, but label quality is good: retraining would not help"
     obstacle = _name_obstacle(signals, policy, history)
     if obstacle:

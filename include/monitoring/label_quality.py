@@ -11,9 +11,9 @@ import pandas as pd
 from include.data.lake.partition_columns import DAY
 from include.data.snapshots.target_encoding import TARGET, encode
 from include.declarations.base import INTERNAL_PREFIX
-from include.declarations.metrics import is_greater_better
 from include.errors import DataError
 from include.modeling.evaluation.metrics import compute_metrics
+from include.monitoring.quality.causes import find_cause
 from include.monitoring.quality.estimated import estimate_quality
 from include.monitoring.quality.promised import compare_with_evaluation
 from include.monitoring.quality.skill import as_array, baseline_constant, constant_loss, days_of, loss_name
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from include.declarations import UseCase
-    from include.monitoring.quality.promised import Bounds, EvaluationComparison, Values
+    from include.monitoring.quality.promised import Bounds
     from include.monitoring.quality.skill import Shares
 
 QualityOutcome = Literal["good", "lost", "inconclusive"]
@@ -54,7 +54,8 @@ class Quality:
     the metrics, and `interval` and `promised` the bounds of the use case's metric here and in the champion's
     evaluation. `provisional` is True while labels are not due yet. `estimated` are the metrics that are
     expected of the newest window without its labels, see `include.monitoring.quality.estimated`; `shifts`
-    are those of label and predictions (`include.monitoring.quality.target_shifts`).
+    are those of label and predictions (`include.monitoring.quality.target_shifts`). `cause` names why the
+    metric became worse, where that can be told (`include.monitoring.quality.causes`).
     `window` is the start and end of the time window of the predictions; `windows` are the results of all
     windows that were measured, newest first.
     """
@@ -74,6 +75,7 @@ class Quality:
     provisional: bool = False
     estimated: Mapping[str, float] = field(default_factory=dict)
     shifts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    cause: str = ""
 
 
 def without_labels(use_case: UseCase) -> Quality:
@@ -290,30 +292,17 @@ def _judge_labelled(
     )
     if compared is None:
         return replace(measured, outcome="good" if skill > 0 else "lost", reason=reason)
-    reason = f"{reason}; {compared.describe()}{_describe_cause(use_case, compared, predictions)}"
+    cause = find_cause(use_case, compared, predictions, target, baseline)
+    explained = f": {cause.name}, {cause.evidence}" if cause else ""
     outcome: QualityOutcome = "lost" if skill <= 0 or compared.is_worse else "good"
     return replace(
-        measured, outcome=outcome, reason=reason, interval=compared.interval, promised=compared.promised
+        measured,
+        outcome=outcome,
+        reason=f"{reason}; {compared.describe()}{explained}",
+        interval=compared.interval,
+        promised=compared.promised,
+        cause=cause.name if cause else "",
     )
-
-
-def _describe_cause(use_case: UseCase, compared: EvaluationComparison, predictions: Values) -> str:
-    """
-    Name what made the metric worse, if the probabilities can tell.
-
-    They foresee a loss by rows that are harder than those of the evaluation (covariate shift), but not one by
-    answers that became wrong (concept drift).
-    """
-    if not compared.is_worse:
-        return ""
-    expected = estimate_quality(use_case, predictions).get(compared.metric)
-    if expected is None:
-        return ""
-    lower, upper = compared.promised
-    is_foreseen = expected < lower if is_greater_better(compared.metric) else expected > upper
-    if is_foreseen:
-        return f": covariate shift, since {expected:.3f} was to be expected of these rows"
-    return f": concept drift, since {expected:.3f} was to be expected of these rows"
 
 
 def estimate_window(use_case: UseCase, joined: Sequence[pd.DataFrame]) -> dict[str, float]:

@@ -12,7 +12,7 @@ from include.database import ledger
 from include.database.tables import ledger as ledger_table
 from include.database.tables import log_watermark, monitoring_result
 from include.errors import ServiceUnavailable
-from include.monitoring import slo
+from include.monitoring import slo, unusual_hours
 from include.monitoring.governor import Decision, figures_as_json, record_check
 from include.release.freeze import ERROR_BUDGET, freeze_cause, lifted_at
 from include.release.rollout import read_state
@@ -51,6 +51,8 @@ class ServiceCheck:
     burns: tuple[Burn, ...]
     expected_requests: int | None = None
     stale_features: str = ""
+    slow_hour: str = ""
+    refused_callers: str = ""
     previous: int | None = None
     own: ServiceLevel | None = None
     before: ServiceLevel | None = None
@@ -69,8 +71,12 @@ class ServiceCheck:
                 f"no request from {start:%Y-%m-%d %H:%M} to {self.end:%H:%M}, when there usually are "
                 f"{self.expected_requests} or more: the gateway was down, or callers stayed away"
             )
-        if self.stale_features:
-            alarms["feature age"] = self.stale_features
+        findings = {
+            "feature age": self.stale_features,
+            "latency": self.slow_hour,
+            "caller": self.refused_callers,
+        }
+        alarms |= {name: reason for name, reason in findings.items() if reason}
         return alarms
 
 
@@ -115,6 +121,8 @@ def measure(connection: Connection, use_case: UseCase, *, end: datetime) -> Serv
         burns=slo.measure_burn(connection, name, use_case.slo, start=start, end=end),
         expected_requests=slo.expected_requests(connection, name, start=start, end=end),
         stale_features=slo.find_stale_features(connection, name, use_case.slo, start=start, end=end),
+        slow_hour=unusual_hours.find_slow_hour(connection, name, use_case.slo, end=end),
+        refused_callers=unusual_hours.find_refused_callers(connection, name, start=start, end=end),
         previous=previous,
         own=own,
         before=before,

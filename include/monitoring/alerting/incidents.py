@@ -32,6 +32,7 @@ ROLLOUT = "rollout"
 RUNBOOKS = {
     "drift": "drift-alarm",
     "quality": "drift-alarm",
+    "labels": "late-data",
     "service": "releases-frozen",
     "frozen": "releases-frozen",
     "silence": "drift-alarm",
@@ -47,9 +48,9 @@ class Incident:
     Attributes
     ----------
     kind : str
-        `drift` and `quality` when monitoring needs a person, `service` while an alarm of the service level
-        goes on, `frozen` while releases are, `silence` if monitoring itself has no result, and `failed`,
-        `late_data` and `long_run` of the DAGs.
+        `drift`, `quality` and `labels` when monitoring needs a person, `service` while an alarm of the
+        service level goes on, `frozen` while releases are, `silence` if monitoring itself has no result, and
+        `failed`, `late_data` and `long_run` of the DAGs.
     reason : str
         What happened, with the figures, or the end of what a task said.
     version : int or None
@@ -145,7 +146,7 @@ def _monitoring_incidents(connection: Connection, use_case: str) -> list[Inciden
     if row is None or row.decision != "alert":
         return []
     fired = row.decided["evidence"].get("fired", [])
-    kind = "quality" if "quality" in fired else "drift"
+    kind = next((kind for kind in ("labels", "quality") if kind in fired), "drift")
     return [Incident(kind, row.decided["reason"], row.version)]
 
 

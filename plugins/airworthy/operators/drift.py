@@ -128,6 +128,7 @@ class DriftDetectionOperator(MonitoringOperator):
             "end": window.end.isoformat(),
             "columns": {name: column["drifted"] for name, column in drift.per_column.items()},
             "shifts": drift.per_column,
+            "faults": drift.faults,
         }
         context["ti"].xcom_push("figures", figures)
         self.log.info(

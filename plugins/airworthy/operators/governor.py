@@ -65,7 +65,13 @@ class DecideOperator(MonitoringOperator):
             quality = champion_check.check_quality(champion, window, connection, lake, promised=promised)
             service = champion_check.check_service(champion, connection, end=moment - LOG_LAG)
             signals = champion_check.collect_signals(
-                champion, self.drift["outcome"], quality, window, connection=connection, lake=lake
+                champion,
+                self.drift["outcome"],
+                quality,
+                window,
+                connection=connection,
+                lake=lake,
+                data_faults=self.drift.get("faults"),
             )
             span = max(governor.MONTH, 2 * policy.n * (window.end - window.start))
             history = governor.past_checks(connection, self.use_case, now=moment, run=run, span=span)

@@ -106,6 +106,28 @@ def test_retraining_that_would_not_help_alerts(changes, reason):
     assert f"retraining would not help: {reason}" in decision.reason
 
 
+@pytest.mark.parametrize("quality", ["good", "lost"])
+def test_faulty_data_alert_whatever_the_quality(quality):
+    signals = replace(DRIFT, quality=quality, data_fault="temp: stuck", causes=("data fault",))
+    decision = decide(signals, POLICY, [check(1, "drift")], NOW)
+    assert decision.action == "alert"
+    expected = (
+        "drift in 2 of 2 checks (data fault); retraining would not help: the data look faulty: temp: stuck"
+    )
+    assert decision.reason == expected
+    assert action(replace(signals, drift="no_drift", quality="good")) == "nothing"
+
+
+def test_labels_that_stopped_coming_alert():
+    late = replace(CALM, late_labels="labels stopped coming: 0%")
+    assert action(late) == "nothing"
+    decision = decide(late, POLICY, [check(1, "labels")], NOW)
+    assert (decision.action, decision.reason) == (
+        "alert", "labels in 2 of 2 checks; labels stopped coming: 0%",
+    )  # fmt: skip
+    assert action(CALM, check(1, "labels"), check(2, "labels")) == "nothing"
+
+
 def test_retrainings_in_vain_alert():
     policy = RetrainPolicy(k=1, n=1, budget_per_month=9)
     in_vain = [check(24 * day, action="retrain") for day in (2, 4, 6)]

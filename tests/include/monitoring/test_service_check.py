@@ -87,6 +87,12 @@ def test_old_features_alert_and_freeze_nothing():
     assert (decision.action, decision.reason) == ("alert", "the oldest features were 900 s old")
 
 
+@pytest.mark.parametrize("name", ["slow_hour", "refused_callers"])
+def test_unusual_hour_alerts_and_freezes_nothing(name):
+    decision = decide_service(replace(QUIET, **{name: "20 of 20 requests"}))
+    assert (decision.action, decision.reason) == ("alert", "20 of 20 requests")
+
+
 def test_silence_alerts_with_the_hour_and_expected_requests():
     reason = decide_service(replace(QUIET, expected_requests=340)).reason
     assert "no request from 2026-01-30 11:00 to 12:00, when there usually are 340 or more" in reason

@@ -17,6 +17,7 @@ RULES = REPOSITORY / "docker" / "prometheus" / "alerts.yml"
 PROMTOOL = shutil.which("promtool")
 REQUESTS = 'airworthy_gateway_requests_total{use_case="delay", endpoint="invocations", status="%s"}'
 SECONDS = 'airworthy_gateway_request_seconds_bucket{use_case="delay", le="%s"}'
+MEMORY = 'process_resident_memory_bytes{use_case="delay", version="2", replica="1"}'
 # The values of each minute; `a+bx400` begins with a and grows by b, 400 times.
 QUIET = {
     REQUESTS % 200: "0+600x400",
@@ -30,6 +31,7 @@ QUIET = {
     'up{job="models"}': "1x400",
     'airworthy_model_server_up{use_case="delay", version="2", replica="1"}': "1x400",
     'airworthy_monitoring_silent_seconds{use_case="delay"}': "0x400",
+    MEMORY: "400000000+100000x400",
     "airworthy_gateway_log_read_timestamp_seconds": "0+60x400",
     "airworthy_gateway_log_lines_dropped": "3x400",
     'airworthy_log_records_lost_total{log="access", reason="memory_full"}': "0x400",
@@ -47,6 +49,7 @@ FAULTS = {
     "GatewayIsAway": {'up{job="models"}': "1x380 0x20"},
     "ModelServerIsAway": {'airworthy_model_server_up{use_case="delay", version="2", replica="1"}': "0x400"},
     "MonitoringHasStopped": {'airworthy_monitoring_silent_seconds{use_case="delay"}': "0x380 90000x20"},
+    "ModelServerMemoryGrows": {MEMORY: "400000000+2000000x400"},
     "AccessLogIsNotRead": {"airworthy_gateway_log_read_timestamp_seconds": "0+60x380 22800x20"},
     "LogsAreLost": {'airworthy_log_records_lost_total{log="access", reason="memory_full"}': "0x395 7x5"},
     "DatabaseTakesNoLogs": {'airworthy_log_database_away{log="access"}': "0x390 1x10"},
