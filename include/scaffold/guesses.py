@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from itertools import combinations
+from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 
@@ -29,6 +30,7 @@ TIME_NAMES = re.compile(r"(^|_)(date|day|dteday|time|timestamp|datetime|at|ts|wh
 HOUR_NAMES = re.compile(r"^(hr|hour|hours|hour_of_day|h)$")
 LAST_HOUR = 23
 MAX_CLASSES = 20
+MAX_IDENTITY_COLUMNS = 8
 MAX_INTEGER_CLASSES = 2
 BINARY_CLASSES = 2
 POSITIVE_VALUES = ("yes", "y", "true", "t", "1", "positive", "pos", "churned", "bad", "fraud", "default")
@@ -113,6 +115,22 @@ def guess_entity(columns: Mapping[str, InferredColumn], label: str, time: Sequen
         if not moments.assign(_entity=columns[name].values).duplicated().any():
             return name
     return None
+
+
+def find_identity(columns: Mapping[str, InferredColumn], moments: pd.Series[Any]) -> tuple[str, ...]:
+    """Return two columns that identify a row together with its time, as shop and article; else none."""
+    candidates = [
+        name
+        for name, column in columns.items()
+        if column.dtype in {"string", "integer"} and not column.nullable and column.n_values > 1
+    ]
+    # Those with the name of a key first, then texts.
+    candidates.sort(key=lambda name: (not ID_NAMES.search(name), columns[name].dtype != "string"))
+    for pair in combinations(candidates[:MAX_IDENTITY_COLUMNS], 2):
+        values = {"time": moments} | {name: columns[name].values for name in pair}
+        if not pd.DataFrame(values).duplicated().any():
+            return pair
+    return ()
 
 
 def guess_task(column: InferredColumn) -> LearningTask:

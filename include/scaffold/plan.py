@@ -14,7 +14,7 @@ from include.data.snapshots.determination import find_determinants
 from include.data.snapshots.target_encoding import TARGET
 from include.errors import DataError
 from include.scaffold.columns import InferredColumn, bounds_with_slack
-from include.scaffold.guesses import require_choices
+from include.scaffold.guesses import find_identity, require_choices
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,6 +47,8 @@ class ModelPlan:
         Column to predict.
     key
         Column of the key; `KEY` is made here, and not in the file.
+    key_parts
+        Columns that `KEY` is made of; none if rows are numbered.
     features
         Features of the model.
     excluded
@@ -67,6 +69,7 @@ class ModelPlan:
     excluded: dict[str, str]
     days: pd.Series[Any] | None = field(default=None, repr=False)
     copies_file: bool = False
+    key_parts: tuple[str, ...] = ()
 
     @property
     def is_dated(self) -> bool:
@@ -136,12 +139,24 @@ def make_plan(
         own = {TIME: InferredColumn(TIME, "timestamp", moments), **own}
         del own[choices.label]
     key = _choose_key(own, choices, moments)
+    parts: tuple[str, ...] = ()
     if key == KEY:
-        own = {KEY: _numbered(own, choices, moments, len(rows)), **own}
+        parts = _key_parts(own, choices, moments)
+        own = {KEY: _make_key(own, parts, moments, len(rows)), **own}
     features, excluded = _choose_features(own, choices, key)
     copies = moments is None and key != KEY and table.path is not None
     return ModelPlan(
-        name, table, choices, own, label, key, tuple(features), excluded, days, copies_file=copies
+        name,
+        table,
+        choices,
+        own,
+        label,
+        key,
+        tuple(features),
+        excluded,
+        days,
+        copies_file=copies,
+        key_parts=parts,
     )
 
 
@@ -215,16 +230,30 @@ def _choose_key(own: Mapping[str, InferredColumn], choices: Choices, moments: pd
     return KEY if values.isna().any() or pairs.duplicated().any() else entity
 
 
-def _numbered(
-    own: Mapping[str, InferredColumn], choices: Choices, moments: pd.Series[Any] | None, n_rows: int
+def _key_parts(
+    own: Mapping[str, InferredColumn], choices: Choices, moments: pd.Series[Any] | None
+) -> tuple[str, ...]:
+    """Return the columns that a key is made of: entity and time, or what else identifies a row."""
+    if moments is None:
+        return ()
+    if choices.entity is not None:
+        return (choices.entity, TIME)
+    if not moments.duplicated().any():
+        return (TIME,)
+    identity = find_identity(own, moments)
+    return (*identity, TIME) if identity else ()
+
+
+def _make_key(
+    own: Mapping[str, InferredColumn], parts: tuple[str, ...], moments: pd.Series[Any] | None, n_rows: int
 ) -> InferredColumn:
-    """Return the key that is made here: a number, or entity and time of the row as a text."""
+    """Return the key that is made here: a number, or the parts as a text; rows that share it are counted."""
     if moments is None:
         numbers = pd.Series(range(1, n_rows + 1), dtype="Int64")
         return InferredColumn(KEY, "integer", numbers)
     texts = moments.dt.strftime("%Y-%m-%dT%H:%M:%S")
-    if choices.entity is not None:
-        texts = own[choices.entity].values.astype(str) + "@" + texts
+    for name in reversed([part for part in parts if part != TIME]):
+        texts = own[name].values.astype(str) + "@" + texts
     repeated = texts.groupby(texts).cumcount()
     unique = texts.where(repeated == 0, texts + "#" + repeated.astype(str))
     return InferredColumn(KEY, "string", unique)

@@ -110,6 +110,7 @@ def _record(model: NewModel, n_files: int, landing_uri: str, *, written: bool) -
         "task": choices.task,
         "owner": choices.owner,
         "key": plan.key,
+        "key_parts": plan.key_parts,
         "features": plan.features,
         "excluded": {**plan.excluded, **dict.fromkeys(model.unusable, "no declaration can hold it")},
         "rows": plan.n_rows,
@@ -125,7 +126,8 @@ def _print_model(model: NewModel, record: dict[str, Any]) -> None:
     time = " and ".join(record["time"]) or "none: its rows are split at random"
     days = "" if record["days"] is None else f" of {record['days']} days"
     print_text(f"{record['rows']:,} rows{days}; task: {record['task']}; owner: {record['owner']}")
-    print_text(f"label: {record['label']}; time: {time}; key of a row: {record['key']}")
+    made_of = f", made of {' and '.join(record['key_parts'])}" if record["key_parts"] else ""
+    print_text(f"label: {record['label']}; time: {time}; key of a row: {record['key']}{made_of}")
     print_text(f"features: {', '.join(record['features'])}")
     for column, reason in record["excluded"].items():
         print_text(f"  left out: {column}: {reason}")

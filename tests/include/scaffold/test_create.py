@@ -2,12 +2,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from itertools import product
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from include.errors import ConflictError, DataError
 from include.scaffold import create
+from include.scaffold.tables import read_source_table
 
 ROOT = Path(__file__).parents[3]
 GUESSES = {
@@ -29,6 +32,42 @@ def test_guesses_of_a_file_are_those_of_a_person(plan, file):
     guesses = (choices.label, choices.entity, choices.time, choices.task, planned.key)
     assert guesses == GUESSES[file]
     assert planned.features == FEATURES[file]
+
+
+def test_key_is_made_of_columns_that_identify_a_row(plan, tmp_path):
+    assert plan("readings").plan.key_parts == ("sensor", "at")
+    assert plan("bike_rentals").plan.key_parts == ("at",)
+    assert plan("customers").plan.key_parts == ()
+    path = write_sales(tmp_path)
+    model = create.plan_model(read_source_table(str(path)), None, lambda name, _, guess: guess)
+    assert model.plan.key_parts == ("shop", "article", "at")
+    key = model.plan.columns["row_id"].values
+    assert key[0] == "S0@A0@2025-01-01T00:00:00"
+    assert key.is_unique
+    assert {"shop", "article"} <= set(model.plan.features)
+
+
+def test_rows_that_nothing_identifies_are_counted(tmp_path):
+    path = write_sales(tmp_path, repeat=2)
+    planned = create.plan_model(read_source_table(str(path)), None, lambda name, _, guess: guess).plan
+    assert planned.key_parts == ()
+    assert list(planned.columns["row_id"].values[:2]) == ["2025-01-01T00:00:00", "2025-01-01T00:00:00#1"]
+
+
+def write_sales(folder, *, repeat=1):
+    """Write the sales of four articles in three shops, one row a day for each."""
+    rows = []
+    for day, shop, article in product(range(1, 21), range(3), range(4)):
+        row = {
+            "day": f"2025-01-{day:02}",
+            "shop": f"S{shop}",
+            "article": f"A{article}",
+            "sold": day % 5 + article,
+        }
+        rows += repeat * [row]
+    path = folder / "sales.csv"
+    pd.DataFrame(rows).to_csv(path, index=False)
+    return path
 
 
 def test_columns_that_give_the_label_are_left_out(plan):
