@@ -38,8 +38,9 @@ if TYPE_CHECKING:
 os.environ["MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD"] = "false"
 # A client of httpx reads all certificates anew, 20 ms each time, even if its server is on this machine.
 ssl.create_default_context = functools.cache(ssl.create_default_context)  # type: ignore[assignment]
-# OpenMP threads that spin while they wait starve each other on a busy machine.
+# The processes of the tests keep all cores busy; OpenMP threads would only wait for each other.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 # A busy machine is no failure.
 hypothesis.settings.register_profile("tests", deadline=None)
 hypothesis.settings.load_profile("tests")
