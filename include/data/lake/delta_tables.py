@@ -16,7 +16,7 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 from include.data.lake import dtypes, maintenance, publications, table_reader
 from include.data.lake.commits import COMMIT_TIMEOUT, PendingCommit, TableAppeared, commit_with_retry
 from include.data.lake.paced_batches import pace
-from include.data.lake.partition_columns import HOUR, PartitionSet
+from include.data.lake.partition_columns import HOUR, HOURS_PER_DAY, PartitionSet
 from include.errors import DataError, PartitionMissing, ServiceUnavailable, SettingsError
 from include.partitions import day_of
 from include.storage import filesystem
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from include.data.lake.publications import Publication
     from include.partitions import Partition
 
-HOURS_PER_DAY = 24
 # Snapshots name old versions, so the log has to outlive them; `optimize_and_vacuum` deletes the files.
 _CONFIGURATION: Mapping[str, str | None] = {
     "delta.logRetentionDuration": "interval 3650 days",

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 DAY = DAY_COLUMN
 HOUR = HOUR_COLUMN
+HOURS_PER_DAY = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +107,18 @@ class PartitionSet:
         )
 
     def expression(self) -> pc.Expression | None:
-        """Return the Arrow condition that selects these hours in files of their days; None for days."""
+        """Return the Arrow condition that selects these hours in files of their days; None if it is all."""
         if self.columns == [DAY]:
             return None
-        parts = ((pc.field(DAY) == day) & pc.field(HOUR).isin(hours) for day, hours in self.by_day().items())
+        # Arrow looks at the whole condition for each file: one part for each day would be quadratic.
+        days_with: dict[tuple[str, ...], list[str]] = {}
+        for day, hours in self.by_day().items():
+            days_with.setdefault(tuple(hours), []).append(day)
+        if all(len(hours) == HOURS_PER_DAY for hours in days_with):
+            return None
+        parts = (
+            pc.field(DAY).isin(days) & pc.field(HOUR).isin(list(hours)) for hours, days in days_with.items()
+        )
         return reduce(or_, parts)
 
 

@@ -42,14 +42,17 @@ def scan_rows(
     DataError
         If the files of the version were deleted; the reader raises it.
     """
+    schema = pa.schema(opened.schema().to_arrow())
     if partitions is not None and not partitions.partitions:
-        empty = pa.schema(opened.schema().to_arrow()).empty_table()
+        empty = schema.empty_table()
         return (empty if columns is None else empty.select(columns)).to_reader()
     # Files of other days are not opened; the filter selects hours within the files.
     file_filter = None if partitions is None else [(DAY, "in", list(partitions.by_day()))]
     row_filter = None if partitions is None else partitions.expression()
-    dataset = opened.to_pyarrow_dataset(file_pruning_predicate=file_filter)
-    scanner = dataset.scanner(
+    # Otherwise the statistics of all columns of each file would become conditions, of which none is needed.
+    located = pa.schema([schema.field(name) for name in opened.metadata().partition_columns])
+    dataset = opened.to_pyarrow_dataset(schema=located, file_pruning_predicate=file_filter)
+    scanner = dataset.replace_schema(schema).scanner(
         columns=None if columns is None else list(columns), filter=row_filter, use_threads=True
     )
     return pa.RecordBatchReader.from_batches(

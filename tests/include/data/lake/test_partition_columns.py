@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
+from itertools import chain
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from include.data.lake.partition_columns import (
@@ -11,6 +13,7 @@ from include.data.lake.partition_columns import (
     partition_from_columns,
     with_partition_columns,
 )
+from include.partitions import hours_of
 
 DAY = date(2013, 7, 1)
 NEXT = date(2013, 7, 2)
@@ -60,6 +63,29 @@ def test_key_names_every_partition(partitions, key):
 )
 def test_predicate_selects_the_partitions(partitions, predicate):
     assert PartitionSet.of(partitions).predicate() == predicate
+
+
+@pytest.mark.parametrize(
+    "partitions",
+    [[FIVE, SIX, MIDNIGHT], [*hours_of(DAY), MIDNIGHT], [FIVE, MIDNIGHT.replace(hour=5)], hours_of(DAY)],
+    ids=["some hours", "a whole day and an hour", "one hour of each day", "a whole day"],
+)
+def test_expression_selects_the_hours_in_files_of_their_days(partitions):
+    chosen = PartitionSet.of(partitions)
+    days = [day for day in (DAY, NEXT) if f"{day}" in chosen.by_day()]
+    hours = list(chain.from_iterable(map(hours_of, days)))
+    of_files = pa.table({"_airworthy_day": [f"{hour:%Y-%m-%d}" for hour in hours],
+                         "_airworthy_hour": [f"{hour:%H}" for hour in hours]})  # fmt: skip
+    condition = chosen.expression()
+    rows = of_files if condition is None else of_files.filter(condition)
+    assert chosen.partition_names(rows).to_pylist() == list(chosen.names)
+
+
+def test_expression_has_one_part_for_all_days_that_are_alike():
+    """Arrow evaluates it for each file: with a part for each day, half a year of hours took half a minute."""
+    hours = list(chain.from_iterable(map(hours_of, pd.date_range(DAY, periods=180).date)))
+    assert PartitionSet.of(hours).expression() is None
+    assert str(PartitionSet.of(hours[:-1]).expression()).count("is_in") == 4
 
 
 @pytest.mark.parametrize(
