@@ -36,13 +36,16 @@ RECEIVE_BYTES = 65_536
 
 # Opens the pipe for reading, too, so that neither side waits for the other or sees its end.
 WITH_ACCESS_LOG = 'exec "$@" 1<>"$0"'
+# HAProxy's buffers of 256 KB are above glibc's limit for memory from the heap: without these settings the
+# kernel maps, clears and unmaps the buffers of each request, which takes 0.2 ms of it.
+MALLOC_SETTINGS = ("MALLOC_MMAP_THRESHOLD_=4194304", "MALLOC_TRIM_THRESHOLD_=134217728")
 
 
 def command(binary: str = "haproxy") -> list[str]:
     """Return the command line of HAProxy for the supervisor; its standard output is the access log."""
     master = f"{paths.socket_path('haproxy-master.sock')},mode,600"
     haproxy = [binary, "-W", "-S", master, "-f", str(paths.haproxy_folder() / "haproxy.cfg")]
-    return ["sh", "-c", WITH_ACCESS_LOG, str(paths.access_pipe()), *haproxy]
+    return ["env", *MALLOC_SETTINGS, "sh", "-c", WITH_ACCESS_LOG, str(paths.access_pipe()), *haproxy]
 
 
 class Gateway:
