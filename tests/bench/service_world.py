@@ -24,7 +24,7 @@ REQUESTS_PER_HOUR = 120
 HISTORY = timedelta(days=22)
 # Each fault begins so long after the one before, and lasts two hours.
 BETWEEN = 6 * HOUR
-CASE = USE_CASE.model_copy(update={"name": "served", "slo": Slo(feature_age_s=900)})
+CASE = USE_CASE.model_copy(update={"name": "served", "slo": Slo(feature_age_s=900, window_days=7)})
 # Latencies are 30 to 70 ms and seldom more; of 10,000 requests, one fails.
 _SERVE = text("""
 INSERT INTO access_log (id, request_id, use_case, endpoint, caller, client, received_at, champion,
