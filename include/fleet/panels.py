@@ -17,6 +17,8 @@ from include.database.ledger import ledger_entries
 from include.database.tables import ledger, monitoring_result
 from include.declarations.base import INTERNAL_PREFIX
 from include.fleet.charts import Chart
+from include.fleet.value_rows import COLUMNS as VALUE_COLUMNS
+from include.fleet.value_rows import value_row
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -242,6 +244,19 @@ def read_quality(connection: Connection, use_case: str) -> PanelContent:
     return PanelContent(columns, rows, note, (chart,))
 
 
+def read_value(connection: Connection, use_case: str) -> PanelContent:
+    """Return what the model saves, its worst slices, and the days on which its loss changed."""
+    checks = _read_checks(connection, use_case, "quality")
+    if not checks:
+        return PanelContent(note="Monitoring has not run yet.")
+    rows = [(at, version, *value_row(quality)) for at, version, quality in reversed(checks[-SHOWN_CHECKS:])]
+    values = [(at, version, quality.get("value") or {}) for at, version, quality in checks]
+    chart = _chart(values, "saved per 1,000 rows", ("saved", "lower", "upper"))
+    return PanelContent(
+        ("checked", "version", *VALUE_COLUMNS), rows, "Against doing without a model.", (chart,)
+    )
+
+
 def _describe_shifts(shifts: Mapping[str, Mapping[str, Any]]) -> str:
     drifted = {name: shift["effect"] for name, shift in shifts.items() if shift.get("drifted")}
     return "".join(f"; {name} shift {effect:.3g}" for name, effect in drifted.items())
@@ -289,6 +304,7 @@ PANELS: tuple[Panel, ...] = (
     Panel("suspected_labels", "Suspected label errors", read_suspected_labels),
     Panel("service", "Service level", read_service),
     Panel("quality", "Quality by labels", read_quality),
+    Panel("value", "Value, slices and changes", read_value),
     Panel("drift", "Drift", read_drift),
     Panel("decisions", "Decisions of monitoring", read_decisions),
 )

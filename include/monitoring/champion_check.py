@@ -20,6 +20,7 @@ from include.monitoring import drift, label_quality, slo, windows
 from include.monitoring.diagnosis import find_late_labels, name_causes
 from include.monitoring.governor import Signals
 from include.monitoring.personal_values import with_pseudonyms
+from include.monitoring.quality.details import measure_details
 from include.monitoring.quality.skill import baseline_constant
 from include.monitoring.quality.target_shifts import measure_target_shifts
 from include.partitions import day_of
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from include.declarations import Column, UseCase
     from include.declarations.relations.feature_selection import Spine
     from include.declarations.specification import Specification
+    from include.inference.decisions import DecisionRule
     from include.monitoring.drift import Drift, DriftOutcome
     from include.monitoring.label_quality import Quality
     from include.monitoring.quality.promised import Bounds
@@ -116,6 +118,7 @@ def check_quality(
     lake: Lake,
     *,
     promised: Mapping[str, Bounds] | None = None,
+    rule: DecisionRule | None = None,
 ) -> Quality:
     """
     Compare the champion's predictions with the labels that have landed; without a label, do not.
@@ -124,10 +127,12 @@ def check_quality(
     ----------
     promised
         Interval of each metric in the champion's evaluation, where it is known.
+    rule
+        The champion's rule of decisions, where it is known.
     """
     if champion.use_case.label.is_absent:
         return label_quality.without_labels(champion.use_case)
-    return _check_labels(champion, window, connection, lake, promised or {})
+    return _check_labels(champion, window, connection, lake, promised=promised or {}, rule=rule)
 
 
 def _check_labels(
@@ -135,7 +140,9 @@ def _check_labels(
     window: Window,
     connection: Connection,
     lake: Lake,
+    *,
     promised: Mapping[str, Bounds],
+    rule: DecisionRule | None,
 ) -> Quality:
     """
     Compare the champion's predictions with the labels that have landed since.
@@ -158,10 +165,12 @@ def _check_labels(
     for past_window, joined in zip(measured, joined_windows, strict=True):
         result = label_quality.measure_quality(joined, use_case, baseline=baseline, promised=promised)
         results.append(replace(result, window=(past_window.start, past_window.end)))
-    conclusive = [result for result in results if result.outcome != "inconclusive"]
+    conclusive = (number for number, result in enumerate(results) if result.outcome != "inconclusive")
+    position = next(conclusive, 0)
     estimated = label_quality.estimate_window(use_case, joined_windows)
     shifts = measure_target_shifts(use_case, champion.reference[TARGET], joined_windows)
-    newest = replace((conclusive or results)[0], estimated=estimated, shifts=shifts)
+    details = measure_details(use_case, champion.reference, joined_windows, position=position, rule=rule)
+    newest = replace(results[position], estimated=estimated, shifts=shifts, **details)
     return replace(newest, windows=tuple(results))
 
 

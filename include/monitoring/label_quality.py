@@ -55,7 +55,9 @@ class Quality:
     evaluation. `provisional` is True while labels are not due yet. `estimated` are the metrics that are
     expected of the newest window without its labels, see `include.monitoring.quality.estimated`; `shifts`
     are those of label and predictions (`include.monitoring.quality.target_shifts`). `cause` names why the
-    metric became worse, where that can be told (`include.monitoring.quality.causes`).
+    metric became worse, where that can be told (`include.monitoring.quality.causes`). `change_points` are
+    those of the daily loss over all windows, `worst_slices` and `value` (what the model saves) those of the
+    window; see the modules of these names in `include.monitoring.quality`.
     `window` is the start and end of the time window of the predictions; `windows` are the results of all
     windows that were measured, newest first.
     """
@@ -76,6 +78,9 @@ class Quality:
     estimated: Mapping[str, float] = field(default_factory=dict)
     shifts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     cause: str = ""
+    change_points: Sequence[Mapping[str, Any]] = ()
+    worst_slices: Sequence[Mapping[str, Any]] = ()
+    value: Mapping[str, Any] = field(default_factory=dict)
 
 
 def without_labels(use_case: UseCase) -> Quality:

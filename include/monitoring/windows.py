@@ -33,6 +33,8 @@ LOG_LAG = timedelta(seconds=5)
 MAX_REQUESTS = 100_000
 AT = f"{INTERNAL_PREFIX}at"
 PREDICTION_COLUMNS = (PREDICTION, VERSION, AT)
+# Of features that slices and costs need, beside the predictions.
+ROW_PREFIX = f"{INTERNAL_PREFIX}row_"
 # No key of an integer entity is larger.
 MAX_KEY = 2**63
 
@@ -44,7 +46,8 @@ class Window:
 
     `inputs` has one column per feature of the use case. `predictions` has the entity columns, for requests
     the time of the event where the caller sent it, `PREDICTION` (for multiclass a list of probabilities),
-    `VERSION` and `AT`, the time of the request or partition. Its rows match those of `inputs` for requests;
+    `VERSION`, `AT`, the time of the request or partition, and, with the prefix `ROW_PREFIX`, the features by
+    which gates slice rows or costs differ. Its rows match those of `inputs` for requests;
     for partitions it has the scored rows only, with their day. `requests` counts all requests in the window,
     also those that were not read. `until` is the moment that was looked back from.
     """
@@ -162,7 +165,8 @@ def read_requests(
             entity = name_row(row, spine, entity_of_request if len(rows) == 1 else None)
             predicted.append((*entity, prediction, answered_by, at))
     sent = _select_features(pd.DataFrame.from_records(inputs), use_case)
-    return Window("requests", start, end, sent, type_keys(predicted, spine), n_requests)
+    answered = pd.concat([type_keys(predicted, spine), _row_columns(sent, use_case)], axis="columns")
+    return Window("requests", start, end, sent, answered, n_requests)
 
 
 def name_row(row: Mapping[str, Any], spine: Spine, entity: str | None) -> list[Any]:
@@ -222,8 +226,13 @@ def read_partitions(
         raise PartitionMissing(
             f"There is no partition of {selection.spine.table} to monitor. Run the DAG that publishes it."
         )
-    inputs = _select_features(read_feature_rows(selection, lake, days, names=use_case.features), use_case)
+    rows = read_feature_rows(selection, lake, days, names=use_case.features)
+    inputs = _select_features(rows, use_case)
     predictions = _read_batch_predictions(lake, use_case, selection.spine, days)
+    keys = [*selection.spine.label_keys, DAY]
+    described = pd.concat([rows[keys], _row_columns(rows, use_case)], axis="columns")
+    if len(described.columns) > len(keys):
+        predictions = predictions.merge(described.drop_duplicates(keys, keep=False), on=keys, how="left")
     start = datetime.combine(min(days), time(), UTC)
     end = datetime.combine(max(days), time(), UTC) + timedelta(days=1)
     return Window("partitions", start, end, inputs, predictions, requests=0)
@@ -284,6 +293,15 @@ def read_earlier_windows(
 def _partitions_of_window(use_case: UseCase) -> int:
     """Return the number of days in a window of partitions; undated rows replace those that landed before."""
     return use_case.drift.window_days if use_case.split.by == "time" else 1
+
+
+def _row_columns(rows: pd.DataFrame, use_case: UseCase) -> pd.DataFrame:
+    """Return the features of these rows by which gates slice them or costs differ, with `ROW_PREFIX`."""
+    names = set(use_case.cost.row_columns) if use_case.cost else set()
+    for gate in use_case.gates:
+        names |= set(gate.columns) if gate.kind == "fairness" else set()
+    present = [name for name in use_case.features if name in names and name in rows]
+    return rows[present].add_prefix(ROW_PREFIX)
 
 
 def _select_features(rows: pd.DataFrame, use_case: UseCase) -> pd.DataFrame:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from include.declarations import is_greater_better
+from include.inference.decisions import DecisionRule
 from include.modeling.evaluation.bootstrap import MINIMUM_UNITS, UnitBootstrap
 from include.modeling.evaluation.metrics.resampled import metric_intervals
 from include.modeling.pipeline.workspace import EVIDENCE
@@ -62,10 +63,32 @@ def logged_intervals(registry: Registry, use_case: str, version: int) -> dict[st
     ServiceUnavailable
         If MLflow does not answer.
     """
+    content = _read_evidence(registry, use_case, version)
+    return {name: (bounds[0], bounds[1]) for name, bounds in content.get("intervals", {}).items()}
+
+
+def logged_rule(registry: Registry, use_case: str, version: int) -> dict[str, DecisionRule]:
+    """
+    Return `rule`, the rule of decisions that a registered version was evaluated with; empty if not logged.
+
+    Raises
+    ------
+    ServiceUnavailable
+        If MLflow does not answer.
+    """
+    costs = _read_evidence(registry, use_case, version).get("costs") or {}
+    threshold = costs.get("threshold")
+    expected = costs.get("expected_costs") or ()
+    if threshold is None and not expected:
+        return {}
+    return {"rule": DecisionRule(threshold, tuple(tuple(row) for row in expected))}
+
+
+def _read_evidence(registry: Registry, use_case: str, version: int) -> dict[str, Any]:
     run_id = registry.tags_of(use_case, version).get("airworthy.run_id", "")
     file = registry.read_file(run_id, EVIDENCE) if run_id else None
-    content = json.loads(file) if file else {}
-    return {name: (bounds[0], bounds[1]) for name, bounds in content.get("intervals", {}).items()}
+    content: dict[str, Any] = json.loads(file) if file else {}
+    return content
 
 
 def compare_with_evaluation(

@@ -45,6 +45,18 @@ def constant_loss(use_case: UseCase, constant: float | Shares, target: Values) -
     return compute_metrics(use_case, predictions, target, only={name})[name]
 
 
+def row_losses(use_case: UseCase, predictions: Values, target: Values) -> Values:
+    """Return the loss of each row, (n,), whose mean, or its square root, is that of `loss_name`."""
+    if use_case.task == "multiclass":
+        probabilities = predictions[np.arange(len(target)), target.astype(np.int64)]
+        return np.asarray(-np.log(np.clip(probabilities, np.finfo(np.float64).eps, 1.0)))
+    name, level = split_metric(loss_name(use_case))
+    if name == "quantile_loss" and level is not None:
+        return np.asarray(np.maximum(level * (target - predictions), (level - 1) * (target - predictions)))
+    errors = np.abs(target - predictions)
+    return np.asarray(errors if name == "mae" else errors**2)
+
+
 def as_array(rows: pd.DataFrame) -> Values:
     """Return the predictions, (n,) or (n, n_classes)."""
     return np.asarray(rows[PREDICTION].tolist(), dtype=np.float64)

@@ -67,6 +67,13 @@ class MonitoringOperator(ModelOperator):
 
         return self._read_logged(logged_intervals, version, "quality is compared with a constant only")
 
+    def read_evaluation(self, version: int | None) -> dict[str, Any]:
+        """Return what quality is compared with: `promised`, and `rule`, None if it is not known."""
+        from include.monitoring.quality.promised import logged_rule
+
+        rule = self._read_logged(logged_rule, version, "no business value is measured").get("rule")
+        return {"promised": self.read_promised(version), "rule": rule}
+
     def _read_logged(
         self, read: Callable[[Registry, str, int], dict[str, Any]], version: int | None, without: str
     ) -> dict[str, Any]:

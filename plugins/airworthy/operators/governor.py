@@ -61,8 +61,8 @@ class DecideOperator(MonitoringOperator):
         with self.engine.connect() as connection:
             champion = self.read_champion(connection, lake, moment)
             window = champion_check.read_window(champion, connection, lake, end=moment - LOG_LAG)
-            promised = self.read_promised(champion.state.champion)
-            quality = champion_check.check_quality(champion, window, connection, lake, promised=promised)
+            evaluation = self.read_evaluation(champion.state.champion)
+            quality = champion_check.check_quality(champion, window, connection, lake, **evaluation)
             service = champion_check.check_service(champion, connection, end=moment - LOG_LAG)
             signals = champion_check.collect_signals(
                 champion,

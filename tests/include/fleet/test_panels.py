@@ -25,6 +25,8 @@ REQUEST = {
     "bytes_in": 10,
     "bytes_out": 10,
 }
+SLICE = {"by": "origin", "slice": "JFK", "metric": "mae", "value": 9.0, "interval": [8, 10], "overall": 5.0}
+SLICE |= {"is_worse": True}
 READERS = {panel.name: panel.read for panel in PANELS}
 
 
@@ -88,6 +90,16 @@ def test_monitoring_panels_show_the_last_runs(database):
             "skill": 0.25,
             "reason": "fine",
             "shifts": {"label": {"drifted": True, "effect": 0.2}, "prediction": {"drifted": False}},
+            "change_points": [{"day": "2013-06-30", "before": 0.1, "after": 0.2, "p_value": 0.001}],
+            "worst_slices": [SLICE],
+            "value": {
+                "currency": "USD",
+                "saved": 120.0,
+                "lower": 80,
+                "upper": 160,
+                "total": 3e3,
+                "return": 0.5,
+            },
         },
         "service": {"outcome": "met", "requests": 10, "failed": 0, "availability": 1.0, "budget_left": 1.0},
         "decision": {"action": "retrain", "reason": "drift in 2 of 3 checks"},
@@ -98,6 +110,10 @@ def test_monitoring_panels_show_the_last_runs(database):
         connection.execute(insert(monitoring_result), values)
     assert [row[:2] for row in read(database, "drift").rows] == [("a", "drift"), ("b", "no drift")]
     assert read(database, "quality").rows[0][1:] == (3, "good", 9, "50%", "0.25", "", "fine; label shift 0.2")
+    assert read(database, "value").rows[0][2:] == (
+        "120 USD (80 to 160)", "3,000 USD", "50%",
+        "origin JFK: mae 9 (8 to 10), all rows 5, worse", "2013-06-30: loss 0.1, then 0.2",
+    )  # fmt: skip
     assert read(database, "service").rows[0][2:] == ("met", 10, 0, "100.000%", "", "100%")
     assert read(database, "decisions").rows[0][2:] == ("retrain", "drift in 2 of 3 checks")
     assert read(database, "quality").charts[0].lines == {

@@ -163,6 +163,28 @@ def test_right_predictions_are_good_quality(champion, lake, database):
     assert measured(champion, lake, database)[0].outcome == "good"
 
 
+def test_quality_has_value_and_worst_slices(champion, lake, database):
+    rows = champion.reference
+    is_jfk = (rows["origin"] == "JFK").to_numpy()
+    serve(database, rows[~is_jfk])
+    serve(database, rows[is_jfk], predictions=[900.0])
+    quality = measured(champion, lake, database)[0]
+    (figures,) = quality.worst_slices
+    assert (figures["by"], figures["slice"], figures["rows"]) == ("origin", "JFK", is_jfk.sum())
+    assert figures["value"] > 100
+    assert (quality.value["currency"], quality.value["saved"] < 0) == ("USD", True)
+    assert quality.change_points == []
+
+
+def test_batch_predictions_are_sliced_by_their_features(champion, lake, database):
+    scored = champion.reference[["flight_id", "_airworthy_day"]].assign(
+        _airworthy_prediction=champion.reference["distance"] / 8, _airworthy_version=1
+    )
+    lake.publish("air_time_predictions", scored, DAYS, metadata={})
+    quality = measured(champion, lake, database)[0]
+    assert [figures["by"] for figures in quality.worst_slices] == ["origin"]
+
+
 def test_wrong_predictions_are_lost_quality(champion, lake, database):
     serve(database, champion.reference, predictions=[900.0])
     quality, _, signals = measured(champion, lake, database)

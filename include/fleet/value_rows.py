@@ -1,0 +1,41 @@
+"""What a model saves, where it is worst, and when it changed: the results of monitoring in words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+COLUMNS = ("saved per 1,000 rows", "in the window", "of the cost without", "worst slice", "changed on")
+
+
+def value_row(quality: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the cells of `COLUMNS` for the figures of the quality of one check."""
+    value = quality.get("value") or {}
+    slices = "; ".join(map(_slice_text, quality.get("worst_slices") or ()))
+    changes = "; ".join(map(_change_text, quality.get("change_points") or ()))
+    if "saved" not in value:
+        return value.get("reason", ""), "", "", slices, changes
+    currency = value["currency"]
+    saved = f"{value['saved']:,.0f} {currency} ({value['lower']:,.0f} to {value['upper']:,.0f})"
+    share = value.get("return")
+    return (
+        saved,
+        f"{value['total']:,.0f} {currency}",
+        "" if share is None else f"{share:.0%}",
+        slices,
+        changes,
+    )
+
+
+def _slice_text(figures: Mapping[str, Any]) -> str:
+    lower, upper = figures["interval"]
+    return (
+        f"{figures['by']} {figures['slice']}: {figures['metric']} {figures['value']:.4g} ({lower:.4g} to "
+        f"{upper:.4g}), all rows {figures['overall']:.4g}{', worse' if figures['is_worse'] else ''}"
+    )
+
+
+def _change_text(change: Mapping[str, Any]) -> str:
+    return f"{change['day']}: loss {change['before']:.4g}, then {change['after']:.4g}"

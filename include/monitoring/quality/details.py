@@ -1,0 +1,78 @@
+"""Details of the quality by labels: days of change, the worst slices, and the business value."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from include.data.snapshots.target_encoding import TARGET
+from include.modeling.evaluation.bootstrap import MINIMUM_UNITS, UnitBootstrap
+from include.monitoring.quality.change_points import find_change_points
+from include.monitoring.quality.skill import as_array, days_of, row_losses
+from include.monitoring.quality.value import measure_value
+from include.monitoring.quality.worst_slices import find_worst_slices
+from include.monitoring.windows import ROW_PREFIX
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from include.declarations import UseCase
+    from include.inference.decisions import DecisionRule
+
+MINIMUM_LABELS = 100
+
+
+def measure_details(
+    use_case: UseCase,
+    reference: pd.DataFrame,
+    joined: Sequence[pd.DataFrame],
+    *,
+    position: int,
+    rule: DecisionRule | None,
+) -> dict[str, Any]:
+    """
+    Return `change_points` of all windows, and `worst_slices` and `value` of one, as far as there are labels.
+
+    Parameters
+    ----------
+    reference
+        The champion's training rows with `TARGET`, (n, k).
+    joined
+        Results of `include.monitoring.label_quality.join_labels`, newest window first.
+    position
+        Number of the window whose slices and value are measured.
+    rule
+        The champion's rule of decisions, where it is known.
+    """
+    details: dict[str, Any] = {"change_points": _find_changes(use_case, joined)}
+    labelled = joined[position][joined[position][TARGET].notna()].reset_index(drop=True)
+    if len(labelled) < MINIMUM_LABELS:
+        return details
+    target = labelled[TARGET].to_numpy(dtype=np.float64)
+    predictions = as_array(labelled)
+    rows = labelled.filter(regex=f"^{ROW_PREFIX}").rename(columns=lambda name: name.removeprefix(ROW_PREFIX))
+    days = days_of(labelled)
+    units = UnitBootstrap.of_rows(len(target))
+    if days is not None and len(np.unique(days)) >= MINIMUM_UNITS:
+        units = UnitBootstrap.of_days(days)
+    details["worst_slices"] = find_worst_slices(use_case, target, predictions, rows=rows, trained=reference)
+    details["value"] = measure_value(
+        use_case, target, predictions,
+        trained=reference, rule=rule, units=units, rows=rows,
+    )  # fmt: skip
+    return details
+
+
+def _find_changes(use_case: UseCase, joined: Sequence[pd.DataFrame]) -> list[dict[str, Any]]:
+    parts = [rows[rows[TARGET].notna()] for rows in joined]
+    parts = [rows for rows in parts if len(rows)]
+    if not parts:
+        return []
+    labelled = pd.concat(parts, ignore_index=True)
+    days = days_of(labelled)
+    if days is None:
+        return []
+    losses = row_losses(use_case, as_array(labelled), labelled[TARGET].to_numpy(dtype=np.float64))
+    return find_change_points(losses, days)
