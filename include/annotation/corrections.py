@@ -19,14 +19,14 @@ from include.monitoring.windows import name_row
 from include.partitions import contiguous_ranges, format_key
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from sqlalchemy import Engine
 
     from include.annotation.landed_labels import LabelChange, LabelRow, LandingFolder
     from include.data.lake.delta_tables import Lake
     from include.database.ledger import Event as LedgerEvent
-    from include.declarations import UseCase
+    from include.declarations import Dataset, UseCase
     from include.governance.request_trace import RequestTrace
 
 MAX_RECORDED = 20
@@ -48,7 +48,7 @@ class WrittenLabels:
     Labels that a person gave, of which `changed` were not in the files before.
 
     `partitions` are those to ingest again, as keys of a partition or a range, such as
-    `2013-07-01..2013-07-02`; none if nothing changed.
+    `2013-07-01..2013-07-02`; none if nothing changed. `all_partitions` are those of all labels.
     """
 
     use_case: str
@@ -56,10 +56,18 @@ class WrittenLabels:
     labels: int
     changed: int
     partitions: tuple[str, ...]
+    all_partitions: tuple[str, ...] = ()
 
 
 def correct_answer(
-    stores: Stores, request: str, label: str, *, row: int | None = None, actor: str, reason: str
+    stores: Stores,
+    request: str,
+    label: str,
+    *,
+    row: int | None = None,
+    model: str | None = None,
+    actor: str,
+    reason: str,
 ) -> WrittenLabels:
     """
     Write the right label of an answered request.
@@ -72,6 +80,8 @@ def correct_answer(
         Value of the label's column, as text.
     row
         Number of the row in a request of several, from 1.
+    model
+        Use case that answered; any if None.
 
     Raises
     ------
@@ -81,6 +91,8 @@ def correct_answer(
     """
     with stores.engine.connect() as connection:
         answer = _require_answer(read_logs(connection, request), request)
+    if model not in {None, answer["use_case"]}:
+        raise DataError(f"The request {request} was answered by {answer['use_case']}, not by {model}.")
     use_case = catalog().use_cases.get(answer["use_case"])
     if use_case is None:
         raise DataError(f"{answer['use_case']}, which answered the request, is not declared any more.")
@@ -176,9 +188,7 @@ def _write_labels(
         # Two people may correct rows of one file.
         lock_transaction(connection, f"landing/{dataset.name}")
         planned = plan_labels(dataset, rows, stores.landing)
-        changed = sorted({change.row.partition for change in planned.changes})
-        ranges = contiguous_ranges(changed, dataset.calendar)
-        partitions = tuple(format_key(partition_range) for partition_range in ranges)
+        partitions = _range_keys(dataset, (change.row for change in planned.changes))
         if planned.changes:
             figures = {
                 **evidence,
@@ -189,7 +199,16 @@ def _write_labels(
             }
             append(connection, Entry(use_case.name, event, actor, reason, evidence=figures))
             write_files(planned, stores.landing)
-    return WrittenLabels(use_case.name, dataset.name, len(rows), len(planned.changes), partitions)
+    n_changed = len(planned.changes)
+    return WrittenLabels(
+        use_case.name, dataset.name, len(rows), n_changed, partitions, _range_keys(dataset, rows)
+    )
+
+
+def _range_keys(dataset: Dataset, rows: Iterable[LabelRow]) -> tuple[str, ...]:
+    """Return the partitions of labels as the fewest keys."""
+    ranges = contiguous_ranges({row.partition for row in rows}, dataset.calendar)
+    return tuple(format_key(partitions) for partitions in ranges)
 
 
 def _describe_change(change: LabelChange, use_case: UseCase) -> dict[str, str | None]:

@@ -71,6 +71,7 @@ TASK_ORDERS = {
     "flight_delay_monitoring": "detect_drift > decide > act",
     "flight_delay_rollback": "roll_back",
     "flight_delay_controls": "control",
+    "flight_delay_annotation": "annotate > ingest",
     "service_levels": "check > act",
     "alerts": "send",
     "reproduction": "reproduce",
@@ -89,6 +90,10 @@ FORMS = {
     "flight_delay_controls": (
         {"action": "freeze", "reason": "audit"},
         {"action": "stop", "reason": "-", "fallback": "nothing"},
+    ),
+    "flight_delay_annotation": (
+        {"action": "correct", "request": "r", "label": "12", "row": 1, "reason": "wrong"},
+        {"action": "guess", "row": 0, "rows": 10_001},
     ),
     "flights_quarantine": ({"action": "release"}, {"action": "free", "rows": "all"}),
     "reproduction": ({"use_case": "flight_delay", "version": 1}, {"use_case": "fligth_delay", "version": -1}),
@@ -128,6 +133,7 @@ LINKS = {
     },
     "flight_delay_rollback": {"roll_back": RELEASE},
     "flight_delay_controls": {"control": RELEASE},
+    "flight_delay_annotation": {"annotate": {"Model page"}},
     "reproduction": {"reproduce": MODEL},
     "backtest": {"backtest": {"Backtest"}},
     "maintenance": {"profile": {"Profile"}},
@@ -160,7 +166,7 @@ def expected_dags():
         if view.online:
             names.add(f"{name}_materialisation")
     for use_case in declared.use_cases:
-        stages = ("training", "deployment", "scoring", "monitoring", "rollback", "controls")
+        stages = ("training", "deployment", "scoring", "monitoring", "rollback", "controls", "annotation")
         names |= {f"{use_case}_{stage}" for stage in stages}
     return names
 

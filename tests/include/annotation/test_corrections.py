@@ -104,7 +104,7 @@ def test_the_same_file_again_changes_nothing(champion, lake, database, serve, un
     state = arrivals.stat().st_mtime_ns
     second = import_labels(stores, USE_CASE, content, actor="ann", reason="checked")
     assert [(first.changed, first.labels), (second.changed, second.labels)] == [(1, 1), (0, 1)]
-    assert second.partitions == ()
+    assert (second.partitions, second.all_partitions) == ((), ("2013-01-06",))
     assert arrivals.stat().st_mtime_ns == state
     with database.connect() as connection:
         entries = ledger_entries(connection, "air_time")
@@ -191,6 +191,13 @@ def test_an_unanswered_request_and_a_repeated_id_are_refused(serve, unlabelled, 
     serve(unlabelled.iloc[:2], request_id="twice")
     with pytest.raises(DataError, match="2 requests have the id twice"):
         correct(stores, "twice")
+
+
+def test_a_request_of_another_model_is_refused(serve, unlabelled, stores, arrivals):
+    serve(unlabelled.iloc[:1], request_id="r", entity_id=FLIGHT)
+    with pytest.raises(DataError, match="answered by air_time, not by flight_delay"):
+        correct(stores, "r", model="flight_delay")
+    assert correct(stores, "r", model="air_time").changed == 1
 
 
 def test_a_request_of_an_undeclared_model_is_refused(serve, unlabelled, stores):

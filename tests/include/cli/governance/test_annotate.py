@@ -67,7 +67,7 @@ def test_a_correction_as_json_has_its_partitions(landing, api, airworthy):
     value = airworthy("correct", "r", "90", "--reason", "log", "--json").value
     assert value == {
         "use_case": "air_time", "dataset": "arrivals", "labels": 1, "changed": 1,
-        "partitions": ["2013-07-01"], "runs": ["http://airflow/run"],
+        "partitions": ["2013-07-01"], "all_partitions": ["2013-07-01"], "runs": ["http://airflow/run"],
     }  # fmt: skip
 
 
