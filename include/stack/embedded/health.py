@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 import httpx
@@ -15,6 +16,7 @@ from include.serving import paths
 from include.stack.embedded.programs import postgres
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from include.credentials import Credentials
@@ -27,6 +29,18 @@ RESPONSE_TIMEOUT_S = 15
 COLLECTOR_TIMEOUT_S = 15
 # Programs of Airflow that report to its database, by the name of their job.
 JOBS = {"scheduler": "scheduler", "triggerer": "triggerer", "dag-processor": "dag_processor"}
+
+
+def problems(states: Sequence[ProgramState], settings: Settings, credentials: Credentials) -> dict[str, str]:
+    """
+    Return the problem of each program by its name; an empty text if it is healthy.
+
+    They are checked at the same time: while a program starts, it takes connections before it answers.
+    """
+    check = partial(problem, settings=settings, credentials=credentials)
+    with ThreadPoolExecutor(max(1, len(states))) as pool:
+        texts = list(pool.map(check, states))
+    return {state.name: text for state, text in zip(states, texts, strict=True)}
 
 
 def problem(state: ProgramState, settings: Settings, credentials: Credentials) -> str:

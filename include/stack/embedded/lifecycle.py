@@ -113,11 +113,9 @@ def statuses(settings: Settings) -> list[Status]:
     """
     credentials = load_credentials(settings.root)
     states = Supervisor(settings).states()
-    programs = []
-    for program in PROGRAMS:
-        state = states[program.name]
-        programs.append(Status(state, health.problem(state, settings, credentials), _memory_of(state)))
-    return programs
+    in_order = [states[program.name] for program in PROGRAMS]
+    problems = health.problems(in_order, settings, credentials)
+    return [Status(state, problems[state.name], _memory_of(state)) for state in in_order]
 
 
 def stop_stack(settings: Settings) -> list[psutil.Process]:
@@ -257,7 +255,7 @@ def _wait_until_healthy(
 
     def are_healthy() -> bool | None:
         states = supervisor.states()
-        problems = {name: health.problem(states[name], settings, credentials) for name in names}
+        problems = health.problems([states[name] for name in names], settings, credentials)
         on_progress(problems)
         missing.clear()
         missing.update({name: problem for name, problem in problems.items() if problem})
