@@ -25,7 +25,7 @@ from include.cli.fleet import runs, status
 from include.cli.governance import annotate, datasets, ledger, models, privacy, rebuild, reproduce
 from include.cli.governance import features as feature_views
 from include.cli.options import MODELS, OPERATION
-from include.cli.scaffold import launch, new, validate
+from include.cli.scaffold import launch, new, replay, validate
 from include.cli.serving import doctor, release, tokens, trace
 from include.errors import AirworthyError, describe_failure
 
@@ -87,6 +87,7 @@ app.add_typer(trace.app)
 app.add_typer(annotate.app, name="annotate", rich_help_panel=MODELS)
 app.add_typer(annotate.correct_app)
 app.add_typer(backtest.app)
+app.add_typer(replay.app)
 app.add_typer(experiments.app, name="experiments", rich_help_panel=MODELS)
 app.add_typer(quarantine.app, name="quarantine", rich_help_panel=MODELS)
 app.add_typer(features.app)

@@ -100,14 +100,23 @@ def read_window(
 
 
 def check_drift(
-    champion: ChampionContext, window: Window, importance: Mapping[str, float] | None = None
+    champion: ChampionContext,
+    window: Window,
+    importance: Mapping[str, float] | None = None,
+    *,
+    with_page: bool = True,
 ) -> Drift:
     """Compare the inputs in the window with the champion's training rows, by `importance` of features."""
     use_case = champion.use_case
     specified = champion.specification.selection.columns
     columns = [specified[name] for name in use_case.features]
     return drift.measure_drift(
-        champion.reference, window.inputs, columns=columns, policy=use_case.drift, importance=importance
+        champion.reference,
+        window.inputs,
+        columns=columns,
+        policy=use_case.drift,
+        importance=importance,
+        with_page=with_page,
     )
 
 
@@ -158,9 +167,36 @@ def _check_labels(
         *windows.read_earlier_windows(connection, lake, use_case, selection, window, limit=N_EARLIER_WINDOWS),
     ]
     labels = read_labels(lake, use_case, selection.spine, measured)
+    now = window.until or windows.watermark(connection)
+    return measure_windows(champion, measured, labels, now=now, promised=promised, rule=rule)
+
+
+def measure_windows(
+    champion: ChampionContext,
+    measured: Sequence[Window],
+    labels: pd.DataFrame,
+    *,
+    now: datetime,
+    promised: Mapping[str, Bounds],
+    rule: DecisionRule | None,
+) -> Quality:
+    """
+    Compare the champion's predictions in these windows, newest first, with the labels known at `now`.
+
+    The result is that of the newest window with enough labels; its `windows` are the results of all.
+
+    Parameters
+    ----------
+    labels
+        Result of `read_labels`.
+    promised
+        Interval of each metric in the champion's evaluation, where it is known.
+    rule
+        The champion's rule of decisions, where it is known.
+    """
+    use_case = champion.use_case
     baseline = baseline_constant(use_case, champion.reference[TARGET])
     results = []
-    now = window.until or windows.watermark(connection)
     joined_windows = join_windows(champion, measured, labels, now=now)
     for past_window, joined in zip(measured, joined_windows, strict=True):
         result = label_quality.measure_quality(joined, use_case, baseline=baseline, promised=promised)
@@ -199,21 +235,30 @@ def join_windows(
     return joined_windows
 
 
-def read_labels(lake: Lake, use_case: UseCase, spine: Spine, measured: Sequence[Window]) -> pd.DataFrame:
+def read_labels(
+    lake: Lake,
+    use_case: UseCase,
+    spine: Spine,
+    measured: Sequence[Window],
+    *,
+    until: date | None = None,
+) -> pd.DataFrame:
     """
     Return the labels that predictions in these windows may have: keys, time, day and label.
 
-    They are those from one window before the first event or request on. Where all labels are older, as when
-    events of the past are replayed, all are returned.
+    They are those from one window before the first event or request on, of days before `until`. Where all
+    labels are older, as when events of the past are sent again, all are returned.
     """
     label = use_case.label
     first = min(_first_day(window, spine) for window in measured)
     first -= timedelta(days=use_case.drift.window_days)
     published = lake.partitions(label.dataset)
+    if until is not None:
+        published = [partition for partition in published if day_of(partition) < until]
     partitions = [partition for partition in published if day_of(partition) >= first]
     label_times = [label.time] if label.time else []
     columns = [*spine.label_keys, *label_times, DAY, label.column]
-    return lake.read(label.dataset, partitions or None, columns=columns)
+    return lake.read(label.dataset, partitions or published, columns=columns)
 
 
 def _first_day(window: Window, spine: Spine) -> date:

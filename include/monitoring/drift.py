@@ -76,6 +76,7 @@ def measure_drift(
     columns: Sequence[Column],
     policy: DriftPolicy,
     importance: Mapping[str, float] | None = None,
+    with_page: bool = True,
 ) -> Drift:
     """
     Compare all rows of `current` with all rows of `reference`, column by column.
@@ -91,8 +92,9 @@ def measure_drift(
     current
         Rows to compare; a missing column counts as unusable.
     importance
-        How much worse the model is without each feature. If it is None, or no value is positive, any drifted
-        column is drift.
+        How much worse the model is without each feature. If none is positive, any drifted column is drift.
+    with_page
+        Whether the page is drawn; without it, `html` is empty.
 
     Raises
     ------
@@ -107,14 +109,12 @@ def measure_drift(
         page = render_verdicts(reason, {}, whole_page=True)
         return Drift("inconclusive", reason, 0.0, {}, *rows, sampled=False, html=page)
     measured = measure_columns(reference, current, columns)
-    rate = policy.false_discovery_rate
-    may_be_constant = partial(_has_constant_days, reference)
-    per_column = judge_columns(measured, rate, importance or {}, may_be_constant=may_be_constant)
+    judge = partial(judge_columns, may_be_constant=partial(_has_constant_days, reference))
+    per_column = judge(measured, policy.false_discovery_rate, importance or {})
     is_drift, important, reason = _judge_inputs(per_column, policy)
     note = f"{reason}. Compared all {rows[0]:,} training rows and all {rows[1]:,} current rows."
-    page = draw_page(
-        reference, current, columns, note=note, per_column=per_column, maximum_rows=policy.maximum_rows
-    )
+    draw = partial(draw_page, note=note, per_column=per_column, maximum_rows=policy.maximum_rows)
+    page = draw(reference, current, columns) if with_page else ""
     outcome: DriftOutcome = "drift" if is_drift else "no_drift"
     share = _share_drifted(per_column)
     sampled = max(rows) > policy.maximum_rows

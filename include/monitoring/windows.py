@@ -290,6 +290,23 @@ def read_earlier_windows(
             yield read_partitions(lake, use_case, selection, newest_days)
 
 
+def read_partition_windows(
+    lake: Lake, use_case: UseCase, selection: FeatureSelection, *, end: datetime, limit: int
+) -> Iterator[Window]:
+    """
+    Yield at most `limit` windows of partitions until the day of `end`, newest first.
+
+    They are those of `read_newest_window` and `read_earlier_windows` where there are no requests.
+    """
+    days = [day for day in lake.days(selection.spine.table) if day <= end.date()]
+    n_days = _partitions_of_window(use_case)
+    for _ in range(limit):
+        if not days:
+            return
+        yield replace(read_partitions(lake, use_case, selection, days[-n_days:]), until=end)
+        days = days[:-n_days]
+
+
 def _partitions_of_window(use_case: UseCase) -> int:
     """Return the number of days in a window of partitions; undated rows replace those that landed before."""
     return use_case.drift.window_days if use_case.split.by == "time" else 1

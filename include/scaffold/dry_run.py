@@ -13,21 +13,17 @@ from typing import TYPE_CHECKING
 from include.catalog import catalog, declaration_module, refresh_catalog
 from include.errors import AirworthyError, DataError, GateFailed
 from include.scaffold.history import datasets_of, landed_partitions, views_of
-from include.settings import settings
+from include.scaffold.local_lake import build_checked, complete_partitions, publish_landed, publish_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from include.data.lake.delta_tables import Lake
-    from include.data.snapshots.leakage_history import LeakageRecord
-    from include.data.snapshots.splits import Splits
     from include.declarations import Dataset, FeatureView, UseCase
     from include.modeling.gates import Verdict
-    from include.partitions import Partition
 
 # Newest partitions that are read: enough for a model, and few enough for half a minute.
 MAX_PARTITIONS = 400
-RUN = "validate"
 ATTRIBUTES = {"datasets": "DATASET", "features": "FEATURE_VIEW", "use_cases": "USE_CASE"}
 
 
@@ -115,87 +111,44 @@ def declaration_location(kind: str, name: str) -> str:
 
 
 def _read_landed(dataset: Dataset, lake: Lake) -> list[str]:
-    """Read the landed partitions, check them, and publish the accepted rows to the folder's lake."""
-    from include.data.quality_gate import accepted_schema, validate
-    from include.data.sources.files import Landing
-    from include.storage.staging import Staging, staging_path
-
-    partitions = landed_partitions(dataset)[-MAX_PARTITIONS:]
-    staging = Staging(lake.uri, {}, "lake_default")
-    extract = Landing(settings().landing_uri).read(dataset, partitions)
-    path, n_rows = staging.write_tables(RUN, f"extracted-{dataset.name}", extract.tables)
-    accepted = staging_path(RUN, f"accepted-{dataset.name}")
-    with staging.writer(accepted, accepted_schema(dataset, partitions)) as write:
-        report = validate(dataset, staging.open(path), partitions, lake=lake, write_accepted=write)
-    report.raise_if_failed(dataset.name)
-    _publish_accepted(lake, dataset.name, staging.open(accepted), partitions)
-    notes = [f"{n_rows:,} rows of {len(partitions)} partitions"]
-    return [*notes, *extract.remarks, *report.remarks()]
+    return publish_landed(dataset, lake, landed_partitions(dataset)[-MAX_PARTITIONS:])
 
 
 def _build_view(view: FeatureView, lake: Lake) -> list[str]:
     """Build the features of all partitions that have their inputs, and check them."""
-    from include.data.features.build import build_features, build_function
-    from include.data.features.leakage_check import check_leakage
-    from include.data.features.readiness import dependent_partitions
-    from include.data.lake.dtypes import to_frame
-    from include.data.lake.partition_columns import PartitionSet
-    from include.data.quality_gate import validate
-    from include.data.reading.table import read_frame
-
-    sources = catalog().sources
-    ready: set[Partition] = set()
-    for source in view.sources:
-        changed = lake.partitions(source.dataset)
-        ready.update(dependent_partitions(view, source.dataset, changed, lake, datasets=sources).ready)
-    partitions = sorted(ready)
+    partitions = complete_partitions(view, lake)
     if not partitions:
         raise DataError(f"{view.name}: no partition has all of its inputs among the landed files.")
-    build = build_function(view)
-    frame = build_features(view, build, lake, partitions)
-    table = read_frame(frame, view.columns)
-    for column in PartitionSet.of(partitions).columns:
-        table = table.append_column(column, [frame[column].tolist()])
-    rows = to_frame(table)
-    check_leakage(view, build, lake, rows, partitions).raise_if_failed(view.name)
-    report = validate(view, rows, partitions, lake=lake)
-    report.raise_if_failed(view.name)
-    _publish_accepted(lake, view.name, report.accepted, partitions)
+    accepted, report = build_checked(view, lake, partitions)
+    publish_rows(lake, view.name, accepted, partitions)
     return [f"{report.accepted_rows:,} rows of {len(partitions)} partitions", *report.remarks()]
-
-
-def _publish_accepted(lake: Lake, table: str, rows: object, partitions: Sequence[Partition]) -> None:
-    lake.publish(table, rows, partitions, metadata={"run": RUN, "try": "1", "code": ""})  # type: ignore[arg-type]
 
 
 def _train_dry(use_case: UseCase, lake: Lake, folder: Path) -> list[str]:
     """Train and package the estimator, and judge every gate; there is no champion to compare with."""
     from include.data.snapshots import snapshot as snapshots
-    from include.data.snapshots.determination import require_undetermined
     from include.data.snapshots.leakage_history import LeakageRecord
-    from include.feature_values import specified_kinds
-    from include.modeling.packaging.package import save_package
-    from include.modeling.pipeline.workspace import split_snapshot
-    from include.modeling.training.build import build_estimator, estimator_builder
-    from include.modeling.training.fit import fit_candidate
+    from include.modeling.evaluation.context import DataHistory
+    from include.modeling.pipeline.unregistered import (
+        judge_unregistered,
+        split_checked,
+        train_unregistered,
+    )
     from include.specifications import declared_specification
 
     snapshot = snapshots.create(use_case, lake, None)
-    frame = snapshots.read_snapshot(use_case, snapshot, lake)
-    require_undetermined(use_case, frame)
     specification = snapshot.specification or declared_specification(use_case)
-    splits = split_snapshot(specification, frame)
-    estimator = build_estimator(use_case.name, estimator_builder(use_case.name), {})
-    trained = fit_candidate(use_case, estimator, splits)
+    splits = split_checked(specification, snapshots.read_snapshot(use_case, snapshot, lake))
     package = folder / "model"
-    save_package(trained.estimator, use_case, splits.train, package, kinds=specified_kinds(specification))
+    notes = train_unregistered(specification, splits, package)
     is_dated = all(view.is_dated for view in views_of(use_case))
     # The features were checked before.
     leakage = LeakageRecord(use_case.feature_view, passed=len(snapshot.calendar_days()), undated=not is_dated)
-    verdicts = _judge_dry(use_case, splits, package, leakage)
+    history = DataHistory(leakage)
+    verdicts = judge_unregistered(specification, splits, package, history=history).verdicts
     _require_no_failure(use_case, verdicts)
     rows = f"{len(splits.train):,} rows to train on, {len(splits.test):,} to test on"
-    return [rows, *trained.notes, *(f"{v.gate}: {v.outcome}: {v.reason}" for v in verdicts)]
+    return [rows, *notes, *(f"{v.gate}: {v.outcome}: {v.reason}" for v in verdicts)]
 
 
 def _require_no_failure(use_case: UseCase, verdicts: Sequence[Verdict]) -> None:
@@ -203,29 +156,3 @@ def _require_no_failure(use_case: UseCase, verdicts: Sequence[Verdict]) -> None:
     if failed:
         reasons = "; ".join(f"{verdict.gate}: {verdict.reason}" for verdict in failed)
         raise GateFailed(f"{use_case.name} would not be released: {reasons}")
-
-
-def _judge_dry(
-    use_case: UseCase, splits: Splits, package: Path, leakage: LeakageRecord
-) -> tuple[Verdict, ...]:
-    from include.inference.model import load_unverified
-    from include.modeling.evaluation.context import PackagedModel, build_context, sample
-    from include.modeling.evaluation.injected_anomalies import with_injected_anomalies
-    from include.modeling.evaluation.isolated_process import measure_package
-    from include.modeling.gates import judge_gates
-    from include.modeling.gates.mandatory import PARITY_ROWS
-    from include.modeling.pipeline.collect_evidence import collect_evidence
-    from include.modeling.pipeline.workspace import count_overlaps
-    from include.modeling.training.fit import feature_columns
-    from include.specifications import declared_specification
-
-    measured = with_injected_anomalies(use_case, splits) if use_case.task == "anomaly" else splits
-    parity_rows = feature_columns(use_case, sample(measured.test, PARITY_ROWS))
-    # In this process: the model was made in it, so that nothing strange is loaded.
-    candidate = PackagedModel(
-        package, load_unverified(package), lambda: measure_package(package, parity_rows)
-    )
-    context = build_context(use_case, measured, candidate)
-    overlap, _ = count_overlaps(declared_specification(use_case), measured, None)
-    evidence = collect_evidence(context, overlap=overlap, champion_overlap=None, refusals=0, leakage=leakage)
-    return judge_gates(use_case, evidence)
