@@ -40,3 +40,4 @@ def launch(model: Model, *, as_json: AsJson = False) -> None:
     else:
         print_text(f"{model} version {launched.version} answers after {console.seconds:.0f} s. Ask it:")
         print_text(launched.command)
+        print_text(f"Its page: {settings().airflow_public_uri}/airworthy/models/{model}")

@@ -1,5 +1,20 @@
 from __future__ import annotations
 
+from include.scaffold import launch
+from include.scaffold.launch import LaunchedModel
+from include.settings import settings
+
+
+def test_launch_ends_with_a_request_and_the_page(airworthy, home, monkeypatch):
+    launched = LaunchedModel("air_time", 1, "curl -s http://gateway", {"predictions": [1.0]})
+    monkeypatch.setattr(launch, "launch_model", lambda stack, console, name: launched)
+    lines = airworthy("launch", "air_time").out.splitlines()
+    assert lines[-2:] == [
+        "curl -s http://gateway",
+        f"Its page: {settings().airflow_public_uri}/airworthy/models/air_time",
+    ]
+    assert "page" not in airworthy("launch", "air_time", "--json").out
+
 
 def test_launch_without_a_stack_says_how_to_start_it(airworthy, home):
     result = airworthy("launch", "air_time")
