@@ -6,9 +6,10 @@ decision is in the ledger with its evidence. `service_levels` checks each hour w
 
 **If a task fails (red):**
 
-- `detect_drift`: the served requests or the champion's training rows cannot be read. Check PostgreSQL and the
-  lake, then clear the task.
-- `decide`: PostgreSQL or the lake did not answer after several retries. Clear the task when they do.
+- `detect_drift`: the served requests or the champion's training rows cannot be read. `decide` names that, and
+  judges the rest. Check MLflow, PostgreSQL and the lake, then clear the task.
+- `decide`: PostgreSQL did not answer after several retries. Clear the task when it does. Without MLflow or
+  the lake it decides by what is known.
 - `act`: **a person has to act.** The message says why. The link *Drift report* of `detect_drift` shows the
   inputs, the ledger shows earlier decisions.
 
@@ -19,7 +20,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow.sdk import XComArg, chain, dag
+from airflow.sdk import TriggerRule, XComArg, chain, dag
 
 from airworthy.defaults import DAG_DEFAULTS, START, default_args, is_needed, schedule_of
 from airworthy.failures import alert_after
@@ -51,7 +52,13 @@ def monitoring_dag(use_case: UseCase) -> DAG:
     )
     def monitoring() -> None:
         detect = DriftDetectionOperator(task_id="detect_drift", use_case=use_case.name)
-        decide = DecideOperator(task_id="decide", use_case=use_case.name, drift=XComArg(detect, "figures"))
+        decide = DecideOperator(
+            task_id="decide",
+            use_case=use_case.name,
+            drift=XComArg(detect, "figures"),
+            # It names what could not be measured, and judges the rest.
+            trigger_rule=TriggerRule.ALL_DONE,
+        )
         act = ActOperator(task_id="act", use_case=use_case.name, decision=decide.output)
         chain(detect, decide, act)
 

@@ -83,6 +83,8 @@ class Claims(_Signed):
     approvals: tuple[dict[str, str], ...] = ()
     # Kind of the compiled twin, and how it was compared with the estimator; empty without one.
     twin: dict[str, Any] = {}
+    # Why monitoring or a person started the training; empty for a scheduled one.
+    reason: str = ""
     # Hash of the newest entry of the ledger about the use case, when the certificate was issued.
     ledger_hash: str = ""
 

@@ -199,7 +199,7 @@ def read_drift(connection: Connection, use_case: str) -> PanelContent:
     rows = [
         (
             name,
-            "drift" if columns.get(name) else "no drift",
+            "drift" if columns.get(name) else figures.get("verdict", "no drift"),
             _share(figures.get("importance")),
             _figure_text(figures.get("distance")),
             figures.get("reason") or "",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -28,11 +29,20 @@ if TYPE_CHECKING:
     from include.monitoring.distributions.counts import Sides
     from include.monitoring.distributions.shifts import Shift
 
+    ColumnShifts = tuple[Sides, list[Shift]]
+
 DriftOutcome = Literal["drift", "no_drift", "inconclusive"]
 
 # Columns are independent of each other, and NumPy works outside of Python's lock.
 N_THREADS = 2
 MAX_NAMES = 10
+# Figures of a column that could not be compared.
+UNMEASURED: dict[str, Any] = {
+    "drifted": False, "reason": None, "kinds": [], "distance": None, "p_value": None,
+    "unusable_reference": None, "unusable_current": None, "importance": None, "rank": 0.0,
+    "verdict": "not compared", "fault": "",
+}  # fmt: skip
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +54,10 @@ class Drift:
     the smallest `p_value`, the shares of unusable values, `importance` (share of all, None if not known) and
     `rank` (importance times the largest effect that is no coincidence); the largest rank is first. `fault` is
     what looks like a fault of the data (`include.monitoring.distributions.faults`), else empty. It is valid
-    JSON. `importance_share` is the importance of the drifted columns. `sampled` is True if the plots
-    of the page do not show all rows; the figures are always of all rows.
+    JSON. A column that cannot be compared has the `verdict` "not compared" and the error as its reason;
+    without drift elsewhere the outcome is inconclusive. `importance_share` is the importance of the drifted
+    columns. `sampled` is True if the plots of the page do not show all rows; the figures are always of all
+    rows.
     """
 
     outcome: DriftOutcome
@@ -112,24 +124,40 @@ def measure_drift(
     judge = partial(judge_columns, may_be_constant=partial(_has_constant_days, reference))
     per_column = judge(measured, policy.false_discovery_rate, importance or {})
     is_drift, important, reason = _judge_inputs(per_column, policy)
+    drawn = [column for column in columns if not isinstance(measured[column.name], Exception)]
     note = f"{reason}. Compared all {rows[0]:,} training rows and all {rows[1]:,} current rows."
     draw = partial(draw_page, note=note, per_column=per_column, maximum_rows=policy.maximum_rows)
-    page = draw(reference, current, columns) if with_page else ""
-    outcome: DriftOutcome = "drift" if is_drift else "no_drift"
-    share = _share_drifted(per_column)
+    page = draw(reference, current, drawn) if with_page else ""
+    outcome = _outcome(is_drift=is_drift, is_complete=len(drawn) == len(columns))
     sampled = max(rows) > policy.maximum_rows
+    share = _share_drifted(per_column)
     return Drift(outcome, reason, share, per_column, *rows, sampled, page, importance_share=important)
+
+
+def _outcome(*, is_drift: bool, is_complete: bool) -> DriftOutcome:
+    """Return the outcome; columns that were not compared may have drifted."""
+    if is_drift:
+        return "drift"
+    return "no_drift" if is_complete else "inconclusive"
 
 
 def measure_columns(
     reference: pd.DataFrame, current: pd.DataFrame, columns: Sequence[Column]
-) -> dict[str, tuple[Sides, list[Shift]]]:
-    """Return the counts and the shifts of each column; one that `current` lacks is missing in all rows."""
+) -> dict[str, ColumnShifts | Exception]:
+    """
+    Return the counts and the shifts of each column, or why it cannot be compared.
+
+    A column that `current` lacks is missing in all rows.
+    """
     absent = pd.Series(np.nan, index=current.index, dtype="float64")
 
-    def measure(column: Column) -> tuple[Sides, list[Shift]]:
-        sides = count_column(reference[column.name], current.get(column.name, absent), column)
-        return sides, measure_shifts(sides, is_text=column.dtype == "string")
+    def measure(column: Column) -> ColumnShifts | Exception:
+        try:
+            sides = count_column(reference[column.name], current.get(column.name, absent), column)
+            return sides, measure_shifts(sides, is_text=column.dtype == "string")
+        except Exception as error:  # noqa: BLE001  values of callers must not hide the other columns
+            _log.exception("%s cannot be compared", column.name)
+            return error
 
     with ThreadPoolExecutor(N_THREADS) as threads:
         measured = list(threads.map(measure, columns))
@@ -137,7 +165,7 @@ def measure_columns(
 
 
 def judge_columns(
-    measured: Mapping[str, tuple[Sides, list[Shift]]],
+    measured: Mapping[str, ColumnShifts | Exception],
     false_discovery_rate: float,
     importance: Mapping[str, float],
     *,
@@ -150,13 +178,18 @@ def judge_columns(
     columns that are found, the share `false_discovery_rate` is expected to be chance, however the columns
     depend on each other (Benjamini and Yekutieli 2001).
     """
+    compared = {name: result for name, result in measured.items() if not isinstance(result, Exception)}
     p_values: list[float] = []
-    for _, shifts in measured.values():
+    for _, shifts in compared.values():
         p_values += [shift.p_value for shift in shifts]
-    adjusted = iter(false_discovery_control(p_values, method="by"))
+    adjusted = iter(false_discovery_control(p_values, method="by") if p_values else ())
     total = sum(max(importance.get(name, 0.0), 0.0) for name in measured)
-    per_column: dict[str, dict[str, Any]] = {}
-    for name, (sides, shifts) in measured.items():
+    per_column = {
+        name: UNMEASURED | {"reason": f"cannot be compared: {result}"}
+        for name, result in measured.items()
+        if isinstance(result, Exception)
+    }
+    for name, (sides, shifts) in compared.items():
         certain = [shift for shift in shifts if next(adjusted) <= false_discovery_rate and shift.matters]
         weight = max(importance.get(name, 0.0), 0.0) / total if total > 0 else None
         effect = max((shift.effect / MIN_EFFECTS[shift.kind] for shift in certain), default=0.0)
@@ -227,7 +260,9 @@ def _judge_inputs(
     important = sum(weight or 0.0 for weight in drifted.values())
     is_important = important >= policy.minimum_importance if is_known else True
     is_drift = bool(drifted) and (is_important or _share_drifted(per_column) >= policy.columns_share)
-    reason = f"{len(drifted)} of {len(per_column)} columns drifted"
+    failed = [name for name, figures in per_column.items() if "verdict" in figures]
+    lack = f"; not compared: {', '.join(failed)}" if failed else ""
+    reason = f"{len(drifted)} of {len(per_column)} columns drifted{lack}"
     if not drifted:
         return is_drift, important, reason
     names = ", ".join(list(drifted)[:MAX_NAMES])

@@ -30,6 +30,7 @@ MONTH = timedelta(days=30)
 MAX_TOLERANCE = timedelta(hours=1)
 MAX_IN_VAIN = 3
 SIGNALS = ("drift", "quality", "labels")
+TOO_FEW = "too few rows and labels to measure drift or label quality"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,7 @@ class Signals:
     of what was measured. `trainings` counts runs of the training DAG that wait or run, and `upstream_fault`
     names data whose newest partition failed its checks. `data_fault` says which drifted features look like a
     fault of the data, and `late_labels` which labels are due and have not landed; both are empty without any.
-    `causes` are further names of what was found.
+    `causes` are further names of what was found. `unknown` says what could not be measured, and why.
     """
 
     version: int
@@ -54,6 +55,7 @@ class Signals:
     data_fault: str = ""
     late_labels: str = ""
     causes: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
 
     @property
     def fired(self) -> tuple[str, ...]:
@@ -67,8 +69,13 @@ class Signals:
 
     @property
     def unobservable(self) -> bool:
-        """True if neither drift nor label quality has an outcome."""
-        return self.drift == "inconclusive" and self.quality == "inconclusive"
+        """True if neither drift nor label quality has an outcome, or something could not be measured."""
+        return bool(self.unknown) or self.drift == self.quality == "inconclusive"
+
+    @property
+    def gap(self) -> str:
+        """What could not be measured, as a part of a reason; empty if everything could."""
+        return f"not known: {'; '.join(self.unknown)}" if self.unknown else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,13 +156,15 @@ def _choose_action(
         return "alert", f"{reason}; retraining would not help: {fault}"
     if frequent:
         return _choose_retraining(signals, policy, history, now, reason)
+    reason = "no signal fired"
     if signals.fired:
         names = " and ".join(signals.fired) + (f" ({', '.join(signals.causes)})" if signals.causes else "")
-        return "nothing", f"{names} fired, {policy.k} of {policy.n} are needed"
+        reason = f"{names} fired, {policy.k} of {policy.n} are needed"
+    reason = "; ".join(filter(None, [reason, signals.gap]))
     n_unobservable = signals.unobservable + sum(check.unobservable for check in checks)
     if signals.unobservable and n_unobservable >= policy.k:
-        return "alert", "too few rows and labels to measure drift or label quality"
-    return "nothing", "no signal fired"
+        return "alert", reason if signals.unknown else TOO_FEW
+    return "nothing", reason
 
 
 def _choose_retraining(
@@ -180,8 +189,8 @@ def _choose_retraining(
 
 def _name_obstacle(signals: Signals, policy: RetrainPolicy, history: Sequence[PastCheck]) -> str:
     """Return why a model that is trained now would be no better; empty if it may be."""
-    if signals.upstream_fault:
-        return signals.upstream_fault
+    if signals.unknown or signals.upstream_fault:
+        return signals.gap or signals.upstream_fault
     if signals.new_labelled_rows < policy.minimum_new_labels:
         return (
             f"{signals.new_labelled_rows} labelled rows since the champion's snapshot, "

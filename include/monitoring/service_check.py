@@ -41,8 +41,9 @@ class ServiceCheck:
     `level` is what callers got over the window of the objective, since a person lifted a freeze last.
     `own` is what the champion `version` did since its promotion, and `before` what `previous` had done until
     then; both are None unless the promotion was within the cooldown. `expected_requests` is the usual traffic
-    of an hour in which there was no request, else None. `alarms_before` were told in an earlier check, and
-    `rolled_back` says whether a rollback of this version was decided already.
+    of an hour in which there was no request, else None; `surge` says that there were far more.
+    `alarms_before` were told in an earlier check, and `rolled_back` says whether a rollback of this version
+    was decided already.
     """
 
     version: int
@@ -50,6 +51,7 @@ class ServiceCheck:
     level: ServiceLevel
     burns: tuple[Burn, ...]
     expected_requests: int | None = None
+    surge: str = ""
     stale_features: str = ""
     slow_hour: str = ""
     refused_callers: str = ""
@@ -72,6 +74,7 @@ class ServiceCheck:
                 f"{self.expected_requests} or more: the gateway was down, or callers stayed away"
             )
         findings = {
+            "surge": self.surge,
             "feature age": self.stale_features,
             "latency": self.slow_hour,
             "caller": self.refused_callers,
@@ -120,6 +123,7 @@ def measure(connection: Connection, use_case: UseCase, *, end: datetime) -> Serv
         level=slo.measure_service(connection, name, use_case.slo, start=since, end=end),
         burns=slo.measure_burn(connection, name, use_case.slo, start=start, end=end),
         expected_requests=slo.expected_requests(connection, name, start=start, end=end),
+        surge=slo.find_surge(connection, name, start=start, end=end),
         stale_features=slo.find_stale_features(connection, name, use_case.slo, start=start, end=end),
         slow_hour=unusual_hours.find_slow_hour(connection, name, use_case.slo, end=end),
         refused_callers=unusual_hours.find_refused_callers(connection, name, start=start, end=end),

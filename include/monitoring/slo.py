@@ -73,6 +73,8 @@ WEEK = timedelta(weeks=1)
 # before. If requests come at random, fewer than 1 hour in 20,000 with such traffic has none.
 N_WEEKS = 3
 USUAL_REQUESTS = 10
+# More than so many times the usual requests are a surge.
+SURGE = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,15 +274,32 @@ def expected_requests(connection: Connection, use_case: str, *, start: datetime,
     request is nothing unusual. A log cannot tell callers who stayed away from a gateway that was down.
     """
 
-    def count(weeks: int) -> int:
-        shifted = {"start": start - weeks * WEEK, "finish": end - weeks * WEEK}
-        arrivals: int = connection.execute(_COUNT_ARRIVALS, shifted | {"use_case": use_case}).scalar_one()
-        return arrivals
+    now, *before = _count_weekly(connection, use_case, start, end)
+    return min(before) if not now and min(before) >= USUAL_REQUESTS else None
 
-    if count(0):
-        return None
-    expected = min(count(weeks) for weeks in range(1, N_WEEKS + 1))
-    return expected if expected >= USUAL_REQUESTS else None
+
+def find_surge(connection: Connection, use_case: str, *, start: datetime, end: datetime) -> str:
+    """
+    Return that there were more than `SURGE` times as many requests as usual, with the figures; else "".
+
+    Usual is the largest count at the same time in the `N_WEEKS` weeks before, if each had `USUAL_REQUESTS`.
+    """
+    now, *before = _count_weekly(connection, use_case, start, end)
+    if min(before) < USUAL_REQUESTS or now <= SURGE * max(before):
+        return ""
+    return (
+        f"{now} requests from {start:%Y-%m-%d %H:%M} to {end:%H:%M}, when there usually are {max(before)} or "
+        "fewer: a caller repeats requests, or there is a new one"
+    )
+
+
+def _count_weekly(connection: Connection, use_case: str, start: datetime, end: datetime) -> list[int]:
+    """Return the requests of a time, and of the same time in each of the weeks before, newest first."""
+    counts = []
+    for weeks in range(N_WEEKS + 1):
+        shifted = {"start": start - weeks * WEEK, "finish": end - weeks * WEEK, "use_case": use_case}
+        counts.append(int(connection.execute(_COUNT_ARRIVALS, shifted).scalar_one()))
+    return counts
 
 
 def find_stale_features(

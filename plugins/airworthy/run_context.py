@@ -37,6 +37,12 @@ def attempt_key(context: Context) -> str:
     return f"{dag_run_key(context)}/{context['ti'].try_number}"
 
 
+def has_retries(context: Context) -> bool:
+    """Return whether a task that fails now is tried again."""
+    ti = context["ti"]
+    return bool(ti.try_number <= ti.max_tries)
+
+
 def actor(context: Context) -> str:
     """Return the person who triggered the run, or the DAG that did."""
     run = context["dag_run"]

@@ -52,6 +52,7 @@ class Task:
 
     task_id: str = "some_task"
     try_number: int = 1
+    max_tries: int = 0
     map_index: int = -1
     id: uuid.UUID = field(default_factory=uuid.uuid4)
     pushed: dict[str, Any] = field(default_factory=dict)

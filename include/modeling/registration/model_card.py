@@ -123,6 +123,8 @@ def _identity(certificate: Certificate, use_case: UseCase) -> dict[str, str]:
         if risk is None
         else f"{risk.level}, by {risk.reviewer} on {risk.reviewed}: {risk.impact}"
     )
+    if certificate.reason:
+        identity["trained because of"] = certificate.reason
     identity["learnt from"] = certificate.refit.get("learnt_from", "training rows")
     if certificate.refit:
         identity["figures"] = certificate.refit["figures"]

@@ -88,7 +88,7 @@ def register_candidate(
     evidence: Evidence,
     provenance: Provenance,
     approvals: Sequence[Mapping[str, str]] = (),
-    ledger_hash: str = "",
+    facts: Mapping[str, str] | None = None,
 ) -> int:
     """
     Certify the candidate, load it like the model server, register it, and return its version.
@@ -97,8 +97,8 @@ def register_candidate(
     ----------
     provenance
         Provenance of this process; its snapshot must be that of the training.
-    ledger_hash
-        Hash of the newest entry of the ledger about the use case.
+    facts
+        Further claims: `ledger_hash`, the newest of the use case, and the `reason` for the training.
 
     Raises
     ------
@@ -116,7 +116,7 @@ def register_candidate(
         certificate.require_digest(folder, candidate.digest, f"the candidate of run {candidate.run_id}")
         if not _is_certified(folder, site.trusted):
             claims = _claims(site, candidate, folder, verdicts, evidence, provenance)
-            signed = {"approvals": tuple(map(dict, approvals)), "ledger_hash": ledger_hash}
+            signed = {"approvals": tuple(map(dict, approvals)), **(facts or {})}
             _certify(site, candidate, folder, claims.model_copy(update=signed))
         model = load_model(folder, site.trusted, use_case=name)
         _, gap, allowed = packaging_parity(folder, model)

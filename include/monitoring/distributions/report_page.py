@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from include.declarations import Column
 
+_log = logging.getLogger(__name__)
 _TEMPLATES = Environment(
     loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
 )
@@ -63,7 +65,12 @@ def draw_page(
         "number of rows."
     )
     summary = render_verdicts(note, per_column, whole_page=False)
-    return _draw_evidently(old, new, drawn).replace("<body>", f"<body>{summary}", 1)
+    try:
+        return _draw_evidently(old, new, drawn).replace("<body>", f"<body>{summary}", 1)
+    except Exception as error:  # noqa: BLE001  the verdicts do not depend on the plots
+        _log.exception("The plots of the drift report cannot be drawn")
+        note = f"{note} The plots cannot be drawn: {error}"
+        return render_verdicts(note, per_column, whole_page=True)
 
 
 def _draw_evidently(old: pd.DataFrame, new: pd.DataFrame, columns: Sequence[Column]) -> str:

@@ -14,7 +14,7 @@ from airworthy.hooks.lake import LakeHook
 from airworthy.links import DriftReportLink, ModelPageLink, report_url
 from airworthy.operators.base import ModelOperator
 from include.catalog import catalog
-from include.errors import ServiceUnavailable
+from include.errors import AirworthyError, PartitionMissing, ServiceUnavailable
 from include.settings import settings
 
 if TYPE_CHECKING:
@@ -106,24 +106,38 @@ class DriftDetectionOperator(MonitoringOperator):
     evidence_url = ""
 
     def execute(self, context: Context) -> str:
-        """Return the outcome."""
+        """
+        Return the outcome.
+
+        What fails here is in the XCom `figures`, so that `DecideOperator` names it and judges the rest.
+        """
+        # Known also if this process is killed.
+        self._push_unknown(context, "detect_drift did not end: its log says why")
+        try:
+            return self._detect(context)
+        except AirflowSkipException:
+            raise
+        except Exception as error:
+            self._push_unknown(context, str(error))
+            raise
+
+    def _push_unknown(self, context: Context, reason: str) -> None:
+        figures = {"outcome": "inconclusive", "reason": reason, "unknown": True}
+        context["ti"].xcom_push("figures", figures)
+
+    def _detect(self, context: Context) -> str:
         from include.monitoring import champion_check
-        from include.storage import reports
 
         hook = LakeHook(self.lake_conn_id)
         moment = run_context.moment(context)
         with self.engine.connect() as connection:
             champion = self.read_champion(connection, hook.lake, moment)
-            window = champion_check.read_window(champion, connection, hook.lake, end=moment - LOG_LAG)
+            try:
+                window = champion_check.read_window(champion, connection, hook.lake, end=moment - LOG_LAG)
+            except PartitionMissing as error:
+                return self._report_nothing(context, str(error))
         drift = champion_check.check_drift(champion, window, self.read_importance(champion.state.champion))
-        run = re.sub(r"[^A-Za-z0-9_-]", "_", context["dag_run"].run_id)
-        path = f"drift/{self.use_case}/run_{run}.html"
-        try:
-            reports.write_report(hook.uri, hook.storage_options, path, drift.html)
-            self.evidence_url = report_url(path)
-        except ServiceUnavailable as error:
-            # The decision needs the figures, not the page.
-            self.log.warning("The drift report of %s was not written: %s", self.use_case, error)
+        self._write_page(context, hook, drift.html)
         figures = {
             "outcome": drift.outcome,
             "reason": drift.reason,
@@ -149,3 +163,22 @@ class DriftDetectionOperator(MonitoringOperator):
             drift.reason,
         )
         return drift.outcome
+
+    def _report_nothing(self, context: Context, reason: str) -> str:
+        """Say that there are neither requests nor partitions to compare."""
+        figures = {"outcome": "inconclusive", "reason": f"no data: {reason}", "rows": 0}
+        context["ti"].xcom_push("figures", figures)
+        self.log.info("%s: inconclusive: %s", self.use_case, figures["reason"])
+        return "inconclusive"
+
+    def _write_page(self, context: Context, hook: LakeHook, html: str) -> None:
+        """Store the drift report; the decision needs the figures, not the page."""
+        from include.storage import reports
+
+        run = re.sub(r"[^A-Za-z0-9_-]", "_", context["dag_run"].run_id)
+        path = f"drift/{self.use_case}/run_{run}.html"
+        try:
+            reports.write_report(hook.uri, hook.storage_options, path, html)
+            self.evidence_url = report_url(path)
+        except (AirworthyError, OSError) as error:
+            self.log.warning("The drift report of %s was not written: %s", self.use_case, error)

@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
@@ -17,12 +19,16 @@ from airworthy.links import ModelPageLink
 from airworthy.operators.drift import LOG_LAG, MonitoringOperator
 from airworthy.operators.trigger_run import TriggerRunOperator
 from include.catalog import catalog
-from include.errors import RUNBOOKS, AttentionNeeded
+from include.errors import RUNBOOKS, AttentionNeeded, PartitionMissing, ServiceUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from sqlalchemy import Connection
+
     from airflow.sdk import Context, XComArg
+
+    from include.monitoring.champion_check import Measurements
 
 FIVE_MINUTES = timedelta(minutes=5)
 # The DAG that carries out an action; the other actions need a person.
@@ -51,31 +57,23 @@ class DecideOperator(MonitoringOperator):
         self.drift: Any = drift
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Return the decision: `action`, `reason` and `evidence`."""
-        from include.monitoring import champion_check, governor
+        """
+        Return the decision: `action`, `reason` and `evidence`.
 
-        lake = LakeHook(self.lake_conn_id).lake
+        What cannot be measured, since a service is away after all retries or the data is unfit, is named in
+        the reason, and the rest is judged. Without PostgreSQL there is no decision.
+        """
+        from include.monitoring import governor
+
         moment = run_context.moment(context)
         run = run_context.dag_run_key(context)
         policy = catalog().use_cases[self.use_case].retrain
         with self.engine.connect() as connection:
-            champion = self.read_champion(connection, lake, moment)
-            window = champion_check.read_window(champion, connection, lake, end=moment - LOG_LAG)
-            evaluation = self.read_evaluation(champion.state.champion)
-            quality = champion_check.check_quality(champion, window, connection, lake, **evaluation)
-            service = champion_check.check_service(champion, connection, end=moment - LOG_LAG)
-            signals = champion_check.collect_signals(
-                champion,
-                self.drift["outcome"],
-                quality,
-                window,
-                connection=connection,
-                lake=lake,
-                data_faults=self.drift.get("faults"),
-            )
-            span = max(governor.MONTH, 2 * policy.n * (window.end - window.start))
+            measured = self.measure(connection, context, moment)
+            start, end = measured.window
+            span = max(governor.MONTH, 2 * policy.n * (end - start))
             history = governor.past_checks(connection, self.use_case, now=moment, run=run, span=span)
-        signals = replace(signals, trainings=self.count_trainings(context))
+        signals = replace(measured.signals, trainings=self.count_trainings(context))
         decision = governor.decide(signals, policy, history, moment)
         decision.evidence["next_check"] = self.next_check(moment)
         if run_context.is_backfill(context) and decision.action != "nothing":
@@ -86,20 +84,74 @@ class DecideOperator(MonitoringOperator):
             self.use_case,
             decision,
             run=run,
-            window=(window.start, window.end),
-            figures={"moment": moment, "drift": self.drift, "quality": quality, "service": service},
+            window=measured.window,
+            figures={
+                "moment": moment,
+                "drift": self.drift,
+                "quality": measured.quality,
+                "service": measured.service,
+            },
             actor=run_context.actor(context),
         )
         self.log.info(
             "%s version %s: %s: %s; label quality: %s; service: %s",
             self.use_case,
-            champion.state.champion,
+            signals.version,
             decision.action,
             decision.reason,
-            quality.reason,
-            service.reason,
+            measured.quality.reason,
+            measured.service.reason,
         )
         return asdict(decision)
+
+    def measure(self, connection: Connection, context: Context, moment: datetime) -> Measurements:
+        """Return the quality, the service level and the signals; what cannot be measured is unknown."""
+        from include.database import ledger
+        from include.monitoring import champion_check, slo
+
+        made = ledger.champion_at(connection, self.use_case, moment)
+        if made is None:
+            raise AirflowSkipException(f"{self.use_case} has no champion yet: there is nothing to monitor.")
+        declared = catalog().use_cases[self.use_case]
+        end = moment - LOG_LAG
+        service = slo.measure_service(connection, self.use_case, declared.slo, end=end)
+        unknown = (f"drift: {self.drift['reason']}",) if self.drift.get("unknown") else ()
+        measured = champion_check.without_measurements(
+            declared, made["version"], self.drift["outcome"], service, end=end, unknown=unknown
+        )
+        try:
+            return self._measure_quality(connection, moment, measured)
+        except PartitionMissing as error:
+            return replace(measured, quality=replace(measured.quality, reason=f"no data: {error}"))
+        except (AirflowSkipException, SQLAlchemyError):
+            raise
+        except Exception as error:
+            if isinstance(error, ServiceUnavailable) and run_context.has_retries(context):
+                raise
+            self.log.exception("%s: quality and labels cannot be measured", self.use_case)
+            return measured.lacking(f"quality and labels: {error}")
+
+    def _measure_quality(
+        self, connection: Connection, moment: datetime, measured: Measurements
+    ) -> Measurements:
+        """Return the same with what needs MLflow and the lake."""
+        from include.monitoring import champion_check
+
+        lake = LakeHook(self.lake_conn_id).lake
+        champion = self.read_champion(connection, lake, moment)
+        window = champion_check.read_window(champion, connection, lake, end=moment - LOG_LAG)
+        evaluation = self.read_evaluation(champion.state.champion)
+        quality = champion_check.check_quality(champion, window, connection, lake, **evaluation)
+        signals = champion_check.collect_signals(
+            champion,
+            measured.signals.drift,
+            quality,
+            window,
+            connection=connection,
+            lake=lake,
+            data_faults=self.drift.get("faults"),
+        )
+        return replace(measured, quality=quality, signals=replace(signals, unknown=measured.signals.unknown))
 
     def next_check(self, moment: datetime) -> str:
         """Return when the schedule looks again, in ISO 8601; empty without a schedule."""

@@ -103,7 +103,10 @@ class RegisterModelOperator(ReportsLineage, ModelOperator):
                 evidence=evidence,
                 provenance=provenance,
                 approvals=approvals,
-                ledger_hash=self._ledger_hash(),
+                facts={
+                    "ledger_hash": self._ledger_hash(),
+                    "reason": run_context.training_reason(context),
+                },
             )
         self.log.info("%s version %d is registered, with a signed certificate", self.use_case, version)
         self._set_links(candidate, version)

@@ -11,6 +11,7 @@ from scipy.stats import wasserstein_distance
 
 from include.declarations import Column, DriftPolicy
 from include.errors import DataError
+from include.monitoring.distributions.counts import count_column
 from include.monitoring.drift import measure_drift
 
 COLUMNS = (
@@ -223,3 +224,83 @@ def test_only_personal_numbers_are_inconclusive():
     result = measure_drift(rows(1_000), rows(1_000), columns=personal, policy=DriftPolicy())
     assert (result.outcome, result.per_column) == ("inconclusive", {})
     assert "no feature can be compared" in result.reason
+
+
+ODD_VALUES = {
+    "constant": 7,
+    "missing": None,
+    "nan": np.nan,
+    "infinite": np.inf,
+    "negative infinite": -np.inf,
+    "huge": 1e308,
+    "text": "\x00\ud800",
+    "long text": "x" * 10_000,
+    "moment": pd.Timestamp("9999-12-31"),
+    "no moment": pd.NaT,
+    "list": [1, 2],
+    "mapping": {"a": 1},
+}
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Draw no plots, which take seconds."""
+    monkeypatch.setattr("include.monitoring.distributions.report_page._draw_evidently", lambda *_: "<body>")
+
+
+@pytest.mark.usefixtures("undrawn")
+@pytest.mark.parametrize("column", [column.name for column in COLUMNS])
+@pytest.mark.parametrize("value", ODD_VALUES.values(), ids=ODD_VALUES)
+def test_odd_values_are_drift_of_their_column_alone(column, value):
+    current = rows(400, seed=1)
+    changed = current.assign(**{column: pd.Series([value] * len(current), dtype=object)})
+    result = drift(changed)
+    drifted = {name for name, figures in result.per_column.items() if figures["drifted"]}
+    assert (result.outcome, drifted) == ("drift", {column})
+    assert json.dumps(result.per_column, allow_nan=False)
+
+
+@pytest.mark.parametrize(
+    "current",
+    [rows(0), rows(1), pd.DataFrame(), rows(400)[[]].iloc[:0]],
+    ids=["empty", "one row", "no columns", "neither"],
+)
+def test_too_little_to_compare_is_inconclusive(current):
+    result = drift(current)
+    assert (result.outcome, result.per_column) == ("inconclusive", {})
+    assert "200 of each are needed" in result.reason
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_columns_that_vanished_drift_and_are_named():
+    result = drift(rows(400, seed=1)[[]])
+    assert (result.outcome, result.share) == ("drift", 1.0)
+    assert "100% of the values are missing" in result.per_column["dest"]["reason"]
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_column_that_fails_hides_no_other(monkeypatch):
+    def fail_at_hours(reference, current, column):
+        if column.name == "hour":
+            raise ValueError("no such hour")
+        return count_column(reference, current, column)
+
+    monkeypatch.setattr("include.monitoring.drift.count_column", fail_at_hours)
+    calm = drift(rows(400, seed=1))
+    assert (calm.outcome, calm.per_column["hour"]["reason"]) == (
+        "inconclusive",
+        "cannot be compared: no such hour",
+    )
+    assert calm.reason == "0 of 4 columns drifted; not compared: hour"
+    assert "not compared" in calm.html
+    assert drift(rows(400, seed=1).assign(dest="Z99")).outcome == "drift"
+
+
+def test_broken_plots_hide_no_verdict(monkeypatch):
+    def fail(*_):
+        raise RuntimeError("no bins")
+
+    monkeypatch.setattr("include.monitoring.distributions.report_page._draw_evidently", fail)
+    result = drift(rows(400, seed=1).assign(dest="Z99"))
+    assert result.outcome == "drift"
+    assert "The plots cannot be drawn: no bins" in unescape(result.html)

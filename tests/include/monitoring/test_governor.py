@@ -47,6 +47,22 @@ def test_one_signal_alone_does_not_retrain():
     assert "drift fired, 2 of 3 are needed" in decision.reason
 
 
+def test_what_is_unknown_is_named_and_alerts_when_it_stays():
+    unseeing = replace(CALM, quality="inconclusive", unknown=("quality and labels: MLflow does not answer",))
+    first = decide(unseeing, POLICY, [], NOW)
+    assert (first.action, first.evidence["unobservable"]) == ("nothing", True)
+    assert first.reason == "no signal fired; not known: quality and labels: MLflow does not answer"
+    again = decide(unseeing, POLICY, [check(1, unobservable=True)], NOW)
+    assert (again.action, "MLflow does not answer" in again.reason) == ("alert", True)
+    assert action(CALM, check(1, unobservable=True)) == "nothing"
+
+
+def test_drift_with_unknown_labels_asks_a_person():
+    unseeing = replace(DRIFT, unknown=("quality and labels: the lake is away",))
+    decision = decide(unseeing, POLICY, [check(1, "drift")], NOW)
+    assert (decision.action, "the lake is away" in decision.reason) == ("alert", True)
+
+
 @pytest.mark.parametrize(
     ("checks", "expected"),
     [

@@ -87,7 +87,7 @@ def test_old_features_alert_and_freeze_nothing():
     assert (decision.action, decision.reason) == ("alert", "the oldest features were 900 s old")
 
 
-@pytest.mark.parametrize("name", ["slow_hour", "refused_callers"])
+@pytest.mark.parametrize("name", ["surge", "slow_hour", "refused_callers"])
 def test_unusual_hour_alerts_and_freezes_nothing(name):
     decision = decide_service(replace(QUIET, **{name: "20 of 20 requests"}))
     assert (decision.action, decision.reason) == ("alert", "20 of 20 requests")

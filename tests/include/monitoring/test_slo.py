@@ -12,6 +12,7 @@ from include.declarations import Slo
 from include.monitoring.slo import (
     expected_requests,
     find_stale_features,
+    find_surge,
     judge_burn,
     measure_burn,
     measure_service,
@@ -221,6 +222,23 @@ def test_hour_without_requests_is_compared_with_usual_ones(database, now, weeks,
     with database.begin() as connection:
         connection.execute(access_log.insert(), [row(1, 422, received_at=moment) for moment in moments])
         assert expected_requests(connection, "delay", start=start, end=end) == expected
+
+
+@pytest.mark.parametrize(
+    ("now", "weeks", "is_surge"),
+    [(61, (20, 15, 12), True), (60, (20, 15, 12), False), (61, (20, 15, 9), False), (61, (), False)],
+    ids=["surge", "busy", "little traffic", "new model"],
+)
+def test_hour_with_many_requests_is_a_surge(database, now, weeks, is_surge):
+    start = NOW - timedelta(hours=1)
+    moments = [start] * now
+    for number, count in enumerate(weeks, start=1):
+        moments += [NOW - timedelta(weeks=number, minutes=1)] * count
+    with database.begin() as connection:
+        connection.execute(access_log.insert(), [row(1, received_at=moment) for moment in moments])
+        surge = find_surge(connection, "delay", start=start, end=NOW)
+    assert bool(surge) == is_surge
+    assert not is_surge or "61 requests from 2026-01-28 23:00 to 00:00, when there usually are 20" in surge
 
 
 @pytest.mark.parametrize(

@@ -123,3 +123,11 @@ def test_a_card_names_the_risk_and_who_judged_it(model):
     card = card_markdown(model, CERTIFICATE, USE_CASE.model_copy(update={"risk": risk("high")}), 3)
     assert "| risk | high, by ann on 2013-07-01: A late call. |" in card
     assert "| risk | not assessed |" in card_markdown(model, CERTIFICATE, USE_CASE, 3)
+
+
+def test_card_says_why_the_model_was_trained(model):
+    text = card_markdown(
+        model, CERTIFICATE.model_copy(update={"reason": "drift in 2 of 3 checks"}), USE_CASE, 3
+    )
+    assert "| trained because of | drift in 2 of 3 checks |" in text
+    assert "trained because of" not in card_markdown(model, CERTIFICATE, USE_CASE, 3)

@@ -70,7 +70,13 @@ def trained(registry, packaged, keys, tmp_path):
         folder.mkdir()
         site = Workspace(registry, FLIGHT_DELAY, folder, keys)
         return register_candidate(
-            site, candidate, PASSED, evidence=EVIDENCE, provenance=provenance, approvals=(APPROVAL,)
+            site,
+            candidate,
+            PASSED,
+            evidence=EVIDENCE,
+            provenance=provenance,
+            approvals=(APPROVAL,),
+            facts={"reason": "drift in 2 of 3 checks"},
         )
 
     return candidate, register
@@ -86,7 +92,8 @@ def test_the_evidence_of_a_version_is_signed(registry, trained, keys, tmp_path):
     signed = certificate.verify_certificate(folder, keys / "trusted").files
     assert {"evidence/evidence.json", "evidence/roc.png", "evidence/explanations.json"} <= signed.keys()
     assert (folder / "evidence" / "roc.png").read_text() == "picture"
-    assert certificate.verify_certificate(folder, keys / "trusted").model_digest == candidate.digest
+    verified = certificate.verify_certificate(folder, keys / "trusted")
+    assert (verified.model_digest, verified.reason) == (candidate.digest, "drift in 2 of 3 checks")
 
 
 def test_a_second_registration_changes_nothing(registry, trained, tmp_path):
@@ -125,6 +132,7 @@ def test_the_card_describes_the_certificate_and_evidence(registry, trained, tmp_
         "| UA | 120 | 0.51 |",
         "| wind_speed | 0.123 | 0.01 |",
         "calibration did not pass (warn, fail)",
+        "| trained because of | drift in 2 of 3 checks |",
         "looked at it",
         "c0de",
         f"verify models:/flight_delay/{version}",

@@ -10,7 +10,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from airworthy.links import DriftReportLink
 from airworthy.operators.drift import DriftDetectionOperator
-from include.errors import ServiceUnavailable
+from include.errors import PartitionMissing, ServiceUnavailable
 from include.release import rollout_status
 from include.storage import reports
 from tests.plugins.conftest import FEATURES
@@ -63,6 +63,29 @@ def test_drift_is_known_without_its_report(champion, log_requests, context, monk
     monkeypatch.setattr(reports, "write_report", fail)
     operator, outcome = detect(champion, context())
     assert (outcome, operator.evidence_url) == ("no_drift", "")
+
+
+def test_error_is_named_for_the_decision(champion, log_requests, context, monkeypatch):
+    def fail(*_, **__):
+        raise RuntimeError("the log is unreadable")
+
+    monkeypatch.setattr("include.monitoring.champion_check.read_window", fail)
+    run = context()
+    with pytest.raises(RuntimeError):
+        detect(champion, run)
+    figures = run["ti"].pushed["figures"]
+    assert figures == {"outcome": "inconclusive", "reason": "the log is unreadable", "unknown": True}
+
+
+def test_window_without_data_is_inconclusive(champion, flown, context, monkeypatch):
+    def fail(*_, **__):
+        raise PartitionMissing("There is no partition")
+
+    monkeypatch.setattr("include.monitoring.champion_check.read_window", fail)
+    run = context()
+    _, outcome = detect(champion, run)
+    assert outcome == "inconclusive"
+    assert run["ti"].pushed["figures"]["reason"].startswith("no data: There is no partition")
 
 
 def test_late_run_measures_the_window_of_its_moment(champion, log_requests, serve, database, context):

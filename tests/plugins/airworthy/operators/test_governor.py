@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from sqlalchemy import select
+from sqlalchemy.exc import OperationalError
 
 from airflow.providers.common.compat.sdk import DagRunTriggerException
 from airflow.sdk.exceptions import AirflowSkipException
@@ -15,7 +16,7 @@ from airworthy.operators.governor import ActOperator, DecideOperator, ServiceChe
 from include.database import ledger
 from include.database.tables import access_log, monitoring_result
 from include.declarations import RetrainPolicy, Slo
-from include.errors import AttentionNeeded
+from include.errors import AttentionNeeded, PartitionMissing, ServiceUnavailable
 from include.monitoring import service_check
 from include.release import rollout, rollout_status
 from tests.access_rows import access_row, mark_complete
@@ -99,6 +100,63 @@ def test_past_windows_and_running_trainings_do_not_retrain(
     assert (decision["action"], "a newer window" in decision["reason"]) == ("nothing", True)
     newest = context({"run_id": "newest"})
     assert decide(eager, newest, database, DRIFTED)["action"] == "retrain"
+
+
+@pytest.fixture
+def away(monkeypatch):
+    """Let MLflow be away."""
+
+    def fail(*_):
+        raise ServiceUnavailable("MLflow does not answer")
+
+    monkeypatch.setattr(DecideOperator, "read_champion", fail)
+
+
+@pytest.mark.usefixtures("away")
+def test_decision_without_mlflow_names_it(champion, log_requests, database, context):
+    log_requests()
+    decision = decide(champion, context(), database, FINE)
+    reason = "no signal fired; not known: quality and labels: MLflow does not answer"
+    assert (decision["action"], decision["reason"]) == ("nothing", reason)
+    (result,), (entry,) = recorded(database, champion)
+    assert (result["version"], "MLflow does not answer" in entry["reason"]) == (1, True)
+    assert result["figures"]["service"]["requests"] == 300
+
+
+@pytest.mark.usefixtures("away")
+def test_service_that_may_come_back_is_tried_again(champion, flown, database, context):
+    run = context()
+    run["ti"].max_tries = 3
+    with pytest.raises(ServiceUnavailable):
+        decide(champion, run, database, FINE)
+    assert recorded(database, champion) == ([], [])
+
+
+def test_decision_without_a_drift_check_judges_the_rest(champion, log_requests, flown, database, context):
+    log_requests()
+    unknown = {"outcome": "inconclusive", "reason": "the log is unreadable", "unknown": True}
+    decision = decide(champion, context(), database, unknown)
+    assert "not known: drift: the log is unreadable" in decision["reason"]
+    assert recorded(database, champion)[0][0]["figures"]["quality"]["reason"] != "not measured"
+
+
+def test_decision_without_any_data_says_so(champion, flown, database, context, monkeypatch):
+    def fail(*_, **__):
+        raise PartitionMissing("There is no partition")
+
+    monkeypatch.setattr("include.monitoring.champion_check.read_window", fail)
+    decide(champion, context(), database, FINE)
+    quality = recorded(database, champion)[0][0]["figures"]["quality"]
+    assert quality["reason"].startswith("no data: There is no partition")
+
+
+def test_database_that_is_away_is_an_error(champion, flown, database, context, monkeypatch):
+    def fail(*_):
+        raise OperationalError("select", {}, Exception("away"))
+
+    monkeypatch.setattr(DecideOperator, "read_champion", fail)
+    with pytest.raises(OperationalError):
+        decide(champion, context(), database, FINE)
 
 
 def act(action):
