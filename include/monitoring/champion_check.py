@@ -19,7 +19,6 @@ from include.inference.predictions import VERSION
 from include.monitoring import drift, label_quality, slo, windows
 from include.monitoring.diagnosis import find_late_labels, name_causes
 from include.monitoring.governor import Signals
-from include.monitoring.label_quality import Quality
 from include.monitoring.personal_values import with_pseudonyms
 from include.monitoring.quality.details import measure_details
 from include.monitoring.quality.skill import baseline_constant
@@ -41,6 +40,7 @@ if TYPE_CHECKING:
     from include.declarations.specification import Specification
     from include.inference.decisions import DecisionRule
     from include.monitoring.drift import Drift, DriftOutcome
+    from include.monitoring.label_quality import Quality
     from include.monitoring.quality.promised import Bounds
     from include.monitoring.slo import ServiceLevel
     from include.monitoring.windows import Window
@@ -63,45 +63,6 @@ class ChampionContext:
     snapshot: Snapshot
     specification: Specification
     reference: pd.DataFrame
-
-
-@dataclass(frozen=True, slots=True)
-class Measurements:
-    """What a decision depends on; `signals` has the window."""
-
-    quality: Quality
-    service: ServiceLevel
-    signals: Signals
-
-    @property
-    def window(self) -> tuple[datetime, datetime]:
-        """Start and end of what was measured."""
-        if self.signals.window is None:
-            raise ValueError("The signals have no window.")
-        return self.signals.window
-
-    def lacking(self, gap: str) -> Measurements:
-        """Return the same with what could not be measured, and why."""
-        unknown = (*self.signals.unknown, gap)
-        return replace(
-            self, quality=replace(self.quality, reason=gap), signals=replace(self.signals, unknown=unknown)
-        )
-
-
-def without_measurements(
-    use_case: UseCase,
-    version: int,
-    drift_outcome: DriftOutcome,
-    service: ServiceLevel,
-    *,
-    end: datetime,
-    unknown: tuple[str, ...] = (),
-) -> Measurements:
-    """Return what is known of a champion before its quality and labels are measured."""
-    window = (end - timedelta(days=use_case.drift.window_days), end)
-    quality = Quality("inconclusive", "not measured", 0, 0, 0.0, None, {})
-    signals = Signals(version, drift_outcome, "inconclusive", 0, window, unknown=unknown)
-    return Measurements(quality, service, signals)
 
 
 def champion_context(

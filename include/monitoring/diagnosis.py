@@ -1,17 +1,62 @@
-"""What a check of drift and quality found, by its name: causes, and labels that stopped coming."""
+"""What a check of drift and quality found: measurements, names of causes, labels that stopped coming."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from include.monitoring.label_quality import MINIMUM_LABELS
+from include.monitoring.governor import Signals
+from include.monitoring.label_quality import MINIMUM_LABELS, Quality
 from include.monitoring.quality.causes import CONCEPT_DRIFT, COVARIATE_SHIFT, LABEL_SHIFT
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from include.declarations import UseCase
-    from include.monitoring.label_quality import Quality
+    from include.monitoring.drift import DriftOutcome
+    from include.monitoring.slo import ServiceLevel
 
 DATA_FAULT = "data fault"
+
+
+@dataclass(frozen=True, slots=True)
+class Measurements:
+    """What a decision depends on; `signals` has the window."""
+
+    quality: Quality
+    service: ServiceLevel
+    signals: Signals
+
+    @property
+    def window(self) -> tuple[datetime, datetime]:
+        """Start and end of what was measured."""
+        if self.signals.window is None:
+            raise ValueError("The signals have no window.")
+        return self.signals.window
+
+    def lacking(self, gap: str) -> Measurements:
+        """Return the same with what could not be measured, and why."""
+        unknown = (*self.signals.unknown, gap)
+        return replace(
+            self, quality=replace(self.quality, reason=gap), signals=replace(self.signals, unknown=unknown)
+        )
+
+
+def without_measurements(
+    use_case: UseCase,
+    version: int,
+    drift_outcome: DriftOutcome,
+    service: ServiceLevel,
+    *,
+    end: datetime,
+    unknown: tuple[str, ...] = (),
+) -> Measurements:
+    """Return what is known of a champion before its quality and labels are measured."""
+    window = (end - timedelta(days=use_case.drift.window_days), end)
+    quality = Quality("inconclusive", "not measured", 0, 0, 0.0, None, {})
+    signals = Signals(version, drift_outcome, "inconclusive", 0, window, unknown=unknown)
+    return Measurements(quality, service, signals)
 
 
 def name_causes(drift: str, quality: Quality, *, is_faulty: bool = False) -> tuple[str, ...]:

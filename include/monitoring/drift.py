@@ -106,7 +106,7 @@ def measure_drift(
     importance
         How much worse the model is without each feature. If none is positive, any drifted column is drift.
     with_page
-        Whether the page is drawn; without it, `html` is empty.
+        Whether to draw the page.
 
     Raises
     ------
@@ -129,9 +129,8 @@ def measure_drift(
     draw = partial(draw_page, note=note, per_column=per_column, maximum_rows=policy.maximum_rows)
     page = draw(reference, current, drawn) if with_page else ""
     outcome = _outcome(is_drift=is_drift, is_complete=len(drawn) == len(columns))
-    sampled = max(rows) > policy.maximum_rows
-    share = _share_drifted(per_column)
-    return Drift(outcome, reason, share, per_column, *rows, sampled, page, importance_share=important)
+    figures = (_share_drifted(per_column), per_column, *rows, max(rows) > policy.maximum_rows, page)
+    return Drift(outcome, reason, *figures, importance_share=important)
 
 
 def _outcome(*, is_drift: bool, is_complete: bool) -> DriftOutcome:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context, XComArg
 
-    from include.monitoring.champion_check import Measurements
+    from include.monitoring.diagnosis import Measurements
 
 FIVE_MINUTES = timedelta(minutes=5)
 # The DAG that carries out an action; the other actions need a person.
@@ -107,7 +107,7 @@ class DecideOperator(MonitoringOperator):
     def measure(self, connection: Connection, context: Context, moment: datetime) -> Measurements:
         """Return the quality, the service level and the signals; what cannot be measured is unknown."""
         from include.database import ledger
-        from include.monitoring import champion_check, slo
+        from include.monitoring import diagnosis, slo
 
         made = ledger.champion_at(connection, self.use_case, moment)
         if made is None:
@@ -116,7 +116,7 @@ class DecideOperator(MonitoringOperator):
         end = moment - LOG_LAG
         service = slo.measure_service(connection, self.use_case, declared.slo, end=end)
         unknown = (f"drift: {self.drift['reason']}",) if self.drift.get("unknown") else ()
-        measured = champion_check.without_measurements(
+        measured = diagnosis.without_measurements(
             declared, made["version"], self.drift["outcome"], service, end=end, unknown=unknown
         )
         try:
