@@ -18,7 +18,7 @@ from include.database.tables import ledger, monitoring_result
 from include.declarations.base import INTERNAL_PREFIX
 from include.fleet.charts import Chart
 from include.fleet.value_rows import COLUMNS as VALUE_COLUMNS
-from include.fleet.value_rows import value_row
+from include.fleet.value_rows import describe_maturity, value_row
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -241,7 +241,7 @@ def read_quality(connection: Connection, use_case: str) -> PanelContent:
         "labels, or in hindsight of the window's own labels. Estimated are the metrics of the newest window "
         "before its labels land."
     )
-    return PanelContent(columns, rows, note, (chart,))
+    return PanelContent(columns, rows, note + describe_maturity(checks[-1][2]), (chart,))
 
 
 def read_value(connection: Connection, use_case: str) -> PanelContent:

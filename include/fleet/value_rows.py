@@ -29,6 +29,17 @@ def value_row(quality: Mapping[str, Any]) -> tuple[str, ...]:
     )
 
 
+def describe_maturity(quality: Mapping[str, Any]) -> str:
+    """Return after how many days labels are mature, as a sentence; empty if it is not known."""
+    maturity = quality.get("maturity") or {}
+    if maturity.get("mature_after") is None:
+        return ""
+    share = max(maturity["shares"])
+    return (
+        f" Labels are mature {maturity['mature_after']} days after the prediction: {share:.0%} have landed."
+    )
+
+
 def _slice_text(figures: Mapping[str, Any]) -> str:
     lower, upper = figures["interval"]
     return (

@@ -8,19 +8,18 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 import pandas as pd
-from sqlalchemy import select
 
 from include.data.lake.partition_columns import DAY
 from include.data.snapshots import snapshot as snapshots
 from include.data.snapshots.snapshot import Snapshot
 from include.data.snapshots.target_encoding import TARGET
-from include.database.tables import gate_result
 from include.inference.predictions import VERSION
 from include.monitoring import drift, label_quality, slo, windows
-from include.monitoring.diagnosis import find_late_labels, name_causes
+from include.monitoring.diagnosis import find_late_labels, find_upstream_fault, name_causes
 from include.monitoring.governor import Signals
 from include.monitoring.personal_values import with_pseudonyms
 from include.monitoring.quality.details import measure_details
+from include.monitoring.quality.maturity import is_maturing, measure_maturity_of
 from include.monitoring.quality.skill import baseline_constant
 from include.monitoring.quality.target_shifts import measure_target_shifts
 from include.partitions import day_of
@@ -168,7 +167,11 @@ def _check_labels(
     ]
     labels = read_labels(lake, use_case, selection.spine, measured)
     now = window.until or windows.watermark(connection)
-    return measure_windows(champion, measured, labels, now=now, promised=promised, rule=rule)
+    publications = sorted(lake.publications(use_case.label.dataset).items())
+    published = {str(day_of(partition)): publication.published_at for partition, publication in publications}
+    return measure_windows(
+        champion, measured, labels, now=now, promised=promised, rule=rule, published=published
+    )
 
 
 def measure_windows(
@@ -179,6 +182,7 @@ def measure_windows(
     now: datetime,
     promised: Mapping[str, Bounds],
     rule: DecisionRule | None,
+    published: Mapping[str, datetime] | None = None,
 ) -> Quality:
     """
     Compare the champion's predictions in these windows, newest first, with the labels known at `now`.
@@ -193,6 +197,8 @@ def measure_windows(
         Interval of each metric in the champion's evaluation, where it is known.
     rule
         The champion's rule of decisions, where it is known.
+    published
+        When the labels of each day (ISO 8601) were published last; without it there is no maturity curve.
     """
     use_case = champion.use_case
     baseline = baseline_constant(use_case, champion.reference[TARGET])
@@ -206,7 +212,12 @@ def measure_windows(
     estimated = label_quality.estimate_window(use_case, joined_windows)
     shifts = measure_target_shifts(use_case, champion.reference[TARGET], joined_windows)
     details = measure_details(use_case, champion.reference, joined_windows, position=position, rule=rule)
-    newest = replace(results[position], estimated=estimated, shifts=shifts, **details)
+    maturity = measure_maturity_of(joined_windows, published or {}, now)
+    results = [
+        replace(result, provisional=result.provisional or is_maturing(result.window, maturity, now))
+        for result in results
+    ]
+    newest = replace(results[position], estimated=estimated, shifts=shifts, maturity=maturity, **details)
     return replace(newest, windows=tuple(results))
 
 
@@ -317,28 +328,15 @@ def collect_signals(
     last_day = date.fromisoformat(champion.snapshot.days[1])
     label_rows = lake.counts(use_case.label.dataset)
     new_rows = sum(rows for partition, rows in label_rows.items() if day_of(partition) > last_day)
+    subjects = [view.name for view in champion.specification.selection.views] + [use_case.label.dataset]
     return Signals(
         version=champion.state.champion or 0,
         drift=drift_outcome,
         quality=quality.outcome,
         new_labelled_rows=new_rows,
         window=(window.start, window.end),
-        upstream_fault=_find_upstream_fault(champion, connection, window.until),
+        upstream_fault=find_upstream_fault(connection, subjects, window.until),
         data_fault="; ".join(f"{name}: {fault}" for name, fault in (data_faults or {}).items()),
         late_labels=find_late_labels(quality, use_case),
         causes=name_causes(drift_outcome, quality, is_faulty=bool(data_faults)),
     )
-
-
-def _find_upstream_fault(champion: ChampionContext, connection: Connection, until: datetime | None) -> str:
-    """Return the views and the labels whose newest partition until then failed its checks; empty if none."""
-    subjects = [view.name for view in champion.specification.selection.views]
-    faults = []
-    for subject in [*subjects, champion.use_case.label.dataset]:
-        query = select(gate_result.c.passed, gate_result.c.partition).where(gate_result.c.subject == subject)
-        if until is not None:
-            query = query.where(gate_result.c.at <= until)
-        row = connection.execute(query.order_by(gate_result.c.id.desc()).limit(1)).first()
-        if row is not None and not row.passed:
-            faults.append(f"{subject} {row.partition} failed its checks")
-    return "; ".join(dict.fromkeys(faults))

@@ -6,12 +6,18 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from sqlalchemy import select
+
+from include.database.tables import gate_result
 from include.monitoring.governor import Signals
 from include.monitoring.label_quality import MINIMUM_LABELS, Quality
 from include.monitoring.quality.causes import CONCEPT_DRIFT, COVARIATE_SHIFT, LABEL_SHIFT
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
+
+    from sqlalchemy import Connection
 
     from include.declarations import UseCase
     from include.monitoring.drift import DriftOutcome
@@ -98,3 +104,16 @@ def find_late_labels(quality: Quality, use_case: UseCase) -> str:
             f"predictions{until} have landed, {minimum:.0%} are needed"
         )
     return ""
+
+
+def find_upstream_fault(connection: Connection, subjects: Sequence[str], until: datetime | None) -> str:
+    """Return those of these views and datasets whose newest partition until then failed its checks."""
+    faults = []
+    for subject in subjects:
+        query = select(gate_result.c.passed, gate_result.c.partition).where(gate_result.c.subject == subject)
+        if until is not None:
+            query = query.where(gate_result.c.at <= until)
+        row = connection.execute(query.order_by(gate_result.c.id.desc()).limit(1)).first()
+        if row is not None and not row.passed:
+            faults.append(f"{subject} {row.partition} failed its checks")
+    return "; ".join(dict.fromkeys(faults))

