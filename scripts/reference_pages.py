@@ -145,7 +145,8 @@ def prometheus_page() -> str:
         "`GET /metrics` of the gateway merges those of its access log and of all model servers; those of a "
         "model server have the labels `use_case` and `version` besides. Where callers need a "
         "[token](../how-to/tokens.md), it needs the scope `--metrics`. Examples: "
-        "[service levels](../how-to/service-levels.md#alarms-within-minutes).",
+        "[service levels](../how-to/service-levels.md#alarms-within-minutes). `GET /metrics/haproxy` has "
+        "HAProxy's own.",
         table(("metric", "type", "labels", "meaning"), sorted(rows)),
     )
 

@@ -55,10 +55,7 @@ def prometheus_command(settings: Settings, port: int, token_file: Path | None = 
 
 
 def _configuration(settings: Settings, token_file: Path | None) -> dict[str, Any]:
-    gateway: dict[str, Any] = {
-        "job_name": "models",
-        "static_configs": [{"targets": [f"127.0.0.1:{settings.gateway_port}"]}],
-    }
+    gateway: dict[str, Any] = {"static_configs": [{"targets": [f"127.0.0.1:{settings.gateway_port}"]}]}
     if token_file is not None:
         if not token_file.is_file():
             raise SettingsError(f"There is no file {token_file} with a token. See docs/how-to/tokens.md.")
@@ -66,5 +63,8 @@ def _configuration(settings: Settings, token_file: Path | None) -> dict[str, Any
     return {
         "global": {"scrape_interval": "15s"},
         "rule_files": [str(ALERT_RULES)],
-        "scrape_configs": [gateway],
+        "scrape_configs": [
+            {"job_name": "models", **gateway},
+            {"job_name": "haproxy", "metrics_path": "/metrics/haproxy", **gateway},
+        ],
     }

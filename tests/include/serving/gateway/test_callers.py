@@ -101,6 +101,20 @@ def test_token_counts_for_its_scopes_alone(start, database):
         assert call(path, reader, "GET").status_code == ALLOWED
 
 
+def test_figures_of_haproxy_need_the_scope_of_metrics(start, database):
+    gateway = start(AIRWORTHY_ENV="uat")
+    narrow = issue(database, "haproxy")
+    reader = issue(database, callers.METRICS)
+    publish(database, gateway)
+    assert call("/metrics/haproxy", narrow, "GET").status_code == 403
+    assert call("/metrics/haproxy", method="GET").status_code == 401
+    assert call("/metrics/haproxy", reader).status_code == 405
+    figures = call("/metrics/haproxy", reader, "GET")
+    assert figures.status_code == 200
+    assert "haproxy_frontend_http_requests_total" in figures.text
+    assert call("/metrics/other", reader, "GET").status_code == 404
+
+
 def test_token_is_optional_in_dev_but_not_a_wrong_one(start, database):
     start(AIRWORTHY_ENV="dev")
     assert call().status_code == ALLOWED

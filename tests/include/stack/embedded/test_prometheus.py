@@ -25,9 +25,11 @@ def configuration(command):
 
 def test_gateway_of_the_stack_is_scraped_on_this_machine(chosen, program):
     command = prometheus_command(chosen, 9191)
-    [job] = configuration(command)["scrape_configs"]
-    assert job["static_configs"] == [{"targets": [f"127.0.0.1:{chosen.gateway_port}"]}]
-    assert "authorization" not in job
+    jobs = configuration(command)["scrape_configs"]
+    assert [job.get("metrics_path", "/metrics") for job in jobs] == ["/metrics", "/metrics/haproxy"]
+    for job in jobs:
+        assert job["static_configs"] == [{"targets": [f"127.0.0.1:{chosen.gateway_port}"]}]
+        assert "authorization" not in job
     assert "--web.listen-address=127.0.0.1:9191" in command
     assert any(str(chosen.root) in word for word in command if word.startswith("--storage.tsdb.path="))
 
@@ -36,8 +38,8 @@ def test_token_stays_in_its_file(chosen, program, tmp_path):
     token_file = tmp_path / "token"
     token_file.write_text("secret")
     command = prometheus_command(chosen, 9191, token_file)
-    [job] = configuration(command)["scrape_configs"]
-    assert job["authorization"] == {"credentials_file": str(token_file)}
+    for job in configuration(command)["scrape_configs"]:
+        assert job["authorization"] == {"credentials_file": str(token_file)}
     assert "secret" not in json.dumps(configuration(command)) + str(command)
 
 
