@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from airworthy.operators.annotation import CORRECT, EXPORT, IMPORT, AnnotationOperator
 from include.errors import DataError, PartitionMissing
+from include.release import rollout_status
 from tests.plugins.airworthy.operators.rollout_steps import ledger_events
 
 FLIGHT = "2013-01-03-85"
@@ -74,9 +76,11 @@ def test_an_incomplete_form_is_refused(answered, annotate, landing, params, mess
     assert not landing.exists()
 
 
-def test_an_export_is_filled_in_and_imported(champion, flown, serve, annotate, landing):
+def test_an_export_is_filled_in_and_imported(champion, flown, serve, annotate, landing, database):
     rows = [{"flight_id": f"new-{number}", "hour": number, "distance": 500.0} for number in range(5)]
-    serve(champion.name, 1, "champion", rows=rows)
+    # The newest requests may not be in the log yet, and are not read.
+    moment = rollout_status.database_time(database) - timedelta(hours=1)
+    serve(champion.name, 1, "champion", rows=rows, received_at=moment)
     # The lake does not know the flights, so their labels would belong to the day of the request.
     assert annotate(champion, EXPORT, rows=3) == []
     file = Path(landing, f"annotations/{champion.name}_to_label.csv")
