@@ -97,7 +97,7 @@ def test_records_are_spooled_while_the_database_is_away(
     allow(database_url, connections=False)
     for number in range(1, 1_301):
         log.record(record(number))
-    wait_for(lambda: any(file.stat().st_size for file in (tmp_path / "spool").rglob("*.open")), 30)
+    wait_for(lambda: spooled(tmp_path / "spool"), 30)
     allow(database_url, connections=True)
     for number in range(1_301, 1_401):
         log.record(record(number))
