@@ -18,7 +18,7 @@ def demo(*, as_json: AsJson = False) -> None:
     """
     Start the stack and show the life of flight_delay: data, training, release under traffic, monitoring.
 
-    It takes some 6 minutes from nothing and leaves the stack up. With --json, progress is on standard error.
+    It takes some 7 minutes from nothing and leaves the stack up. With --json, progress is on standard error.
 
     [bold]Example[/bold]
       airworthy demo

@@ -63,7 +63,8 @@ def export_rows(
         print_text(content.rstrip("\n"))
     else:
         output.write_text(content)
-        print_text(f"{len(queue):,} rows of {model} are in {output}")
+        nothing = "no label is suspected" if suspects else "the label of each answer in the window has landed"
+        print_text(f"{len(queue):,} rows of {model} are in {output}{'' if queue else f': {nothing}'}")
 
 
 @app.command("import")
