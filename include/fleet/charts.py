@@ -11,6 +11,8 @@ from itertools import chain
 SIZE_INCHES = (8.0, 2.2)
 INK = "#7a7f87"
 MAX_LINES = 6
+# In days, the unit of matplotlib's dates.
+HALF_A_DAY = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,9 @@ def draw_chart(chart: Chart) -> bytes:
         for name, values in list(chart.lines.items())[:MAX_LINES]:
             heights = [float("nan") if value is None else float(value) for value in values]
             axes.plot(moments, heights, marker=".", linewidth=1.5, label=name)
+        if len(set(chart.moments)) == 1:
+            # matplotlib would show the years around a single point.
+            axes.set_xlim(moments[0] - HALF_A_DAY, moments[0] + HALF_A_DAY)
         axes.set_ylabel(chart.label, fontsize=8)
         axes.legend(fontsize=7, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
         locator = AutoDateLocator(maxticks=8)

@@ -21,3 +21,9 @@ def test_chart_is_the_same_svg_each_time():
 def test_chart_without_values_is_empty():
     assert Chart("share", MOMENTS, {"drift": [None, None, None]}).is_empty
     assert not Chart("share", MOMENTS, {"drift": [None, 0.0, None]}).is_empty
+
+
+def test_chart_of_one_moment_shows_its_day_and_no_year():
+    content = draw_chart(Chart("share", MOMENTS[:1], {"drift": [0.1]}))
+    assert b"2013-Jul-01" in content
+    assert b"2012" not in content
