@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 from datetime import date, timedelta
 
-import numpy as np
-import pandas as pd
 import pytest
 
 from include.annotation.corrections import Stores
@@ -18,32 +16,11 @@ from include.database.tables import inference_log
 from include.monitoring import champion_check
 from include.release import rollout, rollout_status
 from include.use_cases.air_time import USE_CASE
+from tests.made_flights import make_flights
 
 DAYS = [date(2013, 1, 1) + timedelta(days=number) for number in range(5)]
 # Its labels have not landed.
 NEXT = date(2013, 1, 6)
-ROWS_PER_DAY = 100
-
-
-def make_flights(days):
-    rng = np.random.default_rng(0)
-    count = ROWS_PER_DAY * len(days)
-    row_days = np.repeat([f"{day}" for day in days], ROWS_PER_DAY)
-    numbers = np.tile(np.arange(ROWS_PER_DAY), len(days))
-    return pd.DataFrame(
-        {
-            "flight_id": [f"{day}-{number:02}" for day, number in zip(row_days, numbers, strict=True)],
-            "scheduled_departure": pd.to_datetime([f"{day}T12:00Z" for day in row_days]),
-            "carrier": rng.choice(["AA", "UA"], count),
-            "origin": rng.choice(["EWR", "JFK"], count),
-            "dest": rng.choice(["BOS", "LAX"], count),
-            "distance": rng.uniform(100, 2_500, count),
-            "hour": rng.integers(5, 23, count),
-            "wind_speed": rng.normal(10, 3, count),
-            "pressure": rng.normal(1_015, 5, count),
-            "_airworthy_day": row_days.tolist(),
-        }
-    )
 
 
 @pytest.fixture

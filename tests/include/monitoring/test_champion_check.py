@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from datetime import UTC, date, datetime, timedelta
 
-import numpy as np
 import pandas as pd
 import pytest
 
@@ -22,32 +21,12 @@ from include.release import rollout, rollout_status
 from include.settings import settings
 from include.use_cases.air_time import USE_CASE
 from tests.access_rows import access_row
+from tests.made_flights import make_flights
 from tests.personal_columns import declare_personal
 
 DAYS = [date(2013, 1, 1) + timedelta(days=number) for number in range(5)]
 ROWS_PER_DAY = 100
 PERSONAL = ("flight_id", "carrier")
-
-
-def flights(days):
-    rng = np.random.default_rng(0)
-    count = ROWS_PER_DAY * len(days)
-    row_days = np.repeat([f"{day}" for day in days], ROWS_PER_DAY)
-    row_numbers = np.tile(np.arange(ROWS_PER_DAY), len(days))
-    return pd.DataFrame(
-        {
-            "flight_id": [f"{day}-{number}" for day, number in zip(row_days, row_numbers, strict=True)],
-            "scheduled_departure": pd.to_datetime([f"{day}T12:00Z" for day in row_days]),
-            "carrier": rng.choice(["AA", "UA"], count),
-            "origin": rng.choice(["EWR", "JFK"], count),
-            "dest": rng.choice(["BOS", "LAX"], count),
-            "distance": rng.uniform(100, 2_500, count),
-            "hour": rng.integers(5, 23, count),
-            "wind_speed": rng.normal(10, 3, count),
-            "pressure": rng.normal(1_015, 5, count),
-            "_airworthy_day": row_days.tolist(),
-        }
-    )
 
 
 def arrivals(rows):
@@ -57,7 +36,7 @@ def arrivals(rows):
 @pytest.fixture
 def lake(tmp_path):
     lake = Lake(str(tmp_path))
-    rows = flights(DAYS)
+    rows = make_flights(DAYS)
     lake.publish("flight_features", rows, DAYS, metadata={})
     lake.publish("arrivals", arrivals(rows), DAYS, metadata={})
     return lake
@@ -99,7 +78,7 @@ def serve(database, rows, **changes):
 
 
 def publish_later(lake, days):
-    lake.publish("arrivals", arrivals(flights(days)), days, metadata={})
+    lake.publish("arrivals", arrivals(make_flights(days)), days, metadata={})
 
 
 def test_reference_is_the_snapshot_of_the_certificate(champion):
@@ -198,7 +177,7 @@ def test_predictions_of_another_version_do_not_count(champion, lake, database):
 
 def late(champion, database, lake, days_ago):
     """Log requests for the flights of 6 January, whose labels have not landed."""
-    rows = flights([date(2013, 1, 6)])
+    rows = make_flights([date(2013, 1, 6)])
     serve(database, rows, received_at=rollout_status.database_time(database) - timedelta(days=days_ago))
     return rows
 
@@ -267,7 +246,7 @@ def test_personal_values_are_compared_as_pseudonyms(champion, state, lake, datab
     declared = declare_personal("flight_id", "carrier", "distance")
     monkeypatch.setattr("include.specifications.catalog", lambda: declared)
     champion = champion_check.champion_context(USE_CASE, state, certified(champion.snapshot), lake)
-    rows = flights(DAYS)
+    rows = make_flights(DAYS)
     for name in PERSONAL:
         rows[name] = [pseudonym(value, settings().pseudonym_key) for value in rows[name]]
     serve(database, rows)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import date, timedelta
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from include.data.lake.delta_tables import Lake
@@ -18,6 +17,7 @@ from include.replay.player import LAKE, Replay, play
 from include.replay.results import count_events, summarise
 from include.replay.versions import VersionStore, without_budgets
 from include.use_cases.air_time import USE_CASE
+from tests.made_flights import make_flights
 
 HISTORY = date(2013, 3, 4)
 FIRST = date(2013, 3, 12)
@@ -43,31 +43,10 @@ class Killed(BaseException):
     """The process ended."""
 
 
-def make_flights(first, last):
-    days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
-    rng = np.random.default_rng(0)
-    count = ROWS_PER_DAY * len(days)
-    row_days = np.repeat([f"{day}" for day in days], ROWS_PER_DAY)
-    rows = pd.DataFrame(
-        {
-            "flight_id": [f"{day}-{number}" for number, day in enumerate(row_days)],
-            "scheduled_departure": pd.to_datetime([f"{day}T12:00Z" for day in row_days]),
-            "carrier": rng.choice(["AA", "UA"], count),
-            "origin": rng.choice(["EWR", "JFK"], count),
-            "dest": rng.choice(["BOS", "LAX"], count),
-            "distance": rng.uniform(100, 2_500, count),
-            "hour": rng.integers(5, 23, count),
-            "wind_speed": rng.normal(10, 3, count),
-            "pressure": rng.normal(1_015, 5, count),
-            "_airworthy_day": row_days.tolist(),
-        }
-    )
-    return days, rows
-
-
 def make_replay(folder, shift=None):
     """Return a replay of flights whose air times have another cause from the day `shift` on."""
-    days, rows = make_flights(HISTORY, LAST)
+    days = [HISTORY + timedelta(days=number) for number in range((LAST - HISTORY).days + 1)]
+    rows = make_flights(days, ROWS_PER_DAY)
     noise = np.random.default_rng(1).normal(0, 3, len(rows))
     minutes = rows["distance"] / 8 + noise
     if shift is not None:

@@ -5,6 +5,7 @@ from unittest.mock import create_autospec
 import pytest
 
 from include.modeling.registry import registry as registries
+from include.stack import airflow_api
 
 
 @pytest.fixture
@@ -22,3 +23,13 @@ def registry(monkeypatch):
     registry.tags_of.return_value = {}
     monkeypatch.setattr(registries, "Registry", lambda _: registry)
     return registry
+
+
+@pytest.fixture
+def api(monkeypatch):
+    """Return the client of Airflow that the commands use."""
+    client = create_autospec(airflow_api.AirflowApi, instance=True)
+    client.trigger.return_value = "manual__1"
+    client.link.return_value = "http://airflow/run"
+    monkeypatch.setattr(airflow_api, "AirflowApi", lambda _: client)
+    return client

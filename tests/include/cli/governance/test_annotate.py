@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from datetime import date
-from unittest.mock import create_autospec
 
 import pytest
 
@@ -10,19 +9,8 @@ from include.annotation.sheet import QueueRow
 from include.cli.governance import annotate
 from include.database.tables import inference_log
 from include.declarations import monitoring
-from include.stack import airflow_api
 
 FLIGHT = "2013-07-01-UA1545"
-
-
-@pytest.fixture
-def api(monkeypatch):
-    """Return the client of Airflow that the commands use."""
-    client = create_autospec(airflow_api.AirflowApi, instance=True)
-    client.trigger.return_value = "manual__1"
-    client.link.return_value = "http://airflow/run"
-    monkeypatch.setattr(airflow_api, "AirflowApi", lambda _: client)
-    return client
 
 
 @pytest.fixture

@@ -1,26 +1,14 @@
 from __future__ import annotations
 
 from datetime import date
-from unittest.mock import create_autospec
 
 import pandas as pd
 import pytest
 
 from include.data.build_code import declared_code
 from include.data.lake.delta_tables import Lake
-from include.stack import airflow_api
 
 DAYS = [date(2013, 1, day) for day in (1, 2, 4)]
-
-
-@pytest.fixture
-def api(monkeypatch):
-    """Return the client of Airflow that the command uses."""
-    client = create_autospec(airflow_api.AirflowApi, instance=True)
-    client.trigger.return_value = "manual__1"
-    client.link.return_value = "http://airflow/run"
-    monkeypatch.setattr(airflow_api, "AirflowApi", lambda _: client)
-    return client
 
 
 @pytest.fixture
