@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from include.catalog import PACKAGES, catalog
 from include.data.features.build import RowsAsTheyAre, build_function
 from include.declarations import Dataset
+from include.partitions import contiguous_ranges
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -87,6 +88,12 @@ def stale_partitions(lake: Lake, table: str, code: str) -> list[Partition]:
     """
     publications = lake.publications(table)
     return [partition for partition, published in publications.items() if published.code not in {"", code}]
+
+
+def stale_ranges(lake: Lake, name: str) -> list[list[Partition]]:
+    """Return the partitions of a declared table that other code than the present built, without gaps."""
+    stale = stale_partitions(lake, name, current_code(lake, name))
+    return contiguous_ranges(stale, catalog().declaration(name).calendar)
 
 
 def codes_of(

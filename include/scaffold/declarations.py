@@ -55,7 +55,7 @@ def _model_file(plan: ModelPlan) -> str:
     view = _view(plan)
     use_case = _use_case(plan)
     names = {"Column", "Dataset", "FeatureView", "FileSource", "Label", "Online", "Rollout", "Split"}
-    names |= {"Threshold", "UseCase", "ViewSource", "Improvement", "Slo"}
+    names |= {"Threshold", "UseCase", "ViewSource", "Slo"}
     if plan.choices.task != "multiclass":
         names.add("Leakage")
     parts = [
@@ -305,10 +305,7 @@ def _gates(plan: ModelPlan, metric: str) -> tuple[Call, ...]:
     if plan.choices.task != "binary":
         naive = naive_error if plan.choices.task == "regression" else naive_log_loss
         limit = {"maximum": _significant(naive(plan.label))}
-    gates = [
-        Call("Threshold", {"metric": metric, **limit}),
-        Call("Improvement", {"metric": metric, "severity": "warn"}),
-    ]
+    gates = [Call("Threshold", {"metric": metric, **limit})]
     if plan.choices.task != "multiclass":
         gates.append(Call("Leakage", {"maximum": MAX_SINGLE_FEATURE, "severity": "warn"}))
     return tuple(gates)

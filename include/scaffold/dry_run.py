@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,6 +14,7 @@ from include.catalog import catalog, declaration_module, refresh_catalog
 from include.errors import AirworthyError, DataError, GateFailed
 from include.scaffold.history import datasets_of, landed_partitions, views_of
 from include.scaffold.local_lake import build_checked, complete_partitions, publish_landed, publish_rows
+from include.stack.verdicts import describe_verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -148,7 +149,7 @@ def _train_dry(use_case: UseCase, lake: Lake, folder: Path) -> list[str]:
     verdicts = judge_unregistered(specification, splits, package, history=history).verdicts
     _require_no_failure(use_case, verdicts)
     rows = f"{len(splits.train):,} rows to train on, {len(splits.test):,} to test on"
-    return [rows, *notes, *(f"{v.gate}: {v.outcome}: {v.reason}" for v in verdicts)]
+    return [rows, *notes, *(describe_verdict(asdict(verdict)) for verdict in verdicts)]
 
 
 def _require_no_failure(use_case: UseCase, verdicts: Sequence[Verdict]) -> None:

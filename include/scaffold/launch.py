@@ -11,15 +11,25 @@ import httpx
 
 from include import partitions
 from include.catalog import catalog
+from include.data.build_code import stale_ranges
+from include.data.feature_store.feature_rows import read_feature_rows
+from include.data.lake.delta_tables import Lake
 from include.errors import AirworthyError
+from include.modeling.pipeline.input_changes import declared_changes
+from include.modeling.registration.versions import verify_version
+from include.modeling.registry.registry import Registry
 from include.scaffold.history import datasets_of, landed_partitions, views_of
+from include.settings import settings
+from include.specifications import certified_specification
 from include.stack.demo.runs import Demo, StepFailed
 from include.stack.polling import wait_for_value
+from include.stack.verdicts import describe_verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from include.declarations import Dataset, FeatureView, UseCase
+    from include.declarations.specification import Specification
     from include.stack.demo.console import DemoConsole, Step
 
 DAGS_TIMEOUT_S = 240.0
@@ -34,17 +44,36 @@ POLL_INTERVAL_S = 1.0
 
 @dataclass(frozen=True)
 class LaunchedModel:
-    """A model that answers: its version, a request as a shell command, and the response to it."""
+    """
+    A model that answers.
+
+    Attributes
+    ----------
+    use_case : str
+        Its name.
+    version : int
+        The champion, which answers.
+    challenger : int or None
+        A version that was trained from a changed declaration; its rollout has begun.
+    command : str
+        A request as a shell command.
+    response : dict
+        The response to it.
+    """
 
     use_case: str
     version: int
+    challenger: int | None
     command: str
     response: dict[str, Any]
 
 
 def launch_model(stack: Demo, console: DemoConsole, name: str) -> LaunchedModel:
     """
-    Release the first version of a model and ask it once; what exists already is used again.
+    Release the first version, or begin the rollout of one that is declared in another way, and ask it once.
+
+    What exists already is used again. A rollout after the first needs the requests of callers, so its end is
+    not awaited.
 
     Parameters
     ----------
@@ -68,20 +97,27 @@ def launch_model(stack: Demo, console: DemoConsole, name: str) -> LaunchedModel:
     with console.step("Airflow reads the declarations") as step:
         _wait_for_dags(stack, step, use_case)
     with console.step("The history is ingested in bulk, and features follow") as step:
-        _ingest_history(stack, step, use_case)
-    champion = stack.model_status(name).get("champion")
+        rebuilt = _ingest_history(stack, step, use_case)
+    status = stack.model_status(name)
+    champion = status.get("champion")
+    challenger = status.get("challenger")
     if champion is None:
         with console.step("A model is trained and judged by its gates") as step:
-            version = _train_first(stack, step, name)
-        with console.step(f"Version {version} is released") as step:
-            dag_id = f"{name}_deployment"
-            run_id = stack.find_deployment(step, dag_id, version, FOLLOWER_TIMEOUT_S)
-            stack.require_success(step, dag_id, run_id, DEPLOYMENT_TIMEOUT_S)
-        champion = version
+            champion = _train(stack, step, name)
+        with console.step(f"Version {champion} is released") as step:
+            run_id = stack.find_deployment(step, f"{name}_deployment", champion, FOLLOWER_TIMEOUT_S)
+            stack.require_success(step, f"{name}_deployment", run_id, DEPLOYMENT_TIMEOUT_S)
+    newest = challenger or champion
+    changes = declared_changes(_specification_of(stack, use_case, newest), use_case)
+    changed = [*rebuilt, *(change.what for change in changes)]
+    if changed:
+        with console.step("The changed declaration is trained and judged by its gates") as step:
+            step.add_result(f"changed since version {newest}: {', '.join(changed)}")
+            challenger = _train(stack, step, name)
     with console.step("It answers over HTTP") as step:
-        launched = _ask(stack, use_case, int(champion))
-        step.add_result(f"version {launched.version}: {launched.response['predictions'][0]}")
-    return launched
+        command, response = _ask(stack, _specification_of(stack, use_case, champion))
+        step.add_result(f"version {champion}: {response['predictions'][0]}")
+    return LaunchedModel(name, champion, challenger, command, response)
 
 
 def _wait_for_dags(stack: Demo, step: Step, use_case: UseCase) -> None:
@@ -102,8 +138,15 @@ def _wait_for_dags(stack: Demo, step: Step, use_case: UseCase) -> None:
     step.add_result(f"{len(needed)} DAGs")
 
 
-def _ingest_history(stack: Demo, step: Step, use_case: UseCase) -> None:
-    """Ingest what has landed, one bulk run for each dataset, and wait for the features of all of it."""
+def _ingest_history(stack: Demo, step: Step, use_case: UseCase) -> list[str]:
+    """
+    Ingest what has landed, one bulk run for each dataset, and wait for the features of all of it.
+
+    Returns
+    -------
+    list of str
+        What has changed: the code of each view that was built again.
+    """
     pending = [dataset for dataset in datasets_of(use_case) if not _is_published(dataset)]
     features = [f"{view.name}_features" for view in views_of(use_case)]
     former_ids = {dag_id: stack.run_ids(dag_id) for dag_id in features}
@@ -113,31 +156,40 @@ def _ingest_history(stack: Demo, step: Step, use_case: UseCase) -> None:
             figures = stack.api.xcom(dag_id, run_id, "validate", "figures") or {}
             quarantined = f", {figures['quarantined']} quarantined" if figures.get("quarantined") else ""
             step.add_result(f"{dataset.name}: {figures.get('rows', 0):,} rows{quarantined}")
+    rebuilt = []
     for view in views_of(use_case):
         _await_features(stack, step, view, former_ids[f"{view.name}_features"], follows=bool(pending))
+        if _rebuild_stale(stack, step, view):
+            rebuilt.append(f"code of {view.name}")
+        step.add_result(f"{view.name}: {len(_open_lake().partitions(view.name))} partitions")
+    return rebuilt
 
 
 def _start_ingestion(stack: Demo, dataset: Dataset) -> Iterator[tuple[str, str]]:
     """Start one run for each contiguous range of landed partitions; yield its DAG and id."""
     dag_id = f"{dataset.name}_ingestion"
     for part in partitions.contiguous_ranges(landed_partitions(dataset), dataset.calendar):
-        bounds = {
-            "first": partitions.format_partition(part[0]),
-            "last": partitions.format_partition(part[-1]),
-        }
-        yield dag_id, stack.api.trigger(dag_id, bounds)
+        yield dag_id, stack.api.trigger(dag_id, _bounds(part))
+
+
+def _bounds(part: Sequence[partitions.Partition]) -> dict[str, str]:
+    return {
+        "first": partitions.format_partition(part[0]),
+        "last": partitions.format_partition(part[-1]),
+    }
 
 
 def _is_published(dataset: Dataset) -> bool:
-    published = set(_lake_partitions(dataset.name))
+    """Return whether all that has landed is in the lake, as the dataset is declared now."""
+    lake = _open_lake()
+    if stale_ranges(lake, dataset.name):
+        return False
+    published = set(lake.partitions(dataset.name))
     return bool(published) if dataset.whole else set(landed_partitions(dataset)) <= published
 
 
-def _lake_partitions(table: str) -> list[partitions.Partition]:
-    from include.data.lake.delta_tables import Lake
-    from include.settings import settings
-
-    return Lake(settings().lake_uri).partitions(table)
+def _open_lake() -> Lake:
+    return Lake(settings().lake_uri)
 
 
 def _await_features(
@@ -145,23 +197,38 @@ def _await_features(
 ) -> None:
     """Wait for the run that follows the ingestion; without one, the features must exist."""
     dag_id = f"{view.name}_features"
-    if follows or not _lake_partitions(view.name):
+    if follows or not _open_lake().partitions(view.name):
         run_id = stack.find_new_run(step, dag_id, former_ids, FOLLOWER_TIMEOUT_S)
         if run_id is None:
             raise StepFailed(
                 f"{dag_id} did not follow its datasets within {FOLLOWER_TIMEOUT_S:.0f} s. Is it paused?"
             )
         stack.require_success(step, dag_id, run_id, HISTORY_TIMEOUT_S)
-    step.add_result(f"{view.name}: {len(_lake_partitions(view.name))} partitions")
 
 
-def _train_first(stack: Demo, step: Step, name: str) -> int:
+def _rebuild_stale(stack: Demo, step: Step, view: FeatureView) -> bool:
+    """Build what other code built, which no dataset brings; return whether there was any."""
+    stale = stale_ranges(_open_lake(), view.name)
+    for part in stale:
+        dag_id = f"{view.name}_features"
+        stack.require_success(step, dag_id, stack.api.trigger(dag_id, _bounds(part)), HISTORY_TIMEOUT_S)
+    return bool(stale)
+
+
+def _specification_of(stack: Demo, use_case: UseCase, version: int) -> Specification:
+    """Return what a version was trained from."""
+    registry = Registry(stack.settings.mlflow_uri)
+    certificate = verify_version(registry, use_case.name, version, trusted=stack.settings.trusted_keys)
+    return certified_specification(certificate.snapshot, use_case)
+
+
+def _train(stack: Demo, step: Step, name: str) -> int:
     """Train as of the newest labels, and return the registered version."""
     dag_id = f"{name}_training"
     run_id = stack.api.trigger(dag_id)
     tasks = stack.finish_run(step, dag_id, run_id, TRAINING_TIMEOUT_S)
     for verdict in stack.api.xcom(dag_id, run_id, "gate", "verdicts") or []:
-        step.add_result(f"{verdict['gate']}: {verdict['outcome']}: {verdict['reason']}")
+        step.add_result(describe_verdict(verdict))
     failed = [task for task, state in tasks.items() if state == "failed"]
     if failed:
         raise StepFailed(stack.api.explain_failure(dag_id, run_id, failed[0]))
@@ -171,10 +238,10 @@ def _train_first(stack: Demo, step: Step, name: str) -> int:
     return int(version)
 
 
-def _ask(stack: Demo, use_case: UseCase, version: int) -> LaunchedModel:
-    """Send the features of the newest row, as a caller does, and return the response."""
-    url = f"{stack.settings.gateway_uri}/models/{use_case.name}/invocations"
-    body = json.dumps({"dataframe_records": [newest_row(use_case)]})
+def _ask(stack: Demo, certified: Specification) -> tuple[str, dict[str, Any]]:
+    """Send the features of the newest row, as a caller does; return the shell command and the response."""
+    url = f"{stack.settings.gateway_uri}/models/{certified.use_case.name}/invocations"
+    body = json.dumps({"dataframe_records": [newest_row(certified)]})
     headers = {"Content-Type": "application/json"}
 
     def send() -> dict[str, Any] | None:
@@ -193,21 +260,15 @@ def _ask(stack: Demo, use_case: UseCase, version: int) -> LaunchedModel:
     if response is None:
         raise StepFailed(f"{url} gave no answer in {ANSWER_TIMEOUT_S:.0f} s. See `airworthy stack status`.")
     command = f"curl -s {url} -H 'Content-Type: application/json' -d {shlex.quote(body)}"
-    return LaunchedModel(use_case.name, version, command, response)
+    return command, response
 
 
-def newest_row(use_case: UseCase) -> dict[str, Any]:
+def newest_row(certified: Specification) -> dict[str, Any]:
     """Return the features of a row of the newest partition that has rows, in the types of JSON."""
-    from include.data.feature_store.feature_rows import read_feature_rows
-    from include.data.lake.delta_tables import Lake
-    from include.settings import settings
-
-    lake = Lake(settings().lake_uri)
-    selection = catalog().features_of(use_case)
-    for day in reversed(lake.days(selection.spine.table)):
-        frame = read_feature_rows(selection, lake, [day])
+    lake = _open_lake()
+    for day in reversed(lake.days(certified.selection.spine.table)):
+        frame = read_feature_rows(certified.selection, lake, [day], names=certified.features)
         if len(frame):
-            features = frame[list(use_case.features)].tail(1)
-            row: dict[str, Any] = json.loads(features.to_json(orient="records", date_format="iso"))[0]
-            return row
-    raise AirworthyError(f"{use_case.name}: its features have no rows. Ingest its datasets first.")
+            row: dict[str, Any] = json.loads(frame.tail(1).to_json(orient="records", date_format="iso"))[0]
+            return {name: row[name] for name in certified.features}
+    raise AirworthyError(f"{certified.use_case.name}: its features have no rows. Ingest its datasets first.")

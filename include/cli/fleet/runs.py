@@ -73,6 +73,7 @@ def train(
     """
     from include.settings import settings
     from include.stack.airflow_api import AirflowApi
+    from include.stack.verdicts import describe_verdict
 
     api = AirflowApi(settings())
     dag_id = f"{model}_training"
@@ -84,7 +85,7 @@ def train(
         print_json({"dag": dag_id, "run": run_id, "version": version, "gates": verdicts})
     else:
         for verdict in verdicts:
-            print_text(f"{verdict['gate']}: {verdict['outcome']}: {verdict['reason']}")
+            print_text(describe_verdict(verdict))
     # Raises what the failed task says.
     api.require_success(dag_id, run_id, TRAINING_TIMEOUT_S)
     if not as_json:

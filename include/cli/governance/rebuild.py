@@ -10,7 +10,6 @@ from include.cli.governance.features import ViewName
 from include.cli.options import AsJson
 
 if TYPE_CHECKING:
-    from include.partitions import Partition
     from include.stack.airflow_api import AirflowApi
 
 Bound = Annotated[str, Option(metavar="PARTITION", help="Such as 2013-07-01; of hours, 2013-07-01T05.")]
@@ -31,14 +30,21 @@ def show_stale(view: ViewName, *, as_json: AsJson = False) -> None:
     from include.catalog import catalog
     from include.cli.governance.reading import open_lake
     from include.cli.output import print_json, print_table
-    from include.data.build_code import current_code, stale_partitions
+    from include.data.build_code import current_code, stale_ranges
+    from include.partitions import format_key
 
     lake = open_lake()
     rows: list[dict[str, Any]] = []
     for table in (view, *(source.dataset for source in catalog().feature_views[view].sources)):
-        code = current_code(lake, table)
-        stale = stale_partitions(lake, table, code)
-        rows.append({"table": table, "code": code, "stale": len(stale), "ranges": _ranges(table, stale)})
+        stale = stale_ranges(lake, table)
+        rows.append(
+            {
+                "table": table,
+                "code": current_code(lake, table),
+                "stale": sum(map(len, stale)),
+                "ranges": [format_key(part) for part in stale],
+            }
+        )
     if as_json:
         print_json(rows)
         return
@@ -67,7 +73,8 @@ def rebuild(
     """
     from include.cli.governance.reading import open_lake
     from include.cli.output import print_json, print_text
-    from include.data.build_code import current_code, stale_partitions
+    from include.data.build_code import stale_ranges
+    from include.partitions import format_key
     from include.settings import settings
     from include.stack.airflow_api import AirflowApi
 
@@ -76,8 +83,7 @@ def rebuild(
     if first:
         ranges = [f"{first}..{last}" if last else first]
     else:
-        lake = open_lake()
-        ranges = _ranges(view, stale_partitions(lake, view, current_code(lake, view)))
+        ranges = [format_key(part) for part in stale_ranges(open_lake(), view)]
     runs = _start_runs(AirflowApi(settings()), f"{view}_features", ranges, wait=wait)
     if as_json:
         print_json(runs)
@@ -100,11 +106,3 @@ def _start_runs(api: AirflowApi, dag_id: str, ranges: list[str], *, wait: bool) 
         for run in runs:
             api.require_success(dag_id, run["run"], RUN_TIMEOUT_S)
     return runs
-
-
-def _ranges(table: str, partitions: list[Partition]) -> list[Any]:
-    from include.catalog import catalog
-    from include.partitions import contiguous_ranges, format_key
-
-    ranges = contiguous_ranges(partitions, catalog().declaration(table).calendar)
-    return [format_key(partition_range) for partition_range in ranges]

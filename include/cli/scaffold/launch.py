@@ -1,4 +1,4 @@
-"""`airworthy launch`: the first version of a model on the running stack."""
+"""`airworthy launch`: a model as it is declared, on the running stack."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ app = Typer()
 @app.command(rich_help_panel=MODELS)
 def launch(model: Model, *, as_json: AsJson = False) -> None:
     """
-    Release the first version of a model on the running stack, and print a request to it.
+    Release a model as it is declared on the running stack, and print a request to it.
 
     The history that has landed is ingested in bulk; then features, training, gates and release follow. What
-    exists is not made again. With --json, progress is on standard error.
+    exists is not made again: after a change of the declaration, only what it changes is. A version after the
+    first is rolled out under the requests of callers, which is not awaited. With --json, progress is on
+    standard error.
 
     [bold]Example[/bold]
       airworthy launch churn
@@ -40,4 +42,6 @@ def launch(model: Model, *, as_json: AsJson = False) -> None:
     else:
         print_text(f"{model} version {launched.version} answers after {console.seconds:.0f} s. Ask it:")
         print_text(launched.command)
+        if launched.challenger is not None:
+            print_text(f"Version {launched.challenger} takes over in steps, as callers send such requests.")
         print_text(f"Its page: {settings().airflow_public_uri}/airworthy/models/{model}")

@@ -139,8 +139,8 @@ class NonInferiorityGate(_ComparisonGate[NonInferiority]):
         }
         reason = (
             f"{gain.metric} gains {_gain(gain.value)} on champion {champion.version} "
-            f"({_gain(gain.lower)} to {_gain(gain.upper)} at {gain.confidence:.0%}), a loss of {margin:.3g} "
-            f"is within the margin{_describe_attempt(gain)}"
+            f"({_gain(gain.lower)} to {_gain(gain.upper)} at {gain.confidence:.0%}), a loss of up to "
+            f"{margin:.3g} is within the margin{_describe_attempt(gain)}"
         )
         rounding = _rounding(gain.metric, evidence, champion)
         allowed_loss = max(margin, rounding)

@@ -44,9 +44,10 @@ def input_changes(certificate: Certificate) -> tuple[Change, ...]:
 
 
 def declared_changes(specification: Specification, declared: UseCase) -> tuple[Change, ...]:
-    """Return what is declared in another way today; the reproduction reads the version's own."""
+    """Return what is declared in another way today than when the version was trained."""
     try:
-        today = declared_specification(declared)
+        # That a value was missing in its rows is no change of a declaration.
+        today = declared_specification(declared).with_missing(set(specification.nullable))
     except DeclarationError as error:
         return (Change("declaration", "valid", str(error)),)
     differences = specification.differences(today)

@@ -25,6 +25,7 @@ from include.stack.demo.leaking_release import roll_out_leaking_version, train_l
 from include.stack.demo.runs import POLL_INTERVAL_S, Demo, StepFailed
 from include.stack.embedded import lifecycle
 from include.stack.polling import wait_for_value
+from include.stack.verdicts import describe_verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -183,7 +184,7 @@ def train_model(demo: Demo, step: Step, as_of: date) -> int | None:
     tasks = demo.finish_run(step, dag_id, run_id)
     verdicts = demo.api.xcom(dag_id, run_id, "gate", "verdicts") or []
     for verdict in verdicts:
-        step.add_detail(f"{verdict['gate']}: {verdict['outcome']}: {verdict['reason']}")
+        step.add_detail(describe_verdict(verdict))
     if verdicts:
         step.add_result(_count_passed(verdicts))
     failed = [name for name, state in tasks.items() if state == "failed"]

@@ -77,9 +77,9 @@ MISTAKES = {
         "key: 'row_id' is no tuple; a comma is missing: key=('row_id',)",
     ),
     "all problems at once": in_model(
-        THRESHOLD, f'Improvement(metrik="mae"), {THRESHOLD}-',
-        "gates[0]: metric: Field required; gates[0]: metrik: Extra inputs are not permitted; did you mean "
-        "metric?; gates[1]: Threshold: mae is never below 0, maximum -43.2 is impossible",
+        THRESHOLD, f"Leakage(maximun=0.9), {THRESHOLD}-",
+        "gates[0]: maximum: Field required; gates[0]: maximun: Extra inputs are not permitted; did you mean "
+        "maximum?; gates[1]: Threshold: mae is never below 0, maximum -43.2 is impossible",
     ),
     "name of another file": in_model(
         f'USE_CASE = UseCase(\n    name="{NAME}"', 'USE_CASE = UseCase(\n    name="rentals"',
