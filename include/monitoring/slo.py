@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+from scipy import stats
 from sqlalchemy import text
 
 if TYPE_CHECKING:
@@ -118,6 +119,9 @@ BURN_RULES = (
     BurnRule(1, timedelta(days=3), timedelta(hours=6)),
 )
 LONGEST = max(rule.long for rule in BURN_RULES)
+# Probability that so many requests of a long window fail, if the objective is just met. Of few requests a
+# failure or two exceed any burn rate by chance: the same chapter, on services with little traffic.
+FALSE_ALARM_RATE = 0.001
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +129,8 @@ class Burn:
     """
     Whether a rule fired at a step of the window, and the highest burn rate that fired.
 
-    `rate` is that of the long window. Below `minimum_requests` in the long window a rule does not fire.
+    `rate` is that of the long window. Below `minimum_requests` in the long window a rule does not fire, nor
+    if a service that just meets its objective fails as often by chance, with `FALSE_ALARM_RATE`.
     """
 
     rule: BurnRule
@@ -235,17 +240,26 @@ def judge_burn(
         total = _last_sums(requests, rule.long, n_judged)
         bad = _last_sums(failed, rule.long, n_judged)
         rates = _burn_rates(total, bad, slo.availability)
-        recent = _burn_rates(
-            _last_sums(requests, rule.short, n_judged),
-            _last_sums(failed, rule.short, n_judged),
-            slo.availability,
-        )
-        is_conclusive = total >= slo.minimum_requests
-        fires = is_conclusive & (rates > rule.rate) & (recent > rule.rate)
+        fires = find_fired_steps(rule, requests, failed, slo, n_judged=n_judged)
         worst = int(np.argmax(np.where(fires, rates, -1.0))) if fires.any() else n_judged - 1
         rate = float(rates[worst])
         burns.append(Burn(rule, bool(fires.any()), rate, int(total[worst]), int(bad[worst])))
     return tuple(burns)
+
+
+def find_fired_steps(
+    rule: BurnRule, requests: NDArray[np.int64], failed: NDArray[np.int64], slo: Slo, *, n_judged: int
+) -> NDArray[np.bool_]:
+    """Return after which of the last `n_judged` steps a rule fired, (n_judged,); see `judge_burn`."""
+    total = _last_sums(requests, rule.long, n_judged)
+    bad = _last_sums(failed, rule.long, n_judged)
+    recent = _burn_rates(
+        _last_sums(requests, rule.short, n_judged), _last_sums(failed, rule.short, n_judged), slo.availability
+    )
+    is_fast = (_burn_rates(total, bad, slo.availability) > rule.rate) & (recent > rule.rate)
+    chances = stats.binom.sf(bad - 1, total, 1 - slo.availability)
+    fires: NDArray[np.bool_] = is_fast & (total >= slo.minimum_requests) & (chances < FALSE_ALARM_RATE)
+    return fires
 
 
 def _last_sums(counts: NDArray[np.int64], length: timedelta, n_judged: int) -> NDArray[np.int64]:

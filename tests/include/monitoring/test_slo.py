@@ -10,7 +10,10 @@ from hypothesis import strategies as st
 from include.database.tables import access_log, inference_log
 from include.declarations import Slo
 from include.monitoring.slo import (
+    BURN_RULES,
+    FALSE_ALARM_RATE,
     expected_requests,
+    find_fired_steps,
     find_stale_features,
     find_surge,
     judge_burn,
@@ -187,6 +190,26 @@ def test_burn_rate_of_few_requests_does_not_fire():
     # Only three days have enough of them.
     assert fired([1] * 12, requests=requests) == [1]
     assert fired([1] * 12, Slo(minimum_requests=10), requests=requests) == [14.4, 6, 1]
+
+
+@pytest.mark.parametrize(("failures", "rates"), [(2, []), (3, [14.4])])
+def test_two_failures_by_chance_in_a_small_hour_fire_nothing(failures, rates):
+    # The other windows have more requests.
+    assert fired([failures], requests=[10] * 864) == rates
+
+
+@pytest.mark.parametrize("share", [1.0, 0.5])
+def test_outage_of_a_small_service_fires_within_five_minutes(share):
+    assert fired([round(10 * share)], requests=[10] * 864) == [14.4, 6]
+
+
+@pytest.mark.parametrize("requests", [10, 100, 1_000])
+@pytest.mark.parametrize("rule", BURN_RULES)
+def test_objective_just_met_keeps_the_rate_of_false_alarms(requests, rule):
+    n_judged = 250_000
+    traffic = np.full(n_judged + 864, requests)
+    failed = np.random.default_rng(1).binomial(traffic, 0.001)
+    assert find_fired_steps(rule, traffic, failed, Slo(), n_judged=n_judged).mean() <= FALSE_ALARM_RATE
 
 
 def test_burn_of_an_objective_of_all_requests_fires():
