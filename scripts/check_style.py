@@ -106,6 +106,8 @@ class Module:
 
     path: Path
     tree: ast.Module
+    # All nodes of the tree: to walk it takes most of the time of this script.
+    nodes: Sequence[ast.AST]
     n_lines: int
 
     @property
@@ -115,7 +117,7 @@ class Module:
 
     def functions(self) -> Iterator[FunctionNode]:
         """Yield all functions, methods and inner functions."""
-        return (node for node in ast.walk(self.tree) if isinstance(node, FunctionNode))
+        return (node for node in self.nodes if isinstance(node, FunctionNode))
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -134,7 +136,7 @@ class Violation:
 
 def parallel_assignment(module: Module) -> Iterator[LocatedMessage]:
     """Yield assignments of several values, or to several targets, in one statement, except swaps."""
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if not isinstance(node, ast.Assign):
             continue
         if len(node.targets) > 1:
@@ -153,7 +155,7 @@ def _assigns_several_values(target: ast.expr, value: ast.expr) -> bool:
 
 def nested_comprehension(module: Module) -> Iterator[LocatedMessage]:
     """Yield comprehensions with two `for` clauses, or with another comprehension in element or condition."""
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if not isinstance(node, Comprehension):
             continue
         if len(node.generators) > 1:
@@ -173,7 +175,7 @@ def _contains(root: ast.AST, kind: type | UnionType) -> bool:
 
 def nested_conditional(module: Module) -> Iterator[LocatedMessage]:
     """Yield conditional expressions that contain another one."""
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         parts = ast.iter_child_nodes(node)
         if isinstance(node, ast.IfExp) and any(_contains(part, ast.IfExp) for part in parts):
             yield node.lineno, "conditional expression in another one; use `if` statements or a function"
@@ -184,7 +186,7 @@ def old_word(module: Module) -> Iterator[LocatedMessage]:
     stem = module.path.stem
     if module.top_folder in SOURCE_FOLDERS and stem in OLD_MODULES:
         yield 1, f"module `{stem}` is a retired name; use {OLD_MODULES[stem]}"
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         name = _bound_name(node)
         replacement = _replacement(name) if name else None
         if replacement:
@@ -223,7 +225,7 @@ def long_test_name(module: Module) -> Iterator[LocatedMessage]:
 
 def fixed_sleep(module: Module) -> Iterator[LocatedMessage]:
     """Yield calls of `sleep` in tests with a literal above `MAX_TEST_SLEEP_S` seconds."""
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if module.top_folder == "tests" and isinstance(node, ast.Call) and _sleeps_long(node):
             yield node.lineno, f"fixed sleep above {MAX_TEST_SLEEP_S} s; wait for a condition"
 
@@ -311,7 +313,8 @@ def load_modules(paths: Iterable[Path]) -> list[Module]:
 
 def _load_module(file: Path) -> Module:
     text = file.read_text(encoding="utf-8")
-    return Module(Path(os.path.relpath(file)), ast.parse(text, filename=str(file)), len(text.splitlines()))
+    tree = ast.parse(text, filename=str(file))
+    return Module(Path(os.path.relpath(file)), tree, list(ast.walk(tree)), len(text.splitlines()))
 
 
 def format_counts(violations: Sequence[Violation], n_lines: int) -> str:
