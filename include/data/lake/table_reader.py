@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from typing import TYPE_CHECKING
+from itertools import chain
+from typing import TYPE_CHECKING, TypeVar
 
 import pyarrow as pa
 
@@ -12,19 +15,25 @@ from include.errors import DataError, PartitionMissing
 from include.partitions import format_partition, hours_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+    from concurrent.futures import Future
 
     from deltalake import DeltaTable
-    from pyarrow.dataset import Scanner
+    from pyarrow.dataset import Dataset, Expression, Fragment
 
     from include.partitions import Partition
+
+# Row groups that are read before they are asked for; their rows are in memory.
+GROUPS_AHEAD = 4
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 def scan_rows(
     table: str, opened: DeltaTable, partitions: PartitionSet | None, columns: Sequence[str] | None = None
 ) -> pa.RecordBatchReader:
     """
-    Return a reader of rows of an open table, which reads one batch of rows after the other.
+    Return a reader of rows of an open table, which has at most a few row groups in memory.
 
     Parameters
     ----------
@@ -52,22 +61,48 @@ def scan_rows(
     # Otherwise the statistics of all columns of each file would become conditions, of which none is needed.
     located = pa.schema([schema.field(name) for name in opened.metadata().partition_columns])
     dataset = opened.to_pyarrow_dataset(schema=located, file_pruning_predicate=file_filter)
-    scanner = dataset.replace_schema(schema).scanner(
-        columns=None if columns is None else list(columns), filter=row_filter, use_threads=True
-    )
-    return pa.RecordBatchReader.from_batches(
-        scanner.projected_schema, _read_batches(table, opened.version(), scanner)
-    )
+    names = schema.names if columns is None else list(columns)
+    batches = _read_batches(table, opened.version(), dataset.replace_schema(schema), names, row_filter)
+    return pa.RecordBatchReader.from_batches(pa.schema([schema.field(name) for name in names]), batches)
 
 
-def _read_batches(table: str, version: int, scanner: Scanner) -> Iterator[pa.RecordBatch]:
+def _read_batches(
+    table: str, version: int, dataset: Dataset, names: Sequence[str], row_filter: Expression | None
+) -> Iterator[pa.RecordBatch]:
+    """
+    Yield the rows of each row group.
+
+    A scanner of the whole data set would read ahead until it held 1 GiB, whatever its `batch_readahead`.
+    """
+
+    def read(group: Fragment) -> list[pa.RecordBatch]:
+        rows = group.to_table(schema=dataset.schema, columns=names, filter=row_filter)
+        return list(rows.to_batches())
+
     try:
-        yield from scanner.to_reader()
+        with ThreadPoolExecutor(GROUPS_AHEAD, "read-rows") as threads:
+            files = dataset.get_fragments(filter=row_filter)
+            groups = _map_ahead(threads, lambda file: list(file.split_by_row_group()), files)
+            for batches in _map_ahead(threads, read, chain.from_iterable(groups)):
+                yield from batches
     except FileNotFoundError as error:
         raise DataError(
             f"Version {version} of {table} cannot be read, since its files were deleted. "
             "Name a newer version, or keep versions for longer."
         ) from error
+
+
+def _map_ahead(
+    threads: ThreadPoolExecutor, function: Callable[[Item], Result], items: Iterable[Item]
+) -> Iterator[Result]:
+    """Yield the result for each item, in order; at most `GROUPS_AHEAD` others are made or wait."""
+    pending: deque[Future[Result]] = deque()
+    for item in items:
+        pending.append(threads.submit(function, item))
+        if len(pending) > GROUPS_AHEAD:
+            yield pending.popleft().result()
+    while pending:
+        yield pending.popleft().result()
 
 
 def require_columns(table: str, opened: DeltaTable, columns: Sequence[str]) -> None:
