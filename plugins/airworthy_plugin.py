@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from airflow.plugins_manager import AirflowPlugin
 
+from airworthy.failures import RunCreation
 from airworthy.links import (
     BacktestLink,
     CertificateLink,
@@ -30,7 +31,7 @@ from include.settings import settings
 
 
 class AirworthyPlugin(AirflowPlugin):
-    """Register task links, timetables, the pages of the fleet, and entries of the menu."""
+    """Register task links, timetables, deadlines, the pages of the fleet, and entries of the menu."""
 
     name = "airworthy"
     operator_extra_links = [
@@ -50,6 +51,7 @@ class AirworthyPlugin(AirflowPlugin):
     ]
     timetables = [LandingTimetable, PublishedPartitionTimetable, PublishedHourTimetable]
     partition_mappers = [DayMapper]
+    deadline_references = [RunCreation]
     fastapi_apps = [{"name": "airworthy", "app": airworthy_app, "url_prefix": "/airworthy"}]
     # Relative, so that they are right behind a proxy. MLflow refuses to be framed.
     external_views = [

@@ -49,7 +49,7 @@ class Schedules(Declaration):
 
     A minute `H` follows from the name of the use case, so that many do not start at once. None is no
     schedule: people and other DAGs start the runs. People are told about a run of training, monitoring or
-    scoring that has not ended `maximum_run` after it was queued.
+    scoring that has not ended `maximum_run` after it was created.
     """
 
     training: Cron | None = TRAINING_CRON

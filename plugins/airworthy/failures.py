@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import traceback
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from airflow.sdk import BaseHook, conf
 from airflow.sdk.definitions.callback import AsyncCallback
-from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
+from airflow.sdk.definitions.deadline import BaseDeadlineReference, DeadlineAlert
 from airflow.sdk.exceptions import AirflowRuntimeError
 from airflow.sdk.log import redact  # type: ignore[attr-defined]
 
@@ -22,7 +23,7 @@ from include.errors import AirworthyError, AttentionNeeded, PartitionMissing, ru
 if TYPE_CHECKING:
     from datetime import timedelta
 
-    from sqlalchemy import Engine
+    from sqlalchemy import URL, Engine
 
     from airflow.sdk import Context
 
@@ -146,32 +147,45 @@ def is_over(failure: RunFailure, ti: Any) -> bool:
     return failure.successes is not None and count_successes(failure, ti) > failure.successes
 
 
+class RunCreation(BaseDeadlineReference):
+    """
+    The moment at which a run is created and queued.
+
+    With Airflow's own `DAGRUN_QUEUED_AT`, Airflow 3.3 answers 500 when a task of the run is cleared
+    (apache/airflow, issue 70368).
+    """
+
+    def _evaluate_with(self, **_: Any) -> datetime:
+        return datetime.now(UTC)
+
+
 def alert_after(limit: timedelta) -> DeadlineAlert:
-    """Return an alarm for runs of a DAG that have not ended this long after they were queued."""
-    return DeadlineAlert(
-        reference=DeadlineReference.DAGRUN_QUEUED_AT,
-        interval=limit,
-        callback=AsyncCallback(record_long_run),
-    )
+    """Return an alarm for runs of a DAG that have not ended this long after they were created."""
+    return DeadlineAlert(reference=RunCreation(), interval=limit, callback=AsyncCallback(record_long_run))
 
 
 async def record_long_run(context: dict[str, Any]) -> None:
     """Write into the ledger that a run has not ended by its deadline; Airflow's triggerer calls this."""
-    from include.database.tables import connect
-
     run = context["dag_run"]
-    # The runs of a backfill wait for each other.
-    if run["run_type"] == "backfill":
+    # The runs of a backfill wait for each other, and Airflow retains the deadlines of runs that failed.
+    if run["run_type"] == "backfill" or run["state"] in FINAL:
         return
     connection = await BaseHook.aget_connection(AirworthyDatabaseHook.default_conn_name)
-    engine = connect(url_of(connection))
+    # Imports and database would block the triggers of all waiting tasks.
+    await asyncio.to_thread(_write_long_run, url_of(connection), context)
+
+
+def _write_long_run(url: URL, context: dict[str, Any]) -> None:
+    from include.database.tables import connect
+
+    engine = connect(url)
     try:
-        await asyncio.to_thread(_write_failure, engine, _long_run(run))
+        _write_failure(engine, _long_run(context["dag_run"], context["deadline"]["deadline_time"]))
     finally:
         engine.dispose()
 
 
-def _long_run(run: dict[str, Any]) -> RunFailure:
+def _long_run(run: dict[str, Any], deadline: object) -> RunFailure:
     from include.monitoring.alerting.failures import RunFailure
 
     dag_id = run["dag_id"]
@@ -182,6 +196,6 @@ def _long_run(run: dict[str, Any]) -> RunFailure:
         kind="long_run",
         dag_id=dag_id,
         run_id=run_id,
-        reason=f"run {run_id}, queued at {run['queued_at']}, has not ended by its deadline",
+        reason=f"run {run_id}, queued at {run['queued_at']}, has not ended by its deadline, {deadline}",
         link=f"{base_url}/dags/{dag_id}/runs/{quote(run_id)}",
     )

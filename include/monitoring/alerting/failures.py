@@ -98,13 +98,13 @@ def record_failure(connection: Connection, failure: RunFailure, *, actor: str) -
 
 
 def recent_failures(connection: Connection, now: datetime) -> list[RunFailure]:
-    """Return the newest failure of each task, and the newest long run of each DAG, of the last 30 days."""
+    """Return the newest failure of each task, and each long run, of the last 30 days."""
     query = (
         select(ledger.c.use_case, ledger.c.reason, ledger.c.evidence)
         .where(ledger.c.event == "failed", ledger.c.at > now - MAX_AGE)
         .order_by(ledger.c.id)
     )
-    newest: dict[tuple[str, str, int], RunFailure] = {}
+    newest: dict[tuple[str, str, int, str], RunFailure] = {}
     for name, reason, evidence in connection.execute(query):
         failure = RunFailure(
             name=name,
@@ -118,5 +118,6 @@ def recent_failures(connection: Connection, now: datetime) -> list[RunFailure]:
             link=evidence["link"],
             successes=evidence["successes"],
         )
-        newest[name, failure.subject, failure.map_index] = failure
+        run = failure.run_id if failure.kind == "long_run" else ""
+        newest[name, failure.subject, failure.map_index, run] = failure
     return list(newest.values())

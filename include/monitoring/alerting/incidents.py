@@ -99,12 +99,13 @@ class News:
 
 
 def failure_incidents(failures: Iterable[RunFailure]) -> list[Incident]:
-    """Return one incident for each task that failed, and each DAG with a run that takes too long."""
+    """Return one incident for each task that failed, and each DAG with runs that take too long."""
     incidents: dict[tuple[str, str], Incident] = {}
     counts = Counter((failure.kind, failure.subject) for failure in failures)
     for failure in failures:
         others = counts[failure.kind, failure.subject] - 1
-        more = f" (and {others} more of its mapped tasks)" if others else ""
+        siblings = "runs" if failure.kind == "long_run" else "mapped tasks"
+        more = f" (and {others} more of its {siblings})" if others else ""
         page = failure.runbook.removeprefix("docs/")
         incident = Incident(
             failure.kind,

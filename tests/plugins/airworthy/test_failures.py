@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
 
+from airflow._shared.module_loading import qualname
 from airflow.sdk.exceptions import AirflowRuntimeError
 from airflow.sdk.execution_time.comms import ErrorResponse
+from airflow.serialization.decoders import decode_deadline_alert
+from airflow.serialization.encoders import encode_deadline_alert
 
 from airworthy.failures import alert_after, is_over, record_failed_task, record_long_run, subject_of
+from airworthy_plugin import AirworthyPlugin
 from dags.ingestion import ingestion_dag
 from dags.monitoring import monitoring_dag
 from include.catalog import catalog
@@ -119,18 +124,22 @@ def test_long_run_is_over_when_it_ended():
     assert is_over(LONG, ti)
 
 
-def test_missed_deadline_is_recorded_but_not_of_a_backfill(database):
+def test_missed_deadline_is_recorded_if_a_run_goes_on(database):
     run = {
         "dag_id": "flights_ingestion",
         "dag_run_id": "run_1",
         "run_type": "scheduled",
-        "queued_at": "2013-07-01",
+        "state": "running",
+        "queued_at": "2013-07-01 00:00",
     }
-    asyncio.run(record_long_run({"dag_run": run | {"run_type": "backfill"}}))
+    deadline = {"deadline_time": "2013-07-01 12:00"}
+    for changes in ({"run_type": "backfill"}, {"state": "failed"}):
+        asyncio.run(record_long_run({"dag_run": run | changes, "deadline": deadline}))
     assert read(database) == []
-    asyncio.run(record_long_run({"dag_run": run}))
+    asyncio.run(record_long_run({"dag_run": run, "deadline": deadline}))
     (failure,) = read(database)
     assert (failure.kind, failure.name, failure.subject) == ("long_run", "flights", "flights_ingestion")
+    assert "queued at 2013-07-01 00:00, has not ended by its deadline, 2013-07-01 12:00" in failure.reason
 
 
 def test_dags_have_deadlines_that_airflow_can_call():
@@ -139,4 +148,13 @@ def test_dags_have_deadlines_that_airflow_can_call():
         (deadline,) = dag.deadline
         assert deadline.callback.path == "airworthy.failures.record_long_run"
         assert deadline.interval >= longest
-    assert alert_after(longest).reference.reference_name == "DagRunQueuedAtDeadline"
+
+
+def test_deadline_counts_from_the_creation_of_a_run(monkeypatch):
+    references = {qualname(kind): kind for kind in AirworthyPlugin.deadline_references}
+    monkeypatch.setattr("airflow.plugins_manager.get_deadline_references_plugins", lambda: references)
+    limit = timedelta(hours=1)
+    alert = decode_deadline_alert(encode_deadline_alert(alert_after(limit)))
+    before = datetime.now(UTC)
+    deadline = alert.reference.evaluate_with(session=None, interval=limit, dag_id="d", run_id="r")
+    assert before <= deadline - limit <= datetime.now(UTC)

@@ -47,4 +47,4 @@ def test_failure_without_a_count_is_always_recorded(database):
     long_run = RunFailure("flights", "long_run", "flights_ingestion", "run_1")
     assert record(database, long_run)
     assert record(database, replace(long_run, run_id="run_2"))
-    assert [failure.run_id for failure in read(database)] == ["run_2"]
+    assert [failure.run_id for failure in read(database)] == ["run_1", "run_2"]

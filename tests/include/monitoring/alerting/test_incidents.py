@@ -152,3 +152,9 @@ def test_failures_of_mapped_tasks_are_one_incident():
     mapped, late = incidents.failure_incidents([*parts, other])
     assert (mapped.title, mapped.reason) == ("failed d.t", "no memory (and 2 more of its mapped tasks)")
     assert (mapped.runbook, late.runbook) == ("runbooks/index.md", "runbooks/late-data.md")
+
+
+def test_long_runs_of_a_dag_are_one_incident():
+    runs = [RunFailure(NAME, "long_run", "d", run, reason=f"{run} goes on") for run in ("first", "second")]
+    (incident,) = incidents.failure_incidents(runs)
+    assert (incident.title, incident.reason) == ("long_run d", "second goes on (and 1 more of its runs)")
