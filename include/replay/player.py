@@ -12,7 +12,6 @@ import pyarrow as pa
 
 from include.data.feature_store.feature_rows import newest_versions
 from include.data.lake.dtypes import to_frame
-from include.inference.model import load_unverified
 from include.modeling.batch_scoring.scorer import BatchScorer
 from include.modeling.batch_scoring.stream import score_partitions
 from include.monitoring import champion_check, governor, label_quality, windows
@@ -39,7 +38,18 @@ STRATEGIES: dict[Strategy, str] = {
 # Without a schedule of monitoring.
 MONITORING_TIME = time(6, tzinfo=UTC)
 LAKE = "lake"
+# Windows of partitions that a check reads.
+N_WINDOWS = 1 + champion_check.N_EARLIER_WINDOWS
 MONTH = timedelta(days=30)
+
+
+@dataclass(frozen=True, slots=True)
+class ChampionOutcomes:
+    """Drift and label quality of a champion as of a moment, in the window from `window[0]` to `window[1]`."""
+
+    window: tuple[datetime, datetime]
+    drift: Literal["drift", "no_drift", "inconclusive"]
+    quality: Literal["good", "lost", "inconclusive"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +69,9 @@ class Replay:
         Nights from one scheduled training to the next.
     faults : mapping
         Days of each feature view that did not pass their checks.
+    measured : mapping
+        Outcomes, by the day and the versions that predicted until then: strategies that had the same
+        champions share them.
     """
 
     use_case: UseCase
@@ -68,6 +81,7 @@ class Replay:
     last: date
     every: int = 1
     faults: Mapping[str, Collection[date]] = field(default_factory=dict)
+    measured: dict[tuple[date, tuple[int | None, ...]], ChampionOutcomes] = field(default_factory=dict)
 
     def journal(self, strategy: Strategy) -> Journal:
         """Return the journal of a strategy."""
@@ -144,7 +158,7 @@ def play_day(
     if scored_by is None:
         return DayRecord(day, None, 0, None, tuple(trainings), None, refusals)
     rows = score_day(replay, scored_by, lake, day)
-    check = check_day(replay, scored_by, lake, moment, _past_checks(records, replay.use_case, moment))
+    check = check_day(replay, scored_by, lake, moment, records)
     if strategy == "governed" and check.action == "retrain" and not trainings:
         train()
     return DayRecord(day, scored_by, rows, check, tuple(trainings), champion, refusals)
@@ -156,7 +170,7 @@ def score_day(replay: Replay, version: int, lake: Lake, day: date) -> int:
     selection = context.specification.selection
     if day not in lake.days(selection.spine.table):
         return 0
-    model = load_unverified(replay.versions.version(version).folder)
+    model = replay.versions.model(version)
     scorer = BatchScorer(context.specification.use_case, selection.spine, model, version)
     versions = newest_versions(selection, lake)
     scored = pa.concat_tables(score_partitions(scorer, selection, lake, [day], versions=versions))
@@ -166,43 +180,59 @@ def score_day(replay: Replay, version: int, lake: Lake, day: date) -> int:
 
 
 def check_day(
-    replay: Replay, version: int, lake: Lake, moment: datetime, history: list[PastCheck]
+    replay: Replay, version: int, lake: Lake, moment: datetime, records: list[DayRecord]
 ) -> CheckRecord:
     """Measure drift and label quality as of a moment, and return the governor's decision."""
+    champion = replay.versions.context(version)
+    use_case = champion.use_case
+    key = (moment.date(), (*(record.version for record in records), version))
+    if key not in replay.measured:
+        replay.measured[key] = measure_champion(replay, version, lake, moment)
+    measured = replay.measured[key]
+    last_day = date.fromisoformat(champion.snapshot.days[1])
+    known_before = _known_before(champion, moment)
+    counts = lake.counts(use_case.label.dataset)
+    signals = Signals(
+        version=version,
+        drift=measured.drift,
+        quality=measured.quality,
+        new_labelled_rows=sum(
+            rows for partition, rows in counts.items() if last_day < day_of(partition) < known_before
+        ),
+        window=measured.window,
+        upstream_fault=_describe_faults(replay, moment.date()),
+    )
+    history = _past_checks(records, replay.use_case, moment)
+    decision = governor.decide(signals, use_case.retrain, history, moment)
+    return CheckRecord(
+        moment,
+        measured.window,
+        measured.drift,
+        measured.quality,
+        decision.action,
+        decision.reason,
+        tuple(decision.evidence["fired"]),
+        bool(decision.evidence["unobservable"]),
+    )
+
+
+def measure_champion(replay: Replay, version: int, lake: Lake, moment: datetime) -> ChampionOutcomes:
+    """Return drift and label quality of a champion, by the labels that are known at a moment."""
     champion = replay.versions.context(version)
     figures = replay.versions.figures(version)
     use_case = champion.use_case
     selection = champion.specification.selection
-    limit = 1 + champion_check.N_EARLIER_WINDOWS
-    measured = list(windows.read_partition_windows(lake, use_case, selection, end=moment, limit=limit))
+    measured = list(windows.read_partition_windows(lake, use_case, selection, end=moment, limit=N_WINDOWS))
     drift = champion_check.check_drift(champion, measured[0], figures.importance, with_page=False)
-    known_before = _known_before(champion, moment)
     if use_case.label.is_absent:
         quality = label_quality.without_labels(use_case)
     else:
-        labels = champion_check.read_labels(lake, use_case, selection.spine, measured, until=known_before)
+        until = _known_before(champion, moment)
+        labels = champion_check.read_labels(lake, use_case, selection.spine, measured, until=until)
         quality = champion_check.measure_windows(
             champion, measured, labels, now=moment, promised=figures.intervals, rule=figures.rule
         )
-    window = (measured[0].start, measured[0].end)
-    last_day = date.fromisoformat(champion.snapshot.days[1])
-    counts = lake.counts(use_case.label.dataset)
-    signals = Signals(
-        version=version,
-        drift=drift.outcome,
-        quality=quality.outcome,
-        new_labelled_rows=sum(
-            rows for partition, rows in counts.items() if last_day < day_of(partition) < known_before
-        ),
-        window=window,
-        upstream_fault=_describe_faults(replay, moment.date()),
-    )
-    decision = governor.decide(signals, use_case.retrain, history, moment)
-    fired = tuple(decision.evidence["fired"])
-    unobservable = bool(decision.evidence["unobservable"])
-    return CheckRecord(
-        moment, window, drift.outcome, quality.outcome, decision.action, decision.reason, fired, unobservable
-    )
+    return ChampionOutcomes((measured[0].start, measured[0].end), drift.outcome, quality.outcome)
 
 
 def monitoring_moment(use_case: UseCase, day: date) -> datetime:

@@ -6,7 +6,7 @@ import json
 import shutil
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from include.atomic_files import write_atomically
 from include.data.snapshots import snapshot as snapshots
@@ -14,6 +14,7 @@ from include.data.snapshots.leakage_history import LeakageRecord
 from include.data.snapshots.snapshot import Snapshot
 from include.errors import DataError, ModelError, PartitionMissing
 from include.inference.decisions import DecisionRule
+from include.inference.model import load_unverified
 from include.modeling.evaluation.context import DataHistory, ProductionRows
 from include.modeling.gates import failed, inconclusive, report
 from include.modeling.pipeline.unregistered import (
@@ -33,10 +34,9 @@ if TYPE_CHECKING:
     from datetime import date, datetime
     from pathlib import Path
 
-    import pandas as pd
-
     from include.declarations import UseCase
     from include.declarations.specification import Specification
+    from include.inference.model import ServedModel
     from include.modeling.gates import Verdict
     from include.modeling.pipeline.unregistered import Judgement
     from include.monitoring.quality.promised import Bounds
@@ -45,8 +45,8 @@ if TYPE_CHECKING:
 MODEL = "model"
 SNAPSHOT = "snapshot.json"
 FIGURES = "figures.json"
-# Champions whose training rows are in memory: one per strategy.
-MAX_CONTEXTS = 3
+# Champions that are in memory with their training rows: one per strategy.
+MAX_CHAMPIONS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +77,7 @@ class VersionStore:
         self.lake = lake
         self.folder = folder
         self._contexts: dict[int, ChampionContext] = {}
+        self._models: dict[int, ServedModel] = {}
 
     def train(self, as_of: date, champion: int | None, refusals: int, moment: datetime) -> TrainingRecord:
         """
@@ -95,7 +96,7 @@ class VersionStore:
         """
         number = number_of(as_of)
         try:
-            snapshot, frame = self._snapshot(as_of)
+            snapshot, frame = snapshots.create_with_rows(self.use_case, self.lake, as_of)
             specification = snapshot.specification or declared_specification(self.use_case)
             splits = split_checked(specification, frame)
             package = self.folder / str(number) / MODEL
@@ -133,12 +134,17 @@ class VersionStore:
             None if rule is None else DecisionRule.read(rule),
         )
 
+    def model(self, number: int) -> ServedModel:
+        """Return the model of a version; the last few stay in memory."""
+        if number not in self._models:
+            _make_room(self._models)
+            self._models[number] = load_unverified(self.version(number).folder)
+        return self._models[number]
+
     def context(self, number: int) -> ChampionContext:
         """Return a version as the champion, with its training rows; the last few stay in memory."""
         if number not in self._contexts:
-            if len(self._contexts) >= MAX_CONTEXTS:
-                # The oldest one.
-                del self._contexts[next(iter(self._contexts))]
+            _make_room(self._contexts)
             snapshot = Snapshot.from_json((self.folder / str(number) / SNAPSHOT).read_text())
             specification = snapshot.specification or declared_specification(self.use_case)
             reference = snapshots.read_snapshot(self.use_case, snapshot, self.lake)
@@ -147,11 +153,6 @@ class VersionStore:
                 specification.governed_by(self.use_case), state, snapshot, specification, reference
             )
         return self._contexts[number]
-
-    def _snapshot(self, as_of: date) -> tuple[Snapshot, pd.DataFrame]:
-        """Return the snapshot of a day and its rows."""
-        snapshot = snapshots.create(self.use_case, self.lake, as_of)
-        return snapshot, snapshots.read_snapshot(self.use_case, snapshot, self.lake)
 
     def _history(self, specification: Specification, snapshot: Snapshot, moment: datetime) -> DataHistory:
         """Return the leakage checks, which all published partitions passed, and the newest rows."""
@@ -173,6 +174,12 @@ class VersionStore:
             "rule": judgement.rule.to_dict() if judgement.rule else None,
         }
         write_atomically(self.folder / str(number) / FIGURES, json.dumps(content))
+
+
+def _make_room(champions: dict[int, Any]) -> None:
+    """Remove the oldest champion if there are as many as may be in memory."""
+    if len(champions) >= MAX_CHAMPIONS:
+        del champions[next(iter(champions))]
 
 
 def number_of(as_of: date) -> int:

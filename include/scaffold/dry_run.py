@@ -137,9 +137,9 @@ def _train_dry(use_case: UseCase, lake: Lake, folder: Path) -> list[str]:
     )
     from include.specifications import declared_specification
 
-    snapshot = snapshots.create(use_case, lake, None)
+    snapshot, frame = snapshots.create_with_rows(use_case, lake, None)
     specification = snapshot.specification or declared_specification(use_case)
-    splits = split_checked(specification, snapshots.read_snapshot(use_case, snapshot, lake))
+    splits = split_checked(specification, frame)
     package = folder / "model"
     notes = train_unregistered(specification, splits, package)
     is_dated = all(view.is_dated for view in views_of(use_case))

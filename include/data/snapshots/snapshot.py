@@ -96,9 +96,22 @@ def create(
     first_day: date | None = None,
     declared: Catalog | None = None,
 ) -> Snapshot:
+    """Create a snapshot as `create_with_rows` does, without its rows."""
+    snapshot, _ = create_with_rows(use_case, lake, as_of, first_day=first_day, declared=declared)
+    return snapshot
+
+
+def create_with_rows(
+    use_case: UseCase,
+    lake: Lake,
+    as_of: date | None,
+    *,
+    first_day: date | None = None,
+    declared: Catalog | None = None,
+) -> tuple[Snapshot, pd.DataFrame]:
     """
     Create a snapshot of the data that was available at the begin of `as_of` in UTC, by default with the
-    newest labels.
+    newest labels; its rows are those that `read_snapshot` returns.
 
     Its days are those before `as_of` that have features and for which the share of rows whose labels had
     landed by then is at least `minimum_completeness` of the label, and which the same code built. Days before
@@ -170,8 +183,7 @@ def read_snapshot(
             f"{len(frame):,} rows with digest {digest[:12]}, not {snapshot.rows:,} rows with digest "
             f"{snapshot.digest[:12]}. {_explain_changed(snapshot)}: create a new snapshot."
         )
-    features = estimator_frame(frame, specified_kinds(specification))
-    return frame.assign(**{str(name): features[name] for name in features})
+    return _for_estimator(frame, specification)
 
 
 def row_hashes(frame: pd.DataFrame) -> np.ndarray[Any, np.dtype[np.uint64]]:
@@ -184,12 +196,19 @@ def _labelled_days(use_case: UseCase, completeness: Mapping[date, Completeness])
     return {day for day, counts in completeness.items() if counts.share >= minimum}
 
 
-def _with_rows(snapshot: Snapshot, specification: Specification, lake: Lake) -> Snapshot:
-    """Return the snapshot with number and digest of its rows, and what is missing in them."""
+def _with_rows(snapshot: Snapshot, specification: Specification, lake: Lake) -> tuple[Snapshot, pd.DataFrame]:
+    """Return the snapshot with number and digest of its rows, and what is missing in them; and the rows."""
     frame = _read_rows(specification, snapshot, lake)
     missing = {name for name in specification.features if frame[name].isna().any()}
     frozen = specification.with_missing(missing)
-    return replace(snapshot, rows=len(frame), digest=_digest(frame), specification=frozen)
+    complete = replace(snapshot, rows=len(frame), digest=_digest(frame), specification=frozen)
+    return complete, _for_estimator(frame, frozen)
+
+
+def _for_estimator(frame: pd.DataFrame, specification: Specification) -> pd.DataFrame:
+    """Return the rows of a snapshot with the features as an estimator gets them."""
+    features = estimator_frame(frame, specified_kinds(specification))
+    return frame.assign(**{str(name): features[name] for name in features})
 
 
 def _named_tables(use_case: UseCase, versions: Mapping[str, int]) -> dict[str, Any]:
