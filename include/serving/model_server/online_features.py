@@ -96,7 +96,8 @@ class OnlineFeatures:
         for view, result in zip(views, results, strict=True):
             all_columns |= self._check_types(view, result.values, columns)
         known_times = [result.oldest for result in results if result.oldest is not None]
-        age_s = time.time() - min(known_times) / MICROSECONDS if known_times else None
+        # The clock may have been set back.
+        age_s = max(time.time() - min(known_times) / MICROSECONDS, 0.0) if known_times else None
         return Rows({name: all_columns[name] for name in columns}, rows.count, rows.keys, age_s)
 
     def entity_of(self, rows: Rows | None) -> str | None:

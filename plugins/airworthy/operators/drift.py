@@ -137,7 +137,6 @@ class DriftDetectionOperator(MonitoringOperator):
             except PartitionMissing as error:
                 return self._report_nothing(context, str(error))
         drift = champion_check.check_drift(champion, window, self.read_importance(champion.state.champion))
-        self._write_page(context, hook, drift.html)
         figures = {
             "outcome": drift.outcome,
             "reason": drift.reason,
@@ -150,6 +149,7 @@ class DriftDetectionOperator(MonitoringOperator):
             "columns": {name: column["drifted"] for name, column in drift.per_column.items()},
             "shifts": drift.per_column,
             "faults": drift.faults,
+            "report_problem": self._write_page(context, hook, drift.html),
         }
         context["ti"].xcom_push("figures", figures)
         self.log.info(
@@ -171,8 +171,8 @@ class DriftDetectionOperator(MonitoringOperator):
         self.log.info("%s: inconclusive: %s", self.use_case, figures["reason"])
         return "inconclusive"
 
-    def _write_page(self, context: Context, hook: LakeHook, html: str) -> None:
-        """Store the drift report; the decision needs the figures, not the page."""
+    def _write_page(self, context: Context, hook: LakeHook, html: str) -> str:
+        """Store the drift report; return why it could not be, since the decision needs only the figures."""
         from include.storage import reports
 
         run = re.sub(r"[^A-Za-z0-9_-]", "_", context["dag_run"].run_id)
@@ -181,4 +181,7 @@ class DriftDetectionOperator(MonitoringOperator):
             reports.write_report(hook.uri, hook.storage_options, path, html)
             self.evidence_url = report_url(path)
         except (AirworthyError, OSError) as error:
-            self.log.warning("The drift report of %s was not written: %s", self.use_case, error)
+            problem = f"the drift report was not written: {error}"
+            self.log.warning("%s: %s", self.use_case, problem)
+            return problem
+        return ""

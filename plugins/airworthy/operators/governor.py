@@ -79,6 +79,8 @@ class DecideOperator(MonitoringOperator):
         if run_context.is_backfill(context) and decision.action != "nothing":
             reason = f"a backfill changes nothing; it would be {decision.action}: {decision.reason}"
             decision = replace(decision, action="nothing", reason=reason)
+        if self.drift.get("report_problem"):
+            decision = replace(decision, reason=f"{decision.reason}; {self.drift['report_problem']}")
         decision = governor.record_check(
             self.engine,
             self.use_case,

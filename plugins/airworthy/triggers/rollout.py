@@ -17,7 +17,7 @@ from airworthy.triggers.rollout_losses import LABELS_INTERVAL_S, LossReader
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from sqlalchemy import Engine
+    from sqlalchemy import Connection, Engine
 
     from include.catalog import Catalog
     from include.declarations import UseCase
@@ -63,8 +63,9 @@ class RolloutTrigger(BaseTrigger):
     is the rollout status as a dictionary: `live`, `reason`, `address`; with a stage also `outcome`, which is
     `inconclusive` after a timeout, and `finding`, the analysis in words. Bake time, patience and limits of a
     stage are those of the present declaration, so that a changed rollout is seen while the trigger waits.
-    Both are measured by the database's clock from `since` and from when the state became live, so that a
-    restart of the triggerer changes neither.
+    Both are measured from `since` and from when the state became live. How long ago these are is asked of the
+    database's clock once, so that a restart of the triggerer changes neither, and a clock that is set later
+    ends neither early.
 
     :param use_case: a declared use case
     :param version: version whose model server is awaited
@@ -94,6 +95,8 @@ class RolloutTrigger(BaseTrigger):
         self.timeout = timeout
         self.lake_conn_id = lake_conn_id
         self._losses = LossReader(None)
+        # Moments of the database's clock, by this process's clock.
+        self._moments: dict[datetime, float] = {}
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the import path and the arguments from which the triggerer builds this trigger again."""
@@ -184,18 +187,17 @@ class RolloutTrigger(BaseTrigger):
             analyse_stage,
             read_rollout_status,
             read_steering,
-            seconds_since,
         )
 
         since = datetime.fromisoformat(self.since)
         with engine.connect() as connection:
-            waited_s = seconds_since(connection, since)
+            waited_s = self._seconds_since(connection, since)
             steering = read_steering(connection, self.use_case, self.version)
             if steering.ended:
                 status = RolloutStatus(False, steering.ended, None)
                 return Reading(status, "roll_back", steering.ended, waited_s, 0.0)
             status = read_rollout_status(connection, self.use_case, self.version)
-            live_s = seconds_since(connection, status.live_since) if status.live_since else 0.0
+            live_s = self._seconds_since(connection, status.live_since) if status.live_since else 0.0
             baked_s = min(waited_s, live_s)
             outcome: AnalysisOutcome = "inconclusive"
             finding = status.reason
@@ -212,3 +214,10 @@ class RolloutTrigger(BaseTrigger):
                 finding = analysis.reason
         times = (waited_s, baked_s if status.live else 0.0)
         return Reading(status, outcome, finding, *times, steering.paused, steering.skipped)
+
+    def _seconds_since(self, connection: Connection, moment: datetime) -> float:
+        from include.release.rollout_status import seconds_since
+
+        if moment not in self._moments:
+            self._moments[moment] = time.monotonic() - seconds_since(connection, moment)
+        return time.monotonic() - self._moments[moment]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from sqlalchemy import func, update
 
@@ -18,8 +20,8 @@ def lease(database):
     return rollout.begin(database, "delay", 2, owner="lost", actor="ann")
 
 
-def grow_old(database):
-    old = func.clock_timestamp() - leases.LEASE_DURATION
+def grow_old(database, age=leases.LEASE_DURATION):
+    old = func.clock_timestamp() - age
     with database.begin() as connection:
         connection.execute(update(desired_state).values(updated_at=old))
 
@@ -49,6 +51,12 @@ def test_expired_rollout_ends_when_another_begins(database, lease):
     assert not leases.end_expired_rollout(database, "delay", owner="lost", actor="ann")
     assert leases.end_expired_rollout(database, "delay", owner="next", actor="ann")
     assert rollout.begin(database, "delay", 3, owner="next", actor="ann").version == 3
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_clock_that_is_set_ends_no_lease(database, lease, hours):
+    grow_old(database, timedelta(hours=hours))
+    assert not leases.end_expired_rollout(database, "delay", owner="next", actor="ann")
 
 
 def first_and_second(database):

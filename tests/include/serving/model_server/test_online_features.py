@@ -179,6 +179,12 @@ def test_age_of_looked_up_features_is_logged_and_answered(ask: Any, database: An
     assert logged == pytest.approx(age_s, abs=60)
 
 
+def test_age_is_never_negative(ask: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(online_features.time, "time", lambda: 0.0)
+    ask({"dataframe_records": [{"flight_id": "one"}]})
+    assert float(ask.headers["X-Feature-Age"]) == 0.0
+
+
 def test_features_that_a_caller_sent_have_no_age(ask: Any, database: Any) -> None:
     ask({"dataframe_records": [{"carrier": "UA", "hour": 6, "temp": 61.1}]})
     assert "X-Feature-Age" not in ask.headers

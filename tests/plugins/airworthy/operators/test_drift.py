@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from datetime import timedelta
 
 import pytest
@@ -55,7 +56,26 @@ def test_drift_report_is_a_page_with_a_link(champion, log_requests, lake, contex
     assert DriftReportLink().get_link(operator, ti_key=None).endswith(f"/airworthy/reports/{path}")
 
 
-def test_drift_is_known_without_its_report(champion, log_requests, context, monkeypatch):
+def test_drift_is_known_if_the_store_is_full(champion, log_requests, context, monkeypatch):
+    def write_to_a_full_disk(*arguments):
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, limits[1]))
+        try:
+            return write_report(*arguments)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+    log_requests()
+    write_report = reports.write_report
+    monkeypatch.setattr(reports, "write_report", write_to_a_full_disk)
+    run = context()
+    operator, outcome = detect(champion, run)
+    assert (outcome, operator.evidence_url) == ("no_drift", "")
+    problem = run["ti"].pushed["figures"]["report_problem"]
+    assert problem.startswith("the drift report was not written: No space left on")
+
+
+def test_drift_is_known_if_the_store_is_away(champion, log_requests, context, monkeypatch):
     def fail(*_):
         raise ServiceUnavailable("the store is away")
 

@@ -72,8 +72,10 @@ def test_drift_with_new_labels_retrains(champion, log_requests, flown, database,
 def test_drift_without_new_labels_alerts(champion, log_requests, database, declare, context):
     log_requests()
     eager = declare(champion.model_copy(update={"retrain": RetrainPolicy(k=1, n=1, minimum_new_labels=1)}))
-    decision = decide(eager, context(), database, DRIFTED)
+    unwritten = "the drift report was not written: no space left"
+    decision = decide(eager, context(), database, DRIFTED | {"report_problem": unwritten})
     assert (decision["action"], decision["evidence"]["new_labelled_rows"]) == ("alert", 0)
+    assert decision["reason"].endswith(f"; {unwritten}")
 
 
 def retraining_is_due(champion, flown, declare, log_requests):

@@ -216,6 +216,27 @@ def test_restarted_trigger_goes_on_with_bake_and_patience(
     assert fired(trigger)["outcome"] == "promote"
 
 
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_clock_that_is_set_changes_no_bake(watch, follow, serve, use_case, redeclare, monkeypatch, hours):
+    def after_the_jump(connection):
+        return now(connection) + timedelta(hours=hours) if passed else now(connection)
+
+    passed = []
+    now = rollout_status._now
+    redeclare(bake=0.6, patience=60)
+    follow(use_case.name)
+    serve(use_case.name, 1, "champion")
+    serve(use_case.name, 2, "challenger")
+    trigger = watch(stage="canary")
+    monkeypatch.setattr(rollout_status, "_now", after_the_jump)
+    timer = later(lambda: passed.append(True))
+    began = time.monotonic()
+    assert fired(trigger)["outcome"] == "promote"
+    timer.join()
+    assert passed, "it ended before the clock was set"
+    assert time.monotonic() - began < 30
+
+
 def test_wait_is_logged_with_what_is_missing(watch, follow, serve, use_case, redeclare, monkeypatch):
     log = Mock()
     monkeypatch.setattr(RolloutTrigger, "log", log)
