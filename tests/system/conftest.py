@@ -22,6 +22,9 @@ NAMES = ("airflow_port", "mlflow_port", "gateway_port", "postgres_port", "contro
 COMMAND_TIMEOUT_S = 420
 API_TIMEOUT_S = 180
 
+# A test creates the connection.
+CHANNELS = '[{"kind": "webhook", "connection": "pager", "endpoint": "enqueue"}]'
+
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -81,7 +84,7 @@ def stack(stack_settings: Settings, stack_command: Command, project: Path) -> It
     for path in (project / "dags").glob("*.py"):
         (dags / path.name).symlink_to(path)
     try:
-        started = stack_command("up", AIRFLOW__CORE__DAGS_FOLDER=str(dags))
+        started = stack_command("up", AIRFLOW__CORE__DAGS_FOLDER=str(dags), AIRWORTHY_ALERT_CHANNELS=CHANNELS)
         assert started.returncode == 0, started.stdout + started.stderr
         yield stack_settings
     finally:

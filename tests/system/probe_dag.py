@@ -1,10 +1,14 @@
-"""DAGs for the tests of the stack: the process of a task, one run a day, and a task that is killed."""
+"""DAGs for the tests of the stack: a task's process, one run a day, a killed task, a missed deadline."""
 
 from __future__ import annotations
+
+from datetime import timedelta
 
 import pendulum
 
 from airflow.sdk import CronPartitionTimetable, dag, task
+
+from airworthy.failures import alert_after
 
 START = pendulum.datetime(2013, 1, 1, tz="UTC")
 
@@ -65,6 +69,23 @@ def probe_slow():
     wait()
 
 
+@dag(schedule=None, start_date=START, deadline=alert_after(timedelta(seconds=1)))
+def probe_late():
+    """Run until there is the file `end` in the home."""
+
+    @task
+    def wait() -> None:
+        import os
+        import time
+        from pathlib import Path
+
+        while not (Path(os.environ["AIRWORTHY_HOME"]) / "end").exists():
+            time.sleep(0.2)
+
+    wait()
+
+
 probe()
 probe_daily()
 probe_slow()
+probe_late()

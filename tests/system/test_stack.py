@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
+import threading
 from datetime import date
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import psutil
 import pytest
@@ -88,6 +91,51 @@ def test_dags_have_no_import_errors(airflow):
 
 def test_xcom_that_was_not_pushed_is_none(airflow, probe_run):
     assert airflow.xcom("probe", probe_run, "look", "no-such-key") is None
+
+
+@pytest.fixture
+def read_alerts(airflow):
+    """Return a function that runs the DAG `alerts` and returns all messages about `probe_late` so far."""
+    messages = []
+
+    class Receiver(BaseHTTPRequestHandler):
+        def do_POST(self):
+            messages.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_):
+            """Keep quiet."""
+
+    server = HTTPServer(("127.0.0.1", 0), Receiver)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    host = {"conn_type": "http", "host": "http://127.0.0.1", "port": server.server_port}
+    airflow.post("/connections", {"connection_id": "pager"} | host)
+
+    def run_and_read():
+        assert airflow.wait("alerts", airflow.trigger("alerts"), 240) == "success"
+        return [message for message in messages if "probe_late" in message["title"]]
+
+    yield run_and_read
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_missed_deadline_is_told_once_and_when_it_is_over(airflow, stack, read_alerts):
+    runs = [airflow.trigger("probe_late") for _ in range(2)]
+    wait_until(read_alerts, 240, "the alert")
+    assert len(read_alerts()) == 1
+    (stack.root / "end").touch()
+    assert {airflow.wait("probe_late", run, 240) for run in runs} == {"success"}
+    opened, resolved = read_alerts()
+    assert (opened["status"], resolved["status"]) == ("open", "resolved")
+    (incident,) = opened["began"]
+    assert (incident["kind"], incident["subject"]) == ("long_run", "probe_late")
+    assert "has not ended by its deadline" in incident["reason"]
+    assert incident["link"].startswith(f"{stack.airflow_public_uri}/dags/probe_late/runs/")
+    assert incident["runbook"].endswith("/docs/runbooks/index.md")
 
 
 @pytest.mark.parametrize("name", ["haproxy", "mlflow"])
