@@ -27,8 +27,8 @@ from include.database.tables import inference_log
 from include.inference.predictions import PREDICTION
 from include.modeling.pipeline.suspected_labels import FILE, LABEL, SUGGESTED
 from include.monitoring import champion_check, windows
-from include.monitoring.label_quality import LANDED
 from include.monitoring.personal_values import with_pseudonyms
+from include.monitoring.quality.maturity import LANDED
 from include.monitoring.quality.skill import as_array
 from include.monitoring.windows import AT
 from include.settings import settings

@@ -133,6 +133,9 @@ class Slo(Declaration):
 
     A request that is not answered within `deadline_s` is given up: 8 times the latency, from 2 to 60 s.
 
+    Of the labels that are due, the share `label_coverage` has landed, and on the share `quality_days` of the
+    days the use case's metric is not worse than `quality`, if these are declared.
+
     The latency is promised at up to `rate` requests per second, which a new version must sustain for some
     seconds before it gets traffic.
     """
@@ -143,13 +146,16 @@ class Slo(Declaration):
     minimum_requests: int = Field(default=100, ge=1)
     feature_age_s: float | None = Field(default=None, gt=0)
     rate: float = Field(default=20.0, gt=0, le=1_000)
+    label_coverage: Share | None = None
+    quality: float | None = None
+    quality_days: Share = 0.9
 
-    @field_validator("availability")
+    @field_validator("availability", "label_coverage", "quality_days")
     @classmethod
-    def _can_be_broken(cls, availability: float) -> float:
-        if not availability:
-            raise ValueError("0: it is met if no request is answered, so it can never fire; promise a share")
-        return availability
+    def _can_be_broken(cls, share: float | None) -> float | None:
+        if share == 0:
+            raise ValueError("0: it is met if nothing is good, so it can never fire; promise a share")
+        return share
 
     @property
     def deadline_s(self) -> float:

@@ -13,7 +13,7 @@ from include.declarations.base import Declaration, Name, Tag, require_known, req
 from include.declarations.costs import AnyCost
 from include.declarations.gates import METRICS, AnyGate, Metric, Task
 from include.declarations.labels import UNDECLARED, Label
-from include.declarations.metrics import require_metrics
+from include.declarations.metrics import bounds_of, require_metrics
 from include.declarations.monitoring import (
     Alerts,
     AnnotationQueue,
@@ -151,6 +151,7 @@ class UseCase(Declaration):
         self._check_target()
         self._check_gates()
         self._check_cost()
+        self._check_label_levels()
         self.check_fallback(self.serving.fallback)
         return self
 
@@ -262,6 +263,20 @@ class UseCase(Declaration):
         if COST_KINDS.get(self.task) != self.cost.kind:
             raise ValueError(f"cost: {type(self.cost).__name__} is not for a {self.task} task")
         self.cost.check(self.class_names)
+
+    def _check_label_levels(self) -> None:
+        """Raise ValueError if a label is promised without one, or a quality that is never missed or met."""
+        slo = self.slo
+        if self.task == "anomaly" and (slo.label_coverage is not None or slo.quality is not None):
+            raise ValueError("slo: label_coverage and quality need a label, and an anomaly task has none")
+        if slo.quality is None:
+            return
+        lowest, highest = bounds_of(self.metric, self.prediction_range)
+        if not lowest < slo.quality < highest:
+            raise ValueError(
+                f"slo.quality: {self.metric} is from {lowest:g} to {highest:g}; {slo.quality:g} can never be "
+                "missed, or never be kept"
+            )
 
     def check_fallback(self, fallback: Fallback) -> None:
         """Raise ValueError if a fallback is not possible for the predictions of this use case."""

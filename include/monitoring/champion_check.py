@@ -19,7 +19,7 @@ from include.monitoring.diagnosis import find_late_labels, find_upstream_fault, 
 from include.monitoring.governor import Signals
 from include.monitoring.personal_values import with_pseudonyms
 from include.monitoring.quality.details import measure_details
-from include.monitoring.quality.maturity import is_maturing, measure_maturity_of
+from include.monitoring.quality.maturity import DUE, is_maturing, measure_maturity_of
 from include.monitoring.quality.skill import baseline_constant
 from include.monitoring.quality.target_shifts import measure_target_shifts
 from include.partitions import day_of
@@ -242,7 +242,7 @@ def join_windows(
         joined = label_quality.join_labels(
             predictions, labels, use_case, keys=spine.label_keys, time=use_case.label.time, recurs=recurs
         )
-        joined_windows.append(joined.assign(**{label_quality.DUE: joined[windows.AT] < known_until}))
+        joined_windows.append(joined.assign(**{DUE: joined[windows.AT] < known_until}))
     return joined_windows
 
 

@@ -15,7 +15,7 @@ from include.errors import DataError
 from include.modeling.evaluation.metrics import compute_metrics
 from include.monitoring.quality.causes import find_cause
 from include.monitoring.quality.estimated import estimate_quality
-from include.monitoring.quality.maturity import LABEL_DAY
+from include.monitoring.quality.maturity import DUE, LABEL_DAY, LANDED
 from include.monitoring.quality.promised import compare_with_evaluation
 from include.monitoring.quality.skill import as_array, baseline_constant, constant_loss, days_of, loss_name
 from include.monitoring.windows import AT
@@ -30,9 +30,6 @@ if TYPE_CHECKING:
 
 QualityOutcome = Literal["good", "lost", "inconclusive"]
 
-# Whether a label has landed, and whether it was due.
-LANDED = f"{INTERNAL_PREFIX}landed"
-DUE = f"{INTERNAL_PREFIX}due"
 _ORIGIN = f"{INTERNAL_PREFIX}origin"
 MINIMUM_LABELS = 100
 # A smaller loss is a rounding error.
@@ -60,6 +57,8 @@ class Quality:
     metric became worse, where that can be told (`include.monitoring.quality.causes`). `change_points` are
     those of the daily loss over all windows, `worst_slices` and `value` (what the model saves) those of the
     window; see the modules of these names in `include.monitoring.quality`.
+    `label_days` and `label_surges` are those of all windows (`include.monitoring.quality.label_levels`,
+    `include.monitoring.quality.label_surges`).
     `window` is the start and end of the time window of the predictions; `windows` are the results of all
     windows that were measured, newest first.
     """
@@ -84,6 +83,8 @@ class Quality:
     worst_slices: Sequence[Mapping[str, Any]] = ()
     value: Mapping[str, Any] = field(default_factory=dict)
     maturity: Mapping[str, Any] = field(default_factory=dict)
+    label_days: Sequence[Mapping[str, Any]] = ()
+    label_surges: str = ""
 
 
 def without_labels(use_case: UseCase) -> Quality:

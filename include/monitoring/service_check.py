@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -14,16 +14,19 @@ from include.database.tables import log_watermark, monitoring_result
 from include.errors import ServiceUnavailable
 from include.monitoring import slo, unusual_hours
 from include.monitoring.governor import Decision, figures_as_json, record_check
+from include.monitoring.quality.label_levels import judge_label_levels
 from include.release.freeze import ERROR_BUDGET, freeze_cause, lifted_at
 from include.release.rollout import read_state
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
     from sqlalchemy import Connection, Engine
 
     from include.declarations import UseCase
     from include.monitoring.governor import Action
+    from include.monitoring.quality.label_levels import LabelLevel
     from include.monitoring.slo import Burn, ServiceLevel
 
 LENGTH = timedelta(hours=1)
@@ -31,6 +34,9 @@ LENGTH = timedelta(hours=1)
 MAX_AGE = 2 * LENGTH
 # Unused share of the error budget at which releases thaw.
 RECOVERED = 0.1
+SERVICE = "the service level"
+# Labels are measured once a day, or once a week; older figures say nothing about now.
+MAX_LABEL_AGE = timedelta(days=8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +48,8 @@ class ServiceCheck:
     `own` is what the champion `version` did since its promotion, and `before` what `previous` had done until
     then; both are None unless the promotion was within the cooldown. `expected_requests` is the usual traffic
     of an hour in which there was no request, else None; `surge` says that there were far more.
+    `label_levels` are the objectives of labels by the newest monitoring run, and `label_surges` the classes
+    whose share surged or vanished in it.
     `alarms_before` were told in an earlier check, and `rolled_back` says whether a rollback of this version
     was decided already.
     """
@@ -55,6 +63,8 @@ class ServiceCheck:
     stale_features: str = ""
     slow_hour: str = ""
     refused_callers: str = ""
+    label_levels: Mapping[str, LabelLevel] = field(default_factory=dict)
+    label_surges: str = ""
     previous: int | None = None
     own: ServiceLevel | None = None
     before: ServiceLevel | None = None
@@ -62,6 +72,19 @@ class ServiceCheck:
     freeze_cause: str | None = None
     rolled_back: bool = False
     alarms_before: tuple[str, ...] = ()
+
+    @property
+    def levels(self) -> dict[str, ServiceLevel | LabelLevel]:
+        """Level of each objective, by its name."""
+        return {SERVICE: self.level, **self.label_levels}
+
+    @property
+    def broken(self) -> str:
+        """Which objectives are broken, with the figures; empty if none is."""
+        levels = self.levels.items()
+        return "; ".join(
+            f"{name} is broken ({level.reason})" for name, level in levels if level.outcome == "broken"
+        )
 
     @property
     def alarms(self) -> dict[str, str]:
@@ -78,7 +101,10 @@ class ServiceCheck:
             "feature age": self.stale_features,
             "latency": self.slow_hour,
             "caller": self.refused_callers,
+            "label": self.label_surges and f"the share of a label changed: {self.label_surges}",
         }
+        for name, level in self.label_levels.items():
+            findings |= {f"{name} {rate}": f"{name}: {burn}" for rate, burn in level.burns.items()}
         alarms |= {name: reason for name, reason in findings.items() if reason}
         return alarms
 
@@ -117,6 +143,10 @@ def measure(connection: Connection, use_case: UseCase, *, end: datetime) -> Serv
         before = slo.measure_service(connection, name, use_case.slo, end=moment, version=previous)
     lifted = lifted_at(connection, name)
     since = lifted if lifted is not None and lifted < end else None
+    days, label_surges = _read_labels(connection, name, end)
+    earliest = end - timedelta(days=use_case.slo.window_days)
+    # The day on which the count begins is not a whole one.
+    first_day = max(since or earliest, earliest).date() + timedelta(days=1)
     return ServiceCheck(
         version=version,
         end=end,
@@ -127,6 +157,8 @@ def measure(connection: Connection, use_case: UseCase, *, end: datetime) -> Serv
         stale_features=slo.find_stale_features(connection, name, use_case.slo, start=start, end=end),
         slow_hour=unusual_hours.find_slow_hour(connection, name, use_case.slo, end=end),
         refused_callers=unusual_hours.find_refused_callers(connection, name, start=start, end=end),
+        label_levels=judge_label_levels(use_case, days, since=first_day),
+        label_surges=label_surges,
         previous=previous,
         own=own,
         before=before,
@@ -135,6 +167,20 @@ def measure(connection: Connection, use_case: UseCase, *, end: datetime) -> Serv
         rolled_back=_is_decided(connection, name, version, made["at"]),
         alarms_before=_recorded_alarms(connection, name, start, end),
     )
+
+
+def _read_labels(connection: Connection, use_case: str, end: datetime) -> tuple[list[dict[str, Any]], str]:
+    """Return `label_days` and `label_surges` of the newest monitoring run of the last days."""
+    table = monitoring_result.c
+    query = (
+        select(table.figures["quality"])
+        .where(table.use_case == use_case, table.figures.has_key("quality"))
+        .where(table.window_end > end - MAX_LABEL_AGE, table.window_end <= end)
+        .order_by(table.window_end.desc(), table.id.desc())
+        .limit(1)
+    )
+    quality = connection.scalar(query) or {}
+    return quality.get("label_days", []), quality.get("label_surges", "")
 
 
 def _is_decided(connection: Connection, use_case: str, version: int, since: datetime) -> bool:
@@ -182,21 +228,31 @@ def _choose_service_action(check: ServiceCheck) -> tuple[Action, str]:
     if goes_back:
         return "roll_back", blame
     details = f"; {blame}" if blame else ""
-    if check.level.outcome == "broken" and check.frozen is None:
-        reason = f"the service level is broken ({check.level.reason})"
-        return "freeze", f"{reason}: no release until the error budget recovers{details}"
+    if check.broken and check.frozen is None:
+        return "freeze", f"{check.broken}: no release until the error budget recovers{details}"
     started = [reason for name, reason in check.alarms.items() if name not in check.alarms_before]
     if started:
         return "alert", "; ".join(started) + details
-    if check.level.outcome == "broken":
-        return "nothing", f"the service level is broken ({check.level.reason}), releases are frozen{details}"
-    has_recovered = check.level.outcome == "met" and check.level.budget_left >= RECOVERED
-    if has_recovered and check.frozen is not None and check.freeze_cause == ERROR_BUDGET:
-        left = f"{check.level.budget_left:.0%} of the error budget are left"
-        return "thaw", f"{left}: releases are possible again ({check.level.reason})"
+    if check.broken:
+        return "nothing", f"{check.broken}, releases are frozen{details}"
+    recovered = _recovered(check)
+    if recovered and check.frozen is not None and check.freeze_cause == ERROR_BUDGET:
+        return "thaw", f"{recovered}: releases are possible again"
     if check.alarms:
         return "nothing", f"an alarm goes on: {'; '.join(check.alarms.values())}"
     return "nothing", check.level.reason
+
+
+def _recovered(check: ServiceCheck) -> str:
+    """Return how much budget is left of the objectives that froze the releases; "" if one has too little."""
+    frozen = check.frozen or ""
+    named = {name: level for name, level in check.levels.items() if f"{name} is broken" in frozen}
+    levels = named or {SERVICE: check.level}
+    if any(level.outcome != "met" or level.budget_left < RECOVERED for level in levels.values()):
+        return ""
+    return "; ".join(
+        f"{level.budget_left:.0%} of the error budget are left ({level.reason})" for level in levels.values()
+    )
 
 
 def _blame(check: ServiceCheck) -> tuple[str, bool]:

@@ -180,7 +180,7 @@ def measure_service(
     requests = row["requests"]
     failed = row["failed"]
     availability = 1 - failed / requests if requests else None
-    budget_left = _budget_left(failed, requests, slo.availability)
+    budget_left = budget_left_of(failed, requests, slo.availability)
     if availability is None or requests < slo.minimum_requests:
         reason = f"{requests} requests since {start:%Y-%m-%d %H:%M}, {failed} of them failed"
         outcome: SloOutcome = "inconclusive"
@@ -199,7 +199,8 @@ def measure_service(
     return ServiceLevel(outcome, reason, availability=availability, budget_left=budget_left, **row)
 
 
-def _budget_left(failed: int, requests: int, objective: float) -> float:
+def budget_left_of(failed: int, requests: int, objective: float) -> float:
+    """Return the unused share of the failures that the objective allows; below 0 it is exceeded."""
     if objective == 1:
         return 0.0 if failed else 1.0
     # 1 - 0.9 is a little less than 0.1.

@@ -63,8 +63,11 @@ def test_wrong_field_table_is_found():
     )
     assert wrong_fields("Slo", field_tables(page)["Slo"]) == [
         "feature_age_s",
+        "label_coverage",
         "latency_p99_ms",
         "minimum_requests",
+        "quality",
+        "quality_days",
         "rate",
         "wrong",
         "availability",

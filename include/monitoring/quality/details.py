@@ -10,6 +10,8 @@ import pandas as pd
 from include.data.snapshots.target_encoding import TARGET
 from include.modeling.evaluation.bootstrap import MINIMUM_UNITS, UnitBootstrap
 from include.monitoring.quality.change_points import find_change_points
+from include.monitoring.quality.label_levels import count_label_days
+from include.monitoring.quality.label_surges import find_label_surges
 from include.monitoring.quality.skill import as_array, days_of, row_losses
 from include.monitoring.quality.value import measure_value
 from include.monitoring.quality.worst_slices import find_worst_slices
@@ -33,7 +35,9 @@ def measure_details(
     rule: DecisionRule | None,
 ) -> dict[str, Any]:
     """
-    Return `change_points` of all windows, and `worst_slices` and `value` of one, as far as there are labels.
+    Return details of all windows, and `worst_slices` and `value` of one, as far as there are labels.
+
+    Those of all windows are `change_points`, `label_days` and `label_surges`.
 
     Parameters
     ----------
@@ -46,7 +50,11 @@ def measure_details(
     rule
         The champion's rule of decisions, where it is known.
     """
-    details: dict[str, Any] = {"change_points": _find_changes(use_case, joined)}
+    details: dict[str, Any] = {
+        "change_points": _find_changes(use_case, joined),
+        "label_days": count_label_days(use_case, joined),
+        "label_surges": find_label_surges(use_case, reference[TARGET], joined),
+    }
     labelled = joined[position][joined[position][TARGET].notna()].reset_index(drop=True)
     if len(labelled) < MINIMUM_LABELS:
         return details

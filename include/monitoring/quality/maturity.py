@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 DAY_S = 86_400
 # Day of the partition of a prediction's label.
 LABEL_DAY = f"{INTERNAL_PREFIX}label_day"
+# Whether a label has landed, and whether it was due.
+LANDED = f"{INTERNAL_PREFIX}landed"
+DUE = f"{INTERNAL_PREFIX}due"
 # Days of the curve.
 MAX_DAYS = 60
 # A window is final once this share of the labels that ever came has landed.

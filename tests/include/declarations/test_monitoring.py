@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from include.declarations import Schedules
+from include.declarations import Schedules, Slo
+from include.use_cases.flight_delay import USE_CASE
 
 
 def test_staggered_minutes_are_spread_over_the_hour_and_stay():
@@ -25,3 +26,17 @@ def test_declared_times_are_kept():
 def test_wrong_cron_expression_is_refused(cron):
     with pytest.raises(ValidationError, match="no cron expression"):
         Schedules(training=cron)
+
+
+@pytest.mark.parametrize("name", ["availability", "label_coverage", "quality_days"])
+def test_objective_that_is_always_met_is_refused(name):
+    with pytest.raises(ValidationError, match="so it can never fire"):
+        Slo(**{name: 0})
+
+
+@pytest.mark.parametrize("quality", [0.0, 1.0])
+def test_quality_that_is_never_missed_or_kept_is_refused(quality):
+    declared = USE_CASE.model_dump() | {"metric": "roc_auc"}
+    with pytest.raises(ValidationError, match=r"slo.quality: roc_auc is from 0 to 1"):
+        type(USE_CASE)(**declared | {"slo": Slo(quality=quality)})
+    assert type(USE_CASE)(**declared | {"slo": Slo(quality=0.6)})

@@ -12,6 +12,7 @@ from include.declarations import (
     Label,
     Leakage,
     Serving,
+    Slo,
     Threshold,
     Training,
     UseCase,
@@ -58,6 +59,8 @@ def test_anomaly_task_can_be_written_and_read():
         ({"serving": Serving(runtime="onnx")}, "serving.runtime onnx: not for an anomaly task"),
         ({"gates": (Leakage(maximum=0.9),)}, "leakage: needs a label"),
         ({"gates": (Calibration(maximum_error=0.1),)}, "calibration: needs a label"),
+        ({"slo": Slo(label_coverage=0.9)}, "slo: label_coverage and quality need a label"),
+        ({"slo": Slo(quality=0.6)}, "slo: label_coverage and quality need a label"),
     ],
 )
 def test_anomaly_task_refuses_what_needs_a_label(changes, message):

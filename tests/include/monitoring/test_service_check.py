@@ -11,6 +11,8 @@ from include.database.tables import access_log
 from include.declarations import RetrainPolicy, Slo
 from include.errors import ServiceUnavailable
 from include.monitoring import service_check
+from include.monitoring.governor import Decision, record_check
+from include.monitoring.quality.label_levels import LabelLevel
 from include.monitoring.service_check import ServiceCheck, decide_service
 from include.monitoring.slo import BURN_RULES, Burn, ServiceLevel
 from include.release import controls, rollout
@@ -191,3 +193,46 @@ def test_check_waits_for_the_whole_log(database):
         service_check.require_log(connection, NOW)
         with pytest.raises(ServiceUnavailable, match="until 2026-01-30 12:00:00, not until 12:05:00"):
             service_check.require_log(connection, NOW + timedelta(minutes=5))
+
+
+COVERED = LabelLevel("met", "of 1000 labels that were due 10 are missing", 1000, 10, 0.9, {})
+MISSING = replace(COVERED, outcome="broken", budget_left=-1.0, burns={"5": "burns 10.0 times"})
+
+
+def test_broken_label_coverage_freezes_and_thaws():
+    check = replace(QUIET, label_levels={"label coverage": MISSING})
+    decision = decide_service(check)
+    assert decision.action == "freeze"
+    assert decision.reason.startswith("label coverage is broken (of 1000 labels")
+    frozen = replace(check, frozen=decision.reason, freeze_cause="error_budget")
+    assert decide_service(replace(frozen, alarms_before=tuple(check.alarms))).action == "nothing"
+    recovered = replace(frozen, label_levels={"label coverage": COVERED}, level=FEW)
+    assert decide_service(recovered).action == "thaw"
+    unknown = replace(frozen, label_levels={"label coverage": replace(COVERED, outcome="inconclusive")})
+    assert decide_service(unknown).action == "nothing"
+
+
+def test_labels_that_burn_or_surge_alert_once():
+    burning = replace(COVERED, burns=MISSING.burns)
+    check = replace(QUIET, label_levels={"label coverage": burning}, label_surges="'late' 50.0%")
+    decision = decide_service(check)
+    assert decision.action == "alert"
+    assert "label coverage: burns 10.0 times" in decision.reason
+    assert "the share of a label changed: 'late' 50.0%" in decision.reason
+    assert decide_service(replace(check, alarms_before=tuple(check.alarms))).action == "nothing"
+
+
+@pytest.mark.parametrize(("age_days", "outcome"), [(1, "broken"), (9, "inconclusive")])
+def test_labels_are_those_of_the_newest_monitoring_run(released, age_days, outcome):
+    end = promoted_at(released) + timedelta(minutes=5)
+    moment = end - timedelta(days=age_days)
+    day = {"day": f"{moment - timedelta(days=2):%Y-%m-%d}", "due": 500, "missing": 400}
+    quality = {"label_days": [day | {"value": None, "is_worse": None}], "label_surges": "'late' 50.0%"}
+    decision = Decision("nothing", "no signal fired", {"version": 2})
+    window = (moment - timedelta(days=7), moment)
+    record_check(released, NAME, decision, run="r", window=window, figures={"quality": quality})
+    declared = use_case().model_copy(update={"slo": Slo(label_coverage=0.9)})
+    with released.connect() as connection:
+        check = service_check.measure(connection, declared, end=end)
+    assert check.label_levels["label coverage"].outcome == outcome
+    assert ("label" in check.alarms) == (age_days == 1)

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from include.monitoring.label_quality import DUE, LANDED, estimate_window, measure_quality
+from include.monitoring.label_quality import estimate_window, measure_quality
+from include.monitoring.quality.maturity import DUE, LANDED
 from include.use_cases.flight_delay import USE_CASE
 
 PROMISED = {"log_loss": (0.46, 0.54)}
