@@ -72,6 +72,11 @@ class UnitBootstrap:
         n_groups = min(n_rows, MAX_GROUPS)
         return cls(np.asarray(order % max(n_groups, 1), dtype=np.intp), n_groups, "groups", seed)
 
+    def or_rows(self) -> UnitBootstrap:
+        """Return the same, or independent rows instead of too few days, whose spread would not be seen."""
+        is_enough = self.unit == "groups" or self.count >= MINIMUM_UNITS
+        return self if is_enough else UnitBootstrap.of_rows(len(self.codes), seed=self.seed)
+
     @property
     def block(self) -> int:
         """Neighbouring units that are drawn together."""

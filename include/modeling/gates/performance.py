@@ -48,7 +48,9 @@ class ThresholdGate(PromotionGate[Threshold]):
         if metric in evidence.intervals:
             lower, upper = evidence.intervals[metric]
             figures |= {"lower": lower, "upper": upper}
-            reason += f" ({lower:.4f} to {upper:.4f} over {describe_units(evidence.units, evidence.unit)})"
+            units = describe_units(evidence.units, evidence.unit)
+            few = "rows of " if evidence.unit == "days" and evidence.units < MINIMUM_UNITS else ""
+            reason += f" ({lower:.4f} to {upper:.4f} over {few}{units})"
         return self.verdict(outcome, reason, figures)
 
 

@@ -36,7 +36,7 @@ def collect_evidence(
     splits = context.scored_splits
     metrics = measure_metrics(context)
     skill = skill_score(context.use_case.metric, metrics["test"], metrics["baseline"])
-    intervals = metric_intervals(metrics["test"], test.target, test.predictions, context.units)
+    intervals = metric_intervals(metrics["test"], test.target, test.predictions, context.units.or_rows())
     champion = compare_with_champion(context, metrics, champion_overlap, attempt=refusals + 1)
     costs = compare_costs(context)
     measurements = measure_gates(context)

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from include.data.snapshots.target_encoding import TARGET
-from include.modeling.evaluation.bootstrap import MINIMUM_UNITS, UnitBootstrap
+from include.modeling.evaluation.bootstrap import UnitBootstrap
 from include.monitoring.quality.change_points import find_change_points
 from include.monitoring.quality.label_levels import count_label_days
 from include.monitoring.quality.label_surges import find_label_surges
@@ -62,9 +62,7 @@ def measure_details(
     predictions = as_array(labelled)
     rows = labelled.filter(regex=f"^{ROW_PREFIX}").rename(columns=lambda name: name.removeprefix(ROW_PREFIX))
     days = days_of(labelled)
-    units = UnitBootstrap.of_rows(len(target))
-    if days is not None and len(np.unique(days)) >= MINIMUM_UNITS:
-        units = UnitBootstrap.of_days(days)
+    units = UnitBootstrap.of_rows(len(target)) if days is None else UnitBootstrap.of_days(days).or_rows()
     details["worst_slices"] = find_worst_slices(use_case, target, predictions, rows=rows, trained=reference)
     details["value"] = measure_value(
         use_case, target, predictions,

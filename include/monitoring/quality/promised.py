@@ -5,17 +5,16 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-
 from include.declarations import is_greater_better
 from include.inference.decisions import DecisionRule
-from include.modeling.evaluation.bootstrap import MINIMUM_UNITS, UnitBootstrap
+from include.modeling.evaluation.bootstrap import UnitBootstrap
 from include.modeling.evaluation.metrics.resampled import metric_intervals
 from include.modeling.pipeline.workspace import EVIDENCE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import numpy as np
     import numpy.typing as npt
 
     from include.modeling.registry.registry import Registry
@@ -58,13 +57,16 @@ def logged_intervals(registry: Registry, use_case: str, version: int) -> dict[st
     """
     Return the interval of each metric on the test rows of a registered version; empty if not logged.
 
+    A point is none: it was logged by an earlier release, which resampled the days even of a single one.
+
     Raises
     ------
     ServiceUnavailable
         If MLflow does not answer.
     """
     content = _read_evidence(registry, use_case, version)
-    return {name: (bounds[0], bounds[1]) for name, bounds in content.get("intervals", {}).items()}
+    intervals = content.get("intervals", {}).items()
+    return {name: (lower, upper) for name, (lower, upper) in intervals if lower < upper}
 
 
 def logged_rule(registry: Registry, use_case: str, version: int) -> dict[str, DecisionRule]:
@@ -117,9 +119,7 @@ def compare_with_evaluation(
     """
     if metric not in promised or metric not in figures:
         return None
-    units = UnitBootstrap.of_rows(len(target))
-    if days is not None and len(np.unique(days)) >= MINIMUM_UNITS:
-        units = UnitBootstrap.of_days(days)
+    units = UnitBootstrap.of_rows(len(target)) if days is None else UnitBootstrap.of_days(days).or_rows()
     value = figures[metric]
     lower, upper = metric_intervals({metric: value}, target, predictions, units)[metric]
     lowest, highest = promised[metric]

@@ -63,6 +63,15 @@ def test_bounds_are_as_wide_as_independent_days_vary(n_days):
     assert np.mean(squares) * n_days == pytest.approx(student**2, rel=0.08)
 
 
+@pytest.mark.parametrize(("n_days", "unit"), [(1, "groups"), (4, "groups"), (5, "days")])
+def test_rows_are_drawn_instead_of_too_few_days(n_days, unit):
+    values = np.random.default_rng(0).normal(size=100 * n_days)
+    units = UnitBootstrap.of_days(np.repeat(np.arange(n_days), 100)).or_rows()
+    lower, upper = units.interval(resample_mean(values, units), confidence=0.975, value=float(values.mean()))
+    assert (units.unit, units.or_rows()) == (unit, units)
+    assert lower < values.mean() < upper
+
+
 def test_two_days_in_one_block_have_no_interval():
     days = UnitBootstrap.of_days(np.arange(2))
     assert days.interval(lambda weights: weights[:, 0], confidence=0.9, value=1.0) == (1.0, 1.0)

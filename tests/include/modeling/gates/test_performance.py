@@ -186,3 +186,10 @@ def test_candidate_may_be_as_good_as_the_champion(lower, upper, units, outcome):
 
 def test_first_model_is_not_inferior():
     assert NonInferiorityGate(NonInferiority(metric="log_loss"), USE_CASE).judge(EVIDENCE).outcome == "pass"
+
+
+def test_interval_of_one_test_day_is_that_of_its_rows(verdict_of):
+    gate = Threshold(metric="roc_auc", minimum=0.5)
+    verdict = verdict_of(gate, rows=lambda frame: frame[frame["_airworthy_day"] <= "2013-02-11"])
+    assert verdict.figures["lower"] < verdict.figures["value"] < verdict.figures["upper"]
+    assert "over rows of 1 test days" in verdict.reason

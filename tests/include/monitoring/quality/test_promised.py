@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import json
+from unittest.mock import create_autospec
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from include.modeling.evaluation.bootstrap import UnitBootstrap
+from include.modeling.evaluation.metrics import compute_metrics
+from include.modeling.evaluation.metrics.resampled import metric_intervals
+from include.modeling.registry.registry import Registry
 from include.monitoring.label_quality import estimate_window, measure_quality
 from include.monitoring.quality.maturity import DUE, LANDED
+from include.monitoring.quality.promised import logged_intervals
 from include.use_cases.flight_delay import USE_CASE
 
 PROMISED = {"log_loss": (0.46, 0.54)}
@@ -75,3 +83,26 @@ def test_window_without_labels_has_an_estimate():
         quality(window(noise=0.3, seed=3)).figures["roc_auc"], abs=0.04
     )
     assert estimate_window(USE_CASE, [newest.iloc[:0]]) == {}
+
+
+def evaluated(rows):
+    """Return the intervals of an evaluation on these rows."""
+    target = rows["_airworthy_target"].to_numpy()
+    predictions = rows["_airworthy_prediction"].to_numpy()
+    units = UnitBootstrap.of_days(rows["_airworthy_day"]).or_rows()
+    return metric_intervals(compute_metrics(USE_CASE, predictions, target), target, predictions, units)
+
+
+def test_evaluation_of_one_day_raises_no_false_alarm():
+    promised = evaluated(window(days=1, seed=100))
+    outcomes = [quality(window(seed=seed), promised).outcome for seed in range(20)]
+    assert outcomes == ["good"] * 20
+    assert quality(window(noise=0.3), promised).outcome == "lost"
+
+
+def test_point_that_was_logged_is_no_interval():
+    registry = create_autospec(Registry, instance=True)
+    registry.tags_of.return_value = {"airworthy.run_id": "r"}
+    intervals = {"log_loss": [0.5, 0.5], "roc_auc": [0.6, 0.7]}
+    registry.read_file.return_value = json.dumps({"intervals": intervals}).encode()
+    assert logged_intervals(registry, "delay", 1) == {"roc_auc": (0.6, 0.7)}
