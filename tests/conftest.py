@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 import uuid
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -47,16 +48,19 @@ hypothesis.settings.load_profile("tests")
 PASSWORD = "only-for-tests"
 # The folder of the bucket for the artifacts of MLflow.
 ARTIFACTS = "mlflow"
+# Folders whose tests share a server that others do not need; one process gets all tests of such a folder.
 STACK = "tests/system/"
+REGISTRY = "tests/include/modeling/registry/"
 LONGEST = ("tests/faults/", "tests/plugins/", "tests/scenarios/", "tests/include/modeling/")
 UNSAFE_BUT_FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 
 class StackScheduling(LoadFileScheduling):  # type: ignore[misc]
-    """One process gets the tests of a file at a time, and one gets all tests of the stack."""
+    """One process gets the tests of a file at a time, and one gets all tests of the stack or the registry."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return STACK if nodeid.startswith(STACK) else super()._split_scope(nodeid)
+        file: str = super()._split_scope(nodeid)
+        return next((folder for folder in (STACK, REGISTRY) if nodeid.startswith(folder)), file)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> StackScheduling:
@@ -165,21 +169,26 @@ def database(database_url: str) -> Iterator[Engine]:
 
 
 @pytest.fixture(scope="session")
-def mlflow_server(
+def mlflow_server(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Return the URL of an MLflow server that writes artifacts to a folder, as in the embedded stack."""
+    folder = tmp_path_factory.mktemp("mlflow")
+    with run_mlflow(folder, postgres, str(folder / "artifacts")) as uri:
+        yield uri
+
+
+@pytest.fixture(scope="session")
+def mlflow_on_store(
     postgres: PostgresServer, object_store: store.ObjectStore, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
-    """Return the URL of an MLflow server that writes artifacts to the object store."""
+    """
+    Return the URL of an MLflow server that writes artifacts to the object store.
+
+    It is for the tests of artifacts themselves: each file costs ten times as much CPU time as in a folder.
+    """
     folder = tmp_path_factory.mktemp("mlflow")
-    port = free_ports(1)[0]
-    secrets = {"MLFLOW_BACKEND_STORE_URI": postgres.create_database("mlflow"), **object_store.variables()}
-    process = start_mlflow(folder, port, f"s3://{object_store.bucket}/{ARTIFACTS}", secrets)
-    uri = f"http://127.0.0.1:{port}"
-    try:
-        wait_until(lambda: is_healthy(f"{uri}/health", process), 120, f"MLflow, see {folder / 'log'}")
+    artifacts = f"s3://{object_store.bucket}/{ARTIFACTS}"
+    with run_mlflow(folder, postgres, artifacts, **object_store.variables()) as uri:
         yield uri
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.wait(30)
 
 
 @pytest.fixture(scope="session")
@@ -191,6 +200,21 @@ def object_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[store.Obj
         endpoint = store.run_moto(tmp_path_factory.mktemp("s3"), free_ports(1)[0])
     with endpoint as object_store:
         yield object_store
+
+
+@contextmanager
+def run_mlflow(folder: Path, postgres: PostgresServer, artifacts: str, **secrets: str) -> Iterator[str]:
+    """Run an MLflow server on a new database, with its log in `folder`, and yield its URL."""
+    port = free_ports(1)[0]
+    secrets["MLFLOW_BACKEND_STORE_URI"] = postgres.create_database("mlflow")
+    process = start_mlflow(folder, port, artifacts, secrets)
+    uri = f"http://127.0.0.1:{port}"
+    try:
+        wait_until(lambda: is_healthy(f"{uri}/health", process), 120, f"MLflow, see {folder / 'log'}")
+        yield uri
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(30)
 
 
 def start_mlflow(

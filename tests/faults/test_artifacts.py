@@ -15,8 +15,8 @@ def test_stack_writes_artifacts_to_the_configured_uri(tmp_path):
     assert "--artifacts-destination=s3://models/here" in BY_NAME["mlflow"].command(settings)
 
 
-def test_file_of_a_run_is_stored_in_the_bucket_and_read_back(mlflow_server, object_store, tmp_path):
-    registry = Registry(mlflow_server)
+def test_file_of_a_run_is_stored_in_the_bucket_and_read_back(mlflow_on_store, object_store, tmp_path):
+    registry = Registry(mlflow_on_store)
     name = f"fetched_{uuid.uuid4().hex[:8]}"
     tags = {"airworthy.dag": "training", "airworthy.run": "nightly", "airworthy.partition": ""}
     run_id = registry.run_for(name, tags)

@@ -32,6 +32,11 @@ from include.use_cases.flight_delay import CATEGORIES, NUMBERS, USE_CASE, build_
 TAGS = {"airworthy.dag": "d", "airworthy.run": "r", "airworthy.partition": "p"}
 
 
+@pytest.fixture(scope="session")
+def mlflow_server(mlflow_on_store: str) -> str:
+    return mlflow_on_store
+
+
 @pytest.fixture
 def registered(mlflow_server: str, database: Any, make_model: Any, tmp_path, monkeypatch) -> int:
     """Return a version of `flight_delay` that was packaged, certified and registered as training does it."""
