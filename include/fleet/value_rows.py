@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-COLUMNS = ("saved per 1,000 rows", "in the window", "of the cost without", "worst slice", "changed on")
+COLUMNS = (
+    "saved per 1,000 rows",
+    "in the window",
+    "of the cost without",
+    "in all windows",
+    "worst slice",
+    "changed on",
+)
 
 
 def value_row(quality: Mapping[str, Any]) -> tuple[str, ...]:
@@ -16,7 +23,7 @@ def value_row(quality: Mapping[str, Any]) -> tuple[str, ...]:
     slices = "; ".join(map(_slice_text, quality.get("worst_slices") or ()))
     changes = "; ".join(map(_change_text, quality.get("change_points") or ()))
     if "saved" not in value:
-        return value.get("reason", ""), "", "", slices, changes
+        return value.get("reason", ""), "", "", "", slices, changes
     currency = value["currency"]
     saved = f"{value['saved']:,.0f} {currency} ({value['lower']:,.0f} to {value['upper']:,.0f})"
     share = value.get("return")
@@ -24,9 +31,20 @@ def value_row(quality: Mapping[str, Any]) -> tuple[str, ...]:
         saved,
         f"{value['total']:,.0f} {currency}",
         "" if share is None else f"{share:.0%}",
+        _total_text(value.get("of_all") or {}),
         slices,
         changes,
     )
+
+
+def _total_text(value: Mapping[str, Any]) -> str:
+    """Return what all windows saved, with its interval, the share of the cost without and the first day."""
+    if "total" not in value:
+        return ""
+    share = "" if value["return"] is None else f", {value['return']:.0%} of the cost without"
+    since = "" if value["start"] is None else f", since {value['start']}"
+    interval = f"{value['total_lower']:,.0f} to {value['total_upper']:,.0f}"
+    return f"{value['total']:,.0f} {value['currency']} ({interval}){share}{since}"
 
 
 def describe_maturity(quality: Mapping[str, Any]) -> str:

@@ -37,7 +37,8 @@ def measure_details(
     """
     Return details of all windows, and `worst_slices` and `value` of one, as far as there are labels.
 
-    Those of all windows are `change_points`, `label_days` and `label_surges`.
+    Those of all windows are `change_points`, `label_days` and `label_surges`, and `of_all` of the value, from
+    the day `start` on.
 
     Parameters
     ----------
@@ -59,26 +60,47 @@ def measure_details(
     if len(labelled) < MINIMUM_LABELS:
         return details
     target = labelled[TARGET].to_numpy(dtype=np.float64)
-    predictions = as_array(labelled)
-    rows = labelled.filter(regex=f"^{ROW_PREFIX}").rename(columns=lambda name: name.removeprefix(ROW_PREFIX))
-    days = days_of(labelled)
-    units = UnitBootstrap.of_rows(len(target)) if days is None else UnitBootstrap.of_days(days).or_rows()
-    details["worst_slices"] = find_worst_slices(use_case, target, predictions, rows=rows, trained=reference)
-    details["value"] = measure_value(
-        use_case, target, predictions,
-        trained=reference, rule=rule, units=units, rows=rows,
-    )  # fmt: skip
+    details["worst_slices"] = find_worst_slices(
+        use_case, target, as_array(labelled), rows=_rows_of_slices(labelled), trained=reference
+    )
+    details["value"] = _measure_saving(use_case, labelled, reference, rule)
+    if "saved" in details["value"]:
+        all_windows = _labelled_of(joined)
+        of_all = _measure_saving(use_case, all_windows, reference, rule)
+        days = days_of(all_windows)
+        start = None if days is None else str(days.min())[:10]
+        details["value"]["of_all"] = of_all | {"start": start}
     return details
 
 
-def _find_changes(use_case: UseCase, joined: Sequence[pd.DataFrame]) -> list[dict[str, Any]]:
-    parts = [rows[rows[TARGET].notna()] for rows in joined]
-    parts = [rows for rows in parts if len(rows)]
-    if not parts:
-        return []
-    labelled = pd.concat(parts, ignore_index=True)
+def _measure_saving(
+    use_case: UseCase, labelled: pd.DataFrame, reference: pd.DataFrame, rule: DecisionRule | None
+) -> dict[str, Any]:
+    target = labelled[TARGET].to_numpy(dtype=np.float64)
     days = days_of(labelled)
-    if days is None:
+    units = UnitBootstrap.of_rows(len(target)) if days is None else UnitBootstrap.of_days(days).or_rows()
+    return measure_value(
+        use_case, target, as_array(labelled),
+        trained=reference, rule=rule, units=units, rows=_rows_of_slices(labelled),
+    )  # fmt: skip
+
+
+def _rows_of_slices(labelled: pd.DataFrame) -> pd.DataFrame:
+    """Return the logged columns of the rows, (n, k), by their names in the feature view."""
+    logged = labelled.filter(regex=f"^{ROW_PREFIX}")
+    return logged.rename(columns=lambda name: name.removeprefix(ROW_PREFIX))
+
+
+def _labelled_of(joined: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Return the rows of all windows that have a label with a value."""
+    parts = [rows[rows[TARGET].notna()] for rows in joined]
+    return pd.concat([rows for rows in parts if len(rows)] or parts[:1], ignore_index=True)
+
+
+def _find_changes(use_case: UseCase, joined: Sequence[pd.DataFrame]) -> list[dict[str, Any]]:
+    labelled = _labelled_of(joined)
+    days = days_of(labelled)
+    if days is None or labelled.empty:
         return []
     losses = row_losses(use_case, as_array(labelled), labelled[TARGET].to_numpy(dtype=np.float64))
     return find_change_points(losses, days)

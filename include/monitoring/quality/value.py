@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from include.data.snapshots.target_encoding import TARGET
-from include.declarations.costs import is_path
 from include.errors import AirworthyError
 from include.modeling.evaluation.costs import PER_ROWS, costs_without_model, row_costs
 from include.modeling.evaluation.metrics.resampled import resample_mean
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pandas as pd
 
-    from include.declarations import AnyCost, UseCase
+    from include.declarations import UseCase
     from include.inference.decisions import DecisionRule
     from include.modeling.evaluation.bootstrap import UnitBootstrap
 
@@ -58,14 +57,14 @@ def measure_value(
     -------
     dict
         `currency`; per 1,000 rows `model`, `without` and `saved` with `lower` and `upper` (95 %); `total`,
-        what all rows of the window saved; `return`, the saved share of the cost without a model. Where the
-        amounts cannot be read, `reason`.
+        what all rows saved, with `total_lower` and `total_upper`; `return`, the saved share of the cost
+        without a model. Where the amounts cannot be read, `reason`.
     """
     cost = use_case.cost
     if cost is None or not len(target):
         return {}
-    if reason := _explain_unknown(cost, rule):
-        return {"reason": reason}
+    if cost.kind != "error" and rule is None:
+        return {"reason": "the rule of the champion's decisions is not known"}
     names = use_case.class_names
     labels = trained[TARGET].to_numpy(dtype=np.float64)
     past: Any = {"train": labels, "selection": labels, "selection_rows": trained}
@@ -75,15 +74,6 @@ def measure_value(
     except (AirworthyError, KeyError) as error:
         return {"reason": f"amounts cannot be read: {error}"}
     return {"currency": cost.currency} | _compare_costs(model, without, units)
-
-
-def _explain_unknown(cost: AnyCost, rule: DecisionRule | None) -> str:
-    """Return why the costs are not known; empty if they are."""
-    if cost.kind != "error" and rule is None:
-        return "the rule of the champion's decisions is not known"
-    if any(is_path(amount) for amount in cost.amounts.values()):
-        return "the columns of an amount's function are not logged"
-    return ""
 
 
 def _compare_costs(model: Values, without: Values, units: UnitBootstrap) -> dict[str, Any]:
@@ -99,5 +89,7 @@ def _compare_costs(model: Values, without: Values, units: UnitBootstrap) -> dict
         "lower": lower,
         "upper": upper,
         "total": float(saving.sum()),
+        "total_lower": lower * len(saving) / PER_ROWS,
+        "total_upper": upper * len(saving) / PER_ROWS,
         "return": saved / cost_without if cost_without > 0 else None,
     }

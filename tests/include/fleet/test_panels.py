@@ -111,7 +111,7 @@ def test_monitoring_panels_show_the_last_runs(database):
     assert [row[:2] for row in read(database, "drift").rows] == [("a", "drift"), ("b", "no drift")]
     assert read(database, "quality").rows[0][1:] == (3, "good", 9, "50%", "0.25", "", "fine; label shift 0.2")
     assert read(database, "value").rows[0][2:] == (
-        "120 USD (80 to 160)", "3,000 USD", "50%",
+        "120 USD (80 to 160)", "3,000 USD", "50%", "",
         "origin JFK: mae 9 (8 to 10), all rows 5, worse", "2013-06-30: loss 0.1, then 0.2",
     )  # fmt: skip
     assert read(database, "service").rows[0][2:] == ("met", 10, 0, "100.000%", "", "100%")
