@@ -67,8 +67,9 @@ def count_label_days(use_case: UseCase, joined: Sequence[pd.DataFrame]) -> list[
 
     Each day has `day` (ISO 8601), `due` (labels that were due, or landed), `missing` and, where a quality is
     promised, `value` and `is_worse` of the use case's metric. They are of the period of days from the one
-    before on, with 100 labels or more, and None where the period does not end. A period is worse if the whole
-    interval of its metric, of 95 %, is.
+    before on, with 100 labels or more, and None where the period does not end. Days of which fewer labels
+    than `label.minimum_completeness` have landed are left out. A period is worse if the whole interval of its
+    metric, of 95 %, is.
 
     Parameters
     ----------
@@ -85,7 +86,9 @@ def count_label_days(use_case: UseCase, joined: Sequence[pd.DataFrame]) -> list[
     period: list[pd.DataFrame] = []
     for day, of_day in rows.groupby(days, sort=True):
         figures: dict[str, Any] = {"value": None, "is_worse": None}
-        period.append(of_day[of_day[TARGET].notna()])
+        # The labels that come first may be of other rows than those that come later.
+        if of_day[LANDED].mean() >= use_case.label.minimum_completeness:
+            period.append(of_day[of_day[TARGET].notna()])
         if use_case.slo.quality is not None and sum(map(len, period)) >= MINIMUM_LABELS:
             figures = _measure_period(use_case, pd.concat(period), use_case.slo.quality)
             period = []

@@ -9,6 +9,7 @@ import pandas as pd
 from scipy.stats import fisher_exact
 
 from include.data.snapshots.target_encoding import TARGET
+from include.monitoring.quality.maturity import DUE, LANDED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,6 +28,8 @@ def find_label_surges(use_case: UseCase, trained: pd.Series, joined: Sequence[pd
     """
     Return the classes whose share surged or vanished in the newest window with 100 labels; else "".
 
+    Windows of which fewer labels than `label.minimum_completeness` have landed are left out.
+
     It is compared with the windows before, or, with fewer than 100 labels there, with the training. Shares
     differ by more than a factor of three, and by more than chance: Fisher's exact test, with Bonferroni's
     correction for the classes.
@@ -36,10 +39,12 @@ def find_label_surges(use_case: UseCase, trained: pd.Series, joined: Sequence[pd
     trained
         Encoded labels of the champion's training rows, (n,).
     joined
-        Results of `include.monitoring.label_quality.join_labels`, newest window first.
+        Results of `include.monitoring.label_quality.join_labels`, newest window first, with `DUE`.
     """
     names = use_case.class_names
-    windows = [rows[TARGET].dropna() for rows in joined]
+    due = [rows[rows[DUE] | rows[LANDED]] for rows in joined]
+    complete = [rows for rows in due if rows[LANDED].mean() >= use_case.label.minimum_completeness]
+    windows = [rows[TARGET].dropna() for rows in complete]
     newest = next((number for number, labels in enumerate(windows) if len(labels) >= MIN_LABELS), None)
     if not names or newest is None:
         return ""

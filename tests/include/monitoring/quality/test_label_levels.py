@@ -107,6 +107,12 @@ def test_days_with_few_labels_are_judged_together():
     assert [day["is_worse"] for day in days] == [None, None, False, None, None, False]
 
 
+def test_day_with_missing_labels_is_not_judged():
+    rows = made_rows(0.3, n_days=2)
+    rows.loc[:49, [LANDED, "_airworthy_target"]] = [False, np.nan]
+    assert [day["is_worse"] for day in count_label_days(promised(**QUALITY), [rows])] == [None, False]
+
+
 def test_rows_that_are_not_due_do_not_count():
     rows = made_rows(0.3, n_days=2)
     rows[[DUE, LANDED]] = False

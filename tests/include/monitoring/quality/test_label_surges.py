@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from include.monitoring.quality.label_surges import find_label_surges
+from include.monitoring.quality.maturity import DUE, LANDED
 from include.use_cases.air_time import USE_CASE as AIR_TIME
 from include.use_cases.delay_band import USE_CASE as DELAY_BAND
 from include.use_cases.flight_delay import USE_CASE as FLIGHT_DELAY
@@ -16,7 +17,8 @@ USUAL = (0.6, 0.3, 0.1)
 
 def window(shares, rows=600, seed=0):
     random = np.random.default_rng(seed)
-    return pd.DataFrame({"_airworthy_target": random.choice(len(shares), rows, p=shares).astype(float)})
+    targets = random.choice(len(shares), rows, p=shares).astype(float)
+    return pd.DataFrame({"_airworthy_target": targets, DUE: True, LANDED: True})
 
 
 def surges(newest, *earlier, trained=USUAL, use_case=DELAY_BAND):
@@ -49,6 +51,12 @@ def test_windows_before_count_more_than_the_training():
 def test_few_labels_or_numbers_name_nothing(use_case):
     rows = 90 if use_case is DELAY_BAND else 600
     assert surges(window((0.0, 0.0, 1.0), rows=rows), use_case=use_case) == ""
+
+
+def test_window_with_missing_labels_names_nothing():
+    newest = window((0.3, 0.2, 0.5))
+    newest.loc[:299, LANDED] = False
+    assert surges(newest) == ""
 
 
 def test_quiet_windows_keep_the_rate_of_false_alarms():
