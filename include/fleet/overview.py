@@ -72,6 +72,8 @@ class FleetEntry:
         Whether a person paused the rollout.
     challenger_share, shadow_share : float
         Share (0 to 1) of the requests that the challenger answers, and of those that are copied to it.
+    rollout_run : str
+        The DAG run that rolls the challenger out, as `<dag>/<run id>`; "" without a challenger.
     verdict : str
         Outcome of the last training: `registered` or `refused`, with the version; "" before the first.
     drift, quality, service : str
@@ -99,6 +101,7 @@ class FleetEntry:
     previous: int | None
     challenger_share: float
     shadow_share: float
+    rollout_run: str
     frozen: str
     paused: bool
     verdict: str
@@ -231,6 +234,7 @@ def _entry(
         previous=released.previous,
         challenger_share=released.weight / FULL_WEIGHT,
         shadow_share=released.shadow_share,
+        rollout_run=released.owner or "",
         frozen=released.frozen or "",
         paused=released.paused,
         verdict=_verdict(decided),

@@ -37,6 +37,19 @@ def views_of_use_case(use_case: UseCase) -> list[str]:
     return list(use_case.feature_views)
 
 
+def datasets_of_use_case(declared: Catalog, use_case: UseCase) -> list[str]:
+    """Return the datasets that a use case reads, for its label or through its views."""
+    tables = [use_case.label.dataset, *use_case.feature_views]
+    datasets: set[str] = set()
+    while tables:
+        table = tables.pop()
+        if table in declared.datasets:
+            datasets.add(table)
+        elif table in declared.feature_views:
+            tables += _sources(declared.feature_views[table])
+    return sorted(datasets)
+
+
 def entity_columns(view: FeatureView) -> list[str]:
     """Return the columns of a view's entity."""
     return list(view.keys)

@@ -1,25 +1,43 @@
-"""Progress of long steps in the log of a task."""
+"""Progress of long steps, in the log of a task and where people can follow it."""
 
 from __future__ import annotations
 
 import logging
 import threading
 import time
+from collections.abc import Callable
 from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
 log = logging.getLogger(__name__)
 INTERVAL_S = 10.0
 MAX_INTERVAL_S = 60.0
+REPORT_INTERVAL_S = 2.0
 Item = TypeVar("Item")
+
+
+@dataclass(frozen=True, slots=True)
+class ProgressReport:
+    """How many units of a step are done, of a `total` that may not be known."""
+
+    step: str
+    done: int
+    total: int | None
+    unit: str
+
+
+# Gets the reports of the running task, at most one in two seconds; None where nobody follows them.
+REPORTER: ContextVar[Callable[[ProgressReport], None] | None] = ContextVar("progress_reporter", default=None)
 
 
 class Progress:
     """
-    Log how far a step is, at most every ten seconds; a step that takes less logs nothing.
+    Log how far a step is, at most every ten seconds, and report it every two; a shorter step does neither.
 
     Parameters
     ----------
@@ -48,11 +66,16 @@ class Progress:
         self._clock = clock
         self._began_at = clock()
         self._logged_at = self._began_at
+        self._reported_at = self._began_at
+        self._reporter = REPORTER.get()
 
     def advance(self, count: int = 1) -> None:
         """Add units that are done."""
         self.done += count
         now = self._clock()
+        if self._reporter is not None and now - self._reported_at >= REPORT_INTERVAL_S:
+            self._reported_at = now
+            self._reporter(ProgressReport(self.step, self.done, self.total, self.unit))
         if now - self._logged_at < INTERVAL_S:
             return
         self._logged_at = now
@@ -79,14 +102,25 @@ def tracked(items: Iterable[Item], step: str, total: int | None = None, *, unit:
 
 
 @contextmanager
-def timed_step(step: str) -> Iterator[None]:
+def timed_step(step: str, number: int, total: int, work: str) -> Iterator[None]:
     """
     Log how long a step without parts has run: after ten seconds, then seldomer, at least once a minute.
 
     An estimator's fit is one call, which says nothing while it works.
+
+    Parameters
+    ----------
+    step
+        What is done, such as `delay: fit on 90 rows`.
+    number, total
+        Number of the step, from 1 on, and of all steps of the work.
+    work
+        What the steps belong to, such as `the training`.
     """
     ended = threading.Event()
-    thread = threading.Thread(target=_log_elapsed, args=(step, ended), daemon=True, name="progress")
+    report = ProgressReport(f"{step}, step {number} of {total} of {work}", number - 1, total, "steps")
+    follow = (report, REPORTER.get(), ended)
+    thread = threading.Thread(target=_follow_step, args=follow, daemon=True, name="progress")
     thread.start()
     try:
         yield
@@ -100,9 +134,16 @@ def describe_time(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
 
 
-def _log_elapsed(step: str, ended: threading.Event) -> None:
+def _follow_step(
+    report: ProgressReport, reporter: Callable[[ProgressReport], None] | None, ended: threading.Event
+) -> None:
     start = time.monotonic()
-    interval = INTERVAL_S
+    if ended.wait(REPORT_INTERVAL_S):
+        return
+    if reporter is not None:
+        reporter(report)
+    interval = INTERVAL_S - REPORT_INTERVAL_S
     while not ended.wait(interval):
-        log.info("%s: %s so far", step, describe_time(time.monotonic() - start))
-        interval = min(2 * interval, MAX_INTERVAL_S)
+        elapsed_s = time.monotonic() - start
+        log.info("%s: %s so far", report.step, describe_time(elapsed_s))
+        interval = min(max(elapsed_s, INTERVAL_S), MAX_INTERVAL_S)

@@ -18,6 +18,7 @@ from airflow.sdk import (
 )
 
 from airworthy.failures import name_runbook, record_failed_task
+from airworthy.task_progress import follow_progress
 from include.errors import AirworthyError, ServiceUnavailable
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ def default_args(owner: str) -> dict[str, Any]:
         "retry_exponential_backoff": True,
         "max_retry_delay": timedelta(minutes=5),
         "retry_policy": RETRY_UNAVAILABLE_SERVICES,
+        "on_execute_callback": [follow_progress],
         "on_failure_callback": [name_runbook, record_failed_task],
     }
 

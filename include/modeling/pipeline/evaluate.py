@@ -72,15 +72,15 @@ def evaluate_candidate(
         champion = load_champion(workspace, champion_version, splits.test, read_rows)
         if champion and any(gate.kind == "budget" and gate.compares for gate in use_case.gates):
             champion = start_champion(champion, package, start_isolated, processes)
-        with timed_step(f"{use_case.name}: predictions of the test rows, step 1 of 3 of the evaluation"):
+        with timed_step(f"{use_case.name}: predictions of the test rows", 1, 3, "the evaluation"):
             context = build_context(use_case, splits, package, champion=champion)
             plots = draw_evaluation(context, workspace.workdir)
-        with timed_step(f"{use_case.name}: importance of the features, step 2 of 3 of the evaluation"):
+        with timed_step(f"{use_case.name}: importance of the features", 2, 3, "the evaluation"):
             context, explanations = _measure_importance(context, history, splits.test, workspace.workdir)
         overlap, champion_overlap = count_overlaps(
             workspace.specification, splits, champion.package.folder if champion else None
         )
-        with timed_step(f"{use_case.name}: metrics and gates, step 3 of 3 of the evaluation"):
+        with timed_step(f"{use_case.name}: metrics and gates", 3, 3, "the evaluation"):
             evidence = collect_evidence(
                 context, overlap=overlap, champion_overlap=champion_overlap, refusals=refusals,
                 leakage=history.leakage,

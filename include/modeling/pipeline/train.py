@@ -122,11 +122,11 @@ def _fit_and_package(
 ) -> tuple[TrainedModel, LearningCurve | None]:
     """Return the fitted candidate and its learning curve, and log how long a step takes that is long."""
     use_case = workspace.use_case
-    with timed_step(f"{use_case.name}: fit on {len(splits.train):,} rows, step 1 of 3 of the training"):
+    with timed_step(f"{use_case.name}: fit on {len(splits.train):,} rows", 1, 3, "the training"):
         trained = fit_candidate(use_case, estimator, splits)
-    with timed_step(f"{use_case.name}: learning curve, step 2 of 3 of the training"):
+    with timed_step(f"{use_case.name}: learning curve", 2, 3, "the training"):
         curve = learning_curve(use_case, trained.estimator, splits.train, splits.validation)
-    with timed_step(f"{use_case.name}: package, step 3 of 3 of the training"):
+    with timed_step(f"{use_case.name}: package", 3, 3, "the training"):
         save_package(
             trained.estimator,
             use_case,

@@ -59,6 +59,7 @@ def analyse(observation: Observation, rollout: Rollout, *, stage: RolloutStage) 
     """
     findings = _find(observation, rollout)
     figures = _collect_figures(observation, findings, stage)
+    figures["required"] = required_requests(observation.rate, rollout)
     problems = [finding.words for finding in findings if finding.worse and not finding.advisory]
     if observation.shape_mismatches:
         problems.append(

@@ -10,6 +10,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from airflow.sdk.execution_time.hitl import HITLUser
 
 from airworthy import run_context
+from airworthy.answers import NO_ANSWER, REASON, describe_answer, reason_param, respondent
 from airworthy.hooks.airworthy_database import AirworthyDatabaseHook
 from airworthy.hooks.model_registry import ModelRegistryHook
 from airworthy.links import ModelPageLink
@@ -18,12 +19,10 @@ from include.errors import GateFailed, RolloutFailed
 from include.settings import settings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from airflow.sdk import Context, XComArg
 
-# Actor in the ledger when the request timed out.
-NO_ANSWER = "nobody"
 
 
 class ReleaseApprovalOperator(ApprovalOperator):
@@ -57,7 +56,8 @@ class ReleaseApprovalOperator(ApprovalOperator):
         **kwargs: Any,
     ) -> None:
         subject = f"Approve the release of {use_case} version {{{{ ti.xcom_pull('begin')['version'] }}}}?"
-        super().__init__(subject=subject, body="", **{"defaults": self.REJECT} | kwargs)
+        form: dict[str, Any] = {"defaults": self.REJECT, "params": {REASON: reason_param()}}
+        super().__init__(subject=subject, body="", **form | kwargs)
         self.use_case = use_case
         self.lease: Any = lease
         self.airworthy_conn_id = airworthy_conn_id
@@ -89,10 +89,10 @@ class ReleaseApprovalOperator(ApprovalOperator):
 
         # ApprovalOperator itself would skip the downstream tasks, and would not write to the ledger.
         answer = super(ApprovalOperator, self).execute_complete(context, event)
-        who = (answer.get("responded_by_user") or {}).get("name") or NO_ANSWER
-        objection = self._objection(who, approved=answer["chosen_options"] == [self.APPROVE])
+        who = respondent(answer)
+        objection = self._objection(answer, who)
         verdict: Any = "rejected" if objection else "approved"
-        reason = objection or f"{who} decided"
+        reason = objection or describe_answer(answer, "approved it", needs_reason=False)
         version = self.lease["version"]
         run = run_context.dag_run_key(context)
         key = f"{run}/{self.lease['epoch']}/{self.task_id}"
@@ -103,13 +103,13 @@ class ReleaseApprovalOperator(ApprovalOperator):
             raise RolloutFailed(f"{self.use_case} version {version} was not approved: {reason}.")
         return answer
 
-    def _objection(self, who: str, *, approved: bool) -> str:
+    def _objection(self, answer: Mapping[str, Any], who: str) -> str:
         """Return why the answer is no valid approval; empty if it is one."""
         approvers = catalog().use_cases[self.use_case].rollout.approvers
         if who == NO_ANSWER:
             return "there was no answer in time"
-        if not approved:
-            return f"{who} decided"
+        if answer["chosen_options"] != [self.APPROVE]:
+            return describe_answer(answer, "rejected it", needs_reason=True)
         if who == self.lease["actor"]:
             return f"{who} requested it and may not approve it"
         if approvers and who not in approvers:
@@ -149,9 +149,10 @@ class CandidateApprovalOperator(ApprovalOperator):
         airworthy_conn_id: str = AirworthyDatabaseHook.default_conn_name,
         **kwargs: Any,
     ) -> None:
-        timeout: dict[str, Any] = {"response_timeout": timedelta(days=1), "defaults": self.REJECT}
+        form: dict[str, Any] = {"defaults": self.REJECT, "params": {REASON: reason_param()}}
+        timeout = {"response_timeout": timedelta(days=1)}
         subject = f"{use_case}: a blocking gate is inconclusive. Approve the candidate?"
-        super().__init__(subject=subject, body="", **timeout | kwargs)
+        super().__init__(subject=subject, body="", **form | timeout | kwargs)
         self.use_case = use_case
         self.candidate: Any = candidate
         self.question: Any = question
@@ -172,12 +173,13 @@ class CandidateApprovalOperator(ApprovalOperator):
 
         # ApprovalOperator itself would succeed and skip only the next task; later ones could still run.
         answer = super(ApprovalOperator, self).execute_complete(context, event)
-        who = (answer.get("responded_by_user") or {}).get("name") or NO_ANSWER
-        objection = self._objection(context, who, approved=answer["chosen_options"] == [self.APPROVE])
+        who = respondent(answer)
+        objection = self._objection(context, answer, who)
         verdict: Any = "rejected" if objection else "approved"
         gates = self.question["gates"]
         run_id = self.candidate["run_id"]
-        reason = f"{', '.join(gates)} inconclusive: {objection or f'{who} approved'}"
+        decision = objection or describe_answer(answer, "approved it", needs_reason=False)
+        reason = f"{', '.join(gates)} inconclusive: {decision}"
         key = f"{run_context.dag_run_key(context)}/{run_id}/{self.task_id}/{verdict}"
         evidence = {"run_id": run_id, "gates": gates, "attempt": self.question.get("attempt")}
         with AirworthyDatabaseHook(self.airworthy_conn_id).engine.begin() as connection:
@@ -189,12 +191,14 @@ class CandidateApprovalOperator(ApprovalOperator):
         at = answer["responded_at"].isoformat()
         return [{"gate": gate, "by": who, "at": at, "reason": reason} for gate in gates]
 
-    def _objection(self, context: Context, who: str, *, approved: bool) -> str:
+    def _objection(self, context: Context, answer: Mapping[str, Any], who: str) -> str:
         """Return why the answer is no valid approval; empty if it is one."""
         from include.release import rollout
 
-        if not approved:
-            return f"{who} rejected it" if who != NO_ANSWER else "there was no answer in time"
+        if who == NO_ANSWER:
+            return "there was no answer in time"
+        if answer["chosen_options"] != [self.APPROVE]:
+            return describe_answer(answer, "rejected it", needs_reason=True)
         use_case = catalog().use_cases[self.use_case]
         is_high = use_case.risk is not None and use_case.risk.level == "high"
         needs_other = is_high or settings().env in use_case.rollout.approval

@@ -9,6 +9,7 @@ from airflow.sdk.exceptions import TaskAwaitingInput
 from airflow.sdk.execution_time.hitl import upsert_hitl_detail
 
 from airworthy import run_context
+from airworthy.answers import NO_ANSWER, REASON, describe_answer, reason_param, respondent
 from airworthy.hooks.lake import LakeHook
 from airworthy.operators.base import FAILURE, ReleaseOperator
 from airworthy.triggers.rollout import RolloutTrigger
@@ -26,8 +27,6 @@ LIVE_TIMEOUT = timedelta(minutes=3)
 LIVE_WAIT = 15.0  # seconds
 GO_ON = "Go on"
 ROLL_BACK = "Roll back"
-# Actor in the ledger when the request timed out.
-NO_ANSWER = "nobody"
 NO_CHAMPION = "no champion yet: there is nothing to compare the challenger with"
 
 
@@ -186,10 +185,10 @@ class ShiftTrafficOperator(ReleaseOperator):
         from include.release.rollout_status import analyse_stage, read_rollout_status
 
         lease = self.parse_lease()
-        who = (event.get("responded_by_user") or {}).get("name") or NO_ANSWER
+        who = respondent(event)
         goes_on = event.get("chosen_options") == [GO_ON]
         key = f"{run_context.dag_run_key(context)}/{lease.epoch}/{self.task_id}/decision"
-        reason = f"{self.task_id} was inconclusive, and {who} decided"
+        reason = f"{self.task_id} was inconclusive, and {_describe_decision(event, goes_on=goes_on)}"
         verdict: Any = "approved" if goes_on else "rejected"
         use_case = catalog().use_cases[self.use_case]
         with self.engine.begin() as connection:
@@ -232,7 +231,7 @@ class ShiftTrafficOperator(ReleaseOperator):
             subject=f"{self.use_case} version {version}, {self.task_id}: inconclusive. Go on?",
             body=f"{finding}. The figures are in the log of the task.",
             defaults=[ROLL_BACK],
-            params={},
+            params={REASON: reason_param().serialize()},
         )
         self.log.warning("%s: inconclusive: %s; waiting for a person", self.task_id, finding)
         patience = catalog().use_cases[self.use_case].rollout.patience
@@ -249,6 +248,13 @@ class ShiftTrafficOperator(ReleaseOperator):
             f"{self.use_case} version {version} at {self.task_id}: {reason}. "
             "The task `restore` gives all traffic back to the champion."
         )
+
+
+def _describe_decision(event: dict[str, Any], *, goes_on: bool) -> str:
+    if respondent(event) == NO_ANSWER:
+        return "there was no answer in time"
+    did = "let it go on" if goes_on else "rolled it back"
+    return describe_answer(event, did, needs_reason=not goes_on)
 
 
 def _between(least: int, most: int) -> str:

@@ -10,6 +10,7 @@ from airworthy.ui import visibility
 from airworthy.ui.visibility import User
 from include.fleet.overview import MAX_PAGE_ROWS, FleetEntry, select_page
 from include.fleet.panels import PanelContent
+from include.fleet.rollout_step import RolloutStep
 
 MAX_SEARCH = 200
 
@@ -50,6 +51,12 @@ def model_data(name: str, user: User) -> FleetEntry:
 def panel_data(name: str, panel: str, user: User) -> PanelContent:
     """Return the table, the note and the charts of a part."""
     return visibility.read_panel(name, panel, user)[1]
+
+
+@router.get("/models/{name}/rollout", summary="The present step of a model's rollout")
+def rollout_data(name: str, user: User) -> RolloutStep | None:
+    """Return how many requests the step has got and needs; null if there is no rollout."""
+    return visibility.visible_rollout_step(name, user)
 
 
 @router.get("/tables", summary="All datasets and feature views")

@@ -71,6 +71,7 @@ def show_model_page(request: Request, name: str, user: User) -> Response:
         model=model,
         panels=PANELS,
         actions=actions,
+        dags=visibility.dags_of_model(name, user),
         mlflow=f"{settings().mlflow_public_uri}/#/models/{quote(name)}",
     )
 

@@ -13,13 +13,18 @@ from airworthy.hooks.airworthy_database import AirworthyDatabaseHook
 from include.catalog import catalog
 from include.fleet import overview, tables
 from include.fleet.panels import PANELS, Panel, PanelContent
+from include.fleet.rollout_step import read_rollout_step
+from include.governance import usage
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from include.fleet.overview import FleetEntry
+    from include.fleet.rollout_step import RolloutStep
     from include.fleet.tables import TableRow
 
+# The DAG of each is `<model>_<stage>`.
+MODEL_STAGES = ("training", "deployment", "scoring", "monitoring", "rollback", "controls")
 # A request without a login gets 401.
 User = Annotated[Any, Depends(get_user)]
 
@@ -75,6 +80,34 @@ def read_panel(name: str, panel: str, user: Any) -> tuple[Panel, PanelContent]:
         raise HTTPException(404, f"There is no panel {panel}; one of {', '.join(panels)}.")
     with database().connect() as connection:
         return panels[panel], panels[panel].read(connection, name)
+
+
+def visible_rollout_step(name: str, user: Any) -> RolloutStep | None:
+    """
+    Return the present step of a model's rollout; None if there is none, or it is not declared any more.
+
+    Raises
+    ------
+    HTTPException
+        404 if there is no such model for the user.
+    """
+    visible_model(name, user)
+    use_case = catalog().use_cases.get(name)
+    if use_case is None:
+        return None
+    with database().connect() as connection:
+        return read_rollout_step(connection, use_case)
+
+
+def dags_of_model(name: str, user: Any) -> list[str]:
+    """Return the DAGs that work for a declared model, from ingestion on, and that the user may read."""
+    use_case = catalog().use_cases.get(name)
+    if use_case is None:
+        return []
+    datasets = usage.datasets_of_use_case(catalog(), use_case)
+    stages = (f"{name}_{stage}" for stage in MODEL_STAGES)
+    views = (f"{view}_features" for view in use_case.feature_views)
+    return sorted(readable_dags({*stages, *views, *(f"{name}_ingestion" for name in datasets)}, user))
 
 
 def visible_tables(user: Any) -> list[TableRow]:

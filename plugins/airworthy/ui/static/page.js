@@ -113,6 +113,24 @@ async function callAirflow(path, options = {}) {
   return content;
 }
 
+async function readData(path) {
+  const response = await fetch(`${root}/api/${path}`);
+  if (!response.ok) throw new Error(`${response.status} ${response.statusText}`);
+  return response.json();
+}
+
+function taskPath(task) {
+  return `dags/${encodeURIComponent(task.dag_id)}/dagRuns/${encodeURIComponent(task.dag_run_id)}/taskInstances/${encodeURIComponent(task.task_id)}`;
+}
+
+function linkTask(task, text, page = "") {
+  const link = document.createElement("a");
+  link.dataset.top = "";
+  link.href = `${airflow}/dags/${encodeURIComponent(task.dag_id)}/runs/${encodeURIComponent(task.dag_run_id)}/tasks/${encodeURIComponent(task.task_id)}${page}`;
+  link.textContent = text;
+  return link;
+}
+
 // An action has an effect once its run has ended.
 async function followRun(label, run) {
   const path = `dags/${encodeURIComponent(run.dag_id)}/dagRuns/${encodeURIComponent(run.dag_run_id)}`;
@@ -152,12 +170,12 @@ function questionsPath(dag) {
   return `dags/${encodeURIComponent(dag)}/dagRuns/~/hitlDetails?response_received=false&state=deferred&state=awaiting_input&limit=100`;
 }
 
-async function answer(task, option, buttons) {
+async function answer(detail, option, reason, buttons) {
+  const task = detail.task_instance;
+  const answered = { chosen_options: [option], params_input: "reason" in detail.params ? { reason } : {} };
   for (const button of buttons) button.disabled = true;
-  const run = encodeURIComponent(task.dag_run_id);
-  const path = `dags/${encodeURIComponent(task.dag_id)}/dagRuns/${run}/taskInstances/${encodeURIComponent(task.task_id)}/${task.map_index}/hitlDetails`;
   try {
-    await callAirflow(path, { method: "PATCH", body: JSON.stringify({ chosen_options: [option], params_input: {} }) });
+    await callAirflow(`${taskPath(task)}/${task.map_index}/hitlDetails`, { method: "PATCH", body: JSON.stringify(answered) });
     say(`Your answer is: ${option}.`);
   } catch (error) {
     say(`The answer was not taken: ${error.message}.`);
@@ -165,48 +183,137 @@ async function answer(task, option, buttons) {
   }
 }
 
-function showQuestion(detail) {
+// Why an answer would have no effect; empty if it has one.
+function whyClosed(detail, model) {
+  const task = detail.task_instance;
+  if (!task.dag_id.endsWith("_deployment")) {
+    const isOutdated = model.champion_since && new Date(model.champion_since) > new Date(detail.created_at);
+    return isOutdated ? `version ${model.champion} became champion after the candidate was compared` : "";
+  }
+  if (model.rollout_run !== `${task.dag_id}/${task.dag_run_id}`) {
+    return model.status === "switched off" ? "the model is switched off, which ended the rollout" : "its rollout has ended, see the timeline";
+  }
+  return model.frozen ? `releases are frozen (${model.frozen}), which ends the rollout at its next step` : "";
+}
+
+function showQuestion(detail, closed) {
   const task = detail.task_instance;
   const box = document.createElement("div");
   box.className = "question";
-  const link = document.createElement("a");
-  link.dataset.top = "";
-  link.href = `${airflow}/dags/${encodeURIComponent(task.dag_id)}/runs/${encodeURIComponent(task.dag_run_id)}/tasks/${encodeURIComponent(task.task_id)}/required_actions`;
-  link.textContent = detail.subject;
-  box.append(link);
+  box.append(linkTask(task, detail.subject, "/required_actions"));
+  if (closed) {
+    box.append(`No answer is needed: ${closed}.`);
+    return box;
+  }
+  const label = document.createElement("label");
+  label.textContent = "Reason";
+  const reason = document.createElement("input");
+  reason.id = label.htmlFor = `reason-${task.id}`;
+  reason.maxLength = 500;
   const buttons = detail.options.map((option) => {
     const button = document.createElement("button");
     button.textContent = option;
-    button.addEventListener("click", () => answer(task, option, buttons));
+    button.addEventListener("click", () => {
+      // What happens without an answer is the rejection.
+      reason.required = (detail.defaults || []).includes(option);
+      if (reason.reportValidity()) answer(detail, option, reason.value, buttons);
+    });
     return button;
   });
-  box.append(...buttons);
+  box.append(label, reason, ...buttons);
   return box;
 }
 
 async function readQuestions(element) {
-  const model = element.dataset.questions;
+  const name = element.dataset.questions;
   try {
-    const dags = [`${model}_training`, `${model}_deployment`];
-    const answers = await Promise.all(dags.map((dag) => callAirflow(questionsPath(dag))));
-    const details = answers.flatMap((content) => content.hitl_details);
-    if (details.length) element.replaceChildren(...details.map(showQuestion));
-    else showText(element, "Nothing waits for a person.", "empty");
+    const dags = [`${name}_training`, `${name}_deployment`];
+    const [model, ...answers] = await Promise.all([readData(`models/${encodeURIComponent(name)}`), ...dags.map((dag) => callAirflow(questionsPath(dag)))]);
+    const questions = answers.flatMap((content) => content.hitl_details).map((detail) => [detail, whyClosed(detail, model)]);
+    const shown = JSON.stringify(questions.map(([detail, closed]) => [detail.task_instance.id, closed]));
+    if (element.dataset.shown !== shown) {
+      if (questions.length) element.replaceChildren(...questions.map(([detail, closed]) => showQuestion(detail, closed)));
+      else showText(element, "Nothing waits for a person.", "empty");
+    }
+    element.dataset.shown = shown;
   } catch (error) {
     showText(element, `Airflow did not say what waits (${error.message}).`, "error");
+    delete element.dataset.shown;
   }
   setTimeout(readQuestions, LIVE_INTERVAL_MS, element);
+}
+
+// The step of a rollout waits in Airflow's triggerer, and its requests are counted here.
+async function readProgress(task, step) {
+  if (step && step.task === task.task_id && step.run === `${task.dag_id}/${task.dag_run_id}`) {
+    return { step: step.finding, done: step.requests, total: step.required, unit: "requests" };
+  }
+  const { task_state_store: entries } = await callAirflow(`${taskPath(task)}/state-store?map_index=${task.map_index}`);
+  const entry = entries.find(({ key }) => key === "progress");
+  // An earlier try may have left its own.
+  return entry && new Date(entry.updated_at) >= new Date(task.start_date) ? entry.value : null;
+}
+
+function describeProgress(task, progress) {
+  const since = `since ${new Date(task.start_date).toLocaleTimeString()}`;
+  if (!progress) return `${task.state === "deferred" ? "waits" : "runs"} ${since}`;
+  const total = progress.total ? ` of ${progress.total.toLocaleString()}` : "";
+  const percent = progress.total ? ` (${Math.min(100, Math.floor(100 * progress.done / progress.total))} %)` : "";
+  return `${progress.step}: ${progress.done.toLocaleString()}${total} ${progress.unit}${percent}, ${since}`;
+}
+
+// Elements stay while their task runs, so that a reader's focus does.
+function showRunning(element, task, progress) {
+  const id = `running-${task.id}`;
+  let box = document.getElementById(id);
+  if (!box) {
+    box = document.createElement("div");
+    box.id = id;
+    box.className = "running";
+    const name = task.rendered_map_index ? `${task.task_id} ${task.rendered_map_index}` : task.task_id;
+    const link = linkTask(task, `${task.dag_id}, ${name}`);
+    link.title = task.dag_run_id;
+    box.append(link, document.createElement("span"), document.createElement("progress"));
+    element.append(box);
+  }
+  const [link, words, bar] = box.children;
+  words.textContent = ` ${describeProgress(task, progress)}`;
+  bar.setAttribute("aria-label", link.textContent + words.textContent);
+  bar.hidden = !progress && task.state === "deferred";
+  if (progress && progress.total) Object.assign(bar, { max: progress.total, value: Math.min(progress.done, progress.total) });
+  else bar.removeAttribute("value");
+  return box;
+}
+
+async function readRunning(element) {
+  const wanted = { dag_ids: element.dataset.running.split(" "), state: ["running", "deferred"], page_limit: 20, order_by: "start_date" };
+  try {
+    const [content, step] = await Promise.all([
+      callAirflow("dags/~/dagRuns/~/taskInstances/list", { method: "POST", body: JSON.stringify(wanted) }),
+      readData(`models/${encodeURIComponent(element.dataset.model)}/rollout`),
+    ]);
+    const tasks = content.task_instances.filter((task) => task.start_date);
+    const progress = await Promise.all(tasks.map((task) => readProgress(task, step)));
+    if (element.firstElementChild && !element.querySelector(".running")) element.replaceChildren();
+    const boxes = tasks.map((task, number) => showRunning(element, task, progress[number]));
+    for (const box of [...element.children]) if (!boxes.includes(box)) box.remove();
+    if (!tasks.length) showText(element, "Nothing runs for this model.", "empty");
+  } catch (error) {
+    showText(element, `Airflow did not say what runs (${error.message}).`, "error");
+  }
+  setTimeout(readRunning, LIVE_INTERVAL_MS, element);
 }
 
 async function markWaiting() {
   const marks = [...document.querySelectorAll("[data-waiting]")];
   try {
     const content = await callAirflow(questionsPath("~"));
-    const waiting = new Set(content.hitl_details.map((detail) => detail.task_instance.dag_id));
     for (const mark of marks) {
       const name = mark.dataset.waiting;
-      const waits = waiting.has(`${name}_training`) || waiting.has(`${name}_deployment`);
-      mark.textContent = waits ? " waits for approval" : "";
+      const dags = [`${name}_training`, `${name}_deployment`];
+      const details = content.hitl_details.filter((detail) => dags.includes(detail.task_instance.dag_id));
+      const model = details.length ? await readData(`models/${encodeURIComponent(name)}`) : null;
+      if (details.some((detail) => !whyClosed(detail, model))) mark.textContent = " waits for approval";
     }
   } catch { /* The table is complete without the marks. */ }
 }
@@ -217,5 +324,6 @@ document.addEventListener("click", followInTop);
 document.addEventListener("submit", trigger);
 for (const panel of document.querySelectorAll("[data-panel]")) readPanel(panel);
 for (const element of document.querySelectorAll("[data-questions]")) readQuestions(element);
+for (const element of document.querySelectorAll("[data-running]")) readRunning(element);
 if (document.querySelector("[data-waiting]")) markWaiting();
 if (shownParts.size) keepFresh();

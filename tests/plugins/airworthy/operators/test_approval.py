@@ -32,10 +32,11 @@ def approve():
     return operator
 
 
-def answer(user, option="Approve"):
+def answer(user, option="Approve", reason=None):
     who = {"id": user, "name": user} if user else None
     at = datetime(2026, 5, 3, tzinfo=UTC)
-    return {"chosen_options": [option], "params_input": {}, "responded_at": at, "responded_by_user": who}
+    form = {"reason": reason} if reason is not None else {}
+    return {"chosen_options": [option], "params_input": form, "responded_at": at, "responded_by_user": who}
 
 
 def read_ledger(database):
@@ -98,6 +99,7 @@ def test_an_approval_is_requested_where_the_rollout_declares_it(
     assert request.options == ["Approve", "Reject"]
     assert request.defaults == ["Reject"]
     assert [user.id for user in request.assigned_users] == ["bob"]
+    assert request.params["reason"]["schema"]["type"] == ["null", "string"]
     assert champion.name in request.subject
     for part in ("| shadow.p50 | 1.25 |", "| signed with the key |", champion.description):
         assert part in request.body
@@ -123,7 +125,15 @@ def test_another_person_than_the_approvers_may_not_approve(approve, database, co
 def test_an_approval_is_recorded(approve, database, context):
     result = approve.execute_complete(context(REQUESTED_BY_ANN), answer("bob"))
     assert result["chosen_options"] == ["Approve"]
-    assert read_ledger(database) == [("approved", 2, "bob", "bob decided")]
+    assert read_ledger(database) == [("approved", 2, "bob", "bob approved it")]
+
+
+def test_the_reason_of_the_form_is_recorded(approve, database, context):
+    approve.execute_complete(context(REQUESTED_BY_ANN), answer("bob", reason=" faster "))
+    assert read_ledger(database) == [("approved", 2, "bob", "bob approved it: faster")]
+    approve.lease = LEASE | {"epoch": 6}
+    with pytest.raises(RolloutFailed, match="bob rejected it: too slow"):
+        approve.execute_complete(context(REQUESTED_BY_ANN), answer("bob", "Reject", "too slow"))
 
 
 def test_a_repeated_approval_is_recorded_once(approve, database, context):
@@ -140,9 +150,9 @@ def test_the_requester_may_not_approve_the_release(approve, database, context):
 
 @pytest.mark.parametrize("user", ["ann", "bob"])
 def test_a_rejection_fails_the_rollout_and_is_recorded(approve, database, context, user):
-    with pytest.raises(RolloutFailed, match=f"version 2 was not approved: {user} decided"):
+    with pytest.raises(RolloutFailed, match=f"not approved: {user} rejected it without a reason"):
         approve.execute_complete(context(REQUESTED_BY_ANN), answer(user, "Reject"))
-    assert read_ledger(database) == [("rejected", 2, user, f"{user} decided")]
+    assert read_ledger(database) == [("rejected", 2, user, f"{user} rejected it without a reason")]
 
 
 def test_the_trainer_may_not_approve_the_following_release(approve, database, context):
@@ -191,7 +201,7 @@ def test_an_approval_of_a_candidate_names_gate_and_person(database, context):
         (approval,) = candidate_approval(QUESTION).execute_complete(context(REQUESTED_BY_ANN), answer("bob"))
     assert (approval["gate"], approval["by"]) == ("improvement_log_loss", "bob")
     assert read_ledger(database) == [
-        ("approved", None, "bob", "improvement_log_loss inconclusive: bob approved"),
+        ("approved", None, "bob", "improvement_log_loss inconclusive: bob approved it"),
     ]
 
 

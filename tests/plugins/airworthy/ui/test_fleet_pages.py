@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -104,6 +105,24 @@ def test_paused_rollout_can_be_resumed_only(browser, database):
     assert 'data-conf-action="pause"' not in page
 
 
+def test_model_page_follows_the_dags_that_work_for_it(browser, monkeypatch):
+    shown = re.search(r'data-running="([^"]*)"', browser.get(f"/models/{NAME}").text)[1].split()
+    assert {"arrivals_ingestion", f"{NAME}_training", "flight_features_features"} <= set(shown)
+    monkeypatch.setattr(visibility, "readable_dags", lambda dag_ids, user: dag_ids & {f"{NAME}_training"})
+    assert f'data-running="{NAME}_training"' in browser.get(f"/models/{NAME}").text
+
+
+def test_rollout_says_what_its_step_has_and_needs(browser, database):
+    assert browser.get(f"/api/models/{NAME}/rollout").json() is None
+    lease = rollout.begin(database, NAME, 2, owner="dag/run-2", actor="nightly")
+    key = f"dag/run-2/{lease.epoch}/canary_2"
+    rollout.shift(database, lease, weight=200, shadow_share=0, reason="2 %", key=key)
+    step = browser.get(f"/api/models/{NAME}/rollout").json()
+    assert (step["run"], step["task"], step["requests"]) == ("dag/run-2", "canary_2", 0)
+    assert step["required"] >= 1
+    assert browser.get(f"/api/models/{NAME}").json()["rollout_run"] == "dag/run-2"
+
+
 @pytest.mark.parametrize("n_quarantined", [0, 3])
 def test_rejected_rows_can_be_released(browser, database, n_quarantined):
     check = {"subject": "arrivals", "partition": "2013-07-01", "run": "r", "results": []}
@@ -161,9 +180,8 @@ def test_data_is_documented_and_paged(browser):
     content = browser.get("/api/models", params={"rows": 1, "page": 2}).json()
     assert (len(content["models"]), content["page"]) == (1, 2)
     paths = browser.get("/openapi.json").json()["paths"]
-    assert {"/api/models", "/api/models/{name}", "/api/models/{name}/panels/{panel}", "/api/tables"} == set(
-        paths
-    )
+    model = "/api/models/{name}"
+    assert {"/api/models", model, f"{model}/panels/{{panel}}", f"{model}/rollout", "/api/tables"} == set(paths)
     panel = browser.get(f"/api/models/{NAME}/panels/timeline").json()
     assert panel["columns"][0] == "at"
 
