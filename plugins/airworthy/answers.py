@@ -19,7 +19,7 @@ def reason_param() -> Param:
     """
     Return the field of a question's form for the reason.
 
-    Airflow's form has the same fields for each option, so that it cannot require a reason of a rejection alone.
+    Airflow's form has the same fields for each option: it cannot require a reason of a rejection alone.
     """
     return Param(
         None,

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from airflow.sdk import Context, XComArg
 
 
-
 class ReleaseApprovalOperator(ApprovalOperator):
     """
     Wait for the approval of a release in the environments that `rollout.approval` names; elsewhere succeed at

@@ -10,7 +10,7 @@ from airworthy.ui import visibility
 from airworthy.ui.visibility import User
 from include.fleet.overview import MAX_PAGE_ROWS, FleetEntry, select_page
 from include.fleet.panels import PanelContent
-from include.fleet.rollout_step import RolloutStep
+from include.fleet.step_progress import StepProgress
 
 MAX_SEARCH = 200
 
@@ -54,9 +54,9 @@ def panel_data(name: str, panel: str, user: User) -> PanelContent:
 
 
 @router.get("/models/{name}/rollout", summary="The present step of a model's rollout")
-def rollout_data(name: str, user: User) -> RolloutStep | None:
+def rollout_data(name: str, user: User) -> StepProgress | None:
     """Return how many requests the step has got and needs; null if there is no rollout."""
-    return visibility.visible_rollout_step(name, user)
+    return visibility.visible_step_progress(name, user)
 
 
 @router.get("/tables", summary="All datasets and feature views")

@@ -13,14 +13,14 @@ from airworthy.hooks.airworthy_database import AirworthyDatabaseHook
 from include.catalog import catalog
 from include.fleet import overview, tables
 from include.fleet.panels import PANELS, Panel, PanelContent
-from include.fleet.rollout_step import read_rollout_step
+from include.fleet.step_progress import read_step_progress
 from include.governance import usage
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from include.fleet.overview import FleetEntry
-    from include.fleet.rollout_step import RolloutStep
+    from include.fleet.step_progress import StepProgress
     from include.fleet.tables import TableRow
 
 # The DAG of each is `<model>_<stage>`.
@@ -82,7 +82,7 @@ def read_panel(name: str, panel: str, user: Any) -> tuple[Panel, PanelContent]:
         return panels[panel], panels[panel].read(connection, name)
 
 
-def visible_rollout_step(name: str, user: Any) -> RolloutStep | None:
+def visible_step_progress(name: str, user: Any) -> StepProgress | None:
     """
     Return the present step of a model's rollout; None if there is none, or it is not declared any more.
 
@@ -96,7 +96,7 @@ def visible_rollout_step(name: str, user: Any) -> RolloutStep | None:
     if use_case is None:
         return None
     with database().connect() as connection:
-        return read_rollout_step(connection, use_case)
+        return read_step_progress(connection, use_case)
 
 
 def dags_of_model(name: str, user: Any) -> list[str]:

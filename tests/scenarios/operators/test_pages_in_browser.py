@@ -20,7 +20,7 @@ from airflow.api_fastapi.core_api.security import get_user
 from airworthy.ui import visibility
 from airworthy.ui.app import build_app
 from include.database.tables import access_log, desired_state, ledger, monitoring_result
-from include.release import controls
+from include.release import controls, rollout
 from tests.conftest import wait_until
 
 CHROMIUM = shutil.which("chromium")
@@ -32,6 +32,19 @@ DESK = {"width": 1400, "height": 900}
 TIMEOUT_MS = 60_000
 MAX_PAGE_BYTES = 500_000
 N_MODELS = 1_000
+# What Airflow answers to each request, unless a test says more.
+NOTHING = {"hitl_details": [], "task_instances": [], "task_state_store": []}
+NO_STATE = {}
+TASK = {
+    "id": "ti-1",
+    "dag_id": f"{NAME}_deployment",
+    "dag_run_id": "manual__1",
+    "task_id": "approve",
+    "map_index": -1,
+    "rendered_map_index": None,
+    "state": "running",
+    "start_date": "2026-05-03T10:00:00Z",
+}
 
 pytestmark = [
     pytest.mark.timeout(300),
@@ -109,7 +122,7 @@ def open_page(chromium, address):
     """Return a function that opens a page and collects the errors of its console in `errors`."""
     contexts = []
 
-    def open_one(path, **options):
+    def open_one(path, airflow=NO_STATE, **options):
         context = chromium.new_context(viewport=options.pop("viewport", DESK), **options)
         contexts.append(context)
         page = context.new_page()
@@ -118,7 +131,7 @@ def open_page(chromium, address):
         page.on("pageerror", lambda error: page.errors.append(str(error)))
         page.on("dialog", lambda dialog: page.errors.append(f"dialog {dialog.message}") or dialog.dismiss())
         # Airflow is not part of this test, and says so with 404.
-        page.route("**/api/v2/**", lambda route: route.fulfill(json={"hitl_details": [], "total_entries": 0}))
+        page.route("**/api/v2/**", lambda route: route.fulfill(json=NOTHING | airflow))
         page.on("console", lambda message: message.type == "error" and page.errors.append(message.text))
         page.goto(address + path)
         page.wait_for_selector("h1")
@@ -228,3 +241,43 @@ def test_live_panel_shows_new_requests(open_page, database):
     with database.begin() as connection:
         connection.execute(insert(access_log).values(request("new")))
     page.get_by_role("cell", name="21", exact=True).wait_for()
+
+
+def test_running_task_shows_how_far_it_is(open_page):
+    report = {"step": "arrivals: validated", "done": 1_100, "total": 4_400, "unit": "rows"}
+    store = [{"key": "progress", "value": report, "updated_at": "2026-05-03T10:00:09Z"}]
+    page = open_page(f"/models/{NAME}", {"task_instances": [TASK], "task_state_store": store})
+    bar = page.get_by_role("progressbar", name="arrivals: validated: 1,100 of 4,400 rows (25 %)")
+    bar.wait_for()
+    assert bar.evaluate("bar => bar.value / bar.max") == 0.25
+    assert page.errors == []
+
+
+QUESTION = {
+    "task_instance": TASK,
+    "subject": "Approve the release?",
+    "options": ["Approve", "Reject"],
+    "defaults": ["Reject"],
+    "params": {"reason": {}},
+    "created_at": "2026-05-03T10:00:00Z",
+}
+
+
+def test_rejection_needs_a_reason(open_page, database):
+    lease = rollout.begin(database, NAME, 2, owner=f"{NAME}_deployment/manual__1", actor="ann")
+    page = open_page(f"/models/{NAME}", {"hitl_details": [QUESTION]})
+    sent = []
+    page.route(
+        "**/hitlDetails",
+        lambda route: sent.append(route.request.post_data_json) or route.fulfill(json={}),
+    )
+    question = page.locator(".question").first
+    question.get_by_role("button", name="Reject").click()
+    assert sent == []
+    question.get_by_label("Reason").fill("too slow")
+    question.get_by_role("button", name="Reject").click()
+    page.get_by_text("Your answer is: Reject.").wait_for()
+    assert sent == [{"chosen_options": ["Reject"], "params_input": {"reason": "too slow"}}]
+    rollout.restore(database, lease, owner=f"{NAME}_deployment/manual__1", actor="ann", reason="slow")
+    question.get_by_text("No answer is needed: its rollout has ended").wait_for()
+    assert question.get_by_role("button").count() == 0

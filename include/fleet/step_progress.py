@@ -22,7 +22,7 @@ STAGES: dict[str, RolloutStage] = {"shadowed": "shadow", "shifted": "canary"}
 
 
 @dataclass(frozen=True, slots=True)
-class RolloutStep:
+class StepProgress:
     """
     A step of the rollout that the DAG run `run` (`<dag>/<run id>`) owns.
 
@@ -36,7 +36,7 @@ class RolloutStep:
     finding: str
 
 
-def read_rollout_step(connection: Connection, use_case: UseCase) -> RolloutStep | None:
+def read_step_progress(connection: Connection, use_case: UseCase) -> StepProgress | None:
     """Return the step that the challenger of a model is at; None without one."""
     state = rollout.read_state(connection, use_case.name)
     if state.challenger is None or not state.owner:
@@ -56,8 +56,6 @@ def read_rollout_step(connection: Connection, use_case: UseCase) -> RolloutStep 
     if step is None:
         return None
     task = step.dedup_key.rpartition("/")[2]
-    analysis = analyse_stage(
-        connection, use_case, state.challenger, since=step.at, stage=STAGES[step.event]
-    )
+    analysis = analyse_stage(connection, use_case, state.challenger, since=step.at, stage=STAGES[step.event])
     requests = analysis.figures["challenger"]["requests"]
-    return RolloutStep(state.owner, task, requests, analysis.figures["required"], analysis.reason)
+    return StepProgress(state.owner, task, requests, analysis.figures["required"], analysis.reason)
