@@ -1,8 +1,8 @@
 """
 Panels of a model's page. To add one, write a function that reads it, and a line in `PANELS`.
 
-A panel reads the database only, so that each of them answers in milliseconds; the page loads each by itself,
-and a panel that cannot be read does not hide the others.
+A panel reads the database, or the gateway's metrics when it is opened; the page loads each by itself, and a
+panel that cannot be read does not hide the others.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from include.database.ledger import ledger_entries
 from include.database.tables import ledger, monitoring_result
 from include.declarations.base import INTERNAL_PREFIX
 from include.fleet.charts import Chart
+from include.fleet.panel_content import PanelContent
+from include.fleet.resources import read_servers
 from include.fleet.value_rows import COLUMNS as VALUE_COLUMNS
 from include.fleet.value_rows import describe_maturity, value_row
 
@@ -63,16 +65,6 @@ CROSS JOIN (SELECT DISTINCT version FROM counted) AS line
 LEFT JOIN counted USING (minute, version)
 ORDER BY minute, version
 """)
-
-
-@dataclass(frozen=True, slots=True)
-class PanelContent:
-    """A table, a note above it, and charts below; times are datetimes with a zone, shares 0 to 1."""
-
-    columns: tuple[str, ...] = ()
-    rows: Sequence[tuple[Any, ...]] = ()
-    note: str = ""
-    charts: tuple[Chart, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,6 +291,7 @@ def read_decisions(connection: Connection, use_case: str) -> PanelContent:
 
 PANELS: tuple[Panel, ...] = (
     Panel("traffic", "Traffic now", read_traffic, live=True),
+    Panel("servers", "Model servers", read_servers),
     Panel("timeline", "Release timeline", read_timeline, live=True),
     Panel("gates", "Gates of the last training", read_gates),
     Panel("suspected_labels", "Suspected label errors", read_suspected_labels),
