@@ -266,7 +266,7 @@ def test_parameters_of_a_dag_are_not_copied_into_its_tasks(bag):
         forms = {task.task_id: list(task.params) for task in dag.tasks if task.params}
         # Fields of the form in which a person answers, and not parameters of the DAG.
         questions = [task.task_id for task in dag.tasks if isinstance(task, ApprovalOperator)]
-        assert forms == dict.fromkeys(questions, ["reason"]), dag.dag_id
+        assert forms == {task_id: ["reason"] for task_id in questions}, dag.dag_id
 
 
 @pytest.mark.parametrize(("dag_id", "task_order"), TASK_ORDERS.items())
