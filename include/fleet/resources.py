@@ -71,10 +71,10 @@ def read_resources(use_case: str) -> Servers:
                 servers[key][PROCESS_METRICS[name]] = value
         for name, labels, value in _scrape_samples(client, "/metrics/haproxy"):
             if name in HAPROXY_METRICS:
-                key = _served_by(use_case, labels["proxy"], labels["server"])
-                if key in servers:
+                member = _served_by(use_case, labels["proxy"], labels["server"])
+                if member in servers:
                     figure = HAPROXY_METRICS[name]
-                    servers[key][figure] = servers[key].get(figure, 0.0) + value
+                    servers[member][figure] = servers[member].get(figure, 0.0) + value
     now = time.time()
     for figures in servers.values():
         if "started" in figures:

@@ -9,7 +9,7 @@ from fastapi import APIRouter, HTTPException, Query
 from airworthy.ui import visibility
 from airworthy.ui.visibility import User
 from include.fleet.overview import MAX_PAGE_ROWS, FleetEntry, select_page
-from include.fleet.panels import PanelContent
+from include.fleet.panel_content import PanelContent
 from include.fleet.step_progress import StepProgress
 
 MAX_SEARCH = 200

@@ -12,7 +12,7 @@ from airflow.api_fastapi.core_api.security import get_user
 from airworthy.hooks.airworthy_database import AirworthyDatabaseHook
 from include.catalog import catalog
 from include.fleet import overview, tables
-from include.fleet.panels import PANELS, Panel, PanelContent
+from include.fleet.panels import PANELS, Panel
 from include.fleet.step_progress import read_step_progress
 from include.governance import usage
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from include.fleet.overview import FleetEntry
+    from include.fleet.panel_content import PanelContent
     from include.fleet.step_progress import StepProgress
     from include.fleet.tables import TableRow
 
