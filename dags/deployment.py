@@ -29,10 +29,10 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import Param, chain, dag
+from airflow.sdk import chain, dag
 
 from airworthy import assets
-from airworthy.defaults import DAG_DEFAULTS, START, default_args, is_needed, with_params
+from airworthy.defaults import DAG_DEFAULTS, START, default_args, is_needed, version_param, with_params
 from airworthy.operators.approval import ReleaseApprovalOperator
 from airworthy.operators.promotion import PromoteModelOperator
 from airworthy.operators.rollout import BeginRolloutOperator, RestoreChampionOperator
@@ -81,8 +81,7 @@ def deployment_dag(use_case: UseCase) -> DAG:
         chain(begin, stage, *shadow, approve, *exposed, promote, restore.as_teardown(setups=begin))
 
     text = "Registered version to deploy; empty: the candidate that started the run"
-    version = Param(None, type=["null", "integer"], minimum=1, description=text)
-    return with_params(deployment(), {"version": version})
+    return with_params(deployment(), {"version": version_param(use_case.name, text)})
 
 
 for use_case in catalog().use_cases.values():

@@ -37,7 +37,9 @@ def reproduction_dag() -> DAG:
         "use_case": Param(
             type="string", enum=catalog().use_case_names, description="Use case of the version"
         ),
-        "version": Param(type="integer", minimum=1, description="Registered version"),
+        "version": Param(
+            type="integer", minimum=1, description_md="Registered version, see [its model](airworthy/)"
+        ),
     }
 
     @dag(

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from airflow.sdk import Param, dag
 
-from airworthy.defaults import DAG_DEFAULTS, START, default_args, is_needed, with_params
+from airworthy.defaults import DAG_DEFAULTS, START, default_args, is_needed, version_param, with_params
 from airworthy.operators.rollout import RollBackOperator
 from include.catalog import catalog
 
@@ -48,7 +48,7 @@ def rollback_dag(use_case: UseCase) -> DAG:
         )
 
     reason = Param(type="string", minLength=3, description="Reason, for the ledger")
-    version = Param(None, type=["null", "integer"], description="Roll back only if this is the champion")
+    version = version_param(use_case.name, "Roll back only if this is the champion")
     return with_params(rollback(), {"reason": reason, "version": version})
 
 

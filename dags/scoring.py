@@ -21,10 +21,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow.sdk import Param, XComArg, dag
+from airflow.sdk import XComArg, dag
 
 from airworthy import assets
-from airworthy.defaults import DAG_DEFAULTS, START, day_range, default_args, is_needed, with_params
+from airworthy.defaults import (
+    DAG_DEFAULTS,
+    START,
+    day_range,
+    default_args,
+    is_needed,
+    version_param,
+    with_params,
+)
 from airworthy.failures import alert_after
 from airworthy.operators.ingestion import PublishPartitionOperator
 from airworthy.operators.scoring import BatchScoringOperator, CheckPredictionsOperator
@@ -73,9 +81,7 @@ def scoring_dag(use_case: UseCase) -> DAG:
         )
         score >> check >> publish
 
-    version = Param(
-        None, type=["null", "integer"], minimum=1, description="Version that scores; the champion if empty"
-    )
+    version = version_param(use_case.name, "Version that scores; the champion if empty")
     return with_params(scoring(), {**day_range(view.granularity), "version": version})
 
 

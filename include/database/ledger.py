@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+# Versions that an error suggests.
+MAX_NAMED = 5
+
 Event = Literal[
     "registered", "refused", "staged", "shadowed", "approved", "rejected", "shifted",
     "promoted", "restored", "rolled_back", "decided", "switched_off", "switched_on", "quarantine",
@@ -146,6 +149,36 @@ def require_approved(connection: Connection, use_case: str, version: int, *, run
             f"{use_case} version {version} is not promoted: the ledger has no approval of the run {run}. "
             "Trigger its deployment again, and let a person answer the task `approve`."
         )
+
+
+def versions_in_ledger(connection: Connection, use_case: str, *, limit: int | None = None) -> list[int]:
+    """Return the registered versions of a use case, the newest first."""
+    query = (
+        select(ledger.c.version)
+        .where(ledger.c.use_case == use_case, ledger.c.event == "registered", ledger.c.version.is_not(None))
+        .group_by(ledger.c.version)
+        .order_by(ledger.c.version.desc())
+        .limit(limit)
+    )
+    return list(connection.scalars(query))
+
+
+def require_version(connection: Connection, use_case: str, version: int) -> None:
+    """
+    Raise an error unless a version that a person names was registered.
+
+    Raises
+    ------
+    ReleaseError
+        With the registered versions that are nearest to it.
+    """
+    registered = versions_in_ledger(connection, use_case)
+    if version in registered:
+        return
+    nearest = sorted(registered, key=lambda other: abs(other - version))[:MAX_NAMED]
+    names = ", ".join(str(number) for number in sorted(nearest, reverse=True))
+    advice = f"the nearest that were are {names}" if names else f"none was yet: run {use_case}_training"
+    raise ReleaseError(f"{use_case} version {version} was never registered; {advice}.")
 
 
 def require_registered(connection: Connection, use_case: str, version: int, digest: str) -> None:

@@ -94,7 +94,17 @@ def day_range(granularity: Granularity = "day", use: str = "of a bulk run") -> d
         schema |= {"pattern": r"^\d{4}-\d\d-\d\d(T\d\d)?$", "examples": ["2013-07-01T05"]}
     else:
         schema["format"] = "date"
+    # Airflow has no choices that are read when a form opens; a list in the DAG would be a new version of it
+    # with each release or partition.
+    newest = f"[Model data](airworthy/tables) shows the newest {granularity}"
+    last = f"Last {granularity} {use}; only the first if empty"
     return {
-        "first": Param(None, description=f"First {granularity} {use}", **schema),
-        "last": Param(None, description=f"Last {granularity} {use}; only the first if empty", **schema),
+        "first": Param(None, description_md=f"First {granularity} {use}. {newest}", **schema),
+        "last": Param(None, description_md=last, **schema),
     }
+
+
+def version_param(use_case: str, text: str) -> Param:
+    """Return the parameter for a registered version; its text links to the page that offers them."""
+    link = f"[The page of {use_case}](airworthy/models/{use_case}) offers the registered ones"
+    return Param(None, type=["null", "integer"], minimum=1, description_md=f"{text}. {link}")

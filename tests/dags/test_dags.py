@@ -201,7 +201,7 @@ def test_every_parameter_can_be_filled_in_without_help(bag):
         for name, value in dag.params.items():
             param = dag.params.get_param(name)
             where = f"{dag.dag_id}: {name}"
-            assert param.description, where
+            assert param.description or param.schema["description_md"], where
             assert "type" in param.schema, where
             # Airflow asks for a parameter without a default: it must not be optional at the same time.
             assert (value is None) == ("null" in param.schema["type"]) or not param.has_value, where

@@ -126,8 +126,17 @@ def require_partitions(
         unit = partitions.unit
         raise PartitionMissing(
             f"{table}: {len(absent)} of {len(partitions.names)} {unit}s are not in the lake {lake_uri}, the "
-            f"first is {format_partition(absent[0])}. Run the DAG that publishes {table} for them first."
+            f"first is {format_partition(absent[0])}{_name_neighbours(published, absent[0])}. "
+            f"Run the DAG that publishes {table} for them first."
         )
+
+
+def _name_neighbours(published: Collection[Partition], absent: Partition) -> str:
+    """Return the published partitions before and after an absent one, in words."""
+    before = max((partition for partition in published if partition < absent), default=None)
+    after = min((partition for partition in published if partition > absent), default=None)
+    nearest = [format_partition(partition) for partition in (before, after) if partition is not None]
+    return f", the nearest published are {' and '.join(nearest)}" if nearest else ""
 
 
 def partitions_with_rows(opened: DeltaTable) -> list[Partition]:

@@ -40,11 +40,13 @@ class BeginRolloutOperator(ReleaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Return the lease."""
+        from include.database import ledger
         from include.modeling.registration.versions import require_compared
         from include.release import leases, rollout
 
         version = run_context.candidate_version(context)
         with self.engine.connect() as connection:
+            ledger.require_version(connection, self.use_case, version)
             champion = rollout.read_state(connection, self.use_case).champion
         if champion == version:
             raise AirflowSkipException(f"{self.use_case} version {version} is the champion already.")

@@ -85,12 +85,14 @@ class BatchScoringOperator(ReportsLineage, ModelOperator):
 
     def _version(self, context: Context) -> int:
         """Return the run's parameter `version`, or the champion."""
+        from include.database import ledger
         from include.release import rollout
 
         named = context["params"].get("version")
-        if named:
-            return int(named)
         with self.engine.connect() as connection:
+            if named:
+                ledger.require_version(connection, self.use_case, int(named))
+                return int(named)
             champion = rollout.read_state(connection, self.use_case).champion
         if champion is None:
             raise AirflowSkipException(f"{self.use_case} has no champion yet, so nothing is scored.")

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class ChoiceField:
+    """A parameter of an action that is a registered version, or a published partition of the features."""
+
+    name: str
+    label: str
+    choices: Literal["versions", "partitions"]
+    required: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,10 +24,11 @@ class Action:
     """
     A button of a model's page: it triggers the DAG `<model>_<dag>` as the user who is logged in.
 
-    With `needs_reason` the DAG has a parameter `reason`; `conf` are its other parameters. `needs` says of
-    which models the button is shown: `declared`; those with a `previous` champion or a `challenger`, whose
-    rollout is `moving` or `paused`; those whose releases are `frozen` or `not frozen`; those whose champion
-    is switched `on` or `off`.
+    With `needs_reason` the DAG has a parameter `reason`; `conf` are other parameters, and `fields` those that
+    are chosen. `needs` says of which models the button is shown: `declared`; those that are `scored` in
+    batches, or `deployable`; those with a `previous` champion or a `challenger`, whose rollout is `moving` or
+    `paused`; those whose releases are `frozen` or `not frozen`; those whose champion is switched `on` or
+    `off`.
     """
 
     name: str
@@ -27,6 +38,7 @@ class Action:
     needs: str
     needs_reason: bool = False
     conf: Mapping[str, str] = field(default_factory=dict)
+    fields: tuple[ChoiceField, ...] = ()
 
 
 def _control(action: str, label: str, text: str, needs: str) -> Action:
@@ -36,6 +48,26 @@ def _control(action: str, label: str, text: str, needs: str) -> Action:
 
 ACTIONS: tuple[Action, ...] = (
     Action("retrain", "Retrain", "training", "Train a version on the newest data.", "declared"),
+    Action(
+        "deploy",
+        "Deploy",
+        "deployment",
+        "Roll out a registered version, step by step.",
+        "deployable",
+        fields=(ChoiceField("version", "Version", "versions", required=True),),
+    ),
+    Action(
+        "score",
+        "Score",
+        "scoring",
+        "Score partitions again; without a version by the champion.",
+        "scored",
+        fields=(
+            ChoiceField("first", "First partition", "partitions", required=True),
+            ChoiceField("last", "Last partition", "partitions"),
+            ChoiceField("version", "Version", "versions"),
+        ),
+    ),
     Action(
         "roll_back",
         "Roll back",

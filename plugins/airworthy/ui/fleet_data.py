@@ -59,6 +59,12 @@ def rollout_data(name: str, user: User) -> StepProgress | None:
     return visibility.visible_step_progress(name, user)
 
 
+@router.get("/models/{name}/choices", summary="Versions and partitions that a run may name")
+def choices_data(name: str, user: User) -> dict[str, list[Any]]:
+    """Return the newest registered `versions`, and the newest published `partitions` of the features."""
+    return visibility.choices_of_model(name, user)
+
+
 @router.get("/tables", summary="All datasets and feature views")
 def tables_data(user: User) -> dict[str, Any]:
     """Return `tables`."""

@@ -16,6 +16,7 @@ from airworthy.ui import visibility
 from airworthy.ui.actions import ACTIONS
 from airworthy.ui.fleet_data import MAX_SEARCH
 from airworthy.ui.visibility import User
+from include.catalog import catalog
 from include.fleet.charts import draw_chart
 from include.fleet.overview import select_page
 from include.fleet.panels import PANELS
@@ -79,8 +80,11 @@ def show_model_page(request: Request, name: str, user: User) -> Response:
 def available_actions(model: FleetEntry) -> list[Action]:
     """Return the actions that are possible in the present state of a declared model."""
     is_off = model.status == "switched off"
+    is_free = model.challenger is None and not model.frozen and not is_off
     states = {
         "declared": True,
+        "deployable": is_free and model.verdict != "",
+        "scored": model.champion is not None and catalog().use_cases[model.name].label.time is None,
         "previous": model.previous is not None,
         "challenger": model.challenger is not None,
         "moving": model.challenger is not None and not model.paused,

@@ -10,11 +10,14 @@ from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.core_api.security import get_user
 
 from airworthy.hooks.airworthy_database import AirworthyDatabaseHook
+from airworthy.hooks.lake import LakeHook
 from include.catalog import catalog
+from include.database.ledger import versions_in_ledger
 from include.fleet import overview, tables
 from include.fleet.panels import PANELS, Panel
 from include.fleet.step_progress import read_step_progress
 from include.governance import usage
+from include.partitions import format_partition
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
 
 # The DAG of each is `<model>_<stage>`.
 MODEL_STAGES = ("training", "deployment", "scoring", "monitoring", "rollback", "controls")
+# Of each kind; a day's hours are 24 of them.
+MAX_CHOICES = 1_000
 # A request without a login gets 401.
 User = Annotated[Any, Depends(get_user)]
 
@@ -98,6 +103,24 @@ def visible_step_progress(name: str, user: Any) -> StepProgress | None:
         return None
     with database().connect() as connection:
         return read_step_progress(connection, use_case)
+
+
+def choices_of_model(name: str, user: Any) -> dict[str, list[Any]]:
+    """
+    Return the newest `versions` and `partitions` of a model, the newest first.
+
+    Raises
+    ------
+    HTTPException
+        404 if there is no such model for the user.
+    """
+    visible_model(name, user)
+    use_case = catalog().use_cases.get(name)
+    with database().connect() as connection:
+        versions = versions_in_ledger(connection, name, limit=MAX_CHOICES)
+    published = LakeHook().lake.partitions(use_case.feature_view) if use_case else []
+    newest = [format_partition(partition) for partition in reversed(published[-MAX_CHOICES:])]
+    return {"versions": versions, "partitions": newest}
 
 
 def dags_of_model(name: str, user: Any) -> list[str]:

@@ -13,6 +13,8 @@ from include.database.ledger import (
     ledger_entries,
     refusals_since_promotion,
     require_registered,
+    require_version,
+    versions_in_ledger,
 )
 from include.errors import ReleaseError
 
@@ -98,6 +100,19 @@ def test_repeated_attempt_counts_once_by_its_last_event(database):
         assert refusals_since_promotion(connection, "again") == 3
         assert refusals_since_promotion(connection, "again", attempt="a") == 2
         assert refusals_since_promotion(connection, "again", attempt="d") == 3
+
+
+def test_unregistered_version_is_refused_with_the_nearest(database):
+    with database.begin() as connection:
+        with pytest.raises(ReleaseError, match="none was yet: run known_training"):
+            require_version(connection, "known", 4)
+        for version in range(1, 9):
+            append(connection, Entry("known", "registered", "ann", "passed", version))
+        append(connection, Entry("other", "registered", "ann", "passed", 12))
+        require_version(connection, "known", 8)
+        assert versions_in_ledger(connection, "known", limit=2) == [8, 7]
+        with pytest.raises(ReleaseError, match="the nearest that were are 8, 7, 6, 5, 4"):
+            require_version(connection, "known", 12)
 
 
 def test_version_is_the_model_that_was_registered_first(database):

@@ -253,6 +253,26 @@ def test_running_task_shows_how_far_it_is(open_page):
     assert page.errors == []
 
 
+def test_version_is_chosen_from_the_registered_ones(open_page, database):
+    with database.begin() as connection:
+        trained = {"use_case": NAME, "event": "registered", "version": 7, "actor": "ann", "reason": "passed"}
+        connection.execute(insert(ledger).values(trained))
+    page = open_page(f"/models/{NAME}")
+    page.route("**/choices", lambda route: route.fulfill(json={"versions": [7], "partitions": []}))
+    sent = []
+    run = {"dag_id": f"{NAME}_deployment", "dag_run_id": "manual__1", "state": "success"}
+    page.route(
+        "**/dagRuns", lambda route: sent.append(route.request.post_data_json) or route.fulfill(json=run)
+    )
+    version = page.locator("#version-deploy")
+    version.focus()
+    page.locator("#versions option[value='7']").wait_for(state="attached")
+    version.fill("7")
+    page.get_by_role("button", name="Deploy").click()
+    page.get_by_text("Deploy: ").wait_for()
+    assert sent == [{"logical_date": None, "conf": {"version": 7}}]
+
+
 QUESTION = {
     "task_instance": TASK,
     "subject": "Approve the release?",

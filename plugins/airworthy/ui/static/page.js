@@ -141,12 +141,23 @@ async function followRun(label, run) {
   refreshParts();
 }
 
+// What may be chosen is read when a reader comes to such a field: it changes with each release and partition.
+async function offerChoices(event) {
+  const element = document.querySelector("[data-choices]");
+  if (!element || !event.target.matches("input[list]")) return;
+  const choices = await readData(`models/${encodeURIComponent(element.dataset.choices)}/choices`).catch(() => ({}));
+  for (const [kind, values] of Object.entries(choices)) {
+    document.getElementById(kind).replaceChildren(...values.map((value) => new Option("", value)));
+  }
+}
+
 async function trigger(event) {
   const form = event.target;
   if (!form.matches("form.action")) return;
   event.preventDefault();
   const label = form.dataset.label;
-  const conf = Object.fromEntries(new FormData(form));
+  const filled = [...form.querySelectorAll("input")].filter((input) => input.value);
+  const conf = Object.fromEntries(filled.map((input) => [input.name, input.type === "number" ? input.valueAsNumber : input.value]));
   for (const [name, value] of Object.entries(form.dataset)) {
     if (name.startsWith("conf")) conf[name.slice(4).toLowerCase()] = value;
   }
@@ -322,6 +333,7 @@ followTheme();
 showTimes(document);
 document.addEventListener("click", followInTop);
 document.addEventListener("submit", trigger);
+document.addEventListener("focusin", offerChoices);
 for (const panel of document.querySelectorAll("[data-panel]")) readPanel(panel);
 for (const element of document.querySelectorAll("[data-questions]")) readQuestions(element);
 for (const element of document.querySelectorAll("[data-running]")) readRunning(element);

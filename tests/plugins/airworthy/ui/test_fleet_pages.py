@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from datetime import date
 
+import pandas as pd
 import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import insert
@@ -17,6 +19,7 @@ from airworthy.ui import fleet_pages, visibility
 from airworthy.ui.app import airworthy_app, build_app
 from include.database.ledger import Entry, append
 from include.database.tables import gate_result
+from include.declarations.base import DAY_COLUMN
 from include.fleet import panels
 from include.release import controls, rollout
 
@@ -123,6 +126,26 @@ def test_rollout_says_what_its_step_has_and_needs(browser, database):
     assert browser.get(f"/api/models/{NAME}").json()["rollout_run"] == "dag/run-2"
 
 
+def test_actions_offer_registered_versions_and_published_days(browser, database, lake):
+    page = browser.get(f"/models/{NAME}").text
+    for field in ("version-deploy", "first-score", "last-score", "version-score"):
+        assert f'<input id="{field}"' in page
+    with database.begin() as connection:
+        append(connection, Entry(NAME, "registered", "nightly", "passed", 2))
+    for day in (date(2013, 7, 1), date(2013, 7, 2)):
+        rows = pd.DataFrame({DAY_COLUMN: [str(day)], "value": [1.0]})
+        lake.publish("flight_features", rows, [day], metadata={"run": "r", "try": "1"})
+    choices = browser.get(f"/api/models/{NAME}/choices").json()
+    assert choices == {"versions": [2, 1], "partitions": ["2013-07-02", "2013-07-01"]}
+    assert browser.get("/api/models/nothing/choices").status_code == 404
+
+
+def test_model_with_a_challenger_is_not_deployed_again(browser, database):
+    assert 'data-label="Deploy"' in browser.get(f"/models/{NAME}").text
+    rollout.begin(database, NAME, 2, owner="run-2", actor="nightly")
+    assert 'data-label="Deploy"' not in browser.get(f"/models/{NAME}").text
+
+
 @pytest.mark.parametrize("n_quarantined", [0, 3])
 def test_rejected_rows_can_be_released(browser, database, n_quarantined):
     check = {"subject": "arrivals", "partition": "2013-07-01", "run": "r", "results": []}
@@ -181,7 +204,7 @@ def test_data_is_documented_and_paged(browser):
     assert (len(content["models"]), content["page"]) == (1, 2)
     paths = browser.get("/openapi.json").json()["paths"]
     model = "/api/models/{name}"
-    parts = {f"{model}/panels/{{panel}}", f"{model}/rollout"}
+    parts = {f"{model}/panels/{{panel}}", f"{model}/rollout", f"{model}/choices"}
     assert {"/api/models", model, "/api/tables"} | parts == set(paths)
     panel = browser.get(f"/api/models/{NAME}/panels/timeline").json()
     assert panel["columns"][0] == "at"
