@@ -16,6 +16,7 @@ from include.settings import settings
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from prometheus_client.samples import Sample
     from sqlalchemy import Connection
 
 TIMEOUT_S = 2.0
@@ -41,67 +42,71 @@ Servers = dict[tuple[int, int], dict[str, float]]
 
 def read_servers(_connection: Connection, use_case: str) -> PanelContent:
     """Return CPU, memory, requests in flight and retries of each model server."""
-    try:
-        servers = read_resources(use_case)
-    except httpx.HTTPError as error:
-        return PanelContent(note=f"The gateway's metrics cannot be read: {error}.")
-    if not servers:
-        return PanelContent(note="No model server runs.")
-    note = "Of when the page was opened. CPU is the mean since the server's start, retries since HAProxy's."
-    return PanelContent(COLUMNS, _resource_rows(servers), note)
-
-
-def read_resources(use_case: str) -> Servers:
-    """
-    Return the figures of each model server, by version and replica.
-
-    They are `cpu_seconds`, `seconds` since its start and `memory_bytes` of the process; and, of the requests
-    that the gateway sends to it, those `in_flight` now and the `retries` since the gateway's start.
-
-    Raises
-    ------
-    httpx.HTTPError
-        If the gateway does not answer, or wants a token.
-    """
     servers: Servers = defaultdict(dict)
-    with httpx.Client(base_url=settings().gateway_uri, timeout=TIMEOUT_S, trust_env=False) as client:
-        for name, labels, value in _scrape_samples(client, "/metrics"):
-            if labels.get("use_case") == use_case and name in PROCESS_METRICS:
-                key = (int(labels["version"]), int(labels["replica"]))
-                servers[key][PROCESS_METRICS[name]] = value
-        for name, labels, value in _scrape_samples(client, "/metrics/haproxy"):
-            if name in HAPROXY_METRICS:
-                member = _served_by(use_case, labels["proxy"], labels["server"])
-                if member in servers:
-                    figure = HAPROXY_METRICS[name]
-                    servers[member][figure] = servers[member].get(figure, 0.0) + value
-    now = time.time()
-    for figures in servers.values():
-        if "started" in figures:
-            figures["seconds"] = now - figures.pop("started")
-    return dict(servers)
+    problem = ""
+    with httpx.Client(timeout=TIMEOUT_S, trust_env=False) as client:
+        try:
+            _add_process_figures(client, use_case, servers)
+            _add_gateway_figures(client, use_case, servers)
+        except httpx.HTTPError as error:
+            problem = f" {_metrics_problem(error)}"
+    if not servers:
+        return PanelContent(note=problem or "No model server runs.")
+    note = "Of when the page was opened. CPU is the mean since the server's start, retries since HAProxy's."
+    return PanelContent(COLUMNS, _resource_rows(servers), note + problem)
+
+
+def _add_process_figures(client: httpx.Client, use_case: str, servers: Servers) -> None:
+    """Add `cpu_seconds`, `memory_bytes` and the time when it `started`, of the process of each server."""
+    try:
+        # The controller of the embedded stack wants no token.
+        text = _read_text(client, f"http://127.0.0.1:{settings().controller_port}/metrics")
+    except httpx.TransportError:
+        text = _read_text(client, f"{settings().gateway_uri}/metrics")
+    for sample in _scrape_samples(text):
+        if sample.labels.get("use_case") == use_case and sample.name in PROCESS_METRICS:
+            member = (int(sample.labels["version"]), int(sample.labels["replica"]))
+            servers[member][PROCESS_METRICS[sample.name]] = sample.value
+
+
+def _add_gateway_figures(client: httpx.Client, use_case: str, servers: Servers) -> None:
+    """Add the requests `in_flight` to each server now, and the `retries`."""
+    for sample in _scrape_samples(_read_text(client, f"{settings().gateway_uri}/metrics/haproxy")):
+        if sample.name in HAPROXY_METRICS:
+            member = _served_by(use_case, sample.labels["proxy"], sample.labels["server"])
+            if member in servers:
+                figure = HAPROXY_METRICS[sample.name]
+                servers[member][figure] = servers[member].get(figure, 0.0) + sample.value
 
 
 def _resource_rows(servers: Servers) -> list[tuple[str | int, ...]]:
-    """Return the cells of `COLUMNS`, the newest version first."""
-    return [
-        (
-            f"version {version}",
-            replica,
-            f"{figures['cpu_seconds'] / max(figures['seconds'], 1.0):.2f}" if "seconds" in figures else "",
-            f"{figures['memory_bytes'] / 1e6:,.0f}" if "memory_bytes" in figures else "",
-            f"{figures.get('in_flight', 0):.0f}",
-            f"{figures.get('retries', 0):.0f}",
-        )
-        for (version, replica), figures in sorted(servers.items(), key=lambda item: (-item[0][0], item[0][1]))
-    ]
+    """Return the cells of `COLUMNS`, the newest version first; without a figure they are empty."""
+    rows: list[tuple[str | int, ...]] = []
+    for (version, replica), figures in sorted(servers.items(), key=lambda item: (-item[0][0], item[0][1])):
+        cores = ""
+        memory = ""
+        if "cpu_seconds" in figures:
+            cores = f"{figures['cpu_seconds'] / max(time.time() - figures['started'], 1.0):.2f}"
+        if "memory_bytes" in figures:
+            memory = f"{figures['memory_bytes'] / 1e6:,.0f}"
+        counts = [f"{figures[name]:.0f}" if name in figures else "" for name in ("in_flight", "retries")]
+        rows.append((f"version {version}", replica, cores, memory, *counts))
+    return rows
 
 
-def _scrape_samples(client: httpx.Client, path: str) -> Iterator[tuple[str, dict[str, str], float]]:
-    text = client.get(path).raise_for_status().text
+def _metrics_problem(error: httpx.HTTPError) -> str:
+    if isinstance(error, httpx.HTTPStatusError) and error.response.status_code in {401, 403}:
+        return f"The gateway tells {error.request.url.path} only to a token of the scope --metrics."
+    return f"The metrics cannot be read: {error}."
+
+
+def _read_text(client: httpx.Client, url: str) -> str:
+    return client.get(url).raise_for_status().text
+
+
+def _scrape_samples(text: str) -> Iterator[Sample]:
     for family in text_string_to_metric_families(text):
-        for sample in family.samples:
-            yield sample.name, sample.labels, sample.value
+        yield from family.samples
 
 
 def _served_by(use_case: str, backend: str, server: str) -> tuple[int, int] | None:
