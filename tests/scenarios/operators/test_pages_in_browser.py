@@ -299,5 +299,5 @@ def test_rejection_needs_a_reason(open_page, database):
     page.get_by_text("Your answer is: Reject.").wait_for()
     assert sent == [{"chosen_options": ["Reject"], "params_input": {"reason": "too slow"}}]
     rollout.restore(database, lease, owner=f"{NAME}_deployment/manual__1", actor="ann", reason="slow")
-    question.get_by_text("No answer is needed: its rollout has ended").wait_for()
-    assert question.get_by_role("button").count() == 0
+    question.get_by_text("An answer has no effect: its rollout has ended").wait_for()
+    assert question.get_by_role("button").all_inner_texts() == ["End its run"]

@@ -213,7 +213,10 @@ function showQuestion(detail, closed) {
   box.className = "question";
   box.append(linkTask(task, detail.subject, "/required_actions"));
   if (closed) {
-    box.append(`No answer is needed: ${closed}.`);
+    const end = document.createElement("button");
+    end.textContent = "End its run";
+    end.addEventListener("click", () => answer(detail, detail.defaults[0], closed, [end]));
+    box.append(`An answer has no effect: ${closed}. Its run waits, and the next one behind it.`, end);
     return box;
   }
   const label = document.createElement("label");
