@@ -201,6 +201,8 @@ def read_drift(connection: Connection, use_case: str) -> PanelContent:
     ]
     outcome = str(newest.get("outcome", "")).replace("_", " ")
     note = f"{outcome} of version {version} on {at:%Y-%m-%d %H:%M} UTC: {newest.get('reason', '')}"
+    if "served_rows" in newest:
+        note += f"; {newest['served_rows']:,} rows served, {newest['scored_rows']:,} scored in batches"
     names = ("feature", "verdict", "importance", "distance", "what changed")
     lines = ("share", "importance_share")
     return PanelContent(names, rows, note, (_chart(checks, "drifted share, and of importance", lines),))

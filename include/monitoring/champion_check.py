@@ -27,7 +27,7 @@ from include.settings import settings
 from include.specifications import certified_specification
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
     from sqlalchemy import Connection
@@ -82,7 +82,12 @@ def champion_context(
 
 
 def read_window(
-    champion: ChampionContext, connection: Connection, lake: Lake, *, end: datetime | None = None
+    champion: ChampionContext,
+    connection: Connection,
+    lake: Lake,
+    *,
+    end: datetime | None = None,
+    limit: int | None = None,
 ) -> Window:
     """
     Return the requests in the window before `end`, or the newest scored partitions if there are none.
@@ -91,10 +96,12 @@ def read_window(
     ----------
     end
         End of the window; by default the moment up to which the inference log is complete.
+    limit
+        Largest number of rows, if only their inputs are needed.
     """
     selection = champion.specification.selection
     return windows.read_newest_window(
-        connection, lake, champion.use_case, selection, end=end, version=champion.state.champion
+        connection, lake, champion.use_case, selection, end=end, version=champion.state.champion, limit=limit
     )
 
 
@@ -103,18 +110,18 @@ def check_drift(
     window: Window,
     importance: Mapping[str, float] | None = None,
     *,
+    parts: Iterable[pd.DataFrame] | None = None,
     with_page: bool = True,
 ) -> Drift:
-    """Compare the inputs in the window with the champion's training rows, by `importance` of features."""
-    use_case = champion.use_case
+    """Compare the inputs in the window, or all `parts` of them, with the champion's training rows."""
     specified = champion.specification.selection.columns
-    columns = [specified[name] for name in use_case.features]
     return drift.measure_drift(
         champion.reference,
         window.inputs,
-        columns=columns,
-        policy=use_case.drift,
+        columns=[specified[name] for name in champion.use_case.features],
+        policy=champion.use_case.drift,
         importance=importance,
+        parts=parts,
         with_page=with_page,
     )
 

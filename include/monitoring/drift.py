@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,7 +16,7 @@ from scipy.stats import false_discovery_control
 from include.data.lake.partition_columns import DAY
 from include.errors import DataError
 from include.monitoring.comparable_columns import require_unique_names
-from include.monitoring.distributions.counts import NumberCounts, count_column
+from include.monitoring.distributions.counts import ColumnCounter, NumberCounts
 from include.monitoring.distributions.faults import find_fault
 from include.monitoring.distributions.report_page import draw_page, render_verdicts
 from include.monitoring.distributions.shifts import MIN_EFFECTS, measure_shifts
@@ -23,7 +24,7 @@ from include.monitoring.personal_values import comparable_columns, with_pseudony
 from include.settings import settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from include.declarations import Column, DriftPolicy
     from include.monitoring.distributions.counts import Sides
@@ -88,10 +89,11 @@ def measure_drift(
     columns: Sequence[Column],
     policy: DriftPolicy,
     importance: Mapping[str, float] | None = None,
+    parts: Iterable[pd.DataFrame] | None = None,
     with_page: bool = True,
 ) -> Drift:
     """
-    Compare all rows of `current` with all rows of `reference`, column by column.
+    Compare all rows of `current`, or of `parts`, with all rows of `reference`, column by column.
 
     There is drift if the drifted columns have `policy.minimum_importance` of the importance, so that one
     important column suffices, or are `policy.columns_share` of the columns. Timestamps are left out because
@@ -102,11 +104,9 @@ def measure_drift(
     reference
         Training rows with at least `columns`.
     current
-        Rows to compare; a missing column counts as unusable.
+        Rows to compare, or a sample of `parts` for the page; a missing column counts as unusable.
     importance
         How much worse the model is without each feature. If none is positive, any drifted column is drift.
-    with_page
-        Whether to draw the page.
 
     Raises
     ------
@@ -114,20 +114,21 @@ def measure_drift(
         If the reference lacks a column, or a frame has two columns with the same name.
     """
     columns = comparable_columns(_select_columns(reference, columns))
-    reference, current = _with_comparable_values(reference, current, columns)
-    rows = len(reference), len(current)
+    comparable = partial(_with_comparable_values, columns=columns)
+    reference = comparable(reference)
+    measured, n_current = measure_parts(reference, map(comparable, parts or (current,)), columns)
+    rows = len(reference), n_current
     reason = _incomparable(columns, *rows, policy)
     if reason:
         page = render_verdicts(reason, {}, whole_page=True)
         return Drift("inconclusive", reason, 0.0, {}, *rows, sampled=False, html=page)
-    measured = measure_columns(reference, current, columns)
     judge = partial(judge_columns, may_be_constant=partial(_has_constant_days, reference))
     per_column = judge(measured, policy.false_discovery_rate, importance or {})
     is_drift, important, reason = _judge_inputs(per_column, policy)
     drawn = [column for column in columns if not isinstance(measured[column.name], Exception)]
     note = f"{reason}. Compared all {rows[0]:,} training rows and all {rows[1]:,} current rows."
     draw = partial(draw_page, note=note, per_column=per_column, maximum_rows=policy.maximum_rows)
-    page = draw(reference, current, drawn) if with_page else ""
+    page = draw(reference, comparable(current), drawn, n_current=rows[1]) if with_page else ""
     outcome = _outcome(is_drift=is_drift, is_complete=len(drawn) == len(columns))
     figures = (_share_drifted(per_column), per_column, *rows, max(rows) > policy.maximum_rows, page)
     return Drift(outcome, reason, *figures, importance_share=important)
@@ -143,24 +144,59 @@ def _outcome(*, is_drift: bool, is_complete: bool) -> DriftOutcome:
 def measure_columns(
     reference: pd.DataFrame, current: pd.DataFrame, columns: Sequence[Column]
 ) -> dict[str, ColumnShifts | Exception]:
-    """
-    Return the counts and the shifts of each column, or why it cannot be compared.
+    """Return what `measure_parts` returns of rows that are one part."""
+    return measure_parts(reference, [current], columns)[0]
 
-    A column that `current` lacks is missing in all rows.
-    """
-    absent = pd.Series(np.nan, index=current.index, dtype="float64")
 
-    def measure(column: Column) -> ColumnShifts | Exception:
-        try:
-            sides = count_column(reference[column.name], current.get(column.name, absent), column)
-            return sides, measure_shifts(sides, is_text=column.dtype == "string")
-        except Exception as error:  # noqa: BLE001  values of callers must not hide the other columns
-            _log.exception("%s cannot be compared", column.name)
-            return error
+def measure_parts(
+    reference: pd.DataFrame, parts: Iterable[pd.DataFrame], columns: Sequence[Column]
+) -> tuple[dict[str, ColumnShifts | Exception], int]:
+    """
+    Return the counts and the shifts of each column, or why it cannot be compared, and the number of rows.
+
+    One part is in memory after the other. A column that a part lacks is missing in all of its rows.
+    """
+    counters: dict[str, ColumnCounter | Exception] = {}
+    measured: dict[str, ColumnShifts | Exception] = {}
+    n_rows = 0
+
+    def start(column: Column) -> None:
+        with _keep_error(counters, column.name):
+            counters[column.name] = ColumnCounter(reference[column.name], column)
+
+    def count(column: Column, part: pd.DataFrame) -> None:
+        counter = counters[column.name]
+        if not isinstance(counter, Exception):
+            absent = pd.Series(np.nan, index=part.index, dtype="float64")
+            with _keep_error(counters, column.name):
+                counter.add(part.get(column.name, absent))
+
+    def measure(column: Column) -> None:
+        counter = counters[column.name]
+        if isinstance(counter, Exception):
+            measured[column.name] = counter
+            return
+        with _keep_error(measured, column.name):
+            sides = counter.sides()
+            measured[column.name] = (sides, measure_shifts(sides, is_text=column.dtype == "string"))
 
     with ThreadPoolExecutor(N_THREADS) as threads:
-        measured = list(threads.map(measure, columns))
-    return {column.name: result for column, result in zip(columns, measured, strict=True)}
+        list(threads.map(start, columns))
+        for part in parts:
+            list(threads.map(partial(count, part=part), columns))
+            n_rows += len(part)
+        list(threads.map(measure, columns))
+    return {column.name: measured[column.name] for column in columns}, n_rows
+
+
+@contextmanager
+def _keep_error(results: dict[str, Any], name: str) -> Iterator[None]:
+    """Make an error the result of a column: values of callers must not hide the other columns."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001  foreign values
+        _log.exception("%s cannot be compared", name)
+        results[name] = error
 
 
 def judge_columns(
@@ -228,14 +264,10 @@ def _select_columns(reference: pd.DataFrame, columns: Sequence[Column]) -> list[
     return selected
 
 
-def _with_comparable_values(
-    reference: pd.DataFrame, current: pd.DataFrame, columns: Sequence[Column]
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return both frames with pseudonyms for personal text; raise DataError if a name stands twice."""
-    require_unique_names(reference)
-    require_unique_names(current)
-    key = settings().pseudonym_key
-    return with_pseudonyms(reference, columns, key), with_pseudonyms(current, columns, key)
+def _with_comparable_values(frame: pd.DataFrame, columns: Sequence[Column]) -> pd.DataFrame:
+    """Return the frame with pseudonyms for personal text; raise DataError if a name stands twice."""
+    require_unique_names(frame)
+    return with_pseudonyms(frame, columns, settings().pseudonym_key)
 
 
 def _incomparable(columns: Sequence[Column], n_reference: int, n_current: int, policy: DriftPolicy) -> str:

@@ -27,7 +27,7 @@ def newest_rows(
     connection: Connection, lake: Lake, use_case: UseCase, snapshot: Snapshot, champion: int | None
 ) -> ProductionRows | None:
     """
-    Return the rows of the newest requests; without requests, the newest rows of the features.
+    Return the rows of the newest requests; without requests, 5,000 of the newest rows of the features.
 
     Personal features are left out: they are not logged, or as pseudonyms. None without any rows.
 

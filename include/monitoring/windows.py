@@ -16,10 +16,12 @@ from include.declarations.base import INTERNAL_PREFIX
 from include.errors import PartitionMissing
 from include.inference.predictions import PREDICTION, VERSION
 from include.modeling.batch_scoring.scorer import probability_columns
+from include.monitoring import window_rows
+from include.monitoring.window_rows import answered_requests, is_comparable, scored_days, select_features
 from include.pseudonyms import PREFIX
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from datetime import date
 
     from sqlalchemy import Connection
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
 # The inference log is written ten times a second. Newer requests may not have been written yet.
 LOG_LAG = timedelta(seconds=5)
+# Requests, or rows of partitions, that a window has in memory; `window_rows` reads all in a stream.
 MAX_REQUESTS = 100_000
 AT = f"{INTERNAL_PREFIX}at"
 PREDICTION_COLUMNS = (PREDICTION, VERSION, AT)
@@ -48,8 +51,10 @@ class Window:
     the time of the event where the caller sent it, `PREDICTION` (for multiclass a list of probabilities),
     `VERSION`, `AT`, the time of the request or partition, and, with the prefix `ROW_PREFIX`, the features by
     which gates slice rows or costs differ. Its rows match those of `inputs` for requests;
-    for partitions it has the scored rows only, with their day. `requests` counts all requests in the window,
-    also those that were not read. `until` is the moment that was looked back from.
+    for partitions it has the scored rows only, with their day. Of more than `MAX_REQUESTS` requests, or rows
+    of partitions, `inputs` is a fixed sample; `include.monitoring.window_rows` reads all. `requests` counts
+    all requests in the window, `days` are those of partitions. `until` is the moment that was looked back
+    from.
     """
 
     source: Literal["requests", "partitions"]
@@ -59,6 +64,7 @@ class Window:
     predictions: pd.DataFrame
     requests: int
     until: datetime | None = None
+    days: Sequence[date] = ()
 
 
 def watermark(connection: Connection) -> datetime:
@@ -75,7 +81,7 @@ def read_newest_window(
     *,
     end: datetime | None = None,
     version: int | None = None,
-    limit: int = MAX_REQUESTS,
+    limit: int | None = None,
 ) -> Window:
     """
     Return the requests in the `drift.window_days` before `end`, or the newest partitions.
@@ -91,7 +97,7 @@ def read_newest_window(
     version
         Version that `use_case` specifies: of other versions, rows without all of its features are left out.
     limit
-        Largest number of requests to read.
+        Largest number of requests to read, or of rows of partitions, whose predictions then are left out.
 
     Raises
     ------
@@ -102,23 +108,24 @@ def read_newest_window(
     end = min(end, complete_until) if end else complete_until
     start = end - timedelta(days=use_case.drift.window_days)
     window = read_requests(
-        connection, use_case, selection.spine, start=start, end=end, version=version, limit=limit
+        connection,
+        use_case,
+        selection.spine,
+        start=start,
+        end=end,
+        version=version,
+        limit=limit or MAX_REQUESTS,
     )
     days = [day for day in lake.days(selection.spine.table) if day <= end.date()]
     days = days[-_partitions_of_window(use_case) :]
-    if not window.requests or (_is_small(window, use_case) and _scored_days(lake, use_case, days)):
-        partitions = read_partitions(lake, use_case, selection, days)
+    if not window.requests or (_is_small(window, use_case) and scored_days(lake, use_case, days)):
+        partitions = read_partitions(lake, use_case, selection, days, limit=limit)
         window = replace(partitions, requests=window.requests)
     return replace(window, until=end)
 
 
 def _is_small(window: Window, use_case: UseCase) -> bool:
     return len(window.inputs) < use_case.drift.minimum_rows
-
-
-def _scored_days(lake: Lake, use_case: UseCase, days: Collection[date]) -> list[date]:
-    """Return those of the days that have batch predictions, oldest first."""
-    return sorted(set(days) & set(lake.days(f"{use_case.name}_predictions")))
 
 
 def read_requests(
@@ -140,13 +147,7 @@ def read_requests(
     answered, and that lack one of the features, are left out: that version was not asked for it.
     """
     log = inference_log.c
-    conditions = (
-        log.use_case == use_case.name,
-        log.role.in_(("champion", "challenger")),
-        log.status.between(200, 299),
-        log.received_at >= start,
-        log.received_at < end,
-    )
+    conditions = answered_requests(use_case.name, start, end)
     n_requests = connection.execute(select(func.count()).where(*conditions)).scalar_one()
     query = (
         select(log.entity_id, log.version, log.inputs, log.predictions, log.received_at)
@@ -156,15 +157,14 @@ def read_requests(
     )
     inputs: list[dict[str, Any]] = []
     predicted: list[tuple[Any, ...]] = []
-    features = set(use_case.features)
     for entity_of_request, answered_by, rows, predictions, at in connection.execute(query):
         for row, prediction in zip(rows or (), predictions or (), strict=False):
-            if version not in {None, answered_by} and not features <= row.keys():
+            if not is_comparable(row, use_case, version, answered_by):
                 continue
             inputs.append(row)
             entity = name_row(row, spine, entity_of_request if len(rows) == 1 else None)
             predicted.append((*entity, prediction, answered_by, at))
-    sent = _select_features(pd.DataFrame.from_records(inputs), use_case)
+    sent = select_features(pd.DataFrame.from_records(inputs), use_case)
     answered = pd.concat([type_keys(predicted, spine), _row_columns(sent, use_case)], axis="columns")
     return Window("requests", start, end, sent, answered, n_requests)
 
@@ -212,10 +212,17 @@ def _parse_key(value: Any, *, is_integer: bool) -> int | str | None:
 
 
 def read_partitions(
-    lake: Lake, use_case: UseCase, selection: FeatureSelection, days: Collection[date]
+    lake: Lake,
+    use_case: UseCase,
+    selection: FeatureSelection,
+    days: Collection[date],
+    *,
+    limit: int | None = None,
 ) -> Window:
     """
     Return the features of `days`, and the batch predictions of those days that were scored.
+
+    With a `limit`, it has at most so many rows of the features, and no predictions.
 
     Raises
     ------
@@ -226,29 +233,27 @@ def read_partitions(
         raise PartitionMissing(
             f"There is no partition of {selection.spine.table} to monitor. Run the DAG that publishes it."
         )
-    rows = read_feature_rows(selection, lake, days, names=use_case.features)
-    inputs = _select_features(rows, use_case)
-    predictions = _read_batch_predictions(lake, use_case, selection.spine, days)
-    keys = [*selection.spine.label_keys, DAY]
-    described = pd.concat([rows[keys], _row_columns(rows, use_case)], axis="columns")
-    if len(described.columns) > len(keys):
+    inputs = window_rows.sample_inputs(lake, use_case, selection, days, limit=limit or MAX_REQUESTS)
+    predictions = _read_batch_predictions(lake, use_case, selection.spine, () if limit else days)
+    names = _row_names(use_case)
+    if names and not limit:
+        keys = [*selection.spine.label_keys, DAY]
+        rows = read_feature_rows(selection, lake, days, names=names)
+        described = pd.concat([rows[keys], _row_columns(rows, use_case)], axis="columns")
         predictions = predictions.merge(described.drop_duplicates(keys, keep=False), on=keys, how="left")
     start = datetime.combine(min(days), time(), UTC)
     end = datetime.combine(max(days), time(), UTC) + timedelta(days=1)
-    return Window("partitions", start, end, inputs, predictions, requests=0)
+    return Window("partitions", start, end, inputs, predictions, requests=0, days=sorted(days))
 
 
 def _read_batch_predictions(
     lake: Lake, use_case: UseCase, spine: Spine, days: Collection[date]
 ) -> pd.DataFrame:
     table = f"{use_case.name}_predictions"
-    scored_days = _scored_days(lake, use_case, days)
+    scored = scored_days(lake, use_case, days)
     probabilities = probability_columns(use_case.label.classes) if use_case.task == "multiclass" else []
     columns = [*spine.label_keys, *(probabilities or [PREDICTION]), VERSION, DAY]
-    if scored_days:
-        predictions = lake.read(table, scored_days, columns=columns)
-    else:
-        predictions = pd.DataFrame(columns=columns)
+    predictions = lake.read(table, scored, columns=columns) if scored else pd.DataFrame(columns=columns)
     if probabilities:
         # One list of probabilities per row, as in the inference log.
         rows = predictions[probabilities].to_numpy(dtype="float64").tolist()
@@ -282,7 +287,7 @@ def read_earlier_windows(
             connection, use_case, selection.spine, start=window_end - length, end=window_end
         )
         newest_days = days[-n_days:]
-        is_stray = _is_small(earlier, use_case) and bool(_scored_days(lake, use_case, newest_days))
+        is_stray = _is_small(earlier, use_case) and bool(scored_days(lake, use_case, newest_days))
         if window.source == "requests" or (earlier.requests and not is_stray):
             yield earlier
         elif days:
@@ -312,15 +317,14 @@ def _partitions_of_window(use_case: UseCase) -> int:
     return use_case.drift.window_days if use_case.split.by == "time" else 1
 
 
-def _row_columns(rows: pd.DataFrame, use_case: UseCase) -> pd.DataFrame:
-    """Return the features of these rows by which gates slice them or costs differ, with `ROW_PREFIX`."""
+def _row_names(use_case: UseCase) -> list[str]:
+    """Return the features by which gates slice rows or costs differ."""
     names = set(use_case.cost.row_columns) if use_case.cost else set()
     for gate in use_case.gates:
         names |= set(gate.columns) if gate.kind == "fairness" else set()
-    present = [name for name in use_case.features if name in names and name in rows]
-    return rows[present].add_prefix(ROW_PREFIX)
+    return [name for name in use_case.features if name in names]
 
 
-def _select_features(rows: pd.DataFrame, use_case: UseCase) -> pd.DataFrame:
-    # A feature that was never sent must stay missing, so that drift detection reports it.
-    return rows[[name for name in use_case.features if name in rows]]
+def _row_columns(rows: pd.DataFrame, use_case: UseCase) -> pd.DataFrame:
+    """Return those of these features that the rows have, with `ROW_PREFIX`."""
+    return rows[[name for name in _row_names(use_case) if name in rows]].add_prefix(ROW_PREFIX)

@@ -1,4 +1,4 @@
-"""`python -m tests.bench.batches VERB FOLDER ROWS`: batch scoring, or the bare model, in its own process."""
+"""`python -m tests.bench.batches VERB FOLDER ROWS`: batch scoring, the bare model, or a drift check."""
 
 from __future__ import annotations
 
@@ -132,6 +132,26 @@ def predict(folder: Path, n_rows: int) -> Callable[[], object]:
     return lambda: estimator.predict(frame)
 
 
+def drift(folder: Path, n_rows: int) -> Callable[[], object]:
+    """Return the work of a drift check over a window of partitions, with its page."""
+    from include.monitoring.drift import measure_drift
+    from include.monitoring.window_rows import sample_inputs, scan_partitions
+    from include.monitoring.windows import MAX_REQUESTS
+
+    selection = catalog().features_of(USE_CASE)
+    lake = Lake(str(folder / "lake"))
+    window = (lake, USE_CASE, selection, days_of(n_rows))
+    reference = make_block(0, TRAINING_ROWS, FIRST, np.random.default_rng(1)).to_pandas()
+
+    def work() -> object:
+        sample = sample_inputs(*window, limit=MAX_REQUESTS)
+        columns = [selection.columns[name] for name in USE_CASE.features]
+        parts = scan_partitions(*window)
+        return measure_drift(reference, sample, columns=columns, policy=USE_CASE.drift, parts=parts)
+
+    return work
+
+
 def _model(folder: Path) -> ServedModel:
     from include.inference.model import load_unverified
 
@@ -149,7 +169,7 @@ def _with_gaps(values: np.ndarray[Any, Any], random: np.random.Generator) -> pa.
     return pa.array(values, mask=random.random(len(values)) < 0.02)
 
 
-VERBS = {"score": score, "check": check, "predict": predict}
+VERBS = {"score": score, "check": check, "predict": predict, "drift": drift}
 
 
 def main(verb: str, where: str, count: str) -> None:

@@ -16,7 +16,11 @@ from tests.bench.planted_faults import planted_faults
 from tests.bench.promotions import false_promotion_rate
 from tests.bench.quiet_year import quiet_year_false_alarms
 from tests.bench.rollouts import canary_false_alarm_rate, canary_requests_exposed
-from tests.bench.scoring import batch_scoring_vs_model_ratio, evaluation_vs_scoring_ratio
+from tests.bench.scoring import (
+    batch_scoring_vs_model_ratio,
+    drift_peak_memory_mb,
+    evaluation_vs_scoring_ratio,
+)
 from tests.bench.serving import (
     canary_cost_p50_ratio,
     gateway_added_ms_p50,
@@ -52,6 +56,7 @@ MEASUREMENTS: dict[str, Callable[[Rig], Figure]] = {
         ingest_vs_duckdb_copy_ratio,
         ingest_peak_memory_mb,
         drift_vs_evidently_ratio,
+        drift_peak_memory_mb,
         estimate_error,
         planted_faults,
         quiet_year_false_alarms,

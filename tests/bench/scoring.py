@@ -45,6 +45,22 @@ def batch_scoring_vs_model_ratio(_: Rig) -> Figure:
     )
 
 
+def drift_peak_memory_mb(_: Rig) -> Figure:
+    """Measure the memory of a drift check over all rows of a window."""
+    with tempfile.TemporaryDirectory() as folder:
+        _run_batch("prepare", folder, BATCH_ROWS)
+        run = _run_batch("drift", folder, BATCH_ROWS)
+        small = _run_batch("drift", folder, BATCH_ROWS // 10)
+    return Figure(
+        "drift_peak_memory_mb",
+        run.peak_mb,
+        "MB",
+        f"a window of {BATCH_ROWS:,} rows of the lake; at most 2,000",
+        f"all rows against the training rows, and the page: {run.cpu:.1f} s of CPU time; with a tenth of the "
+        f"rows {small.peak_mb:.0f} MB",
+    )
+
+
 class BatchRun(NamedTuple):
     """Seconds, CPU time in seconds and peak memory in MB of a process."""
 

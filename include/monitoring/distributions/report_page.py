@@ -40,9 +40,12 @@ def draw_page(
     note: str,
     per_column: Mapping[str, Mapping[str, Any]],
     maximum_rows: int,
+    n_current: int | None = None,
 ) -> str:
     """
     Return the verdicts, and below them Evidently's report of at most `maximum_rows` rows of each side.
+
+    `current` may be a sample itself, of `n_current` rows.
 
     The sample has one random row of each of as many blocks of neighbouring rows. Columns without a usable
     value on one side have no plot.
@@ -54,9 +57,10 @@ def draw_page(
     ]
     if not drawn:
         return render_verdicts(note, per_column, whole_page=True)
-    is_sample = max(len(reference), len(current)) > maximum_rows
+    n_current = len(current) if n_current is None else n_current
+    is_sample = len(old) < len(reference) or len(new) < n_current
     sample = (
-        f"a sample of {len(old):,} of {len(reference):,} training rows and {len(new):,} of {len(current):,} "
+        f"a sample of {len(old):,} of {len(reference):,} training rows and {len(new):,} of {n_current:,} "
         "current rows: one random row of each block of neighbouring rows"
     )
     note = (

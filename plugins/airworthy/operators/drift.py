@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from include.data.lake.delta_tables import Lake
     from include.modeling.registry.registry import Registry
     from include.monitoring.champion_check import ChampionContext
+    from include.monitoring.drift import Drift
+    from include.monitoring.window_rows import RowCounts
+    from include.monitoring.windows import Window
 
 
 # As in `include.monitoring.windows`, which is not imported while parsing.
@@ -126,40 +129,41 @@ class DriftDetectionOperator(MonitoringOperator):
         context["ti"].xcom_push("figures", figures)
 
     def _detect(self, context: Context) -> str:
-        from include.monitoring import champion_check
+        from include.monitoring import champion_check, window_rows, windows
 
         hook = LakeHook(self.lake_conn_id)
         moment = run_context.moment(context)
         with self.engine.connect() as connection:
             champion = self.read_champion(connection, hook.lake, moment)
             try:
-                window = champion_check.read_window(champion, connection, hook.lake, end=moment - LOG_LAG)
+                window = champion_check.read_window(
+                    champion, connection, hook.lake, end=moment - LOG_LAG, limit=windows.MAX_REQUESTS
+                )
             except PartitionMissing as error:
                 return self._report_nothing(context, str(error))
-        drift = champion_check.check_drift(champion, window, self.read_importance(champion.state.champion))
-        figures = {
-            "outcome": drift.outcome,
-            "reason": drift.reason,
-            "share": drift.share,
-            "importance_share": drift.importance_share,
-            "rows": drift.rows_current,
-            "source": window.source,
-            "requests": window.requests,
-            "end": window.end.isoformat(),
-            "columns": {name: column["drifted"] for name, column in drift.per_column.items()},
-            "shifts": drift.per_column,
-            "faults": drift.faults,
-            "report_problem": self._write_page(context, hook, drift.html),
-        }
+            importance = self.read_importance(champion.state.champion)
+            parts = window_rows.scan_inputs(
+                connection,
+                hook.lake,
+                champion.use_case,
+                champion.specification.selection,
+                window,
+                version=champion.state.champion,
+            )
+            drift = champion_check.check_drift(champion, window, importance, parts=parts)
+            counts = window_rows.count_served_and_scored(connection, hook.lake, champion.use_case, window)
+        problem = self._write_page(context, hook, drift.html)
+        figures = _figures_of(drift, window, counts) | {"report_problem": problem}
         context["ti"].xcom_push("figures", figures)
         self.log.info(
-            "%s version %s: %s on %d rows from %s (%d requests): %s",
+            "%s version %s: %s on %d rows from %s (%d served, %d scored): %s",
             self.use_case,
             champion.state.champion,
             drift.outcome,
             drift.rows_current,
             window.source,
-            window.requests,
+            counts.served,
+            counts.scored,
             drift.reason,
         )
         return drift.outcome
@@ -185,3 +189,22 @@ class DriftDetectionOperator(MonitoringOperator):
             self.log.warning("%s: %s", self.use_case, problem)
             return problem
         return ""
+
+
+def _figures_of(drift: Drift, window: Window, counts: RowCounts) -> dict[str, Any]:
+    """Return what the XCom `figures` and the table of results say of a comparison."""
+    return {
+        "outcome": drift.outcome,
+        "reason": drift.reason,
+        "share": drift.share,
+        "importance_share": drift.importance_share,
+        "rows": drift.rows_current,
+        "source": window.source,
+        "requests": window.requests,
+        "served_rows": counts.served,
+        "scored_rows": counts.scored,
+        "end": window.end.isoformat(),
+        "columns": {name: column["drifted"] for name, column in drift.per_column.items()},
+        "shifts": drift.per_column,
+        "faults": drift.faults,
+    }

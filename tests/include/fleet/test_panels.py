@@ -125,6 +125,7 @@ def test_drift_panel_shows_the_most_important_shift_first(database):
     shift = {"distance": 0.5, "reason": "distance of the values 0.500", "importance": 0.7, "rank": 3.5}
     none = {"distance": 0.01, "reason": None, "importance": 0.3, "rank": 0.0}
     drift = {"outcome": "drift", "columns": {"a": False, "b": True}, "shifts": {"a": none, "b": shift}}
+    drift |= {"served_rows": 12, "scored_rows": 3_000}
     row = {"use_case": NAME, "version": 3, "window_start": "2013-07-01+00", "window_end": "2013-07-02+00"}
     with database.begin() as connection:
         values = row | {"run": "a", "figures": {"drift": drift}, "decision": "nothing"}
@@ -133,6 +134,7 @@ def test_drift_panel_shows_the_most_important_shift_first(database):
         ("b", "drift", "70%", "0.5", "distance of the values 0.500"),
         ("a", "no drift", "30%", "0.01", ""),
     ]
+    assert read(database, "drift").note.endswith("; 12 rows served, 3,000 scored in batches")
 
 
 def test_figures_of_a_gate_without_its_lists():

@@ -11,7 +11,7 @@ from scipy.stats import wasserstein_distance
 
 from include.declarations import Column, DriftPolicy
 from include.errors import DataError
-from include.monitoring.distributions.counts import count_column
+from include.monitoring.distributions.counts import ColumnCounter
 from include.monitoring.drift import measure_drift
 
 COLUMNS = (
@@ -280,12 +280,12 @@ def test_columns_that_vanished_drift_and_are_named():
 
 @pytest.mark.usefixtures("undrawn")
 def test_column_that_fails_hides_no_other(monkeypatch):
-    def fail_at_hours(reference, current, column):
+    def fail_at_hours(reference, column):
         if column.name == "hour":
             raise ValueError("no such hour")
-        return count_column(reference, current, column)
+        return ColumnCounter(reference, column)
 
-    monkeypatch.setattr("include.monitoring.drift.count_column", fail_at_hours)
+    monkeypatch.setattr("include.monitoring.drift.ColumnCounter", fail_at_hours)
     calm = drift(rows(400, seed=1))
     assert (calm.outcome, calm.per_column["hour"]["reason"]) == (
         "inconclusive",
