@@ -110,6 +110,17 @@ inference_log = Table(
     Index("inference_log_request", "use_case", "request_id"),
 )
 
+# Resident memory of each model server that answers, once a minute.
+server_memory = Table(
+    "server_memory",
+    metadata,
+    Column("use_case", Text, primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("replica", Integer, primary_key=True),
+    Column("at", DateTime(timezone=True), primary_key=True, server_default=_now),
+    Column("bytes", BigInteger, nullable=False),
+)
+
 # What callers of the gateway got: one row per request that HAProxy finished.
 access_log = Table(
     "access_log",

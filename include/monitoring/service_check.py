@@ -16,6 +16,7 @@ from include.monitoring import slo, unusual_hours
 from include.monitoring.governor import Decision, figures_as_json, record_check
 from include.monitoring.quality.label_levels import judge_label_levels
 from include.release.freeze import ERROR_BUDGET, freeze_cause, lifted_at
+from include.release.memory import find_growth
 from include.release.rollout import read_state
 
 if TYPE_CHECKING:
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from include.monitoring.slo import Burn, ServiceLevel
 
 LENGTH = timedelta(hours=1)
+# The memory of the last half hour is compared with that of the first one.
+MEMORY_WINDOW = timedelta(hours=7)
+MEMORY_SPAN = timedelta(minutes=30)
 # A check of an older hour changes nothing.
 MAX_AGE = 2 * LENGTH
 # Unused share of the error budget at which releases thaw.
@@ -65,6 +69,7 @@ class ServiceCheck:
     refused_callers: str = ""
     label_levels: Mapping[str, LabelLevel] = field(default_factory=dict)
     label_surges: str = ""
+    growing_memory: str = ""
     previous: int | None = None
     own: ServiceLevel | None = None
     before: ServiceLevel | None = None
@@ -102,6 +107,7 @@ class ServiceCheck:
             "latency": self.slow_hour,
             "caller": self.refused_callers,
             "label": self.label_surges and f"the share of a label changed: {self.label_surges}",
+            "memory": self.growing_memory,
         }
         for name, level in self.label_levels.items():
             findings |= {f"{name} {rate}": f"{name}: {burn}" for rate, burn in level.burns.items()}
@@ -159,6 +165,7 @@ def measure(connection: Connection, use_case: UseCase, *, end: datetime) -> Serv
         refused_callers=unusual_hours.find_refused_callers(connection, name, start=start, end=end),
         label_levels=judge_label_levels(use_case, days, since=first_day),
         label_surges=label_surges,
+        growing_memory=find_growth(connection, name, start=end - MEMORY_WINDOW, end=end, span=MEMORY_SPAN),
         previous=previous,
         own=own,
         before=before,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from sqlalchemy import func, select
@@ -11,6 +11,7 @@ from sqlalchemy import func, select
 from include.database.tables import ledger, live_state
 from include.release import analysis, rollout
 from include.release.analysis.observations import StepWindow, canary_start
+from include.release.memory import find_growth
 from include.release.targets.sagemaker import observe_endpoint
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from include.declarations import UseCase
     from include.release.analysis import Analysis, Losses, RolloutStage
 
+# The memory of the last minutes of a step is compared with that of its first ones.
+MEMORY_SPAN = timedelta(minutes=4)
 # Events that end a rollout.
 ENDINGS = ("aborted", "switched_off", "rolled_back", "retired", "restored")
 
@@ -118,7 +121,13 @@ def analyse_stage(
     window = _window_of(connection, use_case, state, (version, since, stage))
     observe = analysis.observe if use_case.serving.target == "local" else observe_endpoint
     observation = observe(connection, use_case, state.champion, version, window=window)
-    return analysis.analyse(replace(observation, losses=losses), use_case.rollout, stage=stage)
+    result = analysis.analyse(replace(observation, losses=losses), use_case.rollout, stage=stage)
+    end = _now(connection)
+    growth = find_growth(connection, use_case.name, start=since, end=end, span=MEMORY_SPAN, version=version)
+    if growth:
+        reason = growth if result.outcome != "roll_back" else f"{result.reason}; {growth}"
+        return replace(result, outcome="roll_back", reason=reason)
+    return result
 
 
 def _window_of(

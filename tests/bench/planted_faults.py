@@ -223,9 +223,12 @@ def plant_all(folder: Path, database: Engine, seed: int = 0) -> list[Outcome]:
     outcomes.append(ingest_duplicates(Lake(str(folder / "ingested")), database))
     service = ServiceWorld(database, seed)
     outcomes += [
-        Outcome(fault.title, "hour", 1, fault.name, fault.action, fault.why, *service.live_through(fault))
+        Outcome(
+            fault.title, "hour", fault.hours, fault.name, fault.action, fault.why,
+            *service.live_through(fault),
+        )
         for fault in SERVICE_FAULTS
-    ]
+    ]  # fmt: skip
     return outcomes
 
 

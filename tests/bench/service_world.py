@@ -22,7 +22,7 @@ HOUR = timedelta(hours=1)
 REQUESTS_PER_HOUR = 120
 # Three weeks, after which an hour without requests is unusual.
 HISTORY = timedelta(days=22)
-# Each fault begins so long after the one before, and lasts two hours.
+# Each fault begins so long after the one before.
 BETWEEN = 6 * HOUR
 CASE = USE_CASE.model_copy(update={"name": "served", "slo": Slo(feature_age_s=900, window_days=7)})
 # Latencies are 30 to 70 ms and seldom more; of 10,000 requests, one fails.
@@ -45,6 +45,14 @@ SELECT :use_case, 'r', 1, 'champion', CAST(:start AS timestamptz) + number * int
   :age + 60 * random()
 FROM generate_series(0, 119) AS number
 """)
+# Of 220 to 240 MB, and what has leaked.
+_MEASURE_MEMORY = text("""
+INSERT INTO server_memory (use_case, version, replica, at, bytes)
+SELECT :use_case, 1, 1, at, 220e6 + 20e6 * random() + :leaked
+  + :leak * extract(epoch FROM at - CAST(:start AS timestamptz)) / 60
+FROM generate_series(CAST(:start AS timestamptz), CAST(:finish AS timestamptz) - interval '1 minute',
+  '1 minute') AS at
+""")
 _SEND_GARBAGE = text("""
 UPDATE access_log SET status = 422, version = 1 WHERE use_case = :use_case AND received_at >= :start
   AND received_at < :finish AND caller = 'caller 1'
@@ -53,7 +61,11 @@ UPDATE access_log SET status = 422, version = 1 WHERE use_case = :use_case AND r
 
 @dataclass(frozen=True, slots=True)
 class ServiceFault:
-    """A fault of two hours, and what is promised in the first of them."""
+    """
+    A fault, and what is promised within `hours`; it lasts an hour more.
+
+    `leak` is the memory in bytes that a model server needs more in each minute.
+    """
 
     title: str
     name: str
@@ -63,6 +75,8 @@ class ServiceFault:
     slowdown: float = 1.0
     feature_age_s: float = 60.0
     garbage: bool = False
+    leak: float = 0.0
+    hours: int = 1
 
 
 SERVICE_FAULTS = (
@@ -83,6 +97,11 @@ SERVICE_FAULTS = (
         "the materialisation is to be mended; another model would get the same old features",
         feature_age_s=7_200.0,
     ),
+    ServiceFault(
+        "memory leaks (2 MB a minute)", "the memory of version 1 grows", "alert",
+        "callers notice nothing yet; a person restarts the server, or rolls back, before it is ended",
+        leak=2e6, hours=4,
+    ),
 )  # fmt: skip
 
 
@@ -91,6 +110,7 @@ class ServiceWorld:
 
     def __init__(self, database: Engine, seed: int = 0, *, history: timedelta = HISTORY) -> None:
         self.database = database
+        self._leaked = 0.0
         with database.begin() as connection:
             connection.execute(text("SELECT setseed(:seed)"), {"seed": seed / 100})
         lease = rollout.begin(database, CASE.name, 1, owner="bench", actor="bench")
@@ -108,6 +128,9 @@ class ServiceWorld:
                 connection.execute(_SERVE, times | figures)
             if fault.garbage:
                 connection.execute(_SEND_GARBAGE, times)
+            if length <= BETWEEN:
+                connection.execute(_MEASURE_MEMORY, times | {"leak": fault.leak, "leaked": self._leaked})
+                self._leaked += fault.leak * (length / timedelta(minutes=1))
             if length == HOUR:
                 connection.execute(
                     _LOOK_UP, {"use_case": CASE.name, "start": self.now, "age": fault.feature_age_s}
@@ -130,7 +153,7 @@ class ServiceWorld:
         self.serve(ServiceFault("", "", "", ""))
         if self.check().action != "nothing":
             return None, None, "an alarm before the fault"
-        for hour in (1, 2):
+        for hour in range(1, fault.hours + 2):
             self.serve(fault)
             decision = self.check()
             if fault.name in decision.reason and decision.action == fault.action:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import math
 import signal
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 # Time between two steps if all instances are ready, and if one is starting.
 IDLE_POLL_S = 0.3
 BUSY_POLL_S = 0.05
+MEMORY_INTERVAL_S = 60.0
 _log = logging.getLogger(__name__)
 
 
@@ -41,6 +44,7 @@ class Controller:
 
     def __init__(self, store: StateStore, fleet: Fleet, gateway: Gateway) -> None:
         self.status = ControllerStatus()
+        self._measured_at = -math.inf
         self._store = store
         self._fleet = fleet
         self._gateway = gateway
@@ -77,7 +81,15 @@ class Controller:
         grants_problem = self._set_grants()
         problem = self._local.problem or grants_problem
         self._report(states, {**self._remote.reports, **reports}, problem)
+        self._measure_memory()
         self._local.retire(local)
+
+    def _measure_memory(self) -> None:
+        """Report the memory of the model servers once in a while."""
+        now = time.monotonic()
+        if now - self._measured_at >= MEMORY_INTERVAL_S:
+            self._measured_at = now
+            self._store.report_memory(self._fleet.memory())
 
     def _set_grants(self) -> str:
         """Make HAProxy accept the tokens of callers; return its problem, or an empty string."""

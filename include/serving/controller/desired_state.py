@@ -16,6 +16,7 @@ from include.catalog import catalog
 from include.database.locks import try_lock_session
 from include.database.tables import live_state
 from include.release.heartbeat import find_silences
+from include.release.memory import record_memory
 from include.release.rollout import read_all_states
 from include.serving.gateway.callers import grant_entries, list_tokens
 
@@ -75,6 +76,7 @@ class StateStore:
         )  # fmt: skip
         self._reports: dict[str, LiveState] = {}
         self._written: dict[str, tuple[LiveState, float]] = {}
+        self._memory: list[dict[str, Any]] | None = None
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="state-store", daemon=True)
@@ -89,6 +91,10 @@ class StateStore:
         self._reports[use_case] = report
         if report != previous:
             self._wake.set()
+
+    def report_memory(self, samples: list[dict[str, Any]]) -> None:
+        """Queue samples of the memory of model servers for writing, in place of those not written yet."""
+        self._memory = samples
 
     def close(self) -> None:
         """Write the last reports and release the lock."""
@@ -123,6 +129,7 @@ class StateStore:
                 self.changed.set()
             self.problem = ""
             self._write_reports(connection)
+            self._write_memory(connection)
             self._listen(connection)
             if self._stopping.is_set():
                 return
@@ -137,6 +144,12 @@ class StateStore:
         silences = find_silences(connection, catalog().use_cases, now)
         self.silences = {name: (now - silence.since).total_seconds() for name, silence in silences.items()}
         self._listened_at = time.monotonic()
+
+    def _write_memory(self, connection: Connection) -> None:
+        samples = self._memory
+        if samples is not None:
+            record_memory(connection, samples)
+            self._memory = None
 
     def _write_reports(self, connection: Connection) -> None:
         """Write the reports that changed, or that were written `HEARTBEAT_INTERVAL_S` ago."""

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import psutil
 
 from include.processes import end_processes
 from include.serving.controller import processes
@@ -111,6 +114,17 @@ class Fleet:
         return [
             instance.server for instance in self._instances.values() if instance.ready and instance.server
         ]
+
+    def memory(self) -> list[dict[str, Any]]:
+        """Return the resident memory of each server that answers: use case, version, replica and bytes."""
+        samples = []
+        for (use_case, version, replica), instance in self._instances.items():
+            if not instance.ready or instance.process is None:
+                continue
+            with suppress(psutil.Error):
+                size = instance.process.memory_info().rss
+                samples.append({"use_case": use_case, "version": version, "replica": replica, "bytes": size})
+        return samples
 
     @property
     def settled(self) -> bool:

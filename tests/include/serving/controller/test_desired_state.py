@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from include.database.tables import live_state
+from include.database.tables import live_state, server_memory
 from include.release import rollout
 from include.serving.controller.desired_state import LiveState, StateStore
 
@@ -46,6 +46,17 @@ def test_live_states_are_written(make_store, database, wait_for) -> None:
             return [tuple(row) for row in rows]
 
     wait_for(lambda: read() == [(3, True)])
+
+
+def test_memory_of_servers_is_written(make_store, database, wait_for) -> None:
+    sample = {"use_case": "delay", "version": 1, "replica": 1, "bytes": 250_000_000}
+    make_store().report_memory([sample])
+
+    def read() -> list[int]:
+        with database.connect() as connection:
+            return list(connection.scalars(select(server_memory.c.bytes)))
+
+    wait_for(lambda: read() == [250_000_000])
 
 
 def test_live_since_stays_until_a_break_or_a_generation(make_store, database, wait_for) -> None:

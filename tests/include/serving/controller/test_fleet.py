@@ -37,8 +37,12 @@ def test_a_server_runs_while_its_version_is_desired(fleet) -> None:
     step_until(fleet, fleet.ready)
     (server,) = fleet.servers()
     process = fleet.replicas(*VERSION)[0].process
+    (sample,) = fleet.memory()
+    assert (sample["use_case"], sample["version"], sample["replica"]) == ("delay", 1, 1)
+    assert sample["bytes"] > 10e6
     process.kill()
     step_until(fleet, lambda: not fleet.ready())
+    assert fleet.memory() == []
     # The replacement gets the same address.
     assert fleet.servers() == [server]
     step_until(fleet, fleet.ready)

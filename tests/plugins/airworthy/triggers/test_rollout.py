@@ -10,7 +10,7 @@ import pytest
 
 from airworthy.triggers import rollout as rollout_trigger
 from airworthy.triggers.rollout import RolloutTrigger
-from include.database.tables import live_state
+from include.database.tables import live_state, server_memory
 from include.release import controls, rollout, rollout_status
 from tests.plugins.airworthy.triggers.firing import fired, later
 
@@ -214,6 +214,23 @@ def test_restarted_trigger_goes_on_with_bake_and_patience(
             live_state.update().values(detail={"servers": {}, "live_since": an_hour_ago.isoformat()})
         )
     assert fired(trigger)["outcome"] == "promote"
+
+
+def test_challenger_that_leaks_memory_is_rolled_back(watch, follow, serve, use_case, database):
+    follow(use_case.name)
+    serve(use_case.name, 1, "champion")
+    serve(use_case.name, 2, "challenger")
+    trigger = watch(stage="canary")
+    now = rollout_status.database_time(database)
+    trigger.since = (now - timedelta(minutes=10)).isoformat()
+    server = {"use_case": use_case.name, "version": 2, "replica": 1}
+    with database.begin() as connection:
+        for minutes in range(1, 11):
+            sample = {"at": now - timedelta(minutes=minutes), "bytes": 1e9 / minutes}
+            connection.execute(server_memory.insert().values(server | sample))
+    event = fired(trigger)
+    assert event["outcome"] == "roll_back"
+    assert "the memory of version 2 grows: its model server 1 needed" in event["finding"]
 
 
 @pytest.mark.parametrize("hours", [-1, 1])
