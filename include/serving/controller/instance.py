@@ -89,6 +89,9 @@ class Instance:
         """Take the next action, if it is due; `choose_port` returns a free port."""
         if self.process is not None and processes.has_ended(self.process):
             self._on_process_ended()
+        elif self.process is not None and processes.is_stopped(self.process):
+            end_processes([self.process], timeout_s=0)
+            self._on_failure("its process was stopped")
         if self._task is not None and not self._task.done():
             return
         task = self._task

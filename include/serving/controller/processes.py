@@ -73,6 +73,15 @@ def has_ended(process: psutil.Process) -> bool:
     return True
 
 
+def is_stopped(process: psutil.Process) -> bool:
+    """Return whether a process is stopped by a signal (SIGSTOP): it answers nobody, and keeps its memory."""
+    try:
+        stopped: bool = process.status() == psutil.STATUS_STOPPED
+    except psutil.NoSuchProcess:
+        return False
+    return stopped
+
+
 def last_log_line(server: Server) -> str:
     """Return the last line of a model server's log."""
     log = paths.log_file(*server.key)

@@ -5,10 +5,13 @@ import threading
 import time
 from concurrent.futures import Executor, Future
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from unittest.mock import create_autospec
+from unittest.mock import Mock, create_autospec
 
+import psutil
 import pytest
 
+from include.processes import end_processes
+from include.serving.controller import processes
 from include.serving.controller.instance import Instance, _error_in, is_ready
 from include.serving.gateway.config import Server
 
@@ -66,6 +69,32 @@ def test_a_second_failure_requires_a_new_verification() -> None:
     assert instance._prepared
     instance._on_failure("it failed again")
     assert not instance._prepared
+
+
+@pytest.fixture
+def adopted():
+    """Return an instance with a process that does nothing."""
+    process = psutil.Popen(["sleep", "600"])
+    instance = Instance(("delay", 1, 1), create_autospec(Executor), begin_nothing)
+    instance.adopt(Server("delay", 1, 10_001), process)
+    yield instance
+    end_processes([process], timeout_s=0)
+
+
+def test_a_process_that_runs_is_kept(adopted) -> None:
+    process = adopted.process
+    adopted.step(lambda: 10_001)
+    assert adopted.process is process
+
+
+def test_a_process_that_is_stopped_is_ended_at_once(adopted, wait_for, monkeypatch) -> None:
+    monkeypatch.setattr(processes, "start_server", Mock(side_effect=OSError("none is started")))
+    process = adopted.process
+    process.suspend()
+    wait_for(lambda: processes.is_stopped(process))
+    adopted.step(lambda: 10_001)
+    assert not process.is_running()
+    assert adopted.process is None
 
 
 @pytest.mark.parametrize(
