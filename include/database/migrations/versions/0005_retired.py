@@ -1,4 +1,4 @@
-"""Mark use cases that are not served any more."""
+"""Rename the column of days that a snapshot excludes, and mark use cases that are not served any more."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0005"
-down_revision = "0004"
+down_revision = "0003"
 
 
 def upgrade() -> None:
-    """Add `retired` to the desired state."""
+    """Rename `left_out` of `snapshot` to `excluded_days`, and add `retired` to the desired state."""
+    op.alter_column("snapshot", "left_out", new_column_name="excluded_days")
     op.add_column("desired_state", sa.Column("retired", sa.Boolean, nullable=False, server_default="false"))
