@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from include.serving import paths
+from include.serving.controller.data_checks import DataChecks
 from include.settings import gateway_headers
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def controller_app(
 
 
 async def _scrape(status: ControllerStatus) -> bytes:
-    """Return the metrics of the gateway and of all model servers, and the objectives, as Prometheus text."""
+    """Return the metrics of gateway and model servers, objectives and checks of data, as Prometheus text."""
     scraped = list(status.servers)
     async with httpx.AsyncClient(timeout=SCRAPE_TIMEOUT_S) as client:
         texts = await asyncio.gather(*(_fetch_metrics(client, server) for server in scraped))
@@ -81,6 +82,7 @@ async def _scrape(status: ControllerStatus) -> bytes:
     registry.register(_MergedMetrics(zip(scraped, texts, strict=True), _read_gateway_metrics()))
     registry.register(_Objectives(status.objectives))
     registry.register(_Silences(status.silences))
+    registry.register(DataChecks(status.checks))
     return generate_latest(registry)
 
 

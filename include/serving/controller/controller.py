@@ -117,7 +117,14 @@ class Controller:
         objectives = {name: use_case.slo for name, use_case in catalog().use_cases.items() if name in models}
         silences = {name: self._store.silences.get(name, 0.0) for name in objectives}
         self.status = ControllerStatus(
-            models, ready_servers, objectives, silences, retired, problems, ready=not problem
+            models,
+            ready_servers,
+            objectives,
+            silences,
+            self._store.checks,
+            retired,
+            problems,
+            ready=not problem,
         )
 
 

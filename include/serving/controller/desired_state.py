@@ -18,6 +18,7 @@ from include.database.tables import live_state
 from include.release.heartbeat import find_silences
 from include.release.memory import record_memory
 from include.release.rollout import read_all_states
+from include.serving.controller.data_checks import newest_checks
 from include.serving.gateway.callers import grant_entries, list_tokens
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from sqlalchemy.dialects.postgresql import Insert
 
     from include.release.rollout import ReleaseState
+    from include.serving.controller.data_checks import DataCheck
 
 # One controller per database.
 LOCK_KEY = "serving/controller"
@@ -34,7 +36,7 @@ POLL_INTERVAL_S = 0.3
 # A report that did not change is written again after this time.
 HEARTBEAT_INTERVAL_S = 10.0
 CLOSE_TIMEOUT_S = 5.0
-# Whether monitoring has stopped is looked at so often.
+# Whether monitoring has stopped, and what checks of data found, is looked at so often.
 LISTEN_INTERVAL_S = 60.0
 # PostgreSQL frees the lock of a controller whose machine or network failed after 11 s instead of two hours.
 CONNECTION_OPTIONS = (
@@ -67,6 +69,7 @@ class StateStore:
         self.grants: dict[str, str] | None = None
         # Seconds since the last check of a champion whose monitoring has stopped.
         self.silences: dict[str, float] = {}
+        self.checks: dict[str, DataCheck] = {}
         self._listened_at = -LISTEN_INTERVAL_S
         self.problem = "the database was not reached yet"
         self.changed = threading.Event()
@@ -137,12 +140,13 @@ class StateStore:
             self._wake.clear()
 
     def _listen(self, connection: Connection) -> None:
-        """Look once in a while which champions are not monitored any more."""
+        """Look once in a while which champions are not monitored any more, and what checks of data found."""
         if time.monotonic() - self._listened_at < LISTEN_INTERVAL_S:
             return
         now: datetime = connection.execute(select(func.clock_timestamp())).scalar_one()
         silences = find_silences(connection, catalog().use_cases, now)
         self.silences = {name: (now - silence.since).total_seconds() for name, silence in silences.items()}
+        self.checks = newest_checks(connection, [*catalog().datasets, *catalog().feature_views])
         self._listened_at = time.monotonic()
 
     def _write_memory(self, connection: Connection) -> None:

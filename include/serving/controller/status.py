@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from include.declarations import Slo
     from include.release.rollout import ReleaseState
+    from include.serving.controller.data_checks import DataCheck
     from include.serving.controller.instance import Instance
 
 
@@ -24,6 +25,7 @@ class ControllerStatus:
     servers: tuple[Server, ...] = ()
     objectives: Mapping[str, Slo] = field(default_factory=dict)
     silences: Mapping[str, float] = field(default_factory=dict)
+    checks: Mapping[str, DataCheck] = field(default_factory=dict)
     retired: tuple[str, ...] = ()
     problems: tuple[str, ...] = ("the controller is starting",)
     ready: bool = False
