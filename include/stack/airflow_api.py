@@ -175,11 +175,12 @@ class AirflowApi:
         dag_ids = {f"{model}_training", f"{model}_deployment"}
         return [question for question in waiting if question["task_instance"]["dag_id"] in dag_ids]
 
-    def answer(self, question: Mapping[str, Any], option: str) -> None:
-        """Choose an option of a question, such as `Approve`."""
+    def answer(self, question: Mapping[str, Any], option: str, reason: str = "") -> None:
+        """Choose an option of a question, such as `Approve`; the reason goes into the ledger."""
         task = question["task_instance"]
         path = f"/dags/{task['dag_id']}/dagRuns/{task['dag_run_id']}/taskInstances/{task['task_id']}"
-        self.patch(f"{path}/{task['map_index']}/hitlDetails", {"chosen_options": [option]})
+        body = {"chosen_options": [option], "params_input": {"reason": reason}}
+        self.patch(f"{path}/{task['map_index']}/hitlDetails", body)
 
     def link(self, dag_id: str, run_id: str) -> str:
         """Return the address of a run's page in the UI."""

@@ -123,7 +123,8 @@ def rollback(
 def approve(
     model: AnyModel,
     *,
-    reject: Annotated[bool, Option("--reject", help="Reject instead.")] = False,
+    reject: Annotated[bool, Option("--reject", help="Reject instead; it needs --reason.")] = False,
+    reason: Annotated[str, Option(metavar="TEXT", help="Why, for the ledger.")] = "",
     show: Annotated[bool, Option("--show", help="Only show what waits for an answer.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -136,11 +137,13 @@ def approve(
     [bold]Examples[/bold]
       airworthy approve flight_delay --show
       airworthy approve flight_delay
-      airworthy approve flight_delay --reject
+      airworthy approve flight_delay --reject --reason "worse for night flights"
     """
     from include.settings import settings
     from include.stack.airflow_api import AirflowApi
 
+    if reject and not reason.strip():
+        raise BadParameter("--reject needs --reason: who requested the release wants to know why.")
     api = AirflowApi(settings())
     position = -1 if reject else 0
     answered = []
@@ -148,7 +151,7 @@ def approve(
         # The first option of each question goes on, the last one does not.
         answer = "" if show else str(question["options"][position])
         if answer:
-            api.answer(question, answer)
+            api.answer(question, answer, reason)
         answered.append(_question_record(question, answer))
     if as_json:
         print_json(answered)

@@ -46,9 +46,11 @@ def test_questions_of_a_model_are_answered_by_their_task(chosen, monkeypatch):
     sent = create_autospec(api.patch)
     monkeypatch.setattr(api, "patch", sent)
     (question,) = api.questions("delay")
-    api.answer(question, "Approve")
+    api.answer(question, "Approve", "as measured")
     path = "/dags/delay_deployment/dagRuns/r/taskInstances/approve/-1/hitlDetails"
-    sent.assert_called_once_with(path, {"chosen_options": ["Approve"]})
+    sent.assert_called_once_with(
+        path, {"chosen_options": ["Approve"], "params_input": {"reason": "as measured"}}
+    )
 
 
 @pytest.mark.parametrize(

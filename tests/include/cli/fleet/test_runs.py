@@ -36,7 +36,8 @@ def test_backfill_of_a_stage_is_created(api, airworthy):
 
 
 def test_training_shows_gates_and_version(api, airworthy):
-    gates = [{"gate": "threshold_mae", "outcome": "pass", "reason": "mae 4 is within its bounds"}]
+    reason = "mae 4 is within its bounds"
+    gates = [{"gate": "threshold_mae", "outcome": "pass", "severity": "block", "reason": reason}]
     api.xcom.side_effect = lambda dag_id, run_id, task_id, key="return_value": (
         2 if task_id == "register" else gates
     )
@@ -63,15 +64,21 @@ def test_rollback_waits_for_its_run(api, airworthy):
     ("options", "flags", "expected"),
     [
         (["Approve", "Reject"], (), "Approve"),
-        (["Approve", "Reject"], ("--reject",), "Reject"),
-        (["Go on", "Roll back"], ("--reject",), "Roll back"),
+        (["Approve", "Reject"], ("--reject", "--reason", "worse"), "Reject"),
+        (["Go on", "Roll back"], ("--reject", "--reason", "worse"), "Roll back"),
     ],
 )
 def test_waiting_question_is_answered(api, airworthy, options, flags, expected):
     question_shown = question(options)
     api.questions.return_value = [question_shown]
     assert airworthy("approve", NAME, *flags, "--json").value[0]["answer"] == expected
-    api.answer.assert_called_once_with(question_shown, expected)
+    api.answer.assert_called_once_with(question_shown, expected, "worse" if flags else "")
+
+
+def test_rejection_needs_a_reason(api, airworthy):
+    result = airworthy("approve", NAME, "--reject")
+    assert (result.code, "--reject needs --reason" in result.err) == (2, True)
+    api.answer.assert_not_called()
 
 
 def test_shown_question_is_not_answered(api, airworthy):
