@@ -22,10 +22,11 @@ from typing import TYPE_CHECKING
 
 from airflow.sdk import TriggerRule, XComArg, chain, dag
 
-from airworthy.defaults import DAG_DEFAULTS, START, default_args, is_needed, schedule_of
+from airworthy.defaults import DAG_DEFAULTS, START, default_args, is_needed
 from airworthy.failures import alert_after
 from airworthy.operators.drift import DriftDetectionOperator
 from airworthy.operators.governor import ActOperator, DecideOperator
+from airworthy.timetables import schedule_of
 from include.catalog import catalog
 
 if TYPE_CHECKING:

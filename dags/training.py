@@ -10,8 +10,7 @@ and the later tasks are skipped: `airworthy experiments compare MODEL` shows suc
 **If a task fails (red):**
 
 - `snapshot`: there are not enough days with labels; check the runs of the ingestions.
-- `train` and, where parameters are tuned, `tune`: the estimator could not be fitted; the message names the
-  cause. A tuning that was killed continues at its next try.
+- `train`, `tune`: the estimator could not be fitted; the message says why. A killed tuning continues.
 - `evaluate`: MLflow, the lake or the champion's files are not available; the task is retried.
 - `gate`: **the model is not good enough.** The champion stays. The message and *MLflow run* have the figures.
 - `approve`: a gate was inconclusive, and a person refused, or there was no answer within a day. The page of
@@ -30,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import chain, dag
 
-from airworthy.defaults import DAG_DEFAULTS, START, default_args, is_needed, schedule_of, with_params
+from airworthy.defaults import DAG_DEFAULTS, START, default_args, is_needed, with_params
 from airworthy.failures import alert_after
 from airworthy.operators.approval import CandidateApprovalOperator
 from airworthy.operators.candidate_event import AnnounceCandidateOperator
@@ -40,6 +39,7 @@ from airworthy.operators.registration import RegisterModelOperator
 from airworthy.operators.training import EvaluateModelOperator, TakeSnapshotOperator, TrainModelOperator
 from airworthy.operators.tuning import TuneModelOperator
 from airworthy.placement import placement
+from airworthy.timetables import schedule_of
 from airworthy.training_params import training_params
 from include.catalog import catalog
 

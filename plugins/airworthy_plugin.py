@@ -23,6 +23,7 @@ from airworthy.links import (
 from airworthy.timetables import (
     DayMapper,
     LandingTimetable,
+    NightTimetable,
     PublishedHourTimetable,
     PublishedPartitionTimetable,
 )
@@ -49,7 +50,7 @@ class AirworthyPlugin(AirflowPlugin):
         RegistryVersionLink(),
         RejectedRowsLink(),
     ]
-    timetables = [LandingTimetable, PublishedPartitionTimetable, PublishedHourTimetable]
+    timetables = [LandingTimetable, NightTimetable, PublishedPartitionTimetable, PublishedHourTimetable]
     partition_mappers = [DayMapper]
     deadline_references = [RunCreation]
     fastapi_apps = [{"name": "airworthy", "app": airworthy_app, "url_prefix": "/airworthy"}]

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from pendulum import datetime
 
 from airflow.sdk import (
-    CronTriggerTimetable,
     ExceptionRetryPolicy,
     Param,
     RetryAction,
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
 
     from airflow.sdk import DAG
 
-    from include.declarations import UseCase
     from include.partitions import Granularity
 
 START = datetime(2013, 1, 1)
@@ -63,12 +61,6 @@ def default_args(owner: str) -> dict[str, Any]:
         "on_execute_callback": [follow_progress],
         "on_failure_callback": [name_runbook, record_failed_task],
     }
-
-
-def schedule_of(use_case: UseCase, stage: str) -> CronTriggerTimetable | None:
-    """Return the declared schedule of `training` or `monitoring`; None if nothing but a trigger starts it."""
-    cron = use_case.schedules.cron(stage, use_case.name)
-    return CronTriggerTimetable(cron, timezone=use_case.schedules.time_zone) if cron else None
 
 
 def with_params(dag: DAG, params: Mapping[str, Param]) -> DAG:

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 
 from airflow.partition_mappers.base import PartitionMapper
 from airflow.timetables.simple import PartitionedAssetTimetable
-from airflow.timetables.trigger import CronPartitionTimetable
+from airflow.timetables.trigger import CronPartitionTimetable, CronTriggerTimetable
 
 from airworthy.defaults import START
 from include.partitions import FORMAT, HOUR_FORMAT, Availability, hours_of
@@ -20,16 +20,44 @@ if TYPE_CHECKING:
 
     from pendulum import DateTime
 
-    from airflow.timetables.base import DagRunInfo, DataInterval
+    from airflow.timetables.base import DagRunInfo, DataInterval, TimeRestriction
     from airflow.utils.types import DagRunType
 
-    from include.declarations import Dataset, FeatureView
+    from include.declarations import Dataset, FeatureView, UseCase
 
 INCOMPLETE = "incomplete"
 _DAYS = CronPartitionTimetable("0 0 * * *", timezone="UTC", key_format=FORMAT)
 _HOURS = CronPartitionTimetable("0 * * * *", timezone="UTC", key_format=HOUR_FORMAT)
 # Cron expressions of the begin of partitions.
 _SCHEDULES = {"hour": "0 * * * *", "day": "0 0 * * *", "week": "0 0 * * 1", "month": "0 0 1 * *"}
+
+
+class NightTimetable(CronTriggerTimetable):
+    """
+    Runs by a cron expression, the first time at its next moment.
+
+    Airflow's own runs at once when a DAG with a start date appears: for the moment that has passed.
+
+    Example::
+
+        @dag(schedule=NightTimetable("0 2 * * *", timezone="UTC"))
+    """
+
+    def next_dagrun_info(
+        self, *, last_automated_data_interval: DataInterval | None, restriction: TimeRestriction
+    ) -> DagRunInfo | None:
+        """Return the next run; the start date does not count before the first one."""
+        if last_automated_data_interval is None and not restriction.catchup:
+            restriction = restriction._replace(earliest=None)
+        return super().next_dagrun_info(
+            last_automated_data_interval=last_automated_data_interval, restriction=restriction
+        )
+
+
+def schedule_of(use_case: UseCase, stage: str) -> NightTimetable | None:
+    """Return the declared schedule of `training` or `monitoring`; None if nothing but a trigger starts it."""
+    cron = use_case.schedules.cron(stage, use_case.name)
+    return NightTimetable(cron, timezone=use_case.schedules.time_zone) if cron else None
 
 
 class LandingTimetable(CronPartitionTimetable):

@@ -7,7 +7,8 @@ import pytest
 
 from airflow.serialization.decoders import decode_timetable
 from airflow.serialization.encoders import encode_timetable
-from airflow.timetables.base import TimeRestriction
+from airflow.timetables import trigger
+from airflow.timetables.base import DataInterval, TimeRestriction
 from airflow.timetables.simple import PartitionedAssetTimetable
 from airflow.utils.types import DagRunType
 
@@ -15,6 +16,7 @@ from airworthy import assets
 from airworthy.timetables import (
     DayMapper,
     LandingTimetable,
+    NightTimetable,
     PublishedHourTimetable,
     PublishedPartitionTimetable,
     first_ingestion_date,
@@ -217,3 +219,30 @@ def test_last_ingestion_is_the_run_of_the_last_partition():
     in_zone = declared_dataset(time_zone="America/New_York", lag_days=1, last_partition=date(2013, 11, 3))
     assert last_ingestion_date(in_zone) == datetime(2013, 11, 4, 5, tzinfo=UTC)
     assert last_ingestion_date(weekly(last_partition=date(2013, 7, 1))) == datetime(2013, 7, 7, tzinfo=UTC)
+
+
+@pytest.fixture
+def next_run(monkeypatch):
+    """Return a function that says when a schedule of 2 o'clock runs next, at noon on 20 July 2013."""
+    monkeypatch.setattr(trigger, "utcnow", lambda: pendulum.datetime(2013, 7, 20, 12))
+    timetable = read_again(NightTimetable("0 2 * * *", timezone="UTC"))
+
+    def find(last, *, catchup=False):
+        restriction = TimeRestriction(earliest=pendulum.instance(FIRST), latest=None, catchup=catchup)
+        interval = DataInterval.exact(pendulum.instance(last)) if last else None
+        run = timetable.next_dagrun_info(last_automated_data_interval=interval, restriction=restriction)
+        return run.run_after
+
+    return find
+
+
+def test_new_schedule_runs_first_in_the_next_night(next_run):
+    assert next_run(None) == datetime(2013, 7, 21, 2, tzinfo=UTC)
+
+
+def test_missed_night_is_made_up_for(next_run):
+    assert next_run(datetime(2013, 7, 18, 2, tzinfo=UTC)) == datetime(2013, 7, 20, 2, tzinfo=UTC)
+
+
+def test_schedule_that_catches_up_begins_with_the_start_date(next_run):
+    assert next_run(None, catchup=True) == datetime(2013, 7, 1, 2, tzinfo=UTC)
