@@ -18,8 +18,8 @@ $(BIN)/airworthy:
 dev:
 	@PYTHON="$(PYTHON)" scripts/venv.sh dev
 
-demo: venv ## set up everything and run the whole life of flight_delay
-	@$(BIN)/airworthy demo
+demo: venv ## set up everything and run the whole life of flight_delay (ACT=2: its December)
+	@$(BIN)/airworthy demo --act $(or $(ACT),1)
 
 up: venv ## start the embedded stack
 	@$(BIN)/airworthy stack up

@@ -14,21 +14,32 @@ app = Typer()
 
 
 @app.command(rich_help_panel=OPERATION)
-def demo(*, as_json: AsJson = False) -> None:
+def demo(
+    *,
+    act: Annotated[
+        int,
+        Option(min=1, max=2, help="1: the first releases. 2: December, after ten months without training."),
+    ] = 1,
+    as_json: AsJson = False,
+) -> None:
     """
     Start the stack and show the life of flight_delay: data, training, release under traffic, monitoring.
 
-    It takes some 7 minutes from nothing and leaves the stack up. With --json, progress is on standard error.
+    The second act begins without a champion: a model of one month meets December, drift and lost quality are
+    found, the governor retrains, and the new version is released by canary.
+
+    An act takes some 7 minutes from nothing and leaves the stack up. With --json, progress is on standard
+    error.
 
     [bold]Example[/bold]
       airworthy demo
     """
     from include.settings import settings
-    from include.stack.demo import story
+    from include.stack.demo import acts
     from include.stack.demo.console import DemoConsole
 
     console = DemoConsole(stderr=as_json)
-    succeeded = story.run_demo(settings(), console)
+    succeeded = acts.run_demo(settings(), console, act)
     if as_json:
         print_json({"succeeded": succeeded, **console.record()})
     if not succeeded:

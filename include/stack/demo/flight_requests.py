@@ -9,7 +9,7 @@ from include.catalog import catalog
 from include.stack.demo.traffic import Traffic
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from include.declarations.relations.feature_selection import FeatureSelection
     from include.stack.demo.console import Step
@@ -27,7 +27,7 @@ def feature_selection() -> FeatureSelection:
     return declared.features_of(declared.use_cases[USE_CASE])
 
 
-def read_flights(demo: Demo, days: list[date]) -> list[dict[str, Any]]:
+def read_flights(demo: Demo, days: Sequence[date]) -> list[dict[str, Any]]:
     """Return the features of the flights of these days with their keys, nulls as None."""
     from include.data.feature_store.feature_rows import read_feature_rows
     from include.data.lake.delta_tables import Lake
@@ -42,11 +42,11 @@ def select_values(row: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
     return {name: row[name] for name in names}
 
 
-def create_traffic(demo: Demo, *, rate: float = REQUESTS_PER_SECOND) -> Traffic:
-    """Return callers that send the flights of a week, `rate` requests per second."""
+def create_traffic(demo: Demo, days: Sequence[date] = WEEK, *, rate: float = REQUESTS_PER_SECOND) -> Traffic:
+    """Return callers that send the flights of these days, `rate` requests per second."""
     (entity,) = feature_selection().spine.keys
     names = (entity, *catalog().use_cases[USE_CASE].features)
-    rows = [select_values(flight, names) for flight in read_flights(demo, WEEK)]
+    rows = [select_values(flight, names) for flight in read_flights(demo, days)]
     return Traffic(demo.settings.gateway_uri, USE_CASE, rows, entity=entity, rate=rate)
 
 

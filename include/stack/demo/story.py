@@ -1,4 +1,4 @@
-"""The steps of the demo: the life of one model, through Airflow's API, on real flights."""
+"""The first act of the demo: the life of one model, through Airflow's API, on real flights."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING
 import httpx
 
 from include import partitions
-from include.errors import AirworthyError
-from include.stack.airflow_api import AirflowApi
 from include.stack.demo.flight_requests import (
     USE_CASE,
     WEEK,
@@ -23,14 +21,12 @@ from include.stack.demo.flight_requests import (
 from include.stack.demo.flights_feed import land
 from include.stack.demo.leaking_release import roll_out_leaking_version, train_leaking_version
 from include.stack.demo.runs import POLL_INTERVAL_S, Demo, StepFailed
-from include.stack.embedded import lifecycle
 from include.stack.polling import wait_for_value
 from include.stack.verdicts import describe_verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from include.settings import Settings
     from include.stack.demo.console import DemoConsole, Step
 
 FEATURES_DAG = "flight_features_features"
@@ -46,23 +42,6 @@ DEPLOYMENT_TIMEOUT_S = 600.0
 REQUEST_TIMEOUT_S = 10.0
 # On a busy machine the model server's look-up may exceed its time limit.
 ONLINE_FEATURES_TIMEOUT_S = 15.0
-
-
-def run_demo(settings: Settings, console: DemoConsole) -> bool:
-    """Start the stack, run every step, and print where to look further; return whether all succeeded."""
-    try:
-        with console.step("The stack starts") as step:
-            lifecycle.start_stack(settings, lambda problems: step.show_progress(_unhealthy(problems)))
-        run_steps(Demo(settings, AirflowApi(settings)), console)
-    except AirworthyError as error:
-        console.print_failure(error)
-        logs = settings.root / "logs"
-        console.console.print(f"Logs are in {logs}; `make status` shows what runs.")
-        return False
-    console.write_record(settings.root / "demo.json")
-    console.print_table()
-    console.console.print(lifecycle.describe_addresses(settings))
-    return True
 
 
 def run_steps(demo: Demo, console: DemoConsole) -> None:
@@ -157,17 +136,23 @@ def backfill_week(demo: Demo, step: Step) -> None:
     )
 
 
-def release_first_model(demo: Demo, step: Step) -> None:
+def release_first_model(demo: Demo, step: Step, as_of: date = FIRST_AS_OF) -> None:
     """Train and release the first model, and raise StepFailed if it does not pass its gates."""
-    version = train_model(demo, step, FIRST_AS_OF)
+    version = train_model(demo, step, as_of)
     if version is None:
         raise StepFailed("The first model did not pass its gates, so the demo cannot go on.")
     release_model(demo, step, version)
 
 
 def train_model(demo: Demo, step: Step, as_of: date) -> int | None:
+    """Train as of a day, and return the registered version as `finish_training` does."""
+    run_id = demo.api.trigger(f"{USE_CASE}_training", {"as_of": str(as_of)})
+    return finish_training(demo, step, run_id)
+
+
+def finish_training(demo: Demo, step: Step, run_id: str) -> int | None:
     """
-    Train as of a day.
+    Wait for a run of the training, and show the verdicts of the gates.
 
     Returns
     -------
@@ -180,7 +165,6 @@ def train_model(demo: Demo, step: Step, as_of: date) -> int | None:
         If a task failed for another reason than the gates.
     """
     dag_id = f"{USE_CASE}_training"
-    run_id = demo.api.trigger(dag_id, {"as_of": str(as_of)})
     tasks = demo.finish_run(step, dag_id, run_id)
     verdicts = demo.api.xcom(dag_id, run_id, "gate", "verdicts") or []
     for verdict in verdicts:
@@ -207,14 +191,14 @@ def _count_passed(verdicts: Sequence[Mapping[str, str]]) -> str:
     return "; ".join([passed, *others])
 
 
-def release_model(demo: Demo, step: Step, version: int) -> None:
-    """Wait for the deployment of a registered version, while callers send requests to the champion."""
+def release_model(demo: Demo, step: Step, version: int, days: Sequence[date] = WEEK) -> None:
+    """Wait for the deployment of a version, while callers send flights of `days` to the champion, if any."""
     dag_id = f"{USE_CASE}_deployment"
     run_id = demo.find_deployment(step, dag_id, version)
     traffic = None
     with ExitStack() as callers:
         if demo.model_status(USE_CASE).get("champion"):
-            traffic = callers.enter_context(create_traffic(demo))
+            traffic = callers.enter_context(create_traffic(demo, days))
         demo.require_success(step, dag_id, run_id, timeout=DEPLOYMENT_TIMEOUT_S)
     if traffic is not None:
         describe_traffic(step, traffic.stats)
@@ -264,10 +248,6 @@ def run_monitoring(demo: Demo, step: Step) -> None:
     step.add_result(f"drift: {drift['outcome']}, {drift['reason']}")
     step.add_result(f"decision: {decision['action']}: {decision['reason']}")
     step.add_result(f"report: {demo.api.xcom(dag_id, run_id, 'detect_drift', '_link_DriftReportLink')}")
-
-
-def _unhealthy(problems: dict[str, str]) -> str:
-    return ", ".join(name for name, problem in problems.items() if problem)
 
 
 def _count_running_ingestions(demo: Demo) -> int:

@@ -12,7 +12,14 @@ from include.stack.demo.runs import Demo, StepFailed
 from include.stack.demo.story import train_model
 
 AS_OF = date(2013, 3, 1)
-VERDICTS = [{"gate": "threshold_roc_auc", "outcome": "fail", "reason": "roc_auc 0.5 is under 0.62"}]
+VERDICTS = [
+    {
+        "gate": "threshold_roc_auc",
+        "outcome": "fail",
+        "severity": "block",
+        "reason": "roc_auc 0.5 is under 0.62",
+    }
+]
 
 
 @pytest.fixture
