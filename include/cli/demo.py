@@ -28,7 +28,7 @@ def demo(
     The second act begins without a champion: a model of one month meets December, drift and lost quality are
     found, the governor retrains, and the new version is released by canary.
 
-    An act takes some 7 minutes from nothing and leaves the stack up. With --json, progress is on standard
+    An act takes some 8 minutes from nothing and leaves the stack up. With --json, progress is on standard
     error.
 
     [bold]Example[/bold]

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlalchemy import ARRAY, Text, bindparam, text
-
+from include.database.table_checks import newest_checks
 from include.declarations import Dataset
 from include.governance import usage
 
@@ -17,15 +16,6 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from include.catalog import Catalog
-
-_READ_LAST_CHECKS = text("""
-SELECT name, checked.at, checked.partition, checked.passed, checked.rows, checked.quarantined
-FROM unnest(:names) AS name
-CROSS JOIN LATERAL (
-  SELECT at, partition, passed, rows, quarantined FROM gate_result WHERE subject = name
-  ORDER BY id DESC LIMIT 1
-) AS checked
-""").bindparams(bindparam("names", type_=ARRAY(Text)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +55,7 @@ def read_tables(
     sources = declared.sources
     dag_ids = {name: _dag_id(name, is_dataset=name in declared.datasets) for name in sources}
     names = sorted(name for name in sources if visible is None or dag_ids[name] in visible)
-    checks = {row["name"]: row for row in connection.execute(_READ_LAST_CHECKS, {"names": names}).mappings()}
+    checks = newest_checks(connection, names)
     rows = []
     for name in names:
         table = declared.declaration(name)
@@ -78,11 +68,11 @@ def read_tables(
                 description=table.description,
                 granularity=str(table.granularity),
                 dag_id=dag_ids[name],
-                checked_at=checked["at"] if checked else None,
-                partition=checked["partition"] if checked else "",
-                passed=checked["passed"] if checked else None,
-                rows=checked["rows"] if checked else None,
-                quarantined=checked["quarantined"] if checked else None,
+                checked_at=checked.at if checked else None,
+                partition=checked.partition if checked else "",
+                passed=checked.passed if checked else None,
+                rows=checked.rows if checked else None,
+                quarantined=checked.quarantined if checked else None,
                 readers=_users_of(declared, name),
             )
         )

@@ -13,6 +13,7 @@ from include.data.features import availability
 from include.data.features.build import call_build, describe_entity, source_windows, view_file
 from include.data.features.references import is_reference
 from include.data.reading.table import read_series
+from include.database.table_checks import LEAKAGE_CHECK
 from include.declarations import KNOWN_AT
 from include.declarations.data.columns import shown_value
 from include.errors import DataError
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
     Frames = Mapping[str, pd.DataFrame]
 
-GATE = "expect_features_to_be_known_in_time"
+GATE = LEAKAGE_CHECK
 UNKNOWN_TIME = "an unknown time"
 # Prediction times per partition that are checked, always the same ones.
 MAX_PREDICTION_TIMES = 24

@@ -14,11 +14,11 @@ from sqlalchemy.exc import DBAPIError
 
 from include.catalog import catalog
 from include.database.locks import try_lock_session
+from include.database.table_checks import newest_checks
 from include.database.tables import live_state
 from include.release.heartbeat import find_silences
 from include.release.memory import record_memory
 from include.release.rollout import read_all_states
-from include.serving.controller.data_checks import newest_checks
 from include.serving.gateway.callers import grant_entries, list_tokens
 
 if TYPE_CHECKING:
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
     from sqlalchemy.dialects.postgresql import Insert
 
+    from include.database.table_checks import NewestCheck
     from include.release.rollout import ReleaseState
-    from include.serving.controller.data_checks import DataCheck
 
 # One controller per database.
 LOCK_KEY = "serving/controller"
@@ -69,7 +69,7 @@ class StateStore:
         self.grants: dict[str, str] | None = None
         # Seconds since the last check of a champion whose monitoring has stopped.
         self.silences: dict[str, float] = {}
-        self.checks: dict[str, DataCheck] = {}
+        self.checks: dict[str, NewestCheck] = {}
         self._listened_at = -LISTEN_INTERVAL_S
         self.problem = "the database was not reached yet"
         self.changed = threading.Event()

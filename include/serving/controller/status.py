@@ -11,9 +11,9 @@ from include.settings import settings
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
+    from include.database.table_checks import NewestCheck
     from include.declarations import Slo
     from include.release.rollout import ReleaseState
-    from include.serving.controller.data_checks import DataCheck
     from include.serving.controller.instance import Instance
 
 
@@ -25,7 +25,7 @@ class ControllerStatus:
     servers: tuple[Server, ...] = ()
     objectives: Mapping[str, Slo] = field(default_factory=dict)
     silences: Mapping[str, float] = field(default_factory=dict)
-    checks: Mapping[str, DataCheck] = field(default_factory=dict)
+    checks: Mapping[str, NewestCheck] = field(default_factory=dict)
     retired: tuple[str, ...] = ()
     problems: tuple[str, ...] = ("the controller is starting",)
     ready: bool = False

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy import insert
 
 from include.catalog import catalog
+from include.database.table_checks import LEAKAGE_CHECK
 from include.database.tables import gate_result
 from include.fleet.tables import read_tables
 
@@ -35,3 +36,17 @@ def test_each_table_has_its_last_check_and_its_readers(database):
 
 def test_only_visible_tables_are_read(database):
     assert set(read(database, {"arrivals_ingestion"})) == {"arrivals"}
+
+
+def test_leakage_check_that_passes_does_not_hide_the_gate(database):
+    leakage = [{"expectation": LEAKAGE_CHECK}]
+    row = {"subject": "flight_features", "run": "r", "partition": "2013-07-01", "quarantined": 0}
+    gate = row | {"results": [], "rows": 900, "passed": True}
+    with database.begin() as connection:
+        connection.execute(
+            insert(gate_result), [gate, row | {"results": leakage, "rows": 24, "passed": True}]
+        )
+    assert read(database)["flight_features"].rows == 900
+    with database.begin() as connection:
+        connection.execute(insert(gate_result), row | {"results": leakage, "rows": 24, "passed": False})
+    assert read(database)["flight_features"].passed is False

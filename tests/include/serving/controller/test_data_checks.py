@@ -4,8 +4,9 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from sqlalchemy import insert
 
+from include.database.table_checks import newest_checks
 from include.database.tables import gate_result
-from include.serving.controller.data_checks import DataChecks, newest_checks
+from include.serving.controller.data_checks import DataChecks
 
 
 @pytest.fixture
