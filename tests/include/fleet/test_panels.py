@@ -10,6 +10,8 @@ from sqlalchemy import insert, text
 from include.database.ledger import Entry, append
 from include.database.tables import access_log, inference_log, monitoring_result
 from include.fleet.panels import PANELS, describe_figures
+from include.settings import settings
+from tests.conftest import free_ports
 
 NAME = "flight_delay"
 REQUEST = {
@@ -28,6 +30,16 @@ REQUEST = {
 SLICE = {"by": "origin", "slice": "JFK", "metric": "mae", "value": 9.0, "interval": [8, 10], "overall": 5.0}
 SLICE |= {"is_worse": True}
 READERS = {panel.name: panel.read for panel in PANELS}
+
+
+@pytest.fixture(autouse=True)
+def no_stack(monkeypatch):
+    """Keep the panel of the servers from a stack that runs on this machine."""
+    for name, port in zip(("CONTROLLER", "GATEWAY"), free_ports(2), strict=True):
+        monkeypatch.setenv(f"AIRWORTHY_{name}_PORT", str(port))
+    settings.cache_clear()
+    yield
+    settings.cache_clear()
 
 
 def read(database, panel):
