@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import socket
-import threading
 from datetime import date
-from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import psutil
 import pytest
@@ -18,6 +15,7 @@ from include.stack.embedded import processes
 from include.stack.embedded.programs import PROGRAMS, postgres
 from include.stack.embedded.supervision import Supervisor
 from tests.conftest import wait_until
+from tests.webhook import receive_posts
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(1200)]
 
@@ -96,31 +94,15 @@ def test_xcom_that_was_not_pushed_is_none(airflow, probe_run):
 @pytest.fixture
 def read_alerts(airflow):
     """Return a function that runs the DAG `alerts` and returns all messages about `probe_late` so far."""
-    messages = []
+    with receive_posts() as (port, messages):
+        host = {"conn_type": "http", "host": "http://127.0.0.1", "port": port}
+        airflow.post("/connections", {"connection_id": "pager"} | host)
 
-    class Receiver(BaseHTTPRequestHandler):
-        def do_POST(self):
-            messages.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(200)
-            self.end_headers()
+        def run_and_read():
+            assert airflow.wait("alerts", airflow.trigger("alerts"), 240) == "success"
+            return [message for _, message in messages if "probe_late" in message["title"]]
 
-        def log_message(self, *_):
-            """Keep quiet."""
-
-    server = HTTPServer(("127.0.0.1", 0), Receiver)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    host = {"conn_type": "http", "host": "http://127.0.0.1", "port": server.server_port}
-    airflow.post("/connections", {"connection_id": "pager"} | host)
-
-    def run_and_read():
-        assert airflow.wait("alerts", airflow.trigger("alerts"), 240) == "success"
-        return [message for message in messages if "probe_late" in message["title"]]
-
-    yield run_and_read
-    server.shutdown()
-    thread.join()
-    server.server_close()
+        yield run_and_read
 
 
 def test_missed_deadline_is_told_once_and_when_it_is_over(airflow, stack, read_alerts):

@@ -19,6 +19,7 @@ from include.stack.demo.story import (
     finish_training,
     release_first_model,
     release_model,
+    run_monitoring,
 )
 from include.stack.embedded import environment
 
@@ -110,20 +111,11 @@ def require_retraining(demo: Demo, step: Step) -> str:
 
 
 def monitor_scores(demo: Demo, step: Step) -> tuple[str, str]:
-    """Run the monitoring of the newest scores, show what it found, and return its run and its decision."""
-    dag_id = f"{USE_CASE}_monitoring"
-    run_id = demo.api.trigger(dag_id)
-    tasks = demo.finish_run(step, dag_id, run_id)
-    for task_id in ("detect_drift", "decide"):
-        if tasks[task_id] != "success":
-            raise StepFailed(demo.api.explain_failure(dag_id, run_id, task_id))
-    drift = demo.api.xcom(dag_id, run_id, "detect_drift", "figures")
-    decision = demo.api.xcom(dag_id, run_id, "decide")
-    quality = _read_figures(demo, f"{USE_CASE}/{dag_id}/{run_id}")["quality"]
-    step.add_result(f"drift: {drift['outcome']}, {drift['reason']}")
+    """Monitor the newest scores, show their quality too, and return the run and the action decided."""
+    run_id, action = run_monitoring(demo, step)
+    quality = _read_figures(demo, f"{USE_CASE}/{USE_CASE}_monitoring/{run_id}")["quality"]
     step.add_result(f"label quality: {quality['outcome']}, {quality['reason']}")
-    step.add_result(f"decision: {decision['action']}: {decision['reason']}")
-    return run_id, str(decision["action"])
+    return run_id, action
 
 
 def _ingest_days(demo: Demo, step: Step, days: dict[str, DayRange]) -> None:

@@ -235,8 +235,8 @@ def request_by_key(demo: Demo, step: Step) -> None:
     step.add_result(f"{keys}: {response.json()['predictions'][0]:.3f}, from online features of two views")
 
 
-def run_monitoring(demo: Demo, step: Step) -> None:
-    """Run the monitoring of the requests that callers sent, and show its decision."""
+def run_monitoring(demo: Demo, step: Step) -> tuple[str, str]:
+    """Run the monitoring, show what it found, and return its run and the action that it decided."""
     dag_id = f"{USE_CASE}_monitoring"
     run_id = demo.api.trigger(dag_id)
     tasks = demo.finish_run(step, dag_id, run_id)
@@ -248,6 +248,7 @@ def run_monitoring(demo: Demo, step: Step) -> None:
     step.add_result(f"drift: {drift['outcome']}, {drift['reason']}")
     step.add_result(f"decision: {decision['action']}: {decision['reason']}")
     step.add_result(f"report: {demo.api.xcom(dag_id, run_id, 'detect_drift', '_link_DriftReportLink')}")
+    return run_id, str(decision["action"])
 
 
 def _count_running_ingestions(demo: Demo) -> int:

@@ -12,6 +12,7 @@ from include.stack.demo.december import ingest_week, ingest_year, require_retrai
 from include.stack.demo.runs import Demo, StepFailed
 
 DRIFT = {"outcome": "drift", "reason": "visibility, hour"}
+REPORT = "http://airflow/report"
 QUALITY = {"outcome": "lost", "reason": "skill -0.045"}
 
 
@@ -41,7 +42,7 @@ def decide(monkeypatch, api):
     monkeypatch.setattr(december, "_read_figures", read)
 
     def set_decision(action):
-        api.xcom.side_effect = [DRIFT, {"action": action, "reason": "drift in 2 of 2 checks"}]
+        api.xcom.side_effect = [DRIFT, {"action": action, "reason": "drift in 2 of 2 checks"}, REPORT]
         return read
 
     return set_decision
@@ -53,8 +54,9 @@ def test_retraining_is_the_run_that_the_monitoring_started(api, step, decide, ch
     assert read.call_args.args[1] == "flight_delay/flight_delay_monitoring/manual__1"
     assert [call.args[0] for call in step.add_result.call_args_list] == [
         "drift: drift, visibility, hour",
-        "label quality: lost, skill -0.045",
         "decision: retrain: drift in 2 of 2 checks",
+        f"report: {REPORT}",
+        "label quality: lost, skill -0.045",
     ]
 
 

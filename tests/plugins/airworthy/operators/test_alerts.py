@@ -5,9 +5,7 @@ from __future__ import annotations
 import email
 import json
 import os
-import threading
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from unittest import mock
 
 import pytest
@@ -21,6 +19,7 @@ from include.monitoring.alerting.failures import RunFailure, record_failure
 from include.release import rollout, rollout_status
 from include.settings import settings
 from tests.plugins.conftest import Task
+from tests.webhook import receive_posts
 
 CHANNELS = (SlackChannel(), WebhookChannel(connection="pager", endpoint="v2/enqueue"))
 
@@ -28,28 +27,11 @@ CHANNELS = (SlackChannel(), WebhookChannel(connection="pager", endpoint="v2/enqu
 @pytest.fixture
 def received(monkeypatch):
     """Return the paths and JSON bodies that a local receiver got, to which both HTTP connections lead."""
-    messages = []
-
-    class Receiver(BaseHTTPRequestHandler):
-        def do_POST(self):
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            messages.append((self.path, json.loads(body)))
-            self.send_response(200)
-            self.end_headers()
-
-        def log_message(self, *_):
-            """Keep quiet."""
-
-    server = HTTPServer(("127.0.0.1", 0), Receiver)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    host = {"conn_type": "http", "host": f"http://127.0.0.1:{server.server_port}"}
-    monkeypatch.setenv("AIRFLOW_CONN_SLACK_ALERTS", json.dumps(host | {"password": "T0/B0/secret"}))
-    monkeypatch.setenv("AIRFLOW_CONN_PAGER", json.dumps(host))
-    yield messages
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with receive_posts() as (port, messages):
+        host = {"conn_type": "http", "host": f"http://127.0.0.1:{port}"}
+        monkeypatch.setenv("AIRFLOW_CONN_SLACK_ALERTS", json.dumps(host | {"password": "T0/B0/secret"}))
+        monkeypatch.setenv("AIRFLOW_CONN_PAGER", json.dumps(host))
+        yield messages
 
 
 @pytest.fixture
