@@ -30,15 +30,17 @@ class NewestCheck:
     quarantined: int
 
 
-def newest_checks(connection: Connection, tables: Iterable[str]) -> dict[str, NewestCheck]:
-    """Return the newest check of each of these tables that was ever checked, by its name."""
+def newest_checks(
+    connection: Connection, tables: Iterable[str], *, until: datetime | None = None
+) -> dict[str, NewestCheck]:
+    """Return the newest check, or that until a moment, of each of these tables that has one, by its name."""
     values = bindparam("names", list(tables), ARRAY(Text))
     names = func.unnest(values).table_valued("name").render_derived()
     check = gate_result.c
     found_no_leak = and_(check.passed, check.results.contains([{"expectation": LEAKAGE_CHECK}]))
     newest = (
         select(check.at, check.partition, check.passed, check.rows, check.quarantined)
-        .where(check.subject == names.c.name, not_(found_no_leak))
+        .where(check.subject == names.c.name, not_(found_no_leak), check.at <= until if until else true())
         .order_by(check.id.desc())
         .limit(1)
         .lateral()

@@ -6,9 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from sqlalchemy import select
-
-from include.database.tables import gate_result
+from include.database.table_checks import newest_checks
 from include.monitoring.governor import Signals
 from include.monitoring.label_quality import MINIMUM_LABELS, Quality
 from include.monitoring.quality.causes import CONCEPT_DRIFT, COVARIATE_SHIFT, LABEL_SHIFT
@@ -108,12 +106,6 @@ def find_late_labels(quality: Quality, use_case: UseCase) -> str:
 
 def find_upstream_fault(connection: Connection, subjects: Sequence[str], until: datetime | None) -> str:
     """Return those of these views and datasets whose newest partition until then failed its checks."""
-    faults = []
-    for subject in subjects:
-        query = select(gate_result.c.passed, gate_result.c.partition).where(gate_result.c.subject == subject)
-        if until is not None:
-            query = query.where(gate_result.c.at <= until)
-        row = connection.execute(query.order_by(gate_result.c.id.desc()).limit(1)).first()
-        if row is not None and not row.passed:
-            faults.append(f"{subject} {row.partition} failed its checks")
-    return "; ".join(dict.fromkeys(faults))
+    checks = newest_checks(connection, dict.fromkeys(subjects), until=until)
+    failed = (name for name, check in checks.items() if not check.passed)
+    return "; ".join(f"{name} {checks[name].partition} failed its checks" for name in failed)

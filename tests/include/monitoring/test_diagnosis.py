@@ -3,7 +3,11 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from include.monitoring.diagnosis import find_late_labels, name_causes
+from sqlalchemy import insert
+
+from include.database.table_checks import LEAKAGE_CHECK
+from include.database.tables import gate_result
+from include.monitoring.diagnosis import find_late_labels, find_upstream_fault, name_causes
 from include.monitoring.label_quality import Quality
 from include.use_cases.flight_delay import USE_CASE
 
@@ -38,3 +42,13 @@ def test_causes_name_what_was_measured():
     assert name_causes("no_drift", LANDED) == ()
     assert name_causes("drift", shifted) == ("covariate shift", "label shift", "concept drift")
     assert name_causes("drift", shifted, is_faulty=True) == ("data fault",)
+
+
+def test_leakage_check_does_not_hide_a_fault_of_the_data(database):
+    row = {"subject": "flight_features", "run": "r", "partition": "2013-07-01", "rows": 24, "quarantined": 0}
+    leakage = [{"expectation": LEAKAGE_CHECK}]
+    rows = [row | {"results": [], "passed": False}, row | {"results": leakage, "passed": True}]
+    with database.begin() as connection:
+        connection.execute(insert(gate_result), rows)
+        fault = find_upstream_fault(connection, ["flight_features"], None)
+    assert fault == "flight_features 2013-07-01 failed its checks"
